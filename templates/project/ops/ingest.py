@@ -1,0 +1,74 @@
+"""Stage: read every raw file through the contract's load(), one Parquet file each.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import polars as pl
+
+from ops import contract
+from ops.settings import INCOMING, INGESTED, ROOT, SAMPLE, shown
+
+# Files that stand beside the data and are none.
+BESIDE = {".md", ".py", ".dvc", ".txt"}
+
+
+class UnreadableFile(Exception):
+    """A raw file cannot be read; the message says which, why and what to do."""
+
+
+def raw_files() -> list[Path]:
+    """List the raw files in data/sample and data/incoming, in a fixed order."""
+    found = [path for folder in (SAMPLE, INCOMING) for path in folder.rglob("*") if path.is_file()]
+    return sorted(p for p in found if p.suffix not in BESIDE and not p.name.startswith("."))
+
+
+def read(path: Path) -> pl.DataFrame:
+    """Read one raw file.
+
+    Raises:
+        UnreadableFile: load() cannot make a frame of it.
+    """
+    try:
+        frame = contract.load(path)
+    except Exception as error:  # load() is the user's, and may raise anything
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise UnreadableFile(
+            f"{shown(path)}: cannot be read ({type(error).__name__}: {reason}). "
+            "Mend the file, or take it out of the folder."
+        ) from error
+    return frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+
+
+def source_of(ingested: Path) -> str:
+    """Name the raw file that an ingested file was read from."""
+    return shown(ROOT / "data" / ingested.relative_to(INGESTED).with_suffix(""))
+
+
+def main() -> int:
+    """Ingest all raw files; return the exit code."""
+    files = raw_files()
+    if not files:
+        print("There is no data: put a file into data/sample.", file=sys.stderr)
+        return 1
+    shutil.rmtree(INGESTED, ignore_errors=True)
+    unreadable = 0
+    for path in files:
+        try:
+            frame = read(path)
+        except UnreadableFile as error:
+            print(error, file=sys.stderr)
+            unreadable += 1
+            continue
+        target = INGESTED / path.relative_to(ROOT / "data").with_name(f"{path.name}.parquet")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(target)
+        print(f"ingested {shown(path)}: {frame.height:,} rows")
+    return 1 if unreadable else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

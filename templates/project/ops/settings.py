@@ -1,0 +1,41 @@
+"""Where everything lies, and the parameters.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(os.environ.get("PROJECT_ROOT", Path(__file__).resolve().parents[1]))
+
+SAMPLE = ROOT / "data/sample"
+INCOMING = ROOT / "data/incoming"
+INGESTED = ROOT / "data/ingested"
+ROWS = ROOT / "data/rows.parquet"
+TRAIN = ROOT / "data/train.parquet"
+TEST = ROOT / "data/test.parquet"
+MODEL = ROOT / "model/model.skops"
+REPORTS = ROOT / "reports"
+METRICS = REPORTS / "metrics.json"
+PLOTS = REPORTS / "plots"
+PREDICTIONS = REPORTS / "predictions.parquet"
+REPORT = REPORTS / "report.html"
+VALIDATION = REPORTS / "validation.json"
+
+
+def params() -> dict[str, Any]:
+    """Read params.toml."""
+    return tomllib.loads((ROOT / "params.toml").read_text(encoding="utf-8"))
+
+
+def project_name() -> str:
+    """Read the project's name from pyproject.toml."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return str(tomllib.loads(text)["project"]["name"])
+
+
+def shown(path: Path) -> str:
+    """Name a path the way a person at the project's root would type it."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)

@@ -1,0 +1,61 @@
+"""The score of every slice: by month, and by the columns that params.toml names.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import numpy as np
+import polars as pl
+
+from ops import contract
+from ops.estimator import features, truth
+from ops.settings import params
+
+MONTH = "month"
+
+
+def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
+    """Take the columns to slice by, as text; shape (n_rows, n_slice_columns)."""
+    known = rows.with_columns(c for c in features(rows) if c.name not in rows.columns)
+    names = params().get("report", {}).get("slices", [])
+    columns = known.select(pl.col(name).cast(pl.String).fill_null("missing") for name in names)
+    if contract.TIME is None:
+        return columns
+    return columns.with_columns(rows[contract.TIME].dt.strftime("%Y-%m").alias(MONTH))
+
+
+def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
+    """Score every slice on its own.
+
+    Args:
+        rows: test rows.
+        predicted: shape (n_rows,), as estimator.predict() returns it.
+
+    Returns:
+        One row a slice: column, value, rows, mean_truth, mean_predicted and each figure of
+        score(); a figure is null where a slice cannot be scored, say with one class only.
+    """
+    actual = truth(rows)
+    found = []
+    columns = slice_columns(rows)
+    for column in columns.columns:
+        values = columns[column]
+        for value in values.unique().sort():
+            inside = (values == value).to_numpy()
+            found.append(
+                {
+                    "column": column,
+                    "value": value,
+                    "rows": int(inside.sum()),
+                    "mean_truth": float(actual[inside].mean()),
+                    "mean_predicted": float(predicted[inside].mean()),
+                    **_score(actual[inside], predicted[inside]),
+                }
+            )
+    return pl.DataFrame(found, infer_schema_length=None)
+
+
+def _score(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
+    try:
+        return {name: float(value) for name, value in contract.score(actual, predicted).items()}
+    except ValueError:  # scikit-learn's word for a figure that is not defined, as AUC of one class
+        return {}
