@@ -1,0 +1,1 @@
+"""Generate machine-learning repositories that can climb."""

@@ -1,0 +1,31 @@
+"""Where the template is: the clone Rung runs from, or the copy inside the installed package."""
+
+from importlib.metadata import metadata, version
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def clone() -> Path | None:
+    """Return the repository Rung runs from, or None when it runs as an installed package."""
+    repository = PACKAGE.parents[1]
+    return repository if (repository / "copier.yml").is_file() else None
+
+
+def folder() -> Path:
+    """Return the folder that holds copier.yml, levels/ and templates/."""
+    return clone() or PACKAGE / "template"
+
+
+def url() -> str:
+    """Return the template's address, which stands once: `Repository` in pyproject.toml."""
+    for entry in metadata("rung").get_all("Project-URL") or []:
+        label, _, address = entry.partition(", ")
+        if label == "Repository":
+            return str(address)
+    raise LookupError("the package `rung` states no Repository address")
+
+
+def tag() -> str:
+    """Return the template version that belongs to this Rung, as a git tag."""
+    return f"v{version('rung')}"
