@@ -5,6 +5,7 @@ Rung keeps this file; change it through src/ and params.toml.
 
 from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,7 +17,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 
 BLUE, ORANGE, GREY = "#2f6db3", "#d9822b", "#8a94a0"
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "rung",  # the same figures give the same bytes
     "svg.fonttype": "path",
     "font.size": 10,
@@ -44,7 +45,7 @@ def precision_recall(axes: Axes, table: pl.DataFrame) -> None:
 
 def calibration(axes: Axes, table: pl.DataFrame) -> None:
     """What was said against what came true."""
-    top = max(0.05, table["predicted"].max(), table["observed"].max()) * 1.05  # type: ignore[type-var]
+    top = max(0.05, float(table.select("predicted", "observed").to_numpy().max())) * 1.05
     axes.plot([0, top], [0, top], color=GREY, linestyle="--", linewidth=1, label="perfect")
     axes.plot(table["predicted"], table["observed"], color=BLUE, marker="o", label="model")
     axes.set(title="Calibration", xlabel="predicted probability", ylabel="share that came true")
@@ -76,7 +77,8 @@ def by_slice(metric: str) -> Callable[[Axes, pl.DataFrame], None]:
 
     def draw(axes: Axes, table: pl.DataFrame) -> None:
         places = np.arange(table.height)
-        figures = table[metric].fill_null(np.nan) if metric in table.columns else []
+        scored = table[metric] if metric in table.columns else pl.Series([None] * table.height)
+        figures = scored.cast(pl.Float64).to_numpy()
         axes.plot(places, figures, color=BLUE, marker="o", linestyle="-" if _ordered(table) else "")
         axes.set_xticks(places, table["value"].to_list(), rotation=45, ha="right")
         axes.set(title=f"{metric} by {table['column'][0]}", ylabel=metric)

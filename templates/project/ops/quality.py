@@ -75,7 +75,9 @@ def _cast(
         # 1.5 becomes 1 and 2 becomes True without a word: a number must survive the way back.
         whole = dtype.is_integer() or dtype == pl.Boolean
         lossy = after.cast(before.dtype) != before if before.dtype.is_numeric() and whole else False
-        bad = pl.select(before.is_not_null() & (after.is_null() | lossy).fill_null(True)).to_series()
+        bad = pl.select(
+            before.is_not_null() & (after.is_null() | lossy).fill_null(True)
+        ).to_series()
         if bad.any():
             example = before.filter(bad)[0]
             what = f"should be {dtype}, which {example!r} is not"

@@ -1,0 +1,111 @@
+"""Score a file of rows: `uv run poe predict INPUT [OUTPUT]`.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ops import contract, estimator
+from ops.quality import Problem, inspect
+from ops.settings import MODEL, ROOT, shown
+
+READERS = {
+    ".parquet": pl.read_parquet,
+    ".csv": lambda path: pl.read_csv(path, try_parse_dates=True),
+}
+
+
+class Unusable(Exception):
+    """The file as a whole cannot be scored; the message says why and what to do."""
+
+
+def read(path: Path) -> pl.DataFrame:
+    """Read a Parquet or CSV file.
+
+    Raises:
+        Unusable: the file is missing, of another kind, or broken.
+    """
+    if path.suffix not in READERS:
+        raise Unusable(f"{shown(path)}: give a file that ends in .parquet or .csv")
+    try:
+        return READERS[path.suffix](path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise Unusable(f"{shown(path)}: cannot be read: {reason}") from error
+
+
+def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]:
+    """Predict every row that keeps the contract.
+
+    Args:
+        rows: the columns of Row but for the target; others are carried along.
+        source: the file's name, for the messages.
+
+    Returns:
+        All rows in their order with two more columns: `prediction` (probability of the positive
+        class, or the value; null for a bad row) and `problem` (null for a good one); and the
+        problems found.
+
+    Raises:
+        Unusable: columns are missing, or there are no rows.
+    """
+    schema = contract.Row.to_schema()
+    if contract.TARGET in schema.columns:
+        schema = schema.remove_columns([contract.TARGET])
+    typed, problems = inspect(rows, schema, source)
+    for problem in problems:
+        if not problem.rows:
+            raise Unusable(str(problem))
+    said: dict[int, list[str]] = {}
+    for problem in problems:
+        for row in problem.rows:
+            said.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
+    good = [index for index in range(rows.height) if index not in said]
+    model = estimator.load(MODEL)
+    predicted: Any = estimator.predict(model, typed[good]) if good else []
+    answers = pl.DataFrame(
+        {"row": good, "prediction": predicted}, schema_overrides={"row": pl.Int64}
+    )
+    notes = pl.DataFrame(
+        {"row": list(said), "problem": ["; ".join(words) for words in said.values()]},
+        schema={"row": pl.Int64, "problem": pl.String},
+    )
+    numbered = rows.with_columns(row=pl.int_range(rows.height, dtype=pl.Int64))
+    joined = numbered.join(answers, on="row", how="left", maintain_order="left")
+    return joined.join(notes, on="row", how="left", maintain_order="left").drop("row"), problems
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Score a file; return 0, or 1 when nothing could be scored."""
+    parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
+    parser.add_argument("input", type=Path, help="rows to score, .parquet or .csv")
+    parser.add_argument("output", type=Path, nargs="?", default=ROOT / "reports/scored.parquet")
+    options = parser.parse_args(arguments)
+    if not MODEL.exists():
+        print("There is no model yet: `uv run poe train` makes one.", file=sys.stderr)
+        return 1
+    try:
+        scored, problems = score(read(options.input), shown(options.input))
+    except Unusable as error:
+        print(error, file=sys.stderr)
+        return 1
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    scored.write_parquet(options.output)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    bad = scored["problem"].is_not_null().sum()
+    print(
+        f"{scored.height - bad:,} rows scored"
+        + (f", {bad:,} not (see the column `problem`)" if bad else "")
+        + f": {shown(options.output)}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
