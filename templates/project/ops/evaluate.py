@@ -101,7 +101,7 @@ def main() -> int:
 
 def _lead(model: Any, rows: pl.DataFrame) -> str:
     last = getattr(model, "steps", [("", model)])[-1][1]
-    sentence = f"{type(last).__name__} predicts `{contract.TARGET}`, judged on {rows.height:,} rows"
+    sentence = f"{type(last).__name__} predicts {contract.TARGET}, judged on {rows.height:,} rows"
     if contract.TIME is None:
         return f"{sentence} it has not seen."
     days = rows[contract.TIME].dt.strftime("%Y-%m-%d")

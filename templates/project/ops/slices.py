@@ -3,6 +3,8 @@
 Rung keeps this file; change it through src/ and params.toml.
 """
 
+import math
+
 import numpy as np
 import polars as pl
 
@@ -39,7 +41,7 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
     columns = slice_columns(rows)
     for column in columns.columns:
         values = columns[column]
-        for value in values.unique().sort():
+        for value in sorted(values.unique(), key=_in_order):
             inside = (values == value).to_numpy()
             found.append(
                 {
@@ -52,6 +54,14 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
                 }
             )
     return pl.DataFrame(found, infer_schema_length=None)
+
+
+def _in_order(value: str) -> tuple[float, str]:
+    """Sort numbers by size, and words behind them by the alphabet."""
+    try:
+        return float(value), value
+    except ValueError:
+        return math.inf, value
 
 
 def _score(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:

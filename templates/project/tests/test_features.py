@@ -1,0 +1,25 @@
+"""Your tests of features.py: rows go in, features come out."""
+
+import polars as pl
+from ops import contract
+from ops.ingest import raw_files, read
+from ops.quality import inspect
+
+
+def sample() -> pl.DataFrame:
+    rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+    return rows.head(1_000)
+
+
+def test_there_is_one_row_of_features_for_each_row() -> None:
+    rows = sample()
+
+    features = rows.select(contract.FEATURES)
+
+    assert features.height == rows.height
+
+
+def test_no_feature_is_the_same_for_all_rows() -> None:
+    features = sample().select(contract.FEATURES)
+
+    assert [name for name in features.columns if features[name].n_unique() < 2] == []

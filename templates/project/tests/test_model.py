@@ -1,0 +1,31 @@
+"""Your tests of model.py: it learns something, and score() says so."""
+
+import numpy as np
+from ops import contract, estimator
+from ops.ingest import raw_files, read
+from ops.quality import inspect
+from ops.settings import params
+from ops.train import fit
+
+
+def test_the_model_beats_a_constant_on_rows_it_has_learned() -> None:
+    rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+    rows = rows.sample(min(2_000, rows.height), seed=1)
+    actual = estimator.truth(rows)
+    metric, higher = params()["score"]["metric"], params()["score"]["higher_is_better"]
+
+    learned = contract.score(actual, estimator.predict(fit(rows), rows))[metric]
+    constant = contract.score(actual, np.full(len(actual), actual.mean()))[metric]
+
+    assert learned > constant if higher else learned < constant
+
+
+def test_a_model_answers_one_row_as_it_answers_many() -> None:
+    rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+    rows = rows.sample(min(500, rows.height), seed=1)
+    model = fit(rows)
+
+    together = estimator.predict(model, rows)
+    alone = np.concatenate([estimator.predict(model, row) for row in rows[:5].iter_slices(1)])
+
+    np.testing.assert_allclose(alone, together[:5], rtol=1e-9)
