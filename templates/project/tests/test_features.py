@@ -8,7 +8,7 @@ from ops.quality import inspect
 
 def sample() -> pl.DataFrame:
     rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
-    return rows.head(1_000)
+    return rows.sample(min(1_000, rows.height), seed=1)
 
 
 def test_there_is_one_row_of_features_for_each_row() -> None:

@@ -1,0 +1,142 @@
+"""Climbing with plain Copier: the result is a fresh project, and the user's lines stay."""
+
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import copier as copier_api
+import pytest
+import yaml
+from pytest_copier.plugin import CopierFixture
+
+from tests.conftest import GAMES, ROOT, Render, files_of
+
+STAIRS = [[0, 1, 2], [0, 2], [2, 0], [2, 1, 0], [1, 2]]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def commit(project: Path, message: str) -> None:
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", message)
+
+
+def start(copier: CopierFixture, project: Path, **answers: Any) -> Path:
+    """Make a project in a repository of its own, with one commit."""
+    copier_api.run_copy(
+        str(copier.template), project, data=answers, defaults=True, quiet=True
+    )
+    git(project, "init", "--quiet", "--initial-branch=main")
+    commit(project, "Start")
+    return project
+
+
+def climb(project: Path, **answers: Any) -> None:
+    """Update as `copier update -d ...` does, without trust, and commit."""
+    copier_api.run_update(
+        project, data=answers, defaults=True, overwrite=True, quiet=True, unsafe=False
+    )
+    commit(project, f"Climb: {answers}")
+
+
+def yours(use_case: str) -> list[str]:
+    owners = yaml.safe_load((ROOT / "levels/yours.yml").read_text())["yours"]["default"]
+    package = "credit_risk" if use_case == "governance" else "late_flights"
+    paths = owners["always"] + owners[use_case]
+    return [path.replace("src/*", f"src/{package}") for path in paths]
+
+
+@pytest.mark.parametrize("use_case", GAMES)
+@pytest.mark.parametrize("stairs", STAIRS, ids=str)
+def test_a_climb_gives_the_files_of_a_fresh_project(
+    copier: CopierFixture, render: Render, tmp_path: Path, use_case: str, stairs: list[int]
+) -> None:
+    project = start(copier, tmp_path / "project", use_case=use_case, level=stairs[0])
+
+    for level in stairs[1:]:
+        climb(project, level=level)
+
+        fresh = files_of(render(use_case=use_case, level=level))
+        assert files_of(project) == fresh
+
+
+@pytest.mark.parametrize("question, answer", [("ci", "gitlab"), ("team_size", "teams")])
+def test_another_answer_is_a_climb_like_any_other(
+    copier: CopierFixture, render: Render, tmp_path: Path, question: str, answer: str
+) -> None:
+    project = start(copier, tmp_path / "project", level=2)
+
+    climb(project, **{question: answer})
+
+    assert files_of(project) == files_of(render(level=2, **{question: answer}))
+
+
+@pytest.mark.parametrize("use_case", GAMES)
+def test_every_byte_of_the_users_files_survives(
+    copier: CopierFixture, tmp_path: Path, use_case: str
+) -> None:
+    project = start(copier, tmp_path / "project", use_case=use_case, level=0)
+    for number, path in enumerate(yours(use_case)):
+        (project / path).write_bytes(f"mine {number}\r\n\xa0".encode("latin-1"))
+    (project / "src/mine.py").write_text("MINE = 1\n")
+    commit(project, "Edit everything")
+    before = {path: (project / path).read_bytes() for path in [*yours(use_case), "src/mine.py"]}
+
+    for level in (1, 2, 0):
+        climb(project, level=level)
+
+        assert {path: (project / path).read_bytes() for path in before} == before
+
+
+def test_a_file_that_the_user_deleted_stays_deleted(copier: CopierFixture, tmp_path: Path) -> None:
+    project = start(copier, tmp_path / "project", level=0)
+    (project / "notebooks/explore.ipynb").unlink()
+    (project / "tests/test_model.py").unlink()
+    commit(project, "Delete what we do not need")
+
+    climb(project, level=2)
+
+    assert not (project / "notebooks/explore.ipynb").exists()
+    assert not (project / "tests/test_model.py").exists()
+
+
+@pytest.mark.parametrize("use_case", GAMES)
+def test_pyproject_keeps_what_the_user_wrote(
+    copier: CopierFixture, tmp_path: Path, use_case: str
+) -> None:
+    project = start(copier, tmp_path / "project", use_case=use_case, level=0)
+    pyproject = project / "pyproject.toml"
+    text = pyproject.read_text()
+    for old, new in [
+        ('version = "0.1.0"', 'version = "1.4.0"'),
+        ('    "polars>=1.30",\n', '    "polars>=2.0",\n    "requests>=2.32",\n'),
+        ('    "pytest>=8.4",\n', '    "pytest>=9.0",\n'),
+        (
+            "# Yours: groups of your own go below this line.\n",
+            "# Yours: groups of your own go below this line.\n\n"
+            'plots = [\n    "seaborn>=0.13",\n]\n',
+        ),
+        ("line-length = 100", "line-length = 120"),
+    ]:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    pyproject.write_text(text + '\n[tool.poe.tasks]\nhello = "echo hello"\n')
+    commit(project, "Make it ours")
+
+    for level in (1, 2):
+        climb(project, level=level)
+
+    merged = tomllib.loads(pyproject.read_text())
+    assert merged["project"]["version"] == "1.4.0"
+    assert {"polars>=2.0", "requests>=2.32"} <= set(merged["project"]["dependencies"])
+    assert "pytest>=9.0" in merged["dependency-groups"]["rung-0"]
+    assert merged["dependency-groups"]["plots"] == ["seaborn>=0.13"]
+    assert {"rung-0", "rung-1", "rung-2"} <= set(merged["dependency-groups"])
+    assert merged["tool"]["ruff"]["line-length"] == 120
+    assert merged["tool"]["poe"]["tasks"] == {"hello": "echo hello"}

@@ -1,0 +1,141 @@
+"""Every combination of answers gives a project that is whole and parses."""
+
+import ast
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import COMBINATIONS, GAMES, LEVELS, ROOT, TEAM_SIZES, VENDORS, Render, files_of
+from tests.conftest import name_of as name
+
+# These say where the project stands, so they alone may differ between rungs.
+DIFFER_BY_RUNG = {"pyproject.toml", "RUNG.md", "ops/tasks.toml", ".copier-answers.yml"}
+EMPTY_ON_PURPOSE: set[str] = set()
+BINARY = {".parquet"}
+every_combination = pytest.mark.parametrize("answers", COMBINATIONS, ids=name)
+
+
+class GitLabLoader(yaml.SafeLoader):
+    """YAML with GitLab's own tags, such as !reference."""
+
+
+GitLabLoader.add_multi_constructor("!", lambda loader, tag, node: tag)
+
+PARSERS = {
+    ".py": ast.parse,
+    ".toml": tomllib.loads,
+    ".json": json.loads,
+    ".ipynb": json.loads,
+    ".yml": lambda text: yaml.load(text, GitLabLoader),
+    ".yaml": lambda text: yaml.load(text, GitLabLoader),
+}
+
+
+@every_combination
+def test_a_rendered_project_parses_and_holds_no_trace_of_its_making(
+    render: Render, answers: dict[str, Any]
+) -> None:
+    for path, content in files_of(render(**answers)).items():
+        if Path(path).suffix in BINARY:
+            assert content, path
+            continue
+        text = content.decode()
+        if Path(path).suffix in PARSERS:
+            PARSERS[Path(path).suffix](text)
+        assert not re.search(r"(?<!\$)\{\{|\{%", text), path
+        assert text or path in EMPTY_ON_PURPOSE, path
+        assert "\r" not in text, path
+        assert text.endswith("\n") and not text.endswith("\n\n"), path
+        assert not re.search("__pycache__|_cache|[.]jinja$|[.]pyc$", path), path
+
+
+@every_combination
+def test_the_generator_is_named_only_where_it_must_be(
+    render: Render, answers: dict[str, Any]
+) -> None:
+    kept = "Rung keeps this file"
+    for path, content in files_of(render(**answers)).items():
+        if path in {".copier-answers.yml", "RUNG.md"} or Path(path).suffix in BINARY:
+            continue
+        for line in content.decode().splitlines():
+            assert "copier" not in line.lower(), path
+            mentions = re.search(r"\bRung\b(?! keeps)", line)
+            assert kept in line or not mentions or path in {"README.md", "CONTRIBUTING.md"}, (
+                f"{path}: {line}"
+            )
+
+
+@pytest.mark.parametrize("use_case", GAMES)
+@pytest.mark.parametrize("team_size", TEAM_SIZES)
+@pytest.mark.parametrize("ci", VENDORS)
+def test_a_file_is_the_same_on_every_rung_that_has_it(
+    render: Render, use_case: str, team_size: str, ci: str
+) -> None:
+    trees = [
+        files_of(render(use_case=use_case, team_size=team_size, ci=ci, level=level))
+        for level in LEVELS
+    ]
+    for lower, higher in zip(trees, trees[1:], strict=False):
+        assert set(lower) <= set(higher)
+        changed = {path for path, content in lower.items() if higher[path] != content}
+        assert changed <= DIFFER_BY_RUNG
+
+
+@pytest.mark.parametrize("use_case", GAMES)
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_code_of_a_project_passes_its_own_linter(
+    render: Render, use_case: str, level: int
+) -> None:
+    for team_size, ci in zip(TEAM_SIZES, VENDORS, strict=True):
+        project = render(use_case=use_case, level=level, team_size=team_size, ci=ci)
+        for command in (["check"], ["format", "--check"]):
+            done = subprocess.run(
+                ["ruff", *command, "--no-cache", "."], cwd=project, capture_output=True, text=True
+            )
+
+            assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("use_case", GAMES)
+def test_every_rung_has_its_group_of_packages_behind_one_unchanged_comment(
+    render: Render, use_case: str, level: int
+) -> None:
+    text = (render(use_case=use_case, level=level) / "pyproject.toml").read_text()
+    groups = tomllib.loads(text)["dependency-groups"]
+
+    assert [f"rung-{rung}" in groups for rung in range(3)] == [rung <= level for rung in range(3)]
+    assert text.count("# Rung keeps the groups named rung-*, one for each rung.\n") == 1
+    assert text.count("\n\n# Yours: groups of your own go below this line.\n") == 1
+    assert re.search(r"exclude-newer = \"20\d\d-\d\d-\d\dT", text)
+
+
+def test_nothing_of_the_template_is_hidden_from_git() -> None:
+    """The project's own .gitignore stands in the template's tree, where git obeys it too."""
+    hidden = subprocess.run(
+        ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "templates", "levels"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+
+    assert [path for path in hidden if not re.search("__pycache__|_cache/", path)] == []
+
+
+def test_the_template_runs_no_code_of_its_own() -> None:
+    settings = (ROOT / "copier.yml").read_text()
+
+    assert not re.search(r"_tasks|_migrations|_jinja_extensions", settings)
+    assert '_min_copier_version: "9.18.0"' in settings
+
+
+def test_a_jinja_file_has_something_to_render() -> None:
+    for path in (ROOT / "templates/project").rglob("*.jinja"):
+        assert re.search(r"\{\{|\{%", path.read_text()), path
