@@ -2,18 +2,12 @@
 
 
 class RungError(Exception):
-    """Say what happened, where, and what to do; the command ends with `code`."""
+    """Something the person must change: what happened, where, and what to do (exit code 2)."""
 
     code = 2
 
 
-class Conflicts(RungError):
-    """The answer is no: something is left for a person to decide."""
-
-    code = 1
-
-
-class CommandFailed(RungError):
-    """A program that Rung ran ended with an error; its output stands in the message."""
+class NotDone(RungError):
+    """The answer is no: conflicts are left, or a check failed (exit code 1)."""
 
     code = 1

@@ -7,14 +7,16 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def clone() -> Path | None:
-    """Return the repository Rung runs from, or None when it runs as an installed package."""
+    """Return the git clone Rung runs from, or None when it runs as an installed package."""
     repository = PACKAGE.parents[1]
-    return repository if (repository / "copier.yml").is_file() else None
+    is_clone = (repository / "copier.yml").is_file() and (repository / ".git").exists()
+    return repository if is_clone else None
 
 
 def folder() -> Path:
     """Return the folder that holds copier.yml, levels/ and templates/."""
-    return clone() or PACKAGE / "template"
+    inside = PACKAGE / "template"
+    return inside if inside.is_dir() else PACKAGE.parents[1]
 
 
 def url() -> str:

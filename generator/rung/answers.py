@@ -1,0 +1,57 @@
+"""The answers a person gives on the command line: gathered, and checked against the questions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rung.errors import RungError
+
+
+def gather(file: Path | None, pairs: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one mapping of the answers: a file's, overridden by -d, overridden by options."""
+    answers = read(file) if file else {}
+    for pair in pairs:
+        question, equals, answer = pair.partition("=")
+        if not equals or not question:
+            raise RungError(f"`-d {pair}` is no answer. Write `-d QUESTION=ANSWER`.")
+        answers[question] = answer
+    return answers | {name: value for name, value in options.items() if value is not None}
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Read a YAML file of answers, such as another project's .copier-answers.yml."""
+    try:
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise RungError(f"The answers file {file} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+        problem = " ".join(str(error).split())
+        raise RungError(
+            f"The answers file {file} is not YAML text: {problem}\n"
+            "Write one `question: answer` on each line."
+        ) from error
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise RungError(
+            f"The answers file {file} holds no answers: it must be a mapping.\n"
+            "Write one `question: answer` on each line."
+        )
+    # Copier's own entries say where another project came from; they are no answers.
+    return {name: answer for name, answer in content.items() if not name.startswith("_")}
+
+
+def check(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
+    """Raise a RungError for an answer to no question, or one that cannot be written down."""
+    asked = [name for name, question in questions.items() if question.get("when") is not False]
+    for name, answer in answers.items():
+        if name not in asked:
+            raise RungError(
+                f"There is no question `{name}`. The questions are: {', '.join(asked)}."
+            )
+        try:
+            str(answer).encode()
+        except UnicodeEncodeError as error:
+            raise RungError(
+                f"The answer to `{name}` is not valid text (UTF-8). Write it anew."
+            ) from error

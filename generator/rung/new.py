@@ -1,0 +1,106 @@
+"""Start a project."""
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rung import answers as given
+from rung import git, project
+from rung.errors import RungError
+from rung.source import Source
+from rung.staging import check_free, staged
+
+
+@dataclass(frozen=True)
+class Born:
+    """A project that was just made.
+
+    Args:
+        folder: Where it stands.
+        files: Its files, relative to the folder.
+        level: The rung it starts on.
+        repository: The repository around it that it was left to, or None when it has its own.
+        committed: Whether its files are in a first commit.
+        signed: Whether that commit bears the person's name.
+    """
+
+    folder: Path
+    files: list[str]
+    level: int
+    repository: Path | None = None
+    committed: bool = False
+    signed: bool = True
+
+
+def new(
+    destination: Path,
+    source: Source,
+    answers: Mapping[str, Any],
+    *,
+    defaults: bool,
+    with_git: bool = True,
+) -> Born:
+    """Make a project: its folder, its files and its first commit, or nothing at all."""
+    folder = _normal(destination)
+    _check(folder, source, answers, defaults=defaults)
+    around = git.repository_above(folder)
+    with staged(folder) as room:
+        project.render(source.address, source.ref, room, answers, defaults=defaults)
+        files = _files(room)
+        own = with_git and around is None
+        signed = git.start(room, "Start from Rung") if own else True
+        level = _level(room)
+    return Born(folder, files, level, around, own, signed)
+
+
+def preview(
+    destination: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool
+) -> Born:
+    """Return what `new` would make, without making it."""
+    folder = _normal(destination)
+    _check(folder, source, answers, defaults=defaults)
+    with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
+        room = Path(scratch) / folder.name
+        project.render(source.address, source.ref, room, answers, defaults=defaults)
+        return Born(folder, _files(room), _level(room))
+
+
+def next_steps(folder: Path) -> list[str]:
+    """Return what to type next, ready to paste."""
+    return [f"cd {shlex.quote(str(folder))}", "uv sync", "uv run poe train"]
+
+
+def _normal(destination: Path) -> Path:
+    text = str(destination)
+    if not text.isprintable():
+        raise RungError(
+            f"The folder's name {text!r} holds characters that do not print. Choose another one."
+        )
+    return destination.expanduser().resolve() if text else destination.resolve()
+
+
+def _check(folder: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool) -> None:
+    check_free(folder)
+    given.check(answers, source.read("levels/questions.yml"))
+    if not defaults and not sys.stdin.isatty():
+        raise RungError(
+            "There is no terminal to ask the questions on.\n"
+            "Add `--defaults`, and give the answers that differ with `-d QUESTION=ANSWER`."
+        )
+
+
+def _files(room: Path) -> list[str]:
+    return sorted(
+        path.relative_to(room).as_posix() for path in room.rglob("*") if not path.is_dir()
+    )
+
+
+def _level(room: Path) -> int:
+    recorded = yaml.safe_load((room / project.ANSWERS).read_text("utf-8"))
+    return int(recorded["level"])

@@ -1,0 +1,116 @@
+"""Render and update projects: the only module that imports Copier, and only when it must."""
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rung import cache, git
+from rung.errors import RungError
+
+ANSWERS = ".copier-answers.yml"
+
+
+def render(
+    address: str, ref: str, destination: Path, answers: Mapping[str, Any], *, defaults: bool
+) -> None:
+    """Write a new project.
+
+    Args:
+        address: The template: an absolute path or a URL, recorded as it is.
+        ref: The version of it.
+        destination: A folder that does not exist yet.
+        answers: Answers by question.
+        defaults: Take the default where no answer is given; ask a person otherwise.
+    """
+    with _copier(address, ref) as copier:
+        copier.run_copy(
+            address, destination, dict(answers), vcs_ref=ref, defaults=defaults, quiet=True
+        )
+
+
+def update(folder: Path, address: str, ref: str, answers: Mapping[str, Any]) -> None:
+    """Update a project in place with changed answers, keeping its template's version."""
+    with _copier(address, ref) as copier:
+        copier.run_update(
+            folder,
+            dict(answers),
+            vcs_ref=copier.VcsRef.CURRENT,
+            defaults=True,
+            overwrite=True,
+            quiet=True,
+            skip_answered=True,
+        )
+
+
+@contextlib.contextmanager
+def _copier(address: str, ref: str) -> Iterator[Any]:
+    """Lend Copier with git kept quiet, and turn its errors into Rung's."""
+    settings = git.QUIET | (cache.redirect() if cache.serves(address, ref) else {})
+    with _surroundings(settings):
+        import copier
+        from copier.errors import CopierAnswersInterrupt, CopierError
+        from plumbum import CommandNotFound, ProcessExecutionError
+
+        try:
+            with warnings.catch_warnings():
+                # What they say (uncommitted or shallow templates), Rung says in its own words.
+                warnings.simplefilter("ignore")
+                yield copier
+        except CopierAnswersInterrupt as error:
+            raise KeyboardInterrupt from error
+        except ProcessExecutionError as error:
+            words = (error.stderr or "").strip().splitlines()
+            raise RungError(
+                f"The template {address} could not be read at {ref}:\n"
+                f"{words[-1] if words else error}\n"
+                "Check the address, the version and the network, then try again."
+            ) from error
+        except CommandNotFound as error:
+            raise RungError("git is not installed, or not on PATH.") from error
+        except OSError as error:
+            raise RungError(f"A file cannot be read or written: {error}.") from error
+        except (CopierError, ValueError) as error:
+            raise RungError(_in_plain_words(error)) from error
+
+
+@contextlib.contextmanager
+def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
+    """Give Copier's git these settings, and its mirrors of the template a place of Rung's own.
+
+    A mirror made through the redirection must never stand where plain Copier looks for one.
+    """
+    from plumbum import local
+
+    first = int(os.environ.get("GIT_CONFIG_COUNT", "0") or 0)
+    added = {"GIT_CONFIG_COUNT": str(first + len(settings)), "GIT_TERMINAL_PROMPT": "0"}
+    for number, (name, value) in enumerate(settings.items(), start=first):
+        added |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    mirrors = os.environ.get("COPIER_CACHE_DIR")
+    os.environ["COPIER_CACHE_DIR"] = str(cache.home() / "copier")
+    try:
+        with local.env(**added):
+            for name in git.ELSEWHERE & set(local.env):
+                del local.env[name]
+            yield
+    finally:
+        if mirrors is None:
+            del os.environ["COPIER_CACHE_DIR"]
+        else:
+            os.environ["COPIER_CACHE_DIR"] = mirrors
+
+
+def _in_plain_words(error: Exception) -> str:
+    """Say which answer was refused, why, and how to give another."""
+    words = " ".join(str(error).split())
+    refused = re.match(r"(?:Validation error for question|Invalid choice for) '(\w+)': (.*)", words)
+    if refused:
+        question, reason = refused.groups()
+        return (
+            f"The answer to `{question}` is not accepted: {reason}\n"
+            f"Give another one, with `-d {question}=VALUE` for instance."
+        )
+    return f"The template could not be rendered: {words or type(error).__name__}"

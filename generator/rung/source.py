@@ -1,0 +1,91 @@
+"""Where a new project's template comes from, and which version of it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rung import cache, git, template
+from rung.errors import RungError
+
+RELEASE = re.compile(r"v?\d+(\.\d+)*\Z")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A template that can be rendered and, later, updated from.
+
+    Args:
+        address: An absolute path or a URL; a project records it.
+        ref: The tag or commit to render.
+        repository: A git repository on this machine that holds the ref, if there is one.
+        note: What the person should know about the choice, or nothing.
+    """
+
+    address: str
+    ref: str
+    repository: Path | None
+    note: str = ""
+
+    def read(self, path: str) -> Any:
+        """Return a YAML file of the template, as it stands in this version."""
+        if self.repository is None:
+            return yaml.safe_load((template.folder() / path).read_text("utf-8"))
+        text = git.answers(self.repository, "show", f"{self.ref}:{path}")
+        if text is None:
+            raise RungError(
+                f"{self.address} at {self.ref} is no template of Rung: {path} is missing."
+            )
+        return yaml.safe_load(text)
+
+
+def choose(wanted: str | None, version: str | None) -> Source:
+    """Return the template to use: the one asked for, the clone Rung runs from, or its own copy."""
+    git.require()
+    if wanted and not Path(wanted).exists():
+        if "://" not in wanted and not wanted.startswith("git@"):
+            raise RungError(
+                f"There is no template at {wanted}: neither a folder nor a URL.\n"
+                "Give `--template` the path or the URL of a git repository."
+            )
+        return Source(wanted, version or template.tag(), None)
+    clone = Path(wanted).resolve() if wanted else template.clone()
+    if clone:
+        return _of_clone(clone, version)
+    tag = template.tag()
+    repository = cache.fill(template.folder(), tag)
+    ref = version or tag
+    return Source(template.url(), ref, repository if cache.holds(ref) else None)
+
+
+def _of_clone(repository: Path, version: str | None) -> Source:
+    if not (repository / ".git").exists():
+        raise RungError(
+            f"The template {repository} is not a git repository, so a project made from it could "
+            "never be updated.\nGive `--template` the path or the URL of a git repository."
+        )
+    if git.answers(repository, "rev-parse", "--verify", "--quiet", "HEAD") is None:
+        raise RungError(f"The template {repository} has no commit yet. Commit it, then try again.")
+    if version:
+        known = git.answers(repository, "rev-parse", "--verify", "--quiet", f"{version}^{{commit}}")
+        if known is None or version.startswith("-"):
+            raise RungError(
+                f"The template {repository} has no version `{version}`.\n"
+                f"`git -C {repository} tag` lists those it has."
+            )
+        return Source(str(repository), version, repository)
+    tags = git.run(repository, "tag", "--sort=-version:refname").split()
+    release = next((tag for tag in tags if RELEASE.match(tag)), None)
+    if release:
+        return Source(str(repository), release, repository)
+    dirty = git.run(repository, "status", "--porcelain")
+    return Source(
+        str(repository),
+        git.run(repository, "rev-parse", "HEAD").strip(),
+        repository,
+        "It has uncommitted changes, which are left out; commit them to have them in the project."
+        if dirty
+        else "",
+    )
