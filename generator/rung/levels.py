@@ -16,6 +16,7 @@ BLOCKS = (
     "serving", "observability", "features", "governance",
 )  # fmt: skip
 TIERS = {"declared": 0.25, "used": 0.5, "automated": 1.0}  # points of the ML Test Score
+STANDING = 0.40  # points a rung needs on average, over its capabilities, to be stood on
 IDENTIFIER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 Made = TypeVar("Made")
@@ -35,6 +36,14 @@ class Command:
 
     run: str
     does: str
+    game: str = "both"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the team has to bring to a rung."""
+
+    ask: str
     game: str = "both"
 
 
@@ -71,7 +80,7 @@ class Level:
     offered: bool
     promise: str
     cost: str
-    asks: tuple[str, ...]
+    asks: tuple[Ask, ...]
     stay: str
     commands: tuple[Command, ...]
     owns: tuple[Claim, ...]
@@ -109,7 +118,10 @@ def _level(path: Path, number: int) -> Level:
             for entry in _sequence(data.get("commands"), f"{where}.commands")
         ),
         "owns": _claims(data.get("owns"), where),
-        "asks": tuple(_sequence(data.get("asks"), f"{where}.asks")),
+        "asks": tuple(
+            _make(Ask, {"ask": entry} if isinstance(entry, str) else entry, f"{where}.asks")
+            for entry in _sequence(data.get("asks"), f"{where}.asks")
+        ),
         "keystones": {game: tuple(map(tuple, groups)) for game, groups in keystones.items()},
         "capabilities": {
             name: _capability(name, number, entry, f"{where}.capabilities.{name}")

@@ -1,0 +1,135 @@
+"""The ladder to look at: the levels as a text table and as the page docs/levels.md."""
+
+from collections.abc import Iterable, Sequence
+
+from rung.levels import STANDING, Capability, Level
+
+PAGE = """\
+<!-- Generated from levels/ by `rung levels --markdown`. Change it there. -->
+
+# The ladder
+
+A rung is a level of MLOps maturity. Each is useful in itself: start on the lowest one that keeps
+its promise to the people who depend on you, and climb when they need more. Two games are played,
+and a capability may belong to one of them: **velocity** (learn fast, release often, undo in
+seconds) and **governance** (decisions are explained and approved before they count).
+
+{summary}
+
+Two maturity models stand behind the rungs, Microsoft's (levels 0 to 4) and Google's (levels 0 to
+2); the controls of the governance game come from banking supervision, the EU AI Act, the NIST AI
+Risk Management Framework and the FDA. The last column of each table names the source.
+
+In the tables, *in your project* lists what a generated project has for the capability: files,
+of which you get those of your own CI vendor and team size, and jobs of your CI.
+"""
+
+SECTION = """\
+
+## Rung {level}: {title}
+
+{promise} Costs {cost}{later}
+
+- Microsoft's level: {microsoft}
+- Google's level: {google}
+- {standing}
+
+The team brings:
+
+{asks}
+
+Stay here while {stay}
+
+{table}
+"""
+
+
+def text(levels: Sequence[Level]) -> str:
+    """Return the ladder as a table for a terminal."""
+    head = [("Rung", "Name", "Microsoft", "Google")]
+    rows = head + [(str(rung.level), rung.title, rung.microsoft, rung.google) for rung in levels]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    for place, rung in enumerate(levels):
+        lines[place + 1] += f"\n{'':{widths[0]}}  {rung.promise}{_later(rung)}"
+    return "\n".join(lines) + "\n"
+
+
+def markdown(levels: Sequence[Level]) -> str:
+    """Return the page docs/levels.md."""
+    summary = _table(
+        ("Rung", "Promise", "Microsoft", "Google", "Offered"),
+        (
+            (
+                f"[{rung.level} {rung.title}](#rung-{rung.level}-{rung.title.lower()})",
+                rung.promise,
+                rung.microsoft,
+                rung.google,
+                "yes" if rung.offered else "not yet",
+            )
+            for rung in levels
+        ),
+    )
+    return PAGE.format(summary=summary) + "".join(map(_section, levels))
+
+
+def _section(rung: Level) -> str:
+    return SECTION.format(
+        level=rung.level,
+        title=rung.title,
+        promise=rung.promise,
+        cost=rung.cost,
+        later=_later(rung),
+        microsoft=rung.microsoft,
+        google=rung.google,
+        standing=_standing(rung),
+        asks="\n".join(
+            f"- {entry.ask}" + ("" if entry.game == "both" else f" ({entry.game})")
+            for entry in rung.asks
+        ),
+        stay=rung.stay,
+        table=_table(
+            ("Capability", "Game", "Why", "In your project", "Source"),
+            (
+                (f"`{found.id}`", _game(found), found.why, _project(rung, found), found.source)
+                for found in rung.capabilities.values()
+            ),
+        ),
+    )
+
+
+def _later(rung: Level) -> str:
+    return "" if rung.offered else " Not offered yet."
+
+
+def _standing(rung: Level) -> str:
+    if not rung.keystones:
+        return "Every machine-learning repository stands here at least."
+    needs = {
+        game: ", ".join(" or ".join(f"`{name}`" for name in group) for group in groups)
+        for game, groups in rung.keystones.items()
+    }
+    more = f"; in the governance game also {needs['governance']}" if "governance" in needs else ""
+    return (
+        f"A repository stands here when it uses {needs['both']}{more}; "
+        f"when the rung's capabilities score {STANDING:.2f} on average; and when the rungs below hold."
+    )
+
+
+def _game(capability: Capability) -> str:
+    earlier = [f"{game}: rung {rung}" for game, rung in capability.at.items()]
+    return capability.game + (f" ({', '.join(earlier)})" if earlier else "")
+
+
+def _project(rung: Level, capability: Capability) -> str:
+    if not rung.offered:
+        return "not yet"
+    paths = [*(claim.path for claim in capability.owns), *capability.uses]
+    shown = [f"`{path.replace('src/*/', 'src/<package>/')}`" for path in paths]
+    job = [f"the job `{capability.job}`"] if capability.job else []
+    return ", ".join(job + shown)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["-"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
