@@ -54,7 +54,9 @@ def fill(source: Path, version: str) -> Path:
     tree = _tree(source)
     if git.answers(repository(), "rev-parse", "--verify", "--quiet", f"{version}^{{tree}}") == tree:
         return repository()
-    commit = git.run(repository(), "commit-tree", tree, "-m", f"Rung {version}", **AUTHOR).strip()
+    commit = git.run(
+        repository(), "commit-tree", tree, "-m", f"Rung {version}", extra=AUTHOR
+    ).strip()
     git.run(repository(), "update-ref", f"refs/tags/{version}", commit)
     git.run(repository(), "update-ref", "refs/heads/main", commit)
     git.run(repository(), "symbolic-ref", "HEAD", "refs/heads/main")
@@ -80,8 +82,10 @@ def _tree(source: Path) -> str:
     ]
     index = {"GIT_INDEX_FILE": str(repository() / f"index.{os.getpid()}")}
     try:
-        git.run(repository(), "update-index", "-z", "--index-info", stdin="".join(lines), **index)
-        return git.run(repository(), "write-tree", **index).strip()
+        git.run(
+            repository(), "update-index", "-z", "--index-info", stdin="".join(lines), extra=index
+        )
+        return git.run(repository(), "write-tree", extra=index).strip()
     finally:
         Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
 

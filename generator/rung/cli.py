@@ -123,10 +123,10 @@ def _new(options: argparse.Namespace) -> int:
         chosen,
         given,
         defaults=options.defaults,
-        with_git=not options.no_git,
+        with_git=False if options.no_git else None,
     )
     print(f"{born.folder}: rung {born.level}, {len(born.files)} files.")
-    if born.repository and not options.no_git:
+    if born.repository and not born.committed and not options.no_git:
         print(f"It stands inside the repository {born.repository}: add and commit it there.")
     if not born.signed:
         print(

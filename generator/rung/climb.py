@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from rung import cache, git, project, template
-from rung.errors import NotDone, RungError
+from rung.errors import NotDoneError, RungError
 
 MARKER = re.compile(rb"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
 
@@ -43,7 +43,7 @@ def climb(folder: Path, to: int, trusted: str | None = None) -> Climbed:
 
     Raises:
         RungError: The project cannot climb; nothing was touched.
-        NotDone: Copier failed; the work tree is as it was.
+        NotDoneError: Copier failed; the work tree is as it was.
     """
     git.require()
     recorded = _recorded(folder)
@@ -60,7 +60,7 @@ def climb(folder: Path, to: int, trusted: str | None = None) -> Climbed:
         git.run(top, "reset", "--quiet", "--hard")
         git.run(top, "clean", "--quiet", "-d", "--force")
         if isinstance(error, RungError):
-            raise NotDone(f"{error}\nThe project is as it was.") from error
+            raise NotDoneError(f"{error}\nThe project is as it was.") from error
         raise
     return _done(top, Climbed(before, to))
 

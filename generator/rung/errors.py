@@ -7,7 +7,7 @@ class RungError(Exception):
     code = 2
 
 
-class NotDone(RungError):
+class NotDoneError(RungError):
     """The answer is no: conflicts are left, or a check failed (exit code 1)."""
 
     code = 1

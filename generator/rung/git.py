@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from rung.errors import RungError
@@ -38,18 +39,18 @@ def require() -> None:
         )
 
 
-def environment(**extra: str) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return the environment for git: this one, without what points it at another repository."""
     kept = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    return {**kept, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8", **extra}
+    return {**kept, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
 
 
 def run(
     folder: Path,
     *arguments: str,
-    settings: dict[str, str] = QUIET,
-    stdin: str | bytes = b"",
-    **extra: str,
+    settings: Mapping[str, str] = QUIET,
+    stdin: str = "",
+    extra: Mapping[str, str] | None = None,
 ) -> str:
     """Run git in a folder and return what it prints; raise a RungError with its words if it fails.
 
@@ -65,8 +66,8 @@ def run(
     done = subprocess.run(
         ["git", *options, *arguments],
         cwd=folder,
-        env=environment(**extra),
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        env=environment() | dict(extra or {}),
+        input=stdin.encode("utf-8", "surrogateescape"),
         capture_output=True,
         check=False,
     )

@@ -44,16 +44,24 @@ def new(
     answers: Mapping[str, Any],
     *,
     defaults: bool,
-    with_git: bool = True,
+    with_git: bool | None = None,
 ) -> Born:
-    """Make a project: its folder, its files and its first commit, or nothing at all."""
+    """Make a project: its folder, its files and its first commit, or nothing at all.
+
+    Args:
+        destination: A path where nothing stands yet, or an empty folder.
+        source: The template.
+        answers: Answers by question.
+        defaults: Take the default where no answer is given; ask a person otherwise.
+        with_git: Whether to make a repository; None: unless there is one around it.
+    """
     folder = _normal(destination)
     _check(folder, source, answers, defaults=defaults)
     around = git.repository_above(folder)
     with staged(folder) as room:
         project.render(source.address, source.ref, room, answers, defaults=defaults)
         files = _files(room)
-        own = with_git and around is None
+        own = around is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
         level = _level(room)
     return Born(folder, files, level, around, own, signed)

@@ -1,0 +1,131 @@
+"""Show Rung at work: one project on real data, taken up its first rungs."""
+
+import json
+import os
+import shlex
+import shutil
+import tempfile
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rung import git, process, source
+from rung.climb import climb
+from rung.errors import NotDoneError, RungError
+from rung.new import new
+
+ANSWERS = {"project_name": "Late flights", "use_case": "velocity", "team_size": "one"}
+LAST = 2
+REPORT = "reports/report.html"
+
+
+@dataclass(frozen=True)
+class Stood:
+    """What a rung came to: its number, tracked files, tests passed, score, and seconds."""
+
+    rung: int
+    files: int
+    tests: int
+    score: str
+    seconds: float
+
+
+def demo(folder: Path | None, upto: int) -> int:
+    """Make a velocity project on the flights data and climb with it, running all it offers."""
+    if not 0 <= upto <= LAST:
+        raise RungError(f"There is no rung {upto} to show. Choose --upto 0 to {LAST}.")
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv is None:
+        raise RungError("uv is not on PATH. Install it, or run `make demo`, which brings its own.")
+    place = (folder or _free(Path("rung-demo"))).absolute()
+    chosen = source.choose(None, None)
+    print(f"The project: {place}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")
+    stood = []
+    for rung in range(upto + 1):
+        started = time.monotonic()
+        if rung == 0:
+            born = new(place, chosen, ANSWERS | {"level": 0}, defaults=True, with_git=True)
+            print(f"\nRung 0: {len(born.files)} files")
+            _list("+", born.files)
+        else:
+            _show_climb(place, rung)
+        tests = _use(uv, place, rung)
+        seconds = time.monotonic() - started
+        files = len(git.run(place, "ls-files").splitlines())
+        stood.append(Stood(rung, files, tests, _score(place), seconds))
+    print("\n" + table(stood))
+    print(f"\nThe report of the last model: {place / REPORT}")
+    return 0
+
+
+def table(stood: list[Stood]) -> str:
+    """Return one row for each rung, for a terminal."""
+    rows = [("rung", "files", "tests passed", "score", "seconds")] + [
+        (str(one.rung), str(one.files), str(one.tests), one.score, f"{one.seconds:.0f}")
+        for one in stood
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
+
+
+def _free(wished: Path) -> Path:
+    """Return a path where nothing stands: the wished one, or it with a number."""
+    number, path = 1, wished
+    while os.path.lexists(path):
+        number += 1
+        path = wished.with_name(f"{wished.name}-{number}")
+    return path
+
+
+def _show_climb(place: Path, rung: int) -> None:
+    climbed = climb(place, rung)
+    if climbed.conflicts:
+        raise NotDoneError(f"The climb to rung {rung} left conflicts: {climbed.conflicts}")
+    print(
+        f"\nRung {rung}: {len(climbed.added)} files added, {len(climbed.changed)} changed, "
+        f"{len(climbed.removed)} removed"
+    )
+    for sign, paths in (("+", climbed.added), ("~", climbed.changed), ("-", climbed.removed)):
+        _list(sign, paths)
+
+
+def _list(sign: str, paths: list[str]) -> None:
+    for path in paths:
+        print(f"  {sign} {path}")
+
+
+def _use(uv: str, place: Path, rung: int) -> int:
+    """Install, check and train as the project's README says; return how many tests passed."""
+    process.run("install", [uv, "sync"], place)
+    git.commit_all(place, f"Stand on rung {rung}")
+    with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
+        record = Path(scratch) / "tests.xml"
+        options = {"PYTEST_ADDOPTS": f"--junitxml={shlex.quote(str(record))}"}
+        process.run("check", [uv, "run", "poe", "check"], place, options)
+        tests = _passed(record)
+    for task in ("train", "evaluate") if rung < LAST else ("pipeline",):
+        process.run(task, [uv, "run", "poe", task], place)
+    if git.run(place, "status", "--porcelain"):
+        git.commit_all(place, f"Train on rung {rung}")
+    return tests
+
+
+def _passed(record: Path) -> int:
+    if not record.is_file():
+        raise NotDoneError("The project's checks ran no tests.")
+    suites = ElementTree.parse(record).getroot().iter("testsuite")
+    counts = [
+        int(suite.get("tests", 0))
+        - sum(int(suite.get(kind, 0)) for kind in ("failures", "errors", "skipped"))
+        for suite in suites
+    ]
+    return sum(counts)
+
+
+def _score(place: Path) -> str:
+    """Return the project's own score, by its own name for it."""
+    metric = tomllib.loads((place / "params.toml").read_text("utf-8"))["score"]["metric"]
+    metrics = json.loads((place / "reports/metrics.json").read_text("utf-8"))
+    return f"{metric} {metrics[metric]:.3f}"

@@ -1,0 +1,82 @@
+"""Run a program while showing that it runs, and its output only when it fails."""
+
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rung.errors import NotDoneError
+
+# What would tie a child to Rung's own environment instead of the project's; and bytecode must be
+# kept, or every start compiles everything anew.
+OURS = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS")
+FRAMES = "|/-\\"
+HEARTBEAT = 10.0  # seconds between signs of life where no spinner can turn
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a program of a project, free of Rung's own."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in OURS and not name.startswith("UV_PROJECT")
+    }
+    return {**kept, **(extra or {})}
+
+
+def run(
+    title: str, command: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None
+) -> float:
+    """Run a program to its end and return the seconds it took.
+
+    Raises:
+        NotDoneError: It failed; its output is printed first.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment(extra),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _watch(child, title, started)
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
+        took = time.monotonic() - started
+        if child.returncode:
+            output.seek(0)
+            print(output.read().decode(errors="replace"), file=sys.stderr)
+            raise NotDoneError(
+                f"`{' '.join(command)}` failed in {folder} with exit code {child.returncode}; "
+                "its output stands above."
+            )
+    print(f"  {title}: {took:.1f} s", flush=True)
+    return took
+
+
+def _watch(child: "subprocess.Popen[bytes]", title: str, started: float) -> None:
+    turning = sys.stdout.isatty()
+    if not turning:
+        print(f"  {title} ...", flush=True)
+    for frame in itertools.cycle(FRAMES):
+        try:
+            child.wait(0.1 if turning else HEARTBEAT)
+            break
+        except subprocess.TimeoutExpired:
+            seconds = time.monotonic() - started
+            if turning:
+                print(f"\r  {frame} {title}: {seconds:.0f} s", end="", flush=True)
+            else:
+                print(f"  {title}: still running after {seconds:.0f} s", flush=True)
+    if turning:
+        print("\r\033[K", end="", flush=True)
