@@ -1,1 +1,1 @@
-x
+"""What this project knows about its data, its features and its model."""
