@@ -23,9 +23,7 @@ HEADINGS = {
     "docs/datasheet.md": (
         "motivation, composition, collection, preprocessing, uses, distribution, maintenance"
     ),
-    "docs/privacy.md": (
-        "purpose, personal data, necessity, risks, safeguards, retention, rights"
-    ),
+    "docs/privacy.md": ("purpose, personal data, necessity, risks, safeguards, retention, rights"),
 }
 PLACEHOLDER = re.compile(
     r"\b(TODO|TBD|TBA|FIXME|XXX)\b"
@@ -63,8 +61,8 @@ def of_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Proble
     except documents.Unreadable as error:
         yield Problem(file, "", str(error), "Its schema lies in governance/schemas.")
         return
-    for error in sorted(Draft202012Validator(schema).iter_errors(fields), key=_order):
-        yield from _of_error(file, error)
+    for fault in sorted(Draft202012Validator(schema).iter_errors(fields), key=_order):
+        yield from _of_error(file, fault)
     for place, text in _texts(fields):
         if not re.search(r"\w", text):
             yield Problem(file, place, "is empty", ANSWER)

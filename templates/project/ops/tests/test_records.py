@@ -61,9 +61,7 @@ def test_complete_records_have_no_problems(project: Path) -> None:
         ("docs/model_card.md", CARD + "\n\n<!-- TODO -->\n```\nTODO\n```\n", ""),
     ],
 )
-def test_a_problem_is_named_with_its_place(
-    project: Path, file: str, text: str, named: str
-) -> None:
+def test_a_problem_is_named_with_its_place(project: Path, file: str, text: str, named: str) -> None:
     write(project, file, text)
 
     assert named in said(project)

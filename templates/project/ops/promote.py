@@ -1,0 +1,117 @@
+"""Make a version champion, provided that an independent validation of just that version approves.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from ops import documents, records, registry
+from ops.settings import ROOT
+
+CHAMPION = "champion"
+RECORDS = "governance/validation"
+REMEDY = f"Bring the record ({RECORDS}/README.md), or take the alias {CHAMPION} away."
+
+
+def objections(version: ModelVersion) -> list[str]:
+    """Say everything that speaks against this version as champion; empty when nothing does."""
+    paths = record_paths(version)
+    if not paths:
+        named = f"{RECORDS}/{version.name}-{version.version}.yaml"
+        return [f"{named} does not exist: nobody has validated version {version.version}"]
+    if len(paths) > 1:
+        both = " and ".join(path.name for path in paths)
+        return [f"{both} in {RECORDS} are records of one version: keep one"]
+    faults = list(records.of_record(paths[0], records.schema_of("validation", ROOT), ROOT))
+    if faults:
+        return [str(fault) for fault in faults]
+    return list(_against(version, documents.record(paths[0])))
+
+
+def objections_to_the_champion() -> list[str]:
+    """Say what speaks against the version that is champion now; empty when there is none."""
+    name = registry.model_name()
+    for model in registry.client().search_registered_models(f"name='{name}'"):
+        if CHAMPION in model.aliases:
+            return objections(registry.version(CHAMPION))
+    return []
+
+
+def record_paths(version: ModelVersion) -> list[Path]:
+    """Find the files that claim to be the record of this version."""
+    stem = ROOT / RECORDS / f"{version.name}-{version.version}"
+    paths = (stem.parent / f"{stem.name}{ending}" for ending in (".yaml", ".yml", ".md"))
+    return [path for path in paths if path.is_file()]
+
+
+def _against(version: ModelVersion, record: dict[str, Any]) -> Iterator[str]:
+    if (record["model"], record["version"]) != (version.name, int(version.version)):
+        yield (
+            f"the record is about {record['model']} {record['version']}, "
+            f"not about {version.name} {version.version}"
+        )
+    for tag in ("git_commit", "data_hash"):
+        tagged = version.tags.get(tag)
+        if tagged is None:
+            yield f"version {version.version} has no tag {tag}, so nobody can tell what it is"
+        elif record[tag] != tagged:
+            yield f"the record names {tag} {record[tag]}, and the version was made from {tagged}"
+    author = version.tags.get("git_author")
+    if not author:
+        yield f"version {version.version} has no tag git_author, so its developer is unknown"
+    validator = _names(record["validator"]["name"]) | _names(record["validator"]["email"])
+    for same in sorted(validator & (_names(author or "") | _developers(version.name))):
+        yield f"{same} developed the model, and cannot be the one who validates it"
+    if record["decision"] != "approved":
+        yield f"the validation of {record['date']} has {record['decision']} this version"
+
+
+def _developers(model: str) -> set[str]:
+    """Name the developers that the inventory names for the model."""
+    path = ROOT / "governance/model_inventory.yaml"
+    entries = documents.record(path).get("models", []) if path.is_file() else []
+    return {
+        name
+        for entry in entries
+        if entry.get("name") == model
+        for name in _names(str(entry.get("developer", "")))
+    }
+
+
+def _names(text: str) -> set[str]:
+    """Take a person apart: `Ada Lovelace <ada@example.org>` is known by name and by e-mail."""
+    return {part.strip().casefold() for part in re.split(r"[<>(),;/]", text) if part.strip()}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Set the alias, or refuse and say why; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe promote", description=__doc__.splitlines()[0])
+    parser.add_argument("version", help="number of the version in the registry, or an alias")
+    asked = parser.parse_args(arguments).version
+    try:
+        version = registry.version(asked)
+    except MlflowException as error:
+        print(f"There is no version {asked} of {registry.model_name()}: {error}", file=sys.stderr)
+        return 1
+    reasons = objections(version)
+    if reasons:
+        print(f"Refused: version {version.version} does not become {CHAMPION}.", file=sys.stderr)
+        for reason in reasons:
+            print(f"- {reason}", file=sys.stderr)
+        print(f"How to write the record: {RECORDS}/README.md", file=sys.stderr)
+        return 1
+    registry.client().set_registered_model_alias(version.name, CHAMPION, str(version.version))
+    print(f"{version.name} {version.version} is {CHAMPION}; approved in {RECORDS}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""No version becomes champion without an independent validation that approves of it.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+from sklearn.dummy import DummyClassifier
+
+from ops import promote, records, registry
+from ops.settings import ROOT
+
+COMMIT, DATA = "0123456789abcdef" * 2 + "01234567", "5d41402abc4b2a76b9719d911017c592"
+AUTHOR = "Ada Lovelace <ada@example.org>"
+APPROVED: dict[str, Any] = {
+    "git_commit": COMMIT,
+    "data_hash": DATA,
+    "validator": {"name": "Vera Valid", "email": "vera@example.org"},
+    "date": "2026-01-31",
+    "conceptual_soundness": "The method fits the question that is asked.",
+    "outcomes_analysis": "The figures were computed again and agree.",
+    "limitations": "The sample is small; see the model card.",
+    "decision": "approved",
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A real MLflow store with a tiny model: the store's address, the model's."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    address = f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(address)
+    experiment = mlflow.create_experiment("tiny", artifact_location=(folder / "runs").as_uri())
+    with mlflow.start_run(experiment_id=experiment):
+        tiny = DummyClassifier().fit([[0], [1]], [0, 1])
+        logged = mlflow.sklearn.log_model(tiny, name="model", pip_requirements=["scikit-learn"])
+    return address, logged.model_uri
+
+
+@pytest.fixture
+def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh version in the registry, in a project without records; its number."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
+    monkeypatch.setattr(promote, "ROOT", tmp_path)
+    shutil.copytree(ROOT / "governance/schemas", tmp_path / "governance/schemas")
+    client, name = registry.client(), registry.model_name()
+    if not client.search_registered_models(f"name='{name}'"):
+        client.create_registered_model(name)
+    client.delete_registered_model_alias(name, "champion")
+    tags = {"git_commit": COMMIT, "data_hash": DATA, "git_author": AUTHOR}
+    return str(client.create_model_version(name, store[1], tags=tags).version)
+
+
+def write_record(version: str, /, **changes: Any) -> None:
+    record = {"model": registry.model_name(), "version": int(version)} | APPROVED | changes
+    path = promote.ROOT / f"governance/validation/{registry.model_name()}-{version}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(record), encoding="utf-8")
+
+
+def champion() -> str | None:
+    name = registry.model_name()
+    aliases = registry.client().get_registered_model(name).aliases
+    return str(aliases["champion"]) if "champion" in aliases else None
+
+
+def test_an_approved_version_becomes_champion(version: str) -> None:
+    write_record(version)
+
+    assert promote.main([version]) == 0
+    assert champion() == version
+    assert promote.objections_to_the_champion() == []
+
+
+def test_a_version_without_a_record_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote.main([version]) == 1
+    assert champion() is None
+    assert f"-{version}.yaml does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"decision": "rejected"}, "has rejected this version"),
+        ({"git_commit": "f" * 40}, "the record names git_commit"),
+        ({"data_hash": "0" * 32}, "the record names data_hash"),
+        ({"version": 999}, "the record is about"),
+        ({"model": "another"}, "the record is about another"),
+        ({"validator": {"name": "A. L.", "email": "ADA@example.org"}}, "developed the model"),
+        ({"validator": {"name": "ada lovelace", "email": "a@b.org"}}, "developed the model"),
+        ({"limitations": ""}, "limitations"),
+        ({"decision": "maybe"}, "decision"),
+        ({"outcomes_analysis": "TODO: run the figures again"}, "placeholder"),
+    ],
+)
+def test_a_record_that_does_not_approve_is_refused(
+    version: str, changes: dict[str, Any], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(version, **changes)
+
+    assert promote.main([version]) == 1
+    assert champion() is None
+    assert reason in capsys.readouterr().err
+
+
+def test_the_developer_of_the_inventory_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = {"name": registry.model_name(), "developer": "Vera Valid"}
+    inventory = promote.ROOT / "governance/model_inventory.yaml"
+    inventory.write_text(yaml.safe_dump({"models": [entry]}), encoding="utf-8")
+    write_record(version)
+
+    assert promote.main([version]) == 1
+    assert "vera valid developed the model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tag", ["git_commit", "data_hash", "git_author"])
+def test_a_version_that_does_not_say_where_it_is_from_is_refused(version: str, tag: str) -> None:
+    registry.client().delete_model_version_tag(registry.model_name(), version, tag)
+    write_record(version)
+
+    assert promote.main([version]) == 1
+    assert champion() is None
+
+
+def test_the_record_of_another_version_does_not_serve(version: str) -> None:
+    write_record(str(int(version) + 1))
+
+    assert promote.main([version]) == 1
+    assert champion() is None
+
+
+def test_two_records_of_one_version_are_refused(version: str) -> None:
+    write_record(version)
+    record = promote.record_paths(registry.version(version))[0]
+    shutil.copy(record, record.with_suffix(".md"))
+
+    assert promote.main([version]) == 1
+    assert champion() is None
+
+
+def test_a_version_that_does_not_exist_is_refused(version: str) -> None:
+    assert promote.main(["4711"]) == 1
+
+
+def test_an_alias_set_past_the_gate_is_found(version: str) -> None:
+    registry.client().set_registered_model_alias(registry.model_name(), "champion", version)
+
+    (promote.ROOT / "mlflow.db").touch()  # `poe records` asks the registry where there is one
+
+    found = [str(problem) for problem in records.problems(promote.ROOT)]
+
+    assert any("alias champion" in problem and "nobody has" in problem for problem in found)
