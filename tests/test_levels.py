@@ -1,0 +1,277 @@
+"""The level files: claims, keys, words, and the errors a broken one gives."""
+
+import shutil
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+import yaml
+from rung import ladder
+from rung.errors import RungError
+from rung.levels import Capability, Claim, load
+
+from tests.conftest import COMBINATIONS, GAMES, ROOT, VENDORS, Render, files_of, name_of
+
+LEVELS = load(ROOT / "levels")
+CAPABILITIES = [found for rung in LEVELS for found in rung.capabilities.values()]
+TEMPLATE = ROOT / "templates" / "project"
+MADE_BY_COMMANDS = {"uv.lock", "dvc.lock"}  # a project has them, the template does not
+
+RUNG_KEYS = [
+    "level",
+    "title",
+    "microsoft",
+    "google",
+    "offered",
+    "promise",
+    "cost",
+    "asks",
+    "stay",
+    "commands",
+    "owns",
+    "keystones",
+    "capabilities",
+]
+CAPABILITY_KEYS = ["why", "owns", "uses", "job", "game", "at", "block", "evidence", "fix", "source"]
+
+every_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda found: found.id)
+
+
+def raw(file: str, question: str) -> Any:
+    return yaml.safe_load((ROOT / "levels" / file).read_text())[question]["default"]
+
+
+INFRASTRUCTURE = raw("infrastructure.yml", "infrastructure")
+YOURS = raw("yours.yml", "yours")
+
+
+def claims() -> Iterator[tuple[Claim, str, Capability | None, int]]:
+    """Every claim of the levels: the path, whose it is, and the capability and rung behind it."""
+    for rung in LEVELS:
+        for claim in rung.owns:
+            yield claim, f"rung_{rung.level}.owns", None, rung.level
+        for capability in rung.capabilities.values():
+            for claim in capability.owns:
+                yield claim, capability.id, capability, rung.level
+            for vendor, path in INFRASTRUCTURE["jobs"].get(capability.job, {}).items():
+                needs = {"ci": (vendor,)}
+                yield Claim(path, needs), f"job {capability.job}", capability, rung.level
+
+
+def claimed() -> list[tuple[str, str]]:
+    """Every claimed path with its owner, the user's own among them."""
+    of_levels = [(claim.path, owner) for claim, owner, _, _ in claims()]
+    return of_levels + [(path, "yours") for paths in YOURS.values() for path in paths]
+
+
+def destinations() -> set[str]:
+    """The path in a project of each file of the template."""
+    found = set()
+    for file in TEMPLATE.rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts and "_cache" not in str(file):
+            path = file.relative_to(TEMPLATE).as_posix().removesuffix(".jinja")
+            path = path.replace("{{ _copier_conf.answers_file }}", ".copier-answers.yml")
+            found.add(path.replace("{{ package }}", "package"))
+    return found
+
+
+def matches(path: str, pattern: str) -> bool:
+    return PurePosixPath("/", path).match(f"/{pattern}")
+
+
+def test_every_file_of_the_template_is_claimed_exactly_once() -> None:
+    owners = {
+        path: [owner for pattern, owner in claimed() if matches(path, pattern)]
+        for path in destinations()
+    }
+
+    assert {path: found for path, found in owners.items() if len(found) != 1} == {}
+
+
+def test_every_claim_matches_a_file_of_the_template() -> None:
+    paths = destinations()
+
+    assert [
+        (pattern, owner)
+        for pattern, owner in claimed()
+        if not any(matches(path, pattern) for path in paths)
+    ] == []
+
+
+def holds(
+    claim: Claim, capability: Capability | None, rung: int, answers: Mapping[str, Any]
+) -> bool:
+    first = capability.rung(answers["use_case"]) if capability else rung
+    return (
+        first is not None
+        and first <= answers["level"]
+        and all(answers[question] in wanted for question, wanted in claim.needs.items())
+    )
+
+
+@pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
+def test_a_project_gets_what_is_claimed_for_it_and_nothing_else(
+    render: Render, answers: dict[str, Any]
+) -> None:
+    patterns = [*YOURS["always"], *YOURS[answers["use_case"]]]
+    patterns += [
+        claim.path for claim, _, found, rung in claims() if holds(claim, found, rung, answers)
+    ]
+    expected = {path for path in destinations() for pattern in patterns if matches(path, pattern)}
+    package = yaml.safe_load((render(**answers) / ".copier-answers.yml").read_text())["package"]
+
+    assert {
+        path.replace(f"src/{package}/", "src/package/") for path in files_of(render(**answers))
+    } == expected
+
+
+def test_each_job_comes_with_exactly_one_capability() -> None:
+    named = Counter(found.job for found in CAPABILITIES if found.job)
+
+    assert named == dict.fromkeys(INFRASTRUCTURE["jobs"], 1)
+    assert all(set(paths) == set(VENDORS) for paths in INFRASTRUCTURE["jobs"].values())
+
+
+def test_there_are_sixty_capabilities_each_named_once() -> None:
+    assert len({found.id for found in CAPABILITIES}) == len(CAPABILITIES) == 60
+
+
+def test_rungs_0_to_2_are_offered() -> None:
+    assert [rung.offered for rung in LEVELS] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_keys_stand_in_one_order_and_empty_ones_are_left_out(number: int) -> None:
+    rung = raw(f"{number}.yml", f"rung_{number}")
+
+    assert list(rung) == [key for key in RUNG_KEYS if key in rung]
+    for name, capability in rung["capabilities"].items():
+        assert list(capability) == [key for key in CAPABILITY_KEYS if key in capability], name
+        assert all(capability.values()), name
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_level_file_is_plain_data_that_copier_leaves_as_it_is(number: int) -> None:
+    text = (ROOT / "levels" / f"{number}.yml").read_text()
+    events = list(yaml.parse(text))
+
+    assert not any(isinstance(event, yaml.AliasEvent) for event in events)
+    assert not any(getattr(event, "anchor", None) for event in events)
+    assert sum(isinstance(event, yaml.DocumentStartEvent) for event in events) == 1
+    assert not any(opening in text for opening in ("{{", "{%", "{#"))
+
+
+@every_capability
+def test_why_fix_and_source_are_one_line(capability: Capability) -> None:
+    for line in (capability.why, capability.fix):
+        assert line.endswith(".") and "\n" not in line and len(line) <= 120
+    assert capability.source and "\n" not in capability.source
+
+
+@every_capability
+def test_what_serves_a_capability_of_an_offered_rung_exists(capability: Capability) -> None:
+    assert capability.uses == () or LEVELS[capability.level].offered
+    for pattern in capability.uses:
+        assert pattern in MADE_BY_COMMANDS or any(matches(path, pattern) for path in destinations())
+
+
+def test_keystones_are_capabilities_their_game_asks_for_by_then() -> None:
+    known = {found.id: found for found in CAPABILITIES}
+    for rung in LEVELS:
+        assert set(rung.keystones) <= {"both", "governance"}
+        for game, groups in rung.keystones.items():
+            played = ["governance"] if game == "governance" else GAMES
+            for group in groups:
+                for each in played:
+                    asked = [known[member].rung(each) for member in group]
+                    assert any(first is not None and first <= rung.level for first in asked), group
+
+
+@pytest.mark.parametrize("use_case", GAMES)
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_the_commands_of_a_rung_are_the_tasks_of_its_projects(
+    render: Render, use_case: str, level: int
+) -> None:
+    tasks = (render(use_case=use_case, level=level) / "ops" / "tasks.toml").read_text()
+    commands = {
+        command.run.removeprefix("uv run poe ")
+        for rung in LEVELS[: level + 1]
+        for command in rung.commands
+        if command.game in ("both", use_case)
+    }
+
+    assert set(tomllib.loads(tasks)["tool"]["poe"]["tasks"]) == commands
+
+
+@pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
+def test_the_page_of_a_project_is_tidy_markdown(render: Render, answers: dict[str, Any]) -> None:
+    lines = (render(**answers) / "RUNG.md").read_text().splitlines()
+
+    assert lines[0] == f"# Rung {answers['level']}: {LEVELS[answers['level']].title}"
+    for above, line in pairwise(lines):
+        assert line == line.rstrip()
+        assert above or line, "two blank lines"
+        if line.startswith("|") and above.startswith("|"):
+            assert line.count("|") == above.count("|"), line
+        starts_a_block = line.startswith(("#", "|", "- ", "```"))
+        same_block = above[:1] == line[:1] or above.startswith("  ")
+        assert not starts_a_block or not above or same_block or "```" in lines, line
+
+
+def test_the_docs_say_what_the_levels_say() -> None:
+    page = ROOT / "docs" / "levels.md"
+
+    assert page.read_text() == ladder.markdown(LEVELS), (
+        "docs/levels.md is out of date: run `uv run rung levels --markdown > docs/levels.md`"
+    )
+
+
+def test_the_text_of_the_ladder_fits_a_terminal() -> None:
+    lines = ladder.text(LEVELS).splitlines()
+
+    assert all(len(line) <= 100 for line in lines)
+    for rung in LEVELS:
+        assert any(line.startswith(f"{rung.level} ") and rung.title in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("rung_1:", "rung_9:", "rung_1 must be a mapping"),
+        ("    level: 1\n", "    level: 7\n", "level must be 1"),
+        ("    title: Tested\n", "", "the key `title` is missing"),
+        ("    title: Tested\n", "    title: [Tested]\n", "is not of type str"),
+        ("    offered: true\n", '    offered: "true"\n', "is not of type bool"),
+        ("    title: Tested\n", "    titel: Tested\n", "`titel` is not a key"),
+        ("      unit-tests:\n", "      Unit_Tests:\n", "lower-case words joined by hyphens"),
+        ("        block: foundation\n", "        block: cellar\n", "'cellar' is not one of"),
+        ("        game: governance\n", "        game: chess\n", "'chess' is not one of"),
+        ("          declared: ", "          guessed: ", "'guessed' is not one of"),
+        ("    owns: []\n", "    owns: README.md\n", "owns must be a list"),
+        ("- {path: renovate.json, ", "- {", "names no `path`"),
+        ("    asks:\n", "    asks: [\n", "cannot be read as YAML"),
+    ],
+)
+def test_a_broken_file_is_named_with_what_is_wrong(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    shutil.copytree(ROOT / "levels", tmp_path / "levels")
+    file = tmp_path / "levels" / "1.yml"
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after, 1))
+
+    with pytest.raises(RungError) as failure:
+        load(tmp_path / "levels")
+
+    assert str(file) in str(failure.value)
+    assert message in str(failure.value)
+    assert failure.value.code == 2
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RungError, match=r"0\.yml is missing"):
+        load(tmp_path)
