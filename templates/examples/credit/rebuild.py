@@ -14,7 +14,8 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-# Of the file in the UCI repository, as the package carries it.
+# Of the file in the UCI repository. No secret, whatever a scanner thinks of its looks.
+# pragma: allowlist nextline secret
 SHA256 = "b21f3d81db8071257d5ff1deaeba1fd4303b62712e6fcc9715c7a86202cb5871"
 TARGET = Path(__file__).with_name("german.data")
 
