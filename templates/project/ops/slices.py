@@ -4,6 +4,7 @@ Rung keeps this file; change it through src/ and params.toml.
 """
 
 import math
+import warnings
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from ops.estimator import features, truth
 from ops.settings import params
 
 MONTH = "month"
+SMALLEST = 30  # rows; below, the figures of a slice are mostly chance, and are left out
 
 
 def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
@@ -34,7 +36,7 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
 
     Returns:
         One row a slice: column, value, rows, mean_truth, mean_predicted and each figure of
-        score(); a figure is null where a slice cannot be scored, say with one class only.
+        score(); a figure is null where a slice has fewer than SMALLEST rows or one class only.
     """
     actual = truth(rows)
     found = []
@@ -65,7 +67,11 @@ def _in_order(value: str) -> tuple[float, str]:
 
 
 def _score(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
-    try:
-        return {name: float(value) for name, value in contract.score(actual, predicted).items()}
-    except ValueError:  # scikit-learn's word for a figure that is not defined, as AUC of one class
+    if len(actual) < SMALLEST:
         return {}
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            figures = contract.score(actual, predicted)
+    except ValueError:  # a figure that is not defined, as AUC of one class; some warn and give NaN
+        return {}
+    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}

@@ -1,6 +1,7 @@
 """Your tests of features.py: rows go in, features come out."""
 
 import polars as pl
+
 from ops import contract
 from ops.ingest import raw_files, read
 from ops.quality import inspect

@@ -1,6 +1,7 @@
 """Your tests of model.py: it learns something, and score() says so."""
 
 import numpy as np
+
 from ops import contract, estimator
 from ops.ingest import raw_files, read
 from ops.quality import inspect
