@@ -106,7 +106,7 @@ def _standing(rung: Level) -> str:
     if not rung.keystones:
         return "Every machine-learning repository stands here at least."
     needs = {
-        game: ", ".join(" or ".join(f"`{name}`" for name in group) for group in groups)
+        game: ", and ".join(" or ".join(f"`{name}`" for name in group) for group in groups)
         for game, groups in rung.keystones.items()
     }
     more = f"; in the governance game also {needs['governance']}" if "governance" in needs else ""
