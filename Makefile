@@ -9,17 +9,17 @@ demo: $(UV)
 	@$(UV) run --quiet rung demo
 
 test: $(UV)
-	@$(UV) run --quiet pytest
+	@$(UV) run --quiet pytest --numprocesses 2 --dist worksteal
 
 check: $(UV)
 	@$(UV) run --quiet ruff check .
 	@$(UV) run --quiet ruff format --check .
 	@$(UV) run --quiet mypy
-	@$(UV) run --quiet pytest
+	@$(UV) run --quiet pytest --numprocesses 2 --dist worksteal
 
 docs: $(UV)
-	@$(UV) run --quiet rung levels --markdown > docs/levels.md.new
-	@mv docs/levels.md.new docs/levels.md
+	@mkdir -p .cache && $(UV) run --quiet rung levels --markdown > .cache/levels.md
+	@mv .cache/levels.md docs/levels.md
 
 .cache/uv/bin/uv:
 	@command -v git >/dev/null || { echo "git is missing. Install it, then run make again."; exit 1; }

@@ -93,8 +93,9 @@ def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
     os.environ["COPIER_CACHE_DIR"] = str(cache.home() / "copier")
     try:
         with local.env(**added):
-            for name in git.ELSEWHERE & set(local.env):
-                del local.env[name]
+            for name in git.ELSEWHERE:
+                if name in local.env:
+                    del local.env[name]
             yield
     finally:
         if mirrors is None:

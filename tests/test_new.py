@@ -1,0 +1,251 @@
+"""`rung new` makes a whole project, and nothing but it."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rung import project, staging
+from tests.command import RUNG, git, rung
+from tests.conftest import files_of
+
+COPIER = RUNG.with_name("copier")
+
+
+@pytest.fixture
+def made(tmp_path: Path, copier_template: Path) -> Path:
+    folder = tmp_path / "made"
+    done = rung("new", folder, "--defaults", "--template", copier_template)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def answers_of(folder: Path) -> dict[str, object]:
+    answers = yaml.safe_load((folder / ".copier-answers.yml").read_text("utf-8"))
+    assert isinstance(answers, dict)
+    return answers
+
+
+@pytest.mark.parametrize("level", ["0", "2"])
+def test_rung_new_and_copier_copy_give_the_same_bytes(
+    tmp_path: Path, copier_template: Path, level: str
+) -> None:
+    ours, theirs = tmp_path / "ours" / "one", tmp_path / "theirs" / "one"
+    options = ["-d", "project_name=Twins", "-d", f"level={level}", "-d", "use_case=governance"]
+    done = rung("new", ours, "--defaults", "--template", copier_template, *options)
+    assert done.returncode == 0, done.stderr
+    subprocess.run(
+        [COPIER, "copy", "--quiet", "--defaults", *options, copier_template, theirs],
+        check=True,
+    )
+
+    assert files_of(theirs) == files_of(ours)
+    modes = [{p: (root / p).stat().st_mode for p in files_of(root)} for root in (theirs, ours)]
+    assert modes[0] == modes[1]
+
+
+def test_the_first_commit_on_main_holds_every_file(made: Path) -> None:
+    assert "main" == git(made, "branch", "--show-current")
+    assert "1" == git(made, "rev-list", "--count", "HEAD")
+    assert "" == git(made, "status", "--porcelain", "--ignored")
+    assert set(files_of(made)) == set(git(made, "ls-files", "-z").strip("\0").split("\0"))
+
+
+def test_the_template_is_recorded_by_its_absolute_path_and_version(
+    made: Path, copier_template: Path
+) -> None:
+    answers = answers_of(made)
+
+    assert str(copier_template) == answers["_src_path"]
+    assert "99.99.99" == answers["_commit"]
+
+
+def test_a_relative_template_is_recorded_as_an_absolute_path(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    done = rung(
+        "new",
+        tmp_path / "made",
+        "--defaults",
+        "--template",
+        copier_template.name,
+        cwd=copier_template.parent,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert str(copier_template) == answers_of(tmp_path / "made")["_src_path"]
+
+
+def test_the_next_steps_can_be_pasted(tmp_path: Path, copier_template: Path) -> None:
+    done = rung("new", tmp_path / "a b's", "--defaults", "--template", copier_template)
+    steps = done.stdout.split("Next:\n")[1].splitlines()
+
+    assert 3 == len(steps)
+    assert "uv sync" == steps[1].strip()
+    subprocess.run(["sh", "-ec", f"{steps[0]}\ntest -f pyproject.toml"], check=True)
+
+
+def test_a_dry_run_lists_every_file_and_writes_none(
+    tmp_path: Path, copier_template: Path, made: Path
+) -> None:
+    done = rung("new", tmp_path / "other", "--defaults", "--dry-run", "--template", copier_template)
+
+    assert sorted(files_of(made)) == done.stdout.splitlines()
+    assert [made] == list(tmp_path.iterdir())
+
+
+def test_options_override_pairs_and_pairs_override_the_answers_file(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    file = tmp_path / "answers.yml"
+    file.write_text("_commit: v9\nci: gitlab\nteam_size: team\nlevel: 2\n", "utf-8")
+    folder = tmp_path / "made"
+    done = rung(
+        *("new", folder, "--defaults", "--template", copier_template, "--answers", file),
+        *("-d", "team_size=teams", "-d", "level=2", "--level", "1"),
+    )
+    answers = answers_of(folder)
+
+    assert done.returncode == 0, done.stderr
+    assert ("gitlab", "teams", 1) == (answers["ci"], answers["team_size"], answers["level"])
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_no_repository_is_made_inside_another_or_when_not_wanted(
+    tmp_path: Path, copier_template: Path, inside: bool
+) -> None:
+    if inside:
+        git(tmp_path, "init", "--quiet")
+    options = [] if inside else ["--no-git"]
+    done = rung("new", tmp_path / "made", "--defaults", "--template", copier_template, *options)
+
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "made/.git").exists()
+    assert inside == (f"inside the repository {tmp_path}" in done.stdout)
+
+
+def test_an_empty_folder_is_filled_where_it_is(tmp_path: Path, copier_template: Path) -> None:
+    before = tmp_path.stat().st_ino
+    done = rung("new", ".", "--defaults", "--template", copier_template, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert before == tmp_path.stat().st_ino
+    assert "" == git(tmp_path, "status", "--porcelain")
+    assert not list(tmp_path.glob(".rung-*"))
+
+
+def test_a_clone_of_an_empty_repository_counts_as_empty(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    git(tmp_path, "init", "--quiet")
+    done = rung("new", tmp_path, "--defaults", "--template", copier_template)
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pyproject.toml").is_file()
+
+
+def test_missing_parents_are_made(tmp_path: Path, copier_template: Path) -> None:
+    done = rung("new", tmp_path / "a/b/c", "--defaults", "--template", copier_template)
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a/b/c/pyproject.toml").is_file()
+
+
+def test_the_first_commit_needs_no_configured_name_and_runs_no_hook(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    hooks = tmp_path / "hooks/hooks"
+    hooks.mkdir(parents=True)
+    for name in ("pre-commit", "commit-msg", "post-commit"):
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n", "utf-8")
+        (hooks / name).chmod(0o755)
+    config = tmp_path / "gitconfig"
+    config.write_text(
+        f"[init]\ntemplateDir = {hooks.parent}\n[commit]\ngpgSign = true\n"
+        f"[core]\nhooksPath = {hooks}\nexcludesFile = {tmp_path / 'ignored'}\n"
+        "[user]\nuseConfigOnly = true\n",
+        "utf-8",
+    )
+    (tmp_path / "ignored").write_text("*.py\ndata\n", "utf-8")
+    done = rung(
+        *("new", tmp_path / "made", "--defaults", "--template", copier_template),
+        environment={"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_SYSTEM": os.devnull},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "git does not know your name" in done.stdout
+    assert "Rung <rung@localhost>" == git(tmp_path / "made", "log", "-1", "--format=%an <%ae>")
+    assert set(files_of(tmp_path / "made")) == set(git(tmp_path / "made", "ls-files").splitlines())
+
+
+def test_a_hook_that_calls_rung_does_not_lead_it_astray(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    git(tmp_path, "init", "--quiet", "elsewhere")
+    elsewhere = {"GIT_DIR": str(tmp_path / "elsewhere/.git"), "GIT_INDEX_FILE": "index"}
+    done = rung(
+        *("new", tmp_path / "made", "--defaults", "--template", copier_template),
+        environment=elsewhere,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "" == git(tmp_path / "elsewhere", "ls-files")
+    assert "1" == git(tmp_path / "made", "rev-list", "--count", "HEAD")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_command_leaves_nothing(
+    tmp_path: Path, copier_template: Path, sent: signal.Signals
+) -> None:
+    room = tmp_path / "a/b"
+    child = subprocess.Popen(
+        [RUNG, "new", room / "made", "--defaults", "--template", copier_template],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob("a/b/.rung-*")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    child.send_signal(sent)
+    _, words = child.communicate(timeout=60)
+
+    assert 130 == child.returncode, words
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_failure_at_the_last_moment_leaves_nothing(tmp_path: Path, existing: bool) -> None:
+    destination = tmp_path / "parent" / "made"
+    if existing:
+        destination.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RuntimeError), staging.staged(destination) as room:
+        room.mkdir()
+        (room / "file").write_text("half", "utf-8")
+        raise RuntimeError
+
+    assert before == sorted(tmp_path.rglob("*"))
+
+
+def test_from_a_clone_without_tags_the_commit_is_taken_and_said(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--no-tags", str(copier_template), str(clone))
+    (clone / "levels/questions.yml").write_text("broken: [", "utf-8")
+    done = rung("new", tmp_path / "made", "--defaults", "--template", clone)
+
+    assert done.returncode == 0, done.stderr
+    assert "uncommitted changes, which are left out" in done.stderr
+    assert git(clone, "rev-parse", "--short", "HEAD") == answers_of(tmp_path / "made")["_commit"]
+
+
+def test_copier_is_imported_by_project_alone() -> None:
+    package = Path(project.__file__).parent
+    importers = [file.name for file in package.glob("*.py") if "import copier" in file.read_text()]
+
+    assert ["project.py"] == importers
