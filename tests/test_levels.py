@@ -4,6 +4,7 @@ import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -68,7 +69,8 @@ def claimed() -> list[tuple[str, str]]:
     return of_levels + [(path, "yours") for paths in YOURS.values() for path in paths]
 
 
-def destinations() -> set[str]:
+@cache
+def destinations() -> frozenset[str]:
     """The path in a project of each file of the template."""
     found = set()
     for file in TEMPLATE.rglob("*"):
@@ -76,7 +78,7 @@ def destinations() -> set[str]:
             path = file.relative_to(TEMPLATE).as_posix().removesuffix(".jinja")
             path = path.replace("{{ _copier_conf.answers_file }}", ".copier-answers.yml")
             found.add(path.replace("{{ package }}", "package"))
-    return found
+    return frozenset(found)
 
 
 def matches(path: str, pattern: str) -> bool:
