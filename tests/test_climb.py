@@ -29,9 +29,7 @@ def commit(project: Path, message: str) -> None:
 
 def start(copier: CopierFixture, project: Path, **answers: Any) -> Path:
     """Make a project in a repository of its own, with one commit."""
-    copier_api.run_copy(
-        str(copier.template), project, data=answers, defaults=True, quiet=True
-    )
+    copier_api.run_copy(str(copier.template), project, data=answers, defaults=True, quiet=True)
     git(project, "init", "--quiet", "--initial-branch=main")
     commit(project, "Start")
     return project
@@ -119,8 +117,7 @@ def test_pyproject_keeps_what_the_user_wrote(
         ('    "pytest>=8.4",\n', '    "pytest>=9.0",\n'),
         (
             "# Yours: groups of your own go below this line.\n",
-            "# Yours: groups of your own go below this line.\n\n"
-            'plots = [\n    "seaborn>=0.13",\n]\n',
+            '# Yours: groups of your own go below this line.\n\nplots = [\n    "seaborn>=0.13",\n]\n',
         ),
         ("line-length = 100", "line-length = 120"),
     ]:

@@ -55,7 +55,8 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
                     **_score(actual[inside], predicted[inside]),
                 }
             )
-    return pl.DataFrame(found, infer_schema_length=None)
+    nothing = {"column": pl.String, "value": pl.String, "rows": pl.Int64}
+    return pl.DataFrame(found or None, schema=None if found else nothing, infer_schema_length=None)
 
 
 def _in_order(value: str) -> tuple[float, str]:
