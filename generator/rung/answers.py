@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from rung import plain_yaml
 from rung.errors import RungError
 
 
@@ -23,7 +24,7 @@ def gather(file: Path | None, pairs: Sequence[str], options: Mapping[str, Any]) 
 def read(file: Path) -> dict[str, Any]:
     """Read a YAML file of answers, such as another project's .copier-answers.yml."""
     try:
-        content = yaml.safe_load(file.read_text("utf-8"))
+        content = plain_yaml.load(file.read_text("utf-8"))
     except OSError as error:
         raise RungError(f"The answers file {file} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
@@ -49,9 +50,24 @@ def check(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
             raise RungError(
                 f"There is no question `{name}`. The questions are: {', '.join(asked)}."
             )
+        _writable(name, answer, questions[name].get("type"))
+
+
+def _writable(name: str, answer: Any, kind: str | None) -> None:
+    if not isinstance(answer, str | int | float):
+        raise RungError(
+            f"The answer to `{name}` is not one line of text. Write it in quotes, on one line."
+        )
+    try:
+        str(answer).encode()
+    except UnicodeEncodeError as error:
+        raise RungError(
+            f"The answer to `{name}` is not valid text (UTF-8). Write it anew."
+        ) from error
+    if kind == "int":
         try:
-            str(answer).encode()
-        except UnicodeEncodeError as error:
+            int(str(answer))
+        except ValueError as error:
             raise RungError(
-                f"The answer to `{name}` is not valid text (UTF-8). Write it anew."
+                f"The answer to `{name}` is not a number: {str(answer)!r}. Give a whole number."
             ) from error

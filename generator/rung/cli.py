@@ -13,6 +13,15 @@ UNEXPECTED = 3
 INTERRUPTED = 130
 
 
+class Version(argparse.Action):
+    """Print the version; reading it takes a moment that no other command should pay for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print and end."""
+        print(f"rung {template.tag()[1:]}")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: the one place that turns errors into words."""
     try:
@@ -44,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="rung", description="Machine-learning repositories that can climb.", allow_abbrev=False
     )
-    top.add_argument("--version", action="version", version=f"rung {template.tag()[1:]}")
+    top.add_argument("--version", action=Version, nargs=0, help="print the version")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     new = _command(commands, "new", _new, "start a project")

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from rung import cache, git, project, template
+from rung import cache, git, plain_yaml, project, template
 from rung.errors import NotDoneError, RungError
 
 MARKER = re.compile(rb"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
@@ -69,7 +69,7 @@ def _recorded(folder: Path) -> dict[str, Any]:
     """Read what the project's answers file says, and make sure that a climb can stand on it."""
     file = folder / project.ANSWERS
     try:
-        recorded = yaml.safe_load(file.read_text("utf-8"))
+        recorded = plain_yaml.load(file.read_text("utf-8"))
     except FileNotFoundError as error:
         raise RungError(
             f"{folder} is no project of Rung: {project.ANSWERS} is not there.\n"
@@ -150,7 +150,7 @@ def _offered(level: int, address: str, ref: str) -> None:
             if repository.is_dir()
             else (template.folder() / f"levels/{number}.yml").read_text("utf-8")
         )
-        if text and yaml.safe_load(text)[f"rung_{number}"]["default"].get("offered"):
+        if text and plain_yaml.load(text)[f"rung_{number}"]["default"].get("offered"):
             offered.append(number)
     if level not in offered:
         names = ", ".join(map(str, offered)) or "none"

@@ -88,7 +88,7 @@ def answers(folder: Path, *arguments: str) -> str | None:
 def repository_above(folder: Path) -> Path | None:
     """Return the nearest folder, from this one up, that is a git work tree."""
     absolute = folder.absolute()
-    return next((up for up in (absolute, *absolute.parents) if (up / ".git").exists()), None)
+    return next((up for up in (absolute, *absolute.parents) if os.path.lexists(up / ".git")), None)
 
 
 def knows_me(folder: Path) -> bool:

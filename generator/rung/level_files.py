@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from rung import plain_yaml
 from rung.errors import RungError
 from rung.levels import BLOCKS, GAMES, TIERS, Ask, Capability, Claim, Command, Level
 
@@ -19,7 +20,7 @@ Made = TypeVar("Made")
 def read(path: Path, number: int) -> Level:
     """Read the level `number` from its file."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = plain_yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RungError(f"{path} is missing. Reinstall Rung, or restore the file.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

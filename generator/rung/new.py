@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rung import answers as given
-from rung import git, project
+from rung import git, plain_yaml, project
 from rung.errors import RungError
 from rung.source import Source
 from rung.staging import check_free, staged
@@ -110,5 +108,5 @@ def _files(room: Path) -> list[str]:
 
 
 def _level(room: Path) -> int:
-    recorded = yaml.safe_load((room / project.ANSWERS).read_text("utf-8"))
+    recorded = plain_yaml.load((room / project.ANSWERS).read_text("utf-8"))
     return int(recorded["level"])

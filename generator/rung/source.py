@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rung import cache, git, template
+from rung import cache, git, plain_yaml, template
 from rung.errors import RungError
 
 RELEASE = re.compile(r"v?\d+(\.\d+)*\Z")
@@ -32,13 +30,13 @@ class Source:
     def read(self, path: str) -> Any:
         """Return a YAML file of the template, as it stands in this version."""
         if self.repository is None:
-            return yaml.safe_load((template.folder() / path).read_text("utf-8"))
+            return plain_yaml.load((template.folder() / path).read_text("utf-8"))
         text = git.answers(self.repository, "show", f"{self.ref}:{path}")
         if text is None:
             raise RungError(
                 f"{self.address} at {self.ref} is no template of Rung: {path} is missing."
             )
-        return yaml.safe_load(text)
+        return plain_yaml.load(text)
 
 
 def choose(wanted: str | None, version: str | None) -> Source:

@@ -18,11 +18,12 @@ ALLOWED = {".git"}
 def check_free(destination: Path) -> None:
     """Raise a RungError unless a new project may stand at this path."""
     try:
-        if not os.path.lexists(destination):
-            return
+        destination.lstat()
         if not destination.is_dir():
             raise RungError(f"{destination} is a file. Choose another folder.")
         taken = sorted(path.name for path in destination.iterdir() if path.name not in ALLOWED)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise RungError(_unusable(destination, error)) from error
     if taken:

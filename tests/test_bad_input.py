@@ -1,0 +1,268 @@
+"""Bad input ends with code 2, words that say what to do, and nothing on disk."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rung import cli
+from tests.command import RUNG, rung
+
+Refuse = Callable[..., str]
+
+HOSTILE = [
+    "",
+    " ",
+    ".",
+    "..",
+    "../up",
+    "a/../b",
+    "/etc/passwd",
+    ".git",
+    "a\nb",
+    "a\n",
+    "\n",
+    "a\tb",
+    "a\0b",
+    'a"b',
+    "a'b",
+    "a`b`",
+    "$(touch x)",
+    "{{ 1 }}",
+    "{{ project_name }}",
+    "{% raw %}",
+    "{# a #}",
+    "${{ github.token }}",
+    "x" * 81,
+    "x" * 300,
+    "Проект",
+    "项目",
+    "مشروع",
+    "Ünïcode",
+    "a\u202eb",
+    "a\u200bb",
+    "a\udcffb",
+    "-rf",
+    "<script>",
+    "a\\b",
+    "a: b",
+    "a#b",
+]
+
+
+@pytest.fixture
+def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], copier_template: Path) -> Refuse:
+    """Run `rung new` in this process, expect a refusal, and return its words."""
+
+    def refused(*arguments: str, destination: str = "made") -> str:
+        before = sorted(tmp_path.rglob("*"))
+        fixed = ["--defaults", "--template", str(copier_template)]
+        code = cli.main(["new", str(tmp_path / destination), *fixed, *arguments])
+        words = capsys.readouterr().err
+
+        assert code == 2, words
+        assert "Traceback" not in words
+        assert before == sorted(tmp_path.rglob("*"))
+        return words.split("rung: ", 1)[1]
+
+    return refused
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_a_hostile_project_name_is_refused(refuse: Refuse, name: str) -> None:
+    assert "project_name" in refuse("-d", f"project_name={name}")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Upper", "1st", "a-b", "a.b", "../a", "class", "ops", "a\n", "é", "x" * 41, "__a"]
+)
+def test_a_package_name_that_cannot_be_imported_is_refused(refuse: Refuse, name: str) -> None:
+    assert "package" in refuse("-d", f"package={name}")
+
+
+@pytest.mark.parametrize("text", ["", "a\nb", "{{ 1 }}", "{% x %}", "{# x", "x" * 201, "a\x00"])
+def test_a_description_that_cannot_be_written_down_is_refused(refuse: Refuse, text: str) -> None:
+    assert "description" in refuse("-d", f"description={text}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--level", "3"], "level"),
+        (["--level", "-1"], "level"),
+        (["--level", "two"], "level"),
+        (["--level", "1.5"], "level"),
+        (["--level", ""], "level"),
+        (["-d", "level=9"], "level"),
+        (["--use-case", "both"], "use_case"),
+        (["--team-size", "0"], "team_size"),
+        (["--ci", "jenkins"], "ci"),
+        (["-d", "colour=red"], "The questions are: project_name, package"),
+        (["-d", "rung_0={}"], "no question `rung_0`"),
+        (["-d", "release=2020-01-01T00:00:00Z"], "no question `release`"),
+        (["-d", "data=files"], "no question `data`"),
+        (["-d", "_src_path=/tmp"], "no question `_src_path`"),
+        (["-d", "project_name"], "-d QUESTION=ANSWER"),
+        (["-d", "=x"], "-d QUESTION=ANSWER"),
+        (["--template-version", "v99"], "no version `v99`"),
+        (["--template-version", "--help"], "no version"),
+        (["--template", "/nowhere"], "no template at /nowhere"),
+        (["--template", "/etc"], "not a git repository"),
+    ],
+)
+def test_an_answer_outside_the_choices_is_refused(
+    refuse: Refuse, arguments: list[str], said: str
+) -> None:
+    joined = [
+        f"{arguments[0]}={arguments[1]}" if arguments[0].startswith("--") else arguments[0],
+        *(arguments[1:] if not arguments[0].startswith("--") else []),
+    ]
+    assert said in refuse(*joined)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "must be a mapping"),
+        (b"- a\n- b\n", "must be a mapping"),
+        (b"just text", "must be a mapping"),
+        (b"1: 2\n", "must be a mapping"),
+        (b"a: [", "not YAML"),
+        (b"a: \xff\xfe", "not YAML"),
+        (b"a: !!python/object/apply:os.system ['true']\n", "not YAML"),
+        (b"colour: red\n", "no question `colour`"),
+        (b"level: {a: 1}\n", "level"),
+        (b"project_name: null\n", "project_name"),
+        (b"project_name: [a, b]\n", "project_name"),
+        (b'project_name: "a\\nb"\n', "project_name"),
+    ],
+)
+def test_a_file_that_holds_no_answers_is_refused(
+    refuse: Refuse, tmp_path: Path, content: bytes, said: str
+) -> None:
+    (tmp_path / "answers.yml").write_bytes(content)
+
+    assert said in refuse("--answers", str(tmp_path / "answers.yml"))
+
+
+def test_an_answers_file_that_cannot_be_read_is_refused(refuse: Refuse, tmp_path: Path) -> None:
+    assert "No such file" in refuse("--answers", str(tmp_path / "none.yml"))
+    assert "directory" in refuse("--answers", str(tmp_path))
+
+
+def test_a_destination_that_is_taken_is_refused(refuse: Refuse, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/.hidden").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere/at/all")
+
+    assert "not empty" in refuse(destination="folder")
+    assert "is a file" in refuse(destination="file")
+    assert "cannot be written" in refuse(destination="file/below")
+    assert "do not print" in refuse(destination="a\nb")
+    assert "cannot be written" in refuse(destination="x" * 300)
+
+
+def test_a_folder_that_the_system_keeps_is_refused(tmp_path: Path, copier_template: Path) -> None:
+    done = rung("new", "/proc/made", "--defaults", "--template", copier_template)
+
+    assert done.returncode == 2
+    assert "/proc/made cannot be written" in done.stderr
+
+
+def test_a_read_only_folder_is_refused(tmp_path: Path, copier_template: Path) -> None:
+    """Root may write anywhere, so root gives up that right for this."""
+    room = tmp_path / "room"
+    room.mkdir(mode=0o555)
+    before = []
+    if os.geteuid() == 0:
+        before = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+        if subprocess.run([*before, "true"], check=False).returncode:
+            pytest.skip("this root cannot give up its right to write anywhere")
+    made = str(room / "made")
+    done = subprocess.run(
+        [*before, RUNG, "new", made, "--defaults", "--template", str(copier_template)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert f"{made} cannot be written: Permission denied" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [] == list(room.iterdir())
+
+
+def test_git_missing_is_said(tmp_path: Path, copier_template: Path) -> None:
+    room = str(tmp_path)
+    for arguments in (["new", f"{room}/made", "--defaults"], ["climb", room, "--to", "1"]):
+        done = rung(*arguments, environment={"PATH": room})
+
+        assert done.returncode == 2
+        assert "git is not installed" in done.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_without_a_terminal_the_questions_are_not_asked(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    done = rung("new", tmp_path / "made", "--template", copier_template)
+
+    assert done.returncode == 2
+    assert "--defaults" in done.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_template_that_is_none_of_rungs_is_refused(tmp_path: Path) -> None:
+    subprocess.run(
+        "git init -q other && cd other && git -c user.name=a -c user.email=a@b commit -q "
+        "--allow-empty -m x",
+        shell=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    done = rung("new", tmp_path / "made", "--defaults", "--template", tmp_path / "other")
+
+    assert done.returncode == 2
+    assert "is no template of Rung" in done.stderr
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, copier_template: Path) -> None:
+    """A file system of 64 KB, where one can be mounted."""
+    room = tmp_path / "small"
+    room.mkdir()
+    mount = shutil.which("mount")
+    if os.geteuid() or not mount:
+        pytest.skip("mounting a small file system takes root")
+    if subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", room], check=False
+    ).returncode:
+        pytest.skip("this machine mounts no tmpfs")
+    try:
+        done = rung("new", room / "made", "--defaults", "--template", copier_template)
+
+        assert done.returncode == 2, done.stderr
+        assert "No space left" in done.stderr
+        assert [] == list(room.iterdir())
+    finally:
+        subprocess.run(["umount", room], check=True)
+
+
+def test_nobody_is_asked_by_git_for_a_password(tmp_path: Path) -> None:
+    address = "https://rung.invalid/none.git"
+    done = subprocess.run(
+        [RUNG, "new", str(tmp_path / "made"), "--defaults", "--template", address],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "could not be read" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [] == list(tmp_path.iterdir())
