@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+
 from rung import ladder
 from rung.errors import RungError
 from rung.levels import Capability, Claim, load
-
 from tests.conftest import COMBINATIONS, GAMES, ROOT, VENDORS, Render, files_of, name_of
 
 LEVELS = load(ROOT / "levels")

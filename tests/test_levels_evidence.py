@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rung.levels import Capability, load
 
+from rung.levels import Capability, load
 from tests.conftest import ROOT
 
 CAPABILITIES = [found for rung in load(ROOT / "levels") for found in rung.capabilities.values()]
