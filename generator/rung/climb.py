@@ -135,7 +135,7 @@ def _source(recorded: Mapping[str, Any], trusted: str | None) -> tuple[str, str]
             f"The project names a template that is not the one of this Rung: {address}\n"
             f"If you trust it, run the command again with `--template {address}`."
         )
-    if cache.is_ours(address) and template.tag() == ref:
+    if cache.is_ours(address) and ref == template.tag() and template.clone() is None:
         cache.fill(template.folder(), ref)
     return address, ref
 

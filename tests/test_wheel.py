@@ -1,0 +1,200 @@
+"""An installed package does all that a clone does, without a network."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rung import template
+from tests.command import git, rung
+from tests.conftest import ROOT, TEMPLATE_PATHS, files_of
+
+pytestmark = pytest.mark.slow
+UV = os.environ.get("UV") or shutil.which("uv") or "uv"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel, by way of the source distribution, as a release does."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([UV, "build", "--quiet", "--out-dir", folder, ROOT], check=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def offline() -> list[str]:
+    """Return what to put before a command to cut it off from every network."""
+    cut = ["unshare", "--net", "--map-root-user"]
+    if subprocess.run([*cut, "true"], capture_output=True, check=False).returncode:
+        return []
+    return cut
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel with the locked packages into an empty environment; return its `rung`."""
+    folder = tmp_path_factory.mktemp("installed")
+    requirements = folder / "requirements.txt"
+    export = ["export", "--quiet", "--frozen", "--no-dev", "--no-emit-project"]
+    subprocess.run(
+        [UV, *export, "--output-file", str(requirements)],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    for command in (
+        ["venv", "--python", sys.executable, "venv"],
+        ["pip", "install", "--offline", "--python", "venv", "-r", str(requirements)],
+        ["pip", "install", "--offline", "--python", "venv", "--no-deps", str(wheel)],
+    ):
+        subprocess.run([UV, *command], cwd=folder, env=environment, check=True, capture_output=True)
+    return folder / "venv/bin/rung"
+
+
+@pytest.fixture
+def alone(
+    installed: Path, offline: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator["Alone"]:
+    """Use the installed command with an empty home and no network."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    yield Alone(installed, offline, tmp_path)
+
+
+class Alone:
+    """The installed command, cut off."""
+
+    def __init__(self, program: Path, before: list[str], place: Path) -> None:
+        self.program, self.before, self.place = program, before, place
+
+    def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run it in a folder that is not the repository."""
+        first, *rest = [*self.before, str(self.program), *map(str, arguments)]
+        return rung(*rest, cwd=self.place, program=Path(first))
+
+    def new(self, name: str, *arguments: str) -> Path:
+        """Start a project."""
+        done = self("new", name, "--defaults", *arguments)
+        assert done.returncode == 0, done.stderr
+        return self.place / name
+
+
+def test_the_wheel_carries_the_template_and_nothing_of_a_cache(wheel: Path) -> None:
+    """What git tracks is what is carried, dot files too; untracked files are for the next commit."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    carried = {name.removeprefix("rung/template/") for name in names if "/template/" in name}
+    tracked = git(ROOT, "ls-files", "-z", "--cached", "--others", *TEMPLATE_PATHS).split("\0")
+    wanted = {path for path in tracked if path and (ROOT / path).is_file()}
+
+    assert (
+        wanted - {path for path in wanted if "__pycache__" in path or "_cache/" in path} == carried
+    )
+    assert any(Path(name).name.startswith(".") for name in carried)
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+@pytest.mark.parametrize("game", ["velocity", "governance"])
+def test_it_makes_what_a_clone_makes(alone: Alone, copier_template: Path, game: str) -> None:
+    level = ["--level", "2", "--use-case", game]
+    made = alone.new("made", *level)
+    other = alone.place / "elsewhere/made"
+    assert not rung("new", other, "--defaults", "--template", copier_template, *level).returncode
+    ours, theirs = files_of(made), files_of(other)
+    recorded = yaml.safe_load(ours.pop(".copier-answers.yml"))
+    expected = yaml.safe_load(theirs.pop(".copier-answers.yml"))
+
+    assert theirs == ours
+    assert {"_src_path": template.url(), "_commit": template.tag()} == {
+        key: recorded.pop(key) for key in ("_src_path", "_commit")
+    }
+    assert recorded == {key: value for key, value in expected.items() if key[0] != "_"}
+
+
+def test_a_project_climbs_offline_and_equals_a_fresh_one(alone: Alone) -> None:
+    made, fresh = alone.new("made", "--level", "0"), alone.new("fresh", "--level", "2")
+    done = alone("climb", made, "--to", "2")
+
+    assert done.returncode == 0, done.stderr
+    assert files_of(fresh) == files_of(made)
+
+
+def test_the_cache_is_the_same_on_every_machine(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = []
+    for name in ("one", "two"):
+        monkeypatch.setenv("RUNG_CACHE_DIR", str(alone.place / name))
+        alone.new(f"made-{name}")
+        commits.append(git(alone.place / name / "template.git", "rev-parse", template.tag()))
+
+    assert commits[0] == commits[1]
+
+
+def test_earlier_versions_are_kept(alone: Alone) -> None:
+    alone.new("made")
+    cache = alone.place / "cache/rung/template.git"
+    git(cache, "tag", "v0.0.9", template.tag())
+    alone.new("later")
+
+    assert git(cache, "tag").split() == ["v0.0.9", template.tag()]
+
+
+def test_copier_itself_updates_the_project_from_the_url(alone: Alone) -> None:
+    """The URL is served from a repository that has the release, as the real one will be."""
+    made = alone.new("made", "--level", "0")
+    published = alone.place / "published"
+    git(ROOT, "init", "--quiet", str(published))
+    for path in TEMPLATE_PATHS:
+        copy = shutil.copytree if (ROOT / path).is_dir() else shutil.copy
+        copy(ROOT / path, published / path)
+    (published / "README.md").write_text("More than the template stands here.\n", "utf-8")
+    git(published, "add", "--all", "--force")
+    git(published, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "x")
+    git(published, "tag", template.tag())
+    settings = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{published.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": f"{template.url()}.git",
+    }
+    done = subprocess.run(
+        [alone.program.with_name("copier"), "update", "--defaults", "--data", "level=1", "--quiet"],
+        cwd=made,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert files_of(alone.new("fresh", "--level", "1")) == files_of(made)
+
+
+def test_a_version_that_is_not_in_the_cache_is_looked_for_at_the_url(alone: Alone) -> None:
+    made = alone.new("made", "--level", "0")
+    answers = made / ".copier-answers.yml"
+    answers.write_text(answers.read_text("utf-8").replace(template.tag(), "v9.9.9"), "utf-8")
+    git(made, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qam", "Later version")
+    done = alone("climb", made, "--to", "1")
+
+    assert done.returncode in (1, 2), done.stdout
+    assert f"The template {template.url()} could not be read at v9.9.9" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert git(made, "status", "--porcelain") == ""
+
+
+def test_plain_copiers_own_cache_is_left_alone(alone: Alone) -> None:
+    alone.new("made")
+
+    assert not (alone.place / "cache/copier").exists()
+
+
+def test_the_ladder_is_shown(alone: Alone) -> None:
+    assert alone("levels").stdout == rung("levels").stdout
