@@ -136,14 +136,14 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
 def table(report: dict[str, Any]) -> pl.DataFrame:
     """Put the figures into one long table, to plot and to compare runs by."""
     lines = [
-        (figure, f"{column}: {name}", value)
+        (figure, f"{column} {name}", value, f"{figure}, {column} {name}")
         for column, found in report["groups"].items()
         for name, row in found["values"].items()
         for figure, value in row.items()
         if figure not in COUNTS
     ]
-    columns = {"figure": pl.String, "group": pl.String, "value": pl.Float64}
-    return pl.DataFrame(sorted(lines, key=lambda line: line[:2]), schema=columns, orient="row")
+    kinds = {"figure": pl.String, "group": pl.String, "value": pl.Float64, "label": pl.String}
+    return pl.DataFrame(sorted(lines, key=lambda line: line[:2]), schema=kinds, orient="row")
 
 
 def _number(value: float) -> float | None:
