@@ -77,8 +77,8 @@ class Alone:
 
     def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run it in a folder that is not the repository."""
-        first, *rest = [*self.before, str(self.program), *map(str, arguments)]
-        return rung(*rest, cwd=self.place, program=Path(first))
+        command = [*self.before, str(self.program), *map(str, arguments)]
+        return rung(*command[1:], cwd=self.place, program=Path(command[0]))
 
     def new(self, name: str, *arguments: str) -> Path:
         """Start a project."""

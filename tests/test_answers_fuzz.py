@@ -1,0 +1,161 @@
+"""Any text in any answer is refused in words, or gives a project that parses."""
+
+import ast
+import json
+import re
+import tempfile
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from rung import answers, new
+from rung.errors import RungError
+from rung.source import Source, choose
+from tests.conftest import files_of
+
+
+class AnyTag(yaml.SafeLoader):
+    """YAML with the tags of CI vendors."""
+
+
+AnyTag.add_multi_constructor("!", lambda loader, tag, node: tag)
+
+PARSERS: dict[str, Callable[[str], Any]] = {
+    ".py": ast.parse,
+    ".toml": tomllib.loads,
+    ".json": json.loads,
+    ".ipynb": json.loads,
+    ".yml": lambda text: yaml.load(text, AnyTag),
+    ".yaml": lambda text: yaml.load(text, AnyTag),
+}
+NASTY = [
+    "{{",
+    "}}",
+    "{%",
+    "${{",
+    "'",
+    '"',
+    "\\",
+    "\n",
+    "\r",
+    "\t",
+    "#",
+    ": ",
+    "- ",
+    "..",
+    "/",
+    "$(",
+]
+TEXT = st.one_of(
+    st.text(max_size=30),
+    st.lists(st.sampled_from([*NASTY, "a", "1", " "]), max_size=8).map("".join),
+    st.text("abcXYZ019 .,&()+_-", min_size=1, max_size=85),
+)
+WORDS = [
+    "class",
+    "test",
+    "json",
+    "polars",
+    "ops",
+    "src",
+    "Test",
+    "None",
+    "con",
+    "null",
+    "yes",
+    "1e5",
+]
+ANSWERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "project_name": TEXT | st.sampled_from(WORDS),
+        "package": st.text("abcz09_", min_size=1, max_size=42) | TEXT | st.sampled_from(WORDS),
+        "description": TEXT
+        | st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1),
+        "use_case": st.sampled_from(["velocity", "governance", "", "both"]),
+        "team_size": st.sampled_from(["one", "team", "teams"]),
+        "ci": st.sampled_from(["github", "gitlab", "azure"]),
+        "level": st.sampled_from([0, 1, 2, "2", "x", -1]),
+    },
+)
+
+
+@pytest.fixture(scope="session")
+def source(copier_template: Path) -> Source:
+    return choose(str(copier_template), None)
+
+
+def holds(source: Source, given_answers: dict[str, Any]) -> bool:
+    """Make a project of these answers and check it; return False when they are refused."""
+    with tempfile.TemporaryDirectory() as place:
+        made = Path(place) / "made"
+        try:
+            new.new(made, source, given_answers, defaults=True, with_git=False)
+        except RungError as error:
+            assert error.code == 2
+            assert str(error).strip()
+            assert [] == list(Path(place).iterdir())
+            return False
+        recorded = yaml.safe_load((made / ".copier-answers.yml").read_text("utf-8"))
+        for question, answer in given_answers.items():
+            assert str(answer) == str(recorded[question])
+        for path, content in files_of(made).items():
+            if Path(path).suffix == ".parquet":
+                continue
+            text = content.decode()
+            assert not re.search(r"(?<!\$)\{\{|\{%", text), path
+            if parse := PARSERS.get(Path(path).suffix):
+                parse(text)
+        package = recorded["package"]
+        assert package.isidentifier()
+        assert (made / "src" / package / "__init__.py").is_file()
+        ast.parse(f"import {package}")
+        project = tomllib.loads((made / "pyproject.toml").read_text("utf-8"))["project"]
+        assert recorded["description"] == project["description"]
+        return True
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(ANSWERS)
+@example({"project_name": "Test"})
+@example({"project_name": "import"})
+@example({"project_name": "(((("})
+@example({"project_name": "A" + "-" * 79})
+@example({"project_name": "9 lives"})
+@example({"description": "\"'\\ : # & * ! | > %@` ${{ x }} }} %} \U0001f600 é 项目", "level": 2})
+@example({"description": " : ", "use_case": "governance", "level": 2, "team_size": "teams"})
+@example({"description": "#", "use_case": "governance", "level": 1})
+def test_any_answers_are_refused_or_give_a_project_that_parses(
+    source: Source, given_answers: dict[str, Any]
+) -> None:
+    holds(source, given_answers)
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(ANSWERS)
+def test_many_answers_are_refused_or_give_a_project_that_parses(
+    source: Source, given_answers: dict[str, Any]
+) -> None:
+    holds(source, given_answers)
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_file_of_answers_is_read_or_refused(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "answers.yml"
+        file.write_bytes(content)
+        try:
+            assert isinstance(answers.read(file), dict)
+        except RungError as error:
+            assert error.code == 2
