@@ -26,7 +26,7 @@ def _of_the_rows() -> Iterator[str]:
         return
     if contract.TIME not in columns:
         yield f"dataset.py: TIME is `{contract.TIME}`, which is no column of Row"
-    elif not isinstance(columns[contract.TIME].type, pl.Datetime | pl.Date):
+    elif columns[contract.TIME].type not in (pl.Date, pl.Datetime):
         yield f"dataset.py: TIME is `{contract.TIME}`, which is neither a date nor a datetime"
 
 
