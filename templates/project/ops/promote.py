@@ -14,9 +14,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ops import documents, records, registry
+from ops.registry import CHAMPION
 from ops.settings import ROOT
 
-CHAMPION = "champion"
 RECORDS = "governance/validation"
 REMEDY = f"Bring the record ({RECORDS}/README.md), or take the alias {CHAMPION} away."
 
@@ -64,6 +64,8 @@ def _against(version: ModelVersion, record: dict[str, Any]) -> Iterator[str]:
             yield f"version {version.version} has no tag {tag}, so nobody can tell what it is"
         elif record[tag] != tagged:
             yield f"the record names {tag} {record[tag]}, and the version was made from {tagged}"
+    if version.tags.get("git_dirty") == "true":
+        yield f"version {version.version} was made from files that differ from its commit"
     author = version.tags.get("git_author")
     if not author:
         yield f"version {version.version} has no tag git_author, so its developer is unknown"

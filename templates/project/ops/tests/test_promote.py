@@ -131,6 +131,16 @@ def test_a_version_that_does_not_say_where_it_is_from_is_refused(version: str, t
     assert champion() is None
 
 
+def test_a_version_of_uncommitted_files_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.client().set_model_version_tag(registry.model_name(), version, "git_dirty", "true")
+    write_record(version)
+
+    assert promote.main([version]) == 1
+    assert "files that differ from its commit" in capsys.readouterr().err
+
+
 def test_the_record_of_another_version_does_not_serve(version: str) -> None:
     write_record(str(int(version) + 1))
 
