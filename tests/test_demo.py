@@ -1,0 +1,81 @@
+"""`rung demo` shows what really ran."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from rung import demo, process
+from rung.errors import NotDoneError
+from tests.command import git, rung
+
+
+def test_the_table_has_a_row_for_each_rung() -> None:
+    stood = [demo.Stood(0, 40, 9, "auc 0.701", 31.4), demo.Stood(1, 55, 120, "auc 0.701", 48.0)]
+
+    assert [
+        "rung  files  tests passed      score  seconds",
+        "   0     40             9  auc 0.701       31",
+        "   1     55           120  auc 0.701       48",
+    ] == demo.table(stood).splitlines()
+
+
+def test_a_demo_never_takes_a_place_that_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "rung-demo").mkdir()
+    (tmp_path / "rung-demo-2").touch()
+
+    assert tmp_path / "rung-demo-3" == demo._free(tmp_path / "rung-demo")
+
+
+def test_only_tests_that_passed_are_counted(tmp_path: Path) -> None:
+    record = tmp_path / "tests.xml"
+    record.write_text(
+        '<testsuites><testsuite tests="10" failures="1" errors="2" skipped="3"/></testsuites>'
+    )
+
+    assert demo._passed(record) == 4
+    with pytest.raises(NotDoneError, match="ran no tests"):
+        demo._passed(tmp_path / "none.xml")
+
+
+def test_a_program_that_fails_shows_its_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "import sys; print('why it failed'); sys.exit(7)"
+    with pytest.raises(NotDoneError, match="exit code 7"):
+        process.run("try", [sys.executable, "-c", code], tmp_path)
+
+    assert "why it failed" in capsys.readouterr().err
+
+
+def test_a_program_runs_outside_rungs_own_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONPATH", "PYTEST_ADDOPTS"):
+        monkeypatch.setenv(name, "ours")
+
+    assert "ours" not in process.environment().values()
+
+
+@pytest.mark.parametrize("upto", ["-1", "3"])
+def test_a_rung_that_the_demo_does_not_reach_is_refused(tmp_path: Path, upto: str) -> None:
+    done = rung("demo", "--keep", tmp_path / "made", f"--upto={upto}")
+
+    assert done.returncode == 2
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_demo_runs_and_commits_each_rung(tmp_path: Path) -> None:
+    done = rung("demo", "--keep", tmp_path / "made", "--upto", "1", cwd=tmp_path)
+    words = done.stdout
+
+    assert done.returncode == 0, words + done.stderr
+    assert str(tmp_path / "made/reports/report.html") in words
+    assert (tmp_path / "made/reports/report.html").is_file()
+    assert git(tmp_path / "made", "status", "--porcelain") == ""
+    assert ["Stand on rung 0", "Stand on rung 1"] == [
+        line
+        for line in git(tmp_path / "made", "log", "--reverse", "--format=%s").splitlines()
+        if line.startswith("Stand")
+    ]
