@@ -1,0 +1,100 @@
+"""What the product suites share: projects with a lock and a commit, an environment, tools."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Render
+
+Started = Callable[..., Path]
+
+
+def tool(name: str) -> str:
+    """Find a program, or skip the test and say which one is missing."""
+    beside = Path(sys.prefix) / "bin" / name
+    elsewhere = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    found = str(beside) if beside.is_file() else shutil.which(name, path=elsewhere)
+    if found is None:
+        pytest.skip(f"{name} is not on this machine; .ci/run installs it")
+    return found
+
+
+def search_path(*first: Path) -> str:
+    """Give a PATH with uv, and without the environment that runs these tests."""
+    uv = Path(os.environ.get("UV") or tool("uv"))
+    mine = str(Path(sys.prefix) / "bin")
+    paths = [path for path in os.environ["PATH"].split(os.pathsep) if path != mine]
+    return os.pathsep.join([*map(str, first), *paths, str(uv.parent), "/usr/sbin", "/sbin"])
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Give the environment of a person who has uv and git, and nothing of this repository's."""
+    left_out = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "VIRTUAL_ENV")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in left_out and not name.startswith(("PYTEST_", "UV_LOCKED", "UV_RUN_"))
+    }
+    identity = {
+        f"GIT_{role}_{what}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "Ada Developer"), ("EMAIL", "ada@example.org"))
+    }
+    return kept | identity | {"PATH": search_path(), "UV_NO_PROGRESS": "1"} | more
+
+
+def run(
+    *command: str | Path, cwd: Path, expect: int | None = 0, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command without a terminal; output and errors come in one text, in their order."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=1200,
+        check=False,
+    )
+    if expect is not None:
+        assert done.returncode == expect, f"{command} exited {done.returncode}:\n{done.stdout}"
+    return done
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit everything in the folder."""
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--no-verify", "--message", message, cwd=folder)
+
+
+@pytest.fixture(scope="session")
+def start(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Started:
+    """Start a project: rendered, locked and committed; each call gives a clone of its own.
+
+    A clone holds what git holds, as on a CI machine: no environment, no data that was made.
+    """
+    origins: dict[Path, Path] = {}
+
+    def started(**answers: Any) -> Path:
+        rendered = render(**answers)
+        if rendered not in origins:
+            origin = tmp_path_factory.mktemp("origin") / "project"
+            shutil.copytree(rendered, origin)
+            run("git", "init", "--quiet", "--initial-branch", "main", cwd=origin)
+            run("uv", "lock", "--quiet", cwd=origin)
+            commit(origin, "Start")
+            origins[rendered] = origin
+        clone = tmp_path_factory.mktemp("clone") / "project"
+        run("git", "clone", "--quiet", origins[rendered], clone, cwd=clone.parent)
+        return clone
+
+    return started
