@@ -1,6 +1,8 @@
 """`rung new` makes a whole project, and nothing but it."""
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import time
@@ -249,3 +251,41 @@ def test_copier_is_imported_by_project_alone() -> None:
     importers = [file.name for file in package.glob("*.py") if "import copier" in file.read_text()]
 
     assert ["project.py"] == importers
+
+
+def interview(folder: Path, template: Path, keys: bytes) -> tuple[int, str]:
+    """Run `rung new` on a terminal, press keys whenever it waits, and return its end."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(RUNG, ["rung", "new", str(folder), "--template", str(template)])
+    seen = b""
+    while True:
+        ready, _, _ = select.select([terminal], [], [], 1.5)
+        try:
+            if ready:
+                seen += os.read(terminal, 4096)
+                if b"\x1b[6n" in seen[-64:]:  # it asks where the cursor is
+                    os.write(terminal, b"\x1b[1;1R")
+            else:
+                os.write(terminal, keys)
+        except OSError:
+            break
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode(errors="replace")
+
+
+@pytest.mark.slow
+def test_on_a_terminal_the_questions_are_asked(tmp_path: Path, copier_template: Path) -> None:
+    code, seen = interview(tmp_path / "made", copier_template, b"\r")
+
+    assert code == 0, seen
+    assert "Which game are you playing?" in seen
+    assert answers_of(tmp_path / "made")["project_name"] == "Late flights"
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_interview_leaves_nothing(tmp_path: Path, copier_template: Path) -> None:
+    code, seen = interview(tmp_path / "made", copier_template, b"\x03")
+
+    assert code == 130, seen
+    assert "Traceback" not in seen
+    assert [] == list(tmp_path.iterdir())
