@@ -15,7 +15,7 @@ from sklearn.dummy import DummyClassifier
 from ops import promote, records, registry
 from ops.settings import ROOT
 
-COMMIT, DATA = "0123456789abcdef" * 2 + "01234567", "5d41402abc4b2a76b9719d911017c592"
+COMMIT, DATA = "ab" * 20, "cd" * 16
 AUTHOR = "Ada Lovelace <ada@example.org>"
 APPROVED: dict[str, Any] = {
     "git_commit": COMMIT,
