@@ -138,6 +138,28 @@ def test_the_cache_is_the_same_on_every_machine(
     assert commits[0] == commits[1]
 
 
+def test_many_at_once_and_a_wary_git_do_no_harm(alone: Alone) -> None:
+    (alone.place / "home").mkdir()
+    (alone.place / "home/.gitconfig").write_text("[safe]\nbareRepository = explicit\n", "utf-8")
+    started = [
+        subprocess.Popen(
+            [alone.program, "new", alone.place / f"made-{number}", "--defaults"],
+            env={**os.environ, "GIT_CONFIG_GLOBAL": str(alone.place / "home/.gitconfig")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    ended = [(child.communicate()[1], child.returncode) for child in started]
+
+    assert [0] * 4 == [code for _, code in ended], ended
+    assert {"copier", "template.git"} == {
+        path.name for path in (alone.place / "cache/rung").iterdir()
+    }
+
+
 def test_earlier_versions_are_kept(alone: Alone) -> None:
     alone.new("made")
     cache = alone.place / "cache/rung/template.git"

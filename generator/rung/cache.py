@@ -4,7 +4,10 @@ Copier updates only from git. An installed Rung therefore keeps its template in 
 the user's cache, one tag for each version, and points git from the template's address to it.
 """
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -36,31 +39,49 @@ def repository() -> Path:
 
 def holds(version: str) -> bool:
     """Say whether a version of the template is in the cache."""
-    return (repository() / "HEAD").is_file() and bool(
-        git.answers(repository(), "rev-parse", "--verify", "--quiet", f"refs/tags/{version}")
-    )
+    return (repository() / "HEAD").is_file() and bool(_revision(f"refs/tags/{version}"))
 
 
 def fill(source: Path, version: str) -> Path:
     """Put the template's files into the cache under a tag, beside the versions already there."""
+    _exists()
+    tree = _tree(source)
+    if _revision(f"refs/tags/{version}^{{tree}}") == tree:
+        return repository()
+    commit = _git("commit-tree", tree, "-m", f"Rung {version}", extra=AUTHOR).strip()
+    _git("update-ref", f"refs/tags/{version}", commit)
+    _git("update-ref", "refs/heads/main", commit)
+    _git("symbolic-ref", "HEAD", "refs/heads/main")
+    return repository()
+
+
+def _git(*arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
+    # Named outright: git may be told to look for no bare repository.
+    named = {"GIT_DIR": str(repository()), **(extra or {})}
+    return git.run(repository(), *arguments, stdin=stdin, extra=named)
+
+
+def _revision(name: str) -> str | None:
+    named = {"GIT_DIR": str(repository())}
+    return git.answers(repository(), "rev-parse", "--verify", "--quiet", name, extra=named)
+
+
+def _exists() -> None:
+    """Make the repository if there is none: aside first, since others may be doing the same."""
+    if (repository() / "HEAD").is_file():
+        return
     try:
-        repository().mkdir(parents=True, exist_ok=True)
+        home().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home()) as aside:
+            made = Path(aside) / "template.git"
+            git.run(home(), "init", "--quiet", "--bare", str(made))
+            with contextlib.suppress(OSError):  # another Rung was faster
+                made.rename(repository())
     except OSError as error:
         raise RungError(
-            f"The cache {repository()} cannot be written: {error.strerror}.\n"
+            f"The cache {home()} cannot be written: {error.strerror}.\n"
             "Name another folder in the environment variable RUNG_CACHE_DIR."
         ) from error
-    git.run(repository(), "init", "--quiet", "--bare")
-    tree = _tree(source)
-    if git.answers(repository(), "rev-parse", "--verify", "--quiet", f"{version}^{{tree}}") == tree:
-        return repository()
-    commit = git.run(
-        repository(), "commit-tree", tree, "-m", f"Rung {version}", extra=AUTHOR
-    ).strip()
-    git.run(repository(), "update-ref", f"refs/tags/{version}", commit)
-    git.run(repository(), "update-ref", "refs/heads/main", commit)
-    git.run(repository(), "symbolic-ref", "HEAD", "refs/heads/main")
-    return repository()
 
 
 def _tree(source: Path) -> str:
@@ -72,9 +93,7 @@ def _tree(source: Path) -> str:
         if path.is_file() and path.suffix != ".pyc"
     )
     paths = "".join(f"{path}\n" for path in files)
-    hashes = git.run(
-        repository(), "hash-object", "-w", "--no-filters", "--stdin-paths", stdin=paths
-    ).split()
+    hashes = _git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=paths).split()
     lines = [
         f"{'100755' if path.stat().st_mode & 0o100 else '100644'} {digest}\t"
         f"{path.relative_to(source).as_posix()}\0"
@@ -82,10 +101,8 @@ def _tree(source: Path) -> str:
     ]
     index = {"GIT_INDEX_FILE": str(repository() / f"index.{os.getpid()}")}
     try:
-        git.run(
-            repository(), "update-index", "-z", "--index-info", stdin="".join(lines), extra=index
-        )
-        return git.run(repository(), "write-tree", extra=index).strip()
+        _git("update-index", "-z", "--index-info", stdin="".join(lines), extra=index)
+        return _git("write-tree", extra=index).strip()
     finally:
         Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
 

@@ -146,7 +146,7 @@ def _offered(level: int, address: str, ref: str) -> None:
     offered = []
     for number in range(5):
         text = (
-            git.answers(repository, "show", f"{ref}:levels/{number}.yml")
+            git.show(repository, ref, f"levels/{number}.yml")
             if repository.is_dir()
             else (template.folder() / f"levels/{number}.yml").read_text("utf-8")
         )

@@ -13,6 +13,7 @@ QUIET = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.excludesFile": os.devnull,
+    "core.filesRefLockTimeout": "10000",  # ms: another Rung may be writing the same tag
     "commit.gpgSign": "false",
     "tag.gpgSign": "false",
 }
@@ -77,12 +78,22 @@ def run(
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
-def answers(folder: Path, *arguments: str) -> str | None:
+def answers(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> str | None:
     """Return what git prints, stripped, or None when it fails."""
     try:
-        return run(folder, *arguments).strip()
+        return run(folder, *arguments, extra=extra).strip()
     except RungError:
         return None
+
+
+def show(repository: Path, version: str, path: str) -> str | None:
+    """Return a file as it stands in a version, or None when it is not there.
+
+    The repository is named outright: git may be told to look for no bare one.
+    """
+    inside = repository / ".git"
+    extra = {"GIT_DIR": str(inside if inside.exists() else repository)}
+    return answers(repository, "show", f"{version}:{path}", extra=extra)
 
 
 def repository_above(folder: Path) -> Path | None:

@@ -31,7 +31,7 @@ class Source:
         """Return a YAML file of the template, as it stands in this version."""
         if self.repository is None:
             return plain_yaml.load((template.folder() / path).read_text("utf-8"))
-        text = git.answers(self.repository, "show", f"{self.ref}:{path}")
+        text = git.show(self.repository, self.ref, path)
         if text is None:
             raise RungError(
                 f"{self.address} at {self.ref} is no template of Rung: {path} is missing."
