@@ -10,20 +10,11 @@ from pathlib import Path
 import polars as pl
 
 from ops import contract
-from ops.settings import INCOMING, INGESTED, ROOT, SAMPLE, shown
-
-# Files that stand beside the data and are none.
-BESIDE = {".md", ".py", ".dvc", ".txt"}
+from ops.settings import INGESTED, ROOT, raw_files, shown
 
 
 class UnreadableFile(Exception):
     """A raw file cannot be read; the message says which, why and what to do."""
-
-
-def raw_files() -> list[Path]:
-    """List the raw files in data/sample and data/incoming, in a fixed order."""
-    found = [path for folder in (SAMPLE, INCOMING) for path in folder.rglob("*") if path.is_file()]
-    return sorted(p for p in found if p.suffix not in BESIDE and not p.name.startswith("."))
 
 
 def read(path: Path) -> pl.DataFrame:

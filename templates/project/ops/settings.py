@@ -25,6 +25,16 @@ REPORT = REPORTS / "report.html"
 VALIDATION = REPORTS / "validation.json"
 
 
+# Files that stand beside the data and are none.
+BESIDE = {".md", ".py", ".dvc", ".txt"}
+
+
+def raw_files() -> list[Path]:
+    """List the raw files in data/sample and data/incoming, in a fixed order."""
+    found = [path for folder in (SAMPLE, INCOMING) for path in folder.rglob("*") if path.is_file()]
+    return sorted(p for p in found if p.suffix not in BESIDE and not p.name.startswith("."))
+
+
 def params() -> dict[str, Any]:
     """Read params.toml."""
     return tomllib.loads((ROOT / "params.toml").read_text(encoding="utf-8"))

@@ -3,8 +3,9 @@
 import polars as pl
 
 from ops import contract
-from ops.ingest import raw_files, read
+from ops.ingest import read
 from ops.quality import inspect
+from ops.settings import raw_files
 
 
 def sample() -> pl.DataFrame:

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ops import contract, estimator
-from ops.ingest import raw_files, read
+from ops.ingest import read
 from ops.quality import inspect
-from ops.settings import params
+from ops.settings import params, raw_files
 from ops.train import fit
 
 

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from ops import contract, estimator
-from ops.ingest import raw_files, read
+from ops.ingest import read
 from ops.promises import broken_promises, reads_its_own_row_only
 from ops.quality import inspect
-from ops.settings import params
+from ops.settings import params, raw_files
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ Rung keeps this file; change it through src/ and params.toml.
 import polars as pl
 
 from ops import contract
-from ops.ingest import raw_files, read
+from ops.ingest import read
 from ops.quality import inspect
+from ops.settings import raw_files
 
 SCHEMA = contract.Row.to_schema()
 

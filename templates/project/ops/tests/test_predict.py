@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from ops import contract, estimator, predict
-from ops.ingest import raw_files, read
+from ops.ingest import read
+from ops.settings import raw_files
 from ops.train import fit
 
 SCHEMA = contract.Row.to_schema()

@@ -6,9 +6,9 @@ Rung keeps this file; change it through src/ and params.toml.
 import polars as pl
 
 from ops import contract
-from ops.ingest import raw_files, read
+from ops.ingest import read
 from ops.quality import inspect
-from ops.settings import params
+from ops.settings import params, raw_files
 from ops.split import split
 
 

@@ -1,0 +1,42 @@
+"""The same commit and the same data give the same predictions.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import subprocess
+import sys
+
+from ops.settings import ROOT
+
+TRAIN_AND_PREDICT = """
+import hashlib
+from ops import contract, estimator
+from ops.ingest import read
+from ops.quality import inspect
+from ops.settings import params, raw_files
+from ops.split import split
+from ops.train import fit
+
+rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+rows = rows.sample(min(3_000, rows.height), seed=1)
+train, test = split(rows, params()["split"]["test_share"], params()["seed"])
+print(hashlib.sha256(estimator.predict(fit(train), test).tobytes()).hexdigest())
+"""
+
+
+def predictions() -> str:
+    """Train in a process of its own and hash what the model predicts."""
+    return subprocess.run(
+        [sys.executable, "-c", TRAIN_AND_PREDICT],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def test_training_twice_gives_the_same_predictions() -> None:
+    first, second = predictions(), predictions()
+
+    assert len(first.strip()) == 64
+    assert first == second

@@ -1,0 +1,88 @@
+"""A recorded run can be found again, with everything it was made from.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import json
+from collections.abc import Iterator
+
+import mlflow
+import numpy as np
+import polars as pl
+import pytest
+
+from ops import contract, estimator, lineage, registry, track
+from ops.ingest import read
+from ops.quality import inspect
+from ops.settings import params, raw_files
+from ops.train import fit
+
+TAGS = {
+    "git_commit": "a" * 40,
+    "git_author": "Ada Lovelace <ada@example.org>",
+    "git_dirty": "false",
+    "data_hash": "b" * 32,
+    "params_hash": "c" * 64,
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Two versions in a store of their own."""
+    folder = tmp_path_factory.mktemp("store")
+    rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+    rows = rows.sample(min(500, rows.height), seed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        for name in ("ROWS", "MODEL", "METRICS", "REPORT", "REPORTS"):
+            patch.setattr(track, name, folder / name.lower())
+        rows.write_parquet(track.ROWS)
+        estimator.save(fit(rows), track.MODEL)
+        track.METRICS.write_text(json.dumps({params()["score"]["metric"]: 0.5}))
+        track.record(TAGS)
+        yield track.record(TAGS | {"git_commit": "d" * 40})
+
+
+def test_the_newest_version_is_the_challenger(made: dict[str, str]) -> None:
+    assert made["version"] == "2"
+    assert registry.version("challenger").version == 2
+    assert [int(each.version) for each in registry.versions()] == [2, 1]
+
+
+def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]) -> None:
+    run = registry.client().get_run(made["run_id"])
+
+    assert registry.version("1").tags == TAGS
+    assert run.data.tags["git_commit"] == "d" * 40
+    assert run.data.params["seed"] == str(params()["seed"])
+    assert run.data.metrics[params()["score"]["metric"]] == 0.5
+
+
+def test_lineage_prints_commit_data_and_parameters(
+    made: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lineage.main(["1"]) == 0
+
+    told = capsys.readouterr().out
+    assert TAGS["git_commit"] in told
+    assert TAGS["data_hash"] in told
+    assert f"seed = {params()['seed']}" in told
+
+
+def test_lineage_of_an_unknown_version_names_those_there_are(
+    made: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lineage.main(["99"]) == 1
+    assert "there are 2, 1" in capsys.readouterr().err
+
+
+def test_the_registered_model_answers_as_the_saved_one(made: dict[str, str]) -> None:
+    rows = pl.read_parquet(track.ROWS)
+    uri = f"models:/{made['model']}@challenger"
+    loaded = mlflow.sklearn.load_model(uri)
+
+    expected = estimator.predict(estimator.load(track.MODEL), rows)
+
+    np.testing.assert_array_equal(expected, estimator.predict(loaded, rows))
+    assert mlflow.models.get_model_info(uri).signature is not None

@@ -1,0 +1,132 @@
+"""Stage: record the run in MLflow and register its model as the challenger.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import importlib.metadata
+import json
+import re
+import sys
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import polars as pl
+from mlflow.data.polars_dataset import from_polars
+from mlflow.entities import Metric, Param
+from mlflow.models import infer_signature
+
+from ops import contract, estimator, registry
+from ops.incoming import versioned
+from ops.origin import NoCommit, origin
+from ops.settings import METRICS, MODEL, REPORT, REPORTS, ROOT, ROWS, params, shown
+
+RUN = REPORTS / "run.json"
+EXAMPLE_ROWS = 5
+
+
+def requirements() -> list[str]:
+    """Pin what the model needs to predict: the project's own dependencies, as installed here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in project["dependencies"]]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+
+
+def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested tables: {"model": {"depth": 3}} becomes {"model.depth": 3}."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return found
+
+
+def record(tags: dict[str, str]) -> dict[str, str]:
+    """Write one run and register its model.
+
+    Args:
+        tags: what the model was made from, as origin() gives it.
+
+    Returns:
+        run_id, model, version.
+    """
+    store = registry.client()
+    registry.start_experiment()
+    rows = pl.read_parquet(ROWS)
+    digest = tags["data_hash"][:8]  # MLflow keeps a short one for people; the whole is a tag
+    some = estimator.features(rows.head(EXAMPLE_ROWS)).to_pandas()
+    model = estimator.load(MODEL)
+    warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column")
+    answer = model.predict(estimator.features(rows.head(EXAMPLE_ROWS)))
+    with mlflow.start_run(tags=tags) as run:
+        data = from_polars(rows, targets=contract.TARGET, name=shown(ROWS), digest=digest)
+        mlflow.log_input(data, "training")
+        # One call for all of them: each call is a transaction of the store.
+        store.log_batch(
+            run.info.run_id,
+            metrics=[Metric(*each, timestamp=0, step=0) for each in _figures().items()],
+            params=[Param(name, str(value)[:6000]) for name, value in flat(params()).items()],
+        )
+        logged = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=contract.TRUSTED,
+            pip_requirements=requirements(),
+            signature=infer_signature(some, answer),
+            input_example=some,
+        )
+        for folder, paths in _artifacts().items():
+            for path in filter(Path.exists, paths):
+                mlflow.log_artifact(str(path), folder)
+    version = mlflow.register_model(logged.model_uri, registry.model_name(), tags=tags)
+    store.set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
+    return {
+        "run_id": run.info.run_id,
+        "model": version.name,
+        "version": str(version.version),
+    }
+
+
+def _artifacts() -> dict[str, list[Path]]:
+    return {
+        "reports": [REPORT, METRICS, REPORTS / "comparison.json", REPORTS / "slices.json"],
+        # With these the data can be got back from DVC, also where they were never committed.
+        "data": [ROOT / "dvc.lock", *versioned()],
+    }
+
+
+def _figures() -> dict[str, float]:
+    figures = json.loads(METRICS.read_text(encoding="utf-8"))
+    comparison = REPORTS / "comparison.json"
+    if comparison.exists():
+        figures |= {
+            f"comparison.{name}": value
+            for name, value in flat(json.loads(comparison.read_text(encoding="utf-8"))).items()
+            if isinstance(value, int | float)
+        }
+    return {name: float(value) for name, value in figures.items()}
+
+
+def main() -> int:
+    """Record the run; return the exit code."""
+    try:
+        tags = origin()
+    except NoCommit as error:
+        print(error, file=sys.stderr)
+        return 1
+    made = record(tags)
+    RUN.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    print(f"{made['model']} version {made['version']} is {registry.CHALLENGER}")
+    if tags["git_dirty"] == "true":
+        print(
+            "Some files here are not committed, so the commit alone does not lead back to it. "
+            "Commit, then `uv run dvc repro --force --single-item track` registers it again."
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
