@@ -69,8 +69,11 @@ def _against(version: ModelVersion, record: dict[str, Any]) -> Iterator[str]:
     author = version.tags.get("git_author")
     if not author:
         yield f"version {version.version} has no tag git_author, so its developer is unknown"
+    developers = _developers(version.name)
+    if not developers:
+        yield f"governance/model_inventory.yaml names no developer of {version.name}"
     validator = _names(record["validator"]["name"]) | _names(record["validator"]["email"])
-    for same in sorted(validator & (_names(author or "") | _developers(version.name))):
+    for same in sorted(validator & (_names(author or "") | developers)):
         yield f"{same} developed the model, and cannot be the one who validates it"
     if record["decision"] != "approved":
         yield f"the validation of {record['date']} has {record['decision']} this version"

@@ -49,11 +49,18 @@ def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(promote, "ROOT", tmp_path)
     shutil.copytree(ROOT / "governance/schemas", tmp_path / "governance/schemas")
     client, name = registry.client(), registry.model_name()
+    write_inventory(name, "Ada Lovelace")
     if not client.search_registered_models(f"name='{name}'"):
         client.create_registered_model(name)
     client.delete_registered_model_alias(name, "champion")
     tags = {"git_commit": COMMIT, "data_hash": DATA, "git_author": AUTHOR}
     return str(client.create_model_version(name, store[1], tags=tags).version)
+
+
+def write_inventory(model: str, developer: str) -> None:
+    inventory = {"models": [{"name": model, "developer": developer}]}
+    path = promote.ROOT / "governance/model_inventory.yaml"
+    path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
 
 
 def write_record(version: str, /, **changes: Any) -> None:
@@ -113,13 +120,21 @@ def test_a_record_that_does_not_approve_is_refused(
 def test_the_developer_of_the_inventory_is_refused(
     version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    entry = {"name": registry.model_name(), "developer": "Vera Valid"}
-    inventory = promote.ROOT / "governance/model_inventory.yaml"
-    inventory.write_text(yaml.safe_dump({"models": [entry]}), encoding="utf-8")
+    write_inventory(registry.model_name(), "Vera Valid")
     write_record(version)
 
     assert promote.main([version]) == 1
     assert "vera valid developed the model" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_in_the_inventory_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inventory("another", "Ada Lovelace")
+    write_record(version)
+
+    assert promote.main([version]) == 1
+    assert "names no developer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tag", ["git_commit", "data_hash", "git_author"])
