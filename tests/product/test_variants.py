@@ -17,7 +17,7 @@ from tests.product.variants import (
 )
 
 # Tried elsewhere, or not here: `audit` asks a service on the network, `runs` stays up until it is
-# stopped (test_tracking_server.py), `image` needs Docker (test_image.py), `promote` an approval
+# stopped (test_pipeline.py), `image` needs Docker (test_image.py), `promote` an approval
 # (test_approval.py).
 ELSEWHERE = {"audit", "runs", "image", "promote"}
 

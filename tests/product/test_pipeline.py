@@ -1,0 +1,140 @@
+"""The pipeline of rung 2: it runs what has changed and nothing else, and leads back to its data."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.command import git
+from tests.product.variants import Project, start
+
+pytestmark = pytest.mark.slow
+
+NEW_ROWS = (
+    "scheduled,carrier,flight,origin,destination,distance,late\n"
+    "2014-01-02T08:00:00,UA,1545,EWR,IAH,1400,false\n"
+    "2014-01-02T09:00:00,B6,725,JFK,BQN,1576,true\n"
+)
+UP_TO_DATE = "Data and pipelines are up to date."
+
+
+@pytest.fixture(scope="module")
+def project(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline has run once, from a clean commit."""
+    made = start(copier_template, tmp_path_factory.mktemp("pipeline") / "project", level=2)
+    made.run("uv run poe pipeline")
+    made.commit("Run the pipeline")
+    return made
+
+
+def run_of(project: Project) -> dict[str, str]:
+    text = (project.folder / "reports/run.json").read_text()
+    recorded: dict[str, str] = json.loads(text)
+    return recorded
+
+
+def hashes(project: Project) -> dict[str, str]:
+    """The hash of each output of the pipeline, by its path, as dvc.lock has them."""
+    lock = (project.folder / "dvc.lock").read_text()
+    return dict(re.findall(r"- path: (\S+)\n\s+hash: md5\n\s+md5: (\w+)", lock))
+
+
+def test_nothing_runs_again_when_nothing_has_changed(project: Project) -> None:
+    before = run_of(project)
+
+    said = project.run("uv run poe pipeline")
+
+    assert UP_TO_DATE in said
+    assert run_of(project) == before
+    assert project.is_clean()
+
+
+def test_a_changed_parameter_runs_just_what_it_touches(project: Project) -> None:
+    params = project.folder / "params.toml"
+    before = params.read_text()
+    params.write_text(before.replace("max_iter = 100", "max_iter = 20"))
+
+    said = project.run("uv run dvc status")
+    params.write_text(before)
+
+    assert "train:" in said
+    assert "ingest:" not in said
+    assert "split:" not in said
+
+
+def test_a_version_leads_back_to_its_commit(project: Project) -> None:
+    start_of_history = git(project.folder, "rev-parse", "HEAD~1")
+
+    said = project.run("uv run poe lineage 1")
+
+    assert f"commit       {start_of_history}\n" in said
+    assert hashes(project)["data/rows.parquet"] in said
+    assert "model.max_iter = 100" in said
+
+
+def test_a_clone_makes_the_same_model_of_the_same_commit(project: Project, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", str(project.folder), "clone")
+    clone = Project(tmp_path / "clone")
+    clone.run("uv sync && uv run dvc repro --force")
+
+    for path in ("data/rows.parquet", "reports/predictions.parquet", "reports/metrics.json"):
+        assert hashes(clone)[path] == hashes(project)[path]
+
+
+def test_new_files_are_versioned_and_reach_a_clone(project: Project, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    project.run(f"uv run dvc remote modify local url {remote}")
+    (project.folder / "data/incoming/january.csv").write_text(NEW_ROWS)
+
+    project.run("uv run poe pipeline")
+    project.commit("Add January")
+
+    tracked = git(project.folder, "ls-files", "data/incoming").splitlines()
+    assert "data/incoming/january.csv.dvc" in tracked
+    assert "data/incoming/january.csv" not in tracked
+    assert run_of(project)["version"] == "2"
+    assert UP_TO_DATE in project.run("uv run poe pipeline")
+
+    git(tmp_path, "clone", "--quiet", str(project.folder), "clone")
+    clone = Project(tmp_path / "clone")
+    clone.run("uv sync && uv run poe pull")
+    clone.run("uv run dvc repro validate")
+
+    assert (clone.folder / "data/incoming/january.csv").read_text() == NEW_ROWS
+    assert hashes(clone)["data/rows.parquet"] == hashes(project)["data/rows.parquet"]
+
+
+def test_the_runs_can_be_browsed(project: Project) -> None:
+    port = "5917"
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    server = subprocess.Popen(
+        ["uv", "run", "poe", "runs", "--port", port],
+        cwd=project.folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert answers(f"http://127.0.0.1:{port}/health", seconds=180)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def answers(url: str, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as reply:
+                return bool(reply.status == 200)
+        except (urllib.error.URLError, OSError):
+            time.sleep(1)
+    return False
