@@ -57,6 +57,15 @@ def test_a_rendered_project_parses_and_holds_no_trace_of_its_making(
 
 
 @every_combination
+def test_no_folder_is_left_empty(render: Render, answers: dict[str, Any]) -> None:
+    project = render(**answers)
+
+    folders = [path for path in project.rglob("*") if path.is_dir()]
+
+    assert [folder for folder in folders if not any(folder.iterdir())] == []
+
+
+@every_combination
 def test_the_generator_is_named_only_where_it_must_be(
     render: Render, answers: dict[str, Any]
 ) -> None:
