@@ -14,7 +14,8 @@ from ops.estimator import features, truth
 from ops.settings import params
 
 MONTH = "month"
-SMALLEST = 30  # rows; below, the figures of a slice are mostly chance, and are left out
+# Rows; below, figures are mostly chance, and may tell the outcome of a single person.
+SMALLEST = 30
 
 
 def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
@@ -36,7 +37,7 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
 
     Returns:
         One row a slice: column, value, rows, mean_truth, mean_predicted and each figure of
-        score(); a figure is null where a slice has fewer than SMALLEST rows or one class only.
+        score(); null where a slice has fewer than SMALLEST rows, or one class only.
     """
     actual = truth(rows)
     found = []
@@ -50,9 +51,7 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
                     "column": column,
                     "value": value,
                     "rows": int(inside.sum()),
-                    "mean_truth": float(actual[inside].mean()),
-                    "mean_predicted": float(predicted[inside].mean()),
-                    **_score(actual[inside], predicted[inside]),
+                    **_figures(actual[inside], predicted[inside]),
                 }
             )
     nothing = {"column": pl.String, "value": pl.String, "rows": pl.Int64}
@@ -67,12 +66,17 @@ def _in_order(value: str) -> tuple[float, str]:
         return math.inf, value
 
 
-def _score(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
+def _figures(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
     if len(actual) < SMALLEST:
         return {}
+    means: dict[str, float | None] = {
+        "mean_truth": float(actual.mean()),
+        "mean_predicted": float(predicted.mean()),
+    }
     try:
         with warnings.catch_warnings(action="ignore"):
             figures = contract.score(actual, predicted)
     except ValueError:  # a figure that is not defined, as AUC of one class; some warn and give NaN
-        return {}
-    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
+        return means
+    means |= {name: float(value) for name, value in figures.items() if math.isfinite(value)}
+    return means
