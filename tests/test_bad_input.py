@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rung import cli
+from rung.__main__ import main
 from tests.command import RUNG, rung
 
 Refuse = Callable[..., str]
@@ -60,7 +60,7 @@ def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], copier_template: 
     def refused(*arguments: str, destination: str = "made") -> str:
         before = sorted(tmp_path.rglob("*"))
         fixed = ["--defaults", "--template", str(copier_template)]
-        code = cli.main(["new", str(tmp_path / destination), *fixed, *arguments])
+        code = main(["new", str(tmp_path / destination), *fixed, *arguments])
         words = capsys.readouterr().err
 
         assert code == 2, words

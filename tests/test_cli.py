@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rung import cli, new
+from rung import new
+from rung.__main__ import main
 from tests.command import git, rung
 from tests.conftest import ROOT
 
@@ -16,9 +17,9 @@ from tests.conftest import ROOT
 )
 def test_a_command_that_renders_nothing_imports_no_copier(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom rung import cli\n"
-        f"try: cli.main({arguments!r})\nexcept SystemExit: pass\n"
-        "heavy = {'copier', 'plumbum', 'pydantic', 'jinja2'} & set(sys.modules)\n"
+        "import sys\nfrom rung.__main__ import main\n"
+        f"main({arguments!r})\n"
+        "heavy = {'copier', 'plumbum', 'pydantic', 'jinja2', 'rich'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -31,13 +32,32 @@ def test_the_version_is_the_packages() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["rise"], ["new"], ["climb"], ["climb", "--to", "high"], ["new", "a", "b"]]
+    ("arguments", "said"),
+    [
+        ([], "Missing command.\nSee `rung --help`."),
+        (["rise"], "No such command `rise`.\nSee `rung --help`."),
+        (["new"], "Missing argument `DEST`.\nSee `rung new --help`."),
+        (["new", "a", "b"], "(b).\nSee `rung new --help`."),
+        (["new", "a", "--leve=1"], "No such option: --leve"),
+        (["climb"], "Missing option `--to`.\nSee `rung climb --help`."),
+        (["climb", "--to", "high"], "`high` is not a valid int"),
+        (["levels", "--mark"], "No such option: --mark"),
+    ],
 )
-def test_a_command_that_cannot_be_read_is_refused(arguments: list[str]) -> None:
+def test_a_command_that_cannot_be_read_is_refused(arguments: list[str], said: str) -> None:
     done = rung(*arguments)
 
     assert 2 == done.returncode
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("rung: ")
+    assert said in done.stderr
+    assert "" == done.stdout
+
+
+def test_options_may_stand_before_and_after_the_argument(tmp_path: Path) -> None:
+    for arguments in (["--to", "1", str(tmp_path)], [str(tmp_path), "--to", "1"]):
+        done = rung("climb", *arguments)
+
+        assert f"{tmp_path} is no project of Rung" in done.stderr
 
 
 def test_the_unexpected_ends_with_code_3_and_one_hint(
@@ -47,7 +67,7 @@ def test_the_unexpected_ends_with_code_3_and_one_hint(
         raise KeyError("surprise")
 
     monkeypatch.setattr(new, "new", broken)
-    code = cli.main(["new", str(tmp_path / "made"), "--defaults", "--template", str(ROOT)])
+    code = main(["new", str(tmp_path / "made"), "--defaults", "--template", str(ROOT)])
     words = capsys.readouterr().err
 
     assert 3 == code

@@ -1,6 +1,5 @@
 """Where the template is: the clone Rung runs from, or the copy inside the installed package."""
 
-from importlib.metadata import metadata, version
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -21,6 +20,8 @@ def folder() -> Path:
 
 def url() -> str:
     """Return the template's address, which stands once: `Repository` in pyproject.toml."""
+    from importlib.metadata import metadata  # it takes as long as a third of a command's start
+
     for entry in metadata("rung").get_all("Project-URL") or []:
         label, _, address = entry.partition(", ")
         if label == "Repository":
@@ -30,4 +31,6 @@ def url() -> str:
 
 def tag() -> str:
     """Return the template version that belongs to this Rung, as a git tag."""
+    from importlib.metadata import version
+
     return f"v{version('rung')}"

@@ -1,0 +1,68 @@
+"""The command `rung`: run it, and turn errors into words and exit codes in this one place."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from rung.cli import app
+from rung.errors import RungError
+
+UNREADABLE = 2
+UNEXPECTED = 3
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        code = _run(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
+        return code
+    except RungError as error:
+        print(f"rung: {error}", file=sys.stderr)
+        return error.code
+    except typer.TyperException as error:
+        print(f"rung: {_unreadable(error)}", file=sys.stderr)
+        return UNREADABLE
+    except KeyboardInterrupt:
+        print("rung: stopped; nothing is left half-done.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("RUNG_DEBUG"):
+            raise
+        from rung import template
+
+        print(
+            f"rung: this should not happen: {type(error).__name__}: {error}\n"
+            f"Run it again with RUNG_DEBUG=1 and report what it prints at {template.url()}/issues.",
+            file=sys.stderr,
+        )
+        return UNEXPECTED
+
+
+def _run(arguments: list[str]) -> int:
+    # Typer's own `app()` would turn interruptions and broken pipes into words of its own.
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("rung", arguments) as context:
+            return int(command.invoke(context))
+    except typer.Exit as stop:
+        return stop.exit_code
+
+
+def _unreadable(error: typer.TyperException) -> str:
+    """Say what could not be read, with what can be typed in backquotes, and where help is."""
+    context = getattr(error, "ctx", None)
+    words = re.sub(r"'([^']*)'", r"`\1`", error.format_message()).rstrip(".")
+    return f"{words}.\nSee `{context.command_path if context else 'rung'} --help`."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
