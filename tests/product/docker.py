@@ -44,6 +44,9 @@ def daemon() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=60)
+        # dockerd leaves these mounted.
+        for mounted in ("data", "exec/netns/default"):
+            run("umount", "--lazy", folder / mounted, cwd=folder, expect=None)
         shutil.rmtree(folder, ignore_errors=True)
 
 
