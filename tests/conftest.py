@@ -15,7 +15,12 @@ GAMES = ["velocity", "governance"]
 TEAM_SIZES = ["one", "team", "teams"]
 VENDORS = ["github", "gitlab", "azure"]
 LEVELS = [0, 1, 2]
-CHOICES = {"use_case": GAMES, "team_size": TEAM_SIZES, "ci": VENDORS, "level": LEVELS}
+CHOICES: dict[str, list[Any]] = {
+    "use_case": GAMES,
+    "team_size": TEAM_SIZES,
+    "ci": VENDORS,
+    "level": LEVELS,
+}
 
 # Every combination of the answers that a person can choose from a list.
 COMBINATIONS: list[dict[str, Any]] = [

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import tomllib
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class GitLabLoader(yaml.SafeLoader):
 
 GitLabLoader.add_multi_constructor("!", lambda loader, tag, node: tag)
 
-PARSERS = {
+PARSERS: dict[str, Callable[[str], Any]] = {
     ".py": ast.parse,
     ".toml": tomllib.loads,
     ".json": json.loads,
