@@ -200,7 +200,7 @@ def test_the_commands_of_a_rung_are_the_tasks_of_its_projects(
 ) -> None:
     tasks = (render(use_case=use_case, level=level) / "ops" / "tasks.toml").read_text()
     commands = {
-        command.run.removeprefix("uv run poe ")
+        command.run.removeprefix("uv run poe ").split()[0]
         for rung in LEVELS[: level + 1]
         for command in rung.commands
         if command.game in ("both", use_case)

@@ -86,6 +86,8 @@ def by_slice(metric: str) -> Callable[[Axes, pl.DataFrame], None]:
         behind.bar(places, table["rows"], color=ORANGE, alpha=0.25)
         behind.set(ylabel="rows (bars)")
         behind.spines["right"].set_visible(True)
+        axes.set_zorder(behind.get_zorder() + 1)
+        axes.patch.set_visible(False)
 
     return draw
 
