@@ -30,6 +30,11 @@ COMBINATIONS: list[dict[str, Any]] = [
 Render = Callable[..., Path]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer to write down the expected trees anew."""
+    parser.addoption("--write-trees", action="store_true", help="write tests/trees/ anew")
+
+
 def name_of(answers: dict[str, Any]) -> str:
     """Name a combination, for test ids and file names."""
     return "-".join(str(answers[question]) for question in CHOICES)

@@ -17,8 +17,8 @@ from tests.product.variants import (
 )
 
 # Tried elsewhere, or not here: `audit` asks a service on the network, `runs` stays up until it is
-# stopped (test_pipeline.py), `image` needs Docker (test_image.py), `promote` an approval
-# (test_approval.py).
+# stopped (test_pipeline.py), `image` needs Docker (test_image.py), `promote` an approval (the
+# project's own ops/tests/test_promote.py).
 ELSEWHERE = {"audit", "runs", "image", "promote"}
 
 
