@@ -1,15 +1,17 @@
 """Take a project to another rung, with Copier's own update."""
 
+import os
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rung import cache, git, plain_yaml, project, template
+from rung import cache, git, project, ready, template
 from rung.errors import NotDoneError, RungError
+from rung.source import Source
+from rung.staging import stopped_like_ctrl_c
 
 MARKER = re.compile(rb"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
 
@@ -23,6 +25,7 @@ class Climbed:
         after: The rung it stands on.
         added, changed, removed: Paths relative to the repository's root.
         conflicts: Files in which the project's lines and Rung's are both left, to be decided.
+        ignored: Those of the added that git ignores.
     """
 
     before: int
@@ -31,6 +34,7 @@ class Climbed:
     changed: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
 
 def climb(folder: Path, to: int, trusted: str | None = None) -> Climbed:
@@ -46,70 +50,29 @@ def climb(folder: Path, to: int, trusted: str | None = None) -> Climbed:
         NotDoneError: Copier failed; the work tree is as it was.
     """
     git.require()
-    recorded = _recorded(folder)
-    top = _clean(folder)
-    address, ref = _source(recorded, trusted)
-    _offered(to, address, ref)
+    recorded = ready.recorded(folder)
+    top = ready.committed(folder)
+    source = _source(recorded, trusted)
+    _offered(to, source)
     before = recorded["level"]
     if before == to:
         return Climbed(before, to)
+    paths = _paths(source, recorded, max(before, to))
+    ready.unobstructed(folder, paths)
+    absent = [folder.absolute() / path for path in paths if not os.path.lexists(folder / path)]
     try:
-        project.update(folder, address, ref, {"level": to})
+        with stopped_like_ctrl_c():
+            project.update(folder, source.address, source.ref, {"level": to})
     except BaseException as error:
-        # The tree was clean, so all that differs from HEAD now is Copier's.
-        git.run(top, "reset", "--quiet", "--hard")
-        git.run(top, "clean", "--quiet", "-d", "--force")
+        _put_back(top, absent)
         if isinstance(error, RungError):
             raise NotDoneError(f"{error}\nThe project is as it was.") from error
         raise
-    return _done(top, Climbed(before, to))
+    return _done(top, Climbed(before, to), absent)
 
 
-def _recorded(folder: Path) -> dict[str, Any]:
-    """Read what the project's answers file says, and make sure that a climb can stand on it."""
-    file = folder / project.ANSWERS
-    try:
-        recorded = plain_yaml.load(file.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise RungError(
-            f"{folder} is no project of Rung: {project.ANSWERS} is not there.\n"
-            "Give the path of a project made by `rung new`."
-        ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RungError(f"{file} cannot be read: {error}.\nRestore it from git.") from error
-    if not isinstance(recorded, dict):
-        raise RungError(f"{file} holds no answers. Restore it from git.")
-    for entry, kind in (("_src_path", str), ("_commit", str), ("level", int)):
-        if not isinstance(recorded.get(entry), kind):
-            raise RungError(f"{file} has no `{entry}`. Restore the file from git.")
-    return recorded
-
-
-def _clean(folder: Path) -> Path:
-    """Return the repository's root, once everything in it is known to be in a commit."""
-    top = git.repository_above(folder)
-    if top is None:
-        raise RungError(
-            f"{folder} is not in a git repository, so a climb could not be undone.\n"
-            "Run `git init`, commit everything, then climb."
-        )
-    changed = git.run(top, "status", "--porcelain", "--untracked-files=normal").splitlines()
-    if changed:
-        raise RungError(
-            f"{top} has changes that are not committed, `{changed[0].strip()}` for one.\n"
-            "Commit or stash them, so that the climb can be seen, and undone, on its own."
-        )
-    hidden = [line for line in git.run(top, "ls-files", "-v").splitlines() if line[0] in "hsS"]
-    if hidden:
-        raise RungError(
-            f"git was told to overlook changes in `{hidden[0][2:]}`, so a climb could lose them.\n"
-            f"Run `git update-index --no-assume-unchanged --no-skip-worktree {hidden[0][2:]}`."
-        )
-    return top
-
-
-def _source(recorded: Mapping[str, Any], trusted: str | None) -> tuple[str, str]:
-    """Return the template's address and version, if it is one that may be followed.
+def _source(recorded: Mapping[str, Any], trusted: str | None) -> Source:
+    """Return the template at the project's version, if it is one that may be followed.
 
     A project can come from anywhere, and so can the address in it: only Rung's own template is
     read unasked.
@@ -137,28 +100,53 @@ def _source(recorded: Mapping[str, Any], trusted: str | None) -> tuple[str, str]
         )
     if cache.is_ours(address) and ref == template.tag() and template.clone() is None:
         cache.fill(template.folder(), ref)
-    return address, ref
-
-
-def _offered(level: int, address: str, ref: str) -> None:
-    """Raise a RungError unless the project's template has this rung."""
     repository = cache.repository() if cache.serves(address, ref) else Path(address)
-    offered = []
-    for number in range(5):
-        text = (
-            git.show(repository, ref, f"levels/{number}.yml")
-            if repository.is_dir()
-            else (template.folder() / f"levels/{number}.yml").read_text("utf-8")
-        )
-        if text and plain_yaml.load(text)[f"rung_{number}"]["default"].get("offered"):
-            offered.append(number)
+    return Source(address, ref, repository if repository.is_dir() else None)
+
+
+def _offered(level: int, source: Source) -> None:
+    """Raise a RungError unless the project's template has this rung."""
+    offered = [
+        number
+        for number in range(5)
+        if source.read(f"levels/{number}.yml")[f"rung_{number}"]["default"].get("offered")
+    ]
     if level not in offered:
         names = ", ".join(map(str, offered)) or "none"
-        raise RungError(f"There is no rung {level} at template version {ref}. It has: {names}.")
+        raise RungError(
+            f"There is no rung {level} at template version {source.ref}. It has: {names}."
+        )
 
 
-def _done(top: Path, climbed: Climbed) -> Climbed:
-    """Sort what git says has changed."""
+def _paths(source: Source, recorded: Mapping[str, Any], level: int) -> list[str]:
+    """Return the files that a climb may write or remove: those of the higher rung, save yours.
+
+    A rung has every file of the rungs below it.
+    """
+    answers = {name: value for name, value in recorded.items() if not name.startswith("_")}
+    yours = source.read("levels/yours.yml")["yours"]["default"]
+    with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
+        room = Path(scratch) / "project"
+        given = answers | {"level": level}
+        project.render(source.address, source.ref, room, given, defaults=True)
+        kept = {path for globs in yours.values() for glob in globs for path in room.glob(glob)}
+        return sorted(
+            path.relative_to(room).as_posix()
+            for path in room.rglob("*")
+            if path.is_file() and path not in kept
+        )
+
+
+def _put_back(top: Path, absent: Sequence[Path]) -> None:
+    """Undo what Copier did: all that differs from HEAD, and what git ignores of the new files."""
+    git.run(top, "reset", "--quiet", "--hard")
+    git.run(top, "clean", "--quiet", "-d", "--force")
+    for file in absent:
+        file.unlink(missing_ok=True)
+
+
+def _done(top: Path, climbed: Climbed, absent: Sequence[Path]) -> Climbed:
+    """Sort what git says has changed, and what it does not say because it ignores it."""
     status = git.run(top, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
     for entry in filter(None, status.split("\0")):
         state, path = entry[:2], entry[3:]
@@ -170,6 +158,9 @@ def _done(top: Path, climbed: Climbed) -> Climbed:
             climbed.changed.append(path)
         if "U" in state or state in ("AA", "DD") or path.endswith(".rej") or _marked(top / path):
             climbed.conflicts.append(path)
+    came = [file.relative_to(top).as_posix() for file in absent if file.exists()]
+    climbed.ignored = [path for path in came if path not in climbed.added]
+    climbed.added = sorted(climbed.added + climbed.ignored)
     return climbed
 
 

@@ -1,5 +1,7 @@
 """What a command says at its end: what it did, and what to type next."""
 
+import shlex
+
 from rung.climb import Climbed
 from rung.new import Born, next_steps
 
@@ -10,9 +12,7 @@ git does not know your name, so the first commit bears Rung's. Put it right with
   git commit --amend --reset-author --no-edit"""
 
 # The lock file changes with the rung, so it is written before anything is added.
-CHECK = """\
-
-Nothing is committed yet. Check, look, commit:
+STEPS = """\
   uv sync && uv run poe check
   git add --all && git diff --cached
   git commit -m "Climb to rung {rung}\""""
@@ -33,8 +33,14 @@ def climbed(done: Climbed) -> str:
     if done.before == done.after:
         return f"The project already stands on rung {done.after}."
     lines = [f"From rung {done.before} to rung {done.after}:", *changes(done)]
+    if done.ignored:
+        lines.append(
+            "\nGit ignores some of these. To keep them: "
+            f"`git add --force {shlex.join(done.ignored)}`."
+        )
     if not done.conflicts:
-        lines.append(CHECK.format(rung=done.after))
+        lines.append("\nNothing is committed yet. Check, look, commit:")
+        lines.append(STEPS.format(rung=done.after))
     return "\n".join(lines)
 
 
@@ -50,7 +56,8 @@ def conflicts(done: Climbed) -> str:
         [
             "\nYour lines and Rung's met in these files; both are in them, between markers:",
             *(f"  {path}" for path in done.conflicts),
-            "Decide each, remove the markers and the .rej files, then commit.",
+            "Decide each, and remove the markers and the .rej files. Then check, look, commit:",
+            STEPS.format(rung=done.after),
             "To go back instead: `git reset --hard && git clean -d --force`.",
         ]
     )

@@ -50,7 +50,7 @@ def staged(destination: Path) -> Iterator[Path]:
         _forget(made)
         raise RungError(_unusable(destination, error)) from error
     try:
-        with _stopped_like_ctrl_c():
+        with stopped_like_ctrl_c():
             yield room / destination.name
             _place(room / destination.name, destination)
     except BaseException:
@@ -77,7 +77,7 @@ def _place(filled: Path, destination: Path) -> None:
 
 
 @contextlib.contextmanager
-def _stopped_like_ctrl_c() -> Iterator[None]:
+def stopped_like_ctrl_c() -> Iterator[None]:
     """Let a request to end, or a closed terminal, tidy up as Ctrl-C does."""
 
     def stop(number: int, frame: FrameType | None) -> None:
