@@ -38,8 +38,8 @@ def test_bad_data_is_named_and_goes_no_further(project: Project, what: str) -> N
     incoming.mkdir(exist_ok=True)
     (incoming / "january.csv").write_bytes(text.encode("latin-1"))
     try:
-        said = project.run("uv run poe train", expect=None)
-        asked = project.run("uv run poe validate", expect=None)
+        said = project.fail("uv run poe train")
+        asked = project.fail("uv run poe validate")
     finally:
         (incoming / "january.csv").unlink()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import git
+from tests.product.conftest import environment
 from tests.product.variants import Project, start
 
 pytestmark = pytest.mark.slow
@@ -113,11 +114,10 @@ def test_new_files_are_versioned_and_reach_a_clone(project: Project, tmp_path: P
 
 def test_the_runs_can_be_browsed(project: Project) -> None:
     port = "5917"
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     server = subprocess.Popen(
         ["uv", "run", "poe", "runs", "--port", port],
         cwd=project.folder,
-        env=environment,
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -1,8 +1,6 @@
 """Nine projects that cover every pair of answers, and how a person uses one."""
 
-import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import copier as copier_api
 
 from tests.command import git
 from tests.conftest import CHOICES
+from tests.product.conftest import commit, run
 
 VARIANTS: list[dict[str, Any]] = [
     dict(zip(CHOICES, answers, strict=True))
@@ -27,50 +26,25 @@ VARIANTS: list[dict[str, Any]] = [
 ]
 
 
-class CommandFailedError(AssertionError):
-    """A command of a project ended otherwise than it should have."""
-
-
 class Project:
     """A generated project, in which commands are typed as a person would."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, command: str, expect: int | None = 0, **variables: str) -> str:
-        """Run a command line and return all it printed.
+    def run(self, command: str) -> str:
+        """Run a command line that must succeed, and return all it printed."""
+        return run("bash", "-c", command, cwd=self.folder).stdout
 
-        Args:
-            command: as it would be pasted into a shell.
-            expect: the exit code that is right; None for any but 0.
-            variables: set in the command's environment.
-        """
-        # The tests run in an environment of their own, which the project must not see.
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONDONTWRITEBYTECODE"}
-        }
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=self.folder,
-            env=inherited | variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode != expect if expect is not None else done.returncode == 0:
-            raise CommandFailedError(
-                f"`{command}` ended with {done.returncode}:\n{done.stdout[-6000:]}"
-            )
+    def fail(self, command: str) -> str:
+        """Run a command line that must fail, and return all it printed."""
+        done = run("bash", "-c", command, cwd=self.folder, expect=None)
+        assert done.returncode != 0, done.stdout
         return done.stdout
 
     def commit(self, message: str) -> None:
         """Commit everything that git does not ignore."""
-        git(self.folder, "add", "--all")
-        git(self.folder, "commit", "--quiet", "--message", message)
+        commit(self.folder, message)
 
     def is_clean(self) -> bool:
         """Tell whether git sees nothing to commit."""
