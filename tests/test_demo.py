@@ -57,6 +57,13 @@ def test_a_program_runs_outside_rungs_own_environment(
     assert "ours" not in process.environment().values()
 
 
+def test_where_to_look_can_be_pasted(tmp_path: Path) -> None:
+    place = tmp_path / "a place"
+
+    assert f"cd '{place}' && uv run poe runs" in demo.sights(place, 2)
+    assert not [where for where in demo.sights(place, 1) if "poe runs" in where]
+
+
 @pytest.mark.parametrize("upto", ["-1", "3"])
 def test_a_rung_that_the_demo_does_not_reach_is_refused(tmp_path: Path, upto: str) -> None:
     done = rung("demo", "--keep", tmp_path / "made", f"--upto={upto}")
@@ -73,6 +80,7 @@ def test_the_demo_runs_and_commits_each_rung(tmp_path: Path) -> None:
     assert done.returncode == 0, words + done.stderr
     assert str(tmp_path / "made/reports/report.html") in words
     assert (tmp_path / "made/reports/report.html").is_file()
+    assert (tmp_path / "made/RUNG.md").is_file()
     assert git(tmp_path / "made", "status", "--porcelain") == ""
     assert ["Stand on rung 0", "Stand on rung 1"] == [
         line

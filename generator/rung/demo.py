@@ -15,6 +15,7 @@ from rung import git, process, source
 from rung.climb import climb
 from rung.errors import NotDoneError, RungError
 from rung.new import new
+from rung.outcome import changes
 
 ANSWERS = {"project_name": "Late flights", "use_case": "velocity", "team_size": "one"}
 LAST = 2
@@ -48,7 +49,7 @@ def demo(folder: Path | None, upto: int) -> int:
         if rung == 0:
             born = new(place, chosen, ANSWERS | {"level": 0}, defaults=True, with_git=True)
             print(f"\nRung 0: {len(born.files)} files")
-            _list("+", born.files)
+            print(*(f"  + {path}" for path in born.files), sep="\n")
         else:
             _show_climb(place, rung)
         tests = _use(uv, place, rung)
@@ -56,8 +57,23 @@ def demo(folder: Path | None, upto: int) -> int:
         files = len(git.run(place, "ls-files").splitlines())
         stood.append(Stood(rung, files, tests, _score(place), seconds))
     print("\n" + table(stood))
-    print(f"\nThe report of the last model: {place / REPORT}")
+    print("\nWhere to look:")
+    for where, what in sights(place, upto).items():
+        print(f"  {where}\n      {what}")
     return 0
+
+
+def sights(place: Path, rung: int) -> dict[str, str]:
+    """Return what there is to see, by the path or the command that shows it."""
+    folder = shlex.quote(str(place))
+    seen = {
+        str(place / REPORT): "the report of the last model, for a browser",
+        str(place / "RUNG.md"): "what this rung offers, and what the next one brings",
+        f"git -C {folder} log --stat": "what each climb changed",
+    }
+    if rung == LAST:
+        seen[f"cd {folder} && uv run poe runs"] = "every training run, in MLflow"
+    return seen
 
 
 def table(stood: list[Stood]) -> str:
@@ -87,13 +103,7 @@ def _show_climb(place: Path, rung: int) -> None:
         f"\nRung {rung}: {len(climbed.added)} files added, {len(climbed.changed)} changed, "
         f"{len(climbed.removed)} removed"
     )
-    for sign, paths in (("+", climbed.added), ("~", climbed.changed), ("-", climbed.removed)):
-        _list(sign, paths)
-
-
-def _list(sign: str, paths: list[str]) -> None:
-    for path in paths:
-        print(f"  {sign} {path}")
+    print(*changes(climbed), sep="\n")
 
 
 def _use(uv: str, place: Path, rung: int) -> int:
