@@ -208,6 +208,8 @@ def test_a_stopped_command_leaves_nothing(
         [RUNG, "new", room / "made", "--defaults", "--template", copier_template],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        # A shell's background job hands down a SIGINT that is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob("a/b/.rung-*")) and time.monotonic() < deadline:

@@ -53,7 +53,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     for command in (
         ["venv", "--python", sys.executable, "venv"],
-        ["pip", "install", "--offline", "--python", "venv", "-r", str(requirements)],
+        ["pip", "install", "--python", "venv", "-r", str(requirements)],
         ["pip", "install", "--offline", "--python", "venv", "--no-deps", str(wheel)],
     ):
         subprocess.run([UV, *command], cwd=folder, env=environment, check=True, capture_output=True)
