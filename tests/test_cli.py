@@ -8,7 +8,7 @@ import pytest
 
 from rung import new
 from rung.__main__ import main
-from tests.command import git, rung
+from tests.command import rung
 from tests.conftest import ROOT
 
 

@@ -2,9 +2,9 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -43,21 +43,22 @@ def staged(destination: Path) -> Iterator[Path]:
     check_free(destination)
     parent = destination if destination.is_dir() else destination.parent
     made = _missing(parent)
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=".rung-", dir=parent))
-    except OSError as error:
-        _forget(made)
-        raise RungError(_unusable(destination, error)) from error
-    try:
-        with stopped_like_ctrl_c():
+    # Named before it is made, so that there is no moment at which nobody would tidy it up.
+    room = parent / f".rung-{secrets.token_hex(8)}"
+    with stopped_like_ctrl_c():
+        try:
+            try:
+                parent.mkdir(parents=True, exist_ok=True)
+                room.mkdir(mode=0o700)
+            except OSError as error:
+                raise RungError(_unusable(destination, error)) from error
             yield room / destination.name
             _place(room / destination.name, destination)
-    except BaseException:
+        except BaseException:
+            shutil.rmtree(room, ignore_errors=True)
+            _forget(made)
+            raise
         shutil.rmtree(room, ignore_errors=True)
-        _forget(made)
-        raise
-    shutil.rmtree(room, ignore_errors=True)
 
 
 def _place(filled: Path, destination: Path) -> None:
