@@ -1,11 +1,9 @@
 """Any text in any answer is refused in words, or gives a project that parses."""
 
 import ast
-import json
 import re
 import tempfile
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +16,8 @@ from rung import answers, new
 from rung.errors import RungError
 from rung.source import Source, choose
 from tests.conftest import files_of
+from tests.parsing import PARSERS
 
-
-class AnyTag(yaml.SafeLoader):
-    """YAML with the tags of CI vendors."""
-
-
-AnyTag.add_multi_constructor("!", lambda loader, tag, node: tag)
-
-PARSERS: dict[str, Callable[[str], Any]] = {
-    ".py": ast.parse,
-    ".toml": tomllib.loads,
-    ".json": json.loads,
-    ".ipynb": json.loads,
-    ".yml": lambda text: yaml.load(text, AnyTag),
-    ".yaml": lambda text: yaml.load(text, AnyTag),
-}
 NASTY = [
     "{{",
     "}}",

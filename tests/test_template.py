@@ -1,42 +1,23 @@
 """Every combination of answers gives a project that is whole and parses."""
 
-import ast
-import json
 import re
 import subprocess
 import tomllib
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.conftest import COMBINATIONS, GAMES, LEVELS, ROOT, TEAM_SIZES, VENDORS, Render, files_of
 from tests.conftest import name_of as name
+from tests.parsing import PARSERS
 
 # These say where the project stands, so they alone may differ between rungs.
 DIFFER_BY_RUNG = {"pyproject.toml", "RUNG.md", "ops/tasks.toml", ".copier-answers.yml"}
 EMPTY_ON_PURPOSE: set[str] = set()
 BINARY = {".parquet"}
 every_combination = pytest.mark.parametrize("answers", COMBINATIONS, ids=name)
-
-
-class GitLabLoader(yaml.SafeLoader):
-    """YAML with GitLab's own tags, such as !reference."""
-
-
-GitLabLoader.add_multi_constructor("!", lambda loader, tag, node: tag)
-
-PARSERS: dict[str, Callable[[str], Any]] = {
-    ".py": ast.parse,
-    ".toml": tomllib.loads,
-    ".json": json.loads,
-    ".ipynb": json.loads,
-    ".yml": lambda text: yaml.load(text, GitLabLoader),
-    ".yaml": lambda text: yaml.load(text, GitLabLoader),
-}
 
 
 @every_combination
