@@ -12,6 +12,7 @@ HEADER = "scheduled,carrier,flight,origin,destination,distance,late\n"
 GOOD = "2014-01-02T08:00:00,UA,1545,EWR,IAH,1400,false\n"
 BAD = {
     "a wrong type": (HEADER + GOOD + GOOD.replace("1400", "far"), ["`distance`", "far", "(row 2)"]),
+    "a fraction": (HEADER + GOOD.replace("1400", "1400.5"), ["`distance`", "1400.5", "(row 1)"]),
     "a missing column": ((HEADER + GOOD).replace("carrier,", "").replace("UA,", ""), ["`carrier`"]),
     "a value out of range": (HEADER + GOOD.replace("1400", "3"), ["`distance`", "3", "(row 1)"]),
     "an unknown category": (HEADER + GOOD.replace("EWR", "XXX"), ["`origin`", "XXX", "(row 1)"]),
