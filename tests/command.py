@@ -1,6 +1,7 @@
 """Run the command `rung` as a person does: another process, its exit code and its words."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -24,6 +25,18 @@ def rung(
         capture_output=True,
         text=True,
         check=False,
+    )
+
+
+def running(*arguments: str | Path) -> subprocess.Popen[bytes]:
+    """Start `rung` to be stopped by a signal; its words come at the end, on stderr."""
+    return subprocess.Popen(
+        [RUNG, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # A shell's background job hands down a SIGINT that is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 

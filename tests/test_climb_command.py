@@ -12,7 +12,7 @@ import pytest
 from rung import project
 from rung.__main__ import main
 from rung.errors import RungError
-from tests.command import RUNG, git, rung
+from tests.command import git, rung, running
 from tests.conftest import files_of
 
 SHELL = """\
@@ -199,12 +199,7 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
     born: Path, copier_template: Path, sent: signal.Signals
 ) -> None:
     before = files_of(born)
-    child = subprocess.Popen(
-        [RUNG, "climb", born, "--to", "2", "--template", copier_template],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    child = running("climb", born, "--to", "2", "--template", copier_template)
     deadline = time.monotonic() + 60
     while not (born / "dvc.yaml").exists() and time.monotonic() < deadline:
         time.sleep(0.002)

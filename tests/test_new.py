@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from rung import project, staging
-from tests.command import RUNG, git, rung
+from tests.command import RUNG, git, rung, running
 from tests.conftest import files_of
 
 COPIER = RUNG.with_name("copier")
@@ -204,13 +204,7 @@ def test_a_stopped_command_leaves_nothing(
     tmp_path: Path, copier_template: Path, sent: signal.Signals
 ) -> None:
     room = tmp_path / "a/b"
-    child = subprocess.Popen(
-        [RUNG, "new", room / "made", "--defaults", "--template", copier_template],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        # A shell's background job hands down a SIGINT that is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )
+    child = running("new", room / "made", "--defaults", "--template", copier_template)
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob("a/b/.rung-*")) and time.monotonic() < deadline:
         time.sleep(0.005)
