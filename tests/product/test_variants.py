@@ -47,7 +47,7 @@ def test_a_newcomer_can_type_every_command(
 
     if answers["level"] >= 1:
         assert (project.folder / "reports/scored.parquet").exists()
-    assert changed(project) <= {"dvc.lock"}, "a command has changed a file that git tracks"
+    assert changed(project) <= {"dvc.lock", "governance/dvc.lock"}
 
 
 def in_order(commands: list[str]) -> list[str]:
