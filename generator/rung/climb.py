@@ -78,8 +78,9 @@ def _source(recorded: Mapping[str, Any], trusted: str | None) -> Source:
     read unasked.
     """
     address, ref = recorded["_src_path"], recorded["_commit"]
-    ours = {template.url(), str(template.clone() or "")}
-    allowed = {one.removesuffix(".git") for one in ours if one}
+    allowed = {template.url()}
+    if clone := template.clone():
+        allowed.add(str(clone))
     if trusted:
         allowed.add(str(Path(trusted).resolve()) if Path(trusted).exists() else trusted)
     if "://" not in address and not address.startswith("git@"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from ops import contract
+from ops.quality import inspect
 from ops.settings import INGESTED, ROOT, raw_files, shown
 
 
@@ -32,6 +33,12 @@ def read(path: Path) -> pl.DataFrame:
             "Mend the file, or take it out of the folder."
         ) from error
     return frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+
+
+def sample_rows() -> pl.DataFrame:
+    """Read the first raw file as rows of Row, for tests; what breaks Row is null in it."""
+    path = raw_files()[0]
+    return inspect(read(path), contract.Row.to_schema(), shown(path))[0]
 
 
 def source_of(ingested: Path) -> str:

@@ -3,12 +3,11 @@
 Rung keeps this file; change it through src/ and params.toml.
 """
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(os.environ.get("PROJECT_ROOT", Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[1]
 
 SAMPLE = ROOT / "data/sample"
 INCOMING = ROOT / "data/incoming"
@@ -23,7 +22,6 @@ PLOTS = REPORTS / "plots"
 PREDICTIONS = REPORTS / "predictions.parquet"
 REPORT = REPORTS / "report.html"
 VALIDATION = REPORTS / "validation.json"
-
 
 # Files that stand beside the data and are none.
 BESIDE = {".md", ".py", ".dvc", ".txt"}

@@ -3,13 +3,11 @@
 import polars as pl
 
 from ops import contract
-from ops.ingest import read
-from ops.quality import inspect
-from ops.settings import raw_files
+from ops.ingest import sample_rows
 
 
 def sample() -> pl.DataFrame:
-    rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+    rows = sample_rows()
     return rows.sample(min(1_000, rows.height), seed=1)
 
 

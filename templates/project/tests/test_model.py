@@ -3,14 +3,13 @@
 import numpy as np
 
 from ops import contract, estimator
-from ops.ingest import read
-from ops.quality import inspect
-from ops.settings import params, raw_files
+from ops.ingest import sample_rows
+from ops.settings import params
 from ops.train import fit
 
 
 def test_the_model_beats_a_constant_on_rows_it_has_learned() -> None:
-    rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+    rows = sample_rows()
     rows = rows.sample(min(2_000, rows.height), seed=1)
     actual = estimator.truth(rows)
     metric, higher = params()["score"]["metric"], params()["score"]["higher_is_better"]
@@ -22,7 +21,7 @@ def test_the_model_beats_a_constant_on_rows_it_has_learned() -> None:
 
 
 def test_a_model_answers_one_row_as_it_answers_many() -> None:
-    rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+    rows = sample_rows()
     rows = rows.sample(min(500, rows.height), seed=1)
     model = fit(rows)
 

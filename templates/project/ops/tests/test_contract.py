@@ -8,16 +8,14 @@ import polars as pl
 import pytest
 
 from ops import contract, estimator
-from ops.ingest import read
+from ops.ingest import sample_rows
 from ops.promises import broken_promises, reads_its_own_row_only
-from ops.quality import inspect
-from ops.settings import params, raw_files
+from ops.settings import params
 
 
 @pytest.fixture(scope="module")
 def rows() -> pl.DataFrame:
-    schema = contract.Row.to_schema()
-    return pl.concat(inspect(read(path), schema, path.name)[0] for path in raw_files()[:1])
+    return sample_rows()
 
 
 def test_src_keeps_its_promises() -> None:

@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 
 from ops import contract, estimator, predict
-from ops.ingest import read
-from ops.settings import raw_files
+from ops.ingest import sample_rows
 from ops.train import fit
 
 SCHEMA = contract.Row.to_schema()
@@ -19,7 +18,7 @@ SCHEMA = contract.Row.to_schema()
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     """Rows of the sample, and a model trained on some of them."""
-    whole, _ = predict.inspect(read(raw_files()[0]), SCHEMA, "sample")
+    whole = sample_rows()
     estimator.save(fit(whole.sample(min(500, whole.height), seed=1)), tmp_path / "model.skops")
     monkeypatch.setattr(predict, "MODEL", tmp_path / "model.skops")
     return whole.sample(10, seed=2).drop(contract.TARGET)

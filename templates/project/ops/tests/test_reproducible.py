@@ -10,14 +10,13 @@ from ops.settings import ROOT
 
 TRAIN_AND_PREDICT = """
 import hashlib
-from ops import contract, estimator
-from ops.ingest import read
-from ops.quality import inspect
-from ops.settings import params, raw_files
+from ops import estimator
+from ops.ingest import sample_rows
+from ops.settings import params
 from ops.split import split
 from ops.train import fit
 
-rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+rows = sample_rows()
 rows = rows.sample(min(3_000, rows.height), seed=1)
 train, test = split(rows, params()["split"]["test_share"], params()["seed"])
 print(hashlib.sha256(estimator.predict(fit(train), test).tobytes()).hexdigest())

@@ -11,10 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ops import contract, estimator, lineage, registry, track
-from ops.ingest import read
-from ops.quality import inspect
-from ops.settings import params, raw_files
+from ops import estimator, lineage, registry, track
+from ops.ingest import sample_rows
+from ops.settings import params
 from ops.train import fit
 
 TAGS = {
@@ -30,7 +29,7 @@ TAGS = {
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Two versions in a store of their own."""
     folder = tmp_path_factory.mktemp("store")
-    rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+    rows = sample_rows()
     rows = rows.sample(min(500, rows.height), seed=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

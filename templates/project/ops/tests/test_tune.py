@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops import contract, registry, tune
-from ops.ingest import read
-from ops.quality import inspect
-from ops.settings import raw_files
+from ops.ingest import sample_rows
 
 
 @pytest.mark.skipif(contract.space is None, reason="model.py has no space(trial)")
@@ -19,7 +17,7 @@ def test_each_trial_is_a_run_under_one_parent(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    rows, _ = inspect(read(raw_files()[0]), contract.Row.to_schema(), "sample")
+    rows = sample_rows()
     rows.sample(min(600, rows.height), seed=1).write_parquet(tmp_path / "train.parquet")
     monkeypatch.setattr(tune, "TRAIN", tmp_path / "train.parquet")
     monkeypatch.setattr(tune, "TUNING", tmp_path / "tuning.json")
