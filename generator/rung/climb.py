@@ -13,6 +13,7 @@ from rung.errors import NotDoneError, RungError
 from rung.source import Source
 from rung.staging import stopped_like_ctrl_c
 
+RUNGS = range(5)
 MARKER = re.compile(rb"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
 
 
@@ -50,10 +51,11 @@ def climb(folder: Path, to: int, trusted: str | None = None) -> Climbed:
         NotDoneError: Copier failed; the work tree is as it was.
     """
     git.require()
+    if to not in RUNGS:
+        raise RungError(f"There is no rung {to}. Choose one from {RUNGS[0]} to {RUNGS[-1]}.")
     recorded = ready.recorded(folder)
     top = ready.committed(folder)
     source = _source(recorded, trusted)
-    _offered(to, source)
     before = recorded["level"]
     if before == to:
         return Climbed(before, to)
@@ -103,20 +105,6 @@ def _source(recorded: Mapping[str, Any], trusted: str | None) -> Source:
         cache.fill(template.folder(), ref)
     repository = cache.repository() if cache.serves(address, ref) else Path(address)
     return Source(address, ref, repository if repository.is_dir() else None)
-
-
-def _offered(level: int, source: Source) -> None:
-    """Raise a RungError unless the project's template has this rung."""
-    offered = [
-        number
-        for number in range(5)
-        if source.read(f"levels/{number}.yml")[f"rung_{number}"]["default"].get("offered")
-    ]
-    if level not in offered:
-        names = ", ".join(map(str, offered)) or "none"
-        raise RungError(
-            f"There is no rung {level} at template version {source.ref}. It has: {names}."
-        )
 
 
 def _paths(source: Source, recorded: Mapping[str, Any], level: int) -> list[str]:

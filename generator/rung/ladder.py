@@ -28,7 +28,7 @@ SECTION = """\
 
 ## Rung {level}: {title}
 
-{promise} Costs {cost}{later}
+{promise} Costs {cost}
 
 - Microsoft's level: {microsoft}
 - Google's level: {google}
@@ -51,21 +51,20 @@ def text(levels: Sequence[Level]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     for place, rung in enumerate(levels):
-        lines[place + 1] += f"\n{'':{widths[0]}}  {rung.promise}{_later(rung)}"
+        lines[place + 1] += f"\n{'':{widths[0]}}  {rung.promise}"
     return "\n".join(lines) + "\n"
 
 
 def markdown(levels: Sequence[Level]) -> str:
     """Return the page docs/levels.md."""
     summary = _table(
-        ("Rung", "Promise", "Microsoft", "Google", "Offered"),
+        ("Rung", "Promise", "Microsoft", "Google"),
         (
             (
                 f"[{rung.level} {rung.title}](#rung-{rung.level}-{rung.title.lower()})",
                 rung.promise,
                 rung.microsoft,
                 rung.google,
-                "yes" if rung.offered else "not yet",
             )
             for rung in levels
         ),
@@ -79,7 +78,6 @@ def _section(rung: Level) -> str:
         title=rung.title,
         promise=rung.promise,
         cost=rung.cost,
-        later=_later(rung),
         microsoft=rung.microsoft,
         google=rung.google,
         standing=_standing(rung),
@@ -91,15 +89,11 @@ def _section(rung: Level) -> str:
         table=_table(
             ("Capability", "Game", "Why", "In your project", "Source"),
             (
-                (f"`{found.id}`", _game(found), found.why, _project(rung, found), found.source)
+                (f"`{found.id}`", _game(found), found.why, _project(found), found.source)
                 for found in rung.capabilities.values()
             ),
         ),
     )
-
-
-def _later(rung: Level) -> str:
-    return "" if rung.offered else " Not offered yet."
 
 
 def _standing(rung: Level) -> str:
@@ -121,9 +115,7 @@ def _game(capability: Capability) -> str:
     return capability.game + (f" ({', '.join(earlier)})" if earlier else "")
 
 
-def _project(rung: Level, capability: Capability) -> str:
-    if not rung.offered:
-        return "not yet"
+def _project(capability: Capability) -> str:
     paths = [*(claim.path for claim in capability.owns), *capability.uses]
     shown = [f"`{path.replace('src/*/', 'src/<package>/')}`" for path in paths]
     job = [f"the job `{capability.job}`"] if capability.job else []

@@ -75,7 +75,6 @@ class Level:
     title: str
     microsoft: str
     google: str
-    offered: bool
     promise: str
     cost: str
     asks: tuple[Ask, ...]
