@@ -1,0 +1,215 @@
+"""Run in a project's environment: how often the gate lets a version pass, where the truth is known.
+
+`python gate_error_rate.py SEED TRIES ROWS CASE...` draws TRIES tests of ROWS rows for each case,
+gives them to the gate's own judge() with the rules of gate.toml, and prints JSON: by case, how many
+passed. A case is METRIC:GAIN, as `auc:-0.01`: the challenger is truly one point worse. METRIC:
+
+- accuracy: 8 % of the rows are answered by one of the two alone;
+- accuracy_twins: the challenger answers as the champion, but for the rows that it loses or gains;
+- auc: normal scores of both classes, correlated to 0.9 between the two versions;
+- auc_rare: the same where one row in twenty is positive;
+- log_loss: probabilities with noise, on rows whose true probability is known;
+- mae: normal errors, correlated to 0.9 between the two versions.
+
+The gain of an error is in shares of the champion's figure, as in gate.toml.
+"""
+
+import json
+import multiprocessing
+import sys
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+sys.path.insert(0, str(Path.cwd()))
+
+from ops import contract, gate_rules, gate_verdict, slices
+from ops.gate_verdict import Champion
+
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, ours, theirs, a constant
+NOT_AS_GOOD = ("worse than the champion", "not shown to be as good as the champion")
+LEVELS = 1_000  # of scores, so that the area under the curve can be counted instead of sorted
+SPREAD = 0.3  # of the noise in the champion's probabilities, in logits
+POPULATION = 400_000  # rows that stand for all there are
+BOTH_RIGHT, ALONE = 0.78, 0.08
+ACROSS = 0.9  # correlation of the two versions
+
+
+def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Count the right answers."""
+    return float((truth == predicted).mean())
+
+
+def area(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Compute the area under the curve of scores in [0, 1) that have LEVELS levels."""
+    level = np.rint(predicted * LEVELS).astype(np.int64)
+    positive = np.bincount(level[truth == 1], minlength=LEVELS)
+    negative = np.bincount(level[truth == 0], minlength=LEVELS)
+    return float(_area(positive / positive.sum(), negative / negative.sum()))
+
+
+def _area(positive: np.ndarray, negative: np.ndarray) -> Any:
+    return positive @ (np.cumsum(negative) - negative / 2)
+
+
+def log_loss(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Take the mean logarithm of what was not expected."""
+    return float(-np.log(np.where(truth == 1, predicted, 1 - predicted)).mean())
+
+
+def absolute_error(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Take the mean distance."""
+    return float(np.abs(truth - predicted).mean())
+
+
+def draw_accuracy(alone: float, gain: float, rows: int, draws: np.random.Generator) -> Drawn:
+    """Draw rows of which a share is answered rightly by one of the two versions alone."""
+    better, worse = (alone + gain) / 2, (alone - gain) / 2
+    shares = [BOTH_RIGHT, better, worse, 1 - BOTH_RIGHT - better - worse]
+    kind = draws.choice(4, rows, p=shares)
+    truth = (draws.random(rows) < 0.4).astype(np.int64)
+    ours = np.where(kind <= 1, truth, 1 - truth)
+    theirs = np.where((kind == 0) | (kind == 2), truth, 1 - truth)
+    return truth, ours, theirs, np.zeros(rows)
+
+
+def draw_area(positives: float, gain: float, rows: int, draws: np.random.Generator) -> Drawn:
+    """Draw normal scores of two classes whose areas under the curve differ by the gain."""
+    truth = (draws.random(rows) < positives).astype(np.int64)
+    common = draws.normal(0, np.sqrt(ACROSS), rows)
+    ours, theirs = (
+        _leveled(common + draws.normal(0, np.sqrt(1 - ACROSS), rows) + shift * truth)
+        for shift in (_shift_for(0.75 + gain), _shift_for(0.75))
+    )
+    return truth, ours, theirs, np.zeros(rows)
+
+
+def _leveled(scores: np.ndarray) -> np.ndarray:
+    edges = _edges()
+    return np.searchsorted(edges, scores) / LEVELS
+
+
+@cache
+def _edges() -> np.ndarray:
+    return np.linspace(-4, 5, LEVELS - 1)
+
+
+@cache
+def _shift_for(wanted: float) -> float:
+    """Find how far apart two normal classes lie whose levels give this area."""
+    low, high = 0.0, 3.0
+    normal = NormalDist()
+    negative = np.diff([0.0, *(normal.cdf(edge) for edge in _edges()), 1.0])
+    for _ in range(50):
+        shift = (low + high) / 2
+        positive = np.diff([0.0, *(normal.cdf(edge - shift) for edge in _edges()), 1.0])
+        low, high = (shift, high) if _area(positive, negative) < wanted else (low, shift)
+    return shift
+
+
+def draw_log_loss(gain: float, rows: int, draws: np.random.Generator) -> Drawn:
+    """Draw rows with a known probability, and two versions that know it with some noise."""
+    logit = draws.normal(-1, 1, rows)
+    truth = (draws.random(rows) < _probability(logit)).astype(np.int64)
+    theirs = _probability(logit + draws.normal(0, SPREAD, rows))
+    ours = _probability(logit + draws.normal(0, _spread_for(gain), rows))
+    return truth, ours, theirs, np.full(rows, 0.3)
+
+
+def _probability(logit: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logit))
+
+
+@cache
+def _spread_for(gain: float) -> float:
+    """Find the noise that makes the loss of all rows larger by a share of the champion's."""
+    draws = np.random.default_rng(1)
+    logit, noise = draws.normal(-1, 1, POPULATION), draws.normal(0, 1, POPULATION)
+    truth = _probability(logit)
+
+    def loss(spread: float) -> float:
+        found = _probability(logit + spread * noise)
+        return float(-(truth * np.log(found) + (1 - truth) * np.log(1 - found)).mean())
+
+    wanted = loss(SPREAD) * (1 - gain)
+    low, high = 0.0, 2.0
+    for _ in range(50):
+        spread = (low + high) / 2
+        low, high = (spread, high) if loss(spread) < wanted else (low, spread)
+    return spread
+
+
+def draw_error(gain: float, rows: int, draws: np.random.Generator) -> Drawn:
+    """Draw normal errors of two versions; their means differ by a share of the champion's."""
+    truth = draws.normal(0, 3, rows)
+    common = draws.normal(0, np.sqrt(ACROSS), rows)
+    ours, theirs = (
+        truth + scale * (common + draws.normal(0, np.sqrt(1 - ACROSS), rows))
+        for scale in (1 - gain, 1.0)
+    )
+    return truth, ours, theirs, np.zeros(rows)
+
+
+Draw = Callable[[float, int, np.random.Generator], Drawn]
+Figure = Callable[[np.ndarray, np.ndarray], float]
+CASES: dict[str, tuple[Draw, Figure, bool]] = {
+    "accuracy": (partial(draw_accuracy, ALONE), accuracy, True),
+    "accuracy_twins": (lambda gain, *rest: draw_accuracy(abs(gain), gain, *rest), accuracy, True),
+    "auc": (partial(draw_area, 0.3), area, True),
+    "auc_rare": (partial(draw_area, 0.05), area, True),
+    "log_loss": (draw_log_loss, log_loss, False),
+    "mae": (draw_error, absolute_error, False),
+}
+
+
+def passes(case: str, rows: int, seed: int) -> bool:
+    """Draw one test, and ask the gate."""
+    metric, gain = case.split(":")
+    draw, figure, higher = CASES[metric]
+    settings = {
+        "seed": seed,
+        "score": {"metric": "figure", "higher_is_better": higher},
+        "report": {"slices": []},
+    }
+    for module in (gate_verdict, slices):
+        module.params = lambda: settings
+    slices.features = lambda frame: frame
+    contract.TIME = None
+    gate_verdict.estimator.truth = lambda frame: frame[contract.TARGET].to_numpy()
+    contract.score = lambda truth, predicted: {"figure": figure(truth, predicted)}
+    truth, ours, theirs, constant = draw(float(gain), rows, np.random.default_rng([seed, rows]))
+    verdict = gate_verdict.judge(
+        pl.DataFrame({contract.TARGET: truth}),
+        ours,
+        Champion({}, theirs, []),
+        constant,
+        gate_rules.read(),
+    )
+    # Refused for anything else, it would say nothing of the test.
+    if not all(reason.startswith(NOT_AS_GOOD) for reason in verdict.reasons):
+        raise SystemExit(f"{case}: {verdict.reasons}")
+    return verdict.promote
+
+
+def main() -> None:
+    """Simulate every case that was asked for."""
+    seed, tries, rows = (int(each) for each in sys.argv[1:4])
+    with multiprocessing.Pool() as pool:
+        found = {
+            case: sum(
+                pool.imap_unordered(
+                    partial(passes, case, rows), range(seed, seed + tries), chunksize=20
+                )
+            )
+            for case in sys.argv[4:]
+        }
+    print(json.dumps({"seed": seed, "tries": tries, "rows": rows, "passed": found}))
+
+
+if __name__ == "__main__":
+    main()
