@@ -1,0 +1,96 @@
+"""Copy a candidate into an environment: verified and tried where it will lie, or not at all.
+
+Rung keeps this file; change it through service.toml.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from ops.release import bundle, durable, places
+from ops.release.bundle import BadBundle
+from ops.service import release as releases
+from ops.service.settings import limits
+
+DRAFT = ".draft"
+
+
+def newest() -> str | None:
+    """Name the candidate that was made last; None where there is none."""
+    made = []
+    for folder in places.candidates().glob("[!.]*"):
+        try:
+            made.append((bundle.read_manifest(folder)["created"], folder.name))
+        except BadBundle:
+            continue  # what is no release is not the newest one; naming it says what is wrong
+    return max(made)[1] if made else None
+
+
+def install(folder: Path, release: str) -> Path:
+    """Copy a candidate to the bundles of an environment, and load it as the service will.
+
+    A release that is there already and is good stays as it is. A kill at any moment leaves a whole
+    release, or none under its name.
+
+    Args:
+        folder: the environment's.
+        release: the candidate's id.
+
+    Returns:
+        Where it lies.
+
+    Raises:
+        BadBundle: there is no such candidate, or the service would refuse it.
+        service.settings.BadSettings: service.toml cannot be used.
+        durable.Busy: another deployment is under way.
+    """
+    source, final = places.candidates() / release, places.bundle(folder, release)
+    bundles = final.parent
+    draft = bundles / DRAFT
+    with durable.locked(bundles):
+        shutil.rmtree(draft, ignore_errors=True)  # of a deployment that was killed
+        if final.exists() and _is_good(final):
+            return final
+        if not source.is_dir():
+            raise BadBundle(f"there is no candidate {release}: `uv run poe release` makes one")
+        copied = draft / release
+        shutil.copytree(source, copied, symlinks=True)
+        try:
+            _load(copied)
+            durable.sync_tree(copied)
+            if final.exists():
+                final.rename(draft / "replaced")
+            copied.rename(final)
+            durable.sync_folder(bundles)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return final
+
+
+def forget(folder: Path, used: Iterable[str]) -> list[str]:
+    """Delete the bundles of an environment that nothing refers to any more; return their names."""
+    bundles = places.bundle(folder, "x").parent
+    with durable.locked(bundles):
+        old = {path.name for path in bundles.glob("[!.]*")} - set(used)
+        for name in old:
+            shutil.rmtree(bundles / name)
+    return sorted(old)
+
+
+def _load(path: Path) -> releases.Release:
+    try:
+        key = places.public_key().read_bytes()
+    except OSError as error:
+        raise BadBundle(
+            f"the public key {places.public_key()} cannot be read ({error.strerror}): "
+            "`uv run poe keys` makes one"
+        ) from error
+    return releases.load(path, key, limits())
+
+
+def _is_good(path: Path) -> bool:
+    try:
+        _load(path)
+    except BadBundle:
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""Where releases lie, and who changes them.
+
+Rung keeps this file; change it through service.toml.
+"""
+
+import getpass
+import os
+from pathlib import Path
+
+from ops.settings import ROOT
+
+STAGING = "staging"
+PRODUCTION = "production"
+ENVIRONMENTS = (STAGING, PRODUCTION)
+
+
+def releases() -> Path:
+    """Find the folder of candidates and environments: what RELEASES says, or releases/."""
+    return Path(os.environ.get("RELEASES") or ROOT / "releases")
+
+
+def environment(name: str) -> Path:
+    """Find the folder of an environment."""
+    return releases() / name
+
+
+def candidates() -> Path:
+    """Find the folder of the bundles that are ready to be deployed."""
+    return releases() / "candidates"
+
+
+def bundle(folder: Path, release: str) -> Path:
+    """Find the bundle of a release in the folder of an environment."""
+    return folder / "bundles" / release
+
+
+def public_key() -> Path:
+    """Find the key that releases are verified with: what RELEASE_KEY says, or release.pub."""
+    return Path(os.environ.get("RELEASE_KEY") or ROOT / "release.pub")
+
+
+def person() -> str:
+    """Name who types, or who made CI type."""
+    named = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_REQUESTEDFOR")
+    known = next((os.environ[name] for name in named if os.environ.get(name)), None)
+    try:
+        return known or getpass.getuser()
+    except (KeyError, OSError):  # a container's user has no name
+        return f"user {os.getuid()}"
