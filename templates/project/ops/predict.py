@@ -5,6 +5,7 @@ Rung keeps this file; change it through src/ and params.toml.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,17 @@ def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]
     return joined.join(notes, on="row", how="left", maintain_order="left").drop("row"), problems
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Score a file; return 0, or 1 when nothing could be scored."""
+def main(
+    arguments: list[str] | None = None,
+    before_writing: Callable[[pl.DataFrame], pl.DataFrame] = lambda scored: scored,
+) -> int:
+    """Score a file; return 0, or 1 when nothing could be scored.
+
+    Args:
+        arguments: of the command line.
+        before_writing: takes what score() returned and returns what is written. Raises Unusable
+            where nothing may be written.
+    """
     parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
     parser.add_argument("input", type=Path, help="rows to score, .parquet or .csv")
     parser.add_argument("output", type=Path, nargs="?", default=ROOT / "reports/scored.parquet")
@@ -91,6 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     try:
         scored, problems = score(read(options.input), shown(options.input))
+        scored = before_writing(scored)
     except Unusable as error:
         print(error, file=sys.stderr)
         return 1

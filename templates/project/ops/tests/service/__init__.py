@@ -1,0 +1,4 @@
+"""Tests of the prediction service.
+
+Rung keeps this file; change it through service.toml.
+"""
