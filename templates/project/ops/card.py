@@ -29,19 +29,25 @@ PRIVATE = {"examples"}  # single rows: a card is read by many, and a row may be 
 MOST_LINES = 20
 
 
-def card(prose: str, reports: Path) -> str:
+def card(prose: str, reports: Path, origin: str | None = None) -> str:
     """Put the card together.
 
     Args:
         prose: what the owner wrote.
         reports: the folder with the run's figures, in any number of .json files.
+        origin: a sentence that says which model they are of; the one in model/ unless given.
     """
-    parts = [prose.rstrip(), "", "## Figures of the run", "", _origin()]
+    parts = [prose.rstrip(), "", "## Figures of the run", "", origin or _origin()]
     for path in sorted(reports.glob("*.json"), key=_order):
         title = TITLES.get(path.stem, path.stem.replace("_", " ").capitalize())
         content = json.loads(path.read_text(encoding="utf-8"))
         parts += ["", f"### {title}", "", *_written(content)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
+
+
+def figures(content: Any) -> str:
+    """Write the JSON of a report as Markdown; single rows are left out."""
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(_written(content))).strip()
 
 
 def _origin() -> str:

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +32,7 @@ PLACEHOLDER = re.compile(
     r"|(?i:^\W*(to be \w+|todo|tbd|tba)\W*$)"
 )
 ANSWER = "Write what is the case."
+REVIEW = "review_by"  # the field of a record that says until when it can be relied on
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ def of_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Proble
             yield Problem(file, place, "is empty", ANSWER)
         elif guess := PLACEHOLDER.search(text):
             yield Problem(file, place, f"`{guess[0].strip()}` is a placeholder", ANSWER)
+        elif place.split(".")[-1] == REVIEW and text < date.today().isoformat():
+            wrong = f"{text} has passed, and nobody says that it still holds"
+            yield Problem(file, place, wrong, "Review it, mend it, and set the next day.")
     for number, named in enumerate(fields.get("documents") or []):
         if not (root / str(named)).is_file():
             wrong = f"`{named}` does not exist"
@@ -88,7 +93,9 @@ def _of_the_records(root: Path) -> Iterator[Problem]:
             files = (f for f in folder.iterdir() if f.suffix in {".yaml", ".yml", ".md"})
             for file in sorted(f for f in files if f.name != "README.md"):
                 yield from of_record(file, schema, root)
-        elif (file := root / "governance" / f"{name}.yaml").is_file():
+        elif (file := folder.with_suffix(".yaml")).is_file():
+            yield from of_record(file, schema, root)
+        elif (file := folder.with_suffix(".md")).is_file():
             yield from of_record(file, schema, root)
         else:
             remedy = str(schema.get("description", "Write it."))

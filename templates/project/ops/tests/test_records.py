@@ -56,6 +56,8 @@ def test_complete_records_have_no_problems(project: Path) -> None:
         ("governance/register.yaml", "owner: '-'\n", "owner: is empty"),
         ("governance/register.yaml", "owner: [\n", "is not YAML (line 2)"),
         ("governance/register.yaml", "- Ada\n", "holds no fields"),
+        ("governance/register.yaml", "owner: Ada\nreview_by: 2020-01-31\n", "has passed"),
+        ("governance/register.yaml", "owner: Ada\nreview_by: 9999-12-31\n", ""),
         ("docs/model_card.md", "# Use\n\nAll.\n", "no heading has `caveats`"),
         ("docs/model_card.md", CARD + "\n\n# More\n\nTODO: say", "line 31: `TODO`"),
         ("docs/model_card.md", CARD + "\n\n<!-- TODO -->\n```\nTODO\n```\n", ""),
@@ -93,3 +95,14 @@ def test_front_matter_and_sections_are_the_fields_of_a_record(project: Path) -> 
     write(project, "governance/notes/two.md", "---\nreviewed: yesterday\n---\n# Owner\n")
 
     assert said(project) == "governance/notes/two.md, owner: is missing. Name the owner."
+
+
+def test_a_record_may_be_a_document_whose_sections_are_its_fields(project: Path) -> None:
+    write(project, "governance/schemas/notes.json", json.dumps(SCHEMA))
+    write(project, "governance/notes.md", "# Notes\n\n## Owner\n\nAda\n")
+
+    assert said(project) == ""
+
+    write(project, "governance/notes.md", "# Notes\n\n## Owner\n")
+
+    assert said(project) == "governance/notes.md, owner: is missing. Name the owner."

@@ -1,0 +1,40 @@
+"""What production served and what was found there, as the technical file tells it.
+
+Rung keeps this file; change it through governance/.
+"""
+
+from ops import card
+from ops.governed import tables
+from ops.governed.parts import read_json
+from ops.release import history, places, state
+from ops.settings import REPORTS
+
+
+def served(version: str) -> str:
+    """List what production has served, and what people did about it."""
+    events = history.read(places.environment(places.PRODUCTION) / state.HISTORY)
+    # Overrides are about single persons; they are counted.
+    overrides = sum(event["event"] == "override" for event in events)
+    rows = [
+        {
+            "at": event["at"][:19],
+            "event": event["event"],
+            "by": event["by"],
+            "release": event["detail"].get("release"),
+            "reason": event["detail"].get("reason"),
+            "approved by": event["detail"].get("validator"),
+        }
+        for event in events
+        if event["event"] != "override"
+    ]
+    if not rows:
+        return "Nothing has been deployed to production from here."
+    return f"{tables.table(rows)}\n\nPredictions that were overruled: {overrides}."
+
+
+def monitored(version: str) -> str:
+    """Tell what the last look at production found, where there was one."""
+    path = REPORTS / "monitor/status.json"
+    if not path.is_file():
+        return "Production has not been looked at from here yet: `uv run poe monitor` does."
+    return card.figures(read_json(path))
