@@ -1,0 +1,66 @@
+"""The Grafana dashboard: the service, the predictions, each feature of the contract, the outcomes.
+
+Written for Grafana 10 and later, to be imported by hand or provisioned from its file.
+
+Rung keeps this file; change it through src/, params.toml and service.toml.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ops.monitor.monitor_panels import feature, outcomes, rows
+from ops.monitor.panels import arranged
+from ops.monitor.service_panels import service_panels
+from ops.monitor.subjects import ANSWERS, Subject
+from ops.service.tables import Promise
+
+SCHEMA_VERSION = 39  # of Grafana 10.4; later ones read it and carry it on
+
+
+def dashboard(
+    project: str, features: Sequence[Subject], metric: str, promise: Promise
+) -> dict[str, Any]:
+    """Make the dashboard.
+
+    Args:
+        project: its name.
+        features: of the contract; each gets a panel.
+        metric: the deciding figure.
+        promise: [slo] of service.toml, drawn as lines.
+    """
+    sections = {
+        "Service": service_panels(promise),
+        "Rows": rows(),
+        "Drift": [feature(subject) for subject in (ANSWERS, *features)],
+        "Outcomes and age": outcomes(metric),
+    }
+    return {
+        "uid": f"{project[:30]}-model",
+        "title": f"{project}: service and model",
+        "tags": ["model"],
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": True,
+        "timezone": "browser",
+        "refresh": "30s",
+        "time": {"from": "now-24h", "to": "now"},
+        "templating": {"list": _variables()},
+        "annotations": {"list": []},
+        "panels": arranged(sections),
+    }
+
+
+def _variables() -> list[dict[str, Any]]:
+    source = {"name": "datasource", "label": "Prometheus", "type": "datasource"}
+    values = "label_values(service_ready, environment)"
+    environment = {
+        "name": "environment",
+        "label": "Environment",
+        "type": "query",
+        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "query": {"query": values, "refId": "environment"},
+        "definition": values,
+        "refresh": 2,
+        "current": {"text": "production", "value": "production"},
+    }
+    return [source | {"query": "prometheus"}, environment]

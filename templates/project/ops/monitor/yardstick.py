@@ -1,0 +1,46 @@
+"""What quality is measured by: the score of the release, and what it was on its test rows.
+
+Rung keeps this file; change it through monitor.toml.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ops.monitor.released import Score
+
+RECENT, DAY = "recent", "day"  # in place of a slice's column: all of the newest days, one day
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What quality is measured by.
+
+    Attributes:
+        score: of the release, or of src/.
+        metric: the deciding figure, one of those score() returns.
+        higher_is_better: its direction.
+        metrics: the release's figures on its test rows.
+        slices: the same of each slice.
+        columns: to slice by: names of columns or features.
+        classes: whether the truth is a class, 0 or 1, and no value.
+        seed: of what is random.
+    """
+
+    score: Score
+    metric: str
+    higher_is_better: bool
+    metrics: Mapping[str, float]
+    slices: list[dict[str, Any]]
+    columns: list[str]
+    classes: bool
+    seed: int
+
+    def expected(self, column: str, value: str) -> float | None:
+        """Give the figure on the test rows, of a slice or of all."""
+        if column in (RECENT, DAY):
+            return self.metrics.get(self.metric)
+        for known in self.slices:
+            if (known["column"], known["value"]) == (column, value):
+                return known.get(self.metric)
+        return None
