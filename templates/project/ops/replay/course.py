@@ -1,0 +1,163 @@
+"""The course of a replay: a first release, then period by period traffic, outcomes, autopilot.
+
+Rung keeps this file; change it through autopilot.toml.
+"""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import polars as pl
+
+from ops import contract, estimator
+from ops.replay import approver, compare, copied, notes, place, served, story, words
+from ops.replay.periods import WHEN, Period, beginning
+from ops.replay.served import Served
+from ops.replay.traffic import Service, free_port
+from ops.service import release as serving_release
+from ops.service.release import Release
+from ops.settings import params, project_name, shown
+
+
+def replay(unit: str, periods: list[Period], most: int | None) -> dict[str, Any]:
+    """Go through all periods.
+
+    Args:
+        unit: what a period is called.
+        periods: the first of them make the first release.
+        most: how many of the others to go through; None for all.
+
+    Returns:
+        The timeline, as story.timeline() makes it.
+
+    Raises:
+        TooFewRows, NoCopy, VerbFailed, ServiceFailed: a part of it failed; the message says which.
+    """
+    started = time.monotonic()
+    begin = beginning(periods)
+    first = pl.concat(period.rows for period in periods[:begin]).drop(WHEN)
+    later = periods[begin:][:most]
+    port = free_port()
+    place.make(first, f"http://127.0.0.1:{port}")
+    _say(f"{shown(place.PLACE)}: a copy of this project; nothing outside it is changed")
+    frozen = _first_release(first.height)
+    service = Service(copied.command("serve"), place.PLACE, place.environment(), port)
+    try:
+        service.wait()
+        with ThreadPoolExecutor(1) as aside:
+            told = [_period(service, each, frozen, aside, each is later[-1]) for each in later]
+    finally:
+        service.close()
+    about = {
+        "project": project_name(),
+        "metric": params()["score"]["metric"],
+        "unit": unit,
+        "level": compare.LEVEL,
+        "first": {"release": frozen.id, "rows": first.height},
+        "stand_in": approver.is_asked(),
+        "notes": notes.notes(unit, begin),
+        "seconds": time.monotonic() - started,
+    }
+    return story.timeline(about, told)
+
+
+def _first_release(rows: int) -> Release:
+    """Train on the first periods and put the release into production, as a person would."""
+    start = time.monotonic()
+    copied.run("keys")
+    place.commit("Keys of the replay")
+    copied.run("pipeline")
+    place.commit("Train the first version")
+    copied.run("gate", allowed=(0, 1))  # what speaks against it stops the deployment
+    copied.run("release")
+    copied.run("deploy", "production")
+    if served.standing().serving is None:
+        approver.approve(next((served.production() / "bundles").glob("[!.]*")).name)
+    folder = served.production() / "bundles" / str(served.standing().serving)
+    loaded = serving_release.load(folder, (place.PLACE / "release.pub").read_bytes())
+    _say(f"first release: {loaded.id}, of {rows:,} rows, in {time.monotonic() - start:.0f} s")
+    return loaded
+
+
+def _period(
+    service: Service, period: Period, frozen: Release, aside: ThreadPoolExecutor, last: bool
+) -> dict[str, Any]:
+    start, since = time.monotonic(), served.clock()
+    done = served.serve(service, period)
+    seconds = time.monotonic() - start
+    served.date_log(done, since)
+    served.tell_outcomes(period)
+    _approve(done)
+    # The other core has nothing to do while the autopilot works.
+    comparison = aside.submit(_compare, done, frozen)
+    answering = ", ".join(each["release"].split("-")[0] for each in done.by_release())
+    _say(f"{period.name}: {period.rows.height:,} requests in {seconds:.1f} s, by {answering}")
+    told = None if last else story.told(_pass(period))
+    if last:  # nothing that was decided after it would show
+        copied.run("monitor", "--now", period.end.isoformat(), allowed=(0, 1))
+    found = comparison.result()
+    _say(
+        f"{period.name}: {params()['score']['metric']} {words.figure(found['with'])}, frozen "
+        f"{words.figure(found['without'])}; {story.headline(told)} "
+        f"({time.monotonic() - start:.0f} s)"
+    )
+    return {
+        "id": f"p-{period.id}",
+        "name": period.name,
+        "from": period.start.isoformat(),
+        "until": period.end.isoformat(),
+        "rows": period.rows.height,
+        "seconds": seconds,
+        "answered": done.by_release(),
+        **found,
+        "drift": _drift(),
+        "trial": _trial(done),
+        "pass": told,
+        "headline": story.headline(told),
+        "events": story.events(done.events, told),
+    }
+
+
+def _approve(done: Served) -> None:
+    """Approve of a release that a person would have to, after it was tried for the period."""
+    waits = approver.waiting()
+    if not waits:
+        return
+    with done.following():
+        approver.approve(waits)
+    _say(f"{done.period.name}: {waits} is approved of by {approver.NAME}, after its trial")
+
+
+def _compare(done: Served, frozen: Release) -> dict[str, Any]:
+    rows = done.period.rows
+    typed = rows.select(pl.col(name).cast(kind) for name, kind in frozen.schema.items())
+    actual = estimator.truth(rows.select(contract.TARGET))
+    return dict(compare.compare(actual, done.predictions(), frozen.score(typed)[1]))
+
+
+def _pass(period: Period) -> dict[str, Any]:
+    """Let the autopilot make its pass, and read what it wrote down."""
+    copied.run("autopilot", "--now", period.end.isoformat())
+    records = sorted((place.PLACE / "releases/autopilot/passes").glob("*.json"))
+    found = [json.loads(path.read_bytes()) for path in records]
+    return dict(max(found, key=lambda record: (record["at"], record["started"])))
+
+
+def _drift() -> list[dict[str, Any]]:
+    found = pl.read_parquet(place.PLACE / "reports/monitor/drift.parquet")
+    return [
+        {"name": row["feature"], "psi": row["psi"], "drifted": bool(row["drifted"])}
+        for row in found.iter_rows(named=True)
+    ]
+
+
+def _trial(done: Served) -> dict[str, Any] | None:
+    lines = list(served.lines_of_trial(done.events))
+    if not lines:
+        return None
+    return {"release": done.events[-1]["detail"].get("release", ""), "lines": lines}
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,164 @@
+"""A small project on rung 4 whose production has answered flights, for the suites of the autopilot."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import ROOT
+from tests.product import variants
+from tests.product.conftest import environment, run
+
+ANSWERED = ROOT / "tests/assets/answered.py"
+SAMPLE = ROOT / "templates/project/data/sample/flights.parquet"
+FEW = """
+import sys
+import polars as pl
+rows = pl.read_parquet(sys.argv[1]).filter(pl.col("scheduled") < pl.datetime(2013, 3, 1))
+rows.sample(3000, seed=1).sort("scheduled").write_parquet("data/sample/flights.parquet")
+"""
+MOMENT = "2013-06-01T00:00:00+00:00"  # as of which every pass of these tests judges
+# Equal in every copy, so that equal passes make equal commits, and so releases of equal names.
+DATED = {f"GIT_{role}_DATE": "2013-06-01T00:00:00+00:00" for role in ("AUTHOR", "COMMITTER")}
+
+
+@dataclass
+class Flown:
+    """A project with a first release in production, in which commands are typed as a person would.
+
+    Attributes:
+        folder: the project.
+        variables: of its environment, beside those of a person.
+    """
+
+    folder: Path
+    variables: dict[str, str]
+
+    def copy(self, place: Path) -> "Flown":
+        """Give a project of one's own that has gone the same way; the environment is shared."""
+        shutil.copytree(self.folder, place, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
+        share_environment(self.folder, place)
+        return Flown(place, self.variables)
+
+    def python(self, *arguments: str | Path, expect: int | None = 0, **more: str) -> str:
+        """Run the project's Python; return all that it printed."""
+        python = self.folder / ".venv/bin/python"
+        variables: dict[str, Any] = self.variables | more
+        return run(python, *arguments, cwd=self.folder, expect=expect, **variables).stdout
+
+    def poe(self, *words: str, expect: int | None = 0, **more: str) -> str:
+        """Run a task; return all that it printed."""
+        return self.python("-m", "poethepoet", "--quiet", *words, expect=expect, **more)
+
+    def autopilot(self, *options: str, expect: int | None = 0, **more: str) -> str:
+        """Make a pass, or finish the open one; return all that it printed."""
+        return self.poe("autopilot", "--now", MOMENT, *options, expect=expect, **more)
+
+    def begin(self, *arguments: str | Path, **more: str) -> "subprocess.Popen[str]":
+        """Start the project's Python in a group of processes of its own, and go on."""
+        return subprocess.Popen(
+            [self.folder / ".venv/bin/python", *map(str, arguments)],
+            cwd=self.folder,
+            env=environment(**self.variables, **more),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def answer(self, first: str, until: str, *options: str) -> None:
+        """Let production have answered the flights of a time, and the outcomes be known."""
+        self.python(ANSWERED, SAMPLE, first, until, *options)
+
+    def git(self, *arguments: str) -> str:
+        """Run git, and return what it printed."""
+        variables: dict[str, Any] = dict(self.variables)
+        return run("git", *arguments, cwd=self.folder, **variables).stdout.strip()
+
+    def commit(self, message: str) -> None:
+        """Commit everything that git does not ignore."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+
+    def override(self, file: str, before: str, after: str) -> None:
+        """Change a line of a file of the user's, and commit."""
+        path = self.folder / file
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after, 1))
+        self.commit(f"Change {file}")
+
+    def releases(self) -> Path:
+        """Name the folder of releases."""
+        return Path(self.variables.get("RELEASES") or self.folder / "releases")
+
+    def state(self) -> dict[str, Any]:
+        """Read what production serves."""
+        return dict(json.loads((self.releases() / "production/state.json").read_text()))
+
+    def history(self) -> list[dict[str, Any]]:
+        """Read what happened to production, the earliest first."""
+        lines = (self.releases() / "production/history.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def passes(self) -> list[dict[str, Any]]:
+        """Read the journal, the oldest pass first."""
+        files = sorted((self.releases() / "autopilot/passes").glob("*.json"))
+        return [json.loads(path.read_text()) for path in files]
+
+    def versions(self) -> list[str]:
+        """List the versions that the registry holds."""
+        with sqlite3.connect(self.folder / "mlflow.db") as registry:
+            found = registry.execute("SELECT version FROM model_versions ORDER BY version")
+            return [str(version) for (version,) in found]
+
+    def candidates(self) -> list[str]:
+        """List the releases that were made; what is left half made counts."""
+        return sorted(path.name for path in (self.releases() / "candidates").iterdir())
+
+
+def share_environment(folder: Path, place: Path) -> None:
+    """Let a copy of a project use the environment of the project."""
+    (place / ".venv").symlink_to((folder / ".venv").resolve())
+    with (place / ".git/info/exclude").open("a") as exclude:
+        exclude.write(".venv\n")  # .gitignore means a folder
+
+
+def fly(template: Path, folder: Path, **answers: Any) -> Flown:
+    """Make a project on few flights of January and February, and put its first release to work."""
+    made = variants.start(template, folder, use_case="velocity", level=4, **answers)
+    # Rows are few here, and threads cost more than they bring.
+    variables = {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", **DATED}
+    flown = Flown(folder, variables)
+    flown.python("-c", FEW, SAMPLE)
+    made.commit("Take few flights")
+    # So few rows prove nothing; what the gate has to find out is not the subject here.
+    flown.override("gate.toml", "margin = 0.0075", "margin = 0.2")
+    flown.override("gate.toml", "max_drop = 0.05", "max_drop = 0.5")
+    flown.poe("keys")
+    made.commit("Make keys")
+    flown.poe("pipeline")
+    made.commit("Train the first version")
+    flown.poe("gate")
+    flown.poe("release")
+    flown.poe("deploy", "production")
+    assert flown.git("status", "--porcelain") == ""
+    return flown
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int, str]]:
+    """Describe every file below a folder: size, time of its last change, and where a link leads."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if "__pycache__" in path.parts or ".venv" in path.parts:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            continue  # its time changes with what Python keeps of its modules
+        told = path.lstat()
+        leads = str(path.readlink()) if path.is_symlink() else ""
+        found[path.relative_to(folder).as_posix()] = (told.st_size, told.st_mtime_ns, leads)
+    return found

@@ -1,0 +1,323 @@
+"""`poe autopilot` does what its rules say, once, whatever kills it and whoever else runs it."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.product.flown import MOMENT, Flown, fly, share_environment, tree
+
+pytestmark = pytest.mark.slow
+
+KILLED_PASS = ROOT / "tests/assets/killed_pass.py"
+KILLED_AT = ROOT / "tests/assets/killed_at"
+STEPS = [
+    *("look", "settle", "decide", "collect", "commit rows", "train", "commit run"),
+    *("gate", "release", "publish", "deploy"),
+]
+PATIENCE = 600.0  # seconds
+
+# Files at whose writing the machine is switched off, in the order in which a pass comes to them.
+WRITTEN = {
+    "new rows": r"data/incoming/served-[^/]*\.parquet$",
+    "their record": r"data/incoming/.*\.dvc$",
+    "the rows, validated": r"data/rows\.parquet$",
+    "the lock of the pipeline": r"/dvc\.lock$",
+    "the model": r"model/model\.skops$",
+    "the run, registered": r"reports/run\.json$",
+    "the verdict": r"reports/gate\.json$",
+    "the bundle": r"candidates/\.new-.*manifest\.json$",
+    "the copy of the bundle": r"production/bundles/\.",
+    "the state of production": r"production/\.?state\.json",
+    "the history of production": r"production/history\.jsonl$",
+}
+
+
+@pytest.fixture(scope="module")
+def calm(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Flown:
+    """A project in whose production nothing has changed."""
+    made = fly(copier_template, tmp_path_factory.mktemp("flown") / "project")
+    made.answer("2013-02-01", "2013-03-01")
+    return made
+
+
+@pytest.fixture(scope="module")
+def moved(calm: Flown, tmp_path_factory: pytest.TempPathFactory) -> Flown:
+    """The same project, after a month with other flights than it has learned from."""
+    made = calm.copy(tmp_path_factory.mktemp("moved") / "project")
+    made.answer("2013-05-25", "2013-06-01", "--origin", "JFK")
+    return made
+
+
+@pytest.fixture(scope="module")
+def undisturbed(moved: Flown, tmp_path_factory: pytest.TempPathFactory) -> Flown:
+    """The same project after a pass that nobody disturbed."""
+    made = moved.copy(tmp_path_factory.mktemp("undisturbed") / "project")
+    made.autopilot()
+    return made
+
+
+def came_to(flown: Flown) -> dict[str, object]:
+    """All that a pass leaves behind, but for times, tries and the registry's random names."""
+    last = flown.passes()[-1]
+    random = r"[0-9a-f]{32,40}"  # the lock of the pipeline names the run
+    details = [
+        (each["step"], bool(each["ended"]), each["detail"])
+        for each in last["steps"]
+        if each["step"] not in ("look", "gate")
+    ]
+    return {
+        "passes": len(flown.passes()),
+        "outcome": last["outcome"],
+        "summary": last["summary"],
+        "steps": re.sub(random, "", json.dumps(details, sort_keys=True)),
+        "versions": flown.versions(),
+        "commits": flown.git("log", "--format=%an %s").splitlines(),
+        "changed": flown.git("status", "--porcelain"),
+        "candidates": flown.candidates(),
+        "state": {k: v for k, v in flown.state().items() if k != "entry"},
+        "history": [(each["event"], each["detail"]) for each in flown.history()],
+        "bundles": sorted(p.name for p in (flown.releases() / "production/bundles").iterdir()),
+    }
+
+
+def wait_for(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    said, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, said
+
+
+def test_where_nothing_has_changed_nothing_is_done(calm: Flown, tmp_path: Path) -> None:
+    flown = calm.copy(tmp_path / "project")
+    before = (flown.versions(), flown.candidates(), flown.state(), flown.git("rev-parse", "HEAD"))
+
+    said = flown.autopilot("--now", "2013-03-01")
+
+    assert "Decided: nothing" in said
+    assert before == (
+        *(flown.versions(), flown.candidates(), flown.state()),
+        flown.git("rev-parse", "HEAD"),
+    )
+
+
+def test_drift_leads_to_a_release_on_trial(undisturbed: Flown) -> None:
+    last = undisturbed.passes()[-1]
+    decided = next(each["detail"] for each in last["steps"] if each["step"] == "decide")
+
+    assert STEPS == [each["step"] for each in last["steps"]]
+    assert "features have drifted" in " ".join(decided["reasons"])
+    assert last["outcome"] == "on trial"
+    assert undisturbed.versions() == ["1", "2"]
+    assert len(undisturbed.candidates()) == 2
+    assert undisturbed.state()["shadow"]["release"].startswith("v2-")
+    assert undisturbed.state()["serving"].startswith("v1-")
+    assert (
+        undisturbed.git("log", "-2", "--format=%an %s")
+        .splitlines()[1]
+        .startswith("autopilot data: add")
+    )
+    assert undisturbed.git("status", "--porcelain") == ""
+
+
+def test_looking_changes_nothing(moved: Flown, tmp_path: Path) -> None:
+    flown = moved.copy(tmp_path / "project")
+    before = tree(flown.folder)
+
+    said = flown.autopilot("--look")
+
+    assert "Decided: retrain" in said
+    assert before == tree(flown.folder)
+
+
+def test_a_pass_that_is_killed_around_each_step_comes_to_the_same_end(
+    moved: Flown, undisturbed: Flown, tmp_path: Path
+) -> None:
+    """Each step is killed once before its work, and once when only the word of it is missing."""
+    flown = moved.copy(tmp_path / "project")
+    for step in STEPS:
+        for number, when in ((1, "after"), (2, "before")):
+            process = flown.begin(KILLED_PASS, str(number), when, "--now", MOMENT)
+            code, said = wait_for(process)
+            assert code == -signal.SIGKILL, said
+            last = flown.passes()[-1]["steps"][-1]
+            assert (last["step"], last["ended"]) == (step, None), said
+        # The next run begins with this step again, and is killed when it has begun the next one.
+        code, said = wait_for(flown.begin(KILLED_PASS, "2", "after", "--now", MOMENT))
+        assert code == -signal.SIGKILL, said
+        assert flown.passes()[-1]["steps"][-1]["ended"], said
+
+    flown.autopilot()
+
+    assert came_to(undisturbed) == came_to(flown)
+
+
+def test_a_machine_that_is_switched_off_in_the_middle_of_each_step_loses_nothing(
+    moved: Flown, undisturbed: Flown, tmp_path: Path
+) -> None:
+    flown = moved.copy(tmp_path / "project")
+    for name, pattern in WRITTEN.items():
+        once = tmp_path / name
+        process = flown.begin(
+            *("-m", "ops.autopilot.run", "--now", MOMENT),
+            PYTHONPATH=str(KILLED_AT),
+            KILLED_AT=pattern,
+            KILLED_ONCE=str(once),
+        )
+        code, said = wait_for(process)
+        assert once.exists(), f"{name} was never written:\n{said}"
+        assert code == -signal.SIGKILL, f"{name}:\n{said}"
+
+    said = flown.autopilot()
+
+    assert came_to(undisturbed) == came_to(flown), said
+
+
+def test_what_a_killed_pass_had_started_is_waited_for_and_not_done_twice(
+    moved: Flown, undisturbed: Flown, tmp_path: Path
+) -> None:
+    flown = moved.copy(tmp_path / "project")
+    process = flown.begin("-m", "ops.autopilot.run", "--now", MOMENT)
+    assert process.stdout is not None
+    for line in process.stdout:  # the pipeline says which stage it runs
+        if "Running stage 'train'" in line:
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+    said = flown.autopilot()
+
+    assert "still runs: waiting for it" in said
+    assert came_to(undisturbed) == came_to(flown)
+
+
+def test_of_two_at_a_time_the_second_is_sent_away(moved: Flown, tmp_path: Path) -> None:
+    flown = moved.copy(tmp_path / "project")
+    first = flown.begin("-m", "ops.autopilot.run", "--now", MOMENT)
+    until = time.monotonic() + PATIENCE
+    while not flown.passes() and time.monotonic() < until:
+        time.sleep(0.05)
+
+    said = flown.autopilot(expect=1)
+    code, told = wait_for(first)
+
+    assert f"The autopilot runs already: process {first.pid}" in said
+    assert code == 0, told
+    assert flown.versions() == ["1", "2"]
+    assert len(flown.passes()) == 1
+
+
+def test_a_pass_that_failed_can_be_given_up(moved: Flown, tmp_path: Path) -> None:
+    flown = moved.copy(tmp_path / "project")
+    start = flown.git("rev-parse", "HEAD")
+    process = flown.begin(KILLED_PASS, "8", "before", "--now", MOMENT)  # rows written, not told
+    assert wait_for(process)[0] == -signal.SIGKILL
+    assert list((flown.folder / "data/incoming").glob("served-*"))
+
+    said = flown.autopilot("--abandon")
+
+    assert "is given up" in said
+    assert flown.passes()[-1]["outcome"] == "abandoned"
+    assert not list((flown.folder / "data/incoming").glob("served-*"))
+    assert (flown.git("status", "--porcelain"), flown.git("rev-parse", "HEAD")) == ("", start)
+    assert "No pass is open" in flown.autopilot("--abandon")
+
+
+def test_what_a_person_has_not_committed_stops_the_training_and_is_left_alone(
+    moved: Flown, tmp_path: Path
+) -> None:
+    flown = moved.copy(tmp_path / "project")
+    with (flown.folder / "params.toml").open("a") as params:
+        params.write("# a thought\n")
+
+    said = flown.autopilot(expect=1)
+    flown.git("checkout", "params.toml")
+    said_then = flown.autopilot()
+
+    assert "params.toml" in said
+    assert "commit them or take them back" in said
+    assert "going on at `collect`" in said_then
+    assert flown.passes()[-1]["outcome"] == "on trial"
+
+
+def test_a_version_that_the_gate_refuses_reaches_nobody(moved: Flown, tmp_path: Path) -> None:
+    flown = moved.copy(tmp_path / "project")
+    flown.override("gate.toml", "min_rows = 200", "min_rows = 1000000")
+
+    said = flown.autopilot()
+    again = flown.autopilot("--now", "2013-06-02")
+
+    assert "the gate refused version 2" in said
+    assert flown.passes()[0]["outcome"] == "refused"
+    assert len(flown.candidates()) == 1
+    assert flown.state()["shadow"] is None
+    assert "held back, as" in again
+    assert flown.versions() == ["1", "2"]
+
+
+def test_a_promoted_release_that_is_worse_is_taken_back(undisturbed: Flown, tmp_path: Path) -> None:
+    flown = undisturbed.copy(tmp_path / "project")
+    before = flown.state()["serving"]
+    promote = (
+        "from ops.release import places, state; folder = places.environment('production');"
+        "state.canary(folder, state.read(folder).shadow.release, 'service');"
+        "state.promote(folder, 'service')"
+    )
+    flown.python("-c", promote)
+    flown.answer("2013-06-01", "2013-06-20", "--guess")
+
+    said = flown.autopilot("--now", "2013-06-20")
+    again = flown.autopilot("--now", "2013-06-21")
+
+    assert "was promoted and answers" in said
+    assert flown.passes()[1]["outcome"] == "rolled back"
+    assert flown.state()["serving"] == before
+    assert flown.history()[-1]["event"] == "roll_back"
+    assert "is worse than" in flown.history()[-1]["detail"]["reason"]
+    assert "Decided: nothing" in again
+
+
+def test_a_checkout_that_is_thrown_away_takes_nothing_with_it(moved: Flown, tmp_path: Path) -> None:
+    """As in CI: each pass has a fresh clone; releases, log, outcomes and registry outlive it."""
+    origin, shared = tmp_path / "origin.git", tmp_path / "shared"
+    base = moved.copy(shared / "project")
+    base.override(".dvc/config", "../dvc_remote", str(shared / "rows"))
+    base.git("clone", "--quiet", "--bare", str(base.folder), str(origin))
+    branch = base.git("branch", "--show-current")
+    variables = moved.variables | {
+        "RELEASES": str(base.folder / "releases"),
+        "LOGS": str(base.folder / "logs"),
+        "OUTCOMES": str(base.folder / "data/outcomes"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{base.folder}/mlflow.db",
+        "RELEASE_PRIVATE_KEY": (base.folder / ".keys/release.pem").read_text(),
+        "AUTOPILOT_PUSH": f"origin {branch}",
+        # The environment holds the package of another checkout.
+        "PYTHONPATH": "src",
+    }
+    numbers = itertools.count(1)
+
+    def clone() -> Flown:
+        place = tmp_path / f"clone-{next(numbers)}"
+        base.git("clone", "--quiet", str(origin), str(place))
+        share_environment(base.folder, place)
+        return Flown(place, variables)
+
+    first = clone()
+    process = first.begin(KILLED_PASS, "12", "before", "--now", MOMENT)  # trained, not told
+    assert wait_for(process)[0] == -signal.SIGKILL
+    lost = clone().autopilot()
+    pushed = base.git("ls-remote", str(origin), branch).split()[0]
+    last = clone()
+    last.poe("pull")
+    after = last.autopilot("--now", "2013-06-02")
+
+    assert "its commits are not in this checkout: a new one begins" in lost
+    assert [each["outcome"] for each in last.passes()] == ["abandoned", "on trial", "wait"]
+    assert pushed == last.git("rev-parse", "HEAD")
+    assert last.state()["shadow"]["release"] in after
+    assert last.git("log", "-1", "--format=%s").startswith("pipeline: train version")
