@@ -25,6 +25,7 @@ from ops.settings import METRICS, MODEL, REPORT, REPORTS, ROOT, ROWS, params, sh
 
 RUN = REPORTS / "run.json"
 EXAMPLE_ROWS = 5
+CODE = "code"
 
 
 def requirements() -> list[str]:
@@ -95,7 +96,19 @@ def _artifacts() -> dict[str, list[Path]]:
         "reports": [REPORT, METRICS, REPORTS / "comparison.json", REPORTS / "slices.json"],
         # With these the data can be got back from DVC, also where they were never committed.
         "data": [ROOT / "dvc.lock", *versioned()],
+        # With these the model can be scored after src/ has moved on.
+        **_code(),
     }
+
+
+def _code() -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    source = ROOT / "src"
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            folder = "/".join([CODE, *path.parent.relative_to(source).parts])
+            found.setdefault(folder, []).append(path)
+    return found
 
 
 def _figures() -> dict[str, float]:
