@@ -1,9 +1,11 @@
-"""Show Rung at work: one project on real data, taken up its first rungs."""
+"""Show Rung at work: one project on real data, taken up the ladder."""
 
 import json
 import os
 import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 import tomllib
@@ -18,8 +20,18 @@ from rung.new import new
 from rung.outcome import changes
 
 ANSWERS = {"project_name": "Late flights", "use_case": "velocity", "team_size": "one"}
-LAST = 2
+LAST = 4
 REPORT = "reports/report.html"
+TIMELINE = "reports/replay/timeline.html"
+
+# What is done on each rung, in the words of its README; `check` comes before it.
+TASKS = {
+    0: ["train", "evaluate"],
+    1: ["train", "evaluate"],
+    2: ["pipeline"],
+    3: ["keys", "pipeline", "gate", "release", "deploy production"],
+    4: ["pipeline"],
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ def demo(folder: Path | None, upto: int) -> int:
     place = (folder or _free(Path("rung-demo"))).absolute()
     chosen = source.choose(None, None)
     print(f"The project: {place}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")
-    stood = []
+    stood, replayed = [], ""
     for rung in range(upto + 1):
         started = time.monotonic()
         if rung == 0:
@@ -53,10 +65,14 @@ def demo(folder: Path | None, upto: int) -> int:
         else:
             _show_climb(place, rung)
         tests = _use(uv, place, rung)
+        if rung == LAST:
+            replayed = _replay([uv, "run", "poe", "replay"], place)
         seconds = time.monotonic() - started
         files = len(git.run(place, "ls-files").splitlines())
         stood.append(Stood(rung, files, tests, _score(place), seconds))
     print("\n" + table(stood))
+    if replayed:
+        print(f"\nThe year, replayed on rung {LAST}:\n{replayed}")
     print("\nWhere to look:")
     for where, what in sights(place, upto).items():
         print(f"  {where}\n      {what}")
@@ -72,6 +88,10 @@ def sights(place: Path, rung: int) -> dict[str, str]:
         f"git -C {folder} log --stat": "what each climb changed",
     }
     if rung == LAST:
+        seen[str(place / TIMELINE)] = "the year with and without the autopilot, for a browser"
+    if rung >= 3:
+        seen[f"cd {folder} && uv run poe serve"] = "the prediction service"
+    if rung >= 2:
         seen[f"cd {folder} && uv run poe runs"] = "every training run, in MLflow"
     return seen
 
@@ -115,11 +135,46 @@ def _use(uv: str, place: Path, rung: int) -> int:
         options = {"PYTEST_ADDOPTS": f"--junitxml={shlex.quote(str(record))}"}
         process.run("check", [uv, "run", "poe", "check"], place, options)
         tests = _passed(record)
-    for task in ("train", "evaluate") if rung < LAST else ("pipeline",):
-        process.run(task, [uv, "run", "poe", task], place)
-    if git.run(place, "status", "--porcelain"):
-        git.commit_all(place, f"Train on rung {rung}")
+    for task in TASKS[rung]:
+        process.run(task, [uv, "run", "poe", *task.split()], place)
+        # A release leads back to a commit, so nothing is left lying about for long.
+        if git.run(place, "status", "--porcelain"):
+            git.commit_all(place, f"{task.split()[0].capitalize()} on rung {rung}")
     return tests
+
+
+def _replay(command: list[str], place: Path) -> str:
+    """Run the replay, pass on what it says while it runs, and return what it says at its end.
+
+    Raises:
+        NotDoneError: It failed.
+    """
+    started = time.monotonic()
+    print("  replay:", flush=True)
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=place,
+        env=process.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as child:
+        for line in child.stdout or ():
+            if lines or not line.strip():  # an empty line stands before what it says at its end
+                lines.append(line)
+            else:
+                print(f"    {line}", end="", flush=True)
+    if child.returncode:
+        print("".join(lines), file=sys.stderr)
+        raise NotDoneError(
+            f"`{' '.join(command)}` failed in {place} with exit code {child.returncode}; "
+            "its output stands above."
+        )
+    print(f"  replay: {time.monotonic() - started:.1f} s", flush=True)
+    return "".join(lines).strip("\n")
 
 
 def _passed(record: Path) -> int:
