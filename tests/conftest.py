@@ -14,7 +14,7 @@ TEMPLATE_PATHS = ["copier.yml", "levels", "templates"]
 GAMES = ["velocity", "governance"]
 TEAM_SIZES = ["one", "team", "teams"]
 VENDORS = ["github", "gitlab", "azure"]
-LEVELS = [0, 1, 2]
+LEVELS = [0, 1, 2, 3, 4]
 CHOICES: dict[str, list[Any]] = {
     "use_case": GAMES,
     "team_size": TEAM_SIZES,

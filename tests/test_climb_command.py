@@ -85,8 +85,8 @@ def test_conflicts_end_with_code_1_and_name_the_files(born: Path, copier_templat
     assert "ops/tasks.toml" in done.stderr
 
 
-@pytest.mark.parametrize("level", ["-1", "4", "7"])
-def test_a_rung_that_is_not_offered_is_refused(
+@pytest.mark.parametrize("level", ["-1", "5", "7"])
+def test_a_rung_that_does_not_exist_is_refused(
     born: Path, copier_template: Path, level: str
 ) -> None:
     done = rung("climb", born, f"--to={level}", "--template", copier_template)

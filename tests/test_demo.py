@@ -61,10 +61,34 @@ def test_where_to_look_can_be_pasted(tmp_path: Path) -> None:
     place = tmp_path / "a place"
 
     assert f"cd '{place}' && uv run poe runs" in demo.sights(place, 2)
+    assert f"cd '{place}' && uv run poe serve" in demo.sights(place, 3)
+    assert f"{place}/reports/replay/timeline.html" in demo.sights(place, 4)
     assert not [where for where in demo.sights(place, 1) if "poe runs" in where]
 
 
-@pytest.mark.parametrize("upto", ["-1", "3"])
+def test_what_a_replay_says_is_passed_on_and_its_end_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "print('2013-03: 10 requests'); print(); print('month with'); print(); print('look')"
+
+    said = demo._replay([sys.executable, "-c", code], tmp_path)
+
+    assert said == "month with\n\nlook"
+    assert "    2013-03: 10 requests\n" in capsys.readouterr().out
+
+
+def test_a_replay_that_fails_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "print('2013-03: 10 requests'); print(); print('the service died'); raise SystemExit(1)"
+
+    with pytest.raises(NotDoneError, match="exit code 1"):
+        demo._replay([sys.executable, "-c", code], tmp_path)
+
+    assert "the service died" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("upto", ["-1", "5"])
 def test_a_rung_that_the_demo_does_not_reach_is_refused(tmp_path: Path, upto: str) -> None:
     done = rung("demo", "--keep", tmp_path / "made", f"--upto={upto}")
 
@@ -73,16 +97,20 @@ def test_a_rung_that_the_demo_does_not_reach_is_refused(tmp_path: Path, upto: st
 
 
 @pytest.mark.slow
-def test_the_demo_runs_and_commits_each_rung(tmp_path: Path) -> None:
-    done = rung("demo", "--keep", tmp_path / "made", "--upto", "1", cwd=tmp_path)
+def test_the_demo_climbs_to_the_top_commits_each_rung_and_ends_with_the_replay(
+    tmp_path: Path,
+) -> None:
+    done = rung("demo", "--keep", tmp_path / "made", cwd=tmp_path)
     words = done.stdout
 
     assert done.returncode == 0, words + done.stderr
-    assert str(tmp_path / "made/reports/report.html") in words
-    assert (tmp_path / "made/reports/report.html").is_file()
-    assert (tmp_path / "made/RUNG.md").is_file()
+    for shown in ("reports/report.html", "RUNG.md", "reports/replay/timeline.html"):
+        assert str(tmp_path / "made" / shown) in words
+        assert (tmp_path / "made" / shown).is_file()
+    assert "The year, replayed on rung 4:" in words
+    assert words.index("The year, replayed") < words.index("Where to look:")
     assert git(tmp_path / "made", "status", "--porcelain") == ""
-    assert ["Stand on rung 0", "Stand on rung 1"] == [
+    assert [f"Stand on rung {number}" for number in range(5)] == [
         line
         for line in git(tmp_path / "made", "log", "--reverse", "--format=%s").splitlines()
         if line.startswith("Stand")

@@ -27,7 +27,6 @@ RUNG_KEYS = [
     "title",
     "microsoft",
     "google",
-    "offered",
     "promise",
     "cost",
     "asks",
@@ -142,10 +141,6 @@ def test_there_are_sixty_capabilities_each_named_once() -> None:
     assert len({found.id for found in CAPABILITIES}) == len(CAPABILITIES) == 60
 
 
-def test_rungs_0_to_2_are_offered() -> None:
-    assert [rung.offered for rung in LEVELS] == [True, True, True, False, False]
-
-
 @pytest.mark.parametrize("number", range(5))
 def test_keys_stand_in_one_order_and_empty_ones_are_left_out(number: int) -> None:
     rung = raw(f"{number}.yml", f"rung_{number}")
@@ -175,8 +170,7 @@ def test_why_fix_and_source_are_one_line(capability: Capability) -> None:
 
 
 @every_capability
-def test_what_serves_a_capability_of_an_offered_rung_exists(capability: Capability) -> None:
-    assert capability.uses == () or LEVELS[capability.level].offered
+def test_what_serves_a_capability_exists(capability: Capability) -> None:
     for pattern in capability.uses:
         assert pattern in MADE_BY_COMMANDS or any(matches(path, pattern) for path in destinations())
 
@@ -194,7 +188,7 @@ def test_keystones_are_capabilities_their_game_asks_for_by_then() -> None:
 
 
 @pytest.mark.parametrize("use_case", GAMES)
-@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("level", range(5))
 def test_the_commands_of_a_rung_are_the_tasks_of_its_projects(
     render: Render, use_case: str, level: int
 ) -> None:
@@ -247,7 +241,6 @@ def test_the_text_of_the_ladder_fits_a_terminal() -> None:
         ("    level: 1\n", "    level: 7\n", "level must be 1"),
         ("    title: Tested\n", "", "the key `title` is missing"),
         ("    title: Tested\n", "    title: [Tested]\n", "is not of type str"),
-        ("    offered: true\n", '    offered: "true"\n', "is not of type bool"),
         ("    title: Tested\n", "    titel: Tested\n", "`titel` is not a key"),
         ("      unit-tests:\n", "      Unit_Tests:\n", "lower-case words joined by hyphens"),
         ("        block: foundation\n", "        block: cellar\n", "'cellar' is not one of"),

@@ -1,4 +1,4 @@
-"""What nine projects hold, as text: a file that appears or goes shows up in a review."""
+"""What fifteen projects hold, as text: a file that appears or goes shows up in a review."""
 
 from pathlib import Path
 from typing import Any

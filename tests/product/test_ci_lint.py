@@ -1,16 +1,20 @@
 """The linters of each vendor find nothing in what is generated."""
 
 import subprocess
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import COMBINATIONS, VENDORS, Render, files_of, name_of
+from tests.conftest import COMBINATIONS, GAMES, LEVELS, VENDORS, Render, files_of, name_of
 from tests.product.conftest import run, tool
 
 FOLDERS = (".github/", ".gitlab/ci/", ".pipelines/")
-FILES = (".gitlab-ci.yml", ".pre-commit-config.yaml", "Dockerfile", "renovate.json")
+FILES = (
+    *(".gitlab-ci.yml", ".pre-commit-config.yaml", "renovate.json"),
+    *("Dockerfile", "service.Dockerfile", "compose.yaml"),
+)
 YAMLLINT = """
 extends: default
 rules:
@@ -30,11 +34,22 @@ def machinery(project: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(params=VENDORS)
-def whole(request: pytest.FixtureRequest, render: Render) -> tuple[str, Path]:
-    """Render the variant of a vendor that has all of the vendor's files."""
-    vendor = request.param
-    return vendor, render(ci=vendor, use_case="governance", team_size="teams", level=2)
+def all_of(render: Render, ci: str, use_case: str) -> Path:
+    """Render the variant that has all files of a vendor and a game."""
+    return render(ci=ci, use_case=use_case, team_size="teams", level=LEVELS[-1])
+
+
+@pytest.fixture(params=product(VENDORS, GAMES), ids="-".join)
+def whole(request: pytest.FixtureRequest, render: Render) -> Path:
+    """Render each vendor and game with all their files."""
+    return all_of(render, *request.param)
+
+
+@pytest.fixture(params=GAMES)
+def use_case(request: pytest.FixtureRequest) -> str:
+    """Name each game."""
+    game: str = request.param
+    return game
 
 
 def schema(project: Path, name: str, files: list[str], *more: str) -> None:
@@ -51,29 +66,28 @@ def below(project: Path, pattern: str) -> list[str]:
 
 @pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
 def test_what_is_linted_is_what_every_variant_has(answers: dict[str, Any], render: Render) -> None:
-    all_of_it = machinery(
-        render(ci=answers["ci"], use_case="governance", team_size="teams", level=2)
-    )
+    all_of_it = machinery(all_of(render, answers["ci"], answers["use_case"]))
 
     for path, text in machinery(render(**answers)).items():
         assert all_of_it[path] == text
 
 
-def test_yaml_is_tidy(whole: tuple[str, Path]) -> None:
-    _, project = whole
-    files = [path for path in machinery(project) if path.endswith((".yml", ".yaml"))]
+def test_yaml_is_tidy(whole: Path) -> None:
+    files = [path for path in machinery(whole) if path.endswith((".yml", ".yaml"))]
 
-    run(tool("yamllint"), "--strict", "-d", YAMLLINT, *files, cwd=project)
-
-
-def test_the_dockerfile_keeps_hadolints_rules(whole: tuple[str, Path]) -> None:
-    _, project = whole
-
-    run(tool("hadolint"), "Dockerfile", cwd=project)
+    run(tool("yamllint"), "--strict", "-d", YAMLLINT, *files, cwd=whole)
 
 
-def test_github_workflows_are_sound(render: Render) -> None:
-    project = render(ci="github", use_case="governance", team_size="teams", level=2)
+def test_the_dockerfiles_keep_hadolints_rules(whole: Path) -> None:
+    run(tool("hadolint"), "Dockerfile", "service.Dockerfile", cwd=whole)
+
+
+def test_compose_keeps_the_schema(whole: Path) -> None:
+    schema(whole, "vendor.compose-spec", ["compose.yaml"])
+
+
+def test_github_workflows_are_sound(render: Render, use_case: str) -> None:
+    project = all_of(render, "github", use_case)
     workflows = below(project, ".github/workflows/*.yml")
 
     run(tool("actionlint"), *workflows, cwd=project)
@@ -83,16 +97,16 @@ def test_github_workflows_are_sound(render: Render) -> None:
     schema(project, "vendor.dependabot", [".github/dependabot.yml"])
 
 
-def test_gitlab_jobs_keep_the_schema(render: Render) -> None:
-    project = render(ci="gitlab", use_case="governance", team_size="teams", level=2)
+def test_gitlab_jobs_keep_the_schema(render: Render, use_case: str) -> None:
+    project = all_of(render, "gitlab", use_case)
     jobs = [".gitlab-ci.yml", *below(project, ".gitlab/ci/*.yml")]
 
     schema(project, "vendor.gitlab-ci", jobs, "--data-transform", "gitlab-ci")
     schema(project, "vendor.renovate", ["renovate.json"])
 
 
-def test_azure_pipelines_keep_the_schema(render: Render) -> None:
-    project = render(ci="azure", use_case="governance", team_size="teams", level=2)
+def test_azure_pipelines_keep_the_schema(render: Render, use_case: str) -> None:
+    project = all_of(render, "azure", use_case)
     pipelines = below(project, ".pipelines/*.yml")
     azure = ["--data-transform", "azure-pipelines", "--regex-variant", "nonunicode"]
 
@@ -100,8 +114,10 @@ def test_azure_pipelines_keep_the_schema(render: Render) -> None:
     schema(project, "vendor.renovate", ["renovate.json"])
 
 
-def test_actions_are_pinned_by_commit_and_nothing_is_granted_by_default(render: Render) -> None:
-    project = render(ci="github", use_case="governance", team_size="teams", level=2)
+def test_actions_are_pinned_by_commit_and_nothing_is_granted_by_default(
+    render: Render, use_case: str
+) -> None:
+    project = all_of(render, "github", use_case)
 
     for path in below(project, ".github/workflows/*.yml"):
         text = (project / path).read_text()

@@ -1,13 +1,16 @@
-"""The image for batch scoring is built and scores real rows, in a real Docker daemon."""
+"""The images are built and used on real rows, in a real Docker daemon."""
 
 import json
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.product import docker
-from tests.product.conftest import Started, run, tool
+from tests.product.conftest import Started, commit, run, tool
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +31,27 @@ import polars as pl
 from polars.testing import assert_series_equal
 paths = ("batch/scored.parquet", "batch/here.parquet")
 assert_series_equal(*(pl.read_parquet(path)["prediction"] for path in paths))
+"""
+
+INSIDE = """
+import importlib.util, os, shutil
+tools = ["mlflow", "dvc", "sklearn", "pandas", "model_signing"]
+there = [name for name in tools if importlib.util.find_spec(name)]
+print(os.getuid(), *(there + [name for name in ("gcc", "cc", "git") if shutil.which(name)] or ["none"]))
+"""
+EXPECTED = """
+import json, sys
+import polars as pl
+from ops import estimator
+from ops.contract import Row, TARGET
+from ops.quality import inspect
+from ops.settings import MODEL
+schema = Row.to_schema().remove_columns([TARGET])
+row = json.load(open(sys.argv[1]))
+rows = pl.DataFrame([row]).with_columns(pl.col("scheduled").str.to_datetime())
+typed, problems = inspect(rows, schema, "row.json")
+assert not problems, problems
+print(estimator.predict(estimator.load(MODEL), typed)[0])
 """
 
 
@@ -83,6 +107,79 @@ def test_the_image_holds_what_scores_and_no_more(
     user, *held = done.stdout.split()
     assert user == "10001"
     assert held == [".venv", "model", "ops", "params.toml", "src"]
+
+
+@pytest.fixture(scope="module")
+def served(start: Started) -> Path:
+    """Start a project that has a signed release in production."""
+    project = start(ci="github", level=3, use_case="velocity")
+    run("uv", "run", "poe", "keys", cwd=project)
+    commit(project, "Publish the key")
+    for task in ("pipeline", "release", "deploy production"):
+        run("uv", "run", "poe", *task.split(), cwd=project)
+    (project / "logs").mkdir()
+    return project
+
+
+def test_the_image_of_the_service_answers_as_the_model_does(served: Path, daemon: str) -> None:
+    docker_ = (tool("docker"), "--host", daemon)
+    run(
+        *(*docker_, "build", "--network", "host", "--file", "service.Dockerfile"),
+        *("--tag", "service", "."),
+        cwd=served,
+    )
+    run(
+        *(*docker_, "run", "--detach", "--name", "service", "--network", "host", "--read-only"),
+        *("--tmpfs", "/tmp", "--user", "4321:4321", "--cap-drop", "ALL"),
+        *("--volume", f"{opened(served / 'releases')}:/app/releases:ro"),
+        *("--volume", f"{opened(served / 'logs')}:/app/logs", "service", "--port", "8765"),
+        cwd=served,
+    )
+    try:
+        wait_until_healthy(docker_, served)
+        (bundle,) = (served / "releases/production/bundles").iterdir()
+        row = json.loads((bundle / "contract.json").read_text())["example"]
+        answer = post("http://127.0.0.1:8765/predict", row)
+        inside = run(*docker_, "exec", "service", "python", "-c", INSIDE, cwd=served).stdout.split()
+        run(*docker_, "stop", "--time", "20", "service", cwd=served)
+        state = run(
+            *(*docker_, "inspect", "--format", "{{.State.ExitCode}}", "service"), cwd=served
+        )
+    finally:
+        print(run(*docker_, "logs", "service", cwd=served, expect=None).stdout)
+        run(*docker_, "rm", "--force", "service", cwd=served, expect=None)
+    size = run(*docker_, "image", "inspect", "--format", "{{.Size}}", "service", cwd=served)
+    print(f"the image of the service: {int(size.stdout) / 1e6:.0f} MB")
+
+    assert bundle.name == answer["release"]
+    assert state.stdout.strip() == "0"
+    assert inside == ["4321", "none"], "who runs it, and which of the tools of training are there"
+    assert list((served / "logs/production/predictions").rglob("*.parquet"))
+    (served / "row.json").write_text(json.dumps(row))
+    done = run("uv", "run", "--quiet", "python", "-c", EXPECTED, "row.json", cwd=served)
+    assert answer["prediction"] == pytest.approx(float(done.stdout.split()[-1]), abs=1e-5)
+
+
+def wait_until_healthy(docker_: tuple[str, ...], folder: Path) -> None:
+    """Wait for the HEALTHCHECK of the image."""
+    status = ""
+    for _ in range(90):
+        status = run(
+            *(*docker_, "inspect", "--format", "{{.State.Health.Status}}", "service"), cwd=folder
+        ).stdout.strip()
+        if status == "healthy":
+            return
+        time.sleep(1)
+    raise AssertionError(f"the container is {status}")
+
+
+def post(url: str, body: Any) -> Any:
+    """Send JSON, and read the JSON of the answer."""
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
 
 
 def opened(folder: Path) -> Path:

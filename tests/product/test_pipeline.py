@@ -5,16 +5,13 @@ import os
 import re
 import signal
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.command import git
 from tests.product.conftest import environment
-from tests.product.variants import Project, start
+from tests.product.variants import Project, answers, start
 
 pytestmark = pytest.mark.slow
 
@@ -127,14 +124,3 @@ def test_the_runs_can_be_browsed(project: Project) -> None:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
-
-
-def answers(url: str, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as reply:
-                return bool(reply.status == 200)
-        except (urllib.error.URLError, OSError):
-            time.sleep(1)
-    return False

@@ -1,27 +1,43 @@
-"""Nine projects that cover every pair of answers, and how a person uses one."""
+"""Fifteen projects that cover every pair of answers, and how a person uses one."""
 
+import contextlib
+import json
+import os
 import re
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import copier as copier_api
+import yaml
 
 from tests.command import git
 from tests.conftest import CHOICES
-from tests.product.conftest import commit, run
+from tests.product.conftest import commit, environment, run
 
 VARIANTS: list[dict[str, Any]] = [
     dict(zip(CHOICES, answers, strict=True))
     for answers in [
         ("velocity", "one", "github", 0),
-        ("governance", "one", "gitlab", 1),
-        ("velocity", "one", "azure", 2),
+        ("governance", "team", "gitlab", 0),
+        ("velocity", "teams", "azure", 0),
         ("governance", "team", "github", 1),
-        ("velocity", "team", "gitlab", 2),
-        ("governance", "team", "azure", 0),
-        ("governance", "teams", "github", 2),
-        ("velocity", "teams", "gitlab", 0),
-        ("velocity", "teams", "azure", 1),
+        ("velocity", "teams", "gitlab", 1),
+        ("governance", "one", "azure", 1),
+        ("velocity", "teams", "github", 2),
+        ("governance", "one", "gitlab", 2),
+        ("velocity", "team", "azure", 2),
+        ("governance", "one", "github", 3),
+        ("velocity", "team", "gitlab", 3),
+        ("governance", "teams", "azure", 3),
+        ("velocity", "team", "github", 4),
+        ("governance", "teams", "gitlab", 4),
+        ("velocity", "one", "azure", 4),
     ]
 ]
 
@@ -74,3 +90,93 @@ def commands_of_the_rung(project: Project) -> list[str]:
     """Read the commands of the table in RUNG.md."""
     text = (project.folder / "RUNG.md").read_text()
     return re.findall(r"^\| `(uv run [^`]+)` \|", text, re.MULTILINE)
+
+
+RECORD = {
+    "validator": {"name": "Vera Valid", "email": "vera@example.org"},
+    "date": "2026-11-20",
+    "conceptual_soundness": "Design, assumptions, data and method were examined; they suit the use.",
+    "outcomes_analysis": "The figures were computed again from the commit, and are the same.",
+    "limitations": "Not to be relied on for applicants of another country.",
+    "decision": "approved",
+}
+
+
+def validate(project: Project, version: str = "1") -> None:
+    """Approve a version as somebody else than its author would, and commit the record."""
+    said = project.run(f"uv run poe lineage {version}")
+    found = {
+        "model": r"^(\S+) version \d+",
+        "git_commit": r"^commit +(\w{40})$",
+        "data_hash": r"^data hash +(\w+)$",
+    }
+    traced = {}
+    for name, pattern in found.items():
+        match = re.search(pattern, said, re.MULTILINE)
+        assert match, f"no {name} in:\n{said}"
+        traced[name] = match[1]
+    record = traced | {"version": int(version)} | RECORD
+    path = project.folder / f"governance/validation/{traced['model']}-{version}.yaml"
+    path.write_text(yaml.safe_dump(record, sort_keys=False))
+    project.commit(f"Approve version {version}")
+
+
+def promise_less(project: Project) -> None:
+    """Agree on limits that also hold where several services share two cores with other work."""
+    path = project.folder / "service.toml"
+    text = path.read_text()
+    for name, value in (("p50_ms", 2000), ("p99_ms", 20_000), ("min_requests_per_second", 1)):
+        text, times = re.subn(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
+        assert times == 1, name
+    path.write_text(text)
+
+
+@contextlib.contextmanager
+def serving(project: Project, port: int, **more: str) -> Iterator[str]:
+    """Type `uv run poe serve`, give the service's address when it is ready, and stop it.
+
+    Args:
+        project: whose service.
+        port: that nobody uses.
+        more: variables of its environment.
+    """
+    log = project.folder / "logs/serve.txt"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("w") as words:
+        server = subprocess.Popen(
+            ["uv", "run", "poe", "serve", "--port", str(port)],
+            cwd=project.folder,
+            env=environment(**more),
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        assert answers(f"{address}/health/ready", seconds=120), log.read_text()
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def answers(url: str, seconds: float) -> bool:
+    """Wait until a page is there; tell whether it ever was."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as reply:
+                return bool(reply.status == 200)
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    return False
+
+
+def ask(address: str, body: Any) -> Any:
+    """Ask a service for a prediction."""
+    request = urllib.request.Request(
+        f"{address}/predict", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)

@@ -1,0 +1,293 @@
+"""A project with releases to serve, made once for all suites, and its service as a process."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, TEMPLATE_PATHS
+from tests.product import variants
+from tests.product.conftest import environment
+from tests.product.traffic import request
+
+MAKER = ROOT / "tests/assets/served_releases.py"
+CACHE = ROOT / ".cache/product/served"
+READY_SECONDS = 60
+
+
+@dataclass
+class Served:
+    """A project whose releases/candidates holds four releases, and their answers to some rows.
+
+    Attributes:
+        folder: the project.
+        rows: raw rows, as a caller sends them.
+        names: good, other, alike, slow: the ids of the releases.
+        expected: by id, the predictions of the rows.
+    """
+
+    folder: Path
+    rows: list[dict[str, Any]]
+    names: dict[str, str]
+    expected: dict[str, list[float]]
+
+    def copy(self, place: Path) -> "Served":
+        """Give a project of one's own, with the same environment, in which nothing is deployed."""
+        shutil.copytree(
+            self.folder,
+            place,
+            symlinks=True,
+            ignore=shutil.ignore_patterns(".venv", "logs", ".dvc", "mlruns", "production"),
+        )
+        (place / ".venv").symlink_to(self.folder / ".venv")
+        return Served(place, self.rows, self.names, self.expected)
+
+    def python(self, *arguments: str | Path, settings: Mapping[str, str] | None = None) -> str:
+        """Run the project's Python, and return what it printed."""
+        done = subprocess.run(
+            [self.folder / ".venv/bin/python", *map(str, arguments)],
+            cwd=self.folder,
+            env=environment(**(settings or {})),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments} exited {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def deploy(self, name: str, *options: str) -> str:
+        """Bring a release to production, by its short name; no gate has judged it."""
+        chosen = (self.names.get(name, name), "--without-gate", "made for a test", *options)
+        return self.python("-m", "ops.release.deploy", "production", *chosen)
+
+    def state(self) -> dict[str, Any]:
+        """Read what production is to serve."""
+        found: dict[str, Any] = json.loads(
+            (self.folder / "releases/production/state.json").read_text()
+        )
+        return found
+
+    def bundle(self, name: str) -> Path:
+        """Find a release that was deployed."""
+        return self.folder / "releases/production/bundles" / self.names[name]
+
+    def set(self, file: str, table: str, **values: Any) -> None:
+        """Set values of a table of a settings file, which stand there already or not."""
+        path = self.folder / file
+        lines = path.read_text().splitlines()
+        start = lines.index(f"[{table}]")
+        rest = next(
+            (at for at in range(start + 1, len(lines)) if lines[at].startswith("[")), len(lines)
+        )
+        kept = [
+            line for line in lines[start + 1 : rest] if line.partition("=")[0].strip() not in values
+        ]
+        written = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        path.write_text("\n".join([*lines[: start + 1], *written, *kept, *lines[rest:]]) + "\n")
+
+
+@dataclass
+class Service:
+    """A running service.
+
+    Attributes:
+        port: where it listens.
+        process: the service itself, without a shell or uv around it.
+        log: what it prints.
+    """
+
+    served: Served
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask for a page; return status and text."""
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}{path}", timeout=10
+            ) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def predict(self, row: Any, **headers: str) -> tuple[int, Any]:
+        """Ask for one prediction; return status and answer."""
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/predict",
+            json.dumps(row).encode(),
+            {"content-type": "application/json"} | headers,
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Read a figure of /metrics: the sum over the series that have these labels."""
+        total = 0.0
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        for line in self.get("/metrics")[1].splitlines():
+            series, _, value = line.rpartition(" ")
+            if series.partition("{")[0] == name and all(pair in series for pair in wanted):
+                total += float(value)
+        return total
+
+    def bodies(self) -> list[bytes]:
+        """Write a request of one row for each of the rows."""
+        return [
+            request(self.port, "/predict", json.dumps(row).encode()) for row in self.served.rows
+        ]
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(timeout=30)
+
+
+def eventually(holds: Any, seconds: float = 20.0) -> bool:
+    """Wait until something holds; tell whether it ever did."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return bool(holds())
+
+
+def free_port() -> int:
+    """Find a port that nobody uses."""
+    with contextlib.closing(socket.socket()) as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
+
+
+def cores() -> tuple[int, int] | None:
+    """Name a core for the server and one for the client, where there are two."""
+    able = sorted(os.sched_getaffinity(0))
+    return (able[0], able[1]) if len(able) > 1 else None
+
+
+@contextlib.contextmanager
+def serving(
+    served: Served,
+    *,
+    ready: bool = True,
+    before: tuple[str, ...] = (),
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
+    """Start the service of a project, wait until it is ready, and end it afterwards.
+
+    Args:
+        served: the project.
+        ready: wait until it says that it is; otherwise until it is alive.
+        before: Python arguments in place of `-m ops.service.serve`.
+        settings: environment variables.
+    """
+    port = free_port()
+    log = served.folder / f"service-{port}.log"
+    with log.open("wb") as written:
+        process = subprocess.Popen(
+            [
+                *_pinned(),
+                served.folder / ".venv/bin/python",
+                *(before or ("-m", "ops.service.serve")),
+                *("--host", "127.0.0.1", "--port", str(port)),
+            ],
+            cwd=served.folder,
+            env=environment(**(settings or {})),
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+        )
+    service = Service(served, port, process, log)
+    try:
+        page = "/health/ready" if ready else "/health/live"
+        assert eventually(lambda: _answers(service, page), READY_SECONDS), log.read_text()
+        yield service
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def _pinned() -> tuple[str, ...]:
+    # The client is the test's own process, which the scheduler then puts onto another core.
+    pair = cores()
+    taskset = shutil.which("taskset")
+    return (taskset, "--cpu-list", str(pair[0])) if pair and taskset else ()
+
+
+def _answers(service: Service, page: str) -> bool:
+    assert service.process.poll() is None, service.log.read_text()
+    try:
+        return service.get(page)[0] == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def released(copier_template: Path) -> Served:
+    """Make the project, or take it from the cache where the template is the same."""
+    folder = CACHE / _fingerprint()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other workers want the same
+        if not (folder / "answers/expected.json").exists():
+            for old in CACHE.iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old)
+            _make(copier_template, folder)
+    answers = {
+        name: json.loads((folder / f"answers/{name}.json").read_text())
+        for name in ("rows", "names", "expected")
+    }
+    return Served(folder / "project", **answers)
+
+
+@pytest.fixture
+def own(released: Served, tmp_path: Path) -> Served:
+    """Give each test a project of its own, in which nothing is deployed."""
+    return released.copy(tmp_path / "project")
+
+
+def _fingerprint() -> str:
+    """Name what the project is made from."""
+    digest = hashlib.sha256(MAKER.read_bytes())
+    for name in TEMPLATE_PATHS:
+        path = ROOT / name
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(file.relative_to(ROOT).as_posix().encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _make(template: Path, folder: Path) -> None:
+    project = variants.start(template, folder / "project", use_case="velocity", level=4)
+    project.run("uv run poe keys")
+    project.commit("Make keys")
+    project.run("uv run poe pipeline")
+    project.commit("Record the run")
+    project.run("uv run poe release")
+    project.run(f".venv/bin/python {MAKER} {folder / 'answers'}")

@@ -1,0 +1,274 @@
+"""What the service leans on is killed, filled or spoiled, and no prediction fails."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.product.conftest import environment
+from tests.product.service_trials import Steady, while_happening
+from tests.product.serving import (
+    Served,
+    eventually,
+    free_port,
+    own,
+    released,
+    serving,
+)
+from tests.product.traffic import RESET, UNREACHED, Reply, closed_loop, during
+
+__all__ = ["own", "released"]  # fixtures
+pytestmark = pytest.mark.slow
+
+NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+# Every half a second the thread that writes the log is made to end.
+DYING_WRITER = """
+import ctypes, runpy, threading, time
+
+def kill():
+    while True:
+        time.sleep(0.5)
+        for thread in threading.enumerate():
+            if thread.name == "prediction-log":
+                number, ending = ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ending)
+
+threading.Thread(target=kill, daemon=True).start()
+runpy.run_module("ops.service.serve", run_name="__main__", alter_sys=True)
+"""
+
+
+def hold(seen: Steady) -> None:
+    """Assert that every request was answered."""
+    print(f"\n{seen}")
+
+    assert not seen.failed
+    assert seen.answers > 100
+
+
+@pytest.fixture
+def registry(own: Served) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start the registry as a server of its own; give its address and process."""
+    port = free_port()
+    store = f"sqlite:///{own.folder}/mlflow.db"
+    server = subprocess.Popen(
+        [
+            *(own.folder / ".venv/bin/mlflow", "server", "--backend-store-uri", store),
+            *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        ],
+        cwd=own.folder,
+        env=environment(MLFLOW_DISABLE_TELEMETRY="true"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5) as reply:
+                return bool(reply.status == 200)
+        except OSError:
+            return False
+
+    try:
+        assert eventually(answers, 120)
+        yield address, server
+    finally:
+        kill(server)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killing_the_registry_fails_no_prediction(
+    own: Served, registry: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    address, server = registry
+    own.deploy("good")
+    with serving(own, settings={"MLFLOW_TRACKING_URI": address}) as service:
+
+        def work() -> None:
+            time.sleep(1)
+            kill(server)
+            time.sleep(2)
+
+        hold(while_happening(service, work))
+
+
+def test_killing_the_monitor_fails_no_prediction(own: Served) -> None:
+    own.deploy("good")
+    with serving(own) as service:
+
+        def work() -> None:
+            time.sleep(2)  # there is something to look at
+            for seconds in (0.5, 1.5, 3.0):
+                monitor = subprocess.Popen(
+                    [own.folder / ".venv/bin/poe", "monitor"],
+                    cwd=own.folder,
+                    env=environment(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+                time.sleep(seconds)
+                kill(monitor)
+
+        hold(while_happening(service, work))
+        assert service.get("/metrics")[0] == 200
+
+
+def logged(served: Served, folder: Path) -> int:
+    """Count the predictions in a log, each once."""
+    code = (
+        "import sys, polars as pl; from pathlib import Path; from ops import prediction_log\n"
+        "print(prediction_log.read(Path(sys.argv[1]))"
+        ".select(pl.col('id').n_unique()).collect().item())"
+    )
+    return int(served.python("-c", code, folder).split()[-1])
+
+
+def test_a_log_writer_that_dies_again_and_again_fails_no_prediction(own: Served) -> None:
+    own.deploy("good")
+    with serving(own, before=("-c", DYING_WRITER)) as service:
+        seen = while_happening(service, lambda: time.sleep(5))
+        restarts = service.metric("prediction_log_restarts_total")
+        assert service.stop() == 0
+    written = logged(own, own.folder / "logs/production/predictions")
+    print(f"\n{restarts:.0f} restarts, {written} of {seen.answers} predictions in the log")
+
+    hold(seen)
+    assert restarts >= 3
+    assert written >= seen.answers
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 300 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted: that needs root")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_full_disk_fails_no_prediction_and_the_log_catches_up(
+    own: Served, small_disk: Path
+) -> None:
+    own.deploy("good")
+    with serving(own, settings={"LOGS": str(small_disk)}) as service:
+        seen = while_happening(
+            service,
+            lambda: eventually(lambda: service.metric("prediction_log_failures_total") >= 2, 60),
+        )
+        failures = service.metric("prediction_log_failures_total")
+        waiting = service.metric("prediction_log_waiting_rows")
+        subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+        caught_up = eventually(lambda: service.metric("prediction_log_waiting_rows") == 0, 30)
+        dropped = service.metric("prediction_log_rows_total", outcome="dropped")
+    print(f"\n{failures:.0f} writes failed, {waiting:.0f} rows waited, {dropped:.0f} were dropped")
+
+    hold(seen)
+    assert failures >= 2
+    assert caught_up
+
+
+def test_with_the_registry_down_a_cold_start_serves(own: Served) -> None:
+    own.deploy("good")
+    with serving(own, settings=NOWHERE) as service:
+        status, answer = service.predict(own.rows[0])
+
+    assert status == 200
+    assert answer["release"] == own.names["good"]
+
+
+def spoil(file: Path) -> None:
+    """Change one byte in the middle of a file."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(bytes(content))
+
+
+def test_a_cold_start_with_a_spoilt_newest_release_serves_the_last_good_one(own: Served) -> None:
+    own.deploy("good")
+    own.deploy("alike", "--at-once")
+    (model,) = own.bundle("alike").glob("model.[otl]*")
+    spoil(model)
+    with serving(own, ready=False, settings=NOWHERE) as service:
+        assert eventually(lambda: service.predict(own.rows[0])[0] == 200), service.log.read_text()
+        answer = service.predict(own.rows[0])[1]
+        said = service.get("/health/ready")[1]
+        refused = service.metric("service_swaps_total", outcome="refused")
+
+    print(f"\n{said}")
+    assert answer["release"] == own.names["good"]
+    assert own.names["alike"] in said
+    assert refused >= 1
+
+
+def test_a_rollback_while_the_registry_is_down_changes_the_answers_under_load(
+    own: Served,
+) -> None:
+    own.deploy("good")
+    own.deploy("other", "--at-once")
+    took: list[float] = []
+    with serving(own, settings=NOWHERE) as service:
+
+        def back(name: str) -> bool:
+            return bool(service.predict(own.rows[0])[1]["release"] == own.names[name])
+
+        def work() -> None:
+            assert eventually(lambda: back("other"))
+            start = time.perf_counter()
+            own.python("-m", "ops.release.rollback", "production", settings=NOWHERE)
+            took.append(time.perf_counter() - start)
+            assert eventually(lambda: back("good")), service.log.read_text()
+            took.append(time.perf_counter() - start)
+
+        seen = while_happening(service, work)
+    print(f"\nthe command took {took[0]:.2f} s, until the answers changed {took[1]:.2f} s")
+
+    hold(seen)
+    assert own.state()["serving"] == own.names["good"]
+
+
+def test_told_to_stop_it_answers_what_is_on_its_way(own: Served) -> None:
+    own.deploy("slow")
+    with serving(own, settings={"SLOW_ROUNDS": "12000"}) as service:
+        bodies = service.bodies()
+        told: list[float] = []
+
+        async def traffic(stop: Callable[[], bool]) -> list[Reply]:
+            return await closed_loop(service.port, bodies, 16, stop)
+
+        def work() -> int:
+            time.sleep(2)
+            told.append(time.perf_counter())
+            return service.stop(signal.SIGTERM)
+
+        replies, code = asyncio.run(during(traffic, work))
+    under_way = [reply for reply in replies if reply.due < told[0] < reply.due + reply.seconds]
+    later = [reply.status for reply in replies if reply.due >= told[0]]
+    print(f"\n{len(under_way)} were under way; {later.count(200)} were answered after the signal")
+
+    assert code == 0
+    assert under_way
+    assert {reply.status for reply in under_way} == {200}
+    assert not [reply for reply in replies if reply.status == RESET]
+    assert set(later) <= {200, 503, UNREACHED}
+    files = (own.folder / "logs/production/predictions").rglob("*.parquet")
+    assert list(files)
+    answered = sum(reply.status == 200 for reply in replies)
+    assert logged(own, own.folder / "logs/production/predictions") == answered

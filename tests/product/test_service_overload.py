@@ -1,0 +1,37 @@
+"""Ten times as many requests as the service can answer: those it takes are answered in time."""
+
+import pytest
+
+from tests.product.service_trials import RESET, Overload, overload
+from tests.product.serving import Served, own, released, serving
+
+__all__ = ["own", "released"]  # fixtures
+pytestmark = pytest.mark.slow
+
+# About three milliseconds of work for each row, so that a few hundred in a second are too many.
+ROUNDS = "12000"
+
+
+def put_under(served: Served, seconds: float) -> Overload:
+    """Start the service with the slow release, and overload it."""
+    served.deploy("slow")
+    with serving(served, settings={"SLOW_ROUNDS": ROUNDS}) as service:
+        seen = overload(service, seconds)
+        answers = service.get("/health/ready")[0]
+    print(f"\n{seen}")
+
+    assert answers == 200
+    return seen
+
+
+def test_overload_is_refused_at_once_and_the_rest_is_answered_in_time(own: Served) -> None:
+    seen = put_under(own, seconds=30)
+
+    assert seen.accepted_p99 <= 500
+    assert seen.refused_p99 <= 100
+    assert seen.goodput >= 0.7 * seen.capacity
+    assert set(seen.statuses) == {200, 503}
+    assert seen.statuses[RESET] == 0
+    assert seen.without_advice == 0
+    # The client kept its pace: it sent what it was to send.
+    assert seen.pace >= 0.9 * 10 * seen.capacity

@@ -1,0 +1,207 @@
+"""A release takes over step by step by itself, or is sent back by itself; nobody's arm changes."""
+
+import asyncio
+import json
+import signal
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.product.serving import Served, Service, eventually, own, released, serving
+from tests.product.traffic import Reply, closed_loop, during, request
+
+__all__ = ["own", "released"]  # fixtures
+pytestmark = pytest.mark.slow
+
+STEPS = [0.05, 0.25, 0.5, 1.0]
+
+
+def hurry(served: Served, **shadow: Any) -> None:
+    """Let a release take over within seconds of little traffic."""
+    served.set("rollout.toml", "shadow", **{"min_rows": 300, "min_seconds": 1} | shadow)
+    served.set("rollout.toml", "canary", steps=STEPS, min_requests=100, min_seconds=1)
+
+
+def events(served: Served) -> list[dict[str, Any]]:
+    """Read what changed in production."""
+    lines = (served.folder / "releases/production/history.jsonl").read_text().splitlines()
+    happened = [json.loads(line) for line in lines]
+    return [event for event in happened if event["event"] != "without_gate"]
+
+
+def with_traffic(service: Service, work: Callable[[], Any], failing: bool = False) -> list[Reply]:
+    """Send rows of five hundred callers, each with a key of its own, while something happens."""
+    bodies = [
+        request(service.port, "/predict", json.dumps(row).encode(), f"x-key: caller-{number}")
+        for number, row in enumerate(service.served.rows)
+    ]
+
+    async def traffic(stop: Callable[[], bool]) -> list[Reply]:
+        return await closed_loop(service.port, bodies, 4, stop)
+
+    replies, _ = asyncio.run(during(traffic, work))
+    assert {reply.status for reply in replies} == ({200, 500} if failing else {200})
+    return replies
+
+
+def until(service: Service, holds: Callable[[dict[str, Any]], bool]) -> Callable[[], None]:
+    """Make a function that waits until something holds of the state of production."""
+
+    def wait() -> None:
+        assert eventually(lambda: holds(service.served.state()), 120), service.log.read_text()
+
+    return wait
+
+
+def seeing(replies: list[Reply], release: str) -> set[int]:
+    """Name the callers whom a release answered."""
+    return {r.number for r in replies if r.status == 200 and r.json["release"] == release}
+
+
+def test_a_release_that_agrees_takes_over_step_by_step(own: Served) -> None:
+    hurry(own, share=1.0)
+    own.deploy("good")
+    with serving(own) as service:
+        own.deploy("alike")
+        assert own.state()["shadow"]["release"] == own.names["alike"]
+
+        alike = own.names["alike"]
+        replies = with_traffic(service, until(service, lambda now: now["serving"] == alike))
+        assert eventually(lambda: service.predict(own.rows[0])[1]["release"] == own.names["alike"])
+
+    happened = [event["event"] for event in events(own)]
+    print(f"\n{len(replies)} answers; {happened}")
+    assert happened == ["serve", "shadow", "canary", "advance", "advance", "promote"]
+    assert switched_back(replies, own.names["alike"]) == []
+
+
+def switched_back(replies: list[Reply], release: str) -> list[int]:
+    """Name the callers whom another release answered after this one had."""
+    first: dict[int, float] = defaultdict(lambda: float("inf"))
+    for reply in replies:
+        if reply.json["release"] == release:
+            answered = reply.due + reply.seconds
+            first[reply.number] = min(first[reply.number], answered)
+    assert first
+    return [
+        reply.number
+        for reply in replies
+        if reply.due > first[reply.number] and reply.json["release"] != release
+    ]
+
+
+def test_a_release_that_contradicts_is_sent_back_from_the_shadow(own: Served) -> None:
+    hurry(own, share=1.0)
+    own.deploy("good")
+    with serving(own) as service:
+        own.deploy("other")
+
+        replies = with_traffic(service, until(service, lambda now: now["shadow"] is None))
+
+    happened = events(own)
+    print(f"\n{len(replies)} answers; {happened[-1]['detail']}")
+    assert [event["event"] for event in happened] == ["serve", "shadow", "abort"]
+    assert {reply.json["release"] for reply in replies} == {own.names["good"]}
+
+
+def test_a_canary_that_contradicts_is_sent_back_and_few_have_seen_it(own: Served) -> None:
+    hurry(own, share=0)
+    own.set("rollout.toml", "canary", steps=[0.25, 1.0])
+    own.deploy("good")
+    with serving(own) as service:
+        own.deploy("other")
+        assert own.state()["canary"]["release"] == own.names["other"]
+        replies = with_traffic(service, until(service, lambda now: now["canary"] is None))
+        assert eventually(
+            lambda: all(
+                service.predict(row)[1]["release"] == own.names["good"] for row in own.rows[:50]
+            )
+        )
+
+    happened = events(own)
+    seen = seeing(replies, own.names["other"])
+    print(f"\n{len(replies)} answers, {len(seen)} callers saw it; {happened[-1]['detail']}")
+    assert [event["event"] for event in happened] == ["serve", "canary", "abort"]
+    assert "Kolmogorov-Smirnov" in happened[-1]["detail"]["reason"]
+    assert 0 < len(seen) < 0.35 * len(own.rows)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"BREAK_AFTER": "1500"}, "requests failed"),
+        ({"SLOW_ROUNDS": "60000", "SLOW_AFTER": "1500"}, "request takes"),
+    ],
+)
+def test_a_canary_that_fails_or_is_slow_is_sent_back_on_its_first_step(
+    own: Served, fault: dict[str, str], reason: str
+) -> None:
+    hurry(own, share=0)
+    own.set("rollout.toml", "canary", steps=[0.25, 1.0], min_requests=5000)
+    own.deploy("good")
+    own.deploy("slow")
+    with serving(own, settings=fault) as service:
+        failing = "BREAK_AFTER" in fault
+        replies = with_traffic(service, until(service, lambda now: now["canary"] is None), failing)
+        served = [service.predict(row)[0] for row in own.rows[:50]]
+
+    happened = events(own)
+    seen = seeing(replies, own.names["slow"])
+    failed = [reply.number for reply in replies if reply.status == 500]
+    print(f"\n{len(replies)} answers, {len(failed)} failed; {happened[-1]['detail']}")
+    assert [event["event"] for event in happened] == ["serve", "canary", "abort"]
+    assert reason in happened[-1]["detail"]["reason"]
+    assert 0 < len(seen | set(failed)) < 0.35 * len(own.rows)
+    assert set(served) == {200}
+
+
+def test_a_rollback_ends_a_canary_for_good(own: Served) -> None:
+    hurry(own, share=0)
+    own.set("rollout.toml", "canary", steps=[0.5, 1.0], min_seconds=3600)
+    own.deploy("good")
+    with serving(own) as service:
+        own.deploy("alike")
+        assert eventually(lambda: by_release(service, own, "alike") > 0)
+        own.python("-m", "ops.release.rollback", "production", "--reason", "a test")
+        with_traffic(service, lambda: eventually(lambda: by_release(service, own, "alike") == 0))
+        assert by_release(service, own, "alike") == 0
+
+    assert [event["event"] for event in events(own)] == ["serve", "canary", "roll_back"]
+    assert own.state()["canary"] is None
+    assert own.state()["serving"] == own.names["good"]
+
+
+def by_release(service: Service, served: Served, name: str) -> int:
+    """Count how many of fifty callers a release answers."""
+    answers = [
+        service.predict(row, **{"x-key": f"caller-{number}"})[1]["release"]
+        for number, row in enumerate(served.rows[:50])
+    ]
+    return answers.count(served.names[name])
+
+
+def test_a_rollout_goes_on_where_it_was_when_the_service_was_killed(own: Served) -> None:
+    hurry(own, share=0)
+    own.deploy("good")
+    own.deploy("alike")
+    with serving(own) as service:
+        before = with_traffic(
+            service, until(service, lambda now: now["canary"] and now["canary"]["step"] == 1)
+        )
+        service.stop(signal.SIGKILL)
+    step = own.state()["canary"]["step"]
+    with serving(own) as service:
+        callers = seeing(before, own.names["alike"])
+        after = with_traffic(
+            service, until(service, lambda now: now["serving"] == own.names["alike"])
+        )
+
+    happened = [event["event"] for event in events(own)]
+    print(f"\nkilled at step {step}; {len(callers)} callers knew it; {happened}")
+    assert happened == ["serve", "canary", "advance", "advance", "promote"]
+    # Whom it answered before, it answers after; the service alone has forgotten nothing.
+    first = {reply.number: reply for reply in reversed(after)}
+    assert callers
+    assert all(first[caller].json["release"] == own.names["alike"] for caller in callers)

@@ -1,0 +1,36 @@
+"""Releases take turns under load, and no answer is lost or made by two of them."""
+
+import pytest
+
+from tests.product.service_trials import Swaps, swaps
+from tests.product.serving import Served, eventually, own, released, serving
+
+__all__ = ["own", "released"]  # fixtures
+pytestmark = pytest.mark.slow
+
+
+def take_turns(served: Served, count: int) -> Swaps:
+    """Let two releases that contradict each other take turns under load."""
+    turns = [served.names["other"], served.names["good"]]
+    served.deploy("good")
+    with serving(served) as service:
+
+        def change(number: int) -> None:
+            name = turns[number % 2]
+            served.deploy(name, "--at-once")
+            assert eventually(lambda: service.predict(served.rows[0])[1]["release"] == name), (
+                service.log.read_text()
+            )
+
+        seen = swaps(service, change, count)
+    print(f"\n{seen}")
+    return seen
+
+
+def test_fifty_swaps_under_load_fail_no_request_and_mix_no_answer(own: Served) -> None:
+    seen = take_turns(own, 50)
+
+    assert not seen.failed
+    assert seen.mixed == 0
+    assert set(seen.by_release) == {own.names["good"], own.names["other"]}
+    assert min(seen.by_release.values()) > 100
