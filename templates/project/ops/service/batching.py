@@ -15,10 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ops.service.jobs import Failed, Job, Part, Scored, attempt
 from ops.service.refusal import Refusal
+from ops.service.served import Served
 from ops.service.settings import Limits
 
 SMALL = 64  # rows of a request up to which it shares a batch with others
 ROWS = 1_024  # the most of a batch: then others have their turn
+# What a batch may take, in shares of the longest wait. All of it is answered at its end, so the
+# first of its rows waits as long as the last: where rows take long, batches are short.
+TURN = 0.25
 
 BUSY = 10  # times the computing in a batch, up to which a long wait is the machine's fault
 
@@ -63,6 +67,7 @@ class Batcher:
         self._small, self._large = Lane(), Lane()
         self._running = False
         self._large_next = False
+        self._turn_seconds = TURN * limits.max_wait_ms / 1000
         self._until = 0.0  # when the batch in the thread is expected to end
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
 
@@ -131,7 +136,7 @@ class Batcher:
             self._large_next = False
             job = self._large.jobs[0]
             start = job.given
-            job.given = min(start + ROWS, job.height)
+            job.given = min(start + self._most(job.served), job.height)
             if job.given == job.height:
                 self._large.jobs.popleft()
             self._large.taken(job, job.given - start)
@@ -139,14 +144,21 @@ class Batcher:
         self._large_next = True
         jobs = self._small.jobs
         served = jobs[0].served
-        parts = []
+        most = self._most(served)
+        parts: list[Part] = []
         rows = 0
-        while jobs and jobs[0].served is served and rows < ROWS:
+        while jobs and jobs[0].served is served:
+            if parts and rows + jobs[0].height > most:
+                break
             job = jobs.popleft()
             self._small.taken(job, job.height)
             rows += job.height
             parts.append(Part(job, 0, job.height))
         return parts
+
+    def _most(self, served: Served) -> int:
+        """Tell how many rows a batch may hold. What it costs without any is no reason for fewer."""
+        return max(1, min(ROWS, int(self._turn_seconds / served.wait.each)))
 
     def _finish(
         self,

@@ -92,6 +92,18 @@ def test_what_arrives_together_is_one_batch(batches: Batches) -> None:
     assert batches.sizes == [10]
 
 
+def test_where_rows_take_long_batches_are_short() -> None:
+    batches = Batches(Limits(inline_ms=1000, max_wait_ms=200), pace=(1e-4, 5e-3))
+
+    async def together() -> None:
+        await asyncio.gather(*(batches.batcher.submit(batches.small()) for _ in range(25)))
+
+    asyncio.run(together())
+    batches.batcher.close()
+    assert batches.sizes[0] == 10  # a quarter of the longest wait
+    assert sum(batches.sizes) == 25
+
+
 def test_small_jobs_have_their_turn_between_the_parts_of_a_large_one(batches: Batches) -> None:
     async def both() -> tuple[Job, list[int]]:
         large = batches.job(3 * ROWS)
