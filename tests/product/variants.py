@@ -50,7 +50,10 @@ class Project:
 
     def run(self, command: str) -> str:
         """Run a command line that must succeed, and return all it printed."""
-        return run("bash", "-c", command, cwd=self.folder).stdout
+        started = time.monotonic()
+        said = run("bash", "-c", command, cwd=self.folder).stdout
+        print(f"{time.monotonic() - started:6.1f} s  {command}")
+        return said
 
     def fail(self, command: str) -> str:
         """Run a command line that must fail, and return all it printed."""
