@@ -116,7 +116,7 @@ def test_killing_the_monitor_fails_no_prediction(own: Served) -> None:
             time.sleep(2)  # there is something to look at
             for seconds in (0.5, 1.5, 3.0):
                 monitor = subprocess.Popen(
-                    [own.folder / ".venv/bin/poe", "monitor"],
+                    [own.folder / ".venv/bin/python", "-m", "ops.monitor.run"],
                     cwd=own.folder,
                     env=environment(),
                     stdout=subprocess.DEVNULL,
