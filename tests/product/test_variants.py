@@ -21,6 +21,7 @@ from tests.product.variants import (
     serving,
     start,
     validate,
+    verbs,
 )
 
 # Tried elsewhere, or not here: `audit` asks a service on the network, `runs` stays up until it is
@@ -80,9 +81,8 @@ def test_a_newcomer_can_type_every_command(
 
 def verbs_of_the_rung(project: Project) -> list[str]:
     """Name the verbs that the page names and the README does not, in the order to type them."""
-    typed = {command.split()[3] for command in commands_of_the_readme(project)}
-    verbs = [command.split()[3] for command in commands_of_the_rung(project)]
-    left = [verb for verb in verbs if verb not in ELSEWHERE | typed]
+    typed = set(verbs(commands_of_the_readme(project)))
+    left = [verb for verb in verbs(commands_of_the_rung(project)) if verb not in ELSEWHERE | typed]
     place = {verb: number for number, verb in enumerate(ORDER)}
     # A version has to be there before one asks where it came from, and scores by it.
     return sorted(left, key=lambda verb: (place.get(verb, len(ORDER)), verb))

@@ -89,6 +89,11 @@ def commands_of_the_readme(project: Project) -> list[str]:
     return [line for line in lines if line]
 
 
+def verbs(commands: list[str]) -> list[str]:
+    """Name the tasks that commands call: `gate` of `uv run poe gate VERSION`."""
+    return [command.split()[3] for command in commands if command.startswith("uv run poe ")]
+
+
 def commands_of_the_rung(project: Project) -> list[str]:
     """Read the commands of the table in RUNG.md."""
     text = (project.folder / "RUNG.md").read_text()
