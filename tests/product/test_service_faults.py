@@ -80,7 +80,7 @@ def registry(own: Served) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             return False
 
     try:
-        assert eventually(answers, 120)
+        assert eventually(answers, 300)
         yield address, server
     finally:
         kill(server)
