@@ -139,6 +139,23 @@ def test_settings_that_mean_nothing_are_said(
     assert "expected `bool`" in capsys.readouterr().err
 
 
+def test_the_port_may_stand_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "Server", lambda *given: pytest.fail(f"port {given[-1]}"))
+    monkeypatch.setattr(serve, "service_of", lambda environment: None)
+    monkeypatch.setattr(serve, "application", lambda service, further: None)
+    monkeypatch.setenv(serve.PORT_VARIABLE, "9001")
+
+    with pytest.raises(pytest.fail.Exception, match="port 9001"):
+        serve.main([])
+
+    monkeypatch.setenv(serve.PORT_VARIABLE, "http")
+    with pytest.raises(SystemExit):
+        serve.main([])
+    assert "invalid int value: 'http'" in capsys.readouterr().err
+
+
 def test_a_port_that_is_taken_is_said(production: Environment, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
