@@ -15,7 +15,14 @@ import pytest
 
 from tests.product.conftest import Started, commit, run, search_path, tool
 from tests.product.serving import free_port
-from tests.product.variants import Project, ask, promise_less, serving, validate
+from tests.product.variants import (
+    Project,
+    ask,
+    in_production,
+    promise_less,
+    serving,
+    validate,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -330,7 +337,7 @@ def test_github_release_waits_in_the_shadow_until_it_is_approved(
     assert here.production()["serving"] == released
 
     # What it is asked about is old, which is worth a line in the audit log, where its key is.
-    bundle = tmp_path / "releases/production/bundles" / released
+    bundle = in_production(tmp_path / "releases")
     with serving(here.project, free_port(), **here.variables) as address:
         ask(address, json.loads((bundle / "contract.json").read_text())["example"])
     key = here.secrets.pop("AUDIT_PRIVATE_KEY")

@@ -12,6 +12,7 @@ import pytest
 from tests.product import docker
 from tests.product.conftest import Started, commit, run, tool
 from tests.product.serving import free_port
+from tests.product.variants import in_production
 
 pytestmark = pytest.mark.slow
 
@@ -142,7 +143,7 @@ def test_the_image_of_the_service_answers_as_the_model_does(
     )
     try:
         wait_until_healthy(docker_, served)
-        (bundle,) = (served / "releases/production/bundles").iterdir()
+        bundle = in_production(served / "releases")
         row = json.loads((bundle / "contract.json").read_text())["example"]
         answer = post(f"http://127.0.0.1:{port}/predict", row)
         inside = run(*docker_, "exec", "service", "python", "-c", INSIDE, cwd=served).stdout.split()

@@ -17,6 +17,7 @@ from tests.product.variants import (
     ask,
     commands_of_the_readme,
     commands_of_the_rung,
+    in_production,
     promise_less,
     serving,
     start,
@@ -94,7 +95,7 @@ def type_it(project: Project, words: str) -> None:
 
 def ask_the_service(project: Project, words: str) -> None:
     """Start the service, ask it for one prediction, and end it."""
-    (bundle,) = (project.folder / "releases/production/bundles").iterdir()
+    bundle = in_production(project.folder / "releases")
     row = json.loads((bundle / "contract.json").read_text())["example"]
 
     with serving(project, free_port()) as address:

@@ -169,6 +169,12 @@ def serving(project: Project, port: int, **more: str) -> Iterator[str]:
         server.wait(timeout=30)
 
 
+def in_production(releases: Path) -> Path:
+    """Find the release that production serves, in the folder of the releases."""
+    state = json.loads((releases / "production/state.json").read_text())
+    return releases / "production/bundles" / str(state["serving"])
+
+
 def answers(url: str, seconds: float) -> bool:
     """Wait until a page is there; tell whether it ever was."""
     until = time.monotonic() + seconds
