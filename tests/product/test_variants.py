@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import CHOICES, GAMES
 from tests.conftest import name_of as name
-from tests.product.serving import free_port
+from tests.product.serving import eventually, free_port
 from tests.product.variants import (
     VARIANTS,
     Project,
@@ -102,7 +102,9 @@ def ask_the_service(project: Project, words: str) -> None:
         answer = ask(address, row)
 
     assert bundle.name == answer["release"]
-    assert list((project.folder / "logs/production/predictions").rglob("*.parquet"))
+    # What it answered last is written while it ends, and `uv` does not wait for that.
+    log = project.folder / "logs/production/predictions"
+    assert eventually(lambda: any(log.rglob("*.parquet")), seconds=60), "no prediction in the log"
 
 
 def look(project: Project, words: str) -> None:

@@ -3,6 +3,7 @@
 Rung keeps this file; change it through service.toml.
 """
 
+import asyncio
 import http.client
 import json
 import os
@@ -13,13 +14,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ops import prediction_log
 from ops.release import state
-from ops.service import serve
+from ops.service import serve, server
 from ops.settings import ROOT
 from ops.tests.service.conftest import Environment
 
@@ -115,6 +117,24 @@ def test_from_start_to_end(
     # What it answered last is in the log.
     logged = prediction_log.read(tmp_path / "logs/production/predictions").collect()
     assert last in logged["id"].to_list()
+
+
+def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 100.0
+    monkeypatch.setattr(server.time, "monotonic", lambda: clock)
+    told = server.Server(SimpleNamespace(), None, "127.0.0.1", 0)  # type: ignore[arg-type]
+    told._loop = asyncio.new_event_loop()
+
+    told.handle_exit(signal.SIGINT, None)
+    clock += server.SAME_SIGNAL  # `poe` and `uv` tell it what the terminal told all of them
+    told.handle_exit(signal.SIGTERM, None)
+    assert not told.should_exit
+
+    clock += 0.1  # and this is a person who does not want to wait
+    told.handle_exit(signal.SIGINT, None)
+    assert told.should_exit
+    assert told.force_exit
+    told._loop.close()
 
 
 def test_it_holds_no_more_than_it_needs(process: Process) -> None:
