@@ -1,7 +1,8 @@
 """Score what arrives together as one batch, without ever waiting for more to arrive.
 
 A batch holds whatever arrived while the one before it ran: a single row when all is quiet, many
-under load, where the cost of a frame and of a call of the model is shared among them.
+under load, where the cost of a frame and of a call of the model is shared among them. It is closed
+as soon as the event loop has nothing new to hand over.
 
 Rung keeps this file; change it through service.toml.
 """
@@ -23,6 +24,10 @@ ROWS = 1_024  # the most of a batch: then others have their turn
 # What a batch may take, in shares of the longest wait. All of it is answered at its end, so the
 # first of its rows waits as long as the last: where rows take long, batches are short.
 TURN = 0.25
+# Turns of the event loop without another job after which a batch is closed: in the first a request
+# may have been read that becomes a job in the second. Each takes some microseconds.
+QUIET = 2
+MOST_TURNS = 32  # however many come
 
 BUSY = 10  # times the computing in a batch, up to which a long wait is the machine's fault
 
@@ -66,6 +71,7 @@ class Batcher:
         self._report = report
         self._small, self._large = Lane(), Lane()
         self._running = False
+        self._known = self._quiet = self._turns = 0  # of the batch that is being filled
         self._large_next = False
         self._turn_seconds = TURN * limits.max_wait_ms / 1000
         self._until = 0.0  # when the batch in the thread is expected to end
@@ -107,12 +113,27 @@ class Batcher:
         (self._small if alike else self._large).add(job)
         if not self._running:
             self._running = True
-            asyncio.get_running_loop().call_soon(self._turn)
+            self._open()
         return job.future
 
     def close(self) -> None:
         """Stop; nothing may wait any more."""
         self._thread.shutdown(wait=True)
+
+    def _open(self) -> None:
+        self._known = self._quiet = self._turns = 0
+        asyncio.get_running_loop().call_soon(self._fill)
+
+    def _fill(self) -> None:
+        """Let the event loop hand over what has arrived already."""
+        waiting = len(self._small.jobs) + len(self._large.jobs)
+        self._quiet = self._quiet + 1 if waiting == self._known else 0
+        self._known = waiting
+        self._turns += 1
+        if self._quiet < QUIET and self._turns < MOST_TURNS and self.waiting < ROWS:
+            asyncio.get_running_loop().call_soon(self._fill)
+        else:
+            self._turn()
 
     def _turn(self) -> None:
         parts = self._next()
@@ -180,7 +201,7 @@ class Batcher:
             else:
                 self._give_up(*outcome)
         if self._small.jobs or self._large.jobs:
-            loop.call_soon(self._turn)
+            self._open()
         else:
             self._running = False
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ops.service.batching import ROWS, SMALL, Batcher
+from ops.service.batching import QUIET, ROWS, SMALL, Batcher
 from ops.service.jobs import Failed, Job, Scored
 from ops.service.refusal import Refusal
 from ops.service.release import Release
@@ -73,8 +73,8 @@ def test_a_job_alone_is_scored_at_once(batches: Batches) -> None:
     async def alone() -> list[float]:
         job = batches.small(5)
         batches.batcher.submit(job)
-        await asyncio.sleep(0)  # a single turn of the loop
-        await asyncio.sleep(0)
+        for _ in range(QUIET + 2):  # turns of the loop, in which no time passes
+            await asyncio.sleep(0)
         assert job.future.done()
         return job.predictions
 
@@ -89,6 +89,18 @@ def test_what_arrives_together_is_one_batch(batches: Batches) -> None:
         return [job.predictions for job in jobs]
 
     assert asyncio.run(together()) == [[2.0 * number] for number in range(1, 11)]
+    assert batches.sizes == [10]
+
+
+def test_what_the_event_loop_still_hands_over_joins_the_batch(batches: Batches) -> None:
+    async def one_after_the_other() -> None:
+        futures = [batches.batcher.submit(batches.small())]
+        for _ in range(9):
+            await asyncio.sleep(0)  # as the requests of a busy moment are read
+            futures.append(batches.batcher.submit(batches.small()))
+        await asyncio.gather(*futures)
+
+    asyncio.run(one_after_the_other())
     assert batches.sizes == [10]
 
 
