@@ -6,6 +6,7 @@ would have returned: shape (n_rows,), float64, the probability of the positive c
 Rung keeps this file; change it through src/ and params.toml.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ def predictor_of(folder: Path, manifest: dict[str, Any]) -> Predictor:
 
 
 def _onnx(folder: Path, manifest: dict[str, Any]) -> Predictor:
+    # Its wheels tell Microsoft how they are used, and keep an id on the disk, unless this is set
+    # before the import: https://github.com/microsoft/onnxruntime/pull/27379
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

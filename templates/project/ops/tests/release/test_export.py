@@ -5,6 +5,8 @@ Rung keeps this file; change it through src/ and params.toml.
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,9 @@ from ops import estimator
 from ops.release import bundle, export, speed
 from ops.release.bundle import BadBundle
 from ops.release.to_lightgbm import NoLightGBM, to_lightgbm
+from ops.release.to_onnx import to_onnx
 from ops.service.predictors import predictor_of
+from ops.settings import ROOT
 
 PACKAGE = "sample_package"
 DRAWS = np.random.default_rng(5)
@@ -359,3 +363,35 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadBundle, match="pickle"):
         predictor_of(release(tmp_path), {"format": "pickle", "package": PACKAGE})
     assert not [name for name in vars(bundle) if "PICKLE" in name]
+
+
+LOADS_AND_ANSWERS = """
+import sys
+from pathlib import Path
+import polars as pl
+from ops.service.predictors import predictor_of
+predict = predictor_of(Path(sys.argv[1]), {"format": "onnx"})
+print(len(predict(pl.DataFrame({"number": [1.0, 2.0]}))))
+"""
+
+
+def test_a_model_in_onnx_tells_nobody_of_its_use(tmp_path: Path) -> None:
+    """ONNX Runtime keeps an id in the home folder where it may send to its makers."""
+    home = tmp_path / "home"
+    home.mkdir()
+    staged = release(tmp_path)
+    (staged / bundle.ONNX).write_bytes(
+        to_onnx(trees().fit(FEATURES.select("number"), TRUTH), FEATURES.select("number"))
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS_AND_ANSWERS, str(staged)],
+        cwd=ROOT,
+        env={"HOME": str(home), "PATH": os.defpath},  # in CI it would keep still by itself
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.split() == ["2"]
+    assert list(home.rglob("*")) == []
