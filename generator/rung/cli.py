@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rung.assess_command import assess
+
 app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,6 +57,10 @@ def new(
     answers: Annotated[
         Path | None, typer.Option(metavar="FILE", parser=Path, help="A YAML file of answers.")
     ] = None,
+    from_assessment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=Path, help="Start from what `rung assess` advised."),
+    ] = None,
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Ask nothing, take the defaults.")
     ] = False,
@@ -78,6 +84,10 @@ def new(
     chosen = source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
     said = given.gather(answers, pairs or [], options)
+    if from_assessment:
+        from rung.assess import advised
+
+        said = advised(from_assessment) | said
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     if dry_run:
         born = new.preview(destination, chosen, said, defaults=defaults)
@@ -137,3 +147,6 @@ def demo(
     from rung import demo
 
     return demo.demo(keep, upto)
+
+
+app.command()(assess)
