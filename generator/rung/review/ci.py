@@ -10,7 +10,16 @@ from rung.review.data_files import Node
 from rung.review.runners import Runners
 
 COMMAND_KEYS = {
-    *("run", "script", "before_script", "after_script", "bash", "pwsh", "powershell", "inlineScript"),
+    *(
+        "run",
+        "script",
+        "before_script",
+        "after_script",
+        "bash",
+        "pwsh",
+        "powershell",
+        "inlineScript",
+    ),
     *("command", "commands", "args", "cmd", "install", "after_success"),
 }
 HOOKS = {"before_script", "after_script"}
@@ -19,7 +28,10 @@ JENKINS = re.compile(
     r"(?:'''(?P<a>(?:[^']|'(?!''))*+)'''|\"\"\"(?P<b>(?:[^\"]|\"(?!\"\"))*+)\"\"\""
     r"|'(?P<c>[^'\n]*)'|\"(?P<d>[^\"\n]*)\")"
 )
-INCLUDED = re.compile(r"""^\s*-?\s*(?:local|template|uses|include)\s*:\s*['"]?([./\w*-]+)['"]?""", re.M)
+INCLUDED = re.compile(
+    r"""^[ \t]*-?[ \t]*(?:local|template|uses|include)[ \t]*:[ \t]*['"]?([./\w*-]+)['"]?""",
+    re.MULTILINE,
+)
 SCHEDULED = re.compile(
     r"^\s*-?\s*(?:schedules?|cron)\s*:|CI_PIPELINE_SOURCE.{0,10}schedule|\btriggers\s*\{\s*cron|"
     r"^\s*cron\s*\(|scheduledTrigger|^kind:\s*CronJob",
@@ -55,6 +67,7 @@ class CI:
     """The CI of a repository."""
 
     def __init__(self, content: Content, runners: Runners) -> None:
+        """Find the CI files, and what they run."""
         self.content = content
         self.runners = runners
         self.workflows: list[Workflow] = []
@@ -93,7 +106,9 @@ class CI:
                 continue
             seen.add((command.text, command.path, command.line))
             yield command
-            waiting += [Command(*found) for found in self.runners.behind(command.text, command.path)]
+            waiting += [
+                Command(*found) for found in self.runners.behind(command.text, command.path)
+            ]
 
     def _commands(self, path: str, text: str) -> Iterator[Command]:
         if documents.ending(path) == "jenkinsfile":

@@ -1,6 +1,7 @@
 """What the files of a repository hold, as text, Python source or data, each read when asked for."""
 
 import json
+import re
 from collections.abc import Sequence
 
 from rung.review import data_files, python_source
@@ -13,6 +14,7 @@ class Content:
     """The content of a repository's files. What does not parse is None, and counted."""
 
     def __init__(self, files: Files) -> None:
+        """Read the files of a repository."""
         self.files = files
         self.last: tuple[str, Source] | None = None
 
@@ -46,6 +48,24 @@ class Content:
             return None
         lines = "\n\n".join(code)[: self.files.limits.text]
         return python_source.shortened(lines, self.files.limits.line)
+
+    def line_of(self, path: str, text: str, line: int) -> int:
+        """Return where a text stands in a TOML or JSON file, whose parsers do not say it."""
+        if not path.endswith((".toml", ".json", "Pipfile")):
+            return line
+        lines = (self.text(path) or "").split("\n")
+        return next((number for number, each in enumerate(lines, 1) if text[:60] in each), line)
+
+    def line_of_key(self, path: str, key: str, line: int) -> int:
+        """Return where a key stands in a TOML or JSON file."""
+        if not path.endswith((".toml", ".json", "Pipfile")):
+            return line
+        sought = re.compile(
+            rf"""^\s*[\["'\w.]*\b{re.escape(key)}["'\]]*\s*(?:[=:]|$)""", re.MULTILINE
+        )
+        text = self.text(path) or ""
+        found = sought.search(text)
+        return text.count("\n", 0, found.end()) + 1 if found else line
 
     def data(self, path: str) -> Sequence[Node]:
         """Return the documents of a YAML, TOML or JSON file; none where it does not parse."""

@@ -38,11 +38,12 @@ class Node:
 
     def get(self, *names: str) -> "Node | None":
         """Return what stands below these keys."""
-        found: Node | None = self
+        found = self
         for name in names:
-            found = next((node for key, node in found.entries if key == name), None)
-            if found is None:
+            below = next((node for key, node in found.entries if key == name), None)
+            if below is None:
                 return None
+            found = below
         return found
 
     def texts(self) -> list[str]:
@@ -63,7 +64,7 @@ def read(path: str, text: str) -> list[Node]:
         UnreadableError: It does not parse, or goes beyond the bounds.
     """
     try:
-        if path.endswith(".toml") or path.endswith(("Pipfile", "uv.lock", "poetry.lock")):
+        if path.endswith((".toml", "Pipfile")):
             if DEEP_TOML.search(text):
                 raise UnreadableError("nested too deep")
             return [_plain(tomllib.loads(text), Lines(text))]
@@ -92,12 +93,13 @@ def _yaml(text: str) -> Iterator[Node]:
                 stack.pop()
                 keys.pop()
                 continue
+            line = event.start_mark.line + 1 if event.start_mark else 0
             if isinstance(event, yaml.AliasEvent):
-                node = anchors.get(event.anchor) or Node(event.start_mark.line + 1, "")
+                node = anchors.get(str(event.anchor)) or Node(line, "")
             elif isinstance(event, yaml.ScalarEvent):
-                node = Node(event.start_mark.line + 1, event.value)
+                node = Node(line, event.value)
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-                node = Node(event.start_mark.line + 1)
+                node = Node(line)
             else:
                 continue
             if not stack:
@@ -126,6 +128,7 @@ class Lines:
     """Finds the line of a key in a text whose parser does not say it."""
 
     def __init__(self, text: str) -> None:
+        """Note the first line of each word."""
         self.first: dict[str, int] = {}
         for number, line in enumerate(text.split("\n")[:20_000], 1):
             for word in re.findall(r"[\w-]+", line[:300]):
@@ -183,9 +186,7 @@ def search(node: Node, path: str) -> Iterator[Node]:
         if name == "**":
             waiting.append((here, place + 1))
         for key, below in reversed(here.entries):
-            if key == "<<":
-                waiting.append((below, place))
-            elif name == "**":
+            if key == "<<" or name == "**":
                 waiting.append((below, place))
             elif name == "*" or (key is not None and fnmatchcase(key.lower(), name.lower())):
                 waiting.append((below, place + 1))

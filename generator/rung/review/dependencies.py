@@ -8,7 +8,14 @@ from rung.review.data_files import Node, everything
 
 NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*(?=$|[<>=!~;@ ,(])")
 QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
-LISTS = {"dependencies", "requires", "dev-dependencies", "dev_dependencies", "pip", "install_requires"}
+LISTS = {
+    "dependencies",
+    "requires",
+    "dev-dependencies",
+    "dev_dependencies",
+    "pip",
+    "install_requires",
+}
 TABLES = {"dependencies", "dev-dependencies", "packages", "dev-packages"}
 
 

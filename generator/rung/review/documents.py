@@ -18,7 +18,22 @@ HASH = re.compile(r"(?:^|(?<=\s))#.*")
 SLASHES = re.compile(r"(?:^|(?<=\s))//.*")
 DASHES = re.compile(r"(?:^|(?<=\s))--.*")
 HASH_ENDINGS = {
-    *("yaml", "yml", "toml", "sh", "bash", "cfg", "ini", "txt", "mk", "tf", "hcl", "in", "r", "rego"),
+    *(
+        "yaml",
+        "yml",
+        "toml",
+        "sh",
+        "bash",
+        "cfg",
+        "ini",
+        "txt",
+        "mk",
+        "tf",
+        "hcl",
+        "in",
+        "r",
+        "rego",
+    ),
     *("makefile", "dockerfile", "justfile", "codeowners", "gitattributes", "procfile", "pipfile"),
 }
 SLASH_ENDINGS = {"js", "ts", "bicep", "proto", "groovy", "go", "java", "scala", "jenkinsfile"}

@@ -25,6 +25,7 @@ class Evidence:
     """The answers of a repository to the predicates of levels/."""
 
     def __init__(self, content: Content, predicates: Iterable[Predicate]) -> None:
+        """Look at the files for all that the predicates ask."""
         self.content = content
         self.ci = CI(content, Runners(content))
         self.reach = Reach(content, self.ci)
@@ -113,7 +114,8 @@ class Evidence:
                 found = next((one for one in workflow.commands if runs.search(one.text)), None)
                 if not found:
                     continue
-                hits.append(Hit(found.path, found.line, found.text))
+                line = self.content.line_of(found.path, found.text, found.line)
+                hits.append(Hit(found.path, line, found.text))
             yield from hits
 
     def _depends(self, wanted: Iterable[str]) -> Iterator[Hit]:

@@ -19,6 +19,7 @@ class Files:
     """The files of a repository that count, by their paths from its root."""
 
     def __init__(self, root: Path, reading: Reading, limits: Limits) -> None:
+        """Walk the folder; raise a RungError where it is none."""
         self.root = str(root)
         self.reading = reading
         self.limits = limits

@@ -61,7 +61,10 @@ class Finding:
     def with_word(self, word: Word) -> "Finding":
         """Return it with what the team says: an attestation lifts it to `used`."""
         if word.kind == "attestation" and self.points < TIERS["used"]:
-            shown = (*self.shown, Shown("used", Hit("rung.toml", 0, f"{word.reason} ({word.link})")))
+            shown = (
+                *self.shown,
+                Shown("used", Hit("rung.toml", 0, f"{word.reason} ({word.link})")),
+            )
             return replace(self, tier="used", shown=shown, word=word)
         return replace(self, word=word)
 

@@ -59,6 +59,7 @@ class Names:
     """The paths of a repository, found by glob."""
 
     def __init__(self, paths: Iterable[str]) -> None:
+        """Sort the paths by their endings."""
         self.lower = {path: path.lower() for path in paths}
         self.by_ending: dict[str, list[str]] = defaultdict(list)
         for path, lower in self.lower.items():

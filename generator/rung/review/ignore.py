@@ -26,6 +26,7 @@ class Ignored:
     """The rules of one ignore file, for paths below its folder."""
 
     def __init__(self, text: str) -> None:
+        """Read the lines of an ignore file."""
         self.names: set[str] = set()
         self.folders: set[str] = set()
         self.endings: set[str] = set()
@@ -56,10 +57,7 @@ class Ignored:
         glob = line.removeprefix("!").replace("\\", "")
         only_folders = glob.endswith("/")
         glob = glob.rstrip("/")
-        if "/" in glob:
-            glob = glob.removeprefix("/")
-        else:
-            glob = f"**/{glob}"
+        glob = glob.removeprefix("/") if "/" in glob else f"**/{glob}"
         if glob:
             self.rules.append(Rule(pattern(glob), ignored, only_folders))
 
@@ -72,9 +70,11 @@ class Ignored:
             is_folder: whether it is a folder.
         """
         said = None
-        if name in self.names or (is_folder and name in self.folders):
-            said = True
-        elif "." in name and not is_folder and name.rpartition(".")[2] in self.endings:
+        if (
+            name in self.names
+            or (is_folder and name in self.folders)
+            or ("." in name and not is_folder and name.rpartition(".")[2] in self.endings)
+        ):
             said = True
         if said and not self.negated:
             return said

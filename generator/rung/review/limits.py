@@ -46,6 +46,7 @@ class Clock:
     """Processor time that is left."""
 
     def __init__(self, seconds: float) -> None:
+        """Start, with so many seconds."""
         self.end = time.process_time() + seconds
 
     def is_up(self) -> bool:

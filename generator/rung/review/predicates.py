@@ -145,8 +145,9 @@ def key(view: View, leaf: Leaf) -> Iterator[Hit]:
                 continue
             if not matches and not least and node.value is not None and not node.value.strip():
                 continue
-            shown = view.line(node.line) if node.line else leaf.value
-            yield Hit(view.path, node.line, shown)
+            name = leaf.value.rpartition(".")[2]
+            line = view.content.line_of_key(view.path, name, node.line)
+            yield Hit(view.path, line, view.line(line) if line else leaf.value)
             return
 
 

@@ -32,7 +32,20 @@ DECORATOR = re.compile(r"^[ \t]*@[ \t]*([\w.]+)", re.MULTILINE)
 LINE_END = re.compile(r"\n")
 NAME = re.compile(r"[A-Za-z_][\w.]*")
 MOST_CALLS = 20_000  # of one file
-KEYWORDS = {"import", "if", "elif", "while", "and", "or", "not", "in", "return", "yield", "await", "print"}
+KEYWORDS = {
+    "import",
+    "if",
+    "elif",
+    "while",
+    "and",
+    "or",
+    "not",
+    "in",
+    "return",
+    "yield",
+    "await",
+    "print",
+}
 
 
 @dataclass

@@ -7,12 +7,17 @@ from functools import cached_property
 
 from rung.review.ci import CI
 from rung.review.content import Content
+from rung.review.documents import without_comments
 
 MODULE = re.compile(r"(?<![\w./-])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?=[:\s\"',\])]|$)")
 RUN_MODULE = re.compile(r"-m[\s\"',]+([A-Za-z_][\w.]*)")
 FILE = re.compile(r"[\w./-]+\.\w+")
-TEST = re.compile(r"(?:^|/)(?:tests?|e2e)/|(?:^|/)(?:test_[^/]*|[^/]*_test|conftest)\.py$", re.I)
-FLOW = re.compile(r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b")
+TEST = re.compile(
+    r"(?:^|/)(?:tests?|e2e)/|(?:^|/)(?:test_[^/]*|[^/]*_test|conftest)\.py$", re.IGNORECASE
+)
+FLOW = re.compile(
+    r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b"
+)
 MOST = 5_000  # files followed
 
 
@@ -25,6 +30,7 @@ class Reach:
     """The files that the roots of a repository lead to."""
 
     def __init__(self, content: Content, ci: CI) -> None:
+        """Note by which names each file can be imported."""
         self.content = content
         self.ci = ci
         self.modules: dict[str, list[str]] = defaultdict(list)
@@ -49,7 +55,7 @@ class Reach:
         for tasks in self.ci.runners.poe_tasks.values():
             for file, node in tasks:
                 roots.add(file)
-                texts += [text for text, _, _ in self.ci.runners._poe_task(node, file)]
+                texts += [text for text, _, _ in self.ci.runners.poe_commands(node, file)]
         return self._follow(roots, texts)
 
     @cached_property
@@ -62,7 +68,10 @@ class Reach:
                 roots.add(workflow.path)
                 texts += [workflow.text, *(command.text for command in workflow.commands)]
         for path in self.content.files.find("**/*.yml", "**/*.yaml"):
-            if b"CronJob" in (raw := self.content.files.read(path) or b"") or b"CronWorkflow" in raw:
+            if (
+                b"CronJob" in (raw := self.content.files.read(path) or b"")
+                or b"CronWorkflow" in raw
+            ):
                 roots.add(path)
         return self._follow(roots, texts)
 
@@ -81,7 +90,11 @@ class Reach:
             for document in self.content.data(path):
                 for keys in (("project", "scripts"), ("tool", "poetry", "scripts")):
                     table = document.get(*keys)
-                    texts += [f"-m {text}" for _, node in table.entries for text in node.texts()] if table else []
+                    texts += (
+                        [f"-m {text}" for _, node in table.entries for text in node.texts()]
+                        if table
+                        else []
+                    )
         for path in self.content.files.find("setup.py", "setup.cfg"):
             texts += re.findall(r"=\s*([\w.]+:\w+)", self.content.text(path) or "")
         return texts
@@ -96,9 +109,11 @@ class Reach:
             if path.endswith(".py"):
                 waiting += self._imported(path, seen)
             elif self.content.files.size(path) < self.content.files.limits.data:
-                text = self.content.text(path)
-                if text and path.rpartition(".")[2] not in ("md", "lock", "ipynb", "csv"):
-                    waiting += self._named(_bare(path, text), path.rpartition("/")[0], seen)
+                said = self.content.text(path)
+                if said and path.rpartition(".")[2] not in ("md", "lock", "ipynb", "csv"):
+                    waiting += self._named(
+                        without_comments(path, said), path.rpartition("/")[0], seen
+                    )
         return frozenset(seen)
 
     def _named(self, text: str, folder: str, seen: set[str]) -> list[str]:
@@ -173,9 +188,3 @@ def _module_names(path: str, packages: set[str]) -> list[str]:
         names.add(".".join(parts[1:]))
     names.add(".".join(parts))
     return [name for name in names if name]
-
-
-def _bare(path: str, text: str) -> str:
-    from rung.review.documents import without_comments
-
-    return without_comments(path, text)

@@ -21,6 +21,7 @@ class Runners:
     """The task files of a repository."""
 
     def __init__(self, content: Content) -> None:
+        """Know the commands that start others."""
         self.content = content
         self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[Found]]]] = [
             (re.compile(r"(?:^|[\s;&|(])(?:g?make|\$[({]MAKE[)}])((?:\s+[^\s;&|]+)*)"), self._make),
@@ -80,9 +81,10 @@ class Runners:
 
     def _poe(self, task: str, path: str) -> Iterator[Found]:
         for file, node in self.poe_tasks.get(task, []):
-            yield from self._poe_task(node, file)
+            yield from self.poe_commands(node, file)
 
-    def _poe_task(self, node: Node, file: str) -> Iterator[Found]:
+    def poe_commands(self, node: Node, file: str) -> Iterator[Found]:
+        """Give the commands of a task of poe."""
         if node.value is not None:
             yield f"{node.value}", file, node.line
             return
@@ -97,9 +99,7 @@ class Runners:
                     if part.value is not None:
                         yield f"poe {part.value}", file, part.line
                     else:
-                        yield from self._poe_task(part, file)
-        if node.get("sequence") is None and all(key is None for key, _ in node.entries):
-            return
+                        yield from self.poe_commands(part, file)
 
     @cached_property
     def poe_tasks(self) -> dict[str, list[tuple[str, Node]]]:
@@ -130,7 +130,8 @@ class Runners:
 
     def _nox(self, _: str, path: str) -> Iterator[Found]:
         for file in self.content.files.find("**/noxfile.py"):
-            text = (source := self.content.python(file)) and source.text or ""
+            source = self.content.python(file)
+            text = source.text if source else ""
             for match in SESSION.finditer(text):
                 words = " ".join(QUOTED.findall(match[1]))
                 yield words, file, text.count("\n", 0, match.start()) + 1

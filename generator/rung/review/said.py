@@ -69,7 +69,9 @@ def _word(kind: str, name: str, node: Node, known: set[str]) -> Word:
     given = {str(key): below.value or "" for key, below in node.entries}
     for key in sorted(KEYS[kind]):
         if not given.get(key, "").strip():
-            raise RungError(f"{where}: `{key}` is missing. A {kind} needs {', '.join(sorted(KEYS[kind]))}.")
+            raise RungError(
+                f"{where}: `{key}` is missing. A {kind} needs {', '.join(sorted(KEYS[kind]))}."
+            )
     try:
         until = date.fromisoformat(given["until"][:10])
     except ValueError as error:
@@ -81,7 +83,9 @@ def _game(content: Content, document: Node) -> tuple[str, str]:
     node = document.get("game")
     if node is not None:
         if node.value not in GAMES[1:]:
-            raise RungError(f"{FILE}: `game` is {node.value!r}, and may be {' or '.join(GAMES[1:])}.")
+            raise RungError(
+                f"{FILE}: `game` is {node.value!r}, and may be {' or '.join(GAMES[1:])}."
+            )
         return str(node.value), FILE
     for path in content.files.find(".copier-answers*.yml"):
         for answers in content.data(path):

@@ -57,7 +57,9 @@ class Standing:
         return next(words for most, words in BANDS if self.final_score <= most)
 
 
-def stand(levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml: bool) -> Standing:
+def stand(
+    levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml: bool
+) -> Standing:
     """Judge the findings by the rule of levels/README.md.
 
     Args:

@@ -17,6 +17,7 @@ class View:
     """A file, as the predicates look at it."""
 
     def __init__(self, content: Content, path: str) -> None:
+        """Look at a file of a repository."""
         self.content = content
         self.path = path
         self.is_python = path.endswith((".py", ".ipynb"))

@@ -1,0 +1,37 @@
+"""The ladder as a picture: how full each rung is, and which one the repository stands on."""
+
+from html import escape
+
+from rung.review.review import Review
+
+STEP = 46  # pixels between two rungs
+WIDTH = 640
+
+
+def ladder(review: Review) -> str:
+    """Return the ladder as SVG, with the same in words for those who do not see it."""
+    rungs = list(reversed(review.levels))
+    height = STEP * len(rungs) + 8
+    rows = []
+    said = []
+    for place, rung in enumerate(rungs):
+        points = review.standing.averages[rung.level]
+        top = 6 + place * STEP
+        here = rung.level == review.level
+        state = "here" if here else "held" if rung.level < review.level else "above"
+        mark = "You stand here" if here else ""
+        rows.append(
+            f'<rect class="rail" x="150" y="{top}" width="{WIDTH - 230}" height="30" rx="4"/>'
+            f'<rect class="fill {state}" x="150" y="{top}" width="{(WIDTH - 230) * points:.0f}" '
+            f'height="30" rx="4"/>'
+            f'<text x="0" y="{top + 20}" class="{state}">{rung.level} {escape(rung.title)}</text>'
+            f'<text x="{WIDTH - 70}" y="{top + 20}">{points:.2f}</text>'
+            + (f'<text x="160" y="{top + 20}" class="mark">{mark}</text>' if mark else "")
+        )
+        said.append(
+            f"rung {rung.level} {rung.title} {points:.2f}{', where it stands' if here else ''}"
+        )
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="The ladder, from the top: {escape("; ".join(said))}">{"".join(rows)}</svg>'
+    )
