@@ -15,7 +15,7 @@ from benchmarks.sensitivity import SECTION, section
 from rung.advice import FORMATS
 from rung.assess import advised, assess
 from rung.assess_answers import Said, assume, decide, read, understand
-from rung.assess_asking import ask, form
+from rung.assess_asking import ask_person, form
 from rung.errors import RungError
 from rung.strategy import Choice
 from tests.test_strategy import LEVELS, PERSONAS, WEIGHTS, any_answers, persona
@@ -162,7 +162,8 @@ def test_the_form_asks_every_question_with_its_reason_and_its_answers() -> None:
 def test_on_a_terminal_what_is_missing_is_asked_in_plain_words() -> None:
     shown = io.StringIO()
     replies = "9\nfraud, ads\n\n3\n" + "1\n" * 8
-    answers = ask({"harm": ("revenue",)}, WEIGHTS, io.StringIO(replies), shown)
+    names = [name for name in WEIGHTS.questions if name != "harm"]
+    answers = ask_person(names, {"harm": ("revenue",)}, WEIGHTS, io.StringIO(replies), shown)
 
     words = " ".join(shown.getvalue().split())
     assert ("fraud", "ads") == answers["domain"]
@@ -181,7 +182,7 @@ def test_on_a_terminal_what_is_missing_is_asked_in_plain_words() -> None:
 
 def test_input_that_ends_early_is_refused() -> None:
     with pytest.raises(RungError, match="ended at the question `harm`"):
-        ask({}, WEIGHTS, io.StringIO("ads\n"), io.StringIO())
+        ask_person(list(WEIGHTS.questions), {}, WEIGHTS, io.StringIO("ads\n"), io.StringIO())
 
 
 def test_a_start_above_the_target_is_refused() -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from rung import strategy_page
 from rung.errors import RungError
+from rung.review.review import review
 from tests.command import RUNG, git, rung
 from tests.test_strategy import PERSONAS, WEIGHTS
 
@@ -99,7 +100,7 @@ def test_on_a_terminal_it_asks_and_only_the_result_is_output() -> None:
     assert {question.answers[3].name for question in WEIGHTS.questions.values()} >= set(
         data["answers"].values()
     )
-    assert b"12/12" in shown
+    assert b"11/11" in shown
 
 
 def test_the_page_is_put_into_a_project_and_renewed(tmp_path: Path) -> None:
@@ -233,3 +234,80 @@ def test_the_form_is_printed_to_be_filled_in(tmp_path: Path) -> None:
 
     assert 0 == done.returncode, done.stderr
     assert "several-teams" == json.loads(done.stdout)["answers"]["team"]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A small repository: tests in CI, and a script that trains."""
+    folder = tmp_path / "repository"
+    for name, text in {
+        "README.md": "# Churn\n\nWho leaves?\n",
+        ".gitignore": "data/\n",
+        "requirements.txt": "scikit-learn==1.5.0\n",
+        "train.py": "from sklearn.linear_model import Ridge\n\nRidge().fit([[1]], [1])\n",
+        "tests/test_train.py": "def test_one() -> None:\n    assert 1\n",
+        ".github/workflows/check.yml": (
+            "on: push\njobs:\n  check:\n    runs-on: ubuntu-latest\n    steps:\n"
+            "      - run: pip install pytest ruff\n      - run: ruff check .\n      - run: pytest\n"
+        ),
+    }.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def test_a_scan_measures_what_is_missing(repository: Path) -> None:
+    done = rung("assess", "--defaults", "--scan", repository, "--format", "json")
+    data = json.loads(done.stdout)
+    found = review(repository, "velocity")
+    gaps = {stage["block"]: stage["gap"] for stage in data["roadmap"] + data["left"]}
+    states = {
+        item["id"]: item["state"] for stage in data["roadmap"] for item in stage["capabilities"]
+    }
+
+    assert found.level == data["scan"]["level"] == data["start"]["level"]
+    for block, (covered, _) in found.standing.profile.items():
+        assert gaps[block] == pytest.approx(1 - covered)
+    assert 0 < gaps["foundation"] < 1
+    assert {"there", "to build"} == set(states.values())
+    assert ("there", "to build") == (states["unit-tests"], states["container-image"])
+
+
+def test_a_scan_judges_by_the_game_that_the_answers_say(repository: Path) -> None:
+    options = ["--domain", "banking", "--harm", "legal-or-safety", "--scan", str(repository)]
+    data = json.loads(rung("assess", "--defaults", "--format", "json", *options).stdout)
+
+    assert "governance" == data["game"]["played"]
+    assert review(repository, "governance").level == data["scan"]["level"]
+
+
+def test_what_a_scan_measures_is_not_asked(repository: Path) -> None:
+    done = rung("assess", "--scan", repository)
+
+    assert 2 == done.returncode
+    assert "no answer: domain, harm, timing, change, models, release, collaboration, team." in (
+        done.stderr
+    )
+    text = rung("assess", "--scan", repository, "--defaults").stdout
+    assert "Where does the data come from?" not in text
+    assert "rung check --game velocity" in text
+
+
+def test_a_scan_of_nothing_is_refused(tmp_path: Path) -> None:
+    done = rung("assess", "--defaults", "--scan", tmp_path / "none")
+
+    assert 2 == done.returncode
+    assert "is no folder. Give `--scan` the folder of a repository." in done.stderr
+
+
+def test_what_is_waived_is_not_to_be_built(repository: Path) -> None:
+    (repository / "rung.toml").write_text(
+        '[waivers.container-image]\nreason = "scored in a notebook service"\nuntil = 2999-01-01\n'
+    )
+    data = json.loads(rung("assess", "--defaults", "--scan", repository, "--format", "json").stdout)
+    states = {
+        item["id"]: item["state"] for stage in data["roadmap"] for item in stage["capabilities"]
+    }
+
+    assert "waived" == states["container-image"]

@@ -192,7 +192,7 @@ def test_two_of_three_is_no_fast_pace() -> None:
 def test_a_scan_replaces_the_gaps_and_the_start() -> None:
     coverage = dict.fromkeys(BLOCKS, 0.25) | {S: 1.0}
     scan = Scan(2, coverage, {"unit-tests": 1.0, "container-image": 0.25})
-    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, scan)
+    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
     blocks = {block.name: block for block in (*made.strategy.order, *made.strategy.left)}
     items = {item.capability.id: item for stage in made.roadmap.stages for item in stage.items}
 

@@ -1,14 +1,12 @@
 """Assess a team: from answers to a strategy, a roadmap, and the answers `rung new` takes."""
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rung import assess_answers, template
 from rung.assess_answers import Said
-from rung.assess_asking import ask as ask_on
 from rung.errors import RungError
 from rung.levels import Level
 from rung.levels import load as load_levels
@@ -26,12 +24,14 @@ class Assessment:
         answers: All twelve answers, the assumed ones among them.
         assumed: For each answer that was assumed, because of what.
         choice: What the person decided against the arithmetic.
+        scan: What was measured in a repository, if one was scanned.
         project: The answers to give to `rung new`.
     """
 
     answers: Answers
     assumed: Mapping[str, str]
     choice: Choice
+    scan: Scan | None
     strategy: Strategy
     roadmap: Roadmap
     project: Mapping[str, Any]
@@ -40,20 +40,38 @@ class Assessment:
 
 
 def assess(
-    said: Said, weights: Weights, levels: Sequence[Level], scan: Scan | None = None
+    said: Said,
+    weights: Weights,
+    levels: Sequence[Level],
+    look: Callable[[str], Scan] | None = None,
 ) -> Assessment:
-    """Return the strategy for what was said; what was not said is assumed."""
+    """Return the strategy for what was said; what was not said is assumed.
+
+    Args:
+        said: Answers and decisions.
+        weights: The questions and what the answers weigh.
+        levels: The ladder, lowest rung first.
+        look: Measures a repository by a game's demands.
+    """
     assumed = assess_answers.assume(said.answers, weights)
     answers = {
         name: said.answers[name] if name in said.answers else assumed[name][0]
         for name in weights.questions
     }
-    strategy = from_answers(answers, weights, scan, said.choice)
+    strategy = from_answers(answers, weights, None, said.choice)
+    scan = look(strategy.game.played) if look else None
+    if scan is not None:
+        strategy = from_answers(answers, weights, scan, said.choice)
     _check(strategy)
     return Assessment(
         answers=answers,
-        assumed={name: because for name, (_, because) in assumed.items()},
+        assumed={
+            name: because
+            for name, (_, because) in assumed.items()
+            if scan is None or name not in measured(weights)
+        },
         choice=said.choice,
+        scan=scan,
         strategy=strategy,
         roadmap=roadmap(strategy, levels, scan),
         project={
@@ -66,55 +84,17 @@ def assess(
     )
 
 
+def measured(weights: Weights) -> tuple[str, ...]:
+    """Return the questions whose answers count for nothing where a repository was scanned."""
+    return tuple(name for name, asked in weights.questions.items() if asked.part == "technology")
+
+
 def _check(strategy: Strategy) -> None:
     if strategy.target.level < strategy.start.level:
         raise RungError(
             f"The target you chose, rung {strategy.target.level}, lies below the start, "
             f"rung {strategy.start.level}.\nChoose a lower start, or a higher target."
         )
-
-
-def gather(
-    file: Path | None,
-    options: Mapping[str, str | None],
-    choice: Choice,
-    weights: Weights,
-    *,
-    ask: bool,
-) -> Said:
-    """Return what was said: a file's answers, overridden by options, and then by a person.
-
-    Args:
-        file: A file of answers.
-        options: Answers by question; None where an option was not given.
-        choice: What was decided by options; the rest may stand in the file.
-        weights: The questions.
-        ask: Whether to ask what has no answer yet.
-    """
-    read = assess_answers.read(file, weights) if file else Said({}, Choice())
-    given = {name: value for name, value in options.items() if value is not None}
-    answers = {**read.answers, **assess_answers.understand(given, weights, "options: ")}
-    if ask and len(answers) < len(weights.questions):
-        if not sys.stdin.isatty():
-            raise _nobody_to_ask(answers, weights)
-        answers = dict(ask_on(answers, weights, sys.stdin, sys.stderr))
-    return Said(
-        answers,
-        Choice(
-            choice.game or read.choice.game,
-            read.choice.start if choice.start is None else choice.start,
-            read.choice.target if choice.target is None else choice.target,
-        ),
-    )
-
-
-def _nobody_to_ask(answers: Answers, weights: Weights) -> RungError:
-    names = [name for name in weights.questions if name not in answers]
-    return RungError(
-        f"There is no terminal to ask on, and these questions have no answer: {', '.join(names)}.\n"
-        f"Answer them with `--answers FILE` or with options such as `--{names[0]} 1`, "
-        "or add `--defaults` to have them assumed."
-    )
 
 
 def advised(file: Path) -> dict[str, Any]:

@@ -1,18 +1,67 @@
-"""Ask the strategy's questions in plain words: on a terminal, or as a file to fill in."""
+"""Get the answers: from a file, from options, and from a person, in plain words."""
 
+import sys
 import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TextIO
 
-from rung.assess_answers import assume, understand
+from rung.assess_answers import Said, assume, understand
+from rung.assess_answers import read as read_file
 from rung.errors import RungError
-from rung.strategy import Answers
+from rung.strategy import Answers, Choice
 from rung.strategy.weights import Question, Weights
 
 WIDTH = 88
 
 
-def ask(answers: Answers, weights: Weights, typed: TextIO, shown: TextIO) -> Answers:
-    """Ask each question that has no answer yet, and return all answers given.
+def gather(
+    file: Path | None,
+    options: Mapping[str, str | None],
+    choice: Choice,
+    weights: Weights,
+    *,
+    ask: Sequence[str],
+) -> Said:
+    """Return what was said: a file's answers, overridden by options, and then by a person.
+
+    Args:
+        file: A file of answers.
+        options: Answers by question; None where an option was not given.
+        choice: What was decided by options; the rest may stand in the file.
+        weights: The questions.
+        ask: The questions to ask where they have no answer yet.
+    """
+    filed = read_file(file, weights) if file else Said({}, Choice())
+    given = {name: value for name, value in options.items() if value is not None}
+    answers = {**filed.answers, **understand(given, weights, "options: ")}
+    open_questions = [name for name in ask if name not in answers]
+    if open_questions:
+        if not sys.stdin.isatty():
+            raise _nobody_to_ask(open_questions)
+        answers = dict(ask_person(open_questions, answers, weights, sys.stdin, sys.stderr))
+    return Said(
+        answers,
+        Choice(
+            choice.game or filed.choice.game,
+            filed.choice.start if choice.start is None else choice.start,
+            filed.choice.target if choice.target is None else choice.target,
+        ),
+    )
+
+
+def _nobody_to_ask(names: Sequence[str]) -> RungError:
+    return RungError(
+        f"There is no terminal to ask on, and these questions have no answer: {', '.join(names)}.\n"
+        f"Answer them with `--answers FILE` or with options such as `--{names[0]} 1`, "
+        "or add `--defaults` to have them assumed."
+    )
+
+
+def ask_person(
+    names: Sequence[str], answers: Answers, weights: Weights, typed: TextIO, shown: TextIO
+) -> Answers:
+    """Ask the questions of these names, and return the answers with those given before.
 
     A question that is answered with Enter alone is left unanswered; what is assumed then is shown.
 
@@ -20,13 +69,13 @@ def ask(answers: Answers, weights: Weights, typed: TextIO, shown: TextIO) -> Ans
         RungError: The input ended before the last question.
     """
     given = dict(answers)
-    for place, (name, question) in enumerate(weights.questions.items(), start=1):
-        if name not in given:
-            assumed, _ = assume(given, weights)[name]
-            print(_asked(question, f"{place}/{len(weights.questions)}"), file=shown)
-            answer = _reply(question, ", ".join(assumed), weights, typed, shown)
-            if answer is not None:
-                given[name] = answer
+    for place, name in enumerate(names, start=1):
+        question = weights.questions[name]
+        assumed, _ = assume(given, weights)[name]
+        print(_asked(question, f"{place}/{len(names)}"), file=shown)
+        answer = _reply(question, ", ".join(assumed), weights, typed, shown)
+        if answer is not None:
+            given[name] = answer
     return given
 
 

@@ -1,6 +1,7 @@
 """The command `rung assess`: parse, call, print."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,12 @@ def assess(
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Ask nothing; assume what is missing, and say so.")
     ] = False,
+    scan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", parser=Path, help="Measure this repository; technology is not asked."
+        ),
+    ] = None,
     game: Annotated[
         str | None,
         typer.Option(metavar="GAME", help="Overrule the game: governance or velocity."),
@@ -56,8 +63,9 @@ def assess(
     """
     from rung import assess_answers, levels, strategy_page, template
     from rung.advice import FORMATS as FORMS
-    from rung.assess import assess, gather
+    from rung.assess import assess, measured
     from rung.assess_asking import form as blank_form
+    from rung.assess_asking import gather
     from rung.errors import RungError
     from rung.strategy.weights import load
 
@@ -65,6 +73,8 @@ def assess(
         raise RungError(f"`--format {form}`: there is no such format. Give {FORMATS}.")
     folder = template.folder() / "levels"
     weights = load(folder)
+    if scan is not None:
+        from rung.assess_scan import scan as look  # it reads Python's grammar, which takes a moment
     if questions:
         print(blank_form(weights), end="")
         return 0
@@ -83,8 +93,12 @@ def assess(
         "team": team,
     }
     choice = assess_answers.decide({"game": game, "start": start, "target": target})
-    said = gather(answers, options, choice, weights, ask=not defaults)
-    made = assess(said, weights, levels.load(folder))
+    skipped = measured(weights) if scan else ()
+    ask = () if defaults else tuple(name for name in weights.questions if name not in skipped)
+    said = gather(answers, options, choice, weights, ask=ask)
+    made = assess(said, weights, levels.load(folder), partial(look, scan) if scan else None)
+    for note in made.scan.notes if made.scan else ():
+        print(note, file=sys.stderr)
     print(FORMS[form](made), end="")
     if write is not None:
         page = strategy_page.write(write, FORMS["markdown"](made))

@@ -8,6 +8,7 @@ from rung.strategy import Block, Scan, Strategy
 
 THERE = "there"  # the repository has it
 BEGINS = "comes with the start"  # a project that starts on that rung has it from its first day
+WAIVED = "waived"  # the team said, with a reason, that it is not needed
 TO_BUILD = "to build"
 
 
@@ -92,6 +93,8 @@ def _item(capability: Capability, strategy: Strategy, scan: Scan | None) -> Item
 def _state(
     capability: Capability, rung: int, strategy: Strategy, scan: Scan | None
 ) -> tuple[str, str]:
+    if scan is not None and capability.id in scan.waived:
+        return WAIVED, "rung.toml waives it"
     if scan is not None:
         points = scan.points.get(capability.id, 0.0)
         state = THERE if points >= TIERS["used"] else TO_BUILD

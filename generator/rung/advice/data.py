@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from rung.assess import Assessment
+from rung.assess import Assessment, measured
 from rung.roadmap import Item, Stage
 from rung.strategy import Block, Reckoned, Rung
 
@@ -20,6 +20,7 @@ def _data(made: Assessment) -> dict[str, Any]:
         "answers": {
             name: list(given) if questions[name].several else given[0]
             for name, given in made.answers.items()
+            if not (made.scan and name in measured(made.weights))
         },
         "assumed": dict(made.assumed),
         "choice": {
@@ -31,6 +32,9 @@ def _data(made: Assessment) -> dict[str, Any]:
             )
             if value is not None
         },
+        "scan": {"level": made.scan.level, "coverage": dict(made.scan.coverage)}
+        if made.scan
+        else None,
         "project": dict(made.project),
         "game": {
             "name": strategy.game.name,

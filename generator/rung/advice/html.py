@@ -31,6 +31,7 @@ summary { cursor: pointer; padding: .3rem 0; color: var(--accent); }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
+table:has(th:nth-child(5)) { min-width: 34rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0;
   border-bottom: 1px solid var(--line); }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -73,7 +74,7 @@ PAGE = """\
 {not_yet}
 <h2>The answers</h2>
 {answers}
-<h2>To start from this</h2>
+<h2>{next_title}</h2>
 <pre tabindex="0"><code>{next_step}</code></pre>
 <p class="soft">{source}</p>
 </main>
@@ -94,24 +95,26 @@ def as_html(made: Assessment) -> str:
         warning=escape(made.weights.warning),
         ladder="\n".join(_rung(made, level) for level in range(len(made.levels))),
         rungs=_table(
-            ("", "Rung", "Promise", "Because"),
+            "The rungs",
+            ("For you", "Rung", "Because"),
             (
-                (name, words.title(made, rung.level), promise, "; ".join(rung.because))
-                for name, rung, promise in words.rungs(made)
+                (name, f"{rung.level} {made.levels[rung.level].title}", "; ".join(rung.because))
+                for name, rung, _ in words.rungs(made)
             ),
         ),
         score=strategy.game.score.total,
-        score_terms=_terms(strategy.game.score),
+        score_terms=_terms("The game, term by term", strategy.game.score),
         pace=strategy.pace.total,
-        pace_terms=_terms(strategy.pace),
-        stages="\n".join(map(_stage, made.roadmap.stages))
+        pace_terms=_terms("The pace, term by term", strategy.pace),
+        stages="\n".join(_stage(made, stage) for stage in made.roadmap.stages)
         or "<p>Nothing: no block reaches the bound.</p>",
         beside=f"<h2>To stand on the target all the same</h2>\n{beside}" if beside else "",
         not_yet=_list(
             f"<strong>{escape(entry.what)}</strong>: {escape(entry.because)}"
             for entry in made.roadmap.not_yet
         ),
-        answers=_table(("Question", "Answer", ""), words.answered(made)),
+        answers=_table("The answers", ("Question", "Answer", "Note"), words.answered(made)),
+        next_title=words.next_title(made),
         next_step=escape(words.next_step(made)),
         source=escape(made.weights.source),
     )
@@ -128,7 +131,7 @@ def _rung(made: Assessment, level: int) -> str:
     )
 
 
-def _stage(stage: Stage) -> str:
+def _stage(made: Assessment, stage: Stage) -> str:
     block = stage.block
     reasons = [*words.after(block), f"gap {block.gap:.2f}: {block.gap_because}"]
     later = ", ".join(f"{item.capability.id} ({item.rung})" for item in stage.later)
@@ -137,21 +140,22 @@ def _stage(stage: Stage) -> str:
             f'<section class="stage"><h3>{escape(block.name.capitalize())}</h3>',
             f"<p>Priority {escape(words.priority(block))}</p>",
             f"<details><summary>Why {escape(block.name)}, term by term</summary>",
-            _terms(block.worth),
+            _terms(f"{block.name}, term by term", block.worth),
             _list(map(escape, reasons)),
             "</details>",
-            _items(stage.items),
+            _items(block.name, stage.items)
+            if stage.items
+            else f"<p>{escape(words.nothing(made, stage))}</p>",
             f'<p class="soft">Later, with its rung: {escape(later)}.</p>' if later else "",
             "</section>",
         ]
     )
 
 
-def _items(items: tuple[Item, ...]) -> str:
-    if not items:
-        return "<p>Nothing up to the target.</p>"
+def _items(block: str, items: tuple[Item, ...]) -> str:
     return _table(
-        ("Capability", "Rung", "", "Why", "Because"),
+        f"{block}, capabilities",
+        ("Capability", "Rung", "State", "Why", "Because"),
         (
             (
                 item.capability.id,
@@ -165,8 +169,9 @@ def _items(items: tuple[Item, ...]) -> str:
     )
 
 
-def _terms(reckoned: Reckoned) -> str:
+def _terms(label: str, reckoned: Reckoned) -> str:
     return _table(
+        label,
         ("Weight", "Share", "Points", "Of"),
         (
             (
@@ -180,15 +185,13 @@ def _terms(reckoned: Reckoned) -> str:
     )
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = "".join(
-        f'<th scope="col">{escape(cell)}</th>' if cell else "<td></td>" for cell in head
-    )
+def _table(label: str, head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = "\n".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
     )
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(label)}">'
         f"<table><thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 

@@ -17,7 +17,7 @@ def _lines(made: Assessment) -> Iterator[str]:
     yield "# MLOps strategy"
     yield ""
     yield from _table(
-        ("", "", "Because"),
+        ("For you", "Answer", "Because"),
         [
             (
                 "Game",
@@ -42,7 +42,7 @@ def _lines(made: Assessment) -> Iterator[str]:
     yield from (f"- {words.term(term)}" for term in strategy.pace.terms)
     yield from ("", "## Order of work")
     for place, stage in enumerate(made.roadmap.stages, start=1):
-        yield from _stage(place, stage)
+        yield from _stage(made, place, stage)
     if not made.roadmap.stages:
         yield from ("", "Nothing: no block reaches the bound.")
     if made.roadmap.beside:
@@ -51,11 +51,11 @@ def _lines(made: Assessment) -> Iterator[str]:
     yield from ("", "## Not yet", "")
     yield from (f"- **{entry.what}**: {entry.because}" for entry in made.roadmap.not_yet)
     yield from ("", "## The answers", "")
-    yield from _table(("Question", "Answer", ""), words.answered(made))
+    yield from _table(("Question", "Answer", "Note"), words.answered(made))
     yield from ("", made.weights.source)
 
 
-def _stage(place: int, stage: Stage) -> Iterator[str]:
+def _stage(made: Assessment, place: int, stage: Stage) -> Iterator[str]:
     yield from ("", f"### {place}. {stage.block.name.capitalize()}", "")
     yield f"Priority {words.priority(stage.block)}."
     yield ""
@@ -65,7 +65,7 @@ def _stage(place: int, stage: Stage) -> Iterator[str]:
     yield ""
     if stage.items:
         yield from _table(
-            ("Capability", "Rung", "", "Why", "Because"),
+            ("Capability", "Rung", "State", "Why", "Because"),
             [
                 (
                     f"`{item.capability.id}`",
@@ -78,7 +78,7 @@ def _stage(place: int, stage: Stage) -> Iterator[str]:
             ],
         )
     else:
-        yield "Nothing up to the target."
+        yield words.nothing(made, stage)
     if stage.later:
         later = ", ".join(f"`{item.capability.id}` ({item.rung})" for item in stage.later)
         yield from ("", f"Later, with its rung: {later}.")

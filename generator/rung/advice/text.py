@@ -29,7 +29,7 @@ def _lines(made: Assessment) -> Iterator[str]:
     if not made.roadmap.stages:
         yield "  Nothing: no block reaches the bound."
     for place, stage in enumerate(made.roadmap.stages, start=1):
-        yield from _stage(place, stage)
+        yield from _stage(made, place, stage)
     if made.roadmap.beside:
         yield "\nTo stand on the target all the same"
         yield from (line for found in made.roadmap.beside for line in _fold(words.beside(found), 2))
@@ -43,10 +43,10 @@ def _lines(made: Assessment) -> Iterator[str]:
                 yield from _fold(f"{ask} {said} ({because})", 2)
     yield ""
     yield from _fold(made.weights.warning)
-    yield f"\nTo start from this:\n  {words.next_step(made)}"
+    yield f"\n{words.next_title(made)}:\n  {words.next_step(made)}"
 
 
-def _stage(place: int, stage: Stage) -> Iterator[str]:
+def _stage(made: Assessment, place: int, stage: Stage) -> Iterator[str]:
     yield f"\n{place} {stage.block.name}, {words.priority(stage.block)}"
     for counted in stage.block.worth.terms:
         yield from _fold(words.term(counted), 4)
@@ -58,7 +58,7 @@ def _stage(place: int, stage: Stage) -> Iterator[str]:
         yield from _fold(item.capability.why, 4)
         yield from _fold(f"because {'; '.join(item.because)}", 4)
     if not stage.items:
-        yield "  nothing up to the target; what comes later:"
+        yield f"  {words.nothing(made, stage)}"
     if stage.later:
         later = ", ".join(f"{item.capability.id} ({item.rung})" for item in stage.later)
         yield from _fold(f"later, with its rung: {later}", 2)

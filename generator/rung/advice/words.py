@@ -1,7 +1,7 @@
 """Words that every form of an assessment shares."""
 
-from rung.assess import Assessment
-from rung.roadmap import Beside
+from rung.assess import Assessment, measured
+from rung.roadmap import Beside, Stage
 from rung.strategy import Block, Rung
 from rung.strategy.shares import Counted
 
@@ -46,6 +46,13 @@ def after(block: Block) -> list[str]:
     return [f"after {' and '.join(rule.needs)}: {rule.because}" for rule in block.after]
 
 
+def nothing(made: Assessment, stage: Stage) -> str:
+    """Say why a stage has no capabilities up to the target."""
+    if stage.later:
+        return "Nothing up to the target."
+    return f"The {made.strategy.game.played} game asks for no capability of this block."
+
+
 def beside(found: Beside) -> str:
     """Say which capability a rung needs although the roadmap brings none."""
     return f"rung {found.rung} also needs {' or '.join(found.any_of)}"
@@ -62,12 +69,22 @@ def answered(made: Assessment) -> list[tuple[str, str, str]]:
             else "; ".join(answer.says for answer in found if answer)
         )
         assumed = made.assumed.get(name)
-        rows.append((question.ask, said, f"assumed: {assumed}" if assumed else ""))
+        note = f"assumed: {assumed}" if assumed else ""
+        if made.scan and name in measured(made.weights):
+            said, note = "measured in the repository", ""
+        rows.append((question.ask, said, note))
     return rows
 
 
+def next_title(made: Assessment) -> str:
+    """Return what that command is for."""
+    return "What was found, with file and line" if made.scan else "To start from this"
+
+
 def next_step(made: Assessment) -> str:
-    """Return the command that starts a project from this assessment."""
+    """Return the command that starts a project from this assessment, or shows what was found."""
+    if made.scan:
+        return f"rung check --game {made.strategy.game.played}"
     options = " ".join(
         f"--{name.replace('_', '-')} {value}" for name, value in made.project.items()
     )

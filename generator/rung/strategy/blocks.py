@@ -58,7 +58,9 @@ def _block(name: str, shares: Shares, scan: Scan | None) -> Block:
 
 def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
     if scan is not None:
-        covered = scan.coverage.get(name, 0.0)
+        if name not in scan.coverage:
+            return 1.0, "the scan has nothing to look for in it"
+        covered = scan.coverage[name]
         return round(1 - covered, DIGITS), f"1 - {covered:.2f}, which the scan found"
     less = shares.weights.gap.get(name)
     if less is None:

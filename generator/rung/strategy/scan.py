@@ -12,8 +12,12 @@ class Scan:
         level: The rung it stands on.
         coverage: Of each block, the mean points of its capabilities, in [0, 1].
         points: Of each capability, its tier's points: 0, 0.25, 0.5 or 1.
+        waived: Capabilities that the team waived, with a reason, in rung.toml.
+        notes: What a reader should know besides.
     """
 
     level: int
     coverage: Mapping[str, float]
     points: Mapping[str, float] = field(default_factory=dict)
+    waived: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
