@@ -134,7 +134,9 @@ def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
         words = " ".join(node.texts())
         yield from lines_of(words, path, node.line)
     else:
-        for _, below in node.entries:
+        for name, below in node.entries:
+            if name is not None:
+                continue  # keys of its own, such as CircleCI's `command`, are looked at by themselves
             if below.value is not None:
                 yield from lines_of(below.value, path, below.line)
             else:

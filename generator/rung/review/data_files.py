@@ -82,7 +82,7 @@ def _yaml(text: str) -> Iterator[Node]:
     anchors: dict[str, Node] = {}
     stack: list[Node] = []
     keys: list[str | None] = []
-    number = 0
+    number = key_line = 0
     try:
         while loader.check_event():
             event = loader.get_event()
@@ -106,11 +106,14 @@ def _yaml(text: str) -> Iterator[Node]:
                 yield node
             elif keys[-1] is MAPPING and node.value is not None:
                 keys[-1] = node.value  # a key; its value comes next
+                key_line = node.line
                 continue
             else:
                 stack[-1].entries.append((keys[-1] if keys[-1] is not SEQUENCE else None, node))
                 if keys[-1] is not SEQUENCE:
                     keys[-1] = MAPPING
+                    if not isinstance(event, yaml.AliasEvent):
+                        node.line = key_line
             if isinstance(event, yaml.CollectionStartEvent):
                 stack.append(node)
                 keys.append(MAPPING if isinstance(event, yaml.MappingStartEvent) else SEQUENCE)
