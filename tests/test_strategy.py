@@ -174,7 +174,7 @@ def test_between_the_games_a_project_is_made_for_one_and_told_why() -> None:
     assert "between 0.40 and 0.60" in made.game.because
 
 
-def test_fraud_alone_reaches_governance_in_spite_of_binary_fractions() -> None:
+def test_fraud_with_customers_money_just_reaches_governance() -> None:
     made = from_answers(persona("doordash", domain=("fraud",), harm=("customer-money",)), WEIGHTS)
 
     assert ("governance", 0.6) == (made.game.name, made.game.score.total)
@@ -187,6 +187,27 @@ def test_two_of_three_is_no_fast_pace() -> None:
     fast = from_answers(persona("doordash", release=("team",)), WEIGHTS)
 
     assert (2, 3) == (steady.target.level, fast.target.level)
+
+
+def test_one_and_a_half_goes_to_the_even_rung_in_spite_of_binary_fractions() -> None:
+    # 2 x (1 + 1/3 + 1 + 2/3) / 4
+    technology = {
+        "data": ("streaming-and-catalogue",),
+        "experiments": ("tracked",),
+        "delivery": ("ml-cd",),
+        "compute": ("managed",),
+    }
+
+    assert 2 == from_answers(persona("doordash", **technology), WEIGHTS).start.level
+
+
+def test_one_person_starts_on_rung_1_at_most() -> None:
+    ripe = {name: (WEIGHTS.questions[name].answers[3].name,) for name in WEIGHTS.start_of}
+    alone = from_answers(persona("doordash", team=("one",), **ripe), WEIGHTS)
+    team = from_answers(persona("doordash", **ripe), WEIGHTS)
+
+    assert (1, 2) == (alone.start.level, team.start.level)
+    assert "at most rung 1 for one person" in alone.start.because
 
 
 def test_a_scan_replaces_the_gaps_and_the_start() -> None:
