@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rung.review.evidence import PREDICATES
+from rung.review.predicates import PREDICATES
 from tests.repositories import evidence, plant
 from tests.test_levels_evidence import PREDICATES as DESCRIBED
 
@@ -78,6 +78,8 @@ CASES = {
     "ci_runs, just": Case({"ci_runs": r"\bpytest\b"}, {CI: RUN.format("just check"), "justfile": "check: unit\nunit:\n    pytest\n"}, {CI: RUN.format("just docs"), "justfile": "unit:\n    pytest\ndocs:\n    mkdocs\n"}, "justfile:3"),
     "ci_runs, npm": Case({"ci_runs": r"\bjest\b"}, {CI: RUN.format("npm run unit"), "package.json": '{"scripts": {"unit": "jest"}}'}, {CI: RUN.format("npm run docs"), "package.json": '{"scripts": {"unit": "jest"}}'}),
     "ci_runs, hatch": Case({"ci_runs": r"\bpytest\b"}, {CI: RUN.format("hatch run unit"), "pyproject.toml": '[tool.hatch.envs.default.scripts]\nunit = "pytest"\n'}, {CI: RUN.format("hatch build"), "pyproject.toml": '[tool.hatch.envs.default.scripts]\nunit = "pytest"\n'}),
+    "ci_runs, mise": Case({"ci_runs": r"\bpytest\b"}, {CI: RUN.format("mise run check"), "mise.toml": '[tasks.check]\ndepends = ["unit"]\n[tasks.unit]\nrun = "pytest"\n'}, {CI: RUN.format("mise run docs"), "mise.toml": '[tasks.unit]\nrun = "pytest"\n'}, "mise.toml:4"),
+    "ci_runs, what is only installed": Case({"ci_runs": r"\bpytest\b"}, {CI: RUN.format("pip install pytest && pytest")}, {CI: RUN.format("python -m pip install -U pytest")}),
     "ci_runs, pre-commit": Case({"ci_runs": r"\bgitleaks\b"}, {CI: RUN.format("pre-commit run -a"), ".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: gitleaks\n"}, {CI: RUN.format("ls"), ".pre-commit-config.yaml": "repos:\n- hooks:\n  - id: gitleaks\n"}),
     "ci_runs, dvc": Case({"ci_runs": r"ops\.train"}, {CI: RUN.format("dvc repro"), "dvc.yaml": "stages:\n  a:\n    cmd: python -m ops.train\n"}, {CI: RUN.format("dvc pull"), "dvc.yaml": "stages:\n  a:\n    cmd: python -m ops.train\n"}),
     "ci_runs, a script": Case({"ci_runs": r"\bpytest\b"}, {CI: RUN.format("bash ci/run.sh"), "ci/run.sh": "# tests\npytest\n"}, {CI: RUN.format("ls"), "ci/run.sh": "pytest\n"}, "ci/run.sh:2"),
@@ -118,7 +120,9 @@ def test_a_predicate_holds_where_its_evidence_is(case: Case, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
-def test_a_predicate_does_not_hold_where_its_evidence_is_missing(case: Case, tmp_path: Path) -> None:
+def test_a_predicate_does_not_hold_where_its_evidence_is_missing(
+    case: Case, tmp_path: Path
+) -> None:
     looked = evidence(plant(tmp_path, case.missing), *filter(None, (case.predicate, case.used)))
 
     assert [] == looked.holds(case.predicate, case.used)

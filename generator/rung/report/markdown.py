@@ -4,6 +4,9 @@ from rung.report.facts import best, changes, left_out, matched, place
 from rung.review.hit import Hit, printable
 from rung.review.review import Review
 
+NOTHING = "Nothing keeps it from a higher rung."
+NO_MODEL = "Add a model, or check another repository."
+
 
 def make(review: Review, before: Review | None = None) -> str:
     """Return a review as Markdown, with the change against the base where there is one."""
@@ -22,7 +25,7 @@ def make(review: Review, before: Review | None = None) -> str:
         f"- **{blocker.finding.capability.id}** ({blocker.finding.capability.effort}): "
         f"{_plain(blocker.finding.capability.fix)} {blocker.reason[0].upper()}{blocker.reason[1:]}."
         for blocker in review.standing.blockers
-    ] or ["Nothing keeps it from a higher rung."]
+    ] or [NOTHING if review.machine_learning else NO_MODEL]
     lines += ["", "### Profile", "", "| Block | Points | Capabilities |", "|-|-:|-:|"]
     lines += [
         f"| {block} | {points:.2f} | {number} |"

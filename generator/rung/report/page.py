@@ -1,8 +1,10 @@
 """A review as one HTML page: the ladder, the profile, evidence that opens, next steps."""
 
+import re
 from html import escape
 
 from rung.report import facts
+from rung.report.markdown import NO_MODEL, NOTHING
 from rung.report.picture import ladder
 from rung.report.styles import STYLES
 from rung.review.findings import Finding
@@ -63,7 +65,7 @@ def make(review: Review, before: Review | None = None) -> str:
         microsoft=_safe(rung.microsoft),
         google=_safe(rung.google),
         game=_safe(review.game),
-        game_from=_safe(review.game_from),
+        game_from=_words(review.game_from),
         files=f"{review.looked_at:,}",
         notes="".join(f'<p class="note">{_safe(note)}</p>' for note in review.notes),
         ladder=ladder(review),
@@ -97,6 +99,11 @@ def _safe(text: str) -> str:
     return escape(printable(text))
 
 
+def _words(text: str) -> str:
+    """Return a text of Rung's own, with what can be typed as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _safe(text))
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join(
@@ -112,11 +119,15 @@ def _next(review: Review) -> str:
     steps = "".join(
         f"<li><strong>{_safe(blocker.finding.capability.id)}</strong> "
         f'<span class="effort">{_safe(blocker.finding.capability.effort)}</span><br>'
-        f"{_safe(blocker.finding.capability.fix)} "
+        f"{_words(blocker.finding.capability.fix)} "
         f'<span class="quiet">{_safe(blocker.reason[0].upper() + blocker.reason[1:])}.</span></li>'
         for blocker in review.standing.blockers
     )
-    return f"<ol>{steps}</ol>" if steps else "<p>Nothing keeps it from a higher rung.</p>"
+    return (
+        f"<ol>{steps}</ol>"
+        if steps
+        else f"<p>{NOTHING if review.machine_learning else NO_MODEL}</p>"
+    )
 
 
 def _evidence(review: Review) -> str:
@@ -150,7 +161,7 @@ def _finding(finding: Finding) -> str:
         f'<span class="tier {tier}">{WORDS[finding.tier]}</span></summary>'
         f"<p>{_safe(capability.why)}</p>{word}"
         f"{f'<ul>{hits}</ul>' if hits else '<p>Nothing was found.</p>'}"
-        f"<p><strong>To do</strong> ({_safe(capability.effort)}): {_safe(capability.fix)}</p>"
+        f"<p><strong>To do</strong> ({_safe(capability.effort)}): {_words(capability.fix)}</p>"
         f'<p class="quiet">Source: {_safe(capability.source)}</p></details>'
     )
 

@@ -6,6 +6,8 @@ from rung.review.review import Review
 
 STEP = 46  # pixels between two rungs
 WIDTH = 640
+LEFT = 185  # where the rails begin, beside the names
+RAIL = WIDTH - LEFT - 80
 
 
 def ladder(review: Review) -> str:
@@ -21,12 +23,12 @@ def ladder(review: Review) -> str:
         state = "here" if here else "held" if rung.level < review.level else "above"
         mark = "You stand here" if here else ""
         rows.append(
-            f'<rect class="rail" x="150" y="{top}" width="{WIDTH - 230}" height="30" rx="4"/>'
-            f'<rect class="fill {state}" x="150" y="{top}" width="{(WIDTH - 230) * points:.0f}" '
+            f'<rect class="rail" x="{LEFT}" y="{top}" width="{RAIL}" height="30" rx="4"/>'
+            f'<rect class="fill {state}" x="{LEFT}" y="{top}" width="{RAIL * points:.0f}" '
             f'height="30" rx="4"/>'
             f'<text x="0" y="{top + 20}" class="{state}">{rung.level} {escape(rung.title)}</text>'
-            f'<text x="{WIDTH - 70}" y="{top + 20}">{points:.2f}</text>'
-            + (f'<text x="160" y="{top + 20}" class="mark">{mark}</text>' if mark else "")
+            f'<text x="{WIDTH - 66}" y="{top + 20}">{points:.2f}</text>'
+            + (f'<text x="{LEFT + 10}" y="{top + 20}" class="mark">{mark}</text>' if mark else "")
         )
         said.append(
             f"rung {rung.level} {rung.title} {points:.2f}{', where it stands' if here else ''}"

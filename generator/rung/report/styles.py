@@ -35,5 +35,7 @@ summary:focus-visible, a:focus-visible { outline: 3px solid var(--here); outline
 code { font: .88em ui-monospace, Consolas, monospace; overflow-wrap: anywhere; }
 q { color: var(--quiet); quotes: none; font: .85em ui-monospace, Consolas, monospace; overflow-wrap: anywhere; }
 @media (prefers-color-scheme: light) { :root { --above: #7d5510; } }
+@media (max-width: 32rem) { svg { font-size: 23px; } .name { min-width: 0; margin-right: .6rem; }
+  meter { width: 4rem; } }
 @media print { body { max-width: none; } details > * { display: block; } .skip { display: none; }
   details::details-content { content-visibility: visible; height: auto; } }"""

@@ -68,13 +68,14 @@ def _finding(finding: Finding) -> str:
             f" {printable(word.link)}" if word.link else ""
         )
     line = f"  {SIGNS[finding.tier]} {finding.capability.id:34} {shown}"
-    return line if len(line) <= WIDTH + 20 else f"{line[: WIDTH + 17]}..."
+    return line if word or len(line) <= WIDTH + 20 else f"{line[: WIDTH + 17]}..."
 
 
 def _next(review: Review) -> Iterator[str]:
     blockers = review.standing.blockers
     if not blockers:
-        yield "\nNothing keeps it from a higher rung."
+        if review.machine_learning:
+            yield "\nNothing keeps it from a higher rung."
         return
     yield "\nNext"
     for blocker in blockers:

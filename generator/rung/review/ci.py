@@ -37,6 +37,11 @@ SCHEDULED = re.compile(
     r"^\s*cron\s*\(|scheduledTrigger|^kind:\s*CronJob",
     re.IGNORECASE | re.MULTILINE,
 )
+# What is installed is not yet run.
+INSTALL = re.compile(
+    r"\b(?:pip3?|pipx|uv|conda|mamba|poetry|pdm|npm|yarn|apt|apt-get|brew)\s+"
+    r"(?:[\w-]+\s+)?(?:install|add|i)\b[^&;|]*"
+)
 MOST = 3_000  # commands of one CI file
 
 
@@ -143,6 +148,11 @@ def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
                 yield from (
                     Command(text, path, below.line) for text in below.texts() if text.strip()
                 )
+
+
+def acts(command: str) -> str:
+    """Return a command without what it only installs."""
+    return INSTALL.sub("", command)
 
 
 def lines_of(script: str, path: str, line: int) -> Iterator[Command]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rung.review import dependencies
-from rung.review.ci import CI
+from rung.review.ci import CI, acts
 from rung.review.content import Content
 from rung.review.hit import Hit
 from rung.review.predicates import FLAGS, NAMES_TESTS, PREDICATES, Leaf
@@ -111,7 +111,9 @@ class Evidence:
                 line = workflow.text.count("\n", 0, place)
                 hits.append(Hit(workflow.path, line + 1, workflow.text.split("\n")[line].strip()))
             if runs:
-                found = next((one for one in workflow.commands if runs.search(one.text)), None)
+                found = next(
+                    (one for one in workflow.commands if runs.search(acts(one.text))), None
+                )
                 if not found:
                     continue
                 line = self.content.line_of(found.path, found.text, found.line)

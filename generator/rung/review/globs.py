@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 
+PART = re.compile(r"\[!?[a-z0-9_.-]+\]|.", re.DOTALL)
 LITERAL = re.compile(r"[^*?\[\]]+")
 
 
@@ -34,8 +35,9 @@ def pattern(glob: str) -> re.Pattern[str]:
             else:
                 parts.append(f"(?>[^/]*?{_literally(chunk)})" if chunk else "[^/]*")
         else:
-            parts.append(_literally(text[place]))
-            place += 1
+            part = PART.match(text, place)
+            parts.append(_literally(part[0] if part else text[place]))
+            place += len(part[0]) if part else 1
     return re.compile("".join(parts), re.DOTALL)
 
 
@@ -46,7 +48,17 @@ def _chunk(text: str, place: int) -> str:
 
 
 def _literally(text: str) -> str:
-    return "".join("[^/]" if letter == "?" else re.escape(letter) for letter in text)
+    return PART.sub(_part, text)
+
+
+def _part(found: re.Match[str]) -> str:
+    part = found[0]
+    if part == "?":
+        return "[^/]"
+    if len(part) > 1:
+        inside = part[1:-1].replace("!", "^", 1) if part[1] == "!" else part[1:-1]
+        return f"[{inside}]"
+    return re.escape(part)
 
 
 def matches(path: str, globs: Iterable[str]) -> bool:

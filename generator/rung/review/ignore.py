@@ -41,7 +41,7 @@ class Ignored:
     def _add(self, line: str) -> None:
         if not line or line.startswith("#"):
             return
-        if len(line) > LENGTH or line.count("*") > STARS or "[" in line:
+        if len(line) > LENGTH or line.count("*") > STARS:
             self.left_out += 1
             return
         bare = line.removesuffix("/")
@@ -58,8 +58,10 @@ class Ignored:
         only_folders = glob.endswith("/")
         glob = glob.rstrip("/")
         glob = glob.removeprefix("/") if "/" in glob else f"**/{glob}"
-        if glob:
+        try:
             self.rules.append(Rule(pattern(glob), ignored, only_folders))
+        except re.error:
+            self.left_out += 1
 
     def says(self, path: str, name: str, is_folder: bool) -> bool | None:
         """Say whether a path below is ignored; None when no rule speaks of it.

@@ -20,6 +20,8 @@ from rung.review.reach import is_test
 from rung.review.standing import Standing
 from rung.review.view import View
 
+PROJECTS = 4  # folders with dependencies of their own, from which on a repository may hold several
+
 
 @dataclass(frozen=True)
 class Review:
@@ -85,6 +87,14 @@ def review(
         notes.append(
             "No machine-learning package or import was found: this is not a machine-learning "
             "repository, as far as its files show, and no rung above 0 is given."
+        )
+    projects = {
+        path.partition("/")[0] for path in files.find(*files.reading.dependencies) if "/" in path
+    }
+    if len(projects) >= PROJECTS:
+        notes.append(
+            f"{len(projects)} of its folders have dependencies of their own. If they are projects, "
+            "what each has adds up here: check them one by one."
         )
     if files.left_out.counts["unrendered templates"]:
         notes.append("It holds an unrendered template; render a project and check that one.")

@@ -1,4 +1,4 @@
-"""What a command starts: make, poe, tox, nox, just, npm, hatch, pre-commit, dvc, shell scripts."""
+"""What a command starts: make, poe, tox, nox, just, npm, hatch, mise, pre-commit, dvc, shell scripts."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ class Runners:
             (re.compile(r"(?:^|[\s;&|(])just\s+" + WORD), self._just),
             (re.compile(r"\b(?:npm|yarn|pnpm)\s+(?:run(?:-script)?\s+)?" + WORD), self._npm),
             (re.compile(r"\b(?:hatch|pdm)\s+run\s+" + WORD), self._hatch),
+            (re.compile(r"\bmise\s+(?:run|r)\s+" + WORD), self._mise),
             (re.compile(r"\b(pre-commit|prek)\s+run\b"), self._pre_commit),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), self._dvc),
             (SCRIPT, self._script),
@@ -169,6 +170,17 @@ class Runners:
                 command = found.get("cmd") if found else None
                 if command and command.value:
                     yield command.value, "pyproject.toml", command.line
+
+    def _mise(self, task: str, path: str) -> Iterator[Found]:
+        for file in self.content.files.find("mise.toml", ".mise.toml", ".config/mise.toml"):
+            for document in self.content.data(file):
+                found = document.get("tasks", task)
+                for text in found.texts() if found else []:
+                    yield text, file, found.line if found else 1
+                for key in ("run", "depends"):
+                    node = found.get(key) if found else None
+                    for text in node.texts() if node else []:
+                        yield (text if key == "run" else f"mise run {text}"), file, 1
 
     def _pre_commit(self, _: str, path: str) -> Iterator[Found]:
         for file in self.content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):

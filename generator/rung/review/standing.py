@@ -71,13 +71,15 @@ def stand(
     averages = [_average(_asked(findings, game, rung.level)) for rung in levels]
     level = 0
     for rung in levels:
-        missing = [group for group in _groups(rung, game) if not _met(group, findings)]
-        if missing or averages[rung.level] < STANDING or (rung.level and not ml):
+        groups = _groups(rung, game)
+        if not groups:
+            continue  # every machine-learning repository stands there at least
+        missing = [group for group in groups if not _met(group, findings)]
+        if missing or averages[rung.level] < STANDING or not ml:
             break
         level = rung.level
     above = levels[min(level + 1, len(levels) - 1)]
-    lacking = [levels[0]] if averages[0] < STANDING else []
-    wanted = lacking if lacking else ([above] if above.level > level else [])
+    wanted = [above] if above.level > level and ml else []
     return Standing(
         level,
         averages,
