@@ -65,10 +65,10 @@ def test_a_repository_without_machine_learning_is_said_to_be_none(tmp_path: Path
 
 
 def test_several_projects_in_one_repository_are_pointed_out(tmp_path: Path) -> None:
-    files = {f"sample{number}/requirements.txt": "torch==2.0\n" for number in range(5)}
+    files = {f"sample{number}/requirements.txt": "torch==2.0\n" for number in range(9)}
     found = review(plant(tmp_path, ML | files), limits=PLENTY)
 
-    assert "5 of its folders have dependencies of their own" in found.notes[0]
+    assert "9 of its folders have dependencies of their own" in found.notes[0]
 
 
 def held(found: Review) -> set[str]:

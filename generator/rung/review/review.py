@@ -20,7 +20,7 @@ from rung.review.reach import is_test
 from rung.review.standing import Standing
 from rung.review.view import View
 
-PROJECTS = 4  # folders with dependencies of their own, from which on a repository may hold several
+PROJECTS = 8  # folders with dependencies of their own, from which on a repository may hold several
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,8 @@ def review(
             "No machine-learning package or import was found: this is not a machine-learning "
             "repository, as far as its files show, and no rung above 0 is given."
         )
-    projects = {
-        path.partition("/")[0] for path in files.find(*files.reading.dependencies) if "/" in path
-    }
+    wanted = files.find(*files.reading.dependencies)
+    projects = {path.rpartition("/")[0] for path in wanted if "/" in path}
     if len(projects) >= PROJECTS:
         notes.append(
             f"{len(projects)} of its folders have dependencies of their own. If they are projects, "
