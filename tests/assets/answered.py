@@ -1,6 +1,6 @@
 """Let a project's production have answered rows of the sample: run in the project, by its Python.
 
-    answered.py SAMPLE FIRST UNTIL [--origin JFK] [--guess] [--release ID]
+    answered.py SAMPLE FIRST UNTIL [--origin JFK] [--guess] [--most ROWS]
 
 Writes the prediction log and the outcomes of the rows scheduled from FIRST on, before UNTIL, as the
 service and whoever learns the outcomes would.

@@ -10,17 +10,19 @@ import pytest
 
 from tests.conftest import CHOICES, GAMES
 from tests.conftest import name_of as name
-from tests.product.serving import free_port
+from tests.product.serving import eventually, free_port
 from tests.product.variants import (
     VARIANTS,
     Project,
     ask,
     commands_of_the_readme,
     commands_of_the_rung,
+    in_production,
     promise_less,
     serving,
     start,
     validate,
+    verbs,
 )
 
 # Tried elsewhere, or not here: `audit` asks a service on the network, `runs` stays up until it is
@@ -80,9 +82,8 @@ def test_a_newcomer_can_type_every_command(
 
 def verbs_of_the_rung(project: Project) -> list[str]:
     """Name the verbs that the page names and the README does not, in the order to type them."""
-    typed = {command.split()[3] for command in commands_of_the_readme(project)}
-    verbs = [command.split()[3] for command in commands_of_the_rung(project)]
-    left = [verb for verb in verbs if verb not in ELSEWHERE | typed]
+    typed = set(verbs(commands_of_the_readme(project)))
+    left = [verb for verb in verbs(commands_of_the_rung(project)) if verb not in ELSEWHERE | typed]
     place = {verb: number for number, verb in enumerate(ORDER)}
     # A version has to be there before one asks where it came from, and scores by it.
     return sorted(left, key=lambda verb: (place.get(verb, len(ORDER)), verb))
@@ -94,14 +95,16 @@ def type_it(project: Project, words: str) -> None:
 
 def ask_the_service(project: Project, words: str) -> None:
     """Start the service, ask it for one prediction, and end it."""
-    (bundle,) = (project.folder / "releases/production/bundles").iterdir()
+    bundle = in_production(project.folder / "releases")
     row = json.loads((bundle / "contract.json").read_text())["example"]
 
     with serving(project, free_port()) as address:
         answer = ask(address, row)
 
     assert bundle.name == answer["release"]
-    assert list((project.folder / "logs/production/predictions").rglob("*.parquet"))
+    # What it answered last is written while it ends, and `uv` does not wait for that.
+    log = project.folder / "logs/production/predictions"
+    assert eventually(lambda: any(log.rglob("*.parquet")), seconds=60), "no prediction in the log"
 
 
 def look(project: Project, words: str) -> None:
