@@ -40,13 +40,18 @@ class Evidence:
     def _look(self) -> None:
         """Look at each file once, for all predicates that concern it, those near the root first."""
         by_path: dict[str, list[tuple[str, Leaf]]] = defaultdict(list)
+        names = self.content.files.names
+        tests = {path for path in names.lower if is_test(path)}
         for name, leaf in self.leaves.items():
+            states = "in" in leaf.options or leaf.kind == "exists"
+            paths: dict[str, None] = {}
             for glob in leaf.globs:
-                names_tests = "in" in leaf.options or leaf.kind == "exists"
-                tests = names_tests and NAMES_TESTS.search(glob) is not None
-                for path in self.content.files.names.find(glob):
-                    if (tests or not is_test(path)) and (name, leaf) not in by_path[path][-3:]:
-                        by_path[path].append((name, leaf))
+                if states and NAMES_TESTS.search(glob):
+                    paths.update(dict.fromkeys(names.find(glob)))
+                else:
+                    paths.update((path, None) for path in names.find(glob) if path not in tests)
+            for path in paths:
+                by_path[path].append((name, leaf))
         for done, path in enumerate(sorted(by_path, key=lambda path: (path.count("/"), path))):
             if self.content.files.clock.is_up():
                 self.content.files.left_out.out_of_time = True
