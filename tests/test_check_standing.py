@@ -105,9 +105,16 @@ def erasable() -> Iterator[Any]:
 
 
 # Where one piece of evidence serves two: the other goes with it.
-TOGETHER: dict[str, set[str]] = {}
+TOGETHER: dict[str, set[str]] = {
+    "training-lineage": {"data-versioning"},  # dvc.lock names the data's version, and what it made
+    # `dvc repro` in a scheduled job of CI, and at GitLab its `when: manual`
+    "training-trigger": {"pipeline-integration-test"},
+    "pipeline-integration-test": {"training-trigger"},
+    "human-approval-gate": {"training-trigger"},
+}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "answers"), erasable())
 def test_what_is_taken_out_is_all_that_is_missing(
     render: Render, tmp_path: Path, name: str, answers: dict[str, Any]
@@ -119,4 +126,6 @@ def test_what_is_taken_out_is_all_that_is_missing(
 
     erase(folder, CAPABILITIES[name])
 
-    assert {name} | TOGETHER.get(name, set()) == before - held(review(folder, limits=PLENTY))
+    lost = before - held(review(folder, limits=PLENTY))
+    assert name in lost
+    assert lost - {name} <= TOGETHER.get(name, set())
