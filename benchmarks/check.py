@@ -96,6 +96,8 @@ def main() -> None:
         print(rows[-1], file=sys.stderr)
     table = "\n".join(rows)
     sizes = " ".join(map(str, options.sizes))
+    command = f"uv run python benchmarks/check.py --rounds {options.rounds} --sizes {sizes}"
+    command += f" --write {options.write}" if options.write else ""
     made = f"""<!-- check -->
 ## Checking a repository
 
@@ -108,7 +110,7 @@ start included. {datetime.date.today():%d %B %Y}, {platform.system()} {platform.
 |-:|-:|-:|-:|-:|
 {table}
 
-Made by `uv run python benchmarks/check.py --rounds {options.rounds} --sizes {sizes} --write docs/benchmarks.md`.
+Made by `{command}`.
 [How it measures](../benchmarks/README.md).
 <!-- /check -->
 """

@@ -111,6 +111,8 @@ TOGETHER: dict[str, set[str]] = {
     "training-trigger": {"pipeline-integration-test"},
     "pipeline-integration-test": {"training-trigger"},
     "human-approval-gate": {"training-trigger"},
+    # setting an alias of a registered model
+    "environment-promotion": {"automated-promotion-policy"},
 }
 
 
