@@ -113,6 +113,9 @@ TOGETHER: dict[str, set[str]] = {
     "human-approval-gate": {"training-trigger"},
     # setting an alias of a registered model
     "environment-promotion": {"automated-promotion-policy"},
+    # without the headings of its tables rollout.toml does not parse
+    "canary-or-ab-rollout": {"shadow-deployment"},
+    "shadow-deployment": {"canary-or-ab-rollout"},
 }
 
 

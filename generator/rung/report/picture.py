@@ -21,6 +21,9 @@ def ladder(review: Review) -> str:
         top = 6 + place * STEP
         here = rung.level == review.level
         state = "here" if here else "held" if rung.level < review.level else "above"
+        fits = points >= 0.55  # the words within the bar, else beside it
+        beside = LEFT + 10 + (0 if fits else RAIL * points)
+        inside = "mark" if fits else "here"
         mark = "You stand here" if here else ""
         rows.append(
             f'<rect class="rail" x="{LEFT}" y="{top}" width="{RAIL}" height="30" rx="4"/>'
@@ -28,7 +31,7 @@ def ladder(review: Review) -> str:
             f'height="30" rx="4"/>'
             f'<text x="0" y="{top + 20}" class="{state}">{rung.level} {escape(rung.title)}</text>'
             f'<text x="{WIDTH - 66}" y="{top + 20}">{points:.2f}</text>'
-            + (f'<text x="{LEFT + 10}" y="{top + 20}" class="mark">{mark}</text>' if mark else "")
+            + (f'<text x="{beside}" y="{top + 20}" class="{inside}">{mark}</text>' if mark else "")
         )
         said.append(
             f"rung {rung.level} {rung.title} {points:.2f}{', where it stands' if here else ''}"
