@@ -336,10 +336,10 @@ def test_github_release_waits_in_the_shadow_until_it_is_approved(
     assert (before["serving"], before["shadow"]["release"]) == (None, released)
     assert here.production()["serving"] == released
 
-    # What it is asked about is old, which is worth a line in the audit log, where its key is.
+    # The same applicant 600 times is worth a line in the audit log, where its key is.
     bundle = in_production(tmp_path / "releases")
     with serving(here.project, free_port(), **here.variables) as address:
-        ask(address, json.loads((bundle / "contract.json").read_text())["example"])
+        ask(address, [json.loads((bundle / "contract.json").read_text())["example"]] * 600)
     key = here.secrets.pop("AUDIT_PRIVATE_KEY")
     done = here.github("monitor", "schedule")
     assert done.returncode == 1, done.stdout

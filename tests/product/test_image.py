@@ -117,7 +117,7 @@ def served(start: Started) -> Path:
     project = start(ci="github", level=3, use_case="velocity")
     run("uv", "run", "poe", "keys", cwd=project)
     commit(project, "Publish the key")
-    for task in ("pipeline", "release", "deploy production"):
+    for task in ("pipeline", "gate", "release", "deploy production"):
         run("uv", "run", "poe", *task.split(), cwd=project)
     (project / "logs").mkdir()
     return project
