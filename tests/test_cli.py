@@ -13,7 +13,15 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["new", "--help"], ["levels"], ["climb", "--help"]]
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["new", "--help"],
+        ["levels"],
+        ["climb", "--help"],
+        ["assess", "--defaults"],
+    ],
 )
 def test_a_command_that_renders_nothing_imports_no_copier(arguments: list[str]) -> None:
     code = (

@@ -36,7 +36,19 @@ RUNG_KEYS = [
     "keystones",
     "capabilities",
 ]
-CAPABILITY_KEYS = ["why", "owns", "uses", "job", "game", "at", "block", "evidence", "fix", "source"]
+CAPABILITY_KEYS = [
+    "why",
+    "owns",
+    "uses",
+    "job",
+    "game",
+    "at",
+    "block",
+    "evidence",
+    "fix",
+    "effort",
+    "source",
+]
 
 every_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda found: found.id)
 

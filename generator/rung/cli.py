@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rung.assess_command import assess
+
 app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,6 +57,10 @@ def new(
     answers: Annotated[
         Path | None, typer.Option(metavar="FILE", parser=Path, help="A YAML file of answers.")
     ] = None,
+    from_assessment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=Path, help="Start from what `rung assess` advised."),
+    ] = None,
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Ask nothing, take the defaults.")
     ] = False,
@@ -78,6 +84,10 @@ def new(
     chosen = source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
     said = given.gather(answers, pairs or [], options)
+    if from_assessment:
+        from rung.assess import advised
+
+        said = advised(from_assessment) | said
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     if dry_run:
         born = new.preview(destination, chosen, said, defaults=defaults)
@@ -126,6 +136,41 @@ def levels(
 
 
 @app.command()
+def check(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="A repository.")
+    ] = Path(),
+    game: Annotated[
+        str | None, typer.Option(metavar="GAME", help="governance or velocity.")
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="FORMAT", help="text, json, markdown, sarif, html or badge."
+        ),
+    ] = "text",
+    min_level: Annotated[
+        int, typer.Option(metavar="N", min=0, max=4, help="End with 1 below this rung.")
+    ] = 0,
+    explain: Annotated[
+        str | None, typer.Option(metavar="CAPABILITY", help="What is looked for, and was found.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="REV", help="Show the change against this commit.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.1, help="Processor time, at most.")
+    ] = 4.5,
+) -> int:
+    """Say where a repository stands, by evidence. Nothing of it is run."""
+    from rung import check
+
+    return check.check(
+        path, game, form, min_level=min_level, explain=explain, base=base, seconds=seconds
+    )
+
+
+@app.command()
 def demo(
     keep: Annotated[
         Path | None,
@@ -137,3 +182,6 @@ def demo(
     from rung import demo
 
     return demo.demo(keep, upto)
+
+
+app.command()(assess)

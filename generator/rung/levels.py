@@ -56,6 +56,7 @@ class Capability:
     block: str
     evidence: Mapping[str, Any]
     fix: str
+    effort: str
     source: str
     owns: tuple[Claim, ...] = ()
     uses: tuple[str, ...] = ()

@@ -1,0 +1,109 @@
+"""An assessment for machines."""
+
+import json
+from typing import Any
+
+from rung.assess import Assessment, measured
+from rung.roadmap import Item, Stage
+from rung.strategy import Block, Reckoned, Rung
+
+
+def as_json(made: Assessment) -> str:
+    """Return the assessment as JSON; `rung new --from-assessment` and `--answers` read it."""
+    return json.dumps(_data(made), indent=2, ensure_ascii=False) + "\n"
+
+
+def _data(made: Assessment) -> dict[str, Any]:
+    strategy, choice = made.strategy, made.choice
+    questions = made.weights.questions
+    return {
+        "answers": {
+            name: list(given) if questions[name].several else given[0]
+            for name, given in made.answers.items()
+            if not (made.scan and name in measured(made.weights))
+        },
+        "assumed": dict(made.assumed),
+        "choice": {
+            name: value
+            for name, value in (
+                ("game", choice.game),
+                ("start", choice.start),
+                ("target", choice.target),
+            )
+            if value is not None
+        },
+        "scan": {"level": made.scan.level, "coverage": dict(made.scan.coverage)}
+        if made.scan
+        else None,
+        "project": dict(made.project),
+        "game": {
+            "name": strategy.game.name,
+            "played": strategy.game.played,
+            "because": strategy.game.because,
+            **_reckoned(strategy.game.score),
+        },
+        "pace": _reckoned(strategy.pace),
+        "start": _rung(strategy.start),
+        "target": _rung(strategy.target),
+        "north_star": _rung(strategy.north),
+        "roadmap": [_stage(stage) for stage in made.roadmap.stages],
+        "beside": [
+            {"rung": found.rung, "any_of": list(found.any_of)} for found in made.roadmap.beside
+        ],
+        "not_yet": [
+            {"what": entry.what, "because": entry.because} for entry in made.roadmap.not_yet
+        ],
+        "left": [_block(block) for block in strategy.left],
+        "source": made.weights.source,
+        "warning": made.weights.warning,
+    }
+
+
+def _reckoned(sum_: Reckoned) -> dict[str, Any]:
+    return {
+        "total": sum_.total,
+        "terms": [
+            {
+                "what": term.what,
+                "said": term.said,
+                "weight": term.weight,
+                "share": term.share,
+                "points": term.points,
+            }
+            for term in sum_.terms
+        ],
+    }
+
+
+def _rung(rung: Rung) -> dict[str, Any]:
+    return {"level": rung.level, "because": list(rung.because)}
+
+
+def _block(block: Block) -> dict[str, Any]:
+    return {
+        "block": block.name,
+        "priority": block.priority,
+        "worth": _reckoned(block.worth),
+        "gap": block.gap,
+        "gap_because": block.gap_because,
+        "because": block.because,
+        "after": [{"needs": list(rule.needs), "because": rule.because} for rule in block.after],
+    }
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    return _block(stage.block) | {
+        "capabilities": [_item(item) for item in stage.items],
+        "later": [_item(item) for item in stage.later],
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "id": item.capability.id,
+        "rung": item.rung,
+        "state": item.state,
+        "why": item.capability.why,
+        "fix": item.capability.fix,
+        "because": list(item.because),
+    }

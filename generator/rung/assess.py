@@ -1,0 +1,119 @@
+"""Assess a team: from answers to a strategy, a roadmap, and the answers `rung new` takes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rung import assess_answers, template
+from rung.assess_answers import Said
+from rung.errors import RungError
+from rung.levels import Level
+from rung.levels import load as load_levels
+from rung.roadmap import Roadmap, roadmap
+from rung.strategy import Answers, Choice, Scan, Strategy, from_answers
+from rung.strategy.weights import Weights
+from rung.strategy.weights import load as load_weights
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A strategy with everything it was made from.
+
+    Args:
+        answers: All twelve answers, the assumed ones among them.
+        assumed: For each answer that was assumed, because of what.
+        choice: What the person decided against the arithmetic.
+        scan: What was measured in a repository, if one was scanned.
+        project: The answers to give to `rung new`.
+    """
+
+    answers: Answers
+    assumed: Mapping[str, str]
+    choice: Choice
+    scan: Scan | None
+    strategy: Strategy
+    roadmap: Roadmap
+    project: Mapping[str, Any]
+    weights: Weights
+    levels: Sequence[Level]
+
+
+def assess(
+    said: Said,
+    weights: Weights,
+    levels: Sequence[Level],
+    look: Callable[[str], Scan] | None = None,
+) -> Assessment:
+    """Return the strategy for what was said; what was not said is assumed.
+
+    Args:
+        said: Answers and decisions.
+        weights: The questions and what the answers weigh.
+        levels: The ladder, lowest rung first.
+        look: Measures a repository by a game's demands.
+    """
+    assumed = assess_answers.assume(said.answers, weights)
+    answers = {
+        name: said.answers[name] if name in said.answers else assumed[name][0]
+        for name in weights.questions
+    }
+    strategy = from_answers(answers, weights, None, said.choice)
+    scan = look(strategy.game.played) if look else None
+    if scan is not None:
+        strategy = from_answers(answers, weights, scan, said.choice)
+    _check(strategy)
+    return Assessment(
+        answers=answers,
+        assumed={
+            name: because
+            for name, (_, because) in assumed.items()
+            if scan is None or name not in measured(weights)
+        },
+        choice=said.choice,
+        scan=scan,
+        strategy=strategy,
+        roadmap=roadmap(strategy, levels, scan),
+        project={
+            "use_case": strategy.game.played,
+            "team_size": weights.team_size[answers["team"][0]],
+            "level": strategy.start.level,
+        },
+        weights=weights,
+        levels=levels,
+    )
+
+
+def measured(weights: Weights) -> tuple[str, ...]:
+    """Return the questions whose answers count for nothing where a repository was scanned."""
+    return tuple(name for name, asked in weights.questions.items() if asked.part == "technology")
+
+
+def _check(strategy: Strategy) -> None:
+    if strategy.target.level < strategy.start.level:
+        raise RungError(
+            f"The target you chose, rung {strategy.target.level}, lies below the start, "
+            f"rung {strategy.start.level}.\nChoose a lower start, or a higher target."
+        )
+
+
+def advised(file: Path) -> dict[str, Any]:
+    """Return the answers for `rung new` from an assessment, or from a file of twelve answers.
+
+    Raises:
+        RungError: The file is neither.
+    """
+    content = assess_answers.load(file)
+    if "project" not in content:
+        folder = template.folder() / "levels"
+        weights = load_weights(folder)
+        said = assess_answers.read(file, weights)
+        return dict(assess(said, weights, load_levels(folder)).project)
+    project = content["project"]
+    wanted = ("use_case", "team_size", "level")
+    if not isinstance(project, dict) or set(project) != set(wanted):
+        raise RungError(
+            f"{file}: `project` must hold {', '.join(wanted)}, and nothing else.\n"
+            "Write it anew with `rung assess --format json`."
+        )
+    return project

@@ -1,0 +1,128 @@
+"""Get the answers: from a file, from options, and from a person, in plain words."""
+
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from rung.assess_answers import Said, assume, understand
+from rung.assess_answers import read as read_file
+from rung.errors import RungError
+from rung.strategy import Answers, Choice
+from rung.strategy.weights import Question, Weights
+
+WIDTH = 88
+
+
+def gather(
+    file: Path | None,
+    options: Mapping[str, str | None],
+    choice: Choice,
+    weights: Weights,
+    *,
+    ask: Sequence[str],
+) -> Said:
+    """Return what was said: a file's answers, overridden by options, and then by a person.
+
+    Args:
+        file: A file of answers.
+        options: Answers by question; None where an option was not given.
+        choice: What was decided by options; the rest may stand in the file.
+        weights: The questions.
+        ask: The questions to ask where they have no answer yet.
+    """
+    filed = read_file(file, weights) if file else Said({}, Choice())
+    given = {name: value for name, value in options.items() if value is not None}
+    answers = {**filed.answers, **understand(given, weights, "options: ")}
+    open_questions = [name for name in ask if name not in answers]
+    if open_questions:
+        if not sys.stdin.isatty():
+            raise _nobody_to_ask(open_questions)
+        answers = dict(ask_person(open_questions, answers, weights, sys.stdin, sys.stderr))
+    return Said(
+        answers,
+        Choice(
+            choice.game or filed.choice.game,
+            filed.choice.start if choice.start is None else choice.start,
+            filed.choice.target if choice.target is None else choice.target,
+        ),
+    )
+
+
+def _nobody_to_ask(names: Sequence[str]) -> RungError:
+    return RungError(
+        f"There is no terminal to ask on, and these questions have no answer: {', '.join(names)}.\n"
+        f"Answer them with `--answers FILE` or with options such as `--{names[0]} 1`, "
+        "or add `--defaults` to have them assumed."
+    )
+
+
+def ask_person(
+    names: Sequence[str], answers: Answers, weights: Weights, typed: TextIO, shown: TextIO
+) -> Answers:
+    """Ask the questions of these names, and return the answers with those given before.
+
+    A question that is answered with Enter alone is left unanswered; what is assumed then is shown.
+
+    Raises:
+        RungError: The input ended before the last question.
+    """
+    given = dict(answers)
+    for place, name in enumerate(names, start=1):
+        question = weights.questions[name]
+        assumed, _ = assume(given, weights)[name]
+        print(_asked(question, f"{place}/{len(names)}"), file=shown)
+        answer = _reply(question, ", ".join(assumed), weights, typed, shown)
+        if answer is not None:
+            given[name] = answer
+    return given
+
+
+def form(weights: Weights) -> str:
+    """Return the questions as an answers file to fill in, in YAML."""
+    lines = ["# Answers to `rung assess`: a name or its number; `domain` takes a list."]
+    for question in weights.questions.values():
+        lines += ["", f"# {question.ask}", *_folded(question.why, "#   ")]
+        for number, answer in enumerate(question.answers):
+            said = ", ".join(answer.domains) or f"{answer.name}: {answer.says}"
+            lines += _folded(f"{number} {said}", "#   ", "#     ")
+        lines.append(f"{question.id}:")
+    return "\n".join(lines) + "\n"
+
+
+def _asked(question: Question, place: str) -> str:
+    lines = [f"\n{place}  {question.ask}", *_folded(question.why, " " * 5)]
+    for number, answer in enumerate(question.answers):
+        lines += _folded(f"{number}  {answer.says}", " " * 5, " " * 8)
+    return "\n".join(lines)
+
+
+def _folded(text: str, first: str, further: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=first if further is None else further,
+        break_on_hyphens=False,
+    )
+
+
+def _reply(
+    question: Question, assumed: str, weights: Weights, typed: TextIO, shown: TextIO
+) -> tuple[str, ...] | None:
+    several = ", or several with commas between" if question.several else ""
+    while True:
+        print(f"     0 to 3{several} [Enter: {assumed}] ", end="", file=shown, flush=True)
+        line = typed.readline()
+        if not line:
+            raise RungError(
+                f"The input ended at the question `{question.id}`.\n"
+                "Answer it, or add `--defaults` to have the rest assumed."
+            )
+        if not line.strip():
+            return None
+        try:
+            return understand({question.id: line.strip()}, weights)[question.id]
+        except RungError as error:
+            print(f"     {error}", file=shown)

@@ -1,0 +1,106 @@
+"""The command `rung assess`: parse, call, print."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Answer = str | None
+FORMATS = "text, json, markdown or html"
+
+
+def _question(help_: str) -> Any:
+    return typer.Option(metavar="ANSWER", help=f"{help_}.")
+
+
+def assess(
+    answers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=Path, help="A YAML or JSON file of answers."),
+    ] = None,
+    domain: Annotated[Answer, _question("What the model is for; several with commas")] = None,
+    harm: Annotated[Answer, _question("The worst a wrong prediction can do")] = None,
+    timing: Annotated[Answer, _question("When a prediction is needed")] = None,
+    change: Annotated[Answer, _question("How fast the world changes")] = None,
+    models: Annotated[Answer, _question("How many models, a year from now")] = None,
+    release: Annotated[Answer, _question("Who decides on a release")] = None,
+    collaboration: Annotated[Answer, _question("How people work together")] = None,
+    data: Annotated[Answer, _question("Where the data comes from")] = None,
+    experiments: Annotated[Answer, _question("How models are compared")] = None,
+    delivery: Annotated[Answer, _question("What happens to code after a push")] = None,
+    compute: Annotated[Answer, _question("What training and serving run on")] = None,
+    team: Annotated[Answer, _question("Who will run this")] = None,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="Ask nothing; assume what is missing, and say so.")
+    ] = False,
+    scan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", parser=Path, help="Measure this repository; technology is not asked."
+        ),
+    ] = None,
+    game: Annotated[
+        str | None,
+        typer.Option(metavar="GAME", help="Overrule the game: governance or velocity."),
+    ] = None,
+    start: Annotated[int | None, typer.Option(metavar="N", help="Overrule the start.")] = None,
+    target: Annotated[int | None, typer.Option(metavar="N", help="Overrule the target.")] = None,
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{FORMATS}.")] = "text",
+    questions: Annotated[
+        bool, typer.Option("--questions", help="Print a file of answers to fill in.")
+    ] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", parser=Path, help="Put docs/strategy.md into this project."),
+    ] = None,
+) -> int:
+    """Ask twelve questions; answer with a start, a target and an order of work.
+
+    Each question is an option, too: answer with a number, 0 to 3, or with a name from
+    docs/assess.md.
+    """
+    from rung import assess_answers, levels, strategy_page, template
+    from rung.advice import FORMATS as FORMS
+    from rung.assess import assess, measured
+    from rung.assess_asking import form as blank_form
+    from rung.assess_asking import gather
+    from rung.errors import RungError
+    from rung.strategy.weights import load
+
+    if form not in FORMS:
+        raise RungError(f"`--format {form}`: there is no such format. Give {FORMATS}.")
+    folder = template.folder() / "levels"
+    weights = load(folder)
+    if scan is not None:
+        from rung.assess_scan import scan as look  # it reads Python's grammar, which takes a moment
+    if questions:
+        print(blank_form(weights), end="")
+        return 0
+    options = {
+        "domain": domain,
+        "harm": harm,
+        "timing": timing,
+        "change": change,
+        "models": models,
+        "release": release,
+        "collaboration": collaboration,
+        "data": data,
+        "experiments": experiments,
+        "delivery": delivery,
+        "compute": compute,
+        "team": team,
+    }
+    choice = assess_answers.decide({"game": game, "start": start, "target": target})
+    skipped = measured(weights) if scan else ()
+    ask = () if defaults else tuple(name for name in weights.questions if name not in skipped)
+    said = gather(answers, options, choice, weights, ask=ask)
+    made = assess(said, weights, levels.load(folder), partial(look, scan) if scan else None)
+    for note in made.scan.notes if made.scan else ():
+        print(note, file=sys.stderr)
+    print(FORMS[form](made), end="")
+    if write is not None:
+        page = strategy_page.write(write, FORMS["markdown"](made))
+        print(f"Wrote {page}.", file=sys.stderr)
+    return 0

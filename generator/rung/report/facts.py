@@ -1,0 +1,140 @@
+"""A review as data: what `rung check --format json` prints, and the words that all formats share."""
+
+import json
+from typing import Any
+
+from rung.review.findings import Finding
+from rung.review.hit import Hit, printable
+from rung.review.review import Review
+
+LONGEST = 160  # characters of a matched text
+
+
+def make(review: Review, before: Review | None = None) -> str:
+    """Return a review as JSON."""
+    return json.dumps(facts(review, before), indent=2) + "\n"
+
+
+def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
+    """Return all that a review says."""
+    standing = review.standing
+    rung = review.levels[review.level]
+    said: dict[str, Any] = {
+        "level": review.level,
+        "title": rung.title,
+        "microsoft": rung.microsoft,
+        "google": rung.google,
+        "game": review.game,
+        "game_from": review.game_from,
+        "machine_learning": bool(review.machine_learning),
+        "repository": printable(review.name),
+        "profile": {
+            block: {"points": round(points, 3), "capabilities": number}
+            for block, (points, number) in standing.profile.items()
+        },
+        "rungs": [
+            {"level": number, "points": round(points, 3)}
+            for number, points in enumerate(standing.averages)
+        ],
+        "ml_test_score": {
+            "final": standing.final_score,
+            "band": standing.band,
+            "sections": {
+                section: {"points": points, "tests_looked_for": number, "tests": 7}
+                for section, (points, number) in standing.score.items()
+            },
+        },
+        "findings": [_finding(review, finding) for finding in review.findings.values()],
+        "blockers": [
+            {
+                "capability": blocker.finding.capability.id,
+                "reason": blocker.reason,
+                "tier": blocker.finding.tier,
+                "fix": blocker.finding.capability.fix,
+                "effort": blocker.finding.capability.effort,
+            }
+            for blocker in standing.blockers
+        ],
+        "files": review.looked_at,
+        "partial": review.left_out.out_of_time,
+        "left_out": [
+            {
+                "reason": reason,
+                "number": number,
+                "example": printable(review.left_out.examples[reason]),
+            }
+            for reason, number in review.left_out.counts.items()
+        ],
+        "notes": list(review.notes),
+    }
+    if before is not None:
+        said["base"] = {"level": before.level, "changed": changes(review, before)}
+    return said
+
+
+def _finding(review: Review, finding: Finding) -> dict[str, Any]:
+    capability = finding.capability
+    said: dict[str, Any] = {
+        "capability": capability.id,
+        "rung": capability.rung(review.game),
+        "block": capability.block,
+        "tier": finding.tier,
+        "points": finding.points,
+        "proof": "static",
+        "why": capability.why,
+        "evidence": [
+            {
+                "tier": shown.tier,
+                "file": printable(shown.hit.path),
+                "line": shown.hit.line,
+                "text": matched(shown.hit),
+            }
+            for shown in finding.shown
+        ],
+    }
+    if finding.word:
+        word = finding.word
+        said[word.kind] = {"reason": word.reason, "until": word.until.isoformat()}
+        if word.link:
+            said[word.kind]["link"] = word.link
+    return said
+
+
+def matched(hit: Hit) -> str:
+    """Return the matched text of a hit on one line that can be shown."""
+    text = printable(hit.text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def place(hit: Hit) -> str:
+    """Return where a hit is, as `file:line`."""
+    if not hit.path:
+        return "the whole repository"
+    return printable(hit.path) + (f":{hit.line}" if hit.line else "")
+
+
+def best(finding: Finding) -> Hit | None:
+    """Return the place that shows a finding's tier best: one that can be opened, if there is one."""
+    hits = [shown.hit for shown in finding.shown if shown.tier == finding.tier]
+    hits += [shown.hit for shown in finding.shown]
+    return next((hit for hit in hits if hit.path), hits[0] if hits else None)
+
+
+def changes(review: Review, before: Review) -> list[dict[str, str | None]]:
+    """Return each capability whose tier is another than in the base."""
+    return [
+        {"capability": name, "before": before.findings[name].tier, "after": finding.tier}
+        for name, finding in review.findings.items()
+        if finding.tier != before.findings[name].tier
+    ]
+
+
+def left_out(review: Review) -> list[str]:
+    """Return what was left out, one line each."""
+    lines = [
+        f"{number:,} {reason}, `{printable(review.left_out.examples[reason])}` for one"
+        for reason, number in review.left_out.counts.items()
+    ]
+    if review.left_out.out_of_time:
+        lines.append("the rest, for time ran out: this result is partial; `--seconds` gives more")
+    return lines

@@ -1,0 +1,80 @@
+"""A review as Markdown, for a comment on a merge request."""
+
+from rung.report.facts import best, changes, left_out, matched, place
+from rung.review.hit import Hit, printable
+from rung.review.review import Review
+
+NOTHING = "Nothing keeps it from a higher rung."
+NO_MODEL = "Add a model, or check another repository."
+
+
+def make(review: Review, before: Review | None = None) -> str:
+    """Return a review as Markdown, with the change against the base where there is one."""
+    rung = review.levels[review.level]
+    lines = [
+        f"## Rung {rung.level}: {rung.title}",
+        "",
+        f"Microsoft {rung.microsoft}; Google {rung.google}. Game: {review.game} ({review.game_from}).",
+        "",
+    ]
+    lines += [f"> {_plain(note)}" for note in review.notes] + [""] * bool(review.notes)
+    if before is not None:
+        lines += _change(review, before)
+    lines += ["### Next", ""]
+    lines += [
+        f"- **{blocker.finding.capability.id}** ({blocker.finding.capability.effort}): "
+        f"{_plain(blocker.finding.capability.fix)} {blocker.reason[0].upper()}{blocker.reason[1:]}."
+        for blocker in review.standing.blockers
+    ] or [NOTHING if review.machine_learning else NO_MODEL]
+    lines += ["", "### Profile", "", "| Block | Points | Capabilities |", "|-|-:|-:|"]
+    lines += [
+        f"| {block} | {points:.2f} | {number} |"
+        for block, (points, number) in review.standing.profile.items()
+    ]
+    lines += ["", "<details><summary>Every finding</summary>", ""]
+    lines += ["| Rung | Capability | Tier | Evidence |", "|-|-|-|-|"]
+    for finding in review.findings.values():
+        level = finding.capability.rung(review.game)
+        if level is not None:
+            hit = best(finding)
+            said = _evidence(hit) if hit else ""
+            if finding.word:
+                word = finding.word
+                said = f"{word.kind} until {word.until}: {_plain(word.reason)} {_plain(word.link)}".strip()
+            lines.append(
+                f"| {level} | {finding.capability.id} | {finding.tier or 'none'} | {said} |"
+            )
+    lines += ["", "</details>", ""]
+    missing = left_out(review)
+    if missing:
+        lines += ["Not looked at: " + "; ".join(map(_plain, missing)) + ".", ""]
+    return "\n".join(lines)
+
+
+def _change(review: Review, before: Review) -> list[str]:
+    moved = changes(review, before)
+    head = f"### Against the base: rung {before.level} to {review.level}"
+    if not moved:
+        return [head, "", "No capability changed.", ""]
+    rows = [
+        f"| {change['capability']} | {change['before'] or 'none'} | {change['after'] or 'none'} |"
+        for change in moved
+    ]
+    return [head, "", "| Capability | Before | After |", "|-|-|-|", *rows, ""]
+
+
+def _evidence(hit: Hit) -> str:
+    code = matched(hit).replace("`", "'")[:80]
+    return f"{_plain(place(hit))} {_code(code)}" if hit.text != hit.path else _plain(place(hit))
+
+
+def _code(text: str) -> str:
+    return f"`{text.replace('|', '&#124;') if '|' in text else text}`"
+
+
+def _plain(text: str) -> str:
+    """Return text of a repository that is nothing but text in Markdown."""
+    safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;")
+    for letter in "\\*[]|":
+        safe = safe.replace(letter, f"\\{letter}" if letter != "|" else "&#124;")
+    return safe

@@ -1,0 +1,87 @@
+"""What the files of a repository hold, as text, Python source or data, each read when asked for."""
+
+import json
+import re
+from collections.abc import Sequence
+
+from rung.review import data_files, python_source
+from rung.review.data_files import Node
+from rung.review.files import Files
+from rung.review.python_source import Source
+
+
+class Content:
+    """The content of a repository's files. What does not parse is None, and counted."""
+
+    def __init__(self, files: Files) -> None:
+        """Read the files of a repository."""
+        self.files = files
+        self.last: tuple[str, Source] | None = None
+
+    def text(self, path: str, most: int | None = None) -> str | None:
+        """Return a file's text, its lines shortened, or None when it is binary or too large."""
+        content = self.files.read(path, most)
+        if content is None or b"\0" in content[:4_000]:
+            return None
+        text = content.decode("utf-8", "replace").replace("\r\n", "\n").removeprefix("\ufeff")
+        return python_source.shortened(text, self.files.limits.line)
+
+    def python(self, path: str) -> Source | None:
+        """Return the source of a Python file or of a notebook's code cells."""
+        if self.last and self.last[0] == path:
+            return self.last[1]
+        text = self._cells(path) if path.endswith(".ipynb") else self.text(path)
+        if text is None:
+            return None
+        self.last = (path, python_source.read(text))
+        return self.last[1]
+
+    def _cells(self, path: str) -> str | None:
+        content = self.files.read(path, self.files.limits.notebook)
+        if content is None:
+            return None
+        try:
+            cells = json.loads(content).get("cells", [])
+            code = [_joined(cell["source"]) for cell in cells if cell.get("cell_type") == "code"]
+        except (ValueError, RecursionError, MemoryError, AttributeError, KeyError, TypeError):
+            self.files.left_out.note("notebooks that do not parse", path)
+            return None
+        lines = "\n\n".join(code)[: self.files.limits.text]
+        return python_source.shortened(lines, self.files.limits.line)
+
+    def line_of(self, path: str, text: str, line: int) -> int:
+        """Return where a text stands in a TOML or JSON file, whose parsers do not say it."""
+        if not path.endswith((".toml", ".json", "Pipfile")):
+            return line
+        lines = (self.text(path) or "").split("\n")
+        return next((number for number, each in enumerate(lines, 1) if text[:60] in each), line)
+
+    def line_of_key(self, path: str, key: str, line: int) -> int:
+        """Return where a key stands in a TOML or JSON file."""
+        if not path.endswith((".toml", ".json", "Pipfile")):
+            return line
+        sought = re.compile(
+            rf"""^\s*[\["'\w.]*\b{re.escape(key)}["'\]]*\s*(?:[=:]|$)""", re.MULTILINE
+        )
+        text = self.text(path) or ""
+        found = sought.search(text)
+        return text.count("\n", 0, found.end()) + 1 if found else line
+
+    def data(self, path: str) -> Sequence[Node]:
+        """Return the documents of a YAML, TOML or JSON file; none where it does not parse."""
+        text = self.text(path, self.files.limits.data)
+        if text is None:
+            return []
+        if path.endswith(".md"):
+            if not text.startswith("---\n"):
+                return []
+            text = text[4:].partition("\n---")[0]
+        try:
+            return data_files.read(path, text)
+        except data_files.UnreadableError:
+            self.files.left_out.note("data files that do not parse", path)
+            return []
+
+
+def _joined(source: object) -> str:
+    return source if isinstance(source, str) else "".join(map(str, source))  # type: ignore[call-overload]

@@ -1,0 +1,206 @@
+"""YAML, TOML, JSON and notebooks as plain nodes with lines, read within bounds.
+
+YAML is read event by event: an alias stays a reference, so that no text can unfold, and what nests
+too deep is given up before it takes the stack.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import yaml
+
+from rung.plain_yaml import Loader
+
+DEPTH = 60
+EVENTS = 60_000
+STEPS = 50_000  # of one search
+DEEP_TOML = re.compile(r"^[^=\n#\"']*(?:\.[^=\n.#\"']*){60}", re.MULTILINE)
+
+
+@dataclass
+class Node:
+    """A value of a data file: a scalar, or entries with keys, or entries without.
+
+    Attributes:
+        line: where it begins, from 1; 0 where that is not known.
+        value: of a scalar.
+        entries: of a mapping (name, node) or a list (None, node).
+    """
+
+    line: int
+    value: str | None = None
+    entries: list[tuple[str | None, "Node"]] = field(default_factory=list)
+
+    def get(self, *names: str) -> "Node | None":
+        """Return what stands below these keys."""
+        found = self
+        for name in names:
+            below = next((node for key, node in found.entries if key == name), None)
+            if below is None:
+                return None
+            found = below
+        return found
+
+    def texts(self) -> list[str]:
+        """Return the scalar itself, or those of a list."""
+        if self.value is not None:
+            return [self.value]
+        return [node.value for _, node in self.entries if node.value is not None]
+
+
+class UnreadableError(ValueError):
+    """A data file that does not parse, or goes beyond the bounds."""
+
+
+def read(path: str, text: str) -> list[Node]:
+    """Return the documents of a data file.
+
+    Raises:
+        UnreadableError: It does not parse, or goes beyond the bounds.
+    """
+    try:
+        if path.endswith((".toml", "Pipfile")):
+            if DEEP_TOML.search(text):
+                raise UnreadableError("nested too deep")
+            return [_plain(tomllib.loads(text), Lines(text))]
+        if path.endswith((".json", ".ipynb")):
+            return [_plain(json.loads(text), Lines(text))]
+        return list(_yaml(text))
+    except UnreadableError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError, MemoryError) as error:
+        raise UnreadableError(type(error).__name__) from error
+
+
+def _yaml(text: str) -> Iterator[Node]:
+    loader = Loader(text)
+    anchors: dict[str, Node] = {}
+    stack: list[Node] = []
+    keys: list[str | None] = []
+    number = key_line = 0
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            number += 1
+            if number > EVENTS or len(stack) > DEPTH:
+                raise UnreadableError("too large or nested too deep")
+            if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+                stack.pop()
+                keys.pop()
+                continue
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            if isinstance(event, yaml.AliasEvent):
+                node = anchors.get(str(event.anchor)) or Node(line, "")
+            elif isinstance(event, yaml.ScalarEvent):
+                node = Node(line, event.value)
+            elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+                node = Node(line)
+            else:
+                continue
+            if not stack:
+                yield node
+            elif keys[-1] is MAPPING and node.value is not None:
+                keys[-1] = node.value  # a key; its value comes next
+                key_line = node.line
+                continue
+            else:
+                stack[-1].entries.append((keys[-1] if keys[-1] is not SEQUENCE else None, node))
+                if keys[-1] is not SEQUENCE:
+                    keys[-1] = MAPPING
+                    if not isinstance(event, yaml.AliasEvent):
+                        node.line = key_line
+            if isinstance(event, yaml.CollectionStartEvent):
+                stack.append(node)
+                keys.append(MAPPING if isinstance(event, yaml.MappingStartEvent) else SEQUENCE)
+            if event.anchor and not isinstance(event, yaml.AliasEvent):
+                anchors[event.anchor] = node
+    finally:
+        loader.dispose()
+
+
+MAPPING = "\0a key is to come"
+SEQUENCE = "\0no key"
+
+
+class Lines:
+    """Finds the line of a key in a text whose parser does not say it."""
+
+    def __init__(self, text: str) -> None:
+        """Note the first line of each word."""
+        self.first: dict[str, int] = {}
+        for number, line in enumerate(text.split("\n")[:20_000], 1):
+            for word in re.findall(r"[\w-]+", line[:300]):
+                self.first.setdefault(word, number)
+
+    def of(self, key: str) -> int:
+        """Return the first line that has the last word of a key."""
+        words = re.findall(r"[\w-]+", key)
+        return self.first.get(words[-1], 0) if words else 0
+
+
+def _plain(data: Any, lines: Lines) -> Node:
+    top = Node(1)
+    waiting: list[tuple[Any, Node, int]] = [(data, top, 0)]
+    number = 0
+    while waiting:
+        value, node, depth = waiting.pop()
+        number += 1
+        if number > EVENTS or depth > DEPTH:
+            raise UnreadableError("too large or nested too deep")
+        if isinstance(value, dict):
+            pairs: list[tuple[str | None, Any]] = [(str(key), each) for key, each in value.items()]
+        elif isinstance(value, list):
+            pairs = [(None, each) for each in value]
+        else:
+            node.value = _scalar(value)
+            continue
+        for key, each in pairs:
+            below = Node(lines.of(key) if key else node.line)
+            node.entries.append((key, below))
+            waiting.append((each, below, depth + 1))
+    return top
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def search(node: Node, path: str) -> Iterator[Node]:
+    """Give the nodes at a path such as `groups.*.rules`; `**` is any number of keys."""
+    steps = 0
+    wanted = path.split(".")
+    waiting = [(node, 0)]
+    while waiting:
+        steps += 1
+        if steps > STEPS:
+            return
+        here, place = waiting.pop()
+        if place == len(wanted):
+            yield here
+            continue
+        name = wanted[place]
+        if name == "**":
+            waiting.append((here, place + 1))
+        for key, below in reversed(here.entries):
+            if key == "<<" or name == "**":
+                waiting.append((below, place))
+            elif name == "*" or (key is not None and fnmatchcase(key.lower(), name.lower())):
+                waiting.append((below, place + 1))
+
+
+def everything(node: Node) -> Iterator[tuple[str | None, Node]]:
+    """Give every entry at any depth, in the order of the file."""
+    steps = 0
+    waiting = list(reversed(node.entries))
+    while waiting and steps < STEPS:
+        steps += 1
+        key, below = waiting.pop()
+        yield key, below
+        waiting.extend(reversed(below.entries))

@@ -1,0 +1,118 @@
+"""Text that says something: documents by heading, and other files without their comments."""
+
+import re
+from collections.abc import Iterator
+
+HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*$")
+UNDERLINE = re.compile(r"^(=+|-+|~+|\^+)[ \t]*$")
+FENCE = re.compile(r"^ {0,3}(```|~~~)")
+HTML_COMMENT = re.compile(r"<!--(?:[^-]|-(?!->))*+(?:-->)?")
+PLACEHOLDER = re.compile(
+    r"\b(?:todo|tbd|tba|fixme|xxx|n/?a|lorem ipsum|placeholder|coming soon|to be (?:done|defined|written"
+    r"|added|determined|filled)|fill (?:this )?in|insert \w+ here|more information needed|your \w+ here)\b"
+    r"|<[^<>\n]{1,60}>|\{\{[^{}\n]{0,60}\}\}|\[(?:[^\[\]\n]{0,60}(?:here|needed|name|todo|tbd)[^\[\]\n]{0,20})\]",
+    re.IGNORECASE,
+)
+WORD = re.compile(r"[^\W\d_]{2,}")
+HASH = re.compile(r"(?:^|(?<=\s))#.*")
+SLASHES = re.compile(r"(?:^|(?<=\s))//.*")
+DASHES = re.compile(r"(?:^|(?<=\s))--.*")
+HASH_ENDINGS = {
+    *(
+        "yaml",
+        "yml",
+        "toml",
+        "sh",
+        "bash",
+        "cfg",
+        "ini",
+        "txt",
+        "mk",
+        "tf",
+        "hcl",
+        "in",
+        "r",
+        "rego",
+    ),
+    *("makefile", "dockerfile", "justfile", "codeowners", "gitattributes", "procfile", "pipfile"),
+}
+SLASH_ENDINGS = {"js", "ts", "bicep", "proto", "groovy", "go", "java", "scala", "jenkinsfile"}
+
+
+def sections(text: str) -> list[tuple[str, int, str]]:
+    """Return the headings of a document: the words, the line, and the text below each.
+
+    The text of a heading reaches to the next one of its rank or above.
+    """
+    lines = HTML_COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text).split("\n")
+    headings = list(_headings(lines))
+    found = []
+    for place, (line, rank, words) in enumerate(headings):
+        body: list[str] = []
+        end = len(lines)
+        for later, other, _ in headings[place + 1 :]:
+            if other <= rank:
+                end = later
+                break
+        inside = {number for number, _, _ in headings[place + 1 :] if number < end}
+        body = [lines[number] for number in range(line + 1, end) if number not in inside]
+        found.append((words, line + 1, "\n".join(body[:400])))
+        if place > 300:
+            break
+    return found
+
+
+def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:
+    fenced = False
+    for number, line in enumerate(lines):
+        if FENCE.match(line):
+            fenced = not fenced
+        elif fenced:
+            continue
+        elif match := HEADING.match(line):
+            yield number, len(match[1]), match[2]
+        elif (
+            number + 1 < len(lines)
+            and line.strip()
+            and not line.startswith(("-", "=", "|"))
+            and UNDERLINE.match(lines[number + 1])
+            and len(lines[number + 1].strip()) >= 3
+        ):
+            yield number, 1 if lines[number + 1].startswith("=") else 2, line.strip()
+
+
+def says_something(text: str, words: int = 3) -> bool:
+    """Say whether so many words are left of a text without its placeholders."""
+    return len(WORD.findall(PLACEHOLDER.sub(" ", text[:20_000]))) >= words
+
+
+def is_placeholder(value: str) -> bool:
+    """Say whether a value of a data file says nothing."""
+    return not re.search(r"\w", PLACEHOLDER.sub("", value))
+
+
+def ending(path: str) -> str:
+    """Return what tells the kind of a file: the end of its name, or the name without one."""
+    name = path.lower().rpartition("/")[2]
+    if name.startswith(("makefile", "dockerfile", "jenkinsfile", "containerfile")):
+        return "dockerfile" if "ontainer" in name else name.split(".")[0]
+    return name.rpartition(".")[2]
+
+
+def without_comments(path: str, text: str) -> str:
+    """Return the text of a file other than Python without its comments, line by line."""
+    kind = ending(path)
+    if kind in HASH_ENDINGS:
+        return HASH.sub("", text) if "#" in text else text
+    if kind in SLASH_ENDINGS:
+        text = re.sub(r"/\*(?:[^*]|\*(?!/))*+(?:\*/)?", _blank, text)
+        return "\n".join(SLASHES.sub("", line) for line in text.split("\n"))
+    if kind == "sql":
+        return "\n".join(DASHES.sub("", line) for line in text.split("\n"))
+    if kind in ("md", "html", "xml"):
+        return HTML_COMMENT.sub(_blank, text)
+    return text
+
+
+def _blank(found: re.Match[str]) -> str:
+    return "\n" * found[0].count("\n")

@@ -1,0 +1,152 @@
+"""Whether the evidence of a capability holds in a repository, and where."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from rung.review import dependencies
+from rung.review.ci import CI, acts
+from rung.review.content import Content
+from rung.review.hit import Hit
+from rung.review.predicates import FLAGS, NAMES_TESTS, PREDICATES, Leaf
+from rung.review.reach import Reach, is_test
+from rung.review.runners import Runners
+from rung.review.view import View
+
+Predicate = Any  # as levels/README.md describes it
+Accept = Callable[[Hit], bool]
+SHOWN = 5  # hits of one predicate
+KEPT = 3_000
+
+
+class Evidence:
+    """The answers of a repository to the predicates of levels/."""
+
+    def __init__(self, content: Content, predicates: Iterable[Predicate]) -> None:
+        """Look at the files for all that the predicates ask."""
+        self.content = content
+        self.ci = CI(content, Runners(content))
+        self.reach = Reach(content, self.ci)
+        self.packages = dependencies.read(content)
+        self.leaves: dict[str, Leaf] = {}
+        for predicate in predicates:
+            for leaf in _leaves(predicate):
+                self.leaves.setdefault(_name(leaf), leaf)
+        self.hits: dict[str, list[Hit]] = defaultdict(list)
+        self._look()
+
+    def _look(self) -> None:
+        """Look at each file once, for all predicates that concern it, those near the root first."""
+        by_path: dict[str, list[tuple[str, Leaf]]] = defaultdict(list)
+        names = self.content.files.names
+        tests = {path for path in names.lower if is_test(path)}
+        for name, leaf in self.leaves.items():
+            states = "in" in leaf.options or leaf.kind == "exists"
+            paths: dict[str, None] = {}
+            for glob in leaf.globs:
+                if states and NAMES_TESTS.search(glob):
+                    paths.update(dict.fromkeys(names.find(glob)))
+                else:
+                    paths.update((path, None) for path in names.find(glob) if path not in tests)
+            for path in paths:
+                by_path[path].append((name, leaf))
+        for done, path in enumerate(sorted(by_path, key=lambda path: (path.count("/"), path))):
+            if self.content.files.clock.is_up():
+                self.content.files.left_out.out_of_time = True
+                self.content.files.left_out.note("not reached in time", path, len(by_path) - done)
+                return
+            view = View(self.content, path)
+            for name, leaf in by_path[path]:
+                found = self.hits[name]
+                if len(found) < KEPT:
+                    found.extend(PREDICATES[leaf.kind](view, leaf))
+
+    def holds(self, predicate: Predicate, used: Predicate = None) -> list[Hit]:
+        """Return what supports a predicate outside notebooks; nothing when it does not hold."""
+        return self._holds(predicate, lambda hit: not hit.in_notebook, used) or []
+
+    def holds_anywhere(self, predicate: Predicate) -> list[Hit]:
+        """Return what supports a predicate, notebooks included."""
+        return self._holds(predicate, lambda hit: True, None) or []
+
+    def _holds(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Hit] | None:
+        if predicate == "reached":
+            return self._holds(used, self._within(self.reach.reached), None)
+        kind, value = next(iter(predicate.items()))
+        if kind in ("all", "any", "none"):
+            return self._combined(kind, value, accept, used)
+        if kind == "reached":
+            return self._holds(value, self._within(self.reach.reached), None)
+        if kind == "scheduled":
+            return self._holds(value, self._within(self.reach.scheduled), None)
+        if kind in ("ci_runs", "ci_says"):
+            return list(self._in_ci(predicate))[:SHOWN] or None
+        if kind == "depends":
+            return list(self._depends(value))[:SHOWN] or None
+        options = {name: each for name, each in predicate.items() if name != kind}
+        found = self.hits.get(_name(Leaf(kind, value, options)), [])
+        return [hit for hit in found if accept(hit)][:SHOWN] or None
+
+    def _combined(
+        self, kind: str, parts: list[Predicate], accept: Accept, used: Predicate
+    ) -> list[Hit] | None:
+        found = [self._holds(part, accept, used) for part in parts]
+        if kind == "none":
+            return None if any(found) else [Hit("", 0, "nothing of this kind was found")]
+        if kind == "all" and not all(found):
+            return None
+        hits = [hit for each in found for hit in each or []]
+        return list(dict.fromkeys(hits))[: 2 * SHOWN] or None
+
+    def _within(self, paths: frozenset[str]) -> Accept:
+        return lambda hit: not hit.in_notebook and hit.path in paths
+
+    def _in_ci(self, predicate: Mapping[str, str]) -> Iterator[Hit]:
+        says = re.compile(predicate["ci_says"], FLAGS) if "ci_says" in predicate else None
+        runs = re.compile(predicate["ci_runs"], FLAGS) if "ci_runs" in predicate else None
+        for workflow in self.ci.workflows:
+            hits: list[Hit] = []
+            if says:
+                match = says.search(workflow.text)
+                if not match:
+                    continue
+                place = match.start() + len(match[0]) - len(match[0].lstrip())
+                line = workflow.text.count("\n", 0, place)
+                hits.append(Hit(workflow.path, line + 1, workflow.text.split("\n")[line].strip()))
+            if runs:
+                found = next(
+                    (one for one in workflow.commands if runs.search(acts(one.text))), None
+                )
+                if not found:
+                    continue
+                line = self.content.line_of(found.path, found.text, found.line)
+                hits.append(Hit(found.path, line, found.text))
+            yield from hits
+
+    def _depends(self, wanted: Iterable[str]) -> Iterator[Hit]:
+        for name in wanted:
+            bare, bracket, extra = name.partition("[")
+            asked = dependencies.normalised(bare)
+            if bracket:
+                asked += f"[{dependencies.normalised(extra.rstrip(']'))}]"
+            if asked in self.packages:
+                yield Hit(*self.packages[asked])
+
+
+def _leaves(predicate: Predicate) -> Iterator[Leaf]:
+    if predicate == "reached":
+        return
+    kind, value = next(iter(predicate.items()))
+    if kind in ("all", "any", "none"):
+        for part in value:
+            yield from _leaves(part)
+    elif kind in ("reached", "scheduled"):
+        yield from _leaves(value)
+    elif kind in PREDICATES:
+        yield Leaf(kind, value, {name: each for name, each in predicate.items() if name != kind})
+
+
+def _name(leaf: Leaf) -> str:
+    return json.dumps([leaf.kind, leaf.value, dict(leaf.options)], sort_keys=True)

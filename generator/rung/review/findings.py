@@ -1,0 +1,86 @@
+"""What was found of each capability: its tier, and the places that show it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from rung.levels import TIERS, Capability
+from rung.review.evidence import Evidence
+from rung.review.hit import Hit
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A place that supports a tier."""
+
+    tier: str
+    hit: Hit
+
+
+@dataclass(frozen=True)
+class Word:
+    """What the team says of a capability in rung.toml: a waiver, or an attestation.
+
+    Attributes:
+        kind: `waiver` or `attestation`.
+        reason: why it is not asked for; of an attestation, what is attested.
+        link: where an attestation can be looked at.
+        until: the last day it holds.
+    """
+
+    kind: str
+    reason: str
+    until: date
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A capability with its highest tier, or None, and what shows each tier that holds."""
+
+    capability: Capability
+    tier: str | None
+    shown: Sequence[Shown] = field(default_factory=tuple)
+    word: Word | None = None
+
+    @property
+    def points(self) -> float:
+        """Points of the ML Test Score's kind."""
+        return TIERS.get(self.tier or "", 0.0)
+
+    @property
+    def holds(self) -> bool:
+        """Say whether it is used, attested or waived."""
+        return self.points >= TIERS["used"] or self.waived
+
+    @property
+    def waived(self) -> bool:
+        """Say whether the team does without it, for a reason."""
+        return self.word is not None and self.word.kind == "waiver"
+
+    def with_word(self, word: Word) -> "Finding":
+        """Return it with what the team says: an attestation lifts it to `used`."""
+        if word.kind == "attestation" and self.points < TIERS["used"]:
+            shown = (
+                *self.shown,
+                Shown("used", Hit("rung.toml", 0, f"{word.reason} ({word.link})")),
+            )
+            return replace(self, tier="used", shown=shown, word=word)
+        return replace(self, word=word)
+
+
+def find(capability: Capability, evidence: Evidence) -> Finding:
+    """Look for the evidence of a capability."""
+    stated = capability.evidence
+    used = stated.get("used")
+    tiers: dict[str, list[Hit]] = {}
+    if "declared" in stated:
+        tiers["declared"] = evidence.holds_anywhere(stated["declared"])
+    tiers["used"] = evidence.holds(used) if used else []
+    if used and not tiers["used"]:
+        tiers["declared"] = tiers.get("declared") or evidence.holds_anywhere(used)
+    if "automated" in stated and (tiers["used"] or not used):
+        tiers["automated"] = evidence.holds(stated["automated"], used)
+    held = [tier for tier in TIERS if tiers.get(tier)]
+    shown = tuple(Shown(tier, hit) for tier in held for hit in tiers[tier])
+    return Finding(capability, held[-1] if held else None, shown)

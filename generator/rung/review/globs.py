@@ -1,0 +1,99 @@
+"""Globs of levels/: `**/` is any folder or none, `*` stays in its folder, case does not matter."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+
+PART = re.compile(r"\[!?[a-z0-9_.-]+\]|.", re.DOTALL)
+LITERAL = re.compile(r"[^*?\[\]]+")
+
+
+@cache
+def pattern(glob: str) -> re.Pattern[str]:
+    """Return the regular expression of a glob, for lower-case paths.
+
+    A star takes as little as it can and gives nothing back, which is enough for globs and keeps the
+    time linear whatever the path.
+    """
+    parts = []
+    place = 0
+    text = glob.lower()
+    while place < len(text):
+        if text.startswith("**/", place):
+            parts.append("(?:[^/]+/)*")
+            place += 3
+        elif text[place:] == "**":
+            parts.append(".*")
+            place += 2
+        elif text[place] == "*":
+            place += 1
+            chunk = _chunk(text, place)
+            place += len(chunk)
+            if place == len(text):
+                parts.append(f"[^/]*{_literally(chunk)}")
+            else:
+                parts.append(f"(?>[^/]*?{_literally(chunk)})" if chunk else "[^/]*")
+        else:
+            part = PART.match(text, place)
+            parts.append(_literally(part[0] if part else text[place]))
+            place += len(part[0]) if part else 1
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _chunk(text: str, place: int) -> str:
+    """Return what follows a star, up to the next star or the end of the folder's name."""
+    found = re.compile(r"[^*/]*").match(text, place)
+    return found[0] if found else ""
+
+
+def _literally(text: str) -> str:
+    return PART.sub(_part, text)
+
+
+def _part(found: re.Match[str]) -> str:
+    part = found[0]
+    if part == "?":
+        return "[^/]"
+    if len(part) > 1:
+        inside = part[1:-1].replace("!", "^", 1) if part[1] == "!" else part[1:-1]
+        return f"[{inside}]"
+    return re.escape(part)
+
+
+def matches(path: str, globs: Iterable[str]) -> bool:
+    """Say whether a path has one of the names."""
+    lower = path.lower()
+    return any(pattern(glob).fullmatch(lower) for glob in globs)
+
+
+class Names:
+    """The paths of a repository, found by glob."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """Sort the paths by their endings."""
+        self.lower = {path: path.lower() for path in paths}
+        self.by_ending: dict[str, list[str]] = defaultdict(list)
+        for path, lower in self.lower.items():
+            name = lower.rpartition("/")[2]
+            self.by_ending[name.rpartition(".")[2] if "." in name else ""].append(path)
+        self.found: dict[str, list[str]] = {}
+
+    def find(self, glob: str) -> list[str]:
+        """Return the paths with such a name."""
+        if glob not in self.found:
+            self.found[glob] = self._find(glob.lower())
+        return self.found[glob]
+
+    def _find(self, glob: str) -> list[str]:
+        ending = glob.rpartition("/")[2].rpartition(".")[2]
+        if "." not in glob.rpartition("/")[2] or not LITERAL.fullmatch(ending):
+            candidates: Iterable[str] = self.lower
+        else:
+            candidates = self.by_ending.get(ending, ())
+            if glob == f"**/*.{ending}":
+                return list(candidates)
+        needle = max(LITERAL.findall(glob.replace("**/", "*")), key=len, default="")
+        full = pattern(glob).fullmatch
+        lower = self.lower
+        return [path for path in candidates if needle in lower[path] and full(lower[path])]

@@ -1,0 +1,187 @@
+"""The predicates that look at files: the table from a name in levels/ to a function."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rung.review import data_files, documents, needles
+from rung.review.hit import Hit
+from rung.review.view import View
+
+FLAGS = re.IGNORECASE | re.MULTILINE
+CODE = ("**/*.py", "**/*.ipynb")
+NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A predicate that looks at files.
+
+    Attributes:
+        kind: its name.
+        value: what stands at its name.
+        options: what stands beside it.
+    """
+
+    kind: str
+    value: Any
+    options: Mapping[str, Any]
+
+    @cached_property
+    def globs(self) -> tuple[str, ...]:
+        """The names of the files it looks at."""
+        if self.kind == "exists":
+            return tuple(self.value)
+        return tuple(self.options.get("in", CODE))
+
+    @cached_property
+    def regexes(self) -> list[re.Pattern[str]]:
+        """The regular expressions it states."""
+        values = [self.value] if isinstance(self.value, str) else self.value
+        return [re.compile(value, FLAGS) for value in values]
+
+    @cached_property
+    def needles(self) -> tuple[bytes, ...]:
+        """Lower-case bytes, one of which a file must have to match."""
+        if self.kind == "text":
+            return tuple(needle.encode() for needle in needles.of(self.value))
+        if self.kind == "key":
+            literal = [part for part in re.split(r"[.*]+", self.value) if part]
+            return (max(literal, key=len).lower().encode(),) if literal else ()
+        return ()
+
+    @cached_property
+    def words(self) -> frozenset[bytes]:
+        """Words, one of which a file must have to match."""
+        part = 0 if self.kind == "imports" else -1
+        return frozenset(name.split(".")[part].encode() for name in self.value)
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """The names it states."""
+        return frozenset(self.value)
+
+
+def exists(view: View, leaf: Leaf) -> Iterator[Hit]:
+    """A file of that name that says something."""
+    if view.says_something:
+        yield Hit(view.path, 0, view.path)
+
+
+def larger_than_mb(view: View, leaf: Leaf) -> Iterator[Hit]:
+    """A file of that name that is larger."""
+    size = view.content.files.size(view.path)
+    if size > leaf.value * 1_000_000:
+        yield Hit(view.path, 0, f"{size / 1_000_000:,.1f} MB")
+
+
+def imports(view: View, leaf: Leaf) -> Iterator[Hit]:
+    """Python code that imports one of the modules, or a part of it."""
+    if leaf.words.isdisjoint(view.words) or view.source is None:
+        return
+    for name, line in view.source.imports.items():
+        parts = name.split(".")
+        if any(".".join(parts[:end]) in leaf.wanted for end in range(1, len(parts) + 1)):
+            yield Hit(view.path, line, view.line(line) or name)
+            return
+
+
+def calls(view: View, leaf: Leaf) -> Iterator[Hit]:
+    """Python code that calls one of the names, decorates with it or derives from it."""
+    if leaf.words.isdisjoint(view.words) or view.source is None:
+        return
+    for name, line in view.source.calls.items():
+        parts = name.lstrip(".").split(".")
+        if any(".".join(parts[start:]) in leaf.wanted for start in range(len(parts))):
+            yield Hit(view.path, line, view.line(line) or name)
+            return
+
+
+def text(view: View, leaf: Leaf) -> Iterator[Hit]:
+    """A line that matches."""
+    if leaf.needles and not any(needle in view.lower for needle in leaf.needles):
+        return
+    wanted = [needle.decode() for needle in leaf.needles]
+    (regex,) = leaf.regexes
+    for number, line in enumerate(view.lines, 1):
+        if wanted:
+            lower = line.lower()
+            if not any(needle in lower for needle in wanted):
+                continue
+        if view.content.files.clock.is_up():
+            return
+        if regex.search(line):
+            yield Hit(view.path, number, view.line(number) or line.strip())
+            return
+
+
+def headings(view: View, leaf: Leaf) -> Iterator[Hit]:
+    """A document that has text below a heading for each of the expressions."""
+    found = []
+    for regex in leaf.regexes:
+        for words, line, below in view.sections:
+            if regex.search(words[:300]) and documents.says_something(below):
+                found.append(Hit(view.path, line, words))
+                break
+        else:
+            return
+    yield from found
+
+
+def key(view: View, leaf: Leaf) -> Iterator[Hit]:
+    """A data file that has a key, with such a value where one is stated."""
+    if leaf.needles and leaf.needles[0] not in view.lower:
+        return
+    matches = leaf.options.get("matches")
+    least = leaf.options.get("at_least")
+    for document in view.nodes:
+        for node in data_files.search(document, leaf.value):
+            values = node.texts()
+            if matches and not any(re.search(matches, value, FLAGS) for value in values):
+                continue
+            if least and not any(_number(value) >= least for value in values):
+                continue
+            if not matches and not least and node.value is not None and not node.value.strip():
+                continue
+            name = leaf.value.rpartition(".")[2]
+            line = view.content.line_of_key(view.path, name, node.line)
+            yield Hit(view.path, line, view.line(line) if line else leaf.value)
+            return
+
+
+def keys(view: View, leaf: Leaf) -> Iterator[Hit]:
+    """A data file that has all the keys, or as many as stated, with values that say something."""
+    least = leaf.options.get("at_least", len(leaf.value))
+    wanted = {name.lower() for name in leaf.value}
+    found: dict[str, int] = {}
+    for document in view.nodes:
+        for name, node in data_files.everything(document):
+            plain = re.sub(r"[\s-]+", "_", name or "").lower()
+            filled = node.entries or (node.value and not documents.is_placeholder(node.value))
+            if plain in wanted and filled:
+                found.setdefault(plain, node.line)
+    if len(found) >= least:
+        line = min(filter(None, found.values()), default=0)
+        yield Hit(view.path, line, ", ".join(sorted(found)))
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return float("-inf")
+
+
+# Adding one: a function above, a line here, a row in levels/README.md.
+PREDICATES: dict[str, Callable[[View, Leaf], Iterator[Hit]]] = {
+    "exists": exists,
+    "larger_than_mb": larger_than_mb,
+    "imports": imports,
+    "calls": calls,
+    "text": text,
+    "headings": headings,
+    "key": key,
+    "keys": keys,
+}

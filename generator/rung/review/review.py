@@ -1,0 +1,127 @@
+"""Review a repository: read it, look for evidence, and say where it stands."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from rung import levels, template
+from rung.levels import Level
+from rung.review import findings as found
+from rung.review import reading, said, standing
+from rung.review.content import Content
+from rung.review.evidence import Evidence
+from rung.review.files import Files
+from rung.review.findings import Finding
+from rung.review.hit import Hit
+from rung.review.limits import LeftOut, Limits
+from rung.review.predicates import Leaf, imports
+from rung.review.reach import is_test
+from rung.review.standing import Standing
+from rung.review.view import View
+
+PROJECTS = 8  # folders with dependencies of their own, from which on a repository may hold several
+
+
+@dataclass(frozen=True)
+class Review:
+    """A repository, read.
+
+    Attributes:
+        name: of its folder.
+        levels: the ladder.
+        game: that it was judged by.
+        game_from: why that one.
+        machine_learning: what shows that it is about machine learning.
+        findings: of every capability, by name.
+        standing: where it stands.
+        looked_at: how many files.
+        left_out: what was not looked at.
+        notes: what a reader should know besides.
+    """
+
+    name: str
+    levels: Sequence[Level]
+    game: str
+    game_from: str
+    machine_learning: Sequence[Hit]
+    findings: Mapping[str, Finding]
+    standing: Standing
+    looked_at: int
+    left_out: LeftOut
+    notes: Sequence[str]
+
+    @property
+    def level(self) -> int:
+        """The rung it stands on."""
+        return self.standing.level
+
+
+def review(
+    root: Path, game: str | None = None, limits: Limits | None = None, today: date | None = None
+) -> Review:
+    """Read the repository in a folder. Nothing of it is run, and git is not needed.
+
+    Args:
+        root: its folder.
+        game: governance or velocity; else what the repository says of itself, else velocity.
+        limits: how much is read.
+        today: the day by which waivers expire.
+    """
+    folder = template.folder() / "levels"
+    ladder = levels.load(folder)
+    files = Files(root, reading.load(folder), limits or Limits())
+    content = Content(files)
+    words = said.read(content, ladder, today or date.today())
+    capabilities = {name: one for rung in ladder for name, one in rung.capabilities.items()}
+    evidence = Evidence(
+        content, [each for one in capabilities.values() for each in one.evidence.values()]
+    )
+    results = {name: found.find(one, evidence) for name, one in capabilities.items()}
+    for name, word in words.of.items():
+        results[name] = results[name].with_word(word)
+    played, why = (game, "asked for") if game else words.game
+    ml = _machine_learning(content, evidence)
+    notes = list(words.notes)
+    if not ml:
+        notes.append(
+            "No machine-learning package or import was found: this is not a machine-learning "
+            "repository, as far as its files show, and no rung above 0 is given."
+        )
+    wanted = files.find(*files.reading.dependencies)
+    projects = {path.rpartition("/")[0] for path in wanted if "/" in path}
+    if len(projects) >= PROJECTS:
+        notes.append(
+            f"{len(projects)} of its folders have dependencies of their own. If they are projects, "
+            "what each has adds up here: check them one by one."
+        )
+    if files.left_out.counts["unrendered templates"]:
+        notes.append("It holds an unrendered template; render a project and check that one.")
+    return Review(
+        name=root.resolve().name,
+        levels=ladder,
+        game=played,
+        game_from=why,
+        machine_learning=ml,
+        findings=results,
+        standing=standing.stand(ladder, results, played, bool(ml)),
+        looked_at=files.looked_at,
+        left_out=files.left_out,
+        notes=notes,
+    )
+
+
+def _machine_learning(content: Content, evidence: Evidence) -> list[Hit]:
+    reads = content.files.reading
+    hits = evidence.holds({"depends": list(reads.packages)})
+    if hits:
+        return hits[:3]
+    leaf = Leaf("imports", list(reads.modules), {})
+    for path in content.files.find("**/*.py", "**/*.ipynb"):
+        if content.files.clock.is_up():
+            break
+        if not is_test(path):
+            hits += imports(View(content, path), leaf)
+        if hits:
+            break
+    return hits

@@ -1,0 +1,213 @@
+"""What a command starts: make, poe, tox, nox, just, npm, hatch, mise, pre-commit, dvc, shell scripts."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+from rung.review.content import Content
+from rung.review.data_files import Node
+
+Found = tuple[str, str, int]  # a command, the file it stands in, and the line
+
+RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
+RECIPE = re.compile(r"^@?([A-Za-z0-9_-]+)(?:[ \t]+[^:\n=]*)?:(?!=)[ \t]*([^\n#]*)")
+WORD = r"([A-Za-z0-9_.:/-]+)"
+SESSION = re.compile(r"session\.run\w*\(([^)]{0,1000})\)", re.DOTALL)
+QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
+SCRIPT = re.compile(r"(?:^|[\s;&|(./])([\w./-]+\.(?:sh|bash))\b")
+
+
+class Runners:
+    """The task files of a repository."""
+
+    def __init__(self, content: Content) -> None:
+        """Know the commands that start others."""
+        self.content = content
+        self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[Found]]]] = [
+            (re.compile(r"(?:^|[\s;&|(])(?:g?make|\$[({]MAKE[)}])((?:\s+[^\s;&|]+)*)"), self._make),
+            (re.compile(r"\bpoe(?:thepoet)?\s+(?:-\S+\s+)*" + WORD), self._poe),
+            (re.compile(r"(?:^|[\s;&|(])(tox)(?=\s|$|\")"), self._tox),
+            (re.compile(r"(?:^|[\s;&|(])(nox)(?=\s|$|\")"), self._nox),
+            (re.compile(r"(?:^|[\s;&|(])just\s+" + WORD), self._just),
+            (re.compile(r"\b(?:npm|yarn|pnpm)\s+(?:run(?:-script)?\s+)?" + WORD), self._npm),
+            (re.compile(r"\b(?:hatch|pdm)\s+run\s+" + WORD), self._hatch),
+            (re.compile(r"\bmise\s+(?:run|r)\s+" + WORD), self._mise),
+            (re.compile(r"\b(pre-commit|prek)\s+run\b"), self._pre_commit),
+            (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), self._dvc),
+            (SCRIPT, self._script),
+        ]
+
+    def behind(self, command: str, path: str) -> list[Found]:
+        """Return the commands that a command starts through the repository's task files.
+
+        Args:
+            command: one line.
+            path: the file it stands in.
+        """
+        found: list[Found] = []
+        for pattern, follow in self.table:
+            for match in pattern.finditer(command):
+                found += follow(match[1] or "", path)
+        return found[:500]
+
+    def _make(self, words: str, path: str) -> Iterator[Found]:
+        wanted = [word for word in words.split() if not word.startswith("-") and "=" not in word]
+        folder = re.search(r"-C\s*(\S+)", words)
+        targets = [word for word in wanted if not folder or word != folder[1]]
+        rules = self._make_rules
+        first = next(iter(rules), None)
+        for target in targets or ([first] if first else []):
+            for needed, recipe in rules.get(target, []):
+                yield from recipe
+                for each in needed:
+                    for _, more in rules.get(each, []):
+                        yield from more
+
+    @cached_property
+    def _make_rules(self) -> dict[str, list[tuple[list[str], list[Found]]]]:
+        rules: dict[str, list[tuple[list[str], list[Found]]]] = {}
+        for file in self.content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
+            recipe: list[Found] = []
+            for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
+                if line.startswith("\t"):
+                    text = line.strip().lstrip("@-+")
+                    if text and not text.startswith("#"):
+                        recipe.append((text, file, number))
+                elif match := RULE.match(line):
+                    recipe = []
+                    for target in match[1].split():
+                        if target != ".PHONY":
+                            rules.setdefault(target, []).append((match[2].split(), recipe))
+        return rules
+
+    def _poe(self, task: str, path: str) -> Iterator[Found]:
+        for file, node in self.poe_tasks.get(task, []):
+            yield from self.poe_commands(node, file)
+
+    def poe_commands(self, node: Node, file: str) -> Iterator[Found]:
+        """Give the commands of a task of poe."""
+        if node.value is not None:
+            yield f"{node.value}", file, node.line
+            return
+        for key, below in node.entries:
+            if key in ("cmd", "shell", "script", "expr", "interpreter") and below.value:
+                yield below.value, file, below.line
+            elif key == "ref" and below.value:
+                yield f"poe {below.value}", file, below.line
+            elif key in ("sequence", "parallel", "deps", None):
+                parts = [below] if key is None else [each for _, each in below.entries]
+                for part in parts:
+                    if part.value is not None:
+                        yield f"poe {part.value}", file, part.line
+                    else:
+                        yield from self.poe_commands(part, file)
+
+    @cached_property
+    def poe_tasks(self) -> dict[str, list[tuple[str, Node]]]:
+        """Each task of poe, with the file it stands in."""
+        tasks: dict[str, list[tuple[str, Node]]] = {}
+        for file in self.content.files.find("**/pyproject.toml", "**/*tasks*.toml", "**/poe*.toml"):
+            for document in self.content.data(file):
+                found = document.get("tool", "poe", "tasks")
+                for name, node in found.entries if found else []:
+                    tasks.setdefault(str(name), []).append((file, node))
+        return tasks
+
+    def _tox(self, _: str, path: str) -> Iterator[Found]:
+        for file in self.content.files.find("**/tox.ini", "setup.cfg", "**/tox.toml"):
+            inside = False
+            for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
+                if match := re.match(r"commands\w*[ \t]*=[ \t]*(.*)", line):
+                    inside = True
+                    line = match[1]
+                elif not line.startswith((" ", "\t")):
+                    inside = inside and not line.strip()
+                if inside and line.strip():
+                    yield line.strip(), file, number
+        for document in self.content.data("pyproject.toml"):
+            text = document.get("tool", "tox", "legacy_tox_ini")
+            for line in (text.value or "").split("\n") if text else []:
+                yield line.strip(), "pyproject.toml", text.line if text else 1
+
+    def _nox(self, _: str, path: str) -> Iterator[Found]:
+        for file in self.content.files.find("**/noxfile.py"):
+            source = self.content.python(file)
+            text = source.text if source else ""
+            for match in SESSION.finditer(text):
+                words = " ".join(QUOTED.findall(match[1]))
+                yield words, file, text.count("\n", 0, match.start()) + 1
+
+    def _just(self, recipe: str, path: str) -> Iterator[Found]:
+        for file in self.content.files.find("**/justfile", "**/.justfile"):
+            inside = False
+            for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
+                if line.startswith((" ", "\t")):
+                    if inside and line.strip():
+                        yield line.strip().lstrip("@-"), file, number
+                elif match := RECIPE.match(line):
+                    inside = match[1] == recipe
+                    if inside:
+                        for needed in match[2].split():
+                            yield f"just {needed}", file, number
+
+    def _npm(self, script: str, path: str) -> Iterator[Found]:
+        for file in self.content.files.find("**/package.json")[:50]:
+            for document in self.content.data(file):
+                node = document.get("scripts", script)
+                if node and node.value:
+                    yield node.value, file, node.line
+
+    def _hatch(self, script: str, path: str) -> Iterator[Found]:
+        name = script.rpartition(":")[2]
+        for document in self.content.data("pyproject.toml"):
+            tables = [document.get("tool", "pdm", "scripts")]
+            envs = document.get("tool", "hatch", "envs")
+            tables += [node.get("scripts") for _, node in envs.entries] if envs else []
+            for table in filter(None, tables):
+                found = table.get(name)
+                for text in found.texts() if found else []:
+                    yield text, "pyproject.toml", found.line if found else 1
+                command = found.get("cmd") if found else None
+                if command and command.value:
+                    yield command.value, "pyproject.toml", command.line
+
+    def _mise(self, task: str, path: str) -> Iterator[Found]:
+        for file in self.content.files.find("mise.toml", ".mise.toml", ".config/mise.toml"):
+            for document in self.content.data(file):
+                found = document.get("tasks", task)
+                for text in found.texts() if found else []:
+                    yield text, file, found.line if found else 1
+                for key in ("run", "depends"):
+                    node = found.get(key) if found else None
+                    for text in node.texts() if node else []:
+                        yield (text if key == "run" else f"mise run {text}"), file, 1
+
+    def _pre_commit(self, _: str, path: str) -> Iterator[Found]:
+        for file in self.content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):
+            for document in self.content.data(file):
+                repos = document.get("repos")
+                for _key, repo in repos.entries if repos else []:
+                    hooks = repo.get("hooks")
+                    for _none, hook in hooks.entries if hooks else []:
+                        texts = [hook.get("id"), hook.get("entry")]
+                        for node in texts:
+                            if node and node.value:
+                                yield node.value, file, node.line
+
+    def _dvc(self, _: str, path: str) -> Iterator[Found]:
+        for file in self.content.files.find("**/dvc.yaml"):
+            for document in self.content.data(file):
+                stages = document.get("stages")
+                for _key, stage in stages.entries if stages else []:
+                    command = stage.get("cmd") or stage.get("do", "cmd")
+                    for text in command.texts() if command else []:
+                        yield text, file, command.line if command else 1
+
+    def _script(self, name: str, path: str) -> Iterator[Found]:
+        bare = name.lstrip("./")
+        folder = path.rpartition("/")[0]
+        for file in self.content.files.find(bare) or self.content.files.find(f"{folder}/{bare}"):
+            text = self.content.text(file) or ""
+            for number, line in enumerate(text.split("\n")[:2_000], 1):
+                if line.strip() and not line.strip().startswith("#"):
+                    yield line.strip(), file, number

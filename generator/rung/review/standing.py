@@ -1,0 +1,161 @@
+"""On which rung a repository stands, by what was found, and what keeps it from the next."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from rung.levels import BLOCKS, STANDING, Level
+from rung.review.findings import Finding
+
+SECTIONS = ("Data", "Model", "Infra", "Monitor")  # of the ML Test Score
+TESTS = 7  # in each of its sections
+BANDS = (
+    (0, "research rather than production"),
+    (1, "not totally untested, but serious holes are possible"),
+    (2, "a first pass at production"),
+    (3, "reasonably tested"),
+    (5, "fit for mission-critical use"),
+    (28, "exceptional"),
+)
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """A capability that keeps a repository from the next rung."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a repository stands in a game.
+
+    Attributes:
+        level: the rung.
+        averages: of each rung, points per capability that the game asks for.
+        profile: of each block, the same, over all rungs, and how many capabilities that is.
+        score: of each section of the ML Test Score, points and how many of its tests are looked for.
+        blockers: what is missing for the next rung, keystones first.
+    """
+
+    level: int
+    averages: Sequence[float]
+    profile: Mapping[str, tuple[float, int]]
+    score: Mapping[str, tuple[float, int]]
+    blockers: Sequence[Blocker]
+
+    @property
+    def final_score(self) -> float:
+        """The ML Test Score: the least of its sections."""
+        return min(points for points, _ in self.score.values())
+
+    @property
+    def band(self) -> str:
+        """What that score says, in the words of its authors, shortened."""
+        return next(words for most, words in BANDS if self.final_score <= most)
+
+
+def stand(
+    levels: Sequence[Level], findings: Mapping[str, Finding], game: str, ml: bool
+) -> Standing:
+    """Judge the findings by the rule of levels/README.md.
+
+    Args:
+        levels: lowest first.
+        findings: by capability.
+        game: governance or velocity.
+        ml: whether the repository is about machine learning at all; else no rung above 0 holds.
+    """
+    averages = [_average(_asked(findings, game, rung.level)) for rung in levels]
+    level = 0
+    for rung in levels:
+        groups = _groups(rung, game)
+        if not groups:
+            continue  # every machine-learning repository stands there at least
+        missing = [group for group in groups if not _met(group, findings)]
+        if missing or averages[rung.level] < STANDING or not ml:
+            break
+        level = rung.level
+    above = levels[min(level + 1, len(levels) - 1)]
+    wanted = [above] if above.level > level and ml else []
+    return Standing(
+        level,
+        averages,
+        _profile(findings, game),
+        _score(findings),
+        [blocker for rung in wanted for blocker in _blockers(rung, findings, game, averages)],
+    )
+
+
+def _asked(findings: Mapping[str, Finding], game: str, level: int) -> list[Finding]:
+    return [one for one in findings.values() if one.capability.rung(game) == level]
+
+
+def _average(findings: Sequence[Finding]) -> float:
+    counted = [finding.points for finding in findings if not finding.waived]
+    return mean(counted) if counted else 1.0
+
+
+def _groups(rung: Level, game: str) -> list[tuple[str, ...]]:
+    more = rung.keystones.get(game, ()) if game == "governance" else ()
+    return [*rung.keystones.get("both", ()), *more]
+
+
+def _met(group: Sequence[str], findings: Mapping[str, Finding]) -> bool:
+    return any(findings[name].holds for name in group)
+
+
+def _blockers(
+    rung: Level, findings: Mapping[str, Finding], game: str, averages: Sequence[float]
+) -> list[Blocker]:
+    found: dict[str, Blocker] = {}
+    for group in _groups(rung, game):
+        if not _met(group, findings):
+            for name in group:
+                others = [f"`{other}`" for other in group if other != name]
+                reason = f"rung {rung.level} stands on it"
+                reason += f", or on {' or '.join(others)}" if others else ""
+                found[name] = Blocker(findings[name], reason)
+    average = averages[rung.level]
+    if average < STANDING:
+        reason = f"rung {rung.level} scores {average:.2f} on average and needs {STANDING:.2f}"
+        weak = sorted(_asked(findings, game, rung.level), key=lambda one: one.points)
+        for finding in weak:
+            if finding.points < 0.5 and not finding.waived:
+                found.setdefault(finding.capability.id, Blocker(finding, reason))
+    return list(found.values())
+
+
+def _profile(findings: Mapping[str, Finding], game: str) -> dict[str, tuple[float, int]]:
+    profile = {}
+    for block in BLOCKS:
+        asked = [
+            one
+            for one in findings.values()
+            if one.capability.block == block and one.capability.rung(game) is not None
+        ]
+        if asked:
+            profile[block] = (_average(asked), len(asked))
+    return profile
+
+
+def _score(findings: Mapping[str, Finding]) -> dict[str, tuple[float, int]]:
+    """Sum the best points of each test that a capability names as its source.
+
+    What is only declared earns nothing there: the paper gives half a point for what is done.
+    """
+    best: dict[tuple[str, str], float] = {}
+    for finding in findings.values():
+        source = finding.capability.source.partition("ML Test Score")[2].partition(";")[0]
+        for test in re.findall(rf"\b({'|'.join(SECTIONS)}) (\d)", source):
+            points = finding.points if finding.points >= 0.5 else 0.0
+            best[test] = max(best.get(test, 0.0), points)
+    return {
+        section: (
+            sum(points for (name, _), points in best.items() if name == section),
+            sum(name == section for name, _ in best),
+        )
+        for section in SECTIONS
+    }

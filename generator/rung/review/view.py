@@ -1,0 +1,85 @@
+"""One file while it is looked at: each of its readings is made once, and only when asked for."""
+
+import re
+from functools import cached_property
+
+from rung.review import documents
+from rung.review.content import Content
+from rung.review.data_files import Node
+from rung.review.python_source import Source
+
+WORDS = bytes(byte if chr(byte).isalnum() or byte == 95 else 32 for byte in range(128)) + b" " * 128
+SMALL = 4_000  # bytes: a larger file says something
+FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
+
+
+class View:
+    """A file, as the predicates look at it."""
+
+    def __init__(self, content: Content, path: str) -> None:
+        """Look at a file of a repository."""
+        self.content = content
+        self.path = path
+        self.is_python = path.endswith((".py", ".ipynb"))
+
+    @cached_property
+    def raw(self) -> bytes:
+        """Its bytes; none where it is too large or not to be read."""
+        limits = self.content.files.limits
+        most = limits.notebook if self.path.endswith(".ipynb") else limits.text
+        return self.content.files.read(self.path, most) or b""
+
+    @cached_property
+    def lower(self) -> bytes:
+        """Its bytes in lower case, to look for needles in."""
+        return self.raw.lower()
+
+    @cached_property
+    def words(self) -> set[bytes]:
+        """All words of it."""
+        return set(self.raw.translate(WORDS).split())
+
+    @cached_property
+    def source(self) -> Source | None:
+        """Its Python source."""
+        return self.content.python(self.path) if self.is_python else None
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Its text, line by line, without comments."""
+        if self.is_python:
+            return self.source.text.split("\n") if self.source else []
+        text = self.content.text(self.path)
+        return documents.without_comments(self.path, text).split("\n") if text else []
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """Its documents, where it is a data file."""
+        return list(self.content.data(self.path))
+
+    @cached_property
+    def sections(self) -> list[tuple[str, int, str]]:
+        """Its headings with the text below each."""
+        text = self.content.text(self.path)
+        return documents.sections(text) if text else []
+
+    @cached_property
+    def says_something(self) -> bool:
+        """Say whether more is in it than nothing, comments and placeholders."""
+        size = self.content.files.size(self.path)
+        if size == 0 or size > SMALL:
+            return size > 0
+        if b"\0" in self.raw:
+            return True
+        if self.path.endswith((".md", ".rst", ".txt")):
+            return documents.says_something("\n".join(self.lines))
+        text = documents.PLACEHOLDER.sub("", "\n".join(self.lines))
+        return bool(FILLER.sub("", text))
+
+    def line(self, number: int) -> str:
+        """Return a line as it stands in the file."""
+        if self.path.endswith(".ipynb"):
+            return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+        lines = self.raw.split(b"\n", number)
+        text = lines[number - 1] if 0 < number <= len(lines) else b""
+        return text[:400].decode("utf-8", "replace").strip()

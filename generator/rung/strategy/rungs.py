@@ -1,0 +1,79 @@
+"""Three rungs: to start on, to reach within twelve months, and the north star."""
+
+from dataclasses import dataclass
+
+from rung.strategy.game import Game
+from rung.strategy.scan import Scan
+from rung.strategy.shares import DIGITS, Shares
+from rung.strategy.weights import Step
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A rung, and the reasons for just this one."""
+
+    level: int
+    because: tuple[str, ...]
+
+
+def start(shares: Shares, scan: Scan | None, chosen: int | None) -> Rung:
+    """Return the rung to start on: where a scanned repository stands, else what technology bears."""
+    if scan is not None:
+        return _chosen(Rung(scan.level, (f"the repository stands on rung {scan.level}",)), chosen)
+    weights = shares.weights
+    mean = sum(shares[name] for name in weights.start_of) / len(weights.start_of)
+    level = round(round(weights.start_times * mean, DIGITS))
+    of = ", ".join(weights.start_of)
+    because = [
+        f"{weights.start_times:g} x {mean:.2f}, the mean of {of}, is nearest to rung {level}"
+    ]
+    alone = shares["team"] == 0
+    most = weights.start_at_most_alone if alone else weights.start_at_most
+    if level > most:
+        level = most
+        because.append(f"at most rung {most} {'for one person' if alone else 'to start on'}")
+    if shares["delivery"] == 0:
+        level = 0
+        because.append("without CI the start is the bottom rung")
+    return _chosen(Rung(level, tuple(because)), chosen)
+
+
+def north(shares: Shares, game: Game) -> Rung:
+    """Return the rung beyond which the answers give no reason to climb."""
+    weights = shares.weights
+    level = weights.north_from
+    more, because = _steps(shares, weights.north_steps)
+    level += more
+    because.insert(0, f"rung {weights.north_from} for every team")
+    most = weights.north_governance_at_most
+    if game.played == "governance" and level > most:
+        level = most
+        because.append(f"at most rung {most}: {weights.north_governance_because}")
+    return Rung(level, tuple(because))
+
+
+def target(shares: Shares, begun: Rung, star: Rung, chosen: int | None) -> Rung:
+    """Return the rung for the next twelve months: above the start, up to the north star."""
+    weights = shares.weights
+    more, because = _steps(shares, weights.target_steps)
+    level = begun.level + weights.target_above_start + more
+    because.insert(0, f"{weights.target_above_start} above the start, rung {begun.level}")
+    if level > star.level:
+        level = star.level
+        because.append(f"not above the north star, rung {star.level}")
+    if level < begun.level:
+        level = begun.level
+        because.append("not below the start")
+    return _chosen(Rung(level, tuple(because)), chosen)
+
+
+def _steps(shares: Shares, steps: tuple[Step, ...]) -> tuple[int, list[str]]:
+    held = [step for step in steps if any(shares.reach(least) for least in step.any)]
+    return len(held), [f"+1: {step.because}" for step in held]
+
+
+def _chosen(rung: Rung, chosen: int | None) -> Rung:
+    if chosen is None or chosen == rung.level:
+        return rung
+    said = "; ".join(rung.because)
+    return Rung(chosen, (f"you chose it; the answers say rung {rung.level}: {said}",))

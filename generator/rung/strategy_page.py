@@ -1,0 +1,65 @@
+"""Put docs/strategy.md into a project, and never over a person's words."""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from rung.errors import RungError
+
+PAGE = Path("docs", "strategy.md")
+HEAD = "<!-- Written by `rung assess --write`, which replaces it while nobody edits it. {mark} -->"
+HEAD_RE = re.compile(r"\A<!-- Written by `rung assess --write`[^\n]* ([0-9a-f]{16}) -->\n")
+
+
+def write(project: Path, markdown: str) -> Path:
+    """Write the page and return its path; a page that a person wrote or edited is left alone.
+
+    Raises:
+        RungError: There is no such project, the page is somebody's, or it cannot be written.
+    """
+    if not project.is_dir():
+        raise RungError(f"{project} is no folder. Give `--write` the folder of a project.")
+    page = project / PAGE
+    if not page.resolve().is_relative_to(project.resolve()):
+        raise RungError(f"{page} is a link that leaves {project}. Remove it, then try again.")
+    try:
+        _check_untouched(page)
+        page.parent.mkdir(exist_ok=True)
+        _replace(page, f"{HEAD.format(mark=_mark(markdown))}\n{markdown}")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise RungError(
+            f"{page} cannot be written: {reason}. Make it writable, or move it away."
+        ) from error
+    return page
+
+
+def _check_untouched(page: Path) -> None:
+    if not page.exists():
+        return
+    text = page.read_bytes().decode("utf-8").replace("\r\n", "\n")
+    head = HEAD_RE.match(text)
+    if head is None or head[1] != _mark(text[head.end() :]):
+        raise RungError(
+            f"{page} holds words that are not Rung's, so it is left as it is.\n"
+            f"Move it away, then run the command again: `mv {page} {page.with_suffix('.old.md')}`."
+        )
+
+
+def _mark(markdown: str) -> str:
+    return hashlib.sha256(markdown.encode()).hexdigest()[:16]
+
+
+def _replace(page: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=page.parent, prefix=".strategy-")
+    room = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        room.chmod(0o644)
+        room.replace(page)
+    except BaseException:
+        room.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,32 @@
+"""Small repositories as data: paths and texts, written out and reviewed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rung import levels
+from rung.review import reading
+from rung.review.content import Content
+from rung.review.evidence import Evidence
+from rung.review.files import Files
+from rung.review.limits import Limits
+from tests.conftest import ROOT
+
+LADDER = levels.load(ROOT / "levels")
+READING = reading.load(ROOT / "levels")
+PLENTY = Limits(seconds=60)  # a busy machine must not make a result partial
+ML = {"requirements.txt": "scikit-learn==1.7.0\n"}
+
+
+def plant(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write a repository out."""
+    for path, text in files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder
+
+
+def evidence(folder: Path, *predicates: Any) -> Evidence:
+    """Look at a repository for some predicates."""
+    return Evidence(Content(Files(folder, READING, PLENTY)), predicates)

@@ -1,0 +1,316 @@
+"""An assessment: answers read, asked and assumed, and every form it is printed in."""
+
+import io
+import json
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.sensitivity import SECTION, section
+from rung.advice import FORMATS
+from rung.assess import advised, assess
+from rung.assess_answers import Said, assume, decide, read, understand
+from rung.assess_asking import ask_person, form
+from rung.errors import RungError
+from rung.strategy import Choice
+from tests.test_strategy import LEVELS, PERSONAS, WEIGHTS, any_answers, persona
+
+NOTHING_SAID = Said({}, Choice())
+VOID = {"br", "meta"}
+
+
+def answers_file(folder: Path, text: str) -> Path:
+    file = folder / "answers.yml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"harm": "revenue"}, {"harm": ("revenue",)}),
+        ({"harm": 1}, {"harm": ("revenue",)}),
+        ({"harm": "1"}, {"harm": ("revenue",)}),
+        ({"domain": "fraud, ads"}, {"domain": ("fraud", "ads")}),
+        ({"domain": ["fraud", "ads", "fraud"]}, {"domain": ("fraud", "ads")}),
+        ({"domain": 3}, {"domain": ("regulated",)}),
+        ({"domain": "0,2"}, {"domain": ("commerce", "fraud")}),
+        ({"delivery": "none"}, {"delivery": ("none",)}),
+    ],
+)
+def test_an_answer_may_be_a_name_or_a_number(
+    given: dict[str, Any], meant: dict[str, tuple[str, ...]]
+) -> None:
+    assert meant == understand(given, WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "harms: 1",
+            "there is no question `harms`. Did you mean `harm`?\nThe questions are: domain",
+        ),
+        ("harm: 4", "`harm`: 4 is not an answer. Answer with a number or a name: 0 (annoyance)"),
+        ("harm: death", "`harm`: 'death' is not an answer"),
+        ("harm: [1, 2]", "`harm` takes one answer"),
+        ("harm: true", "`harm`: True is not an answer"),
+        ("harm: 1.0", "`harm`: 1.0 is not an answer"),
+        ("harm: {a: 1}", "`harm`: {'a': 1} is not an answer"),
+        ("domain: []", "`domain` has no answer"),
+        ("domain: [ads, [fraud]]", "`domain`: ['fraud'] is not an answer"),
+        ("delivery: no", "`delivery`: False is not an answer"),
+        ("harm: " + "x" * 500, "x... is not an answer"),
+        ("- harm", "holds no answers: it must be a mapping"),
+        ("harm: [", "is not YAML text"),
+        ("3: 1", "holds no answers: it must be a mapping"),
+        ("choice: {pace: 1}", "`choice` has no `pace`. It has game, start and target"),
+        ("choice: {start: 5}", "`start`: 5 is no rung. Give a number, 0 to 4"),
+        ("choice: {start: 2, target: 1}", "the target, rung 1, lies below the start, rung 2"),
+        ("choice: {game: chess}", "`game`: 'chess' is not one of governance, velocity"),
+        ("choice: 3", "`choice` must be a mapping of names to values"),
+        ("answers: 3", "`answers` must be a mapping of names to values"),
+    ],
+)
+def test_a_bad_answers_file_is_named_with_what_is_wrong_and_what_there_is(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file = answers_file(tmp_path, text)
+
+    with pytest.raises(RungError) as failure:
+        read(file, WEIGHTS)
+
+    assert str(file) in str(failure.value)
+    assert said in str(failure.value)
+    assert len(str(failure.value)) < 600
+
+
+def test_an_answers_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    large = answers_file(tmp_path, "#" * 1_000_001)
+
+    with pytest.raises(RungError, match="larger than 1,000,000 bytes"):
+        read(large, WEIGHTS)
+    with pytest.raises(RungError, match="is not a file"):
+        read(tmp_path, WEIGHTS)
+    with pytest.raises(RungError, match="cannot be read: No such file"):
+        read(tmp_path / "none.yml", WEIGHTS)
+
+
+@given(
+    content=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from([*WEIGHTS.questions, "choice", "answers", "start"]),
+                inner,
+                max_size=3,
+            )
+        ),
+        max_leaves=8,
+    )
+)
+def test_whatever_a_file_says_it_is_understood_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: Any
+) -> None:
+    file = tmp_path_factory.mktemp("answers") / "answers.json"
+    file.write_text(json.dumps(content))
+
+    try:
+        said = read(file, WEIGHTS)
+    except RungError as error:
+        assert str(file) in str(error)
+    else:
+        assert set(said.answers) <= set(WEIGHTS.questions)
+
+
+def test_what_is_assumed_depends_on_who_plays_which_game() -> None:
+    def delivery(**answers: tuple[str, ...]) -> str:
+        return assume(answers, WEIGHTS)["delivery"][0][0]
+
+    assert "none" == delivery()
+    assert "none" == delivery(team=("one",))
+    assert "ci" == delivery(team=("young-team",))
+    assert "ci" == delivery(domain=("banking",), harm=("legal-or-safety",), team=("one",))
+
+
+def test_an_answer_that_was_given_is_not_assumed() -> None:
+    made = assess(Said({"harm": ("revenue",)}, Choice()), WEIGHTS, LEVELS)
+
+    assert ("revenue",) == made.answers["harm"]
+    assert set(WEIGHTS.questions) - {"harm"} == set(made.assumed)
+    assert all(made.assumed.values())
+
+
+def test_an_unfilled_form_is_an_answers_file_without_answers(tmp_path: Path) -> None:
+    assert NOTHING_SAID == read(answers_file(tmp_path, form(WEIGHTS)), WEIGHTS)
+
+
+def test_the_form_asks_every_question_with_its_reason_and_its_answers() -> None:
+    words = " ".join(form(WEIGHTS).replace("#", " ").split())
+
+    for question in WEIGHTS.questions.values():
+        assert question.ask in words and question.why in words
+        assert all(name in words for name in question.names())
+
+
+def test_on_a_terminal_what_is_missing_is_asked_in_plain_words() -> None:
+    shown = io.StringIO()
+    replies = "9\nfraud, ads\n\n3\n" + "1\n" * 8
+    names = [name for name in WEIGHTS.questions if name != "harm"]
+    answers = ask_person(names, {"harm": ("revenue",)}, WEIGHTS, io.StringIO(replies), shown)
+
+    words = " ".join(shown.getvalue().split())
+    assert ("fraud", "ads") == answers["domain"]
+    assert "timing" not in answers, "Enter leaves it to be assumed"
+    assert ("days",) == answers["change"]
+    assert ("revenue",) == answers["harm"]
+    assert 11 == len(answers)
+    assert "'9' is not an answer" in words
+    assert "0 to 3, or several with commas between [Enter: customer-experience]" in words
+    assert WEIGHTS.questions["harm"].ask not in words
+    for name, question in WEIGHTS.questions.items():
+        if name != "harm":
+            assert question.ask in words and question.why in words
+            assert all(answer.says in words for answer in question.answers)
+
+
+def test_input_that_ends_early_is_refused() -> None:
+    with pytest.raises(RungError, match="ended at the question `harm`"):
+        ask_person(list(WEIGHTS.questions), {}, WEIGHTS, io.StringIO("ads\n"), io.StringIO())
+
+
+def test_a_start_above_the_target_is_refused() -> None:
+    with pytest.raises(RungError, match=r"target you chose, rung 0, lies below the start, rung 1"):
+        assess(Said(persona("doordash"), Choice(target=0)), WEIGHTS, LEVELS)
+
+
+@given(
+    answers=any_answers, start=st.none() | st.integers(0, 2), form=st.sampled_from(list(FORMATS))
+)
+def test_whatever_is_answered_every_form_names_the_rungs_and_the_warning(
+    answers: Any, start: int | None, form: str
+) -> None:
+    choice = decide({"start": start, "target": None if start is None else 3})
+    made = assess(Said(answers, choice), WEIGHTS, LEVELS)
+    words = " ".join(FORMATS[form](made).split())
+
+    assert made.strategy.game.name in words
+    assert "set by hand" in words
+    for stage in made.roadmap.stages:
+        for item in stage.items:
+            assert item.capability.id in words
+    for entry in made.roadmap.not_yet:
+        assert entry.what in words
+
+
+def test_the_json_is_read_back_to_the_same_strategy(tmp_path: Path) -> None:
+    said = Said({"harm": ("revenue",), "domain": ("ads", "fraud")}, Choice("governance", 1, 2))
+    first = FORMATS["json"](assess(said, WEIGHTS, LEVELS))
+    file = tmp_path / "assessment.json"
+    file.write_text(first)
+    again = json.loads(FORMATS["json"](assess(read(file, WEIGHTS), WEIGHTS, LEVELS)))
+
+    assert json.loads(first) | {"assumed": {}} == again
+    assert {"use_case": "governance", "team_size": "one", "level": 1} == advised(file)
+
+
+def test_the_json_has_a_reason_term_by_term_for_each_recommendation() -> None:
+    data = json.loads(FORMATS["json"](assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS)))
+
+    assert data["game"]["name"] == "velocity" and len(data["game"]["terms"]) == 2
+    for rung in ("start", "target", "north_star"):
+        assert data[rung]["because"]
+    for stage in data["roadmap"]:
+        assert stage["worth"]["terms"] and stage["gap_because"]
+        assert all(item["because"] and item["fix"] for item in stage["capabilities"])
+    assert any(
+        entry["what"] == "the block data" and "below 0.45" in entry["because"]
+        for entry in data["not_yet"]
+    )
+    assert [{"rung": 2, "any_of": ["experiment-tracking", "training-lineage"]}] == data["beside"]
+
+
+def test_advice_is_taken_from_a_file_of_answers_too() -> None:
+    assert {"use_case": "velocity", "team_size": "team", "level": 1} == advised(
+        PERSONAS / "doordash.yml"
+    )
+
+
+def test_an_assessment_without_its_project_is_refused(tmp_path: Path) -> None:
+    file = answers_file(tmp_path, "project: {level: 1}")
+
+    with pytest.raises(RungError, match="must hold use_case, team_size, level"):
+        advised(file)
+
+
+def test_the_text_fits_a_terminal() -> None:
+    for row in PERSONAS.glob("*.yml"):
+        text = FORMATS["text"](assess(read(row, WEIGHTS), WEIGHTS, LEVELS))
+        assert all(len(line) <= 92 and line == line.rstrip() for line in text.splitlines())
+
+
+def test_the_markdown_has_whole_tables() -> None:
+    lines = FORMATS["markdown"](assess(NOTHING_SAID, WEIGHTS, LEVELS)).splitlines()
+
+    for above, line in pairwise(lines):
+        assert above or line, "two blank lines"
+        if line.startswith("|") and above.startswith("|"):
+            assert line.count("|") == above.count("|"), line
+
+
+class Page(HTMLParser):
+    """Collects what a page loads, and whether its tags are closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.headings: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loads += [str(value) for name, value in attrs if name in ("src", "href")]
+        if tag in ("script", "link", "img", "iframe"):
+            self.loads.append(tag)
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert tag == self.open.pop()
+
+
+def test_the_page_loads_nothing_and_closes_what_it_opens() -> None:
+    text = FORMATS["html"](assess(Said(persona("hospital-triage"), Choice()), WEIGHTS, LEVELS))
+    page = Page()
+    page.feed(text)
+
+    assert [] == page.open == page.loads
+    assert "url(" not in text and "@import" not in text
+    assert 1 == page.headings.count("h1")
+    assert "color-scheme: light dark" in text and "@media print" in text
+
+
+def test_the_docs_have_the_sensitivity_as_it_is_computed() -> None:
+    page = (PERSONAS.parent / "assess.md").read_text()
+    personas = {file.stem: read(file, WEIGHTS).answers for file in sorted(PERSONAS.glob("*.yml"))}
+    found = SECTION.search(page)
+
+    assert found is not None
+    assert section(personas, WEIGHTS) == found[0], (
+        "run `uv run python benchmarks/sensitivity.py --write docs/assess.md`"
+    )
+
+
+def test_the_docs_name_every_answer() -> None:
+    page = (PERSONAS.parent / "assess.md").read_text()
+
+    for name, question in WEIGHTS.questions.items():
+        assert f"| `{name}` |" in page
+        assert all(f"`{answer}`" in page for answer in question.names()), name

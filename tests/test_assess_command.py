@@ -1,0 +1,313 @@
+"""`rung assess` as a person runs it, and `rung new --from-assessment`."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rung import strategy_page
+from rung.errors import RungError
+from rung.review.review import review
+from tests.command import RUNG, git, rung
+from tests.test_strategy import PERSONAS, WEIGHTS
+
+
+def test_every_question_is_an_option_of_the_same_name() -> None:
+    words = rung("assess", "--help", environment={"COLUMNS": "120"}).stdout
+
+    for name in WEIGHTS.questions:
+        assert re.search(rf"^ +--{name} ANSWER ", words, re.MULTILINE), name
+
+
+def test_options_answer_every_question() -> None:
+    answers = {name: question.answers[-1].name for name, question in WEIGHTS.questions.items()}
+    options = [word for name, answer in answers.items() for word in (f"--{name}", answer)]
+    done = rung("assess", *options, "--format", "json")
+
+    assert 0 == done.returncode, done.stderr
+    assert answers | {"domain": ["regulated"]} == json.loads(done.stdout)["answers"]
+    assert {} == json.loads(done.stdout)["assumed"]
+
+
+def test_an_option_overrules_the_file(tmp_path: Path) -> None:
+    done = rung(
+        "assess", "--answers", PERSONAS / "doordash.yml", "--team", "one", "--format", "json"
+    )
+    data = json.loads(done.stdout)
+
+    assert ("one", "revenue") == (data["answers"]["team"], data["answers"]["harm"])
+    assert "one" == data["project"]["team_size"]
+
+
+def test_a_decision_of_the_file_holds_until_an_option_overrules_it(tmp_path: Path) -> None:
+    file = tmp_path / "answers.yml"
+    file.write_text((PERSONAS / "doordash.yml").read_text() + "choice: {start: 0, target: 2}\n")
+    data = json.loads(rung("assess", "--answers", file, "--start", "1", "--format", "json").stdout)
+
+    assert (1, 2) == (data["start"]["level"], data["target"]["level"])
+    assert {"start": 1, "target": 2} == data["choice"]
+
+
+def test_without_a_terminal_what_is_missing_is_named() -> None:
+    done = rung("assess", "--harm", "1")
+
+    assert 2 == done.returncode
+    assert "no terminal to ask on" in done.stderr
+    assert "domain, timing, change" in done.stderr
+    assert "--defaults" in done.stderr
+    assert "" == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--format", "pdf"], "there is no such format. Give text, json, markdown or html."),
+        (["--harm", "5"], "`harm`: '5' is not an answer"),
+        (["--start", "7"], "`start`: 7 is no rung"),
+        (["--game", "chess"], "`game`: 'chess' is not one of"),
+        (["--start", "high"], "`high` is not a valid int"),
+        (["--answers", "none.yml"], "The answers file none.yml cannot be read"),
+        (["--write", "nowhere"], "nowhere is no folder"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = rung("assess", "--defaults", *arguments, cwd=tmp_path)
+
+    assert 2 == done.returncode
+    assert said in done.stderr
+
+
+def test_on_a_terminal_it_asks_and_only_the_result_is_output() -> None:
+    terminal, side = pty.openpty()
+    process = subprocess.Popen(
+        [RUNG, "assess", "--format", "json", "--domain", "ads"],
+        stdin=side,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    os.close(side)
+    os.write(terminal, b"3\n" * 11)
+    out, shown = process.communicate(timeout=60)
+    os.close(terminal)
+
+    data = json.loads(out)
+    assert ["ads"] == data["answers"].pop("domain")
+    assert {question.answers[3].name for question in WEIGHTS.questions.values()} >= set(
+        data["answers"].values()
+    )
+    assert b"11/11" in shown
+
+
+def test_the_page_is_put_into_a_project_and_renewed(tmp_path: Path) -> None:
+    first = rung("assess", "--defaults", "--write", tmp_path)
+    page = tmp_path / "docs" / "strategy.md"
+    early = page.read_text()
+    second = rung("assess", "--answers", PERSONAS / "bank-credit.yml", "--write", tmp_path)
+
+    assert (0, 0) == (first.returncode, second.returncode), second.stderr
+    assert "Wrote " in first.stderr
+    assert "# MLOps strategy" in early
+    assert page.read_text() != early and "banking" in page.read_text()
+    assert ["strategy.md"] == [file.name for file in page.parent.iterdir()]
+
+
+def test_a_page_that_somebody_edited_is_left_alone(tmp_path: Path) -> None:
+    assert 0 == rung("assess", "--defaults", "--write", tmp_path).returncode
+    page = tmp_path / "docs" / "strategy.md"
+    edited = page.read_text() + "\nOur own words.\n"
+    page.write_text(edited)
+    done = rung("assess", "--defaults", "--write", tmp_path)
+
+    assert 2 == done.returncode
+    assert "holds words that are not Rung's" in done.stderr
+    assert edited == page.read_text()
+
+
+@pytest.mark.parametrize("content", [b"# Ours\n", b"\xff\xfe", b""])
+def test_a_page_that_somebody_wrote_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "strategy.md"
+    page.write_bytes(content)
+
+    with pytest.raises(RungError, match=r"strategy\.md"):
+        strategy_page.write(tmp_path, "# New\n")
+    assert content == page.read_bytes()
+
+
+def test_line_endings_of_another_system_are_no_edit(tmp_path: Path) -> None:
+    page = strategy_page.write(tmp_path, "# One\n\nTwo\n")
+    page.write_bytes(page.read_bytes().replace(b"\n", b"\r\n"))
+
+    strategy_page.write(tmp_path, "# Three\n")
+
+    assert page.read_text().endswith("# Three\n")
+
+
+@pytest.mark.parametrize("link", ["docs", "docs/strategy.md"])
+def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path, link: str) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    (project / link).parent.mkdir(parents=True)
+    outside.mkdir()
+    (project / link).symlink_to(outside if link == "docs" else outside / "file.md")
+
+    with pytest.raises(RungError, match="is a link that leaves"):
+        strategy_page.write(project, "# New\n")
+    assert [] == list(outside.iterdir())
+
+
+def test_a_project_starts_from_an_assessment(tmp_path: Path, copier_template: Path) -> None:
+    file = tmp_path / "assessment.json"
+    file.write_text(
+        rung("assess", "--answers", PERSONAS / "bank-credit.yml", "--format", "json").stdout
+    )
+    made = tmp_path / "made"
+    done = rung("new", made, "--defaults", "--from-assessment", file, "--template", copier_template)
+    answers = yaml.safe_load((made / ".copier-answers.yml").read_text())
+
+    assert 0 == done.returncode, done.stderr
+    assert ("governance", "team", 1) == tuple(
+        answers[name] for name in ("use_case", "team_size", "level")
+    )
+    assert "" == git(made, "status", "--porcelain")
+
+
+def test_an_option_of_new_overrules_the_assessment(tmp_path: Path, copier_template: Path) -> None:
+    done = rung(
+        "new",
+        tmp_path / "made",
+        "--defaults",
+        "--from-assessment",
+        PERSONAS / "bank-credit.yml",
+        "--level",
+        "0",
+        "--dry-run",
+        "--template",
+        copier_template,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    files = done.stdout.splitlines()
+    assert "data/sample/german.data" in files, "the game is the assessment's"
+    assert ".github/workflows/check.yml" not in files, "the level is the option's"
+
+
+def test_the_printed_command_starts_the_same_project(tmp_path: Path, copier_template: Path) -> None:
+    words = rung("assess", "--answers", PERSONAS / "payments-fraud.yml").stdout.splitlines()
+    command = words[-1].split()
+
+    assert ["rung", "new", "my-project"] == command[:3]
+    done = rung(
+        *command[1:], "--defaults", "--dry-run", "--template", copier_template, cwd=tmp_path
+    )
+    assert 0 == done.returncode, done.stderr
+
+
+def test_a_bad_assessment_is_refused_before_anything_is_made(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    file = tmp_path / "assessment.yml"
+    file.write_text("harm: death\n")
+    done = rung(
+        "new",
+        tmp_path / "made",
+        "--defaults",
+        "--from-assessment",
+        file,
+        "--template",
+        copier_template,
+    )
+
+    assert 2 == done.returncode
+    assert f"{file}: `harm`: 'death' is not an answer" in done.stderr
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_form_is_printed_to_be_filled_in(tmp_path: Path) -> None:
+    file = tmp_path / "answers.yml"
+    file.write_text(rung("assess", "--questions").stdout.replace("\nteam:", "\nteam: 3"))
+    done = rung("assess", "--answers", file, "--defaults", "--format", "json")
+
+    assert 0 == done.returncode, done.stderr
+    assert "several-teams" == json.loads(done.stdout)["answers"]["team"]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A small repository: tests in CI, and a script that trains."""
+    folder = tmp_path / "repository"
+    for name, text in {
+        "README.md": "# Churn\n\nWho leaves?\n",
+        ".gitignore": "data/\n",
+        "requirements.txt": "scikit-learn==1.5.0\n",
+        "train.py": "from sklearn.linear_model import Ridge\n\nRidge().fit([[1]], [1])\n",
+        "tests/test_train.py": "def test_one() -> None:\n    assert 1\n",
+        ".github/workflows/check.yml": (
+            "on: push\njobs:\n  check:\n    runs-on: ubuntu-latest\n    steps:\n"
+            "      - run: pip install pytest ruff\n      - run: ruff check .\n      - run: pytest\n"
+        ),
+    }.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def test_a_scan_measures_what_is_missing(repository: Path) -> None:
+    done = rung("assess", "--defaults", "--scan", repository, "--format", "json")
+    data = json.loads(done.stdout)
+    found = review(repository, "velocity")
+    gaps = {stage["block"]: stage["gap"] for stage in data["roadmap"] + data["left"]}
+    states = {
+        item["id"]: item["state"] for stage in data["roadmap"] for item in stage["capabilities"]
+    }
+
+    assert found.level == data["scan"]["level"] == data["start"]["level"]
+    for block, (covered, _) in found.standing.profile.items():
+        assert gaps[block] == pytest.approx(1 - covered)
+    assert 0 < gaps["foundation"] < 1
+    assert {"there", "to build"} == set(states.values())
+    assert ("there", "to build") == (states["unit-tests"], states["container-image"])
+
+
+def test_a_scan_judges_by_the_game_that_the_answers_say(repository: Path) -> None:
+    options = ["--domain", "banking", "--harm", "legal-or-safety", "--scan", str(repository)]
+    data = json.loads(rung("assess", "--defaults", "--format", "json", *options).stdout)
+
+    assert "governance" == data["game"]["played"]
+    assert review(repository, "governance").level == data["scan"]["level"]
+
+
+def test_what_a_scan_measures_is_not_asked(repository: Path) -> None:
+    done = rung("assess", "--scan", repository)
+
+    assert 2 == done.returncode
+    assert "no answer: domain, harm, timing, change, models, release, collaboration, team." in (
+        done.stderr
+    )
+    text = rung("assess", "--scan", repository, "--defaults").stdout
+    assert "Where does the data come from?" not in text
+    assert "rung check --game velocity" in text
+
+
+def test_a_scan_of_nothing_is_refused(tmp_path: Path) -> None:
+    done = rung("assess", "--defaults", "--scan", tmp_path / "none")
+
+    assert 2 == done.returncode
+    assert "is no folder. Give `--scan` the folder of a repository." in done.stderr
+
+
+def test_what_is_waived_is_not_to_be_built(repository: Path) -> None:
+    (repository / "rung.toml").write_text(
+        '[waivers.container-image]\nreason = "scored in a notebook service"\nuntil = 2999-01-01\n'
+    )
+    data = json.loads(rung("assess", "--defaults", "--scan", repository, "--format", "json").stdout)
+    states = {
+        item["id"]: item["state"] for stage in data["roadmap"] for item in stage["capabilities"]
+    }
+
+    assert "waived" == states["container-image"]

@@ -1,0 +1,253 @@
+"""`rung check` answers by its words, its formats and its exit code, and runs nothing it reads."""
+
+import json
+import re
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from rung import report
+from rung.errors import RungError
+from rung.report import facts
+from rung.review.review import Review, review
+from tests.command import git, rung
+from tests.repositories import LADDER, ML, PLENTY, plant
+
+CAPABILITIES = {name for rung_ in LADDER for name in rung_.capabilities}
+TESTED = ML | {
+    "README.md": "A model of late flights.\n",
+    ".gitignore": "*.pyc\n",
+    ".github/workflows/ci.yml": "jobs:\n  a:\n    steps:\n      - run: pytest\n      - run: ruff check\n",
+    "tests/test_a.py": "def test_a():\n    assert True\n",
+    "train.py": "import argparse\nfrom sklearn.linear_model import Ridge\nRidge().fit(x, y)\n",
+    "predict.py": "model.predict(rows)\n",
+    "ingest_rows.py": "rows = open('a.csv')\n",
+    "Dockerfile": "FROM python:3.13\nCMD python predict.py\n",
+}
+TODAY = date(2026, 11, 20)
+
+
+def look(folder: Path) -> Review:
+    return review(folder, limits=PLENTY, today=TODAY)
+
+
+def test_json_has_what_a_machine_asks_for(tmp_path: Path) -> None:
+    done = rung("check", plant(tmp_path, TESTED), "--format", "json", "--seconds", "60")
+    said = json.loads(done.stdout)
+
+    assert 1 == said["level"]
+    assert ("velocity", True, False) == (said["game"], said["machine_learning"], said["partial"])
+    assert CAPABILITIES == {finding["capability"] for finding in said["findings"]}
+    assert {"serving", "data"} < set(said["profile"])
+    assert {"Data", "Model", "Infra", "Monitor"} == set(said["ml_test_score"]["sections"])
+    assert "orchestrated-pipeline" in {blocker["capability"] for blocker in said["blockers"]}
+    assert all(blocker["fix"] and blocker["effort"] for blocker in said["blockers"])
+    (tests,) = (one for one in said["findings"] if one["capability"] == "unit-tests")
+    assert "automated" == tests["tier"]
+    assert {"tier": "used", "file": "tests/test_a.py", "line": 1, "text": "def test_a():"} in tests[
+        "evidence"
+    ]
+
+
+def test_the_text_says_rung_evidence_and_next_steps(tmp_path: Path) -> None:
+    done = rung("check", plant(tmp_path / "late", TESTED))
+
+    assert 0 == done.returncode, done.stderr
+    assert "late: rung 1, Tested" in done.stdout
+    assert "Microsoft 1, DevOps, no MLOps; Google 0, Manual process" in done.stdout
+    assert "predict.py:1  model.predict(rows)" in done.stdout
+    assert "orchestrated-pipeline (a week): rung 2 stands on it" in done.stdout
+
+
+@pytest.mark.parametrize(("least", "code"), [("0", 0), ("1", 0), ("2", 1), ("4", 1)])
+def test_the_exit_code_says_whether_the_rung_is_high_enough(
+    tmp_path: Path, least: str, code: int
+) -> None:
+    assert code == rung("check", plant(tmp_path, TESTED), "--min-level", least).returncode
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--format", "pdf"], "There is no format `pdf`"),
+        (["--game", "chess"], "There is no game `chess`"),
+        (["--explain", "magic"], "There is no capability `magic`"),
+        (["--min-level", "9"], "not in the range"),
+        (["--base", "main"], "in a git repository"),
+    ],
+)
+def test_what_cannot_be_answered_ends_with_2(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    done = rung("check", plant(tmp_path, TESTED), *arguments)
+
+    assert 2 == done.returncode
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = rung("check", tmp_path / "nowhere")
+
+    assert 2 == done.returncode
+    assert "nowhere is not a folder" in done.stderr
+
+
+def test_explain_says_what_was_looked_for_found_and_is_to_do(tmp_path: Path) -> None:
+    done = rung("check", plant(tmp_path, TESTED), "--explain", "model-registry")
+
+    assert 0 == done.returncode
+    assert "model-registry: not found" in done.stdout
+    assert "register_model" in done.stdout
+    assert "found nothing" in done.stdout
+    assert "To do (a day): Register each trained model" in done.stdout
+
+
+def test_the_other_game_asks_for_more(tmp_path: Path) -> None:
+    folder = plant(tmp_path, TESTED)
+
+    assert 1 == look(folder).level
+    assert 0 == review(folder, "governance", PLENTY).level
+
+
+def test_git_is_not_needed_and_nothing_is_run(tmp_path: Path) -> None:
+    trap = f"import pathlib\npathlib.Path({str(tmp_path / 'sprung')!r}).touch()\n"
+    files = TESTED | {"setup.py": trap, "conftest.py": trap, "sitecustomize.py": trap}
+    folder = plant(tmp_path / "trap", files | {"Makefile": f"$(shell touch {tmp_path}/sprung)\n"})
+
+    done = rung("check", ".", cwd=folder, environment={"PATH": "/nowhere"})
+
+    assert 0 == done.returncode, done.stderr
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_the_base_shows_what_changed(tmp_path: Path) -> None:
+    folder = plant(tmp_path, {path: text for path, text in TESTED.items() if "ci.yml" not in path})
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", "Start")
+    plant(folder, TESTED)
+
+    done = rung("check", folder, "--format", "markdown", "--base", "main", "--seconds", "60")
+
+    assert 0 == done.returncode, done.stderr
+    assert "Against the base: rung 0 to 1" in done.stdout
+    assert "| ci-build-test | none | automated |" in done.stdout
+    assert "| unit-tests | used | automated |" in done.stdout
+
+
+def test_a_base_that_is_no_commit_is_named(tmp_path: Path) -> None:
+    folder = plant(tmp_path, TESTED)
+    git(folder, "init", "--quiet")
+    done = rung("check", folder, "--base", "nowhere")
+
+    assert 2 == done.returncode
+    assert "There is no commit `nowhere`" in done.stderr
+
+
+def test_sarif_names_rules_places_and_levels(tmp_path: Path) -> None:
+    found = look(plant(tmp_path, TESTED))
+    said = json.loads(report.write(found, "sarif"))
+    (run,) = said["runs"]
+    rules = run["tool"]["driver"]["rules"]
+
+    assert "2.1.0" == said["version"]
+    assert run["results"]
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["level"] in ("warning", "note")
+        place = result["locations"][0]["physicalLocation"]
+        assert re.fullmatch(r"[\w./%-]+", place["artifactLocation"]["uri"])
+        assert place["region"]["startLine"] >= 1
+    assert "orchestrated-pipeline" in {
+        result["ruleId"] for result in run["results"] if result["level"] == "warning"
+    }
+
+
+def test_the_badge_is_svg_with_its_words_for_all(tmp_path: Path) -> None:
+    badge = ElementTree.fromstring(report.write(look(plant(tmp_path, TESTED)), "badge"))
+
+    assert "MLOps rung: 1 Tested" == badge.attrib["aria-label"]
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        assert not any(name in ("src", "onclick", "onload") for name, _ in attrs)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert tag == self.open.pop()
+
+
+def test_the_page_is_self_contained_and_lets_no_text_become_markup(tmp_path: Path) -> None:
+    files = TESTED | {"predict.py": "model.predict('<script>alert(1)</script>')\n"}
+    page = report.write(look(plant(tmp_path, files)), "html")
+    tags = Tags()
+    tags.feed(page)
+
+    assert not tags.open
+    assert "script" not in tags.seen and "link" not in tags.seen
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"(?:src|href)=.https?:|@import|url\(", page)
+
+
+def test_a_waiver_lifts_a_demand_until_its_day(tmp_path: Path) -> None:
+    waiver = '[waivers.ci-build-test]\nreason = "A frozen archive"\nuntil = 2026-12-31\n'
+    files = {path: text for path, text in TESTED.items() if "ci.yml" not in path}
+    folder = plant(tmp_path, files | {"rung.toml": waiver})
+    found = look(folder)
+
+    assert 1 == found.level
+    assert "waiver until 2026-12-31: A frozen archive" in report.write(found, "text")
+    late = review(folder, limits=PLENTY, today=date(2027, 1, 1))
+    assert 0 == late.level
+    assert "The waiver of `ci-build-test` in rung.toml expired on 2026-12-31." in late.notes
+
+
+def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
+    said = (
+        'game = "governance"\n[attestations.human-approval-gate]\nreason = "Environment reviewers"\n'
+        'link = "https://example.org/environments"\nuntil = "2027-01-01"\n'
+    )
+    found = look(plant(tmp_path, TESTED | {"rung.toml": said}))
+
+    assert ("governance", "rung.toml") == (found.game, found.game_from)
+    assert "used" == found.findings["human-approval-gate"].tier
+    for form in ("text", "markdown", "html"):
+        assert "https://example.org/environments" in report.write(found, form)
+    (one,) = (
+        each
+        for each in facts.facts(found)["findings"]
+        if each["capability"] == "human-approval-gate"
+    )
+    assert "https://example.org/environments" == one["attestation"]["link"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ('game = "chess"', "`game` is 'chess'"),
+        ("[waivers.magic]\n", "there is no capability of that name"),
+        ('[waivers.unit-tests]\nreason = "x"\n', "`until` is missing"),
+        ('[waivers.unit-tests]\nreason = " "\nuntil = 2027-01-01\n', "`reason` is missing"),
+        ('[waivers.unit-tests]\nreason = "x"\nuntil = "soon"\n', "is not a day"),
+        ('[attestations.unit-tests]\nreason = "x"\nuntil = 2027-01-01\n', "`link` is missing"),
+        ("game = [", "does not parse as TOML"),
+    ],
+)
+def test_what_is_wrong_in_rung_toml_is_named(tmp_path: Path, said: str, words: str) -> None:
+    with pytest.raises(RungError, match=re.escape(words)):
+        look(plant(tmp_path, TESTED | {"rung.toml": said}))

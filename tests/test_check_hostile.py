@@ -1,0 +1,175 @@
+"""A hostile repository is read to the end, or said to be read in part; it takes neither machine."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rung.review.review import review
+from tests.command import RUNG
+from tests.repositories import ML, plant
+
+SECONDS = 5  # of processor time, for all of a repository
+MEGABYTES = 300
+
+
+def deep(folder: Path) -> None:
+    """Nest folders 3,000 deep, which no path can name at once."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(3_000):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
+@pytest.fixture(autouse=True)
+def cleared(tmp_path: Path) -> Iterator[None]:
+    """Take away what is too deep for pytest to take away."""
+    yield
+    subprocess.run(["rm", "-rf", *tmp_path.iterdir()], check=True)
+
+
+def special(folder: Path) -> None:
+    os.mkfifo(folder / "train.py")
+    os.mkfifo(folder / "pyproject.toml")
+    os.mkfifo(folder / ".gitignore")
+    (folder / "passwd.py").symlink_to("/etc/passwd")
+    (folder / "around").symlink_to(folder)
+    (folder / "zero.yml").symlink_to("/dev/zero")
+
+
+def sparse(folder: Path) -> None:
+    for name in ("data.csv", "train.py", "pyproject.toml", "dvc.yaml", "a.ipynb", ".gitignore"):
+        with (folder / name).open("wb") as file:
+            file.truncate(2**42)
+
+
+def names(folder: Path) -> None:
+    for name in (b"a\nb.py", b"\x1b[31mtrain.py", b"\xff\xfe.py", "\u202eyp.train.py".encode()):
+        Path(os.fsdecode(bytes(folder) + b"/" + name)).write_text("import torch\nm.fit(1)\n")
+
+
+def many_small(folder: Path) -> None:
+    for number in range(2_000):
+        plant(
+            folder,
+            {
+                f"pkg{number % 40}/train_{number}.py": f"from pkg{number % 7} import train_{number}\nfit(1)\n"
+            },
+        )
+
+
+def ignoring(folder: Path) -> None:
+    plant(
+        folder,
+        {
+            ".gitignore": "*a*a*a*a*a*a*a*b\n**/x/**/y/**/z\n[[[\n" * 1_000,
+            "a" * 200 + ".py": "x = 1",
+        },
+    )
+
+
+BOMBS: dict[str, dict[str, str | bytes]] = {
+    "YAML, aliases": {"dvc.yaml": "a0: &a0 [x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40)) + "stages: *a39\n"},
+    "YAML, merges": {"dvc.yaml": "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{','.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 40)) + "stages: {<<: *a39}\n"},
+    "YAML, itself": {"dvc.yaml": "stages: &a\n  b: *a\n", "a/canary.yml": "x: &a [*a, *a]\nshadow: *a\n"},
+    "YAML, deep": {".github/workflows/a.yml": "[" * 300_000, "dvc.yaml": "stages: " + "{a: " * 90_000, ".gitlab-ci.yml": "- " * 150_000},
+    "TOML, deep": {"pyproject.toml": "a = " + "[" * 200_000, "rung_tasks.toml": "a" + ".a" * 100_000 + " = 1\n[" + "a." * 50_000 + "a]\n"},
+    "JSON, deep": {"package.json": '{"a":' * 60_000, "a.json": "[" * 300_000},
+    "JSON, number": {"a.json": "9" * 300_000},
+    "Python, deep": {"train.py": "(" * 400_000, "fit.py": "-" * 400_000 + "1", "serve.py": "fit" + ".a" * 200_000 + "()"},
+    "Python, strings": {"train.py": '"\\"' * 150_000, "fit.py": "'''" * 150_001, "a.py": 'f"' * 200_000},
+    "Python, calls": {"train.py": "fit(\n" * 80_000, "fit.py": "class fit(\n" * 40_000, "a.py": "from a import (\n" * 30_000},
+    "Python, comparisons": {f"gate{n}.py": "champion " + "< champion" * 50_000 for n in range(5)},
+    "Python, lines": {f"gate{n}.py": ("<" * 990 + " champion\n") * 480 for n in range(5)},
+    "a notebook": {"train.ipynb": '{"cells": [' + '{"cell_type": "code", "source": ["fit(1)\\n"]},' * 60_000 + "{}]}", "b.ipynb": "[" * 900_000},
+    "a Makefile that calls itself": {".github/workflows/a.yml": "jobs: {a: {steps: [{run: make a b c}]}}\n", "Makefile": "a: b\n\tmake b c\nb: c\n\tmake c a\nc: a\n\tmake a b\n"},
+    "an include of itself": {".gitlab-ci.yml": "include:\n  - local: .gitlab-ci.yml\n  - local: '*.yml'\n"},
+    "a document": {"docs/use_case.md": "# Use\n" * 60_000, "docs/model_card.md": "<!--" * 100_000},
+    "a binary": {"train.py": os.urandom(400_000), "pyproject.toml": os.urandom(5_000), "dvc.yaml": os.urandom(5_000)},
+    "one long line": {"gate.py": "champion" * 60_000, "requirements.txt": "a" * 400_000, "Makefile": "a" * 400_000},
+    "braces": {"README.md": "{{" * 100_000, "docs/model_card.md": "[" * 200_000, "docs/use_case.md": "<" * 200_000},
+}  # fmt: skip
+SHAPES: dict[str, Callable[[Path], None]] = {
+    "3,000 levels": deep,
+    "pipes and links": special,
+    "terabytes": sparse,
+    "odd names": names,
+    "many imports": many_small,
+    "ignore files": ignoring,
+}
+
+
+@pytest.mark.parametrize("case", [*BOMBS, *SHAPES])
+def test_a_hostile_repository_takes_little_time(case: str, tmp_path: Path) -> None:
+    folder = plant(tmp_path / "repository", ML)
+    if case in SHAPES:
+        (folder / "requirements.txt").unlink()
+        SHAPES[case](folder)
+    else:
+        plant(folder, BOMBS[case])
+    begin = time.process_time()
+
+    found = review(folder)
+
+    assert time.process_time() - begin < 1.3 * SECONDS
+    assert 0 == found.level
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("3,000 levels", "folders nested too deep"),
+        ("pipes and links", "links"),
+        ("pipes and links", "not plain files"),
+        ("terabytes", "too large to be read"),
+        ("ignore files", "lines of ignore files"),
+    ],
+)
+def test_what_was_left_out_is_said(case: str, reason: str, tmp_path: Path) -> None:
+    SHAPES[case](tmp_path)
+
+    assert review(tmp_path).left_out.counts[reason] >= 1
+
+
+def test_names_and_texts_reach_no_terminal_as_control_characters(tmp_path: Path) -> None:
+    names(plant(tmp_path, ML))
+    for form in ("text", "json", "markdown", "sarif", "html"):
+        done = subprocess.run(
+            [RUNG, "check", tmp_path, "--format", form], capture_output=True, check=False
+        )
+
+        assert 0 == done.returncode, done.stderr
+        assert not set(done.stdout.decode()) & {"\x1b", "\u202e", "\r"}
+
+
+def test_time_that_runs_out_is_said(tmp_path: Path) -> None:
+    many_small(tmp_path)
+    done = subprocess.run(
+        [RUNG, "check", tmp_path, "--format", "json", "--seconds", "0.1"],
+        capture_output=True,
+        check=False,
+    )
+
+    assert json.loads(done.stdout)["partial"] is True
+
+
+def test_a_hostile_repository_takes_little_memory(tmp_path: Path) -> None:
+    for number, files in enumerate(BOMBS.values()):
+        plant(tmp_path, {f"{number}/{path}": text for path, text in files.items()})
+    sparse(tmp_path)
+    code = "import sys; from pathlib import Path; from rung.review.review import review; review(Path(sys.argv[1]))"
+
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path])
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+
+    assert 0 == process.returncode
+    assert used.ru_maxrss / 1_000 < MEGABYTES

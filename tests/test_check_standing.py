@@ -1,0 +1,139 @@
+"""A project that Rung made stands on its rung, and lacks exactly what is taken out of it."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung.levels import TIERS, Capability
+from rung.review import findings
+from rung.review.review import Review, review
+from tests.conftest import Render, name_of
+from tests.product.variants import VARIANTS
+from tests.repositories import LADDER, ML, PLENTY, evidence, plant
+
+CAPABILITIES = {name: one for rung in LADDER for name, one in rung.capabilities.items()}
+
+# What commands make, and every project has after its first day: `uv sync` and `poe pipeline`.
+MADE = {"uv.lock": "version = 1\n"}
+MADE_BY_THE_PIPELINE = {"dvc.lock": "schema: '2.0'\nstages: {}\n"}
+
+
+def project(render: Render, folder: Path, **answers: Any) -> Path:
+    """Copy a project as it is after its first day."""
+    shutil.copytree(render(**answers), folder)
+    plant(folder, MADE)
+    if answers["level"] >= 2:
+        plant(folder, MADE_BY_THE_PIPELINE)
+    return folder
+
+
+@pytest.mark.parametrize("answers", VARIANTS, ids=name_of)
+def test_a_generated_project_stands_on_its_rung(
+    render: Render, tmp_path: Path, answers: dict[str, Any]
+) -> None:
+    found = review(project(render, tmp_path / "project", **answers), limits=PLENTY)
+
+    assert answers["level"] == found.level
+    assert answers["use_case"] == found.game
+    assert not found.left_out.out_of_time
+    assert all(
+        finding.holds
+        for finding in found.findings.values()
+        for rung in [finding.capability.rung(found.game)]
+        if rung is not None
+        and rung <= found.level
+        and finding.capability.id not in NOT_IN_PROJECTS
+        and (found.game, finding.capability.id) != ("governance", "canary-or-ab-rollout")
+    )
+
+
+# What a project of Rung's does without: there is nothing to deploy to, and no store to serve from.
+NOT_IN_PROJECTS = {"online-feature-store", "infrastructure-as-code", "ownership-roles"}
+
+
+def test_a_repository_without_machine_learning_is_said_to_be_none(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": '[project]\nname = "a"\ndependencies = ["requests"]\n',
+        ".github/workflows/a.yml": "jobs: {a: {steps: [{run: pytest}, {run: ruff check}]}}\n",
+        "tests/test_a.py": "def test_a(): pass\n",
+    }
+    found = review(plant(tmp_path, files), limits=PLENTY)
+
+    assert 0 == found.level
+    assert not found.machine_learning
+    assert "not a machine-learning repository" in found.notes[0]
+
+
+def test_several_projects_in_one_repository_are_pointed_out(tmp_path: Path) -> None:
+    files = {f"sample{number}/requirements.txt": "torch==2.0\n" for number in range(9)}
+    found = review(plant(tmp_path, ML | files), limits=PLENTY)
+
+    assert "9 of its folders have dependencies of their own" in found.notes[0]
+
+
+def held(found: Review) -> set[str]:
+    return {name for name, finding in found.findings.items() if finding.holds}
+
+
+def erase(folder: Path, capability: Capability) -> None:
+    """Take out each line and each name that shows a capability, until nothing does."""
+    for round_ in range(60):
+        looked = evidence(folder, *capability.evidence.values())
+        finding = findings.find(capability, looked)
+        if finding.points < TIERS["used"]:
+            return
+        for hit in {
+            shown.hit for shown in finding.shown if shown.tier == "used" and shown.hit.path
+        }:
+            path = folder / hit.path
+            if hit.line:
+                lines = path.read_text("utf-8").split("\n")
+                lines[hit.line - 1] = ""
+                path.write_text("\n".join(lines), "utf-8")
+            else:
+                path.rename(path.with_name(f"x{round_}{path.suffix}"))
+    raise AssertionError("it never ends")
+
+
+def erasable() -> Iterator[Any]:
+    """Give each capability with a project at the rung from which its game has it."""
+    for name, capability in CAPABILITIES.items():
+        game = "governance" if capability.game == "governance" else "velocity"
+        rung = capability.rung(game)
+        if name not in NOT_IN_PROJECTS:
+            yield pytest.param(name, {"use_case": game, "level": rung}, id=name)
+
+
+# Where one piece of evidence serves two: the other goes with it.
+TOGETHER: dict[str, set[str]] = {
+    "training-lineage": {"data-versioning"},  # dvc.lock names the data's version, and what it made
+    # `dvc repro` in a scheduled job of CI, and at GitLab its `when: manual`
+    "training-trigger": {"pipeline-integration-test"},
+    "pipeline-integration-test": {"training-trigger"},
+    "human-approval-gate": {"training-trigger"},
+    # setting an alias of a registered model
+    "environment-promotion": {"automated-promotion-policy"},
+    # without the headings of its tables rollout.toml does not parse
+    "canary-or-ab-rollout": {"shadow-deployment"},
+    "shadow-deployment": {"canary-or-ab-rollout"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "answers"), erasable())
+def test_what_is_taken_out_is_all_that_is_missing(
+    render: Render, tmp_path: Path, name: str, answers: dict[str, Any]
+) -> None:
+    answers = {"team_size": "team", "ci": "github"} | answers
+    folder = project(render, tmp_path / "project", **answers)
+    before = held(review(folder, limits=PLENTY))
+    assert name in before
+
+    erase(folder, CAPABILITIES[name])
+
+    lost = before - held(review(folder, limits=PLENTY))
+    assert name in lost
+    assert lost - {name} <= TOGETHER.get(name, set())

@@ -1,0 +1,337 @@
+"""The strategy's arithmetic: six personas, the weights' file, and what holds for any answers."""
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import Environment
+
+from rung.assess import assess
+from rung.assess_answers import Said, read
+from rung.errors import RungError
+from rung.levels import BLOCKS
+from rung.levels import load as load_levels
+from rung.roadmap import TO_BUILD
+from rung.strategy import Answers, Choice, Scan, from_answers, successful_mlops
+from rung.strategy.weights import load
+from tests.conftest import GAMES, ROOT, TEAM_SIZES
+
+WEIGHTS = load(ROOT / "levels")
+LEVELS = load_levels(ROOT / "levels")
+PERSONAS = ROOT / "docs" / "personas"
+
+F, D, T, S = "foundation", "data", "training", "serving"
+O, X, G = "observability", "features", "governance"
+
+# Persona, game, start, target, north star, order of work.
+KNOWN = [
+    ("doordash", "velocity", 1, 3, 4, [S, T, O, X]),
+    ("bank-credit", "governance", 1, 2, 3, [F, G, D, T, O]),
+    ("hospital-triage", "governance", 1, 2, 3, [F, G, D, T, S, O]),
+    ("payments-fraud", "governance", 1, 3, 3, [G, D, T, S, O, X]),
+    ("retail-forecasting", "velocity", 1, 2, 3, [T, O, S]),
+    ("start-up-churn", "velocity", 0, 1, 1, [F]),
+]
+
+
+def persona(name: str, **changes: tuple[str, ...]) -> Answers:
+    return {**read(PERSONAS / f"{name}.yml", WEIGHTS).answers, **changes}
+
+
+any_answers = st.fixed_dictionaries(
+    {
+        name: st.lists(st.sampled_from(question.names()), min_size=1, max_size=4, unique=True).map(
+            tuple
+        )
+        if question.several
+        else st.sampled_from(question.names()).map(lambda each: (each,))
+        for name, question in WEIGHTS.questions.items()
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "game", "start", "target", "north", "order"), KNOWN, ids=[row[0] for row in KNOWN]
+)
+def test_a_persona_gets_its_known_strategy(
+    name: str, game: str, start: int, target: int, north: int, order: list[str]
+) -> None:
+    made = from_answers(persona(name), WEIGHTS)
+
+    assert game == made.game.name == made.game.played
+    assert (start, target, north) == (made.start.level, made.target.level, made.north.level)
+    assert order == [block.name for block in made.order]
+
+
+def test_every_persona_of_the_docs_is_known() -> None:
+    assert {row[0] for row in KNOWN} == {file.stem for file in PERSONAS.glob("*.yml")}
+
+
+def test_doordash_is_reckoned_as_on_paper() -> None:
+    made = from_answers(persona("doordash"), WEIGHTS)
+    by_name = {block.name: block for block in (*made.order, *made.left)}
+
+    # 0.6 x 1/3 + 0.4 x the mean of 0, 0, 0, 0.5 and 0.25
+    assert made.game.score.total == pytest.approx(0.26)
+    assert made.pace.total == 1
+    # 0.5 + 0.3 + 0.2 + 0.2 x (1 - 2 x 0.26)
+    assert by_name[S].priority == pytest.approx(1.096)
+    # (0.4 + 0.35 x 2/3 + 0.25) x (1 - 0.5 x 2/3)
+    assert by_name[X].priority == pytest.approx(0.58889, abs=1e-5)
+
+
+@given(answers=any_answers)
+def test_whatever_is_answered_the_rungs_are_in_order(answers: Answers) -> None:
+    made = from_answers(answers, WEIGHTS)
+
+    assert 0 <= made.start.level <= made.target.level <= 4
+    assert 1 <= made.north.level <= (3 if made.game.played == "governance" else 4)
+    assert made.target.level <= max(made.start.level, made.north.level)
+    assert answers["delivery"] != ("none",) or made.start.level == 0
+
+
+@given(answers=any_answers)
+def test_whatever_is_answered_every_sum_is_that_of_its_terms(answers: Answers) -> None:
+    made = from_answers(answers, WEIGHTS)
+    sums = [made.game.score, made.pace, *(block.worth for block in (*made.order, *made.left))]
+
+    for each in sums:
+        assert each.total == pytest.approx(sum(term.points for term in each.terms))
+        assert all(0 <= term.share <= 1 for term in each.terms)
+
+
+@given(answers=any_answers)
+def test_whatever_is_answered_blocks_come_after_their_prerequisites(answers: Answers) -> None:
+    made = from_answers(answers, WEIGHTS)
+    names = [block.name for block in made.order]
+
+    assert sorted(names + [block.name for block in made.left]) == sorted(BLOCKS)
+    assert F not in names or names[0] == F
+    for place, block in enumerate(made.order):
+        assert block.priority >= WEIGHTS.keep_from
+        for rule in block.after:
+            assert rule.needs and set(rule.needs) <= set(names[:place])
+    # Among blocks that wait for nothing, the one that counts more comes first.
+    free = [block.priority for block in made.order if not block.after and block.name != F]
+    assert all(more >= less for more, less in pairwise(free))
+
+
+@given(answers=any_answers)
+def test_whatever_is_answered_the_roadmap_holds_to_game_and_target(answers: Answers) -> None:
+    made = assess(Said(answers, Choice()), WEIGHTS, LEVELS)
+    played, target = made.strategy.game.played, made.strategy.target.level
+
+    for stage in made.roadmap.stages:
+        assert {item.capability.block for item in stage.items} <= {stage.block.name}
+        for item in stage.items:
+            assert item.capability.rung(played) == item.rung <= target
+            assert (item.state == TO_BUILD) == (item.rung > made.strategy.start.level)
+        assert all(item.rung > target for item in stage.later)
+    # What the target rests on is brought by a stage, comes with the start, or is said beside.
+    brought = {item.capability.id for stage in made.roadmap.stages for item in stage.items}
+    said = {name for found in made.roadmap.beside for name in found.any_of}
+    begins = {
+        name
+        for level in LEVELS
+        for name, found in level.capabilities.items()
+        if (rung := found.rung(played)) is not None and rung <= made.strategy.start.level
+    }
+    for level in LEVELS[made.strategy.start.level + 1 : target + 1]:
+        for group in level.keystones["both"]:
+            assert (brought | said | begins).intersection(group)
+
+
+def test_governance_waits_for_its_data_and_its_approvals() -> None:
+    made = from_answers(persona("payments-fraud"), WEIGHTS)
+    after = {
+        block.name: {need for rule in block.after for need in rule.needs} for block in made.order
+    }
+
+    assert {D} == after[T]
+    assert {G, T} == after[S]
+    assert {S, T} == after[O] == after[X]
+
+
+def test_weak_ci_puts_the_foundation_before_what_runs_in_it() -> None:
+    made = from_answers(persona("doordash", delivery=("ci",)), WEIGHTS)
+
+    assert [F, S, T, O, X] == [block.name for block in made.order]
+    assert {F} == {need for rule in made.order[1].after for need in rule.needs}
+
+
+def test_between_the_games_a_project_is_made_for_one_and_told_why() -> None:
+    made = from_answers(
+        persona("doordash", domain=("fraud", "banking"), harm=("revenue",)), WEIGHTS
+    )
+
+    assert made.game.score.total == pytest.approx(0.5)
+    assert ("hybrid", "governance") == (made.game.name, made.game.played)
+    assert "between 0.40 and 0.60" in made.game.because
+
+
+def test_fraud_with_customers_money_just_reaches_governance() -> None:
+    made = from_answers(persona("doordash", domain=("fraud",), harm=("customer-money",)), WEIGHTS)
+
+    assert ("governance", 0.6) == (made.game.name, made.game.score.total)
+
+
+def test_two_of_three_is_no_fast_pace() -> None:
+    steady = from_answers(
+        persona("doordash", release=("team",), collaboration=("shared-goals",)), WEIGHTS
+    )
+    fast = from_answers(persona("doordash", release=("team",)), WEIGHTS)
+
+    assert (2, 3) == (steady.target.level, fast.target.level)
+
+
+def test_one_and_a_half_goes_to_the_even_rung_in_spite_of_binary_fractions() -> None:
+    # 2 x (1 + 1/3 + 1 + 2/3) / 4
+    technology = {
+        "data": ("streaming-and-catalogue",),
+        "experiments": ("tracked",),
+        "delivery": ("ml-cd",),
+        "compute": ("managed",),
+    }
+
+    assert 2 == from_answers(persona("doordash", **technology), WEIGHTS).start.level
+
+
+def test_one_person_starts_on_rung_1_at_most() -> None:
+    ripe = {name: (WEIGHTS.questions[name].answers[3].name,) for name in WEIGHTS.start_of}
+    alone = from_answers(persona("doordash", team=("one",), **ripe), WEIGHTS)
+    team = from_answers(persona("doordash", **ripe), WEIGHTS)
+
+    assert (1, 2) == (alone.start.level, team.start.level)
+    assert "at most rung 1 for one person" in alone.start.because
+
+
+def test_a_scan_replaces_the_gaps_and_the_start() -> None:
+    coverage = dict.fromkeys(BLOCKS, 0.25) | {S: 1.0}
+    scan = Scan(2, coverage, {"unit-tests": 1.0, "container-image": 0.25})
+    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
+    blocks = {block.name: block for block in (*made.strategy.order, *made.strategy.left)}
+    items = {item.capability.id: item for stage in made.roadmap.stages for item in stage.items}
+
+    assert 2 == made.strategy.start.level == made.project["level"]
+    assert 4 == made.strategy.target.level
+    assert 0 == blocks[S].gap and not blocks[S].kept
+    assert 0.75 == blocks[F].gap and blocks[F].kept
+    assert ("there", "to build") == (items["unit-tests"].state, items["container-image"].state)
+    assert "the scan gives it 0.25 of 1" in items["container-image"].because
+
+
+def test_a_choice_overrules_and_the_answers_are_said_beside_it() -> None:
+    made = from_answers(persona("doordash"), WEIGHTS, choice=Choice("governance", 0, 1))
+
+    assert ("governance", 0, 1) == (made.game.name, made.start.level, made.target.level)
+    assert "you chose it; the answers say velocity" in made.game.because
+    assert "you chose it; the answers say rung 1" in made.start.because[0]
+    assert 3 == made.north.level, "governance has no rung 4 as its star"
+
+
+def test_the_four_arguments_are_the_talks() -> None:
+    answers = persona("doordash")
+    parts: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name, question in WEIGHTS.questions.items():
+        parts.setdefault(question.part, {})[name] = answers[name]
+
+    assert ["use_case", "culture", "technology", "people"] == list(parts)
+    made = successful_mlops(
+        parts["use_case"], parts["culture"], parts["technology"], parts["people"], weights=WEIGHTS
+    )
+    assert made == from_answers(answers, WEIGHTS)
+
+
+def test_there_are_twelve_questions_of_four_answers_each_with_its_reason() -> None:
+    assert 12 == len(WEIGHTS.questions)
+    for question in WEIGHTS.questions.values():
+        shares = [answer.share for answer in question.answers]
+        assert shares == sorted(shares) and (0, 1) == (shares[0], shares[-1])
+        assert 4 == len(set(shares))
+        assert question.ask.endswith("?") or question.several
+        assert question.why.endswith(".")
+        assert len(set(question.names())) == len(question.names())
+
+
+def test_the_weights_say_where_they_are_from_and_that_they_were_set_by_hand() -> None:
+    assert "Hien Luu" in WEIGHTS.source
+    assert "by hand" in WEIGHTS.warning
+
+
+def test_every_block_has_a_worth() -> None:
+    assert set(BLOCKS) == set(WEIGHTS.worth)
+
+
+@pytest.mark.parametrize("team_size", TEAM_SIZES)
+@pytest.mark.parametrize("use_case", GAMES)
+def test_copiers_default_level_agrees_on_the_answers_they_share(
+    use_case: str, team_size: str
+) -> None:
+    questions = yaml.safe_load((ROOT / "levels" / "questions.yml").read_text())
+    default = Environment().from_string(questions["level"]["default"])
+    expected = int(default.render(use_case=use_case, team_size=team_size))
+    domain = {"velocity": ("commerce",), "governance": ("regulated",)}[use_case]
+    harm = {"velocity": ("annoyance",), "governance": ("legal-or-safety",)}[use_case]
+    teams = [name for name, size in WEIGHTS.team_size.items() if size == team_size]
+
+    assert teams
+    for team in teams:
+        shared = {"domain": domain, "harm": harm, "team": (team,)}
+        made = assess(Said(shared, Choice()), WEIGHTS, LEVELS)
+        assert {"use_case": use_case, "team_size": team_size, "level": expected} == made.project
+
+
+def test_every_team_is_a_team_size_of_a_project() -> None:
+    assert set(WEIGHTS.questions["team"].names()) == set(WEIGHTS.team_size)
+    assert set(TEAM_SIZES) == set(WEIGHTS.team_size.values())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("questions:", "queries:", "the key `questions` is missing"),
+        ("    part: use_case", "    part: weather", "'weather' is not one of use_case, culture"),
+        ("{of: always, weight: 1}", "{of: luck, weight: 1}", "'luck' is not one of domain, harm"),
+        ("{of: always, weight: 1}", "{of: always, weight: heavy}", "could not convert"),
+        ("  foundation: [{of", "  cellar: [{of", "'cellar' is not one of foundation, data"),
+        ("where: weak_ci", "where: monday", "'monday' is not one of always, online"),
+        ("      - {name: one, says: One}\n", "", "questions.models has 3 answers"),
+        ("harm: annoyance, timing", "harm: gloom, timing", "'gloom' is not one of annoyance"),
+        ("keep: {from", "keep: [{from", "cannot be read as YAML"),
+        ("games: {velocity_up_to: 0.4", "games: {velocity: 0.4", "`velocity_up_to` is missing"),
+    ],
+)
+def test_a_broken_file_is_named_with_what_is_wrong(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    file = tmp_path / "strategy.yml"
+    text = (ROOT / "levels" / "strategy.yml").read_text()
+    assert before in text
+    file.write_text(text.replace(before, after, 1))
+
+    with pytest.raises(RungError) as failure:
+        load(tmp_path)
+
+    assert str(file) in str(failure.value)
+    assert message in str(failure.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RungError, match=r"strategy\.yml is missing"):
+        load(tmp_path)
+
+
+def test_prerequisites_that_wait_for_each_other_are_named(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "levels" / "strategy.yml", tmp_path)
+    file = tmp_path / "strategy.yml"
+    data: dict[str, Any] = yaml.safe_load(file.read_text())
+    data["after"].append({"block": S, "needs": [O], "where": "always", "because": "a loop"})
+    file.write_text(yaml.safe_dump(data))
+
+    with pytest.raises(RungError, match="features, observability, serving wait for each other"):
+        from_answers(persona("doordash"), load(tmp_path))
