@@ -14,6 +14,8 @@ from rung.climbing.journal import Journal
 from rung.errors import RungError
 
 PATIENCE = 2.0  # seconds in which some other git may still be using what it has locked
+# What the person's own file ignores is nobody's business here.
+OWN = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
 OURS = (journal.BEFORE, journal.PENDING, journal.CRASH)
 THEIRS = ("index", "HEAD", "ORIG_HEAD", "packed-refs")
 
@@ -74,10 +76,8 @@ def _unlock(top: Path, names: Sequence[str], patience: float) -> None:
 
 
 def _status(top: Path) -> str:
-    own = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
-    return git.run(
-        top, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", settings=own
-    )
+    words = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames")
+    return git.run(top, *words, settings=OWN)
 
 
 def _snapshot(top: Path, left: Journal) -> str | None:
@@ -91,7 +91,7 @@ def _snapshot(top: Path, left: Journal) -> str | None:
         extra = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         try:
             git.run(top, "read-tree", left.before, extra=extra)
-            git.run(top, "add", "--all", "--", ".", extra=extra)
+            git.run(top, "add", "--all", "--", ".", settings=OWN, extra=extra)
             tree = git.run(top, "write-tree", extra=extra).strip()
             parents = [left.before, *([earlier] if earlier else [])]
             options = [word for parent in parents for word in ("-p", parent)]

@@ -25,6 +25,8 @@ SETTINGS = git.QUIET | {
     "merge.renames": "true",
     "diff.renames": "true",
 }
+# Nobody's configuration but git's own.
+NOBODYS = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
 LINK, SUBMODULE = "120000", "160000"
 READABLE = 1_000_000  # bytes; what is larger is nobody's settings file, and is never read here
 
@@ -56,9 +58,7 @@ class Workbench:
         self._environment = {
             "GIT_DIR": str(self.repository),
             "GIT_INDEX_FILE": str(place / "index"),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_ATTR_NOSYSTEM": "1",
+            **NOBODYS,
         }
 
     def git(self, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
@@ -215,9 +215,8 @@ def opened(top: Path) -> Iterator[Workbench]:
     with tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         kind = object_format(top)
-        named = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
         options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
-        git.run(place, "init", *options, "bench.git", extra=named)
+        git.run(place, "init", *options, "bench.git", extra=NOBODYS)
         (place / "bench.git/objects/info").mkdir(parents=True, exist_ok=True)
         bench = Workbench(top, place)
         objects = git.run(top, "rev-parse", "--git-path", "objects").rstrip("\n")
