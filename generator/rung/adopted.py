@@ -56,8 +56,8 @@ def _left_to_you(made: Adoption) -> str:
         )
     else:
         lines.append(
-            f"{package}/ has modules of these names already, so no example was planted. "
-            "`uv run poe train` needs in them what RUNG.md calls the contract."
+            f"{package}/ has modules of the contract's names already, so no example was planted: "
+            "`uv run poe test` says what Rung's machinery asks of them."
         )
     if standing and standing != package:
         lines.append(f"Your code stays in {standing}/; what is in {package}/ may import it.")

@@ -1,4 +1,7 @@
-"""A project's months: edits and climbs, and what must hold after each climb."""
+"""A project's months: edits and climbs, and what must hold after each climb.
+
+The same history can be lived with any engine that takes a project to other answers.
+"""
 
 import ast
 import re
@@ -32,11 +35,13 @@ class Climbed:
         done: Whether the project now stands where it was to climb.
         conflicts: The files in which both sides met.
         reported: Every path that was named besides, such as those kept and retired.
+        undo: Leads back from what an engine leaves that did not get there; judged before it is.
     """
 
     done: bool
     conflicts: list[str] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
+    undo: Callable[[], None] = lambda: None
 
 
 Engine = Callable[[Path, Mapping[str, Any]], Climbed]
@@ -117,6 +122,7 @@ class History:
                     verdict.lost.append(f"{kind} {token} in {sorted(where[token])}")
                 self.forgiven.add(token)
         if not climbed.done:
+            climbed.undo()
             if head != git(self.project, "rev-parse", "HEAD"):
                 verdict.broken.append("the branch moved")
             if left := git(self.project, "status", "--porcelain"):
@@ -194,13 +200,13 @@ def _stale(old: Tree, before: Tree, after: Tree, new: Tree) -> list[str]:
 def steps(seed: int, climbs: int) -> tuple[dict[str, Any], list[Any]]:
     """Draw a history: the answers it starts with; then edits, with seeds, and answers to change."""
     chance = Random(seed)
+    level, ci = chance.choice([0, 0, 1, 1, 2]), "github"
     answers = {
         "use_case": chance.choice(["velocity", "governance"]),
         "team_size": "team",
-        "ci": "github",
-        "level": chance.choice([0, 0, 1, 1, 2]),
+        "ci": ci,
+        "level": level,
     }
-    level, ci = answers["level"], "github"
     drawn: list[Any] = []
     for _ in range(climbs):
         for kind in chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=chance.randint(2, 8)):
