@@ -66,6 +66,7 @@ def alone(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.delenv("RUNG_CACHE_DIR", raising=False)
     return Alone(installed, [], tmp_path)
 
 

@@ -263,14 +263,14 @@ def climb(seen: Look, message: str, *, verify: bool) -> str:
 
 def branch(seen: Look, name: str, message: str) -> str:
     """Put what was planned on a new branch, conflicts between markers; return the commit's id."""
-    tree = seen.bench.edited(
-        seen.plan.result,
-        {
-            f"{conflict.path}.rung": seen.theirs[conflict.path]
-            for conflict in seen.plan.conflicts
-            if conflict.why != resolve.LINES and conflict.path in seen.theirs
-        },
-    )
+    beside = {
+        f"{conflict.path}.rung{path.removeprefix(conflict.path)}": entry
+        for conflict in seen.plan.conflicts
+        if conflict.why != resolve.LINES
+        for path, entry in seen.theirs.items()
+        if path == conflict.path or path.startswith(f"{conflict.path}/")
+    }
+    tree = seen.bench.edited(seen.plan.result, beside)
     commit = seen.bench.commit(seen.whole(tree), [seen.plan.head], message)
     top = seen.bench.top
     if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):

@@ -81,7 +81,6 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
     stages = _stages(bench.git("ls-files", "--unmerged", "-z", extra=extra).split("\0"))
     bench.git("add", "--all", "--force", ".", extra=extra)
     tree = bench.git("write-tree", extra=extra).strip()
-    bench.git("update-ref", "--no-deref", "-d", "HEAD", extra=extra)
     shutil.rmtree(place, ignore_errors=True)
     return Merged(tree, stages)
 

@@ -64,7 +64,13 @@ def resolve(
     for path, stages in merged.stages.items():
         mine, rungs = stages.get(OURS), stages.get(THEIRS)
         if not any(path in files for files in (base, ours, theirs)):
-            done.conflicts.append(Conflict(path.rpartition("~")[0], KIND))
+            # Git puts the file aside, as `data~commit`. Yours stays where it was; Rung's is left out.
+            real = path.rpartition("~")[0]
+            done.conflicts.append(Conflict(real, KIND))
+            changes[path] = None
+            if real in ours:
+                changes |= {below: None for below in theirs if below.startswith(f"{real}/")}
+                changes[real] = ours[real]
         elif mine and rungs:
             versions[path] = (stages.get(BASE), mine, rungs)
         elif mine:
