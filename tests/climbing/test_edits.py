@@ -325,7 +325,7 @@ def test_a_level_written_by_hand_is_refused(
     file.write_text(file.read_text().replace(f"level: {born_on}", f"level: {written}"))
     commit(project)
 
-    with pytest.raises(RungError, match="(?s)by hand.*git restore --source"):
+    with pytest.raises(RungError, match=r"(?s)by hand.*git restore --source"):
         plan(project, small, level=1)
 
 
