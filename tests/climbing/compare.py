@@ -5,7 +5,6 @@ Each history is drawn from its seed, so a line of the output can be lived again.
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 import traceback
@@ -15,8 +14,6 @@ from rung import source
 from tests.climbing import engines
 from tests.climbing.histories import Engine, Fresh, History, Verdict, git, steps
 from tests.conftest import ROOT
-
-ENGINES: dict[str, Engine] = {"plain": engines.plain}
 
 
 def live(seed: int, climbs: int, engine: Engine, fresh: Fresh, folder: Path) -> list[Verdict]:
@@ -35,14 +32,14 @@ def live(seed: int, climbs: int, engine: Engine, fresh: Fresh, folder: Path) -> 
         traceback.print_exc()
         verdicts.append(Verdict(up=True, broken=["the engine raised"]))
     finally:
-        shutil.rmtree(history.project, ignore_errors=True)
+        history.remove()
     return verdicts
 
 
 def main() -> None:
     """Live the histories of some seeds, one line of JSON for each climb."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("engine", choices=ENGINES)
+    parser.add_argument("engine", choices=["rung", "plain"])
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--histories", type=int, default=80, help="how many")
     parser.add_argument("--climbs", type=int, default=3, help="in each")
@@ -51,9 +48,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="histories-") as name, options.out.open("a") as out:
         folder = Path(name)
         git(folder, "clone", "--quiet", str(ROOT), "template")
-        fresh = engines.fresh_projects(source.choose(str(folder / "template"), None), folder / "r")
+        template = source.choose(str(folder / "template"), None)
+        fresh = engines.fresh_projects(template, folder / "r")
+        engine = engines.rungs(template) if options.engine == "rung" else engines.plain
         for seed in range(options.first, options.first + options.histories):
-            for verdict in live(seed, options.climbs, ENGINES[options.engine], fresh, folder):
+            for verdict in live(seed, options.climbs, engine, fresh, folder):
                 out.write(json.dumps({"seed": seed, **vars(verdict)}) + "\n")
                 out.flush()
 

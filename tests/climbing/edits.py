@@ -17,11 +17,10 @@ OF_HIGHER_RUNGS = ["Dockerfile", "dvc.yaml", "compose.yaml", "docs/model_card.md
 
 
 def tracked(project: Path, pattern: str) -> list[Path]:
-    """Return the tracked files, no links, whose path matches, in the order of their names."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=project, capture_output=True, text=True, check=True
-    )
-    found = [path for path in listed.stdout.split("\0") if re.search(pattern, path)]
+    """Return the files that git keeps or will, no links, whose path matches, in order."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, cwd=project, capture_output=True, text=True, check=True)
+    found = [path for path in sorted(set(listed.stdout.split("\0"))) if re.search(pattern, path)]
     return [project / path for path in found if not (project / path).is_symlink()]
 
 
@@ -272,4 +271,3 @@ WEIGHTS: dict[Edit, int] = {
     link: 2,
     in_the_way: 1,
 }
-LEAVES_NO_TOKEN = {delete}

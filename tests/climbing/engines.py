@@ -7,8 +7,9 @@ from typing import Any
 import copier
 
 from rung import project as rendering
+from rung.climbing import climb as climbing
 from rung.source import Source
-from tests.climbing.histories import MARKER, Climbed, Fresh, git
+from tests.climbing.histories import MARKER, Climbed, Engine, Fresh, git
 
 
 def fresh_projects(source: Source, folder: Path) -> Fresh:
@@ -27,6 +28,42 @@ def fresh_projects(source: Source, folder: Path) -> Fresh:
     return fresh
 
 
+def rungs(source: Source) -> Engine:
+    """Return Rung's engine, without the project's own checks."""
+
+    def climb(project: Path, changed: Mapping[str, Any]) -> Climbed:
+        with climbing.look(project, climbing.Wish(changed), source.address) as seen:
+            conflicts = [conflict.path for conflict in seen.plan.conflicts]
+            if conflicts:
+                climbing.branch(seen, "climb", f"Climb: {changed}\n")
+            else:
+                climbing.climb(seen, f"Climb: {changed}\n", verify=False)
+            # Retired files are named as well, but an edited one must not be among them.
+            named = {*seen.plan.kept, *seen.plan.ignored}
+
+        def decide() -> None:
+            git(project, "merge", "--quiet", "--ff-only", "--no-overwrite-ignore", "climb")
+            git(project, "branch", "--quiet", "-d", "climb")
+            _keep_mine(project, "HEAD~1", conflicts)
+
+        return Climbed(not conflicts, conflicts, named, decide)
+
+    return climb
+
+
+def _keep_mine(project: Path, before: str, conflicts: list[str]) -> None:
+    """Decide each conflict for the file as it was, and commit."""
+    for path in conflicts:
+        (project / f"{path}.rung").unlink(missing_ok=True)
+        (project / f"{path}.rej").unlink(missing_ok=True)
+        if git(project, "ls-tree", before, "--", path):
+            git(project, "checkout", before, "--", path)
+        elif (project / path).exists():
+            git(project, "rm", "--quiet", "--force", "--", path)
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "Decide")
+
+
 def plain(project: Path, changed: Mapping[str, Any]) -> Climbed:
     """Climb with `copier update`, and commit unless it leaves conflicts."""
     copier.run_update(
@@ -40,12 +77,10 @@ def plain(project: Path, changed: Mapping[str, Any]) -> Climbed:
     )
     conflicts = _left(project)
 
-    def back() -> None:
-        git(project, "reset", "--quiet", "--hard")
-        git(project, "clean", "--quiet", "-d", "--force")
-
     if conflicts:
-        return Climbed(False, conflicts, undo=back)
+        return Climbed(
+            False, conflicts, decide=lambda: _keep_mine(project, "HEAD", conflicts), moved=True
+        )
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", f"Climb: {changed}")
     return Climbed(True)

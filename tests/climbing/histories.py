@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tests.climbing.edits import LEAVES_NO_TOKEN, WEIGHTS, Edit
+from tests.climbing.edits import WEIGHTS, Edit
 from tests.conftest import ROOT
 
 TOKEN = re.compile(rb"907\d{6}")
@@ -35,13 +35,16 @@ class Climbed:
         done: Whether the project now stands where it was to climb.
         conflicts: The files in which both sides met.
         reported: Every path that was named besides, such as those kept and retired.
-        undo: Leads back from what an engine leaves that did not get there; judged before it is.
+        decide: What a person does about the conflicts, who keeps each such file as it was, and
+            commits; what the engine left is judged before that.
+        moved: Whether the engine left something in the work tree, for the person to decide there.
     """
 
     done: bool
     conflicts: list[str] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
-    undo: Callable[[], None] = lambda: None
+    decide: Callable[[], None] = lambda: None
+    moved: bool = False
 
 
 Engine = Callable[[Path, Mapping[str, Any]], Climbed]
@@ -78,21 +81,23 @@ class History:
         self.fresh = fresh
         self.answers = dict(answers)
         self.tokens: dict[str, str] = {}
-        self.forgiven: set[str] = set()
         self.log: list[str] = [f"start with {dict(answers)}"]
 
     def edit(self, kind: Edit, seed: int) -> None:
-        """Make one edit and commit it."""
+        """Make one edit."""
         token = f"907{len(self.log):06d}"
-        if not kind(self.project, Random(seed), token):
-            return
-        self.log.append(f"{kind.__name__} {token} (seed {seed})")
-        if kind not in LEAVES_NO_TOKEN:
+        if kind(self.project, Random(seed), token):
+            self.log.append(f"{kind.__name__} {token} (seed {seed})")
             self.tokens[token] = kind.__name__
-        # A file that was deleted or pushed out by an edit is the person's own doing.
-        self.forgiven |= self.tokens.keys() - self.places().keys()
+
+    def remove(self) -> None:
+        """Clear it away."""
+        shutil.rmtree(self.project, ignore_errors=True)
+
+    def commit(self) -> None:
+        """Commit the edits, as a person does before a climb."""
         git(self.project, "add", "--all")
-        git(self.project, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", kind.__name__)
+        git(self.project, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", "Edit")
 
     def places(self) -> dict[str, set[str]]:
         """Return where each token is on disk: in a file, tracked or not, or in its name."""
@@ -108,7 +113,10 @@ class History:
 
     def climb(self, engine: Engine, changed: Mapping[str, Any]) -> "Verdict":
         """Climb, and judge it."""
+        self.commit()
         before, where = tree(self.project), self.places()
+        # What another edit deleted or replaced is the person's own doing.
+        self.tokens = {token: kind for token, kind in self.tokens.items() if token in where}
         head = git(self.project, "rev-parse", "HEAD")
         old, new = self.answers, {**self.answers, **changed}
         climbed = engine(self.project, changed)
@@ -117,21 +125,19 @@ class History:
         named = climbed.reported | set(climbed.conflicts)
         standing = self.places()
         for token, kind in self.tokens.items():
-            if token not in standing and token not in self.forgiven:
-                if not where[token] & named:
-                    verdict.lost.append(f"{kind} {token} in {sorted(where[token])}")
-                self.forgiven.add(token)
+            if token not in standing and not where[token] & named:
+                verdict.lost.append(f"{kind} {token} in {sorted(where[token])}")
         if not climbed.done:
-            climbed.undo()
             if head != git(self.project, "rev-parse", "HEAD"):
                 verdict.broken.append("the branch moved")
-            if left := git(self.project, "status", "--porcelain"):
+            if not climbed.moved and (left := git(self.project, "status", "--porcelain")):
                 verdict.broken.append(f"left changes: {left}")
-            return verdict
+            climbed.decide()
         self.answers = new
         after = tree(self.project)
         verdict.broken += self._unread(before, after)
-        verdict.stale = _stale(tree(self.fresh(old)), before, after, tree(self.fresh(new)))
+        stale = _stale(tree(self.fresh(old)), before, after, tree(self.fresh(new)))
+        verdict.stale = [path for path in stale if path not in named]
         return verdict
 
     def _unread(self, before: Tree, after: Tree) -> list[str]:
