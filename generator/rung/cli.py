@@ -174,6 +174,36 @@ def update(
 
 
 @app.command()
+def adopt(
+    path: Place = Path(),
+    level: Annotated[
+        str | None, typer.Option(metavar="N", help="The rung to start on (0).")
+    ] = None,
+    pairs: Answers = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="Add missing entries to your pyproject.toml and .gitignore."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and write nothing.")
+    ] = False,
+    template_version: Version = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
+    ] = None,
+) -> int:
+    """Bring an existing repository onto the ladder; nothing of it is overwritten."""
+    from rung import adopt, adopted, source
+    from rung import answers as given
+
+    chosen = source.choose(template, template_version)
+    said = given.gather(None, pairs or [], {"level": level})
+    print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
+    print(adopted.text(adopt.adopt(path, chosen, said, merge=merge, dry_run=dry_run)))
+    return 0
+
+
+@app.command()
 def levels(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="As the page docs/levels.md.")

@@ -1,26 +1,35 @@
 """The ways to climb that histories are lived with: Rung's, and plain `copier update`."""
 
+import io
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import copier
 
-from rung import project as rendering
 from rung.climbing import climb as climbing
+from rung.climbing import trees, workbench
 from rung.source import Source
 from tests.climbing.histories import MARKER, Climbed, Engine, Fresh, git
 
 
 def fresh_projects(source: Source, folder: Path) -> Fresh:
-    """Return what gives a fresh project for some answers, each rendered once, with one commit."""
+    """Return what gives a fresh project for some answers, as Copier renders it, with one commit.
+
+    Rung's cache of renders is read, so that a history costs its merges alone.
+    """
+    assert source.repository is not None
+    repository = source.repository
 
     def fresh(answers: Mapping[str, Any]) -> Path:
         place = folder / "-".join(str(answers[name]) for name in sorted(answers))
         if not place.exists():
-            rendering.render(source.address, source.ref, place, answers, defaults=True)
+            with workbench.opened(repository) as bench:
+                packed = bench.git("archive", trees.rendered(bench, source, answers))
+            with tarfile.open(fileobj=io.BytesIO(packed.encode(errors="surrogateescape"))) as files:
+                files.extractall(place, filter="data")
             git(place, "init", "--quiet", "--initial-branch=main")
-            git(place, "config", "core.autocrlf", "false")
             git(place, "add", "--all", "--force")
             git(place, "commit", "--quiet", "--no-verify", "-m", "Start")
         return place
