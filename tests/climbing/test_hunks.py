@@ -18,7 +18,7 @@ def test_places_are_numbered_by_the_users_lines() -> None:
     assert 2 == count
     assert [
         Hunk(1, "mine\nmine too\nand mine\n", "1\nrung\n"),
-        Hunk(22, "mine\n22\n", ""),
+        Hunk(21, "mine\n21\n22\n", "20\n"),
     ] == hunks(marked)
 
 

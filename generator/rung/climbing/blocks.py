@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 MAPPING, LIST, LEAF = "mapping", "list", "leaf"
+TABLE = "table"  # a mapping of TOML: all that follows belongs to it, up to the next one
 
 
 class UnmergeableError(Exception):
@@ -23,7 +24,7 @@ class Block:
         key: What it is called among its siblings.
         lead: The comment and blank lines before it.
         text: Its own text: all of a leaf, the opening of a mapping or a list.
-        kind: mapping, list or leaf.
+        kind: mapping, table, list or leaf.
         children: The blocks within.
         tail: What closes it.
         inline: Whether the children of a list stand on one line, joined by commas.
@@ -67,8 +68,8 @@ def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
         raise UnmergeableError(ours.key)
     if base and base.kind != ours.kind:
         raise UnmergeableError(ours.key)
-    text = _chosen(base.text if base else None, ours.text, theirs.text, ours.key)
-    tail = _chosen(base.tail if base else None, ours.tail, theirs.tail, ours.key)
+    text = _chosen(base.text if base else "", ours.text, theirs.text, ours.key)
+    tail = _chosen(base.tail if base else "", ours.tail, theirs.tail, ours.key)
     children = _children(base.children if base else (), ours.children, theirs.children)
     return replace(ours, lead=lead, text=text, tail=tail, children=children)
 
@@ -107,7 +108,9 @@ def _children(
 def _insert(result: list[Block], block: Block, earlier: list[str]) -> None:
     places = {one.key: place for place, one in enumerate(result)}
     known = [places[key] for key in earlier if key in places]
-    result.insert(known[-1] + 1 if known else 0, block)
+    place = known[-1] + 1 if known else 0
+    first = next((at for at, one in enumerate(result) if one.kind == TABLE), len(result))
+    result.insert(max(place, first) if block.kind == TABLE else min(place, first), block)
 
 
 def _by_key(blocks: Iterable[Block]) -> dict[str, Block]:
@@ -123,7 +126,7 @@ def _lead(base: Block | None, ours: Block, theirs: Block) -> str:
     return theirs.lead if base and ours.lead == base.lead else ours.lead
 
 
-def _chosen(base: str | None, ours: str, theirs: str, key: str) -> str:
+def _chosen(base: str, ours: str, theirs: str, key: str) -> str:
     if ours == theirs or theirs == base:
         return ours
     if ours == base:

@@ -9,7 +9,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from rung.climbing.blocks import LEAF, LIST, MAPPING, Block, UnmergeableError
+from rung.climbing.blocks import LEAF, LIST, MAPPING, TABLE, Block, UnmergeableError
 
 HEADER = re.compile(r"[ \t]*(\[\[?[^\n]*?\]\]?)[ \t]*(#[^\n]*)?\n?\Z")
 KEY = re.compile(
@@ -30,7 +30,7 @@ def blocks(text: str) -> Block:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UnmergeableError(str(error)) from error
-    if not text.endswith("\n"):
+    if text and not text.endswith("\n"):
         text += "\n"
     tables: list[tuple[str, str, str, list[Block]]] = [("", "", "", [])]
     lead, counts = "", dict[str, int]()
@@ -50,7 +50,7 @@ def blocks(text: str) -> Block:
             keys.append(_entry(name, lead, statement))
             lead = ""
     (_, _, _, keys), *rest = tables
-    children = [*keys, *(Block(name, up, top, MAPPING, tuple(of)) for name, up, top, of in rest)]
+    children = [*keys, *(Block(name, up, top, TABLE, tuple(of)) for name, up, top, of in rest)]
     whole = Block("", "", "", MAPPING, tuple(children), lead)
     if whole.whole() != text:
         raise UnmergeableError("the file could not be taken apart")
