@@ -108,7 +108,7 @@ def test_an_edited_file_stays_on_the_way_down_and_is_listed(born: Born, small: P
 
 def test_down_and_up_again_an_edit_is_still_the_persons(born: Born, small: Path) -> None:
     project = born(2)
-    edited = {
+    edited: dict[str, str | bytes | None] = {
         "ops/two.py": tiny.FILES["files/ops/two.py"].replace("return 2", "return 22"),
         "data/table.bin": b"\0mine",
     }

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import commit, files_of, git
+from tests.command import RUNG
 
 # What changes something on disk, or starts a program that may.
 MUTATIONS: list[tuple[Any, str]] = [
@@ -267,10 +267,10 @@ def test_a_file_that_is_written_meanwhile_is_not_overwritten(
 @pytest.mark.parametrize("many", [2, 8])
 def test_of_many_climbs_at_once_one_wins(born: Born, small: Path, many: int) -> None:
     project = born(0)
-    command = [Path(sys.executable).with_name("rung"), "climb", project, "--no-verify"]
+    command = [str(RUNG), "climb", str(project), "--no-verify"]
     climbs = [
         subprocess.Popen(
-            [*command, "--to", str(1 + number % 2), "--template", small],
+            [*command, "--to", str(1 + number % 2), "--template", str(small)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -10,6 +10,7 @@ from rung import project, source
 from rung.climbing import climb as climbing
 from rung.climbing import words
 from rung.climbing.climb import Wish
+from rung.climbing.plan import Plan
 
 CODE = """\
 \"\"\"What a rung runs.\"\"\"
@@ -183,9 +184,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def climb(
-    folder: Path, made_from: Path, version: str | None = None, **answers: Any
-) -> climbing.Plan:
+def climb(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
     """Climb without the project's checks; conflicts are an error. Return the plan."""
     with climbing.look(folder, Wish(answers, version), str(made_from)) as seen:
         assert [] == seen.plan.conflicts
@@ -195,9 +194,7 @@ def climb(
         return seen.plan
 
 
-def plan(
-    folder: Path, made_from: Path, version: str | None = None, **answers: Any
-) -> climbing.Plan:
+def plan(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
     """Return what a climb would do."""
     with climbing.look(folder, Wish(answers, version), str(made_from)) as seen:
         return seen.plan

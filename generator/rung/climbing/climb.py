@@ -131,7 +131,6 @@ def _wanted(before: Source, wish: Wish) -> Source:
 
 def _checked(folder: Path, wish: Wish, said: Mapping[str, Any], after: Source) -> dict[str, Any]:
     """Return the answers that are wished for, once the questions take them."""
-    ready.has_package(folder, said["package"])
     wished = dict(wish.answers)
     given.check(wished, after.read("levels/questions.yml"))
     if "level" in wished:
@@ -140,8 +139,7 @@ def _checked(folder: Path, wish: Wish, said: Mapping[str, Any], after: Source) -
             raise RungError(
                 f"There is no rung {wished['level']}. Choose one from {RUNGS[0]} to {RUNGS[-1]}."
             )
-    if "package" in wished:
-        ready.has_package(folder, str(wished["package"]))
+    ready.has_package(folder, str(wished.get("package", said["package"])))
     return wished
 
 

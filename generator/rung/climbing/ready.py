@@ -22,8 +22,8 @@ def has_package(folder: Path, package: str) -> None:
     """Raise a RungError unless the person's code stands where the answers say."""
     if not package.isidentifier() or not (folder / "src" / package).is_dir():
         raise RungError(
-            f"{folder / project.ANSWERS} names the package `{package}`, and src/{package} is not "
-            "there.\nMove your package there with `git mv`, or restore the file from git."
+            f"The package is `{package}` by the answers, and {folder / 'src' / package} is not there.\n"
+            f"Move your package there with `git mv`, or restore {project.ANSWERS} from git."
         )
 
 
