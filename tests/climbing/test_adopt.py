@@ -10,6 +10,7 @@ import yaml
 from rung import adopt as adopting
 from rung import adopted, source
 from rung.adopt import Adoption
+from rung.climbing import climb as climbing
 from rung.climbing import move
 from rung.errors import NotDoneError, RungError
 from tests.command import git
@@ -274,3 +275,29 @@ def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: sourc
         adopt(folder, template)
 
     assert before["disk"] == snapshot(folder)["disk"]
+
+
+def climbed(folder: Path, template: source.Source, level: int) -> Any:
+    with climbing.look(folder, climbing.Wish({"level": level}), template.address) as seen:
+        assert [] == seen.plan.conflicts
+        climbing.climb(seen, f"Climb to {level}\n", verify=False)
+        return seen.plan
+
+
+@pytest.mark.parametrize("shape", ["src", "gitlab"])
+def test_later_climbs_work_up_and_down_and_leave_what_was_there(
+    tmp_path: Path, template: source.Source, shape: str
+) -> None:
+    had = {**SHAPES[shape], "Dockerfile": "FROM mine\n", ".pre-commit-config.yaml": "repos: []\n"}
+    folder = repository(tmp_path / "late", had)
+    adopt(folder, template)
+
+    up = climbed(folder, template, 2)
+    assert {"Dockerfile", ".pre-commit-config.yaml"} <= set(up.edited)
+    assert (folder / "ops/track.py").exists()
+    climbed(folder, template, 0)
+
+    assert not (folder / "ops/track.py").exists()
+    now = files_of(folder)
+    kept = {path: text.encode() for path, text in had.items() if path != "pyproject.toml"}
+    assert kept == {path: now.get(path) for path in kept}

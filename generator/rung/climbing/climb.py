@@ -185,6 +185,8 @@ def _look(
     again = {path for path in rungs.keys() & mine.keys() - was.keys() if rungs[path] != mine[path]}
     if again:
         came = history.last_rendered(bench, prefix, head, before, again)
+        own = history.before_adoption(bench, prefix, head, again - came.keys())
+        came |= {path: rungs[path] for path in own}  # as if Rung had changed nothing there
         base = bench.edited(base, came)
         was = bench.files(base)
     found = resolve.resolve(bench, merge.merge(bench, base, ours, theirs), was, mine, rungs)

@@ -50,3 +50,18 @@ def last_rendered(
         found |= {path: files[path] for path in wanted & files.keys()}
         wanted -= files.keys()
     return found
+
+
+def before_adoption(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
+    """Return those of the paths that the repository had before it came onto the ladder.
+
+    They are the user's, whatever a later rung has of the same name.
+    """
+    file = f"{prefix}/{project.ANSWERS}" if prefix else project.ANSWERS
+    words = ("log", "--format=%H", "--diff-filter=A", head, "--", f":(top,literal){file}")
+    added = (git.answers(bench.top, *words) or "").split()
+    known = ("rev-parse", "--verify", "--quiet")
+    parent = git.answers(bench.top, *known, f"{added[-1]}^1") if added else None
+    if not parent:
+        return set()  # it began as a project, in its first commit
+    return set(paths) & bench.files(bench.inside(parent, prefix)).keys()
