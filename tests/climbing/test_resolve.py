@@ -28,20 +28,24 @@ def test_a_pattern_of_yours_is_matched_part_by_part(path: str, pattern: str, mat
     assert matches == _matches(path, pattern)
 
 
-def test_lines_that_merge_into_no_python_are_a_conflict(born: Born, small: Path) -> None:
-    made_from = small
-    project = born(0)
-    file = project / "ops/zero.py"
-    lines = file.read_text().replace('"""What a rung runs."""', '"""What a rung runs.')
-    file.write_text(lines.replace("def second", '"""\n\n\ndef second'))
+def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
+    """The user opens a text around lines that Rung closes one in."""
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=1)
+    file = project / "ops/one.py"
+    file.write_text(tiny.FILES["files/ops/one.py"].replace("    return 3", "    return (3)"))
     commit(project)
-    found = plan(project, made_from, level=1)
+    rungs = tiny.FILES["files/ops/one.py"].replace("def first() -> int:", "def first(\n) -> int:")
+    tiny.release(made_from, "v0.2.0", {"files/ops/one.py": rungs})
+    assert [] == plan(project, made_from, "v0.2.0").conflicts
 
-    assert [] == found.conflicts  # what Rung changes stands elsewhere, and it still parses
-    file.write_text(tiny.CODE + "\n\nif True:\n    MINE = 1\nLEVEL = 0\n")
+    broken = tiny.FILES["files/ops/one.py"].replace('"""What a', 'x = """What a')
+    tiny.release(made_from, "v0.3.0", {"files/ops/one.py": broken.replace('runs."""', "runs.")})
+    file.write_text(tiny.FILES["files/ops/one.py"] + "\nMINE = 1\n")
     commit(project)
-    climb(project, made_from, level=1)
-    assert "MINE = 1\nLEVEL = 1\n" in file.read_text()
+    (found,) = plan(project, made_from, "v0.3.0").conflicts
+
+    assert ("ops/one.py", "unreadable") == (found.path, found.why)
 
 
 def test_a_file_that_both_added_alike_is_no_conflict(born: Born, small: Path) -> None:
