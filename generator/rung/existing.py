@@ -72,10 +72,13 @@ def read(folder: Path) -> Existing:
 
 
 def _people(lines: Iterable[str]) -> set[str]:
-    """Count a person once, under whichever address: by the name, in small letters."""
-    return {
-        line.split(" <")[0].strip().lower() for line in lines if line and not ROBOTS.search(line)
-    }
+    """Tell people apart by name and address: a name counts without spaces, an address once."""
+    named: dict[str, str] = {}
+    for line in lines:
+        if line and not ROBOTS.search(line):
+            name, _, address = line.rpartition(" <")
+            named.setdefault(address, re.sub(r"\W", "", name).casefold())
+    return set(named.values())
 
 
 def pyproject(existing: Existing) -> dict[str, Any]:

@@ -154,6 +154,16 @@ def test_what_answers_no_question_is_seen_as_well(
     assert value == fact(looked_at(files), about)
 
 
+def test_a_person_with_two_spellings_or_a_robot_is_no_second_one(tmp_path: Path) -> None:
+    folder = tmp_path / "late"
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    for who in ("Ann Lee <a@x>", "AnnLee <b@x>", "Ann <a@x>", "dependabot[bot] <d@x>", "Bo <c@x>"):
+        words = ["commit", "-q", "--allow-empty", "-m", "x", f"--author={who}"]
+        subprocess.run(["git", *words], cwd=folder, check=True)
+
+    assert 2 == existing.read(folder).authors
+
+
 def test_a_repository_is_read_from_its_last_commit_and_not_through_links(tmp_path: Path) -> None:
     outside = tmp_path / "secret.toml"
     outside.write_text('[project]\nname = "secret"')
