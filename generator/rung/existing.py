@@ -71,14 +71,17 @@ def read(folder: Path) -> Existing:
     )
 
 
-def _people(lines: Iterable[str]) -> set[str]:
-    """Tell people apart by name and address: a name counts without spaces, an address once."""
-    named: dict[str, str] = {}
-    for line in lines:
+def _people(lines: Iterable[str]) -> list[set[str]]:
+    """Gather the names, without spaces, and the addresses that belong to one person each."""
+    people: list[set[str]] = []
+    for line in sorted(set(lines)):
         if line and not ROBOTS.search(line):
             name, _, address = line.rpartition(" <")
-            named.setdefault(address, re.sub(r"\W", "", name).casefold())
-    return set(named.values())
+            known = {re.sub(r"\W", "", name).casefold(), address}
+            same = [person for person in people if person & known]
+            people = [person for person in people if person not in same]
+            people.append(known.union(*same))
+    return people
 
 
 def pyproject(existing: Existing) -> dict[str, Any]:
