@@ -20,7 +20,7 @@ from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import commit, files_of, git
-from tests.command import RUNG
+from tests.command import RUNG, running
 
 # What changes something on disk, or starts a program that may.
 MUTATIONS: list[tuple[Any, str]] = [
@@ -234,6 +234,27 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     assert "" == git(other, "status", "--porcelain")
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
+    born: Born, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
+) -> None:
+    project = born(0)
+    old = stands(project)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
+    child = running("climb", project, "--to", "1", "--no-verify", "--template", small)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "tmp").glob("rung-*/project")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    child.send_signal(sent)
+    _, said = child.communicate(timeout=60)
+
+    assert 130 == child.returncode, said
+    assert old == stands(project)
+    assert [] == list((tmp_path / "tmp").iterdir())
+
+
 def test_somebody_who_commits_meanwhile_is_not_overrun(born: Born, small: Path) -> None:
     project = born(0)
     with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
@@ -375,7 +396,6 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
             if child == 0:
                 os.setpgid(0, 0)
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(os, "setsid", lambda: None)
                     _same_group(patch)
                     apply(seen)
                 os._exit(0)

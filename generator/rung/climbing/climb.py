@@ -165,7 +165,10 @@ def _look(
     theirs = trees.without(bench, full_theirs, planted & rungs.keys())
     was, rungs = _but(was, planted), _but(rungs, planted)
     matching.check(bench, said, before, was, mine, head, prefix)
-    ready.unobstructed(folder, {*was, *rungs})
+    edited = {path: mine[path].oid for path in mine.keys() & was if mine[path] != was[path]}
+    texts = bench.contents(edited.values())
+    held = {path: texts[oid] for path, oid in edited.items() if oid in texts}
+    ready.unobstructed(folder, {*was, *rungs}, held)
     standing = Standing(before.address, said["_commit"], before.commit(), answers)
     goal = _goal(bench, rungs, after)
     if base == theirs:

@@ -13,6 +13,7 @@ from rung.climbing import answered, changelog, followed, saved, words
 from rung.climbing import climb as climbing
 from rung.climbing.climb import RUNGS, Look, Wish
 from rung.errors import NotDoneError, RungError
+from rung.staging import stopped_like_ctrl_c
 
 
 def wish(path: Path, to: int | None, pairs: Sequence[str], version: str | None) -> Wish:
@@ -40,7 +41,7 @@ def plan(
     out: Path | None = None,
 ) -> int:
     """Show a plan; return 1 where it has conflicts."""
-    with climbing.look(path, wished, trusted) as seen:
+    with stopped_like_ctrl_c(), climbing.look(path, wished, trusted) as seen:
         _say_recovered(seen)
         if out is not None:
             saved.save(out, path, wished, trusted, seen.plan)
@@ -66,7 +67,7 @@ def climb(
     bound_to: saved.Saved | None = None,
 ) -> int:
     """Climb; return 1 where conflicts are left for a person."""
-    with climbing.look(path, wished, trusted) as seen:
+    with stopped_like_ctrl_c(), climbing.look(path, wished, trusted) as seen:
         _say_recovered(seen)
         if bound_to is not None:
             saved.bound(bound_to, seen.plan)
@@ -89,7 +90,7 @@ def update(
     """Bring the project to a newer version of the template, and say what comes with it."""
     git.require()
     wished = Wish(version=version, newest=version is None)
-    with climbing.look(path, wished, trusted) as seen:
+    with stopped_like_ctrl_c(), climbing.look(path, wished, trusted) as seen:
         _say_recovered(seen)
         before, after = seen.plan.before, seen.plan.after
         if seen.plan.changes_nothing:

@@ -1,13 +1,15 @@
 """What must hold before a project may climb: what could be lost must be in a commit."""
 
 import os
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from rung import git, project
 from rung.errors import RungError
 
+MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
 # What git keeps in its folder while something is half-done, by the command that ends it.
 HALF_DONE = {
     "MERGE_HEAD": "merge",
@@ -67,12 +69,13 @@ def committed(folder: Path) -> Path:
     return top
 
 
-def unobstructed(folder: Path, paths: Iterable[str]) -> None:
+def unobstructed(folder: Path, paths: Iterable[str], edited: Mapping[str, bytes]) -> None:
     """Raise a RungError if Rung's files would be reached through a link, or are still undecided.
 
     Args:
         folder: The project.
         paths: The files of Rung's that a climb may write or remove, relative to the folder.
+        edited: Those of them that the user has edited, with what they hold.
     """
     paths = sorted(paths)
     above = {str(up) for path in paths for up in PurePosixPath(path).parents if up.name}
@@ -83,7 +86,7 @@ def unobstructed(folder: Path, paths: Iterable[str]) -> None:
             f"{_some(links)}.\nPut folders of the project in their place, and commit."
         )
     rejected = [f"{path}.rej" for path in paths if (folder / f"{path}.rej").exists()]
-    marked = _marked(folder).intersection(paths)
+    marked = [path for path, text in edited.items() if all(m.search(text) for m in MARKERS)]
     if rejected or marked:
         raise RungError(
             f"An earlier climb or merge left conflicts in {_some([*rejected, *sorted(marked)])}.\n"
@@ -122,14 +125,6 @@ def standing(folder: Path, new: Iterable[str]) -> list[str]:
 
 def _is_empty(folder: Path) -> bool:
     return not any(entry.is_file() or entry.is_symlink() for entry in folder.rglob("*"))
-
-
-def _marked(folder: Path) -> set[str]:
-    """Return the tracked files that hold both marks of a conflict."""
-    marks = [word for mark in ("<<<<<<<", ">>>>>>>") for word in ("-e", f"^{mark} ")]
-    words = ("--no-ext-grep", "--no-textconv", "--files-with-matches", "-z", "-I", "--all-match")
-    found = git.answers(folder, "grep", *words, *marks)
-    return set((found or "").split("\0"))
 
 
 def _some(paths: list[str]) -> str:
