@@ -158,8 +158,9 @@ def test_a_person_with_two_spellings_or_a_robot_is_no_second_one(tmp_path: Path)
     folder = tmp_path / "late"
     subprocess.run(["git", "init", "-q", folder], check=True)
     for who in ("Ann Lee <a@x>", "AnnLee <b@x>", "Ann <a@x>", "dependabot[bot] <d@x>", "Bo <c@x>"):
-        words = ["commit", "-q", "--allow-empty", "-m", "x", f"--author={who}"]
-        subprocess.run(["git", *words], cwd=folder, check=True)
+        (folder / "who.txt").write_text(who)
+        for words in (["add", "-A"], ["commit", "-q", "-m", "x", f"--author={who}"]):
+            subprocess.run(["git", *words], cwd=folder, check=True)
 
     assert 2 == existing.read(folder).authors
 
