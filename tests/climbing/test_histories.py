@@ -25,7 +25,7 @@ from tests.climbing.histories import Engine, Fresh, History, Verdict
 
 KINDS = [kind for kind, weight in WEIGHTS.items() for _ in range(weight)]
 SLOW_CLIMBS = int(os.environ.get("RUNG_CLIMBS", "2000"))
-BATCH = 40  # histories with one seed, so that a failure can be found again soon
+BATCH = 10  # histories with one seed, so that a failure can be found again soon
 # Of the climbs up; a rung's file where the person has one of another kind is a conflict by right.
 CONFLICTS_UP = 0.05
 
