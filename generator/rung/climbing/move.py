@@ -1,5 +1,6 @@
 """Bring a project from one commit to the next, so that it stands on the old or on the new one."""
 
+import contextlib
 import subprocess
 import tempfile
 from pathlib import Path
@@ -47,8 +48,16 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
                 f"{bench.top} has another last commit than when this was planned.\n"
                 "Nothing was touched. Run the command again."
             )
-        bench.keep(before, commit)
-        journal.write(bench.top, before, commit)
+        try:
+            bench.keep(before, commit)
+            journal.write(bench.top, before, commit)
+        except (RungError, OSError) as error:
+            with contextlib.suppress(RungError, OSError):
+                journal.clear(bench.top)
+            raise RungError(
+                f"The climb could not be prepared in {bench.top}: {error}\n"
+                "Nothing was touched. Make room or get the right to write there, then try again."
+            ) from error
         try:
             failed = _forward(bench.top, commit, descriptor)
         except BaseException:
