@@ -91,7 +91,7 @@ def test_a_description_that_cannot_be_written_down_is_refused(refuse: Refuse, te
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--level", "3"], "level"),
+        (["--level", "5"], "level"),
         (["--level", "-1"], "level"),
         (["--level", "two"], "level"),
         (["--level", "1.5"], "level"),

@@ -1,9 +1,9 @@
 """Let a project's production have answered rows of the sample: run in the project, by its Python.
 
-    answered.py SAMPLE FIRST UNTIL [--origin JFK] [--guess] [--release ID]
+    answered.py SAMPLE FIRST UNTIL [--origin JFK] [--guess] [--most ROWS] [--after ROW]
 
-Writes the prediction log and the outcomes of the rows scheduled from FIRST on, before UNTIL, as the
-service and whoever learns the outcomes would.
+Writes the prediction log and the outcomes of the rows whose time is from FIRST on and before UNTIL,
+as the service and whoever learns the outcomes would. Rows without a time are spread over it.
 """
 
 import argparse
@@ -16,9 +16,12 @@ import polars as pl
 
 sys.path.insert(0, os.getcwd())
 
-from ops import contract, prediction_log
+from ops import contract, ingest, prediction_log
+from ops.quality import inspect
 from ops.release import places, state
 from ops.service import release
+
+MOMENT = "moment"
 
 parser = argparse.ArgumentParser()
 parser.add_argument("sample", type=Path)
@@ -27,14 +30,20 @@ parser.add_argument("until", type=datetime.fromisoformat)
 parser.add_argument("--origin", help="only flights from this airport: another mix of rows")
 parser.add_argument("--guess", action="store_true", help="answer as a broken model does")
 parser.add_argument("--most", type=int, default=4000)
+parser.add_argument("--after", type=int, default=0, help="leave out the rows up to this number")
 options = parser.parse_args()
 
-rows = pl.read_parquet(options.sample).filter(
-    pl.col(contract.TIME).is_between(options.first, options.until, closed="left")
-)
+rows = inspect(ingest.read(options.sample), contract.Row.to_schema(), "the sample")[0]
+rows = rows[options.after :]
+if contract.TIME is None:
+    moments = pl.datetime_range(options.first, options.until, closed="left", interval="1m")
+    rows = rows.with_columns(pl.select(moments.head(rows.height).alias(MOMENT)).to_series())
+else:
+    rows = rows.with_columns(pl.col(contract.TIME).cast(pl.Datetime("us")).alias(MOMENT))
+rows = rows.filter(pl.col(MOMENT).is_between(options.first, options.until, closed="left"))
 if options.origin:
     rows = rows.filter(pl.col("origin") == options.origin)
-rows = rows.sample(min(options.most, rows.height), seed=1).sort(contract.TIME)
+rows = rows.sample(min(options.most, rows.height), seed=1).sort(MOMENT, maintain_order=True)
 
 folder = places.environment(places.PRODUCTION)
 serving = str(state.read(folder).serving)
@@ -45,7 +54,7 @@ predicted = pl.Series(predictions).shuffle(1) if options.guess else pl.Series(pr
 
 names = [f"{options.first:%Y-%m-%d}-{number}" for number in range(rows.height)]
 batch = prediction_log.Batch(0, names, serving, "serving", typed, features, predicted.to_numpy())
-moments = rows[contract.TIME].cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("time")
+moments = rows[MOMENT].dt.replace_time_zone("UTC").alias("time")
 log = prediction_log.assemble([batch]).with_columns(moments)
 prediction_log.write_predictions(log, prediction_log.folder(places.PRODUCTION))
 

@@ -1,4 +1,4 @@
-"""A small project on rung 4 whose production has answered flights, for the suites of the autopilot."""
+"""Small projects on rung 4 whose production has answered, for the suites of the autopilot."""
 
 import json
 import shutil
@@ -13,8 +13,10 @@ from tests.product import variants
 from tests.product.conftest import environment, run
 
 ANSWERED = ROOT / "tests/assets/answered.py"
-SAMPLE = ROOT / "templates/project/data/sample/flights.parquet"
-FEW = """
+SAMPLES = ROOT / "templates/project/data/sample"
+FLIGHTS, CREDITS = SAMPLES / "flights.parquet", SAMPLES / "german.data"
+FEW = 800  # of the 1,000 credits: the others are those that production answers
+FEW_FLIGHTS = """
 import sys
 import polars as pl
 rows = pl.read_parquet(sys.argv[1]).filter(pl.col("scheduled") < pl.datetime(2013, 3, 1))
@@ -70,9 +72,9 @@ class Flown:
             start_new_session=True,
         )
 
-    def answer(self, first: str, until: str, *options: str) -> None:
-        """Let production have answered the flights of a time, and the outcomes be known."""
-        self.python(ANSWERED, SAMPLE, first, until, *options)
+    def answer(self, first: str, until: str, *options: str, sample: Path = FLIGHTS) -> None:
+        """Let production have answered the rows of a time, and the outcomes be known."""
+        self.python(ANSWERED, sample, first, until, *options)
 
     def git(self, *arguments: str) -> str:
         """Run git, and return what it printed."""
@@ -128,26 +130,53 @@ def share_environment(folder: Path, place: Path) -> None:
         exclude.write(".venv\n")  # .gitignore means a folder
 
 
-def fly(template: Path, folder: Path, **answers: Any) -> Flown:
+def fly(template: Path, folder: Path) -> Flown:
     """Make a project on few flights of January and February, and put its first release to work."""
-    made = variants.start(template, folder, use_case="velocity", level=4, **answers)
-    # Rows are few here, and threads cost more than they bring.
-    variables = {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", **DATED}
-    flown = Flown(folder, variables)
-    flown.python("-c", FEW, SAMPLE)
-    made.commit("Take few flights")
-    # So few rows prove nothing; what the gate has to find out is not the subject here.
-    flown.override("gate.toml", "margin = 0.0075", "margin = 0.2")
-    flown.override("gate.toml", "max_drop = 0.05", "max_drop = 0.5")
-    flown.poe("keys")
-    made.commit("Make keys")
-    flown.poe("pipeline")
-    made.commit("Train the first version")
+    flown = _begin(template, folder, "velocity")
+    flown.python("-c", FEW_FLIGHTS, FLIGHTS)
+    _agree(flown)
     flown.poe("gate")
     flown.poe("release")
     flown.poe("deploy", "production")
     assert flown.git("status", "--porcelain") == ""
     return flown
+
+
+def fly_governed(template: Path, folder: Path) -> Flown:
+    """Make a project on few credits, and put its first release to work once it is validated."""
+    flown = _begin(template, folder, "governance")
+    lines = CREDITS.read_text().splitlines(keepends=True)
+    (folder / "data/sample/german.data").write_text("".join(lines[:FEW]))
+    # Shares of so small groups move by chance alone.
+    plan = "figure: false_positive_rate, greatest_difference"
+    flown.override(
+        "governance/change_control_plan.yaml", f"age, {plan}: 0.2}}", f"age, {plan}: 1}}"
+    )
+    _agree(flown)
+    variants.validate(variants.Project(folder))
+    flown.poe("gate")
+    flown.poe("release")
+    flown.poe("deploy", "production")
+    flown.poe("promote", "1")
+    assert flown.git("status", "--porcelain") == ""
+    return flown
+
+
+def _begin(template: Path, folder: Path, use_case: str) -> Flown:
+    variants.start(template, folder, use_case=use_case, level=4)
+    # Rows are few here, and threads cost more than they bring.
+    return Flown(folder, {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", **DATED})
+
+
+def _agree(flown: Flown) -> None:
+    """Agree on what so few rows can prove, make the keys, and train a first version."""
+    # What the gate has to find out is not the subject here.
+    flown.override("gate.toml", "margin = 0.0075", "margin = 0.2")
+    flown.override("gate.toml", "max_drop = 0.05", "max_drop = 0.5")
+    flown.poe("keys")
+    flown.commit("Make keys")
+    flown.poe("pipeline")
+    flown.commit("Train the first version")
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int, str]]:

@@ -26,12 +26,12 @@ class Overload:
     """Too many requests, open loop; waits count from the moment a request was to be sent.
 
     Attributes:
-        capacity: answers in a second when as many callers wait for them as a batch holds.
+        capacity: answers in a second when sixteen callers wait for them, before and after.
         goodput: predictions in a second under overload.
         accepted_p99, refused_p99: milliseconds.
         statuses: how many answers had which status; RESET for broken connections.
         without_advice: refusals that do not say when to come back.
-        pace: requests sent in a second.
+        pace: share of the requests that were sent in time.
     """
 
     capacity: float
@@ -44,25 +44,30 @@ class Overload:
 
 
 def overload(service: Service, seconds: float, times: float = 10.0) -> Overload:
-    """Measure the capacity of a service, then send many times as much."""
+    """Measure the capacity of a service, send many times as much, and measure it once more."""
     bodies = service.bodies()
+
+    def capacity() -> float:
+        start = time.perf_counter()
+        calm = asyncio.run(closed_loop(service.port, bodies, 16, for_seconds(4)))
+        return sum(reply.status == 200 for reply in calm) / (time.perf_counter() - start)
+
     asyncio.run(closed_loop(service.port, bodies, 16, for_seconds(2)))  # it learns its own pace
+    before = capacity()
     start = time.perf_counter()
-    calm = asyncio.run(closed_loop(service.port, bodies, 16, for_seconds(5)))
-    capacity = sum(reply.status == 200 for reply in calm) / (time.perf_counter() - start)
-    start = time.perf_counter()
-    replies = asyncio.run(open_loop(service.port, bodies, capacity * times, seconds))
+    replies = asyncio.run(open_loop(service.port, bodies, before * times, seconds))
     lasted = time.perf_counter() - start
+    after = capacity()
     accepted = [reply for reply in replies if reply.status == 200]
     refused = [reply for reply in replies if reply.status == 503]
     return Overload(
-        capacity,
+        (before + after) / 2,
         len(accepted) / lasted,
         quantile([reply.seconds for reply in accepted], 0.99) * 1000,
         quantile([reply.seconds for reply in refused], 0.99) * 1000,
         Counter(reply.status for reply in replies),
         sum(b"retry-after:" not in reply.head for reply in refused),
-        len(replies) / lasted,
+        len(replies) / lasted / (before * times),
     )
 
 

@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,16 @@ from tests.product.traffic import request
 MAKER = ROOT / "tests/assets/served_releases.py"
 CACHE = ROOT / ".cache/product/served"
 READY_SECONDS = 60
+KEPT_SECONDS = 6 * 3600  # a project that was used so recently may be in use
+ENDED = "deploy ended with"
+# Deploys the releases that are named to it, line by line.
+DEPLOYER = f"""
+import sys
+from ops.release.deploy import main
+for line in sys.stdin:
+    options = ["--at-once", "--without-gate", "made for a test"]
+    print("{ENDED}", main(["production", line.strip(), *options]), flush=True)
+"""
 
 
 @dataclass
@@ -76,6 +86,34 @@ class Served:
         """Bring a release to production, by its short name; no gate has judged it."""
         chosen = (self.names.get(name, name), "--without-gate", "made for a test", *options)
         return self.python("-m", "ops.release.deploy", "production", *chosen)
+
+    @contextlib.contextmanager
+    def deploying(self) -> Iterator[Callable[[str], None]]:
+        """Give a function that deploys at once, by one process: to start it takes the longest."""
+        with subprocess.Popen(
+            [self.folder / ".venv/bin/python", "-c", DEPLOYER],
+            cwd=self.folder,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            asked, told = process.stdin, process.stdout
+            assert asked and told
+
+            def deploy(name: str) -> None:
+                asked.write(self.names.get(name, name) + "\n")
+                asked.flush()
+                said: list[str] = []
+                for line in told:
+                    said.append(line)
+                    if line.startswith(ENDED):
+                        break
+                assert said and said[-1] == f"{ENDED} 0\n", "".join(said)
+
+            yield deploy
+            asked.close()
 
     def state(self) -> dict[str, Any]:
         """Read what production is to serve."""
@@ -253,10 +291,10 @@ def released(copier_template: Path) -> Served:
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other workers want the same
         if not (folder / "answers/expected.json").exists():
-            for old in CACHE.iterdir():
-                if old.is_dir():
-                    shutil.rmtree(old)
+            _forget_unused()
+            shutil.rmtree(folder, ignore_errors=True)
             _make(copier_template, folder)
+        os.utime(folder)
     answers = {
         name: json.loads((folder / f"answers/{name}.json").read_text())
         for name in ("rows", "names", "expected")
@@ -281,6 +319,12 @@ def _fingerprint() -> str:
                 digest.update(file.relative_to(ROOT).as_posix().encode())
                 digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _forget_unused() -> None:
+    for old in CACHE.iterdir():
+        if old.is_dir() and old.stat().st_mtime < time.time() - KEPT_SECONDS:
+            shutil.rmtree(old)
 
 
 def _make(template: Path, folder: Path) -> None:

@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.product.flown import MOMENT, Flown, fly, share_environment, tree
+from tests.product import variants
+from tests.product.flown import (
+    CREDITS,
+    FEW,
+    MOMENT,
+    Flown,
+    fly,
+    fly_governed,
+    share_environment,
+    tree,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -198,18 +208,20 @@ def test_what_a_killed_pass_had_started_is_waited_for_and_not_done_twice(
 
 def test_of_two_at_a_time_the_second_is_sent_away(moved: Flown, tmp_path: Path) -> None:
     flown = moved.copy(tmp_path / "project")
-    first = flown.begin("-m", "ops.autopilot.run", "--now", MOMENT)
+    # It gets as far as it takes to see that it went on, and dies before it trains.
+    first = flown.begin(KILLED_PASS, "8", "before", "--now", MOMENT)
     until = time.monotonic() + PATIENCE
     while not flown.passes() and time.monotonic() < until:
         time.sleep(0.05)
 
-    said = flown.autopilot(expect=1)
+    said = flown.python("-m", "ops.autopilot.run", "--now", MOMENT, expect=1)
     code, told = wait_for(first)
 
+    (only,) = flown.passes()
     assert f"The autopilot runs already: process {first.pid}" in said
-    assert code == 0, told
-    assert flown.versions() == ["1", "2"]
-    assert len(flown.passes()) == 1
+    assert code == -signal.SIGKILL, told
+    assert [each["tries"] for each in only["steps"]] == [1] * len(STEPS[:4])
+    assert [each["step"] for each in only["steps"]] == STEPS[:4]
 
 
 def test_a_pass_that_failed_can_be_given_up(moved: Flown, tmp_path: Path) -> None:
@@ -236,13 +248,16 @@ def test_what_a_person_has_not_committed_stops_the_training_and_is_left_alone(
         params.write("# a thought\n")
 
     said = flown.autopilot(expect=1)
+    kept = flown.git("status", "--porcelain")
     flown.git("checkout", "params.toml")
-    said_then = flown.autopilot()
+    code, said_then = wait_for(flown.begin(KILLED_PASS, "2", "after", "--now", MOMENT))
 
     assert "params.toml" in said
     assert "commit them or take them back" in said
+    assert kept == "M params.toml"
+    assert code == -signal.SIGKILL  # with the rows collected: what follows is not the subject here
     assert "going on at `collect`" in said_then
-    assert flown.passes()[-1]["outcome"] == "on trial"
+    assert flown.passes()[-1]["steps"][-1]["ended"]
 
 
 def test_a_version_that_the_gate_refuses_reaches_nobody(moved: Flown, tmp_path: Path) -> None:
@@ -321,3 +336,36 @@ def test_a_checkout_that_is_thrown_away_takes_nothing_with_it(moved: Flown, tmp_
     assert pushed == last.git("rev-parse", "HEAD")
     assert last.state()["shadow"]["release"] in after
     assert last.git("log", "-1", "--format=%s").startswith("pipeline: train version")
+
+
+def test_under_governance_a_pass_prepares_everything_and_stops_at_the_approval(
+    copier_template: Path, tmp_path: Path
+) -> None:
+    flown = fly_governed(copier_template, tmp_path / "project")
+    flown.override("autopilot.toml", "\nnew_rows = 0\n", "\nnew_rows = 150\n")
+    flown.override("autopilot.toml", "least_new_rows = 1000", "least_new_rows = 150")
+    flown.answer("2013-05-25", "2013-06-01", "--after", str(FEW), sample=CREDITS)
+    first = flown.state()["serving"]
+
+    said = flown.autopilot()
+    again = flown.autopilot("--now", "2013-06-20")
+
+    prepared = flown.state()["shadow"]["release"]
+    events = [each["event"] for each in flown.history()]
+    assert prepared.startswith("v2-")
+    assert [each["outcome"] for each in flown.passes()] == ["waits for approval", "wait"]
+    assert STEPS == [each["step"] for each in flown.passes()[0]["steps"]]
+    assert "answers nobody until a person approves it" in said
+    assert "the next training waits for the outcome" in again
+    assert flown.state()["serving"] == first
+    assert flown.state()["canary"] is None
+    assert "judged" in events
+    assert "nobody has validated version 2" in flown.poe("promote", "2", expect=1)
+    assert flown.state()["serving"] == first
+
+    variants.validate(variants.Project(flown.folder), "2")
+    flown.poe("promote", "2")
+    settled = flown.autopilot("--now", "2013-06-21")
+
+    assert flown.state()["serving"] == prepared
+    assert f"{prepared}: was promoted and answers" in settled

@@ -1,5 +1,6 @@
 """The generated CI really runs: GitHub's workflows with act, GitLab's with gitlab-ci-local."""
 
+import base64
 import json
 import re
 import shutil
@@ -14,7 +15,14 @@ import pytest
 
 from tests.product.conftest import Started, commit, run, search_path, tool
 from tests.product.serving import free_port
-from tests.product.variants import Project, ask, promise_less, serving, validate
+from tests.product.variants import (
+    Project,
+    ask,
+    in_production,
+    promise_less,
+    serving,
+    validate,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -186,7 +194,11 @@ class Site:
 
     def gitlab(self, job: str, venv: Path, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a job of the project."""
-        return gitlab(self.project.folder, job, venv, **self.variables, **self.secrets, **more)
+        # It hides a variable in its logs only if that is one line without spaces.
+        hidden = {
+            name: base64.b64encode(key.encode()).decode() for name, key in self.secrets.items()
+        }
+        return gitlab(self.project.folder, job, venv, **self.variables, **hidden, **more)
 
     def candidates(self) -> list[str]:
         """Name the releases that were made."""
@@ -197,6 +209,11 @@ class Site:
         text = (self.folder / "releases/production/state.json").read_text()
         state: dict[str, Any] = json.loads(text)
         return state
+
+    def events(self) -> list[str]:
+        """Name what stands in the audit log of production, oldest first."""
+        lines = (self.folder / "releases/production/history.jsonl").read_text().splitlines()
+        return [json.loads(line)["event"] for line in lines]
 
 
 def site(start: Started, folder: Path, **answers: Any) -> Site:
@@ -318,6 +335,20 @@ def test_github_release_waits_in_the_shadow_until_it_is_approved(
 
     assert (before["serving"], before["shadow"]["release"]) == (None, released)
     assert here.production()["serving"] == released
+
+    # The same applicant 600 times is worth a line in the audit log, where its key is.
+    bundle = in_production(tmp_path / "releases")
+    with serving(here.project, free_port(), **here.variables) as address:
+        ask(address, [json.loads((bundle / "contract.json").read_text())["example"]] * 600)
+    key = here.secrets.pop("AUDIT_PRIVATE_KEY")
+    done = here.github("monitor", "schedule")
+    assert done.returncode == 1, done.stdout
+    assert "What was found is not in the audit log: there is no key" in done.stdout
+    assert "monitored" not in here.events()
+    here.secrets["AUDIT_PRIVATE_KEY"] = key
+    done = here.github("monitor", "schedule")
+    assert done.returncode == 1, done.stdout
+    assert "monitored" in here.events()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ import pytest
 
 from tests.product import docker
 from tests.product.conftest import Started, commit, run, tool
+from tests.product.serving import free_port
+from tests.product.variants import in_production
 
 pytestmark = pytest.mark.slow
 
@@ -115,14 +117,17 @@ def served(start: Started) -> Path:
     project = start(ci="github", level=3, use_case="velocity")
     run("uv", "run", "poe", "keys", cwd=project)
     commit(project, "Publish the key")
-    for task in ("pipeline", "release", "deploy production"):
+    for task in ("pipeline", "gate", "release", "deploy production"):
         run("uv", "run", "poe", *task.split(), cwd=project)
     (project / "logs").mkdir()
     return project
 
 
-def test_the_image_of_the_service_answers_as_the_model_does(served: Path, daemon: str) -> None:
+def test_the_image_of_the_service_answers_as_the_model_does(
+    served: Path, daemon: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     docker_ = (tool("docker"), "--host", daemon)
+    port = free_port()
     run(
         *(*docker_, "build", "--network", "host", "--file", "service.Dockerfile"),
         *("--tag", "service", "."),
@@ -132,14 +137,15 @@ def test_the_image_of_the_service_answers_as_the_model_does(served: Path, daemon
         *(*docker_, "run", "--detach", "--name", "service", "--network", "host", "--read-only"),
         *("--tmpfs", "/tmp", "--user", "4321:4321", "--cap-drop", "ALL"),
         *("--volume", f"{opened(served / 'releases')}:/app/releases:ro"),
-        *("--volume", f"{opened(served / 'logs')}:/app/logs", "service", "--port", "8765"),
+        *("--volume", f"{opened(served / 'logs')}:/app/logs"),
+        *("--env", f"SERVICE_PORT={port}", "service"),
         cwd=served,
     )
     try:
         wait_until_healthy(docker_, served)
-        (bundle,) = (served / "releases/production/bundles").iterdir()
+        bundle = in_production(served / "releases")
         row = json.loads((bundle / "contract.json").read_text())["example"]
-        answer = post("http://127.0.0.1:8765/predict", row)
+        answer = post(f"http://127.0.0.1:{port}/predict", row)
         inside = run(*docker_, "exec", "service", "python", "-c", INSIDE, cwd=served).stdout.split()
         run(*docker_, "stop", "--time", "20", "service", cwd=served)
         state = run(
@@ -149,7 +155,8 @@ def test_the_image_of_the_service_answers_as_the_model_does(served: Path, daemon
         print(run(*docker_, "logs", "service", cwd=served, expect=None).stdout)
         run(*docker_, "rm", "--force", "service", cwd=served, expect=None)
     size = run(*docker_, "image", "inspect", "--format", "{{.Size}}", "service", cwd=served)
-    print(f"the image of the service: {int(size.stdout) / 1e6:.0f} MB")
+    with capsys.disabled():
+        print(f"the image of the service: {int(size.stdout) / 1e6:.0f} MB")
 
     assert bundle.name == answer["release"]
     assert state.stdout.strip() == "0"

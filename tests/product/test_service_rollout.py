@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 from collections import defaultdict
 from collections.abc import Callable
@@ -132,7 +133,11 @@ def test_a_canary_that_contradicts_is_sent_back_and_few_have_seen_it(own: Served
     ("fault", "reason"),
     [
         ({"BREAK_AFTER": "1500"}, "requests failed"),
-        ({"SLOW_ROUNDS": "60000", "SLOW_AFTER": "1500"}, "request takes"),
+        # Where the machine is busy, answers break the promise before their typical time is certain.
+        (
+            {"SLOW_ROUNDS": "60000", "SLOW_AFTER": "1500"},
+            r"request takes|failed \(0\) or took longer than",
+        ),
     ],
 )
 def test_a_canary_that_fails_or_is_slow_is_sent_back_on_its_first_step(
@@ -152,7 +157,7 @@ def test_a_canary_that_fails_or_is_slow_is_sent_back_on_its_first_step(
     failed = [reply.number for reply in replies if reply.status == 500]
     print(f"\n{len(replies)} answers, {len(failed)} failed; {happened[-1]['detail']}")
     assert [event["event"] for event in happened] == ["serve", "canary", "abort"]
-    assert reason in happened[-1]["detail"]["reason"]
+    assert re.search(reason, happened[-1]["detail"]["reason"])
     assert 0 < len(seen | set(failed)) < 0.35 * len(own.rows)
     assert set(served) == {200}
 

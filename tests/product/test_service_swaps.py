@@ -13,11 +13,11 @@ def take_turns(served: Served, count: int) -> Swaps:
     """Let two releases that contradict each other take turns under load."""
     turns = [served.names["other"], served.names["good"]]
     served.deploy("good")
-    with serving(served) as service:
+    with serving(served) as service, served.deploying() as deploy:
 
         def change(number: int) -> None:
             name = turns[number % 2]
-            served.deploy(name, "--at-once")
+            deploy(name)
             assert eventually(lambda: service.predict(served.rows[0])[1]["release"] == name), (
                 service.log.read_text()
             )

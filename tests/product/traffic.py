@@ -1,6 +1,7 @@
 """Requests to a service from one thread: as fast as it answers, or at a pace it cannot keep."""
 
 import asyncio
+import gc
 import itertools
 import json
 import time
@@ -144,16 +145,27 @@ async def closed_loop(
 
 async def open_loop(port: int, requests: Bodies, rate: float, seconds: float) -> list[Reply]:
     """Send at a fixed rate whatever is answered; each wait counts from the moment it was due."""
-    pool, tasks = _Pool(port), list[asyncio.Task[Reply]]()
-    start = time.perf_counter()
-    for number, due in enumerate(_moments(start, rate, seconds)):
-        while (early := due - time.perf_counter()) > 0:
-            await asyncio.sleep(early)
-        if not number % 50:  # even where it is late, answers are read
-            await asyncio.sleep(0)
-        reply = Reply(number % len(requests), due)
-        tasks.append(asyncio.create_task(pool.ask(reply, requests[reply.number])))
-    replies = await asyncio.gather(*tasks)
+    pool, replies = _Pool(port), list[Reply]()
+    under_way = set[asyncio.Task[Reply]]()
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # to look through so many replies takes longer than an answer
+    try:
+        start = time.perf_counter()
+        for number, due in enumerate(_moments(start, rate, seconds)):
+            while (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            if not number % 50:  # even where it is late, answers are read
+                await asyncio.sleep(0)
+            reply = Reply(number % len(requests), due)
+            replies.append(reply)
+            task = asyncio.create_task(pool.ask(reply, requests[reply.number]))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+        await asyncio.gather(*under_way)
+    finally:
+        gc.enable()
+        gc.unfreeze()
     pool.close()
     return replies
 

@@ -50,7 +50,10 @@ class Project:
 
     def run(self, command: str) -> str:
         """Run a command line that must succeed, and return all it printed."""
-        return run("bash", "-c", command, cwd=self.folder).stdout
+        started = time.monotonic()
+        said = run("bash", "-c", command, cwd=self.folder).stdout
+        print(f"{time.monotonic() - started:6.1f} s  {command}")
+        return said
 
     def fail(self, command: str) -> str:
         """Run a command line that must fail, and return all it printed."""
@@ -84,6 +87,11 @@ def commands_of_the_readme(project: Project) -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line]
+
+
+def verbs(commands: list[str]) -> list[str]:
+    """Name the tasks that commands call: `gate` of `uv run poe gate VERSION`."""
+    return [command.split()[3] for command in commands if command.startswith("uv run poe ")]
 
 
 def commands_of_the_rung(project: Project) -> list[str]:
@@ -159,6 +167,12 @@ def serving(project: Project, port: int, **more: str) -> Iterator[str]:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
+
+
+def in_production(releases: Path) -> Path:
+    """Find the release that production serves, in the folder of the releases."""
+    state = json.loads((releases / "production/state.json").read_text())
+    return releases / "production/bundles" / str(state["serving"])
 
 
 def answers(url: str, seconds: float) -> bool:

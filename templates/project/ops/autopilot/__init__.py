@@ -3,8 +3,9 @@
 `poe autopilot` (run.py) makes one pass. What stands where:
 
 - rules: policy.py reads autopilot.toml, facts.py is what a decision rests on, gather.py finds it
-  out (labelled.py: answers and what really happened, errors.py: what the service counted,
-  after.py: a promoted release against the one before it), decide.py applies the rules.
+  out (seen.py: what monitor and service say, errors.py: failed requests, labelled.py: answers and
+  what really happened, after.py: a promoted release against the one before it), decide.py applies
+  the rules.
 - steps: steps.py names them in their order; observation.py looks and decides, retraining.py makes
   a version (collect.py, training.py, commits.py), deployment.py brings it to production or back.
   Each calls the project's own verbs (verbs.py), as a person would type them.

@@ -30,7 +30,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done, and every reason for and against it."""
+    """What is done, and every reason for and against it; the first is the one to name alone."""
 
     action: str
     reasons: tuple[str, ...]
@@ -49,11 +49,11 @@ def decide(facts: Facts, policy: Policy) -> Decision:
     found = list(reasons_to_train(facts, policy)) or [Finding(False, ALL_OFF)]
     wanted = tuple(finding.says for finding in found if finding.asks)
     if not wanted:
-        return Decision(NOTHING, kept + tuple(finding.says for finding in found))
+        return Decision(NOTHING, tuple(finding.says for finding in found) + kept)
     against = tuple(finding.says for finding in reasons_to_wait(facts, policy) if finding.asks)
     if against:
-        return Decision(NOTHING, kept + tuple(f"held back, as {says}" for says in against) + wanted)
-    return Decision(RETRAIN, kept + wanted)
+        return Decision(NOTHING, tuple(f"held back, as {says}" for says in against) + wanted + kept)
+    return Decision(RETRAIN, wanted + kept)
 
 
 def reasons_to_train(facts: Facts, policy: Policy) -> Iterator[Finding]:

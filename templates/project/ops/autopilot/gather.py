@@ -1,4 +1,4 @@
-"""Gather the facts: what the monitor saw, what the journal and the releases tell.
+"""Gather the facts: from what the monitor saw, the journal and the releases.
 
 Rung keeps this file; change it through autopilot.toml.
 """
@@ -9,73 +9,21 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from ops import prediction_log
-from ops.autopilot import after, collect, errors, journal
+from ops.autopilot import after, collect, journal
 from ops.autopilot.facts import Facts, Quality, Trial
 from ops.autopilot.journal import Record
 from ops.autopilot.labelled import answers
-from ops.autopilot.passes import StepFailed
 from ops.autopilot.policy import Policy
-from ops.autopilot.verbs import Verbs
 from ops.monitor.freshness import moment
 from ops.release import bundle, places
 from ops.release.history import read as read_history
 from ops.release.state import HISTORY, State
-from ops.settings import REPORTS, params, shown
+from ops.settings import params
 
-STATUS = REPORTS / "monitor/status.json"
 PRODUCTION = places.PRODUCTION
 # Steps after which a version is not tried again for a while, by what their detail is called then.
 SET_BACKS = {"gate": "refused", "settle": "taken back", "roll back": "taken back"}
 SET_BACKS |= {"end trial": "taken back"}
-
-
-def look(verbs: Verbs, serving: str, record: Record, url: str, dry: bool = False) -> dict[str, Any]:
-    """Run the monitor, and read the service's counts.
-
-    Args:
-        verbs: runs the monitor.
-        serving: the release that answers.
-        record: of the pass.
-        url: of the service; empty where nobody may ask it.
-        dry: let the monitor write nothing.
-
-    Returns:
-        serving, status (as the monitor wrote it; None where nobody has asked for a prediction),
-        reading (None where no service answers).
-
-    Raises:
-        StepFailed: the monitor could not look.
-    """
-    log = prediction_log.folder(PRODUCTION)
-    if not any(log.glob("date=*/*.parquet")):
-        return {"serving": serving, "status": None, "reading": None}
-    if dry:
-        status = _seen(verbs, record)
-    else:
-        STATUS.unlink(missing_ok=True)
-        code = verbs.run("monitor", "--now", record["at"])
-        status = _written(code)
-    reading = errors.reading(url, serving) if url else None
-    return {"serving": serving, "status": status, "reading": reading}
-
-
-def _written(code: int) -> dict[str, Any]:
-    try:
-        return dict(json.loads(STATUS.read_bytes()))
-    except (FileNotFoundError, ValueError):
-        raise StepFailed(
-            f"`poe monitor` ended with exit code {code} and wrote no {shown(STATUS)}: what it "
-            "printed stands above."
-        ) from None
-
-
-def _seen(verbs: Verbs, record: Record) -> dict[str, Any]:
-    said = verbs.said("monitor", "--json", "--now", record["at"])
-    try:
-        return dict(json.loads(said))
-    except (ValueError, TypeError):
-        raise StepFailed(f"`poe monitor --json` could not look: {said}") from None
 
 
 def settled(state: State, passes: Sequence[Record]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Rung keeps this file; change it through autopilot.toml.
 from dataclasses import asdict
 
 from ops.autopilot import decide as rules
-from ops.autopilot import gather, journal
+from ops.autopilot import gather, journal, seen
 from ops.autopilot.journal import Record
 from ops.autopilot.passes import Done
 from ops.autopilot.tools import Tools, production
@@ -30,7 +30,7 @@ def look(tools: Tools, record: Record) -> Done:
     if serving is None:
         return Done({"serving": None})
     url = tools.policy.service.url
-    return Done(gather.look(tools.verbs, serving, record, url, tools.dry))
+    return Done(seen.look(tools.verbs, serving, record, url, tools.dry))
 
 
 def settle(tools: Tools, record: Record) -> Done:

@@ -4,7 +4,6 @@ Rung keeps this file; change it through governance/.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ops.release import secret
 from ops.settings import ROOT, shown
 
 PRIVATE = ROOT / ".keys/audit.pem"
@@ -29,7 +29,7 @@ def private_key() -> ec.EllipticCurvePrivateKey:
     Raises:
         NoKey: there is none, or what is there is no EC P-256 key.
     """
-    text = os.environ.get(VARIABLE, "").encode()
+    text = secret.given(VARIABLE)
     if not text and not PRIVATE.is_file():
         raise NoKey(
             f"there is no key to sign it with: set {VARIABLE} to the text of {shown(PRIVATE)}, "
@@ -88,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{shown(PRIVATE)} signs the audit log: keep it secret; git ignores it")
     print(f"{shown(PUBLIC)} verifies the audit log: commit it")
     print(f"where the service runs and in CI: the text of {shown(PRIVATE)} as {VARIABLE}")
+    print(f"where it has to be one line: `{secret.ONE_LINE.format(path=shown(PRIVATE))}`")
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ops.release import places
+from ops.release import places, secret
 from ops.release.signing import public_key_of
 from ops.settings import ROOT, shown
 
@@ -34,7 +34,7 @@ def private_key() -> bytes:
         NoKey: there is none, or it is not that of the public key here.
         signing.BadKey: it is none that signs.
     """
-    text = os.environ.get(VARIABLE, "").strip().encode()
+    text = secret.given(VARIABLE)
     where = VARIABLE if text else shown(PRIVATE)
     if not text and PRIVATE.is_file():
         text = PRIVATE.read_bytes()
@@ -96,6 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{shown(private)} signs: keep it secret; git ignores it")
     print(f"{shown(public)} verifies: commit it, the service reads it")
     print(f"in CI: put the text of {shown(private)} into a secret named {VARIABLE}")
+    print(f"where it has to be one line: `{secret.ONE_LINE.format(path=shown(private))}`")
     return 0
 
 

@@ -32,7 +32,7 @@ def chart(timeline: dict[str, Any]) -> str:
     """Draw the timeline.
 
     Args:
-        timeline: as ops.replay.story makes it.
+        timeline: as ops.replay.timeline makes it.
     """
     periods = timeline["periods"]
     low, high, step = scale(_values(periods))

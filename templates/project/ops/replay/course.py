@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from ops import contract, estimator
-from ops.replay import approver, compare, copied, notes, place, served, story, words
+from ops.replay import approver, compare, copied, notes, place, served, story, timeline, words
 from ops.replay.periods import WHEN, Period, beginning
 from ops.replay.served import Served
 from ops.replay.traffic import Service, free_port
@@ -29,7 +29,7 @@ def replay(unit: str, periods: list[Period], most: int | None) -> dict[str, Any]
         most: how many of the others to go through; None for all.
 
     Returns:
-        The timeline, as story.timeline() makes it.
+        The timeline, as timeline.put_together() makes it.
 
     Raises:
         TooFewRows, NoCopy, VerbFailed, ServiceFailed: a part of it failed; the message says which.
@@ -59,7 +59,7 @@ def replay(unit: str, periods: list[Period], most: int | None) -> dict[str, Any]
         "notes": notes.notes(unit, begin),
         "seconds": time.monotonic() - started,
     }
-    return story.timeline(about, told)
+    return timeline.put_together(about, told)
 
 
 def _first_release(rows: int) -> Release:

@@ -51,7 +51,7 @@ def page(timeline: dict[str, Any]) -> str:
     """Put the page together.
 
     Args:
-        timeline: as ops.replay.story makes it; the page holds it whole, as JSON.
+        timeline: as ops.replay.timeline makes it; the page holds it whole, as JSON.
     """
     unit = timeline["unit"]
     return PAGE.substitute(

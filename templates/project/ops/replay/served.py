@@ -146,7 +146,7 @@ def lines_of_trial(events: list[dict[str, Any]]) -> Iterator[str]:
         detail = event["detail"]
         step = f" {detail['step']}" if "step" in detail else ""
         reason = f": {detail['reason']}" if detail.get("reason") else ""
-        yield f"by request {event['row']:,}: {event['event']}{step}, by {event['by']}{reason}"
+        yield f"within {event['row']:,} requests: {event['event']}{step}, by {event['by']}{reason}"
 
 
 def clock() -> datetime:

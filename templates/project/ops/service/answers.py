@@ -65,12 +65,16 @@ def by_columns(job: Job) -> bytes:
 
 def as_arrow(job: Job, form: Form) -> bytes:
     """Answer an Arrow table: columns id, prediction, defaults_used."""
-    defaults = job.defaults or [[] for _ in job.predictions]
+    kind = pl.List(pl.String())
+    if job.defaults is None:  # to make a list of each row would cost as much as the model
+        defaults = pl.Series([[]], dtype=kind).new_from_index(0, job.height)
+    else:
+        defaults = pl.Series(job.defaults, dtype=kind)
     frame = pl.DataFrame(
         {
             "id": pl.Series(job.ids(0, job.height), dtype=pl.String),
             "prediction": pl.Series(job.predictions, dtype=pl.Float64),
-            "defaults_used": pl.Series(defaults, dtype=pl.List(pl.String())),
+            "defaults_used": defaults,
         }
     )
     written = io.BytesIO()

@@ -1,7 +1,8 @@
 """Score what arrives together as one batch, without ever waiting for more to arrive.
 
 A batch holds whatever arrived while the one before it ran: a single row when all is quiet, many
-under load, where the cost of a frame and of a call of the model is shared among them.
+under load, where the cost of a frame and of a call of the model is shared among them. It is closed
+as soon as the event loop has nothing new to hand over.
 
 Rung keeps this file; change it through service.toml.
 """
@@ -15,10 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ops.service.jobs import Failed, Job, Part, Scored, attempt
 from ops.service.refusal import Refusal
+from ops.service.served import Served
 from ops.service.settings import Limits
 
 SMALL = 64  # rows of a request up to which it shares a batch with others
 ROWS = 1_024  # the most of a batch: then others have their turn
+# What a batch may take, in shares of the longest wait. All of it is answered at its end, so the
+# first of its rows waits as long as the last: where rows take long, batches are short.
+TURN = 0.25
+# Turns of the event loop without another job after which a batch is closed: in the first a request
+# may have been read that becomes a job in the second. Each takes some microseconds.
+QUIET = 2
+MOST_TURNS = 32  # however many come
 
 BUSY = 10  # times the computing in a batch, up to which a long wait is the machine's fault
 
@@ -62,7 +71,9 @@ class Batcher:
         self._report = report
         self._small, self._large = Lane(), Lane()
         self._running = False
+        self._known = self._quiet = self._turns = 0  # of the batch that is being filled
         self._large_next = False
+        self._turn_seconds = TURN * limits.max_wait_ms / 1000
         self._until = 0.0  # when the batch in the thread is expected to end
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
 
@@ -102,12 +113,27 @@ class Batcher:
         (self._small if alike else self._large).add(job)
         if not self._running:
             self._running = True
-            asyncio.get_running_loop().call_soon(self._turn)
+            self._open()
         return job.future
 
     def close(self) -> None:
         """Stop; nothing may wait any more."""
         self._thread.shutdown(wait=True)
+
+    def _open(self) -> None:
+        self._known = self._quiet = self._turns = 0
+        asyncio.get_running_loop().call_soon(self._fill)
+
+    def _fill(self) -> None:
+        """Let the event loop hand over what has arrived already."""
+        waiting = len(self._small.jobs) + len(self._large.jobs)
+        self._quiet = self._quiet + 1 if waiting == self._known else 0
+        self._known = waiting
+        self._turns += 1
+        if self._quiet < QUIET and self._turns < MOST_TURNS and self.waiting < ROWS:
+            asyncio.get_running_loop().call_soon(self._fill)
+        else:
+            self._turn()
 
     def _turn(self) -> None:
         parts = self._next()
@@ -131,7 +157,7 @@ class Batcher:
             self._large_next = False
             job = self._large.jobs[0]
             start = job.given
-            job.given = min(start + ROWS, job.height)
+            job.given = min(start + self._most(job.served), job.height)
             if job.given == job.height:
                 self._large.jobs.popleft()
             self._large.taken(job, job.given - start)
@@ -139,14 +165,21 @@ class Batcher:
         self._large_next = True
         jobs = self._small.jobs
         served = jobs[0].served
-        parts = []
+        most = self._most(served)
+        parts: list[Part] = []
         rows = 0
-        while jobs and jobs[0].served is served and rows < ROWS:
+        while jobs and jobs[0].served is served:
+            if parts and rows + jobs[0].height > most:
+                break
             job = jobs.popleft()
             self._small.taken(job, job.height)
             rows += job.height
             parts.append(Part(job, 0, job.height))
         return parts
+
+    def _most(self, served: Served) -> int:
+        """Tell how many rows a batch may hold. What it costs without any is no reason for fewer."""
+        return max(1, min(ROWS, int(self._turn_seconds / served.wait.each)))
 
     def _finish(
         self,
@@ -168,7 +201,7 @@ class Batcher:
             else:
                 self._give_up(*outcome)
         if self._small.jobs or self._large.jobs:
-            loop.call_soon(self._turn)
+            self._open()
         else:
             self._running = False
 

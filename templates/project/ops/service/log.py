@@ -21,6 +21,7 @@ LOG = logging.getLogger("service")
 # A batch of one row keeps some 5 kB alive, a row in a large batch some 0.1 kB: a batch counts as
 # so many rows more than it has.
 BATCH = 32
+LAST_TRIES = 5  # to write what waits at the end, where the thread dies again and again
 
 
 class PredictionLog:
@@ -52,7 +53,7 @@ class PredictionLog:
         self._weight = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = self._finished = False
         self._failing = False
         self._files = Files(folder)
         self._thread = self._start()
@@ -90,9 +91,17 @@ class PredictionLog:
 
     def close(self, seconds: float = 5.0) -> None:
         """Write what waits and stop; what is not written after so many seconds is dropped."""
+        until = time.monotonic() + seconds
         self._closing = True
         self._wake.set()
         self._thread.join(seconds)
+        for _ in range(LAST_TRIES):  # by a thread that died nothing more is written
+            left = until - time.monotonic()
+            if self._finished or self._thread.is_alive() or left <= 0:
+                break
+            self.restarts += 1
+            self._thread = self._start()
+            self._thread.join(left)
         lost = self.waiting
         with self._lock:
             self._writing, self._weight = [], 0
@@ -124,6 +133,7 @@ class PredictionLog:
                 time.sleep(self._seconds)  # a queue that is full wakes this thread all the time
         self._write()
         self._merge(everything=True)
+        self._finished = True
 
     def _write(self) -> None:
         # What is being written stays in reach: if this thread dies, the next one takes it up.

@@ -33,6 +33,7 @@ from ops.service.settings import BadSettings
 from ops.service.watch import Watch
 
 PORT = 8000
+PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 
 
 def service_of(environment: str) -> Service:
@@ -95,7 +96,12 @@ def routes_of(name: str, service: Service) -> list[BaseRoute]:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="poe serve", description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=PORT, help="port to listen on")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get(PORT_VARIABLE) or PORT,
+        help=f"port to listen on; {PORT_VARIABLE}, or {PORT}, unless you say so",
+    )
     parser.add_argument(
         "--environment",
         default=settings.environment_name(),

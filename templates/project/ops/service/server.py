@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from types import FrameType
 
 import uvicorn
@@ -21,6 +22,9 @@ LOG = logging.getLogger("service")
 KEEP_ALIVE = 75
 # Seconds that remain after draining for requests on their way: some callers send slowly.
 FINISH = 5
+# Seconds within which a second signal is the first one: at Ctrl-C the terminal tells all processes
+# of `uv run poe serve`, and those above this one pass it on.
+SAME_SIGNAL = 1.0
 
 
 class Server(uvicorn.Server):
@@ -48,6 +52,7 @@ class Server(uvicorn.Server):
         )
         self._service = service
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._told: float | None = None
 
     def serve_until_told(self) -> int:
         """Serve; return the exit code: 0 after a signal, 1 where it could not start."""
@@ -70,13 +75,14 @@ class Server(uvicorn.Server):
         )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, and end at once at the second."""
-        if self._service.draining or self._loop is None:
-            self.force_exit = self._service.draining
+        """Drain at the first signal, and end at once at the second that somebody sends."""
+        if self._loop is None:
             self.should_exit = True
-            return
-        name = signal.Signals(sig).name
-        self._loop.call_soon_threadsafe(self._drain, name)
+        elif self._told is None:
+            self._told = time.monotonic()
+            self._loop.call_soon_threadsafe(self._drain, signal.Signals(sig).name)
+        elif time.monotonic() - self._told > SAME_SIGNAL:
+            self.force_exit = self.should_exit = True
 
     def _drain(self, name: str) -> None:
         if self._service.draining or self._loop is None:

@@ -36,7 +36,7 @@ class Price(RegressorMixin, BaseEstimator):
 
 
 def explained(rows: pl.DataFrame, **changes: Any) -> tuple[np.ndarray, float]:
-    return explain(Price(), rows, FEATURES, **({"seed": 7, "seconds": 60} | changes))
+    return explain(Price(), rows, FEATURES, **({"seed": 7, "seconds": 3_600} | changes))
 
 
 def test_what_is_coded_comes_back_as_it_was() -> None:
@@ -69,7 +69,7 @@ def test_one_feature_can_be_explained() -> None:
 
     rooms = FEATURES.select("rooms")
 
-    shares, base = explain(Rooms(), rooms, rooms, seed=7, seconds=60)
+    shares, base = explain(Rooms(), rooms, rooms, seed=7, seconds=3_600)
 
     assert shares[:, 0] + base == pytest.approx([1, 2, 0, 4])
 

@@ -157,11 +157,14 @@ def test_a_release_that_is_worse_is_taken_back_before_anything_else() -> None:
     assert (action, reasons) == (decide.ROLL_BACK, "v2 is worse than v1 was")
 
 
-def test_a_release_that_is_not_certainly_worse_stays_and_that_is_said() -> None:
-    action, reasons = decided(verdict=Verdict(False, "v2 is not certainly worse"))
+@pytest.mark.parametrize("drifted", [False, True])
+def test_a_release_that_holds_is_told_after_what_decides(drifted: bool) -> None:
+    action, reasons = decided(
+        verdict=Verdict(False, "v2 is not certainly worse"), prediction_drifted=drifted
+    )
 
-    assert action == decide.NOTHING
-    assert reasons.startswith("v2 is not certainly worse")
+    assert action == (decide.RETRAIN if drifted else decide.NOTHING)
+    assert reasons.endswith("v2 is not certainly worse")
 
 
 @pytest.mark.parametrize(("arm", "days"), [("canary", 14), ("shadow", 100)])

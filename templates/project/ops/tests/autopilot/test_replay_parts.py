@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from ops import contract, gate_rules
-from ops.replay import periods, place
+from ops.replay import overrides, periods, place
 from ops.replay.periods import MONTH, TENTH, WHEN, TooFewRows
 
 ROWS = 240
@@ -98,7 +98,9 @@ def test_values_are_changed_where_they_stand(tmp_path: Path) -> None:
     path = tmp_path / "some.toml"
     path.write_text('# why\n[one] # a table\na = 1 # kept\nb = [1, 2]\n\n[two]\na = "x"\n')
 
-    place.override(path, {"two": {"a": 'y"', "new": True}, "one": {"b": [3]}, "three": {"c": 0.5}})
+    overrides.override(
+        path, {"two": {"a": 'y"', "new": True}, "one": {"b": [3]}, "three": {"c": 0.5}}
+    )
 
     assert tomllib.loads(path.read_text()) == {
         "one": {"a": 1, "b": [3]},

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from ops.replay import chart, page, story, words
+from ops.replay.timeline import put_together
 
+SECOND = {"release": "v2-a-b", "rows": 700}
 STEP = {"started": "2026-01-01T00:00:00.000+00:00", "ended": "2026-01-01T00:00:02.500+00:00"}
 
 
@@ -43,7 +45,7 @@ def period(
         "name": name,
         "rows": 1000,
         "seconds": 1.0,
-        "answered": [{"release": "v1-a-b", "rows": 300}, {"release": "v2-a-b", "rows": 700}],
+        "answered": [{"release": "v1-a-b", "rows": 300}, *([] if difference == 0 else [SECOND])],
         "with": figure(0.7 + difference),
         "without": figure(0.7),
         "difference": figure(difference, 0.005),
@@ -51,7 +53,7 @@ def period(
             {"name": "hour", "psi": 0.12, "drifted": True},
             {"name": "kind", "psi": None, "drifted": False},
         ],
-        "trial": {"release": "v2-a-b", "lines": ["by request 300: promote"]} if during else None,
+        "trial": {"release": "v2-a-b", "lines": ["canary"]} if during else None,
         "pass": told,
         "headline": story.headline(told),
         "events": story.events(events, told),
@@ -72,7 +74,7 @@ def timeline() -> dict[str, Any]:
     }
     trained: dict[str, Any] = {"train": {"version": "2"}, "deploy": {"release": "v2-a-b"}}
     refused: dict[str, Any] = {"train": {"version": "3"}, "gate": {"refused": "3"}}
-    return story.timeline(
+    return put_together(
         about,
         [
             period("2026-03", 0.0, record("retrain", "on trial", **trained)),
@@ -92,7 +94,7 @@ def test_what_happened_is_counted(timeline: dict[str, Any]) -> None:
     assert counted["requests"] == "5,000"
     assert (counted["trainings"], counted["promoted"]) == ("2", "1")
     assert (counted["refused by the gate"], counted["taken back"]) == ("1", "2")
-    assert timeline["counts"] == {"better": 2, "worse": 1, "even": 2}
+    assert timeline["counts"] == {"better": 2, "worse": 1, "even": 1, "itself": 1}
     assert counted["the same, frozen"] == "0.700"
 
 
@@ -102,13 +104,13 @@ def test_what_did_not_help_is_told(timeline: dict[str, Any]) -> None:
     assert "2026-05: auc was worse than that of the first release by −0.020" in told
     assert "2026-04: not better" in told
     assert "2026-05: v2 is worse" in told
-    assert "within its interval: 2026-06" in told
+    assert "as its interval holds 0: 2026-06" in told
     assert "2026-03" not in told  # nothing was promoted yet, so nothing could have helped
 
 
 def test_without_a_promotion_nothing_is_claimed(timeline: dict[str, Any]) -> None:
     first = timeline["periods"][0]
-    alone = story.timeline({key: timeline[key] for key in timeline if key != "periods"}, [first])
+    alone = put_together({key: timeline[key] for key in timeline if key != "periods"}, [first])
 
     assert alone["honest"] == ["No release was promoted, so every answer came from the first one."]
 

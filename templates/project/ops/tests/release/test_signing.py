@@ -268,6 +268,25 @@ def test_a_key_that_the_service_does_not_trust_signs_nothing(
     assert places.public_key() == pair[1]
 
 
+def test_a_key_may_be_given_in_one_line(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.make(*pair)
+    line = base64.b64encode(pair[0].read_bytes()).decode()
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", line)
+
+    assert keys.private_key() == pair[0].read_bytes().strip()
+
+
+def test_a_variable_that_the_vendor_did_not_fill_is_none(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.make(*pair)
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", "$(RELEASE_PRIVATE_KEY)")
+
+    assert keys.private_key() == pair[0].read_bytes()
+
+
 BEGUN = b"-----BEGIN PRIVATE KEY-----\nAAAA\n"  # pragma: allowlist secret
 
 

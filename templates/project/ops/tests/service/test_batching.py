@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ops.service.batching import ROWS, SMALL, Batcher
+from ops.service.batching import QUIET, ROWS, SMALL, Batcher
 from ops.service.jobs import Failed, Job, Scored
 from ops.service.refusal import Refusal
 from ops.service.release import Release
@@ -73,8 +73,8 @@ def test_a_job_alone_is_scored_at_once(batches: Batches) -> None:
     async def alone() -> list[float]:
         job = batches.small(5)
         batches.batcher.submit(job)
-        await asyncio.sleep(0)  # a single turn of the loop
-        await asyncio.sleep(0)
+        for _ in range(QUIET + 2):  # turns of the loop, in which no time passes
+            await asyncio.sleep(0)
         assert job.future.done()
         return job.predictions
 
@@ -90,6 +90,30 @@ def test_what_arrives_together_is_one_batch(batches: Batches) -> None:
 
     assert asyncio.run(together()) == [[2.0 * number] for number in range(1, 11)]
     assert batches.sizes == [10]
+
+
+def test_what_the_event_loop_still_hands_over_joins_the_batch(batches: Batches) -> None:
+    async def one_after_the_other() -> None:
+        futures = [batches.batcher.submit(batches.small())]
+        for _ in range(9):
+            await asyncio.sleep(0)  # as the requests of a busy moment are read
+            futures.append(batches.batcher.submit(batches.small()))
+        await asyncio.gather(*futures)
+
+    asyncio.run(one_after_the_other())
+    assert batches.sizes == [10]
+
+
+def test_where_rows_take_long_batches_are_short() -> None:
+    batches = Batches(Limits(inline_ms=1000, max_wait_ms=200), pace=(1e-4, 5e-3))
+
+    async def together() -> None:
+        await asyncio.gather(*(batches.batcher.submit(batches.small()) for _ in range(25)))
+
+    asyncio.run(together())
+    batches.batcher.close()
+    assert batches.sizes[0] == 10  # a quarter of the longest wait
+    assert sum(batches.sizes) == 25
 
 
 def test_small_jobs_have_their_turn_between_the_parts_of_a_large_one(batches: Batches) -> None:

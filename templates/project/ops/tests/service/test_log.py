@@ -194,6 +194,28 @@ def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
     assert sum("had died" in message for message in caplog.messages) == 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_closing_writes_what_a_writer_that_died_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Files.write
+    deaths = iter([True, True])
+
+    def write(files: Files, frame: pl.DataFrame) -> None:
+        if next(deaths, False):
+            raise MemoryErrorOfTheInterpreter
+        whole(files, frame)
+
+    monkeypatch.setattr(Files, "write", write)
+    logs = PredictionLog(folder, seconds=OFTEN)
+    add(logs, "a")
+    soon(lambda: not logs._thread.is_alive())
+    logs.close()
+
+    assert logged(folder) == ["a"]
+    assert logs.dropped == 0
+
+
 class MemoryErrorOfTheInterpreter(BaseException):
     """Something that no `except Exception` catches."""
 

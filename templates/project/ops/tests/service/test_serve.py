@@ -3,6 +3,7 @@
 Rung keeps this file; change it through service.toml.
 """
 
+import asyncio
 import http.client
 import json
 import os
@@ -13,13 +14,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ops import prediction_log
 from ops.release import state
-from ops.service import serve
+from ops.service import serve, server
 from ops.settings import ROOT
 from ops.tests.service.conftest import Environment
 
@@ -117,6 +119,24 @@ def test_from_start_to_end(
     assert last in logged["id"].to_list()
 
 
+def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 100.0
+    monkeypatch.setattr(server.time, "monotonic", lambda: clock)
+    told = server.Server(SimpleNamespace(), None, "127.0.0.1", 0)  # type: ignore[arg-type]
+    told._loop = asyncio.new_event_loop()
+
+    told.handle_exit(signal.SIGINT, None)
+    clock += server.SAME_SIGNAL  # `poe` and `uv` tell it what the terminal told all of them
+    told.handle_exit(signal.SIGTERM, None)
+    assert not told.should_exit
+
+    clock += 0.1  # and this is a person who does not want to wait
+    told.handle_exit(signal.SIGINT, None)
+    assert told.should_exit
+    assert told.force_exit
+    told._loop.close()
+
+
 def test_it_holds_no_more_than_it_needs(process: Process) -> None:
     names = "mlflow dvc sklearn pandas pyarrow model_signing lightgbm pandera"
     code = f"import sys, ops.service.serve\nprint(sorted({names.split()} & sys.modules.keys()))"
@@ -137,6 +157,23 @@ def test_settings_that_mean_nothing_are_said(
 
     assert serve.main(["--port", "0"]) == 1
     assert "expected `bool`" in capsys.readouterr().err
+
+
+def test_the_port_may_stand_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "Server", lambda *given: pytest.fail(f"port {given[-1]}"))
+    monkeypatch.setattr(serve, "service_of", lambda environment: None)
+    monkeypatch.setattr(serve, "application", lambda service, further: None)
+    monkeypatch.setenv(serve.PORT_VARIABLE, "9001")
+
+    with pytest.raises(pytest.fail.Exception, match="port 9001"):
+        serve.main([])
+
+    monkeypatch.setenv(serve.PORT_VARIABLE, "http")
+    with pytest.raises(SystemExit):
+        serve.main([])
+    assert "invalid int value: 'http'" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_said(production: Environment, tmp_path: Path) -> None:
