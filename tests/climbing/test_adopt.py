@@ -284,20 +284,21 @@ def climbed(folder: Path, template: source.Source, level: int) -> Any:
         return seen.plan
 
 
-@pytest.mark.parametrize("shape", ["src", "gitlab"])
+@pytest.mark.parametrize("shape, merge", [("src", True), ("gitlab", False)])
 def test_later_climbs_work_up_and_down_and_leave_what_was_there(
-    tmp_path: Path, template: source.Source, shape: str
+    tmp_path: Path, template: source.Source, shape: str, merge: bool
 ) -> None:
     had = {**SHAPES[shape], "Dockerfile": "FROM mine\n", ".pre-commit-config.yaml": "repos: []\n"}
     folder = repository(tmp_path / "late", had)
-    adopt(folder, template)
+    made = adopt(folder, template, merge=merge)
 
     up = climbed(folder, template, 2)
     assert {"Dockerfile", ".pre-commit-config.yaml"} <= set(up.edited)
     assert (folder / "ops/track.py").exists()
+    assert not merge or "rung-2 = [" in (folder / "pyproject.toml").read_text()
     climbed(folder, template, 0)
 
     assert not (folder / "ops/track.py").exists()
     now = files_of(folder)
-    kept = {path: text.encode() for path, text in had.items() if path != "pyproject.toml"}
+    kept = {path: text.encode() for path, text in had.items() if path not in made.merged}
     assert kept == {path: now.get(path) for path in kept}
