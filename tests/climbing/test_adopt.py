@@ -13,7 +13,7 @@ from rung.adopt import Adoption
 from rung.climbing import climb as climbing
 from rung.climbing import move
 from rung.errors import NotDoneError, RungError
-from tests.command import git
+from tests.command import git, rung
 from tests.conftest import files_of
 
 # Small repositories of different shapes.
@@ -302,3 +302,17 @@ def test_later_climbs_work_up_and_down_and_leave_what_was_there(
     now = files_of(folder)
     kept = {path: text.encode() for path, text in had.items() if path not in made.merged}
     assert kept == {path: now.get(path) for path in kept}
+
+
+def test_the_command_says_the_plan_and_a_refusal_ends_with_code_2(
+    tmp_path: Path, template: source.Source
+) -> None:
+    folder = repository(tmp_path / "late", SHAPES["flat"])
+    plan = rung("adopt", folder, "--dry-run", "-d", "ci=azure", "--template", template.address)
+    (folder / "new.py").touch()
+    refused = rung("adopt", folder, "--level", "1", "--template", template.address)
+
+    assert (0, 2) == (plan.returncode, refused.returncode), plan.stderr
+    assert "azure  (you said so)" in plan.stdout
+    assert "  + ops/contract.py" in plan.stdout
+    assert "Commit or stash" in refused.stderr
