@@ -21,6 +21,8 @@ from tests.conftest import ROOT
         ["levels"],
         ["climb", "--help"],
         ["assess", "--defaults"],
+        ["plan", "--help"],
+        ["update", "--help"],
     ],
 )
 def test_a_command_that_renders_nothing_imports_no_copier(arguments: list[str]) -> None:
@@ -47,7 +49,10 @@ def test_the_version_is_the_packages() -> None:
         (["new"], "Missing argument `DEST`.\nSee `rung new --help`."),
         (["new", "a", "b"], "(b).\nSee `rung new --help`."),
         (["new", "a", "--leve=1"], "No such option: --leve"),
-        (["climb"], "Missing option `--to`.\nSee `rung climb --help`."),
+        (["climb", "--too", "1"], "No such option: --too"),
+        (["climb", "--to"], "Option `--to` requires an argument"),
+        (["plan", "--too", "1"], "No such option: --too"),
+        (["update", "--to", "1"], "No such option: --to"),
         (["climb", "--to", "high"], "`high` is not a valid int"),
         (["levels", "--mark"], "No such option: --mark"),
     ],

@@ -1,18 +1,17 @@
-"""`rung climb`: Copier's update with care around it."""
+"""`rung plan`, `rung climb`, `rung update`: words, exit codes, refusals."""
 
 import shutil
-import signal
 import subprocess
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rung import project
 from rung.__main__ import main
+from rung.climbing import move
 from rung.errors import RungError
-from tests.command import git, rung, running
+from tests.command import git, rung
 from tests.conftest import files_of
 
 SHELL = """\
@@ -23,6 +22,7 @@ merge() {
   git commit -q --allow-empty -m more && git merge -q --no-commit --no-ff side
 }
 mine() { echo x > mine && git config core.excludesFile .git/mine && echo mine > .git/mine; }
+answers() { sed -i "$1" .copier-answers.yml && commit; }
 """
 MARKERS = r"printf '<<<<<<< a\nb\n=======\nc\n>>>>>>> d\n' >> RUNG.md"
 
@@ -45,44 +45,104 @@ def born(tmp_path: Path, on_rung_0: Path) -> Path:
     return shutil.copytree(on_rung_0, tmp_path / "born")
 
 
-def test_it_says_what_changed_and_commits_nothing(born: Path, copier_template: Path) -> None:
+Climb = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def climb(born: Path, copier_template: Path) -> Climb:
+    """Run `rung climb` on the project without its checks."""
+    options = ["--template", str(copier_template), "--no-verify"]
+    return lambda *arguments: rung("climb", born, *options, *arguments)
+
+
+def test_it_says_what_changed_and_makes_one_commit(born: Path, climb: Climb) -> None:
     before = git(born, "rev-parse", "HEAD")
-    done = rung("climb", born, "--to", "1", "--template", copier_template)
+    done = climb("--to", "1")
 
     assert done.returncode == 0, done.stderr
     assert "~ .copier-answers.yml" in done.stdout
-    assert "+ " in done.stdout
-    assert before == git(born, "rev-parse", "HEAD")
+    assert "+ Dockerfile" in done.stdout
+    assert before == git(born, "rev-parse", "HEAD~1")
+    assert "Climb to rung 1: Tested" == git(born, "log", "-1", "--format=%s")
+    assert "" == git(born, "status", "--porcelain")
 
 
-def test_it_goes_down_again(born: Path, copier_template: Path) -> None:
+def test_without_a_rung_it_climbs_to_the_next_one(born: Path, climb: Climb) -> None:
+    assert "From rung 0 to rung 1" in climb().stdout
+
+
+def test_it_goes_down_again(born: Path, climb: Climb) -> None:
     before = git(born, "rev-parse", "HEAD^{tree}")
     for level in ("2", "0"):
-        done = rung("climb", born, "--to", level, "--template", copier_template)
-        assert done.returncode == 0, done.stderr
-        git(born, "add", "--all")
-        git(born, "commit", "--quiet", "--no-verify", "-m", level)
+        assert 0 == climb("--to", level).returncode
 
     assert before == git(born, "rev-parse", "HEAD^{tree}")
+    assert "Come down to rung 0" == git(born, "log", "-1", "--format=%s")
 
 
-def test_the_rung_it_stands_on_is_no_climb(born: Path, copier_template: Path) -> None:
-    done = rung("climb", born, "--to", "0", "--template", copier_template)
+def test_the_rung_it_stands_on_is_no_climb(born: Path, climb: Climb) -> None:
+    before = git(born, "rev-parse", "HEAD")
+    done = climb("--to", "0")
 
-    assert (0, "") == (done.returncode, git(born, "status", "--porcelain"))
+    assert (0, before) == (done.returncode, git(born, "rev-parse", "HEAD"))
     assert "already stands on rung 0" in done.stdout
 
 
-def test_conflicts_end_with_code_1_and_name_the_files(born: Path, copier_template: Path) -> None:
-    tasks = born / "ops/tasks.toml"
-    tasks.write_text(
-        "".join(f"# mine\n{line}" for line in tasks.read_text().splitlines(keepends=True))
-    )
+def test_a_changed_answer_goes_the_same_way(born: Path, climb: Climb) -> None:
+    climb("--to", "1")
+    done = climb("-d", "ci=gitlab")
+
+    assert 0 == done.returncode, done.stderr
+    assert "Change answers: ci=gitlab" == git(born, "log", "-1", "--format=%s")
+    assert (born / ".gitlab-ci.yml").exists()
+    assert not (born / ".github/workflows/check.yml").exists()
+
+
+@pytest.fixture
+def in_conflict(born: Path) -> Path:
+    page = born / "RUNG.md"
+    page.write_text(page.read_text("utf-8").replace("# Rung 0: Manual", "# Our own title"), "utf-8")
     git(born, "commit", "--quiet", "--no-verify", "-am", "Edit what Rung keeps")
-    done = rung("climb", born, "--to", "2", "--template", copier_template)
+    return born
+
+
+def test_conflicts_end_with_code_1_and_nothing_is_written(in_conflict: Path, climb: Climb) -> None:
+    before = files_of(in_conflict)
+    head = git(in_conflict, "rev-parse", "HEAD")
+    done = climb("--to", "2")
 
     assert 1 == done.returncode
-    assert "ops/tasks.toml" in done.stderr
+    assert "RUNG.md: you and Rung changed the same lines" in done.stderr
+    assert "yours | # Our own title" in done.stderr
+    assert "rung  | # Rung 2: Trained" in done.stderr
+    assert (before, head) == (files_of(in_conflict), git(in_conflict, "rev-parse", "HEAD"))
+
+
+def test_conflicts_go_to_a_branch_and_are_finished_as_it_says(
+    in_conflict: Path, climb: Climb
+) -> None:
+    before = files_of(in_conflict)
+    done = climb("--to", "2", "--branch", "up")
+
+    assert 1 == done.returncode, done.stderr
+    assert (before, "main") == (files_of(in_conflict), git(in_conflict, "branch", "--show-current"))
+    marked = git(in_conflict, "show", "up:RUNG.md")
+    assert "<<<<<<< yours\n# Our own title\n=======\n# Rung 2: Trained\n>>>>>>> rung" in marked
+    prepare(in_conflict, "git switch -q up; sed -i '/^[<=>]\\{7\\}/d' RUNG.md")
+    prepare(in_conflict, "git add --all && git commit --quiet --no-verify --amend --no-edit")
+    prepare(in_conflict, "git switch -q - && git merge -q --ff-only up && git branch -q -d up")
+
+    assert "already stands on rung 2" in climb("--to", "2").stdout
+    assert "# Our own title\n# Rung 2: Trained\n" in (in_conflict / "RUNG.md").read_text("utf-8")
+
+
+def test_a_climb_that_is_given_up_leaves_nothing(in_conflict: Path, climb: Climb) -> None:
+    climb("--to", "2", "--branch", "up")
+    git(in_conflict, "branch", "-D", "up")
+
+    assert "refs/heads/main" == git(in_conflict, "for-each-ref", "--format=%(refname)")
+    assert "already" in (climb("--to", "2", "--branch", "main")).stderr
+    assert 2 == climb("--to", "2", "--branch", "a..b").returncode
 
 
 @pytest.mark.parametrize("level", ["-1", "5", "7"])
@@ -102,19 +162,30 @@ def test_a_rung_that_does_not_exist_is_refused(
         ("echo x > new-file", "not committed"),
         ("echo x >> README.md", "not committed"),
         ("git config status.showUntrackedFiles no; echo x > new-file", "not committed"),
-        ("mine", "Only your own ignore file hides `mine`"),
         ("git update-index --assume-unchanged README.md; echo x >> README.md", "overlook"),
         ("git update-index --skip-worktree README.md; echo x >> README.md", "overlook"),
-        ("ignore Dockerfile; echo mine > Dockerfile", "`Dockerfile`"),
         ("ignore Dockerfile; mkdir Dockerfile; touch Dockerfile/x", "`Dockerfile`"),
         ("ignore .github; echo mine > .github", "`.github`"),
-        ("ignore ops/train.py", "`ops/train.py`"),
         ("mkdir elsewhere; touch elsewhere/x; ln -s elsewhere .github; commit", "`.github`"),
         (f"{MARKERS}; commit", "`RUNG.md`"),
         ("touch RUNG.md.rej; commit", "`RUNG.md.rej`"),
         ("ignore '*.rej'; touch RUNG.md.rej", "`RUNG.md.rej`"),
         ("merge", "A merge is under way"),
         ("git mv src/late_flights src/flights; commit", "src/late_flights is not there"),
+        ("rm -rf .git", "not in a git repository"),
+        ("rm -rf .git; git init -q", "not committed"),
+        ("git config extensions.partialClone origin", "partial clone"),
+        ("answers 's/^level: 0/level: zero/'", "has no `level`"),
+        ("answers 's/^level: 0/level: 2/'", "`level` was changed there by hand"),
+        ("answers 's/^ci: .*/ci: jenkins/'", "`ci` is not accepted"),
+        ("answers 's/^package: .*/package: ..\\/..\\/etc/'", "is not there"),
+        ("answers '$aextra: &a [1, 2]\\nmore: *a'", "alias or anchor"),
+        ("answers '$aextra: [[[[[[[1]]]]]]]'", "deeper than answers are"),
+        ("head -c 70000 /dev/zero | tr '\\0' '#' >> .copier-answers.yml; commit", "larger than"),
+        ("printf 'a: [' > .copier-answers.yml; commit", "cannot be read"),
+        ("printf '%s\\n' '- a' > .copier-answers.yml; commit", "holds no answers"),
+        ("rm .copier-answers.yml; commit", "no project of Rung"),
+        ("ignore .copier-answers.yml", "Git does not keep .copier-answers.yml"),
     ],
 )
 def test_what_git_could_not_bring_back_is_never_touched(
@@ -122,52 +193,48 @@ def test_what_git_could_not_bring_back_is_never_touched(
 ) -> None:
     prepare(born, script)
     before = files_of(born)
-    done = rung("climb", born, "--to", "1", "--template", copier_template)
+    done = rung("climb", born, "--to", "1", "--no-verify", "--template", copier_template)
 
     assert 2 == done.returncode, done.stdout
     assert said in done.stderr
     assert before == files_of(born)
 
 
-def test_a_file_of_a_higher_rung_that_git_ignores_survives_the_way_down(
-    born: Path, copier_template: Path
-) -> None:
-    assert not rung("climb", born, "--to", "1", "--template", copier_template).returncode
+@pytest.mark.parametrize(
+    "script",
+    [
+        "mine",
+        "ignore Dockerfile; echo mine > Dockerfile",
+        "ignore ops/train.py",
+        "ignore data/sample/flights.parquet",
+    ],
+)
+def test_what_git_ignores_stays_as_it_is(born: Path, climb: Climb, script: str) -> None:
+    prepare(born, script)
+    ignored = git(born, "ls-files", "--others", "--ignored", "--exclude-standard").splitlines()
+    before = {path: (born / path).read_bytes() for path in ignored}
+    for level in ("1", "0"):
+        done = climb("--to", level)
+        assert 0 == done.returncode, done.stderr
+
+        assert before == {path: (born / path).read_bytes() for path in before}
+
+
+def test_a_file_that_is_left_out_is_named(born: Path, climb: Climb) -> None:
     prepare(born, "ignore Dockerfile; echo mine > Dockerfile")
-    done = rung("climb", born, "--to", "0", "--template", copier_template)
 
-    assert 2 == done.returncode
-    assert "`Dockerfile`" in done.stderr
-    assert "mine\n" == (born / "Dockerfile").read_text()
+    assert "Dockerfile (git does not keep what stands there" in climb("--to", "1").stdout
 
 
-def test_files_of_your_own_may_be_ignored(born: Path, copier_template: Path) -> None:
-    data = "data/sample/flights.parquet"
-    prepare(born, f"ignore {data}")
-    before = (born / data).read_bytes()
-    done = rung("climb", born, "--to", "1", "--template", copier_template)
+def test_the_lock_file_is_made_and_added_to_the_commit(born: Path, climb: Climb) -> None:
+    words = climb("--to", "1").stdout
 
-    assert 0 == done.returncode, done.stderr
-    assert before == (born / data).read_bytes()
-
-
-def test_a_file_that_git_ignores_is_named_when_it_comes(born: Path, copier_template: Path) -> None:
-    prepare(born, "ignore Dockerfile")
-    done = rung("climb", born, "--to", "1", "--template", copier_template)
-
-    assert "  + Dockerfile\n" in done.stdout
-    assert "`git add --force Dockerfile`" in done.stdout
-
-
-def test_the_lock_file_is_made_before_anything_is_added(born: Path, copier_template: Path) -> None:
-    words = rung("climb", born, "--to", "1", "--template", copier_template).stdout
-
-    assert 0 < words.index("uv sync && uv run poe check") < words.index("git add")
+    assert 0 < words.index("uv sync") < words.index("uv run poe check") < words.index("git add")
 
 
 @pytest.mark.parametrize(
     ("problem", "code"),
-    [(RungError("the disk is full"), 1), (RuntimeError("a bug"), 3)],
+    [(RungError("the disk is full"), 2), (RuntimeError("a bug"), 3)],
     ids=lambda value: type(value).__name__,
 )
 def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
@@ -179,35 +246,20 @@ def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
     code: int,
 ) -> None:
     prepare(born, "ignore Dockerfile")
-    before, update = files_of(born), project.update
+    before, forward = files_of(born), move._forward
 
-    def failing(*arguments: Any) -> None:
-        update(*arguments)
-        assert before != files_of(born)
+    def failing(*arguments: Any) -> str:
+        (born / "dvc.yaml").write_text("half of it")
         raise problem
 
-    monkeypatch.setattr(project, "update", failing)
-    ended = main(["climb", str(born), "--to", "2", "--template", str(copier_template)])
+    assert forward is not None
+    monkeypatch.setattr(move, "_forward", failing)
+    options = ["--to", "2", "--no-verify", "--template", str(copier_template)]
+    ended = main(["climb", str(born), *options])
 
     assert (code, before) == (ended, files_of(born))
     assert "" == git(born, "status", "--porcelain")
     assert "Traceback" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
-    born: Path, copier_template: Path, sent: signal.Signals
-) -> None:
-    before = files_of(born)
-    child = running("climb", born, "--to", "2", "--template", copier_template)
-    deadline = time.monotonic() + 60
-    while not (born / "dvc.yaml").exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    child.send_signal(sent)
-    _, words = child.communicate(timeout=60)
-
-    assert (130, before) == (child.returncode, files_of(born)), words
-    assert "" == git(born, "status", "--porcelain")
 
 
 def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def alone(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.delenv("RUNG_CACHE_DIR", raising=False)
     return Alone(installed, [], tmp_path)
 
 
@@ -98,7 +99,7 @@ def test_the_wheel_carries_the_template_and_nothing_of_a_cache(wheel: Path) -> N
     names = set(zipfile.ZipFile(wheel).namelist())
     carried = {name.removeprefix("rung/template/") for name in names if "/template/" in name}
     tracked = git(ROOT, "ls-files", "-z", "--cached", "--others", *TEMPLATE_PATHS).split("\0")
-    wanted = {path for path in tracked if path and (ROOT / path).is_file()}
+    wanted = {path for path in tracked if path and (ROOT / path).is_file()} | {"CHANGELOG.md"}
 
     assert (
         wanted - {path for path in wanted if "__pycache__" in path or "_cache/" in path} == carried

@@ -44,7 +44,7 @@ def holds(version: str) -> bool:
 
 def fill(source: Path, version: str) -> Path:
     """Put the template's files into the cache under a tag, beside the versions already there."""
-    _exists()
+    bare("template")
     tree = _tree(source)
     if _revision(f"refs/tags/{version}^{{tree}}") == tree:
         return repository()
@@ -66,22 +66,32 @@ def _revision(name: str) -> str | None:
     return git.answers(repository(), "rev-parse", "--verify", "--quiet", name, extra=named)
 
 
-def _exists() -> None:
-    """Make the repository if there is none: aside first, since others may be doing the same."""
-    if (repository() / "HEAD").is_file():
-        return
+def bare(name: str, kind: str = "sha1") -> Path:
+    """Return a bare repository of the cache, made if there is none.
+
+    It is made aside first, since others may be doing the same.
+
+    Args:
+        name: What it is called, without `.git`.
+        kind: How it names its objects: sha1 or sha256.
+    """
+    place = home() / f"{name}.git"
+    if (place / "HEAD").is_file():
+        return place
     try:
         home().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home()) as aside:
-            made = Path(aside) / "template.git"
-            git.run(home(), "init", "--quiet", "--bare", str(made))
+            made = Path(aside) / place.name
+            form = () if kind == "sha1" else (f"--object-format={kind}",)
+            git.run(home(), "init", "--quiet", "--bare", *form, str(made))
             with contextlib.suppress(OSError):  # another Rung was faster
-                made.rename(repository())
+                made.rename(place)
     except OSError as error:
         raise RungError(
             f"The cache {home()} cannot be written: {error.strerror}.\n"
             "Name another folder in the environment variable RUNG_CACHE_DIR."
         ) from error
+    return place
 
 
 def _tree(source: Path) -> str:

@@ -99,25 +99,117 @@ def new(
     return 0
 
 
+Place = Annotated[
+    Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="The project.")
+]
+To = Annotated[int | None, typer.Option(metavar="N", help="The rung to stand on (the next one).")]
+Answers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-d", "--data", metavar="QUESTION=ANSWER", help="Change an answer; may be repeated."
+    ),
+]
+Trusted = Annotated[
+    str | None, typer.Option("--template", metavar="WHERE", help="Trust this template, too.")
+]
+Version = Annotated[
+    str | None, typer.Option("--template-version", metavar="REF", help="A tag or commit of it.")
+]
+Branch = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Put it on a new branch; conflicts stand between markers."),
+]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the project's own checks.")]
+
+
 @app.command()
-def climb(
-    to: Annotated[int, typer.Option(metavar="N", help="The rung to stand on.")],
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="The project.")
-    ] = Path(),
-    template: Annotated[
-        str | None, typer.Option(metavar="WHERE", help="Trust this template, too.")
+def plan(
+    path: Place = Path(),
+    to: To = None,
+    pairs: Answers = None,
+    template_version: Version = None,
+    template: Trusted = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="As a patch.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=Path, help="Keep it for `rung climb FILE`."),
     ] = None,
 ) -> int:
-    """Take a project to another rung."""
-    from rung import outcome
-    from rung.climb import climb
+    """Show what a climb would do, and touch nothing."""
+    from rung.climbing import command
 
-    climbed = climb(path, to, template)
-    print(outcome.climbed(climbed))
-    if climbed.conflicts:
-        print(outcome.conflicts(climbed), file=sys.stderr)
-        return 1
+    wish = command.wish(path, to, pairs or [], template_version)
+    return command.plan(path, wish, template, as_json=as_json, diff=diff, out=out)
+
+
+@app.command()
+def climb(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="[PATH|FILE]", parser=Path, show_default=False, help="The project, or a plan."
+        ),
+    ] = Path(),
+    to: To = None,
+    pairs: Answers = None,
+    template_version: Version = None,
+    template: Trusted = None,
+    branch: Branch = None,
+    no_verify: NoVerify = False,
+) -> int:
+    """Take a project to another rung, up or down, or to other answers."""
+    from rung.climbing import command
+
+    if path.is_file():
+        return command.climb_as_planned(
+            path, [to, pairs, template_version, template], branch=branch, verify=not no_verify
+        )
+    wish = command.wish(path, to, pairs or [], template_version)
+    return command.climb(path, wish, template, branch=branch, verify=not no_verify)
+
+
+@app.command()
+def update(
+    path: Place = Path(),
+    template_version: Version = None,
+    template: Trusted = None,
+    branch: Branch = None,
+    no_verify: NoVerify = False,
+) -> int:
+    """Bring Rung's files to a newer version of the template."""
+    from rung.climbing import command
+
+    return command.update(path, template_version, template, branch=branch, verify=not no_verify)
+
+
+@app.command()
+def adopt(
+    path: Place = Path(),
+    level: Annotated[
+        str | None, typer.Option(metavar="N", help="The rung to start on (0).")
+    ] = None,
+    pairs: Answers = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="Add missing entries to your pyproject.toml and .gitignore."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and write nothing.")
+    ] = False,
+    template_version: Version = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
+    ] = None,
+) -> int:
+    """Bring an existing repository onto the ladder; nothing of it is overwritten."""
+    from rung import adopt, adopted, source
+    from rung import answers as given
+
+    chosen = source.choose(template, template_version)
+    said = given.gather(None, pairs or [], {"level": level})
+    print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
+    print(adopted.text(adopt.adopt(path, chosen, said, merge=merge, dry_run=dry_run)))
     return 0
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from rung import git, process, source
-from rung.climb import climb
+from rung.climbing import climb as climbing
+from rung.climbing import words
 from rung.errors import NotDoneError, RungError
 from rung.new import new
-from rung.outcome import changes
 
 ANSWERS = {"project_name": "Late flights", "use_case": "velocity", "team_size": "one"}
 LAST = 4
@@ -116,20 +116,26 @@ def _free(wished: Path) -> Path:
 
 
 def _show_climb(place: Path, rung: int) -> None:
-    climbed = climb(place, rung)
-    if climbed.conflicts:
-        raise NotDoneError(f"The climb to rung {rung} left conflicts: {climbed.conflicts}")
+    """Climb, and say what came; the checks follow, with everything else that the rung offers."""
+    with climbing.look(place, climbing.Wish({"level": rung})) as seen:
+        plan = seen.plan
+        if plan.conflicts:
+            paths = ", ".join(one.path for one in plan.conflicts)
+            raise NotDoneError(f"The climb to rung {rung} has conflicts in {paths}.")
+        climbing.climb(seen, words.message(plan), verify=False)
     print(
-        f"\nRung {rung}: {len(climbed.added)} files added, {len(climbed.changed)} changed, "
-        f"{len(climbed.removed)} removed"
+        f"\nRung {rung}: {len(plan.added)} files added, {len(plan.changed)} changed, "
+        f"{len(plan.retired)} retired"
     )
-    print(*changes(climbed), sep="\n")
+    signs = (("+", plan.added), ("~", plan.changed), ("-", plan.retired))
+    print(*(f"  {sign} {path}" for sign, paths in signs for path in paths), sep="\n")
 
 
 def _use(uv: str, place: Path, rung: int) -> int:
     """Install, check and train as the project's README says; return how many tests passed."""
     process.run("install", [uv, "sync"], place)
-    git.commit_all(place, f"Stand on rung {rung}")
+    if git.run(place, "status", "--porcelain"):
+        git.commit_all(place, f"Lock the packages of rung {rung}")
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         record = Path(scratch) / "tests.xml"
         options = {"PYTEST_ADDOPTS": f"--junitxml={shlex.quote(str(record))}"}

@@ -38,6 +38,16 @@ class Source:
             )
         return plain_yaml.load(text)
 
+    def commit(self) -> str | None:
+        """Return the full id of the commit that the ref names, or None when it is not here."""
+        if self.repository is None:
+            return None
+        inside = self.repository / ".git"
+        named = {"GIT_DIR": str(inside if inside.exists() else self.repository)}
+        wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{self.ref}^{{commit}}")
+        said = git.answers(self.repository, *wanted, extra=named)
+        return said.splitlines()[-1] if said else None
+
 
 def choose(wanted: str | None, version: str | None) -> Source:
     """Return the template to use: the one asked for, the clone Rung runs from, or its own copy."""

@@ -1,0 +1,205 @@
+"""Bring an existing repository onto the ladder: add what is missing, in one commit."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rung import answers as given
+from rung import existing, git, plain_yaml, project, seams
+from rung.climbing import move, ready, trees, workbench
+from rung.climbing.workbench import Entry, Workbench
+from rung.errors import RungError
+from rung.inferred import Inferred, infer
+from rung.source import Source
+
+MACHINERY = "ops"
+CONTRACT = ("dataset.py", "features.py", "model.py")
+MERGED = {"pyproject.toml": seams.toml, ".gitignore": seams.lines}
+
+
+@dataclass
+class Adoption:
+    """What an adoption writes, and what it leaves alone; paths are relative to the folder.
+
+    Args:
+        folder: The repository, or the part of it that is adopted.
+        answers: What the template was asked.
+        inferred: What the repository was taken for.
+        said: The questions that the person answered.
+        added: Files that are written.
+        merged: Files of the person's that got further entries, as was asked for.
+        kept: Files of the person's that stand where Rung has one, with what Rung's would say.
+        blocked: Files left out because a file, link or submodule stands where their folder goes.
+        hidden: Files left out because git ignores the person's own ones in their place.
+        example: Whether the example was planted, since nothing of the contract was there.
+        wanting: Entries that Rung's part of pyproject.toml has and the person's lacks.
+        commit: The commit that holds it all; nothing for a plan.
+    """
+
+    folder: Path
+    answers: Mapping[str, Any]
+    inferred: Inferred
+    said: tuple[str, ...]
+    added: list[str] = field(default_factory=list)
+    merged: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    example: bool = True
+    wanting: list[str] = field(default_factory=list)
+    commit: str = ""
+
+
+def adopt(
+    folder: Path,
+    source: Source,
+    said: Mapping[str, Any],
+    *,
+    merge: bool = False,
+    dry_run: bool = False,
+) -> Adoption:
+    """Add to a repository what a project of its answers has and it lacks, in one commit.
+
+    Args:
+        folder: The root of the repository, or a folder in it that is to be a project.
+        source: The template.
+        said: Answers by question; the others are inferred, and the level is 0.
+        merge: Whether missing entries are added to the person's pyproject.toml and .gitignore.
+        dry_run: Whether only to plan.
+
+    Raises:
+        RungError: It cannot be adopted; nothing was touched.
+        NotDoneError: Git failed half-way; all is as it was.
+    """
+    questions = source.read("levels/questions.yml")
+    given.check(said, questions)
+    top, head = _stands(folder)
+    if not dry_run:
+        ready.committed(folder)
+    below = folder.resolve().relative_to(top.resolve()).as_posix()
+    prefix = "" if below == "." else below
+    inferred = infer(existing.read(folder), questions["reserved_packages"]["default"])
+    answers = {**inferred.answers, "level": 0, **said}
+    adoption = Adoption(folder, answers, inferred, tuple(said))
+    with workbench.opened(top) as bench:
+        ours = bench.inside(head, prefix)
+        files = bench.files(ours)
+        _refuse(files, folder)
+        rendered = bench.files(trees.rendered(bench, source, answers))
+        planted = trees.of_the_user(rendered, [source])
+        new = _missing(adoption, files, rendered, planted)
+        changes = new | _seams(adoption, bench, files, rendered, merge=merge)
+        if dry_run:
+            return adoption
+        tree = bench.grafted(f"{head}^{{tree}}", prefix, bench.edited(ours, changes))
+        message = f"Adopt Rung: rung {answers['level']}\n\nAdds {len(new)} files.\n"
+        adoption.commit = move.apply(bench, head, tree, message)
+    return adoption
+
+
+def _stands(folder: Path) -> tuple[Path, str]:
+    """Return the repository's root and its last commit."""
+    git.require()
+    if not folder.is_dir():
+        raise RungError(f"{folder} is no folder. Give the path of the repository to adopt.")
+    top = git.repository_above(folder)
+    if top is None:
+        raise RungError(
+            f"{folder} is not in a git repository, so an adoption could not be undone.\n"
+            "Run `git init`, commit what is there, then adopt."
+        )
+    head = move.head(top)
+    if head is None:
+        raise RungError(
+            f"{top} has no commit yet, so there is nothing to adopt.\n"
+            "Commit what is there, then adopt; for a new project use `rung new`."
+        )
+    return top, head
+
+
+def _refuse(files: Mapping[str, Entry], folder: Path) -> None:
+    """Raise a RungError where Rung's parts would be mixed with something else's."""
+    if project.ANSWERS in files or os.path.lexists(folder / project.ANSWERS):
+        raise RungError(_already(folder))
+    taken = next((path for path in files if path.split("/")[0].casefold() == MACHINERY), None)
+    if taken or os.path.lexists(folder / MACHINERY):
+        raise RungError(
+            f"`{MACHINERY}/` is where Rung keeps its machinery, and {folder} has one: "
+            f"`{taken or MACHINERY}`.\nRename yours with `git mv {MACHINERY} NAME`, commit, then "
+            "adopt."
+        )
+
+
+def _already(folder: Path) -> str:
+    try:
+        said = plain_yaml.load((folder / project.ANSWERS).read_text("utf-8"))
+    except (OSError, ValueError):
+        said = None
+    if isinstance(said, dict) and {"level", "package"} <= said.keys():
+        return (
+            f"{folder} is on the ladder already, on rung {said['level']}.\n"
+            "Use `rung plan` and `rung climb`."
+        )
+    return (
+        f"{folder} is kept by another Copier template: {project.ANSWERS} is there, and not Rung's."
+        f"\nRung needs that name. Rename it (`git mv {project.ANSWERS} .copier-answers.other.yml`; "
+        "Copier finds it there with `--answers-file`), commit, then adopt."
+    )
+
+
+def _missing(
+    adoption: Adoption, files: Mapping[str, Entry], rendered: Mapping[str, Entry], planted: set[str]
+) -> dict[str, Entry]:
+    """Choose what to write: nothing that exists, and the example as a whole or not at all."""
+    package = f"src/{adoption.answers['package']}"
+    names = {path.casefold() for path in files}
+    adoption.example = not any(f"{package}/{name}" in files for name in CONTRACT)
+    new = {}
+    for path, entry in rendered.items():
+        above = [str(up) for up in PurePosixPath(path).parents if up.name]
+        if path.casefold() in names:
+            if files.get(path) != entry and path not in planted:
+                adoption.kept.append(path)
+        elif any(up in files or (adoption.folder / up).is_symlink() for up in above):
+            adoption.blocked.append(path)
+        elif path in planted and not adoption.example:
+            continue
+        elif os.path.lexists(adoption.folder / path):
+            adoption.hidden.append(path)
+        else:
+            new[path] = entry
+    adoption.added = sorted(new)
+    return new
+
+
+def _seams(
+    adoption: Adoption,
+    bench: Workbench,
+    files: Mapping[str, Entry],
+    rendered: Mapping[str, Entry],
+    *,
+    merge: bool,
+) -> dict[str, Entry]:
+    """Add entries to the files that a project shares with Rung, or say which are wanting."""
+    changes = {}
+    for path in sorted(MERGED.keys() & set(adoption.kept)):
+        if not files[path].is_text_file:
+            continue
+        mine, rungs = files[path].oid, rendered[path].oid
+        contents = bench.contents([mine, rungs])
+        if mine not in contents:  # too long to be somebody's settings
+            continue
+        flat = adoption.inferred.standing != f"src/{adoption.answers['package']}"
+        packaged = bool({"setup.py", "setup.cfg"} & files.keys())
+        merged, wanting = MERGED[path](
+            contents[mine], contents[rungs], flat=flat, packaged=packaged
+        )
+        if merge and merged != contents[mine]:
+            changes[path] = Entry(files[path].mode, bench.store(merged))
+            adoption.merged.append(path)
+            adoption.kept.remove(path)
+        else:
+            adoption.wanting += [f"{path}: {entry}" for entry in wanting]
+    return changes

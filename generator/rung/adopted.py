@@ -1,0 +1,88 @@
+"""What `rung adopt` says: what a repository was taken for, what is written, what is left to do."""
+
+from collections.abc import Iterable
+
+from rung.adopt import Adoption
+
+SHOWN = 12  # paths of a list; the others are counted
+
+
+def text(made: Adoption) -> str:
+    """Say it all, the reasons first and the next commands last."""
+    parts = [_taken_for(made), _changes(made), _left_alone(made), _left_to_you(made), _next(made)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _taken_for(made: Adoption) -> str:
+    found = {fact.about: (fact.value, fact.because) for fact in made.inferred.facts}
+    for question, why in (("use_case", "the template's default"), ("level", "the lowest")):
+        found.setdefault(question, (str(made.answers.get(question, "velocity")), why))
+    for question in made.said:
+        found[question] = (str(made.answers[question]), "you said so")
+    width = max(map(len, found))
+    lines = [f"  {about:{width}}  {value}  ({why})" for about, (value, why) in found.items()]
+    return "\n".join([f"{made.folder} looks like this:", *lines])
+
+
+def _changes(made: Adoption) -> str:
+    lines = [f"Added, {len(made.added)} files:" if made.commit else "To be added:"]
+    lines += _some("+", made.added)
+    if made.merged:
+        lines += ["Completed, with nothing of yours changed:", *_some("~", made.merged)]
+    return "\n".join(lines)
+
+
+def _left_alone(made: Adoption) -> str:
+    lines = []
+    if made.kept:
+        lines += ["Yours, and left alone, where Rung has files of the same names:"]
+        lines += _some("=", made.kept)
+    if made.hidden:
+        lines += ["Left alone too, and git ignores yours, so it cannot bring them back:"]
+        lines += _some("=", made.hidden)
+    if made.blocked:
+        lines += ["Left out, since a file or a link of yours stands where the folder would:"]
+        lines += _some("!", made.blocked)
+    return "\n".join(lines)
+
+
+def _left_to_you(made: Adoption) -> str:
+    package, standing = f"src/{made.answers['package']}", made.inferred.standing
+    lines = []
+    if made.example:
+        lines.append(
+            f"{package}/ holds an example, with its data: put your own data, features and model "
+            "in its place."
+        )
+    else:
+        lines.append(
+            f"{package}/ has modules of the contract's names already, so no example was planted: "
+            "`uv run poe test` says what Rung's machinery asks of them."
+        )
+    if standing and standing != package:
+        lines.append(f"Your code stays in {standing}/; what is in {package}/ may import it.")
+    if made.wanting:
+        lines.append(
+            "Rung's verbs need entries that your own files lack. `rung adopt --merge` would have "
+            "added them; add them by hand, or take the commit back and adopt again with it:"
+            if made.commit
+            else "Rung's verbs need entries that your own files lack. `--merge` adds them:"
+        )
+        lines += [f"  {entry}" for entry in made.wanting]
+    return "\n".join(lines)
+
+
+def _next(made: Adoption) -> str:
+    if not made.commit:
+        return "Nothing was written."
+    return (
+        f"It is one commit, {made.commit[:10]}. To take it back: `git reset --keep HEAD~1`.\n\n"
+        "Next:\n  uv sync\n  uv run poe train\n  rung plan"
+    )
+
+
+def _some(sign: str, paths: Iterable[str]) -> list[str]:
+    listed = list(paths)
+    lines = [f"  {sign} {path}" for path in listed[:SHOWN]]
+    more = len(listed) - SHOWN
+    return [*lines, f"  {sign} and {more} more"] if more > 0 else lines

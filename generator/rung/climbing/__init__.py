@@ -1,0 +1,1 @@
+"""Take a project up and down the ladder without losing a line."""

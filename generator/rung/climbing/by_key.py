@@ -1,0 +1,75 @@
+"""Merge TOML and YAML key by key, where their lines could not be merged."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+
+from rung.climbing import toml_blocks, yaml_blocks
+from rung.climbing.blocks import Block, UnmergeableError, keeps_every_word, merged
+
+
+def toml(base: str, ours: str, theirs: str) -> str:
+    """Merge three versions of a TOML file; requirements go by name, and the user's bound wins.
+
+    Raises:
+        UnmergeableError: Both changed one value.
+    """
+    return _merge(toml_blocks.blocks, base, ours, theirs)
+
+
+def yaml_text(base: str, ours: str, theirs: str) -> str:
+    """Merge three versions of a YAML file.
+
+    Raises:
+        UnmergeableError: Both changed one value.
+    """
+    return _merge(yaml_blocks.blocks, base, ours, theirs)
+
+
+def _merge(cut: Callable[[str], Block], base: str, ours: str, theirs: str) -> str:
+    before = cut(base) if base.strip() else None
+    text = merged(before, cut(ours), cut(theirs)).whole()
+    if not parses("x.toml" if cut is toml_blocks.blocks else "x.yml", text):
+        raise UnmergeableError("what came out is not of the form")
+    if not keeps_every_word(base, ours, text):
+        raise UnmergeableError("something of the user's would be lost")
+    return text
+
+
+def kind(path: str) -> Callable[[str, str, str], str] | None:
+    """Return how a file is merged by key, going by its name."""
+    suffix = PurePosixPath(path).suffix.lower()
+    return {".toml": toml, ".yml": yaml_text, ".yaml": yaml_text}.get(suffix)
+
+
+def parses(path: str, text: str) -> bool:
+    """Say whether a TOML or YAML file can be read; True for any other file."""
+    suffix = PurePosixPath(path).suffix.lower()
+    try:
+        if suffix == ".toml":
+            tomllib.loads(text)
+        elif suffix in (".yml", ".yaml"):
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            for document in yaml.compose_all(text, loader):
+                if _names_twice(document, set()):
+                    return False
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError, ValueError):
+        return False
+    return True
+
+
+def _names_twice(node: Any, seen: set[int]) -> bool:
+    """Say whether a mapping has a key twice, which YAML's readers let pass and CI vendors do not."""
+    if id(node) in seen or not isinstance(node, MappingNode | SequenceNode):
+        return False
+    seen.add(id(node))
+    if isinstance(node, SequenceNode):
+        return any(_names_twice(item, seen) for item in node.value)
+    names = [
+        key.value for key, _ in node.value if isinstance(key, ScalarNode) and key.value != "<<"
+    ]
+    return len(set(names)) < len(names) or any(_names_twice(of, seen) for _, of in node.value)

@@ -1,0 +1,81 @@
+"""Which template a project's answers lead to: only one that somebody vouches for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rung import cache, git, project, source, template
+from rung.errors import RungError
+from rung.source import RELEASE, Source
+
+
+def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
+    """Return the template at the version the project has, if it is one that may be followed.
+
+    A project can come from anywhere, and so can the address in it: only Rung's own template, and
+    the one named by `--template`, is read.
+
+    Args:
+        said: The answers file.
+        trusted: A template that the person vouches for: a path or a URL.
+
+    Raises:
+        RungError: Nobody vouches for it, or it is not there.
+    """
+    address, ref = said["_src_path"], said["_commit"]
+    allowed = {template.url()}
+    if clone := template.clone():
+        allowed.add(str(clone))
+    if trusted:
+        allowed.add(str(Path(trusted).resolve()) if Path(trusted).exists() else trusted)
+    if "://" not in address and not address.startswith("git@"):
+        if not Path(address).is_absolute():
+            raise RungError(
+                f"The project names its template by `{address}`, a relative path.\n"
+                f"Write an absolute path or a URL for `_src_path` in {project.ANSWERS}, and commit."
+            )
+        if not (Path(address) / ".git").exists():
+            raise RungError(
+                f"The project's template {address} is not there any more.\n"
+                f"Write where it is now for `_src_path` in {project.ANSWERS}, and commit."
+            )
+    if address.removesuffix(".git") not in {one.removesuffix(".git") for one in allowed}:
+        raise RungError(
+            f"The project names a template that is not the one of this Rung: {address}\n"
+            f"If you trust it, run the command again with `--template {address}`."
+        )
+    return at(address, ref)
+
+
+def at(address: str, version: str) -> Source:
+    """Return a template that is followed at another version of it."""
+    if version.startswith("-") or not version.isprintable() or not version:
+        raise RungError(f"`{version}` is no version of a template. Give a tag or a commit.")
+    if cache.is_ours(address) and version == template.tag() and template.clone() is None:
+        cache.fill(template.folder(), version)
+    repository = cache.repository() if cache.serves(address, version) else Path(address)
+    found = Source(address, version, repository if repository.is_dir() else None)
+    if found.repository is not None and found.commit() is None:
+        raise RungError(
+            f"The template {address} has no version `{version}`.\n"
+            f"`git -C {repository} tag` lists those it has."
+        )
+    return found
+
+
+def newest(now: Source) -> Source:
+    """Return the newest version of the template that a project follows."""
+    if cache.is_ours(now.address) and template.clone() is None:
+        return at(now.address, template.tag())
+    if now.repository is not None:
+        chosen = source.choose(str(now.repository), None)
+        return Source(now.address, chosen.ref, now.repository, chosen.note)
+    words = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", "--", now.address)
+    tags = [line.rpartition("refs/tags/")[2] for line in git.run(Path.cwd(), *words).splitlines()]
+    release = next((tag for tag in tags if RELEASE.match(tag)), None)
+    if release is None:
+        raise RungError(
+            f"The template {now.address} has no released version.\n"
+            "Name a version of it with `--template-version`."
+        )
+    return at(now.address, release)

@@ -1,0 +1,188 @@
+"""What a climb would do, as data: nothing in it is printed, and nothing is touched."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from rung.climbing.resolve import Conflict
+from rung.climbing.workbench import Entry, Workbench
+from rung.errors import RungError
+from rung.source import Source
+
+CI = (".github/workflows/", ".gitlab/ci/", ".pipelines/", ".gitlab-ci.yml", "azure-pipelines.yml")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a project stands: its template, and its answers.
+
+    Args:
+        template: The address.
+        version: The version, as the answers file says it.
+        commit: The full id of the version's commit, where the template is at hand.
+        answers: Answers by question.
+    """
+
+    template: str
+    version: str
+    commit: str | None
+    answers: Mapping[str, Any]
+
+    @property
+    def level(self) -> int:
+        """Return the rung."""
+        return int(self.answers["level"])
+
+
+@dataclass(frozen=True)
+class Rise:
+    """A rung on the way up: what it costs, and when not to take it."""
+
+    level: int
+    title: str
+    promise: str
+    cost: str
+    stay: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a climb would do.
+
+    Args:
+        head: The commit it starts from.
+        before, after: Where the project stands, and would stand.
+        result: The tree that the project's folder would have; with conflicts, a draft.
+        added, changed, retired: Paths relative to the project.
+        renamed: The user's names of Rung's files, by Rung's names.
+        kept: Files that Rung retires and the user has edited; they stay.
+        gone: Files that the user deleted; they stay away.
+        ignored: Files of Rung's that are left out, since something git does not keep stands there.
+        edited: Files of Rung's that the user has edited and the climb leaves alone.
+        yours: How many files are the user's alone.
+        by_key: Files merged key by key.
+        conflicts: What a person has to decide.
+        dependencies: New requirements.
+        commands: New commands, with what they do.
+        jobs: New CI files.
+        asks: What the team has to bring.
+        rises: The rungs on the way up.
+    """
+
+    head: str
+    before: Standing
+    after: Standing
+    result: str
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    retired: list[str] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
+    yours: int = 0
+    by_key: list[str] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    dependencies: list[str] = field(default_factory=list)
+    commands: dict[str, str] = field(default_factory=dict)
+    jobs: list[str] = field(default_factory=list)
+    asks: list[str] = field(default_factory=list)
+    rises: list[Rise] = field(default_factory=list)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Say whether the project already stands there."""
+        return not (self.added or self.changed or self.retired or self.conflicts)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the plan as what JSON can hold."""
+        return asdict(self)
+
+
+def differences(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> dict[str, list[str]]:
+    """Return the paths that were added, changed and retired between two trees."""
+    return {
+        "added": sorted(after.keys() - before.keys()),
+        "changed": sorted(path for path in after.keys() & before if after[path] != before[path]),
+        "retired": sorted(before.keys() - after.keys()),
+    }
+
+
+def dependencies(
+    bench: Workbench, before: Mapping[str, Entry], after: Mapping[str, Entry]
+) -> list[str]:
+    """Return the requirements of pyproject.toml whose packages were not required before."""
+    had, has = (_requirements(bench, files) for files in (before, after))
+    return [line for name, line in sorted(has.items()) if name not in had]
+
+
+def _requirements(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, str]:
+    entry = files.get("pyproject.toml")
+    try:
+        text = bench.contents([entry.oid])[entry.oid].decode("utf-8") if entry else ""
+        said = tomllib.loads(text)
+    except (KeyError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return {}
+    table = said.get("project")
+    lists = [table.get("dependencies") if isinstance(table, dict) else None]
+    lists += said["dependency-groups"].values() if _is_table(said, "dependency-groups") else []
+    found: dict[str, str] = {}
+    for line in (line for lines in lists if isinstance(lines, list) for line in lines):
+        try:
+            found[str(canonicalize_name(Requirement(line).name))] = str(line)
+        except (InvalidRequirement, TypeError):
+            continue
+    return found
+
+
+def _is_table(said: Mapping[str, Any], name: str) -> bool:
+    return isinstance(said.get(name), dict)
+
+
+def jobs(added: Iterable[str]) -> list[str]:
+    """Return those of the new files that a CI vendor runs."""
+    return [path for path in added if path.startswith(CI)]
+
+
+def on_the_way(source: Source, before: Standing, after: Standing) -> dict[str, Any]:
+    """Return rises, commands and asks of the rungs above the one the project stands on."""
+    rises: list[Rise] = []
+    commands: dict[str, str] = {}
+    asks: list[str] = []
+    game = after.answers.get("use_case")
+    known = {
+        command["run"]
+        for rung in _rungs(source, 0, before.level)
+        for command in _of(rung, "commands", game)
+    }
+    for rung in _rungs(source, before.level + 1, after.level):
+        rises.append(
+            Rise(rung["level"], rung["title"], rung["promise"], rung["cost"], rung["stay"])
+        )
+        for command in _of(rung, "commands", game):
+            if command["run"] not in known:
+                commands[command["run"]] = command["does"]
+        asks += [ask["ask"] for ask in _of(rung, "asks", game)]
+    return {"rises": rises, "commands": commands, "asks": asks}
+
+
+def _rungs(source: Source, first: int, last: int) -> list[dict[str, Any]]:
+    try:
+        return [
+            source.read(f"levels/{level}.yml")[f"rung_{level}"]["default"]
+            for level in range(first, last + 1)
+        ]
+    except (RungError, KeyError, TypeError):
+        return []  # a template that describes its rungs in another way
+
+
+def _of(rung: Mapping[str, Any], what: str, game: Any) -> list[dict[str, Any]]:
+    entries = [
+        {"ask": entry} if isinstance(entry, str) else entry for entry in rung.get(what) or []
+    ]
+    return [entry for entry in entries if entry.get("game", "both") in ("both", game)]

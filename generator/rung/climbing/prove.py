@@ -1,0 +1,87 @@
+"""Prove the new state before the project is brought there: it parses, and its checks pass."""
+
+import os
+import shutil
+from pathlib import Path
+
+from rung import git, process
+from rung.climbing import resolve
+from rung.climbing.hunks import OURS
+from rung.climbing.plan import Plan
+from rung.climbing.workbench import NOBODYS, Entry, Workbench
+from rung.errors import NotDoneError, RungError
+
+LOCK = "uv.lock"
+
+
+def parses(bench: Workbench, plan: Plan, prefix: str) -> None:
+    """Raise a NotDoneError if a file that the climb writes has markers or cannot be parsed."""
+    before, after = bench.files(bench.inside(plan.head, prefix)), bench.files(plan.result)
+    paths = [path for path in (*plan.added, *plan.changed) if after[path].is_text_file]
+    texts = bench.contents([after[path].oid for path in paths])
+    old = bench.contents([before[path].oid for path in paths if path in before])
+    for path in paths:
+        text = texts.get(after[path].oid, b"")
+        was = old.get(before[path].oid, b"") if path in before else b""
+        marked = any(line.startswith(OURS) for line in text.splitlines())
+        broken = not resolve.parses(path, text) and (not was or resolve.parses(path, was))
+        if marked or broken:
+            raise NotDoneError(
+                f"`{path}` would not be readable after the climb. Nothing was touched.\n"
+                "See it with `rung plan --diff`, or put the climb on a branch with `--branch NAME`."
+            )
+
+
+def checked(bench: Workbench, whole: str, head: str, prefix: str, tree: str) -> str:
+    """Run the project's own checks on the new state, in a folder apart.
+
+    Args:
+        bench: Where the trees stand.
+        whole: The tree of the whole repository, as it will be.
+        head: The commit it will follow.
+        prefix: The project's folder in it, or nothing.
+        tree: The tree of that folder.
+
+    Returns:
+        The folder's tree; with the lock file as uv wrote it, where git keeps one.
+
+    Raises:
+        NotDoneError: They fail; their output was printed.
+    """
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv is None:
+        raise RungError(
+            "uv is not on PATH, so the project's checks cannot be run before the climb.\n"
+            "Install uv, or leave the checks to yourself with `--no-verify`."
+        )
+    place = bench.place / "staged"
+    _stage(bench, place, bench.commit(whole, [head], "Staged"))
+    folder = place / prefix
+    try:
+        process.run("check the new state", [uv, "run", "--quiet", "poe", "check"], folder)
+    except NotDoneError as error:
+        raise NotDoneError(
+            "The project's checks do not pass in the new state; their output stands above. "
+            "Nothing was touched.\n"
+            "See what changes with `rung plan`; put it on a branch with `--branch NAME`, or climb "
+            "with `--no-verify` and put it right afterwards."
+        ) from error
+    entry = bench.files(tree).get(LOCK)
+    if entry is not None and (folder / LOCK).is_file():
+        tree = bench.edited(
+            tree, {LOCK: Entry(entry.mode, bench.store((folder / LOCK).read_bytes()))}
+        )
+    return tree
+
+
+def _stage(bench: Workbench, place: Path, commit: str) -> None:
+    """Check a commit out into a repository of its own, as a project's tools expect one."""
+    shutil.rmtree(place, ignore_errors=True)
+    git.run(bench.place, "init", "--quiet", "--template=", str(place), extra=NOBODYS)
+    (place / ".git/objects/info").mkdir(parents=True, exist_ok=True)
+    own = f"{bench.repository / 'objects'}\n"
+    others = (bench.repository / "objects/info/alternates").read_text("utf-8")
+    (place / ".git/objects/info/alternates").write_text(own + others, "utf-8")
+    git.run(place, "update-ref", "refs/heads/main", commit, extra=NOBODYS)
+    git.run(place, "symbolic-ref", "HEAD", "refs/heads/main", extra=NOBODYS)
+    git.run(place, "reset", "--quiet", "--hard", extra=NOBODYS)

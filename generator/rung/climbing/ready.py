@@ -1,0 +1,132 @@
+"""What must hold before a project may climb: what could be lost must be in a commit."""
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from rung import git, project
+from rung.errors import RungError
+
+MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
+# What git keeps in its folder while something is half-done, by the command that ends it.
+HALF_DONE = {
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+}
+
+
+def has_package(folder: Path, package: str) -> None:
+    """Raise a RungError unless the person's code stands where the answers say."""
+    if not package.isidentifier() or not (folder / "src" / package).is_dir():
+        raise RungError(
+            f"The package is `{package}` by the answers, and {folder / 'src' / package} is not there.\n"
+            f"Move your package there with `git mv`, or restore {project.ANSWERS} from git."
+        )
+
+
+def committed(folder: Path) -> Path:
+    """Return the repository's root, once everything in it is known to be in a commit."""
+    top = git.repository_above(folder)
+    if top is None:
+        raise RungError(
+            f"{folder} is not in a git repository, so a climb could not be undone.\n"
+            "Run `git init`, commit everything, then climb."
+        )
+    for name, command in HALF_DONE.items():
+        if (top / git.run(top, "rev-parse", "--git-path", name).strip()).exists():
+            raise RungError(
+                f"A {command} is under way in {top}.\n"
+                f"End it with `git {command} --continue` or `--abort`, then climb."
+            )
+    # What the person's own file ignores is as good as ignored by the project's.
+    own = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
+    status = ("status", "--porcelain", "--untracked-files=normal")
+    changed = git.run(top, *status, settings=own).splitlines()
+    if changed:
+        raise RungError(
+            f"{top} has changes that are not committed, `{changed[0].strip()}` for one.\n"
+            "Commit or stash them, so that the climb can be seen, and undone, on its own."
+        )
+    if git.answers(top, "config", "--get", "extensions.partialClone"):
+        raise RungError(
+            f"{top} is a partial clone, and what it lacks would have to be fetched.\n"
+            "Run `git fetch --refetch --no-filter` and "
+            "`git config --unset extensions.partialClone`, then climb."
+        )
+    lines = git.run(top, "ls-files", "-v", "-z").split("\0")
+    overlooked = [line[2:] for line in lines if line[:1] in ("h", "s", "S")]
+    if overlooked:
+        raise RungError(
+            f"git was told to overlook changes in {_some(overlooked)}, so a climb could lose them."
+            "\nRun `git update-index --no-assume-unchanged --no-skip-worktree "
+            f"{shlex.join(overlooked)}`, commit what it then shows, and climb."
+        )
+    return top
+
+
+def unobstructed(folder: Path, paths: Iterable[str], edited: Mapping[str, bytes]) -> None:
+    """Raise a RungError if Rung's files would be reached through a link, or are still undecided.
+
+    Args:
+        folder: The project.
+        paths: The files of Rung's that a climb may write or remove, relative to the folder.
+        edited: Those of them that the user has edited, with what they hold.
+    """
+    paths = sorted(paths)
+    above = {str(up) for path in paths for up in PurePosixPath(path).parents if up.name}
+    links = [path for path in sorted(above) if (folder / path).is_symlink()]
+    if links:
+        raise RungError(
+            f"Links stand where Rung's folders go, and a climb would write through them: "
+            f"{_some(links)}.\nPut folders of the project in their place, and commit."
+        )
+    rejected = [f"{path}.rej" for path in paths if (folder / f"{path}.rej").exists()]
+    marked = [path for path, text in edited.items() if all(m.search(text) for m in MARKERS)]
+    if rejected or marked:
+        raise RungError(
+            f"An earlier climb or merge left conflicts in {_some([*rejected, *sorted(marked)])}.\n"
+            "Decide them, remove the markers and the .rej files, and commit, then climb."
+        )
+
+
+def standing(folder: Path, new: Iterable[str]) -> list[str]:
+    """Return those of the new files at whose place something stands that git does not keep.
+
+    Raises:
+        RungError: A folder stands where a file goes, or a file where a folder goes.
+    """
+    found = []
+    for path in sorted(new):
+        file = folder / path
+        if file.is_dir() and not file.is_symlink():
+            if _is_empty(file):
+                continue
+            raise RungError(
+                f"The folder `{path}`, which git does not keep, stands where a file of Rung's "
+                "goes.\nMove it away, then climb."
+            )
+        if os.path.lexists(file):
+            found.append(path)
+            continue
+        above = [up for up in PurePosixPath(path).parents if up.name]
+        for up in above:
+            if os.path.lexists(folder / up) and not (folder / up).is_dir():
+                raise RungError(
+                    f"The file `{up}`, which git does not keep, stands where a folder of Rung's "
+                    "goes.\nMove it away, then climb."
+                )
+    return found
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(entry.is_file() or entry.is_symlink() for entry in folder.rglob("*"))
+
+
+def _some(paths: list[str]) -> str:
+    more = len(paths) - 10
+    return ", ".join(f"`{path}`" for path in paths[:10]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,92 @@
+"""A plan in a file: it is applied only while HEAD, template and answers are what they were."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rung.climbing.climb import Wish
+from rung.climbing.plan import Plan
+from rung.errors import RungError
+
+FORM = "rung plan 1"
+LARGEST = 4_000_000  # bytes
+# What a plan is bound to, and how it is called where it has moved.
+BOUND = {
+    "head": "the project's last commit",
+    "before": "the project's answers or its template",
+    "after": "the answers or the template to come",
+    "result": "what the climb would give",
+}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A plan read from a file.
+
+    Args:
+        file: Which.
+        folder: The project it was made for.
+        wish: What was to change.
+        trusted: The template that the person vouched for.
+        plan: The plan as data.
+    """
+
+    file: Path
+    folder: Path
+    wish: Wish
+    trusted: str | None
+    plan: dict[str, Any]
+
+
+def save(file: Path, folder: Path, wish: Wish, trusted: str | None, plan: Plan) -> None:
+    """Write a plan down."""
+    content = {
+        "form": FORM,
+        "folder": str(folder.absolute()),
+        "wish": asdict(wish),
+        "template": trusted,
+        "plan": plan.as_data(),
+    }
+    try:
+        file.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
+    except OSError as error:
+        raise RungError(f"The plan cannot be written to {file}: {error.strerror}.") from error
+
+
+def load(file: Path) -> Saved:
+    """Read a plan.
+
+    Raises:
+        RungError: It is none.
+    """
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(LARGEST + 1)
+        said: Any = json.loads(text.decode("utf-8")) if len(text) <= LARGEST else {}
+        if said["form"] != FORM:
+            raise KeyError
+        answers, version = dict(said["wish"]["answers"]), said["wish"]["version"]
+        wish = Wish(answers, version, bool(said["wish"]["newest"]))
+        trusted, plan = said["template"], dict(said["plan"])
+        folder = Path(str(said["folder"]))
+        if not isinstance(trusted, str | None) or not isinstance(version, str | None):
+            raise TypeError
+    except OSError as error:
+        raise RungError(f"The plan {file} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RungError(
+            f"{file} is no plan of this Rung. Make one with `rung plan --out FILE`."
+        ) from error
+    return Saved(file, folder, wish, trusted, plan)
+
+
+def bound(saved: Saved, now: Plan) -> None:
+    """Raise a RungError if anything that the plan stands on has moved since it was made."""
+    today = json.loads(json.dumps(now.as_data(), default=str))
+    moved = [words for name, words in BOUND.items() if saved.plan.get(name) != today[name]]
+    if moved:
+        raise RungError(
+            f"The plan {saved.file} was made for another state: {' and '.join(moved)} changed "
+            "since.\nNothing was touched. Make a new one with `rung plan --out FILE`, and read it."
+        )

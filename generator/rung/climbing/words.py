@@ -1,0 +1,194 @@
+"""How a plan and the outcome of a climb are said."""
+
+import textwrap
+
+from rung.climbing import resolve
+from rung.climbing.hunks import Hunk
+from rung.climbing.plan import Plan
+from rung.climbing.recover import Recovered
+from rung.climbing.resolve import Conflict
+
+SHOWN = 6  # lines of each side of a conflict
+REASONS = {
+    resolve.LINES: "you and Rung changed the same lines",
+    resolve.BINARY: "you and Rung both changed it, and it is no text",
+    resolve.KIND: "it is a file on one side, and a folder or a link on the other",
+    resolve.UNREADABLE: "your lines and Rung's go together, and what comes out cannot be parsed",
+}
+
+
+def plan(seen: Plan) -> str:
+    """Say what a climb would do."""
+    if seen.changes_nothing:
+        return nothing(seen)
+    lines = [title(seen) + ":"]
+    lines += _group("Added", "+", seen.added)
+    merged = {path: f"{path} (merged key by key)" for path in seen.by_key}
+    lines += _group("Changed", "~", [merged.get(path, path) for path in seen.changed])
+    lines += _group("Retired", "-", seen.retired)
+    lines += _group("Yours, and left alone", ".", left_alone(seen))
+    if seen.conflicts:
+        lines += ["", "Conflicts:"]
+        lines += [line for one in seen.conflicts for line in conflict(one)]
+    lines += _group("New dependencies", "+", seen.dependencies)
+    lines += _group("New commands", "+", [f"{run}: {does}" for run, does in seen.commands.items()])
+    lines += _group("New CI jobs", "+", seen.jobs)
+    lines += _group("The team brings", "*", seen.asks)
+    for rise in seen.rises:
+        lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
+        lines += _wrap(f"It costs {rise.cost}", "  ")
+        lines += _wrap(f"Once there, stay while {rise.stay}", "  ")
+    return "\n".join(lines)
+
+
+def title(seen: Plan) -> str:
+    """Say in one line what changes: the rung, the answers, the template."""
+    before, after = seen.before, seen.after
+    said = (
+        [f"From rung {before.level} to rung {after.level}"] if before.level != after.level else []
+    )
+    said += [
+        f"{name} from {before.answers.get(name)} to {value}"
+        for name, value in after.answers.items()
+        if name != "level" and before.answers.get(name) != value
+    ]
+    if before.version != after.version:
+        said.append(f"the template from {before.version} to {after.version}")
+    text = ", ".join(said) or f"On rung {after.level}"
+    return text[0].upper() + text[1:]
+
+
+def nothing(seen: Plan) -> str:
+    """Say that there is nothing to do."""
+    return f"The project already stands on rung {seen.after.level}. Nothing would change."
+
+
+def left_alone(seen: Plan) -> list[str]:
+    """Return what of the user's a climb meets and does not touch, with the reason."""
+    told = [f"{path} (you edited it; the new rung has no such file)" for path in seen.kept]
+    told += [f"{path} (you deleted it)" for path in seen.gone]
+    told += [
+        f"{path} (git does not keep what stands there; Rung's file of that name is left out)"
+        for path in seen.ignored
+    ]
+    told += [f"{path} (you edited it)" for path in seen.edited]
+    told += [f"{new} (Rung's {old}, renamed by you)" for old, new in seen.renamed.items()]
+    return told + ([f"{seen.yours} files of your own"] if seen.yours else [])
+
+
+def conflict(found: Conflict) -> list[str]:
+    """Say where a file has to be decided, with both sides."""
+    lines = [f"  ! {found.path}: {REASONS[found.why]}"]
+    for place in found.places:
+        lines.append(f"      line {place.line}")
+        lines += _sides(place)
+    return lines
+
+
+def _sides(place: Hunk) -> list[str]:
+    told = []
+    for name, text in (("yours", place.yours), ("rung ", place.rung)):
+        lines = text.splitlines() or ["(nothing)"]
+        told += [f"      {name} | {line}" for line in lines[:SHOWN]]
+        if len(lines) > SHOWN:
+            told.append(f"      {name} | ... and {len(lines) - SHOWN} more lines")
+    return told
+
+
+def message(seen: Plan) -> str:
+    """Return the message of the commit: what rose, and what it brought."""
+    before, after = seen.before, seen.after
+    if before.level < after.level:
+        names = [rise.title for rise in seen.rises if rise.level == after.level]
+        subject = f"Climb to rung {after.level}" + "".join(f": {name}" for name in names)
+    elif before.level > after.level:
+        subject = f"Come down to rung {after.level}"
+    elif before.version != after.version:
+        subject = f"Update Rung's files to {after.version}"
+    else:
+        subject = "Change answers: " + ", ".join(
+            f"{name}={value}"
+            for name, value in after.answers.items()
+            if before.answers.get(name) != value
+        )
+    counts = (len(seen.added), len(seen.changed), len(seen.retired))
+    body = f"{title(seen)}: {counts[0]} files added, {counts[1]} changed, {counts[2]} retired."
+    parts = [subject[:100], "\n".join(textwrap.wrap(body, 72))]
+    if seen.commands:
+        parts.append("New commands:\n" + "\n".join(f"- {run}" for run in seen.commands))
+    if seen.kept:
+        parts.append("Kept, as they were edited:\n" + "\n".join(f"- {path}" for path in seen.kept))
+    return "\n\n".join(parts) + "\n"
+
+
+def done(seen: Plan, commit: str, *, verified: bool) -> str:
+    """Say what a climb did, and what to type next."""
+    lines = [title(seen) + ":"]
+    signs = (("+", seen.added), ("~", seen.changed), ("-", seen.retired))
+    lines += [f"  {sign} {path}" for sign, paths in signs for path in paths]
+    lines += [f"  . {told}" for told in left_alone(seen)]
+    lines += ["", f"Committed as {commit[:10]}. Look at it with `git show`; next:"]
+    lines.append("  uv sync")
+    if not verified:
+        lines.append("  uv run poe check")
+        lines.append(
+            "  git add uv.lock && git commit --amend --no-edit   # the lock file belongs to it"
+        )
+    lines.append("To go back: `git reset --hard HEAD~1`, as long as nothing is on top.")
+    return "\n".join(lines)
+
+
+def branched(seen: Plan, name: str) -> str:
+    """Say how to finish a climb that stands on a branch of its own, and how to give it up."""
+    lines = [
+        title(seen) + f", on the branch `{name}`; your own branch and your files are as they were.",
+    ]
+    steps = [f"git switch {name}"]
+    if seen.conflicts:
+        lines += ["", "To decide there:"]
+        lines += [line for one in seen.conflicts for line in conflict(one)]
+        steps += [
+            "(edit these files: keep what you want of `yours` and `rung`, remove the markers;",
+            " where PATH.rung stands beside a file it is Rung's version: delete it in the end)",
+            "uv sync && uv run poe check",
+            "git add --all && git commit --amend --no-edit",
+        ]
+    steps += ["git switch - && git merge --ff-only " + name, f"git branch -d {name}"]
+    lines += ["", "To finish:", *(f"  {step}" for step in steps)]
+    lines += ["To give up:", f"  git branch -D {name}"]
+    return "\n".join(lines)
+
+
+def stopped(seen: Plan, command: str) -> str:
+    """Say that nothing was written because of conflicts, and how to go on."""
+    lines = ["Your lines and Rung's meet; nothing was written:"]
+    lines += [line for one in seen.conflicts for line in conflict(one)]
+    lines += [
+        "",
+        "Change your side first, commit, and climb again; or decide on a branch of its own:",
+        f"  {command} --branch climb",
+    ]
+    return "\n".join(lines)
+
+
+def recovered(ended: Recovered) -> str:
+    """Say how an earlier climb that was interrupted has ended."""
+    where = {
+        "before": f"{ended.top} is as it was before it.",
+        "pending": f"{ended.top} stands on its new commit.",
+        "elsewhere": f"{ended.top} has moved on since, and was left alone.",
+    }[ended.stands_on]
+    kept = (
+        "\nWhat was on disk is kept: `git show --stat refs/rung/crash`." if ended.snapshot else ""
+    )
+    return f"An earlier climb was interrupted, and is ended now: {where}{kept}"
+
+
+def _group(name: str, sign: str, entries: list[str]) -> list[str]:
+    if not entries:
+        return []
+    return ["", f"{name}:", *(f"  {sign} {entry}" for entry in entries)]
+
+
+def _wrap(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, 96, initial_indent=indent, subsequent_indent=indent)

@@ -1,0 +1,229 @@
+"""A git repository of its own beside a project's, in which trees are made, compared and merged.
+
+It reads the project's objects and writes none there. It has its own configuration, no work tree
+and no attributes, so nothing that the project configures (hooks, filters, merge drivers) runs.
+What is wanted in the end is copied over with `keep`; the rest goes with the bench.
+"""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rung import git
+from rung.errors import RungError
+
+SETTINGS = git.QUIET | {
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
+    "core.quotePath": "false",
+    "gc.auto": "0",
+    "merge.directoryRenames": "false",  # a new file stands where the template puts it
+    "merge.renames": "true",
+    "diff.renames": "true",
+}
+# Nobody's configuration but git's own.
+NOBODYS = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
+LINK, SUBMODULE = "120000", "160000"
+READABLE = 1_000_000  # bytes; what is larger is nobody's settings file, and is never read here
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a tree: git's mode (such as 100644) and the id of its content."""
+
+    mode: str
+    oid: str
+
+    @property
+    def is_text_file(self) -> bool:
+        """Say whether it is a plain file, and neither a link nor a submodule."""
+        return self.mode.startswith("100")
+
+
+class Workbench:
+    """Trees and contents, read from a project and from the cache of renders.
+
+    Args:
+        top: The root of the project's work tree.
+        place: The temporary folder of the bench.
+    """
+
+    def __init__(self, top: Path, place: Path) -> None:
+        """Take the repository `bench.git` that stands in `place`."""
+        self.top, self.place, self.repository = top, place, place / "bench.git"
+        self._environment = {
+            "GIT_DIR": str(self.repository),
+            "GIT_INDEX_FILE": str(place / "index"),
+            **NOBODYS,
+        }
+
+    def git(self, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
+        """Run git on the bench."""
+        named = self._environment | dict(extra or {})
+        return git.run(self.place, *arguments, settings=SETTINGS, stdin=stdin, extra=named)
+
+    def tries(self, *arguments: str) -> tuple[int, str]:
+        """Run git on the bench where a failure is an answer; return exit code and output."""
+        options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        done = subprocess.run(
+            ["git", *options, *arguments],
+            cwd=self.place,
+            env=git.environment() | self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        text = done.stdout if done.returncode < 2 else done.stdout + done.stderr
+        return done.returncode, text.decode("utf-8", "surrogateescape")
+
+    def read_also(self, objects: Path) -> None:
+        """Let the bench read another repository's objects."""
+        with (self.repository / "objects/info/alternates").open("a", encoding="utf-8") as file:
+            quoted = str(objects).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            file.write(f'"{quoted}"\n')
+
+    def files(self, tree: str) -> dict[str, Entry]:
+        """Return every file of a tree by its path."""
+        found = {}
+        for line in filter(None, self.git("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")):
+            about, _, path = line.partition("\t")
+            mode, _, oid = about.split(" ")[:3]
+            found[path] = Entry(mode, oid)
+        return found
+
+    def sizes(self, oids: Iterable[str]) -> dict[str, int]:
+        """Return the size in bytes of each content that is there."""
+        wanted = "".join(f"{oid}\n" for oid in oids)
+        answers = self.git("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=wanted)
+        pairs = (line.split() for line in answers.splitlines())
+        return {oid: int(size) for oid, size in pairs if size != "missing"}
+
+    def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
+        """Return contents by id, all in one call; those over READABLE bytes are left out."""
+        small = [oid for oid, size in self.sizes(dict.fromkeys(oids)).items() if size <= READABLE]
+        if not small:
+            return {}
+        text = self.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in small))
+        stream, found, at = text.encode("utf-8", "surrogateescape"), {}, 0
+        for oid in small:
+            head = stream.index(b"\n", at)
+            size = int(stream[at:head].split()[2])
+            found[oid] = stream[head + 1 : head + 1 + size]
+            at = head + size + 2
+        return found
+
+    def store(self, content: bytes) -> str:
+        """Keep a content on the bench and return its id."""
+        text = content.decode("utf-8", "surrogateescape")
+        return self.git("hash-object", "-w", "--no-filters", "--stdin", stdin=text).strip()
+
+    def edited(self, tree: str, changes: Mapping[str, Entry | None]) -> str:
+        """Return a tree with some files put in place, and those of None taken out."""
+        if not changes:
+            return tree
+        gone = "0" * len(tree)
+        self.git("read-tree", tree)
+        lines = [f"0 {gone}\t{path}\0" for path, entry in changes.items() if entry is None]
+        lines += [f"{new.mode} {new.oid}\t{path}\0" for path, new in changes.items() if new]
+        self.git("update-index", "-z", "--index-info", stdin="".join(lines))
+        return self.git("write-tree").strip()
+
+    def inside(self, tree: str, prefix: str) -> str:
+        """Return the tree of a folder within a tree; the empty tree where it is not there."""
+        if not prefix:
+            return self.git("rev-parse", f"{tree}^{{tree}}").strip()
+        found = self.git("ls-tree", "-z", "--full-tree", tree, prefix).rstrip("\0")
+        about = found.partition("\t")[0].split()
+        return about[2] if about[1:2] == ["tree"] else self.empty()
+
+    def empty(self) -> str:
+        """Return the tree without files."""
+        return self.git("mktree").strip()
+
+    def grafted(self, whole: str, prefix: str, part: str) -> str:
+        """Return a tree in which the folder `prefix` is replaced by the tree `part`."""
+        if not prefix:
+            return part
+        first, _, rest = prefix.partition("/")
+        lines = [
+            line
+            for line in self.git("ls-tree", "-z", "--full-tree", whole).split("\0")
+            if line and line.partition("\t")[2] != first
+        ]
+        below = self.inside(whole, first) if rest else part
+        lines.append(f"040000 tree {self.grafted(below, rest, part)}\t{first}")
+        return self.git("mktree", "-z", stdin="".join(f"{line}\0" for line in lines)).strip()
+
+    def commit(self, tree: str, parents: Iterable[str], message: str) -> str:
+        """Make a commit on the bench, in the name that the project's git has for the person."""
+        options = [word for parent in parents for word in ("-p", parent)]
+        return self.git("commit-tree", tree, *options, stdin=message, extra=self._person()).strip()
+
+    def _person(self) -> dict[str, str]:
+        known = git.knows_me(self.top)
+        person = {}
+        for what, nobody in (("name", "user.name"), ("email", "user.email")):
+            value = git.answers(self.top, "config", nobody) if known else git.NOBODY[nobody]
+            for who in ("AUTHOR", "COMMITTER"):
+                if value:
+                    person[f"GIT_{who}_{what.upper()}"] = value
+        return {name: os.environ.get(name) or value for name, value in person.items()}
+
+    def keep(self, before: str, commit: str) -> None:
+        """Copy a commit, and what it has beyond the commit `before`, into the project.
+
+        Nothing is read into memory here, however large the files are.
+        """
+        pairs = self.git("diff-tree", "-r", "-t", "-z", "--no-renames", before, commit)
+        metadata = (field for field in pairs.split("\0") if field.startswith(":"))
+        changed = (field[1:].split(" ") for field in metadata)
+        new = {oid for _, mode, _, oid, state in changed if state != "D" and mode != SUBMODULE}
+        wanted = "\n".join([commit, self.git("rev-parse", f"{commit}^{{tree}}").strip(), *new, ""])
+        packing = subprocess.Popen(
+            ["git", "-c", "pack.threads=1", "pack-objects", "--quiet", "--stdout"],
+            cwd=self.place,
+            env=git.environment() | self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert packing.stdin is not None and packing.stdout is not None
+        packing.stdin.write(wanted.encode())
+        packing.stdin.close()
+        unpacking = subprocess.run(
+            ["git", "unpack-objects", "-q"],
+            cwd=self.top,
+            env=git.environment(),
+            stdin=packing.stdout,
+            capture_output=True,
+            check=False,
+        )
+        packing.stdout.close()
+        words = packing.stderr.read() if packing.stderr else b""
+        if packing.wait() or unpacking.returncode:
+            said = (unpacking.stderr or words).decode(errors="replace").strip()
+            raise RungError(f"The files of the climb could not be stored in {self.top}:\n{said}")
+
+
+@contextlib.contextmanager
+def opened(top: Path) -> Iterator[Workbench]:
+    """Lend a bench for a project, and clear it away at the end."""
+    with tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as folder:
+        place = Path(folder)
+        kind = object_format(top)
+        options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
+        git.run(place, "init", *options, "bench.git", extra=NOBODYS)
+        (place / "bench.git/objects/info").mkdir(parents=True, exist_ok=True)
+        bench = Workbench(top, place)
+        objects = git.run(top, "rev-parse", "--git-path", "objects").rstrip("\n")
+        bench.read_also((top / objects).resolve())
+        yield bench
+
+
+def object_format(top: Path) -> str:
+    """Return how a repository names its objects: sha1 or sha256."""
+    return git.answers(top, "rev-parse", "--show-object-format") or "sha1"

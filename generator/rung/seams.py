@@ -1,0 +1,118 @@
+"""What Rung needs in files that are the person's: added where it is missing, changed nowhere."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+# Settings that Rung's verbs need; those for building, linting and testing are the person's.
+IDENTITY = ("name", "version", "requires-python", "dependencies")
+NEEDED = ("dependency-groups", "tool.uv.default-groups", "tool.poe.include", "tool.poe.env")
+
+
+def toml(
+    ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False
+) -> tuple[bytes, list[str]]:
+    """Add to a pyproject.toml the packages, groups and settings that Rung's verbs need.
+
+    Args:
+        ours: The person's file.
+        theirs: Rung's.
+        flat: Whether src/ has to be named, since the person's own packaging may not know of it.
+        packaged: Whether another file, such as setup.py, says how the repository is packaged.
+
+    Returns:
+        The completed file, and what it got; the file as it was where it is no TOML.
+    """
+    try:
+        mine = tomlkit.parse(ours.decode())
+        rung = tomlkit.parse(theirs.decode()).unwrap()
+    except (TOMLKitError, UnicodeDecodeError, RecursionError):
+        return ours, []
+    if flat:
+        rung["tool"]["poe"]["env"]["PYTHONPATH"] = "src"
+    got: list[str] = []
+    try:
+        free = not {"project", "build-system"} & mine.keys() and "poetry" not in mine.get(
+            "tool", {}
+        )
+        if free and not packaged:
+            mine["project"] = _multiline({key: rung["project"][key] for key in IDENTITY})
+            got.append("`project`")
+        project = mine.get("project")
+        if project is None:
+            got.append("`project`, for you to write: without it uv installs nothing")
+        elif "dependencies" not in project.get("dynamic", []):
+            wanted = rung["project"]["dependencies"]
+            got += _listed(project, "dependencies", wanted, "project.dependencies")
+        for dotted in NEEDED:
+            *above, last = dotted.split(".")
+            source: Any = rung
+            target: Any = mine
+            for part in above:
+                source = source[part]
+                target = target.setdefault(part, tomlkit.table(is_super_table=part == "tool"))
+            got += _added(target, last, source[last], dotted)
+        return tomlkit.dumps(mine).encode(), got
+    except (TOMLKitError, TypeError, AttributeError):  # a key is there and is something else
+        return ours, []
+
+
+def _added(target: Any, key: str, value: Any, dotted: str) -> list[str]:
+    """Set a key that is missing; complete a table or a list that is there."""
+    if key not in target:
+        target[key] = _multiline(value)
+        return [f"`{dotted}`"]
+    if isinstance(value, dict):
+        return [
+            name
+            for one, inner in value.items()
+            for name in _added(target[key], one, inner, f"{dotted}.{one}")
+        ]
+    if isinstance(value, list) and isinstance(target[key], list) and dotted.endswith("include"):
+        return _listed(target, key, value, dotted)
+    return []
+
+
+def _multiline(value: Any) -> Any:
+    if isinstance(value, dict):
+        made = tomlkit.table()
+        for key, inner in value.items():
+            made[key] = _multiline(inner)
+        return made
+    item = tomlkit.item(value)
+    return item.multiline(True) if isinstance(item, tomlkit.items.Array) and value else item
+
+
+def _listed(target: Any, key: str, wanted: Iterable[str], dotted: str) -> list[str]:
+    """Complete a list of packages; the person's own version of one stays."""
+    target.setdefault(key, tomlkit.array())
+    there = {_name(entry) for entry in target[key] if isinstance(entry, str)}
+    new = [entry for entry in wanted if _name(entry) not in there]
+    for entry in new:
+        target[key].append(entry)
+    if new and "\n" not in str(target[key].as_string()):
+        target[key].multiline(True)
+    return [f"`{dotted}`: {', '.join(new)}"] if new else []
+
+
+def _name(requirement: str) -> str:
+    """Return the name of a package, as PEP 503 compares it."""
+    found = NAME.match(requirement.strip())
+    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else requirement
+
+
+def lines(
+    ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False
+) -> tuple[bytes, list[str]]:
+    """Append to an ignore file the patterns that it lacks; return it, and what it got."""
+    mine = {line.strip() for line in ours.splitlines()}
+    new = [line for line in theirs.splitlines() if line and line[:1] != b"#" and line not in mine]
+    if not new:
+        return ours, []
+    gap = b"" if ours.endswith(b"\n") or not ours else b"\n"
+    named = ", ".join(f"`{line.decode(errors='replace')}`" for line in new)
+    return ours + gap + b"\n# Rung\n" + b"\n".join(new) + b"\n", [f"patterns: {named}"]

@@ -1,0 +1,35 @@
+"""The tiny template and its projects, each made once; a test gets a copy."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.climbing import tiny
+
+Born = Callable[[int], Path]
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a template with three rungs of a few files."""
+    return tiny.template(tmp_path_factory.mktemp("template") / "template")
+
+
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Callable[[int], Path]:
+    """Return a project of the tiny template on each rung."""
+    made: dict[int, Path] = {}
+
+    def original(level: int) -> Path:
+        if level not in made:
+            made[level] = tiny.born(small, tmp_path_factory.mktemp("born") / "p", level=level)
+        return made[level]
+
+    return original
+
+
+@pytest.fixture
+def born(tmp_path: Path, originals: Callable[[int], Path]) -> Born:
+    """Return a project of one's own on a rung."""
+    return lambda level: tiny.copy(originals(level), tmp_path / f"project-{level}")

@@ -1,0 +1,107 @@
+"""The ways to climb that histories are lived with: Rung's, and plain `copier update`."""
+
+import io
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import copier
+
+from rung.climbing import climb as climbing
+from rung.climbing import trees, workbench
+from rung.source import Source
+from tests.climbing.histories import MARKER, Climbed, Engine, Fresh, git
+
+
+def fresh_projects(source: Source, folder: Path) -> Fresh:
+    """Return what gives a fresh project for some answers, as Copier renders it, with one commit.
+
+    Rung's cache of renders is read, so that a history costs its merges alone.
+    """
+    assert source.repository is not None
+    repository = source.repository
+
+    def fresh(answers: Mapping[str, Any]) -> Path:
+        place = folder / "-".join(str(answers[name]) for name in sorted(answers))
+        if not place.exists():
+            with workbench.opened(repository) as bench:
+                packed = bench.git("archive", trees.rendered(bench, source, answers))
+            with tarfile.open(fileobj=io.BytesIO(packed.encode(errors="surrogateescape"))) as files:
+                files.extractall(place, filter="data")
+            git(place, "init", "--quiet", "--initial-branch=main")
+            git(place, "add", "--all", "--force")
+            git(place, "commit", "--quiet", "--no-verify", "-m", "Start")
+        return place
+
+    return fresh
+
+
+def rungs(source: Source) -> Engine:
+    """Return Rung's engine, without the project's own checks."""
+
+    def climb(project: Path, changed: Mapping[str, Any]) -> Climbed:
+        with climbing.look(project, climbing.Wish(changed), source.address) as seen:
+            conflicts = [conflict.path for conflict in seen.plan.conflicts]
+            if conflicts:
+                climbing.branch(seen, "climb", f"Climb: {changed}\n")
+            else:
+                climbing.climb(seen, f"Climb: {changed}\n", verify=False)
+            # Retired files are named as well, but an edited one must not be among them.
+            named = {*seen.plan.kept, *seen.plan.ignored}
+
+        def decide() -> None:
+            git(project, "merge", "--quiet", "--ff-only", "--no-overwrite-ignore", "climb")
+            git(project, "branch", "--quiet", "-d", "climb")
+            _keep_mine(project, "HEAD~1", conflicts)
+
+        return Climbed(not conflicts, conflicts, named, decide)
+
+    return climb
+
+
+def _keep_mine(project: Path, before: str, conflicts: list[str]) -> None:
+    """Decide each conflict for the file as it was, and commit."""
+    for path in conflicts:
+        (project / f"{path}.rung").unlink(missing_ok=True)
+        (project / f"{path}.rej").unlink(missing_ok=True)
+        if git(project, "ls-tree", before, "--", path):
+            git(project, "checkout", before, "--", path)
+        elif (project / path).exists():
+            git(project, "rm", "--quiet", "--force", "--", path)
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "Decide")
+
+
+def plain(project: Path, changed: Mapping[str, Any]) -> Climbed:
+    """Climb with `copier update`, and commit unless it leaves conflicts."""
+    copier.run_update(
+        project,
+        data=dict(changed),
+        vcs_ref=copier.VcsRef.CURRENT,
+        defaults=True,
+        overwrite=True,
+        quiet=True,
+        skip_answered=True,
+    )
+    conflicts = _left(project)
+
+    if conflicts:
+        return Climbed(
+            False, conflicts, decide=lambda: _keep_mine(project, "HEAD", conflicts), moved=True
+        )
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", f"Climb: {changed}")
+    return Climbed(True)
+
+
+def _left(project: Path) -> list[str]:
+    """Return the files that a person has to decide: unmerged ones, markers and rejects."""
+    entries = git(project, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    left = []
+    for entry in filter(None, entries.split("\0")):
+        path = project / entry[3:]
+        marked = path.is_file() and not path.is_symlink() and MARKER.search(path.read_bytes())
+        if "U" in entry[:2] or entry[:2] in ("AA", "DD") or entry.endswith(".rej") or marked:
+            left.append(entry[3:].removesuffix(".rej"))
+    return left

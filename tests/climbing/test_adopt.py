@@ -1,0 +1,318 @@
+"""`rung adopt`: existing repositories come onto the ladder, and nothing of theirs changes."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rung import adopt as adopting
+from rung import adopted, source
+from rung.adopt import Adoption
+from rung.climbing import climb as climbing
+from rung.climbing import move
+from rung.errors import NotDoneError, RungError
+from tests.command import git, rung
+from tests.conftest import files_of
+
+# Small repositories of different shapes.
+SHAPES: dict[str, dict[str, str]] = {
+    "src": {
+        "pyproject.toml": '[project]\nname = "churn"\nversion = "1.0"\n',
+        "src/churn/__init__.py": "",
+        "src/churn/train.py": "print('train')\n",
+        "tests/test_train.py": "def test_it():\n    assert True\n",
+        ".github/workflows/ci.yml": "on: push\n",
+        ".gitignore": "*.pyc\n",
+        "README.md": "# Churn\n",
+    },
+    "contract": {"src/churn/__init__.py": "", "src/churn/features.py": "MINE = 1\n"},
+    "flat": {"churn/__init__.py": "", "setup.py": "from setuptools import setup\nsetup()\n"},
+    "scripts": {"train.py": "print(1)\n", "requirements.txt": "numpy==2.1\n"},
+    "notebooks": {"Look at it.ipynb": "{}\n", "données.csv": "a,b\n"},
+    "gitlab": {".gitlab-ci.yml": "test: {script: [pytest]}\n", "dvc.yaml": "stages: {}\n"},
+    "case": {"readme.md": "mine\n", "Dockerfile": "FROM scratch\n"},
+}
+
+
+def repository(folder: Path, files: dict[str, str]) -> Path:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    return committed(folder)
+
+
+def committed(folder: Path) -> Path:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--no-verify", "-m", "Ours")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def template(copier_template: Path) -> source.Source:
+    return source.choose(str(copier_template), None)
+
+
+def adopt(folder: Path, template: source.Source, **said: Any) -> Adoption:
+    how = {name: said.pop(name) for name in ("merge", "dry_run") if name in said}
+    return adopting.adopt(folder, template, said, **how)
+
+
+def snapshot(folder: Path) -> dict[str, Any]:
+    """Return everything a refusal must leave: files, ignored ones too, refs and the index."""
+    on_disk = {
+        path.relative_to(folder).as_posix(): path.readlink()
+        if path.is_symlink()
+        else path.read_bytes()
+        for path in folder.rglob("*")
+        if (path.is_file() or path.is_symlink()) and ".git" not in path.relative_to(folder).parts
+    }
+    refs = git(folder, "for-each-ref") if (folder / ".git").exists() else ""
+    return {"disk": on_disk, "refs": refs}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nothing_that_is_there_changes_and_it_is_one_commit(
+    tmp_path: Path, template: source.Source, shape: str
+) -> None:
+    folder = repository(tmp_path / "late", SHAPES[shape])
+    before = git(folder, "rev-parse", "HEAD")
+
+    made = adopt(folder, template)
+
+    assert {path: text.encode() for path, text in SHAPES[shape].items()} == {
+        path: content for path, content in files_of(folder).items() if path in SHAPES[shape]
+    }
+    assert before == git(folder, "rev-parse", "HEAD~1")
+    assert made.commit == git(folder, "rev-parse", "HEAD")
+    assert "" == git(folder, "status", "--porcelain", "--ignored")
+    assert set(made.added) == files_of(folder).keys() - SHAPES[shape].keys()
+
+    # The base is recorded as in a project that was born so.
+    recorded = yaml.safe_load((folder / ".copier-answers.yml").read_text())
+    assert (template.address, template.ref) == (recorded["_src_path"], recorded["_commit"])
+    assert dict(made.answers).items() <= recorded.items()
+    assert (folder / "src" / recorded["package"]).is_dir()
+    assert f"from {recorded['package']} import" in (folder / "ops/contract.py").read_text()
+
+
+def test_the_example_comes_whole_or_not_at_all(tmp_path: Path, template: source.Source) -> None:
+    whole = repository(tmp_path / "whole", SHAPES["src"])
+    none = repository(tmp_path / "none", SHAPES["contract"])
+
+    assert adopt(whole, template).example
+    assert not adopt(none, template).example
+
+    assert (whole / "src/churn/features.py").exists()
+    assert (whole / "data/sample/flights.parquet").exists()
+    assert not (none / "src/churn/dataset.py").exists()
+    assert not (none / "data/sample").exists()
+    assert not (none / "tests").exists()
+
+
+def test_a_file_of_the_same_name_is_left_alone_and_reported(
+    tmp_path: Path, template: source.Source
+) -> None:
+    folder = repository(tmp_path / "late", SHAPES["case"])
+
+    made = adopt(folder, template, level=1)
+
+    assert "Dockerfile" in made.kept
+    assert "README.md" not in made.added  # some systems take it for the person's readme.md
+    assert "  = Dockerfile" in adopted.text(made)
+
+
+def test_what_git_ignores_is_left_alone_and_reported(
+    tmp_path: Path, template: source.Source
+) -> None:
+    folder = repository(tmp_path / "late", {".gitignore": "/params.toml\n"})
+    (folder / "params.toml").write_text("mine = 1\n")
+
+    made = adopt(folder, template)
+
+    assert ["params.toml"] == made.hidden
+    assert "mine = 1\n" == (folder / "params.toml").read_text()
+    assert "params.toml" not in git(folder, "ls-files")
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path, template: source.Source) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    folder = tmp_path / "late"
+    folder.mkdir()
+    (folder / "docs").symlink_to(tmp_path / "elsewhere")
+    repository(folder, {"data": "a file\n"})
+
+    made = adopt(folder, template)
+
+    assert "docs/use_case.md" in made.blocked
+    assert "data/sample/flights.parquet" in made.blocked
+    assert [] == list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_part_of_a_repository_is_adopted_and_the_rest_is_not_touched(
+    tmp_path: Path, template: source.Source
+) -> None:
+    mono = repository(tmp_path / "mono", {"teams/late/src/late/__init__.py": "", "ops/a.py": "1\n"})
+
+    made = adopt(mono / "teams/late", template)
+
+    assert made.answers["package"] == "late"
+    assert (mono / "teams/late/RUNG.md").exists()
+    assert ["ops", "teams"] == sorted(path.name for path in mono.iterdir() if path.name != ".git")
+    assert "" == git(mono, "status", "--porcelain")
+
+
+def test_what_the_person_says_wins(tmp_path: Path, template: source.Source) -> None:
+    folder = repository(tmp_path / "late", SHAPES["src"])
+
+    adopt(folder, template, ci="gitlab", level=1, package="other", use_case="governance")
+
+    assert (folder / ".gitlab-ci.yml").exists()
+    assert (folder / "src/other/dataset.py").exists()
+    assert (folder / "governance").is_dir()
+
+
+def test_missing_entries_are_named_and_added_when_asked(
+    tmp_path: Path, template: source.Source
+) -> None:
+    plain = repository(tmp_path / "plain", SHAPES["src"])
+    merged = repository(tmp_path / "merged", SHAPES["src"])
+
+    wanting = adopt(plain, template).wanting
+    made = adopt(merged, template, merge=True)
+
+    assert any("`tool.poe.include`" in entry for entry in wanting)
+    assert [".gitignore", "pyproject.toml"] == made.merged
+    assert "rung-0" in (merged / "pyproject.toml").read_text()
+    assert (merged / ".gitignore").read_text().startswith("*.pyc\n")
+    assert [] == made.wanting
+
+
+def test_a_plan_touches_nothing(tmp_path: Path, template: source.Source) -> None:
+    folder = repository(tmp_path / "late", SHAPES["src"])
+    (folder / "new.py").write_text("not committed\n")
+    before = snapshot(folder)
+
+    made = adopt(folder, template, dry_run=True)
+
+    assert "ops/contract.py" in made.added
+    assert "Nothing was written." in adopted.text(made)
+    assert before == snapshot(folder)
+
+
+SH = "git add --all && git commit --quiet --no-verify -m more"
+
+
+@pytest.mark.parametrize(
+    "script, said, words",
+    [
+        ("rm -rf .git", {}, ["not in a git repository", "`git init`"]),
+        ("rm -rf .git && git init -q", {}, ["has no commit yet", "`rung new`"]),
+        ("echo x > new.py", {}, ["not committed", "Commit or stash"]),
+        (f"mkdir ops && echo 1 > ops/a.py && {SH}", {}, ["`ops/`", "`git mv ops NAME`"]),
+        (f"ln -s /tmp ops && {SH}", {}, ["`ops/`", "Rename yours"]),
+        (f"mkdir OPS && echo 1 > OPS/a.py && {SH}", {}, ["`ops/`", "Rename yours"]),
+        (
+            f"printf 'level: 1\\npackage: churn\\n' > .copier-answers.yml && {SH}",
+            {},
+            ["on the ladder already, on rung 1", "`rung climb`"],
+        ),
+        (
+            f"echo '_src_path: gh:other/one' > .copier-answers.yml && {SH}",
+            {},
+            ["another Copier template", "`--answers-file`"],
+        ),
+        ("git update-index --assume-unchanged README.md", {}, ["overlook", "update-index"]),
+        ("git checkout -q -b b && git checkout -q main && touch .git/MERGE_HEAD", {}, ["merge"]),
+        ("true", {"package": "json"}, ["`json`", "`-d package=VALUE`"]),
+        ("true", {"package": "../up"}, ["lower-case", "`-d package=VALUE`"]),
+        ("true", {"level": 7}, ["level"]),
+        ("true", {"colour": "red"}, ["no question `colour`"]),
+    ],
+)
+def test_a_refusal_says_why_and_what_to_do_and_changes_nothing(
+    tmp_path: Path, template: source.Source, script: str, said: dict[str, Any], words: list[str]
+) -> None:
+    folder = repository(tmp_path / "late", SHAPES["src"])
+    subprocess.run(script, shell=True, cwd=folder, check=True)
+    before = snapshot(folder)
+
+    with pytest.raises(RungError) as refused:
+        adopt(folder, template, **said)
+
+    assert [] == [word for word in words if word not in str(refused.value)]
+    assert before == snapshot(folder)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError("disk full")])
+def test_a_failure_half_way_changes_nothing(
+    tmp_path: Path, template: source.Source, monkeypatch: pytest.MonkeyPatch, stop: Any
+) -> None:
+    folder = repository(tmp_path / "late", SHAPES["src"])
+    before = snapshot(folder)
+
+    def half_way(top: Path, *_: Any) -> str:
+        (top / "RUNG.md").write_text("half\n")
+        (top / "ops").mkdir()
+        (top / "ops/train.py").touch()
+        raise stop
+
+    monkeypatch.setattr(move, "_forward", half_way)
+    with pytest.raises(type(stop) if isinstance(stop, Exception) else stop):
+        adopt(folder, template)
+
+    assert before["disk"] == snapshot(folder)["disk"]
+
+
+def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: source.Source) -> None:
+    folder = repository(tmp_path / "late", SHAPES["src"])
+    before = snapshot(folder)
+    (folder / ".git/refs/heads/main.lock").touch()
+
+    with pytest.raises((NotDoneError, RungError)):
+        adopt(folder, template)
+
+    assert before["disk"] == snapshot(folder)["disk"]
+
+
+def climbed(folder: Path, template: source.Source, level: int) -> Any:
+    with climbing.look(folder, climbing.Wish({"level": level}), template.address) as seen:
+        assert [] == seen.plan.conflicts
+        climbing.climb(seen, f"Climb to {level}\n", verify=False)
+        return seen.plan
+
+
+@pytest.mark.parametrize("shape, merge", [("src", True), ("gitlab", False)])
+def test_later_climbs_work_up_and_down_and_leave_what_was_there(
+    tmp_path: Path, template: source.Source, shape: str, merge: bool
+) -> None:
+    had = {**SHAPES[shape], "Dockerfile": "FROM mine\n", ".pre-commit-config.yaml": "repos: []\n"}
+    folder = repository(tmp_path / "late", had)
+    made = adopt(folder, template, merge=merge)
+
+    up = climbed(folder, template, 2)
+    assert {"Dockerfile", ".pre-commit-config.yaml"} <= set(up.edited)
+    assert (folder / "ops/track.py").exists()
+    assert not merge or "rung-2 = [" in (folder / "pyproject.toml").read_text()
+    climbed(folder, template, 0)
+
+    assert not (folder / "ops/track.py").exists()
+    now = files_of(folder)
+    kept = {path: text.encode() for path, text in had.items() if path not in made.merged}
+    assert kept == {path: now.get(path) for path in kept}
+
+
+def test_the_command_says_the_plan_and_a_refusal_ends_with_code_2(
+    tmp_path: Path, template: source.Source
+) -> None:
+    folder = repository(tmp_path / "late", SHAPES["flat"])
+    plan = rung("adopt", folder, "--dry-run", "-d", "ci=azure", "--template", template.address)
+    (folder / "new.py").touch()
+    refused = rung("adopt", folder, "--level", "1", "--template", template.address)
+
+    assert (0, 2) == (plan.returncode, refused.returncode), plan.stderr
+    assert "azure  (you said so)" in plan.stdout
+    assert "  + ops/contract.py" in plan.stdout
+    assert "Commit or stash" in refused.stderr

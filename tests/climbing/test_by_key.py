@@ -1,0 +1,245 @@
+"""TOML and YAML are merged key by key where their lines could not be."""
+
+import tomllib
+from collections.abc import Callable
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rung.climbing import by_key, toml_blocks, yaml_blocks
+from rung.climbing.blocks import UnmergeableError
+from tests.conftest import ROOT
+
+PROJECT = """\
+# About us.
+[project]
+name = "flights"
+dependencies = [
+    "numpy>=2",
+    "polars>=1", # frames
+]
+
+[dependency-groups]
+rung-0 = [
+    "pytest>=8",
+]
+
+[tool.poe.tasks.check]
+sequence = ["lint", "test"]
+"""
+
+
+def change(text: str, *pairs: tuple[str, str]) -> str:
+    for old, new in pairs:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("mine", "rungs", "merged"),
+    [
+        # Both add beside each other.
+        (
+            ('    "polars>=1", # frames\n', '    "polars>=1", # frames\n    "requests",\n'),
+            ('    "polars>=1", # frames\n', '    "polars>=1", # frames\n    "scipy",\n'),
+            (
+                '    "polars>=1", # frames\n',
+                '    "polars>=1", # frames\n    "scipy",\n    "requests",\n',
+            ),
+        ),
+        # Both change a bound: the user's wins.
+        (("numpy>=2", "numpy==2.1"), ("numpy>=2", "NumPy>=2.3"), ("numpy>=2", "numpy==2.1")),
+        # The user takes one out that Rung changes: it stays out.
+        (('    "numpy>=2",\n', ""), ("numpy>=2", "numpy>=2.3"), ('    "numpy>=2",\n', "")),
+        # Rung takes one out that the user has changed: it stays.
+        (("numpy>=2", "numpy==2.1"), ('    "numpy>=2",\n', ""), ("numpy>=2", "numpy==2.1")),
+        # Rung takes one out beside one that the user adds.
+        (
+            ('    "numpy>=2",\n', '    "numpy>=2",\n    # why\n    "mine",\n'),
+            ('    "numpy>=2",\n    "polars>=1", # frames\n', '    "polars>=1", # frames\n'),
+            ('    "numpy>=2",\n', '    # why\n    "mine",\n'),
+        ),
+        # New tables of both at one place.
+        (
+            ("[tool.poe", "[tool.mine]\nx = 1\n\n[tool.poe"),
+            ("[tool.poe", "[tool.rung]\ny = 1\n\n[tool.poe"),
+            ("\n[tool.poe", "\n[tool.rung]\ny = 1\n\n[tool.mine]\nx = 1\n\n[tool.poe"),
+        ),
+        # Elements of a list on one line.
+        (
+            ('"lint", "test"', '"lint", "test", "mine"'),
+            ('"lint", "test"', '"lint", "types", "test"'),
+            ('"lint", "test"', '"lint", "types", "test", "mine"'),
+        ),
+    ],
+)
+def test_toml_of_both_sides_goes_together(
+    mine: tuple[str, str], rungs: tuple[str, str], merged: tuple[str, str]
+) -> None:
+    found = by_key.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
+
+    assert change(PROJECT, merged) == found
+
+
+@pytest.mark.parametrize(
+    ("mine", "rungs"),
+    [
+        (('"flights"', '"mine"'), ('"flights"', '"rungs"')),
+        (("dependencies = [\n", "dependencies = [\n# a\n"), ("[project]\n", "[project\n")),
+    ],
+)
+def test_one_value_changed_by_both_is_nobodys_to_decide(
+    mine: tuple[str, str], rungs: tuple[str, str]
+) -> None:
+    with pytest.raises(UnmergeableError):
+        by_key.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
+
+
+STEPS = """\
+# What is checked.
+on: [push]
+jobs:
+  check:
+    runs-on: here
+    steps:
+      - uses: actions/checkout@v4
+      - name: Test
+        run: |
+          pytest
+          # not a comment
+
+      # The end.
+      - name: Lint
+        run: ruff
+  other: {needs: check}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mine", "rungs", "merged"),
+    [
+        (
+            ("      - name: Lint\n", "      - name: Mine\n        run: mine\n      - name: Lint\n"),
+            (
+                "      - name: Lint\n",
+                "      - name: Rungs\n        run: rung\n      - name: Lint\n",
+            ),
+            (
+                "      - name: Lint\n",
+                "      - name: Mine\n        run: mine\n      - name: Lint\n",
+            ),
+        ),
+        (
+            ("    runs-on: here\n", "    runs-on: here\n    timeout: 5\n"),
+            ("    runs-on: here\n", "    runs-on: here\n    permissions: {}\n"),
+            ("    runs-on: here\n", "    runs-on: here\n    permissions: {}\n    timeout: 5\n"),
+        ),
+        (
+            ("        run: ruff\n", "        run: ruff check\n"),
+            ("        run: ruff\n", "        run: ruff\n        shell: bash\n"),
+            ("        run: ruff\n", "        run: ruff check\n        shell: bash\n"),
+        ),
+    ],
+)
+def test_yaml_of_both_sides_goes_together(
+    mine: tuple[str, str], rungs: tuple[str, str], merged: tuple[str, str]
+) -> None:
+    found = by_key.yaml_text(STEPS, change(STEPS, mine), change(STEPS, rungs))
+
+    if "name: Mine" in merged[1]:
+        names = [step.get("name") for step in yaml.safe_load(found)["jobs"]["check"]["steps"]]
+        assert {"Test", "Lint", "Mine", "Rungs"} == set(names) - {None}
+        assert "          # not a comment\n" in found
+    else:
+        assert change(STEPS, merged) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: &x 1\nb: *x\n", "a: 1\n---\nb: 2\n", "[1, 2]\n", "text\n", "", "a: [\n", "? [a]\n: 1\n"],
+)
+def test_yaml_that_cannot_be_taken_apart_is_left_to_lines(text: str) -> None:
+    with pytest.raises(UnmergeableError):
+        yaml_blocks.blocks(text)
+
+
+def test_a_key_that_stands_twice_is_no_yaml_to_climb_with() -> None:
+    assert by_key.parses("a.yml", "a: 1\nb: 2\n")
+    assert not by_key.parses("a.yml", "a: 1\na: 2\n")
+    assert not by_key.parses("a.toml", "a = 1\na = 2\n")
+
+
+SETTINGS = sorted(
+    path
+    for suffix in ("toml", "yml", "yaml")
+    for path in ROOT.glob(f"templates/project/**/*.{suffix}")
+)
+
+
+@pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.name)
+def test_every_settings_file_of_the_template_is_taken_apart_byte_for_byte(path: object) -> None:
+    file = ROOT / str(path)
+    cut: Callable[[str], object] = (
+        toml_blocks.blocks if file.suffix == ".toml" else yaml_blocks.blocks
+    )
+
+    assert cut(file.read_text("utf-8"))  # it raises where the blocks are not the file
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d-e", '"f.g"'])
+VALUES = st.one_of(
+    st.integers(0, 3).map(str),
+    st.sampled_from(['"x"', "'y # no'", '"""\nlong [\n"""', "[]", "[1, 2]", "{ k = 1 }"]),
+    st.lists(st.sampled_from(['"p>=1"', '"q"', '"r[s]==2"', '"t"']), min_size=1, unique=True).map(
+        lambda found: "[\n    " + ",\n    ".join(found) + ",\n]"
+    ),
+)
+TABLE = st.dictionaries(NAMES, VALUES, max_size=4)
+DOCUMENT = st.dictionaries(st.sampled_from(["", "[t]", "[u.v]", "[project]"]), TABLE, max_size=4)
+
+
+def as_toml(document: dict[str, dict[str, str]]) -> str:
+    parts = []
+    for header in sorted(document):
+        lines = [f"# {header or 'top'}", *([header] if header else [])]
+        parts.append("\n".join([*lines, *(f"{k} = {v}" for k, v in document[header].items()), ""]))
+    return "\n".join(parts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(DOCUMENT, DOCUMENT, DOCUMENT)
+def test_a_merge_holds_each_sides_changes_or_gives_up(
+    base: dict[str, dict[str, str]],
+    ours: dict[str, dict[str, str]],
+    theirs: dict[str, dict[str, str]],
+) -> None:
+    """Where one side alone changed a key, the merged file has that side's value."""
+    was, mine, rungs = map(as_toml, (base, ours, theirs))
+    assert mine == by_key.toml(was, mine, was) or not was.strip()
+    try:
+        merged = tomllib.loads(by_key.toml(was, mine, rungs))
+    except UnmergeableError:
+        return
+    three = [tomllib.loads(text) for text in (was, mine, rungs)]
+    for before, our, their, found in zip(*map(flat, (*three, merged)), strict=True):
+        if any(isinstance(value, list) for value in (before, our, their)):
+            continue  # lists are merged by their elements
+        if their == before and our is not None:
+            assert our == found
+        if our == before and their is not None and base.keys() <= ours.keys():
+            assert their == found  # in a table that the user has taken out nothing comes back
+
+
+def flat(document: dict[str, object]) -> list[object]:
+    """Return the value at each key there can be, None where there is none."""
+    found: list[object] = []
+    for table in ("", "t", "u", "project"):
+        inner = document.get(table, {}) if table else document
+        inner = inner.get("v", {}) if table == "u" and isinstance(inner, dict) else inner
+        for name in ("a", "b", "c", "d-e", "f.g"):
+            value = inner.get(name) if isinstance(inner, dict) else None
+            found.append(value)
+    return found

@@ -1,0 +1,342 @@
+"""Each kind of edit that is known to get lost in updates survives a climb, or is reported."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rung.climbing import merge
+from rung.errors import RungError
+from tests.climbing import tiny
+from tests.climbing.conftest import Born
+from tests.climbing.tiny import climb, commit, files_of, git, plan, write
+
+
+@pytest.fixture(params=["merge-tree", "a git of before 2.40"])
+def either_merge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "merge-tree":
+        monkeypatch.setattr(merge, "version", lambda: (2, 30))
+
+
+def test_without_edits_a_climb_gives_a_fresh_project(
+    born: Born, small: Path, tmp_path: Path, either_merge: None
+) -> None:
+    project = born(0)
+    climb(project, small, level=2)
+
+    assert files_of(tiny.fresh(small, tmp_path / "fresh", level=2)) == files_of(project)
+
+
+def test_edits_of_both_sides_in_one_file_are_merged(
+    born: Born, small: Path, either_merge: None
+) -> None:
+    project = born(0)
+    file = project / "ops/zero.py"
+    file.write_text(file.read_text().replace("return 1", "return 11"))
+    commit(project)
+    climb(project, small, level=1)
+
+    assert "return 11" in file.read_text()
+    assert "LEVEL = 1" in file.read_text()
+
+
+def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
+    born: Born, small: Path, either_merge: None
+) -> None:
+    project = born(0)
+    (project / "RUNG.md").write_text("# Mine\n\nWith github.\n")
+    commit(project)
+    before = files_of(project)
+    (conflict,) = plan(project, small, level=1).conflicts
+
+    assert ("RUNG.md", "lines") == (conflict.path, conflict.why)
+    assert [(1, "# Mine\n", "# Rung 1\n")] == [
+        (place.line, place.yours, place.rung) for place in conflict.places
+    ]
+    assert before == files_of(project)
+
+
+def test_a_file_of_your_own_that_git_ignores_is_neither_overwritten_nor_deleted(
+    born: Born, small: Path
+) -> None:
+    project = born(0)
+    (project / ".gitignore").write_text("*.log\nDockerfile\n")
+    commit(project)
+    (project / "Dockerfile").write_text("mine\n")
+
+    assert ["Dockerfile"] == climb(project, small, level=2).ignored
+    assert "mine\n" == (project / "Dockerfile").read_text()
+    climb(project, small, level=0)
+    assert "mine\n" == (project / "Dockerfile").read_text()
+
+
+def test_a_file_that_git_would_ignore_is_created_where_there_is_none(
+    born: Born, small: Path
+) -> None:
+    project = born(0)
+    (project / ".gitignore").write_text("*.log\nDockerfile\n")
+    commit(project)
+    climb(project, small, level=1)
+
+    assert "FROM scratch" in (project / "Dockerfile").read_text()
+    assert "Dockerfile" in git(project, "ls-files").split()
+
+
+def test_rungs_file_taken_out_of_git_and_edited_is_left_alone(born: Born, small: Path) -> None:
+    project = born(1)
+    (project / ".gitignore").write_text("*.log\nDockerfile\n")
+    git(project, "rm", "--quiet", "--cached", "Dockerfile")
+    commit(project)
+    (project / "Dockerfile").write_text("mine\n")
+
+    for level in (2, 0, 1):
+        climb(project, small, level=level)
+        assert "mine\n" == (project / "Dockerfile").read_text()
+
+
+def test_an_edited_file_stays_on_the_way_down_and_is_listed(born: Born, small: Path) -> None:
+    project = born(2)
+    file = project / "ops/two.py"
+    file.write_text(file.read_text() + "\nMINE = 1\n")
+    commit(project)
+    seen = climb(project, small, level=0)
+
+    assert ["ops/two.py"] == seen.kept
+    assert "MINE = 1" in file.read_text()
+    assert not (project / "ops/one.py").exists()
+
+
+def test_down_and_up_again_an_edit_is_still_the_persons(born: Born, small: Path) -> None:
+    project = born(2)
+    edited: dict[str, str | bytes | None] = {
+        "ops/two.py": tiny.FILES["files/ops/two.py"].replace("return 2", "return 22"),
+        "data/table.bin": b"\0mine",
+    }
+    write(project, edited)
+    commit(project)
+    climb(project, small, level=0)
+    climb(project, small, level=2)
+
+    for path, content in edited.items():
+        assert content == (
+            (project / path).read_bytes()
+            if isinstance(content, bytes)
+            else (project / path).read_text()
+        )
+
+
+def test_a_renamed_file_is_followed(born: Born, small: Path, either_merge: None) -> None:
+    project = born(0)
+    git(project, "mv", "ops/zero.py", "ops/start.py")
+    file = project / "ops/start.py"
+    file.write_text(file.read_text().replace("return 3", "return 33"))
+    commit(project)
+    seen = climb(project, small, level=2)
+
+    assert {"ops/zero.py": "ops/start.py"} == seen.renamed
+    assert not (project / "ops/zero.py").exists()
+    assert "return 33" in file.read_text()
+    assert "LEVEL = 2" in file.read_text()
+
+
+@pytest.mark.parametrize("path", ["ops/zero.py", "README.md", "src/flights/model.py"])
+def test_a_deleted_file_stays_deleted(born: Born, small: Path, path: str) -> None:
+    project = born(0)
+    if path.startswith("src"):
+        write(project, {"src/flights/other.py": "X = 1\n"})
+    (project / path).unlink()
+    commit(project)
+
+    for level in (1, 2, 0):
+        climb(project, small, level=level)
+        assert not (project / path).exists()
+
+
+def test_an_edited_binary_is_kept(born: Born, small: Path) -> None:
+    project = born(2)
+    (project / "data/table.bin").write_bytes(b"\0mine\xff")
+    commit(project)
+    for level in (1, 2):
+        climb(project, small, level=level)
+
+        assert b"\0mine\xff" == (project / "data/table.bin").read_bytes()
+
+
+def test_a_binary_that_both_changed_is_a_conflict(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=2)
+    (project / "data/table.bin").write_bytes(b"\0mine")
+    commit(project)
+    tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
+    (conflict,) = plan(project, made_from, "v0.2.0").conflicts
+
+    assert ("data/table.bin", "binary") == (conflict.path, conflict.why)
+
+
+def test_bytes_that_are_no_utf8_are_kept(born: Born, small: Path) -> None:
+    project = born(0)
+    file = project / "ops/zero.py"
+    file.write_bytes(file.read_bytes().replace(b"return 1", b"return 1  # caf\xe9"))
+    commit(project)
+    climb(project, small, level=2)
+
+    assert b"# caf\xe9" in file.read_bytes()
+    assert b"LEVEL = 2" in file.read_bytes()
+
+
+@pytest.mark.parametrize("path", ["ops/zero.py", "pyproject.toml", "tasks.yml", "RUNG.md"])
+def test_line_ends_of_windows_are_kept_and_rungs_lines_get_them(
+    born: Born, small: Path, path: str
+) -> None:
+    project = born(0)
+    file = project / path
+    comment = b"" if path == "RUNG.md" else b"# mine\r\n"
+    file.write_bytes(comment + file.read_bytes().replace(b"\n", b"\r\n"))
+    commit(project)
+    before = file.read_bytes()
+    climb(project, small, level=1)
+
+    assert file.read_bytes().startswith(comment)
+    assert before != file.read_bytes()
+    assert file.read_bytes().count(b"\n") == file.read_bytes().count(b"\r\n")
+
+
+def test_an_executable_bit_of_yours_and_a_change_of_rungs_both_stay(
+    born: Born, small: Path, either_merge: None
+) -> None:
+    project = born(0)
+    (project / "ops/zero.py").chmod(0o755)
+    commit(project)
+    climb(project, small, level=1)
+
+    assert os.access(project / "ops/zero.py", os.X_OK)
+    assert "LEVEL = 1" in (project / "ops/zero.py").read_text()
+
+
+def test_a_link_of_yours_stays_a_link(born: Born, small: Path, tmp_path: Path) -> None:
+    project = born(0)
+    (project / "mine").symlink_to("README.md")
+    (project / "ops/zero.py").unlink()
+    (project / "ops/zero.py").symlink_to("../src/flights/model.py")
+    commit(project)
+    found = plan(project, small, level=1).conflicts
+
+    assert [("ops/zero.py", "kind")] == [(one.path, one.why) for one in found]
+    (project / "ops/zero.py").unlink()
+    commit(project)
+    climb(project, small, level=1)
+    assert "README.md" == str((project / "mine").readlink())
+
+
+def test_a_file_of_yours_where_a_folder_of_rungs_goes_is_a_conflict(
+    born: Born, small: Path, either_merge: None
+) -> None:
+    project = born(0)
+    (project / "data").rmdir()  # Copier makes it, empty
+    write(project, {"data": "mine\n"})
+    commit(project)
+    found = plan(project, small, level=2).conflicts
+
+    assert [("data", "kind")] == [(one.path, one.why) for one in found]
+    assert "mine\n" == (project / "data").read_text()
+
+
+def test_a_folder_reached_through_a_link_is_refused(
+    born: Born, small: Path, tmp_path: Path
+) -> None:
+    project = born(0)
+    (tmp_path / "elsewhere").mkdir()
+    (project / "data").rmdir()
+    (project / "data").symlink_to(tmp_path / "elsewhere")
+    commit(project)
+
+    with pytest.raises(RungError, match="`data`"):
+        plan(project, small, level=2)
+    assert [] == list((tmp_path / "elsewhere").iterdir())
+
+
+def test_requirements_go_by_name_and_your_bounds_win(born: Born, small: Path) -> None:
+    project = born(1)
+    file = project / "pyproject.toml"
+    text = file.read_text()
+    for old, new in (
+        ('    "mypy>=1.17",\n', '    # strict\n    "mypy==1.18",\n    "types-requests",\n'),
+        ('    "polars>=1",\n', '    "polars>=1",\n    "requests",\n'),
+        ("line-length = 100", "line-length = 120"),
+        ("below this line.\n", 'below this line.\n\nplots = ["seaborn"]\n'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text)
+    commit(project)
+    for level in (2, 0, 1):
+        climb(project, small, level=level)
+        now = file.read_text()
+        for mine in ('"mypy==1.18"', "# strict", "types-requests", '"requests"', "120", "seaborn"):
+            assert mine in now
+        assert ("rung-2" in now) == (level == 2)
+
+    assert 1 == file.read_text().count("mypy")
+
+
+def test_patterns_of_both_sides_stay_in_an_ignore_file(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=0)
+    write(project, {".gitignore": "*.log\n/mine/\n"})
+    commit(project)
+    tiny.release(made_from, "v0.2.0", {"files/.gitignore": "*.log\n/rungs/\n"})
+    climb(project, made_from, "v0.2.0")
+
+    assert {"*.log", "/mine/", "/rungs/"} == set((project / ".gitignore").read_text().split())
+
+
+def test_a_file_that_a_newer_template_renames_takes_your_edit_along(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=2)
+    (project / "ops/two.py").write_text(tiny.FILES["files/ops/two.py"] + "\nMINE = 1\n")
+    commit(project)
+    code = tiny.FILES["files/ops/two.py"].replace("return 1", "return 111")
+    tiny.release(made_from, "v0.2.0", {"files/ops/two.py": None, "files/ops/three.py": code})
+    climb(project, made_from, "v0.2.0")
+
+    assert "MINE = 1" in (project / "ops/three.py").read_text()
+    assert "return 111" in (project / "ops/three.py").read_text()
+    assert not (project / "ops/two.py").exists()
+
+
+def test_a_choice_that_a_newer_template_drops_is_refused(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=0, ci="gitlab")
+    questions = tiny.FILES["levels/questions.yml"].replace("[github, gitlab]", "[github, azure]")
+    tiny.release(made_from, "v0.2.0", {"levels/questions.yml": questions})
+
+    with pytest.raises(RungError, match="`ci`"):
+        plan(project, made_from, "v0.2.0")
+
+
+@pytest.mark.parametrize(("born_on", "written"), [(0, 2), (2, 0)])
+def test_a_level_written_by_hand_is_refused(
+    born: Born, small: Path, born_on: int, written: int
+) -> None:
+    project = born(born_on)
+    climb(project, small, level=1)
+    climb(project, small, level=born_on)
+    file = project / ".copier-answers.yml"
+    file.write_text(file.read_text().replace(f"level: {born_on}", f"level: {written}"))
+    commit(project)
+
+    with pytest.raises(RungError, match=r"(?s)by hand.*git restore --source"):
+        plan(project, small, level=1)
+
+
+def test_another_vendor_takes_the_old_ones_files_away_but_not_edited_ones(
+    born: Born, small: Path
+) -> None:
+    project = born(1)
+    write(project, {".github/workflows/mine.yml": "on: [push]\n"})
+    commit(project)
+    climb(project, small, ci="gitlab")
+
+    assert (project / ".gitlab-ci.yml").exists()
+    assert not (project / ".github/workflows/check.yml").exists()
+    assert (project / ".github/workflows/mine.yml").exists()

@@ -1,0 +1,161 @@
+"""Months of edits and climbs, drawn by Hypothesis: no line is lost and no project is broken."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from rung import source
+from tests.climbing import engines
+from tests.climbing.edits import WEIGHTS
+from tests.climbing.histories import Engine, Fresh, History, Verdict
+
+KINDS = [kind for kind, weight in WEIGHTS.items() for _ in range(weight)]
+SLOW_CLIMBS = int(os.environ.get("RUNG_CLIMBS", "2000"))
+BATCH = 10  # histories with one seed, so that a failure can be found again soon
+# Of the climbs up; a rung's file where the person has one of another kind is a conflict by right.
+CONFLICTS_UP = 0.05
+
+
+@dataclass
+class Tally:
+    """What became of the climbs so far, failures aside: those stop the test."""
+
+    climbs: int = 0
+    up: int = 0
+    conflicts_up: int = 0
+    conflicts_down: int = 0
+    files: dict[str, int] = field(default_factory=dict)
+
+    def count(self, verdict: Verdict) -> None:
+        """Add a climb."""
+        self.climbs += 1
+        self.up += verdict.up
+        self.conflicts_up += verdict.up and bool(verdict.conflicts)
+        self.conflicts_down += not verdict.up and bool(verdict.conflicts)
+        for path in verdict.conflicts:
+            self.files[path] = self.files.get(path, 0) + 1
+
+
+def machine(folder: Path, fresh: Fresh, engine: Engine, tally: Tally) -> type:
+    """Return the state machine: a project, edits to it, and climbs."""
+
+    class Months(RuleBasedStateMachine):
+        number = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.history: Any = None
+            self.wrong: list[str] = []
+
+        @initialize(
+            use_case=st.sampled_from(["velocity", "governance"]), level=st.sampled_from([0, 1, 2])
+        )
+        def start(self, use_case: str, level: int) -> None:
+            Months.number += 1
+            answers = {"use_case": use_case, "team_size": "team", "ci": "github", "level": level}
+            self.history = History(folder / f"history-{Months.number}", fresh, answers)
+
+        @rule(
+            drawn=st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 2**32 - 1)), max_size=8)
+        )
+        def edit(self, drawn: list[Any]) -> None:
+            for kind, seed in drawn:
+                self.history.edit(kind, seed)
+
+        @precondition(lambda self: self.history.answers["level"] < 4)
+        @rule(rungs=st.sampled_from([1, 1, 1, 2]))
+        def climb_up(self, rungs: int) -> None:
+            self.judge({"level": min(4, self.history.answers["level"] + rungs)})
+
+        @precondition(lambda self: self.history.answers["level"] > 0 and self.history.log[1:])
+        @rule(rungs=st.sampled_from([1, 1, 2]))
+        def climb_down(self, rungs: int) -> None:
+            self.judge({"level": max(0, self.history.answers["level"] - rungs)})
+
+        @rule()
+        def another_vendor(self) -> None:
+            now = self.history.answers["ci"]
+            self.judge({"ci": "gitlab" if now == "github" else "github"})
+
+        def judge(self, changed: dict[str, Any]) -> None:
+            verdict = self.history.climb(engine, changed)
+            tally.count(verdict)
+            self.wrong += [f"lost: {one}" for one in verdict.lost]
+            self.wrong += [f"broken: {one}" for one in verdict.broken]
+            self.wrong += [f"not Rung's: {one}" for one in verdict.stale]
+
+        @invariant()
+        def every_line_is_there_or_reported_and_nothing_is_broken(self) -> None:
+            assert [] == self.wrong, "\n".join(self.history.log)
+
+        def teardown(self) -> None:
+            if self.history is not None:
+                self.history.remove()
+
+    return Months
+
+
+@pytest.fixture(scope="module")
+def template(copier_template: Path) -> source.Source:
+    return source.choose(str(copier_template), None)
+
+
+@pytest.fixture(scope="module")
+def fresh(template: source.Source, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
+    return engines.fresh_projects(template, tmp_path_factory.mktemp("fresh"))
+
+
+def live(seed: int, histories: int, steps: int, months: type, phases: tuple[Phase, ...]) -> None:
+    """Live some histories, drawn from a seed that is printed."""
+    print(f"seed {seed}: {histories} histories")
+    chosen = settings(
+        max_examples=histories,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(hypothesis.seed(seed)(months), settings=chosen)
+
+
+def test_a_few_histories_lose_nothing(
+    tmp_path: Path, template: source.Source, fresh: Fresh
+) -> None:
+    tally = Tally()
+    months = machine(tmp_path, fresh, engines.rungs(template), tally)
+
+    live(1, 3, 6, months, (Phase.generate,))
+
+    assert tally.climbs > 3
+
+
+@pytest.mark.slow
+def test_two_thousand_climbs_lose_nothing_and_seldom_conflict(
+    tmp_path: Path, template: source.Source, fresh: Fresh
+) -> None:
+    tally = Tally()
+    months = machine(tmp_path, fresh, engines.rungs(template), tally)
+
+    seed = int(os.environ.get("RUNG_SEED", "1"))
+    while tally.climbs < SLOW_CLIMBS:
+        live(seed, BATCH, 12, months, (Phase.generate,))
+        print(tally)
+        seed += 1
+
+    assert tally.conflicts_up <= CONFLICTS_UP * tally.up, tally

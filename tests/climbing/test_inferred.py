@@ -1,0 +1,199 @@
+"""What an existing repository is taken for: small repositories as data."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rung import existing
+from rung.existing import Existing
+from rung.inferred import Inferred, infer
+from tests.conftest import ROOT
+
+RESERVED = yaml.safe_load((ROOT / "levels/questions.yml").read_text())["reserved_packages"][
+    "default"
+]
+
+
+def looked_at(
+    files: dict[str, str], remote: str = "", authors: int = 1, name: str = "late-trains"
+) -> Inferred:
+    made = Existing(name, frozenset(files), lambda path: files.get(path, ""), remote, authors)
+    return infer(made, RESERVED)
+
+
+def fact(seen: Inferred, about: str) -> str:
+    return next(one.value for one in seen.facts if one.about == about)
+
+
+@pytest.mark.parametrize(
+    "files, package, layout, standing",
+    [
+        ({"src/churn/__init__.py": ""}, "churn", "src", "src/churn"),
+        (
+            {"src/a/__init__.py": "", "src/b/__init__.py": "", "src/b/more.py": ""},
+            "b",
+            "src",
+            "src/b",
+        ),
+        (
+            {
+                "src/a/__init__.py": "",
+                "src/b/__init__.py": "",
+                "src/b/more.py": "",
+                "pyproject.toml": '[project]\nname = "a"',
+            },
+            "a",
+            "src",
+            "src/a",
+        ),
+        ({"src/Churn/__init__.py": ""}, "churn", "src", "src/Churn"),
+        ({"src/json/__init__.py": ""}, "json_model", "src", "src/json"),
+        ({"churn/__init__.py": ""}, "churn_model", "flat", "churn"),
+        ({"tests/__init__.py": "", "train.py": ""}, "late_trains", "scripts", ""),
+        ({"late_trains.py": ""}, "late_trains_model", "scripts", ""),
+        ({"src/train.py": ""}, "late_trains", "scripts in src", "src"),
+        (
+            {"src/__init__.py": "", "src/data/__init__.py": "", "src/models/__init__.py": ""},
+            "late_trains",
+            "scripts in src",
+            "src",
+        ),
+        ({"Look.ipynb": "{}"}, "late_trains", "notebooks", ""),
+        ({"LICENSE": ""}, "late_trains", "no Python", ""),
+    ],
+)
+def test_the_package_is_found_or_gets_a_place_of_its_own(
+    files: dict[str, str], package: str, layout: str, standing: str
+) -> None:
+    seen = looked_at(files)
+
+    assert package == seen.answers["package"]
+    assert layout == fact(seen, "layout")
+    assert standing == seen.standing
+
+
+@pytest.mark.parametrize(
+    "files, remote, vendor",
+    [
+        ({".github/workflows/ci.yml": ""}, "", "github"),
+        ({".gitlab-ci.yml": ""}, "", "gitlab"),
+        ({"azure-pipelines.yml": ""}, "", "azure"),
+        ({".pipelines/ci.yml": ""}, "", "azure"),
+        ({".gitlab-ci.yml": "", ".github/workflows/a.yml": ""}, "", "github"),
+        (
+            {".gitlab-ci.yml": "", ".github/workflows/a.yml": ""},
+            "git@gitlab.example.org:ml/late.git",
+            "gitlab",
+        ),
+        ({".gitlab-ci.yml": ""}, "https://github.com/ml/late", "gitlab"),
+        ({}, "https://dev.azure.com/ml/late", "azure"),
+        ({}, "", "github"),
+    ],
+)
+def test_the_vendor_is_the_one_whose_files_there_are(
+    files: dict[str, str], remote: str, vendor: str
+) -> None:
+    assert vendor == looked_at(files, remote).answers["ci"]
+
+
+@pytest.mark.parametrize(
+    "files, remote, name",
+    [
+        ({"pyproject.toml": '[project]\nname = "churn"'}, "", "churn"),
+        ({"pyproject.toml": '[tool.poetry]\nname = "churn"'}, "", "churn"),
+        ({"setup.py": "from setuptools import setup\nsetup(name='churn')"}, "", "churn"),
+        ({"setup.cfg": "[metadata]\nname = churn\n"}, "", "churn"),
+        ({"pyproject.toml": "[project\nname"}, "", "late-trains"),
+        ({"setup.py": "setup(name="}, "", "late-trains"),
+        ({"pyproject.toml": '[project]\nname = "a..b"'}, "", "late-trains"),
+        ({}, "git@github.com:ml/late-buses.git", "late-buses"),
+        ({}, "", "late-trains"),
+    ],
+)
+def test_the_name_is_the_one_of_the_packaging_or_of_the_place(
+    files: dict[str, str], remote: str, name: str
+) -> None:
+    assert name == looked_at(files, remote).answers["project_name"]
+
+
+def test_a_description_is_made_one_line_that_the_template_accepts() -> None:
+    said = '[project]\ndescription = """Who leaves\nus {{ soon }}?"""'
+
+    seen = looked_at({"pyproject.toml": said})
+
+    assert "Who leaves us   soon }}?" == seen.answers["description"]
+
+
+@pytest.mark.parametrize("authors, size", [(0, "one"), (1, "one"), (2, "team"), (9, "teams")])
+def test_the_size_of_the_team_is_how_many_committed(authors: int, size: str) -> None:
+    assert size == looked_at({}, authors=authors).answers["team_size"]
+
+
+@pytest.mark.parametrize(
+    "files, about, value",
+    [
+        ({"tests/unit/test_a.py": "", "tests/test_b.py": ""}, "tests", "2 files in tests"),
+        ({}, "tests", "none"),
+        ({"uv.lock": ""}, "lock", "uv"),
+        ({"poetry.lock": ""}, "lock", "Poetry"),
+        ({"requirements.txt": "numpy==2.1\n"}, "lock", "pinned requirements"),
+        ({"requirements.txt": "numpy\n"}, "lock", "none"),
+        ({"data/raw.csv.dvc": ""}, "data", "files, versioned with DVC"),
+        ({"data/raw.csv": ""}, "data", "files in git"),
+        ({}, "data", "not here"),
+        ({"conda.yaml": "dependencies: [mlflow]"}, "tracking", "mlflow"),
+        ({"src/requirements.txt": "dvclive\n"}, "tracking", "dvclive"),
+        ({"requirements.txt": "numpy\n"}, "tracking", "none"),
+    ],
+)
+def test_what_answers_no_question_is_seen_as_well(
+    files: dict[str, str], about: str, value: str
+) -> None:
+    assert value == fact(looked_at(files), about)
+
+
+def test_a_person_with_two_spellings_or_a_robot_is_no_second_one(tmp_path: Path) -> None:
+    folder = tmp_path / "late"
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    for who in ("Ann Lee <a@x>", "AnnLee <b@x>", "Ann <a@x>", "dependabot[bot] <d@x>", "Bo <c@x>"):
+        (folder / "who.txt").write_text(who)
+        for words in (["add", "-A"], ["commit", "-q", "-m", "x", f"--author={who}"]):
+            subprocess.run(["git", *words], cwd=folder, check=True)
+
+    assert 2 == existing.read(folder).authors
+
+
+def test_a_repository_is_read_from_its_last_commit_and_not_through_links(tmp_path: Path) -> None:
+    outside = tmp_path / "secret.toml"
+    outside.write_text('[project]\nname = "secret"')
+    folder = tmp_path / "late"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "pyproject.toml").symlink_to(outside)
+    (folder / "lib/__init__.py").write_text("")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Start"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    (folder / "uv.lock").write_text("")
+
+    read = existing.read(folder)
+    seen = infer(read, RESERVED)
+
+    assert "late" == seen.answers["project_name"]
+    assert "lib_model" == seen.answers["package"]
+    assert "none" == fact(seen, "lock")
+    assert 1 == read.authors
+
+
+def test_a_part_of_a_repository_is_read_as_if_it_were_all(tmp_path: Path) -> None:
+    part = tmp_path / "mono/teams/late"
+    (part / "src/late").mkdir(parents=True)
+    (part / "src/late/__init__.py").write_text("")
+    (tmp_path / "mono/poetry.lock").write_text("")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Start"]):
+        subprocess.run(["git", *command], cwd=tmp_path / "mono", check=True)
+
+    seen = infer(existing.read(part), RESERVED)
+
+    assert "late" == seen.answers["package"]
+    assert "none" == fact(seen, "lock")

@@ -1,0 +1,424 @@
+"""However a climb ends, the project stands on the old commit or on the new one."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung import git as plain_git
+from rung.climbing import climb as climbing
+from rung.climbing import journal, lock, recover, words
+from rung.climbing.climb import Look, Wish
+from rung.errors import NotDoneError, RungError
+from tests.climbing import tiny
+from tests.climbing.conftest import Born
+from tests.climbing.tiny import commit, files_of, git
+from tests.command import RUNG, running
+
+# What changes something on disk, or starts a program that may.
+MUTATIONS: list[tuple[Any, str]] = [
+    (subprocess, "Popen"),
+    (Path, "write_text"),
+    (Path, "replace"),
+    (Path, "unlink"),
+    (os, "open"),
+]
+
+
+def apply(seen: Look) -> None:
+    climbing.climb(seen, words.message(seen.plan), verify=False)
+
+
+@contextmanager
+def killed_at(count: int, *, after: bool) -> Iterator[None]:
+    """Let this process die at the mutation of that number: before it, or once it has begun."""
+    left = [count]
+
+    def dying(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0 and not after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            answer = real(*arguments, **options)
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in MUTATIONS:
+            patch.setattr(owner, name, dying(getattr(owner, name)))
+        yield
+
+
+def in_a_child(what: Callable[[], None]) -> bool:
+    """Do something in another process; say whether it came to its end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            what()
+            os._exit(0)
+        except BaseException:  # noqa: BLE001
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or 0 == os.WEXITSTATUS(status)
+    return not os.WIFSIGNALED(status)
+
+
+def stands(project: Path) -> tuple[str, dict[str, bytes]]:
+    """Return commit and files, once nothing is half-done."""
+    assert "" == git(project, "status", "--porcelain")
+    assert "" == git(project, "for-each-ref", "refs/rung/before", "refs/rung/pending")
+    assert not [path for path in (project / ".git").rglob("*.lock") if path.name != lock.NAME]
+    git(project, "fsck", "--connectivity-only")
+    return git(project, "log", "-1", "--format=%s"), files_of(project)
+
+
+def ended(project: Path) -> recover.Recovered | None:
+    """End what a climb has left, as the next command does."""
+    with lock.held(project, wait=30):
+        return recover.ended(project)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(False, id="before it"),
+        pytest.param(True, id="once it has begun", marks=pytest.mark.slow),
+    ],
+)
+def test_a_climb_killed_at_any_mutation_ends_old_or_new(
+    born: Born, small: Path, after: bool
+) -> None:
+    project = born(0)
+    start = git(project, "rev-parse", "HEAD")
+    old = stands(project)
+    with climbing.look(project, Wish({"level": 2}), str(small)) as seen:
+        apply(seen)
+        new = stands(project)
+        git(project, "reset", "--quiet", "--hard", start)
+        found, number = [], 0
+        while True:
+            number += 1
+
+            def climb(number: int = number) -> None:
+                with killed_at(number, after=after):
+                    apply(seen)
+
+            whole = in_a_child(climb)
+            ended(project)
+            now = stands(project)
+            assert now[0] in (old[0], new[0])
+            assert now == (old if now[0] == old[0] else new), number
+            found.append(now == new)
+            git(project, "reset", "--quiet", "--hard", start)
+            if whole:
+                break
+
+    assert number > 20
+    assert {False, True} == set(found)
+
+
+def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
+    project = born(0)
+    old = stands(project)
+    mine: dict[str, str | bytes | None] = {
+        "README.md": b"written while it was down\n",
+        "new-of-mine": b"new\n",
+    }
+    with climbing.look(project, Wish({"level": 2}), str(small)) as seen:
+        whole = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        seen.bench.keep(seen.plan.head, whole)
+        number, whole_once = 0, False
+        while not whole_once:
+            number += 1
+            journal.write(project, seen.plan.head, whole)
+            git(project, "read-tree", "-u", "-m", "HEAD", whole)
+            git(project, "read-tree", "HEAD")
+            tiny.write(project, mine)
+
+            def recovery(number: int = number) -> None:
+                with killed_at(number, after=False), lock.held(project, wait=30):
+                    recover.ended(project)
+
+            whole_once = in_a_child(recovery)
+            ended(project)
+            assert b"new\n" == (project / "new-of-mine").read_bytes()
+            (project / "new-of-mine").unlink()
+            assert old == stands(project), number
+            for path, content in mine.items():
+                assert content in _all_snapshots(project, path)
+
+
+def _all_snapshots(project: Path, path: str) -> list[bytes]:
+    found = []
+    for one in git(project, "rev-list", "refs/rung/crash").split():
+        text = plain_git.show(project, one, path)
+        found.append(((text or "") + "\n").encode())
+    return found
+
+
+def test_what_was_on_disk_is_kept_and_the_command_says_so(
+    born: Born, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = born(0)
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        seen.bench.keep(seen.plan.head, new)
+    journal.write(project, seen.plan.head, new)
+    (project / "RUNG.md").write_text("half of i")
+    (project / "ops/one.py").write_text('"""What a fir')
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        assert seen.recovered == recover.Recovered(str(project), "before", True)
+        assert "refs/rung/crash" in words.recovered(seen.recovered)
+
+    assert not (project / "ops/one.py").exists()
+    assert "half of i" == git(project, "show", "refs/rung/crash:RUNG.md")
+
+
+def test_a_file_that_git_ignores_survives_a_recovery(born: Born, small: Path) -> None:
+    project = born(0)
+    (project / ".gitignore").write_text("Dockerfile\n")
+    commit(project)
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        seen.bench.keep(seen.plan.head, new)
+    journal.write(project, seen.plan.head, new)
+    (project / "Dockerfile").write_text("mine\n")
+    (project / "RUNG.md").write_text("half of i")
+    ended(project)
+
+    assert "mine\n" == (project / "Dockerfile").read_text()
+    assert "" == git(project, "status", "--porcelain")
+
+
+def test_a_project_that_has_moved_on_since_is_left_alone(born: Born, small: Path) -> None:
+    project = born(0)
+    before = git(project, "rev-parse", "HEAD")
+    (project / "README.md").write_text("later\n")
+    after = commit(project)
+    journal.write(project, before, after)
+    (project / "README.md").write_text("not committed yet\n")
+
+    found = ended(project)
+
+    assert found == recover.Recovered(str(project), "pending", False)
+    assert "not committed yet\n" == (project / "README.md").read_text()
+
+
+def test_another_work_tree_is_not_touched_by_a_recovery(
+    born: Born, small: Path, tmp_path: Path
+) -> None:
+    project = born(0)
+    other = tmp_path / "other"
+    git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
+    with climbing.look(other, Wish({"level": 1}), str(small)) as seen:
+        new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        seen.bench.keep(seen.plan.head, new)
+        journal.write(other, seen.plan.head, new)
+    (other / "RUNG.md").write_text("half of i")
+    (project / "README.md").write_text("not committed yet\n")
+
+    found = ended(project)
+
+    assert found == recover.Recovered(str(other), "before", True)
+    assert "not committed yet\n" == (project / "README.md").read_text()
+    assert "" == git(other, "status", "--porcelain")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
+    born: Born, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
+) -> None:
+    project = born(0)
+    old = stands(project)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
+    child = running("climb", project, "--to", "1", "--no-verify", "--template", small)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "tmp").glob("rung-*/project")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    child.send_signal(sent)
+    _, said = child.communicate(timeout=60)
+
+    assert 130 == child.returncode, said
+    assert old == stands(project)
+    assert [] == list((tmp_path / "tmp").iterdir())
+
+
+def test_somebody_who_commits_meanwhile_is_not_overrun(born: Born, small: Path) -> None:
+    project = born(0)
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        tiny.write(project, {"README.md": "meanwhile\n"})
+        head = commit(project)
+        with pytest.raises(RungError, match="another last commit"):
+            apply(seen)
+
+    assert head == git(project, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("path", ["RUNG.md", "Dockerfile"])
+def test_a_file_that_is_written_meanwhile_is_not_overwritten(
+    born: Born, small: Path, path: str
+) -> None:
+    project = born(0)
+    head = git(project, "rev-parse", "HEAD")
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        tiny.write(project, {path: "meanwhile\n"})
+        with pytest.raises(NotDoneError, match="could not bring"):
+            apply(seen)
+
+    snapshots = _all_snapshots(project, path) if git(project, "for-each-ref", "refs/rung") else []
+    assert b"meanwhile\n" in [
+        (project / path).read_bytes() if (project / path).exists() else b"",
+        *snapshots,
+    ]
+    assert head == git(project, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("many", [2, 8])
+def test_of_many_climbs_at_once_one_wins(born: Born, small: Path, many: int) -> None:
+    project = born(0)
+    command = [str(RUNG), "climb", str(project), "--no-verify"]
+    climbs = [
+        subprocess.Popen(
+            [*command, "--to", str(1 + number % 2), "--template", str(small)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(many)
+    ]
+    ends = [(one.communicate()[1], one.returncode) for one in climbs]
+
+    won = [code for _, code in ends if code == 0]
+    refused = [said for said, code in ends if code == 2]
+    assert many == len(won) + len(refused), ends
+    commits = int(git(project, "rev-list", "--count", "HEAD")) - 1
+    assert 1 <= commits <= len(won)  # one that began after another's end may win as well
+    assert all("Another climb" in said or "another last commit" in said for said in refused)
+    subject, files = stands(project)
+    level = 1 if "rung 1" in subject else 2
+    assert f"# Rung {level}\n".encode() in files["RUNG.md"]
+
+
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    yield from small_disk(tmp_path / "disk", 1500)
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_nothing(
+    disk: Path, originals: Callable[[int], Path], small: Path
+) -> None:
+    """Leave less and less room, to the last byte; the climb ends old or new at each."""
+    project = tiny.copy(originals(0), disk / "p")
+    start = git(project, "rev-parse", "HEAD")
+    old = stands(project)
+    outcomes = set()
+    with climbing.look(project, Wish({"level": 2}), str(small)) as seen:
+        apply(seen)
+        new = stands(project)
+        git(project, "reset", "--quiet", "--hard", start)
+        git(project, "reflog", "expire", "--expire=now", "--all")
+        git(project, "gc", "--quiet", "--prune=now")
+        for room in range(0, 240, 4):
+            filler = disk / "filler"
+            free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+            filler.write_bytes(b"x" * max(free - room * 1024, 0))
+            try:
+                apply(seen)
+                outcomes.add("new")
+            except RungError as error:
+                outcomes.add("old")
+                assert any(
+                    words in str(error) for words in ("Nothing was", "as it was", "Make room")
+                )
+            filler.unlink()
+            ended(project)
+            now = stands(project)
+            assert now == (old if now[0] == old[0] else new), room
+            git(project, "reset", "--quiet", "--hard", start)
+            git(project, "reflog", "expire", "--expire=now", "--all")
+            git(project, "gc", "--quiet", "--prune=now")
+
+    assert {"old", "new"} == outcomes
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a template whose second rung has 3,000 files more."""
+    folder = tmp_path_factory.mktemp("large") / "template"
+    rows = {f"files/many/{number % 50}/{number}.txt": f"{number}\n" * 20 for number in range(3000)}
+    settings = tiny.FILES["copier.yml"].replace(
+        "/data/table.bin", '/many{% endif %}"\n  - "{% if level < 2 %}/data/table.bin'
+    )
+    return tiny.template(folder, files={**rows, "copier.yml": settings})
+
+
+@pytest.mark.slow
+def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: Path) -> None:
+    """200 kills of Rung and of the git that it has started, mostly in the fast-forward."""
+    project = tiny.born(large, tmp_path / "p", level=0)
+    start = git(project, "rev-parse", "HEAD")
+    old = stands(project)
+    seed = int(os.environ.get("RUNG_SEED", "1"))
+    chance = random.Random(seed)
+    with climbing.look(project, Wish({"level": 2}), str(large)) as seen:
+        began = time.monotonic()
+        apply(seen)
+        took = time.monotonic() - began
+        new = stands(project)
+        assert len(new[1]) > 3000
+        ends = []
+        for number in range(200):
+            git(project, "reset", "--quiet", "--hard", start)
+            git(project, "clean", "--quiet", "-d", "--force")
+            child = os.fork()
+            if child == 0:
+                os.setpgid(0, 0)
+                with pytest.MonkeyPatch.context() as patch:
+                    _same_group(patch)
+                    apply(seen)
+                os._exit(0)
+            time.sleep(chance.uniform(0.1, 1.1) * took)
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            ended(project)
+            now = stands(project)
+            assert now == (old if now[0] == old[0] else new), f"seed {seed}, kill {number}"
+            ends.append(now == new)
+
+    print(f"seed {seed}: {ends.count(False)} ended old, {ends.count(True)} new")
+    assert {False, True} == set(ends)
+
+
+def _same_group(patch: pytest.MonkeyPatch) -> None:
+    """Keep git in the process group of its parent, so that one signal ends both."""
+    real = subprocess.Popen.__init__
+
+    def started(self: Any, *arguments: Any, **options: Any) -> None:
+        real(self, *arguments, **(options | {"start_new_session": False}))
+
+    patch.setattr(subprocess.Popen, "__init__", started)

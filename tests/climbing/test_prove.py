@@ -1,0 +1,105 @@
+"""Before a project moves, its own checks run on the new state, in a folder apart."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rung.climbing import climb as climbing
+from rung.climbing import words
+from rung.climbing.climb import Wish
+from rung.errors import NotDoneError, RungError
+from tests.climbing import tiny
+from tests.climbing.conftest import Born
+from tests.climbing.tiny import commit, files_of, git
+from tests.command import rung
+
+# Stands for uv, so that a project of six files needs no environment of its own.
+UV = """\
+#!/bin/sh
+test "$*" = "run --quiet poe check" || exit 9
+git status --porcelain
+git rev-parse HEAD^ HEAD^{tree}
+cat RUNG.md
+echo "locked anew" > uv.lock
+test ! -e fails
+"""
+
+
+@pytest.fixture
+def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "uv"
+    program.write_text(UV)
+    program.chmod(0o755)
+    monkeypatch.setenv("UV", str(program))
+
+
+def verified(project: Path, small: Path, level: int) -> None:
+    with climbing.look(project, Wish({"level": level}), str(small)) as seen:
+        climbing.climb(seen, words.message(seen.plan), verify=True)
+
+
+def test_a_climb_whose_checks_fail_touches_nothing_and_shows_why(
+    born: Born, small: Path, uv: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = born(0)
+    tiny.write(project, {"fails": "", "uv.lock": "old\n"})
+    head = commit(project)
+    before = files_of(project)
+    with pytest.raises(NotDoneError, match="do not pass in the new state"):
+        verified(project, small, 1)
+    said = capsys.readouterr().err.splitlines()
+
+    assert head == said[0]  # the new state follows the last commit, with nothing uncommitted
+    assert "# Rung 1" in said
+    assert (head, before) == (git(project, "rev-parse", "HEAD"), files_of(project))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_lock_file_comes_with_the_climb_where_git_keeps_one(
+    born: Born, small: Path, uv: None, kept: bool
+) -> None:
+    project = born(0)
+    tiny.write(project, {"uv.lock": "old\n"} if kept else {".gitignore": "uv.lock\n"})
+    commit(project)
+    verified(project, small, 1)
+
+    assert kept == (project / "uv.lock").exists()
+    assert not kept or "locked anew\n" == (project / "uv.lock").read_text()
+    assert "" == git(project, "status", "--porcelain")
+
+
+def test_without_uv_it_says_how_to_go_on(
+    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV", raising=False)
+    found = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "uv" else found(name))
+
+    with pytest.raises(RungError, match="--no-verify"):
+        verified(born(0), small, 1)
+
+
+@pytest.mark.slow
+def test_a_real_project_climbs_with_its_checks_and_they_stop_it(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    project = tmp_path / "p"
+    options = ["--template", str(copier_template)]
+    assert 0 == rung("new", project, "--defaults", "--level", "0", *options).returncode
+    model = project / "src/late_flights/model.py"
+    right = model.read_text("utf-8")
+    model.write_text(right + "\nWRONG: int = undefined_name\n", "utf-8")
+    head = commit(project)
+    failed = rung("climb", project, "--to", "1", *options)
+
+    assert 1 == failed.returncode, failed.stdout
+    assert "undefined_name" in failed.stderr
+    assert head == git(project, "rev-parse", "HEAD")
+
+    model.write_text(right, "utf-8")
+    commit(project)
+    done = rung("climb", project, "--to", "1", *options)
+
+    assert 0 == done.returncode, done.stderr
+    assert "" == git(project, "status", "--porcelain")

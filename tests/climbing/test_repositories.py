@@ -1,0 +1,180 @@
+"""Repositories of every shape can climb, and none of their own programs is run by it."""
+
+from pathlib import Path
+
+import pytest
+
+from rung.climbing import climb as climbing
+from rung.climbing import words
+from rung.climbing.climb import Wish
+from rung.errors import RungError
+from tests.climbing import tiny
+from tests.climbing.conftest import Born
+from tests.climbing.tiny import climb, commit, files_of, git, plan, write
+
+NAMED = ["-c", "protocol.file.allow=always"]
+
+
+def test_a_project_in_a_folder_of_a_larger_repository(
+    small: Path, tmp_path: Path, born: Born
+) -> None:
+    whole = tmp_path / "whole"
+    project = tiny.fresh(small, whole / "packages/ml", level=0)
+    write(whole, {"README.md": "All of us\n", "packages/ml.txt": "beside\n", "ops/zero.py": "x\n"})
+    git(whole, "init", "--quiet", "--initial-branch=main")
+    commit(whole)
+    (project / "ops/zero.py").write_text(
+        tiny.CODE.replace("return 1", "return 11") + "\n\nLEVEL = 0\n"
+    )
+    commit(whole)
+    before = {path: text for path, text in files_of(whole).items() if "packages/ml/" not in path}
+    climb(project, small, level=2)
+
+    after = {path: text for path, text in files_of(whole).items() if "packages/ml/" not in path}
+    assert before == after
+    assert "return 11" in (project / "ops/zero.py").read_text()
+    fresh = files_of(tiny.fresh(small, tmp_path / "fresh", level=2))
+    assert fresh.keys() == files_of(project).keys()
+
+
+def test_a_work_tree_beside_the_first(born: Born, small: Path, tmp_path: Path) -> None:
+    project = born(0)
+    git(project, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
+    before = files_of(project)
+    climb(tmp_path / "side", small, level=1)
+
+    assert before == files_of(project)
+    assert "side" == git(tmp_path / "side", "branch", "--show-current")
+    assert "# Rung 1" in (tmp_path / "side/RUNG.md").read_text()
+
+
+def test_a_shallow_clone(born: Born, small: Path, tmp_path: Path) -> None:
+    project = born(0)
+    (project / "README.md").write_text("later\n")
+    commit(project)
+    git(tmp_path, "clone", "--quiet", "--depth", "1", project.as_uri(), "shallow")
+    climb(tmp_path / "shallow", small, level=2)
+    climb(tmp_path / "shallow", small, level=0)
+
+    assert "later\n" == (tmp_path / "shallow/README.md").read_text()
+    assert "3" == git(tmp_path / "shallow", "rev-list", "--count", "HEAD")
+
+
+def test_a_submodule(born: Born, small: Path, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    git(inner, "init", "--quiet")
+    write(inner, {"file": "inner\n"})
+    commit(inner)
+    project = born(0)
+    git(project, *NAMED, "submodule", "--quiet", "add", str(inner), "inner")
+    commit(project)
+    climb(project, small, level=2)
+
+    assert "inner\n" == (project / "inner/file").read_text()
+    assert "160000" == git(project, "ls-tree", "HEAD", "inner").split()[0]
+
+
+def test_a_head_on_no_branch(born: Born, small: Path) -> None:
+    project = born(0)
+    git(project, "checkout", "--quiet", "--detach")
+    climb(project, small, level=1)
+
+    assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
+
+
+def test_a_repository_of_sha256(small: Path, tmp_path: Path) -> None:
+    project = tiny.fresh(small, tmp_path / "p", level=0)
+    git(project, "init", "--quiet", "--object-format=sha256")
+    commit(project)
+    climb(project, small, level=1)
+
+    assert 64 == len(git(project, "rev-parse", "HEAD"))
+
+
+def test_no_program_that_a_repository_names_is_run(born: Born, small: Path, tmp_path: Path) -> None:
+    project = born(0)
+    ran = tmp_path / "ran"
+    evil = tmp_path / "evil"
+    evil.write_text(f"#!/bin/sh\necho $0 $@ >> {ran}\ncat\n")
+    evil.chmod(0o755)
+    for hook in (project / ".git/hooks").iterdir():
+        hook.unlink()
+    for name in (
+        "pre-commit", "commit-msg", "prepare-commit-msg", "post-commit", "post-merge",
+        "post-checkout", "pre-merge-commit", "reference-transaction", "post-index-change",
+        "post-rewrite", "fsmonitor-watchman", "pre-auto-gc",
+    ):  # fmt: skip
+        (project / ".git/hooks" / name).symlink_to(evil)
+    (project / ".gitattributes").write_text("* diff=evil merge=evil\n")
+    (project / "ops/zero.py").write_text(
+        tiny.CODE.replace("return 1", "return 1  # mine") + "\n\nLEVEL = 0\n"
+    )
+    commit_quietly(project)
+    for name, value in {
+        "core.fsmonitor": str(evil),
+        "core.hooksPath": str(project / ".git/hooks"),
+        "core.pager": str(evil),
+        "core.editor": str(evil),
+        "diff.external": str(evil),
+        "diff.evil.command": str(evil),
+        "diff.evil.textconv": str(evil),
+        "merge.evil.driver": f"{evil} %A",
+        "commit.gpgSign": "true",
+        "gpg.program": str(evil),
+        "core.alternateRefsCommand": str(evil),
+        "credential.helper": str(evil),
+        "core.sshCommand": str(evil),
+    }.items():
+        git(project, "config", name, value)
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        seen.patch()
+        assert [] == seen.plan.conflicts
+        climbing.branch(seen, "side", words.message(seen.plan))
+        climbing.climb(seen, words.message(seen.plan), verify=False)
+
+    assert "# mine" in (project / "ops/zero.py").read_text()
+    assert not ran.exists(), ran.read_text()
+
+
+def commit_quietly(project: Path) -> None:
+    git(project, "-c", "core.hooksPath=/dev/null", "add", "--all")
+    git(project, "-c", "core.hooksPath=/dev/null", "commit", "--quiet", "-m", "Edit")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("files/{{ '.g' ~ 'it' }}/hooks/pre-commit", "git's own folder"),
+        ("files/sub/{{ '.G' ~ 'IT' }}/config", "git's own folder"),
+        ("files/{{ 'GIT~' ~ '1' }}/config", "git's own folder"),
+        ("files/{{ '..%s..%sout' | replace('%s', _copier_conf.sep) }}", "forbidden"),
+        ("files/{{ 'RUNG.MD' }}", "take for one"),
+    ],
+)
+def test_a_path_that_leads_where_no_file_may_be_written_is_refused(
+    tmp_path: Path, path: str, said: str
+) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=0)
+    settings = tiny.FILES["copier.yml"].replace("  - .git\n", "")
+    tiny.release(made_from, "v0.2.0", {path: "evil\n", "copier.yml": settings})
+    before = files_of(project)
+
+    with pytest.raises(RungError, match=said):
+        plan(project, made_from, "v0.2.0")
+    assert before == files_of(project)
+    assert not (project / ".git/hooks/pre-commit").exists()
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../outside", ".git/config"])
+def test_a_rendered_link_out_of_the_project_is_refused(tmp_path: Path, target: str) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=0)
+    settings = "_preserve_symlinks: true\n" + tiny.FILES["copier.yml"]
+    (made_from / "files/ops/link").symlink_to(target)
+    tiny.release(made_from, "v0.2.0", {"copier.yml": settings})
+
+    with pytest.raises(RungError, match=r"link|outside|path"):
+        plan(project, made_from, "v0.2.0")

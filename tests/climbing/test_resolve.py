@@ -1,0 +1,126 @@
+"""What is settled by itself, and what is left to a person."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rung.climbing import answered, ready
+from rung.climbing.changelog import sections_of
+from rung.climbing.trees import _matches
+from rung.errors import RungError
+from tests.climbing import tiny
+from tests.climbing.conftest import Born
+from tests.climbing.tiny import climb, commit, plan
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "matches"),
+    [
+        ("src/flights/model.py", "src/*/model.py", True),
+        ("src/a/b/model.py", "src/*/model.py", False),
+        ("other/src/flights/model.py", "src/*/model.py", False),
+        ("README.md", "README.md", True),
+        ("docs/README.md", "README.md", False),
+    ],
+)
+def test_a_pattern_of_yours_is_matched_part_by_part(path: str, pattern: str, matches: bool) -> None:
+    assert matches == _matches(path, pattern)
+
+
+def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
+    """The user opens a text around lines that Rung closes one in."""
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=1)
+    file = project / "ops/one.py"
+    file.write_text(tiny.FILES["files/ops/one.py"].replace("    return 3", "    return (3)"))
+    commit(project)
+    rungs = tiny.FILES["files/ops/one.py"].replace("def first() -> int:", "def first(\n) -> int:")
+    tiny.release(made_from, "v0.2.0", {"files/ops/one.py": rungs})
+    assert [] == plan(project, made_from, "v0.2.0").conflicts
+
+    broken = tiny.FILES["files/ops/one.py"].replace('"""What a', 'x = """What a')
+    tiny.release(made_from, "v0.3.0", {"files/ops/one.py": broken.replace('runs."""', "runs.")})
+    file.write_text(tiny.FILES["files/ops/one.py"] + "\nMINE = 1\n")
+    commit(project)
+    (found,) = plan(project, made_from, "v0.3.0").conflicts
+
+    assert ("ops/one.py", "unreadable") == (found.path, found.why)
+
+
+def test_a_file_that_both_added_alike_is_no_conflict(born: Born, small: Path) -> None:
+    project = born(0)
+    tiny.write(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
+    commit(project)
+
+    assert [] == plan(project, small, level=1).conflicts
+
+
+def test_a_file_of_your_own_where_rung_brings_another_is_a_conflict(
+    born: Born, small: Path
+) -> None:
+    project = born(0)
+    tiny.write(project, {"Dockerfile": "FROM mine\n"})
+    commit(project)
+    (found,) = plan(project, small, level=1).conflicts
+
+    assert ("Dockerfile", "lines") == (found.path, found.why)
+
+
+def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(born: Born, small: Path) -> None:
+    project = born(0)
+    tiny.write(project, {"mine.py": "def (\n", "mine.toml": "[\n"})
+    commit(project)
+
+    climb(project, small, level=1)
+
+
+def test_requirements_added_by_rung_beside_yours_are_named_in_the_plan(
+    born: Born, small: Path
+) -> None:
+    seen = plan(born(0), small, level=2)
+
+    assert ["dvc>=3", "mypy>=1.17", "pre-commit>=4"] == seen.dependencies
+    assert json.loads(json.dumps(seen.as_data()))["dependencies"] == seen.dependencies
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x 1\nb: *x\n",
+        "x: [" + "[" * 50 + "]" * 51,
+        "- a\n",
+        "1: 2\n",
+        "a: [\n",
+        "\x00",
+        "a: !!python/name:os\n",
+    ],
+)
+def test_answers_that_no_copier_writes_are_refused(text: str) -> None:
+    with pytest.raises(RungError):
+        answered.parse(text, "answers")
+
+
+def test_a_bomb_of_aliases_is_not_expanded() -> None:
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(20)
+    )
+    with pytest.raises(RungError, match="alias or anchor"):
+        answered.parse(bomb, "answers")
+
+
+def test_a_folder_that_git_does_not_keep_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    tiny.write(tmp_path, {"Dockerfile/x": "mine\n", "docs": "mine\n", "kept": "mine\n"})
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(RungError, match="folder `Dockerfile`"):
+        ready.standing(tmp_path, ["Dockerfile"])
+    with pytest.raises(RungError, match="file `docs`"):
+        ready.standing(tmp_path, ["docs/a/b.md"])
+    assert ["kept"] == ready.standing(tmp_path, ["kept", "empty", "new/file"])
+
+
+def test_a_changelog_is_cut_at_its_versions() -> None:
+    text = "# Changes\n\n## 0.2.0\n\n- B.\n\n## 0.1.0, first\n\n- A.\n"
+
+    assert [("0.2.0", "- B."), ("0.1.0, first", "- A.")] == sections_of(text)

@@ -1,0 +1,144 @@
+"""A saved plan is applied only while HEAD, template and answers are what they were."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rung.__main__ import main
+from tests.climbing import tiny
+from tests.climbing.conftest import Born
+from tests.climbing.tiny import commit, git
+
+
+def rung(*arguments: object) -> int:
+    return main([str(one) for one in arguments])
+
+
+@pytest.fixture
+def kept(born: Born, small: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Return a project and a plan for it to climb to rung 1."""
+    project, file = born(0), tmp_path / "plan.json"
+    assert 0 == rung("plan", project, "--to", 1, "--template", small, "--out", file)
+    return project, file
+
+
+def test_it_is_done_as_it_was_shown(kept: tuple[Path, Path]) -> None:
+    project, file = kept
+
+    assert 0 == rung("climb", file, "--no-verify")
+    assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ({"README.md": "later\n"}, "last commit"),
+        (
+            {".copier-answers.yml": ("ci: github", "ci: gitlab")},
+            "by hand|last commit",
+        ),
+    ],
+)
+def test_it_is_refused_once_the_project_has_moved(
+    kept: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    edit: dict[str, str | tuple[str, str]],
+    said: str,
+) -> None:
+    project, file = kept
+    for path, content in edit.items():
+        text = (project / path).read_text()
+        (project / path).write_text(content if isinstance(content, str) else text.replace(*content))
+    head = commit(project)
+
+    assert 2 == rung("climb", file, "--no-verify")
+    words = capsys.readouterr().err
+    assert any(part in words for part in said.split("|"))
+    assert head == git(project, "rev-parse", "HEAD")
+
+
+def test_it_is_refused_once_the_template_has_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project, file = tiny.born(made_from, tmp_path / "p", level=0), tmp_path / "plan"
+    rung("plan", project, "--to", 1, "--template", made_from, "--out", file)
+    tiny.write(made_from, {"files/ops/one.py": "evil = 1\n"})
+    commit(made_from)
+    git(made_from, "tag", "--force", "v0.1.0")
+
+    assert 2 == rung("climb", file, "--no-verify")
+    assert "template" in capsys.readouterr().err
+
+
+def test_it_says_all_there_is_to_say(
+    kept: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 2 == rung("climb", kept[1], "--to", 2)
+    assert "Leave out the other options" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '{"form": "rung plan 1"}', '{"form": 1}', "null", "x" * 5_000_000],
+)
+def test_a_file_that_is_no_plan_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    (tmp_path / "plan").write_text(content)
+
+    assert 2 == rung("climb", tmp_path / "plan")
+    assert "is no plan" in capsys.readouterr().err
+
+
+def test_json_says_all_of_a_plan_and_nothing_else(
+    born: Born, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = born(0)
+    (project / "RUNG.md").write_text("# Mine\n")
+    commit(project)
+    code = rung("plan", project, "--to", 1, "--template", small, "--json")
+    said = json.loads(capsys.readouterr().out)
+
+    assert 1 == code
+    assert {"Dockerfile", "ops/one.py"} == set(said["added"])
+    assert ["mypy>=1.17", "pre-commit>=4"] == said["dependencies"]
+    assert 1 == said["after"]["answers"]["level"]
+    assert "# Mine\n" in said["conflicts"][0]["places"][0]["yours"]
+
+
+def test_the_patch_of_a_plan_gives_what_the_climb_gives(
+    born: Born, small: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    project = born(0)
+    rung("plan", project, "--to", 2, "--template", small, "--diff")
+    (tmp_path / "patch").write_bytes(capfdbinary.readouterr().out)
+    git(project, "apply", "--index", str(tmp_path / "patch"))
+    tree = git(project, "write-tree")
+    git(project, "reset", "--quiet", "--hard")
+    tiny.climb(project, small, level=2)
+
+    assert tree == git(project, "rev-parse", "HEAD^{tree}")
+
+
+def test_an_update_says_what_comes_and_brings_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_from = tiny.template(
+        tmp_path / "template", files={"CHANGELOG.md": "# Changes\n\n## 0.1.0\n\n- The first.\n"}
+    )
+    project = tiny.born(made_from, tmp_path / "p", level=1)
+    options = ["--template", made_from, "--no-verify"]
+    assert 0 == rung("update", project, *options)
+    assert "already has the template at v0.1.0" in capsys.readouterr().out
+    news = "# Changes\n\n## 0.2.0\n\n- A better Dockerfile.\n\n## 0.1.0\n\n- The first.\n"
+    tiny.release(made_from, "v0.2.0", {"CHANGELOG.md": news, "files/Dockerfile": "FROM better\n"})
+
+    assert 0 == rung("update", project, *options)
+    said = capsys.readouterr().out
+    assert "0.2.0\n- A better Dockerfile." in said
+    assert "The first" not in said
+    assert "FROM better\n" == (project / "Dockerfile").read_text()
+    assert "_commit: v0.2.0" in (project / ".copier-answers.yml").read_text()
+    assert "Update Rung's files to v0.2.0" == git(project, "log", "-1", "--format=%s")

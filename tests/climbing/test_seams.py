@@ -1,0 +1,137 @@
+"""Entries are added to a person's files, and nothing that is there changes."""
+
+import tomllib
+
+import pytest
+
+from rung import seams
+
+RUNG = b"""
+[project]
+name = "late"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["numpy>=2.2", "pandera[polars]>=0.30"]
+[dependency-groups]
+rung-0 = ["pytest>=8.4"]
+[tool.uv]
+default-groups = "all"
+exclude-newer = "2026-11-01T00:00:00Z"
+[tool.poe]
+include = ["ops/tasks.toml"]
+env = { OMP_WAIT_POLICY = "passive" }
+[tool.ruff]
+line-length = 100
+"""
+
+
+def added(ours: str, **how: bool) -> dict:
+    merged, _ = seams.toml(ours.encode(), RUNG, **how)
+    return tomllib.loads(merged.decode())
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        '[project]\nname = "x"\n# why\nversion = "2"\n',
+        '[project]\nname = "x"\ndependencies = ["NumPy==1.26", "requests"]\n',
+        '[project]\nname = "x"\ndependencies = [\n  "numpy", # pinned by ops\n]\n',
+        '[tool.poe]\ninclude = "mine.toml"\n[tool.poe.tasks]\na = "b"\n',
+        '[dependency-groups]\ndev = ["pytest"]\n[tool.uv]\ndefault-groups = ["dev"]\n',
+        "[tool.black]\nline-length = 88\n",
+        "",
+    ],
+)
+def test_every_line_stays_and_every_value_too(ours: str) -> None:
+    merged, got = seams.toml(ours.encode(), RUNG)
+
+    before, after = tomllib.loads(ours), tomllib.loads(merged.decode())
+    assert got
+    assert _lines(ours) <= _lines(merged.decode())
+    assert _holds(after, before)
+
+
+def _lines(text: str) -> set[str]:
+    """Return the lines; a list that gets an entry may be laid out anew, so its brackets do not count."""
+    return {line.strip(" ,") for line in text.splitlines()} - {"", "]", *_lists(text)}
+
+
+def _lists(text: str) -> set[str]:
+    return {line.strip(" ,") for line in text.splitlines() if line.startswith("dependencies = [")}
+
+
+def _holds(after: object, before: object) -> bool:
+    if isinstance(before, dict) and isinstance(after, dict):
+        return all(_holds(after.get(key), value) for key, value in before.items())
+    if isinstance(before, list) and isinstance(after, list):
+        return before == after[: len(before)]
+    return before == after
+
+
+def test_what_the_verbs_need_is_added_and_no_taste() -> None:
+    tool = added('[project]\nname = "x"\n')["tool"]
+
+    assert {"uv": {"default-groups": "all"}} == {"uv": tool["uv"]}
+    assert ["ops/tasks.toml"] == tool["poe"]["include"]
+    assert "ruff" not in tool
+
+
+def test_a_package_that_is_there_is_not_asked_for_again() -> None:
+    project = added('[project]\nname = "x"\ndependencies = ["NumPy==1.26"]\n')["project"]
+
+    assert ["NumPy==1.26", "pandera[polars]>=0.30"] == project["dependencies"]
+
+
+def test_dependencies_that_stand_elsewhere_stay_there() -> None:
+    project = added('[project]\nname = "x"\ndynamic = ["dependencies"]\n')["project"]
+
+    assert "dependencies" not in project
+
+
+@pytest.mark.parametrize(
+    "ours, packaged, has",
+    [
+        ("[tool.black]\n", False, True),
+        ("[tool.black]\n", True, False),
+        ('[tool.poetry]\nname = "x"\n', False, False),
+        ('[build-system]\nrequires = ["setuptools"]\n', False, False),
+    ],
+)
+def test_a_project_table_is_written_only_where_nothing_packages(
+    ours: str, packaged: bool, has: bool
+) -> None:
+    merged, got = seams.toml(ours.encode(), RUNG, packaged=packaged)
+
+    assert has == ("project" in tomllib.loads(merged.decode()))
+    assert has != any("for you to write" in one for one in got)
+
+
+def test_src_is_named_where_packaging_does_not_know_it() -> None:
+    assert "src" == added("", flat=True)["tool"]["poe"]["env"]["PYTHONPATH"]
+    assert "PYTHONPATH" not in added("")["tool"]["poe"]["env"]
+
+
+@pytest.mark.parametrize(
+    "ours", [b"[project", b"\xff", b"tool = 1\n", b"[tool]\npoe = 'x'\n", b"[[project]]\n"]
+)
+def test_what_is_no_such_file_stays_as_it_is(ours: bytes) -> None:
+    assert (ours, []) == seams.toml(ours, RUNG)
+
+
+def test_twice_is_once() -> None:
+    once, _ = seams.toml(b'[project]\nname = "x"\n', RUNG, flat=True)
+
+    assert (once, []) == seams.toml(once, RUNG, flat=True)
+
+
+@pytest.mark.parametrize(
+    "ours, merged",
+    [
+        (b"", b"\n# Rung\n/model/\n/logs/\n"),
+        (b"/model/\n", b"/model/\n\n# Rung\n/logs/\n"),
+        (b"mine", b"mine\n\n# Rung\n/model/\n/logs/\n"),
+        (b"/logs/\n/model/\n", b"/logs/\n/model/\n"),
+    ],
+)
+def test_patterns_are_appended(ours: bytes, merged: bytes) -> None:
+    assert merged == seams.lines(ours, b"# What\n/model/\n\n/logs/\n")[0]

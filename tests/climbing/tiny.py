@@ -1,0 +1,205 @@
+"""A template with three rungs of a few files, and projects made from it: real Copier, real git."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rung import project, source
+from rung.climbing import climb as climbing
+from rung.climbing import words
+from rung.climbing.climb import Wish
+from rung.climbing.plan import Plan
+
+CODE = """\
+\"\"\"What a rung runs.\"\"\"
+
+
+def first() -> int:
+    return 1
+
+
+def second() -> int:
+    return 2
+
+
+def third() -> int:
+    return 3
+"""
+FILES: dict[str, str] = {
+    "copier.yml": """\
+_min_copier_version: "9.18.0"
+_subdirectory: files
+_templates_suffix: .jinja
+_envops: {keep_trailing_newline: true, trim_blocks: true, lstrip_blocks: true}
+_exclude:
+  - .git
+  - "{% if level < 1 %}/ops/one.py{% endif %}"
+  - "{% if level < 1 %}/Dockerfile{% endif %}"
+  - "{% if level < 2 %}/ops/two.py{% endif %}"
+  - "{% if level < 2 %}/data/table.bin{% endif %}"
+  - "{% if ci != 'github' %}/.github{% endif %}"
+  - "{% if ci != 'gitlab' %}/.gitlab-ci.yml{% endif %}"
+
+---
+!include levels/yours.yml
+
+---
+!include levels/questions.yml
+""",
+    "levels/yours.yml": """\
+yours:
+  type: yaml
+  when: false
+  default:
+    always: [src/*/model.py, README.md]
+""",
+    "levels/questions.yml": """\
+package: {type: str, default: flights}
+ci: {type: str, default: github, choices: [github, gitlab]}
+level: {type: int, default: 0, choices: [0, 1, 2]}
+""",
+    "files/{{ _copier_conf.answers_file }}.jinja": "{{ _copier_answers | to_nice_yaml -}}\n",
+    "files/RUNG.md.jinja": "# Rung {{ level }}\n\nWith {{ ci }}.\n",
+    "files/README.md": "# Yours\n",
+    "files/src/{{ package }}/model.py": "MODEL = 1\n",
+    "files/ops/zero.py.jinja": CODE + "\n\nLEVEL = {{ level }}\n",
+    "files/ops/one.py": CODE.replace("rung", "first rung"),
+    "files/ops/two.py": CODE.replace("rung", "second rung"),
+    "files/Dockerfile": "FROM scratch\nCOPY . .\n",
+    "files/.gitignore": "*.log\n",
+    "files/.github/workflows/check.yml": "on: [push]\njobs:\n  check:\n    runs-on: here\n",
+    "files/.gitlab-ci.yml": "check:\n  script: [uv run poe check]\n",
+    "files/pyproject.toml.jinja": """\
+[project]
+name = "flights"
+version = "0.1.0"
+dependencies = [
+    "numpy>=2",
+    "polars>=1",
+]
+
+[dependency-groups]
+# Rung keeps the groups named rung-*.
+rung-0 = [
+    "pytest>=8",
+    "ruff>=0.12",
+]
+{% if level >= 1 %}
+
+rung-1 = [
+    "mypy>=1.17",
+    "pre-commit>=4",
+]
+{% endif %}
+{% if level >= 2 %}
+
+# Pipelines.
+rung-2 = [
+    "dvc>=3",
+]
+{% endif %}
+
+# Yours: groups of your own go below this line.
+
+[tool.ruff]
+line-length = 100
+""",
+    "files/tasks.yml.jinja": """\
+# Tasks.
+tasks:
+  train: python -m ops.zero
+{% if level >= 1 %}
+  check: pytest
+{% endif %}
+""",
+}
+BINARY = bytes(range(256)) * 8
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder and return what it prints."""
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
+    return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+
+def commit(folder: Path, message: str = "Edit") -> str:
+    """Commit everything and return the commit's id."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def write(folder: Path, files: Mapping[str, str | bytes | None]) -> None:
+    """Write files; None removes one."""
+    for path, content in files.items():
+        file = folder / path
+        if content is None:
+            file.unlink()
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def template(folder: Path, tag: str = "v0.1.0", files: Mapping[str, Any] = {}) -> Path:
+    """Make the template a repository with one release."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    write(folder, {**FILES, "files/data/table.bin": BINARY, **files})
+    commit(folder, "Release")
+    git(folder, "tag", tag)
+    return folder
+
+
+def release(folder: Path, tag: str, files: Mapping[str, str | bytes | None]) -> None:
+    """Release another version of a template."""
+    write(folder, files)
+    commit(folder, tag)
+    git(folder, "tag", tag)
+
+
+def fresh(made_from: Path, folder: Path, version: str = "v0.1.0", **answers: Any) -> Path:
+    """Render a project, without a repository."""
+    chosen = source.choose(str(made_from), version)
+    project.render(chosen.address, chosen.ref, folder, answers, defaults=True)
+    return folder
+
+
+def born(made_from: Path, folder: Path, version: str = "v0.1.0", **answers: Any) -> Path:
+    """Render a project, and make it a repository with one commit."""
+    fresh(made_from, folder, version, **answers)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "config", "core.autocrlf", "false")
+    commit(folder, "Start")
+    return folder
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Read every file below a folder; git's own are left out."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".git" not in path.relative_to(folder).parts
+    }
+
+
+def climb(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
+    """Climb without the project's checks; conflicts are an error. Return the plan."""
+    with climbing.look(folder, Wish(answers, version), str(made_from)) as seen:
+        assert [] == seen.plan.conflicts
+        if not seen.plan.changes_nothing:
+            climbing.climb(seen, words.message(seen.plan), verify=False)
+        assert "" == git(folder, "status", "--porcelain")
+        return seen.plan
+
+
+def plan(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
+    """Return what a climb would do."""
+    with climbing.look(folder, Wish(answers, version), str(made_from)) as seen:
+        return seen.plan
+
+
+def copy(folder: Path, to: Path) -> Path:
+    """Copy a project with its repository."""
+    return shutil.copytree(folder, to, symlinks=True)
