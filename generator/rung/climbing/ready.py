@@ -37,8 +37,10 @@ def committed(folder: Path) -> Path:
             f"{folder} is not in a git repository, so a climb could not be undone.\n"
             "Run `git init`, commit everything, then climb."
         )
-    for name, command in HALF_DONE.items():
-        if (top / git.run(top, "rev-parse", "--git-path", name).strip()).exists():
+    asked = [word for name in HALF_DONE for word in ("--git-path", name)]
+    places = git.run(top, "rev-parse", *asked).splitlines()
+    for place, command in zip(places, HALF_DONE.values(), strict=True):
+        if (top / place).exists():
             raise RungError(
                 f"A {command} is under way in {top}.\n"
                 f"End it with `git {command} --continue` or `--abort`, then climb."

@@ -82,9 +82,11 @@ class Workbench:
 
     def read_also(self, objects: Path) -> None:
         """Let the bench read another repository's objects."""
-        with (self.repository / "objects/info/alternates").open("a", encoding="utf-8") as file:
-            quoted = str(objects).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-            file.write(f'"{quoted}"\n')
+        file = self.repository / "objects/info/alternates"
+        quoted = str(objects).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        known = file.read_text("utf-8") if file.exists() else ""
+        if f'"{quoted}"\n' not in known:
+            file.write_text(f'{known}"{quoted}"\n', "utf-8")
 
     def files(self, tree: str) -> dict[str, Entry]:
         """Return every file of a tree by its path."""
