@@ -124,7 +124,9 @@ class History:
         old, new = self.answers, {**self.answers, **changed}
         climbed = engine(self.project, changed)
         self.log.append(f"climb to {dict(changed)}: {'done' if climbed.done else 'not done'}")
-        verdict = Verdict(conflicts=climbed.conflicts, up=new["level"] >= old["level"])
+        aside = new["level"] == old["level"]
+        up = new["level"] >= old["level"]
+        verdict = Verdict(conflicts=climbed.conflicts, up=up, aside=aside)
         named = climbed.reported | set(climbed.conflicts)
         rungs = {blob for _, blob in tree(self.fresh(old)).values()}
         named |= {path for path in climbed.retired & before.keys() if before[path][1] in rungs}
@@ -172,6 +174,7 @@ class Verdict:
 
     Args:
         up: Whether it did not lead down.
+        aside: Whether it led to another answer on the same rung.
         conflicts: Files in which both sides met; the engine named them.
         lost: Tokens that are neither on disk nor in a file that was reported.
         broken: What can no longer be read, and what was left undone.
@@ -179,6 +182,7 @@ class Verdict:
     """
 
     up: bool
+    aside: bool = False
     conflicts: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)

@@ -38,13 +38,16 @@ class Tally:
     up: int = 0
     conflicts_up: int = 0
     conflicts_down: int = 0
+    conflicts_aside: int = 0
     files: dict[str, int] = field(default_factory=dict)
 
     def count(self, verdict: Verdict) -> None:
         """Add a climb."""
         self.climbs += 1
-        self.up += verdict.up
-        self.conflicts_up += verdict.up and bool(verdict.conflicts)
+        up = verdict.up and not verdict.aside
+        self.up += up
+        self.conflicts_up += up and bool(verdict.conflicts)
+        self.conflicts_aside += verdict.aside and bool(verdict.conflicts)
         self.conflicts_down += not verdict.up and bool(verdict.conflicts)
         for path in verdict.conflicts:
             self.files[path] = self.files.get(path, 0) + 1
