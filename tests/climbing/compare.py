@@ -40,7 +40,7 @@ def live(seed: int, climbs: int, engine: Engine, fresh: Fresh, folder: Path) -> 
 def table(files: list[Path]) -> str:
     """Return what the files of several engines say as a Markdown table."""
     lines = [
-        "|Engine|Histories|Climbs|With a lost edit|With a conflict, up|down|Broken|",
+        "|Engine|Histories|Climbs|With a lost edit|With a conflict, up or aside|down|Broken|",
         "|-|-:|-:|-:|-:|-:|-:|",
     ]
     for file in files:

@@ -36,19 +36,20 @@ def _append(path: Path, text: str) -> None:
 
 
 def _replace(path: Path, pattern: str, new: str) -> bool:
-    text = path.read_bytes().decode()
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
     changed = re.sub(pattern, new, text, count=1, flags=re.MULTILINE)
-    path.write_bytes(changed.encode())
+    path.write_bytes(changed.encode("utf-8", "surrogateescape"))
     return changed != text
 
 
 def _within(path: Path, chance: Random, line: str) -> None:
     """Insert a line at a place that does not split anything: before a line that starts a block."""
-    lines = path.read_text("utf-8").splitlines(keepends=True)
+    lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines(keepends=True)
     starts = [at for at, text in enumerate(lines) if re.match(r"def |class |## |[A-Z]", text)]
     places = [at for at in starts if at and not lines[at - 1].startswith("@")]
     at = chance.choice(places) if places and chance.random() < 0.5 else len(lines)
-    path.write_text("".join([*lines[:at], line, *lines[at:]]), "utf-8")
+    text = "".join([*lines[:at], line, *lines[at:]])
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def code(project: Path, chance: Random, token: str) -> bool:

@@ -47,15 +47,14 @@ def rungs(source: Source) -> Engine:
                 climbing.branch(seen, "climb", f"Climb: {changed}\n")
             else:
                 climbing.climb(seen, f"Climb: {changed}\n", verify=False)
-            # Retired files are named as well, but an edited one must not be among them.
-            named = {*seen.plan.kept, *seen.plan.ignored}
+            named, retired = {*seen.plan.kept, *seen.plan.ignored}, set(seen.plan.retired)
 
         def decide() -> None:
             git(project, "merge", "--quiet", "--ff-only", "--no-overwrite-ignore", "climb")
             git(project, "branch", "--quiet", "-d", "climb")
             _keep_mine(project, "HEAD~1", conflicts)
 
-        return Climbed(not conflicts, conflicts, named, decide)
+        return Climbed(not conflicts, conflicts, named, retired, decide)
 
     return climb
 

@@ -34,7 +34,9 @@ class Climbed:
     Args:
         done: Whether the project now stands where it was to climb.
         conflicts: The files in which both sides met.
-        reported: Every path that was named besides, such as those kept and retired.
+        reported: Every path that was named besides, such as those kept; a line in it is not lost.
+        retired: Paths that were named as retired. No line of the person's may be in them: only a
+            file that was given another name, and nothing else, goes with its rung.
         decide: What a person does about the conflicts, who keeps each such file as it was, and
             commits; what the engine left is judged before that.
         moved: Whether the engine left something in the work tree, for the person to decide there.
@@ -43,6 +45,7 @@ class Climbed:
     done: bool
     conflicts: list[str] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
+    retired: set[str] = field(default_factory=set)
     decide: Callable[[], None] = lambda: None
     moved: bool = False
 
@@ -121,8 +124,12 @@ class History:
         old, new = self.answers, {**self.answers, **changed}
         climbed = engine(self.project, changed)
         self.log.append(f"climb to {dict(changed)}: {'done' if climbed.done else 'not done'}")
-        verdict = Verdict(conflicts=climbed.conflicts, up=new["level"] >= old["level"])
+        aside = new["level"] == old["level"]
+        up = new["level"] >= old["level"]
+        verdict = Verdict(conflicts=climbed.conflicts, up=up, aside=aside)
         named = climbed.reported | set(climbed.conflicts)
+        rungs = {blob for _, blob in tree(self.fresh(old)).values()}
+        named |= {path for path in climbed.retired & before.keys() if before[path][1] in rungs}
         standing = self.places()
         for token, kind in self.tokens.items():
             if token not in standing and not where[token] & named:
@@ -167,6 +174,7 @@ class Verdict:
 
     Args:
         up: Whether it did not lead down.
+        aside: Whether it led to another answer on the same rung.
         conflicts: Files in which both sides met; the engine named them.
         lost: Tokens that are neither on disk nor in a file that was reported.
         broken: What can no longer be read, and what was left undone.
@@ -174,6 +182,7 @@ class Verdict:
     """
 
     up: bool
+    aside: bool = False
     conflicts: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)

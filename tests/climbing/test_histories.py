@@ -24,7 +24,8 @@ from tests.climbing.edits import WEIGHTS
 from tests.climbing.histories import Engine, Fresh, History, Verdict
 
 KINDS = [kind for kind, weight in WEIGHTS.items() for _ in range(weight)]
-SLOW_CLIMBS = int(os.environ.get("RUNG_CLIMBS", "2000"))
+PARTS = 4  # which can run beside each other
+CLIMBS = int(os.environ.get("RUNG_CLIMBS", "2000")) // PARTS  # in each part
 BATCH = 10  # histories with one seed, so that a failure can be found again soon
 # Of the climbs up; a rung's file where the person has one of another kind is a conflict by right.
 CONFLICTS_UP = 0.05
@@ -38,13 +39,16 @@ class Tally:
     up: int = 0
     conflicts_up: int = 0
     conflicts_down: int = 0
+    conflicts_aside: int = 0
     files: dict[str, int] = field(default_factory=dict)
 
     def count(self, verdict: Verdict) -> None:
         """Add a climb."""
         self.climbs += 1
-        self.up += verdict.up
-        self.conflicts_up += verdict.up and bool(verdict.conflicts)
+        up = verdict.up and not verdict.aside
+        self.up += up
+        self.conflicts_up += up and bool(verdict.conflicts)
+        self.conflicts_aside += verdict.aside and bool(verdict.conflicts)
         self.conflicts_down += not verdict.up and bool(verdict.conflicts)
         for path in verdict.conflicts:
             self.files[path] = self.files.get(path, 0) + 1
@@ -146,15 +150,16 @@ def test_a_few_histories_lose_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
 def test_two_thousand_climbs_lose_nothing_and_seldom_conflict(
-    tmp_path: Path, template: source.Source, fresh: Fresh
+    tmp_path: Path, template: source.Source, fresh: Fresh, part: int
 ) -> None:
     tally = Tally()
     months = machine(tmp_path, fresh, engines.rungs(template), tally)
 
-    seed = int(os.environ.get("RUNG_SEED", "1"))
-    while tally.climbs < SLOW_CLIMBS:
-        live(seed, BATCH, 12, months, (Phase.generate,))
+    seed = 1000 * part + 1
+    while tally.climbs < CLIMBS:
+        live(seed, BATCH, 20, months, (Phase.generate,))
         print(tally)
         seed += 1
 

@@ -378,7 +378,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: Path) -> None:
-    """200 kills of Rung and of the git that it has started, mostly in the fast-forward."""
+    """200 kills (RUNG_KILLS) of Rung and its git, mostly in the fast-forward."""
     project = tiny.born(large, tmp_path / "p", level=0)
     start = git(project, "rev-parse", "HEAD")
     old = stands(project)
@@ -391,7 +391,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
         new = stands(project)
         assert len(new[1]) > 3000
         ends = []
-        for number in range(200):
+        for number in range(int(os.environ.get("RUNG_KILLS", "200"))):
             git(project, "reset", "--quiet", "--hard", start)
             git(project, "clean", "--quiet", "-d", "--force")
             child = os.fork()
