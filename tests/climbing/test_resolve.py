@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rung.climbing import answered, ready
+from rung.climbing import answered, ready, words
 from rung.climbing.changelog import sections_of
 from rung.climbing.trees import _matches
 from rung.errors import RungError
@@ -56,15 +56,29 @@ def test_a_file_that_both_added_alike_is_no_conflict(born: Born, small: Path) ->
     assert [] == plan(project, small, level=1).conflicts
 
 
-def test_a_file_of_your_own_where_rung_brings_another_is_a_conflict(
+def test_a_file_of_your_own_where_rung_brings_another_stays_and_is_named(
     born: Born, small: Path
 ) -> None:
     project = born(0)
     tiny.write(project, {"Dockerfile": "FROM mine\n"})
     commit(project)
+
+    seen = climb(project, small, level=1)
+
+    assert (["Dockerfile"], []) == (seen.own, seen.conflicts)
+    assert "FROM mine\n" == (project / "Dockerfile").read_text()
+    assert any(line.startswith("Dockerfile (your own;") for line in words.left_alone(seen))
+    assert ["Dockerfile"] == climb(project, small, level=2).edited
+    assert "FROM mine\n" == (project / "Dockerfile").read_text()
+
+
+def test_a_file_of_your_own_in_the_machinery_is_a_conflict(born: Born, small: Path) -> None:
+    project = born(0)
+    tiny.write(project, {"ops/one.py": "MINE = 1\n"})
+    commit(project)
     (found,) = plan(project, small, level=1).conflicts
 
-    assert ("Dockerfile", "lines") == (found.path, found.why)
+    assert ("ops/one.py", "lines") == (found.path, found.why)
 
 
 def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(born: Born, small: Path) -> None:

@@ -209,6 +209,7 @@ def _look(
         renamed={old: new for old, new in names.items() if new in result},
         kept=found.kept,
         gone=found.gone,
+        own=found.own,
         ignored=ignored,
         edited=_edited(was, mine, result, found),
         yours=len(mine.keys() - was.keys() - rungs.keys()),

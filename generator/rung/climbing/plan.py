@@ -61,6 +61,7 @@ class Plan:
         renamed: The user's names of Rung's files, by Rung's names.
         kept: Files that Rung retires and the user has edited; they stay.
         gone: Files that the user deleted; they stay away.
+        own: Files of the user's where Rung brings one of the same name; Rung's are left out.
         ignored: Files of Rung's that are left out, since something git does not keep stands there.
         edited: Files of Rung's that the user has edited and the climb leaves alone.
         yours: How many files are the user's alone.
@@ -83,6 +84,7 @@ class Plan:
     renamed: dict[str, str] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
     yours: int = 0

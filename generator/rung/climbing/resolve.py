@@ -12,6 +12,7 @@ from rung.climbing.merge import BASE, OURS, THEIRS, Merged
 from rung.climbing.workbench import Entry, Workbench
 
 LINES, BINARY, KIND, UNREADABLE = "lines", "binary", "kind", "unreadable"
+MACHINERY = "ops/"  # does not work with a file of somebody else's in it
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Resolved:
         conflicts: What is left for a person.
         kept: Files that Rung retires and the user has edited; they stay.
         gone: Files that the user deleted and Rung has changed since; they stay away.
+        own: Files that the user has made where Rung brings one of the same name; they stay.
         by_key: Files merged key by key.
     """
 
@@ -47,6 +49,7 @@ class Resolved:
     conflicts: list[Conflict] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
     by_key: list[str] = field(default_factory=list)
 
 
@@ -91,7 +94,11 @@ def resolve(
     )
     for path, three in sorted((versions | both).items()):
         found = _settled(path, three, texts, clean=path in both)
-        if isinstance(found, Conflict):
+        unsettled = isinstance(found, Conflict) or (found is not None and found[1] is not None)
+        if unsettled and three[0] is None and not path.startswith(MACHINERY):
+            done.own.append(path)
+            changes[path] = three[1]
+        elif isinstance(found, Conflict):
             done.conflicts.append(found)
             changes[path] = three[1]
         elif found is not None:

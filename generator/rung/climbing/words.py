@@ -67,6 +67,7 @@ def left_alone(seen: Plan) -> list[str]:
     """Return what of the user's a climb meets and does not touch, with the reason."""
     told = [f"{path} (you edited it; the new rung has no such file)" for path in seen.kept]
     told += [f"{path} (you deleted it)" for path in seen.gone]
+    told += [f"{path} (your own; Rung's file of that name is left out)" for path in seen.own]
     told += [
         f"{path} (git does not keep what stands there; Rung's file of that name is left out)"
         for path in seen.ignored
