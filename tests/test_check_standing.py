@@ -123,7 +123,7 @@ TOGETHER: dict[str, set[str]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "answers"), erasable())
+@pytest.mark.parametrize(("name", "answers"), list(erasable()))
 def test_what_is_taken_out_is_all_that_is_missing(
     render: Render, tmp_path: Path, name: str, answers: dict[str, Any]
 ) -> None:
