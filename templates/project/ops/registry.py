@@ -5,14 +5,17 @@ Rung keeps this file; change it through src/ and params.toml.
 
 import logging
 import os
+from pathlib import Path
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from ops import moved
 from ops.settings import ROOT, project_name
 
+SQLITE = "sqlite:///"
 STORE = ROOT / "mlflow.db"
 CHALLENGER = "challenger"
 CHAMPION = "champion"
@@ -20,14 +23,17 @@ CHAMPION = "champion"
 
 def tracking_uri() -> str:
     """Name the store: what MLFLOW_TRACKING_URI says, or a local SQLite file."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{STORE}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{STORE}"
 
 
 def client() -> MlflowClient:
     """Open the store; a new one is made where there is none."""
     for chatty in ("alembic", "mlflow"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(tracking_uri())
+    uri = tracking_uri()
+    if uri.startswith(SQLITE):
+        moved.bring_home(Path(uri.removeprefix(SQLITE)))
+    mlflow.set_tracking_uri(uri)
     return MlflowClient()
 
 

@@ -4,7 +4,9 @@ Rung keeps this file; change it through src/ and params.toml.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -85,3 +87,18 @@ def test_the_registered_model_answers_as_the_saved_one(made: dict[str, str]) -> 
 
     np.testing.assert_array_equal(expected, estimator.predict(loaded, rows))
     assert mlflow.models.get_model_info(uri).signature is not None
+
+
+def test_a_store_that_was_moved_still_finds_its_models(
+    made: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the registry of one CI job does, that another one downloads."""
+    moved = shutil.move(track.ROWS.parent, tmp_path / "elsewhere")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{moved}/mlflow.db")
+
+    registry.client()
+    found = mlflow.artifacts.download_artifacts(
+        f"models:/{made['model']}/2", dst_path=str(tmp_path / "model")
+    )
+
+    assert list(Path(found).rglob("*.skops"))
