@@ -268,7 +268,7 @@ def demo(
         Path | None,
         typer.Option(metavar="DIR", parser=Path, help="Where to make it (./rung-demo)."),
     ] = None,
-    upto: Annotated[int, typer.Option(metavar="N", help="The last rung.")] = 2,
+    upto: Annotated[int, typer.Option(metavar="N", help="The last rung.")] = 4,
 ) -> int:
     """Make a project and climb rungs 0, 1 and 2 with it."""
     from rung import demo
