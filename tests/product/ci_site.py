@@ -105,6 +105,12 @@ class Site:
         state: dict[str, Any] = json.loads(text)
         return state
 
+    def waiting(self) -> list[str]:
+        """Name the releases that came to production, where none has ever answered."""
+        folder = self.folder / "releases/production"
+        assert not (folder / "state.json").exists()
+        return sorted(path.name for path in (folder / "bundles").iterdir() if path.is_dir())
+
     def events(self) -> list[str]:
         """Name what stands in the audit log of production, oldest first."""
         lines = (self.folder / "releases/production/history.jsonl").read_text().splitlines()

@@ -77,7 +77,7 @@ def test_gitlab_autopilot_makes_a_pass_and_pushes_its_branch(on_gitlab: Site, ve
     went_through_a_pass(on_gitlab)
 
 
-def test_gitlab_release_waits_in_the_shadow_until_it_is_approved(
+def test_gitlab_first_release_waits_until_it_is_approved(
     start: Started, tmp_path: Path, venv: Path
 ) -> None:
     here = site(start, tmp_path, ci="gitlab", level=3, use_case="governance")
@@ -93,9 +93,9 @@ def test_gitlab_release_waits_in_the_shadow_until_it_is_approved(
     done = here.gitlab("release", venv, VERSION="1")
     assert done.returncode == 0, done.stdout
     (released,) = here.candidates()
-    before = here.production()
+    waiting = here.waiting()
     done = here.gitlab("approve", venv, VERSION="1")
     assert done.returncode == 0, done.stdout
 
-    assert (before["serving"], before["shadow"]["release"]) == (None, released)
+    assert waiting == [released]
     assert here.production()["serving"] == released
