@@ -1,12 +1,13 @@
 # Two verbs for a newcomer: `make demo` and `make test`. uv is used if it is on PATH; otherwise a
 # private one is put into .cache/, and nothing outside this folder is touched.
 PYTHON ?= python3
+UPTO ?= 4
 UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 
 .PHONY: demo test check docs
 
 demo: $(UV)
-	@$(UV) run --quiet rung demo
+	@$(UV) run --quiet rung demo --upto $(UPTO)
 
 test: $(UV)
 	@$(UV) run --quiet pytest --numprocesses 2 --dist worksteal
