@@ -1,5 +1,6 @@
 """Months of edits and climbs, drawn by Hypothesis: no line is lost and no project is broken."""
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +130,12 @@ def live(seed: int, histories: int, steps: int, months: type, phases: tuple[Phas
     run_state_machine_as_test(hypothesis.seed(seed)(months), settings=chosen)
 
 
+def chance(found: int, tries: int, rate: float) -> float:
+    """Return how likely so many or more are, where each try is one at this rate."""
+    fewer = (math.comb(tries, k) * rate**k * (1 - rate) ** (tries - k) for k in range(found))
+    return 1 - sum(fewer)
+
+
 def test_a_few_histories_lose_nothing(
     tmp_path: Path, template: source.Source, fresh: Fresh
 ) -> None:
@@ -154,4 +161,4 @@ def test_two_thousand_climbs_lose_nothing_and_seldom_conflict(
         print(tally)
         seed += 1
 
-    assert tally.conflicts_up <= CONFLICTS_UP * tally.up, tally
+    assert chance(tally.conflicts_up, tally.up, CONFLICTS_UP) > 0.001, tally
