@@ -109,8 +109,10 @@ class Flown:
 
     def passes(self) -> list[dict[str, Any]]:
         """Read the journal, the oldest pass first."""
-        files = sorted((self.releases() / "autopilot/passes").glob("*.json"))
-        return [json.loads(path.read_text()) for path in files]
+        files = (self.releases() / "autopilot/passes").glob("*.json")
+        return sorted(
+            (json.loads(path.read_text()) for path in files), key=lambda it: it["started"]
+        )
 
     def versions(self) -> list[str]:
         """List the versions that the registry holds."""
