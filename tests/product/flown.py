@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.conftest import ROOT
 from tests.product import variants
-from tests.product.conftest import environment, run
+from tests.product.conftest import environment, run, search_path
 
 ANSWERED = ROOT / "tests/assets/answered.py"
 SAMPLES = ROOT / "templates/project/data/sample"
@@ -61,10 +61,11 @@ class Flown:
 
     def begin(self, *arguments: str | Path, **more: str) -> "subprocess.Popen[str]":
         """Start the project's Python in a group of processes of its own, and go on."""
+        programs = self.folder / ".venv/bin"
         return subprocess.Popen(
-            [self.folder / ".venv/bin/python", *map(str, arguments)],
+            [programs / "python", *map(str, arguments)],
             cwd=self.folder,
-            env=environment(**self.variables, **more),
+            env=environment(**self.variables, **more, PATH=search_path(programs)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

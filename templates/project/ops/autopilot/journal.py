@@ -113,12 +113,7 @@ def ended(records: list[Record], name: str) -> Iterator[tuple[datetime, Record]]
 
 
 def _files() -> list[Path]:
-    """List the records, the oldest first: `X.2.json` is the second of the moment X."""
-    return sorted((folder() / "passes").glob("*.json"), key=lambda path: _order(path.name))
-
-
-def _order(name: str) -> tuple[str, int, str]:
-    return name.partition(".")[0], len(name), name
+    return sorted((folder() / "passes").glob("*.json"))
 
 
 def _damaged(path: Path) -> str:

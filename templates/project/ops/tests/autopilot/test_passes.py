@@ -148,12 +148,3 @@ def test_a_damaged_record_is_named(kept: Path) -> None:
 
     with pytest.raises(BadJournal, match=path.name):
         journal.passes()
-
-
-def test_passes_of_one_moment_are_told_in_their_order() -> None:
-    for _ in range(11):
-        journal.save(journal.begin(AT, "Ada"))
-
-    stem = "2026-01-31T00-00-00"
-    expected = [stem, *(f"{stem}.{number}" for number in range(2, 12))]
-    assert [each["pass"] for each in journal.passes()] == expected
