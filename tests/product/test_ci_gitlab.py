@@ -67,7 +67,7 @@ def test_gitlab_monitor_looks_at_what_was_answered(on_gitlab: Site, venv: Path) 
     done = on_gitlab.gitlab("monitor", venv)
 
     kept = on_gitlab.project.folder / ".gitlab-ci-local/artifacts/monitor"
-    as_the_status_says(done, kept / "reports/monitor")
+    as_the_status_says(done, kept / "reports/monitor", may_fail=True)
 
 
 def test_gitlab_autopilot_makes_a_pass_and_pushes_its_branch(on_gitlab: Site, venv: Path) -> None:

@@ -102,7 +102,11 @@ def _deploy(folder: Path, release: str, before: State, options: argparse.Namespa
             f"{release} was taken back at {back['at']} by {back['by']} "
             f"({back['detail'].get('reason') or 'without a reason'}). Name it to try it again."
         )
-    manifest = bundle.read_manifest(install.install(folder, release))
+    try:
+        manifest = bundle.read_manifest(install.install(folder, release))
+    except BadBundle:
+        state.expect(folder, before.generation)  # who deployed first may have cleared it away
+        raise
     by = places.person()
     if folder.name == places.PRODUCTION:
         reasons = list(passed.objections(manifest, before))

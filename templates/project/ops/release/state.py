@@ -23,6 +23,7 @@ from ops.release.stored import (
     State,
     Stopped,
     change,
+    expect,
     note,
     read,
 )
@@ -170,6 +171,7 @@ __all__ = [
     "abort",
     "advance",
     "canary",
+    "expect",
     "note",
     "promote",
     "read",

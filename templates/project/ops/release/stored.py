@@ -116,9 +116,8 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
     with durable.locked(folder):
         state, last = _read(folder)
         history.settle(path, last)
-        if expected is not None and expected != state.generation:
-            did = f": {last['event']} by {last['by']} at {last['at']}" if last else ""
-            raise Overtaken(f"{folder.name} was changed in the meantime{did}. Look, and decide.")
+        if expected is not None:
+            _hold(folder, state, last, expected)
         new, detail = move(state)
         new = replace(new, generation=state.generation + 1)
         detail = {"generation": new.generation, "serving": new.serving} | detail
@@ -127,6 +126,17 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         durable.replace(folder / STATE, content.encode())
         history.write(path, made)
     return new
+
+
+def expect(folder: Path, generation: int) -> None:
+    """Raise Overtaken when an environment has changed since this generation of its state."""
+    _hold(folder, *_read(folder), generation)
+
+
+def _hold(folder: Path, state: State, last: dict[str, Any] | None, expected: int) -> None:
+    if expected != state.generation:
+        did = f": {last['event']} by {last['by']} at {last['at']}" if last else ""
+        raise Overtaken(f"{folder.name} was changed in the meantime{did}. Look, and decide.")
 
 
 def note(folder: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
