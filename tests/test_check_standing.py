@@ -89,6 +89,8 @@ def erase(folder: Path, capability: Capability) -> None:
             shown.hit for shown in finding.shown if shown.tier == "used" and shown.hit.path
         }:
             path = folder / hit.path
+            if not path.exists():
+                continue  # renamed in this round
             if hit.line:
                 lines = path.read_text("utf-8").split("\n")
                 lines[hit.line - 1] = ""
