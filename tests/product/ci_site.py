@@ -97,7 +97,7 @@ class Site:
 
     def candidates(self) -> list[str]:
         """Name the releases that were made."""
-        return sorted(path.name for path in (self.folder / "releases/candidates").iterdir())
+        return sorted(path.name for path in (self.folder / "releases/candidates").glob("[!.]*"))
 
     def production(self) -> dict[str, Any]:
         """Read what production is to do."""

@@ -104,9 +104,13 @@ class Flown:
         return dict(json.loads((self.releases() / "production/state.json").read_text()))
 
     def history(self) -> list[dict[str, Any]]:
-        """Read what happened to production, the earliest first."""
+        """Read what happened to production, the earliest first.
+
+        The last line can still be where the state keeps it, when the process was killed then.
+        """
         lines = (self.releases() / "production/history.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        written, last = [json.loads(line) for line in lines], self.state()["entry"]
+        return written if last in written else [*written, last]
 
     def passes(self) -> list[dict[str, Any]]:
         """Read the journal, the oldest pass first."""
@@ -123,7 +127,9 @@ class Flown:
 
     def candidates(self) -> list[str]:
         """List the releases that were made; what is left half made counts."""
-        return sorted(path.name for path in (self.releases() / "candidates").iterdir())
+        return sorted(
+            path.name for path in (self.releases() / "candidates").iterdir() if path.name != ".lock"
+        )
 
 
 def share_environment(folder: Path, place: Path) -> None:

@@ -22,8 +22,7 @@ from ops.autopilot.policy import Rollback
 from ops.monitor.jackknife import reach, standard_error
 from ops.release import places
 from ops.release.bundle import BadBundle
-from ops.release.history import read as read_history
-from ops.release.state import HISTORY, State
+from ops.release.state import State, events
 from ops.service import release as serving_release
 from ops.settings import params
 
@@ -69,7 +68,7 @@ def verdict(
 def predecessor(state: State) -> str | None:
     """Name the release before the one that answers, if that one came by a promotion."""
     last, serving = None, None
-    for event in read_history(places.environment(places.PRODUCTION) / HISTORY):
+    for event in events(places.environment(places.PRODUCTION)):
         if event["detail"].get("serving", serving) != serving:
             last, serving = event["event"], event["detail"]["serving"]
     return state.previous[0] if state.previous and last in ("serve", "promote") else None

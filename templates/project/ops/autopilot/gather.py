@@ -16,8 +16,7 @@ from ops.autopilot.labelled import answers
 from ops.autopilot.policy import Policy
 from ops.monitor.freshness import moment
 from ops.release import bundle, places
-from ops.release.history import read as read_history
-from ops.release.state import HISTORY, State
+from ops.release.state import State, events
 from ops.settings import params
 
 PRODUCTION = places.PRODUCTION
@@ -137,4 +136,4 @@ def _why_not(release: str) -> str:
 
 
 def _history() -> list[dict[str, Any]]:
-    return read_history(places.environment(PRODUCTION) / HISTORY)
+    return events(places.environment(PRODUCTION))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.governed import plan
-from ops.release import history, state
+from ops.release import state
 from ops.release.state import State
 
 JUDGED = "judged"
@@ -65,7 +65,7 @@ def objections(folder: Path, release: str, now: State) -> Iterator[str]:
 
 def last(folder: Path, release: str) -> dict[str, Any] | None:
     """Find the last verdict on a release."""
-    for event in reversed(history.read(folder / state.HISTORY)):
+    for event in reversed(state.events(folder)):
         if event["event"] == JUDGED and event["detail"].get("release") == release:
             return dict(event["detail"])
     return None

@@ -16,7 +16,7 @@ from ops.governed import audit, keys, plan
 from ops.governed.overrides import Overrides
 from ops.monitor import run
 from ops.monitor.seen import Seen
-from ops.release import durable, history, places, state
+from ops.release import durable, places, state
 
 MONITORED = "monitored"
 OVERRIDES = "overrides"  # the table of the plan's settings that is no part of monitor.toml
@@ -53,7 +53,7 @@ def note(folder: Path, seen: Seen, by: str) -> list[str]:
         nobody signs for would leave all that follow without a signature too.
     """
     said: list[str] = []
-    for event in history.read(folder / state.HISTORY):
+    for event in state.events(folder):
         if event["event"] == MONITORED:
             said = event["detail"]["kinds"]
     kinds = sorted({_kind(problem) for problem in seen.problems})

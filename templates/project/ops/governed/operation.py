@@ -5,14 +5,17 @@ Rung keeps this file; change it through governance/.
 
 from ops import card
 from ops.governed import tables
-from ops.governed.parts import read_json
-from ops.release import history, places, state
+from ops.governed.parts import Missing, read_json
+from ops.release import places, state
 from ops.settings import REPORTS
 
 
 def served(version: str) -> str:
     """List what production has served, and what people did about it."""
-    events = history.read(places.environment(places.PRODUCTION) / state.HISTORY)
+    try:
+        events = state.events(places.environment(places.PRODUCTION))
+    except state.BadState as error:
+        raise Missing(str(error)) from error
     # Overrides are about single persons; they are counted.
     overrides = sum(event["event"] == "override" for event in events)
     rows = [

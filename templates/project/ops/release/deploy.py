@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ops.release import alias, bundle, durable, history, install, passed, places, standing, state
+from ops.release import alias, bundle, durable, install, passed, places, standing, state
 from ops.release.bundle import BadBundle
 from ops.release.state import State
 from ops.service.policy import policy
@@ -54,7 +54,7 @@ def begin(
 def taken_back(folder: Path, release: str) -> dict[str, Any] | None:
     """Find the event that took a release out of an environment, if that was its last one there."""
     last = None
-    for event in history.read(folder / state.HISTORY):
+    for event in state.events(folder):
         if event["detail"].get("release") == release:
             last = event
     return last if last and last["event"] in TAKEN_BACK else None

@@ -5,6 +5,8 @@ Rung keeps this file; change it through service.toml.
 
 import fcntl
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from pathlib import Path
 LOCK = ".lock"
 PATIENCE = 10.0  # seconds; a change takes milliseconds, so a longer wait means a hung process
 PAUSE = 0.01  # seconds between two tries
+DRAFT = ".new-"  # what the names of drafts begin with
 
 
 class Busy(Exception):
@@ -33,6 +36,28 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def draft(folder: Path) -> Iterator[Path]:
+    """Lend a new folder inside a folder, and take it away afterwards.
+
+    Those that killed processes left go too: a living one holds the lock of its own, in whatever
+    container it runs.
+    """
+    with locked(folder):
+        for left in folder.glob(f"{DRAFT}*"):
+            if (free := _held(left)) is not None:
+                shutil.rmtree(left)
+                os.close(free)
+        made = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder))
+        mine = _held(made)
+        assert mine is not None, made
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+        os.close(mine)
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -79,6 +104,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _held(folder: Path) -> int | None:
+    """Lock a folder until this descriptor is closed; None where another process has done so."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _wait_for(descriptor: int, folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from ops.release import bundle, content, keys, places, signing
+from ops.release import bundle, content, durable, keys, places, signing
 from ops.release.bundle import BadBundle
 from ops.release.contract_file import UnservableRow
 from ops.release.export import NoFormat
@@ -51,18 +51,18 @@ def write(
         NoFormat: the model cannot be written in any format.
         UnservableRow: Row has a column that a service cannot ask for.
         signing.BadKey: the key cannot sign.
+        durable.Busy: another process keeps the folder's lock.
     """
     public_key = signing.public_key_of(private_key)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as place:
-        staged = Path(place) / name
+    with durable.draft(folder) as place:
+        staged = place / name
         content.fill(staged, estimator, train, test, facts, documents or {}, source)
         signing.sign(staged, private_key)
         release.load(staged, public_key)
         final = folder / name
         if final.exists():
-            final.rename(Path(place) / "replaced")
+            final.rename(place / "replaced")
         staged.rename(final)
     return final
 
@@ -96,6 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
             made = write(folder, estimator, train, test, facts, private_key, documents, source)
     except (
         *(BadBundle, NoFormat, UnservableRow, keys.NoKey, signing.BadKey, recorded.NotReleasable),
+        durable.Busy,
     ) as error:
         print(f"Nothing was released. {error}", file=sys.stderr)
         return 1

@@ -45,9 +45,9 @@ def describe(folder: Path) -> Iterator[str]:
         yield f"  shadow     {now.shadow.release}, {now.shadow.share:.0%} of the requests"
     if now.previous:
         yield f"  before     {', '.join(now.previous)}"
-    path = folder / state.HISTORY
-    for event in history.read(path)[-EVENTS:]:
+    for event in state.events(folder)[-EVENTS:]:
         yield f"  {_told(event)}"
+    path = folder / state.HISTORY
     if fault := history.verify(path):
         yield f"  {shown(path)}: {fault}"
 

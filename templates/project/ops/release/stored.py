@@ -96,6 +96,17 @@ def read(folder: Path) -> State:
     return _read(folder)[0]
 
 
+def events(folder: Path) -> list[dict[str, Any]]:
+    """Read what happened to an environment, the oldest first.
+
+    Raises:
+        BadState: state.json is damaged.
+    """
+    last = _read(folder)[1]
+    written = history.read(folder / HISTORY)
+    return written if last is None or last in written else [*written, last]
+
+
 def change(folder: Path, event: str, by: str, expected: int | None, move: Move) -> State:
     """Change the state of an environment, one writer at a time.
 

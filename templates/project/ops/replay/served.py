@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from ops import contract, prediction_log
-from ops.release import history, places, state
+from ops.release import places, state
 from ops.replay import copied, place
 from ops.replay.periods import WHEN, Period
 from ops.replay.traffic import Answer, Service, ServiceFailed, wait_for
@@ -49,10 +49,9 @@ class Served:
     @contextmanager
     def following(self) -> Iterator[None]:
         """Keep what the history of the releases says of the time inside."""
-        path = production() / state.HISTORY
-        known = len(history.read(path))
+        known = len(state.events(production()))
         yield
-        new = history.read(path)[known:]
+        new = state.events(production())[known:]
         self.events += [event | {"row": len(self.answers)} for event in new]
 
     def by_release(self) -> list[dict[str, Any]]:

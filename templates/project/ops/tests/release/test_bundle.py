@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from ops import card, contract, estimator, origin, registry, track
 from ops.quality import inspect
-from ops.release import bundle, contract_file, keys, make, recorded, trial
+from ops.release import bundle, contract_file, durable, keys, make, recorded, trial
 from ops.release.bundle import BadBundle
 from ops.release.dtypes import PLAIN, UnknownType, dtype_of, family_of, text_of
 from ops.release.export import NoFormat
@@ -252,7 +252,17 @@ def test_a_release_that_fails_leaves_nothing(
     with pytest.raises(NoFormat, match="no number for"):
         make.write(tmp_path, Silent(), trained.train, trained.test, FACTS, release_private_key)
 
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
+    assert not list(tmp_path.glob(f"{durable.DRAFT}*"))
+
+
+def test_a_draft_goes_once_nobody_writes_it(tmp_path: Path) -> None:
+    (tmp_path / f"{durable.DRAFT}of-a-killed-process/v1").mkdir(parents=True)
+
+    with durable.draft(tmp_path) as first, durable.draft(tmp_path) as second:
+        assert {first, second} == set(tmp_path.glob(f"{durable.DRAFT}*"))
+
+    assert not list(tmp_path.glob(f"{durable.DRAFT}*"))
 
 
 def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
@@ -274,7 +284,7 @@ def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
             tmp_path, trained.estimator, trained.train, trained.test, FACTS, release_private_key
         )
 
-    assert [path.name for path in tmp_path.iterdir()] == [release_folder.name]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == [release_folder.name]
     verify(tmp_path / release_folder.name, release_key)
 
 
@@ -369,7 +379,7 @@ def test_poe_release_writes_the_registrys_version_once(
     code, told = released(capsys)
 
     assert code == 0, told
-    (written,) = (folder / "releases/candidates").iterdir()
+    (written,) = (folder / "releases/candidates").glob("[!.]*")
     assert written.name in told
     manifest = verify(written, (folder / "release.pub").read_bytes())
     assert manifest["run_id"] == made["run_id"]
