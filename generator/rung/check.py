@@ -35,8 +35,7 @@ def check(
         base: a commit to compare with.
         seconds: of processor time, at most, for each review.
     """
-    if game is not None and game not in GAMES[1:]:
-        raise RungError(f"There is no game `{game}`. Give {' or '.join(GAMES[1:])}.")
+    known_game(game)
     if form not in report.FORMATS:
         raise RungError(f"There is no format `{form}`. Give one of {', '.join(report.FORMATS)}.")
     limits = Limits(seconds=seconds)
@@ -57,3 +56,9 @@ def check(
             before = review(Path(folder), game or found.game, limits)
     sys.stdout.write(report.write(found, form, before))
     return BELOW if found.level < min_level else 0
+
+
+def known_game(game: str | None) -> None:
+    """Raise a RungError for a game that nobody plays."""
+    if game is not None and game not in GAMES[1:]:
+        raise RungError(f"There is no game `{game}`. Give {' or '.join(GAMES[1:])}.")

@@ -28,6 +28,7 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
         "game_from": review.game_from,
         "machine_learning": bool(review.machine_learning),
         "repository": printable(review.name),
+        "template_version": printable(review.template_version) or None,
         "profile": {
             block: {"points": round(points, 3), "capabilities": number}
             for block, (points, number) in standing.profile.items()
