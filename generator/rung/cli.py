@@ -253,12 +253,25 @@ def check(
     seconds: Annotated[
         float, typer.Option(metavar="S", min=0.1, help="Processor time, at most.")
     ] = 4.5,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Run its own checks, in a copy, to prove findings.")
+    ] = False,
+    prove_seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.1, help="Time for each such run, at most.")
+    ] = 900,
 ) -> int:
-    """Say where a repository stands, by evidence. Nothing of it is run."""
+    """Say where a repository stands, by evidence. Nothing of it is run without --prove."""
     from rung import check
 
     return check.check(
-        path, game, form, min_level=min_level, explain=explain, base=base, seconds=seconds
+        path,
+        game,
+        form,
+        min_level=min_level,
+        explain=explain,
+        base=base,
+        seconds=seconds,
+        prove=prove_seconds if prove else None,
     )
 
 

@@ -13,6 +13,9 @@ from rung.review.review import Review
 
 WORDS = {"automated": "automated", "used": "used", "declared": "declared", None: "not found"}
 
+STATIC = "Read, not run: every finding is static."
+TRIED = 'Some of it was <a href="#runs">run in a copy</a>; every other finding is static.'
+
 PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -32,13 +35,13 @@ PAGE = """\
 <h1>Rung {level}: {title}</h1>
 <p>{promise}</p>
 <p class="quiet">Microsoft {microsoft}; Google {google}. Game: {game} ({game_from}).
-{files} files looked at. Read, not run: every finding is static.</p>
+{files} files looked at. {how}</p>
 {notes}
 </header>
 <main>
 <section aria-labelledby="ladder"><h2 id="ladder">The ladder</h2>{ladder}</section>
 <section aria-labelledby="next"><h2 id="next">Next steps</h2>{next}</section>
-<section aria-labelledby="profile"><h2 id="profile">Profile</h2>
+{runs}<section aria-labelledby="profile"><h2 id="profile">Profile</h2>
 <p class="quiet">Points on average: declared 0.25, used 0.5, automated 1.</p>{profile}</section>
 <section aria-labelledby="score"><h2 id="score">ML Test Score</h2>
 <p>{final} points: {band}. It is the least of the four sections, as far as files show.</p>{score}</section>
@@ -67,6 +70,8 @@ def make(review: Review, before: Review | None = None) -> str:
         game=_safe(review.game),
         game_from=_words(review.game_from),
         files=f"{review.looked_at:,}",
+        how=TRIED if review.tried else STATIC,
+        runs=_runs(review),
         notes="".join(f'<p class="note">{_safe(note)}</p>' for note in review.notes),
         ladder=ladder(review),
         next=_next(review),
@@ -130,6 +135,20 @@ def _next(review: Review) -> str:
     )
 
 
+def _runs(review: Review) -> str:
+    if not review.tried:
+        return ""
+    parts = []
+    for trial in review.trials:
+        shown = trial.result in ("failed", "timed out") and trial.tail
+        tail = f'<pre tabindex="0">{escape(chr(10).join(trial.tail))}</pre>' if shown else ""
+        parts.append(
+            f"<li><code>{escape(trial.command)}</code> {_words(facts.ran(trial))}{tail}</li>"
+        )
+    said = f"<ul>{''.join(parts)}</ul>" if parts else f"<p>{facts.NOTHING_TO_RUN}</p>"
+    return f'<section aria-labelledby="runs"><h2 id="runs">Run in a copy</h2>{said}</section>\n'
+
+
 def _evidence(review: Review) -> str:
     parts = []
     for level in review.levels:
@@ -152,13 +171,16 @@ def _finding(finding: Finding) -> str:
         f"<code>{escape(facts.place(shown.hit))}</code> <q>{escape(facts.matched(shown.hit))}</q></li>"
         for shown in finding.shown
     )
+    proof = ""
+    if finding.trials:
+        proof = f' <span class="proof {finding.proof}">{_words(facts.proof(finding))}</span>'
     word = ""
     if finding.word:
         said = finding.word
         word = f'<p class="note">{said.kind} until {said.until}: {_safe(said.reason)} {_safe(said.link)}</p>'
     return (
         f"<details><summary><span class='name'>{_safe(capability.id)}</span> "
-        f'<span class="tier {tier}">{WORDS[finding.tier]}</span></summary>'
+        f'<span class="tier {tier}">{WORDS[finding.tier]}</span>{proof}</summary>'
         f"<p>{_safe(capability.why)}</p>{word}"
         f"{f'<ul>{hits}</ul>' if hits else '<p>Nothing was found.</p>'}"
         f"<p><strong>To do</strong> ({_safe(capability.effort)}): {_words(capability.fix)}</p>"

@@ -13,7 +13,7 @@ from rung.review import reading, said, standing
 from rung.review.content import Content
 from rung.review.evidence import Evidence
 from rung.review.files import Files
-from rung.review.findings import Finding
+from rung.review.findings import Finding, Trial
 from rung.review.hit import Hit
 from rung.review.limits import LeftOut, Limits
 from rung.review.predicates import Leaf, imports
@@ -41,6 +41,8 @@ class Review:
         left_out: what was not looked at.
         notes: what a reader should know besides.
         template_version: the tag or commit of the Copier template it was made from; else empty.
+        tried: whether anything of it was to be run.
+        trials: what was run, or could not be.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Review:
     left_out: LeftOut
     notes: Sequence[str]
     template_version: str = ""
+    tried: bool = False
+    trials: Sequence[Trial] = ()
 
     @property
     def level(self) -> int:
