@@ -144,6 +144,23 @@ def test_what_cannot_be_run_is_said(tmp_path: Path) -> None:
     assert "actionlint -shellcheck= -pyflakes=: not run: `actionlint` is not on PATH" in words
 
 
+def test_the_environment_that_uv_makes_comes_before_path(tmp_path: Path) -> None:
+    uv = 'if [ "$1" = sync ]; then mkdir -p .venv/bin; touch .venv/bin/poe; else echo "uv $*"; fi\n'
+    environment = search_path(tmp_path / "bin", uv=uv, poe="echo another; exit 1\n")
+    said = prove(project(tmp_path / "late"), environment)
+
+    assert ["uv run --quiet --no-sync poe check"] == said["runs"][0]["tail"]
+    assert "proven" == finding(said, "unit-tests")["proof"]
+
+
+def test_an_environment_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    environment = search_path(tmp_path / "bin", uv="echo no network; exit 2\n")
+    said = prove(project(tmp_path / "late"), environment)
+
+    assert "`poe` is not on PATH, and `uv sync` failed: no network" == said["runs"][0]["reason"]
+    assert "static" == finding(said, "unit-tests")["proof"]
+
+
 def test_a_repository_with_nothing_to_run_is_said_to_have_nothing(tmp_path: Path) -> None:
     files = {path: text for path, text in TESTED.items() if "ci.yml" not in path}
     folder = project(tmp_path / "late", files)
