@@ -8,6 +8,9 @@ from rung.review.hit import Hit, printable
 from rung.review.review import Review
 
 LONGEST = 160  # characters of a matched text
+NOTHING_RUN = "Read, not run: every finding is static."
+SOME_RUN = "What could be was run in a copy; every finding that no run bears on is static."
+NOTHING_TO_RUN = "Nothing that could be run was found: docs/check.md says what is looked for."
 
 
 def make(review: Review, before: Review | None = None) -> str:
@@ -171,6 +174,3 @@ def ran(trial: Trial) -> str:
         return f"not run: {printable(trial.reason)}"
     took = f"{trial.result} in {trial.seconds:.1f} s"
     return f"{trial.result}: {trial.reason}" if trial.reason else took
-
-
-NOTHING_TO_RUN = "Nothing that could be run was found: see docs/check.md for what is looked for."

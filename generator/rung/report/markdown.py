@@ -1,6 +1,17 @@
 """A review as Markdown, for a comment on a merge request."""
 
-from rung.report.facts import NOTHING_TO_RUN, best, changes, left_out, matched, place, proof, ran
+from rung.report.facts import (
+    NOTHING_RUN,
+    NOTHING_TO_RUN,
+    SOME_RUN,
+    best,
+    changes,
+    left_out,
+    matched,
+    place,
+    proof,
+    ran,
+)
 from rung.review.hit import Hit, printable
 from rung.review.review import Review
 
@@ -15,6 +26,7 @@ def make(review: Review, before: Review | None = None) -> str:
         f"## Rung {rung.level}: {rung.title}",
         "",
         f"Microsoft {rung.microsoft}; Google {rung.google}. Game: {review.game} ({review.game_from}).",
+        SOME_RUN if review.tried else NOTHING_RUN,
         "",
     ]
     lines += [f"> {_plain(note)}" for note in review.notes] + [""] * bool(review.notes)
@@ -57,7 +69,7 @@ def make(review: Review, before: Review | None = None) -> str:
 def _runs(review: Review) -> list[str]:
     if not review.tried:
         return []
-    head = ["", "### Run in a copy", "", "Every other finding is static.", ""]
+    head = ["", "### Run in a copy", ""]
     if not review.trials:
         return [*head, NOTHING_TO_RUN]
     lines = []

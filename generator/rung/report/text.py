@@ -3,7 +3,18 @@
 import textwrap
 from collections.abc import Iterator
 
-from rung.report.facts import NOTHING_TO_RUN, best, changes, left_out, matched, place, proof, ran
+from rung.report.facts import (
+    NOTHING_RUN,
+    NOTHING_TO_RUN,
+    SOME_RUN,
+    best,
+    changes,
+    left_out,
+    matched,
+    place,
+    proof,
+    ran,
+)
 from rung.review.findings import Finding
 from rung.review.hit import printable
 from rung.review.review import Review
@@ -22,6 +33,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     yield f"{printable(review.name)}: rung {rung.level}, {rung.title}"
     yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
     yield f"  Game: {review.game} ({review.game_from}). {review.looked_at:,} files looked at."
+    yield f"  {SOME_RUN if review.tried else NOTHING_RUN}"
     for note in review.notes:
         yield from textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="  ")
     if before is not None:
@@ -76,7 +88,7 @@ def _finding(finding: Finding) -> str:
 def _runs(review: Review) -> Iterator[str]:
     if not review.tried:
         return
-    yield "\nRun in a copy; every other finding is static"
+    yield "\nRun in a copy"
     if not review.trials:
         yield f"  {NOTHING_TO_RUN}"
     for trial in review.trials:
