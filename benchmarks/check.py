@@ -1,22 +1,59 @@
-"""Time `rung check` on repositories of 1,000, 10,000 and 100,000 files."""
+"""Time `rung check` on repositories of 1,000 to 200,000 files beside peers, and `rung fleet` on 200."""
 
 import argparse
 import datetime
+import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTION = re.compile(r"<!-- check -->\n.*?<!-- /check -->\n", re.DOTALL)
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (1_000, 10_000, 100_000, 200_000)
+LARGE = 100_000  # from which on the usual limit of time is looked at, too
+PEERS_READ = 10_000  # files; more would take the peers minutes
+RUNG = Path(sys.executable).with_name("rung")
 # In so many files of 20, roughly the mix of the repositories of docs/check.md.
 PYTHON, YAML, MARKDOWN = 9, 2, 2
+PAGE = """<!-- check -->
+## Checking a repository
+
+Generated repositories, nine files of twenty Python modules of 50 lines, the rest YAML, Markdown and
+binaries. Medians; rounds: {rounds}, all of a size in turn; one before them was not counted. The whole
+command, its start included. {day}, {machine}, load {load}
+at the start; {versions}.
+
+|Files|Command|Wall s|CPU s|Peak MB|
+|-:|-|-:|-:|-:|
+{rows}
+
+Without an option `rung check` ends after 4.5 s of CPU, and says what it did not reach. The peers read up
+to {most} files here. They do not do the same work: ml-project-doctor judges
+data, training and documents by checks of its own; sp-repo-review looks at a few files by name, whatever
+the size, for the packaging of a Python library.
+
+A fleet of generated projects of rung 2, half of each game:
+
+|Repositories|Command|Wall s|CPU s|Peak MB|
+|-:|-|-:|-:|-:|
+{many}
+
+The peak is that of one process. CPU seconds of one run and their ratios hold on a busy machine; wall
+times are what it left.
+
+Made by `{command}`.
+[How it measures](../benchmarks/README.md).
+<!-- /check -->
+"""
 MODULE = '''"""Module {number}."""
 
 import numpy as np
@@ -63,19 +100,99 @@ def plant(folder: Path, files: int) -> None:
     (folder / "requirements.txt").write_text("scikit-learn==1.7\n")
 
 
-def measure(folder: Path) -> tuple[float, float, float]:
-    """Check once; return seconds of wall and of processor time, and peak megabytes."""
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name("rung"), "check", folder, "--seconds", "600"],
-        stdout=subprocess.DEVNULL,
+@dataclass
+class Contender:
+    """A command over one repository or a fleet, and its figures."""
+
+    title: str
+    command: Sequence[str | Path]
+    codes: tuple[int, ...] = (0,)  # exit codes of an answer
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    peak: float = 0.0
+    output: bytes = b""
+
+    def run(self, *, timed: bool) -> None:
+        """Run once; note seconds of wall and of processor time, and the peak in megabytes."""
+        with tempfile.TemporaryFile() as output:
+            begin = time.perf_counter()
+            process = subprocess.Popen(
+                self.command, stdout=output, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+            )
+            _, status, used = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - begin
+            process.returncode = os.waitstatus_to_exitcode(status)
+            output.seek(0)
+            self.output = output.read()
+        if process.returncode not in self.codes or not self.output:
+            sys.exit(f"{self.command} ended with exit code {process.returncode}")
+        if timed:
+            self.wall.append(wall)
+            self.cpu.append(used.ru_utime + used.ru_stime)
+            self.peak = max(self.peak, used.ru_maxrss / 1000)
+
+    def row(self, *cells: str) -> str:
+        """Return a row of a table: cells, then medians and the peak."""
+        wall, cpu = (statistics.median(column) for column in (self.wall, self.cpu))
+        return f"|{'|'.join(cells)}|{wall:.2f}|{cpu:.2f}|{self.peak:.0f}|"
+
+
+def in_turn(contenders: Sequence[Contender], rounds: int) -> None:
+    """Run all in turn, each round beginning with another one; one round before is not counted."""
+    for number in range(rounds + 1):
+        first = number % len(contenders)
+        for contender in (*contenders[first:], *contenders[:first]):
+            contender.run(timed=number > 0)
+
+
+def install(room: Path) -> tuple[Path, str]:
+    """Install the peers into an environment of their own; return its programs and their versions."""
+    python = room / "bin/python"
+    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, room], check=True)
+    named = ["ml-project-doctor", "sp-repo-review[cli]"]
+    subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *named], check=True)
+    ask = "import importlib.metadata as m, sys; print(*(f'{n} {m.version(n)}' for n in sys.argv[1:]), sep=', ')"
+    names = ["ml-project-doctor", "sp-repo-review"]
+    said = subprocess.run(
+        [python, "-c", ask, *names], check=True, stdout=subprocess.PIPE, text=True
     )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"`rung check` ended with exit code {process.returncode}")
-    wall = time.perf_counter() - begin
-    return wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
+    return room / "bin", said.stdout.strip()
+
+
+def one_size(folder: Path, size: int, peers: Path, rounds: int) -> list[str]:
+    """Time all that can check a repository of so many files; return rows of the table."""
+    whole = Contender("`rung check --seconds 600`", [RUNG, "check", folder, "--seconds", "600"])
+    contenders = [whole]
+    limited = Contender("`rung check`", [RUNG, "check", folder, "--format", "json"])
+    if size >= LARGE:
+        contenders.append(limited)
+    if size <= PEERS_READ:
+        contenders += [
+            Contender("`ml-project-doctor`", [peers / "ml-project-doctor", folder], (0, 1)),
+            Contender("`repo-review`", [peers / "repo-review", folder], (0, 1, 2, 3)),
+        ]
+    in_turn(contenders, rounds)
+    if size >= LARGE:
+        partial = json.loads(limited.output)["partial"]
+        limited.title += ", said to be partial" if partial else ", not partial"
+    return [one.row(f"{size:,}", one.title) for one in contenders]
+
+
+def a_fleet(folder: Path, number: int, rounds: int) -> list[str]:
+    """Time a fleet of generated projects of rung 2, half of each game; return rows of a table."""
+    for game in ("velocity", "governance"):
+        new = [RUNG, "new", folder / game, "--defaults", "--level", "2", "--use-case", game]
+        cache = os.environ | {"RUNG_CACHE_DIR": str(folder / "cache")}
+        subprocess.run([*new, "--no-git"], check=True, capture_output=True, env=cache)
+        for copy in range(number // 2):
+            shutil.copytree(folder / game, folder / f"fleet/{game}-{copy}")
+    fleet = folder / "fleet"
+    contenders = [
+        Contender(f"`rung fleet --jobs {jobs}`", [RUNG, "fleet", fleet, "--jobs", str(jobs)])
+        for jobs in (1, 2)
+    ]
+    in_turn(contenders, rounds)
+    return [one.row(f"{number}", one.title) for one in contenders]
 
 
 def main() -> None:
@@ -83,37 +200,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each is timed")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="FILES")
+    parser.add_argument("--fleet", type=int, default=200, metavar="REPOSITORIES")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
     options = parser.parse_args()
     load = os.getloadavg()[0]
     rows = []
-    for size in options.sizes:
-        with tempfile.TemporaryDirectory(prefix="check-") as name:
-            plant(Path(name), size)
-            measured = [measure(Path(name)) for _ in range(options.rounds + 1)][1:]
-        wall, cpu, peak = (statistics.median(column) for column in zip(*measured, strict=True))
-        rows.append(f"|{size:,}|{wall:.2f}|{cpu:.2f}|{size / cpu:,.0f}|{peak:.0f}|")
-        print(rows[-1], file=sys.stderr)
-    table = "\n".join(rows)
+    with tempfile.TemporaryDirectory(prefix="check-") as name:
+        peers, versions = install(Path(name) / "peers")
+        for size in options.sizes:
+            folder = Path(name) / str(size)
+            folder.mkdir()
+            plant(folder, size)
+            rows += one_size(folder, size, peers, options.rounds)
+            shutil.rmtree(folder)
+        many = a_fleet(Path(name), options.fleet, options.rounds)
     sizes = " ".join(map(str, options.sizes))
     command = f"uv run python benchmarks/check.py --rounds {options.rounds} --sizes {sizes}"
+    command += f" --fleet {options.fleet}"
     command += f" --write {options.write}" if options.write else ""
-    made = f"""<!-- check -->
-## Checking a repository
-
-Generated repositories, nine files of twenty Python modules of 50 lines, the rest YAML, Markdown and
-binaries. Medians; rounds: {options.rounds}; one before them was not counted. The whole command, its
-start included. {datetime.date.today():%d %B %Y}, {platform.system()} {platform.machine()}, \
-{os.cpu_count()} cores, load {load:.1f} at the start; Python {platform.python_version()}.
-
-|Files|Wall s|CPU s|Files per CPU s|Peak MB|
-|-:|-:|-:|-:|-:|
-{table}
-
-Made by `{command}`.
-[How it measures](../benchmarks/README.md).
-<!-- /check -->
-"""
+    made = PAGE.format(
+        rounds=options.rounds,
+        day=datetime.date.today().strftime("%d %B %Y"),
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        load=f"{load:.1f}",
+        versions=f"Python {platform.python_version()}, {versions}",
+        most=f"{PEERS_READ:,}",
+        rows="\n".join(rows),
+        many="\n".join(many),
+        command=command,
+    )
     if not options.write:
         print(made, end="")
         return

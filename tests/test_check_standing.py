@@ -54,6 +54,25 @@ def test_a_generated_project_stands_on_its_rung(
 NOT_IN_PROJECTS = {"online-feature-store", "infrastructure-as-code", "ownership-roles"}
 
 
+@pytest.mark.parametrize(
+    ("call", "promotes"),
+    [
+        ("store.set_registered_model_alias(name, CHALLENGER, version)", False),
+        ("store.set_registered_model_alias(name, CHAMPION, version)", True),
+        ("store.set_registered_model_alias(\n    name=name,\n    alias='champion',\n)", True),
+        ("store.transition_model_version_stage(name, version, stage)", True),
+    ],
+)
+def test_a_version_is_promoted_when_it_becomes_champion_not_when_it_is_registered(
+    tmp_path: Path, call: str, promotes: bool
+) -> None:
+    names = 'CHAMPION = "champion"\nCHALLENGER = "challenger"\n'
+    found = review(plant(tmp_path, ML | {"a.py": f"{names}{call}\n"}), limits=PLENTY)
+
+    for name in ("environment-promotion", "automated-promotion-policy"):
+        assert promotes == found.findings[name].holds
+
+
 def test_a_repository_without_machine_learning_is_said_to_be_none(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": '[project]\nname = "a"\ndependencies = ["requests"]\n',

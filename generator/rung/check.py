@@ -23,6 +23,7 @@ def check(
     explain: str | None,
     base: str | None,
     seconds: float,
+    prove: float | None = None,
 ) -> int:
     """Print a review of the repository in a folder, and return the exit code.
 
@@ -34,13 +35,19 @@ def check(
         explain: a capability to say everything about, instead of a report.
         base: a commit to compare with.
         seconds: of processor time, at most, for each review.
+        prove: seconds for each run that proves a finding; None where nothing is to be run.
     """
-    if game is not None and game not in GAMES[1:]:
-        raise RungError(f"There is no game `{game}`. Give {' or '.join(GAMES[1:])}.")
+    known_game(game)
     if form not in report.FORMATS:
         raise RungError(f"There is no format `{form}`. Give one of {', '.join(report.FORMATS)}.")
     limits = Limits(seconds=seconds)
     found = review(path, game, limits)
+    if prove is not None:
+        from rung.proof.prove import prove as run_what_proves
+        from rung.staging import stopped_like_ctrl_c
+
+        with stopped_like_ctrl_c():
+            found = run_what_proves(path, found, limits, prove, _say)
     if explain is not None:
         if explain not in found.findings:
             raise RungError(
@@ -57,3 +64,13 @@ def check(
             before = review(Path(folder), game or found.game, limits)
     sys.stdout.write(report.write(found, form, before))
     return BELOW if found.level < min_level else 0
+
+
+def known_game(game: str | None) -> None:
+    """Raise a RungError for a game that nobody plays."""
+    if game is not None and game not in GAMES[1:]:
+        raise RungError(f"There is no game `{game}`. Give {' or '.join(GAMES[1:])}.")
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)

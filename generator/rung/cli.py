@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rung.assess_command import assess
+from rung.fleet_command import fleet
 
 app = typer.Typer(
     add_completion=False,
@@ -253,12 +254,25 @@ def check(
     seconds: Annotated[
         float, typer.Option(metavar="S", min=0.1, help="Processor time, at most.")
     ] = 4.5,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Run its own checks, in a copy, to prove findings.")
+    ] = False,
+    prove_seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.1, help="Time for each such run, at most.")
+    ] = 900,
 ) -> int:
-    """Say where a repository stands, by evidence. Nothing of it is run."""
+    """Say where a repository stands, by evidence. Nothing of it is run without --prove."""
     from rung import check
 
     return check.check(
-        path, game, form, min_level=min_level, explain=explain, base=base, seconds=seconds
+        path,
+        game,
+        form,
+        min_level=min_level,
+        explain=explain,
+        base=base,
+        seconds=seconds,
+        prove=prove_seconds if prove else None,
     )
 
 
@@ -277,3 +291,4 @@ def demo(
 
 
 app.command()(assess)
+app.command()(fleet)

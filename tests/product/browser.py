@@ -1,6 +1,7 @@
 """A page opened in a real Chromium: what its console says, and what its script makes of it."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.product.conftest import tool
@@ -16,13 +17,16 @@ QUIET = (
 )
 
 
-def opened(page: Path, place: Path, fragment: str = "") -> tuple[str, list[str]]:
+def opened(
+    page: Path, place: Path, fragment: str = "", options: Sequence[str] = ()
+) -> tuple[str, list[str]]:
     """Open a page that may ask for nothing but itself.
 
     Args:
         page: the file.
         place: a folder for the browser.
         fragment: of the address, such as "#table".
+        options: of the browser, besides QUIET.
 
     Returns:
         The document as its script leaves it, and the lines of the console.
@@ -34,6 +38,7 @@ def opened(page: Path, place: Path, fragment: str = "") -> tuple[str, list[str]]
     done = subprocess.run(
         [
             *(tool("chromium"), *QUIET, f"--user-data-dir={place / 'browser'}"),
+            *options,
             *("--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom"),
             f"file://{alone}{fragment}",
         ],

@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
-from rung.review.findings import Finding
+from rung.review.findings import Finding, Trial
 from rung.review.hit import Hit, printable
 from rung.review.review import Review
 
 LONGEST = 160  # characters of a matched text
+NOTHING_RUN = "Read, not run: every finding is static."
+SOME_RUN = "What could be was run in a copy; every finding that no run bears on is static."
+NOTHING_TO_RUN = "Nothing that could be run was found: docs/check.md says what is looked for."
 
 
 def make(review: Review, before: Review | None = None) -> str:
@@ -28,6 +31,7 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
         "game_from": review.game_from,
         "machine_learning": bool(review.machine_learning),
         "repository": printable(review.name),
+        "template_version": printable(review.template_version) or None,
         "profile": {
             block: {"points": round(points, 3), "capabilities": number}
             for block, (points, number) in standing.profile.items()
@@ -66,6 +70,16 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
             for reason, number in review.left_out.counts.items()
         ],
         "notes": list(review.notes),
+        "runs": [
+            {
+                "command": trial.command,
+                "result": trial.result,
+                "seconds": round(trial.seconds, 1),
+                "reason": trial.reason,
+                "tail": list(trial.tail),
+            }
+            for trial in review.trials
+        ],
     }
     if before is not None:
         said["base"] = {"level": before.level, "changed": changes(review, before)}
@@ -80,7 +94,7 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
         "block": capability.block,
         "tier": finding.tier,
         "points": finding.points,
-        "proof": "static",
+        "proof": finding.proof,
         "why": capability.why,
         "evidence": [
             {
@@ -92,6 +106,10 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
             for shown in finding.shown
         ],
     }
+    if finding.trials:
+        said["proof_by"] = [
+            {"command": trial.command, "result": trial.result} for trial in finding.trials
+        ]
     if finding.word:
         word = finding.word
         said[word.kind] = {"reason": word.reason, "until": word.until.isoformat()}
@@ -138,3 +156,21 @@ def left_out(review: Review) -> list[str]:
     if review.left_out.out_of_time:
         lines.append("the rest, for time ran out: this result is partial; `--seconds` gives more")
     return lines
+
+
+def proof(finding: Finding) -> str:
+    """Return what runs say of a finding, in words; nothing where none does."""
+    if not finding.trials:
+        return ""
+    failed = [one.command for one in finding.trials if one.result == "failed"]
+    passed = [one.command for one in finding.trials if one.result == "passed"]
+    named = " and ".join(f"`{command}`" for command in failed or passed)
+    return f"{finding.proof}: {named} {'failed' if failed else 'passed'}"
+
+
+def ran(trial: Trial) -> str:
+    """Return how a run went, on one line."""
+    if trial.result == "not run":
+        return f"not run: {printable(trial.reason)}"
+    took = f"{trial.result} in {trial.seconds:.1f} s"
+    return f"{trial.result}: {trial.reason}" if trial.reason else took

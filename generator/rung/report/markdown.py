@@ -1,6 +1,17 @@
 """A review as Markdown, for a comment on a merge request."""
 
-from rung.report.facts import best, changes, left_out, matched, place
+from rung.report.facts import (
+    NOTHING_RUN,
+    NOTHING_TO_RUN,
+    SOME_RUN,
+    best,
+    changes,
+    left_out,
+    matched,
+    place,
+    proof,
+    ran,
+)
 from rung.review.hit import Hit, printable
 from rung.review.review import Review
 
@@ -15,6 +26,7 @@ def make(review: Review, before: Review | None = None) -> str:
         f"## Rung {rung.level}: {rung.title}",
         "",
         f"Microsoft {rung.microsoft}; Google {rung.google}. Game: {review.game} ({review.game_from}).",
+        SOME_RUN if review.tried else NOTHING_RUN,
         "",
     ]
     lines += [f"> {_plain(note)}" for note in review.notes] + [""] * bool(review.notes)
@@ -26,6 +38,7 @@ def make(review: Review, before: Review | None = None) -> str:
         f"{_plain(blocker.finding.capability.fix)} {blocker.reason[0].upper()}{blocker.reason[1:]}."
         for blocker in review.standing.blockers
     ] or [NOTHING if review.machine_learning else NO_MODEL]
+    lines += _runs(review)
     lines += ["", "### Profile", "", "| Block | Points | Capabilities |", "|-|-:|-:|"]
     lines += [
         f"| {block} | {points:.2f} | {number} |"
@@ -41,6 +54,8 @@ def make(review: Review, before: Review | None = None) -> str:
             if finding.word:
                 word = finding.word
                 said = f"{word.kind} until {word.until}: {_plain(word.reason)} {_plain(word.link)}".strip()
+            if finding.trials:
+                said = f"**{finding.proof}** {proof(finding).partition(': ')[2]}; {said}"
             lines.append(
                 f"| {level} | {finding.capability.id} | {finding.tier or 'none'} | {said} |"
             )
@@ -49,6 +64,20 @@ def make(review: Review, before: Review | None = None) -> str:
     if missing:
         lines += ["Not looked at: " + "; ".join(map(_plain, missing)) + ".", ""]
     return "\n".join(lines)
+
+
+def _runs(review: Review) -> list[str]:
+    if not review.tried:
+        return []
+    head = ["", "### Run in a copy", ""]
+    if not review.trials:
+        return [*head, NOTHING_TO_RUN]
+    lines = []
+    for trial in review.trials:
+        lines.append(f"- {_code(trial.command)} {_plain(ran(trial))}")
+        if trial.result in ("failed", "timed out") and trial.tail:
+            lines += ["", *(f"      {line}" for line in trial.tail), ""]
+    return head + lines
 
 
 def _change(review: Review, before: Review) -> list[str]:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from rung.report.facts import proof
 from rung.review.findings import Finding
 from rung.review.review import Review
 
@@ -35,11 +36,12 @@ def make(review: Review, before: Review | None = None) -> str:
             "level": review.level,
             "game": review.game,
             "partial": review.left_out.out_of_time,
+            "runs": [{"command": trial.command, "result": trial.result} for trial in review.trials],
         },
         "results": [
             _result(number, finding, finding.capability.id in blocking)
             for number, finding in enumerate(asked)
-            if not finding.holds
+            if not finding.holds or finding.proof == "disproven"
         ],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
@@ -61,13 +63,15 @@ def _rule(finding: Finding, url: str) -> dict[str, Any]:
 def _result(number: int, finding: Finding, blocks: bool) -> dict[str, Any]:
     capability = finding.capability
     said = f"only {finding.tier}" if finding.tier else "not found"
+    if finding.proof == "disproven":
+        said = proof(finding)
     # Code scanning shows nothing without a place; what is missing has none, so it is the README's.
     places = [shown.hit for shown in finding.shown if shown.hit.path][:1]
     path, line = (places[0].path, places[0].line) if places else ("README.md", 1)
     return {
         "ruleId": capability.id,
         "ruleIndex": number,
-        "level": "warning" if blocks else "note",
+        "level": "warning" if blocks or finding.proof == "disproven" else "note",
         "message": {"text": f"{capability.id} is {said}. {capability.fix}"},
         "locations": [
             {
@@ -77,6 +81,7 @@ def _result(number: int, finding: Finding, blocks: bool) -> dict[str, Any]:
                 }
             }
         ],
+        "properties": {"proof": finding.proof},
         "partialFingerprints": {
             "capability/v1": hashlib.sha256(capability.id.encode()).hexdigest()
         },

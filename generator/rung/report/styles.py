@@ -14,6 +14,7 @@ h3 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
 .over { margin: 0; color: var(--quiet); overflow-wrap: anywhere; }
 .quiet { color: var(--quiet); font-size: .92rem; }
 .note { border-left: .25rem solid var(--above); padding-left: .7rem; }
+a { color: var(--here); }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { position: static; }
 svg { width: 100%; height: auto; font: 15px system-ui, sans-serif; }
@@ -22,7 +23,7 @@ svg text.here { font-weight: 700; }
 .rail { fill: var(--rail); } .fill.held { fill: var(--held); }
 .fill.here { fill: var(--here); } .fill.above { fill: var(--above); }
 ol { padding-left: 1.4rem; } li { margin: .45rem 0; overflow-wrap: anywhere; }
-.effort { color: var(--quiet); } .effort::before { content: "("; } .effort::after { content: ")"; }
+.effort { color: var(--quiet); white-space: nowrap; } .effort::before { content: "("; } .effort::after { content: ")"; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .3rem .8rem .3rem 0;
   border-bottom: 1px solid var(--line); } th[scope=row] { font-weight: 400; }
 meter { width: 7rem; vertical-align: middle; }
@@ -32,6 +33,9 @@ summary:focus-visible, a:focus-visible { outline: 3px solid var(--here); outline
 .tier { font-size: .85rem; font-weight: 600; } .tier.automated { color: var(--held); }
 .tier.used { color: var(--here); } .tier.declared { color: var(--above); }
 .tier.none { color: var(--quiet); font-weight: 400; }
+.proof { font-size: .85rem; color: var(--held); } .proof.disproven { color: var(--above); }
+pre { font: .82em/1.4 ui-monospace, Consolas, monospace; overflow-x: auto; background: var(--rail);
+  padding: .5rem; }
 code { font: .88em ui-monospace, Consolas, monospace; overflow-wrap: anywhere; }
 q { color: var(--quiet); quotes: none; font: .85em ui-monospace, Consolas, monospace; overflow-wrap: anywhere; }
 @media (prefers-color-scheme: light) { :root { --above: #7d5510; } }

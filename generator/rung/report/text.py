@@ -3,7 +3,18 @@
 import textwrap
 from collections.abc import Iterator
 
-from rung.report.facts import best, changes, left_out, matched, place
+from rung.report.facts import (
+    NOTHING_RUN,
+    NOTHING_TO_RUN,
+    SOME_RUN,
+    best,
+    changes,
+    left_out,
+    matched,
+    place,
+    proof,
+    ran,
+)
 from rung.review.findings import Finding
 from rung.review.hit import printable
 from rung.review.review import Review
@@ -22,6 +33,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     yield f"{printable(review.name)}: rung {rung.level}, {rung.title}"
     yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
     yield f"  Game: {review.game} ({review.game_from}). {review.looked_at:,} files looked at."
+    yield f"  {SOME_RUN if review.tried else NOTHING_RUN}"
     for note in review.notes:
         yield from textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="  ")
     if before is not None:
@@ -38,6 +50,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
         yield f"\nRung {level.level}, {level.title}: {average:.2f} points on average"
         for finding in asked:
             yield _finding(finding)
+    yield from _runs(review)
     yield "\nProfile (points on average, 0 to 1)"
     for block, (points, number) in review.standing.profile.items():
         yield f"  {block:14}{'#' * round(points * 20):20}  {points:.2f}  of {number}"
@@ -68,7 +81,20 @@ def _finding(finding: Finding) -> str:
             f" {printable(word.link)}" if word.link else ""
         )
     line = f"  {SIGNS[finding.tier]} {finding.capability.id:34} {shown}"
-    return line if word or len(line) <= WIDTH + 20 else f"{line[: WIDTH + 17]}..."
+    line = line if word or len(line) <= WIDTH + 20 else f"{line[: WIDTH + 17]}..."
+    return f"{line}\n       {proof(finding)}" if finding.trials else line
+
+
+def _runs(review: Review) -> Iterator[str]:
+    if not review.tried:
+        return
+    yield "\nRun in a copy"
+    if not review.trials:
+        yield f"  {NOTHING_TO_RUN}"
+    for trial in review.trials:
+        yield f"  {trial.command}: {ran(trial)}"
+        if trial.result in ("failed", "timed out"):
+            yield from (f"    | {line}" for line in trial.tail)
 
 
 def _next(review: Review) -> Iterator[str]:
@@ -104,6 +130,7 @@ def explain(review: Review, name: str) -> str:
         lines.append(
             f"  {word.kind} until {word.until}: {printable(word.reason)} {printable(word.link)}".rstrip()
         )
+    lines.append(f"  {proof(finding) or 'static: files say so, nothing was run'}")
     for tier, predicate in capability.evidence.items():
         lines.append(f"\n{tier}: looked for")
         lines.append(textwrap.indent(_shown(predicate), "  "))

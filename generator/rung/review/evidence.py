@@ -13,6 +13,7 @@ from rung.review.hit import Hit
 from rung.review.predicates import FLAGS, NAMES_TESTS, PREDICATES, Leaf
 from rung.review.reach import Reach, is_test
 from rung.review.runners import Runners
+from rung.review.sieve import Sieve
 from rung.review.view import View
 
 Predicate = Any  # as levels/README.md describes it
@@ -39,26 +40,28 @@ class Evidence:
 
     def _look(self) -> None:
         """Look at each file once, for all predicates that concern it, those near the root first."""
-        by_path: dict[str, list[tuple[str, Leaf]]] = defaultdict(list)
+        concerned: dict[str, int] = defaultdict(int)  # by path, a bit for each predicate
         names = self.content.files.names
         tests = {path for path in names.lower if is_test(path)}
-        for name, leaf in self.leaves.items():
+        leaves = list(self.leaves.items())
+        for number, (_, leaf) in enumerate(leaves):
             states = "in" in leaf.options or leaf.kind == "exists"
-            paths: dict[str, None] = {}
             for glob in leaf.globs:
-                if states and NAMES_TESTS.search(glob):
-                    paths.update(dict.fromkeys(names.find(glob)))
-                else:
-                    paths.update((path, None) for path in names.find(glob) if path not in tests)
-            for path in paths:
-                by_path[path].append((name, leaf))
-        for done, path in enumerate(sorted(by_path, key=lambda path: (path.count("/"), path))):
+                asks_for_tests = states and NAMES_TESTS.search(glob)
+                for path in names.find(glob):
+                    if asks_for_tests or path not in tests:
+                        concerned[path] |= 1 << number
+        sieves: dict[int, Sieve] = {}
+        for done, path in enumerate(sorted(concerned, key=lambda path: (path.count("/"), path))):
             if self.content.files.clock.is_up():
                 self.content.files.left_out.out_of_time = True
-                self.content.files.left_out.note("not reached in time", path, len(by_path) - done)
+                self.content.files.left_out.note("not reached in time", path, len(concerned) - done)
                 return
+            bits = concerned[path]
+            if bits not in sieves:
+                sieves[bits] = Sieve([one for n, one in enumerate(leaves) if bits >> n & 1])
             view = View(self.content, path)
-            for name, leaf in by_path[path]:
+            for name, leaf in sieves[bits].possible(view):
                 found = self.hits[name]
                 if len(found) < KEPT:
                     found.extend(PREDICATES[leaf.kind](view, leaf))

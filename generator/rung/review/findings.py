@@ -35,13 +35,49 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """Something that was run in a copy, because a person asked for it.
+
+    Attributes:
+        command: what was run.
+        result: `passed`, `failed`, `timed out` or `not run`.
+        seconds: of wall time.
+        tail: the last lines of its output.
+        reason: why it was not run, or did not end.
+    """
+
+    command: str
+    result: str
+    seconds: float
+    tail: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Finding:
-    """A capability with its highest tier, or None, and what shows each tier that holds."""
+    """A capability with its highest tier, or None, and what shows each tier that holds.
+
+    Attributes:
+        capability: what was looked for.
+        tier: the highest that holds.
+        shown: the places that show each tier.
+        word: what the team says of it.
+        trials: runs that passed or failed, and say something of it.
+    """
 
     capability: Capability
     tier: str | None
     shown: Sequence[Shown] = field(default_factory=tuple)
     word: Word | None = None
+    trials: Sequence[Trial] = ()
+
+    @property
+    def proof(self) -> str:
+        """Say what stands behind it: `static`, files alone; or runs, `proven` or `disproven`."""
+        if not self.trials:
+            return "static"
+        failed = any(trial.result == "failed" for trial in self.trials)
+        return "disproven" if failed else "proven"
 
     @property
     def points(self) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 from rung import levels, template
@@ -12,11 +13,12 @@ from rung.review import reading, said, standing
 from rung.review.content import Content
 from rung.review.evidence import Evidence
 from rung.review.files import Files
-from rung.review.findings import Finding
+from rung.review.findings import Finding, Trial
 from rung.review.hit import Hit
 from rung.review.limits import LeftOut, Limits
 from rung.review.predicates import Leaf, imports
 from rung.review.reach import is_test
+from rung.review.reading import Reading
 from rung.review.standing import Standing
 from rung.review.view import View
 
@@ -38,6 +40,9 @@ class Review:
         looked_at: how many files.
         left_out: what was not looked at.
         notes: what a reader should know besides.
+        template_version: the tag or commit of the Copier template it was made from; else empty.
+        tried: whether anything of it was to be run.
+        trials: what was run, or could not be.
     """
 
     name: str
@@ -50,6 +55,9 @@ class Review:
     looked_at: int
     left_out: LeftOut
     notes: Sequence[str]
+    template_version: str = ""
+    tried: bool = False
+    trials: Sequence[Trial] = ()
 
     @property
     def level(self) -> int:
@@ -68,9 +76,8 @@ def review(
         limits: how much is read.
         today: the day by which waivers expire.
     """
-    folder = template.folder() / "levels"
-    ladder = levels.load(folder)
-    files = Files(root, reading.load(folder), limits or Limits())
+    ladder, reads = _ladder(template.folder() / "levels")
+    files = Files(root, reads, limits or Limits())
     content = Content(files)
     words = said.read(content, ladder, today or date.today())
     capabilities = {name: one for rung in ladder for name, one in rung.capabilities.items()}
@@ -108,7 +115,13 @@ def review(
         looked_at=files.looked_at,
         left_out=files.left_out,
         notes=notes,
+        template_version=words.template_version,
     )
+
+
+@lru_cache(maxsize=1)  # a fleet is read by the same ladder
+def _ladder(folder: Path) -> tuple[tuple[Level, ...], Reading]:
+    return levels.load(folder), reading.load(folder)
 
 
 def _machine_learning(content: Content, evidence: Evidence) -> list[Hit]:

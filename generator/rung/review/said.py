@@ -12,6 +12,8 @@ from rung.review.data_files import Node
 from rung.review.findings import Word
 
 FILE = "rung.toml"
+ANSWERS = ".copier-answers*.yml"
+LONGEST = 80  # characters of a template's version
 KINDS = {"waivers": "waiver", "attestations": "attestation"}
 KEYS = {"waiver": {"reason", "until"}, "attestation": {"reason", "link", "until"}}
 
@@ -24,11 +26,13 @@ class Said:
         game: that it plays, and how that is known.
         of: a capability by name, what is said of it.
         notes: what has expired.
+        template_version: the tag or commit of the template that Copier notes; empty without one.
     """
 
     game: tuple[str, str]
     of: Mapping[str, Word]
     notes: Sequence[str]
+    template_version: str
 
 
 def read(content: Content, levels: Sequence[Level], today: date) -> Said:
@@ -49,7 +53,7 @@ def read(content: Content, levels: Sequence[Level], today: date) -> Said:
                 notes.append(f"The {kind} of `{name}` in {FILE} expired on {word.until}.")
             else:
                 of[str(name)] = word
-    return Said(_game(content, document), of, notes)
+    return Said(_game(content, document), of, notes, _template_version(content))
 
 
 def _document(content: Content) -> Node:
@@ -87,9 +91,18 @@ def _game(content: Content, document: Node) -> tuple[str, str]:
                 f"{FILE}: `game` is {node.value!r}, and may be {' or '.join(GAMES[1:])}."
             )
         return str(node.value), FILE
-    for path in content.files.find(".copier-answers*.yml"):
+    for path in content.files.find(ANSWERS):
         for answers in content.data(path):
             answered = answers.get("use_case")
             if answered and answered.value in GAMES[1:]:
                 return str(answered.value), path
     return "velocity", "assumed; `--game governance` judges by the other"
+
+
+def _template_version(content: Content) -> str:
+    for path in content.files.find(ANSWERS):
+        for answers in content.data(path):
+            noted = answers.get("_commit")
+            if noted and noted.value:
+                return noted.value[:LONGEST]
+    return ""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from rung.levels import BLOCKS, STANDING, Level
+from rung.levels import BLOCKS, STANDING, TIERS, Level
 from rung.review.findings import Finding
 
 SECTIONS = ("Data", "Model", "Infra", "Monitor")  # of the ML Test Score
@@ -94,7 +94,12 @@ def _asked(findings: Mapping[str, Finding], game: str, level: int) -> list[Findi
 
 
 def _average(findings: Sequence[Finding]) -> float:
-    counted = [finding.points for finding in findings if not finding.waived]
+    # What is there counts, waived or not: a waiver must never cost a rung.
+    counted = [
+        finding.points
+        for finding in findings
+        if not finding.waived or finding.points >= TIERS["used"]
+    ]
     return mean(counted) if counted else 1.0
 
 

@@ -1,0 +1,1 @@
+"""Review many repositories at once, and say in one table where each stands."""

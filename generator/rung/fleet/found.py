@@ -1,0 +1,119 @@
+"""Which repositories belong to a fleet: those below a folder, or those that a file lists."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rung import template
+from rung.errors import RungError
+from rung.review import reading
+from rung.review.globs import Names
+from rung.review.reading import Reading
+
+DEPTH = 5  # folders below the one that was named
+FOLDERS = 100_000  # that are looked into
+MOST = 10_000  # repositories
+LIST_BYTES = 4_000_000
+MARKS = (".git", ".copier-answers.yml")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository of the fleet: what it is called in the table, and its folder."""
+
+    name: str
+    folder: Path
+
+
+def places(where: Path) -> list[Place]:
+    """Return the repositories of a fleet, by name, each once.
+
+    A folder is one when it holds `.git`, `.copier-answers.yml` or a file of dependencies; what is
+    below it belongs to it. The folder that was named is one only when none is found below it.
+
+    Args:
+        where: a folder, or a file with the path of a repository on each line.
+
+    Raises:
+        RungError: There is nothing there, nothing is found, or it is too much.
+    """
+    if where.is_file():
+        found = _listed(where)
+    elif where.is_dir():
+        found = _below(where, reading.load(template.folder() / "levels"))
+    else:
+        raise RungError(f"{where} is neither a folder nor a file. Name a folder of repositories.")
+    if not found:
+        raise RungError(
+            f"No repository was found in {where}. Name a folder that has some at most {DEPTH} folders "
+            "below it, or a file with the path of one on each line."
+        )
+    return found
+
+
+def _listed(file: Path) -> list[Place]:
+    try:
+        if file.stat().st_size > LIST_BYTES:
+            raise RungError(f"{file} is too large for a list of repositories.")
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RungError(f"{file} cannot be read as a list of repositories: {error}.") from error
+    if "\0" in text:
+        raise RungError(f"{file} is no list of repositories: it is not a text.")
+    lines = (line.strip() for line in text.splitlines())
+    names = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
+    if len(names) > MOST:
+        raise RungError(f"{file} lists more than {MOST:,} repositories. Divide it.")
+    seen: dict[str, Place] = {}
+    for name in names:
+        folder = file.parent / Path(name).expanduser()
+        seen.setdefault(os.path.realpath(folder), Place(name, folder))
+    return list(seen.values())
+
+
+def _below(where: Path, reads: Reading) -> list[Place]:
+    found: list[Place] = []
+    waiting = [(where, 0)]
+    looked = 0
+    while waiting:
+        folder, depth = waiting.pop()
+        looked += 1
+        if looked > FOLDERS or len(found) > MOST:
+            raise RungError(
+                f"{where} holds more than can be looked through ({FOLDERS:,} folders, {MOST:,} "
+                "repositories). Name a smaller folder, or a file that lists them."
+            )
+        names, folders = _entries(folder)
+        # A clone counts whatever its name; other folders of such names hold nobody's projects.
+        ordinary = not depth or _is_ordinary(folder.name, reads)
+        if depth and (".git" in names or (ordinary and _is_repository(names, reads))):
+            found.append(Place(folder.relative_to(where).as_posix(), folder))
+        elif ordinary and depth < DEPTH:
+            waiting += [(folder / name, depth + 1) for name in folders]
+    if not found and _is_repository(_entries(where)[0], reads):
+        found = [Place(where.resolve().name, where)]
+    return sorted(found, key=lambda place: place.name)
+
+
+def _entries(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names in a folder, and those of its folders; links are not followed."""
+    try:
+        with os.scandir(folder) as scanned:
+            entries = list(scanned)
+            return (
+                [entry.name for entry in entries],
+                [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)],
+            )
+    except OSError:
+        return [], []
+
+
+def _is_repository(names: list[str], reads: Reading) -> bool:
+    if any(mark in names for mark in MARKS):
+        return True
+    here = Names(iter(names))
+    return any(here.find(glob) for glob in reads.dependencies)
+
+
+def _is_ordinary(name: str, reads: Reading) -> bool:
+    return not name.startswith(".") and not reads.leaves_out(name.lower())

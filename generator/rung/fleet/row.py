@@ -1,0 +1,88 @@
+"""One repository of a fleet: where it stands, or why that cannot be said."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rung.errors import RungError
+from rung.fleet.found import Place
+from rung.review.hit import printable
+from rung.review.limits import Limits
+from rung.review.review import review
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table. All its texts can be printed as they are.
+
+    Attributes:
+        repository: as it is called in the table.
+        path: its folder, absolute.
+        level: the rung it stands on; None where it could not be read.
+        title: of that rung.
+        game: that it was judged by.
+        template_version: the tag or commit that its answers to Copier name, if it has any.
+        blockers: capabilities that keep it from the next rung, the one to begin with first.
+        machine_learning: whether anything shows that it is about machine learning.
+        partial: whether time ran out before all was read.
+        files: how many were looked at.
+        error: why it could not be read.
+    """
+
+    repository: str
+    path: str
+    level: int | None = None
+    title: str = ""
+    game: str = ""
+    template_version: str = ""
+    blockers: tuple[str, ...] = ()
+    machine_learning: bool = False
+    partial: bool = False
+    files: int = 0
+    error: str = ""
+
+    @property
+    def oldest_blocker(self) -> str:
+        """The first blocker of the lowest rung that is not reached, or nothing."""
+        return self.blockers[0] if self.blockers else ""
+
+    def holds(self, least: int) -> bool:
+        """Say whether it is known to stand on a rung or above it."""
+        return self.level is not None and self.level >= least
+
+
+def look(place: Place, game: str | None, seconds: float) -> Row:
+    """Review a repository; whatever goes wrong is said in its row.
+
+    Args:
+        place: where it is.
+        game: that all are judged by, or None for what each says of itself.
+        seconds: of processor time, at most.
+    """
+    try:
+        found = review(place.folder, game, Limits(seconds=seconds))
+    except RungError as error:
+        return unread(place, str(error))
+    except Exception as error:  # noqa: BLE001 one must not end the run of all the others
+        return unread(place, f"{type(error).__name__}: {error}")
+    return Row(
+        repository=printable(place.name),
+        path=_path(place.folder),
+        level=found.level,
+        title=found.levels[found.level].title,
+        game=found.game,
+        template_version=printable(found.template_version),
+        blockers=tuple(one.finding.capability.id for one in found.standing.blockers),
+        machine_learning=bool(found.machine_learning),
+        partial=found.left_out.out_of_time,
+        files=found.looked_at,
+    )
+
+
+def unread(place: Place, reason: str) -> Row:
+    """Return the row of a repository that could not be read."""
+    words = printable(" ".join(reason.split()))
+    return Row(printable(place.name), _path(place.folder), error=words[:400] or "unknown")
+
+
+def _path(folder: Path) -> str:
+    return printable(str(folder.absolute()))

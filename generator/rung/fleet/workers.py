@@ -1,0 +1,86 @@
+"""Do the same work for many jobs in processes of their own, whatever happens to one of them."""
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Generator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class _Worker:
+    """A process, the line to it, and the job it is at."""
+
+    def __init__(self, work: Callable[[Job], Result]) -> None:
+        self.line, theirs = multiprocessing.Pipe()
+        self.process = multiprocessing.Process(target=_serve, args=(theirs, work), daemon=True)
+        self.process.start()
+        theirs.close()  # so that its death ends the line
+        self.job: int | None = None
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join()
+        self.line.close()
+
+
+def _serve(line: Connection, work: Callable[[Job], Result]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; whoever started us decides
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            line.send(work(line.recv()))
+
+
+def each(
+    work: Callable[[Job], Result], jobs: Sequence[Job], number: int
+) -> Generator[tuple[int, Result | None]]:
+    """Give the place of a job and its result as each is done; None where its process died.
+
+    A pool of the standard library waits forever for a process that the system has killed, or gives
+    up all of its jobs. When the iterator is closed, by an exception for one, all processes end.
+
+    Args:
+        work: a function that can be pickled.
+        jobs: what it is called with.
+        number: of processes.
+    """
+    waiting = iter(range(len(jobs)))
+    workers: list[_Worker] = []
+    try:
+        for place in waiting:
+            workers.append(_Worker(work))
+            _give(workers[-1], jobs, place)
+            if len(workers) == number:
+                break
+        while workers:
+            for line in wait([worker.line for worker in workers]):
+                worker = next(one for one in workers if one.line is line)
+                done = worker.job
+                assert done is not None
+                result, died = None, False
+                try:
+                    result = worker.line.recv()
+                except (EOFError, OSError):
+                    died = True
+                following = next(waiting, None)
+                if died or following is None:
+                    worker.stop()
+                    workers.remove(worker)
+                if following is not None:
+                    if died:
+                        worker = _Worker(work)
+                        workers.append(worker)
+                    _give(worker, jobs, following)
+                yield done, result
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def _give(worker: _Worker, jobs: Sequence[Job], place: int) -> None:
+    worker.job = place
+    with contextlib.suppress(BrokenPipeError):  # it died; the end of its line says so
+        worker.line.send(jobs[place])

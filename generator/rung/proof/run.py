@@ -1,0 +1,66 @@
+"""Run a program of a repository within a time, with all that it starts, and keep its last words."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rung.process import environment
+from rung.review.hit import printable
+
+TAIL_BYTES = 20_000
+TAIL_LINES = 20
+LONGEST = 200  # characters of a line
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run went: `passed`, `failed` or `timed out`, its seconds, and the end of its output."""
+
+    result: str
+    seconds: float
+    tail: tuple[str, ...]
+
+
+def run(command: Sequence[str], folder: Path, seconds: float, extra: Mapping[str, str]) -> Done:
+    """Run a command in a folder, and end all that it started when time is up or Ctrl-C comes.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs.
+        seconds: of wall time, at most.
+        extra: variables, besides those of the person.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment(extra),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that its children can be ended with it
+        )
+        try:
+            code = child.wait(seconds)
+            result = "failed" if code else "passed"
+        except subprocess.TimeoutExpired:
+            result = "timed out"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        return Done(result, time.monotonic() - started, _tail(output.fileno()))
+
+
+def _tail(handle: int) -> tuple[str, ...]:
+    size = os.fstat(handle).st_size
+    text = os.pread(handle, TAIL_BYTES, max(0, size - TAIL_BYTES)).decode("utf-8", "replace")
+    lines = [printable(line)[:LONGEST] for line in text.splitlines() if line.strip()]
+    return tuple(lines[-TAIL_LINES:])

@@ -1,0 +1,246 @@
+"""`rung fleet` puts each repository on a line of its own, whatever is wrong with one of them."""
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from rung.errors import RungError
+from rung.fleet import found, table, workers
+from rung.fleet.page import make
+from rung.fleet.row import Row
+from tests.command import RUNG, rung, running
+from tests.repositories import ML, plant
+from tests.test_check_command import TESTED, Tags
+
+ANSWERS = {".copier-answers.yml": "_commit: v0.3.1\n_src_path: https://example.org/t\nlevel: 1\n"}
+
+
+def fleet(folder: Path) -> Path:
+    """Write a fleet out: two that stand on rungs, one that is broken, one without a model."""
+    plant(folder / "late", TESTED | ANSWERS)
+    plant(
+        folder / "team/early", ML | {"train.py": "from sklearn import svm\nsvm.SVC().fit(x, y)\n"}
+    )
+    plant(folder / "broken", ML | {"rung.toml": "game = ["})
+    plant(folder / "website", {".git/HEAD": "ref: refs/heads/main\n", "index.html": "<p>Hello\n"})
+    return folder
+
+
+def names(where: Path) -> list[str]:
+    return [place.name for place in found.places(where)]
+
+
+def test_json_says_of_each_where_it_stands_or_why_not(tmp_path: Path) -> None:
+    done = rung("fleet", fleet(tmp_path), "--format", "json", "--seconds", "60")
+    said = json.loads(done.stdout)
+    rows = {row["repository"]: row for row in said["repositories"]}
+
+    assert 0 == done.returncode, done.stderr
+    assert ["broken", "late", "team/early", "website"] == list(rows)
+    late = rows["late"]
+    assert (1, "velocity", "v0.3.1") == (late["level"], late["game"], late["template_version"])
+    assert "orchestrated-pipeline" in late["blockers"]
+    assert late["blockers"][0] == late["oldest_blocker"]
+    assert 0 == rows["team/early"]["level"]
+    assert rows["broken"]["level"] is None
+    assert "rung.toml does not parse" in rows["broken"]["error"]
+    assert not rows["website"]["machine_learning"]
+    assert {"0": 2, "1": 1} == said["rungs"]
+    assert 1 == said["not_read"]
+
+
+def test_the_oldest_blocker_is_the_first_that_a_check_names(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "late", TESTED)
+    checked = json.loads(rung("check", folder, "--format", "json", "--seconds", "60").stdout)
+    row = json.loads(rung("fleet", tmp_path, "--format", "json", "--seconds", "60").stdout)
+
+    assert checked["blockers"][0]["capability"] == row["repositories"][0]["oldest_blocker"]
+
+
+def test_the_table_has_a_line_for_each_and_the_sums(tmp_path: Path) -> None:
+    lines = rung("fleet", fleet(tmp_path), "--seconds", "60").stdout.splitlines()
+
+    assert ["Repository", "Rung", "Game", "Template", "Oldest", "blocker"] == lines[0].split()
+    assert lines[2].startswith("late        1 Tested  velocity  v0.3.1    ")
+    assert "no machine-learning package or import was found" in lines[4]
+    assert "4 repositories: 2 on rung 0, 1 on rung 1, 1 not read." == lines[-1]
+
+
+@pytest.mark.parametrize(("least", "code"), [("0", 0), ("1", 1)])
+def test_one_that_stands_too_low_or_is_not_read_makes_the_answer_no(
+    tmp_path: Path, least: str, code: int
+) -> None:
+    plant(tmp_path / "late", TESTED)
+    plant(tmp_path / "broken", ML | {"rung.toml": "game = ["})
+
+    assert code == rung("fleet", tmp_path, "--min-level", least).returncode
+
+
+def test_all_that_stand_high_enough_make_the_answer_yes(tmp_path: Path) -> None:
+    plant(tmp_path / "late", TESTED)
+
+    assert 0 == rung("fleet", tmp_path, "--min-level", "1", "--seconds", "60").returncode
+
+
+def test_a_game_is_played_by_all(tmp_path: Path) -> None:
+    done = rung("fleet", fleet(tmp_path), "--game", "governance", "--format", "json")
+
+    games = {row["game"] for row in json.loads(done.stdout)["repositories"] if not row["error"]}
+    assert {"governance"} == games
+
+
+def test_a_spreadsheet_runs_no_name(tmp_path: Path) -> None:
+    plant(tmp_path / "=HYPERLINK(A1)", ML)
+    done = rung("fleet", tmp_path, "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+
+    assert "'=HYPERLINK(A1)" == row["repository"]
+    assert "0" == row["level"]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html"])
+def test_no_name_or_error_reaches_a_terminal_as_control_characters(
+    tmp_path: Path, form: str
+) -> None:
+    for name in (b"a\nb", b"\x1b[31mred", b"\xff\xfe", "\u202eyp".encode()):
+        folder = Path(os.fsdecode(bytes(tmp_path) + b"/" + name))
+        plant(folder, ML | {".copier-answers.yml": '_commit: "v\\e[31m1"\n'})
+    plant(tmp_path / "bad", ML | {"rung.toml": '[waivers."\\u001b[31m"]\n'})
+    done = subprocess.run(
+        [RUNG, "fleet", tmp_path, "--format", form], capture_output=True, check=False
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert not set(done.stdout.decode()) & {"\x1b", "\u202e", "\r"}
+    assert b"red" in done.stdout
+
+
+def test_the_page_is_self_contained_and_lets_no_name_become_markup() -> None:
+    rows = [
+        Row("<script>a</script>", "/a", 1, "Tested", "velocity", "v1", ("unit-tests",), True),
+        Row("b", "/b", error='<img src="x">'),
+    ]
+    page = make(rows, "a & b")
+    tags = Tags()
+    tags.feed(page)
+
+    assert not tags.open
+    assert not {"script", "img", "link"} & tags.seen
+    assert "&lt;script&gt;" in page
+    assert "a &amp; b" in page
+
+
+def test_a_clone_is_found_by_git_and_a_project_by_its_dependencies(tmp_path: Path) -> None:
+    plant(tmp_path, {"a/.git/HEAD": "x", "b/c/pyproject.toml": "x", "d/README.md": "x"})
+    plant(tmp_path, {"build/.git": "gitdir: x", "node_modules/e/package.json": "{}"})
+    plant(tmp_path, {"vendor/f/setup.py": "x", "a/nested/setup.py": "x", "1/2/3/4/5/setup.py": "x"})
+    plant(tmp_path, {"1/2/3/4/6/7/setup.py": "x", "g/.copier-answers.yml": "x"})
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+
+    assert ["1/2/3/4/5", "a", "b/c", "build", "g"] == names(tmp_path)
+
+
+def test_a_folder_without_repositories_is_one_itself_or_is_refused(tmp_path: Path) -> None:
+    plant(tmp_path / "one", ML | {"src/a.py": "a = 1\n"})
+    plant(tmp_path / "none", {"a.txt": "words"})
+
+    assert ["one"] == names(tmp_path / "one")
+    with pytest.raises(RungError, match="No repository was found"):
+        names(tmp_path / "none")
+
+
+def test_a_list_names_each_once_from_where_it_stands(tmp_path: Path) -> None:
+    fleet(tmp_path)
+    listed = plant(tmp_path, {"all.txt": "# ours\nlate\n\n  team/early \nteam/../late\nnowhere\n"})
+    done = rung("fleet", listed / "all.txt", "--format", "json")
+    rows = json.loads(done.stdout)["repositories"]
+
+    assert ["late", "team/early", "nowhere"] == [row["repository"] for row in rows]
+    assert "is not a folder" in rows[2]["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "neither a folder nor a file"),
+        (["empty.txt"], "No repository was found"),
+        (["binary"], "cannot be read as a list"),
+        ([".", "--format", "sarif"], "There is no format `sarif`"),
+        ([".", "--game", "chess"], "There is no game `chess`"),
+        ([], "Missing argument"),
+    ],
+)
+def test_what_cannot_be_answered_ends_with_2(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    plant(tmp_path, {"empty.txt": "# nothing\n", "binary": b"\xff\xfe\x00"})
+    done = rung("fleet", *arguments, cwd=tmp_path)
+
+    assert 2 == done.returncode
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_progress_is_a_moving_line_on_a_terminal_only(tmp_path: Path) -> None:
+    fleet(tmp_path)
+    mine, theirs = pty.openpty()
+    subprocess.run([RUNG, "fleet", tmp_path], stdout=subprocess.DEVNULL, stderr=theirs, check=True)
+    os.close(theirs)
+
+    assert b"4 of 4 repositories" in os.read(mine, 10_000)
+    assert "" == rung("fleet", tmp_path).stderr
+
+
+def test_elsewhere_it_is_a_line_now_and_then(tmp_path: Path) -> None:
+    for number in range(101):
+        plant(tmp_path / str(number), ML)
+    done = rung("fleet", tmp_path)
+
+    assert ["50 of 101 repositories", "100 of 101 repositories"] == done.stderr.splitlines()
+
+
+def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
+    large = {f"a{number}.py": "import sklearn\nfit(1)\n" * 900 for number in range(300)}
+    for name in "abcd":
+        plant(tmp_path / name, ML | large)
+    process = running("fleet", tmp_path, "--seconds", "600", "--jobs", "2")
+    below = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    until = time.monotonic() + 60
+    while not (workers_ := below.read_text().split()) and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+
+    assert 130 == process.returncode
+    assert b"stopped" in said and b"Traceback" not in said
+    assert workers_
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers_)
+
+
+def fall_over(number: int) -> int:
+    """Die as a process does that the system ends for want of memory."""
+    if number % 3 == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+@pytest.mark.parametrize("processes", [1, 2, 5])
+def test_a_process_that_dies_takes_no_other_job_with_it(processes: int) -> None:
+    done = dict(workers.each(fall_over, range(8), processes))
+
+    assert {0: 0, 1: None, 2: 4, 3: 9, 4: None, 5: 25, 6: 36, 7: None} == done
+
+
+def test_wide_letters_keep_the_columns_straight() -> None:
+    rows = [Row(name, "/", 0, "Manual", "velocity", "", (), True) for name in ("模型", "model")]
+    first, second = table.text(rows).splitlines()[1:3]
+
+    assert first.index("0 Manual") + 2 == second.index("0 Manual")
