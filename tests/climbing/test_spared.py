@@ -63,6 +63,7 @@ def test_a_text_is_compiled_once(
     tiny.fresh(small, tmp_path / "spared")
 
     assert {1} == set(compiled.values())
+    assert all("{" in text for _, text in compiled)
 
 
 def test_copier_is_afterwards_what_it_was(small: Path, tmp_path: Path) -> None:
