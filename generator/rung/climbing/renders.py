@@ -13,7 +13,7 @@ from pathlib import Path
 from rung import cache
 
 OLDEST = 90  # days since it was begun
-LARGEST = 50_000_000  # bytes; a render of Rung's own template adds about 100,000
+LARGEST = 50_000_000  # bytes; a render of Rung's own template adds about 65,000
 
 
 @contextlib.contextmanager
