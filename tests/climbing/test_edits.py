@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rung.climbing import merge
+from rung.climbing import merge, words
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
@@ -137,6 +137,18 @@ def test_a_renamed_file_is_followed(born: Born, small: Path, either_merge: None)
     assert not (project / "ops/zero.py").exists()
     assert "return 33" in file.read_text()
     assert "LEVEL = 2" in file.read_text()
+
+
+def test_a_renamed_file_stays_when_its_rung_goes_and_is_named(born: Born, small: Path) -> None:
+    project = born(1)
+    git(project, "mv", "ops/one.py", "ops/mine.py")
+    commit(project)
+    seen = climb(project, small, level=0)
+
+    assert tiny.FILES["files/ops/one.py"] == (project / "ops/mine.py").read_text()
+    assert {"ops/one.py": "ops/mine.py"} == seen.renamed
+    assert "ops/mine.py (Rung's ops/one.py, renamed by you)" in words.left_alone(seen)
+    assert ["Dockerfile"] == seen.retired
 
 
 @pytest.mark.parametrize("path", ["ops/zero.py", "README.md", "src/flights/model.py"])
