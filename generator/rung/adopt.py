@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rung import answers as given
-from rung import existing, git, plain_yaml, project, seams
+from rung import complete, existing, git, project
 from rung.climbing import move, ready, trees, workbench
 from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
@@ -16,7 +16,6 @@ from rung.source import Source
 
 MACHINERY = "ops"
 CONTRACT = ("dataset.py", "features.py", "model.py")
-MERGED = {"pyproject.toml": seams.toml, ".gitignore": seams.lines}
 
 
 @dataclass
@@ -34,7 +33,7 @@ class Adoption:
         blocked: Files left out because a file, link or submodule stands where their folder goes.
         hidden: Files left out because git ignores the person's own ones in their place.
         example: Whether the example was planted, since nothing of the contract was there.
-        wanting: Entries that Rung's part of pyproject.toml has and the person's lacks.
+        wanting: Entries that the person's pyproject.toml and .gitignore lack.
         commit: The commit that holds it all; nothing for a plan.
     """
 
@@ -133,14 +132,11 @@ def _refuse(files: Mapping[str, Entry], folder: Path) -> None:
 
 
 def _already(folder: Path) -> str:
-    try:
-        said = plain_yaml.load((folder / project.ANSWERS).read_text("utf-8"))
-    except (OSError, ValueError):
-        said = None
-    if isinstance(said, dict) and {"level", "package"} <= said.keys():
+    if complete.is_adopted(folder):
         return (
-            f"{folder} is on the ladder already, on rung {said['level']}.\n"
-            "Use `rung plan` and `rung climb`."
+            f"{folder} is on the ladder already.\n"
+            "Use `rung plan` and `rung climb`; `rung adopt --merge` without answers completes the "
+            "files that it shares with Rung."
         )
     return (
         f"{folder} is kept by another Copier template: {project.ANSWERS} is there, and not Rung's."
@@ -183,23 +179,12 @@ def _seams(
     merge: bool,
 ) -> dict[str, Entry]:
     """Add entries to the files that a project shares with Rung, or say which are wanting."""
-    changes = {}
-    for path in sorted(MERGED.keys() & set(adoption.kept)):
-        if not files[path].is_text_file:
-            continue
-        mine, rungs = files[path].oid, rendered[path].oid
-        contents = bench.contents([mine, rungs])
-        if mine not in contents:  # too long to be somebody's settings
-            continue
-        flat = adoption.inferred.standing != f"src/{adoption.answers['package']}"
-        packaged = bool({"setup.py", "setup.cfg"} & files.keys())
-        merged, wanting = MERGED[path](
-            contents[mine], contents[rungs], flat=flat, packaged=packaged
-        )
-        if merge and merged != contents[mine]:
-            changes[path] = Entry(files[path].mode, bench.store(merged))
-            adoption.merged.append(path)
-            adoption.kept.remove(path)
-        else:
-            adoption.wanting += [f"{path}: {entry}" for entry in wanting]
-    return changes
+    flat = adoption.inferred.standing != f"src/{adoption.answers['package']}"
+    theirs = {path: rendered[path] for path in adoption.kept}
+    lacking = complete.lacking(bench, files, theirs, flat=flat)
+    if not merge:
+        adoption.wanting = complete.told(lacking)
+        return {}
+    adoption.merged = sorted(lacking)
+    adoption.kept = [path for path in adoption.kept if path not in lacking]
+    return {path: one.completed for path, one in lacking.items()}

@@ -1,8 +1,12 @@
 """What `rung adopt` says: what a repository was taken for, what is written, what is left to do."""
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from rung import complete
 from rung.adopt import Adoption
+from rung.complete import Lacking
 
 SHOWN = 12  # paths of a list; the others are counted
 
@@ -63,8 +67,7 @@ def _left_to_you(made: Adoption) -> str:
         lines.append(f"Your code stays in {standing}/; what is in {package}/ may import it.")
     if made.wanting:
         lines.append(
-            "Rung's verbs need entries that your own files lack. `rung adopt --merge` would have "
-            "added them; add them by hand, or take the commit back and adopt again with it:"
+            "Rung's verbs do not run yet: they need entries that your own files lack."
             if made.commit
             else "Rung's verbs need entries that your own files lack. `--merge` adds them:"
         )
@@ -75,10 +78,30 @@ def _left_to_you(made: Adoption) -> str:
 def _next(made: Adoption) -> str:
     if not made.commit:
         return "Nothing was written."
-    return (
-        f"It is one commit, {made.commit[:10]}. To take it back: `git reset --keep HEAD~1`.\n\n"
-        "Next:\n  uv sync\n  uv run poe train\n  rung plan"
-    )
+    completing = "  rung adopt --merge   # adds these entries in a commit of its own"
+    lines = [
+        f"It is one commit, {made.commit[:10]}. To take it back: `git reset --keep HEAD~1`.",
+        "",
+        *_commands(made.folder, *([completing] if made.wanting else [])),
+    ]
+    return "\n".join(lines)
+
+
+def _commands(folder: Path, *first: str) -> list[str]:
+    there = [] if folder == Path() else [f"  cd {shlex.quote(str(folder))}"]
+    return ["Next:", *there, *first, "  uv sync", "  uv run poe train", "  rung plan"]
+
+
+def completion(folder: Path, found: Mapping[str, Lacking], *, dry_run: bool) -> str:
+    """Say what the shared files of a project got, or would get."""
+    if not found:
+        return "Nothing that Rung's verbs need is missing. Nothing was written."
+    lines = ["To be added:" if dry_run else "Added, with nothing of yours changed:"]
+    lines += [f"  {entry}" for entry in complete.told(found)]
+    if dry_run:
+        return "\n".join([*lines, "", "Nothing was written."])
+    lines += ["", "It is one commit. To take it back: `git reset --keep HEAD~1`.", ""]
+    return "\n".join([*lines, *_commands(folder)])
 
 
 def _some(sign: str, paths: Iterable[str]) -> list[str]:

@@ -204,9 +204,13 @@ def adopt(
     ] = None,
 ) -> int:
     """Bring an existing repository onto the ladder; nothing of it is overwritten."""
-    from rung import adopt, adopted, source
+    from rung import adopt, adopted, complete, source
     from rung import answers as given
 
+    if merge and not (level or pairs or template_version) and complete.is_adopted(path):
+        found = complete.complete(path, template, dry_run=dry_run)
+        print(adopted.completion(path, found, dry_run=dry_run))
+        return 0
     chosen = source.choose(template, template_version)
     said = given.gather(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)

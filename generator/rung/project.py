@@ -1,4 +1,4 @@
-"""Render and update projects: the only module that imports Copier, and only when it must."""
+"""Render projects with Copier, which is imported only when it must be."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung import cache, git
+from rung import cache, git, spared
 from rung.errors import RungError
 
 ANSWERS = ".copier-answers.yml"
@@ -26,23 +26,9 @@ def render(
         answers: Answers by question.
         defaults: Take the default where no answer is given; ask a person otherwise.
     """
-    with _copier(address, ref) as copier:
+    with _copier(address, ref) as copier, spared.rendering():
         copier.run_copy(
             address, destination, dict(answers), vcs_ref=ref, defaults=defaults, quiet=True
-        )
-
-
-def update(folder: Path, address: str, ref: str, answers: Mapping[str, Any]) -> None:
-    """Update a project in place with changed answers, keeping its template's version."""
-    with _copier(address, ref) as copier:
-        copier.run_update(
-            folder,
-            dict(answers),
-            vcs_ref=copier.VcsRef.CURRENT,
-            defaults=True,
-            overwrite=True,
-            quiet=True,
-            skip_answered=True,
         )
 
 

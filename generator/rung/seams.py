@@ -10,6 +10,7 @@ from tomlkit.exceptions import TOMLKitError
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 # Settings that Rung's verbs need; those for building, linting and testing are the person's.
 IDENTITY = ("name", "version", "requires-python", "dependencies")
+GROUP = "model"  # of the packages that predict, where they cannot stand in [project]
 NEEDED = ("dependency-groups", "tool.uv.default-groups", "tool.poe.include", "tool.poe.env")
 
 
@@ -42,12 +43,12 @@ def toml(
         if free and not packaged:
             mine["project"] = _multiline({key: rung["project"][key] for key in IDENTITY})
             got.append("`project`")
-        project = mine.get("project")
-        if project is None:
-            got.append("`project`, for you to write: without it uv installs nothing")
-        elif "dependencies" not in project.get("dynamic", []):
-            wanted = rung["project"]["dependencies"]
+        project, wanted = mine.get("project"), rung["project"]["dependencies"]
+        if project is not None and "dependencies" not in project.get("dynamic", []):
             got += _listed(project, "dependencies", wanted, "project.dependencies")
+        else:  # they stand where uv does not look, or are made up by something else
+            groups = mine.setdefault("dependency-groups", tomlkit.table())
+            got += _listed(groups, GROUP, wanted, f"dependency-groups.{GROUP}")
         for dotted in NEEDED:
             *above, last = dotted.split(".")
             source: Any = rung

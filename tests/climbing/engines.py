@@ -47,14 +47,14 @@ def rungs(source: Source) -> Engine:
                 climbing.branch(seen, "climb", f"Climb: {changed}\n")
             else:
                 climbing.climb(seen, f"Climb: {changed}\n", verify=False)
-            named, retired = {*seen.plan.kept, *seen.plan.ignored}, set(seen.plan.retired)
+            named = {*seen.plan.kept, *seen.plan.ignored}
 
         def decide() -> None:
             git(project, "merge", "--quiet", "--ff-only", "--no-overwrite-ignore", "climb")
             git(project, "branch", "--quiet", "-d", "climb")
             _keep_mine(project, "HEAD~1", conflicts)
 
-        return Climbed(not conflicts, conflicts, named, retired, decide)
+        return Climbed(not conflicts, conflicts, named, decide)
 
     return climb
 

@@ -35,8 +35,6 @@ class Climbed:
         done: Whether the project now stands where it was to climb.
         conflicts: The files in which both sides met.
         reported: Every path that was named besides, such as those kept; a line in it is not lost.
-        retired: Paths that were named as retired. No line of the person's may be in them: only a
-            file that was given another name, and nothing else, goes with its rung.
         decide: What a person does about the conflicts, who keeps each such file as it was, and
             commits; what the engine left is judged before that.
         moved: Whether the engine left something in the work tree, for the person to decide there.
@@ -45,7 +43,6 @@ class Climbed:
     done: bool
     conflicts: list[str] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
-    retired: set[str] = field(default_factory=set)
     decide: Callable[[], None] = lambda: None
     moved: bool = False
 
@@ -128,8 +125,6 @@ class History:
         up = new["level"] >= old["level"]
         verdict = Verdict(conflicts=climbed.conflicts, up=up, aside=aside)
         named = climbed.reported | set(climbed.conflicts)
-        rungs = {blob for _, blob in tree(self.fresh(old)).values()}
-        named |= {path for path in climbed.retired & before.keys() if before[path][1] in rungs}
         standing = self.places()
         for token, kind in self.tokens.items():
             if token not in standing and not where[token] & named:

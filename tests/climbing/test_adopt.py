@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rung import adopt as adopting
-from rung import adopted, source
+from rung import adopted, complete, project, source
 from rung.adopt import Adoption
 from rung.climbing import climb as climbing
 from rung.climbing import move
@@ -190,6 +190,40 @@ def test_missing_entries_are_named_and_added_when_asked(
     assert [] == made.wanting
 
 
+def test_what_was_adopted_without_the_entries_is_completed_later(
+    tmp_path: Path, template: source.Source
+) -> None:
+    late = repository(tmp_path / "late", SHAPES["src"])
+    once = repository(tmp_path / "once", SHAPES["src"])
+    made = adopt(late, template)
+    assert "rung adopt --merge" in adopted.text(made).split("Next:")[1]
+    before = git(late, "rev-parse", "HEAD")
+
+    dry = rung("adopt", "--merge", "--dry-run", "--template", template.address, cwd=late)
+    assert before == git(late, "rev-parse", "HEAD")
+    done = rung("adopt", "--merge", "--template", template.address, cwd=late)
+    again = rung("adopt", "--merge", "--template", template.address, cwd=late)
+    adopt(once, template, merge=True)
+
+    assert (0, 0, 0) == (dry.returncode, done.returncode, again.returncode), done.stderr
+    assert all(entry in dry.stdout and entry in done.stdout for entry in made.wanting)
+    assert "Nothing was written." in dry.stdout and "Nothing was written." in again.stdout
+    assert before == git(late, "rev-parse", "HEAD~1")
+    assert "" == git(late, "status", "--porcelain")
+    for path in (".gitignore", "pyproject.toml"):
+        assert set((once / path).read_text().split()) <= set((late / path).read_text().split())
+    climbed(late, template, 2)
+    assert "rung-2 = [" in (late / "pyproject.toml").read_text()
+
+
+def test_a_project_that_was_born_lacks_nothing(tmp_path: Path, template: source.Source) -> None:
+    project.render(template.address, template.ref, tmp_path / "p", {"level": 1}, defaults=True)
+    git(tmp_path / "p", "init", "--quiet")
+    committed(tmp_path / "p")
+
+    assert {} == complete.complete(tmp_path / "p", template.address)
+
+
 def test_a_plan_touches_nothing(tmp_path: Path, template: source.Source) -> None:
     folder = repository(tmp_path / "late", SHAPES["src"])
     (folder / "new.py").write_text("not committed\n")
@@ -217,7 +251,7 @@ SH = "git add --all && git commit --quiet --no-verify -m more"
         (
             f"printf 'level: 1\\npackage: churn\\n' > .copier-answers.yml && {SH}",
             {},
-            ["on the ladder already, on rung 1", "`rung climb`"],
+            ["on the ladder already", "`rung climb`"],
         ),
         (
             f"echo '_src_path: gh:other/one' > .copier-answers.yml && {SH}",

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rung.climbing import merge
+from rung.climbing import climb as climbing
+from rung.climbing import merge, words
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
@@ -139,6 +140,18 @@ def test_a_renamed_file_is_followed(born: Born, small: Path, either_merge: None)
     assert "LEVEL = 2" in file.read_text()
 
 
+def test_a_renamed_file_stays_when_its_rung_goes_and_is_named(born: Born, small: Path) -> None:
+    project = born(1)
+    git(project, "mv", "ops/one.py", "ops/mine.py")
+    commit(project)
+    seen = climb(project, small, level=0)
+
+    assert tiny.FILES["files/ops/one.py"] == (project / "ops/mine.py").read_text()
+    assert {"ops/one.py": "ops/mine.py"} == seen.renamed
+    assert "ops/mine.py (Rung's ops/one.py, renamed by you)" in words.left_alone(seen)
+    assert ["Dockerfile"] == seen.retired
+
+
 @pytest.mark.parametrize("path", ["ops/zero.py", "README.md", "src/flights/model.py"])
 def test_a_deleted_file_stays_deleted(born: Born, small: Path, path: str) -> None:
     project = born(0)
@@ -235,10 +248,25 @@ def test_a_file_of_yours_where_a_folder_of_rungs_goes_is_a_conflict(
     (project / "data").rmdir()  # Copier makes it, empty
     write(project, {"data": "mine\n"})
     commit(project)
-    found = plan(project, small, level=2).conflicts
+    with climbing.look(project, climbing.Wish({"level": 2}), str(small)) as seen:
+        found, result = seen.plan.conflicts, seen.bench.files(seen.plan.result)
 
     assert [("data", "kind")] == [(one.path, one.why) for one in found]
+    assert ["data"] == [path for path in result if path.startswith("data")]
     assert "mine\n" == (project / "data").read_text()
+
+
+def test_a_folder_of_yours_where_a_file_of_rungs_goes_is_a_conflict(
+    born: Born, small: Path, either_merge: None
+) -> None:
+    project = born(0)
+    write(project, {"Dockerfile/mine": "mine\n"})
+    commit(project)
+    with climbing.look(project, climbing.Wish({"level": 2}), str(small)) as seen:
+        found, result = seen.plan.conflicts, seen.bench.files(seen.plan.result)
+
+    assert [("Dockerfile", "kind")] == [(one.path, one.why) for one in found]
+    assert ["Dockerfile/mine"] == [path for path in result if path.startswith("Dockerfile")]
 
 
 def test_a_folder_reached_through_a_link_is_refused(

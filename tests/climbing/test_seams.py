@@ -82,10 +82,15 @@ def test_a_package_that_is_there_is_not_asked_for_again() -> None:
     assert ["NumPy==1.26", "pandera[polars]>=0.30"] == project["dependencies"]
 
 
-def test_dependencies_that_stand_elsewhere_stay_there() -> None:
-    project = added('[project]\nname = "x"\ndynamic = ["dependencies"]\n')["project"]
+@pytest.mark.parametrize(
+    "ours", ['[project]\nname = "x"\ndynamic = ["dependencies"]\n', '[tool.poetry]\nname = "x"\n']
+)
+def test_where_dependencies_stand_elsewhere_what_predicts_gets_a_group(ours: str) -> None:
+    after = added(ours)
 
-    assert "dependencies" not in project
+    assert "dependencies" not in after.get("project", {})
+    assert ["numpy>=2.2", "pandera[polars]>=0.30"] == after["dependency-groups"]["model"]
+    assert {"rung-0", "model"} == after["dependency-groups"].keys()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,7 @@ def test_a_project_table_is_written_only_where_nothing_packages(
     merged, got = seams.toml(ours.encode(), RUNG, packaged=packaged)
 
     assert has == ("project" in tomllib.loads(merged.decode()))
-    assert has != any("for you to write" in one for one in got)
+    assert has != any("dependency-groups.model" in one for one in got)
 
 
 def test_src_is_named_where_packaging_does_not_know_it() -> None:

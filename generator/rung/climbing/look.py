@@ -184,6 +184,9 @@ def _look(
     base = renames.moved(bench, base, was, names)
     theirs = renames.moved(bench, theirs, rungs, names)
     was, rungs = bench.files(base), bench.files(theirs)
+    # What was given another name, and nothing else, stays when its rung goes: the name is the user's.
+    only = {new for new in names.values() if new not in rungs and mine[new] == was.get(new)}
+    base, was = trees.without(bench, base, only), _but(was, only)
     again = {path for path in rungs.keys() & mine.keys() - was.keys() if rungs[path] != mine[path]}
     if again:
         came = history.last_rendered(bench, prefix, head, before, again)

@@ -72,7 +72,9 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
     attributes.write_text("* !merge -text -filter -ident -working-tree-encoding\n", "utf-8")
     bench.git("update-ref", "--no-deref", "HEAD", sides[0], extra=extra)
     bench.git("read-tree", "--reset", "-u", sides[0], extra=extra)
-    words = ("merge", "--no-commit", "--no-ff", "--quiet", "-X", "no-renames", sides[1])
+    # Named, since git from 2.34 on takes another one by itself, which puts files aside otherwise.
+    strategy = ("-s", "recursive", "-X", "no-renames")
+    words = ("merge", "--no-commit", "--no-ff", "--quiet", *strategy, sides[1])
     try:
         bench.git(*words, extra=extra)
     except RungError:
@@ -82,7 +84,12 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
     bench.git("add", "--all", "--force", ".", extra=extra)
     tree = bench.git("write-tree", extra=extra).strip()
     shutil.rmtree(place, ignore_errors=True)
-    return Merged(tree, stages)
+    # A file that stands where a folder goes is put aside; it is called so here, as by merge-tree.
+    there = bench.files(tree).keys()
+    made_up = there - bench.files(sides[0]).keys() - bench.files(sides[1]).keys()
+    aside = {name.rpartition("~")[0]: name for name in made_up}
+    named = {path if path in there else aside.get(path, path): stages[path] for path in stages}
+    return Merged(tree, named)
 
 
 def _stages(lines: list[str]) -> dict[str, dict[int, Entry]]:

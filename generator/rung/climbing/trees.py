@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rung import cache, git, project
-from rung.climbing.workbench import LINK, Entry, Workbench, object_format
+from rung import git, project
+from rung.climbing.workbench import LINK, Entry, Workbench
 from rung.errors import RungError
 from rung.source import Source
 
@@ -32,9 +32,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     Raises:
         RungError: It cannot be rendered, or a path of it leads where no file may be written.
     """
-    kind = object_format(bench.top)
-    store = _store(kind)
-    bench.read_also(store / "objects")
+    store = bench.renders
     key = _key(source, answers)
     if key:
         found = git.answers(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
@@ -83,11 +81,6 @@ def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
     said = [FORM, version("copier"), source.address, source.ref, commit, sorted(answers.items())]
     digest = hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()
     return f"refs/renders/{digest}"
-
-
-def _store(kind: str) -> Path:
-    """Return the repository of the renders, made if it is not there."""
-    return cache.bare("renders" if kind == "sha1" else f"renders-{kind}", kind)
 
 
 def _named(store: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung import git
+from rung.climbing import renders
 from rung.errors import RungError
 
 SETTINGS = git.QUIET | {
@@ -50,11 +51,13 @@ class Workbench:
     Args:
         top: The root of the project's work tree.
         place: The temporary folder of the bench.
+        renders: The repository of the cache of renders.
     """
 
-    def __init__(self, top: Path, place: Path) -> None:
+    def __init__(self, top: Path, place: Path, renders: Path) -> None:
         """Take the repository `bench.git` that stands in `place`."""
-        self.top, self.place, self.repository = top, place, place / "bench.git"
+        self.top, self.place, self.renders = top, place, renders
+        self.repository = place / "bench.git"
         self._environment = {
             "GIT_DIR": str(self.repository),
             "GIT_INDEX_FILE": str(place / "index"),
@@ -214,18 +217,17 @@ class Workbench:
 @contextlib.contextmanager
 def opened(top: Path) -> Iterator[Workbench]:
     """Lend a bench for a project, and clear it away at the end."""
-    with tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as folder:
+    kind = git.answers(top, "rev-parse", "--show-object-format") or "sha1"
+    with (
+        renders.lent(kind) as rendered,
+        tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as folder,
+    ):
         place = Path(folder)
-        kind = object_format(top)
         options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
         git.run(place, "init", *options, "bench.git", extra=NOBODYS)
         (place / "bench.git/objects/info").mkdir(parents=True, exist_ok=True)
-        bench = Workbench(top, place)
+        bench = Workbench(top, place, rendered)
         objects = git.run(top, "rev-parse", "--git-path", "objects").rstrip("\n")
         bench.read_also((top / objects).resolve())
+        bench.read_also(rendered / "objects")
         yield bench
-
-
-def object_format(top: Path) -> str:
-    """Return how a repository names its objects: sha1 or sha256."""
-    return git.answers(top, "rev-parse", "--show-object-format") or "sha1"

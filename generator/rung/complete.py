@@ -1,0 +1,100 @@
+"""Complete the files that a repository shares with Rung: entries are added, and nothing changes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rung import git, plain_yaml, project, seams
+from rung.climbing import answered, followed, move, ready, trees, workbench
+from rung.climbing.workbench import Entry, Workbench
+from rung.errors import RungError
+
+TASKS = b"ops/tasks.toml"
+SHARED = {"pyproject.toml": seams.toml, ".gitignore": seams.lines}
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """What a file lacks: the entries, as they are said, and the file with them."""
+
+    entries: list[str]
+    completed: Entry
+
+
+def is_adopted(folder: Path) -> bool:
+    """Say whether a folder is a project of Rung's, going by its answers file."""
+    try:
+        said = plain_yaml.load((folder / project.ANSWERS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(said, dict) and {"level", "package"} <= said.keys()
+
+
+def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dict[str, Lacking]:
+    """Add to the shared files of a project what its answers ask for, in one commit.
+
+    Args:
+        folder: A project that was adopted.
+        trusted: A template that the person vouches for: a path or a URL.
+        dry_run: Whether only to look.
+
+    Returns:
+        What was lacking, by file.
+
+    Raises:
+        RungError: It cannot be done; nothing was touched.
+    """
+    git.require()
+    said = answered.recorded(folder)
+    top = ready.committed(folder)
+    head = move.head(top)
+    if head is None:
+        raise RungError(f"{top} has no commit yet. Commit everything, then try again.")
+    source = followed.recorded(said, trusted)
+    below = folder.resolve().relative_to(top.resolve()).as_posix()
+    prefix = "" if below == "." else below
+    with workbench.opened(top) as bench:
+        ours = bench.inside(head, prefix)
+        files = bench.files(ours)
+        rendered = bench.files(trees.rendered(bench, source, answered.answers(said)))
+        found = lacking(bench, files, rendered, flat=not _knows_tasks(bench, files))
+        if found and not dry_run:
+            tree = bench.edited(ours, {path: one.completed for path, one in found.items()})
+            message = f"Add to {' and '.join(sorted(found))} what Rung's verbs need\n"
+            move.apply(bench, head, bench.grafted(f"{head}^{{tree}}", prefix, tree), message)
+    return found
+
+
+def lacking(
+    bench: Workbench, ours: Mapping[str, Entry], theirs: Mapping[str, Entry], *, flat: bool
+) -> dict[str, Lacking]:
+    """Return what the person's files lack of Rung's, by file.
+
+    Args:
+        bench: Where both stand.
+        ours: The person's files.
+        theirs: Rung's.
+        flat: Whether src/ has to be named, since the person's own packaging may not know of it.
+    """
+    packaged = bool({"setup.py", "setup.cfg"} & ours.keys())
+    found = {}
+    for path in sorted(SHARED.keys() & ours.keys() & theirs.keys()):
+        mine, rungs = ours[path].oid, theirs[path].oid
+        contents = bench.contents([mine, rungs])
+        if not ours[path].is_text_file or mine not in contents:  # too long to be settings
+            continue
+        text, entries = SHARED[path](contents[mine], contents[rungs], flat=flat, packaged=packaged)
+        if text != contents[mine]:
+            found[path] = Lacking(entries, Entry(ours[path].mode, bench.store(text)))
+    return found
+
+
+def _knows_tasks(bench: Workbench, ours: Mapping[str, Entry]) -> bool:
+    """Say whether pyproject.toml was completed before; what it says of src/ is then wanted so."""
+    entry = ours.get("pyproject.toml")
+    return entry is not None and TASKS in bench.contents([entry.oid]).get(entry.oid, b"")
+
+
+def told(found: Mapping[str, Lacking]) -> list[str]:
+    """Return what is lacking, one line an entry."""
+    return [f"{path}: {entry}" for path, one in found.items() for entry in one.entries]

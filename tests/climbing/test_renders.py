@@ -1,0 +1,97 @@
+"""The cache of renders stays small, and nobody loses what they are reading."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rung import source
+from rung.climbing import renders, trees, workbench
+from tests.climbing import tiny
+from tests.climbing.conftest import Born
+from tests.climbing.tiny import git
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def kept(home: Path) -> int:
+    """Return how many renders there are."""
+    return len(git(home / "renders.git", "for-each-ref", "refs/renders").splitlines())
+
+
+def grow_old(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long_ago = time.time() - (renders.OLDEST + 1) * 24 * 3600
+    os.utime(home / "renders.git/HEAD", (long_ago, long_ago))
+
+
+def grow_large(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renders, "LARGEST", 1000)
+
+
+Grow = Callable[[Path, pytest.MonkeyPatch], None]
+
+
+@pytest.mark.parametrize("grow", [grow_old, grow_large])
+def test_what_is_old_or_large_is_thrown_away_and_made_again(
+    born: Born, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch, grow: Grow
+) -> None:
+    project = born(0)
+    for level in (1, 2):
+        tiny.plan(project, small, level=level)
+    assert 3 == kept(home)
+
+    grow(home, monkeypatch)
+    tiny.climb(project, small, level=1)
+
+    assert 2 == kept(home)
+
+
+def test_what_is_neither_stays(born: Born, small: Path, home: Path) -> None:
+    project = born(0)
+    for level in (1, 2, 1):
+        tiny.plan(project, small, level=level)
+
+    assert 3 == kept(home)
+
+
+def test_what_somebody_reads_is_not_thrown_away(
+    born: Born, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, template = born(0), source.choose(str(small), None)
+    with workbench.opened(project) as bench:
+        tree = trees.rendered(bench, template, {"level": 2})
+        grow_old(home, monkeypatch)
+        tiny.climb(project, small, level=1)
+
+        assert "ops/two.py" in bench.files(tree)
+        assert 3 == kept(home)
+    tiny.plan(project, small, level=2)
+    assert 2 == kept(home)
+
+
+def test_what_a_killed_removal_has_left_goes_at_the_next_start(
+    born: Born, small: Path, home: Path
+) -> None:
+    (home / "renders.old/objects").mkdir(parents=True)
+    tiny.plan(born(0), small, level=1)
+
+    assert ["renders.git", "renders.lock"] == sorted(
+        path.name for path in home.iterdir() if path.name.startswith("renders")
+    )
+
+
+def test_a_cache_that_cannot_be_locked_is_read_all_the_same(
+    born: Born, small: Path, home: Path
+) -> None:
+    project = born(0)
+    before = tiny.plan(project, small, level=1)
+    (home / "renders.lock").unlink()
+    (home / "renders.lock").mkdir()
+
+    assert before == tiny.plan(project, small, level=1)
