@@ -113,7 +113,7 @@ def row(name: str, differ: Counter[str], total: int) -> str:
 
 def main() -> None:
     """Compute the tables, and print them or write them into a page."""
-    from rung.assess_answers import read
+    from rung.assessment.answers import read
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page")

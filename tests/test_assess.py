@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from benchmarks.sensitivity import SECTION, section
 from rung.advice import FORMATS
-from rung.assess import advised, assess
-from rung.assess_answers import Said, assume, decide, read, understand
-from rung.assess_asking import ask_person, form
+from rung.assessment.answers import Said, assume, decide, read, understand
+from rung.assessment.asking import ask_person, form
+from rung.assessment.assess import advised, assess
 from rung.errors import RungError
 from rung.strategy import Choice
 from tests.test_strategy import LEVELS, PERSONAS, WEIGHTS, any_answers, persona

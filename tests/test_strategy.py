@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from rung.assess import assess
-from rung.assess_answers import Said, read
+from rung.assessment.answers import Said, read
+from rung.assessment.assess import assess
+from rung.assessment.roadmap import TO_BUILD
 from rung.errors import RungError
 from rung.levels import BLOCKS
 from rung.levels import load as load_levels
-from rung.roadmap import TO_BUILD
 from rung.strategy import Answers, Choice, Scan, from_answers, successful_mlops
 from rung.strategy.weights import load
 from tests.conftest import GAMES, ROOT, TEAM_SIZES

@@ -6,7 +6,7 @@ from rung.advice.data import as_json
 from rung.advice.html import as_html
 from rung.advice.markdown import as_markdown
 from rung.advice.text import as_text
-from rung.assess import Assessment
+from rung.assessment.assess import Assessment
 
 FORMATS: Mapping[str, Callable[[Assessment], str]] = {
     "text": as_text,

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from rung.assess import Assessment, measured
-from rung.roadmap import Item, Stage
+from rung.assessment.assess import Assessment, measured
+from rung.assessment.roadmap import Item, Stage
 from rung.strategy import Block, Reckoned, Rung
 
 

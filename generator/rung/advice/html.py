@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from html import escape
 
 from rung.advice import words
-from rung.assess import Assessment
-from rung.roadmap import Item, Stage
+from rung.assessment.assess import Assessment
+from rung.assessment.roadmap import Item, Stage
 from rung.strategy import Reckoned
 
 STYLE = """\

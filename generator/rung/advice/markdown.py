@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from rung.advice import words
-from rung.assess import Assessment
-from rung.roadmap import Stage
+from rung.assessment.assess import Assessment
+from rung.assessment.roadmap import Stage
 
 
 def as_markdown(made: Assessment) -> str:

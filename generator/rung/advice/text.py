@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Iterator
 
 from rung.advice import words
-from rung.assess import Assessment
-from rung.roadmap import Stage
+from rung.assessment.assess import Assessment
+from rung.assessment.roadmap import Stage
 
 WIDTH = 92
 

@@ -1,7 +1,7 @@
 """Words that every form of an assessment shares."""
 
-from rung.assess import Assessment, measured
-from rung.roadmap import Beside, Stage
+from rung.assessment.assess import Assessment, measured
+from rung.assessment.roadmap import Beside, Stage
 from rung.strategy import Block, Rung
 from rung.strategy.shares import Counted
 

@@ -1,4 +1,4 @@
-"""The options of `rung fleet`."""
+"""The verb `rung fleet`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from rung.assess_answers import Said, assume, understand
-from rung.assess_answers import read as read_file
+from rung.assessment.answers import Said, assume, understand
+from rung.assessment.answers import read as read_file
 from rung.errors import RungError
 from rung.strategy import Answers, Choice
 from rung.strategy.weights import Question, Weights

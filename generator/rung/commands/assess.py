@@ -1,4 +1,4 @@
-"""The command `rung assess`: parse, call, print."""
+"""The verb `rung assess`."""
 
 import sys
 from functools import partial
@@ -61,11 +61,13 @@ def assess(
     Each question is an option, too: answer with a number, 0 to 3, or with a name from
     docs/assess.md.
     """
-    from rung import assess_answers, levels, strategy_page, template
+    from rung import levels, template
     from rung.advice import FORMATS as FORMS
-    from rung.assess import assess, measured
-    from rung.assess_asking import form as blank_form
-    from rung.assess_asking import gather
+    from rung.assessment import answers as given
+    from rung.assessment import page
+    from rung.assessment.asking import form as blank_form
+    from rung.assessment.asking import gather
+    from rung.assessment.assess import assess, measured
     from rung.errors import RungError
     from rung.strategy.weights import load
 
@@ -74,7 +76,9 @@ def assess(
     folder = template.folder() / "levels"
     weights = load(folder)
     if scan is not None:
-        from rung.assess_scan import scan as look  # it reads Python's grammar, which takes a moment
+        from rung.assessment.scan import (
+            scan as look,  # it reads Python's grammar, which takes a moment
+        )
     if questions:
         print(blank_form(weights), end="")
         return 0
@@ -92,7 +96,7 @@ def assess(
         "compute": compute,
         "team": team,
     }
-    choice = assess_answers.decide({"game": game, "start": start, "target": target})
+    choice = given.decide({"game": game, "start": start, "target": target})
     skipped = measured(weights) if scan else ()
     ask = () if defaults else tuple(name for name in weights.questions if name not in skipped)
     said = gather(answers, options, choice, weights, ask=ask)
@@ -101,6 +105,6 @@ def assess(
         print(note, file=sys.stderr)
     print(FORMS[form](made), end="")
     if write is not None:
-        page = strategy_page.write(write, FORMS["markdown"](made))
-        print(f"Wrote {page}.", file=sys.stderr)
+        written = page.write(write, FORMS["markdown"](made))
+        print(f"Wrote {written}.", file=sys.stderr)
     return 0

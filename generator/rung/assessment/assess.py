@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung import assess_answers, template
-from rung.assess_answers import Said
+from rung import template
+from rung.assessment import answers as given
+from rung.assessment.answers import Said
+from rung.assessment.roadmap import Roadmap, roadmap
 from rung.errors import RungError
 from rung.levels import Level
 from rung.levels import load as load_levels
-from rung.roadmap import Roadmap, roadmap
 from rung.strategy import Answers, Choice, Scan, Strategy, from_answers
 from rung.strategy.weights import Weights
 from rung.strategy.weights import load as load_weights
@@ -53,7 +54,7 @@ def assess(
         levels: The ladder, lowest rung first.
         look: Measures a repository by a game's demands.
     """
-    assumed = assess_answers.assume(said.answers, weights)
+    assumed = given.assume(said.answers, weights)
     answers = {
         name: said.answers[name] if name in said.answers else assumed[name][0]
         for name in weights.questions
@@ -103,11 +104,11 @@ def advised(file: Path) -> dict[str, Any]:
     Raises:
         RungError: The file is neither.
     """
-    content = assess_answers.load(file)
+    content = given.load(file)
     if "project" not in content:
         folder = template.folder() / "levels"
         weights = load_weights(folder)
-        said = assess_answers.read(file, weights)
+        said = given.read(file, weights)
         return dict(assess(said, weights, load_levels(folder)).project)
     project = content["project"]
     wanted = ("use_case", "team_size", "level")

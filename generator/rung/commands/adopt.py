@@ -1,0 +1,42 @@
+"""The verb `rung adopt`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rung.commands.options import Answers, Place, Version
+
+
+def adopt(
+    path: Place = Path(),
+    level: Annotated[
+        str | None, typer.Option(metavar="N", help="The rung to start on (0).")
+    ] = None,
+    pairs: Answers = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="Add missing entries to your pyproject.toml and .gitignore."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and write nothing.")
+    ] = False,
+    template_version: Version = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
+    ] = None,
+) -> int:
+    """Bring an existing repository onto the ladder; nothing of it is overwritten."""
+    from rung import adopt, adopted, complete, source
+    from rung import answers as given
+
+    if merge and not (level or pairs or template_version) and complete.is_adopted(path):
+        found = complete.complete(path, template, dry_run=dry_run)
+        print(adopted.completion(path, found, dry_run=dry_run))
+        return 0
+    chosen = source.choose(template, template_version)
+    said = given.gather(None, pairs or [], {"level": level})
+    print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
+    print(adopted.text(adopt.adopt(path, chosen, said, merge=merge, dry_run=dry_run)))
+    return 0

@@ -1,0 +1,72 @@
+"""The verb `rung new`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def new(
+    destination: Annotated[
+        Path, typer.Argument(metavar="DEST", parser=Path, help="A folder that does not exist.")
+    ],
+    level: Annotated[str | None, typer.Option(metavar="N", help="The rung to start on.")] = None,
+    use_case: Annotated[
+        str | None, typer.Option(metavar="GAME", help="velocity or governance.")
+    ] = None,
+    team_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="one, team or teams.")
+    ] = None,
+    ci: Annotated[
+        str | None, typer.Option(metavar="VENDOR", help="github, gitlab or azure.")
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-d", "--data", metavar="QUESTION=ANSWER", help="Answer any question; may be repeated."
+        ),
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=Path, help="A YAML file of answers.")
+    ] = None,
+    from_assessment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=Path, help="Start from what `rung assess` advised."),
+    ] = None,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="Ask nothing, take the defaults.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List every file and write none.")
+    ] = False,
+    no_git: Annotated[
+        bool, typer.Option("--no-git", help="Make no repository and no commit.")
+    ] = False,
+    template: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
+    ] = None,
+    template_version: Annotated[
+        str | None, typer.Option(metavar="REF", help="A tag or commit of it.")
+    ] = None,
+) -> int:
+    """Start a project."""
+    from rung import answers as given
+    from rung import new, outcome, source
+
+    chosen = source.choose(template, template_version)
+    options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
+    said = given.gather(answers, pairs or [], options)
+    if from_assessment:
+        from rung.assessment.assess import advised
+
+        said = advised(from_assessment) | said
+    print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
+    if dry_run:
+        born = new.preview(destination, chosen, said, defaults=defaults)
+        print(*born.files, sep="\n")
+        print(f"{len(born.files)} files; nothing was written.", file=sys.stderr)
+        return 0
+    born = new.new(destination, chosen, said, defaults=defaults, with_git=False if no_git else None)
+    print(outcome.born(born, wants_git=not no_git))
+    return 0
