@@ -1,12 +1,14 @@
 """Which letters a text must have before a regular expression can match it."""
 
 import re
+from functools import cache
 from typing import Any
 
 _parser: Any = re._parser  # type: ignore[attr-defined]  # it has no public name
 LEAST = 3  # letters
 
 
+@cache  # a fleet is read by the same expressions
 def of(regex: str) -> tuple[str, ...]:
     """Return lower-case texts of which one is in every match; none where that cannot be said."""
     found = _of(_parser.parse(regex, re.IGNORECASE | re.MULTILINE))
