@@ -327,7 +327,7 @@ def test_later_climbs_work_up_and_down_and_leave_what_was_there(
     made = adopt(folder, template, merge=merge)
 
     up = climbed(folder, template, 2)
-    assert {"Dockerfile", ".pre-commit-config.yaml"} <= set(up.edited)
+    assert {"Dockerfile", ".pre-commit-config.yaml"} <= set(up.own)
     assert (folder / "ops/track.py").exists()
     assert not merge or "rung-2 = [" in (folder / "pyproject.toml").read_text()
     climbed(folder, template, 0)

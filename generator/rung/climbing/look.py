@@ -188,13 +188,13 @@ def _look(
     only = {new for new in names.values() if new not in rungs and mine[new] == was.get(new)}
     base, was = trees.without(bench, base, only), _but(was, only)
     again = {path for path in rungs.keys() & mine.keys() - was.keys() if rungs[path] != mine[path]}
+    own: set[str] = set()
     if again:
         came = history.last_rendered(bench, prefix, head, before, again)
         own = history.before_adoption(bench, prefix, head, again - came.keys())
-        came |= {path: rungs[path] for path in own}  # as if Rung had changed nothing there
         base = bench.edited(base, came)
         was = bench.files(base)
-    found = resolve.resolve(bench, merge.merge(bench, base, ours, theirs), was, mine, rungs)
+    found = resolve.resolve(bench, merge.merge(bench, base, ours, theirs), was, mine, rungs, own)
     result = bench.files(found.tree)
     original = bench.files(bench.inside(head, prefix))
     ignored = ready.standing(folder, result.keys() - original.keys())

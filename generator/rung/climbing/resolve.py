@@ -1,7 +1,7 @@
 """Settle what git's merge by lines could not: by key, by pattern, by who deleted; or say where."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -59,8 +59,16 @@ def resolve(
     base: Mapping[str, Entry],
     ours: Mapping[str, Entry],
     theirs: Mapping[str, Entry],
+    own: Collection[str] = (),
 ) -> Resolved:
-    """Settle every path that both sides changed, whether git found a conflict in it or not."""
+    """Settle every path that both sides changed, whether git found a conflict in it or not.
+
+    Args:
+        bench: Where the trees stand.
+        merged: What git's merge of them came to.
+        base, ours, theirs: Their files.
+        own: Files of the user's that are merged with nothing of Rung's.
+    """
     done = Resolved(merged.tree)
     changes: dict[str, Entry | None] = {}
     versions: dict[str, tuple[Entry | None, Entry, Entry]] = {}
@@ -95,7 +103,7 @@ def resolve(
     for path, three in sorted((versions | both).items()):
         found = _settled(path, three, texts, clean=path in both)
         unsettled = isinstance(found, Conflict) or (found is not None and found[1] is not None)
-        if unsettled and three[0] is None and not path.startswith(MACHINERY):
+        if path in own or (unsettled and three[0] is None and not path.startswith(MACHINERY)):
             done.own.append(path)
             changes[path] = three[1]
         elif isinstance(found, Conflict):
