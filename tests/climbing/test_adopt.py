@@ -1,5 +1,7 @@
 """`rung adopt`: existing repositories come onto the ladder, and nothing of theirs changes."""
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -298,6 +300,35 @@ def test_a_failure_half_way_changes_nothing(
         adopt(folder, template)
 
     assert before["disk"] == snapshot(folder)["disk"]
+
+
+def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
+    tmp_path: Path, template: source.Source
+) -> None:
+    folder = repository(tmp_path / "late", SHAPES["src"])
+    before = git(folder, "rev-parse", "HEAD")
+
+    def killed(top: Path, *_: Any) -> str:
+        (top / "RUNG.md").write_text("half\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+    child = os.fork()
+    if child == 0:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(move, "_forward", killed)
+            adopt(folder, template)
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert "half\n" == (folder / "RUNG.md").read_text()
+
+    done = rung("adopt", "--template", template.address, cwd=folder)
+
+    assert 0 == done.returncode, done.stderr
+    assert "refs/rung/crash" in done.stderr
+    assert before == git(folder, "rev-parse", "HEAD~1")
+    assert "half\n" != (folder / "RUNG.md").read_text()
+    assert "half" == git(folder, "show", "refs/rung/crash:RUNG.md")
 
 
 def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: source.Source) -> None:

@@ -11,8 +11,6 @@ from rung import git, project
 from rung.climbing import (
     answered,
     followed,
-    journal,
-    lock,
     matching,
     merge,
     move,
@@ -100,7 +98,7 @@ def look(folder: Path, wish: Wish, trusted: str | None = None) -> Iterator[Look]
     """
     git.require()
     folder = folder.absolute()
-    recovered = _recovered(folder)
+    recovered = recover.before_anything(folder)
     said = answered.recorded(folder)
     top = ready.committed(folder)
     head = move.head(top)
@@ -111,14 +109,6 @@ def look(folder: Path, wish: Wish, trusted: str | None = None) -> Iterator[Look]
     changed = _checked(folder, wish, said, after)
     with workbench.opened(top) as bench:
         yield _look(bench, folder, head, said, changed, before, after, recovered)
-
-
-def _recovered(folder: Path) -> Recovered | None:
-    top = git.repository_above(folder)
-    if top is None or journal.read(top) is None:
-        return None
-    with lock.held(top):
-        return recover.ended(top)
 
 
 def _wanted(before: Source, wish: Wish) -> Source:
