@@ -1,5 +1,7 @@
 """`rung adopt`: existing repositories come onto the ladder, and nothing of theirs changes."""
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -300,6 +302,35 @@ def test_a_failure_half_way_changes_nothing(
     assert before["disk"] == snapshot(folder)["disk"]
 
 
+def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
+    tmp_path: Path, template: source.Source
+) -> None:
+    folder = repository(tmp_path / "late", SHAPES["src"])
+    before = git(folder, "rev-parse", "HEAD")
+
+    def killed(top: Path, *_: Any) -> str:
+        (top / "RUNG.md").write_text("half\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+    child = os.fork()
+    if child == 0:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(move, "_forward", killed)
+            adopt(folder, template)
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert "half\n" == (folder / "RUNG.md").read_text()
+
+    done = rung("adopt", "--template", template.address, cwd=folder)
+
+    assert 0 == done.returncode, done.stderr
+    assert "refs/rung/crash" in done.stderr
+    assert before == git(folder, "rev-parse", "HEAD~1")
+    assert "half\n" != (folder / "RUNG.md").read_text()
+    assert "half" == git(folder, "show", "refs/rung/crash:RUNG.md")
+
+
 def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: source.Source) -> None:
     folder = repository(tmp_path / "late", SHAPES["src"])
     before = snapshot(folder)
@@ -327,7 +358,7 @@ def test_later_climbs_work_up_and_down_and_leave_what_was_there(
     made = adopt(folder, template, merge=merge)
 
     up = climbed(folder, template, 2)
-    assert {"Dockerfile", ".pre-commit-config.yaml"} <= set(up.edited)
+    assert {"Dockerfile", ".pre-commit-config.yaml"} <= set(up.own)
     assert (folder / "ops/track.py").exists()
     assert not merge or "rung-2 = [" in (folder / "pyproject.toml").read_text()
     climbed(folder, template, 0)

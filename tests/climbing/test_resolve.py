@@ -72,6 +72,29 @@ def test_a_file_of_your_own_where_rung_brings_another_stays_and_is_named(
     assert "FROM mine\n" == (project / "Dockerfile").read_text()
 
 
+def test_a_file_of_your_own_stays_too_when_rung_changes_its_own_later(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=0)
+    tiny.write(project, {"Dockerfile": "FROM mine\nRUN make\n"})
+    commit(project)
+    climb(project, made_from, level=1)
+    tiny.release(made_from, "v0.2.0", {"files/Dockerfile": "FROM scratch\nCOPY . .\nRUN all\n"})
+
+    assert ["Dockerfile"] == climb(project, made_from, "v0.2.0").own
+    assert "FROM mine\nRUN make\n" == (project / "Dockerfile").read_text()
+
+
+def test_a_file_of_rungs_that_you_edited_is_no_file_of_your_own(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=1)
+    tiny.write(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
+    commit(project)
+    tiny.release(made_from, "v0.2.0", {"files/Dockerfile": "FROM other\nCOPY . .\n"})
+    (found,) = plan(project, made_from, "v0.2.0").conflicts
+
+    assert ("Dockerfile", "lines") == (found.path, found.why)
+
+
 def test_a_file_of_your_own_in_the_machinery_is_a_conflict(born: Born, small: Path) -> None:
     project = born(0)
     tiny.write(project, {"ops/one.py": "MINE = 1\n"})

@@ -11,15 +11,11 @@ from rung import git, project
 from rung.climbing import (
     answered,
     followed,
-    history,
-    journal,
-    lock,
     matching,
     merge,
     move,
     ready,
     recover,
-    renames,
     resolve,
     trees,
     workbench,
@@ -27,6 +23,7 @@ from rung.climbing import (
 from rung.climbing import plan as planning
 from rung.climbing.plan import Plan, Standing
 from rung.climbing.recover import Recovered
+from rung.climbing.sides import Sides
 from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
 from rung.source import Source
@@ -101,7 +98,7 @@ def look(folder: Path, wish: Wish, trusted: str | None = None) -> Iterator[Look]
     """
     git.require()
     folder = folder.absolute()
-    recovered = _recovered(folder)
+    recovered = recover.before_anything(folder)
     said = answered.recorded(folder)
     top = ready.committed(folder)
     head = move.head(top)
@@ -112,14 +109,6 @@ def look(folder: Path, wish: Wish, trusted: str | None = None) -> Iterator[Look]
     changed = _checked(folder, wish, said, after)
     with workbench.opened(top) as bench:
         yield _look(bench, folder, head, said, changed, before, after, recovered)
-
-
-def _recovered(folder: Path) -> Recovered | None:
-    top = git.repository_above(folder)
-    if top is None or journal.read(top) is None:
-        return None
-    with lock.held(top):
-        return recover.ended(top)
 
 
 def _wanted(before: Source, wish: Wish) -> Source:
@@ -155,52 +144,34 @@ def _look(
     prefix = folder.resolve().relative_to(bench.top.resolve()).as_posix()
     prefix = "" if prefix == "." else prefix
     answers = answered.answers(dict(said))
-    full_base = trees.rendered(bench, before, answers)
-    full_theirs = trees.rendered(bench, after, answers | dict(wished))
-    ours = bench.inside(head, prefix)
-    mine, was, rungs = (bench.files(tree) for tree in (ours, full_base, full_theirs))
-    planted = trees.of_the_user({*was, *rungs}, [before, after])
-    base = trees.without(bench, full_base, planted & was.keys())
-    theirs = trees.without(bench, full_theirs, planted & rungs.keys())
-    was, rungs = _but(was, planted), _but(rungs, planted)
-    matching.check(bench, said, before, was, mine, head, prefix)
-    edited = {path: mine[path].oid for path in mine.keys() & was if mine[path] != was[path]}
-    texts = bench.contents(edited.values())
-    held = {path: texts[oid] for path, oid in edited.items() if oid in texts}
-    ready.unobstructed(folder, {*was, *rungs}, held)
+    original = bench.inside(head, prefix)
+    base = trees.rendered(bench, before, answers)
+    theirs = trees.rendered(bench, after, answers | dict(wished))
+    sides = Sides(bench, base, original, theirs)
+    planted = trees.of_the_user({*sides.was, *sides.rungs}, [before, after])
+    sides.leave_out(planted)
+    matching.check(bench, said, before, sides.was, sides.mine, head, prefix)
+    ready.unobstructed(folder, {*sides.was, *sides.rungs}, _held(bench, sides))
     standing = Standing(before.address, said["_commit"], before.commit(), answers)
-    goal = _goal(bench, rungs, after)
-    if base == theirs:
-        return Look(bench, folder, prefix, Plan(head, standing, goal, ours), recovered, rungs)
+    goal = _goal(bench, sides.rungs, after)
+    if sides.base == sides.theirs:
+        plan = Plan(head, standing, goal, original)
+        return Look(bench, folder, prefix, plan, recovered, sides.rungs)
 
-    names = renames.renamed(bench, base, trees.without(bench, ours, planted & mine.keys()))
+    names = sides.renamed(planted)
     if before != after:
-        # A newer version may have renamed a file: what the user wrote into it goes along.
-        for old, new in renames.renamed(bench, base, theirs, similar=60).items():
-            if old in mine and mine[old] != was[old] and new not in mine:
-                ours = renames.moved(bench, ours, mine, {old: new})
-                base = renames.moved(bench, base, was, {old: new})
-                mine, was = bench.files(ours), bench.files(base)
-    base = renames.moved(bench, base, was, names)
-    theirs = renames.moved(bench, theirs, rungs, names)
-    was, rungs = bench.files(base), bench.files(theirs)
-    # What was given another name, and nothing else, stays when its rung goes: the name is the user's.
-    only = {new for new in names.values() if new not in rungs and mine[new] == was.get(new)}
-    base, was = trees.without(bench, base, only), _but(was, only)
-    again = {path for path in rungs.keys() & mine.keys() - was.keys() if rungs[path] != mine[path]}
-    if again:
-        came = history.last_rendered(bench, prefix, head, before, again)
-        own = history.before_adoption(bench, prefix, head, again - came.keys())
-        came |= {path: rungs[path] for path in own}  # as if Rung had changed nothing there
-        base = bench.edited(base, came)
-        was = bench.files(base)
-    found = resolve.resolve(bench, merge.merge(bench, base, ours, theirs), was, mine, rungs)
+        sides.follow_template()
+    sides.follow_user(names)
+    own = sides.recall(prefix, head, before)
+    was, mine, rungs = sides.was, sides.mine, sides.rungs
+    merged = merge.merge(bench, sides.base, sides.ours, sides.theirs)
+    found = resolve.resolve(bench, merged, was, mine, rungs, own)
     result = bench.files(found.tree)
-    original = bench.files(bench.inside(head, prefix))
-    ignored = ready.standing(folder, result.keys() - original.keys())
+    there = bench.files(original)
+    ignored = ready.standing(folder, result.keys() - there.keys())
     tree = trees.without(bench, found.tree, ignored)
     result = _but(result, ignored)
-    differences = planning.differences(original, result)
+    differences = planning.differences(there, result)
     plan = Plan(
         head,
         standing,
@@ -218,11 +189,19 @@ def _look(
         yours=len(mine.keys() - was.keys() - rungs.keys()),
         by_key=found.by_key,
         conflicts=found.conflicts,
-        dependencies=planning.dependencies(bench, original, result),
+        dependencies=planning.dependencies(bench, there, result),
         jobs=planning.jobs(differences["added"]),
         **planning.on_the_way(after, standing, goal),
     )
     return Look(bench, folder, prefix, plan, recovered, rungs)
+
+
+def _held(bench: Workbench, sides: Sides) -> dict[str, bytes]:
+    """Return what those of Rung's files hold that the user has edited."""
+    was, mine = sides.was, sides.mine
+    edited = {path: mine[path].oid for path in mine.keys() & was if mine[path] != was[path]}
+    texts = bench.contents(edited.values())
+    return {path: texts[oid] for path, oid in edited.items() if oid in texts}
 
 
 def _edited(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung import git
-from rung.climbing import journal
+from rung.climbing import journal, lock
 from rung.climbing.journal import Journal
 from rung.errors import RungError
 
@@ -33,6 +33,15 @@ class Recovered:
     top: str
     stands_on: str
     snapshot: bool
+
+
+def before_anything(folder: Path) -> Recovered | None:
+    """End what was interrupted in the repository that a folder is in, before anything is read of it."""
+    top = git.repository_above(folder)
+    if top is None or journal.read(top) is None:
+        return None
+    with lock.held(top):
+        return ended(top)
 
 
 def ended(top: Path) -> Recovered | None:

@@ -1,7 +1,7 @@
 """Settle what git's merge by lines could not: by key, by pattern, by who deleted; or say where."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -13,6 +13,7 @@ from rung.climbing.workbench import Entry, Workbench
 
 LINES, BINARY, KIND, UNREADABLE = "lines", "binary", "kind", "unreadable"
 MACHINERY = "ops/"  # does not work with a file of somebody else's in it
+OF_RUNGS = 0.2  # of Rung's lines; a file with fewer of them was written anew
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Resolved:
         conflicts: What is left for a person.
         kept: Files that Rung retires and the user has edited; they stay.
         gone: Files that the user deleted and Rung has changed since; they stay away.
-        own: Files that the user has made where Rung brings one of the same name; they stay.
+        own: Files that the user has written where Rung has one of the same name; they stay.
         by_key: Files merged key by key.
     """
 
@@ -59,8 +60,16 @@ def resolve(
     base: Mapping[str, Entry],
     ours: Mapping[str, Entry],
     theirs: Mapping[str, Entry],
+    own: Collection[str] = (),
 ) -> Resolved:
-    """Settle every path that both sides changed, whether git found a conflict in it or not."""
+    """Settle every path that both sides changed, whether git found a conflict in it or not.
+
+    Args:
+        bench: Where the trees stand.
+        merged: What git's merge of them came to.
+        base, ours, theirs: Their files.
+        own: Files of the user's that are merged with nothing of Rung's.
+    """
     done = Resolved(merged.tree)
     changes: dict[str, Entry | None] = {}
     versions: dict[str, tuple[Entry | None, Entry, Entry]] = {}
@@ -95,7 +104,8 @@ def resolve(
     for path, three in sorted((versions | both).items()):
         found = _settled(path, three, texts, clean=path in both)
         unsettled = isinstance(found, Conflict) or (found is not None and found[1] is not None)
-        if unsettled and three[0] is None and not path.startswith(MACHINERY):
+        elsewhere = not path.startswith(MACHINERY)
+        if path in own or (unsettled and elsewhere and _is_own(three, texts)):
             done.own.append(path)
             changes[path] = three[1]
         elif isinstance(found, Conflict):
@@ -112,6 +122,22 @@ def resolve(
     done.tree = bench.edited(merged.tree, changes)
     done.conflicts.sort(key=lambda conflict: conflict.path)
     return done
+
+
+def _is_own(three: tuple[Entry | None, Entry, Entry], texts: Mapping[str, bytes]) -> bool:
+    """Say whether the user's file never was Rung's: hardly a line of what Rung rendered is in it."""
+    base, ours, _ = three
+    if base is None:
+        return True
+    if not ours.is_text_file or not {base.oid, ours.oid} <= texts.keys():
+        return False
+    rendered, written = texts[base.oid], texts[ours.oid]
+    if not (in_text.is_text(rendered) and in_text.is_text(written)):
+        return False
+    was, mine = (
+        {line.strip() for line in text.splitlines() if line.strip()} for text in (rendered, written)
+    )
+    return len(was & mine) < OF_RUNGS * len(was)
 
 
 def _settled(

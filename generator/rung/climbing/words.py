@@ -182,7 +182,7 @@ def recovered(ended: Recovered) -> str:
     kept = (
         "\nWhat was on disk is kept: `git show --stat refs/rung/crash`." if ended.snapshot else ""
     )
-    return f"An earlier climb was interrupted, and is ended now: {where}{kept}"
+    return f"What was interrupted earlier is ended now: {where}{kept}"
 
 
 def _group(name: str, sign: str, entries: list[str]) -> list[str]:

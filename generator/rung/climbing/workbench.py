@@ -58,6 +58,7 @@ class Workbench:
         """Take the repository `bench.git` that stands in `place`."""
         self.top, self.place, self.renders = top, place, renders
         self.repository = place / "bench.git"
+        self._files: dict[str, dict[str, Entry]] = {}  # what was asked for; a tree never changes
         self._environment = {
             "GIT_DIR": str(self.repository),
             "GIT_INDEX_FILE": str(place / "index"),
@@ -92,12 +93,15 @@ class Workbench:
             file.write_text(f'{known}"{quoted}"\n', "utf-8")
 
     def files(self, tree: str) -> dict[str, Entry]:
-        """Return every file of a tree by its path."""
+        """Return every file of a tree, which is named by its id, by its path."""
+        if tree in self._files:
+            return self._files[tree]
         found = {}
         for line in filter(None, self.git("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")):
             about, _, path = line.partition("\t")
             mode, _, oid = about.split(" ")[:3]
             found[path] = Entry(mode, oid)
+        self._files[tree] = found
         return found
 
     def sizes(self, oids: Iterable[str]) -> dict[str, int]:

@@ -30,13 +30,20 @@ def adopt(
     """Bring an existing repository onto the ladder; nothing of it is overwritten."""
     from rung import adopt, adopted, complete, source
     from rung import answers as given
+    from rung.climbing import recover, words
+    from rung.staging import stopped_like_ctrl_c
 
+    if interrupted := recover.before_anything(path):
+        print(words.recovered(interrupted), file=sys.stderr)
     if merge and not (level or pairs or template_version) and complete.is_adopted(path):
-        found = complete.complete(path, template, dry_run=dry_run)
+        with stopped_like_ctrl_c():
+            found = complete.complete(path, template, dry_run=dry_run)
         print(adopted.completion(path, found, dry_run=dry_run))
         return 0
     chosen = source.choose(template, template_version)
     said = given.gather(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
-    print(adopted.text(adopt.adopt(path, chosen, said, merge=merge, dry_run=dry_run)))
+    with stopped_like_ctrl_c():
+        made = adopt.adopt(path, chosen, said, merge=merge, dry_run=dry_run)
+    print(adopted.text(made))
     return 0

@@ -1,0 +1,90 @@
+"""The three sides of a climb, each of their files brought under one name before they are merged."""
+
+from collections.abc import Collection
+
+from rung.climbing import history, renames, trees
+from rung.climbing.workbench import Entry, Workbench
+from rung.source import Source
+
+SIMILAR = 60  # percent of a file of Rung's that its successor in a newer template must hold
+
+
+class Sides:
+    """What Rung rendered, what stands in the project, and what Rung would render.
+
+    Attributes:
+        bench: Where they stand.
+        base, ours, theirs: Their trees.
+    """
+
+    def __init__(self, bench: Workbench, base: str, ours: str, theirs: str) -> None:
+        """Take three trees."""
+        self.bench, self.base, self.ours, self.theirs = bench, base, ours, theirs
+
+    @property
+    def was(self) -> dict[str, Entry]:
+        """Return the files that Rung rendered."""
+        return self.bench.files(self.base)
+
+    @property
+    def mine(self) -> dict[str, Entry]:
+        """Return the project's files."""
+        return self.bench.files(self.ours)
+
+    @property
+    def rungs(self) -> dict[str, Entry]:
+        """Return the files that Rung would render."""
+        return self.bench.files(self.theirs)
+
+    def leave_out(self, planted: Collection[str]) -> None:
+        """Take out of both renders what is the user's once it stands there."""
+        self.base = trees.without(self.bench, self.base, planted & self.was.keys())
+        self.theirs = trees.without(self.bench, self.theirs, planted & self.rungs.keys())
+
+    def renamed(self, planted: Collection[str]) -> dict[str, str]:
+        """Return the user's names of Rung's files, by Rung's names."""
+        mine = trees.without(self.bench, self.ours, planted & self.mine.keys())
+        return renames.renamed(self.bench, self.base, mine)
+
+    def follow_template(self) -> None:
+        """Rename what a newer template has renamed, so that what the user wrote goes along."""
+        pairs = renames.renamed(self.bench, self.base, self.theirs, SIMILAR)
+        for old, new in pairs.items():
+            was, mine = self.was, self.mine
+            if old in mine and mine[old] != was[old] and new not in mine:
+                self.ours = renames.moved(self.bench, self.ours, mine, {old: new})
+                self.base = renames.moved(self.bench, self.base, was, {old: new})
+
+    def follow_user(self, names: dict[str, str]) -> None:
+        """Give Rung's files the user's names.
+
+        What was renamed, and nothing else, is the user's: it stays when the rung it came with goes.
+        """
+        self.base = renames.moved(self.bench, self.base, self.was, names)
+        self.theirs = renames.moved(self.bench, self.theirs, self.rungs, names)
+        was, mine, rungs = self.was, self.mine, self.rungs
+        only = {new for new in names.values() if new not in rungs and mine.get(new) == was.get(new)}
+        self.base = trees.without(self.bench, self.base, only & was.keys())
+
+    def recall(self, prefix: str, head: str, now: Source) -> set[str]:
+        """Put under what stands on both sides the render that the user's version comes from.
+
+        Args:
+            prefix: The project's folder in its repository, or nothing.
+            head: The last commit.
+            now: The template, at the version the project has.
+
+        Returns:
+            What comes from none: the repository had it before it came onto the ladder.
+        """
+        mine, rungs = self.mine, self.rungs
+        again = {
+            path
+            for path in rungs.keys() & mine.keys() - self.was.keys()
+            if rungs[path] != mine[path]
+        }
+        if not again:
+            return set()
+        came = history.last_rendered(self.bench, prefix, head, now, again)
+        self.base = self.bench.edited(self.base, came)
+        return history.before_adoption(self.bench, prefix, head, again - came.keys())
