@@ -5,7 +5,6 @@ import datetime
 import json
 import os
 import platform
-import re
 import shutil
 import statistics
 import subprocess
@@ -16,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from page import publish
+
 ROOT = Path(__file__).resolve().parents[1]
-SECTION = re.compile(r"<!-- check -->\n.*?<!-- /check -->\n", re.DOTALL)
 SIZES = (1_000, 10_000, 100_000, 200_000)
 LARGE = 100_000  # from which on the usual limit of time is looked at, too
 PEERS_READ = 10_000  # files; more would take the peers minutes
@@ -229,14 +229,7 @@ def main() -> None:
         many="\n".join(many),
         command=command,
     )
-    if not options.write:
-        print(made, end="")
-        return
-    page = options.write.read_text("utf-8")
-    replaced = SECTION.sub(lambda _: made, page)
-    if not SECTION.search(page):
-        replaced = f"{page.rstrip()}\n\n{made}"
-    options.write.write_text(replaced, "utf-8")
+    publish(made, "check", options.write)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import argparse
 import datetime
 import os
 import platform
-import re
 import shutil
 import statistics
 import subprocess
@@ -15,8 +14,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from page import publish
+
 ROOT = Path(__file__).resolve().parents[1]
-SECTION = re.compile(r"<!-- climb -->\n.*?<!-- /climb -->\n", re.DOTALL)
 SCRIPTS = Path(sys.executable).parent
 TIMED = ("wall", "cpu", "megabytes")
 LARGE = 100_000_000  # bytes of the one large file
@@ -179,14 +179,7 @@ def main() -> None:
                 f"round {turn} of {options.rounds} done" if turn else "warmed up", file=sys.stderr
             )
     made = section(options, load, table(chosen, list(places)))
-    if not options.write:
-        print(made, end="")
-        return
-    page = options.write.read_text("utf-8") if options.write.exists() else "# Benchmarks\n\n"
-    replaced = SECTION.sub(lambda _: made, page)
-    if not SECTION.search(page):
-        replaced = f"{page.rstrip()}\n\n{made}"
-    options.write.write_text(replaced, "utf-8")
+    publish(made, "climb", options.write)
 
 
 def _warm(rung: Contender, name: str, place: Path, environment: dict[str, str]) -> None:

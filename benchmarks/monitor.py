@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from page import publish
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "benchmarks/drift"
-SECTION = re.compile(r"<!-- monitor -->\n.*?<!-- /monitor -->\n", re.DOTALL)
 # pandas 3 lacks a name that this Evidently imports.
 PACKAGES = {"rung": ["numpy", "polars"], "evidently": ["evidently==0.7.23", "pandas<3", "pyarrow"]}
 TIMED = ("wall", "cpu", "check", "megabytes")
@@ -177,14 +178,7 @@ def main() -> None:
         changed = json.loads((folder / "changed.json").read_text("utf-8"))
         measure(folder, folder, options.rounds)
     made = section(options, load, versions, table(changed))
-    if not options.write:
-        print(made, end="")
-        return
-    page = options.write.read_text("utf-8") if options.write.exists() else "# Benchmarks\n\n"
-    replaced = SECTION.sub(lambda _: made, page)
-    if not SECTION.search(page):
-        replaced = f"{page.rstrip()}\n\n{made}"
-    options.write.write_text(replaced, "utf-8")
+    publish(made, "monitor", options.write)
 
 
 def _do(*command: str | Path) -> str:

@@ -4,7 +4,6 @@ import argparse
 import datetime
 import os
 import platform
-import re
 import resource
 import shlex
 import shutil
@@ -18,10 +17,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from page import publish
+
 ROOT = Path(__file__).resolve().parents[1]
 CCDS = "cookiecutter-data-science"
 CCDS_TEMPLATE = f"https://github.com/drivendataorg/{CCDS}"
-SECTION = re.compile(r"<!-- scaffold -->\n.*?<!-- /scaffold -->\n", re.DOTALL)
 
 
 @dataclass
@@ -209,12 +209,7 @@ def main() -> None:
         measure(PROJECTS, options.rounds, scratch, environment)
         measure(STARTS, options.rounds, scratch, environment)
     made = section(options, load, peers)
-    if not options.write:
-        print(made, end="")
-        return
-    page = options.write.read_text("utf-8") if options.write.exists() else "# Benchmarks\n\n"
-    replaced = SECTION.sub(lambda _: made, page)
-    options.write.write_text(replaced if SECTION.search(page) else page + made, "utf-8")
+    publish(made, "scaffold", options.write)
 
 
 if __name__ == "__main__":

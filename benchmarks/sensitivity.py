@@ -113,6 +113,8 @@ def row(name: str, differ: Counter[str], total: int) -> str:
 
 def main() -> None:
     """Compute the tables, and print them or write them into a page."""
+    from page import publish
+
     from rung.assessment.answers import read
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -121,11 +123,7 @@ def main() -> None:
     weights = load(ROOT / "levels")
     personas = {file.stem: read(file, weights).answers for file in sorted(PERSONAS.glob("*.yml"))}
     made = section(personas, weights)
-    if not options.write:
-        print(made, end="")
-        return
-    page = options.write.read_text("utf-8")
-    options.write.write_text(SECTION.sub(lambda _: made, page), "utf-8")
+    publish(made, "sensitivity", options.write)
 
 
 if __name__ == "__main__":

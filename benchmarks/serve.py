@@ -5,18 +5,17 @@ import datetime
 import json
 import os
 import platform
-import re
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from page import publish
 from serve import client, project, rooms, runs, tables
 from serve.contenders import SERVICES
 from serve.runs import WORKLOADS, Contender
 
 QUICK = ["rung", "fastapi-onnx"]
-SECTION = re.compile(r"<!-- serve -->\n.*?<!-- /serve -->\n", re.DOTALL)
 
 
 def begin(options: argparse.Namespace) -> list[Contender]:
@@ -136,12 +135,7 @@ def main() -> None:
     except client.UnansweredError as error:
         sys.exit(str(error))
     made = section(contenders, options, load, worst)
-    print(made, end="")
-    if not options.write:
-        return
-    page = options.write.read_text("utf-8") if options.write.exists() else "# Benchmarks\n\n"
-    replaced = SECTION.sub(lambda _: made, page)
-    options.write.write_text(replaced if SECTION.search(page) else page + "\n" + made, "utf-8")
+    publish(made, "serve", options.write)
 
 
 if __name__ == "__main__":
