@@ -1,9 +1,11 @@
 """Globs of levels/: `**/` is any folder or none, `*` stays in its folder, case does not matter."""
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property
+from itertools import accumulate
 
 PART = re.compile(r"\[!?[a-z0-9_.-]+\]|.", re.DOTALL)
 LITERAL = re.compile(r"[^*?\[\]]+")
@@ -67,16 +69,53 @@ def matches(path: str, globs: Iterable[str]) -> bool:
     return any(pattern(glob).fullmatch(lower) for glob in globs)
 
 
+class Group:
+    """Some paths, searched as one text: a needle that few of them hold is found in no time."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.paths: list[str] = []
+        self.lower: list[str] = []
+
+    def add(self, path: str, lower: str) -> None:
+        """Add a path, and the same in lower case."""
+        self.paths.append(path)
+        self.lower.append(lower)
+
+    @cached_property
+    def text(self) -> str:
+        """All of them in lower case, apart by what no name can hold."""
+        return "\0".join(self.lower)
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each begins in the text."""
+        return list(accumulate((len(lower) + 1 for lower in self.lower), initial=0))
+
+    def holding(self, needle: str) -> Iterator[int]:
+        """Give the places of the paths that hold a needle."""
+        if not needle:
+            yield from range(len(self.paths))
+            return
+        found = self.text.find(needle)
+        while found >= 0:
+            place = bisect_right(self.starts, found) - 1
+            yield place
+            found = self.text.find(needle, self.starts[place + 1])
+
+
 class Names:
     """The paths of a repository, found by glob."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         """Sort the paths by their endings."""
         self.lower = {path: path.lower() for path in paths}
-        self.by_ending: dict[str, list[str]] = defaultdict(list)
+        self.all = Group()
+        self.by_ending: dict[str, Group] = defaultdict(Group)
         for path, lower in self.lower.items():
             name = lower.rpartition("/")[2]
-            self.by_ending[name.rpartition(".")[2] if "." in name else ""].append(path)
+            self.all.add(path, lower)
+            self.by_ending[name.rpartition(".")[2] if "." in name else ""].add(path, lower)
         self.found: dict[str, list[str]] = {}
 
     def find(self, glob: str) -> list[str]:
@@ -88,12 +127,11 @@ class Names:
     def _find(self, glob: str) -> list[str]:
         ending = glob.rpartition("/")[2].rpartition(".")[2]
         if "." not in glob.rpartition("/")[2] or not LITERAL.fullmatch(ending):
-            candidates: Iterable[str] = self.lower
+            group = self.all
         else:
-            candidates = self.by_ending.get(ending, ())
+            group = self.by_ending.get(ending) or Group()
             if glob == f"**/*.{ending}":
-                return list(candidates)
+                return list(group.paths)
         needle = max(LITERAL.findall(glob.replace("**/", "*")), key=len, default="")
         full = pattern(glob).fullmatch
-        lower = self.lower
-        return [path for path in candidates if needle in lower[path] and full(lower[path])]
+        return [group.paths[place] for place in group.holding(needle) if full(group.lower[place])]
