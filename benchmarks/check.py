@@ -36,7 +36,7 @@ at the start; {versions}.
 |-:|-|-:|-:|-:|
 {rows}
 
-Without an option `rung check` ends after 4.5 s of CPU, and says what it did not reach. The peers read up
+Without an option `rung check` stops reading after 4.5 s of CPU, and says what it did not reach. The peers read up
 to {most} files here. They do not do the same work: ml-project-doctor judges
 data, training and documents by checks of its own; sp-repo-review looks at a few files by name, whatever
 the size, for the packaging of a Python library.
@@ -215,7 +215,8 @@ def main() -> None:
             shutil.rmtree(folder)
         many = a_fleet(Path(name), options.fleet, options.rounds)
     sizes = " ".join(map(str, options.sizes))
-    command = f"uv run python benchmarks/check.py --rounds {options.rounds} --sizes {sizes}"
+    memory = f"TMPDIR={os.environ['TMPDIR']} " if "TMPDIR" in os.environ else ""
+    command = f"{memory}uv run python benchmarks/check.py --rounds {options.rounds} --sizes {sizes}"
     command += f" --fleet {options.fleet}"
     command += f" --write {options.write}" if options.write else ""
     made = PAGE.format(
