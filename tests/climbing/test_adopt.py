@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from rung import adopt as adopting
-from rung import adopted, complete, project, source
-from rung.adopt import Adoption
+from rung import project, source
+from rung.adoption import adopt as adopting
+from rung.adoption import adopted, complete
+from rung.adoption.adopt import Adoption
 from rung.climbing import climb as climbing
 from rung.climbing import move
 from rung.errors import NotDoneError, RungError

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rung import existing
-from rung.existing import Existing
-from rung.inferred import Inferred, infer
+from rung.adoption import existing
+from rung.adoption.existing import Existing
+from rung.adoption.inferred import Inferred, infer
 from tests.conftest import ROOT
 
 RESERVED = yaml.safe_load((ROOT / "levels/questions.yml").read_text())["reserved_packages"][

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from rung import seams
+from rung.adoption import seams
 
 RUNG = b"""
 [project]

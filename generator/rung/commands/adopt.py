@@ -28,8 +28,9 @@ def adopt(
     ] = None,
 ) -> int:
     """Bring an existing repository onto the ladder; nothing of it is overwritten."""
-    from rung import adopt, adopted, complete, source
     from rung import answers as given
+    from rung import source
+    from rung.adoption import adopt, adopted, complete
     from rung.climbing import recover, words
     from rung.staging import stopped_like_ctrl_c
 

@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rung import answers as given
-from rung import complete, existing, git, project
+from rung import git, project
+from rung.adoption import complete, existing
+from rung.adoption.inferred import Inferred, infer
 from rung.climbing import move, ready, trees, workbench
 from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
-from rung.inferred import Inferred, infer
 from rung.source import Source
 
 MACHINERY = "ops"

@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rung import complete
-from rung.adopt import Adoption
-from rung.complete import Lacking
+from rung.adoption import complete
+from rung.adoption.adopt import Adoption
+from rung.adoption.complete import Lacking
 
 SHOWN = 12  # paths of a list; the others are counted
 

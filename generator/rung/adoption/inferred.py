@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rung import existing as reading
-from rung import seen
-from rung.existing import Existing
-from rung.seen import Fact
+from rung.adoption import existing as reading
+from rung.adoption import seen
+from rung.adoption.existing import Existing
+from rung.adoption.seen import Fact
 
 PACKAGE = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from rung.existing import Existing
+from rung.adoption.existing import Existing
 
 LOCKS = {
     "uv.lock": "uv",

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung import git, plain_yaml, project, seams
+from rung import git, plain_yaml, project
+from rung.adoption import seams
 from rung.climbing import answered, followed, move, ready, trees, workbench
 from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
