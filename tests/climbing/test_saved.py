@@ -96,7 +96,7 @@ def test_json_says_all_of_a_plan_and_nothing_else(
     born: Born, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = born(0)
-    (project / "RUNG.md").write_text("# Mine\n")
+    (project / "RUNG.md").write_text("# Mine\n\nWith github.\n")
     commit(project)
     code = rung("plan", project, "--to", 1, "--template", small, "--json")
     said = json.loads(capsys.readouterr().out)
