@@ -12,8 +12,9 @@ from ops.autopilot.journal import Record
 from ops.autopilot.passes import Done, StepFailed
 from ops.autopilot.tools import Tools, production
 from ops.release import bundle, places, state
+from ops.release.deploy import taken_back
 from ops.service import policy as rollout
-from ops.settings import REPORTS, shown
+from ops.settings import REPORTS, ROOT, shown
 
 GATE = REPORTS / "gate.json"
 BY = "autopilot"
@@ -21,6 +22,7 @@ APPROVE = (
     "look at its figures and its validation (governance/validation/README.md), then "
     "`uv run poe promote VERSION`"
 )
+AT_ONCE = "look at its figures, then `uv run poe deploy production RELEASE --at-once`"
 
 
 def gate(tools: Tools, record: Record) -> Done:
@@ -70,7 +72,8 @@ def publish(tools: Tools, record: Record) -> Done:
 def deploy(tools: Tools, record: Record) -> Done:
     """Put the release on trial in production, as the project's rules want it."""
     release = journal.detail(record, "release")["release"]
-    if release not in production().releases():
+    known = release in production().releases()
+    if not known and not taken_back(places.environment(places.PRODUCTION), release):
         if not GATE.exists():  # this pass had its verdict in another checkout
             verdict = journal.detail(record, "gate")["verdict"]
             GATE.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +86,11 @@ def roll_back(tools: Tools, record: Record) -> Done:
     """Take back the release that was promoted, unless that is done."""
     known = journal.detail(record, "decide")
     bad, reason = known["facts"]["serving"], known["reasons"][0]
-    if production().serving == bad:
+    # The first time it may end a canary, as `poe rollback` does before anything else.
+    while (before := production()).serving == bad:
         tools.verbs.must("rollback", places.PRODUCTION, "--reason", reason)
+        if production().generation == before.generation:
+            raise StepFailed(f"`poe rollback` changed nothing, and {bad} answers still.")
     summary = f"{bad} was taken back, {production().serving} answers again: {reason}"
     return Done({"taken back": bad}, outcome="rolled back", summary=summary)
 
@@ -114,7 +120,7 @@ def _standing(release: str) -> Done:
             {"release": release, "waits": True},
             outcome="waits for approval",
             summary=f"{release} is in {arm} and answers nobody until a person approves it: "
-            f"{APPROVE}",
+            f"{APPROVE if (ROOT / 'governance/validation').is_dir() else AT_ONCE}",
         )
     summary = f"{release} is in {arm}: the service promotes it or sends it back (rollout.toml)"
     return Done({"release": release}, outcome="on trial", summary=summary)

@@ -47,7 +47,13 @@ def _push_rows() -> None:
     records = [shown(path) for path in sorted(INCOMING.glob("served-*.parquet.dvc"))]
     if not records:
         return
-    place = Path(_dvc("remote", "list").split()[1])
+    _, *places = _dvc("remote", "list").split() or [""]
+    if not places:
+        raise StepFailed(
+            "DVC knows no remote, and the commits name rows that others have to fetch. "
+            "`uv run dvc remote add --default data ...` names a place that everybody reaches."
+        )
+    place = Path(places[0])
     if place.is_absolute() and place.resolve().is_relative_to(ROOT):
         raise StepFailed(
             f"DVC's remote is {shown(place)}, a folder of this checkout, and the commits go to "

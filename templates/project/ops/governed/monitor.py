@@ -12,6 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
+
+from ops import prediction_log
 from ops.governed import audit, keys, plan
 from ops.governed.overrides import Overrides
 from ops.monitor import run
@@ -33,9 +36,7 @@ def overruled(folder: Path, seen: Seen, thresholds: Mapping[str, float]) -> Iter
     """
     if not seen.rows:
         return
-    since, until = seen.since.isoformat(), seen.until.isoformat()
-    times = Overrides(folder).count(since).values()
-    count = sum(at < until for at in times)
+    count = _overruled(folder, seen)
     share = count / seen.rows
     told = f"{count:,} of {seen.rows:,} predictions were overruled"
     most, least = thresholds.get("most_share"), thresholds.get("least_share")
@@ -43,6 +44,19 @@ def overruled(folder: Path, seen: Seen, thresholds: Mapping[str, float]) -> Iter
         yield f"{told}, more than {most:.0%}. {_duty('most_share')}"
     if least is not None and seen.rows >= LEAST_ROWS and share < least:
         yield f"{told}, fewer than {least:.0%}. {_duty('least_share')}"
+
+
+def _overruled(folder: Path, seen: Seen) -> int:
+    """Count those of the predictions looked at that somebody overruled in the same time."""
+    since, until = seen.since.isoformat(), seen.until.isoformat()
+    found = [name for name, at in Overrides(folder).count(since).items() if at < until]
+    log = prediction_log.read(prediction_log.folder(folder.name), seen.since, seen.until)
+    theirs = log.filter(
+        pl.col("id").is_in(found)
+        & (pl.col("release") == seen.release.id)
+        & (pl.col("arm") != "shadow")
+    )
+    return int(theirs.select(pl.col("id").n_unique()).collect().item()) if found else 0
 
 
 def note(folder: Path, seen: Seen, by: str) -> list[str]:

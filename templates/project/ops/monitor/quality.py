@@ -137,4 +137,8 @@ def _compare_with_the_test(
     sign = 1 if yardstick.higher_is_better else -1
     for row in judged:
         lost = sign * (row["expected"] - row["figure"])
-        row["worse"] = bool(lost - reach * row["error"] > limits.outcomes.most_drop)
+        error = row["error"]
+        if tested := yardstick.tested(row["column"], row["value"]):
+            # What is expected of a slice comes from rows, too, often few: it errs by itself.
+            error *= math.sqrt(1 + min(row["outcomes"], MOST_ROWS) / tested)
+        row["worse"] = bool(lost - reach * error > limits.outcomes.most_drop)

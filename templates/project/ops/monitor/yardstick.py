@@ -44,3 +44,10 @@ class Yardstick:
             if (known["column"], known["value"]) == (column, value):
                 return known.get(self.metric)
         return None
+
+    def tested(self, column: str, value: str) -> int | None:
+        """Count the test rows of a slice; None where the release does not say."""
+        for known in self.slices:
+            if (known["column"], known["value"]) == (column, value):
+                return known.get("rows")
+        return None

@@ -56,7 +56,8 @@ def draft(folder: Path) -> Iterator[Path]:
     try:
         yield made
     finally:
-        shutil.rmtree(made)
+        with locked(folder):  # or somebody else would take it for left, and clear it away too
+            shutil.rmtree(made)
         os.close(mine)
 
 

@@ -53,7 +53,8 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         raise versions.CannotScore(f"the release in production cannot be used: {error}") from error
     try:
         _, predictions = loaded.score(rows)
-    except Exception as error:  # the code of the release is the user's, and may raise anything
+    # The code of the release is the user's, and may raise anything; polars' panic is no Exception.
+    except (Exception, pl.exceptions.PanicException) as error:
         raise versions.CannotScore(
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Leave Row the "
             "columns that it reads until a version that does without them answers."

@@ -61,9 +61,10 @@ def write(
         signing.sign(staged, private_key)
         release.load(staged, public_key)
         final = folder / name
-        if final.exists():
-            final.rename(place / "replaced")
-        staged.rename(final)
+        with durable.locked(folder):
+            if final.exists():
+                final.rename(place / "replaced")
+            staged.rename(final)
     return final
 
 

@@ -86,14 +86,20 @@ def promote(folder: Path, by: str, expected: int | None = None) -> State:
     )
 
 
-def abort(folder: Path, reason: str, by: str, expected: int | None = None) -> State:
-    """End the canary, or where there is none the shadow."""
+def abort(
+    folder: Path, reason: str, by: str, expected: int | None = None, release: str | None = None
+) -> State:
+    """End the trial of a release; unless it is named that of the canary, else of the shadow."""
 
     def move(state: State) -> Changed:
-        ended = state.canary or state.shadow
-        if ended is None:
+        tried = [each for each in (state.canary, state.shadow) if each is not None]
+        if not tried:
             raise Refused("There is neither a canary nor a shadow to end.")
-        left = replace(state, canary=None) if state.canary else replace(state, shadow=None)
+        ended = next((each for each in tried if release in (None, each.release)), None)
+        if ended is None:
+            raise Refused(f"{release} is neither the canary nor the shadow.")
+        is_canary = ended is state.canary
+        left = replace(state, canary=None) if is_canary else replace(state, shadow=None)
         return left, {"release": ended.release, "reason": reason}
 
     return change(folder, "abort", by, expected, move)

@@ -70,7 +70,8 @@ def _answered(model: Any, some: pl.DataFrame, expressions: list[pl.Expr]) -> pl.
     try:
         features = some.select(expressions)
         finite = np.isfinite(estimator.answer(model, features)).all()
-    except Exception as error:  # the user's code may raise anything
+    # The user's code may raise anything; a panic of polars is no Exception.
+    except (Exception, pl.exceptions.PanicException) as error:
         return type(error).__name__
     return features if finite else "no number"
 

@@ -12,6 +12,9 @@ from ops.service.sequential import FEW
 
 # Values that are kept of an arm; then both stop, so that they stand for the same time.
 KEPT = 20_000
+# Batches whose time is kept of one arm, for each of the other: the one that answers most would be
+# through with KEPT while the other has hardly begun, and a time of day be taken for the release.
+BESIDE = 10
 
 
 class Arm:
@@ -66,10 +69,13 @@ class Trial:
             keys: for each row.
             predictions: for each row, shape (n_rows,).
         """
-        of_arm = self.canary if arm == "canary" else self.serving
+        of_arm, other = self.serving, self.canary
+        if arm == "canary":
+            of_arm, other = other, of_arm
         of_arm.requests += len(seconds)
         of_arm.slow += sum(one >= self._slow for one in seconds)
-        if len(of_arm.seconds) < KEPT and seconds:
+        mine, others = len(of_arm.seconds), len(other.seconds)
+        if seconds and max(mine, others) < KEPT and mine < BESIDE * (others + 1):
             of_arm.seconds.append(math.fsum(seconds) / len(seconds))
         if max(len(self.canary.predictions), len(self.serving.predictions)) < KEPT:
             of_arm.keep(keys, predictions.tolist())

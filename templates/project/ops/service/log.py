@@ -141,7 +141,7 @@ class PredictionLog:
             self._writing = [*self._writing, *self._waiting]
             self._waiting.clear()
         for group, frame in frames(self._writing):
-            if isinstance(frame, Exception):
+            if isinstance(frame, BaseException):
                 self.dropped += sum(len(batch.ids) for batch in group)
                 LOG.error("Predictions cannot be logged, their parts do not fit: %s", frame)
             else:

@@ -32,6 +32,7 @@ class Files:
         self._writer = prediction_log.writer_name()
         self._number = 0
         self._small: dict[tuple[Path, str], list[tuple[Part, int]]] = defaultdict(list)
+        self._ended: list[list[tuple[Part, int]]] = []  # to be merged, and not added to
 
     def write(self, frame: pl.DataFrame) -> None:
         """Write rows of the log, all of one day and with the same columns, as one file.
@@ -41,8 +42,13 @@ class Files:
         """
         self._number += 1
         part = prediction_log.write(frame, self.folder, self._writer, self._number, self._number)
+        alike = part.path.parent, part.columns
         if frame.height < FULL:
-            self._small[part.path.parent, part.columns].append((part, frame.height))
+            self._small[alike].append((part, frame.height))
+        elif alike in self._small:
+            # A merged file stands for all numbers from its first to its last: this one's must not
+            # be among them.
+            self._ended.append(self._small.pop(alike))
 
     def merge(self, everything: bool = False) -> None:
         """Make one file of many small ones, and remove those that were merged a while ago.
@@ -53,6 +59,10 @@ class Files:
         Raises:
             OSError, polars.exceptions.PolarsError: a file could not be read, written or removed.
         """
+        while self._ended:
+            small = self._ended.pop()
+            if len(small) > 1:
+                tidy(self._merge(small).path.parent)
         today = max((day for day, _ in self._small), default=None)
         for (day, columns), small in list(self._small.items()):
             rows = sum(height for _, height in small)
@@ -84,7 +94,7 @@ def tidy(day: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def frames(batches: Sequence[Batch]) -> list[tuple[list[Batch], pl.DataFrame | Exception]]:
+def frames(batches: Sequence[Batch]) -> list[tuple[list[Batch], pl.DataFrame | BaseException]]:
     """Assemble what makes one file: batches of a day with the same columns.
 
     Returns:
@@ -94,10 +104,11 @@ def frames(batches: Sequence[Batch]) -> list[tuple[list[Batch], pl.DataFrame | E
     for batch in batches:
         kind = f"{batch.rows.schema}{batch.features.schema}"
         alike[batch.time // DAY, kind].append(batch)
-    assembled: list[tuple[list[Batch], pl.DataFrame | Exception]] = []
+    assembled: list[tuple[list[Batch], pl.DataFrame | BaseException]] = []
     for group in alike.values():
         try:
             assembled.append((group, prediction_log.assemble(group)))
-        except Exception as error:  # whatever is wrong with them, the others are to be written
+        # Whatever is wrong with them, the others are to be written.
+        except (Exception, pl.exceptions.PanicException) as error:
             assembled.append((group, error))
     return assembled

@@ -99,7 +99,7 @@ class Rollout:
         on_trial = {each.release for each in (state.canary, state.shadow) if each is not None}
         if self._policy is None or release not in on_trial:
             return state
-        return self._abort(state, f"it cannot be loaded: {reason}")
+        return self._abort(state, release, f"it cannot be loaded: {reason}")
 
     def _step_of_canary(self, state: State, canary: Canary, policy: Policy) -> State:
         steps = policy.canary.steps
@@ -114,7 +114,7 @@ class Rollout:
             self._trial = Trial(policy.slow)
         self.last = verdict(self._trial.serving, self._trial.canary, policy, self._seconds())
         if self.last.action == "abort":
-            return self._abort(state, self.last.reason)
+            return self._abort(state, canary.release, self.last.reason)
         if self.last.action == "wait":
             return state
         move = states.promote if last(canary.step + 1) else states.advance
@@ -128,13 +128,13 @@ class Rollout:
             return state
         self.last = shadow_verdict(compared, policy, self._seconds())
         if self.last.action == "abort":
-            return self._abort(state, self.last.reason)
+            return self._abort(state, shadow.release, self.last.reason)
         if self.last.action == "wait":
             return state
         return self._act(partial(states.canary, self._folder, shadow.release, BY), state)
 
-    def _abort(self, state: State, reason: str) -> State:
-        return self._act(partial(states.abort, self._folder, reason, BY), state)
+    def _abort(self, state: State, release: str, reason: str) -> State:
+        return self._act(partial(states.abort, self._folder, reason, BY, release=release), state)
 
     def _act(self, move: Callable[[int], State], state: State) -> State:
         try:

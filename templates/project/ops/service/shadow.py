@@ -113,7 +113,8 @@ class Shadow:
                 self._offers.clear()
             try:
                 self._compare(offers)
-            except Exception as error:  # whatever is tried here, the serving release goes on
+            # Whatever is tried here, what serves goes on; a panic of polars is no Exception.
+            except (Exception, pl.exceptions.PanicException) as error:
                 self.found.fail(sum(len(offer.ids) for offer in offers))
                 if not self._warned:
                     LOG.error("The shadow %s cannot score: %s", self.release.id, error)

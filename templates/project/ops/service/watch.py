@@ -101,7 +101,8 @@ class Watch:
             canary = self._canary(found) if found is not None else None
         if state.shadow is not None:
             found = self._on_trial(state.shadow.release, problems)
-            shadow = self._shadow(found, state.shadow) if found is not None else None
+            if found is not None:
+                shadow = self._shadow(found, state.shadow, serving)
         return Standing(state, serving, canary, shadow, tuple(problems))
 
     def _serving(self, state: State, problems: list[str]) -> Served | None:
@@ -141,11 +142,12 @@ class Watch:
         same = before is not None and before.release is found.release
         return before if before is not None and same else found.on("canary")
 
-    def _shadow(self, found: Served, wanted: states.Shadow) -> Shadow:
+    def _shadow(self, found: Served, wanted: states.Shadow, serving: Served | None) -> Shadow:
         before = self._service.standing
-        if before.shadow is not None and before.state.shadow == wanted:
-            if before.shadow.release is found.release:
-                return before.shadow
+        # Beside another release that answers, what was compared before says nothing.
+        alike = before.state.shadow == wanted and _name(before.serving) == _name(serving)
+        if before.shadow is not None and alike and before.shadow.release is found.release:
+            return before.shadow
         return Shadow(found.release, wanted.share, self._service.log)
 
     def _install(self, standing: Standing) -> None:

@@ -121,6 +121,21 @@ def test_overrides_have_their_limits_both_ways(
     assert audit.report(production) == []
 
 
+def test_overrides_of_what_was_not_looked_at_do_not_count(
+    predicted: Callable[[int], None],
+    planned: Callable[..., None],
+    production: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predicted(20)
+    planned(most_share=0.3)
+    overrule(production, 27)  # seven of them answered by another release, or by none
+
+    assert monitor.main([]) == 1
+
+    assert "20 of 20 predictions were overruled" in capsys.readouterr().out
+
+
 def test_the_thresholds_of_the_plan_count_in_place_of_monitor_toml(
     predicted: Callable[[int], None],
     planned: Callable[..., None],

@@ -3,6 +3,7 @@
 Rung keeps this file; change it through monitor.toml.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,17 @@ def test_slices_are_held_against_the_same_slice_of_the_test_rows() -> None:
     assert slices["red"]["worse"]
     assert slices["blue"]["expected"] is None
     assert slices["blue"]["worse"] is None
+
+
+@pytest.mark.parametrize(("tested", "worse"), [(30, False), (10_000, True)])
+def test_a_slice_with_few_test_rows_may_have_been_lucky_there(tested: int, worse: bool) -> None:
+    slices = [{"column": "colour", "value": "red", "rows": tested, "accuracy": 0.9}]
+    measured = replace(YARDSTICK, slices=slices)
+
+    table = quality.judge(days(1.0, wrong=0.3), measured, Limits())
+
+    (red,) = table.filter(pl.col("value") == "red").to_dicts()
+    assert red["worse"] is worse
 
 
 @pytest.mark.parametrize(("wrong", "worse"), [(0.0, False), (0.1, False), (0.3, True)])

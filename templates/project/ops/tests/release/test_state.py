@@ -271,6 +271,18 @@ def test_an_abort_ends_the_canary_and_spares_the_shadow(folder: Path) -> None:
     assert last["detail"] == {"generation": 6, "serving": "v2", "release": "v4", "reason": "drift"}
 
 
+def test_of_two_on_trial_the_named_one_is_ended(folder: Path) -> None:
+    state.canary(folder, "v3", BY)
+    state.shadow(folder, "v4", 1.0, BY)
+
+    left = state.abort(folder, "it cannot be loaded", BY, release="v4")
+
+    assert left.canary is not None and left.shadow is None
+    assert state.events(folder)[-1]["detail"]["release"] == "v4"
+    with pytest.raises(state.Refused, match="v4 is neither"):
+        state.abort(folder, "again", BY, release="v4")
+
+
 def test_going_back_ends_the_canary_first_and_then_brings_back_the_previous(folder: Path) -> None:
     state.canary(folder, "v3", BY)
 

@@ -300,6 +300,27 @@ def test_full_files_are_not_written_again(folder: Path, monkeypatch: pytest.Monk
     assert sorted(heights) == [4, 10, 12]
 
 
+@pytest.mark.parametrize("small", [1, 3])
+def test_a_full_file_among_small_ones_is_not_taken_for_merged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(log_files, "FULL", 10)
+    monkeypatch.setattr(log_files, "LINGER", -1.0)
+    files = Files(folder)
+    for number in range(small):
+        files.write(frame(f"before{number}"))
+    files.write(frame("large", 10))
+    for number in range(small):
+        files.write(frame(f"after{number}"))
+    files.merge(everything=True)
+    files.merge(everything=True)
+
+    day = next(folder.iterdir())
+    tidy(day)
+    assert len(list(day.iterdir())) == 3
+    assert len(logged(folder)) == 10 + 2 * small
+
+
 def test_the_reader_of_a_merged_file_has_time_to_finish(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

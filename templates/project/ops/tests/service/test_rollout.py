@@ -345,6 +345,29 @@ def test_a_release_on_trial_that_cannot_be_loaded_goes_back(folder: Path, rollou
     assert reason == "it cannot be loaded: model.sig is of another key"
 
 
+def test_a_shadow_that_cannot_be_loaded_takes_no_canary_with_it(
+    folder: Path, rollout: Rollout
+) -> None:
+    state.canary(folder, "v2", "Ada")
+    now = state.shadow(folder, "v3", 1.0, "Ada")
+
+    now = rollout.unloadable(now, "v3", "model.sig is of another key")
+
+    assert now.canary is not None and now.canary.release == "v2"
+    assert now.shadow is None
+
+
+def test_a_busy_hour_is_not_taken_for_a_slow_release(team: Policy) -> None:
+    draws, trial = np.random.default_rng(1), Trial(team.slow)
+    # At a share of one in two hundred; quiet at first, and busy for both later.
+    for hour, seconds in ((0, 0.003), (1, 0.03), (2, 0.03)):
+        for _ in range(100):
+            told(trial, "serving", 1000, draws, seconds=seconds)
+            told(trial, "canary", 5, draws, seconds=seconds)
+        found = verdict(trial.serving, trial.canary, team, ENOUGH)
+        assert found.action != "abort", (hour, found.reason)
+
+
 def test_of_two_replicas_one_moves_the_state(folder: Path, team: Policy, clock: Clock) -> None:
     now = state.canary(folder, "v2", "Ada")
     replicas = [Rollout(folder, team, clock) for _ in range(2)]

@@ -128,10 +128,18 @@ def test_what_it_says_is_logged_and_told_apart(release: Doubling, tmp_path: Path
     assert found["defaults_used"].to_list() == [[], [], ["distance"]]
 
 
+class Panicking(Doubling):
+    """A release on which polars itself breaks."""
+
+    def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+        raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
+
+
+@pytest.mark.parametrize("release", [Broken(), Panicking()])
 def test_a_release_that_cannot_score_is_counted_and_said_once(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, release: Doubling
 ) -> None:
-    broken = Shadow(Broken(), 1.0)
+    broken = Shadow(release, 1.0)
     offer(broken)
     soon(lambda: broken.found.failed == 4)
     offer(broken)
