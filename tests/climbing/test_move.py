@@ -280,6 +280,59 @@ def test_a_recovery_is_said_although_the_look_is_refused(
     assert "" == git(project, "status", "--porcelain")
 
 
+SHAPES: list[dict[str, str | bytes]] = [
+    {
+        "a": "a file\n",
+        "d/x": "in a folder\n",
+        "run.sh": "echo\n",
+        "same": "1\n2\n",
+        "gone/x": "x\n",
+    },
+    {
+        "a/b": "in a folder\n",
+        "d": "a file\n",
+        "run.sh": "echo\n",
+        "same": "1\n2\n3\n",
+        "new/deep/x": b"\0\r\n\xff",
+        ".gitattributes": "same text eol=crlf\n",
+    },
+]
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("index", ["old", "new"])
+def test_every_kind_of_change_is_taken_back(tmp_path: Path, up: bool, index: str) -> None:
+    project = tmp_path / "p"
+    project.mkdir()
+    git(project, "init", "--quiet", "--initial-branch=main")
+    commits = []
+    for number, shape in enumerate(SHAPES if up else SHAPES[::-1]):
+        for path in files_of(project):
+            (project / path).unlink()
+        for folder in sorted((one for one in project.rglob("*") if one.is_dir()), reverse=True):
+            if ".git" not in folder.parts:
+                folder.rmdir()
+        tiny.write(project, shape)
+        (project / "run.sh").chmod(0o755 if number else 0o644)
+        (project / "link").symlink_to("there" if number else "here")
+        commits.append(commit(project))
+        (project / "link").unlink()
+    before, pending = commits
+    git(project, "reset", "--quiet", "--hard", before)
+    old = stands(project)
+    journal.write(project, before, pending)
+    git(project, "read-tree", "-u", "-m", "HEAD", pending)
+    if index == "old":
+        git(project, "read-tree", "HEAD")
+
+    found = ended(project)
+
+    assert found == recover.Recovered(str(project), "before", True)
+    assert old == stands(project)
+    assert Path("here") == (project / "link").readlink()
+    assert not (project / "run.sh").stat().st_mode & 0o100
+
+
 def test_in_a_copy_of_a_repository_the_copy_is_led_back(
     born: Born, small: Path, tmp_path: Path
 ) -> None:

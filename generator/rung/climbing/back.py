@@ -111,9 +111,6 @@ def take_back(top: Path, found: Written, before: str) -> list[str]:
     if found.staged:
         ordered = sorted(found.staged, key=lambda one: not one.is_new)
         lines = [f"{mode} {oid} 0\t{one.path}\0" for one in ordered for mode, oid in [one.before]]
-        lines = [
-            f"0{line.removeprefix(NOTHING)}" if line[:6] == NOTHING else line for line in lines
-        ]
         git.run(top, "update-index", "-z", "--index-info", stdin="".join(lines))
     stage = top / git.run(top, "rev-parse", "--git-dir").rstrip("\n") / STAGE
     shutil.rmtree(stage, ignore_errors=True)

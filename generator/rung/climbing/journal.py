@@ -92,6 +92,7 @@ def _belongs(place: Path, top: Path) -> bool:
     try:
         if not place.is_absolute() or not (place / ".git").exists():
             return False
-        return shared_folder(place) == shared_folder(top)
+        root = Path(git.run(place, "rev-parse", "--show-toplevel").removesuffix("\n"))
+        return root == place.resolve() and shared_folder(place) == shared_folder(top)
     except (OSError, ValueError, RungError):
         return False

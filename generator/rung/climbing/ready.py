@@ -69,11 +69,11 @@ def committed(folder: Path) -> Path:
 
 
 def uncommitted(top: Path) -> list[str]:
-    """Return what is not in a commit, a line of `git status` for each; nothing is locked for that."""
+    """Return what is not in a commit, a line of `git status` for each."""
     # What the person's own file ignores is as good as ignored by the project's.
     own = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
     status = ("status", "--porcelain", "--untracked-files=normal")
-    return git.run(top, *status, settings=own, extra={"GIT_OPTIONAL_LOCKS": "0"}).splitlines()
+    return git.run(top, *status, settings=own).splitlines()
 
 
 def unobstructed(folder: Path, paths: Iterable[str], edited: Mapping[str, bytes]) -> None:

@@ -62,9 +62,9 @@ def ended(top: Path, *, killed: bool = True) -> Recovered | None:
     if not left.there:  # a work tree that was removed since, or is another repository's
         journal.clear(top)
         return Recovered(left.top, "elsewhere", False)
-    if killed:
-        locks_of_git.clear(place)
     head = git.answers(place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if killed and head in (left.before, left.pending):  # elsewhere they would be another git's
+        locks_of_git.clear(place)
     if head != left.before:
         journal.clear(top)
         return Recovered(left.top, "pending" if head == left.pending else "elsewhere", False)
