@@ -357,8 +357,9 @@ def test_a_journal_that_names_a_folder_of_somebody_elses_is_not_believed(
     file = hostile / ".git" / journal.NAME
     said = json.loads(file.read_text())
     tiny.write(victim, {"RUNG.md": HALF, "README.md": "mine\n"})
-    for within in (".", "worktrees/none"):
-        file.write_text(json.dumps({**said, "top": str(victim), "within": within}))
+    commits = {name: said[name] for name in ("before", "pending")}
+    for more in ({}, {"within": "worktrees/none"}):
+        file.write_text(json.dumps({"top": str(victim), **commits, **more}))
         before = files_of(victim)
 
         ended(hostile)
