@@ -101,7 +101,7 @@ def nothing_interrupted(top: Path) -> None:
 
 def _refuse_what_changed(top: Path) -> None:
     """Raise a RungError if the person has gone on working, for which the checks give minutes."""
-    if changed := ready.uncommitted(top):
+    if changed := ready.uncommitted(top, only_look=True):
         raise RungError(
             f"{top} was changed meanwhile, `{changed[0].strip()}` for one.\n"
             "Nothing was touched. Commit or stash your changes, then run the command again."
