@@ -291,7 +291,7 @@ def test_a_failure_half_way_changes_nothing(
     before = snapshot(folder)
 
     def half_way(top: Path, *_: Any) -> str:
-        (top / "RUNG.md").write_text("half\n")
+        (top / "RUNG.md").write_text("# ")
         (top / "ops").mkdir()
         (top / "ops/train.py").touch()
         raise stop
@@ -310,7 +310,7 @@ def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
     before = git(folder, "rev-parse", "HEAD")
 
     def killed(top: Path, *_: Any) -> str:
-        (top / "RUNG.md").write_text("half\n")
+        (top / "RUNG.md").write_text("# ")
         os.kill(os.getpid(), signal.SIGKILL)
         return ""
 
@@ -321,15 +321,15 @@ def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
             adopt(folder, template)
         os._exit(0)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    assert "half\n" == (folder / "RUNG.md").read_text()
+    assert "# " == (folder / "RUNG.md").read_text()
 
     done = rung("adopt", "--template", template.address, cwd=folder)
 
     assert 0 == done.returncode, done.stderr
     assert "refs/rung/crash" in done.stderr
     assert before == git(folder, "rev-parse", "HEAD~1")
-    assert "half\n" != (folder / "RUNG.md").read_text()
-    assert "half" == git(folder, "show", "refs/rung/crash:RUNG.md")
+    assert "# " != (folder / "RUNG.md").read_text()
+    assert "#" == git(folder, "show", "refs/rung/crash:RUNG.md")
 
 
 def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: source.Source) -> None:

@@ -1,5 +1,6 @@
 """However a climb ends, the project stands on the old commit or on the new one."""
 
+import json
 import os
 import random
 import signal
@@ -14,13 +15,13 @@ import pytest
 
 from rung import git as plain_git
 from rung.climbing import climb as climbing
-from rung.climbing import journal, lock, recover, words
+from rung.climbing import journal, lock, locks_of_git, move, recover, words
 from rung.climbing.climb import Look, Wish
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import commit, files_of, git
-from tests.command import RUNG, running
+from tests.command import RUNG, rung, running
 
 # What changes something on disk, or starts a program that may.
 MUTATIONS: list[tuple[Any, str]] = [
@@ -28,8 +29,10 @@ MUTATIONS: list[tuple[Any, str]] = [
     (Path, "write_text"),
     (Path, "replace"),
     (Path, "unlink"),
+    (os, "rename"),
     (os, "open"),
 ]
+HALF = "# Rung 1\n\nWi"  # what a git that was killed may leave of RUNG.md
 
 
 def apply(seen: Look) -> None:
@@ -151,8 +154,9 @@ def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
 
             whole_once = in_a_child(recovery)
             ended(project)
-            assert b"new\n" == (project / "new-of-mine").read_bytes()
+            assert mine == {path: (project / path).read_bytes() for path in mine}
             (project / "new-of-mine").unlink()
+            git(project, "checkout", "--quiet", "README.md")
             assert old == stands(project), number
             for path, content in mine.items():
                 assert content in _all_snapshots(project, path)
@@ -174,14 +178,14 @@ def test_what_was_on_disk_is_kept_and_the_command_says_so(
         new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
     journal.write(project, seen.plan.head, new)
-    (project / "RUNG.md").write_text("half of i")
+    (project / "RUNG.md").write_text(HALF)
     (project / "ops/one.py").write_text('"""What a fir')
     with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
         assert seen.recovered == recover.Recovered(str(project), "before", True)
         assert "refs/rung/crash" in words.recovered(seen.recovered)
 
     assert not (project / "ops/one.py").exists()
-    assert "half of i" == git(project, "show", "refs/rung/crash:RUNG.md")
+    assert HALF == git(project, "show", "refs/rung/crash:RUNG.md")
 
 
 def test_a_file_that_git_ignores_survives_a_recovery(born: Born, small: Path) -> None:
@@ -193,7 +197,7 @@ def test_a_file_that_git_ignores_survives_a_recovery(born: Born, small: Path) ->
         seen.bench.keep(seen.plan.head, new)
     journal.write(project, seen.plan.head, new)
     (project / "Dockerfile").write_text("mine\n")
-    (project / "RUNG.md").write_text("half of i")
+    (project / "RUNG.md").write_text(HALF)
     ended(project)
 
     assert "mine\n" == (project / "Dockerfile").read_text()
@@ -224,7 +228,7 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
         new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
         journal.write(other, seen.plan.head, new)
-    (other / "RUNG.md").write_text("half of i")
+    (other / "RUNG.md").write_text(HALF)
     (project / "README.md").write_text("not committed yet\n")
 
     found = ended(project)
@@ -232,6 +236,136 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     assert found == recover.Recovered(str(other), "before", True)
     assert "not committed yet\n" == (project / "README.md").read_text()
     assert "" == git(other, "status", "--porcelain")
+
+
+def begun(project: Path, small: Path) -> None:
+    """Let a climb be killed in its fast-forward, after which the person goes on."""
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        seen.bench.keep(seen.plan.head, new)
+    journal.write(project, seen.plan.head, new)
+    (project / "RUNG.md").write_text(HALF)
+    tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
+
+
+@pytest.mark.parametrize("words", [("plan", "."), ("adopt", "--dry-run")])
+def test_a_command_that_only_looks_takes_back_what_the_climb_wrote_alone(
+    born: Born, small: Path, words: tuple[str, ...]
+) -> None:
+    project = born(0)
+    old = (project / "RUNG.md").read_bytes()
+    begun(project, small)
+    mine = {"README.md": "since\n", "Dockerfile": "FROM since\n", "src/flights/model.py": "M = 3\n"}
+    tiny.write(project, mine)
+
+    done = rung(*words, "--template", small, cwd=project)
+
+    assert "is ended now" in done.stderr
+    assert "left as it is: `Dockerfile`" in done.stderr
+    assert mine == {path: (project / path).read_text() for path in mine}
+    assert old == (project / "RUNG.md").read_bytes()
+    assert not (project / "ops/one.py").exists()
+
+
+def test_a_recovery_is_said_although_the_look_is_refused(
+    born: Born, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = born(0)
+    begun(project, small)
+
+    with pytest.raises(RungError), climbing.look(project, Wish({"level": 1})):
+        pass
+
+    assert "refs/rung/crash" in capsys.readouterr().err
+    assert "" == git(project, "status", "--porcelain")
+
+
+SHAPES: list[dict[str, str | bytes]] = [
+    {
+        "a": "a file\n",
+        "d/x": "in a folder\n",
+        "run.sh": "echo\n",
+        "same": "1\n2\n",
+        "gone/x": "x\n",
+    },
+    {
+        "a/b": "in a folder\n",
+        "d": "a file\n",
+        "run.sh": "echo\n",
+        "same": "1\n2\n3\n",
+        "new/deep/x": b"\0\r\n\xff",
+        ".gitattributes": "same text eol=crlf\n",
+    },
+]
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("index", ["old", "new"])
+def test_every_kind_of_change_is_taken_back(tmp_path: Path, up: bool, index: str) -> None:
+    project = tmp_path / "p"
+    project.mkdir()
+    git(project, "init", "--quiet", "--initial-branch=main")
+    commits = []
+    for number, shape in enumerate(SHAPES if up else SHAPES[::-1]):
+        for path in files_of(project):
+            (project / path).unlink()
+        for folder in sorted((one for one in project.rglob("*") if one.is_dir()), reverse=True):
+            if ".git" not in folder.parts:
+                folder.rmdir()
+        tiny.write(project, shape)
+        (project / "run.sh").chmod(0o755 if number else 0o644)
+        (project / "link").symlink_to("there" if number else "here")
+        commits.append(commit(project))
+        (project / "link").unlink()
+    before, pending = commits
+    git(project, "reset", "--quiet", "--hard", before)
+    old = stands(project)
+    journal.write(project, before, pending)
+    git(project, "read-tree", "-u", "-m", "HEAD", pending)
+    if index == "old":
+        git(project, "read-tree", "HEAD")
+
+    found = ended(project)
+
+    assert found == recover.Recovered(str(project), "before", True)
+    assert old == stands(project)
+    assert Path("here") == (project / "link").readlink()
+    assert not (project / "run.sh").stat().st_mode & 0o100
+
+
+def test_in_a_copy_of_a_repository_the_copy_is_led_back(
+    born: Born, small: Path, tmp_path: Path
+) -> None:
+    project = born(0)
+    begun(project, small)
+    backup = tiny.copy(project, tmp_path / "backup")
+    before = files_of(project)
+
+    assert recover.Recovered(str(backup), "before", True) == ended(backup)
+
+    assert "" == git(backup, "status", "--porcelain")
+    assert before == files_of(project)
+    assert recover.Recovered(str(project), "before", True) == ended(project)
+
+
+def test_a_journal_that_names_a_folder_of_somebody_elses_is_not_believed(
+    born: Born, small: Path, tmp_path: Path
+) -> None:
+    victim = born(0)
+    hostile = tiny.copy(victim, tmp_path / "hostile")
+    begun(hostile, small)
+    file = hostile / ".git" / journal.NAME
+    said = json.loads(file.read_text())
+    tiny.write(victim, {"RUNG.md": HALF, "README.md": "mine\n"})
+    commits = {name: said[name] for name in ("before", "pending")}
+    for more in ({}, {"within": "worktrees/none"}):
+        file.write_text(json.dumps({"top": str(victim), **commits, **more}))
+        before = files_of(victim)
+
+        ended(hostile)
+
+        assert before == files_of(victim)
+        journal.write(hostile, said["before"], said["pending"])
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -266,23 +400,128 @@ def test_somebody_who_commits_meanwhile_is_not_overrun(born: Born, small: Path) 
     assert head == git(project, "rev-parse", "HEAD")
 
 
-@pytest.mark.parametrize("path", ["RUNG.md", "Dockerfile"])
-def test_a_file_that_is_written_meanwhile_is_not_overwritten(
+MEANWHILE: dict[str, str | bytes | None] = {
+    "README.md": "meanwhile\n",
+    "src/flights/model.py": "MODEL = 2\n",
+    "RUNG.md": "meanwhile\n",
+    "Dockerfile": "FROM meanwhile\n",
+    "forced.log": "added although git ignores it\n",
+}
+
+
+def go_on_working(project: Path) -> dict[str, bytes]:
+    """Do what a person may do while the checks run; return every file."""
+    tiny.write(project, MEANWHILE)
+    git(project, "add", "--force", "forced.log")
+    git(project, "add", "README.md")
+    return files_of(project)
+
+
+@pytest.mark.parametrize("path", ["RUNG.md", "Dockerfile", "README.md"])
+def test_a_climb_is_refused_where_a_file_was_written_meanwhile(
     born: Born, small: Path, path: str
 ) -> None:
     project = born(0)
     head = git(project, "rev-parse", "HEAD")
     with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
         tiny.write(project, {path: "meanwhile\n"})
-        with pytest.raises(NotDoneError, match="could not bring"):
+        with pytest.raises(RungError, match="changed meanwhile") as refused:
             apply(seen)
 
-    snapshots = _all_snapshots(project, path) if git(project, "for-each-ref", "refs/rung") else []
-    assert b"meanwhile\n" in [
-        (project / path).read_bytes() if (project / path).exists() else b"",
-        *snapshots,
-    ]
+    assert "Nothing was touched" in str(refused.value)
+    assert b"meanwhile\n" == (project / path).read_bytes()
+    assert "" == git(project, "for-each-ref", "refs/rung")
     assert head == git(project, "rev-parse", "HEAD")
+
+
+def test_what_is_written_at_the_last_moment_stays(
+    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = born(0)
+    now: dict[str, bytes] = {}
+    real = journal.write
+
+    def written(*arguments: Any) -> None:
+        real(*arguments)
+        now.update(go_on_working(project))
+
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        monkeypatch.setattr(journal, "write", written)
+        with pytest.raises(NotDoneError, match="could not bring") as refused:
+            apply(seen)
+
+    assert "Nothing was touched" in str(refused.value)
+    assert now == files_of(project)
+    assert {"README.md", "forced.log"} == set(
+        git(project, "diff", "--cached", "--name-only").splitlines()
+    )
+    assert "" == git(project, "for-each-ref", "refs/rung")
+
+
+def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
+    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = born(0)
+    zero = (project / "ops/zero.py").read_bytes()
+
+    def half_way(top: Path, commit: str, *_: Any) -> str:
+        git(top, "update-index", "-q", "--refresh")
+        git(top, "read-tree", "-u", "-m", "HEAD", commit)
+        (top / "ops/one.py").write_text('"""What a fir')
+        (top / "ops/zero.py").unlink()
+        go_on_working(top)
+        return "No space left"
+
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        monkeypatch.setattr(move, "_forward", half_way)
+        with pytest.raises(NotDoneError, match="No space left") as failed:
+            apply(seen)
+
+    assert "refs/rung/crash" in str(failed.value)
+    assert "left as it is: `Dockerfile`, `RUNG.md`" in str(failed.value)
+    for path, content in MEANWHILE.items():
+        assert content == (project / path).read_text()
+        assert content == git(project, "show", f"refs/rung/crash:{path}") + "\n"
+    assert zero == (project / "ops/zero.py").read_bytes()
+    assert not (project / "ops/one.py").exists()
+    said = git(project, "status", "--porcelain", "--untracked-files=all").splitlines()
+    assert sorted(MEANWHILE) == sorted(line.split(" ")[-1] for line in said)
+    assert "refs/rung/pending" not in git(project, "for-each-ref", "refs/rung")
+
+
+def test_a_lock_of_another_git_is_not_removed(
+    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = born(0)
+    monkeypatch.setattr(locks_of_git, "PATIENCE", 0.1)
+    file = project / ".git/index.lock"
+    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+        file.touch()
+        os.utime(file, (0, 0))
+        with pytest.raises(RungError, match="Another git is at work") as refused:
+            apply(seen)
+
+    assert str(file) in str(refused.value)
+    assert file.exists()
+    file.unlink()
+    assert "" == git(project, "status", "--porcelain")
+
+
+def test_a_git_that_is_killed_alone_leaves_nothing(
+    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = born(0)
+    old = stands(project)
+    git(project, "config", "filter.deadly.smudge", "kill -9 $PPID; cat")
+    (project / ".git/info/attributes").write_text("ops/one.py filter=deadly\n")
+    with (
+        climbing.look(project, Wish({"level": 1}), str(small)) as seen,
+        pytest.raises(NotDoneError, match="as it was"),
+    ):
+        apply(seen)
+
+    (project / ".git/info/attributes").unlink()
+    assert old == stands(project)
 
 
 @pytest.mark.parametrize("many", [2, 8])

@@ -1,11 +1,11 @@
 """Do what was planned: one commit on the branch at hand, or on a branch of its own."""
 
 from rung import git
-from rung.climbing import lock, move, prove, recover, resolve
-from rung.climbing.look import RUNGS, Look, Wish, look
+from rung.climbing import lock, move, prove, resolve
+from rung.climbing.look import RUNGS, Look, Wish, ended_first, look
 from rung.errors import RungError
 
-__all__ = ["RUNGS", "Look", "Wish", "branch", "climb", "look"]
+__all__ = ["RUNGS", "Look", "Wish", "branch", "climb", "ended_first", "look"]
 
 
 def climb(seen: Look, message: str, *, verify: bool) -> str:
@@ -39,7 +39,7 @@ def branch(seen: Look, name: str, message: str) -> str:
     if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is no name for a branch. Choose another one.")
     with lock.held(top):
-        recover.ended(top)
+        move.nothing_interrupted(top)
         if git.answers(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
             raise RungError(
                 f"There is a branch `{name}` already. Choose another name, or delete it with "

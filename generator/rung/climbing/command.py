@@ -21,6 +21,7 @@ def wish(path: Path, to: int | None, pairs: Sequence[str], version: str | None) 
     answers = given.gather(None, pairs, {"level": to})
     if not answers and version is None:
         git.require()
+        climbing.ended_first(path)  # the level is that of the project once it stands
         here = answered.recorded(path.absolute())["level"]
         if here >= RUNGS[-1]:
             raise RungError(
@@ -42,7 +43,6 @@ def plan(
 ) -> int:
     """Show a plan; return 1 where it has conflicts."""
     with stopped_like_ctrl_c(), climbing.look(path, wished, trusted) as seen:
-        _say_recovered(seen)
         if out is not None:
             saved.save(out, path, wished, trusted, seen.plan)
         if as_json:
@@ -68,7 +68,6 @@ def climb(
 ) -> int:
     """Climb; return 1 where conflicts are left for a person."""
     with stopped_like_ctrl_c(), climbing.look(path, wished, trusted) as seen:
-        _say_recovered(seen)
         if bound_to is not None:
             saved.bound(bound_to, seen.plan)
         return _finish(seen, branch, verify=verify, command=_typed(path, wished, trusted))
@@ -91,7 +90,6 @@ def update(
     git.require()
     wished = Wish(version=version, newest=version is None)
     with stopped_like_ctrl_c(), climbing.look(path, wished, trusted) as seen:
-        _say_recovered(seen)
         before, after = seen.plan.before, seen.plan.after
         if seen.plan.changes_nothing:
             print(f"The project already has the template at {after.version}.")
@@ -128,8 +126,3 @@ def _typed(path: Path, wished: Wish, trusted: str | None) -> str:
     parts += ["--template-version", wished.version] if wished.version else []
     parts += ["--template", trusted] if trusted else []
     return shlex.join(parts)
-
-
-def _say_recovered(seen: Look) -> None:
-    if seen.recovered is not None:
-        print(words.recovered(seen.recovered), file=sys.stderr)

@@ -1,6 +1,7 @@
 """Look at what a climb would do: old answers, new answers, and the project between them."""
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from rung.climbing import (
     recover,
     resolve,
     trees,
+    words,
     workbench,
 )
 from rung.climbing import plan as planning
@@ -98,7 +100,7 @@ def look(folder: Path, wish: Wish, trusted: str | None = None) -> Iterator[Look]
     """
     git.require()
     folder = folder.absolute()
-    recovered = recover.before_anything(folder)
+    recovered = ended_first(folder)
     said = answered.recorded(folder)
     top = ready.committed(folder)
     head = move.head(top)
@@ -109,6 +111,14 @@ def look(folder: Path, wish: Wish, trusted: str | None = None) -> Iterator[Look]
     changed = _checked(folder, wish, said, after)
     with workbench.opened(top) as bench:
         yield _look(bench, folder, head, said, changed, before, after, recovered)
+
+
+def ended_first(folder: Path) -> Recovered | None:
+    """End an interrupted climb, and say so at once: what comes after may be refused."""
+    recovered = recover.before_anything(folder)
+    if recovered is not None:
+        print(words.recovered(recovered), file=sys.stderr)
+    return recovered
 
 
 def _wanted(before: Source, wish: Wish) -> Source:

@@ -2,11 +2,13 @@
 
 import contextlib
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from rung import git
-from rung.climbing import journal, lock, recover
+from rung.climbing import back, journal, lock, locks_of_git, ready, recover, words
+from rung.climbing.recover import Recovered
 from rung.climbing.workbench import Workbench
 from rung.errors import NotDoneError, RungError
 
@@ -36,20 +38,22 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
         The id of the new commit.
 
     Raises:
-        RungError: HEAD has moved, another climb is under way, or something of the person's
-            stands in the way; nothing was touched.
-        NotDoneError: Git failed half-way; the work tree is as it was.
+        RungError: HEAD or a file has changed, another climb or another git is under way; nothing
+            was touched.
+        NotDoneError: Git refused, or failed half-way; what it had written is taken back.
     """
     commit = bench.commit(tree, [before], message)
     with lock.held(bench.top) as descriptor:
-        recover.ended(bench.top)
+        nothing_interrupted(bench.top)
         if head(bench.top) != before:
             raise RungError(
                 f"{bench.top} has another last commit than when this was planned.\n"
                 "Nothing was touched. Run the command again."
             )
+        _refuse_what_changed(bench.top)
         try:
             bench.keep(before, commit)
+            files = back.changes(bench.top, before, commit)
             journal.write(bench.top, before, commit)
         except (RungError, OSError) as error:
             with contextlib.suppress(RungError, OSError):
@@ -58,16 +62,51 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
                 f"The climb could not be prepared in {bench.top}: {error}\n"
                 "Nothing was touched. Make room or get the right to write there, then try again."
             ) from error
+        marks = back.marks(bench.top, files)
         try:
             failed = _forward(bench.top, commit, descriptor)
         except BaseException:
-            _back(bench.top, "The climb was stopped.")
+            ended = _back(bench.top, "The climb was stopped.")
+            if ended is not None and (ended.stands_on != "before" or words.kept(ended)):
+                print(words.recovered(ended), file=sys.stderr)
             raise
+        if failed and marks == back.marks(bench.top, files) and head(bench.top) == before:
+            journal.clear(bench.top)
+            raise NotDoneError(
+                f"{failed}\nNothing was touched. Commit or stash what you have changed meanwhile, "
+                "or mend what git says, then run the command again."
+            )
         if failed:
-            _back(bench.top, failed)
-            raise NotDoneError(f"{failed}\nThe project is as it was.")
+            ended = _back(bench.top, failed)
+            if ended is None or ended.stands_on == "before":
+                kept = words.kept(ended) if ended else ""
+                raise NotDoneError(f"{failed}\nThe project is as it was.{kept}")
+            if ended.stands_on != "pending":
+                raise NotDoneError(f"{failed}\n{words.recovered(ended)}")
         journal.clear(bench.top)
     return commit
+
+
+def nothing_interrupted(top: Path) -> None:
+    """End what was interrupted since the project was looked at; raise a RungError if there was any.
+
+    The caller holds the lock.
+    """
+    if ended := recover.ended(top):
+        raise RungError(
+            f"{words.recovered(ended)}\n"
+            "This was planned before that, and nothing of it is done. Run the command again."
+        )
+
+
+def _refuse_what_changed(top: Path) -> None:
+    """Raise a RungError if the person has gone on working, for which the checks give minutes."""
+    if changed := ready.uncommitted(top, only_look=True):
+        raise RungError(
+            f"{top} was changed meanwhile, `{changed[0].strip()}` for one.\n"
+            "Nothing was touched. Commit or stash your changes, then run the command again."
+        )
+    locks_of_git.refuse(top)
 
 
 def head(top: Path) -> str | None:
@@ -81,10 +120,10 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
     The child inherits the lock: should this process die, nobody begins before the child has ended.
     """
     options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    words = ["merge", "--ff-only", "--no-overwrite-ignore", "--quiet", "--no-stat", commit]
+    arguments = ["merge", "--ff-only", "--no-overwrite-ignore", "--quiet", "--no-stat", commit]
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(
-            ["git", *options, *words],
+            ["git", *options, *arguments],
             cwd=top,
             env=git.environment(),
             pass_fds=(descriptor,),
@@ -98,14 +137,18 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
         except BaseException:
             child.wait()
             raise
+        finally:
+            # It was killed, and could not take back its locks; none stood before it began.
+            if (child.returncode or 0) < 0:
+                locks_of_git.clear(top, patience=0.0)
         said.seek(0)
         words_of_git = said.read().decode(errors="replace").strip() or f"exit code {code}"
     return f"Git could not bring {top} forward:\n{words_of_git}" if code else ""
 
 
-def _back(top: Path, why: str) -> None:
+def _back(top: Path, why: str) -> Recovered | None:
     try:
-        recover.ended(top)
+        return recover.ended(top, killed=False)
     except (RungError, OSError) as error:
         raise RungError(
             f"{why}\nAnd it could not be undone yet: {error}\n"

@@ -45,10 +45,7 @@ def committed(folder: Path) -> Path:
                 f"A {command} is under way in {top}.\n"
                 f"End it with `git {command} --continue` or `--abort`, then climb."
             )
-    # What the person's own file ignores is as good as ignored by the project's.
-    own = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
-    status = ("status", "--porcelain", "--untracked-files=normal")
-    changed = git.run(top, *status, settings=own).splitlines()
+    changed = uncommitted(top)
     if changed:
         raise RungError(
             f"{top} has changes that are not committed, `{changed[0].strip()}` for one.\n"
@@ -69,6 +66,18 @@ def committed(folder: Path) -> Path:
             f"{shlex.join(overlooked)}`, commit what it then shows, and climb."
         )
     return top
+
+
+def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
+    """Return what is not in a commit, a line of `git status` for each.
+
+    Git notes in its index what it has seen, for which it needs room, unless it is only to look.
+    """
+    # What the person's own file ignores is as good as ignored by the project's.
+    own = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
+    status = ("status", "--porcelain", "--untracked-files=normal")
+    extra = {"GIT_OPTIONAL_LOCKS": "0"} if only_look else {}
+    return git.run(top, *status, settings=own, extra=extra).splitlines()
 
 
 def unobstructed(folder: Path, paths: Iterable[str], edited: Mapping[str, bytes]) -> None:

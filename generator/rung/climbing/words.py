@@ -179,10 +179,16 @@ def recovered(ended: Recovered) -> str:
         "pending": f"{ended.top} stands on its new commit.",
         "elsewhere": f"{ended.top} has moved on since, and was left alone.",
     }[ended.stands_on]
-    kept = (
+    return f"What was interrupted earlier is ended now: {where}{kept(ended)}"
+
+
+def kept(ended: Recovered) -> str:
+    """Say what is left of an interrupted climb; nothing where there is nothing, else further lines."""
+    disk = (
         "\nWhat was on disk is kept: `git show --stat refs/rung/crash`." if ended.snapshot else ""
     )
-    return f"What was interrupted earlier is ended now: {where}{kept}"
+    names = ", ".join(f"`{path}`" for path in ended.yours)
+    return disk + (f"\nChanged by you, and left as it is: {names}." if names else "")
 
 
 def _group(name: str, sign: str, entries: list[str]) -> list[str]:
