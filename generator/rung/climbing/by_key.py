@@ -32,11 +32,15 @@ def yaml_text(base: str, ours: str, theirs: str) -> str:
 
 def _merge(cut: Callable[[str], Block], base: str, ours: str, theirs: str) -> str:
     before = cut(base) if base.strip() else None
-    text = merged(before, cut(ours), cut(theirs)).whole()
+    whole = merged(before, cut(ours), cut(theirs))
+    text = whole.whole()
     if not parses("x.toml" if cut is toml_blocks.blocks else "x.yml", text):
         raise UnmergeableError("what came out is not of the form")
     if not keeps_every_word(base, ours, text):
         raise UnmergeableError("something of the user's would be lost")
+    # Lines can mean another thing where they stand now: in YAML the column decides.
+    if cut(text).meaning() != whole.meaning():
+        raise UnmergeableError("it would mean something else")
     return text
 
 
