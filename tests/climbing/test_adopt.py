@@ -261,6 +261,11 @@ SH = "git add --all && git commit --quiet --no-verify -m more"
             {},
             ["another Copier template", "`--answers-file`"],
         ),
+        (
+            f"echo 'a: [' > .copier-answers.yml && {SH}",
+            {},
+            ["cannot be read", "Restore it from git"],
+        ),
         ("git update-index --assume-unchanged README.md", {}, ["overlook", "update-index"]),
         ("git checkout -q -b b && git checkout -q main && touch .git/MERGE_HEAD", {}, ["merge"]),
         ("true", {"package": "json"}, ["`json`", "`-d package=VALUE`"]),

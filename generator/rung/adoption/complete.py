@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung import git, plain_yaml, project
+from rung import git, project
 from rung.adoption import seams
 from rung.climbing import answered, followed, move, ready, trees, workbench
 from rung.climbing.workbench import Entry, Workbench
@@ -23,12 +23,14 @@ class Lacking:
 
 
 def is_adopted(folder: Path) -> bool:
-    """Say whether a folder is a project of Rung's, going by its answers file."""
-    try:
-        said = plain_yaml.load((folder / project.ANSWERS).read_text("utf-8"))
-    except (OSError, ValueError):
+    """Say whether a folder is a project of Rung's, going by its answers file.
+
+    Raises:
+        RungError: The file is there, and cannot be read.
+    """
+    if not (folder / project.ANSWERS).is_file():
         return False
-    return isinstance(said, dict) and {"level", "package"} <= said.keys()
+    return {"level", "package"} <= answered.read(folder).keys()
 
 
 def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dict[str, Lacking]:
