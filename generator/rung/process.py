@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,11 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         if name not in OURS and name not in ELSEWHERE and not name.startswith("UV_PROJECT")
     }
     return {**kept, **(extra or {})}
+
+
+def uv() -> str | None:
+    """Return where uv is: the one that started Rung, or else the one on PATH."""
+    return os.environ.get("UV") or shutil.which("uv")
 
 
 def run(

@@ -1,6 +1,5 @@
 """Prove the new state before the project is brought there: it parses, and its checks pass."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def checked(bench: Workbench, whole: str, head: str, prefix: str, tree: str) -> 
     Raises:
         NotDoneError: They fail; their output was printed.
     """
-    uv = os.environ.get("UV") or shutil.which("uv")
+    uv = process.uv()
     if uv is None:
         raise RungError(
             "uv is not on PATH, so the project's checks cannot be run before the climb.\n"
