@@ -184,15 +184,3 @@ def _chosen(base: str, ours: str, theirs: str, key: str) -> str:
     if ours == base:
         return theirs
     raise UnmergeableError(key)
-
-
-def keeps_every_word(base: str, ours: str, merged: str) -> bool:
-    """Say whether every word of a line that the user added or changed is in the merged text."""
-    was = set(base.splitlines())
-    there = set(_words(merged))
-    added = (line for line in ours.splitlines() if line not in was)
-    return all(word in there for line in added for word in _words(line))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\s,\[\](){}\"'=:]+", text)

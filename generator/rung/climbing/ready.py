@@ -64,7 +64,7 @@ def _whole(top: Path) -> None:
     """Raise a RungError for a partial clone; git from 2.47 on says so of the remote alone."""
     asked = ("config", "--name-only", "-z", "--get-regexp", PARTIAL)
     keys = [key for key in (git.answers(top, *asked) or "").split("\0") if key]
-    if keys:
+    if any(not key.endswith("filter") for key in keys):  # which alone means nothing
         forget = "".join(f"\n  git config --unset-all {shlex.quote(key)}" for key in keys)
         raise RungError(
             f"{top} is a partial clone, and what it lacks would have to be fetched.\n"
