@@ -1,5 +1,6 @@
 """The command line: its start, its help, its exit codes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from rung import new
 from rung.__main__ import main
-from tests.command import rung
+from tests.command import RUNG, rung
 from tests.conftest import ROOT
 
 
@@ -86,6 +87,22 @@ def test_the_unexpected_ends_with_code_3_and_one_hint(
     assert 3 == code
     assert "RUNG_DEBUG=1" in words
     assert "Traceback" not in words
+
+
+def test_the_home_of_nobody_is_refused() -> None:
+    done = rung("new", "~nosuchuser/x", "--defaults")
+
+    assert 2 == done.returncode
+    assert "nobody is called `nosuchuser`" in done.stderr
+
+
+def test_output_that_nobody_reads_is_no_success() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([RUNG, "levels"], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+
+    assert (141, b"") == (done.returncode, done.stderr)
 
 
 def test_the_ladder_can_be_cut_off(tmp_path: Path) -> None:

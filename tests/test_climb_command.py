@@ -175,6 +175,11 @@ def test_a_rung_that_does_not_exist_is_refused(
         ("rm -rf .git", "not in a git repository"),
         ("rm -rf .git; git init -q", "not committed"),
         ("git config extensions.partialClone origin", "partial clone"),
+        ("git config remote.a.b.promisor true", "  git config --unset-all remote.a.b.promisor"),
+        (
+            "git status -s; git sparse-checkout set --no-cone '/*' '!/docs/'; test ! -e docs",
+            "  git sparse-checkout disable\n",
+        ),
         ("answers 's/^level: 0/level: zero/'", "has no `level`"),
         ("answers 's/^level: 0/level: 2/'", "`level` was changed there by hand"),
         ("answers 's/^ci: .*/ci: jenkins/'", "`ci` is not accepted"),

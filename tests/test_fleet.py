@@ -175,6 +175,7 @@ def test_a_list_names_each_once_from_where_it_stands(tmp_path: Path) -> None:
         (["binary"], "cannot be read as a list"),
         ([".", "--format", "sarif"], "There is no format `sarif`"),
         ([".", "--game", "chess"], "There is no game `chess`"),
+        (["of.txt"], "nobody is called `nosuchuser`"),
         ([], "Missing argument"),
     ],
 )
@@ -182,6 +183,7 @@ def test_what_cannot_be_answered_ends_with_2(
     tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     plant(tmp_path, {"empty.txt": "# nothing\n", "binary": b"\xff\xfe\x00"})
+    plant(tmp_path, {"of.txt": "~nosuchuser/x\n"})
     done = rung("fleet", *arguments, cwd=tmp_path)
 
     assert 2 == done.returncode

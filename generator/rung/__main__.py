@@ -1,5 +1,6 @@
 """The command `rung`: run it, and turn errors into words and exit codes in this one place."""
 
+import io
 import os
 import re
 import sys
@@ -13,10 +14,14 @@ from rung.errors import RungError
 UNREADABLE = 2
 UNEXPECTED = 3
 INTERRUPTED = 130
+NOT_READ = 141  # as a program that SIGPIPE ends: how far it came, nobody has read
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name need not be a text
     try:
         code = _run(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
@@ -33,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return NOT_READ
     except Exception as error:
         if os.environ.get("RUNG_DEBUG"):
             raise

@@ -29,7 +29,9 @@ AUTHOR = {
 
 def home() -> Path:
     """Return the folder of Rung's caches."""
-    return Path(os.environ.get("RUNG_CACHE_DIR") or user_cache_path("rung", appauthor=False))
+    named = os.environ.get("RUNG_CACHE_DIR")
+    # Absolute, since git runs in other folders than this one.
+    return Path(named or user_cache_path("rung", appauthor=False)).absolute()
 
 
 def repository() -> Path:
@@ -76,14 +78,17 @@ def bare(name: str, kind: str = "sha1") -> Path:
         kind: How it names its objects: sha1 or sha256.
     """
     place = home() / f"{name}.git"
-    if (place / "HEAD").is_file():
-        return place
     try:
+        if (place / "HEAD").is_file():
+            for folder in ("objects", "refs"):  # a cleaner takes away what is empty
+                (place / folder).mkdir(exist_ok=True)
+            return place
         home().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home()) as aside:
             made = Path(aside) / place.name
-            form = () if kind == "sha1" else (f"--object-format={kind}",)
-            git.run(home(), "init", "--quiet", "--bare", *form, str(made))
+            # Always named: GIT_DEFAULT_HASH may say something else.
+            form = f"--object-format={kind}"
+            git.run(home(), "init", "--quiet", "--bare", form, str(made))
             with contextlib.suppress(OSError):  # another Rung was faster
                 made.rename(place)
     except OSError as error:

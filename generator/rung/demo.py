@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,7 +48,7 @@ def demo(folder: Path | None, upto: int) -> int:
     """Make a velocity project on the flights data and climb with it, running all it offers."""
     if not 0 <= upto <= LAST:
         raise RungError(f"There is no rung {upto} to show. Choose --upto 0 to {LAST}.")
-    uv = os.environ.get("UV") or shutil.which("uv")
+    uv = process.uv()
     if uv is None:
         raise RungError("uv is not on PATH. Install it, or run `make demo`, which brings its own.")
     place = (folder or _free(Path("rung-demo"))).absolute()

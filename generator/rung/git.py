@@ -16,6 +16,7 @@ QUIET = {
     "core.filesRefLockTimeout": "10000",  # ms: another Rung may be writing the same tag
     "commit.gpgSign": "false",
     "tag.gpgSign": "false",
+    "log.showSignature": "false",  # it would run gpg.program
 }
 # Set while git runs a hook; they would lead git away from the folder it is started in.
 ELSEWHERE = {

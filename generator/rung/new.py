@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rung import answers as given
-from rung import git, plain_yaml, project
+from rung import git, home, plain_yaml, project
 from rung.errors import RungError
 from rung.source import Source
 from rung.staging import check_free, staged
@@ -88,7 +88,7 @@ def _normal(destination: Path) -> Path:
         raise RungError(
             f"The folder's name {text!r} holds characters that do not print. Choose another one."
         )
-    return destination.expanduser().resolve() if text else destination.resolve()
+    return home.expanded(destination).resolve() if text else destination.resolve()
 
 
 def _check(folder: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rung.errors import NotDoneError
+from rung.git import ELSEWHERE
 
 # What would tie a child to Rung's own environment instead of the project's; and bytecode must be
 # kept, or every start compiles everything anew.
@@ -19,13 +21,18 @@ HEARTBEAT = 10.0  # seconds between signs of life where no spinner can turn
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment for a program of a project, free of Rung's own."""
+    """Return the environment for a program of a project, free of Rung's own and of a git hook's."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in OURS and not name.startswith("UV_PROJECT")
+        if name not in OURS and name not in ELSEWHERE and not name.startswith("UV_PROJECT")
     }
     return {**kept, **(extra or {})}
+
+
+def uv() -> str | None:
+    """Return where uv is: the one that started Rung, or else the one on PATH."""
+    return os.environ.get("UV") or shutil.which("uv")
 
 
 def run(

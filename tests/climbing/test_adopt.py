@@ -239,6 +239,20 @@ def test_a_plan_touches_nothing(tmp_path: Path, template: source.Source) -> None
     assert before == snapshot(folder)
 
 
+@pytest.mark.parametrize("text", ["[project\n", "[tool]\nuv = 1\n"])
+def test_what_cannot_be_completed_is_said_and_not_taken_for_complete(
+    tmp_path: Path, template: source.Source, text: str
+) -> None:
+    folder = repository(tmp_path / "late", {"pyproject.toml": text, ".gitignore": "x\n"})
+    said = adopted.text(adopt(folder, template, merge=True))
+    again = complete.complete(folder, template.address)
+
+    assert "put right by hand, for Rung's verbs to run:\n  pyproject.toml: " in said
+    assert ["pyproject.toml"] == list(again)
+    assert "by hand" in adopted.completion(folder, again, dry_run=False)
+    assert text == (folder / "pyproject.toml").read_text()
+
+
 SH = "git add --all && git commit --quiet --no-verify -m more"
 
 
@@ -260,6 +274,11 @@ SH = "git add --all && git commit --quiet --no-verify -m more"
             f"echo '_src_path: gh:other/one' > .copier-answers.yml && {SH}",
             {},
             ["another Copier template", "`--answers-file`"],
+        ),
+        (
+            f"echo 'a: [' > .copier-answers.yml && {SH}",
+            {},
+            ["cannot be read", "Restore it from git"],
         ),
         ("git update-index --assume-unchanged README.md", {}, ["overlook", "update-index"]),
         ("git checkout -q -b b && git checkout -q main && touch .git/MERGE_HEAD", {}, ["merge"]),

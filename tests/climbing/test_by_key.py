@@ -157,6 +157,71 @@ def test_yaml_of_both_sides_goes_together(
         assert change(STEPS, merged) == found
 
 
+CI = """\
+on: [push]
+jobs:
+    check:
+        steps: here
+    lint:
+        script:
+            - uv run poe lint
+            - uv run poe types
+"""
+
+
+@pytest.mark.parametrize(
+    ("mine", "rungs"),
+    [
+        # The user indents a list, or all of the mappings, in their own way.
+        (
+            change(CI, ("            - uv run poe lint", "          - uv run poe lint"),
+                   ("            - uv run poe types", "          - uv run poe types")),
+            CI + "            - uv run poe audit\n",
+        ),
+        (
+            CI.replace("    ", "  ").replace("poe lint", "poe lint --fix"),
+            CI + "    audit:\n        steps:\n            - run: |\n                a\n",
+        ),
+        (
+            CI.replace("    ", "      "),
+            change(CI, ("    lint:\n", "    # What is known.\n    audit: {needs: check}\n    lint:\n")),
+        ),
+    ],
+)  # fmt: skip
+def test_what_rung_adds_stands_at_the_column_of_what_is_beside_it(mine: str, rungs: str) -> None:
+    was, our, their = (yaml.safe_load(text)["jobs"] for text in (CI, mine, rungs))
+    found = yaml.safe_load(by_key.yaml_text(CI, mine, rungs))["jobs"]
+
+    assert was.keys() | our.keys() | their.keys() == found.keys()
+    assert [*our["lint"]["script"], *their["lint"]["script"][2:]] == found["lint"]["script"]
+    assert our["check"] == found["check"]
+    assert their.get("audit") == found.get("audit")
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "rungs"),
+    [
+        # Rung's new comment would fall into the user's text.
+        (
+            "a: 1\nb:\n    c: 1\n",
+            "a: |\n 1\nb:\n    c: 1\n",
+            "a: 1\n  # Why.\nb:\n    c: 2\n",
+        ),
+        # The user's key stands under Rung's new indentation.
+        (
+            "a:\n  b: 1\n  c: 1\n",
+            "a:\n  b: 1\n  c: 2\n",
+            "a:\n    b: 1\n    c: 1\n    d: 1\n",
+        ),
+    ],
+)
+def test_lines_that_would_mean_another_thing_are_not_merged(
+    base: str, mine: str, rungs: str
+) -> None:
+    with pytest.raises(UnmergeableError):
+        by_key.yaml_text(base, mine, rungs)
+
+
 @pytest.mark.parametrize(
     "text",
     ["a: &x 1\nb: *x\n", "a: 1\n---\nb: 2\n", "[1, 2]\n", "text\n", "", "a: [\n", "? [a]\n: 1\n"],

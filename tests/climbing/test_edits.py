@@ -13,7 +13,7 @@ from tests.climbing.conftest import Born
 from tests.climbing.tiny import climb, commit, files_of, git, plan, write
 
 
-@pytest.fixture(params=["merge-tree", "a git of before 2.40"])
+@pytest.fixture(params=["merge-tree", "a git of before 2.43"])
 def either_merge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param != "merge-tree":
         monkeypatch.setattr(merge, "version", lambda: (2, 30))

@@ -55,6 +55,15 @@ def test_a_climb_whose_checks_fail_touches_nothing_and_shows_why(
     assert (head, before) == (git(project, "rev-parse", "HEAD"), files_of(project))
 
 
+def test_a_repository_of_sha256_is_checked_as_one(small: Path, uv: None, tmp_path: Path) -> None:
+    project = tiny.fresh(small, tmp_path / "p", level=0)
+    git(project, "init", "--quiet", "--object-format=sha256")
+    commit(project)
+    verified(project, small, 1)
+
+    assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_the_lock_file_comes_with_the_climb_where_git_keeps_one(
     born: Born, small: Path, uv: None, kept: bool

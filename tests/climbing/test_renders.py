@@ -1,6 +1,9 @@
 """The cache of renders stays small, and nobody loses what they are reading."""
 
+import errno
+import fcntl
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 
 from rung import source
 from rung.climbing import renders, trees, workbench
+from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import git
@@ -84,6 +88,63 @@ def test_what_a_killed_removal_has_left_goes_at_the_next_start(
     assert ["renders.git", "renders.lock"] == sorted(
         path.name for path in home.iterdir() if path.name.startswith("renders")
     )
+
+
+def loose(home: Path) -> list[Path]:
+    """Return the files that hold an object each."""
+    return [path for path in (home / "renders.git/objects").glob("??/*") if path.is_file()]
+
+
+def test_what_a_cleaner_took_is_made_again(born: Born, small: Path, home: Path) -> None:
+    project = born(0)
+    before = tiny.plan(project, small, level=1)
+    for path in loose(home):
+        path.unlink()
+    shutil.rmtree(home / "renders.git/objects")
+
+    assert before == tiny.plan(project, small, level=1)
+
+
+def test_a_cache_that_cannot_be_mended_is_named(born: Born, small: Path, home: Path) -> None:
+    project = born(0)
+    tiny.plan(project, small, level=1)
+    for path in loose(home):
+        path.chmod(0o644)
+        path.write_bytes(b"")
+
+    with pytest.raises(RungError, match=r"renders\.git is damaged"):
+        tiny.plan(project, small, level=1)
+
+
+def test_a_cache_may_be_named_by_a_relative_path(
+    born: Born, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNG_CACHE_DIR", "near")
+    tiny.plan(born(0), small, level=1)
+
+    assert (tmp_path / "near/renders.git/HEAD").is_file()
+
+
+def test_what_git_makes_by_default_is_no_matter(
+    born: Born, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    tiny.climb(born(0), small, level=1)
+
+    assert "sha1" == git(home / "renders.git", "rev-parse", "--show-object-format")
+
+
+def test_a_file_system_without_locks_is_no_matter(
+    born: Born, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    project, template = born(0), source.choose(str(small), None)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with workbench.opened(project) as bench:
+        assert "ops/two.py" in bench.files(trees.rendered(bench, template, {"level": 2}))
 
 
 def test_a_cache_that_cannot_be_locked_is_read_all_the_same(

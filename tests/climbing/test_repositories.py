@@ -1,16 +1,20 @@
 """Repositories of every shape can climb, and none of their own programs is run by it."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from rung import git as plain_git
+from rung import process
 from rung.climbing import climb as climbing
-from rung.climbing import words
+from rung.climbing import followed, words
 from rung.climbing.climb import Wish
 from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import climb, commit, files_of, git, plan, write
+from tests.command import rung
 
 NAMED = ["-c", "protocol.file.allow=always"]
 
@@ -178,3 +182,68 @@ def test_a_rendered_link_out_of_the_project_is_refused(tmp_path: Path, target: s
 
     with pytest.raises(RungError, match=r"link|outside|path"):
         plan(project, made_from, "v0.2.0")
+
+
+def test_a_file_whose_name_is_no_text_is_said_all_the_same(born: Born, small: Path) -> None:
+    project = born(0)
+    (project / "ops/zero.py").rename(project / os.fsdecode(b"ops/n\xff.py"))
+    commit(project)
+    done = rung("climb", project, "--to", "1", "--no-verify", "--template", small)
+
+    assert 0 == done.returncode, done.stderr
+    assert "ops/n\\udcff.py (Rung's ops/zero.py, renamed by you)" in done.stdout
+
+
+def test_a_partial_clone_is_refused(born: Born, small: Path, tmp_path: Path) -> None:
+    project = born(0)
+    git(project, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "--quiet", "--filter=blob:none", project.as_uri(), "partial")
+
+    with pytest.raises(RungError, match="is a partial clone") as refused:
+        plan(tmp_path / "partial", small, level=1)
+    for command in str(refused.value).splitlines()[2:]:
+        git(tmp_path / "partial", *command.split()[1:])
+    climb(tmp_path / "partial", small, level=1)
+
+
+def test_what_git_overlooks_is_looked_at_again_as_it_says(born: Born, small: Path) -> None:
+    project = born(0)
+    for bit in ("--assume-unchanged", "--skip-worktree"):
+        git(project, "update-index", bit, "README.md")
+    git(project, "update-index", "--assume-unchanged", "RUNG.md")
+
+    with pytest.raises(RungError, match="overlook") as refused:
+        plan(project, small, level=1)
+    for command in str(refused.value).splitlines()[2:]:
+        git(project, *command.split()[1:])
+    climb(project, small, level=1)
+
+
+def test_the_last_commits_signature_is_not_looked_at(born: Born, tmp_path: Path) -> None:
+    project = born(0)
+    program = tmp_path / "gpg"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
+    program.chmod(0o755)
+    raw = git(project, "cat-file", "commit", "HEAD").split("\n\n")[0]
+    (tmp_path / "commit").write_text(f"{raw}\ngpgsig -----BEGIN PGP SIGNATURE-----\n x\n\nSigned\n")
+    signed = git(project, "hash-object", "-w", "-t", "commit", str(tmp_path / "commit"))
+    git(project, "config", "log.showSignature", "true")
+    git(project, "config", "gpg.program", str(program))
+    plain_git.run(project, "log", "-1", signed)
+
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_programs_environment_leads_git_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/elsewhere/index")
+
+    assert not {"GIT_DIR", "GIT_INDEX_FILE"} & process.environment().keys()
+    assert "set" == process.environment({"GIT_DIR": "set"})["GIT_DIR"]
+
+
+def test_a_template_that_is_not_trusted_is_quoted() -> None:
+    address = "https://example.org/a;touch b"
+
+    with pytest.raises(RungError, match=r"--template 'https://example.org/a;touch b'"):
+        followed.recorded({"_src_path": address, "_commit": "v1"})

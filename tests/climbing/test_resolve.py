@@ -72,13 +72,16 @@ def test_a_file_of_your_own_where_rung_brings_another_stays_and_is_named(
     assert "FROM mine\n" == (project / "Dockerfile").read_text()
 
 
+LONG = "FROM scratch\nCOPY a .\nCOPY b .\nCOPY c .\nUSER me\n"
+
+
 def test_a_file_of_your_own_stays_too_when_rung_changes_its_own_later(tmp_path: Path) -> None:
-    made_from = tiny.template(tmp_path / "template")
+    made_from = tiny.template(tmp_path / "template", files={"files/Dockerfile": LONG})
     project = tiny.born(made_from, tmp_path / "p", level=0)
     tiny.write(project, {"Dockerfile": "FROM mine\nRUN make\n"})
     commit(project)
     climb(project, made_from, level=1)
-    tiny.release(made_from, "v0.2.0", {"files/Dockerfile": "FROM scratch\nCOPY . .\nRUN all\n"})
+    tiny.release(made_from, "v0.2.0", {"files/Dockerfile": f"{LONG}RUN all\n"})
 
     assert ["Dockerfile"] == climb(project, made_from, "v0.2.0").own
     assert "FROM mine\nRUN make\n" == (project / "Dockerfile").read_text()
@@ -93,6 +96,49 @@ def test_a_file_of_rungs_that_you_edited_is_no_file_of_your_own(tmp_path: Path) 
     (found,) = plan(project, made_from, "v0.2.0").conflicts
 
     assert ("Dockerfile", "lines") == (found.path, found.why)
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "rungs"),
+    [
+        # Cut down to some of Rung's lines, of which Rung corrects one.
+        (
+            "".join(f"line {n}\n" for n in range(31)),
+            "line 3\nline 14\nline 25\n",
+            "".join(f"line {n}{'!' * (n == 14)}\n" for n in range(31)),
+        ),
+        # One line.
+        ("3.11\n", "3.13\n", "3.12\n"),
+    ],
+)
+def test_what_says_little_of_whose_it_is_conflicts(
+    tmp_path: Path, base: str, mine: str, rungs: str
+) -> None:
+    made_from = tiny.template(tmp_path / "template", files={"files/page": base})
+    project = tiny.born(made_from, tmp_path / "p", level=0)
+    tiny.write(project, {"page": mine})
+    commit(project)
+    tiny.release(made_from, "v0.2.0", {"files/page": rungs})
+    seen = plan(project, made_from, "v0.2.0")
+
+    assert ([], ["page"]) == (seen.own, [one.path for one in seen.conflicts])
+
+
+def test_answers_and_settings_written_anew_are_never_your_own(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template", files={"files/RUNG.md.jinja": PAGE})
+    project = tiny.born(made_from, tmp_path / "p", level=0)
+    said = answered.recorded(project)
+    flow = ", ".join(f"{name}: {value}" for name, value in said.items())
+    new = {".copier-answers.yml": f"{{{flow}}}\n", "RUNG.md": "Mine\n", "pyproject.toml": "x = 1\n"}
+    tiny.write(project, new)
+    commit(project)
+    seen = plan(project, made_from, level=1)
+
+    assert [] == seen.own
+    assert {".copier-answers.yml", "RUNG.md"} <= {one.path for one in seen.conflicts}
+
+
+PAGE = "# Rung {{ level }}\n\n" + "".join(f"{n} of {{{{ level }}}}\n" for n in range(9))
 
 
 def test_a_file_of_your_own_in_the_machinery_is_a_conflict(born: Born, small: Path) -> None:

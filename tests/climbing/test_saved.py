@@ -1,6 +1,7 @@
 """A saved plan is applied only while HEAD, template and answers are what they were."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from rung.__main__ import main
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
-from tests.climbing.tiny import commit, git
+from tests.climbing.tiny import commit, files_of, git
 
 
 def rung(*arguments: object) -> int:
@@ -70,6 +71,29 @@ def test_it_is_refused_once_the_template_has_moved(
 
     assert 2 == rung("climb", file, "--no-verify")
     assert "template" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["p/plan.json", "p/ops/plan.json", "p/README.md", "mine", "."])
+def test_a_plan_is_written_only_where_it_is_in_nobodys_way(
+    born: Born, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    project = born(0).rename(tmp_path / "p")
+    (tmp_path / "mine").write_text("mine\n")
+    before = files_of(tmp_path)
+
+    assert 2 == rung("plan", project, "--to", 1, "--template", small, "--out", tmp_path / place)
+    assert re.search("is in the project|is no plan", capsys.readouterr().err)
+    assert before == files_of(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["plan.log", ".git/plan"])
+def test_a_plan_may_stand_where_git_does_not_look(born: Born, small: Path, place: str) -> None:
+    project = born(0)
+    for _ in range(2):  # an older plan may be overwritten
+        options = ("--template", small, "--out", project / place)
+        assert 0 == rung("plan", project, "--to", 1, *options)
+
+    assert 0 == rung("climb", project / place, "--no-verify")
 
 
 def test_it_says_all_there_is_to_say(
@@ -142,3 +166,17 @@ def test_an_update_says_what_comes_and_brings_it(
     assert "FROM better\n" == (project / "Dockerfile").read_text()
     assert "_commit: v0.2.0" in (project / ".copier-answers.yml").read_text()
     assert "Update Rung's files to v0.2.0" == git(project, "log", "-1", "--format=%s")
+
+
+def test_after_a_conflict_an_update_advises_what_was_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=1)
+    tiny.write(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
+    commit(project)
+    tiny.release(made_from, "v0.2.0", {"files/Dockerfile": "FROM other\nCOPY . .\n"})
+    typed = ["update", project, "--template-version", "v0.2.0", "--template", made_from]
+
+    assert 1 == rung(*typed)
+    assert f"  rung {' '.join(map(str, typed))} --branch climb\n" in capsys.readouterr().err

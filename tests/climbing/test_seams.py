@@ -26,7 +26,7 @@ line-length = 100
 
 
 def added(ours: str, **how: bool) -> dict:
-    merged, _ = seams.toml(ours.encode(), RUNG, **how)
+    merged, _, _ = seams.toml(ours.encode(), RUNG, **how)
     return tomllib.loads(merged.decode())
 
 
@@ -43,7 +43,7 @@ def added(ours: str, **how: bool) -> dict:
     ],
 )
 def test_every_line_stays_and_every_value_too(ours: str) -> None:
-    merged, got = seams.toml(ours.encode(), RUNG)
+    merged, got, _ = seams.toml(ours.encode(), RUNG)
 
     before, after = tomllib.loads(ours), tomllib.loads(merged.decode())
     assert got
@@ -105,7 +105,7 @@ def test_where_dependencies_stand_elsewhere_what_predicts_gets_a_group(ours: str
 def test_a_project_table_is_written_only_where_nothing_packages(
     ours: str, packaged: bool, has: bool
 ) -> None:
-    merged, got = seams.toml(ours.encode(), RUNG, packaged=packaged)
+    merged, got, _ = seams.toml(ours.encode(), RUNG, packaged=packaged)
 
     assert has == ("project" in tomllib.loads(merged.decode()))
     assert has != any("dependency-groups.model" in one for one in got)
@@ -117,16 +117,38 @@ def test_src_is_named_where_packaging_does_not_know_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "ours", [b"[project", b"\xff", b"tool = 1\n", b"[tool]\npoe = 'x'\n", b"[[project]]\n"]
+    ("ours", "why"),
+    [
+        (b"[project", "cannot be read as TOML"),
+        (b"\xff", "cannot be read as TOML"),
+        (b"tool = 1\n", "`tool` cannot stand"),
+        (b"[tool]\nuv = 1\n", "`tool.uv.default-groups` cannot stand"),
+        (b"[tool]\npoe = 'x'\n", "`tool.poe.include` cannot stand"),
+        (b"[[project]]\n", "`project` cannot stand"),
+    ],
 )
-def test_what_is_no_such_file_stays_as_it_is(ours: bytes) -> None:
-    assert (ours, []) == seams.toml(ours, RUNG)
+def test_what_is_no_such_file_stays_as_it_is_and_it_is_said_why(ours: bytes, why: str) -> None:
+    merged, got, (reason,) = seams.toml(ours, RUNG)
+
+    assert (ours, []) == (merged, got)
+    assert why in reason
+
+
+def test_a_text_where_a_list_goes_is_the_persons_to_change() -> None:
+    mine = b'[tool.poe]\ninclude = "mine.toml"\n'
+    merged, got, by_hand = seams.toml(mine, RUNG)
+
+    assert "`tool.poe.include` is no list" in by_hand[0]
+    assert by_hand == seams.toml(merged, RUNG)[2]
+    assert got
+    assert "mine.toml" == tomllib.loads(merged.decode())["tool"]["poe"]["include"]
+    assert [] == seams.toml(mine.replace(b"mine", b"ops/tasks"), RUNG)[2]
 
 
 def test_twice_is_once() -> None:
-    once, _ = seams.toml(b'[project]\nname = "x"\n', RUNG, flat=True)
+    once, _, _ = seams.toml(b'[project]\nname = "x"\n', RUNG, flat=True)
 
-    assert (once, []) == seams.toml(once, RUNG, flat=True)
+    assert (once, [], []) == seams.toml(once, RUNG, flat=True)
 
 
 @pytest.mark.parametrize(

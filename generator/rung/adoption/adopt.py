@@ -35,6 +35,7 @@ class Adoption:
         hidden: Files left out because git ignores the person's own ones in their place.
         example: Whether the example was planted, since nothing of the contract was there.
         wanting: Entries that the person's pyproject.toml and .gitignore lack.
+        by_hand: What cannot be added to them, and why.
         commit: The commit that holds it all; nothing for a plan.
     """
 
@@ -49,6 +50,7 @@ class Adoption:
     hidden: list[str] = field(default_factory=list)
     example: bool = True
     wanting: list[str] = field(default_factory=list)
+    by_hand: list[str] = field(default_factory=list)
     commit: str = ""
 
 
@@ -183,9 +185,11 @@ def _seams(
     flat = adoption.inferred.standing != f"src/{adoption.answers['package']}"
     theirs = {path: rendered[path] for path in adoption.kept}
     lacking = complete.lacking(bench, files, theirs, flat=flat)
+    adoption.by_hand = complete.by_hand(lacking)
     if not merge:
         adoption.wanting = complete.told(lacking)
         return {}
-    adoption.merged = sorted(lacking)
-    adoption.kept = [path for path in adoption.kept if path not in lacking]
-    return {path: one.completed for path, one in lacking.items()}
+    changes = {path: one.completed for path, one in lacking.items() if one.entries}
+    adoption.merged = sorted(changes)
+    adoption.kept = [path for path in adoption.kept if path not in changes]
+    return changes

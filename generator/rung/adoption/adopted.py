@@ -72,6 +72,7 @@ def _left_to_you(made: Adoption) -> str:
             else "Rung's verbs need entries that your own files lack. `--merge` adds them:"
         )
         lines += [f"  {entry}" for entry in made.wanting]
+    lines += _by_hand(made.by_hand)
     return "\n".join(lines)
 
 
@@ -96,12 +97,20 @@ def completion(folder: Path, found: Mapping[str, Lacking], *, dry_run: bool) -> 
     """Say what the shared files of a project got, or would get."""
     if not found:
         return "Nothing that Rung's verbs need is missing. Nothing was written."
-    lines = ["To be added:" if dry_run else "Added, with nothing of yours changed:"]
-    lines += [f"  {entry}" for entry in complete.told(found)]
-    if dry_run:
+    lines, told = _by_hand(complete.by_hand(found)), complete.told(found)
+    if told:
+        lines.append("To be added:" if dry_run else "Added, with nothing of yours changed:")
+        lines += [f"  {entry}" for entry in told]
+    if dry_run or not told:
         return "\n".join([*lines, "", "Nothing was written."])
     lines += ["", "It is one commit. To take it back: `git reset --keep HEAD~1`.", ""]
     return "\n".join([*lines, *_commands(folder)])
+
+
+def _by_hand(reasons: list[str]) -> list[str]:
+    if not reasons:
+        return []
+    return ["To be put right by hand, for Rung's verbs to run:", *(f"  {one}" for one in reasons)]
 
 
 def _some(sign: str, paths: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung import git, plain_yaml, project
+from rung import git, project
 from rung.adoption import seams
 from rung.climbing import answered, followed, move, ready, trees, workbench
 from rung.climbing.workbench import Entry, Workbench
@@ -16,19 +16,25 @@ SHARED = {"pyproject.toml": seams.toml, ".gitignore": seams.lines}
 
 @dataclass(frozen=True)
 class Lacking:
-    """What a file lacks: the entries, as they are said, and the file with them."""
+    """What a file lacks: the entries, as they are said, and the file with them.
+
+    What cannot be added is for the person: `by_hand` says what and why.
+    """
 
     entries: list[str]
     completed: Entry
+    by_hand: list[str]
 
 
 def is_adopted(folder: Path) -> bool:
-    """Say whether a folder is a project of Rung's, going by its answers file."""
-    try:
-        said = plain_yaml.load((folder / project.ANSWERS).read_text("utf-8"))
-    except (OSError, ValueError):
+    """Say whether a folder is a project of Rung's, going by its answers file.
+
+    Raises:
+        RungError: The file is there, and cannot be read.
+    """
+    if not (folder / project.ANSWERS).is_file():
         return False
-    return isinstance(said, dict) and {"level", "package"} <= said.keys()
+    return {"level", "package"} <= answered.read(folder).keys()
 
 
 def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dict[str, Lacking]:
@@ -59,9 +65,10 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
         files = bench.files(ours)
         rendered = bench.files(trees.rendered(bench, source, answered.answers(said)))
         found = lacking(bench, files, rendered, flat=not _knows_tasks(bench, files))
-        if found and not dry_run:
-            tree = bench.edited(ours, {path: one.completed for path, one in found.items()})
-            message = f"Add to {' and '.join(sorted(found))} what Rung's verbs need\n"
+        changes = {path: one.completed for path, one in found.items() if one.entries}
+        if changes and not dry_run:
+            tree = bench.edited(ours, changes)
+            message = f"Add to {' and '.join(sorted(changes))} what Rung's verbs need\n"
             move.apply(bench, head, bench.grafted(f"{head}^{{tree}}", prefix, tree), message)
     return found
 
@@ -84,9 +91,13 @@ def lacking(
         contents = bench.contents([mine, rungs])
         if not ours[path].is_text_file or mine not in contents:  # too long to be settings
             continue
-        text, entries = SHARED[path](contents[mine], contents[rungs], flat=flat, packaged=packaged)
-        if text != contents[mine]:
-            found[path] = Lacking(entries, Entry(ours[path].mode, bench.store(text)))
+        complete = SHARED[path]
+        text, entries, by_hand = complete(
+            contents[mine], contents[rungs], flat=flat, packaged=packaged
+        )
+        if entries or by_hand:
+            completed = Entry(ours[path].mode, bench.store(text))
+            found[path] = Lacking(entries, completed, by_hand)
     return found
 
 
@@ -99,3 +110,8 @@ def _knows_tasks(bench: Workbench, ours: Mapping[str, Entry]) -> bool:
 def told(found: Mapping[str, Lacking]) -> list[str]:
     """Return what is lacking, one line an entry."""
     return [f"{path}: {entry}" for path, one in found.items() for entry in one.entries]
+
+
+def by_hand(found: Mapping[str, Lacking]) -> list[str]:
+    """Return what the person has to add, one line each."""
+    return [f"{path}: {reason}" for path, one in found.items() for reason in one.by_hand]

@@ -16,7 +16,7 @@ NEEDED = ("dependency-groups", "tool.uv.default-groups", "tool.poe.include", "to
 
 def toml(
     ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False
-) -> tuple[bytes, list[str]]:
+) -> tuple[bytes, list[str], list[str]]:
     """Add to a pyproject.toml the packages, groups and settings that Rung's verbs need.
 
     Args:
@@ -26,13 +26,16 @@ def toml(
         packaged: Whether another file, such as setup.py, says how the repository is packaged.
 
     Returns:
-        The completed file, and what it got; the file as it was where it is no TOML.
+        The completed file, what it got, and why it could not get the rest; the file as it was where
+        it is no TOML.
     """
+    by_hand: list[str] = []
+    at = "tool"
     try:
         mine = tomlkit.parse(ours.decode())
         rung = tomlkit.parse(theirs.decode()).unwrap()
-    except (TOMLKitError, UnicodeDecodeError, RecursionError):
-        return ours, []
+    except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
+        return ours, [], [f"it cannot be read as TOML, so nothing was added: {error}"]
     if flat:
         rung["tool"]["poe"]["env"]["PYTHONPATH"] = "src"
     got: list[str] = []
@@ -40,6 +43,7 @@ def toml(
         free = not {"project", "build-system"} & mine.keys() and "poetry" not in mine.get(
             "tool", {}
         )
+        at = "project"
         if free and not packaged:
             mine["project"] = _multiline({key: rung["project"][key] for key in IDENTITY})
             got.append("`project`")
@@ -47,22 +51,23 @@ def toml(
         if project is not None and "dependencies" not in project.get("dynamic", []):
             got += _listed(project, "dependencies", wanted, "project.dependencies")
         else:  # they stand where uv does not look, or are made up by something else
+            at = "dependency-groups"
             groups = mine.setdefault("dependency-groups", tomlkit.table())
             got += _listed(groups, GROUP, wanted, f"dependency-groups.{GROUP}")
-        for dotted in NEEDED:
-            *above, last = dotted.split(".")
+        for at in NEEDED:
+            *above, last = at.split(".")
             source: Any = rung
             target: Any = mine
             for part in above:
                 source = source[part]
                 target = target.setdefault(part, tomlkit.table(is_super_table=part == "tool"))
-            got += _added(target, last, source[last], dotted)
-        return tomlkit.dumps(mine).encode(), got
+            got += _added(target, last, source[last], at, by_hand)
+        return tomlkit.dumps(mine).encode(), got, by_hand
     except (TOMLKitError, TypeError, AttributeError):  # a key is there and is something else
-        return ours, []
+        return ours, [], [f"nothing was added, since `{at}` cannot stand beside what is there"]
 
 
-def _added(target: Any, key: str, value: Any, dotted: str) -> list[str]:
+def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -> list[str]:
     """Set a key that is missing; complete a table or a list that is there."""
     if key not in target:
         target[key] = _multiline(value)
@@ -71,10 +76,14 @@ def _added(target: Any, key: str, value: Any, dotted: str) -> list[str]:
         return [
             name
             for one, inner in value.items()
-            for name in _added(target[key], one, inner, f"{dotted}.{one}")
+            for name in _added(target[key], one, inner, f"{dotted}.{one}", by_hand)
         ]
-    if isinstance(value, list) and isinstance(target[key], list) and dotted.endswith("include"):
-        return _listed(target, key, value, dotted)
+    if isinstance(value, list) and dotted.endswith("include"):
+        if isinstance(target[key], list):
+            return _listed(target, key, value, dotted)
+        if [target[key]] != value:
+            named = ", ".join(map(repr, value))
+            by_hand.append(f"`{dotted}` is no list: make it one of what it says and of {named}")
     return []
 
 
@@ -108,12 +117,12 @@ def _name(requirement: str) -> str:
 
 def lines(
     ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False
-) -> tuple[bytes, list[str]]:
-    """Append to an ignore file the patterns that it lacks; return it, and what it got."""
+) -> tuple[bytes, list[str], list[str]]:
+    """Append to an ignore file the patterns that it lacks; return it, what it got, and nothing."""
     mine = {line.strip() for line in ours.splitlines()}
     new = [line for line in theirs.splitlines() if line and line[:1] != b"#" and line not in mine]
     if not new:
-        return ours, []
+        return ours, [], []
     gap = b"" if ours.endswith(b"\n") or not ours else b"\n"
     named = ", ".join(f"`{line.decode(errors='replace')}`" for line in new)
-    return ours + gap + b"\n# Rung\n" + b"\n".join(new) + b"\n", [f"patterns: {named}"]
+    return ours + gap + b"\n# Rung\n" + b"\n".join(new) + b"\n", [f"patterns: {named}"], []

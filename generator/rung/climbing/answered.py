@@ -42,8 +42,8 @@ def parse(text: str, where: str) -> dict[str, Any]:
     return said
 
 
-def recorded(folder: Path) -> dict[str, Any]:
-    """Return what the project's answers file says, once a climb can stand on it."""
+def read(folder: Path) -> dict[str, Any]:
+    """Return what the answers file of a folder says, whoever wrote it."""
     file = folder / project.ANSWERS
     try:
         with file.open("rb") as stream:
@@ -55,7 +55,12 @@ def recorded(folder: Path) -> dict[str, Any]:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RungError(f"{file} cannot be read: {error}.\nRestore it from git.") from error
-    said = parse(text, str(file))
+    return parse(text, str(file))
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """Return what the project's answers file says, once a climb can stand on it."""
+    file, said = folder / project.ANSWERS, read(folder)
     for entry, kind in (("_src_path", str), ("_commit", str), ("level", int), ("package", str)):
         if type(said.get(entry)) is not kind:
             raise RungError(f"{file} has no `{entry}`. Restore the file from git.")

@@ -7,6 +7,7 @@ for byte. So a merge moves whole lines and never writes a value anew.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 MAPPING, LIST, LEAF = "mapping", "list", "leaf"
 TABLE = "table"  # a mapping of TOML: all that follows belongs to it, up to the next one
@@ -29,6 +30,7 @@ class Block:
         tail: What closes it.
         inline: Whether the children of a list stand on one line, joined by commas.
         yields: Whether the user's version wins where both changed it (a requirement).
+        value: What a leaf means, as data; it can be compared and nothing else.
     """
 
     key: str
@@ -39,6 +41,7 @@ class Block:
     tail: str = ""
     inline: bool = False
     yields: bool = False
+    value: Any = field(default=None, compare=False)
 
     def body(self) -> str:
         """Return its text without what leads up to it."""
@@ -49,6 +52,30 @@ class Block:
     def whole(self) -> str:
         """Return its text."""
         return self.lead + self.body()
+
+    def meaning(self) -> tuple[Any, ...]:
+        """Return what it means, whatever its text: kinds, keys and values, in their order.
+
+        Elements of a list go by their values alone, and lists of tables by their places.
+        """
+        named = self.kind != LIST
+        return (
+            self.kind,
+            self.value if self.kind == LEAF else None,
+            [(_bare(child) if named else "", child.meaning()) for child in self.children],
+        )
+
+    def moved(self, by: int) -> "Block":
+        """Return it some columns further to the right, or with a negative number to the left."""
+        return replace(
+            self,
+            lead=_moved(self.lead, by),
+            text=_moved(self.text, by),
+            tail=_moved(self.tail, by) if self.children else self.tail,
+            children=self.children
+            if self.inline
+            else tuple(one.moved(by) for one in self.children),
+        )
 
 
 def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
@@ -110,7 +137,32 @@ def _insert(result: list[Block], block: Block, earlier: list[str]) -> None:
     known = [places[key] for key in earlier if key in places]
     place = known[-1] + 1 if known else 0
     first = next((at for at, one in enumerate(result) if one.kind == TABLE), len(result))
+    if result and not block.inline:  # it stands where the user has put those beside it
+        dash = not block.body().lstrip(" ").startswith("- ")  # the first key stands behind one
+        block = block.moved(_column(result[0], dash=dash) - _column(block, dash=dash))
     result.insert(max(place, first) if block.kind == TABLE else min(place, first), block)
+
+
+def _column(block: Block, *, dash: bool) -> int:
+    found = re.match(r" *(- +)*" if dash else " *", block.body())
+    return found.end() if found else 0
+
+
+def _moved(text: str, by: int) -> str:
+    if by == 0 or '"""' in text or "'''" in text:  # these texts would change
+        return text
+    lines = text.splitlines(keepends=True)
+    return "".join(
+        " " * max(0, len(line) - len(line.lstrip(" ")) + by) + line.lstrip(" ")
+        if line.strip()
+        else line
+        for line in lines
+    )
+
+
+def _bare(block: Block) -> str:
+    """Return its key, without the place of a table in a list of tables."""
+    return re.sub(r"(?<=\]\]) \d+\Z", "", block.key) if block.kind == TABLE else block.key
 
 
 def _by_key(blocks: Iterable[Block]) -> dict[str, Block]:
@@ -132,15 +184,3 @@ def _chosen(base: str, ours: str, theirs: str, key: str) -> str:
     if ours == base:
         return theirs
     raise UnmergeableError(key)
-
-
-def keeps_every_word(base: str, ours: str, merged: str) -> bool:
-    """Say whether every word of a line that the user added or changed is in the merged text."""
-    was = set(base.splitlines())
-    there = set(_words(merged))
-    added = (line for line in ours.splitlines() if line not in was)
-    return all(word in there for line in added for word in _words(line))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\s,\[\](){}\"'=:]+", text)

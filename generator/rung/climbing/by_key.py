@@ -1,5 +1,6 @@
 """Merge TOML and YAML key by key, where their lines could not be merged."""
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import PurePosixPath
@@ -9,7 +10,7 @@ import yaml
 from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from rung.climbing import toml_blocks, yaml_blocks
-from rung.climbing.blocks import Block, UnmergeableError, keeps_every_word, merged
+from rung.climbing.blocks import Block, UnmergeableError, merged
 
 
 def toml(base: str, ours: str, theirs: str) -> str:
@@ -32,11 +33,15 @@ def yaml_text(base: str, ours: str, theirs: str) -> str:
 
 def _merge(cut: Callable[[str], Block], base: str, ours: str, theirs: str) -> str:
     before = cut(base) if base.strip() else None
-    text = merged(before, cut(ours), cut(theirs)).whole()
+    whole = merged(before, cut(ours), cut(theirs))
+    text = whole.whole()
     if not parses("x.toml" if cut is toml_blocks.blocks else "x.yml", text):
         raise UnmergeableError("what came out is not of the form")
-    if not keeps_every_word(base, ours, text):
+    if not _keeps_every_word(base, ours, text):
         raise UnmergeableError("something of the user's would be lost")
+    # Lines can mean another thing where they stand now: in YAML the column decides.
+    if cut(text).meaning() != whole.meaning():
+        raise UnmergeableError("it would mean something else")
     return text
 
 
@@ -73,3 +78,15 @@ def _names_twice(node: Any, seen: set[int]) -> bool:
         key.value for key, _ in node.value if isinstance(key, ScalarNode) and key.value != "<<"
     ]
     return len(set(names)) < len(names) or any(_names_twice(of, seen) for _, of in node.value)
+
+
+def _keeps_every_word(base: str, ours: str, merged: str) -> bool:
+    """Say whether every word of a line that the user added or changed is in the merged text."""
+    was = set(base.splitlines())
+    there = set(_words(merged))
+    added = (line for line in ours.splitlines() if line not in was)
+    return all(word in there for line in added for word in _words(line))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\s,\[\](){}\"'=:]+", text)

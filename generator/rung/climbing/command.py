@@ -42,6 +42,8 @@ def plan(
     out: Path | None = None,
 ) -> int:
     """Show a plan; return 1 where it has conflicts."""
+    if out is not None:
+        saved.has_room(out, path)
     with stopped_like_ctrl_c(), climbing.look(path, wished, trusted) as seen:
         if out is not None:
             saved.save(out, path, wished, trusted, seen.plan)
@@ -70,7 +72,7 @@ def climb(
     with stopped_like_ctrl_c(), climbing.look(path, wished, trusted) as seen:
         if bound_to is not None:
             saved.bound(bound_to, seen.plan)
-        return _finish(seen, branch, verify=verify, command=_typed(path, wished, trusted))
+        return _finish(seen, branch, verify=verify, command=_typed("climb", path, wished, trusted))
 
 
 def climb_as_planned(file: Path, others: Sequence[Any], *, branch: str | None, verify: bool) -> int:
@@ -98,7 +100,7 @@ def update(
         news = changelog.between(*sources)
         if news:
             print(f"What comes, by the changelog:\n\n{news}\n")
-        typed = f"rung update {shlex.quote(str(path))}"
+        typed = _typed("update", path, wished, trusted)
         return _finish(seen, branch, verify=verify, command=typed)
 
 
@@ -119,8 +121,8 @@ def _finish(seen: Look, branch: str | None, *, verify: bool, command: str) -> in
     return 0
 
 
-def _typed(path: Path, wished: Wish, trusted: str | None) -> str:
-    parts = ["rung", "climb", *([] if path == Path() else [str(path)])]
+def _typed(verb: str, path: Path, wished: Wish, trusted: str | None) -> str:
+    parts = ["rung", verb, *([] if path == Path() else [str(path)])]
     for name, value in wished.answers.items():
         parts += ["--to", str(value)] if name == "level" else ["-d", f"{name}={value}"]
     parts += ["--template-version", wished.version] if wished.version else []

@@ -1,5 +1,6 @@
 """Which template a project's answers lead to: only one that somebody vouches for."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
     if address.removesuffix(".git") not in {one.removesuffix(".git") for one in allowed}:
         raise RungError(
             f"The project names a template that is not the one of this Rung: {address}\n"
-            f"If you trust it, run the command again with `--template {address}`."
+            f"If you trust it, run the command again with `--template {shlex.quote(address)}`."
         )
     return at(address, ref)
 

@@ -1,4 +1,4 @@
-"""Merge three trees without a work tree; a git from before 2.40 does it in a throw-away one."""
+"""Merge three trees without a work tree; a git from before 2.43 does it in a throw-away one."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ from rung import git
 from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
 
-SINCE = (2, 40)  # `git merge-tree --merge-base`
+SINCE = (2, 43)  # `git merge-tree -X`; `--merge-base` came with 2.40
 NAMES = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")

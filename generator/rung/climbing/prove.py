@@ -1,6 +1,5 @@
 """Prove the new state before the project is brought there: it parses, and its checks pass."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def checked(bench: Workbench, whole: str, head: str, prefix: str, tree: str) -> 
     Raises:
         NotDoneError: They fail; their output was printed.
     """
-    uv = os.environ.get("UV") or shutil.which("uv")
+    uv = process.uv()
     if uv is None:
         raise RungError(
             "uv is not on PATH, so the project's checks cannot be run before the climb.\n"
@@ -77,7 +76,8 @@ def checked(bench: Workbench, whole: str, head: str, prefix: str, tree: str) -> 
 def _stage(bench: Workbench, place: Path, commit: str) -> None:
     """Check a commit out into a repository of its own, as a project's tools expect one."""
     shutil.rmtree(place, ignore_errors=True)
-    git.run(bench.place, "init", "--quiet", "--template=", str(place), extra=NOBODYS)
+    form = f"--object-format={'sha256' if len(commit) == 64 else 'sha1'}"
+    git.run(bench.place, "init", "--quiet", "--template=", form, str(place), extra=NOBODYS)
     (place / ".git/objects/info").mkdir(parents=True, exist_ok=True)
     own = f"{bench.repository / 'objects'}\n"
     others = (bench.repository / "objects/info/alternates").read_text("utf-8")

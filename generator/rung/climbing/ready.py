@@ -10,6 +10,7 @@ from rung import git, project
 from rung.errors import RungError
 
 MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
+PARTIAL = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"
 # What git keeps in its folder while something is half-done, by the command that ends it.
 HALF_DONE = {
     "MERGE_HEAD": "merge",
@@ -51,21 +52,47 @@ def committed(folder: Path) -> Path:
             f"{top} has changes that are not committed, `{changed[0].strip()}` for one.\n"
             "Commit or stash them, so that the climb can be seen, and undone, on its own."
         )
-    if git.answers(top, "config", "--get", "extensions.partialClone"):
+    _whole(top)
+    _overlooks_nothing(top)
+    return top
+
+
+def _whole(top: Path) -> None:
+    """Raise a RungError for a partial clone; git from 2.47 on says so of the remote alone."""
+    asked = ("config", "--name-only", "-z", "--get-regexp", PARTIAL)
+    keys = [key for key in (git.answers(top, *asked) or "").split("\0") if key]
+    if any(not key.endswith("filter") for key in keys):  # which alone means nothing
+        forget = "".join(f"\n  git config --unset-all {shlex.quote(key)}" for key in keys)
         raise RungError(
             f"{top} is a partial clone, and what it lacks would have to be fetched.\n"
-            "Run `git fetch --refetch --no-filter` and "
-            "`git config --unset extensions.partialClone`, then climb."
+            f"Run these, then climb:\n  git fetch --refetch --no-filter{forget}"
         )
+
+
+def _overlooks_nothing(top: Path) -> None:
+    """Raise a RungError if git was told not to look at some files."""
     lines = git.run(top, "ls-files", "-v", "-z").split("\0")
-    overlooked = [line[2:] for line in lines if line[:1] in ("h", "s", "S")]
-    if overlooked:
-        raise RungError(
-            f"git was told to overlook changes in {_some(overlooked)}, so a climb could lose them."
-            "\nRun `git update-index --no-assume-unchanged --no-skip-worktree "
-            f"{shlex.join(overlooked)}`, commit what it then shows, and climb."
-        )
-    return top
+    skipped = [line[2:] for line in lines if line[:1] in ("s", "S")]
+    assumed = [line[2:] for line in lines if line[:1].islower()]
+    if not skipped and not assumed:
+        return
+    commands = []
+    if skipped and git.answers(top, "config", "--type=bool", "core.sparseCheckout") == "true":
+        commands.append("git sparse-checkout disable")
+    elif skipped:
+        commands.append(f"git update-index --no-skip-worktree {_few(skipped)}")
+    if assumed:  # git clears one of the two at a time
+        commands.append(f"git update-index --no-assume-unchanged {_few(assumed)}")
+    raise RungError(
+        f"git was told to overlook changes in {_some(list(dict.fromkeys(skipped + assumed)))}, so "
+        "a climb could lose them.\nRun what follows, commit what git then shows, and climb."
+        + "".join(f"\n  {command}" for command in commands)
+    )
+
+
+def _few(paths: list[str]) -> str:
+    more = f"   # and {len(paths) - 10} more" if len(paths) > 10 else ""
+    return shlex.join(paths[:10]) + more
 
 
 def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:

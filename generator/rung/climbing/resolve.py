@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from rung import project
 from rung.climbing import by_key, in_text
 from rung.climbing.blocks import UnmergeableError
 from rung.climbing.hunks import Hunk, hunks
@@ -13,7 +14,9 @@ from rung.climbing.workbench import Entry, Workbench
 
 LINES, BINARY, KIND, UNREADABLE = "lines", "binary", "kind", "unreadable"
 MACHINERY = "ops/"  # does not work with a file of somebody else's in it
-OF_RUNGS = 0.2  # of Rung's lines; a file with fewer of them was written anew
+OF_RUNGS = 0.2  # of Rung's lines, and of the user's; a file with fewer was written anew
+FEWEST = 5  # lines of Rung's; of fewer an edit leaves too little to know a file by
+NOBODYS_OWN = {project.ANSWERS, "pyproject.toml", "RUNG.md"}  # without Rung's part no climb holds
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,8 @@ def resolve(
     for path, three in sorted((versions | both).items()):
         found = _settled(path, three, texts, clean=path in both)
         unsettled = isinstance(found, Conflict) or (found is not None and found[1] is not None)
-        elsewhere = not path.startswith(MACHINERY)
-        if path in own or (unsettled and elsewhere and _is_own(three, texts)):
+        can_be_own = not path.startswith(MACHINERY) and path not in NOBODYS_OWN
+        if path in own or (unsettled and can_be_own and _is_own(three, texts)):
             done.own.append(path)
             changes[path] = three[1]
         elif isinstance(found, Conflict):
@@ -125,7 +128,10 @@ def resolve(
 
 
 def _is_own(three: tuple[Entry | None, Entry, Entry], texts: Mapping[str, bytes]) -> bool:
-    """Say whether the user's file never was Rung's: hardly a line of what Rung rendered is in it."""
+    """Say whether the user's file never was Rung's: hardly a line is in both.
+
+    A page cut down to a few of Rung's lines, and a file of a line or two, say nothing of that sort.
+    """
     base, ours, _ = three
     if base is None:
         return True
@@ -137,7 +143,7 @@ def _is_own(three: tuple[Entry | None, Entry, Entry], texts: Mapping[str, bytes]
     was, mine = (
         {line.strip() for line in text.splitlines() if line.strip()} for text in (rendered, written)
     )
-    return len(was & mine) < OF_RUNGS * len(was)
+    return len(was) >= FEWEST and len(was & mine) < OF_RUNGS * min(len(was), len(mine))
 
 
 def _settled(

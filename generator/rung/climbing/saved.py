@@ -1,10 +1,12 @@
 """A plan in a file: it is applied only while HEAD, template and answers are what they were."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rung import git
 from rung.climbing.climb import Wish
 from rung.climbing.plan import Plan
 from rung.errors import RungError
@@ -37,6 +39,41 @@ class Saved:
     wish: Wish
     trusted: str | None
     plan: dict[str, Any]
+
+
+def has_room(file: Path, folder: Path) -> None:
+    """Raise a RungError if a plan for a project must not be written to a file.
+
+    Something else would be overwritten, or the plan would itself be a change that stops the climb.
+    """
+    if os.path.lexists(file):
+        try:
+            if not file.is_file():
+                raise RungError(f"{file} is no file.")
+            load(file)
+        except RungError as error:
+            raise RungError(
+                f"{file} is there and is no plan, so it is not overwritten. Name another file."
+            ) from error
+    top = git.repository_above(folder)
+    if top is None or not file.resolve().is_relative_to(top.resolve()):
+        return
+    inside = file.resolve().relative_to(top.resolve())
+    if inside.parts[:1] != (".git",) and not _ignored(top, inside.as_posix()):
+        raise RungError(
+            f"{file} is in the project, and would be a change in it that stops the climb.\n"
+            f"Name a file outside of {top}, or one that git ignores."
+        )
+
+
+def _ignored(top: Path, path: str) -> bool:
+    # What the person's own file ignores counts too, as it does when a climb begins.
+    own = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
+    try:
+        git.run(top, "check-ignore", "--quiet", "--", path, settings=own)
+    except RungError:
+        return False
+    return True
 
 
 def save(file: Path, folder: Path, wish: Wish, trusted: str | None, plan: Plan) -> None:

@@ -4,6 +4,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -88,9 +89,9 @@ def _entry(table: str, lead: str, statement: str) -> Block:
         value = next(iter(value.values()))
     of_texts = isinstance(value, list) and value and all(isinstance(one, str) for one in value)
     if not of_texts:
-        return Block(key, lead, statement)
+        return Block(key, lead, statement, value=value)
     named = _requirements(value) if _holds_requirements(table, key) else None
-    return _list(key, lead, statement, found.end(), named, value)
+    return replace(_list(key, lead, statement, found.end(), named, value), value=value)
 
 
 def _list(
@@ -139,10 +140,10 @@ def _elements(
     names = named or values
     seen: dict[str, int] = {}
     made = []
-    for lead, part, name in zip(leads, parts, names, strict=True):
+    for lead, part, name, value in zip(leads, parts, names, values, strict=True):
         seen[name] = seen.get(name, 0) + 1
         key = f"{name} {seen[name]}"
-        made.append(Block(key, lead, part, LEAF, yields=named is not None))
+        made.append(Block(key, lead, part, LEAF, yields=named is not None, value=value))
     return tuple(made)
 
 

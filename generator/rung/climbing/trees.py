@@ -36,15 +36,29 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     key = _key(source, answers)
     if key:
         found = git.answers(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
-        if found:
+        if found and _is_whole(bench, found):
             return found
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / "project"
         project.render(source.address, source.ref, room, answers, defaults=True)
         tree = _stored(room, store, Path(scratch) / "index")
+    if not _is_whole(bench, tree):  # git leaves a broken file alone that has the right name
+        raise RungError(
+            f"The cache of renders {store} is damaged, and cannot be mended by itself.\n"
+            "Delete that folder (all in it can be made again), then run the same command again."
+        )
     if key:
         git.run(store, "update-ref", key, tree, extra=_named(store))
     return tree
+
+
+def _is_whole(bench: Workbench, tree: str) -> bool:
+    """Say whether all of a render is there: a cleaner or a power cut may have taken some of it."""
+    try:
+        wanted = {entry.oid for entry in bench.files(tree).values()}
+        return bench.sizes(wanted).keys() == wanted
+    except RungError:
+        return False
 
 
 def without(bench: Workbench, tree: str, paths: Iterable[str]) -> str:

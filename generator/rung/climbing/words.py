@@ -135,7 +135,7 @@ def done(seen: Plan, commit: str, *, verified: bool) -> str:
         lines.append(
             "  git add uv.lock && git commit --amend --no-edit   # the lock file belongs to it"
         )
-    lines.append("To go back: `git reset --hard HEAD~1`, as long as nothing is on top.")
+    lines.append("To go back: `git reset --keep HEAD~1`, as long as nothing is on top.")
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """Cut YAML into blocks: keys, and the elements of lists that have a name or are plain texts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -69,18 +70,27 @@ def _entry(name: str, start: Node, value: Node, lines: Sequence[str], at: int) -
     lead = "".join(lines[at:first])
     inner = value if not getattr(value, "flow_style", True) and value.value else None
     if inner is None or (inner is start and isinstance(inner, SequenceNode)):
-        return Block(name, lead, "".join(lines[first:end]))
+        return Block(name, lead, "".join(lines[first:end]), value=_value(value))
     begins = inner.start_mark.line
     if inner is start:  # a mapping in a list: its first key stands beside the dash
         children, _ = _children(inner, lines, first)
         return Block(name, lead, "", MAPPING, children)
     if begins == first:
-        return Block(name, lead, "".join(lines[first:end]))
+        return Block(name, lead, "".join(lines[first:end]), value=_value(value))
     try:
         children, _ = _children(inner, lines, first + 1)
     except UnmergeableError:
-        return Block(name, lead, "".join(lines[first:end]))
+        return Block(name, lead, "".join(lines[first:end]), value=_value(value))
     return Block(name, lead, lines[first], _kind(inner), children)
+
+
+def _value(node: Node) -> Any:
+    """Return what a node means, whatever its style."""
+    if isinstance(node, ScalarNode):
+        return node.tag, node.value
+    if isinstance(node, MappingNode):
+        return node.tag, [(_value(key), _value(value)) for key, value in node.value]
+    return node.tag, [_value(item) for item in node.value]
 
 
 def _end(node: Node, at: int) -> int:

@@ -1,11 +1,11 @@
 """Where the program of a proof comes from: the project's own environment, else PATH."""
 
-import os
 import shutil
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from rung import process
 from rung.proof import run
 
 
@@ -26,7 +26,7 @@ class Tools:
         if project:
             self._sync()
             if self.trouble is None and self._in_environment(name):
-                uv = _uv()
+                uv = process.uv()
                 assert uv is not None
                 return [uv, "run", "--quiet", "--no-sync", name, *rest], ""
         found = shutil.which(name)
@@ -42,7 +42,7 @@ class Tools:
         if self.synced:
             return
         self.synced = True
-        uv = _uv()
+        uv = process.uv()
         if uv is None:
             self.trouble = "uv, which would install it for the project, is not there"
         elif not self._is_project():
@@ -64,7 +64,3 @@ class Tools:
         above = [self.folder, *self.folder.parents]
         inside = above[: above.index(self.top) + 1]
         return any((folder / ".venv/bin" / name).exists() for folder in inside)
-
-
-def _uv() -> str | None:
-    return os.environ.get("UV") or shutil.which("uv")

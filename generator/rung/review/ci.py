@@ -22,7 +22,6 @@ COMMAND_KEYS = {
     ),
     *("command", "commands", "args", "cmd", "install", "after_success"),
 }
-HOOKS = {"before_script", "after_script"}
 JENKINS = re.compile(
     r"\b(?:sh|bat|pwsh|powershell)\b\s*\(?\s*(?:script\s*:\s*)?"
     r"(?:'''(?P<a>(?:[^']|'(?!''))*+)'''|\"\"\"(?P<b>(?:[^\"]|\"(?!\"\"))*+)\"\"\""

@@ -9,7 +9,6 @@ from rung.levels import BLOCKS, STANDING, TIERS, Level
 from rung.review.findings import Finding
 
 SECTIONS = ("Data", "Model", "Infra", "Monitor")  # of the ML Test Score
-TESTS = 7  # in each of its sections
 BANDS = (
     (0, "research rather than production"),
     (1, "not totally untested, but serious holes are possible"),

@@ -1,0 +1,20 @@
+"""Paths that begin with a tilde."""
+
+from pathlib import Path
+
+from rung.errors import RungError
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with `~` and `~somebody` written out.
+
+    Raises:
+        RungError: There is nobody of that name.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise RungError(
+            f"{path} cannot be found: nobody is called `{path.parts[0][1:]}` here.\n"
+            "Write the path out, or put `./` before it."
+        ) from error
