@@ -2,13 +2,15 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+ALIVE = 1.0  # seconds between two looks whether whoever started a process is still there
 
 
 class _Worker:
@@ -16,7 +18,8 @@ class _Worker:
 
     def __init__(self, work: Callable[[Job], Result]) -> None:
         self.line, theirs = multiprocessing.Pipe()
-        self.process = multiprocessing.Process(target=_serve, args=(theirs, work), daemon=True)
+        arguments = (theirs, work, os.getpid())
+        self.process = multiprocessing.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()  # so that its death ends the line
         self.job: int | None = None
@@ -27,11 +30,23 @@ class _Worker:
         self.line.close()
 
 
-def _serve(line: Connection, work: Callable[[Job], Result]) -> None:
+def _serve(line: Connection, work: Callable[[Job], Result], parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; whoever started us decides
     with contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
-            line.send(work(line.recv()))
+        # Other processes hold copies of the far end, so that it may outlive whoever started us.
+        while os.getppid() == parent:
+            if line.poll(ALIVE):
+                line.send(work(line.recv()))
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait: a process that has just been started must be known before it can be ended."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def each(
@@ -51,7 +66,8 @@ def each(
     workers: list[_Worker] = []
     try:
         for place in waiting:
-            workers.append(_Worker(work))
+            with _uninterrupted():
+                workers.append(_Worker(work))
             _give(workers[-1], jobs, place)
             if len(workers) == number:
                 break
@@ -71,8 +87,9 @@ def each(
                     workers.remove(worker)
                 if following is not None:
                     if died:
-                        worker = _Worker(work)
-                        workers.append(worker)
+                        with _uninterrupted():
+                            worker = _Worker(work)
+                            workers.append(worker)
                     _give(worker, jobs, following)
                 yield done, result
     finally:
