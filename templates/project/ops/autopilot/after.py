@@ -20,10 +20,10 @@ from ops.autopilot.facts import Verdict
 from ops.autopilot.labelled import ARM, PREDICTION, RELEASE
 from ops.autopilot.policy import Rollback
 from ops.monitor.jackknife import reach, standard_error
-from ops.release import places
-from ops.release.gate import ANY_SPEED
+from ops.release import places, sources
 from ops.release.state import State, events
 from ops.service import release as serving_release
+from ops.service.settings import ANY_SPEED
 from ops.settings import params
 
 
@@ -99,8 +99,7 @@ def _of_quality(before: str, now: str, mine: pl.DataFrame, policy: Rollback) -> 
         )
         rows = mine.select(pl.col(name).cast(kind) for name, kind in loaded.schema.items())
         then = loaded.score(rows)[1]
-    # Its features and its model are the user's, and may raise anything.
-    except (Exception, pl.exceptions.PanicException) as error:
+    except sources.FAULTS as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         return Verdict(False, f"{before} cannot be compared on the same rows: {reason}")
     settings = params()

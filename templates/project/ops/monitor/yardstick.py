@@ -40,14 +40,14 @@ class Yardstick:
         """Give the figure on the test rows, of a slice or of all."""
         if column in (RECENT, DAY):
             return self.metrics.get(self.metric)
-        for known in self.slices:
-            if (known["column"], known["value"]) == (column, value):
-                return known.get(self.metric)
-        return None
+        return self._slice(column, value).get(self.metric)
 
     def tested(self, column: str, value: str) -> int | None:
         """Count the test rows of a slice; None where the release does not say."""
+        return self._slice(column, value).get("rows")
+
+    def _slice(self, column: str, value: str) -> dict[str, Any]:
         for known in self.slices:
             if (known["column"], known["value"]) == (column, value):
-                return known.get("rows")
-        return None
+                return known
+        return {}

@@ -16,11 +16,9 @@ import polars as pl
 
 from ops import gate, gate_rules, registry, versions
 from ops.gate_verdict import Champion, Verdict
-from ops.release import bundle, places, state
+from ops.release import bundle, places, sources, state
 from ops.service import release
-from ops.service.settings import Limits
-
-ANY_SPEED = Limits(max_row_ms=1e9)  # how long a row takes is no matter here
+from ops.service.settings import ANY_SPEED
 
 
 def verdict(asked: str = registry.CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
@@ -53,8 +51,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         raise versions.CannotScore(f"the release in production cannot be used: {error}") from error
     try:
         _, predictions = loaded.score(rows)
-    # The code of the release is the user's, and may raise anything; polars' panic is no Exception.
-    except (Exception, pl.exceptions.PanicException) as error:
+    except sources.FAULTS as error:
         raise versions.CannotScore(
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Leave Row the "
             "columns that it reads until a version that does without them answers."

@@ -26,6 +26,8 @@ import polars as pl
 from ops.release.bundle import SOURCE, BadBundle
 
 PREFIX = "_release_"
+# What the user's code may raise while it scores: anything, and a panic of polars is no Exception.
+FAULTS = (Exception, pl.exceptions.PanicException)
 
 
 def features_of(folder: Path, package: str) -> list[pl.Expr]:

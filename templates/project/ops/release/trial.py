@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from ops import estimator
+from ops.release import sources
 from ops.release.reference import drawn
 
 MOST_ROWS = 50_000
@@ -70,8 +71,7 @@ def _answered(model: Any, some: pl.DataFrame, expressions: list[pl.Expr]) -> pl.
     try:
         features = some.select(expressions)
         finite = np.isfinite(estimator.answer(model, features)).all()
-    # The user's code may raise anything; a panic of polars is no Exception.
-    except (Exception, pl.exceptions.PanicException) as error:
+    except sources.FAULTS as error:
         return type(error).__name__
     return features if finite else "no number"
 

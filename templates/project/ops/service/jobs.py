@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from ops.release import sources
 from ops.service.requests import Table
 from ops.service.served import Served
 
@@ -102,8 +103,7 @@ def attempt(parts: list[Part]) -> list[Scored | tuple[Part, BaseException]]:
     """
     try:
         return [_score(parts)]
-    # Features and model are the user's, and may raise anything; a panic of polars is no Exception.
-    except (Exception, pl.exceptions.PanicException) as error:
+    except sources.FAULTS as error:
         if len(parts) == 1:
             return [(parts[0], error)]
     return [outcome for part in parts for outcome in attempt([part])]

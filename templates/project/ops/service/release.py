@@ -122,8 +122,7 @@ def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[
         start = time.perf_counter()
         features, predicted = release.score(rows)
         all_rows = time.perf_counter() - start
-    # Features and model are the user's, and may raise anything; a panic of polars is no Exception.
-    except (Exception, pl.exceptions.PanicException) as error:
+    except sources.FAULTS as error:
         raise BadBundle(f"{name} cannot score ({type(error).__name__}: {error})") from error
     there = {column: str(kind) for column, kind in features.schema.items()}
     if there != promised:

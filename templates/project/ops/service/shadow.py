@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import polars as pl
 
+from ops.release import sources
 from ops.service.figures import Comparison
 from ops.service.log import PredictionLog
 
@@ -113,8 +114,7 @@ class Shadow:
                 self._offers.clear()
             try:
                 self._compare(offers)
-            # Whatever is tried here, what serves goes on; a panic of polars is no Exception.
-            except (Exception, pl.exceptions.PanicException) as error:
+            except sources.FAULTS as error:  # whatever is tried here, what serves goes on
                 self.found.fail(sum(len(offer.ids) for offer in offers))
                 if not self._warned:
                     LOG.error("The shadow %s cannot score: %s", self.release.id, error)
