@@ -15,17 +15,6 @@ from platformdirs import user_cache_path
 from rung import git, template
 from rung.errors import RungError
 
-# The same files must give the same commit on every machine, so nothing of this one goes into it.
-AUTHOR = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (
-        ("NAME", "Rung"),
-        ("EMAIL", "rung@localhost"),
-        ("DATE", "2026-01-01T00:00:00+0000"),
-    )
-}
-
 
 def home() -> Path:
     """Return the folder of Rung's caches."""
@@ -50,7 +39,7 @@ def fill(source: Path, version: str) -> Path:
     tree = _tree(source)
     if _revision(f"refs/tags/{version}^{{tree}}") == tree:
         return repository()
-    commit = _git("commit-tree", tree, "-m", f"Rung {version}", extra=AUTHOR).strip()
+    commit = _git("commit-tree", tree, "-m", f"Rung {version}", extra=git.SAME_EVERYWHERE).strip()
     _git("update-ref", f"refs/tags/{version}", commit)
     _git("update-ref", "refs/heads/main", commit)
     _git("symbolic-ref", "HEAD", "refs/heads/main")

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rung.errors import RungError
@@ -18,6 +18,8 @@ QUIET = {
     "tag.gpgSign": "false",
     "log.showSignature": "false",  # it would run gpg.program
 }
+# The same where what the person's own file ignores counts as ignored by the project.
+QUIET_AS_IGNORED = {name: value for name, value in QUIET.items() if name != "core.excludesFile"}
 # Set while git runs a hook; they would lead git away from the folder it is started in.
 ELSEWHERE = {
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -28,6 +30,16 @@ ELSEWHERE = {
     "GIT_OBJECT_DIRECTORY",
     "GIT_PREFIX",
     "GIT_WORK_TREE",
+}
+# For commits that are the same on every machine: nothing of this one goes into them.
+SAME_EVERYWHERE = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (
+        ("NAME", "Rung"),
+        ("EMAIL", "rung@localhost"),
+        ("DATE", "2026-01-01T00:00:00+0000"),
+    )
 }
 NOBODY = {"user.name": "Rung", "user.email": "rung@localhost"}
 
@@ -124,3 +136,20 @@ def start(folder: Path, message: str) -> bool:
     run(folder, "init", "--quiet")
     run(folder, "symbolic-ref", "HEAD", "refs/heads/main")
     return commit_all(folder, message)
+
+
+def prefix(top: Path, folder: Path) -> str:
+    """Return the path of a folder below its repository's root; nothing for the root itself."""
+    below = folder.resolve().relative_to(top.resolve()).as_posix()
+    return "" if below == "." else below
+
+
+def blobs(said: str, oids: Iterable[str]) -> dict[str, bytes]:
+    """Take apart what `cat-file --batch` printed of blobs that are all there, in this order."""
+    stream, found, at = said.encode("utf-8", "surrogateescape"), {}, 0
+    for oid in oids:
+        head = stream.index(b"\n", at)
+        size = int(stream[at:head].split()[2])
+        found[oid] = stream[head + 1 : head + 1 + size]
+        at = head + size + 2
+    return found

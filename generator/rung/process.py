@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from rung.errors import NotDoneError
 from rung.git import ELSEWHERE
@@ -35,6 +36,26 @@ def uv() -> str | None:
     return os.environ.get("UV") or shutil.which("uv")
 
 
+def begin(
+    command: Sequence[str],
+    folder: Path,
+    extra: Mapping[str, str] | None,
+    output: IO[bytes],
+    *,
+    apart: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start a program that asks nothing and prints into a file; apart, with a process group."""
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(extra),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=apart,
+    )
+
+
 def run(
     title: str, command: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None
 ) -> float:
@@ -45,14 +66,7 @@ def run(
     """
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment(extra),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+        child = begin(command, folder, extra, output)
         try:
             _watch(child, title, started)
         except BaseException:

@@ -14,6 +14,11 @@ from rung.errors import RungError
 ANSWERS = ".copier-answers.yml"
 
 
+def answers_below(prefix: str) -> str:
+    """Return the path of the answers file in a repository, of a project below a prefix or none."""
+    return f"{prefix}/{ANSWERS}" if prefix else ANSWERS
+
+
 def render(
     address: str, ref: str, destination: Path, answers: Mapping[str, Any], *, defaults: bool
 ) -> None:

@@ -80,8 +80,7 @@ def adopt(
     top, head = _stands(folder)
     if not dry_run:
         ready.committed(folder)
-    below = folder.resolve().relative_to(top.resolve()).as_posix()
-    prefix = "" if below == "." else below
+    prefix = git.prefix(top, folder)
     inferred = infer(existing.read(folder), questions["reserved_packages"]["default"])
     answers = {**inferred.answers, "level": 0, **said}
     adoption = Adoption(folder, answers, inferred, tuple(said))

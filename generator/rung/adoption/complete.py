@@ -58,8 +58,7 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then try again.")
     source = followed.recorded(said, trusted)
-    below = folder.resolve().relative_to(top.resolve()).as_posix()
-    prefix = "" if below == "." else below
+    prefix = git.prefix(top, folder)
     with workbench.opened(top) as bench:
         ours = bench.inside(head, prefix)
         files = bench.files(ours)

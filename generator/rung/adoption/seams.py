@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import tomlkit
+from packaging.utils import canonicalize_name
 from tomlkit.exceptions import TOMLKitError
 
 NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -112,7 +113,7 @@ def _listed(target: Any, key: str, wanted: Iterable[str], dotted: str) -> list[s
 def _name(requirement: str) -> str:
     """Return the name of a package, as PEP 503 compares it."""
     found = NAME.match(requirement.strip())
-    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else requirement
+    return canonicalize_name(found[0]) if found else requirement
 
 
 def lines(

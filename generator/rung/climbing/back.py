@@ -196,15 +196,8 @@ def _index(top: Path) -> dict[str, tuple[str, str]]:
 def _texts(top: Path, oids: set[str]) -> dict[str, bytes]:
     """Return contents by id; that of no file is none."""
     there = [oid for oid in sorted(oids) if oid.strip("0")]
-    found = dict.fromkeys(oids, b"")
     said = git.run(top, "cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in there))
-    stream, at = said.encode("utf-8", "surrogateescape"), 0
-    for oid in there:
-        head = stream.index(b"\n", at)
-        size = int(stream[at:head].split()[2])
-        found[oid] = stream[head + 1 : head + 1 + size]
-        at = head + size + 2
-    return found
+    return dict.fromkeys(oids, b"") | git.blobs(said, there)
 
 
 def _write_aside(top: Path, before: str, paths: Iterable[str], stage: Path) -> None:

@@ -18,7 +18,7 @@ DEEPEST = 40  # changes of the answers file that are looked back through
 
 def earlier_answers(bench: Workbench, prefix: str, head: str) -> Iterator[dict[str, Any]]:
     """Yield what the answers file said, newest first, each state once."""
-    path = f"{prefix}/{project.ANSWERS}" if prefix else project.ANSWERS
+    path = project.answers_below(prefix)
     words = ("log", f"--max-count={DEEPEST}", "--format=%H", head, "--", f":(top,literal){path}")
     seen: list[dict[str, Any]] = []
     for commit in (git.answers(bench.top, *words) or "").split():
@@ -57,7 +57,7 @@ def before_adoption(bench: Workbench, prefix: str, head: str, paths: Iterable[st
 
     They are the user's, whatever a later rung has of the same name.
     """
-    file = f"{prefix}/{project.ANSWERS}" if prefix else project.ANSWERS
+    file = project.answers_below(prefix)
     words = ("log", "--format=%H", "--diff-filter=A", head, "--", f":(top,literal){file}")
     added = (git.answers(bench.top, *words) or "").split()
     known = ("rev-parse", "--verify", "--quiet")

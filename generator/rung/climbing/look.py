@@ -151,8 +151,7 @@ def _look(
     after: Source,
     recovered: Recovered | None,
 ) -> Look:
-    prefix = folder.resolve().relative_to(bench.top.resolve()).as_posix()
-    prefix = "" if prefix == "." else prefix
+    prefix = git.prefix(bench.top, folder)
     answers = answered.answers(dict(said))
     original = bench.inside(head, prefix)
     base = trees.rendered(bench, before, answers)

@@ -85,7 +85,7 @@ def _untouched(base: Mapping[str, Entry], ours: Mapping[str, Entry]) -> bool:
 def _undo(
     bench: Workbench, prefix: str, said: Mapping[str, Any], earlier: Mapping[str, Any]
 ) -> str:
-    path = f"{prefix}/{project.ANSWERS}" if prefix else project.ANSWERS
+    path = project.answers_below(prefix)
     words = ("log", "--format=%H", "--max-count=40", "--", f":(top,literal){path}")
     for commit in (git.answers(bench.top, *words) or "").split():
         text = git.show(bench.top, commit, path)

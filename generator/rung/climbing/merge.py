@@ -10,15 +10,6 @@ from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
 
 SINCE = (2, 43)  # `git merge-tree -X`; `--merge-base` came with 2.40
-NAMES = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (
-        ("NAME", "Rung"),
-        ("EMAIL", "rung@localhost"),
-        ("DATE", "2026-01-01T00:00:00+0000"),
-    )
-}
 BASE, OURS, THEIRS = 1, 2, 3  # git's numbers for the versions of a path in conflict
 
 
@@ -37,9 +28,9 @@ class Merged:
 
 def merge(bench: Workbench, base: str, ours: str, theirs: str) -> Merged:
     """Merge two trees over the one they come from. Renames are not looked for."""
-    root = bench.git("commit-tree", base, "-m", "base", extra=NAMES).strip()
+    root = bench.git("commit-tree", base, "-m", "base", extra=git.SAME_EVERYWHERE).strip()
     sides = [
-        bench.git("commit-tree", tree, "-p", root, "-m", name, extra=NAMES).strip()
+        bench.git("commit-tree", tree, "-p", root, "-m", name, extra=git.SAME_EVERYWHERE).strip()
         for tree, name in ((ours, "yours"), (theirs, "rung"))
     ]
     if version() < SINCE:
@@ -65,7 +56,7 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
     place.mkdir()
     index = bench.place / "merging.index"
     index.unlink(missing_ok=True)
-    extra = {"GIT_WORK_TREE": str(place), "GIT_INDEX_FILE": str(index), **NAMES}
+    extra = {"GIT_WORK_TREE": str(place), "GIT_INDEX_FILE": str(index), **git.SAME_EVERYWHERE}
     # Attributes of the trees would be read from here: everything is taken as it is instead.
     attributes = bench.repository / "info/attributes"
     attributes.parent.mkdir(exist_ok=True)

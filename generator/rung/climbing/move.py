@@ -12,8 +12,9 @@ from rung.climbing.recover import Recovered
 from rung.climbing.workbench import Workbench
 from rung.errors import NotDoneError, RungError
 
-# What a person may have set that would stop a fast-forward, or do more than one.
-SETTINGS = git.QUIET | {
+# What a person may have set that would stop a fast-forward, or do more than one. What their own file
+# ignores is not overwritten either.
+SETTINGS = git.QUIET_AS_IGNORED | {
     "advice.diverging": "false",
     "gc.auto": "0",  # a child in the background would hold the lock
     "maintenance.auto": "false",
@@ -22,7 +23,6 @@ SETTINGS = git.QUIET | {
     "merge.verifySignatures": "false",
     "submodule.recurse": "false",
 }
-del SETTINGS["core.excludesFile"]  # what the person's own file ignores is not overwritten either
 
 
 def apply(bench: Workbench, before: str, tree: str, message: str) -> str:

@@ -101,10 +101,9 @@ def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
     Git notes in its index what it has seen, for which it needs room, unless it is only to look.
     """
     # What the person's own file ignores is as good as ignored by the project's.
-    own = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
     status = ("status", "--porcelain", "--untracked-files=normal")
     extra = {"GIT_OPTIONAL_LOCKS": "0"} if only_look else {}
-    return git.run(top, *status, settings=own, extra=extra).splitlines()
+    return git.run(top, *status, settings=git.QUIET_AS_IGNORED, extra=extra).splitlines()
 
 
 def unobstructed(folder: Path, paths: Iterable[str], edited: Mapping[str, bytes]) -> None:

@@ -11,9 +11,6 @@ from rung.climbing import back, journal, lock, locks_of_git
 from rung.climbing.journal import Journal
 from rung.errors import RungError
 
-# What the person's own file ignores is nobody's business here.
-OWN = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
-
 
 @dataclass(frozen=True)
 class Recovered:
@@ -91,7 +88,7 @@ def _snapshot(top: Path, left: Journal) -> bool:
             asked = git.run(top, "rev-parse", "--git-path", "index").rstrip("\n")
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(top / asked, index)
-            git.run(top, "add", "--all", "--", ".", settings=OWN, extra=extra)
+            git.run(top, "add", "--all", "--", ".", settings=git.QUIET_AS_IGNORED, extra=extra)
             tree = git.run(top, "write-tree", extra=extra).strip()
             parents = [left.before, *([earlier] if earlier else [])]
             options = [word for parent in parents for word in ("-p", parent)]

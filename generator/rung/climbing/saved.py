@@ -68,9 +68,8 @@ def has_room(file: Path, folder: Path) -> None:
 
 def _ignored(top: Path, path: str) -> bool:
     # What the person's own file ignores counts too, as it does when a climb begins.
-    own = {name: value for name, value in git.QUIET.items() if name != "core.excludesFile"}
     try:
-        git.run(top, "check-ignore", "--quiet", "--", path, settings=own)
+        git.run(top, "check-ignore", "--quiet", "--", path, settings=git.QUIET_AS_IGNORED)
     except RungError:
         return False
     return True

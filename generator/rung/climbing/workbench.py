@@ -117,13 +117,7 @@ class Workbench:
         if not small:
             return {}
         text = self.git("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in small))
-        stream, found, at = text.encode("utf-8", "surrogateescape"), {}, 0
-        for oid in small:
-            head = stream.index(b"\n", at)
-            size = int(stream[at:head].split()[2])
-            found[oid] = stream[head + 1 : head + 1 + size]
-            at = head + size + 2
-        return found
+        return git.blobs(text, small)
 
     def store(self, content: bytes) -> str:
         """Keep a content on the bench and return its id."""

@@ -5,6 +5,7 @@ from html import escape
 
 from rung.fleet import table
 from rung.fleet.row import Row
+from rung.report.facts import NOTHING_RUN
 from rung.report.styles import STYLES
 
 SHORT = 20  # characters of a version that is kept on one line
@@ -45,7 +46,7 @@ PAGE = """\
 <p class="over">{name}</p>
 <h1>Where they stand</h1>
 <p>{summary}</p>
-<p class="quiet">Read, not run: every finding is static. The oldest blocker is where to begin: it
+<p class="quiet">{how} The oldest blocker is where to begin: it
 belongs to the lowest rung that a repository does not reach.</p>
 </header>
 <main>
@@ -66,6 +67,7 @@ def make(rows: Sequence[Row], name: str) -> str:
         number=f"{len(rows):,}",
         styles=STYLES,
         fleet=FLEET,
+        how=NOTHING_RUN,
         summary=escape(table.summary(rows)),
         rungs=_rungs(rows),
         blockers=_blockers(rows),

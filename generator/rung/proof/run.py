@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung.process import environment
+from rung.process import begin
 from rung.review.hit import printable
 
 TAIL_BYTES = 20_000
@@ -38,15 +38,8 @@ def run(command: Sequence[str], folder: Path, seconds: float, extra: Mapping[str
     """
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment(extra),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that its children can be ended with it
-        )
+        # Apart, so that its children can be ended with it.
+        child = begin(command, folder, extra, output, apart=True)
         try:
             code = child.wait(seconds)
             result = "failed" if code else "passed"

@@ -168,6 +168,11 @@ def proof(finding: Finding) -> str:
     return f"{finding.proof}: {named} {'failed' if failed else 'passed'}"
 
 
+def how(review: Review) -> str:
+    """Return whether what a report says was only read, or was run, too."""
+    return SOME_RUN if review.tried else NOTHING_RUN
+
+
 def ran(trial: Trial) -> str:
     """Return how a run went, on one line."""
     if trial.result == "not run":

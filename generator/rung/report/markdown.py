@@ -1,11 +1,10 @@
 """A review as Markdown, for a comment on a merge request."""
 
 from rung.report.facts import (
-    NOTHING_RUN,
     NOTHING_TO_RUN,
-    SOME_RUN,
     best,
     changes,
+    how,
     left_out,
     matched,
     place,
@@ -26,7 +25,7 @@ def make(review: Review, before: Review | None = None) -> str:
         f"## Rung {rung.level}: {rung.title}",
         "",
         f"Microsoft {rung.microsoft}; Google {rung.google}. Game: {review.game} ({review.game_from}).",
-        SOME_RUN if review.tried else NOTHING_RUN,
+        how(review),
         "",
     ]
     lines += [f"> {_plain(note)}" for note in review.notes] + [""] * bool(review.notes)

@@ -109,7 +109,7 @@ def _next(review: Review) -> str:
 
 def _how(review: Review) -> str:
     linked = '<a href="#runs">run in a copy</a>'
-    return facts.SOME_RUN.replace("run in a copy", linked) if review.tried else facts.NOTHING_RUN
+    return facts.how(review).replace("run in a copy", linked)
 
 
 def _left_out(lines: list[str]) -> str:

@@ -4,11 +4,10 @@ import textwrap
 from collections.abc import Iterator
 
 from rung.report.facts import (
-    NOTHING_RUN,
     NOTHING_TO_RUN,
-    SOME_RUN,
     best,
     changes,
+    how,
     left_out,
     matched,
     place,
@@ -33,7 +32,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     yield f"{printable(review.name)}: rung {rung.level}, {rung.title}"
     yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
     yield f"  Game: {review.game} ({review.game_from}). {review.looked_at:,} files looked at."
-    yield f"  {SOME_RUN if review.tried else NOTHING_RUN}"
+    yield f"  {how(review)}"
     for note in review.notes:
         yield from textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="  ")
     if before is not None:
