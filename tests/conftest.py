@@ -15,17 +15,52 @@ GAMES = ["velocity", "governance"]
 TEAM_SIZES = ["one", "team", "teams"]
 VENDORS = ["github", "gitlab", "azure"]
 LEVELS = [0, 1, 2, 3, 4]
-CHOICES: dict[str, list[Any]] = {
+# The default of each comes first.
+INFRASTRUCTURE: dict[str, list[Any]] = {
+    "data": ["files", "store", "warehouse"],
+    "tracking": ["local", "server"],
+    "compute": ["machine", "ray", "kubernetes", "ray_on_kubernetes"],
+    "orchestrator": ["ci", "airflow", "none"],
+}
+PLAIN = {question: answers[0] for question, answers in INFRASTRUCTURE.items()}
+CORE: dict[str, list[Any]] = {
     "use_case": GAMES,
     "team_size": TEAM_SIZES,
     "ci": VENDORS,
     "level": LEVELS,
 }
+CHOICES = CORE | INFRASTRUCTURE
 
-# Every combination of the answers that a person can choose from a list.
-COMBINATIONS: list[dict[str, Any]] = [
-    dict(zip(CHOICES, answers, strict=True)) for answers in product(*CHOICES.values())
+# Every pair of answers to two questions stands in one of these at least.
+VARIANTS: list[dict[str, Any]] = [
+    dict(zip(CHOICES, answers, strict=True))
+    for answers in [
+        ("governance", "one", "github", 0, "files", "server", "machine", "ci"),
+        ("velocity", "teams", "github", 0, "warehouse", "local", "ray", "airflow"),
+        ("velocity", "team", "gitlab", 0, "store", "server", "kubernetes", "none"),
+        ("velocity", "team", "azure", 0, "warehouse", "local", "ray_on_kubernetes", "airflow"),
+        ("velocity", "one", "azure", 1, "warehouse", "server", "machine", "none"),
+        ("velocity", "team", "github", 1, "store", "local", "ray", "ci"),
+        ("governance", "teams", "gitlab", 1, "files", "local", "kubernetes", "airflow"),
+        ("velocity", "one", "gitlab", 1, "files", "server", "ray_on_kubernetes", "ci"),
+        ("velocity", "teams", "github", 2, "store", "server", "machine", "airflow"),
+        ("governance", "team", "github", 2, "files", "server", "ray", "airflow"),
+        ("governance", "one", "gitlab", 2, "warehouse", "local", "kubernetes", "ci"),
+        ("governance", "teams", "azure", 2, "store", "local", "ray_on_kubernetes", "none"),
+        ("velocity", "teams", "gitlab", 3, "warehouse", "local", "machine", "none"),
+        ("velocity", "team", "azure", 3, "files", "local", "ray", "none"),
+        ("governance", "one", "github", 3, "files", "local", "kubernetes", "airflow"),
+        ("governance", "one", "github", 3, "store", "server", "ray_on_kubernetes", "ci"),
+        ("governance", "team", "github", 4, "files", "server", "machine", "none"),
+        ("velocity", "one", "gitlab", 4, "store", "server", "ray", "airflow"),
+        ("governance", "team", "azure", 4, "store", "local", "kubernetes", "airflow"),
+        ("governance", "teams", "azure", 4, "warehouse", "local", "ray_on_kubernetes", "ci"),
+    ]
 ]
+# Every combination of the answers that nearly all of the template depends on, and the variants.
+COMBINATIONS: list[dict[str, Any]] = [
+    dict(zip(CORE, answers, strict=True)) for answers in product(*CORE.values())
+] + VARIANTS
 
 Render = Callable[..., Path]
 
@@ -37,7 +72,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def name_of(answers: dict[str, Any]) -> str:
     """Name a combination, for test ids and file names."""
-    return "-".join(str(answers[question]) for question in CHOICES)
+    plain = [str(answers[question]) for question in CORE]
+    special = [answers[each] for each in PLAIN if answers.get(each, PLAIN[each]) != PLAIN[each]]
+    return "-".join(plain + special)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

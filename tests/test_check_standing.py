@@ -10,8 +10,7 @@ import pytest
 from rung.levels import TIERS, Capability
 from rung.review import findings
 from rung.review.review import Review, review
-from tests.conftest import Render, name_of
-from tests.product.variants import VARIANTS
+from tests.conftest import VARIANTS, Render, name_of
 from tests.repositories import LADDER, ML, PLENTY, evidence, plant
 
 CAPABILITIES = {name: one for rung in LADDER for name, one in rung.capabilities.items()}

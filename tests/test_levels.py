@@ -3,7 +3,7 @@
 import shutil
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,16 @@ import yaml
 from rung import ladder
 from rung.errors import RungError
 from rung.levels import Capability, Claim, load
-from tests.conftest import COMBINATIONS, GAMES, ROOT, VENDORS, Render, files_of, name_of
+from tests.conftest import (
+    COMBINATIONS,
+    GAMES,
+    PLAIN,
+    ROOT,
+    VENDORS,
+    Render,
+    files_of,
+    name_of,
+)
 
 LEVELS = load(ROOT / "levels")
 CAPABILITIES = [found for rung in LEVELS for found in rung.capabilities.values()]
@@ -72,6 +81,12 @@ def claims() -> Iterator[tuple[Claim, str, Capability | None, int]]:
             for vendor, path in INFRASTRUCTURE["jobs"].get(capability.job, {}).items():
                 needs = {"ci": (vendor,)}
                 yield Claim(path, needs), f"job {capability.job}", capability, rung.level
+    for name, brought in INFRASTRUCTURE["brings"].items():
+        for entry in brought["owns"]:
+            needs = brought["when"] | (entry if isinstance(entry, dict) else {"path": entry})
+            path, first = needs.pop("path"), needs.pop("from", brought.get("from", 0))
+            wanted = {key: (one,) if isinstance(one, str) else one for key, one in needs.items()}
+            yield Claim(path, wanted), name, None, first
 
 
 def claimed() -> list[tuple[str, str]]:
@@ -115,9 +130,8 @@ def test_every_claim_matches_a_file_of_the_template() -> None:
     ] == []
 
 
-def holds(
-    claim: Claim, capability: Capability | None, rung: int, answers: Mapping[str, Any]
-) -> bool:
+def holds(claim: Claim, capability: Capability | None, rung: int, answers: dict[str, Any]) -> bool:
+    answers = PLAIN | answers
     first = capability.rung(answers["use_case"]) if capability else rung
     return (
         first is not None
@@ -199,17 +213,30 @@ def test_keystones_are_capabilities_their_game_asks_for_by_then() -> None:
                     assert any(first is not None and first <= rung.level for first in asked), group
 
 
-@pytest.mark.parametrize("use_case", GAMES)
-@pytest.mark.parametrize("level", range(5))
+def commands_for(answers: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The commands that the rungs up to a level and the answers about infrastructure bring."""
+    for rung in LEVELS[: answers["level"] + 1]:
+        yield from raw(f"{rung.level}.yml", f"rung_{rung.level}")["commands"]
+    for brought in INFRASTRUCTURE["brings"].values():
+        for command in brought["commands"]:
+            first = command.get("from", brought.get("from", 0))
+            given = [(PLAIN | answers)[question] for question in brought["when"]]
+            wanted = [[one] if isinstance(one, str) else one for one in brought["when"].values()]
+            if first <= answers["level"] and all(
+                one in some for one, some in zip(given, wanted, strict=True)
+            ):
+                yield command
+
+
+@pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
 def test_the_commands_of_a_rung_are_the_tasks_of_its_projects(
-    render: Render, use_case: str, level: int
+    render: Render, answers: dict[str, Any]
 ) -> None:
-    tasks = (render(use_case=use_case, level=level) / "ops" / "tasks.toml").read_text()
+    tasks = (render(**answers) / "ops" / "tasks.toml").read_text()
     commands = {
-        command.run.removeprefix("uv run poe ").split()[0]
-        for rung in LEVELS[: level + 1]
-        for command in rung.commands
-        if command.game in ("both", use_case)
+        command["run"].removeprefix("uv run poe ").split()[0]
+        for command in commands_for(answers)
+        if command.get("game", answers["use_case"]) == answers["use_case"]
     }
 
     assert set(tomllib.loads(tasks)["tool"]["poe"]["tasks"]) == commands

@@ -1,12 +1,11 @@
-"""What fifteen projects hold, as text: a file that appears or goes shows up in a review."""
+"""What twenty projects hold, as text: a file that appears or goes shows up in a review."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Render, files_of, name_of
-from tests.product.variants import VARIANTS
+from tests.conftest import VARIANTS, Render, files_of, name_of
 
 TREES = Path(__file__).parent / "trees"
 REMEDY = "If that is meant: `uv run pytest tests/test_trees.py --write-trees`, and commit."

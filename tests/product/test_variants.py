@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CHOICES, GAMES
+from tests.conftest import CHOICES, GAMES, VARIANTS
 from tests.conftest import name_of as name
 from tests.product.serving import eventually, free_port
 from tests.product.variants import (
-    VARIANTS,
     Project,
     ask,
     commands_of_the_readme,

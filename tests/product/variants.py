@@ -1,4 +1,4 @@
-"""Fifteen projects that cover every pair of answers, and how a person uses one."""
+"""How a person uses a project."""
 
 import contextlib
 import json
@@ -17,29 +17,7 @@ import copier as copier_api
 import yaml
 
 from tests.command import git
-from tests.conftest import CHOICES
 from tests.product.conftest import commit, environment, run
-
-VARIANTS: list[dict[str, Any]] = [
-    dict(zip(CHOICES, answers, strict=True))
-    for answers in [
-        ("velocity", "one", "github", 0),
-        ("governance", "team", "gitlab", 0),
-        ("velocity", "teams", "azure", 0),
-        ("governance", "team", "github", 1),
-        ("velocity", "teams", "gitlab", 1),
-        ("governance", "one", "azure", 1),
-        ("velocity", "teams", "github", 2),
-        ("governance", "one", "gitlab", 2),
-        ("velocity", "team", "azure", 2),
-        ("governance", "one", "github", 3),
-        ("velocity", "team", "gitlab", 3),
-        ("governance", "teams", "azure", 3),
-        ("velocity", "team", "github", 4),
-        ("governance", "teams", "gitlab", 4),
-        ("velocity", "one", "azure", 4),
-    ]
-]
 
 
 class Project:
