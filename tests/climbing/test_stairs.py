@@ -14,7 +14,16 @@ from rung.climbing.climb import Wish
 from rung.climbing.workbench import Workbench
 from rung.source import Source
 from tests.climbing.tiny import commit, git
-from tests.conftest import COMBINATIONS, GAMES, LEVELS, TEAM_SIZES, VENDORS, name_of
+from tests.conftest import (
+    COMBINATIONS,
+    CORE,
+    GAMES,
+    INFRASTRUCTURE,
+    LEVELS,
+    TEAM_SIZES,
+    VENDORS,
+    name_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +87,10 @@ COMMON: dict[str, Any] = {"use_case": "velocity", "team_size": "one", "ci": "git
         ({"use_case": "governance", "level": 1}, {"level": 3}),
         ({"level": 3}, {"ci": "gitlab", "team_size": "teams"}),
         ({"level": 2}, {"use_case": "governance"}),
+        ({"level": 4}, {"data": "warehouse", "tracking": "server"}),
+        ({"level": 3, "data": "warehouse"}, {"data": "store", "compute": "ray"}),
+        ({"level": 4, "compute": "ray_on_kubernetes"}, {"compute": "machine"}),
+        ({"level": 2, "orchestrator": "airflow"}, {"orchestrator": "none"}),
     ],
     ids=str,
 )
@@ -108,7 +121,23 @@ def test_every_pair_of_rungs(
 def test_every_other_answer(
     room: Path, bench: Workbench, template: Source, answers: dict[str, Any]
 ) -> None:
-    for question, choices in (("use_case", GAMES), ("team_size", TEAM_SIZES), ("ci", VENDORS)):
+    for question, choices in CORE.items():
         for choice in choices:
-            if choice != answers[question]:
+            if question != "level" and choice != answers[question]:
                 arrives(room, bench, template, answers, {question: choice})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("question", INFRASTRUCTURE)
+@pytest.mark.parametrize("use_case", GAMES)
+def test_every_pair_of_answers_about_infrastructure(
+    room: Path, bench: Workbench, template: Source, use_case: str, question: str
+) -> None:
+    """At the top, and on a rung that has little of it; from there also up, with the answer."""
+    for level in (1, 4):
+        common = COMMON | {"use_case": use_case, "level": level}
+        for before, after in permutations(INFRASTRUCTURE[question], 2):
+            arrives(room, bench, template, common | {question: before}, {question: after})
+    for answer in INFRASTRUCTURE[question]:
+        common = COMMON | {"use_case": use_case, "level": 1}
+        arrives(room, bench, template, common, {question: answer, "level": 4})
