@@ -23,8 +23,12 @@ from types import ModuleType
 from ops.settings import REPOSITORY, project_name, shown
 
 MODELS = REPOSITORY / "models"
-# What a new model begins with; whatever is not there yet at this rung is left out.
-COPIED = ("data/sample", "docs", "governance", "notebooks", "params.toml", "tests")
+# What a new model begins with.
+COPIED = ("data/sample", "notebooks", "params.toml", "tests")
+# What each model says of itself. These come with the rungs, so `uv run poe models` brings those
+# that a model does not have yet, as the first model has them.
+DOCUMENTS = ("use_case", "model_card", "datasheet", "privacy")
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "dvc.lock", "dvc.yaml", "validation", "*.pub")
 IGNORED = """\
 # What the model makes, as in the repository's own .gitignore
 /data/ingested/
@@ -59,6 +63,7 @@ cmd = "pytest tests ../../ops/tests/test_contract.py ../../ops/tests/test_data.p
 help = "lint and tests of this model; typed at the top it is everything"
 sequence = ["lint", "test"]
 """
+TASKS_FILE = "poe_tasks.toml"
 FIRST_PORT = 8000  # of the service of the repository's own model
 
 
@@ -77,7 +82,7 @@ def package(home: Path) -> str:
     Raises:
         BadModel: there is none, or more than one.
     """
-    found = sorted(path.name for path in (home / "src").iterdir() if (path / "__init__.py").exists())
+    found = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
     if len(found) != 1:
         named = ", ".join(found) or "none"
         raise BadModel(f"{shown(home)}/src holds {named}; keep one package with an __init__.py.")
@@ -97,14 +102,30 @@ def modules(home: Path, *names: str) -> list[ModuleType]:
 
 def kept(home: Path) -> dict[Path, str]:
     """Give the text of each file that Rung keeps in a model's folder."""
-    port = FIRST_PORT + 1 + sorted({*homes(), home}).index(home)
-    texts = {home / ".gitignore": IGNORED, home / "poe_tasks.toml": TASKS % port}
+    texts = {home / ".gitignore": IGNORED, home / TASKS_FILE: TASKS % _port(home)}
+    incoming = "data/incoming/README.md"
+    if (REPOSITORY / incoming).is_file():
+        texts[home / incoming] = (REPOSITORY / incoming).read_text(encoding="utf-8")
     for name in ("dvc.yaml", "governance/dvc.yaml"):
         if (REPOSITORY / name).is_file():
             text = (REPOSITORY / name).read_text(encoding="utf-8")
             # The stages are the same; only ops/ lies two folders up.
             texts[home / name] = re.sub(r"(?m)^( +- )ops/", r"\1../../ops/", text)
     return texts
+
+
+def _port(home: Path) -> int:
+    """Find the port of a model's service: the one it has, or else the next that none has."""
+    found = {each: _ports(each) for each in (*homes(), home)}
+    if found[home]:
+        return found[home][0]
+    return 1 + max([FIRST_PORT, *(port for ports in found.values() for port in ports)])
+
+
+def _ports(home: Path) -> list[int]:
+    tasks = home / TASKS_FILE
+    text = tasks.read_text(encoding="utf-8") if tasks.is_file() else ""
+    return [int(port) for port in re.findall(r'(?m)^default = "(\d+)"$', text)]
 
 
 def outdated() -> list[Path]:
@@ -122,6 +143,20 @@ def write(home: Path) -> None:
     for path, text in kept(home).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
+    for name in (f"docs/{each}.md" for each in DOCUMENTS):
+        _copy(name, home)
+    if not (home / "governance/model_inventory.yaml").exists():
+        _copy("governance", home)
+
+
+def _copy(name: str, home: Path) -> None:
+    """Copy a file or a folder of the first model, where it has one and the other has not."""
+    ours, theirs = REPOSITORY / name, home / name
+    if ours.is_dir():
+        shutil.copytree(ours, theirs, ignore=LEFT_OUT, dirs_exist_ok=True)
+    elif ours.is_file() and not theirs.exists():
+        theirs.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ours, theirs)
 
 
 def add(name: str) -> Path:
@@ -137,13 +172,13 @@ def add(name: str) -> Path:
     if name in taken or importlib.util.find_spec(name) or (MODELS / name).exists():
         raise BadModel(f"`{name}` is taken by a model or a package: choose another name.")
     new = MODELS / name
-    left_out = shutil.ignore_patterns("__pycache__", "dvc.lock", "dvc.yaml", "validation", "*.pub")
-    shutil.copytree(source, new / "src" / name, ignore=left_out)
+    shutil.copytree(source, new / "src" / name, ignore=LEFT_OUT)
     for path in COPIED:
-        if (REPOSITORY / path).is_dir():
-            shutil.copytree(REPOSITORY / path, new / path, ignore=left_out)
-        elif (REPOSITORY / path).is_file():
-            shutil.copy2(REPOSITORY / path, new / path)
+        _copy(path, new)
+    importing = re.compile(rf"(?m)^(\s*(?:from|import) ){source.name}\b")
+    for file in new.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(importing.sub(rf"\g<1>{name}", text), encoding="utf-8")
     write(new)
     return new
 
@@ -174,9 +209,11 @@ def _holds(home: Path) -> bool:
 
 def main() -> int:
     """List, add or check models; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe models", description="The models of this repository.")
+    parser = argparse.ArgumentParser(prog="poe models", description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="?", help="of a model to add")
-    parser.add_argument("--check", action="store_true", help="run the tests of each, check its types")
+    parser.add_argument(
+        "--check", action="store_true", help="run each one's tests, check its types"
+    )
     options = parser.parse_args()
     if options.check:
         return check()

@@ -48,12 +48,12 @@ def test_the_stages_of_a_new_model_are_those_of_the_first(new: Path) -> None:
 
 
 def test_each_model_has_a_port_of_its_own(new: Path) -> None:
-    ports = [text for text in homes.kept(new).values() if "default = 8001" in text]
-    homes.add("yet_another")
-    later = homes.kept(new.parent / "yet_another").values()
+    earlier = homes.add("and_one_more")
+    ports = [(folder / homes.TASKS_FILE).read_text("utf-8") for folder in (new, earlier)]
 
-    assert len(ports) == 1
-    assert any("default = 8002" in text for text in later)
+    assert ['default = "8001"' in text for text in ports] == [True, False]
+    assert ['default = "8002"' in text for text in ports] == [False, True]
+    assert homes.outdated() == []
 
 
 @pytest.mark.parametrize("name", ["another_one", "polars", "ops", "class", "A", "a-b", "../x", ""])
