@@ -145,7 +145,8 @@ def test_a_project_gets_what_is_claimed_for_it_and_nothing_else(
     render: Render, answers: dict[str, Any]
 ) -> None:
     game = answers["use_case"]
-    owners = ("always", game, f"{game}-{answers['team_size']}")
+    rungs = range(answers["level"] + 1)
+    owners = ["always", game, *(f"{game}-{answers['team_size']}-{rung}" for rung in rungs)]
     patterns = [path for owner in owners for path in YOURS.get(owner, [])]
     patterns += [
         claim.path for claim, _, found, rung in claims() if holds(claim, found, rung, answers)

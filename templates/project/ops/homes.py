@@ -185,13 +185,12 @@ def add(name: str) -> Path:
 
 def check() -> int:
     """Run every other model's tests; return the exit code."""
-    late = outdated()
-    for path in late:
-        print(f"{shown(path)} is out of date: `uv run poe models` writes it.", file=sys.stderr)
+    for path in outdated():  # after a climb, which leaves what is in models/ alone
+        print(f"{shown(path)} is not of this rung: `uv run poe models` writes it.", file=sys.stderr)
     failed = [home for home in homes() if not _holds(home)]
     for home in failed:
         print(f"{shown(home)} does not hold; what is wrong stands above.", file=sys.stderr)
-    return 1 if late or failed else 0
+    return 1 if failed else 0
 
 
 def _holds(home: Path) -> bool:

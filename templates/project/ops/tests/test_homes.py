@@ -19,8 +19,13 @@ def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return homes.add("another_one")
 
 
-def test_what_rung_keeps_in_each_model_is_up_to_date() -> None:
-    assert homes.outdated() == [], "`uv run poe models` writes it"
+def test_what_a_later_rung_adds_is_written(new: Path) -> None:
+    (new / homes.TASKS_FILE).write_text("# of another rung\n", encoding="utf-8")
+    assert homes.outdated() == [new / homes.TASKS_FILE]
+
+    homes.write(new)
+
+    assert homes.outdated() == []
 
 
 def test_whoever_stands_in_a_model_means_it() -> None:
