@@ -62,11 +62,11 @@ def shared(name: str) -> Path:
     return own if own.exists() else REPOSITORY / name
 
 
-def project_name() -> str:
+def project_name(model: Path = ROOT) -> str:
     """Read the project's name from pyproject.toml; another model adds the name of its folder."""
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     name = str(tomllib.loads(text)["project"]["name"])
-    return name if ROOT == REPOSITORY else f"{name}-{ROOT.name}"
+    return name if model == REPOSITORY else f"{name}-{model.name}"
 
 
 def shown(path: Path) -> str:
