@@ -99,7 +99,8 @@ def write(home: Path) -> list[Path]:
     for path, text in kept(home).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
-    return [home / name for name in _documents() if copy(name, home)]
+    brought = [home / name for name in _documents() if copy(name, home)]
+    return [path for path in brought if path.suffix != ".json"]  # schemas say nothing of a model
 
 
 def _documents() -> list[str]:
@@ -107,7 +108,8 @@ def _documents() -> list[str]:
     records = [
         path.relative_to(REPOSITORY).as_posix()
         for path in sorted((REPOSITORY / "governance").rglob("*"))
-        if path.suffix != ".pub" and path.name != "dvc.yaml" and path.parent.name != "validation"
+        if path.suffix != ".pub" and path.name != "dvc.yaml"
+        if path.parent.name != "validation" or path.name == "README.md"
     ]
     return [name for name in (*DOCUMENTS, *records) if (REPOSITORY / name).is_file()]
 

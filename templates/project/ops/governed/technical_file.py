@@ -94,11 +94,14 @@ def _taken(part: Part, version: str) -> tuple[str, str]:
 
 def _sources(part: Part) -> list[str]:
     # What models share lies at the top: the packages and their lock.
-    places = [(name, root / name) for name in part.files for root in dict.fromkeys((ROOT, REPOSITORY))]
-    there = {name: path for name, path in reversed(places) if path.is_file()}
+    there = [
+        (name, next(path for path in (ROOT / name, REPOSITORY / name) if path.is_file()))
+        for name in part.files
+        if (ROOT / name).is_file() or (REPOSITORY / name).is_file()
+    ]
     hashed = [
         f"`{name}` (SHA-256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`)"
-        for name, path in sorted(there.items(), key=lambda each: part.files.index(each[0]))
+        for name, path in there
     ]
     return [f"From {', '.join(hashed)}:", ""] if hashed else []
 
