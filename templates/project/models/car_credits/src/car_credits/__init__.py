@@ -1,1 +1,0 @@
-"""The second model of this repository: credits for cars."""
