@@ -144,7 +144,10 @@ def holds(claim: Claim, capability: Capability | None, rung: int, answers: dict[
 def test_a_project_gets_what_is_claimed_for_it_and_nothing_else(
     render: Render, answers: dict[str, Any]
 ) -> None:
-    patterns = [*YOURS["always"], *YOURS[answers["use_case"]]]
+    game = answers["use_case"]
+    rungs = range(answers["level"] + 1)
+    owners = ["always", game, *(f"{game}-{answers['team_size']}-{rung}" for rung in rungs)]
+    patterns = [path for owner in owners for path in YOURS.get(owner, [])]
     patterns += [
         claim.path for claim, _, found, rung in claims() if holds(claim, found, rung, answers)
     ]

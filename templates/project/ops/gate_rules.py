@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.settings import ROOT, shown
+from ops.settings import shared, shown
 
-RULES = ROOT / "gate.toml"
+RULES = shared("gate.toml")
 
 
 class BadRules(Exception):

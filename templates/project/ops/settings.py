@@ -3,11 +3,29 @@
 Rung keeps this file; change it through src/ and params.toml.
 """
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def home(here: Path) -> Path:
+    """Find where the model lies that is meant by somebody who stands in a folder.
+
+    One of several models in a repository is a folder of models/ with a src/ of its own.
+
+    Returns:
+        That folder, and the repository itself everywhere else.
+    """
+    models = REPOSITORY / "models"
+    inside = here.relative_to(models).parts if here.is_relative_to(models) else ()
+    return models / inside[0] if inside and (models / inside[0] / "src").is_dir() else REPOSITORY
+
+
+# Of the model at hand: its code, data, reports, releases.
+ROOT = home(Path.cwd())
 
 SAMPLE = ROOT / "data/sample"
 INCOMING = ROOT / "data/incoming"
@@ -38,12 +56,22 @@ def params() -> dict[str, Any]:
     return tomllib.loads((ROOT / "params.toml").read_text(encoding="utf-8"))
 
 
-def project_name() -> str:
-    """Read the project's name from pyproject.toml."""
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    return str(tomllib.loads(text)["project"]["name"])
+def shared(name: str) -> Path:
+    """Find a file that models may share: the model's own, or else the repository's."""
+    own = ROOT / name
+    return own if own.exists() else REPOSITORY / name
+
+
+def project_name(model: Path = ROOT) -> str:
+    """Read the project's name from pyproject.toml; another model adds the name of its folder."""
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    name = str(tomllib.loads(text)["project"]["name"])
+    return name if model == REPOSITORY else f"{name}-{model.name}"
 
 
 def shown(path: Path) -> str:
-    """Name a path the way a person at the project's root would type it."""
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+    """Name a path the way a person would type it who stands where the model lies."""
+    if path.is_relative_to(ROOT):
+        return path.relative_to(ROOT).as_posix()
+    above = path.is_relative_to(REPOSITORY)
+    return Path(os.path.relpath(path, ROOT)).as_posix() if above else str(path)

@@ -21,7 +21,7 @@ from mlflow.models import infer_signature
 from ops import contract, estimator, registry
 from ops.incoming import versioned
 from ops.origin import NoCommit, origin
-from ops.settings import METRICS, MODEL, REPORT, REPORTS, ROOT, ROWS, params, shown
+from ops.settings import METRICS, MODEL, REPORT, REPORTS, REPOSITORY, ROOT, ROWS, params, shown
 
 RUN = REPORTS / "run.json"
 EXAMPLE_ROWS = 5
@@ -30,7 +30,7 @@ CODE = "code"
 
 def requirements() -> list[str]:
     """Pin what the model needs to predict: the project's own dependencies, as installed here."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in project["dependencies"]]
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 

@@ -21,7 +21,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ops import contract, estimator
-from ops.settings import ROOT
+from ops.settings import REPOSITORY, ROOT
 
 CODE = "code"  # artifact of a run: src/ as it was
 ORIGIN = ("version", "run_id", "git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
@@ -65,7 +65,7 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
         done = subprocess.run(
             [sys.executable, "-m", "ops.versions", *map(str, (code, models[0], rows, answers))],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(code), str(ROOT)])},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(code), str(REPOSITORY)])},
             check=False,
             capture_output=True,
             text=True,

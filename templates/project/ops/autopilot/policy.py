@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ops.settings import ROOT, shown
+from ops.settings import shared, shown
 
-POLICY = ROOT / "autopilot.toml"
+POLICY = shared("autopilot.toml")
 
 
 class BadPolicy(Exception):

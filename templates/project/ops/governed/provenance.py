@@ -16,7 +16,7 @@ import polars as pl
 from ops import contract, documents, promote
 from ops.governed import tables
 from ops.governed.parts import PIPELINE, Missing
-from ops.settings import ROOT, TEST, params, project_name, shown
+from ops.settings import REPOSITORY, ROOT, TEST, params, project_name, shown
 
 
 def validation(version: str) -> str:
@@ -41,14 +41,14 @@ def lineage(version: str) -> str:
 
 def packages(version: str) -> str:
     """List what the model is made with, as installed and locked."""
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     names = [
         re.split(r"[^\w.-]", line, maxsplit=1)[0]
         for line in tomllib.loads(text)["project"]["dependencies"]
     ]
-    if not (ROOT / "uv.lock").is_file():
+    if not (REPOSITORY / "uv.lock").is_file():
         raise Missing("uv.lock is missing: `uv sync` makes it; commit it")
-    digest = hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest()
+    digest = hashlib.sha256((REPOSITORY / "uv.lock").read_bytes()).hexdigest()
     rows = [{"package": name, "version": importlib.metadata.version(name)} for name in names]
     return f"{tables.table(rows)}\n\nAll packages are locked in uv.lock, SHA-256 `{digest}`."
 

@@ -18,7 +18,7 @@ from ops import documents, records
 from ops.governed import tables
 from ops.governed.parts import Missing, Part
 from ops.governed.sections import SECTIONS
-from ops.settings import REPORTS, ROOT, project_name, shown
+from ops.settings import REPORTS, REPOSITORY, ROOT, project_name, shown
 
 PROSE = ROOT / "governance/technical_file/annex_iv.md"
 FILE = REPORTS / "technical_file.md"
@@ -93,7 +93,12 @@ def _taken(part: Part, version: str) -> tuple[str, str]:
 
 
 def _sources(part: Part) -> list[str]:
-    there = [(name, ROOT / name) for name in part.files if (ROOT / name).is_file()]
+    # What models share lies at the top: the packages and their lock.
+    there = [
+        (name, next(path for path in (ROOT / name, REPOSITORY / name) if path.is_file()))
+        for name in part.files
+        if (ROOT / name).is_file() or (REPOSITORY / name).is_file()
+    ]
     hashed = [
         f"`{name}` (SHA-256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`)"
         for name, path in there

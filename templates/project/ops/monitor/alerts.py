@@ -27,9 +27,9 @@ from ops.monitor.rule_tests import rule_tests
 from ops.monitor.service_rules import service_rules
 from ops.service import tables
 from ops.service.settings import BadSettings
-from ops.settings import ROOT, params, project_name, shown
+from ops.settings import REPOSITORY, ROOT, params, project_name, shown
 
-FOLDER = ROOT / "ops/prometheus"
+FOLDER = ROOT / ("ops/prometheus" if ROOT == REPOSITORY else "prometheus")
 RULES, TESTS, DASHBOARD = "alerts.yml", "alerts_test.yml", "dashboard.json"
 NOTE = "# Written by `uv run poe alerts`: change the contract or service.toml, and run it again.\n"
 

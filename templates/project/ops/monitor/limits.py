@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ops.settings import ROOT, shown
+from ops.settings import shared, shown
 
-FILE = ROOT / "monitor.toml"
+FILE = shared("monitor.toml")
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Error = Annotated[float, msgspec.Meta(gt=0, lt=1)]

@@ -67,6 +67,11 @@ def make(first: pl.DataFrame, url: str) -> Path:
     Raises:
         NoCopy: git failed.
     """
+    if ROOT != REPOSITORY:
+        raise NoCopy(
+            f"The replay works on a copy of the whole repository, and of its first model: type it "
+            f"at the top, not in {ROOT.name}."
+        )
     shutil.rmtree(PLACE, ignore_errors=True)
     listed = _git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     for name in filter(None, listed.split("\0")):

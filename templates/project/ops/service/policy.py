@@ -11,9 +11,9 @@ import msgspec
 
 from ops.service.settings import FILE, BadSettings, Positive, Whole
 from ops.service.tables import Share, converted, promise
-from ops.settings import ROOT
+from ops.settings import shared
 
-ROLLOUT = ROOT / "rollout.toml"
+ROLLOUT = shared("rollout.toml")
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Step = Annotated[float, msgspec.Meta(gt=0, le=1)]

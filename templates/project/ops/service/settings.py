@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ops.settings import ROOT
+from ops.settings import shared
 
-FILE = ROOT / "service.toml"
+FILE = shared("service.toml")
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Whole = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]

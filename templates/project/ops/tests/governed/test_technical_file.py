@@ -42,6 +42,8 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     for module in (parts, provenance, technical_file, promote):
         monkeypatch.setattr(module, "ROOT", tmp_path)
+    for module in (provenance, technical_file):
+        monkeypatch.setattr(module, "REPOSITORY", tmp_path)
     for module in (parts, operation, technical_file):
         monkeypatch.setattr(module, "REPORTS", tmp_path / "reports")
     monkeypatch.setattr(technical_file, "FILE", tmp_path / "reports/technical_file.md")

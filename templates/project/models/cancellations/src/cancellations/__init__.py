@@ -1,0 +1,1 @@
+"""The second model of this repository: will a flight be cancelled?"""

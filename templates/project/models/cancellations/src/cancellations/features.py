@@ -1,0 +1,16 @@
+"""What the model sees of a row: all of it is known when the flight is scheduled.
+
+Few flights are cancelled, so there are few features: each one more finds patterns that are none.
+"""
+
+import polars as pl
+
+departure = pl.col("scheduled").dt
+
+FEATURES: list[pl.Expr] = [
+    pl.col("carrier"),
+    pl.col("origin"),
+    pl.col("distance").log().alias("log_distance"),
+    (departure.hour() + departure.minute() / 60).alias("hour"),
+    (departure.weekday() >= 6).cast(pl.Int8).alias("weekend"),
+]

@@ -1,0 +1,1 @@
+"""The second model of this repository: credits for the household."""

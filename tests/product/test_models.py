@@ -1,0 +1,106 @@
+"""Several models in one repository: each is trained, released and served by itself, side by side."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.product.serving import free_port
+from tests.product.variants import (
+    Project,
+    ask,
+    in_production,
+    promise_less,
+    serving,
+    start,
+    validate,
+)
+
+pytestmark = pytest.mark.slow
+
+SECOND = {"velocity": "cancellations", "governance": "household_credits"}
+
+
+def release(model: Project, *, governed: bool) -> None:
+    """Bring a model from its raw rows to production, as its team would."""
+    model.run("uv run poe check")
+    model.run("uv run poe keys")
+    model.commit("Publish the keys")
+    model.run("uv run poe pipeline")
+    model.commit("Train")
+    if governed:
+        validate(model)
+    model.run("uv run poe gate")
+    model.run("uv run poe release")
+    if governed:
+        model.run("uv run poe deploy staging")
+    model.run("uv run poe deploy production")
+    if governed:
+        model.run("uv run poe promote 1")
+
+
+@contextmanager
+def served(*models: Project) -> Iterator[list[str]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(serving(model, free_port())) for model in models]
+
+
+@pytest.mark.parametrize("use_case", SECOND)
+def test_two_models_are_trained_released_and_served_side_by_side(
+    copier_template: Path, tmp_path: Path, use_case: str
+) -> None:
+    governed = use_case == "governance"
+    first = start(copier_template, tmp_path / "p", use_case=use_case, team_size="teams", level=3)
+    promise_less(first)
+    first.run("uv run poe models")
+    first.commit("Bring the documents of the second model")
+    second = Project(first.folder / "models" / SECOND[use_case])
+    if governed:
+        its_own_plan(second)
+
+    release(second, governed=governed)
+    release(first, governed=governed)
+
+    bundles = [in_production(model.folder / "releases") for model in (first, second)]
+    rows = [json.loads((bundle / "contract.json").read_text())["example"] for bundle in bundles]
+    with served(first, second) as addresses:
+        answers = [ask(*asked) for asked in zip(addresses, rows, strict=True)]
+    names = [json.loads((bundle / "manifest.json").read_text())["model"] for bundle in bundles]
+    assert [bundle.name for bundle in bundles] == [answer["release"] for answer in answers]
+    assert names[1] == f"{names[0]}-{second.folder.name}"
+    # Each was made from its own rows, and nothing of one lies with the other.
+    assert (first.folder / "reports/metrics.json").read_text() != (
+        second.folder / "reports/metrics.json"
+    ).read_text()
+    assert first.is_clean()
+
+
+def its_own_plan(second: Project) -> None:
+    """Say in the second model's plan what its team has agreed on."""
+    plan = second.folder / "governance/change_control_plan.yaml"
+    text, times = re.subn("least: 0.75", "least: 0.70", plan.read_text())
+    assert times == 1
+    plan.write_text(text)
+    second.commit("Agree on bounds")
+
+
+def test_at_the_top_the_pipeline_is_that_of_all_models(
+    copier_template: Path, tmp_path: Path
+) -> None:
+    project = start(copier_template, tmp_path / "p", team_size="teams", level=2)
+    project.run("uv run poe models returns")
+    third = Project(project.folder / "models/returns")
+    project.commit("Add a model")
+
+    said = project.run("uv run poe pipeline")
+
+    for model in ("late-flights", "late-flights-cancellations", "late-flights-returns"):
+        assert f"{model} version 1 is challenger" in said
+    assert (third.folder / "reports/report.html").stat().st_size > 50_000
+    project.run("uv run poe check")
+    features = third.folder / "src/returns/features.py"
+    features.write_text(features.read_text() + "\nFEATURES = []\n")
+    assert "models/returns does not hold" in project.fail("uv run poe models --check")
