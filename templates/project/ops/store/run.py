@@ -29,9 +29,8 @@ def show() -> int:
     states = [standing.of(one, place, known) for one in found]
     print(f"{place.place()}\n")
     for one, state in zip(found, states, strict=True):
-        print(
-            f"{in_units(one.size):>9}  {one.modified:%Y-%m-%d %H:%M}  {STATES[state]:<10}  {one.name}"
-        )
+        when = f"{one.modified:%Y-%m-%d %H:%M}"
+        print(f"{in_units(one.size):>9}  {when}  {STATES[state]:<10}  {one.name}")
     total = in_units(sum(one.size for one in found))
     wanted = sum(state in (standing.NEW, standing.CHANGED) for state in states)
     rest = f"{wanted} to fetch: `uv run poe data pull`" if wanted else "nothing to fetch"
