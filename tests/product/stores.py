@@ -99,6 +99,7 @@ class Store:
             self.tools / "bin/python",
             *("-c", ASK, self.endpoint, call, json.dumps(arguments)),
             cwd=self.folder,
+            expect=0,
             **KEYS,
         )
         return json.loads(done.stdout)
@@ -133,8 +134,10 @@ def seaweed(tools: Path, folder: Path) -> Iterator[Store]:
     ]
     folder.mkdir()
     (folder / "s3.json").write_text(json.dumps({"identities": identities}))
-    named = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc")
-    named += ("volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+    named = [
+        *("s3.port", "s3.port.grpc", "master.port", "master.port.grpc"),
+        *("volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"),
+    ]
     command = [
         str(tools / "bin/weed"),
         *("server", "-filer", "-s3", "-s3.config=s3.json", f"-dir={folder}"),
