@@ -7,10 +7,16 @@ import errno
 import os
 import shutil
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    IncompleteReadError,
+)
 
 from ops.store.errors import BROKEN_OFF, StoreError, named
 from ops.store.objects import RAISED, Found
@@ -54,6 +60,7 @@ def _receive(asked: Any, settings: Settings, found: Found, written: BinaryIO) ->
     plain = bool(MD5.fullmatch(found.etag))
     tries = 0
     while (have := written.tell()) < found.size:
+        broken: Exception = IncompleteReadError(actual_bytes=have, expected_bytes=found.size)
         try:
             answer = asked.get_object(
                 Bucket=settings.bucket,
@@ -67,15 +74,17 @@ def _receive(asked: Any, settings: Settings, found: Found, written: BinaryIO) ->
             if have and not answer.get("ContentRange", "").startswith(f"bytes {have}-"):
                 written.seek(0)
                 written.truncate()  # the store sends all of it
-            with answer["Body"] as body:
+            # Not `with answer["Body"]`: what that gives ends without a word where the line is cut.
+            with closing(answer["Body"]) as body:
                 for piece in iter(lambda: body.read(PIECE), b""):
                     written.write(piece)
-            written.flush()
-        except (*BROKEN_OFF, ConnectionError):
-            written.flush()
+        except (*BROKEN_OFF, ConnectionError) as error:
+            broken = error
+        written.flush()
+        if written.tell() < found.size:
             tries = 0 if written.tell() > have else tries + 1
             if tries >= TRIES:
-                raise
+                raise broken
             time.sleep(min(PAUSE * 2**tries, LONGEST))
     return plain
 

@@ -67,7 +67,7 @@ def pull() -> int:
             path = bring(client, place, one, known)
             fetched += 1
             print(
-                f"fetched {shown(path)} ({in_units(one.size)}, {number} of {len(found)})",
+                f"fetched {shown(path)} ({in_units(path.stat().st_size)}, {number} of {len(found)})",
                 flush=True,
             )
     for one in own:

@@ -1,4 +1,4 @@
-"""The store is asked, and what it says is put into words.
+"""Tests of what lists and fetches the raw data.
 
 Rung keeps this file; change it through store.toml.
 """
