@@ -66,10 +66,8 @@ def pull() -> int:
                 continue
             path = bring(client, place, one, known)
             fetched += 1
-            print(
-                f"fetched {shown(path)} ({in_units(path.stat().st_size)}, {number} of {len(found)})",
-                flush=True,
-            )
+            size = in_units(path.stat().st_size)
+            print(f"fetched {shown(path)} ({size}, {number} of {len(found)})", flush=True)
     for one in own:
         print(
             f"{shown(record.path_of(one, place))}: not fetched, as another file of that name is "
