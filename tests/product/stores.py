@@ -189,12 +189,19 @@ class Line:
         self.carried = 0
         self.connections = 0
         self._port = port
+        self._ends: list[socket.socket] = []
         self._server = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        """Take no more connections."""
         self._server.close()
+
+    def cut(self) -> None:
+        """Break what is open, and whatever is opened from now on before a whole answer."""
+        self.cut_after = 100
+        self._end(*self._ends)
 
     def _accept(self) -> None:
         while True:
@@ -208,6 +215,7 @@ class Line:
             except OSError:
                 near.close()
                 continue
+            self._ends += [near, far]
             threading.Thread(target=self._there, args=(near, far), daemon=True).start()
             threading.Thread(target=self._back, args=(near, far), daemon=True).start()
 

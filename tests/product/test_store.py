@@ -293,22 +293,6 @@ def test_through_a_line_that_breaks_again_and_again_everything_arrives_once(
     assert line.carried < LARGE * 1.05, "it began from the beginning"
 
 
-def test_a_line_that_stays_cut_is_named_and_the_next_pull_goes_on(
-    project: Project, real: Store, line: Line, large: Path
-) -> None:
-    real.put("stays/large.bin", large)
-    line.cut_after = 3_000  # enough to list
-    reach(project, line.endpoint, "stays")
-
-    said = typed(project, PULL, expect=1)
-
-    assert f"s3://{BUCKET}/stays/large.bin at {line.endpoint}: " in said
-    assert fetched(project) == {}
-    line.cut_after = None
-    typed(project, PULL)
-    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
-
-
 @contextlib.contextmanager
 def half_way(project: Project, line: Line) -> Iterator[subprocess.Popen[str]]:
     """Pull slowly through a line, and give the process when a third has passed."""
@@ -328,6 +312,26 @@ def half_way(project: Project, line: Line) -> Iterator[subprocess.Popen[str]]:
         line.pause = 0.0
         pulling.kill()
         pulling.wait()
+
+
+def test_a_line_that_stays_cut_is_named_and_the_next_pull_goes_on(
+    project: Project, real: Store, line: Line, large: Path
+) -> None:
+    real.put("stays/large.bin", large)
+    reach(project, line.endpoint, "stays")
+    with half_way(project, line) as pulling:
+        line.cut()
+        said, _ = pulling.communicate(timeout=180)
+
+    assert pulling.returncode == 1
+    assert f"s3://{BUCKET}/stays/large.bin at {line.endpoint}: the connection broke off" in said
+    assert "it goes on where it was" in said
+    assert fetched(project) == {}
+    line.cut_after = None
+    before = line.carried
+    typed(project, PULL)
+    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
+    assert line.carried - before < LARGE * 0.75, "it began from the beginning"
 
 
 def test_a_server_that_is_killed_in_the_middle_loses_nothing(
@@ -441,15 +445,16 @@ def peak(project: Project, *module: str) -> int:
 
 
 HUGE = """
-import polars as pl, random
-rows = pl.select(
-    id=pl.int_range(30_000_000),
-    share=pl.int_range(30_000_000).hash(1) / 2**64,
-    other=pl.int_range(30_000_000).hash(2) / 2**64,
-    group=pl.int_range(30_000_000) % 1000,
-)
-print(rows.estimated_size("mb"))
-rows.write_parquet("{}", row_group_size=250_000)
+import numpy as np, polars as pl
+draw, rows = np.random.default_rng(1), 30_000_000
+table = pl.DataFrame({{
+    "id": np.arange(rows),
+    "share": draw.random(rows),
+    "other": draw.random(rows),
+    "group": np.arange(rows) % 1000,
+}})
+print(table.estimated_size("mb"))
+table.write_parquet("{}", row_group_size=250_000)
 """
 LAZY = '''
 def load(path: Path) -> pl.LazyFrame:
