@@ -132,10 +132,11 @@ def _what(error: Exception) -> tuple[str, str]:
     if is_full(error):
         return "the disk is full here", "Make room, and type it again: nothing is half written."
     if isinstance(error, OSError):
-        return f"cannot be written here ({error.strerror or error})", "Make it possible."
+        return f"cannot be written here ({error.strerror or error})", "Look at who may write."
     if isinstance(error, ResponseParserError):
         return (
-            "what answers there is no object store",
-            "Look at `endpoint` in store.toml: it is the address for programs, not the console's.",
+            "what answers there does not speak as an object store does",
+            "Type it again. If it stays so, look at `endpoint` in store.toml: it is the address for "
+            "programs, not the console's.",
         )
     return f"cannot be asked ({error})", "Look at store.toml and at the AWS_ variables."

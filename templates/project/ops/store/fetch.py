@@ -27,6 +27,7 @@ PIECE = 1 << 20  # bytes held in memory
 TRIES = 6  # in a row that brought nothing
 PAUSE = 0.5  # seconds before the second try; twice as long before each further one
 LONGEST = 15.0  # seconds
+ALL_OF_IT = 200  # what a store answers that sends no parts
 
 
 def fetch(asked: Any, settings: Settings, found: Found, draft: Path) -> None:
@@ -72,8 +73,10 @@ def _receive(asked: Any, settings: Settings, found: Found, written: BinaryIO) ->
             plain = plain and "aws:kms" not in answer.get("ServerSideEncryption", "")
             plain = plain and "SSECustomerAlgorithm" not in answer
             if have and not answer.get("ContentRange", "").startswith(f"bytes {have}-"):
+                if answer["ResponseMetadata"]["HTTPStatusCode"] != ALL_OF_IT:
+                    raise broken  # the line was cut within the headers
                 written.seek(0)
-                written.truncate()  # the store sends all of it
+                written.truncate()
             # Not `with answer["Body"]`: what that gives ends without a word where the line is cut.
             with closing(answer["Body"]) as body:
                 for piece in iter(lambda: body.read(PIECE), b""):

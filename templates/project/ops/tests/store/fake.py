@@ -18,6 +18,8 @@ class FakeStore:
         etags: of objects whose ETag is not the MD5 of the content.
         cuts: how many bytes of each answer with content to send before the line breaks, in the
             order of the answers; afterwards all is sent.
+        torn: how many of the answers after those end within their headers.
+        parts: whether it sends parts of an object, or always all of it.
         says: status and code of the error that is answered to everything.
         asked: the first byte that was asked for, of each answer with content.
     """
@@ -26,6 +28,8 @@ class FakeStore:
         self.objects: dict[str, bytes] = {}
         self.etags: dict[str, str] = {}
         self.cuts: list[int] = []
+        self.torn = 0
+        self.parts = True
         self.says: tuple[int, str] | None = None
         self.asked: list[int] = []
         store = self
@@ -49,10 +53,16 @@ class FakeStore:
                     return
                 first = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
                 store.asked.append(first)
-                self.send_response(206)
+                if store.torn and not store.cuts:
+                    store.torn -= 1
+                    self.wfile.write(b"HTTP/1.1 206 Partial Content\r\nETag: ")
+                    self.close_connection = True
+                    return
+                first, whole = first if store.parts else 0, len(content)
+                self.send_response(206 if store.parts else 200)
                 self.send_header("ETag", etag)
-                whole = len(content)
-                self.send_header("Content-Range", f"bytes {first}-{whole - 1}/{whole}")
+                if store.parts:
+                    self.send_header("Content-Range", f"bytes {first}-{whole - 1}/{whole}")
                 self.send_header("Content-Length", str(whole - first))
                 self.end_headers()
                 if store.cuts:

@@ -85,6 +85,31 @@ def test_a_cut_line_is_taken_up_where_it_broke(store: FakeStore, incoming: Path)
     assert (incoming / "a.csv").read_bytes() == CONTENT
 
 
+def test_a_line_that_is_cut_within_the_headers_costs_nothing_of_what_came(
+    store: FakeStore, incoming: Path
+) -> None:
+    store.objects = {"raw/a.csv": CONTENT}
+    store.cuts = [1000]
+    store.torn = 2
+
+    assert run.main(["pull"]) == 0
+
+    assert store.asked == [0, 1000, 1000, 1000]
+    assert (incoming / "a.csv").read_bytes() == CONTENT
+
+
+def test_a_store_that_sends_no_parts_sends_all_of_it_again(
+    store: FakeStore, incoming: Path
+) -> None:
+    store.objects = {"raw/a.csv": CONTENT}
+    store.cuts = [1000]
+    store.parts = False
+
+    assert run.main(["pull"]) == 0
+
+    assert (incoming / "a.csv").read_bytes() == CONTENT
+
+
 def test_a_line_that_stays_cut_leaves_no_file_and_keeps_what_came(
     store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
