@@ -136,7 +136,7 @@ def _what(error: Exception) -> tuple[str, str]:
     if isinstance(error, ResponseParserError):
         return (
             "what answers there does not speak as an object store does",
-            "Type it again. If it stays so, look at `endpoint` in store.toml: it is the address for "
-            "programs, not the console's.",
+            "Type it again. If it stays so, look at `endpoint` in store.toml: it is the address "
+            "for programs, not that of the console.",
         )
     return f"cannot be asked ({error})", "Look at store.toml and at the AWS_ variables."
