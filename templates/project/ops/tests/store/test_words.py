@@ -13,7 +13,7 @@ from ops.store import remote, run, settings
 from ops.store.errors import StoreError, named
 from ops.tests.store.fake import FakeStore
 
-SECRET = "the-secret-key-itself"
+UNSAID = "never-to-be-printed"
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore
     path.write_text(f'[store]\nendpoint = "{made.endpoint}"\nbucket = "data"\nprefix = "raw"\n')
     monkeypatch.setattr(settings, "FILE", path)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", UNSAID)
     yield made
     made.close()
 
@@ -54,7 +54,7 @@ def test_what_the_store_refuses_is_put_into_words(
     said = capsys.readouterr().err
     assert f"s3://data/raw/ at {store.endpoint}: " in said
     assert [word for word in words if word not in said] == []
-    assert SECRET not in said
+    assert UNSAID not in said
 
 
 @pytest.mark.parametrize(
