@@ -83,8 +83,8 @@ def credentials(settings: Settings) -> Any:
 
 def region() -> str:
     """Name the region that requests are signed for."""
-    named_region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
-    return named_region or SOME_REGION
+    told = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
+    return told or botocore.session.get_session().get_config_variable("region") or SOME_REGION
 
 
 def listed(asked: Any, settings: Settings) -> tuple[list[Found], list[str]]:
