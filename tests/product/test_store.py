@@ -509,6 +509,7 @@ def test_a_part_of_a_table_arrives_through_a_line_that_breaks(
 
     said = typed(project, PULL, expect=None)
 
+    print(said)
     if "2 fetched" not in said:
         assert "Type it again" in said and "Traceback" not in said
         line.cut_after = None

@@ -11,7 +11,7 @@ import polars as pl
 
 from ops.disk import is_full
 from ops.store import objects
-from ops.store.errors import AGAIN, CREDENTIALS, StoreError, named
+from ops.store.errors import CREDENTIALS, StoreError, named
 from ops.store.objects import Found
 from ops.store.settings import Settings
 
@@ -82,6 +82,7 @@ def _named(error: Exception, where: str, settings: Settings) -> StoreError:
     if isinstance(error, pl.exceptions.ColumnNotFoundError | pl.exceptions.SQLInterfaceError):
         return StoreError(f"{where}: {said}. Look at `columns` and `rows` in store.toml.")
     return StoreError(
-        f"{where}: cannot be read as a stream ({said}). {AGAIN} The credentials come from "
-        f"{CREDENTIALS}; `columns` and `rows` are those in store.toml."
+        f"{where}: cannot be read as a stream ({said.split(' (path:')[0]}). Type it again when the "
+        f"connection is back. The credentials come from {CREDENTIALS}; `columns` and `rows` are "
+        "those in store.toml."
     )
