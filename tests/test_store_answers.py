@@ -1,0 +1,140 @@
+"""The answers about an object store: what is taken, what is refused, and where they end up."""
+
+import tomllib
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import copier as copier_api
+import pytest
+
+from tests.conftest import Render, files_of
+
+FINE: dict[str, list[str]] = {
+    "store_endpoint": [
+        "",
+        "https://minio.example.org:9000",
+        "http://127.0.0.1:8333",
+        "http://localhost:8333/",
+        "http://[::1]:8333",
+        "https://project.supabase.co/storage/v1/s3",
+    ],
+    "store_bucket": ["abc", "flights-2026.raw", "0" * 63],
+    "store_prefix": ["", "flights", "team/late-flights_2026", "dt=2026/a.b"],
+}
+BAD: dict[str, list[str]] = {
+    "store_endpoint": [
+        "minio:9000",
+        "ftp://there",
+        "https://",
+        "https://somebody:secret@there",
+        'https://there"',
+        "https://there\n",
+        "https://there\n[store]\nbucket = 'mine'",
+        "https://there?x=1",
+        "https://there #x",
+        "https://{{ package }}",
+        "https://there:port",
+        "https://-there",
+    ],
+    "store_bucket": [
+        "",
+        "ab",
+        "a" * 64,
+        "Upper",
+        "under_score",
+        "a..b",
+        "-abc",
+        "abc-",
+        "a b",
+        "abc\n",
+        "abc/def",
+        'abc"',
+        "s3://abc",
+        "{{ package }}",
+    ],
+    "store_prefix": [
+        "/flights",
+        "flights/",
+        "a//b",
+        "..",
+        "a/../b",
+        "a/./b",
+        ".hidden",
+        "a b",
+        "a\n",
+        'a"b',
+        "a\\b",
+        "a%b",
+        "a#b",
+        "{{ package }}",
+    ],
+}
+
+
+def cases(answers: dict[str, list[str]]) -> list[tuple[str, str]]:
+    return [(question, answer) for question, every in answers.items() for answer in every]
+
+
+@pytest.mark.parametrize(("question", "answer"), cases(FINE))
+def test_a_fitting_answer_is_written_as_it_is(render: Render, question: str, answer: str) -> None:
+    project = render(data="store", level=2, **{question: answer})
+
+    store = tomllib.loads((project / "store.toml").read_text())["store"]
+    remote = ConfigParser(interpolation=None)
+    remote.read_string((project / ".dvc/config").read_text())
+    section = remote["'remote \"store\"'"]
+    assert remote["core"]["remote"] == "store"
+    assert store["endpoint"] == section.get("endpointurl", "")
+    bucket, _, prefix = section["url"].removeprefix("s3://").partition("/")
+    assert store["bucket"] == bucket
+    assert store["prefix"].removesuffix("raw") == prefix.removesuffix("dvc")
+    written = store[question.removeprefix("store_")]
+    assert written == (f"{answer}/raw".lstrip("/") if question == "store_prefix" else answer)
+
+
+@pytest.mark.parametrize(("question", "answer"), cases(BAD))
+def test_another_answer_is_refused_in_words(
+    copier_template: Path, tmp_path: Path, question: str, answer: str
+) -> None:
+    answers: dict[str, Any] = {"data": "store", question: answer}
+
+    with pytest.raises(ValueError, match=question) as refused:
+        copier_api.run_copy(
+            str(copier_template), tmp_path / "made", data=answers, defaults=True, quiet=True
+        )
+
+    assert "Use " in str(refused.value)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("package", ["a", "late_flights", "a" * 40])
+def test_the_bucket_of_ones_own_package_is_a_name_for_a_bucket(
+    render: Render, package: str
+) -> None:
+    assert (render(data="store", package=package) / "store.toml").exists()
+
+
+@pytest.mark.parametrize("level", [0, 2])
+def test_without_a_store_nothing_speaks_of_one(render: Render, level: int) -> None:
+    files = files_of(render(data="files", level=level))
+
+    assert [path for path in files if "store" in path or ".env" in path] == []
+    assert b"rung-data-store" not in files["pyproject.toml"]
+    assert b"envfile" not in files["ops/tasks.toml"]
+    if level >= 2:
+        assert files[".dvc/config"].decode() == (
+            "[core]\n    analytics = false\n    remote = local\n"
+            "['remote \"local\"']\n    url = ../dvc_remote\n"
+        )
+
+
+@pytest.mark.parametrize("level", range(5))
+def test_the_store_is_the_same_on_every_rung(render: Render, level: int) -> None:
+    first, later = (files_of(render(data="store", level=one)) for one in (0, level))
+    own = [path for path in first if path.startswith(("ops/store/", "ops/tests/store/"))]
+
+    assert own and {*own, "store.toml", ".env.example"} <= set(later)
+    assert [
+        path for path in [*own, "store.toml", ".env.example"] if first[path] != later[path]
+    ] == []
