@@ -11,7 +11,7 @@ import polars as pl
 
 from ops import contract
 from ops.quality import inspect
-from ops.settings import INGESTED, ROOT, raw_files, shown
+from ops.settings import INGESTED, ROOT, SAMPLE, raw_files, raw_files_in, shown
 
 
 class UnreadableFile(Exception):
@@ -36,8 +36,11 @@ def read(path: Path) -> pl.DataFrame:
 
 
 def sample_rows() -> pl.DataFrame:
-    """Read the first raw file as rows of Row, for tests; what breaks Row is null in it."""
-    path = raw_files()[0]
+    """Read the first file of the sample as rows of Row, for tests; what breaks Row is null in it.
+
+    Where there is no sample, the first raw file.
+    """
+    path = (raw_files_in(SAMPLE) or raw_files())[0]
     return inspect(read(path), contract.Row.to_schema(), shown(path))[0]
 
 
