@@ -54,9 +54,7 @@ def differences(
     said = []
     for name, dtype in (wanted | before).items():
         if name not in found:
-            told = [f"Row wants {wanted[name]}"] if name in wanted else []
-            told += [f"{before_in} has {before[name]}"] if name in before else []
-            said.append(f"column `{name}` is gone: {', '.join(told)}.")
+            said.append(gone(name, wanted, before, before_in))
         elif name in before and found[name] != before[name]:
             said.append(
                 f"column `{name}` has another type: it is {found[name]}, and {before_in} has "
@@ -68,6 +66,13 @@ def differences(
         if name not in wanted and name != watermark and name not in before:
             said.append(f"column `{name}` is new: it is {dtype}, and Row has no such column.")
     return said
+
+
+def gone(name: str, wanted: Types, before: Types, before_in: str) -> str:
+    """Say what a column was that the warehouse no longer gives."""
+    told = [f"Row wants {wanted[name]}"] if name in wanted else []
+    told += [f"{before_in} has {before[name]}"] if name in before else []
+    return f"column `{name}` is gone: {', '.join(told)}."
 
 
 def _plain(dtype: pa.DataType) -> pa.DataType:

@@ -4,7 +4,7 @@ Rung keeps this file; change it through warehouse.toml and queries/rows.sql.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import duckdb
@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from ops.settings import shown
 from ops.warehouse.address import Address
-from ops.warehouse.errors import WarehouseError
+from ops.warehouse.errors import WarehouseError, column_in
 from ops.warehouse.query import Query
 from ops.warehouse.source import BATCH, Ends, Rows
 
 MEMORY = "1GB"  # what sorts and joins may take; beyond that DuckDB works on the disk
-CONFIG = {"memory_limit": MEMORY, "TimeZone": "UTC"}
+# Nothing is fetched from the network in the middle of a query.
+CONFIG = {"memory_limit": MEMORY, "autoinstall_known_extensions": "false"}
 FAILED = (duckdb.Error, pa.ArrowInvalid, pa.ArrowException)
 
 
@@ -71,6 +72,9 @@ def connect(address: Address) -> Iterator[Embedded]:
             f"{address.shown} cannot be opened: {_first_line(error)}. Where another process writes "
             "it, wait until it ends."
         ) from None
+    # Without its extension for time zones DuckDB knows only UTC anyway.
+    with suppress(duckdb.Error):
+        connection.execute("SET TimeZone = 'UTC'")
     try:
         yield Embedded(connection, address)
     finally:
@@ -87,11 +91,9 @@ def said(error: Exception, address: Address, query: Query) -> WarehouseError:
         )
     if isinstance(error, duckdb.OutOfMemoryException):
         todo = "Make `window_days` smaller in warehouse.toml."
-    wrong = WarehouseError(
-        f"{address.shown}, asked for {shown(query.file)}: {_first_line(error)}. {todo}"
-    )
-    wrong.missing_column = isinstance(error, duckdb.BinderException)
-    return wrong
+    message = _first_line(error)
+    gone = column_in(message) if isinstance(error, duckdb.BinderException) else None
+    return WarehouseError(f"{address.shown}, asked for {shown(query.file)}: {message}. {todo}", gone)
 
 
 def _first_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ Rung keeps this file; change it through warehouse.toml and queries/rows.sql.
 """
 
 import errno
+import re
 
 AGAIN = "What was taken stays; `uv run poe data pull` goes on where this one stopped."
 
@@ -12,10 +13,12 @@ class WarehouseError(Exception):
     """Rows cannot be taken; the message says why and what to do.
 
     Attributes:
-        missing_column: the query asks for a column that the warehouse does not have.
+        gone: the column that the query asks for and the warehouse does not have, where that is why.
     """
 
-    missing_column = False
+    def __init__(self, message: str, gone: str | None = None) -> None:
+        super().__init__(message)
+        self.gone = gone
 
 
 # What PostgreSQL's client says where it gives no code, and what it means.
@@ -89,7 +92,14 @@ def advice(said: str, code: str | None = None) -> str:
 def first_lines(said: str) -> str:
     """Shorten a driver's message to what a person reads: without the query, which is known."""
     lines = [line.strip() for line in said.split("Query was:")[0].splitlines()]
-    return " ".join(line for line in lines if line).rstrip(".")
+    text = " ".join(line for line in lines if line)
+    return re.sub(r"\A[A-Z_]+: (\[libpq\] )?", "", text).rstrip(".?")
+
+
+def column_in(said: str) -> str | None:
+    """Find the name of the column that a message begins with or speaks of first."""
+    found = re.search(r'column "?(?:\w+\.)?(\w+)"?', said)
+    return found[1] if found else None
 
 
 def full_disk(error: OSError, where: str) -> WarehouseError | None:

@@ -14,7 +14,7 @@ from adbc_driver_postgresql import dbapi
 
 from ops.settings import shown
 from ops.warehouse.address import Address
-from ops.warehouse.errors import WarehouseError, advice, first_lines
+from ops.warehouse.errors import WarehouseError, advice, column_in, first_lines
 from ops.warehouse.query import Query
 from ops.warehouse.source import BATCH, Ends, Rows
 
@@ -23,6 +23,7 @@ QUIET = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "SET LOCA
 # COPY, the driver's faster way, takes no parameters, and neither way would leave rows on the server
 # until they are wanted: a cursor does both.
 WITHOUT_COPY = {"adbc.postgresql.use_copy": "false"}
+UNDEFINED_COLUMN = "42703"
 
 
 class PostgreSQL:
@@ -98,7 +99,5 @@ def said(error: Error, address: Address, query: Query | None = None) -> Warehous
     message = address.scrub(first_lines(str(error)))
     code = getattr(error, "sqlstate", None)
     where = f", asked for {shown(query.file)}" if query else ""
-    wrong = WarehouseError(f"{address.shown}{where}: {message}. {advice(message, code)}")
-    # Undefined column: whoever knows the columns of before can say more.
-    wrong.missing_column = code == "42703"
-    return wrong
+    gone = column_in(message) if code == UNDEFINED_COLUMN else None
+    return WarehouseError(f"{address.shown}{where}: {message}. {advice(message, code)}", gone)

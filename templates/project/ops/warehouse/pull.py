@@ -89,14 +89,12 @@ class Pull:
 
     def _explained(self, error: WarehouseError) -> WarehouseError:
         """Say what a column was that the query asks for and the warehouse no longer has."""
-        if not error.missing_column:
-            return error
         last = last_here(self.folder)
-        known = row_types() | (columns.types(pq.read_schema(last)) if last else {})
-        gone = [f"`{name}` ({dtype})" for name, dtype in known.items() if name in str(error)]
-        hint = f" Of what Row or {last.name if last else 'the query'} has, it names "
-        named = f"{hint}{', '.join(gone)}." if gone else ""
-        return WarehouseError(f"{error}{named}\n{columns.MEANT}")
+        before = columns.types(pq.read_schema(last)) if last else {}
+        if error.gone is None or error.gone not in row_types() | before:
+            return error
+        gone = columns.gone(error.gone, row_types(), before, last.name if last else "")
+        return WarehouseError("\n".join([str(error), gone, columns.MEANT]))
 
 
 def pull(settings: Settings, address: Address, folder: Path, say: Say = print) -> int:
@@ -141,7 +139,7 @@ def refuse_to_mix(settings: Settings, address: Address, folder: Path) -> None:
         now = "is not set" if address.is_sample else f"names {address.shown}"
         raise WarehouseError(
             f"{shown(last)} came out of {came}, and WAREHOUSE_URL {now}: rows of the two must not "
-            f"be mixed. Mend WAREHOUSE_URL, or begin anew. {_begin_anew(folder)}"
+            f"be mixed. Mend WAREHOUSE_URL. {_begin_anew(folder)}"
         )
 
 
