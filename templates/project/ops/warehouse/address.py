@@ -44,7 +44,7 @@ class Address:
     def scrub(self, said: str) -> str:
         """Take the password out of what somebody said."""
         parts = urlsplit(self.url)
-        secrets = {parts.password or "", unquote(parts.password or ""), os.environ.get("PGPASSWORD")}
+        secrets = {parts.password, unquote(parts.password or ""), os.environ.get("PGPASSWORD")}
         secrets |= {value for name, value in parse_qsl(parts.query) if name in SECRET}
         said = said.replace(self.url, self.shown) if self.url else said
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
@@ -83,8 +83,9 @@ def _postgresql(url: str) -> Address:
         clear = False
     if not clear:
         raise WarehouseError(
-            f"{VARIABLE} cannot be read as postgresql://USER:PASSWORD@HOST:PORT/DATABASE. Signs such "
-            "as @ : / ? # % in the password are written as %40 %3A %2F %3F %23 %25."
+            f"{VARIABLE} cannot be read as postgresql://USER@HOST:PORT/DATABASE, with "
+            "USER:PASSWORD in the place of USER. Signs such as @ : / ? # % in the password are "
+            "written as %40 %3A %2F %3F %23 %25."
         )
     asked = dict(parse_qsl(parts.query))
     waits = urlencode({name: value for name, value in PATIENCE.items() if name not in asked})

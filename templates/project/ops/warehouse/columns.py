@@ -3,12 +3,12 @@
 Rung keeps this file; change it through queries/rows.sql and dataset.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import polars as pl
 import pyarrow as pa
 
-Types = Mapping[str, pl.DataType]
+Types = dict[str, pl.DataType]
 
 MEANT = (
     "Nothing was written. Write into queries/rows.sql what gives the columns as they were "
@@ -32,7 +32,7 @@ def cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def types(schema: pa.Schema) -> dict[str, pl.DataType]:
+def types(schema: pa.Schema) -> Types:
     """Name the columns' types as dataset.py does."""
     frame = pl.from_arrow(schema.remove_metadata().empty_table())
     assert isinstance(frame, pl.DataFrame)
@@ -52,7 +52,7 @@ def differences(
         watermark: a column that Row need not have.
     """
     said = []
-    for name, dtype in (wanted | before).items():
+    for name in wanted | before:
         if name not in found:
             said.append(gone(name, wanted, before, before_in))
         elif name in before and found[name] != before[name]:
@@ -61,7 +61,7 @@ def differences(
                 f"{before[name]}."
             )
         elif name in wanted and not _fits(found[name], wanted[name]):
-            said.append(f"column `{name}` is {found[name]}, and Row wants {dtype}.")
+            said.append(f"column `{name}` is {found[name]}, and Row wants {wanted[name]}.")
     for name, dtype in found.items():
         if name not in wanted and name != watermark and name not in before:
             said.append(f"column `{name}` is new: it is {dtype}, and Row has no such column.")
@@ -87,8 +87,8 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
 
 def _fits(found: pl.DataType, wanted: pl.DataType) -> bool:
     # What the types say; whether each value survives is for quality.py to tell, row by row.
-    kinds = (
-        pl.DataType.is_numeric,
+    kinds: tuple[Callable[[pl.DataType], bool], ...] = (
+        lambda dtype: dtype.is_numeric(),
         lambda dtype: dtype in (pl.Date, pl.Datetime),
         lambda dtype: dtype in (pl.String, pl.Categorical, pl.Enum),
     )

@@ -4,7 +4,7 @@ Rung keeps this file; change it through warehouse.toml and queries/rows.sql.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 
 import duckdb
@@ -18,7 +18,10 @@ from ops.warehouse.source import BATCH, Ends, Rows
 
 MEMORY = "1GB"  # what sorts and joins may take; beyond that DuckDB works on the disk
 # Nothing is fetched from the network in the middle of a query.
-CONFIG = {"memory_limit": MEMORY, "autoinstall_known_extensions": "false"}
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": MEMORY,
+    "autoinstall_known_extensions": False,
+}
 FAILED = (duckdb.Error, pa.ArrowInvalid, pa.ArrowException)
 
 
@@ -37,20 +40,22 @@ class Embedded:
         """Tell whether a query has a row between two moments."""
         try:
             asked = f"SELECT 1 FROM ({query.sql}\n) AS rows LIMIT 1"
-            return self.connection.execute(asked, list(ends or ())).fetchone() is not None
+            with closing(self.connection.cursor()) as cursor:
+                return cursor.execute(asked, list(ends or ())).fetchone() is not None
         except FAILED as error:
             raise said(error, self.address, query) from None
 
     @contextmanager
     def rows(self, query: Query, ends: Ends) -> Iterator[Rows]:
         """Ask for all rows; they come as they are found."""
+        # Both are closed also where the rows were not all wanted, or DuckDB waits for that for ever.
         try:
-            # Of a cursor of its own: another question would end this one's answer.
-            found = self.connection.cursor().sql(query.sql, params=list(ends or ()))
-            if found is None:
-                raise WarehouseError(f"{shown(query.file)} gives no rows: it must be a SELECT.")
-            reader = found.to_arrow_reader(BATCH)
-            yield Rows(reader.schema, iter(reader))
+            with closing(self.connection.cursor()) as cursor:
+                found = cursor.sql(query.sql, params=list(ends or ()))
+                if found is None:
+                    raise WarehouseError(f"{shown(query.file)} gives no rows: it must be a SELECT.")
+                with closing(found.to_arrow_reader(BATCH)) as reader:
+                    yield Rows(reader.schema, iter(reader))
         except FAILED as error:
             raise said(error, self.address, query) from None
 
@@ -92,8 +97,9 @@ def said(error: Exception, address: Address, query: Query) -> WarehouseError:
     if isinstance(error, duckdb.OutOfMemoryException):
         todo = "Make `window_days` smaller in warehouse.toml."
     message = _first_line(error)
+    asked = f"{address.shown}, asked for {shown(query.file)}"
     gone = column_in(message) if isinstance(error, duckdb.BinderException) else None
-    return WarehouseError(f"{address.shown}, asked for {shown(query.file)}: {message}. {todo}", gone)
+    return WarehouseError(f"{asked}: {message}. {todo}", gone)
 
 
 def _first_line(error: Exception) -> str:

@@ -106,6 +106,4 @@ def full_disk(error: OSError, where: str) -> WarehouseError | None:
     """Say that a disk is full; None for an error of another kind."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT) and "No space left" not in str(error):
         return None
-    return WarehouseError(
-        f"The disk is full, and {where} was not written. Make room. {AGAIN}"
-    )
+    return WarehouseError(f"The disk is full, and {where} was not written. Make room. {AGAIN}")

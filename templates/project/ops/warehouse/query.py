@@ -86,8 +86,8 @@ def _check(file: Path, seen: set[str], watermark: str | None) -> None:
     if watermark and missing:
         raise WarehouseError(
             f"{shown(file)} does not use {' and '.join(missing)}, so that every window would hold "
-            f"the same rows: write `where {watermark} >= $since and {watermark} < $until`, or empty "
-            "`watermark` in warehouse.toml to take all rows each time."
+            f"the same rows: write `where {watermark} >= $since and {watermark} < $until`, or "
+            "empty `watermark` in warehouse.toml to take all rows each time."
         )
     if not watermark and seen:
         raise WarehouseError(

@@ -58,7 +58,7 @@ def connected(address: Address) -> Iterator[Source]:
         if address.file is None:
             from ops.warehouse import postgresql
 
-            opened = postgresql.connect(address)
+            opened: AbstractContextManager[Source] = postgresql.connect(address)
         else:
             from ops.warehouse import embedded
 

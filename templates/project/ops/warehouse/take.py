@@ -58,10 +58,11 @@ def write(target: Path, rows: Rows, note: dict[str, Any], watermark: str | None,
         ends: since and until.
 
     Returns:
-        The number of rows.
+        The number of rows written: 0 where there are none, or the file has the same ones.
 
     Raises:
-        WarehouseError: the disk is full, or a row lies outside the window.
+        WarehouseError: the disk is full, a row lies outside the window, or there are no rows at
+            all where all were asked for.
     """
     draft = target.with_name(f".{target.name}.tmp")
     schema = columns.plain(rows.schema)
@@ -74,7 +75,14 @@ def write(target: Path, rows: Rows, note: dict[str, Any], watermark: str | None,
                 _stay_between(typed, watermark, ends, target.name)
                 file.write_batch(typed)
                 count += typed.num_rows
-        if count and not (target.exists() and _hash(draft) == _hash(target)):
+        if ends is None and not count:
+            raise WarehouseError(
+                f"The query gives no rows: {target.name} was left as it is. Look at the table, and "
+                "at queries/rows.sql."
+            )
+        if target.exists() and _hash(draft) == _hash(target):
+            return 0
+        if count:
             _put(draft, target)
     except pa.ArrowInvalid as error:
         raise WarehouseError(
