@@ -110,28 +110,9 @@ def pull() -> int:
     return code
 
 
-def take_new() -> int:
-    """Take what is new where the data comes from, in a project that has such a place.
-
-    Returns:
-        The exit code.
-    """
-    if not (ROOT / "warehouse.toml").exists():
-        return 0
-    taking = [sys.executable, "-m", "ops.warehouse.run", "pull"]
-    return subprocess.run(taking, cwd=ROOT, check=False).returncode
-
-
-def main(arguments: list[str]) -> int:
-    """Version what is new; or `pull` what is versioned, and with `--new` what is not yet."""
-    if arguments == ["pull", "--new"]:
-        return pull() or take_new()
-    return pull() if arguments == ["pull"] else version()
-
-
 def _dvc(*arguments: str) -> int:
     return subprocess.run(["dvc", *arguments, "--quiet"], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(pull() if sys.argv[1:] == ["pull"] else version())

@@ -13,6 +13,7 @@ from ops.warehouse.errors import WarehouseError
 from ops.warehouse.settings import SAMPLE_WAREHOUSE
 
 VARIABLE = "WAREHOUSE_URL"
+UNSET = f"$({VARIABLE})"  # what Azure Pipelines gives for a variable that is not there
 POSTGRESQL = {"postgresql", "postgres"}
 # Of libpq, in seconds: without them it waits for minutes where nobody answers, and for hours where
 # a connection has died without a word.
@@ -60,7 +61,7 @@ def read() -> Address:
             holds a password.
     """
     url = os.environ.get(VARIABLE, "").strip()
-    if not url:
+    if url in ("", UNSET):
         return Address(shown(SAMPLE_WAREHOUSE), file=SAMPLE_WAREHOUSE, is_sample=True)
     scheme = url.partition(":")[0].lower()
     if scheme == "duckdb":

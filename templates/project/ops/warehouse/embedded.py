@@ -48,7 +48,7 @@ class Embedded:
     @contextmanager
     def rows(self, query: Query, ends: Ends) -> Iterator[Rows]:
         """Ask for all rows; they come as they are found."""
-        # Both are closed also where the rows were not all wanted, or DuckDB waits for that for ever.
+        # Both are closed even where not all rows were wanted, or DuckDB waits for them for ever.
         try:
             with closing(self.connection.cursor()) as cursor:
                 found = cursor.sql(query.sql, params=list(ends or ()))

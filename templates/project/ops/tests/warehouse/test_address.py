@@ -60,7 +60,7 @@ def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(
     assert PASSWORD not in str(refused.value)
 
 
-@pytest.mark.parametrize("nothing", ["", "  "])
+@pytest.mark.parametrize("nothing", ["", "  ", "$(WAREHOUSE_URL)"])
 def test_no_address_means_the_warehouse_of_the_sample(
     said: pytest.MonkeyPatch, nothing: str
 ) -> None:
