@@ -90,7 +90,7 @@ def programs() -> Path:
     """Find the server's programs, or skip and say what is missing."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
-    found = Path(on_path) if on_path else (places[-1] if places else None)
+    found = places[-1] if places else Path(on_path).resolve() if on_path else None
     if found is None:
         pytest.skip("no PostgreSQL here: Debian's package postgresql brings it")
     return found.parent

@@ -149,7 +149,7 @@ def test_env_gives_the_address_and_is_no_part_of_the_repository(trial: Trial) ->
     env = trial.project.folder / ".env"
     env.write_text(f"WAREHOUSE_URL={trial.server.url()}\n")
     try:
-        assert "1,500 rows taken" in trial.pull("uv run poe data pull")
+        assert "1,550 rows taken" in trial.pull("uv run poe data pull")
         said = trial.project.run("uv run poe data")
     finally:
         env.unlink()
@@ -335,7 +335,7 @@ def test_a_full_disk_is_said_and_with_room_the_pull_goes_on(trial: Trial) -> Non
     trial.insert("2013-01-01", days=300, a_day=4000)
     trial.folder.mkdir(parents=True)
     mount = shutil.which("mount")
-    options = ["-t", "tmpfs", "-o", "size=400k", "tmpfs", str(trial.folder)]
+    options = ["-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(trial.folder)]
     done = subprocess.run([mount or "mount", *options], capture_output=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {done.stderr.decode().strip()}")
