@@ -35,6 +35,20 @@ def test_a_pull_takes_the_windows_that_are_over_and_the_next_one_what_is_new(sho
     assert shop.rows().height == 4
 
 
+def test_a_window_is_taken_whole_or_not_yet(shop: Shop) -> None:
+    shop.window = 5
+    for day in range(1, 9):
+        shop.sell(f"2024-01-0{day} 10:00:00")
+    shop.pull()
+
+    assert list(shop.files()) == ["2024-01-01--2024-01-06.parquet"]
+
+    shop.now = datetime(2024, 1, 11)
+    shop.pull()
+
+    assert list(shop.files())[1:] == ["2024-01-06--2024-01-11.parquet"]
+
+
 def test_a_row_that_comes_late_but_within_the_lag_is_taken(shop: Shop) -> None:
     shop.lag = 36
     shop.sell("2024-01-08 10:00:00")
@@ -105,6 +119,8 @@ def test_what_a_killed_pull_left_half_written_goes(shop: Shop) -> None:
     shop.sell("2024-01-01 10:00:00")
     shop.folder.mkdir()
     (shop.folder / ".2024-01-01--2024-01-02.parquet.tmp").write_bytes(b"PAR1 half")
+    # Of windows of another length.
+    (shop.folder / ".2024-01-01--2024-01-31.parquet.tmp").write_bytes(b"PAR1 half")
 
     assert shop.pull() == 1
     assert list(shop.files()) == ["2024-01-01--2024-01-02.parquet"]
