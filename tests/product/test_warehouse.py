@@ -373,6 +373,8 @@ def test_the_whole_way_from_warehouse_to_a_version_and_on(
     copier_template: Path, server: Server, tmp_path: Path
 ) -> None:
     project = start(copier_template, tmp_path / "project", data="warehouse", level=2)
+    project.run(f"uv run dvc remote modify local url {tmp_path}/remote")
+    project.commit("Keep the data where a clone reaches it")
     server.sql("DROP TABLE IF EXISTS flights", TABLE)
     trial = Trial(project, server)
     load_sample(trial, "scheduled < '2013-05-01'")

@@ -27,4 +27,4 @@ select
     foreign_worker,
     bad
 from german
-order by all
+order by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22
