@@ -60,6 +60,15 @@ def problems_of(files: list[Path]) -> list[str]:
 
 def version() -> int:
     """Check and version what is new; return the exit code."""
+    away = [dvc for dvc in versioned() if not dvc.with_suffix("").exists()]
+    if away:
+        more = f" and {len(away) - 1} more" if len(away) > 1 else ""
+        print(
+            f"{shown(away[0].with_suffix(''))}{more} is versioned, and not here: `uv run poe pull` "
+            "fetches it. Nothing was versioned or trained.",
+            file=sys.stderr,
+        )
+        return 1
     files = changed_files()
     if not files:
         return 0

@@ -15,7 +15,7 @@ import polars as pl
 from ops import contract
 from ops.disk import is_full
 from ops.quality import inspect
-from ops.settings import INGESTED, ROOT, raw_files, shown
+from ops.settings import INGESTED, ROOT, SAMPLE, raw_files, raw_files_in, shown
 
 
 class UnreadableFile(Exception):
@@ -82,8 +82,11 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def sample_rows() -> pl.DataFrame:
-    """Read the first raw file as rows of Row, for tests; what breaks Row is null in it."""
-    path = raw_files()[0]
+    """Read the first file of the sample as rows of Row, for tests; what breaks Row is null in it.
+
+    Where there is no sample, the first raw file.
+    """
+    path = (raw_files_in(SAMPLE) or raw_files())[0]
     return inspect(read(path), contract.Row.to_schema(), shown(path))[0]
 
 

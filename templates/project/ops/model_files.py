@@ -32,6 +32,7 @@ TASKS = """\
 # The verbs of ops/tasks.toml, for the model in this folder: `uv run poe train`, typed here.
 # Rung keeps this file; `uv run poe models`, typed at the top, writes it anew.
 include = ["../../ops/tasks.toml"]
+envfile = { optional = "../../.env" }
 
 [env]
 OMP_WAIT_POLICY = "passive"

@@ -29,6 +29,7 @@ ROOT = home(Path.cwd())
 
 SAMPLE = ROOT / "data/sample"
 INCOMING = ROOT / "data/incoming"
+WAREHOUSE = INCOMING / "warehouse"
 INGESTED = ROOT / "data/ingested"
 ROWS = ROOT / "data/rows.parquet"
 TRAIN = ROOT / "data/train.parquet"
@@ -46,8 +47,18 @@ BESIDE = {".md", ".py", ".dvc", ".txt"}
 
 
 def raw_files() -> list[Path]:
-    """List the raw files in data/sample and data/incoming, in a fixed order."""
-    found = [path for folder in (SAMPLE, INCOMING) for path in folder.rglob("*") if path.is_file()]
+    """List the raw files in data/sample and data/incoming, in a fixed order.
+
+    The sample is there to begin with. Once rows were taken from a warehouse it is left out: they
+    may be the same rows.
+    """
+    taken = raw_files_in(WAREHOUSE)
+    return raw_files_in(INCOMING) + ([] if taken else raw_files_in(SAMPLE))
+
+
+def raw_files_in(folder: Path) -> list[Path]:
+    """List the raw files in a folder and below, in a fixed order."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
     return sorted(p for p in found if p.suffix not in BESIDE and not p.name.startswith("."))
 
 

@@ -57,3 +57,15 @@ def test_a_bad_file_is_named_and_not_versioned(
 
 def test_nothing_new_is_no_work(folder: Path) -> None:
     assert incoming.version() == 0
+
+
+def test_a_file_that_is_versioned_and_not_here_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "old.csv.dvc").write_text("outs: []\n")
+
+    assert incoming.version() == 1
+
+    said = capsys.readouterr().err
+    assert "old.csv" in said
+    assert "`uv run poe pull`" in said

@@ -1,0 +1,120 @@
+"""A real PostgreSQL server on a free port, started and stopped by a test."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.product.serving import free_port
+
+OWNER = "Pr0duct-owner"
+READER = "S3cret-of-reader"
+
+
+class Server:
+    """A PostgreSQL server with a database of its owner's, and a user who may only read.
+
+    Attributes:
+        folder: where everything of it lies.
+        port: on 127.0.0.1.
+    """
+
+    def __init__(self, programs: Path, folder: Path, owner: str | None) -> None:
+        self.programs = programs
+        self.folder = folder
+        self.owner = owner
+        self.port = free_port()
+
+    def url(self, user: str = "reader", password: str = READER) -> str:
+        """Give the address for a user."""
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/postgres"
+
+    def make(self) -> None:
+        """Make the files of the server."""
+        secret = self.folder / "owner"
+        secret.write_text(OWNER)
+        if self.owner:
+            shutil.chown(self.folder, self.owner)
+            shutil.chown(secret, self.owner)
+        self._run(
+            *("initdb", "--pgdata", self.folder / "data", "--username", "owner"),
+            *("--auth", "scram-sha-256", "--pwfile", secret, "--encoding", "UTF8", "--no-sync"),
+        )
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        log = self.folder / "log"
+        self._run("pg_ctl", "-D", self.folder / "data", "-l", log, "-w", "-o", options, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop; `immediate` is as if the machine had lost power."""
+        self._run("pg_ctl", "-D", self.folder / "data", "-m", mode, "-w", "stop")
+
+    def sql(self, *statements: str) -> str:
+        """Run statements as the owner, and return what they say."""
+        commands = [part for each in statements for part in ("-c", each)]
+        return self._run(
+            *("psql", "--no-psqlrc", "-qAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"),
+            *("-p", str(self.port), "-U", "owner", "-d", "postgres", *commands),
+        )
+
+    def _run(self, program: str, *arguments: str | Path) -> str:
+        # To a file: the server keeps what it was started with, and a pipe would never end.
+        with tempfile.TemporaryFile() as said:
+            done = subprocess.run(
+                [self.programs / program, *arguments],
+                user=self.owner,
+                group=self.owner,
+                extra_groups=[] if self.owner else None,
+                cwd=self.folder,
+                env={"PATH": os.environ["PATH"], "PGPASSWORD": OWNER, "LC_ALL": "C.UTF-8"},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                timeout=120,
+                check=False,
+            )
+            said.seek(0)
+            text = said.read().decode()
+        assert done.returncode == 0, f"{program} {arguments}:\n{text}"
+        return text
+
+
+def programs() -> Path:
+    """Find the server's programs, or skip and say what is missing."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    found = places[-1] if places else Path(on_path).resolve() if on_path else None
+    if found is None:
+        pytest.skip("no PostgreSQL here: Debian's package postgresql brings it")
+    return found.parent
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Server]:
+    """Make a server, start it, and take it away; PostgreSQL refuses to run as root."""
+    owner = "postgres" if os.geteuid() == 0 else None
+    found = programs()
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
+    server = Server(found, folder, owner)
+    try:
+        try:
+            server.make()
+            server.start()
+        except (AssertionError, LookupError, PermissionError, OSError) as error:
+            pytest.skip(f"PostgreSQL cannot be started here: {error}")
+        server.sql(
+            f"CREATE ROLE reader LOGIN PASSWORD '{READER}'",
+            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader",
+        )
+        yield server
+    finally:
+        with contextlib.suppress(AssertionError, OSError):
+            server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
