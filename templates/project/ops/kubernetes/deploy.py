@@ -117,9 +117,10 @@ def wait_for(deployment: Manifest, seconds: int) -> None:
     environment = about["labels"].get("environment", "production")
     raise Refused(
         f"{about['name']} is not ready ({_last(done)}). Its pods:\n{pods or 'there are none'}\n"
-        "ImagePullBackOff: the nodes do not find the image that the overlay names. Where nothing is "
-        f"said they run and serve no release yet: `uv run poe deploy {environment}` brings one, "
-        f"`kubectl --namespace {about['namespace']} logs deployment/{about['name']}` says more."
+        "ImagePullBackOff: the nodes do not find the image that the overlay names. Where nothing "
+        f"is said they run and serve no release yet: `uv run poe deploy {environment}` brings "
+        f"one, `kubectl --namespace {about['namespace']} logs deployment/{about['name']}` says "
+        "more."
     )
 
 

@@ -104,4 +104,3 @@ def _kustomize() -> list[str]:
         "Debian and Ubuntu have a package `kustomize` or `kubectl`, Homebrew both, "
         "or see https://kubectl.docs.kubernetes.io/installation/kustomize/."
     )
-

@@ -63,7 +63,11 @@ def test_what_was_checked_is_what_is_applied(
     ("answer", "code", "said"),
     [
         ({"config": "exit 1"}, 2, "kubectl knows no cluster"),
-        ({"version": "echo connection refused >&2; exit 1"}, 2, "does not answer: connection refused"),
+        (
+            {"version": "echo connection refused >&2; exit 1"},
+            2,
+            "does not answer: connection refused",
+        ),
         ({"apply": "echo Forbidden >&2; exit 1"}, 1, "`kubectl apply` failed: Forbidden"),
         (
             {"apply": "echo 'no matches for kind \"ServiceMonitor\"' >&2; exit 1"},

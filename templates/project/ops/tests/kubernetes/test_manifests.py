@@ -36,9 +36,7 @@ def one(kind: str, name: str | None = None) -> dict[str, Any]:
     """Find a manifest of the service and its base."""
     found = documents(FOLDER / "service") + documents(FOLDER / "base")
     (only,) = (
-        each
-        for each in found
-        if each["kind"] == kind and name in (None, each["metadata"]["name"])
+        each for each in found if each["kind"] == kind and name in (None, each["metadata"]["name"])
     )
     return only
 
