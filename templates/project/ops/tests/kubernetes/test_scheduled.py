@@ -12,7 +12,6 @@ import yaml
 
 from ops.autopilot import commits
 from ops.kubernetes import alerts, scheduled
-from ops.settings import ROOT
 from ops.tests.kubernetes.test_manifests import FOLDER
 
 IMAGE = FOLDER / "ops.Dockerfile"
