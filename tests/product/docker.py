@@ -12,6 +12,7 @@ from tests.product.conftest import run, tool
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 SECONDS_TO_START = 60
+PACKAGES = ("ca-certificates", "python3", "python3-venv", "python3-pip", "passwd")
 
 
 class NoDaemonError(Exception):
@@ -61,15 +62,16 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, address: str) -> None:
     raise NoDaemonError(f"dockerd does not start here: {' '.join(last)}")
 
 
-def import_base(address: str, tag: str, folder: Path) -> None:
+def import_base(address: str, tag: str, folder: Path, *further: str) -> None:
     """Make a Debian with Python and pip, and give it the tag of the image it stands in for.
 
-    It carries this machine's certificates, so that pip and uv in a build reach the registry.
+    It carries this machine's certificates, so that pip and uv in a build reach the registry, and
+    the further packages that are named.
     """
     root = folder / "root.tar"
     run(
         *(tool("mmdebstrap"), "--quiet", "--variant=minbase"),
-        "--include=ca-certificates,python3,python3-venv,python3-pip,passwd",
+        f"--include={','.join([*PACKAGES, *further])}",
         '--customize-hook=ln -s python3 "$1/usr/bin/python"',
         # The image it stands in for lets pip install into the system.
         '--customize-hook=rm "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',

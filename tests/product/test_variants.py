@@ -26,9 +26,9 @@ from tests.product.variants import (
 
 # Tried elsewhere, or not here: `audit` asks a service on the network, `runs` stays up until it is
 # stopped (test_pipeline.py), `image` and `service-image` need Docker (test_image.py), `replay`
-# takes minutes (test_replay.py), `data` asks an object store (test_store.py). `test` is what takes
-# longest in `check`, which runs it.
-ELSEWHERE = {"audit", "data", "runs", "image", "service-image", "replay", "test"}
+# takes minutes (test_replay.py), `data` of an object store asks one (test_store.py),
+# `kubernetes-deploy` needs a cluster. `test` is what takes longest in `check`, which runs it.
+ELSEWHERE = {"audit", "runs", "image", "service-image", "replay", "kubernetes-deploy", "test"}
 # The page says what there is to say; somebody who climbs the rungs types it in this order.
 ORDER = (
     *("keys", "pipeline", "records", "gate", "technical-file", "release", "deploy", "promote"),
@@ -49,6 +49,7 @@ TYPED = {
 MADE = {
     *("dvc.lock", "governance/dvc.lock"),
     *(f"ops/prometheus/{file}" for file in ("alerts.yml", "alerts_test.yml", "dashboard.json")),
+    "deploy/kubernetes/components/alerts/rules.yaml",
 }
 
 
