@@ -101,7 +101,7 @@ class Copier:
         ]
         for start in range(0, len(points), METRICS_AT_ONCE):
             self.target.log_batch(there, metrics=points[start : start + METRICS_AT_ONCE])
-        if run.inputs.dataset_inputs:
+        if run.inputs and run.inputs.dataset_inputs:
             self.target.log_inputs(there, run.inputs.dataset_inputs)
         files = _folder(run.info.artifact_uri)
         if files.is_dir() and any(files.iterdir()):

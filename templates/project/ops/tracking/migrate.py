@@ -37,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
 def migrate(copier: Copier) -> Iterator[str]:
     """Copy runs, then versions, aliases and tags; say what is done while it is done."""
     all_runs = stores.runs(copier.source)
-    runs = [run for run in all_runs if RunStatus.is_terminated(RunStatus.from_string(run.info.status))]
+    runs = [
+        run for run in all_runs if RunStatus.is_terminated(RunStatus.from_string(run.info.status))
+    ]
     yield f"{len(runs)} runs to {registry.tracking_uri()}"
     for number, run in enumerate(runs, 1):
         before = copier.copied

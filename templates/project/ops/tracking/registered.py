@@ -93,7 +93,9 @@ def aliases(copier: Copier, name: str, numbers: dict[str, str]) -> list[str]:
     for tag, value in here.tags.items():
         if tag not in there.tags:
             if tag == SUCCESSION:
-                value = json.dumps([numbers.get(str(each), str(each)) for each in json.loads(value)])
+                value = json.dumps(
+                    [numbers.get(str(each), str(each)) for each in json.loads(value)]
+                )
             copier.target.set_registered_model_tag(name, tag, value)
     if here.description and not there.description:
         copier.target.update_registered_model(name, here.description)

@@ -42,8 +42,8 @@ def copier() -> Iterator[Copier]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CannotCopy("Somebody copies these runs already; wait until it is done.") from error
-        with reach.kept_up(lambda: uri, "Type it again when it is back: it goes on where it was."):
+            raise CannotCopy("Somebody copies these runs already: let it end.") from error
+        with reach.kept_up(lambda: uri, "Type it again when it is back: it goes on from there."):
             yield Copier(MlflowClient(registry.local_uri(), registry.local_uri()), target)
 
 
