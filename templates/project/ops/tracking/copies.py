@@ -142,7 +142,10 @@ class Copier:
                 described.artifact_path = copy.artifact_location
                 described.save(str(Path(place) / "MLmodel"))
                 self.target.log_model_artifacts(copy.model_id, place)
-        self.target.log_outputs(there, [LoggedModelOutput(copy.model_id, 0)])
+        # Of all writes the one that may not be repeated.
+        said = self.target.get_run(there).outputs
+        if copy.model_id not in [each.model_id for each in (said.model_outputs if said else [])]:
+            self.target.log_outputs(there, [LoggedModelOutput(copy.model_id, 0)])
         self.target.finalize_logged_model(copy.model_id, model.status)
 
 
