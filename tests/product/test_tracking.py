@@ -136,8 +136,8 @@ class Server:
             "PGUSER": given["POSTGRES_USER"],
         }
         # The image makes it once; so a second time it is there.
-        command = [postgres("createdb"), given["POSTGRES_DB"]]
-        subprocess.run(command, env=environment(**connection), capture_output=True, check=False)
+        create = [str(postgres("createdb")), given["POSTGRES_DB"]]
+        subprocess.run(create, env=environment(**connection), capture_output=True, check=False)
 
     def store(self, **more: str) -> None:
         """Start SeaweedFS with the compose file's command line."""
