@@ -55,8 +55,7 @@ def start(uri: str) -> str:
         process = subprocess.Popen(
             command,
             cwd=PLACE,
-            # The server is asked by its clients, and is none.
-            env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")},
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=written,
             stderr=subprocess.STDOUT,
@@ -79,6 +78,13 @@ def start(uri: str) -> str:
         time.sleep(0.5)
     stop()
     raise CannotStart(f"The server did not answer within {WAIT:.0f} s; see {shown(log)}.")
+
+
+def _environment() -> dict[str, str]:
+    # The server is asked by its clients, and is none.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
+    # Its jobs judge answers of language models: five processes that nobody here asks anything.
+    return kept | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def stop() -> str:
