@@ -14,6 +14,7 @@ FOLDERS = (".github/", ".gitlab/ci/", ".pipelines/")
 FILES = (
     *(".gitlab-ci.yml", ".pre-commit-config.yaml", "renovate.json"),
     *("Dockerfile", "service.Dockerfile", "compose.yaml"),
+    *("tracking/Dockerfile", "tracking/compose.yaml"),
 )
 YAMLLINT = """
 extends: default
@@ -34,9 +35,16 @@ def machinery(project: Path) -> dict[str, bytes]:
     }
 
 
-def all_of(render: Render, ci: str, use_case: str) -> Path:
-    """Render the variant that has all files of a vendor and a game."""
-    return render(ci=ci, use_case=use_case, team_size="teams", level=LEVELS[-1])
+def all_of(render: Render, ci: str, use_case: str, orchestrator: str = "ci") -> Path:
+    """Render the variant that has all files of a vendor and a game, and its schedules."""
+    return render(
+        ci=ci,
+        use_case=use_case,
+        team_size="teams",
+        level=LEVELS[-1],
+        tracking="server",
+        orchestrator=orchestrator,
+    )
 
 
 @pytest.fixture(params=product(VENDORS, GAMES), ids="-".join)
@@ -66,7 +74,9 @@ def below(project: Path, pattern: str) -> list[str]:
 
 @pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
 def test_what_is_linted_is_what_every_variant_has(answers: dict[str, Any], render: Render) -> None:
-    all_of_it = machinery(all_of(render, answers["ci"], answers["use_case"]))
+    # Another orchestrator takes the schedules out of the jobs.
+    orchestrator = answers.get("orchestrator", "ci")
+    all_of_it = machinery(all_of(render, answers["ci"], answers["use_case"], orchestrator))
 
     for path, text in machinery(render(**answers)).items():
         assert all_of_it[path] == text
@@ -79,11 +89,11 @@ def test_yaml_is_tidy(whole: Path) -> None:
 
 
 def test_the_dockerfiles_keep_hadolints_rules(whole: Path) -> None:
-    run(tool("hadolint"), "Dockerfile", "service.Dockerfile", cwd=whole)
+    run(tool("hadolint"), "Dockerfile", "service.Dockerfile", "tracking/Dockerfile", cwd=whole)
 
 
 def test_compose_keeps_the_schema(whole: Path) -> None:
-    schema(whole, "vendor.compose-spec", ["compose.yaml"])
+    schema(whole, "vendor.compose-spec", ["compose.yaml", "tracking/compose.yaml"])
 
 
 def test_github_workflows_are_sound(render: Render, use_case: str) -> None:

@@ -31,12 +31,14 @@ from tests.product.variants import (
 ELSEWHERE = {"audit", "runs", "image", "service-image", "replay", "kubernetes-deploy", "test"}
 # The page says what there is to say; somebody who climbs the rungs types it in this order.
 ORDER = (
+    "tracking-server",
     *("keys", "pipeline", "records", "gate", "technical-file", "release", "deploy", "promote"),
     *("serve", "releases", "load", "monitor", "alerts", "autopilot", "stop", "resume"),
     *("audit-log", "rollback"),
 )
 # What is typed where the page leaves something open; of a verb that is not here, just the verb.
 TYPED = {
+    "tracking-server": ["tracking-server --local"],
     "predict": ["predict rows.csv"],
     "tune": ["tune --trials 2"],
     "lineage": ["lineage 1"],
@@ -63,9 +65,12 @@ def test_the_variants_cover_every_pair_of_answers() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("answers", VARIANTS, ids=name)
 def test_a_newcomer_can_type_every_command(
-    copier_template: Path, tmp_path: Path, answers: dict[str, Any]
+    request: pytest.FixtureRequest, copier_template: Path, tmp_path: Path, answers: dict[str, Any]
 ) -> None:
-    project = start(copier_template, tmp_path / "project", **answers)
+    address = {"tracking_uri": f"http://127.0.0.1:{free_port()}"}  # asked where a server is chosen
+    project = start(copier_template, tmp_path / "project", **address | answers)
+    if "tracking-server" in verbs(commands_of_the_rung(project)):
+        request.addfinalizer(lambda: project.run("uv run poe tracking-server --local --stop"))
     if not first_of_its_kind(answers):
         project.run("git rm -r --quiet ops/tests")
         project.commit("Leave out what another variant tries")

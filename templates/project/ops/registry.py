@@ -5,36 +5,101 @@ Rung keeps this file; change it through src/ and params.toml.
 
 import logging
 import os
+import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from ops import moved
+from ops import moved, reach
+from ops.reach import ServerDown
 from ops.settings import ROOT, project_name
 
 SQLITE = "sqlite:///"
 STORE = ROOT / "mlflow.db"
+POLICY = ROOT / "tracking.toml"  # there where runs are recorded by a server
+# Set where a run is recorded here because the server is down; its runs carry the tag.
+ASIDE = "TRACKING_ASIDE"
+WAITING = "waiting_for_server"
 CHALLENGER = "challenger"
 CHAMPION = "champion"
 
 
+def policy() -> dict[str, Any]:
+    """Read what tracking.toml says of the server; empty where there is none."""
+    if not POLICY.is_file():
+        return {}
+    return dict(tomllib.loads(POLICY.read_text(encoding="utf-8")).get("server", {}))
+
+
+def local_uri() -> str:
+    """Name the store in the project's own folder."""
+    return f"{SQLITE}{STORE}"
+
+
 def tracking_uri() -> str:
-    """Name the store: what MLFLOW_TRACKING_URI says, or a local SQLite file."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{STORE}"
+    """Name the store: what MLFLOW_TRACKING_URI or tracking.toml says, or a local SQLite file."""
+    if os.environ.get(ASIDE):
+        return local_uri()
+    return os.environ.get("MLFLOW_TRACKING_URI") or policy().get("uri") or local_uri()
 
 
 def client() -> MlflowClient:
-    """Open the store; a new one is made where there is none."""
+    """Open the store; a new one is made where there is none.
+
+    Raises:
+        ServerDown: it is a server, and it does not answer.
+    """
     for chatty in ("alembic", "mlflow"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     uri = tracking_uri()
     if uri.startswith(SQLITE):
         moved.bring_home(Path(uri.removeprefix(SQLITE)))
+    if reach.is_server(uri):
+        reach.demand(uri, policy().get("timeout_seconds", reach.SECONDS))
     mlflow.set_tracking_uri(uri)
     return MlflowClient()
+
+
+def recorder() -> MlflowClient:
+    """Open the store for runs of the project, or the local one where tracking.toml allows that.
+
+    Raises:
+        ServerDown: the server does not answer, and tracking.toml says to stop then.
+    """
+    try:
+        store = client()
+    except ServerDown as down:
+        if not goes_on():
+            raise
+        go_aside(str(down))
+        store = client()
+    start_experiment()
+    return store
+
+
+def goes_on() -> bool:
+    """Tell whether training goes on without the server."""
+    return policy().get("when_down", "stop") == "continue"
+
+
+def go_aside(reason: str) -> None:
+    """Record here from now on, and in the programs that this one starts."""
+    os.environ[ASIDE] = "1"
+    print(
+        f"{reason}\nThe run is recorded in {STORE.name} and waits there: `uv run poe track-sync`, "
+        "or the next `uv run poe pipeline`, brings it to the server.",
+        file=sys.stderr,
+    )
+
+
+def marks() -> dict[str, str]:
+    """Give the tags that a run gets from where it is recorded."""
+    return {WAITING: "true"} if os.environ.get(ASIDE) else {}
 
 
 def model_name() -> str:
@@ -73,8 +138,13 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "MlflowException",
+    "ServerDown",
     "client",
+    "local_uri",
+    "marks",
     "model_name",
+    "policy",
+    "recorder",
     "start_experiment",
     "tracking_uri",
     "version",

@@ -6,6 +6,7 @@ Rung keeps this file; change it through src/ and params.toml.
 import importlib.metadata
 import json
 import re
+import subprocess
 import sys
 import tomllib
 import warnings
@@ -18,7 +19,7 @@ from mlflow.data.polars_dataset import from_polars
 from mlflow.entities import Metric, Param
 from mlflow.models import infer_signature
 
-from ops import contract, estimator, registry
+from ops import contract, estimator, reach, registry
 from ops.incoming import versioned
 from ops.origin import NoCommit, origin
 from ops.settings import METRICS, MODEL, REPORT, REPORTS, REPOSITORY, ROOT, ROWS, params, shown
@@ -26,6 +27,10 @@ from ops.settings import METRICS, MODEL, REPORT, REPORTS, REPOSITORY, ROOT, ROWS
 RUN = REPORTS / "run.json"
 EXAMPLE_ROWS = 5
 CODE = "code"
+AGAIN = (
+    "The model and its reports are here, and nothing is lost: `uv run poe pipeline` records the "
+    "run when the server is back."
+)
 
 
 def requirements() -> list[str]:
@@ -53,8 +58,8 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     Returns:
         run_id, model, version.
     """
-    store = registry.client()
-    registry.start_experiment()
+    store = registry.recorder()
+    tags |= registry.marks()
     rows = pl.read_parquet(ROWS)
     digest = tags["data_hash"][:8]  # MLflow keeps a short one for people; the whole is a tag
     some = estimator.features(rows.head(EXAMPLE_ROWS)).to_pandas()
@@ -130,7 +135,15 @@ def main() -> int:
     except NoCommit as error:
         print(error, file=sys.stderr)
         return 1
-    made = record(tags)
+    try:
+        with reach.kept_up(registry.tracking_uri, AGAIN):
+            made = record(tags)
+    except registry.ServerDown as down:
+        if not registry.goes_on():
+            raise
+        registry.go_aside(str(down))
+        # Anew, for MLflow still holds the run that it could not end.
+        return subprocess.run([sys.executable, "-m", "ops.track"], cwd=ROOT, check=False).returncode
     RUN.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     print(f"{made['model']} version {made['version']} is {registry.CHALLENGER}")
     if tags["git_dirty"] == "true":

@@ -16,7 +16,7 @@ from mlflow.entities import Metric, Param, RunTag
 from sklearn.base import is_classifier
 from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 
-from ops import contract, estimator, registry
+from ops import contract, estimator, reach, registry
 from ops.settings import REPORTS, TRAIN, params, shown
 
 TUNING = REPORTS / "tuning.json"
@@ -57,18 +57,17 @@ def search(rows: pl.DataFrame, trials: int) -> optuna.Study:
     """Run the search, each trial a run of its own under one parent in the store."""
     settings = params()
     metric, seed = settings["score"]["metric"], settings["seed"]
-    store = registry.client()
-    registry.start_experiment()
+    store = registry.recorder()
     study = optuna.create_study(
         direction="maximize" if settings["score"]["higher_is_better"] else "minimize",
         sampler=optuna.samplers.TPESampler(seed=seed),
     )
-    with mlflow.start_run(run_name="tune") as parent:
+    with mlflow.start_run(run_name="tune", tags=registry.marks()) as parent:
 
         def judge(trial: optuna.Trial) -> float:
             chosen = settings["model"] | contract.space(trial)  # type: ignore[misc]
             figure = score_of(chosen, rows, metric, seed)
-            tags = {"mlflow.parentRunId": parent.info.run_id}
+            tags = registry.marks() | {"mlflow.parentRunId": parent.info.run_id}
             run = store.create_run(parent.info.experiment_id, tags=tags).info.run_id
             store.log_batch(
                 run,
@@ -106,7 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
     metric = settings["score"]["metric"]
     today = score_of(settings["model"], rows, metric, settings["seed"])
     print(f"as params.toml is: {metric} {today:.4f}", flush=True)
-    study = search(rows, trials)
+    with reach.kept_up(registry.tracking_uri, "Tune again when it is back."):
+        study = search(rows, trials)
     best = study.best_trial.user_attrs[CHOSEN]
     found = {"trials": trials, "today": today, "best": study.best_value, "model": best}
     TUNING.parent.mkdir(parents=True, exist_ok=True)

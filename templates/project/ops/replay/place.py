@@ -29,7 +29,7 @@ IDENTITY = {"name": "replay", "email": "replay@localhost"}
 OUTSIDE = {
     *("RELEASES", "LOGS", "OUTCOMES", "AUTOPILOT_PUSH", "RELEASE_KEY", "RELEASE_PRIVATE_KEY"),
     *("AUDIT_PRIVATE_KEY", "OPERATOR_TOKEN", "SERVICE_ENVIRONMENT", "SERVICE_URL"),
-    *("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME"),
+    *("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME", "TRACKING_ASIDE"),
     *("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "DVC_ROOT"),
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"),
 }
@@ -120,7 +120,8 @@ def _wanted(name: str) -> bool:
     path = Path(name)
     if path.is_relative_to("data"):
         return path.suffix in BESIDE or path.name == ".gitkeep"
-    return path.name != "dvc.lock" and name != "release.pub"
+    # Its runs must not reach the team's server either.
+    return path.name != "dvc.lock" and name not in ("release.pub", "tracking.toml")
 
 
 def _git(folder: Path, *arguments: str) -> str:

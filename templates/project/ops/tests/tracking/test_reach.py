@@ -1,0 +1,136 @@
+"""A server that cannot be used is told of at once, with what to do.
+
+Rung keeps this file; change it through src/ and params.toml.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from ops import reach, registry
+from ops.tests.tracking.conftest import policy
+from ops.tracking import ready
+
+Answering = Callable[[int, str], str]
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    """Start servers that answer every request alike; each call returns an address."""
+    started = []
+
+    def start(status: int, text: str) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.send_response(status)
+                kind = "application/json" if text.startswith("{") else "text/plain"
+                self.send_header("content-type", kind)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        started.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_server_that_answers_is_no_problem(answering: Answering) -> None:
+    assert reach.problem(answering(200, json.dumps({"experiments": []}))) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "told"),
+    [
+        (401, "You are not authenticated", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (403, "Permission denied", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (403, "Invalid Host header", "TRACKING_HOSTS"),
+        (500, "could not connect to the database", "could not connect to the database"),
+        (404, "not here", "no MLflow server"),
+        (200, "<html>welcome</html>", "no MLflow server"),
+    ],
+)
+def test_every_other_answer_says_what_to_do(
+    answering: Answering, status: int, text: str, told: str
+) -> None:
+    uri = answering(status, text)
+    said = reach.problem(uri) or ""
+
+    assert uri in said
+    assert told in said
+
+
+def test_a_port_where_nobody_listens_is_refused_at_once(free_port: int) -> None:
+    said = reach.problem(f"http://127.0.0.1:{free_port}") or ""
+
+    assert "connection refused" in said
+    assert "`uv run poe tracking-server`" in said
+
+
+def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
+    """As SystemExit does; and whoever can go on without a registry catches an MlflowException."""
+    with pytest.raises(SystemExit) as ended:
+        reach.demand(f"http://127.0.0.1:{free_port}")
+
+    assert isinstance(ended.value, MlflowException)
+    assert "does not answer" in str(ended.value.code)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert registry.tracking_uri() == registry.local_uri()
+
+    policy(registry.POLICY, "http://one.example.org")
+    assert registry.tracking_uri() == "http://one.example.org"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://two.example.org")
+    assert registry.tracking_uri() == "http://two.example.org"
+
+
+def test_training_stops_before_it_starts(
+    free_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy(registry.POLICY, f"http://127.0.0.1:{free_port}")
+
+    assert ready.main([]) == 1
+    assert "Nothing was trained" in capsys.readouterr().err
+
+
+def test_training_goes_on_where_the_file_says_so(
+    free_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy(registry.POLICY, f"http://127.0.0.1:{free_port}", "continue")
+
+    assert ready.main([]) == 0
+    assert "goes on without it" in capsys.readouterr().err
+
+
+def test_a_run_is_recorded_here_and_marked(tmp_path: Path, free_port: int) -> None:
+    policy(registry.POLICY, f"http://127.0.0.1:{free_port}", "continue")
+    assert registry.marks() == {}
+
+    store = registry.recorder()
+
+    assert registry.STORE.is_file()
+    assert store.get_experiment_by_name(registry.model_name()) is not None
+    assert registry.marks() == {registry.WAITING: "true"}
+
+
+def test_a_run_is_not_recorded_elsewhere_where_the_file_says_stop(free_port: int) -> None:
+    policy(registry.POLICY, f"http://127.0.0.1:{free_port}")
+
+    with pytest.raises(reach.ServerDown):
+        registry.recorder()
+
+    assert not registry.STORE.is_file()

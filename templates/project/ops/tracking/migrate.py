@@ -1,0 +1,67 @@
+"""Copy all runs and versions that were recorded here to the server: `uv run poe track-migrate`.
+
+It may be interrupted and typed again: what is there is not copied twice. Nothing is deleted here.
+
+Rung keeps this file; change it through tracking.toml.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from mlflow.entities import RunStatus
+
+from ops import registry
+from ops.registry import STORE
+from ops.tracking import registered, stores
+from ops.tracking.copies import Copier
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Copy everything, and say what became of it; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe track-migrate", description=__doc__.splitlines()[0])
+    parser.parse_args(arguments)
+    if not STORE.is_file():
+        print(f"There is no {STORE.name} here: no run was recorded in this folder.")
+        return 0
+    try:
+        with stores.copier() as copier:
+            for line in migrate(copier):
+                print(line, flush=True)
+    except stores.CannotCopy as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def migrate(copier: Copier) -> Iterator[str]:
+    """Copy runs, then versions, aliases and tags; say what is done while it is done."""
+    all_runs = stores.runs(copier.source)
+    runs = [
+        run for run in all_runs if RunStatus.is_terminated(RunStatus.from_string(run.info.status))
+    ]
+    yield f"{len(runs)} runs to {registry.tracking_uri()}"
+    for number, run in enumerate(runs, 1):
+        before = copier.copied
+        copier.run(run)
+        what = "copied" if copier.copied > before else "there already"
+        yield f"run {number} of {len(runs)}: {run.info.run_name}, {what}"
+    if len(all_runs) > len(runs):
+        yield (
+            f"{len(all_runs) - len(runs)} runs are not at their end and were left: they go on, or "
+            "were killed."
+        )
+    for model in copier.source.search_registered_models():
+        here = registered.versions_here(copier.source, model.name)
+        able = [each for each in here if str(each.run_id) in copier.runs]
+        numbers = registered.register(copier, able)
+        yield from registered.aliases(copier, model.name, numbers)
+        for one, other in numbers.items():
+            if one != other:
+                yield f"{model.name} version {one} is {other} there: other versions came first"
+        yield f"{model.name}: {len(numbers)} versions are there"
+    yield f"Done. {STORE.name} and mlruns/ are as they were; delete them when nobody needs them."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Airflow, real and in an environment of its own, reads the project's DAGs and runs one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import VENDORS, Render
+from tests.product.conftest import environment, run
+from tests.product.variants import Project, start
+
+pytestmark = pytest.mark.slow
+
+AIRFLOW = "apache-airflow==3.3.2"
+# What Airflow itself is locked to: packages newer than this day are not taken.
+AS_OF = "2026-11-20T00:00:00Z"
+FEW_ROWS = """
+import polars as pl
+path = "data/sample/flights.parquet"
+pl.read_parquet(path).sample(3000, seed=1).sort("scheduled").write_parquet(path)
+"""
+TELL = """
+import json
+from airflow.models.dagbag import DagBag
+from airflow.timetables.base import Timetable
+found = DagBag(include_examples=False)
+assert not found.import_errors, found.import_errors
+print(json.dumps({
+    name: {
+        "schedule": dag.schedule,
+        "catchup": dag.catchup,
+        "at_once": dag.max_active_runs,
+        "tasks": {task.task_id: task.bash_command for task in dag.tasks},
+        "xcom": [task.task_id for task in dag.tasks if task.do_xcom_push],
+        "after": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+    }
+    for name, dag in found.dags.items()
+}))
+"""
+
+
+class Airflow:
+    """An Airflow whose DAGs are those of a project."""
+
+    def __init__(self, room: Path, home: Path, project: Path) -> None:
+        self.bin = room / "bin"
+        self.variables = {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(project / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # The project's own environment, and not Airflow's, is where its tasks run.
+            "PATH": environment()["PATH"],
+        }
+        self.folder = home
+        home.mkdir(exist_ok=True)
+        self.run("airflow", "db", "migrate")
+
+    def run(self, program: str, *arguments: str, expect: int | None = 0) -> str:
+        """Run a program of Airflow's environment; return all that it printed."""
+        variables: dict[str, Any] = dict(self.variables)
+        done = run(self.bin / program, *arguments, cwd=self.folder, expect=expect, **variables)
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with Airflow, or a skip."""
+    folder = tmp_path_factory.mktemp("airflow")
+    run("uv", "venv", "--quiet", "room", cwd=folder)
+    install = ("uv", "pip", "install", "--quiet", "--python", "room", AIRFLOW)
+    done = run(*install, "--exclude-newer", AS_OF, cwd=folder, expect=None)
+    if done.returncode != 0:
+        pytest.skip(f"Airflow cannot be installed here: {done.stdout[-300:]}")
+    return folder / "room"
+
+
+def test_airflow_reads_the_dags_of_every_rung(room: Path, render: Render, tmp_path: Path) -> None:
+    seen = {}
+    for level in (2, 4):
+        project = render(orchestrator="airflow", level=level, use_case="velocity")
+        airflow = Airflow(room, tmp_path / f"home{level}", project)
+        said = airflow.run("python", "-c", TELL)
+        seen[level] = json.loads(said.strip().splitlines()[-1])
+
+    assert {"late-flights-train"} == set(seen[2])
+    assert {f"late-flights-{name}" for name in ("train", "monitor", "autopilot")} == set(seen[4])
+    for dag in seen[4].values():
+        assert not dag["catchup"]
+        assert 1 == dag["at_once"]
+        assert [] == dag["xcom"]
+        assert dag["schedule"]
+    train = seen[4]["late-flights-train"]
+    assert {"pull": [], "pipeline": ["pull"]} == train["after"]
+    assert "uv run --locked poe pipeline" == train["tasks"]["pipeline"]
+
+
+def test_airflow_trains(room: Path, copier_template: Path, tmp_path: Path) -> None:
+    project = few(copier_template, tmp_path)
+    airflow = Airflow(room, tmp_path / "home", project.folder)
+
+    airflow.run("airflow", "dags", "reserialize")
+    said = airflow.run("airflow", "dags", "test", "late-flights-train")
+
+    assert "successful" in said
+    assert "late-flights version 1 is challenger" in said
+    assert (project.folder / "model/model.skops").is_file()
+    assert "version 1, challenger" in project.run("uv run poe lineage")
+
+
+def test_a_task_that_fails_fails_the_run(room: Path, copier_template: Path, tmp_path: Path) -> None:
+    project = few(copier_template, tmp_path)
+    (project.folder / "params.toml").write_text("this is no TOML")
+    airflow = Airflow(room, tmp_path / "home", project.folder)
+
+    airflow.run("airflow", "dags", "reserialize")
+    said = airflow.run("airflow", "dags", "test", "late-flights-train", expect=None)
+
+    assert "successful" not in said
+    assert not (project.folder / "model/model.skops").exists()
+
+
+def few(template: Path, folder: Path) -> Project:
+    """Start a project on few rows whose training Airflow starts."""
+    project = start(
+        template, folder / "project", use_case="velocity", level=2, orchestrator="airflow"
+    )
+    run(project.folder / ".venv/bin/python", "-c", FEW_ROWS, cwd=project.folder)
+    project.commit("Few rows")
+    return project
+
+
+@pytest.mark.parametrize("ci", VENDORS)
+@pytest.mark.parametrize("orchestrator", ["airflow", "none"])
+def test_the_ci_has_no_schedule_of_its_own(render: Render, ci: str, orchestrator: str) -> None:
+    """And is the same in all else, so that somebody can still start its jobs."""
+    with_schedule = render(ci=ci, level=4, use_case="velocity")
+    without = render(ci=ci, level=4, use_case="velocity", orchestrator=orchestrator)
+    folder = {"github": ".github/workflows", "gitlab": ".gitlab/ci", "azure": ".pipelines"}[ci]
+
+    for job in ("train", "monitor", "autopilot"):
+        before = (with_schedule / folder / f"{job}.yml").read_text().splitlines()
+        after = (without / folder / f"{job}.yml").read_text().splitlines()
+        gone = [line for line in before if line not in after]
+        assert any("schedule" in line for line in gone), job
+        assert set(after) <= set(before)
+        acts = [line for line in after if not line.lstrip().startswith("#")]
+        assert not any("cron" in line or '"schedule"' in line for line in acts), job
+        manual = {"github": "workflow_dispatch", "gitlab": "manual", "azure": "trigger: none"}[ci]
+        assert any(manual in line for line in acts), job
