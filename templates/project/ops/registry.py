@@ -17,11 +17,11 @@ from mlflow.tracking import MlflowClient
 
 from ops import moved, reach
 from ops.reach import ServerDown
-from ops.settings import ROOT, project_name
+from ops.settings import ROOT, project_name, shared
 
 SQLITE = "sqlite:///"
 STORE = ROOT / "mlflow.db"
-POLICY = ROOT / "tracking.toml"  # there where runs are recorded by a server
+POLICY = shared("tracking.toml")  # there where runs are recorded by a server
 # Set where a run is recorded here because the server is down; its runs carry the tag.
 ASIDE = "TRACKING_ASIDE"
 WAITING = "waiting_for_server"

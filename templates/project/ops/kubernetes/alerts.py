@@ -13,9 +13,9 @@ import yaml
 
 from ops.monitor import alerts
 from ops.service.settings import BadSettings
-from ops.settings import ROOT, shown
+from ops.settings import REPOSITORY, shown
 
-FILE = ROOT / "deploy/kubernetes/components/alerts/rules.yaml"
+FILE = REPOSITORY / "deploy/kubernetes/components/alerts/rules.yaml"
 NOTE = "# Written by `uv run poe kubernetes-alerts`.\n"
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from ops.settings import ROOT, shown
+from ops.settings import REPOSITORY, shown
 
-OVERLAYS = ROOT / "deploy/kubernetes/overlays"
+OVERLAYS = REPOSITORY / "deploy/kubernetes/overlays"
 VERSION = "1.32"  # of Kubernetes, that the manifests are held against
 
 Manifest = dict[str, Any]

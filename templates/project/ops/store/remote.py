@@ -6,12 +6,12 @@ Rung keeps this file; change it through store.toml.
 from configparser import ConfigParser
 from configparser import Error as Malformed
 
-from ops.settings import ROOT
+from ops.settings import REPOSITORY
 from ops.store import objects
 from ops.store.errors import StoreError, named
 from ops.store.settings import Settings
 
-CONFIG = ROOT / ".dvc/config"
+CONFIG = REPOSITORY / ".dvc/config"
 S3 = "s3://"
 
 

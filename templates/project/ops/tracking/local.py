@@ -13,10 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ops import reach
-from ops.settings import ROOT, shown
+from ops.settings import REPOSITORY, shown
 
 ADDRESS = "http://127.0.0.1:5000"
-PLACE = ROOT / ".tracking"
+PLACE = REPOSITORY / ".tracking"
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 WAIT = 180.0  # seconds; a slow machine takes 40 to load MLflow and to make the tables
 

@@ -11,11 +11,11 @@ import subprocess
 import sys
 
 from ops import reach, registry
-from ops.settings import ROOT, shown
+from ops.settings import REPOSITORY, shown
 from ops.tracking import local
 
-COMPOSE = ROOT / "tracking/compose.yaml"
-SECRETS = ROOT / ".env"
+COMPOSE = REPOSITORY / "tracking/compose.yaml"
+SECRETS = REPOSITORY / ".env"
 WAIT = 300  # seconds; the first start makes the tables of the database
 
 
@@ -61,7 +61,7 @@ def _compose(stop: bool) -> str:
     command = ["docker", "compose", "--file", str(COMPOSE), "--env-file", str(SECRETS)]
     command += ["down"] if stop else ["up", "--build", "--detach", "--wait"]
     command += [] if stop else ["--wait-timeout", str(WAIT)]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+    if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:
         raise local.CannotStart(
             "The containers did not come up; the lines above say why. Their logs: "
             "`docker compose --file tracking/compose.yaml --env-file .env logs`."
