@@ -32,7 +32,17 @@ ELSEWHERE = {"audit", "runs", "image", "service-image", "replay", "kubernetes-de
 # The page says what there is to say; somebody who climbs the rungs types it in this order.
 ORDER = (
     "tracking-server",
-    *("data", "keys", "pipeline", "records", "gate", "technical-file", "release", "deploy", "promote"),
+    *(
+        "data",
+        "keys",
+        "pipeline",
+        "records",
+        "gate",
+        "technical-file",
+        "release",
+        "deploy",
+        "promote",
+    ),
     *("serve", "releases", "load", "monitor", "alerts", "autopilot", "stop", "resume"),
     *("audit-log", "rollback"),
 )
