@@ -22,9 +22,8 @@ pl.read_parquet(path).sample(3000, seed=1).sort("scheduled").write_parquet(path)
 """
 TELL = """
 import json
-from airflow.models.dagbag import DagBag
-from airflow.timetables.base import Timetable
-found = DagBag(include_examples=False)
+from airflow.dag_processing.dagbag import DagBag
+found = DagBag()
 assert not found.import_errors, found.import_errors
 print(json.dumps({
     name: {
