@@ -67,7 +67,7 @@ def _told(ray: Any, found: list[Block], folder: Path, chosen: Settings) -> list[
 
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
     lost = {"max_restarts": chosen.retries, "max_task_retries": chosen.retries}
     items = data.from_items(

@@ -46,7 +46,7 @@ class Settings:
     cpus: float = 1
     memory_mb: int = 400
     retries: int = 3
-    rows: int = 50_000
+    rows: int = 20_000
     together: int = 4
 
 

@@ -22,8 +22,9 @@ def in_words(error: BaseException) -> str:
         return f"There is no room left on a disk: {_last(chain)} Make room, and run it again."
     if names & {"ActorDiedError", "WorkerCrashedError", "NodeDiedError", "ObjectLostError"}:
         return (
-            f"A worker was lost more often than `retries` in ray.toml allows: {_last(chain)} "
-            "Ray's own logs, below /tmp/ray/session_latest/logs on its machine, say more."
+            "Workers ended before they had answered, more often than `retries` in ray.toml allows. "
+            "Was their memory too little, or a machine lost? Ray's own logs, below "
+            "/tmp/ray/session_latest/logs on their machine, say more."
         )
     return _last(chain)
 
