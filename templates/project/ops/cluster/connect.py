@@ -22,6 +22,8 @@ from ops.settings import MODEL, ROOT
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+# Nor are workers started by `uv run` because we were: they have the packages of their machine.
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 
 STORE = 100 * 2**20  # bytes of shared memory for what processes hand to each other; Ray's least: 75
 MB = 2**20
