@@ -163,9 +163,7 @@ def parts(target: Path) -> int:
 
 def test_a_machine_lost_while_scoring_changes_nothing(tuned: Tuned, cluster: Cluster) -> None:
     rows, target = tuned.rows(16), tuned.folder / "reports/lost.parquet"
-    process = tuned.python(
-        "-m", "ops.cluster.predict", rows, target, RAY_ADDRESS=cluster.address
-    )
+    process = tuned.python("-m", "ops.cluster.predict", rows, target, RAY_ADDRESS=cluster.address)
     try:
         until(lambda: parts(target) >= 2, process)
         cluster.lose_a_machine()
@@ -310,10 +308,10 @@ def test_what_is_larger_than_memory_is_scored_within_a_gibibyte(tuned: Tuned) ->
     target = tuned.folder / "reports/large"
     try:
         with one_gibibyte() as group:
-            inside = f"echo $$ > {group}/cgroup.procs && exec \"$@\""
+            command = (".venv/bin/python", "-m", "ops.cluster.predict")
+            inside = f'echo $$ > {group}/cgroup.procs && exec "$@"'
             done = subprocess.run(
-                ["sh", "-c", inside, "sh", ".venv/bin/python", "-m", "ops.cluster.predict"]
-                + [folder, target],
+                ["sh", "-c", inside, "sh", *command, folder, target],
                 cwd=tuned.folder,
                 env=environment(OMP_WAIT_POLICY="passive"),
                 stdout=subprocess.PIPE,
@@ -322,9 +320,11 @@ def test_what_is_larger_than_memory_is_scored_within_a_gibibyte(tuned: Tuned) ->
                 timeout=3 * PATIENT,
                 check=False,
             )
-            events = (group / "memory.oom_control").read_text() if (
-                group / "memory.oom_control"
-            ).exists() else (group / "memory.events").read_text()
+            events = (
+                (group / "memory.oom_control").read_text()
+                if (group / "memory.oom_control").exists()
+                else (group / "memory.events").read_text()
+            )
     finally:
         settings.write_text(before)
         shutil.rmtree(folder, ignore_errors=True)
