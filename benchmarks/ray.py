@@ -91,6 +91,7 @@ def section(options: argparse.Namespace, load: tuple[float, float], ray: str, ma
     command += f" --trials {options.trials}" + (
         " --write docs/benchmarks.md" if options.write else ""
     )
+    warm = "none went before" if options.rounds == 1 else "one before them was not counted"
     _, two, four = (CONTENDERS[1].median("many") / one.median("many") for one in CONTENDERS[1:])
     return f"""<!-- ray -->
 ## Tuning and scoring on Ray
@@ -98,8 +99,8 @@ def section(options: argparse.Namespace, load: tuple[float, float], ray: str, ma
 Scoring 12,501 rows (few) and {options.times * 12_501:,} (many), and tuning with {options.trials} \
 trials in rounds of 4, each with
 the start of Python and of Ray on this machine. Medians of the wall time; rounds: {options.rounds}, \
-interleaved; one
-before them was not counted. {datetime.date.today():%d %B %Y}, {platform.system()} \
+interleaved; {warm}. \
+{datetime.date.today():%d %B %Y}, {platform.system()} \
 {platform.machine()}, {os.cpu_count()} cores, load {load[0]:.1f} at the start
 and {load[1]:.1f} at the end; Python {platform.python_version()}, Ray {ray}.
 
@@ -133,7 +134,7 @@ def main() -> None:
         python = project / ".venv/bin/python"
         rows = {"few": project / "data/test.parquet", "many": folder / "many.parquet"}
         _do(python, ROWS, rows["few"], str(options.times), rows["many"])
-        for turn in range(options.rounds + 1):
+        for turn in range(options.rounds == 1, options.rounds + 1):
             first = turn % len(CONTENDERS)
             for one in CONTENDERS[first:] + CONTENDERS[:first]:
                 one.run(project, rows, options.trials, timed=turn > 0)

@@ -38,6 +38,8 @@ def run(
         Unusable: the input as a whole cannot be scored, or the output not be written.
         Unreachable: Ray cannot be used.
     """
+    # Workers may have another working directory.
+    target = target.absolute()
     with output.unfinished(target) as folder:
         found = blocks.blocks_of(blocks.files_of(source, folder), chosen.rows)
         found = keys.mark(found, schema())
@@ -69,7 +71,9 @@ def _told(ray: Any, found: list[Block], folder: Path, chosen: Settings) -> list[
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    lost = {"max_restarts": chosen.retries, "max_task_retries": chosen.retries}
+    # A block that ends its worker ends it again. To call one that is being restarted counts as a
+    # try too, and is done many times a second: only the restarts are counted.
+    lost = {"max_restarts": chosen.retries, "max_task_retries": -1}
     items = data.from_items(
         [{"block": block.text()} for block in found], override_num_blocks=len(found)
     )
