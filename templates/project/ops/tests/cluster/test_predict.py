@@ -63,6 +63,14 @@ def in_blocks(model: Path, tmp_path: Path) -> Scored:
     return scored
 
 
+def same(scored: pl.DataFrame, expected: pl.DataFrame) -> None:
+    """Hold frames against each other: a sum of another number of rows may round another way."""
+    assert_frame_equal(scored.drop("prediction"), expected.drop("prediction"), check_exact=True)
+    one, other = scored["prediction"], expected["prediction"]
+    assert one.dtype == other.dtype and one.is_null().equals(other.is_null())
+    assert (one - other).abs().max() <= 1e-12 * max(1, other.abs().max())  # type: ignore[operator,type-var]
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_blocks_have_the_answers_of_the_whole(
     suffix: str, rows: pl.DataFrame, in_blocks: Scored, tmp_path: Path
@@ -76,7 +84,7 @@ def test_blocks_have_the_answers_of_the_whole(
     scored, said = in_blocks(file)
 
     expected, problems = predict.score(predict.read(file), predict.shown(file))
-    assert_frame_equal(scored, expected, check_exact=True)
+    same(scored, expected)
     assert scored["problem"].is_not_null().sum() >= 3
     # Of a key that is there twice no example is given: no worker sees both rows.
     plain = [replace(p, example="") if "unique" in p.what else p for p in problems]
@@ -172,4 +180,4 @@ def test_ray_gives_the_answers_of_the_whole(
     on_ray.run(file, target, here)
 
     expected, _ = predict.score(rows, "new.parquet")
-    assert_frame_equal(pl.read_parquet(target), expected, check_exact=True)
+    same(pl.read_parquet(target), expected)
