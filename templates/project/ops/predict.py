@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandera.polars as pa
 import polars as pl
 
 from ops import contract, estimator
@@ -48,37 +49,55 @@ def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]
         source: the file's name, for the messages.
 
     Returns:
-        All rows in their order with two more columns: `prediction` (probability of the positive
-        class, or the value; null for a bad row) and `problem` (null for a good one); and the
-        problems found.
+        What answer() returns, and the problems found.
 
     Raises:
         Unusable: columns are missing, or there are no rows.
     """
-    schema = contract.Row.to_schema()
-    if contract.TARGET in schema.columns:
-        schema = schema.remove_columns([contract.TARGET])
-    typed, problems = inspect(rows, schema, source)
+    typed, problems = inspect(rows, schema(), source)
+    refuse(problems)
+    return answer(rows, typed, problems, estimator.load(MODEL)), problems
+
+
+def schema() -> pa.DataFrameSchema:
+    """Make the contract's Row without the target."""
+    whole = contract.Row.to_schema()
+    return whole.remove_columns([contract.TARGET] if contract.TARGET in whole.columns else [])
+
+
+def refuse(problems: list[Problem]) -> None:
+    """Raise Unusable for a problem of the file as a whole."""
     for problem in problems:
         if not problem.rows:
             raise Unusable(str(problem))
+
+
+def answer(
+    rows: pl.DataFrame, typed: pl.DataFrame, problems: list[Problem], model: Any
+) -> pl.DataFrame:
+    """Predict every row in which no problem was found.
+
+    Returns:
+        All rows in their order with two more columns: `prediction` (probability of the positive
+        class, or the value; null for a bad row) and `problem` (null for a good one).
+    """
     said: dict[int, list[str]] = {}
     for problem in problems:
         for row in problem.rows:
             said.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
     good = [index for index in range(rows.height) if index not in said]
-    model = estimator.load(MODEL)
     predicted: Any = estimator.predict(model, typed[good]) if good else []
     answers = pl.DataFrame(
-        {"row": good, "prediction": predicted}, schema_overrides={"row": pl.Int64}
+        {"row": good, "prediction": predicted},
+        schema_overrides={"row": pl.Int64, "prediction": pl.Float64},
     )
     notes = pl.DataFrame(
-        {"row": list(said), "problem": ["; ".join(words) for words in said.values()]},
+        {"row": list(said), "problem": ["; ".join(sorted(words)) for words in said.values()]},
         schema={"row": pl.Int64, "problem": pl.String},
     )
     numbered = rows.with_columns(row=pl.int_range(rows.height, dtype=pl.Int64))
     joined = numbered.join(answers, on="row", how="left", maintain_order="left")
-    return joined.join(notes, on="row", how="left", maintain_order="left").drop("row"), problems
+    return joined.join(notes, on="row", how="left", maintain_order="left").drop("row")
 
 
 def main(

@@ -18,20 +18,25 @@ class Problem:
     Attributes:
         source: the file, as a person would type it.
         column: the column, or several joined by a comma.
-        what: the rule that is broken, with an example.
+        what: the rule that is broken.
         rows: numbers of the rows, counted from 1 without a header; empty for the whole file.
+        example: a value that breaks it, in words that follow `what`.
+        more: how many rows there are beyond those numbered.
     """
 
     source: str
     column: str
     what: str
     rows: tuple[int, ...] = ()
+    example: str = ""
+    more: int = 0
 
     def __str__(self) -> str:
         where = ", ".join(str(row) for row in self.rows[:SHOWN])
-        more = f" and {len(self.rows) - SHOWN:,} more" if len(self.rows) > SHOWN else ""
-        rows = f" (row{'s' if len(self.rows) > 1 else ''} {where}{more})" if self.rows else ""
-        return f"{self.source}: column `{self.column}` {self.what}{rows}"
+        all_rows = len(self.rows) + self.more
+        more = f" and {all_rows - SHOWN:,} more" if all_rows > SHOWN else ""
+        rows = f" (row{'s' if all_rows > 1 else ''} {where}{more})" if self.rows else ""
+        return f"{self.source}: column `{self.column}` {self.what}{self.example}{rows}"
 
 
 def inspect(
@@ -79,9 +84,8 @@ def _cast(
             before.is_not_null() & (after.is_null() | lossy).fill_null(True)
         ).to_series()
         if bad.any():
-            example = before.filter(bad)[0]
-            what = f"should be {dtype}, which {example!r} is not"
-            problems.append(Problem(source, name, what, _numbers(bad)))
+            example = f", which {before.filter(bad)[0]!r} is not"
+            problems.append(Problem(source, name, f"should be {dtype}", _numbers(bad), example))
         columns.append(after)
     return pl.DataFrame(columns), problems
 
@@ -107,17 +111,17 @@ def _broken_rules(
             if (name, row + 1) not in seen
         )
         if rows or group["index"].is_null().all():
-            what = _in_words(str(check), group["failure_case"][0])
-            problems.append(Problem(source, name, what, rows))
+            what, example = _in_words(str(check), group["failure_case"][0])
+            problems.append(Problem(source, name, what, rows, example))
     return problems
 
 
-def _in_words(check: str, value: str | None) -> str:
+def _in_words(check: str, value: str | None) -> tuple[str, str]:
     if check == "not_nullable":
-        return "may not be empty"
+        return "may not be empty", ""
     if check == "multiple_fields_uniqueness":
-        return f"must be unique, and {value} is there more than once"
-    return f"must satisfy {check}, which {value!r} does not"
+        return "must be unique", f", and {value} is there more than once"
+    return f"must satisfy {check}", f", which {value!r} does not"
 
 
 def _numbers(bad: pl.Series) -> tuple[int, ...]:

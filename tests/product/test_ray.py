@@ -1,0 +1,334 @@
+"""Tuning and scoring on real Ray clusters: the results of one machine, whatever is lost.
+
+A cluster is a head and two workers, each a set of processes of its own on this machine.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.product.conftest import environment
+from tests.product.serving import free_port
+from tests.product.variants import Project, start
+
+pytestmark = pytest.mark.slow
+
+CLUSTER = ROOT / "tests/assets/ray_cluster.py"
+ROWS = ROOT / "tests/assets/ray_rows.py"
+PATIENT = 600  # seconds for Ray on a machine that does much else
+TRIALS = 13  # the last ones look at what came of the first
+GROUP = Path("/sys/fs/cgroup")
+GIB = 2**30
+TIMES = 160  # so often the test rows, each of 600 characters and more: 1.2 GB
+
+
+@dataclass
+class Tuned:
+    """A project on Ray with a model, and what one machine without Ray makes of it."""
+
+    project: Project
+    tuning: str
+
+    @property
+    def folder(self) -> Path:
+        return self.project.folder
+
+    def python(self, *arguments: str | Path, **settings: str) -> subprocess.Popen[str]:
+        """Start the project's Python; errors come among what it prints."""
+        return subprocess.Popen(
+            [self.folder / ".venv/bin/python", *map(str, arguments)],
+            cwd=self.folder,
+            env=environment(OMP_WAIT_POLICY="passive", **settings),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def says(self, *arguments: str | Path, expect: int = 0, **settings: str) -> str:
+        """Run it to its end and return what it printed."""
+        process = self.python(*arguments, **settings)
+        try:
+            said, _ = process.communicate(timeout=PATIENT)
+        finally:
+            end(process)
+        assert process.returncode == expect, said
+        return said
+
+    def rows(self, times: int) -> Path:
+        """Write the test rows so many times over, each time at another moment."""
+        file = self.folder / f"many{times}.parquet"
+        if not file.exists():
+            self.says(ROWS, "data/test.parquet", str(times), file)
+        return file
+
+    def scored_plainly(self, rows: Path) -> Path:
+        """Score without Ray."""
+        file = rows.with_name(f"plain-{rows.name}")
+        if not file.exists():
+            self.says("-m", "ops.predict", rows, file)
+        return file
+
+    def equal(self, one: Path, other: Path) -> None:
+        """Hold two frames against each other, to the last bit."""
+        self.says(
+            "-c",
+            "import sys, polars as pl; from polars.testing import assert_frame_equal as same; "
+            "same(*map(pl.read_parquet, sys.argv[1:]), check_exact=True)",
+            *(one, other),
+        )
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a process and all it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@dataclass
+class Cluster:
+    """A cluster that runs: its address, and a way to lose one of its machines."""
+
+    address: str
+    process: subprocess.Popen[str]
+
+    def lose_a_machine(self) -> None:
+        """Kill every process of a worker's machine."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write("kill\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line == "killed\n":
+                return
+        raise AssertionError("the cluster has ended")
+
+
+@pytest.fixture(scope="module")
+def tuned(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+    """A trained project, and the search of one machine."""
+    folder = tmp_path_factory.mktemp("ray") / "project"
+    project = start(copier_template, folder, use_case="velocity", level=2, compute="ray")
+    project.run("uv run poe train")
+    found = Tuned(project, "")
+    found.says("-m", "ops.tune", "--trials", str(TRIALS), "--together", "4")
+    found.tuning = (folder / "reports/tuning.json").read_text()
+    return found
+
+
+@pytest.fixture
+def cluster(tuned: Tuned) -> Iterator[Cluster]:
+    """A cluster of the project's own Ray."""
+    process = tuned.python(CLUSTER)
+    assert process.stdin and process.stdout
+    try:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("address "):
+                yield Cluster(line.split()[1], process)
+                break
+        else:
+            pytest.skip(f"a Ray cluster cannot be started here: {''.join(said)[-500:]}")
+        process.stdin.close()
+        process.wait(60)
+    finally:
+        end(process)
+
+
+def until(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until something holds while a process runs."""
+    deadline = time.monotonic() + PATIENT
+    while not holds():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def parts(target: Path) -> int:
+    """Count the parts that are scored and not in place yet."""
+    return len(list(target.parent.glob(f".{target.name}.*.unfinished/part-*.parquet")))
+
+
+def test_a_machine_lost_while_scoring_changes_nothing(tuned: Tuned, cluster: Cluster) -> None:
+    rows, target = tuned.rows(16), tuned.folder / "reports/lost.parquet"
+    process = tuned.python("-m", "ops.cluster.predict", rows, target, RAY_ADDRESS=cluster.address)
+    try:
+        until(lambda: parts(target) >= 2, process)
+        cluster.lose_a_machine()
+        assert process.poll() is None and not target.exists()
+        said, _ = process.communicate(timeout=PATIENT)
+    finally:
+        end(process)
+
+    assert process.returncode == 0, said
+    assert f"{16 * 12_501:,} rows scored" in said
+    tuned.equal(target, tuned.scored_plainly(rows))
+
+
+def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Cluster) -> None:
+    tuning = tuned.folder / "reports/tuning.json"
+    tuning.unlink(missing_ok=True)
+    options = ("--trials", str(TRIALS))
+    process = tuned.python("-m", "ops.cluster.tune", *options, RAY_ADDRESS=cluster.address)
+    assert process.stdout
+    try:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("trial 4 of"):
+                # The next round has begun, or does now.
+                time.sleep(1)
+                cluster.lose_a_machine()
+        process.wait(PATIENT)
+    finally:
+        end(process)
+
+    assert process.returncode == 0, "".join(said)
+    assert tuning.read_text() == tuned.tuning
+
+
+def test_ray_on_one_machine_finds_what_one_machine_finds(tuned: Tuned) -> None:
+    (tuned.folder / "reports/tuning.json").unlink(missing_ok=True)
+
+    tuned.says("-m", "ops.cluster.tune", "--trials", str(TRIALS))
+
+    assert (tuned.folder / "reports/tuning.json").read_text() == tuned.tuning
+
+
+def test_after_a_killed_run_the_next_one_completes(tuned: Tuned) -> None:
+    rows, target = tuned.rows(16), tuned.folder / "reports/killed.parquet"
+    process = tuned.python("-m", "ops.cluster.predict", rows, target)
+    try:
+        until(lambda: parts(target) >= 1, process)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not target.exists()
+
+    tuned.says("-m", "ops.cluster.predict", rows, target)
+
+    tuned.equal(target, tuned.scored_plainly(rows))
+    left = [path.name for path in target.parent.iterdir() if path.name.endswith(".unfinished")]
+    assert left == []
+    end(process)
+
+
+def test_a_wrong_address_is_said_within_seconds(tuned: Tuned) -> None:
+    rows = tuned.folder / "data/test.parquet"
+    begin = time.monotonic()
+
+    said = tuned.says(
+        "-m", "ops.cluster.predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{free_port()}"
+    )
+
+    assert "Nothing answers at" in said and "Traceback" not in said
+    assert time.monotonic() - begin < 60
+
+
+def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tuned) -> None:
+    web = tuned.python("-m", "http.server", "--bind", "127.0.0.1", port := str(free_port()))
+    settings = tuned.folder / "ray.toml"
+    before = settings.read_text()
+    settings.write_text(re.sub(r"wait_seconds = \d+", "wait_seconds = 8", before))
+    rows = tuned.folder / "data/test.parquet"
+    try:
+        time.sleep(3)
+        said = tuned.says(
+            "-m", "ops.cluster.predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{port}"
+        )
+    finally:
+        settings.write_text(before)
+        end(web)
+
+    assert "does not answer as a Ray cluster does" in said
+
+
+def test_a_full_disk_is_said_and_nothing_is_written(tuned: Tuned, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    small = tmp_path / "small"
+    small.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr}")
+    try:
+        target = small / "scored.parquet"
+        said = tuned.says("-m", "ops.cluster.predict", tuned.rows(16), target, expect=1)
+        assert "no room left on a disk" in said and "Traceback" not in said
+        assert [path.name for path in small.iterdir()] == [".scored.parquet.lock"]
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+@contextlib.contextmanager
+def one_gibibyte() -> Iterator[Path]:
+    """Give a control group that may use 1 GiB, its processes' shared memory and caches included."""
+    version = 1 if (GROUP / "memory").is_dir() else 2
+    place = (GROUP / "memory" if version == 1 else GROUP) / f"rung-ray-{os.getpid()}"
+    limit = "memory.limit_in_bytes" if version == 1 else "memory.max"
+    try:
+        place.mkdir()
+        (place / limit).write_text(str(GIB))
+    except OSError as error:
+        pytest.skip(f"a control group cannot be made here: {error}")
+    try:
+        yield place
+    finally:
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                place.rmdir()
+                break
+            time.sleep(0.2)
+
+
+def test_what_is_larger_than_memory_is_scored_within_a_gibibyte(tuned: Tuned) -> None:
+    folder = tuned.folder / "large"
+    if not folder.exists():
+        tuned.says(ROWS, "data/test.parquet", str(TIMES), folder)
+    settings = tuned.folder / "ray.toml"
+    before = settings.read_text()
+    settings.write_text(re.sub(r"\nworkers = \d+", "\nworkers = 1", before))
+    target = tuned.folder / "reports/large"
+    try:
+        with one_gibibyte() as group:
+            command = (".venv/bin/python", "-m", "ops.cluster.predict")
+            inside = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+            done = subprocess.run(
+                ["sh", "-c", inside, "sh", *command, folder, target],
+                cwd=tuned.folder,
+                env=environment(OMP_WAIT_POLICY="passive"),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=3 * PATIENT,
+                check=False,
+            )
+            events = (
+                (group / "memory.oom_control").read_text()
+                if (group / "memory.oom_control").exists()
+                else (group / "memory.events").read_text()
+            )
+    finally:
+        settings.write_text(before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    assert done.returncode == 0, done.stdout
+    assert f"{TIMES * 12_501:,} rows scored" in done.stdout
+    assert re.search(r"oom_kill 0\b", events), events

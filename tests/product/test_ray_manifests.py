@@ -1,0 +1,78 @@
+"""The Ray jobs for Kubernetes are what kustomize builds and what Kubernetes takes as pods.
+
+RayJob is the operator's own kind, whose schema is no package: here the pods in it are held against
+Kubernetes' schemas, and what the operator needs of the rest is looked up.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import Render
+from tests.product.conftest import run, tool
+
+pytestmark = pytest.mark.slow
+
+KUBERNETES = "1.32"
+
+
+def built(project: Path) -> list[dict[str, Any]]:
+    """Build the manifests of a project."""
+    made = run(tool("kustomize"), "build", project / "deploy/kubernetes/ray", cwd=project).stdout
+    return [document for document in yaml.safe_load_all(made) if document]
+
+
+def pods(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Lift the pods out of a RayJob."""
+    spec = job["spec"]
+    cluster = spec["rayClusterSpec"]
+    templates = [spec["submitterPodTemplate"], cluster["headGroupSpec"]["template"]]
+    templates += [group["template"] for group in cluster["workerGroupSpecs"]]
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"{job['metadata']['name']}-{number}"},
+            "spec": template["spec"],
+        }
+        for number, template in enumerate(templates)
+    ]
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_the_pods_of_the_jobs_are_pods(render: Render, tmp_path: Path, level: int) -> None:
+    project = render(use_case="governance", level=level, compute="ray_on_kubernetes")
+    documents = built(project)
+    jobs = [document for document in documents if document["kind"] == "RayJob"]
+    assert [job["metadata"]["name"] for job in jobs] == ["predict", "tune"][:level]
+
+    run("uv", "venv", "--quiet", "venv", cwd=tmp_path)
+    packages = ("--python", "venv", "kubernetes-validate")
+    run("uv", "pip", "install", "--quiet", *packages, cwd=tmp_path)
+    plain = [document for document in documents if document["kind"] != "RayJob"]
+    for number, document in enumerate(plain + [pod for job in jobs for pod in pods(job)]):
+        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(document))
+    validate = ("venv/bin/kubernetes-validate", "-k", KUBERNETES, "--strict")
+    run(*validate, *sorted(tmp_path.glob("*.yaml")), cwd=tmp_path)
+
+    for job in jobs:
+        for pod in pods(job):
+            assert pod["spec"]["securityContext"]["runAsNonRoot"]
+            (container,) = pod["spec"]["containers"]
+            assert container["image"].startswith("registry.example.org/")
+            assert container["resources"]["limits"]["memory"]
+
+
+def test_the_jobs_run_what_a_laptop_runs(render: Render) -> None:
+    """The version of Ray is the locked one, and the command a task of the project."""
+    project = render(use_case="governance", level=2, compute="ray_on_kubernetes")
+    packages = (project / "pyproject.toml").read_text()
+    tasks = (project / "ops/tasks.toml").read_text()
+
+    for job in [document for document in built(project) if document["kind"] == "RayJob"]:
+        version = job["spec"]["rayClusterSpec"]["rayVersion"]
+        assert f"ray[data,default,tune]>={version.rpartition('.')[0]},<" in packages
+        words = job["spec"]["entrypoint"].split()
+        assert f"[tool.poe.tasks.{words[words.index('simple') + 1]}]" in tasks
