@@ -20,6 +20,6 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     ".toml": tomllib.loads,
     ".json": json.loads,
     ".ipynb": json.loads,
-    ".yml": lambda text: yaml.load(text, AnyTag),
-    ".yaml": lambda text: yaml.load(text, AnyTag),
+    ".yml": lambda text: list(yaml.load_all(text, AnyTag)),
+    ".yaml": lambda text: list(yaml.load_all(text, AnyTag)),
 }

@@ -103,7 +103,7 @@ def test_a_description_that_cannot_be_written_down_is_refused(refuse: Refuse, te
         (["-d", "colour=red"], "The questions are: project_name, package"),
         (["-d", "rung_0={}"], "no question `rung_0`"),
         (["-d", "release=2020-01-01T00:00:00Z"], "no question `release`"),
-        (["-d", "data=files"], "no question `data`"),
+        (["-d", "data=tape"], "data"),
         (["-d", "_src_path=/tmp"], "no question `_src_path`"),
         (["-d", "project_name"], "-d QUESTION=ANSWER"),
         (["-d", "=x"], "-d QUESTION=ANSWER"),

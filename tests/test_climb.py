@@ -80,7 +80,10 @@ def test_another_answer_is_a_climb_like_any_other(
 
     climb(project, **{question: answer})
 
-    assert files_of(project) == files_of(render(level=2, **{question: answer}))
+    fresh = files_of(render(level=2, **{question: answer}))
+    # Several teams start with a second model; whoever grows to be several adds one.
+    expected = {path: text for path, text in fresh.items() if not path.startswith("models/")}
+    assert files_of(project) == expected
 
 
 @pytest.mark.parametrize("use_case", GAMES)

@@ -1,5 +1,6 @@
 """TOML and YAML are merged key by key where their lines could not be."""
 
+import re
 import tomllib
 from collections.abc import Callable
 
@@ -247,6 +248,9 @@ SETTINGS = sorted(
 @pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.name)
 def test_every_settings_file_of_the_template_is_taken_apart_byte_for_byte(path: object) -> None:
     file = ROOT / str(path)
+    text = file.read_text("utf-8")
+    if file.is_relative_to(ROOT / "templates/project/deploy") and re.search("(?m)^---$| &", text):
+        pytest.skip("several documents, or anchors: merged by lines")
     cut: Callable[[str], object] = (
         toml_blocks.blocks if file.suffix == ".toml" else yaml_blocks.blocks
     )

@@ -418,7 +418,8 @@ def test_what_operators_bring_holds_against_their_schemas(
     text = overlay.read_text()
     overlay.write_text(text.replace("# - ../../components/canary", "- ../../components/canary"))
     try:
-        found = of_kind(built(project, "production"), *OF_OPERATORS[package])
+        everything = built(project, "production") + built(project, "scheduled")
+        found = of_kind(everything, *OF_OPERATORS[package])
     finally:
         overlay.write_text(text)
     assert {each["kind"] for each in found} == set(OF_OPERATORS[package])
@@ -441,7 +442,7 @@ def test_what_operators_bring_holds_against_their_schemas(
 
 
 def test_prometheus_reads_the_rule_of_the_cluster(project: Served, tmp_path: Path) -> None:
-    (rule,) = of_kind(built(project, "production"), "PrometheusRule")
+    (rule,) = of_kind(built(project, "scheduled"), "PrometheusRule")
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule["spec"]))
     series = 'up{job="service", environment="production", pod="a"}'
     (tmp_path / "test.yml").write_text(

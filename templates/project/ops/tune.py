@@ -127,7 +127,8 @@ def one_by_one(search: Search, rows: pl.DataFrame) -> None:
 def _searched(
     search: Search, rows: pl.DataFrame, judge: Callable[[Search, pl.DataFrame], None]
 ) -> optuna.Study:
-    with mlflow.start_run(run_name="tune", tags=registry.marks()):  # FAILED where something is raised
+    # Where something is raised the run ends as FAILED.
+    with mlflow.start_run(run_name="tune", tags=registry.marks()):
         judge(search, rows)
         mlflow.log_metric(search.metric, search.study.best_value)
     return search.study

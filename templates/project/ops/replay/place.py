@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from ops.replay.overrides import override
-from ops.settings import ROOT
+from ops.settings import REPOSITORY, ROOT
 
 PLACE = ROOT / ".replay"
 FIRST = "data/sample/first.parquet"
@@ -69,7 +69,7 @@ def make(first: pl.DataFrame, url: str) -> Path:
     """
     if ROOT != REPOSITORY:
         raise NoCopy(
-            f"The replay works on a copy of the whole repository, and of its first model: type it "
+            "The replay works on a copy of the whole repository, and on its first model: type it "
             f"at the top, not in {ROOT.name}."
         )
     shutil.rmtree(PLACE, ignore_errors=True)

@@ -23,7 +23,7 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def copier(here: MlflowClient, there: MlflowClient) -> Copier:
+def copying(here: MlflowClient, there: MlflowClient) -> Copier:
     """Begin to copy, as a process does that has just been started."""
     # To register, MLflow's SQLite store asks the store that is set for the process.
     mlflow.set_tracking_uri(there.tracking_uri)
@@ -39,7 +39,7 @@ def runs_of(store: MlflowClient) -> list[Any]:
 def test_everything_of_a_run_comes_along(here: MlflowClient, there: MlflowClient) -> None:
     (original,) = runs_of(here)
 
-    list(migrate.migrate(copier(here, there)))
+    list(migrate.migrate(copying(here, there)))
 
     (copy,) = runs_of(there)
     assert copy.data.params == original.data.params
@@ -60,7 +60,7 @@ def test_everything_of_a_run_comes_along(here: MlflowClient, there: MlflowClient
 def test_the_model_loads_from_there_and_names_its_run(
     here: MlflowClient, there: MlflowClient, tmp_path: Path
 ) -> None:
-    list(migrate.migrate(copier(here, there)))
+    list(migrate.migrate(copying(here, there)))
     (tmp_path / "here").rename(tmp_path / "gone")
 
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/there.db")
@@ -75,7 +75,7 @@ def test_numbers_stay_where_the_registry_is_empty(here: MlflowClient, there: Mlf
     for name in ("two", "three"):
         recorded(here, name)
 
-    list(migrate.migrate(copier(here, there)))
+    list(migrate.migrate(copying(here, there)))
 
     found = {v.tags["git_commit"]: str(v.version) for v in there.search_model_versions()}
     assert found == {"one": "1", "two": "2", "three": "3"}
@@ -87,7 +87,7 @@ def test_where_others_came_first_the_old_number_is_told(
     there.create_registered_model("tiny")
     there.create_model_version("tiny", "s3://elsewhere/model")
     there.set_registered_model_alias("tiny", "challenger", "1")
-    said = "\n".join(migrate.migrate(copier(here, there)))
+    said = "\n".join(migrate.migrate(copying(here, there)))
 
     assert there.get_model_version("tiny", "2").tags["migrated_from"] == "1"
     assert "tiny version 1 is 2 there" in said
@@ -96,9 +96,9 @@ def test_where_others_came_first_the_old_number_is_told(
 
 
 def test_a_second_time_copies_nothing(here: MlflowClient, there: MlflowClient) -> None:
-    list(migrate.migrate(copier(here, there)))
+    list(migrate.migrate(copying(here, there)))
 
-    again = copier(here, there)
+    again = copying(here, there)
     said = "\n".join(migrate.migrate(again))
 
     assert again.copied == 0
@@ -133,8 +133,8 @@ def test_killed_at_any_write_it_goes_on_from_there(
     with monkeypatch.context() as patch:
         patch.setattr(there, write, killed)
         with pytest.raises(Killed):
-            list(migrate.migrate(copier(here, there)))
-    list(migrate.migrate(copier(here, there)))
+            list(migrate.migrate(copying(here, there)))
+    list(migrate.migrate(copying(here, there)))
 
     (copy,) = runs_of(there)
     assert copy.data.tags[COMPLETE] == "true"
@@ -150,7 +150,7 @@ def test_only_what_waits_is_brought_and_becomes_the_challenger(
     waited = recorded(here, "meanwhile", waiting=True)
     assert stores.waiting() == 1
 
-    sync.bring(copier(here, there))
+    sync.bring(copying(here, there))
 
     (copy,) = runs_of(there)
     assert copy.data.tags[ORIGINAL] == waited
@@ -171,9 +171,9 @@ def test_killed_before_it_was_noted_it_is_not_brought_twice(
     with monkeypatch.context() as patch:
         patch.setattr(sync, "_no_longer_waiting", killed)
         with pytest.raises(Killed):
-            sync.bring(copier(here, there))
+            sync.bring(copying(here, there))
     assert stores.waiting() == 1
-    sync.bring(copier(here, there))
+    sync.bring(copying(here, there))
 
     assert len(runs_of(there)) == 1
     assert len(there.search_model_versions()) == 1
