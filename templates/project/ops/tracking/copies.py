@@ -26,7 +26,7 @@ METRICS_AT_ONCE = 1000
 NOT_COPIED = {WAITING, "mlflow.log-model.history"}
 
 
-class Copier:
+class Copying:
     """Copies runs from one store to another.
 
     Attributes:

@@ -14,7 +14,7 @@ from mlflow.entities import RunStatus
 from ops import registry
 from ops.registry import STORE
 from ops.tracking import registered, stores
-from ops.tracking.copies import Copier
+from ops.tracking.copies import Copying
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,8 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"There is no {STORE.name} here: no run was recorded in this folder.")
         return 0
     try:
-        with stores.copier() as copier:
-            for line in migrate(copier):
+        with stores.copying() as copying:
+            for line in migrate(copying):
                 print(line, flush=True)
     except stores.CannotCopy as error:
         print(error, file=sys.stderr)
@@ -34,28 +34,28 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def migrate(copier: Copier) -> Iterator[str]:
+def migrate(copying: Copying) -> Iterator[str]:
     """Copy runs, then versions, aliases and tags; say what is done while it is done."""
-    all_runs = stores.runs(copier.source)
+    all_runs = stores.runs(copying.source)
     runs = [
         run for run in all_runs if RunStatus.is_terminated(RunStatus.from_string(run.info.status))
     ]
     yield f"{len(runs)} runs to {registry.tracking_uri()}"
     for number, run in enumerate(runs, 1):
-        before = copier.copied
-        copier.run(run)
-        what = "copied" if copier.copied > before else "there already"
+        before = copying.copied
+        copying.run(run)
+        what = "copied" if copying.copied > before else "there already"
         yield f"run {number} of {len(runs)}: {run.info.run_name}, {what}"
     if len(all_runs) > len(runs):
         yield (
             f"{len(all_runs) - len(runs)} runs are not at their end and were left: they go on, or "
             "were killed."
         )
-    for model in copier.source.search_registered_models():
-        here = registered.versions_here(copier.source, model.name)
-        able = [each for each in here if str(each.run_id) in copier.runs]
-        numbers = registered.register(copier, able)
-        yield from registered.aliases(copier, model.name, numbers)
+    for model in copying.source.search_registered_models():
+        here = registered.versions_here(copying.source, model.name)
+        able = [each for each in here if str(each.run_id) in copying.runs]
+        numbers = registered.register(copying, able)
+        yield from registered.aliases(copying, model.name, numbers)
         for one, other in numbers.items():
             if one != other:
                 yield f"{model.name} version {one} is {other} there: other versions came first"

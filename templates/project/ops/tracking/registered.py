@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ops.registry import WAITING
-from ops.tracking.copies import ORIGINAL, Copier
+from ops.tracking.copies import ORIGINAL, Copying
 
 NUMBER_BEFORE = "migrated_from"  # of a version: the number it had in the store it comes from
 SUCCESSION = "champions_before"  # of a model: numbers of versions, which may be others there
@@ -23,7 +23,7 @@ def versions_here(store: MlflowClient, name: str) -> list[ModelVersion]:
     return sorted(found, key=lambda each: int(each.version))
 
 
-def register(copier: Copier, versions: Iterable[ModelVersion]) -> dict[str, str]:
+def register(copying: Copying, versions: Iterable[ModelVersion]) -> dict[str, str]:
     """Register versions of one model whose runs were copied, those that are there excepted.
 
     Returns:
@@ -33,15 +33,15 @@ def register(copier: Copier, versions: Iterable[ModelVersion]) -> dict[str, str]
     there: dict[str | None, str] | None = None
     for version in versions:
         if there is None:
-            _model(copier.target, version.name)
+            _model(copying.target, version.name)
             there = {
                 each.tags.get(ORIGINAL): str(each.version)
-                for each in versions_here(copier.target, version.name)
+                for each in versions_here(copying.target, version.name)
             }
         # Two versions of one run are told apart by their numbers.
         known = f"{version.run_id}/{version.version}"
         if known not in there:
-            there[known] = _register(copier, version, known)
+            there[known] = _register(copying, version, known)
         numbers[str(version.version)] = there[known]
     return numbers
 
@@ -55,13 +55,13 @@ def _model(target: MlflowClient, name: str) -> RegisteredModel:
         return target.create_registered_model(name)
 
 
-def _register(copier: Copier, version: ModelVersion, known: str) -> str:
+def _register(copying: Copying, version: ModelVersion, known: str) -> str:
     tags = {name: value for name, value in version.tags.items() if name != WAITING}
-    model = copier.models[_model_id(version)]
-    made = copier.target.create_model_version(
+    model = copying.models[_model_id(version)]
+    made = copying.target.create_model_version(
         version.name,
         f"models:/{model}",
-        copier.runs[str(version.run_id)],
+        copying.runs[str(version.run_id)],
         tags | {ORIGINAL: known, NUMBER_BEFORE: str(version.version)},
         description=version.description or None,
         model_id=model,
@@ -73,13 +73,13 @@ def _model_id(version: ModelVersion) -> str:
     return str(version.model_id or str(version.source).removeprefix("models:/"))
 
 
-def aliases(copier: Copier, name: str, numbers: dict[str, str]) -> list[str]:
+def aliases(copying: Copying, name: str, numbers: dict[str, str]) -> list[str]:
     """Give aliases and the model's tags, where the model there has none of that name.
 
     Returns:
         What was left as it is, as sentences.
     """
-    here, there = copier.source.get_registered_model(name), _model(copier.target, name)
+    here, there = copying.source.get_registered_model(name), _model(copying.target, name)
     left = []
     for alias, number in here.aliases.items():
         to = numbers.get(str(number))
@@ -89,14 +89,14 @@ def aliases(copier: Copier, name: str, numbers: dict[str, str]) -> list[str]:
         if taken is not None:
             left.append(f"{alias} stays version {taken} of {name} there; here it is {number}.")
             continue
-        copier.target.set_registered_model_alias(name, alias, to)
+        copying.target.set_registered_model_alias(name, alias, to)
     for tag, value in here.tags.items():
         if tag not in there.tags:
             if tag == SUCCESSION:
                 value = json.dumps(
                     [numbers.get(str(each), str(each)) for each in json.loads(value)]
                 )
-            copier.target.set_registered_model_tag(name, tag, value)
+            copying.target.set_registered_model_tag(name, tag, value)
     if here.description and not there.description:
-        copier.target.update_registered_model(name, here.description)
+        copying.target.update_registered_model(name, here.description)
     return left

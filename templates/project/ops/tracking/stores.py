@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from ops import moved, reach, registry
 from ops.registry import STORE, WAITING
-from ops.tracking.copies import Copier
+from ops.tracking.copies import Copying
 
 
 class CannotCopy(Exception):
@@ -22,7 +22,7 @@ class CannotCopy(Exception):
 
 
 @contextmanager
-def copier() -> Iterator[Copier]:
+def copying() -> Iterator[Copying]:
     """Open both stores; nobody else on this machine copies at the same time.
 
     Raises:
@@ -44,7 +44,7 @@ def copier() -> Iterator[Copier]:
         except BlockingIOError as error:
             raise CannotCopy("Somebody copies these runs already: let it end.") from error
         with reach.kept_up(lambda: uri, "Type it again when it is back: it goes on from there."):
-            yield Copier(MlflowClient(registry.local_uri(), registry.local_uri()), target)
+            yield Copying(MlflowClient(registry.local_uri(), registry.local_uri()), target)
 
 
 def waiting() -> int:

@@ -15,7 +15,7 @@ from ops.registry import CHALLENGER, WAITING
 from ops.settings import ROOT
 from ops.track import RUN
 from ops.tracking import registered, stores
-from ops.tracking.copies import Copier
+from ops.tracking.copies import Copying
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
             print("No run waits here for the server.")
         return 0
     try:
-        with stores.copier() as copier:
-            for line in bring(copier):
+        with stores.copying() as copying:
+            for line in bring(copying):
                 print(line, flush=True)
     except stores.CannotCopy as error:
         print(error, file=sys.stderr)
@@ -37,24 +37,24 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def bring(copier: Copier) -> list[str]:
+def bring(copying: Copying) -> list[str]:
     """Copy each waiting run and its version, the newest of which becomes the challenger.
 
     Returns:
         What was done, as sentences.
     """
-    source, said = copier.source, []
+    source, said = copying.source, []
     versions = [
         version
         for model in source.search_registered_models()
         for version in registered.versions_here(source, model.name)
     ]
     for run in stores.runs(source, f"tags.{WAITING} = 'true'"):
-        there = copier.run(run)
+        there = copying.run(run)
         made = [each for each in versions if each.run_id == run.info.run_id]
-        for here, number in registered.register(copier, made).items():
+        for here, number in registered.register(copying, made).items():
             name = made[0].name
-            copier.target.set_registered_model_alias(name, CHALLENGER, number)
+            copying.target.set_registered_model_alias(name, CHALLENGER, number)
             _say_where(run.info.run_id, there, name, number)
             said.append(f"{name} version {here} of here is version {number} there, {CHALLENGER}")
         if not made:

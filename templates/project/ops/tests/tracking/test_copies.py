@@ -16,18 +16,18 @@ from mlflow.tracking import MlflowClient
 from ops import registry
 from ops.tests.tracking.conftest import recorded
 from ops.tracking import migrate, stores, sync
-from ops.tracking.copies import COMPLETE, ORIGINAL, Copier
+from ops.tracking.copies import COMPLETE, ORIGINAL, Copying
 
 
 class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def copying(here: MlflowClient, there: MlflowClient) -> Copier:
+def copying(here: MlflowClient, there: MlflowClient) -> Copying:
     """Begin to copy, as a process does that has just been started."""
     # To register, MLflow's SQLite store asks the store that is set for the process.
     mlflow.set_tracking_uri(there.tracking_uri)
-    return Copier(here, there)
+    return Copying(here, there)
 
 
 def runs_of(store: MlflowClient) -> list[Any]:
