@@ -31,19 +31,8 @@ from tests.product.variants import (
 ELSEWHERE = {"audit", "runs", "image", "service-image", "replay", "kubernetes-deploy", "test"}
 # The page says what there is to say; somebody who climbs the rungs types it in this order.
 ORDER = (
-    *("data", "incoming"),
-    "tracking-server",
-    *(
-        "data",
-        "keys",
-        "pipeline",
-        "records",
-        "gate",
-        "technical-file",
-        "release",
-        "deploy",
-        "promote",
-    ),
+    *("tracking-server", "data", "incoming", "keys", "pipeline", "records", "gate"),
+    *("technical-file", "release", "deploy", "promote"),
     *("serve", "releases", "load", "monitor", "alerts", "autopilot", "stop", "resume"),
     *("audit-log", "rollback"),
 )
