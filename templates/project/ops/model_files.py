@@ -43,7 +43,7 @@ default = "%d"
 
 [tasks.test]
 help = "run the tests of this model"
-cmd = "pytest tests ../../ops/tests/test_contract.py ../../ops/tests/test_data.py"
+cmd = "pytest tests %s"
 
 [tasks.check]
 help = "lint and tests of this model; typed at the top it is everything"
@@ -55,7 +55,7 @@ FIRST_PORT = 8000  # of the service of the repository's own model
 
 def kept(home: Path) -> dict[Path, str]:
     """Give the text of each file that Rung keeps in a model's folder."""
-    texts = {home / ".gitignore": IGNORED, home / TASKS_FILE: TASKS % _port(home)}
+    texts = {home / ".gitignore": IGNORED, home / TASKS_FILE: TASKS % (_port(home), _tests())}
     incoming = "data/incoming/README.md"
     if (REPOSITORY / incoming).is_file():
         texts[home / incoming] = (REPOSITORY / incoming).read_text(encoding="utf-8")
@@ -73,6 +73,12 @@ def _port(home: Path) -> int:
     if found[home]:
         return found[home][0]
     return 1 + max([FIRST_PORT, *(port for ports in found.values() for port in ports)])
+
+
+def _tests() -> str:
+    """Name the tests of ops/ that are about a model, as far as this rung has them."""
+    tests = [f"ops/tests/test_{name}.py" for name in ("contract", "data")]
+    return " ".join(f"../../{test}" for test in tests if (REPOSITORY / test).is_file())
 
 
 def _ports(home: Path) -> list[int]:
