@@ -21,7 +21,7 @@ import yaml
 
 from tests.conftest import GAMES, Render
 from tests.product import docker
-from tests.product.conftest import commit, environment, run, tool
+from tests.product.conftest import commit, run, tool
 from tests.product.podman import NoPodsError, Podman, give_to_pods, podman
 from tests.product.serving import Served, Service, eventually, free_port, released
 from tests.product.test_image import BASE
@@ -90,26 +90,21 @@ def of_kind(manifests: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]
 
 @pytest.fixture(scope="module")
 def pods(project: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    """A Podman that has both images of the project, and the share of the releases."""
+    """A Podman that has the image of the service, and the share of the releases."""
     for needed in ("docker", "dockerd", "mmdebstrap", "podman", "runc", "kustomize"):
         tool(needed)
-    dockerfiles = {
-        "late-flights-service": "service.Dockerfile",
-        "late-flights-ops": "deploy/kubernetes/ops.Dockerfile",
-    }
+    image = "localhost/late-flights-service:0.1.0"
     try:
         with podman() as made:
             with docker.daemon() as address:
                 # Podman asks a page by the image's curl; a kubelet asks from outside.
                 docker.import_base(address, BASE, tmp_path_factory.mktemp("base"), "curl")
-                for name, file in dockerfiles.items():
-                    image = f"localhost/{name}:0.1.0"
-                    run(
-                        *("docker", "--host", address, "build", "--network", "host"),
-                        *("--file", file, "--tag", image, "."),
-                        cwd=project.folder,
-                    )
-                    made.load(address, image)
+                run(
+                    *("docker", "--host", address, "build", "--network", "host"),
+                    *("--file", "service.Dockerfile", "--tag", image, "."),
+                    cwd=project.folder,
+                )
+                made.load(address, image)
             for claim, content in (("releases", project.folder / "releases"), ("logs", None)):
                 place = made.volume(claim, content)
                 shutil.rmtree(project.folder / claim, ignore_errors=True)
@@ -272,100 +267,6 @@ def test_two_pods_judge_one_release_and_both_follow(pods: Podman, project: Serve
     writers = {path.name.split(".")[0] for path in files_of_log(project, "production")}
     assert len(writers) == 2
     assert len(logged(project, "production")) > 200
-
-
-@contextlib.contextmanager
-def repository(project: Served, folder: Path) -> Iterator[str]:
-    """Serve the project's repository to the pods, who may push to it; give its address."""
-    bare = folder / "project.git"
-    run("git", "clone", "--quiet", "--bare", project.folder, bare, cwd=folder)
-    port = free_port()
-    with subprocess.Popen(
-        [
-            *("git", "daemon", "--export-all", "--enable=receive-pack", "--reuseaddr"),
-            *(f"--base-path={folder}", f"--port={port}", "--listen=127.0.0.1", folder),
-        ],
-        env=environment(),
-        start_new_session=True,
-    ) as process:
-        address = f"git://127.0.0.1:{port}/project.git"
-        try:
-            listed = ("git", "ls-remote", address)
-            assert eventually(lambda: run(*listed, cwd=folder, expect=None).returncode == 0), (
-                "git does not serve"
-            )
-            yield address
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-
-
-def scheduled(project: Served, name: str, **settings: str) -> list[dict[str, Any]]:
-    """Make the Job of a CronJob, as the cluster does when its hour has come, and its settings."""
-    manifests = built(project, "scheduled")
-    (cron,) = (each for each in of_kind(manifests, "CronJob") if each["metadata"]["name"] == name)
-    (config,) = of_kind(manifests, "ConfigMap")
-    config["data"] |= settings
-    job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name},
-        "spec": cron["spec"]["jobTemplate"]["spec"],
-    }
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "pipeline"},
-        "stringData": {"release-private-key": (project.folder / ".keys/release.pem").read_text()},
-    }
-    return [secret, config, job]
-
-
-def ended(pods: Podman, name: str) -> tuple[int, str]:
-    """Wait for the end of a Job's pod; return its exit code and all that it said."""
-    container = f"{name}-pod-pass"
-    pods.run("wait", container)
-    code = pods.inspect(container)["State"]["ExitCode"]
-    return code, pods.run("logs", container)
-
-
-def test_monitor_and_autopilot_run_in_their_pods(
-    pods: Podman, project: Served, tmp_path: Path
-) -> None:
-    """After the pods of production have answered; a pass that has to train nothing."""
-    registry = (project.folder / "logs").resolve() / "mlflow.db"
-    shutil.copy(project.folder / "mlflow.db", registry)
-    give_to_pods(registry.parent)
-    with repository(project, tmp_path) as address:
-        settings = {
-            "GIT_REPOSITORY": address,
-            "MLFLOW_TRACKING_URI": "sqlite:////shares/logs/mlflow.db",
-        }
-        said = {}
-        for name in ("monitor", "autopilot"):
-            pods.play(name, *scheduled(project, name, **settings))
-            said[name] = ended(pods, name)
-            pods.down(name)
-
-        (tmp_path / "other").mkdir()
-        run("git", "clone", "--quiet", address, "work", cwd=tmp_path / "other")
-        other = tmp_path / "other/work"
-        (other / "uv.lock").write_text((other / "uv.lock").read_text() + "# another\n")
-        commit(other, "Lock other packages")
-        run("git", "push", "--quiet", "origin", "HEAD:main", cwd=other)
-        pods.play("monitor", *scheduled(project, "monitor", **settings))
-        refused = ended(pods, "monitor")
-        pods.down("monitor")
-
-    code, words = said["monitor"]
-    assert code == 1, words  # the sample's flights are of another year
-    assert (project.folder / "logs/production/monitor.prom").stat().st_uid == 10001
-    report = project.folder / "logs/reports/monitor/monitor/report.html"
-    assert report.stat().st_size > 5_000
-    code, words = said["autopilot"]
-    assert code == 0, words
-    assert "Pass " in words and " ended: " in words
-    assert list((project.folder / "releases/autopilot").glob("*.json"))
-    assert refused[0] == 2 and "built from another uv.lock" in refused[1]
 
 
 @pytest.mark.parametrize("use_case", GAMES)
