@@ -1,8 +1,4 @@
-"""The pods of the manifests run for real, under Podman; the manifests hold against schemas.
-
-There is no API server here, so what only a cluster does (scaling, disruption, network policies,
-readiness, routes, schedules) is held against schemas and the project's own tests, and not run.
-"""
+"""The pods of the manifests run for real, under Podman; test_manifests.py holds them to schemas."""
 
 import contextlib
 import copy
@@ -17,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.conftest import GAMES, Render
+from tests.conftest import Render
 from tests.product import docker
-from tests.product.conftest import commit, run, tool
+from tests.product.conftest import commit, environment, run, tool
+from tests.product.manifests import built, of_kind
 from tests.product.podman import NoPodsError, Podman, give_to_pods, podman
 from tests.product.serving import Served, Service, eventually, free_port, released
 from tests.product.test_image import BASE
@@ -30,29 +26,13 @@ from tests.product.test_service_rollout import events, until, with_traffic
 __all__ = ["released"]  # a fixture
 pytestmark = pytest.mark.slow
 
-KUBERNETES = "1.32"
 SECONDS = 120
-OF_OPERATORS = {
-    "gateway-api": ["HTTPRoute"],
-    "prometheus-operator": ["ServiceMonitor", "PrometheusRule"],
-}
-MODELS = {"gateway-api": "2.0.0", "prometheus-operator": "6.0.0"}
 LOGGED = """
 import json, sys
 import polars as pl
 files = sys.argv[1:]
 rows = pl.concat([pl.read_parquet(file).select("id") for file in files])
 print(json.dumps(rows["id"].unique().to_list()))
-"""
-VALIDATE = """
-import { readFileSync } from "node:fs";
-const manifests = JSON.parse(readFileSync(0));
-for (const manifest of manifests) {
-  const path = manifest.apiVersion.replace(/[/]([^/]+)$/, "/$1");
-  const module = await import(`@kubernetes-models/${process.argv[2]}/${path}/${manifest.kind}`);
-  try { new module[manifest.kind](manifest).validate(); }
-  catch (error) { console.log(`${manifest.kind}: ${error.message}`); process.exitCode = 1; }
-}
 """
 
 
@@ -73,38 +53,28 @@ def project(released: Served, render: Render, tmp_path_factory: pytest.TempPathF
     return served
 
 
-def built(project: Served, overlay: str) -> list[dict[str, Any]]:
-    """Build an overlay as a person would."""
-    done = subprocess.run(
-        [tool("kustomize"), "build", project.folder / "deploy/kubernetes/overlays" / overlay],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return list(yaml.safe_load_all(done.stdout))
-
-
-def of_kind(manifests: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
-    return [each for each in manifests if each["kind"] in kinds]
-
-
 @pytest.fixture(scope="module")
 def pods(project: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    """A Podman that has the image of the service, and the share of the releases."""
+    """A Podman that has both images of the project, and the share of the releases."""
     for needed in ("docker", "dockerd", "mmdebstrap", "podman", "runc", "kustomize"):
         tool(needed)
-    image = "localhost/late-flights-service:0.1.0"
+    dockerfiles = {
+        "late-flights-service": "service.Dockerfile",
+        "late-flights-ops": "deploy/kubernetes/ops.Dockerfile",
+    }
     try:
         with podman() as made:
             with docker.daemon() as address:
                 # Podman asks a page by the image's curl; a kubelet asks from outside.
                 docker.import_base(address, BASE, tmp_path_factory.mktemp("base"), "curl")
-                run(
-                    *("docker", "--host", address, "build", "--network", "host"),
-                    *("--file", "service.Dockerfile", "--tag", image, "."),
-                    cwd=project.folder,
-                )
-                made.load(address, image)
+                for name, file in dockerfiles.items():
+                    image = f"localhost/{name}:0.1.0"
+                    run(
+                        *("docker", "--host", address, "build", "--network", "host"),
+                        *("--file", file, "--tag", image, "."),
+                        cwd=project.folder,
+                    )
+                    made.load(address, image)
             for claim, content in (("releases", project.folder / "releases"), ("logs", None)):
                 place = made.volume(claim, content)
                 shutil.rmtree(project.folder / claim, ignore_errors=True)
@@ -127,7 +97,7 @@ def playing(
         name: of the pod; several run beside each other.
         changes: keys of the container that are others.
     """
-    manifests = built(project, overlay)
+    manifests = built(project.folder, overlay)
     (deployment,) = copy.deepcopy(of_kind(manifests, "Deployment"))
     port = free_port()
     deployment["metadata"]["name"] = name
@@ -269,119 +239,95 @@ def test_two_pods_judge_one_release_and_both_follow(pods: Podman, project: Serve
     assert len(logged(project, "production")) > 200
 
 
-@pytest.mark.parametrize("use_case", GAMES)
-def test_kubernetes_check_finds_what_a_schema_forbids(
-    render: Render, tmp_path: Path, use_case: str
-) -> None:
-    tool("kustomize")
-    folder = tmp_path / "project"
-    shutil.copytree(render(compute="kubernetes", use_case=use_case, level=4), folder)
-    run("uv", "venv", "--quiet", "venv", cwd=tmp_path)
-    run(
-        *("uv", "pip", "install", "--quiet", "--python", "venv", "kubernetes-validate"),
-        cwd=tmp_path,
-    )
-    for overlay in ("staging", "production", "scheduled"):
-        built_ = tmp_path / f"{overlay}.yaml"
-        built_.write_text(
-            run(
-                "kustomize", "build", folder / "deploy/kubernetes/overlays" / overlay, cwd=folder
-            ).stdout
-        )
-        command = (tmp_path / "venv/bin/kubernetes-validate", "-k", KUBERNETES, "--strict", built_)
-        run(*command, cwd=folder)
-
-        built_.write_text(built_.read_text().replace("securityContext:", "securityContexts:", 1))
-        assert "ERROR" in run(*command, cwd=folder, expect=1 if overlay else 0).stdout
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The schemas of Gateway API and Prometheus operator, as they come in npm packages."""
-    folder = tmp_path_factory.mktemp("models")
-    done = run(
-        *(tool("npm"), "install", "--silent", "--no-fund", "--no-audit"),
-        *(f"@kubernetes-models/{name}@{version}" for name, version in MODELS.items()),
-        cwd=folder,
-        expect=None,
-    )
-    if done.returncode != 0:
-        pytest.skip(f"npm brings no schemas here: {done.stdout[-300:]}")
-    (folder / "validate.mjs").write_text(VALIDATE)
-    return folder
+@contextlib.contextmanager
+def repository(project: Served, folder: Path) -> Iterator[str]:
+    """Serve the project's repository to the pods, who may push to it; give its address."""
+    bare = folder / "project.git"
+    run("git", "clone", "--quiet", "--bare", project.folder, bare, cwd=folder)
+    port = free_port()
+    with subprocess.Popen(
+        [
+            *("git", "daemon", "--export-all", "--enable=receive-pack", "--reuseaddr"),
+            *(f"--base-path={folder}", f"--port={port}", "--listen=127.0.0.1", folder),
+        ],
+        env=environment(),
+        start_new_session=True,
+    ) as process:
+        address = f"git://127.0.0.1:{port}/project.git"
+        try:
+            listed = ("git", "ls-remote", address)
+            assert eventually(lambda: run(*listed, cwd=folder, expect=None).returncode == 0), (
+                "git does not serve"
+            )
+            yield address
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("package", OF_OPERATORS)
-def test_what_operators_bring_holds_against_their_schemas(
-    project: Served, models: Path, package: str
-) -> None:
-    overlay = project.folder / "deploy/kubernetes/overlays/production/kustomization.yaml"
-    text = overlay.read_text()
-    overlay.write_text(text.replace("# - ../../components/canary", "- ../../components/canary"))
-    try:
-        everything = built(project, "production") + built(project, "scheduled")
-        found = of_kind(everything, *OF_OPERATORS[package])
-    finally:
-        overlay.write_text(text)
-    assert {each["kind"] for each in found} == set(OF_OPERATORS[package])
-
-    def validated(manifests: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [tool("node"), "validate.mjs", package],
-            cwd=models,
-            input=json.dumps(manifests),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    done = validated(found)
-    assert done.returncode == 0, done.stdout + done.stderr
-    for wrong in copy.deepcopy(found):
-        wrong["spec"] = {"endpoints": "none", "rules": "none", "groups": "none"}
-        assert validated([wrong]).returncode == 1, wrong["kind"]
-
-
-def test_prometheus_reads_the_rule_of_the_cluster(project: Served, tmp_path: Path) -> None:
-    (rule,) = of_kind(built(project, "scheduled"), "PrometheusRule")
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule["spec"]))
-    series = 'up{job="service", environment="production", pod="a"}'
-    (tmp_path / "test.yml").write_text(
-        yaml.safe_dump(
-            {
-                "rule_files": ["rules.yml"],
-                "tests": [
-                    {
-                        "interval": "1m",
-                        "input_series": [{"series": series, "values": "1x10 _x20"}],
-                        "alert_rule_test": [
-                            {"eval_time": "9m", "alertname": "ServiceMissing", "exp_alerts": []},
-                            {
-                                "eval_time": "25m",
-                                "alertname": "ServiceMissing",
-                                "exp_alerts": [
-                                    {
-                                        "exp_labels": {
-                                            "severity": "critical",
-                                            "environment": "production",
-                                        }
-                                    }
-                                ],
-                            },
-                        ],
-                    }
-                ],
-            }
-        )
-    )
-    text = (tmp_path / "test.yml").read_text()
-    annotations = rule["spec"]["groups"][0]["rules"][0]["annotations"]
-    filled = {
-        key: value.replace("{{ $labels.environment }}", "production")
-        for key, value in annotations.items()
+def scheduled(project: Served, name: str, **settings: str) -> list[dict[str, Any]]:
+    """Make the Job of a CronJob, as the cluster does when its hour has come, and its settings."""
+    manifests = built(project.folder, "scheduled")
+    (cron,) = (each for each in of_kind(manifests, "CronJob") if each["metadata"]["name"] == name)
+    (config,) = of_kind(manifests, "ConfigMap")
+    config["data"] |= settings
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": cron["spec"]["jobTemplate"]["spec"],
     }
-    spec = yaml.safe_load(text)
-    spec["tests"][0]["alert_rule_test"][1]["exp_alerts"][0]["exp_annotations"] = filled
-    (tmp_path / "test.yml").write_text(yaml.safe_dump(spec))
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "pipeline"},
+        "stringData": {"release-private-key": (project.folder / ".keys/release.pem").read_text()},
+    }
+    return [secret, config, job]
 
-    run(tool("promtool"), "test", "rules", tmp_path / "test.yml", cwd=tmp_path)
+
+def ended(pods: Podman, name: str) -> tuple[int, str]:
+    """Wait for the end of a Job's pod; return its exit code and all that it said."""
+    container = f"{name}-pod-pass"
+    pods.run("wait", container)
+    code = pods.inspect(container)["State"]["ExitCode"]
+    return code, pods.run("logs", container)
+
+
+def test_monitor_and_autopilot_run_in_their_pods(
+    pods: Podman, project: Served, tmp_path: Path
+) -> None:
+    """After the pods of production have answered; a pass that has to train nothing."""
+    registry = (project.folder / "logs").resolve() / "mlflow.db"
+    shutil.copy(project.folder / "mlflow.db", registry)
+    give_to_pods(registry.parent)
+    with repository(project, tmp_path) as address:
+        settings = {
+            "GIT_REPOSITORY": address,
+            "MLFLOW_TRACKING_URI": "sqlite:////shares/logs/mlflow.db",
+        }
+        said = {}
+        for name in ("monitor", "autopilot"):
+            pods.play(name, *scheduled(project, name, **settings))
+            said[name] = ended(pods, name)
+            pods.down(name)
+
+        (tmp_path / "other").mkdir()
+        run("git", "clone", "--quiet", address, "work", cwd=tmp_path / "other")
+        other = tmp_path / "other/work"
+        (other / "uv.lock").write_text((other / "uv.lock").read_text() + "# another\n")
+        commit(other, "Lock other packages")
+        run("git", "push", "--quiet", "origin", "HEAD:main", cwd=other)
+        pods.play("monitor", *scheduled(project, "monitor", **settings))
+        refused = ended(pods, "monitor")
+        pods.down("monitor")
+
+    code, words = said["monitor"]
+    assert code == 1, words  # the sample's flights are of another year
+    assert (project.folder / "logs/production/monitor.prom").stat().st_uid == 10001
+    report = project.folder / "logs/reports/monitor/monitor/report.html"
+    assert report.stat().st_size > 5_000
+    code, words = said["autopilot"]
+    assert code == 0, words
+    assert "Pass " in words and " ended: " in words
+    assert list((project.folder / "releases/autopilot").glob("*.json"))
+    assert refused[0] == 2 and "built from another uv.lock" in refused[1]

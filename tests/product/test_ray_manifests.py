@@ -11,17 +11,12 @@ import pytest
 import yaml
 
 from tests.conftest import Render
-from tests.product.conftest import run, tool
+from tests.product.conftest import run
+from tests.product.manifests import built, of_kind
 
 pytestmark = pytest.mark.slow
 
 KUBERNETES = "1.32"
-
-
-def built(project: Path) -> list[dict[str, Any]]:
-    """Build the manifests of a project."""
-    made = run(tool("kustomize"), "build", project / "deploy/kubernetes/ray", cwd=project).stdout
-    return [document for document in yaml.safe_load_all(made) if document]
 
 
 def pods(job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -44,7 +39,7 @@ def pods(job: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("level", [1, 2])
 def test_the_pods_of_the_jobs_are_pods(render: Render, tmp_path: Path, level: int) -> None:
     project = render(use_case="governance", level=level, compute="ray_on_kubernetes")
-    documents = built(project)
+    documents = built(project, "deploy/kubernetes/ray")
     jobs = [document for document in documents if document["kind"] == "RayJob"]
     assert [job["metadata"]["name"] for job in jobs] == ["predict", "tune"][:level]
 
@@ -71,7 +66,7 @@ def test_the_jobs_run_what_a_laptop_runs(render: Render) -> None:
     packages = (project / "pyproject.toml").read_text()
     tasks = (project / "ops/tasks.toml").read_text()
 
-    for job in [document for document in built(project) if document["kind"] == "RayJob"]:
+    for job in of_kind(built(project, "deploy/kubernetes/ray"), "RayJob"):
         version = job["spec"]["rayClusterSpec"]["rayVersion"]
         assert f"ray[data,default,tune]>={version.rpartition('.')[0]},<" in packages
         words = job["spec"]["entrypoint"].split()

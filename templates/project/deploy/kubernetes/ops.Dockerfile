@@ -20,11 +20,11 @@ RUN apt-get update \
 # The code is that of the clone, where the process starts. Git asks nobody, and takes GIT_TOKEN
 # where it is set.
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
-  PYTHONPATH=/work/project/src:/work/project OMP_WAIT_POLICY=passive MPLBACKEND=agg \
+  PYTHONPATH=/checkout/project/src:/checkout/project OMP_WAIT_POLICY=passive MPLBACKEND=agg \
   GIT_TERMINAL_PROMPT=0 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=credential.helper \
   GIT_CONFIG_VALUE_0='!echo username=x-access-token; echo "password=$GIT_TOKEN"; :'
 COPY --from=packages /app/.venv /app/.venv
 COPY uv.lock /app/uv.lock
-WORKDIR /work/project
+WORKDIR /checkout/project
 USER 10001
 CMD ["python", "--version"]

@@ -1,0 +1,27 @@
+"""What kustomize makes of the manifests of a project."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.product.conftest import run, tool
+
+OVERLAYS = "deploy/kubernetes/overlays"
+
+
+def built(project: Path, folder: str) -> list[dict[str, Any]]:
+    """Build a folder of a project as a person would.
+
+    Args:
+        project: its folder.
+        folder: below it; of an overlay the name is enough.
+    """
+    place = project / (folder if "/" in folder else f"{OVERLAYS}/{folder}")
+    text = run(tool("kustomize"), "build", place, cwd=project).stdout
+    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
+
+
+def of_kind(manifests: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    """Choose the manifests of some kinds."""
+    return [each for each in manifests if each["kind"] in kinds]

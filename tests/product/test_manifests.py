@@ -1,0 +1,157 @@
+"""The manifests are what kustomize builds, and hold against the schemas of all who read them.
+
+There is no API server here, so what only a cluster does (scaling, disruption, network policies,
+readiness, routes, schedules) is held against schemas and the project's own tests, and not run.
+"""
+
+import copy
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import GAMES, Render
+from tests.product.conftest import run, tool
+from tests.product.manifests import built, of_kind
+
+pytestmark = pytest.mark.slow
+
+KUBERNETES = "1.32"
+OF_OPERATORS = {
+    "gateway-api": ["HTTPRoute"],
+    "prometheus-operator": ["ServiceMonitor", "PrometheusRule"],
+}
+MODELS = {"gateway-api": "2.0.0", "prometheus-operator": "6.0.0"}
+VALIDATE = """
+import { readFileSync } from "node:fs";
+const manifests = JSON.parse(readFileSync(0));
+for (const manifest of manifests) {
+  const path = manifest.apiVersion.replace(/[/]([^/]+)$/, "/$1");
+  const module = await import(`@kubernetes-models/${process.argv[2]}/${path}/${manifest.kind}`);
+  try { new module[manifest.kind](manifest).validate(); }
+  catch (error) { console.log(`${manifest.kind}: ${error.message}`); process.exitCode = 1; }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a project, to be changed."""
+    folder = tmp_path_factory.mktemp("manifests") / "project"
+    return shutil.copytree(render(compute="kubernetes", use_case="velocity", level=4), folder)
+
+
+@pytest.mark.parametrize("use_case", GAMES)
+def test_the_manifests_hold_against_the_schemas_of_kubernetes(
+    render: Render, tmp_path: Path, use_case: str
+) -> None:
+    folder = render(compute="kubernetes", use_case=use_case, level=4)
+    run("uv", "venv", "--quiet", "venv", cwd=tmp_path)
+    run(
+        *("uv", "pip", "install", "--quiet", "--python", "venv", "kubernetes-validate"),
+        cwd=tmp_path,
+    )
+    for overlay in ("staging", "production", "scheduled"):
+        file = tmp_path / f"{overlay}.yaml"
+        file.write_text(yaml.safe_dump_all(built(folder, overlay)))
+        command = (tmp_path / "venv/bin/kubernetes-validate", "-k", KUBERNETES, "--strict", file)
+        run(*command, cwd=folder)
+
+        file.write_text(file.read_text().replace("securityContext:", "securityContexts:", 1))
+        assert "ERROR" in run(*command, cwd=folder, expect=1).stdout
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The schemas of Gateway API and Prometheus operator, as they come in npm packages."""
+    folder = tmp_path_factory.mktemp("models")
+    done = run(
+        *(tool("npm"), "install", "--silent", "--no-fund", "--no-audit"),
+        *(f"@kubernetes-models/{name}@{version}" for name, version in MODELS.items()),
+        cwd=folder,
+        expect=None,
+    )
+    if done.returncode != 0:
+        pytest.skip(f"npm brings no schemas here: {done.stdout[-300:]}")
+    (folder / "validate.mjs").write_text(VALIDATE)
+    return folder
+
+
+@pytest.mark.parametrize("package", OF_OPERATORS)
+def test_what_operators_bring_holds_against_their_schemas(
+    project: Path, models: Path, package: str
+) -> None:
+    overlay = project / "deploy/kubernetes/overlays/production/kustomization.yaml"
+    text = overlay.read_text()
+    overlay.write_text(text.replace("# - ../../components/canary", "- ../../components/canary"))
+    try:
+        everything = built(project, "production") + built(project, "scheduled")
+        found = of_kind(everything, *OF_OPERATORS[package])
+    finally:
+        overlay.write_text(text)
+    assert {each["kind"] for each in found} == set(OF_OPERATORS[package])
+
+    def validated(manifests: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [tool("node"), "validate.mjs", package],
+            cwd=models,
+            input=json.dumps(manifests),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = validated(found)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for wrong in copy.deepcopy(found):
+        wrong["spec"] = {"endpoints": "none", "rules": "none", "groups": "none"}
+        assert validated([wrong]).returncode == 1, wrong["kind"]
+
+
+def test_prometheus_reads_the_rule_of_the_cluster(project: Path, tmp_path: Path) -> None:
+    (rule,) = of_kind(built(project, "scheduled"), "PrometheusRule")
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule["spec"]))
+    series = 'up{job="service", environment="production", pod="a"}'
+    (tmp_path / "test.yml").write_text(
+        yaml.safe_dump(
+            {
+                "rule_files": ["rules.yml"],
+                "tests": [
+                    {
+                        "interval": "1m",
+                        "input_series": [{"series": series, "values": "1x10 _x20"}],
+                        "alert_rule_test": [
+                            {"eval_time": "9m", "alertname": "ServiceMissing", "exp_alerts": []},
+                            {
+                                "eval_time": "25m",
+                                "alertname": "ServiceMissing",
+                                "exp_alerts": [
+                                    {
+                                        "exp_labels": {
+                                            "severity": "critical",
+                                            "environment": "production",
+                                        }
+                                    }
+                                ],
+                            },
+                        ],
+                    }
+                ],
+            }
+        )
+    )
+    text = (tmp_path / "test.yml").read_text()
+    annotations = rule["spec"]["groups"][0]["rules"][0]["annotations"]
+    filled = {
+        key: value.replace("{{ $labels.environment }}", "production")
+        for key, value in annotations.items()
+    }
+    spec = yaml.safe_load(text)
+    spec["tests"][0]["alert_rule_test"][1]["exp_alerts"][0]["exp_annotations"] = filled
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(spec))
+
+    run(tool("promtool"), "test", "rules", tmp_path / "test.yml", cwd=tmp_path)
