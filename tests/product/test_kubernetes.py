@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,35 +54,47 @@ def project(released: Served, render: Render, tmp_path_factory: pytest.TempPathF
     return served
 
 
+@dataclass
+class Images:
+    """Builds the project's images by Docker, and hands them to Podman."""
+
+    project: Served
+    pods: Podman
+    address: str  # of the Docker daemon
+
+    def bring(self, name: str, dockerfile: str) -> None:
+        image = f"localhost/late-flights-{name}:0.1.0"
+        run(
+            *("docker", "--host", self.address, "build", "--network", "host"),
+            *("--file", dockerfile, "--tag", image, "."),
+            cwd=self.project.folder,
+        )
+        self.pods.load(self.address, image)
+
+
 @pytest.fixture(scope="module")
-def pods(project: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    """A Podman that has both images of the project, and the share of the releases."""
+def images(project: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
+    """A Podman that has the image of the service, and the share of the releases."""
     for needed in ("docker", "dockerd", "mmdebstrap", "podman", "runc", "kustomize"):
         tool(needed)
-    dockerfiles = {
-        "late-flights-service": "service.Dockerfile",
-        "late-flights-ops": "deploy/kubernetes/ops.Dockerfile",
-    }
     try:
-        with podman() as made:
-            with docker.daemon() as address:
-                # Podman asks a page by the image's curl; a kubelet asks from outside.
-                docker.import_base(address, BASE, tmp_path_factory.mktemp("base"), "curl")
-                for name, file in dockerfiles.items():
-                    image = f"localhost/{name}:0.1.0"
-                    run(
-                        *("docker", "--host", address, "build", "--network", "host"),
-                        *("--file", file, "--tag", image, "."),
-                        cwd=project.folder,
-                    )
-                    made.load(address, image)
+        with podman() as pods, docker.daemon() as address:
+            # Podman asks a page by the image's curl; a kubelet asks from outside.
+            docker.import_base(address, BASE, tmp_path_factory.mktemp("base"), "curl")
+            made = Images(project, pods, address)
+            made.bring("service", "service.Dockerfile")
             for claim, content in (("releases", project.folder / "releases"), ("logs", None)):
-                place = made.volume(claim, content)
+                place = pods.volume(claim, content)
                 shutil.rmtree(project.folder / claim, ignore_errors=True)
                 (project.folder / claim).symlink_to(place)
             yield made
     except (docker.NoDaemonError, NoPodsError) as reason:
         pytest.skip(f"{reason}; the manifests were held against schemas only")
+
+
+@pytest.fixture(scope="module")
+def pods(images: Images) -> Podman:
+    return images.pods
 
 
 @contextlib.contextmanager
@@ -294,9 +307,11 @@ def ended(pods: Podman, name: str) -> tuple[int, str]:
 
 
 def test_monitor_and_autopilot_run_in_their_pods(
-    pods: Podman, project: Served, tmp_path: Path
+    images: Images, project: Served, tmp_path: Path
 ) -> None:
     """After the pods of production have answered; a pass that has to train nothing."""
+    pods = images.pods
+    images.bring("ops", "deploy/kubernetes/ops.Dockerfile")
     registry = (project.folder / "logs").resolve() / "mlflow.db"
     shutil.copy(project.folder / "mlflow.db", registry)
     give_to_pods(registry.parent)

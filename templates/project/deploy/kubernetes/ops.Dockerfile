@@ -16,7 +16,8 @@ FROM python:3.13-slim-trixie
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates git \
   && rm -rf /var/lib/apt/lists/* \
-  && useradd --uid 10001 --no-create-home pipeline
+  && useradd --uid 10001 --no-create-home pipeline \
+  && install --directory --owner=pipeline --group=pipeline /checkout/project
 # The code is that of the clone, where the process starts. Git asks nobody, and takes GIT_TOKEN
 # where it is set.
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
