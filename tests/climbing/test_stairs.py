@@ -1,80 +1,17 @@
 """Without edits, a climb between any two sets of answers gives a fresh project."""
 
-from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rung import project, source
-from rung.climbing import climb as climbing
-from rung.climbing import trees, workbench
-from rung.climbing.climb import Wish
 from rung.climbing.workbench import Workbench
 from rung.source import Source
-from tests.climbing.tiny import commit, git
-from tests.conftest import (
-    COMBINATIONS,
-    CORE,
-    GAMES,
-    INFRASTRUCTURE,
-    LEVELS,
-    TEAM_SIZES,
-    VENDORS,
-    name_of,
-)
+from tests.climbing.stairs import arrives, bench, room, template
+from tests.conftest import GAMES, INFRASTRUCTURE, LEVELS, TEAM_SIZES, VENDORS
 
-
-@pytest.fixture(scope="module")
-def template(copier_template: Path) -> Source:
-    return source.choose(str(copier_template), None)
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory, template: Source) -> Path:
-    """Return a project; its files are those of whatever answers it is set to."""
-    folder = tmp_path_factory.mktemp("stairs") / "p"
-    project.render(template.address, template.ref, folder, {}, defaults=True)
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "config", "core.autocrlf", "false")
-    commit(folder)
-    return folder
-
-
-Rendered = Callable[[dict[str, Any]], str]
-
-
-@pytest.fixture(scope="module")
-def bench(room: Path) -> Iterator[Workbench]:
-    with workbench.opened(room) as opened:
-        yield opened
-
-
-def start(room: Path, bench: Workbench, template: Source, answers: dict[str, Any]) -> None:
-    """Make the project a fresh one for some answers."""
-    made = bench.commit(trees.rendered(bench, template, answers), [], name_of(answers))
-    bench.keep(git(room, "rev-parse", "HEAD"), made)
-    git(room, "reset", "--quiet", "--hard", made)
-
-
-def arrives(
-    room: Path, bench: Workbench, template: Source, before: dict[str, Any], after: dict[str, Any]
-) -> None:
-    """Assert that the climb gives the files of a fresh project; the user's own stay."""
-    start(room, bench, template, before)
-    with climbing.look(room, Wish(after), template.address) as seen:
-        assert [] == seen.plan.conflicts
-        assert [] == [*seen.plan.kept, *seen.plan.gone, *seen.plan.edited, *seen.plan.ignored]
-        was, fresh = (
-            bench.files(trees.rendered(bench, template, answers))
-            for answers in (before, seen.plan.after.answers)
-        )
-        yours = trees.of_the_user({*was, *fresh}, [template])
-        wanted = {path: entry for path, entry in fresh.items() if path not in yours}
-        wanted |= {path: entry for path, entry in was.items() if path in yours}
-        assert wanted == seen.bench.files(seen.plan.result)
-
+__all__ = ["bench", "room", "template"]  # fixtures
 
 COMMON: dict[str, Any] = {"use_case": "velocity", "team_size": "one", "ci": "github", "level": 0}
 
@@ -114,17 +51,6 @@ def test_every_pair_of_rungs(
     common = {"use_case": use_case, "team_size": team_size, "ci": ci}
     for low, high in permutations(LEVELS, 2):
         arrives(room, bench, template, common | {"level": low}, {"level": high})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
-def test_every_other_answer(
-    room: Path, bench: Workbench, template: Source, answers: dict[str, Any]
-) -> None:
-    for question, choices in CORE.items():
-        for choice in choices:
-            if question != "level" and choice != answers[question]:
-                arrives(room, bench, template, answers, {question: choice})
 
 
 @pytest.mark.slow

@@ -1,0 +1,24 @@
+"""Without edits, a climb to one other answer gives a fresh project, from every set of answers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung.climbing.workbench import Workbench
+from rung.source import Source
+from tests.climbing.stairs import arrives, bench, room, template
+from tests.conftest import COMBINATIONS, CORE, name_of
+
+__all__ = ["bench", "room", "template"]  # fixtures
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
+def test_every_other_answer(
+    room: Path, bench: Workbench, template: Source, answers: dict[str, Any]
+) -> None:
+    for question, choices in CORE.items():
+        for choice in choices:
+            if question != "level" and choice != answers[question]:
+                arrives(room, bench, template, answers, {question: choice})
