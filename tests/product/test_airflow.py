@@ -111,11 +111,15 @@ def test_airflow_trains(room: Path, copier_template: Path, tmp_path: Path) -> No
 def test_a_task_that_fails_fails_the_run(room: Path, copier_template: Path, tmp_path: Path) -> None:
     project = few(copier_template, tmp_path)
     (project.folder / "params.toml").write_text("this is no TOML")
+    dags = project.folder / "dags/rung_pipeline.py"
+    soon = dags.read_text().replace("retry_delay=timedelta(minutes=5)", "retry_delay=timedelta()")
+    dags.write_text(soon)  # it is tried again as often, and nobody waits for it
     airflow = Airflow(room, tmp_path / "home", project.folder)
 
     airflow.run("airflow", "dags", "reserialize")
     said = airflow.run("airflow", "dags", "test", "late-flights-train", expect=None)
 
+    assert "retry_delay=timedelta()" in soon
     assert "successful" not in said
     assert not (project.folder / "model/model.skops").exists()
 
