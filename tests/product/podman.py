@@ -30,6 +30,7 @@ class Podman:
         self.folder = folder
         self.log = folder / "pods.log"
         self._played: list[Path] = []
+        self._volumes: list[Path] = []
         self._program = (
             *(tool("podman"), "--runtime", tool("runc"), "--root", str(folder / "root")),
             *("--runroot", str(folder / "run"), "--tmpdir", str(folder / "tmp")),
@@ -54,20 +55,25 @@ class Podman:
         assert done.returncode == 0, done.stderr.decode()
 
     def volume(self, name: str, content: Path | None = None) -> Path:
-        """Make a volume that belongs to the pods' user, as a claim of its name will find it."""
+        """Make a volume, as a claim of its name will find it."""
         self.run("volume", "create", name)
         place = Path(self.run("volume", "inspect", name, "--format", "{{.Mountpoint}}").strip())
         if content:
             shutil.copytree(content, place, symlinks=True, dirs_exist_ok=True)
-        give_to_pods(place)
+        self._volumes.append(place)
         return place
 
     def play(self, name: str, *manifests: dict[str, Any], expect: int = 0) -> str:
-        """Play manifests; return what Podman said."""
+        """Play manifests; return what Podman said. Volumes belong to the pods' user then."""
         file = self.folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump_all(manifests))
         self._played.append(file)
-        return self.run("kube", "play", "--network", "host", file, expect=expect)
+        for place in self._volumes:
+            give_to_pods(place)
+        said = self.run("kube", "play", "--network", "host", file, expect=expect)
+        for place in self._volumes:  # Podman gives one to somebody else when it is first used
+            give_to_pods(place)
+        return said
 
     def down(self, name: str) -> str:
         """Take down what was played under a name."""
