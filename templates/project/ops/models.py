@@ -66,6 +66,14 @@ def listed(only: str = "") -> list[dict[str, str]]:
     ]
 
 
+def matrix() -> dict[str, dict[str, str]]:
+    """Give the variables of each model's job at Azure, by a name that may stand in a job's."""
+    return {
+        re.sub(r"\W", "_", one["model"]): {"MODEL": one["model"], "POE_PROJECT_DIR": one["folder"]}
+        for one in listed()
+    }
+
+
 def each(verb: list[str]) -> int:
     """Run a verb for every model, whatever became of it for the others; return the exit code."""
     failed = []
@@ -114,6 +122,7 @@ def main() -> int:
         "--check", action="store_true", help="run each one's tests, check its types"
     )
     parser.add_argument("--json", action="store_true", help="list them as the CI reads it")
+    parser.add_argument("--azure", action="store_true", help="list them as a matrix of Azure's")
     parser.add_argument("--only", default="", metavar="MODEL", help="with --json: this one")
     parser.add_argument("--each", nargs="+", metavar="VERB", help="run a verb for each model")
     options = parser.parse_args()
@@ -124,6 +133,9 @@ def main() -> int:
     try:
         if options.json:
             print(json.dumps(listed(options.only)))
+            return 0
+        if options.azure:
+            print(json.dumps(matrix()))
             return 0
         if options.name:
             print(f"{shown(add(options.name))} is a copy of the first model: make it your own.")
