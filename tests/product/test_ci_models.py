@@ -1,5 +1,7 @@
 """The jobs of a project with several models, run for the second one: GitHub's and GitLab's."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.product.ci_site import (
@@ -46,3 +48,37 @@ def test_github_autopilot_makes_a_pass_of_the_second_model(on_github: Site) -> N
 
     assert done.returncode == 0, done.stdout
     went_through_a_pass(on_github)
+
+
+@pytest.fixture(scope="module")
+def on_gitlab(start: Started, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    folder = tmp_path_factory.mktemp("gitlab")
+    made = site(start, folder, ci="gitlab", level=4, use_case="velocity", team_size="teams")
+    return made.of(SECOND)
+
+
+def test_gitlab_deploys_the_second_model_to_a_folder_of_its_own(
+    on_gitlab: Site, venv: Path
+) -> None:
+    for job in ("release", "deploy"):
+        done = on_gitlab.gitlab(f"{job}: [{SECOND}]", venv)
+        assert done.returncode == 0, done.stdout
+
+    assert [on_gitlab.production()["serving"]] == on_gitlab.candidates()
+    assert on_gitlab.of(".").candidates() == []
+
+
+def test_gitlab_monitors_the_second_model(on_gitlab: Site, venv: Path) -> None:
+    a_year_passes(on_gitlab)
+
+    done = on_gitlab.gitlab(f"monitor: [{SECOND}]", venv)
+
+    (kept,) = (on_gitlab.project.folder / ".gitlab-ci-local/artifacts").glob("monitor*")
+    as_the_status_says(done, kept / SECOND / "reports/monitor", may_fail=True)
+
+
+def test_gitlab_autopilot_makes_a_pass_of_the_second_model(on_gitlab: Site, venv: Path) -> None:
+    done = on_gitlab.gitlab(f"autopilot: [{SECOND}]", venv)
+
+    assert done.returncode == 0, done.stdout
+    went_through_a_pass(on_gitlab)
