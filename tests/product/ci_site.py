@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +70,27 @@ class Site:
         project: what is checked out.
         folder: holds the folders of the service, and the artefacts.
         secrets: the private keys, which are nowhere else.
+        model: folder of the one that is looked at.
     """
 
     project: Project
     folder: Path
     secrets: dict[str, str]
+    model: str = "."
+
+    def of(self, model: str) -> "Site":
+        """Look at another model of the project."""
+        return replace(self, model=model)
+
+    @property
+    def home(self) -> Project:
+        """Stand where the model lies."""
+        return Project(self.project.folder / self.model)
+
+    @property
+    def releases(self) -> Path:
+        """Find the model's releases on the runner."""
+        return self.folder / "releases" / self.model
 
     @property
     def variables(self) -> dict[str, str]:
@@ -97,23 +113,23 @@ class Site:
 
     def candidates(self) -> list[str]:
         """Name the releases that were made."""
-        return sorted(path.name for path in (self.folder / "releases/candidates").glob("[!.]*"))
+        return sorted(path.name for path in (self.releases / "candidates").glob("[!.]*"))
 
     def production(self) -> dict[str, Any]:
         """Read what production is to do."""
-        text = (self.folder / "releases/production/state.json").read_text()
+        text = (self.releases / "production/state.json").read_text()
         state: dict[str, Any] = json.loads(text)
         return state
 
     def waiting(self) -> list[str]:
         """Name the releases that came to production, where none has ever answered."""
-        folder = self.folder / "releases/production"
+        folder = self.releases / "production"
         assert not (folder / "state.json").exists()
         return sorted(path.name for path in (folder / "bundles").iterdir() if path.is_dir())
 
     def events(self) -> list[str]:
         """Name what stands in the audit log of production, oldest first."""
-        lines = (self.folder / "releases/production/history.jsonl").read_text().splitlines()
+        lines = (self.releases / "production/history.jsonl").read_text().splitlines()
         return [json.loads(line)["event"] for line in lines]
 
 
@@ -128,8 +144,12 @@ def site(start: Started, folder: Path, **answers: Any) -> Site:
     shutil.rmtree(project.folder / ".keys")
     project.run(f"uv run dvc remote modify local url {folder / 'data'}")
     promise_less(project)
-    # The job `check` tries what is in there.
-    shutil.rmtree(project.folder / "ops/tests")
+    # The job `check` tries what is in there. Each model is held against these two.
+    for path in (project.folder / "ops/tests").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in ("__init__.py", "conftest.py", "test_contract.py", "test_data.py"):
+            path.unlink()
     project.commit("Set up")
     project.run(
         f"git init --quiet --bare --initial-branch main {folder / 'origin.git'} && "
@@ -149,7 +169,7 @@ from ops.settings import raw_files
 rows = contract.load(raw_files()[0]).lazy().collect().sample(2000, seed=1)
 rows = rows.with_columns(pl.col("scheduled") + timedelta(days=364)).unique(contract.Row.to_schema().unique)
 outcomes = Path(sys.argv[1])
-outcomes.mkdir()
+outcomes.mkdir(parents=True)
 rows.write_parquet(outcomes / "next_year.parquet")
 print(rows.drop(contract.TARGET).write_json())
 """
@@ -157,11 +177,12 @@ print(rows.drop(contract.TARGET).write_json())
 
 def a_year_passes(site: Site) -> None:
     """Let the service answer for some rows, and their outcomes arrive."""
-    program = site.project.folder / "next_year.py"
+    program = site.home.folder / "next_year.py"
     program.write_text(NEXT_YEAR)
-    said = site.project.run(f"uv run --quiet python next_year.py {site.folder / 'outcomes'}")
+    python = f"PYTHONPATH={site.project.folder} uv run --quiet python"
+    said = site.home.run(f"{python} next_year.py {site.folder / 'outcomes' / site.model}")
     program.unlink()
-    with serving(site.project, free_port(), **site.variables) as address:
+    with serving(site.home, free_port(), **site.variables) as address:
         ask(address, json.loads(said.splitlines()[-1]))
 
 
@@ -183,10 +204,11 @@ def as_the_status_says(
 
 def went_through_a_pass(site: Site) -> None:
     """Find what a pass leaves: its journal, and on the branch `autopilot` what it learned from."""
-    (record,) = (site.folder / "releases/autopilot/passes").iterdir()
+    (record,) = (site.releases / "autopilot/passes").iterdir()
     told = json.loads(record.read_text())
     origin = site.folder / "origin.git"
-    rows = run("git", "ls-tree", "--name-only", "autopilot", "data/incoming/", cwd=origin).stdout
+    incoming = f"{(Path(site.model) / 'data/incoming').as_posix()}/"
+    rows = run("git", "ls-tree", "--name-only", "autopilot", incoming, cwd=origin).stdout
     steps = [step["step"] for step in told["steps"] if step["ended"]]
 
     assert told["finished"]

@@ -77,6 +77,14 @@ def commit(folder: Path, message: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an environment with pip, as the image of a GitLab job has one."""
+    folder = tmp_path_factory.mktemp("gitlab") / "venv"
+    run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def start(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Started:
     """Start a project: rendered, locked and committed; each call gives a clone of its own.
 

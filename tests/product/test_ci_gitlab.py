@@ -1,7 +1,6 @@
 """GitLab's jobs of a project, run with gitlab-ci-local."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,10 @@ from tests.product.ci_site import (
     site,
     went_through_a_pass,
 )
-from tests.product.conftest import Started, run
+from tests.product.conftest import Started
 from tests.product.variants import validate
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="session")
-def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an environment with pip, as the image of a GitLab job has one."""
-    folder = tmp_path_factory.mktemp("gitlab") / "venv"
-    run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
-    return folder
 
 
 def test_gitlab_check_passes_as_generated(start: Started, venv: Path) -> None:

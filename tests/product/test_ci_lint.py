@@ -1,5 +1,6 @@
 """The linters of each vendor find nothing in what is generated."""
 
+import re
 import subprocess
 from itertools import product
 from pathlib import Path
@@ -7,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import COMBINATIONS, GAMES, LEVELS, VENDORS, Render, files_of, name_of
+from tests.conftest import (
+    COMBINATIONS,
+    GAMES,
+    LEVELS,
+    TEAM_SIZES,
+    VENDORS,
+    Render,
+    files_of,
+    name_of,
+)
 from tests.product.conftest import run, tool
 
 FOLDERS = (".github/", ".gitlab/ci/", ".pipelines/")
@@ -16,6 +26,7 @@ FILES = (
     *("Dockerfile", "service.Dockerfile", "compose.yaml"),
     *("tracking/Dockerfile", "tracking/compose.yaml"),
 )
+several_or_one = pytest.mark.parametrize("team_size", TEAM_SIZES[1:])
 YAMLLINT = """
 extends: default
 rules:
@@ -35,21 +46,23 @@ def machinery(project: Path) -> dict[str, bytes]:
     }
 
 
-def all_of(render: Render, ci: str, use_case: str, orchestrator: str = "ci") -> Path:
+def all_of(
+    render: Render, ci: str, use_case: str, team_size: str = "teams", orchestrator: str = "ci"
+) -> Path:
     """Render the variant that has all files of a vendor and a game, and its schedules."""
     return render(
         ci=ci,
         use_case=use_case,
-        team_size="teams",
+        team_size=team_size,
         level=LEVELS[-1],
         tracking="server",
         orchestrator=orchestrator,
     )
 
 
-@pytest.fixture(params=product(VENDORS, GAMES), ids="-".join)
+@pytest.fixture(params=product(VENDORS, GAMES, TEAM_SIZES[1:]), ids="-".join)
 def whole(request: pytest.FixtureRequest, render: Render) -> Path:
-    """Render each vendor and game with all their files."""
+    """Render each vendor and game with all their files, for one model and for several."""
     return all_of(render, *request.param)
 
 
@@ -76,7 +89,10 @@ def below(project: Path, pattern: str) -> list[str]:
 def test_what_is_linted_is_what_every_variant_has(answers: dict[str, Any], render: Render) -> None:
     # Another orchestrator takes the schedules out of the jobs.
     orchestrator = answers.get("orchestrator", "ci")
-    all_of_it = machinery(all_of(render, answers["ci"], answers["use_case"], orchestrator))
+    # Jobs of several models differ from those of one.
+    team_size = answers["team_size"].replace("one", "team")
+    whole = all_of(render, answers["ci"], answers["use_case"], team_size, orchestrator)
+    all_of_it = machinery(whole)
 
     for path, text in machinery(render(**answers)).items():
         assert all_of_it[path] == text
@@ -96,8 +112,9 @@ def test_compose_keeps_the_schema(whole: Path) -> None:
     schema(whole, "vendor.compose-spec", ["compose.yaml", "tracking/compose.yaml"])
 
 
-def test_github_workflows_are_sound(render: Render, use_case: str) -> None:
-    project = all_of(render, "github", use_case)
+@several_or_one
+def test_github_workflows_are_sound(render: Render, use_case: str, team_size: str) -> None:
+    project = all_of(render, "github", use_case, team_size)
     workflows = below(project, ".github/workflows/*.yml")
 
     run(tool("actionlint"), *workflows, cwd=project)
@@ -107,16 +124,18 @@ def test_github_workflows_are_sound(render: Render, use_case: str) -> None:
     schema(project, "vendor.dependabot", [".github/dependabot.yml"])
 
 
-def test_gitlab_jobs_keep_the_schema(render: Render, use_case: str) -> None:
-    project = all_of(render, "gitlab", use_case)
+@several_or_one
+def test_gitlab_jobs_keep_the_schema(render: Render, use_case: str, team_size: str) -> None:
+    project = all_of(render, "gitlab", use_case, team_size)
     jobs = [".gitlab-ci.yml", *below(project, ".gitlab/ci/*.yml")]
 
     schema(project, "vendor.gitlab-ci", jobs, "--data-transform", "gitlab-ci")
     schema(project, "vendor.renovate", ["renovate.json"])
 
 
-def test_azure_pipelines_keep_the_schema(render: Render, use_case: str) -> None:
-    project = all_of(render, "azure", use_case)
+@several_or_one
+def test_azure_pipelines_keep_the_schema(render: Render, use_case: str, team_size: str) -> None:
+    project = all_of(render, "azure", use_case, team_size)
     pipelines = below(project, ".pipelines/*.yml")
     azure = ["--data-transform", "azure-pipelines", "--regex-variant", "nonunicode"]
 
@@ -131,7 +150,7 @@ def test_actions_are_pinned_by_commit_and_nothing_is_granted_by_default(
 
     for path in below(project, ".github/workflows/*.yml"):
         text = (project / path).read_text()
-        uses = [line.split("uses: ")[1] for line in text.splitlines() if "uses: " in line]
+        uses = re.findall(r"uses: (?!\./)(.*)", text)
 
         assert "\npermissions: {}\n" in text
         assert uses

@@ -27,8 +27,6 @@ SECOND = {"velocity": "cancellations", "governance": "household_credits"}
 def release(model: Project, *, governed: bool) -> None:
     """Bring a model from its raw rows to production, as its team would."""
     model.run("uv run poe check")
-    model.run("uv run poe keys")
-    model.commit("Publish the keys")
     model.run("uv run poe pipeline")
     model.commit("Train")
     if governed:
@@ -56,7 +54,8 @@ def test_two_models_are_trained_released_and_served_side_by_side(
     first = start(copier_template, tmp_path / "p", use_case=use_case, team_size="teams", level=3)
     promise_less(first)
     first.run("uv run poe models")
-    first.commit("Bring the documents of the second model")
+    first.run("uv run poe keys")
+    first.commit("Bring the documents of the second model, publish the keys")
     second = Project(first.folder / "models" / SECOND[use_case])
     if governed:
         its_own_plan(second)
@@ -87,7 +86,7 @@ def its_own_plan(second: Project) -> None:
     second.commit("Agree on bounds")
 
 
-def test_at_the_top_the_pipeline_is_that_of_all_models(
+def test_a_verb_runs_for_each_model_and_otherwise_for_the_one_it_is_typed_in(
     copier_template: Path, tmp_path: Path
 ) -> None:
     project = start(copier_template, tmp_path / "p", team_size="teams", level=2)
@@ -95,10 +94,14 @@ def test_at_the_top_the_pipeline_is_that_of_all_models(
     third = Project(project.folder / "models/returns")
     project.commit("Add a model")
 
-    said = project.run("uv run poe pipeline")
+    alone = project.run("uv run poe pipeline")
+    said = project.run("uv run poe models --each pipeline")
 
-    for model in ("late-flights", "late-flights-cancellations", "late-flights-returns"):
-        assert f"{model} version 1 is challenger" in said
+    made = "version 1 is challenger"
+    assert f"late-flights {made}" in alone
+    for model in ("late-flights-cancellations", "late-flights-returns"):
+        assert f"{model} {made}" in said
+        assert f"{model} {made}" not in alone
     assert (third.folder / "reports/report.html").stat().st_size > 50_000
     project.run("uv run poe check")
     features = third.folder / "src/returns/features.py"

@@ -18,6 +18,8 @@ from airflow.sdk import DAG
 
 PROJECT = Path(os.environ.get("PROJECT_FOLDER") or Path(__file__).resolve().parents[1])
 NAME = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+# One of several models is a folder of models/; what is typed there is about that one.
+MODELS = [PROJECT, *sorted(path.parent for path in PROJECT.glob("models/*/src"))]
 START = datetime(2026, 1, 1, tzinfo=UTC)  # of the schedules; what lies before it is not made up for
 # Named as in the CI files, where the same things start where the CI's schedule starts them.
 WEEKLY, HOURLY, NIGHTLY = "43 4 * * 1", "17 * * * *", "37 3 * * *"
@@ -32,17 +34,18 @@ def dag(name: str, schedule: str, about: str) -> DAG:
         start_date=START,
         catchup=False,
         max_active_runs=1,
+        max_active_tasks=1,  # models share this clone, and git lets one commit at a time
         tags=[NAME, "rung"],
     )
 
 
-def poe(task: str, *, retries: int = 2, hours: int = 2, **more: Any) -> BashOperator:
+def poe(task: str, model: Path, *, retries: int = 2, hours: int = 2, **more: Any) -> BashOperator:
     """Call a task of ops/tasks.toml as a person would; it says nothing to the next but its end."""
     return BashOperator(
-        task_id=task,
+        task_id=task if model == PROJECT else f"{model.name}-{task}",
         # Locked as in CI: install what uv.lock says or stop.
         bash_command=f"uv run --locked poe {task}",
-        cwd=str(PROJECT),
+        cwd=str(model),
         append_env=True,
         env={"UV_NO_PROGRESS": "1"},
         retries=retries,
@@ -59,13 +62,16 @@ def has(module: str) -> bool:
 
 
 with dag("train", WEEKLY, "Fetch the data, run the pipeline, register the version"):
-    poe("pull") >> poe("pipeline")
+    for model in MODELS:
+        poe("pull", model) >> poe("pipeline", model)
 
 if has("monitor/run.py"):
     with dag("monitor", HOURLY, "Look at what was predicted; fails when something is wrong"):
-        poe("monitor", retries=0, hours=1)  # what it found it would find again
+        for model in MODELS:
+            poe("monitor", model, retries=0, hours=1)  # what it found it would find again
 
 if has("autopilot/run.py"):
     with dag("autopilot", NIGHTLY, "Look, decide, train, gate, release or take back"):
         # A pass that was interrupted is finished by the next one.
-        poe("pull") >> poe("autopilot", retries=1, hours=3)
+        for model in MODELS:
+            poe("pull", model) >> poe("autopilot", model, retries=1, hours=3)

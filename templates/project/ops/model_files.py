@@ -50,6 +50,8 @@ help = "lint and tests of this model; typed at the top it is everything"
 sequence = ["lint", "test"]
 """
 TASKS_FILE = "poe_tasks.toml"
+# Where GitLab's jobs read which models there are; other vendors' jobs ask `poe models --json`.
+GITLAB = REPOSITORY / ".gitlab/ci/models.yml"
 FIRST_PORT = 8000  # of the service of the repository's own model
 
 
@@ -65,6 +67,12 @@ def kept(home: Path) -> dict[Path, str]:
             # The stages are the same; only ops/ lies two folders up.
             texts[home / name] = re.sub(r"(?m)^( +- )ops/", r"\1../../ops/", text)
     return texts
+
+
+def in_ci(text: str) -> str:
+    """Name all models in the list that GitLab's jobs read; the rest of it is as it was."""
+    folders = ["."] + [f"models/{home.name}" for home in homes.all_of_them()]
+    return re.sub(r"(?m)^( +- MODEL: )\[.*\]$", rf"\g<1>[{', '.join(folders)}]", text)
 
 
 def _port(home: Path) -> int:
@@ -89,10 +97,12 @@ def _ports(home: Path) -> list[int]:
 
 def outdated() -> list[Path]:
     """List the kept files that are missing, or say something else than they should."""
+    wanted = {p: text for home in homes.all_of_them() for p, text in kept(home).items()}
+    if GITLAB.is_file():
+        wanted[GITLAB] = in_ci(GITLAB.read_text(encoding="utf-8"))
     return [
         path
-        for home in homes.all_of_them()
-        for path, text in kept(home).items()
+        for path, text in wanted.items()
         if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
 
@@ -106,6 +116,9 @@ def write(home: Path) -> list[Path]:
     for path, text in kept(home).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
+    if GITLAB.is_file():
+        text = in_ci(GITLAB.read_text(encoding="utf-8"))
+        GITLAB.write_text(text, encoding="utf-8", newline="\n")
     brought = [home / name for name in _documents() if copy(name, home)]
     return [path for path in brought if path.suffix != ".json"]  # schemas say nothing of a model
 

@@ -2,12 +2,16 @@
 
     uv run poe models          lists them, and writes what this rung keeps in each
     uv run poe models NAME     adds one, which begins as a copy of the first
+    uv run poe models --each pipeline     runs a verb for each, the first one included
+
+The jobs of the CI that are about one model run for each that `--json` prints.
 
 Rung keeps this file; change it through src/ and params.toml.
 """
 
 import argparse
 import importlib.util
+import json
 import keyword
 import re
 import shutil
@@ -47,6 +51,47 @@ def add(name: str) -> Path:
     return new
 
 
+def listed(only: str = "") -> list[dict[str, str]]:
+    """Give each model's name in the registry and its folder, for the CI; the first one is at `.`.
+
+    Raises:
+        BadModel: there is none of the name that is asked for.
+    """
+    folders = [REPOSITORY, *homes.all_of_them()]
+    known = {project_name(each): each.relative_to(REPOSITORY).as_posix() for each in folders}
+    if only and only not in known:
+        raise BadModel(f"There is no model {only} here, but {', '.join(known)}.")
+    return [
+        {"model": name, "folder": folder} for name, folder in known.items() if only in ("", name)
+    ]
+
+
+def matrix() -> dict[str, dict[str, str]]:
+    """Give the variables of each model's job at Azure, by a name that may stand in a job's."""
+    return {
+        re.sub(r"\W", "_", one["model"]): {"MODEL": one["model"], "POE_PROJECT_DIR": one["folder"]}
+        for one in listed()
+    }
+
+
+def each(verb: list[str]) -> int:
+    """Run a verb for every model, whatever became of it for the others; return the exit code."""
+    failed = []
+    for home in (REPOSITORY, *homes.all_of_them()):
+        print(f"{project_name(home)}:", flush=True)
+        if subprocess.run(_poe(home, *verb), cwd=home, check=False).returncode != 0:
+            failed.append(project_name(home))
+    if failed:
+        print(f"`poe {' '.join(verb)}` failed for {', '.join(failed)}.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _poe(home: Path, *verb: str) -> list[str]:
+    # This environment as it is: `uv run` would first make one for the folder it is called in.
+    poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
+    return [*poe, "--directory", str(home), *verb]
+
+
 def check() -> int:
     """Run every other model's tests; return the exit code."""
     for path in model_files.outdated():  # after a climb, which leaves what is in models/ alone
@@ -59,17 +104,14 @@ def check() -> int:
 
 def _holds(home: Path) -> bool:
     print(f"{shown(home)}:", flush=True)
-    poe = ["poethepoet", "--quiet", "--executor", "simple", "--directory", str(home), "test"]
-    commands = [poe]
+    commands = [_poe(home, "test")]
     if (home / "governance/model_inventory.yaml").exists():
-        commands.append(["ops.records"])
+        commands.append([sys.executable, "-m", "ops.records"])
     if importlib.util.find_spec("mypy"):  # from rung 1 on
-        commands.append(["mypy", "src"])
-    codes = [
-        subprocess.run([sys.executable, "-m", *command], cwd=home, check=False).returncode
-        for command in commands
-    ]
-    return not any(codes)
+        commands.append([sys.executable, "-m", "mypy", "src"])
+    return not any(
+        [subprocess.run(command, cwd=home, check=False).returncode for command in commands]
+    )
 
 
 def main() -> int:
@@ -79,10 +121,22 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="run each one's tests, check its types"
     )
+    parser.add_argument("--json", action="store_true", help="list them as the CI reads it")
+    parser.add_argument("--azure", action="store_true", help="list them as a matrix of Azure's")
+    parser.add_argument("--only", default="", metavar="MODEL", help="with --json: this one")
+    parser.add_argument("--each", nargs="+", metavar="VERB", help="run a verb for each model")
     options = parser.parse_args()
     if options.check:
         return check()
+    if options.each:
+        return each(options.each)
     try:
+        if options.json:
+            print(json.dumps(listed(options.only)))
+            return 0
+        if options.azure:
+            print(json.dumps(matrix()))
+            return 0
         if options.name:
             print(f"{shown(add(options.name))} is a copy of the first model: make it your own.")
         print(f"{project_name(REPOSITORY)}: src/, `uv run poe ...` typed here")

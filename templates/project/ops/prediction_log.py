@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from ops.settings import ROOT
+from ops.settings import placed
 
 TIME = pl.Datetime("us", "UTC")
 SCHEMA: dict[str, pl.DataType] = {
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
 
 def folder(environment: str) -> Path:
     """Name the folder of an environment's log; the variable LOGS moves all logs elsewhere."""
-    return Path(os.environ.get("LOGS") or ROOT / "logs") / environment / "predictions"
+    return placed("LOGS", "logs") / environment / "predictions"
 
 
 def now() -> int:

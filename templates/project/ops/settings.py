@@ -73,6 +73,23 @@ def shared(name: str) -> Path:
     return own if own.exists() else REPOSITORY / name
 
 
+def placed(variable: str, name: str) -> Path:
+    """Find a folder that a variable may move: to a share, for one, that the service reads.
+
+    Models have the folders there that they have in the repository: what `RELEASES=/share` is to the
+    first one, `/share/models/NAME` is to another.
+    """
+    given = os.environ.get(variable)
+    return Path(given) / ROOT.relative_to(REPOSITORY) if given else ROOT / name
+
+
+def others() -> list[str]:
+    """Name the folders that belong to other models, as git names them from the model at hand."""
+    if ROOT != REPOSITORY:
+        return []  # they all lie elsewhere
+    return [f"models/{path.parent.name}" for path in sorted(REPOSITORY.glob("models/*/src"))]
+
+
 def project_name(model: Path = ROOT) -> str:
     """Read the project's name from pyproject.toml; another model adds the name of its folder."""
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")

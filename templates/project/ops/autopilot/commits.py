@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from ops.autopilot.passes import StepFailed
-from ops.settings import INCOMING, ROOT, shown
+from ops.settings import INCOMING, ROOT, others, shown
 
 # Variables, as they count for more than the options of git, and a CI machine may set them too.
 IDENTITY = {
@@ -37,7 +37,8 @@ def others_changes(resumed: bool) -> list[str]:
         resumed: the pass has begun to write before, so its files may be among the changed ones.
     """
     options = ("--porcelain", "--untracked-files=all", "-z", "--no-renames")
-    listed = git("status", *options, "--", ".").split("\0")
+    theirs = [f":(exclude){folder}" for folder in others()]
+    listed = git("status", *options, "--", ".", *theirs).split("\0")
     # Git names paths from the top of the repository, of which the project may be a folder.
     above = git("rev-parse", "--show-prefix").strip()
     changed = [entry[3:].removeprefix(above) for entry in listed if entry]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ops.autopilot import commits
 from ops.autopilot.passes import StepFailed
-from ops.settings import INCOMING, ROOT, shown
+from ops.settings import INCOMING, REPOSITORY, ROOT, shown
 
 VARIABLE = "AUTOPILOT_PUSH"
 
@@ -54,7 +54,7 @@ def _push_rows() -> None:
             "`uv run dvc remote add --default data ...` names a place that everybody reaches."
         )
     place = Path(places[0])
-    if place.is_absolute() and place.resolve().is_relative_to(ROOT):
+    if place.is_absolute() and place.resolve().is_relative_to(REPOSITORY):
         raise StepFailed(
             f"DVC's remote is {shown(place)}, a folder of this checkout, and the commits go to "
             "others: they would not find the rows. `uv run dvc remote modify local url ...` names "

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ops.release import secret
-from ops.settings import ROOT, shown
+from ops.settings import REPOSITORY, shown
 
-PRIVATE = ROOT / ".keys/audit.pem"
-PUBLIC = ROOT / "governance/audit.pub"
+PRIVATE = REPOSITORY / ".keys/audit.pem"
+PUBLIC = REPOSITORY / "governance/audit.pub"
 VARIABLE = "AUDIT_PRIVATE_KEY"
 
 

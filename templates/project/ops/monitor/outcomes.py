@@ -7,7 +7,6 @@ comes last by its name counts. The variable OUTCOMES names another folder than d
 Rung keeps this file; change it through monitor.toml.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 import polars as pl
 
 from ops.release.dtypes import dtype_of
-from ops.settings import ROOT, shown
+from ops.settings import placed, shown
 
-OUTCOMES = Path(os.environ.get("OUTCOMES") or ROOT / "data/outcomes")
+OUTCOMES = placed("OUTCOMES", "data/outcomes")
 TRUTH = "truth"
 ID = "id"
 READERS = {

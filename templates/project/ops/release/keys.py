@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ops.release import places, secret
 from ops.release.signing import public_key_of
-from ops.settings import ROOT, shown
+from ops.settings import REPOSITORY, shown
 
-PRIVATE = ROOT / ".keys/release.pem"
+PRIVATE = REPOSITORY / ".keys/release.pem"
 VARIABLE = "RELEASE_PRIVATE_KEY"
 MAKE = "`uv run poe keys`"
 

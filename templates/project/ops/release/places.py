@@ -7,7 +7,7 @@ import getpass
 import os
 from pathlib import Path
 
-from ops.settings import ROOT
+from ops.settings import REPOSITORY, placed
 
 STAGING = "staging"
 PRODUCTION = "production"
@@ -16,7 +16,7 @@ ENVIRONMENTS = (STAGING, PRODUCTION)
 
 def releases() -> Path:
     """Find the folder of candidates and environments: what RELEASES says, or releases/."""
-    return Path(os.environ.get("RELEASES") or ROOT / "releases")
+    return placed("RELEASES", "releases")
 
 
 def environment(name: str) -> Path:
@@ -35,8 +35,11 @@ def bundle(folder: Path, release: str) -> Path:
 
 
 def public_key() -> Path:
-    """Find the key that releases are verified with: what RELEASE_KEY says, or release.pub."""
-    return Path(os.environ.get("RELEASE_KEY") or ROOT / "release.pub")
+    """Find the key that releases are verified with: what RELEASE_KEY says, or release.pub.
+
+    One pair of keys does for all models of a repository, as one CI signs them.
+    """
+    return Path(os.environ.get("RELEASE_KEY") or REPOSITORY / "release.pub")
 
 
 def person() -> str:

@@ -61,7 +61,10 @@ def _told(event: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Describe every environment and the candidates; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe releases", description=__doc__.splitlines()[0])
-    parser.parse_args(arguments)
+    parser.add_argument("--folder", action="store_true", help="only name the folder they lie in")
+    if parser.parse_args(arguments).folder:
+        print(places.releases())
+        return 0
     code = 0
     for name in places.ENVIRONMENTS:
         try:

@@ -27,7 +27,7 @@ import msgspec
 from ops.release import places, state
 from ops.service import release as releases
 from ops.service.settings import limits
-from ops.settings import ROOT
+from ops.settings import REPOSITORY, ROOT
 
 HOST = "127.0.0.1"
 READY_SECONDS = 60.0
@@ -95,10 +95,11 @@ def own(environment: str) -> Iterator[Target]:
         )
     with tempfile.TemporaryDirectory(prefix="load-") as name:
         place = Path(name)
+        there = place / "releases" / ROOT.relative_to(REPOSITORY) / environment  # see placed()
         try:
-            copied = places.bundle(place / "releases" / environment, release)
+            copied = places.bundle(there, release)
             shutil.copytree(places.bundle(folder, release), copied, symlinks=True)
-            state.serve(place / "releases" / environment, release, places.person())
+            state.serve(there, release, places.person())
             # A service waits for a better release; this says at once what is wrong with this one.
             found = releases.load(copied, places.public_key().read_bytes(), limits())
         except OSError as error:

@@ -16,6 +16,7 @@ def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another model, in a folder of its own."""
     monkeypatch.setattr(homes, "MODELS", tmp_path)
     monkeypatch.setattr(homes, "shown", str)
+    monkeypatch.setattr(model_files, "GITLAB", tmp_path / "models.yml")
     return models.add("another_one")
 
 
@@ -76,3 +77,19 @@ def test_a_model_without_a_package_is_named(new: Path) -> None:
 
     with pytest.raises(homes.BadModel, match="holds none"):
         homes.package(new)
+
+
+def test_the_ci_hears_of_every_model(new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_files.GITLAB.write_text("# Which\n      - MODEL: [.]\n", encoding="utf-8")
+    assert model_files.outdated() == [model_files.GITLAB]
+
+    model_files.write(new)
+
+    text = model_files.GITLAB.read_text("utf-8")
+    assert text == "# Which\n      - MODEL: [., models/another_one]\n"
+    monkeypatch.undo()
+    known = [each["folder"] for each in models.listed()]
+    assert known == [".", *(f"models/{home.name}" for home in homes.all_of_them())]
+    assert [each["POE_PROJECT_DIR"] for each in models.matrix().values()] == known
+    with pytest.raises(homes.BadModel, match="no model nobodys"):
+        models.listed("nobodys")
