@@ -24,6 +24,7 @@ WHERE = (
     "If it should run on this machine, `uv run poe tracking-server` starts it. If it is elsewhere, "
     "correct `uri` in tracking.toml, or MLFLOW_TRACKING_URI."
 )
+REFUSALS = (401, 403)
 CREDENTIALS = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of its users."
 
 
@@ -65,7 +66,7 @@ def problem(uri: str, seconds: float = SECONDS) -> str | None:
         )
     except (MlflowException, requests.RequestException) as error:
         return f"{server} does not answer: {_cause(error)}. {WHERE}"
-    if answer.status_code in (401, 403):
+    if answer.status_code in REFUSALS:
         said = " ".join(answer.text.split())[:120]
         if "host" in said.lower():  # it guards against requests that a web page sends
             return (
@@ -116,6 +117,11 @@ def kept_up(named: Callable[[], str], remedy: str) -> Iterator[None]:
         uri = named()
         if not is_server(uri) or _answered(error):
             raise
+        if _status(error) in REFUSALS:
+            raise ServerDown(
+                f"The MLflow server at {uri} refuses who asks since the work began "
+                f"({_status(error)}). {CREDENTIALS} {remedy}"
+            ) from error
         raise ServerDown(
             f"The MLflow server at {uri} failed in the middle: {_cause(error)}. {remedy}"
         ) from error
@@ -123,7 +129,16 @@ def kept_up(named: Callable[[], str], remedy: str) -> Iterator[None]:
 
 def _answered(error: Exception) -> bool:
     """Tell a mistake of ours, that the server explains, from a failure of its own."""
-    return isinstance(error, RestException) and error.get_http_status_code() < 500
+    status = _status(error)
+    return isinstance(error, RestException) and status < 500 and status not in REFUSALS
+
+
+def _status(error: Exception) -> int:
+    """Tell the HTTP status that a request ended with; 0 where there was no answer."""
+    if isinstance(error, MlflowException):
+        return int(error.get_http_status_code())
+    answer = getattr(error, "response", None)
+    return int(answer.status_code) if answer is not None else 0
 
 
 def _cause(error: Exception) -> str:
