@@ -18,6 +18,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import yaml
 from tests.product import postgres
 from tests.product.conftest import environment, run
 from tests.product.serving import eventually, free_port
-from tests.product.stores import Store
+from tests.product.stores import Line, Store
 from tests.product.variants import Project, start
 
 SECRETS = {
@@ -54,7 +55,9 @@ class Server:
         database, store: the two that it stands on.
     """
 
-    def __init__(self, project: Project, folder: Path, tools: Path) -> None:
+    def __init__(
+        self, project: Project, folder: Path, tools: Path, line: Line | None = None
+    ) -> None:
         self.project, self.folder = project, folder
         text = (project.folder / "tracking/compose.yaml").read_text()
         for name, value in SECRETS.items():
@@ -73,6 +76,9 @@ class Server:
             given["POSTGRES_PASSWORD"],
         )
         self.store = self._store(tools)
+        if line is not None:
+            line.port = self.store.port
+        self.store_address = line.endpoint if line else self.store.endpoint
         self.process: subprocess.Popen[bytes] | None = None
 
     def _store(self, tools: Path) -> Store:
@@ -129,23 +135,15 @@ class Server:
         program, *arguments = (here.get(part, part) for part in service["command"])
         variables = environment(**self._variables() | more)
         variables["PATH"] = f"{beside}{os.pathsep}{variables['PATH']}"
-        with (self.folder / "mlflow.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*before, str(beside / program), *arguments],
-                cwd=self.folder,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        command = [*before, str(beside / program), *arguments]
+        self.process = start_process(command, self.folder, self.folder / "mlflow.log", variables)
         assert eventually(self._healthy, PATIENCE), self.said()
         _, check, *rest, code = service["healthcheck"]["test"]
         code = code.replace("5000", str(self.port))
         subprocess.run([beside / check, *rest, code], check=True)
 
     def _variables(self) -> dict[str, str]:
-        database, store = f"@127.0.0.1:{self.database.port}", self.store.endpoint
+        database, store = f"@127.0.0.1:{self.database.port}", self.store_address
         return {
             name: str(value)
             .replace("@database:5432", database)
@@ -161,6 +159,17 @@ class Server:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    def store_again(self) -> None:
+        """Start the store anew, whatever state it is in."""
+        self.store.kill()
+        self.store.start()
+
+    def database_again(self) -> None:
+        """Start the database anew, whatever state it is in."""
+        with contextlib.suppress(AssertionError):
+            self.database.stop("immediate")
+        self.database.start()
 
     def said(self) -> str:
         """Repeat the last words of MLflow."""
@@ -217,17 +226,20 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(project: Project, tools: Path, place: Path | None = None) -> Iterator[Server]:
+def running(
+    project: Project, tools: Path, place: Path | None = None, line: Line | None = None
+) -> Iterator[Server]:
     """Start a project's server, and take it away.
 
     Args:
         project: with a tracking/compose.yaml.
         tools: with SeaweedFS, as stores.tools() makes them.
         place: a folder for its files; PostgreSQL runs as somebody else, who has to reach it.
+        line: by which MLflow is to reach the store.
     """
     folder = place or Path(tempfile.mkdtemp(prefix="tracking-", dir="/tmp"))
     folder.chmod(0o755)
-    server = Server(project, folder, tools)
+    server = Server(project, folder, tools, line)
     try:
         server.make()
         server.up()
@@ -248,9 +260,12 @@ def project_on_few_rows(template: Path, folder: Path) -> Project:
 
 def has_to_record(project: Project) -> None:
     """Let the pipeline have a run to record again, with nothing to train."""
-    (project.folder / "reports/run.json").unlink()
-    # Where a run was brought to the server DVC would find the file there.
-    shutil.rmtree(project.folder / ".dvc/cache/runs", ignore_errors=True)
+    path, kept = project.folder / "reports/run.json", project.folder / ".dvc/cache"
+    digest = md5(path.read_bytes()).hexdigest()
+    path.unlink()
+    # Where a run was brought to the server DVC has kept the file, and would put it back.
+    (kept / "files/md5" / digest[:2] / digest[2:]).unlink(missing_ok=True)
+    shutil.rmtree(kept / "runs", ignore_errors=True)
 
 
 def made(project: Project) -> dict[str, str]:
@@ -288,6 +303,22 @@ def begin(project: Project, *arguments: str, **more: str) -> "subprocess.Popen[s
     )
 
 
+def start_process(
+    command: list[str], folder: Path, log: Path, variables: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start a server in a group of processes of its own; what it says goes to a log."""
+    with log.open("ab") as written:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
 def end_group(process: "subprocess.Popen[Any]", how: signal.Signals = signal.SIGKILL) -> None:
     """End a program and those that it started."""
     with contextlib.suppress(ProcessLookupError):
@@ -301,7 +332,7 @@ def end_group(process: "subprocess.Popen[Any]", how: signal.Signals = signal.SIG
 
 
 def when(
-    process: "subprocess.Popen[str]", holds: Callable[[], bool], act: Callable[[], None]
+    process: "subprocess.Popen[str]", holds: Callable[[], bool], act: Callable[[], object]
 ) -> tuple[int, str]:
     """Do something to a running command at a moment that the server shows.
 
