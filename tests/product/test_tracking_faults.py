@@ -37,7 +37,7 @@ from tests.product.tracking_server import (
 pytestmark = pytest.mark.slow
 
 RECORD = ("-m", "ops.track")
-LARGE = 4096  # megabytes: so much that nothing is ever full by itself
+LARGE = 65536  # megabytes, of which nothing is taken before it is written: never full by itself
 
 
 @pytest.fixture(scope="module")

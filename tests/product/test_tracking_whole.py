@@ -10,8 +10,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.product import stores
 from tests.product.flown import MOMENT, Flown, begin, take_off
-from tests.product.tracking_server import Server, running, settings
-from tests.product.variants import Project
+from tests.product.tracking_server import Server, model_name, running, settings
+from tests.product.variants import Project, start, validate
 
 pytestmark = pytest.mark.slow
 
@@ -117,3 +117,28 @@ def test_deploy_and_rollback_move_the_champion_and_do_not_wait_for_the_server(
     assert "Traceback" not in said
     server.up()
     assert server.aliases()["champion"] == "1"
+
+
+def test_under_governance_the_servers_champion_is_looked_at(
+    flying: tuple[Flown, Server], copier_template: Path, tmp_path: Path
+) -> None:
+    _, server = flying
+    project = start(
+        copier_template, tmp_path / "project", use_case="governance", level=2, tracking="server"
+    )
+    settings(project, uri=server.uri)
+    project.commit("Use our server")
+    project.run("uv run poe pipeline")
+    assert "nobody has validated version 1" in project.fail("uv run poe promote 1")
+    alias = {"name": model_name(project), "alias": "champion", "version": "1"}
+    server.ask("registered-models/alias", alias)  # past the gate, as anybody can
+
+    said = project.fail("uv run poe records")
+
+    assert "the registry, alias champion: " in said and "nobody has validated version 1" in said
+    server.end()
+    said = project.run("uv run poe records")
+    server.up()
+    assert "was not looked at" in said and "connection refused" in said
+    validate(project)
+    assert "records: complete" in project.run("uv run poe records")

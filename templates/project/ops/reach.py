@@ -6,6 +6,7 @@ Rung keeps this file; change it through src/ and params.toml.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +25,11 @@ WHERE = (
     "If it should run on this machine, `uv run poe tracking-server` starts it. If it is elsewhere, "
     "correct `uri` in tracking.toml, or MLFLOW_TRACKING_URI."
 )
+FILES = (
+    "Its database answers, so look at the store of its files: whether it runs, takes the server's "
+    "key and its clock, and whether its disk is full. The server's log says which."
+)
+KNOWN = ("connection refused", "name or service not known", "timed out", "reset by peer")
 REFUSALS = (401, 403)
 CREDENTIALS = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of its users."
 
@@ -123,8 +129,18 @@ def kept_up(named: Callable[[], str], remedy: str) -> Iterator[None]:
                 f"({_status(error)}). {CREDENTIALS} {remedy}"
             ) from error
         raise ServerDown(
-            f"The MLflow server at {uri} failed in the middle: {_cause(error)}. {remedy}"
+            f"The MLflow server at {uri} failed in the middle: {_cause(error)}. "
+            f"{_whose_fault(error, uri)}{remedy}"
         ) from error
+
+
+def _whose_fault(error: Exception, uri: str) -> str:
+    """Tell which part of a server fails that takes requests and cannot fulfil them."""
+    cause = _cause(error)
+    if cause in KNOWN:
+        return ""
+    wrong = problem(uri)
+    return f"{wrong} " if wrong else f"{FILES} "
 
 
 def _answered(error: Exception) -> bool:
@@ -144,7 +160,9 @@ def _status(error: Exception) -> int:
 def _cause(error: Exception) -> str:
     """Find the short reason in the long text that libraries wrap it in."""
     text = " ".join(str(error).split())
-    for known in ("Connection refused", "Name or service not known", "timed out", "reset by peer"):
-        if known.lower() in text.lower():
-            return known.lower()
+    for known in KNOWN:
+        if known in text.lower():
+            return known
+    if again := re.search(r"too many (\d{3}) error responses", text):
+        return f"it answers {again[1]} again and again"
     return text.rsplit("Caused by ", 1)[-1].strip("() .")[:200]

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 from mlflow.exceptions import MlflowException
 
 from ops import reach, registry
@@ -86,6 +87,28 @@ def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
 
     assert isinstance(ended.value, MlflowException)
     assert "does not answer" in str(ended.value.code)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "told"),
+    [
+        (401, "Who are you", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (503, "no database", "503: no database"),
+        (200, json.dumps({"experiments": []}), "look at the store of its files"),
+    ],
+)
+def test_a_failure_in_the_middle_says_which_part_failed(
+    answering: Answering, status: int, text: str, told: str
+) -> None:
+    uri = answering(status, text)
+    answer = requests.Response()
+    answer.status_code = status if status == 401 else 500
+
+    with pytest.raises(reach.ServerDown) as ended, reach.kept_up(lambda: uri, "Again."):
+        raise requests.HTTPError("Server Error", response=answer)
+
+    said = str(ended.value.code)
+    assert uri in said and told in said and said.endswith("Again.")
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
