@@ -185,7 +185,7 @@ class Line:
         pause: seconds before each piece of what the store sends.
         carried: bytes that the store has sent through it.
         connections: how many there were.
-        port: of the store; of another one, from the next connection on, where a test sets it.
+        port: of the store.
     """
 
     PIECE = 65_536
@@ -208,6 +208,11 @@ class Line:
     def cut(self) -> None:
         """Break what is open, and whatever is opened from now on before a whole answer."""
         self.cut_after = 100
+        self._end(*self._ends)
+
+    def lead(self, port: int) -> None:
+        """Lead to another store from now on; what is open breaks, as clients keep connections."""
+        self.port = port
         self._end(*self._ends)
 
     def _accept(self) -> None:
@@ -273,6 +278,8 @@ class Refusing:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            do_HEAD = do_PUT = do_POST = do_GET
 
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass

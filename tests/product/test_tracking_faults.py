@@ -176,12 +176,12 @@ def test_a_key_of_the_store_that_was_replaced(server: Server) -> None:
 def test_a_session_of_the_servers_that_expired(server: Server, line: Line) -> None:
     versions = len(server.versions())
     refusing = Refusing(400, "ExpiredToken")
-    line.port = int(refusing.endpoint.rpartition(":")[2])
-
-    said = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
-
-    refusing.close()
-    line.port = server.store.port
+    line.lead(int(refusing.endpoint.rpartition(":")[2]))
+    try:
+        said = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
+    finally:
+        refusing.close()
+        line.lead(server.store.port)
     tells(said, "failed in the middle", "the store of its files", "nothing is lost")
     completes(server, versions)
 
@@ -192,13 +192,14 @@ def test_a_clock_that_is_wrong(server: Server) -> None:
     run(tool("faketime"), "+2 hours", *python(server), *RECORD, cwd=server.project.folder)
     assert len(server.versions()) == versions + 1
     server.end()
-    server.begin(tool("faketime"), "+2 hours")
-
-    said = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
+    server.begin(tool("faketime"), "+2 hours", bucket=False)
+    try:
+        said = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
+    finally:
+        server.end()
 
     tells(said, "failed in the middle", "the store of its files", "its clock", "nothing is lost")
-    server.end()
-    server.begin()
+    server.up()
     completes(server, versions + 1)
 
 

@@ -119,11 +119,12 @@ class Server:
         if self.process is None:
             self.begin()
 
-    def begin(self, *before: str, **more: str) -> None:
+    def begin(self, *before: str, bucket: bool = True, **more: str) -> None:
         """Start MLflow with compose.yaml's command line, and wait until its check passes.
 
         Args:
             before: a program that starts it.
+            bucket: begin with start.py, which looks for the bucket and ends where it may not.
             more: variables in place of compose.yaml's.
         """
         service, beside = self.services["mlflow"], self.project.folder / ".venv/bin"
@@ -132,7 +133,8 @@ class Server:
             "--port=5000": f"--port={self.port}",
             "start.py": str(self.project.folder / "tracking/start.py"),
         }
-        program, *arguments = (here.get(part, part) for part in service["command"])
+        said = service["command"] if bucket else service["command"][2:]
+        program, *arguments = (here.get(part, part) for part in said)
         variables = environment(**self._variables() | more)
         variables["PATH"] = f"{beside}{os.pathsep}{variables['PATH']}"
         command = [*before, str(beside / program), *arguments]
@@ -261,6 +263,8 @@ def project_on_few_rows(template: Path, folder: Path) -> Project:
 def has_to_record(project: Project) -> None:
     """Let the pipeline have a run to record again, with nothing to train."""
     path, kept = project.folder / "reports/run.json", project.folder / ".dvc/cache"
+    if not path.exists():
+        return
     digest = md5(path.read_bytes()).hexdigest()
     path.unlink()
     # Where a run was brought to the server DVC has kept the file, and would put it back.
