@@ -279,11 +279,11 @@ class Refusing:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_HEAD = do_PUT = do_POST = do_GET
-
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass
 
+        for verb in ("HEAD", "PUT", "POST"):
+            setattr(Handler, f"do_{verb}", Handler.do_GET)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
