@@ -19,7 +19,7 @@ KILLED_AT = ROOT / "tests/assets/killed_at"
 
 
 @pytest.fixture(scope="module")
-def flying(
+def started(
     copier_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Flown, Server]]:
     """A project on rung 4 whose first release is in production, and its tracking server."""
@@ -32,6 +32,13 @@ def flying(
         flown.commit("Use our server")
         take_off(flown)
         yield flown, server
+
+
+@pytest.fixture
+def flying(started: tuple[Flown, Server]) -> tuple[Flown, Server]:
+    """The same, with the server up."""
+    started[1].up()
+    return started
 
 
 def test_the_champion_on_the_server_is_what_production_serves(
@@ -50,6 +57,7 @@ def test_the_autopilot_trains_on_the_server_once_whatever_fails(
 ) -> None:
     """First the server is down, then the machine is switched off when a version is registered."""
     flown, server = flying
+    flown.answer("2013-02-01", "2013-03-01")
     flown.answer("2013-05-25", "2013-06-01", "--origin", "JFK")
     flown.poe("monitor", expect=None)  # it exits 1 where something has drifted
     server.end(signal.SIGKILL)
