@@ -123,11 +123,6 @@ def kept_up(named: Callable[[], str], remedy: str) -> Iterator[None]:
         uri = named()
         if not is_server(uri) or _answered(error):
             raise
-        if _status(error) in REFUSALS:
-            raise ServerDown(
-                f"The MLflow server at {uri} refuses who asks since the work began "
-                f"({_status(error)}). {CREDENTIALS} {remedy}"
-            ) from error
         raise ServerDown(
             f"The MLflow server at {uri} failed in the middle: {_cause(error)}. "
             f"{_whose_fault(error, uri)}{remedy}"
@@ -136,25 +131,24 @@ def kept_up(named: Callable[[], str], remedy: str) -> Iterator[None]:
 
 def _whose_fault(error: Exception, uri: str) -> str:
     """Tell which part of a server fails that takes requests and cannot fulfil them."""
-    cause = _cause(error)
-    if cause in KNOWN:
+    if _cause(error) in KNOWN:
         return ""
     wrong = problem(uri)
-    return f"{wrong} " if wrong else f"{FILES} "
+    if wrong is None:
+        wrong = CREDENTIALS if isinstance(error, RestException) and _refused(error) else FILES
+    return f"{wrong} "
 
 
 def _answered(error: Exception) -> bool:
     """Tell a mistake of ours, that the server explains, from a failure of its own."""
-    status = _status(error)
-    return isinstance(error, RestException) and status < 500 and status not in REFUSALS
+    if not isinstance(error, RestException):
+        return False
+    return bool(error.get_http_status_code() < 500) and not _refused(error)
 
 
-def _status(error: Exception) -> int:
-    """Tell the HTTP status that a request ended with; 0 where there was no answer."""
-    if isinstance(error, MlflowException):
-        return int(error.get_http_status_code())
-    answer = getattr(error, "response", None)
-    return int(answer.status_code) if answer is not None else 0
+def _refused(error: RestException) -> bool:
+    """Tell that whoever asks may not do that."""
+    return error.get_http_status_code() in REFUSALS
 
 
 def _cause(error: Exception) -> str:
