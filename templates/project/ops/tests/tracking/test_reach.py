@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
 
 from ops import reach, registry
 from ops.tests.tracking.conftest import policy
@@ -101,14 +101,21 @@ def test_a_failure_in_the_middle_says_which_part_failed(
     answering: Answering, status: int, text: str, told: str
 ) -> None:
     uri = answering(status, text)
-    answer = requests.Response()
-    answer.status_code = status if status == 401 else 500
 
     with pytest.raises(reach.ServerDown) as ended, reach.kept_up(lambda: uri, "Again."):
-        raise requests.HTTPError("Server Error", response=answer)
+        raise requests.HTTPError("Server Error")
 
     said = str(ended.value.code)
     assert uri in said and told in said and said.endswith("Again.")
+
+
+def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answering) -> None:
+    uri = answering(200, json.dumps({"experiments": []}))
+
+    with pytest.raises(reach.ServerDown) as ended, reach.kept_up(lambda: uri, "Again."):
+        raise RestException({"error_code": "PERMISSION_DENIED", "message": "not yours"})
+
+    assert "MLFLOW_TRACKING_USERNAME" in str(ended.value.code)
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
