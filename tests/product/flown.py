@@ -141,19 +141,24 @@ def share_environment(folder: Path, place: Path) -> None:
 
 def fly(template: Path, folder: Path) -> Flown:
     """Make a project on few flights of January and February, and put its first release to work."""
-    flown = _begin(template, folder, "velocity")
+    flown = begin(template, folder, "velocity")
+    take_off(flown)
+    return flown
+
+
+def take_off(flown: Flown) -> None:
+    """Train on few flights of January and February, and put the release to work."""
     flown.python("-c", FEW_FLIGHTS, FLIGHTS)
     _agree(flown)
     flown.poe("gate")
     flown.poe("release")
     flown.poe("deploy", "production")
     assert flown.git("status", "--porcelain") == ""
-    return flown
 
 
 def fly_governed(template: Path, folder: Path) -> Flown:
     """Make a project on few credits, and put its first release to work once it is validated."""
-    flown = _begin(template, folder, "governance")
+    flown = begin(template, folder, "governance")
     lines = CREDITS.read_text().splitlines(keepends=True)
     (folder / "data/sample/german.data").write_text("".join(lines[:FEW]))
     # Shares of so small groups move by chance alone.
@@ -171,8 +176,9 @@ def fly_governed(template: Path, folder: Path) -> Flown:
     return flown
 
 
-def _begin(template: Path, folder: Path, use_case: str) -> Flown:
-    variants.start(template, folder, use_case=use_case, level=4)
+def begin(template: Path, folder: Path, use_case: str, **answers: str) -> Flown:
+    """Make a project on rung 4 that has trained nothing yet."""
+    variants.start(template, folder, use_case=use_case, level=4, **answers)
     # Rows are few here, and threads cost more than they bring.
     return Flown(folder, {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", **DATED})
 

@@ -17,17 +17,33 @@ READER = "S3cret-of-reader"
 
 
 class Server:
-    """A PostgreSQL server with a database of its owner's, and a user who may only read.
+    """A PostgreSQL server with a database of its owner's.
 
     Attributes:
         folder: where everything of it lies.
         port: on 127.0.0.1.
     """
 
-    def __init__(self, programs: Path, folder: Path, owner: str | None) -> None:
+    def __init__(
+        self,
+        programs: Path,
+        folder: Path,
+        owner: str | None,
+        user: str = "owner",
+        password: str = OWNER,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            programs: where initdb lies.
+            folder: where everything of it is to lie.
+            owner: of the process, where it is not whoever runs this.
+            user, password: who may do everything there.
+        """
         self.programs = programs
         self.folder = folder
         self.owner = owner
+        self.user, self.password = user, password
         self.port = free_port()
 
     def url(self, user: str = "reader", password: str = READER) -> str:
@@ -37,12 +53,12 @@ class Server:
     def make(self) -> None:
         """Make the files of the server."""
         secret = self.folder / "owner"
-        secret.write_text(OWNER)
+        secret.write_text(self.password)
         if self.owner:
             shutil.chown(self.folder, self.owner)
             shutil.chown(secret, self.owner)
         self._run(
-            *("initdb", "--pgdata", self.folder / "data", "--username", "owner"),
+            *("initdb", "--pgdata", self.folder / "data", "--username", self.user),
             *("--auth", "scram-sha-256", "--pwfile", secret, "--encoding", "UTF8", "--no-sync"),
         )
 
@@ -56,12 +72,16 @@ class Server:
         """Stop; `immediate` is as if the machine had lost power."""
         self._run("pg_ctl", "-D", self.folder / "data", "-m", mode, "-w", "stop")
 
+    def runs(self) -> bool:
+        """Tell whether it was started and not stopped."""
+        return (self.folder / "data/postmaster.pid").exists()
+
     def sql(self, *statements: str) -> str:
         """Run statements as the owner, and return what they say."""
         commands = [part for each in statements for part in ("-c", each)]
         return self._run(
             *("psql", "--no-psqlrc", "-qAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"),
-            *("-p", str(self.port), "-U", "owner", "-d", "postgres", *commands),
+            *("-p", str(self.port), "-U", self.user, "-d", "postgres", *commands),
         )
 
     def _run(self, program: str, *arguments: str | Path) -> str:
@@ -73,7 +93,7 @@ class Server:
                 group=self.owner,
                 extra_groups=[] if self.owner else None,
                 cwd=self.folder,
-                env={"PATH": os.environ["PATH"], "PGPASSWORD": OWNER, "LC_ALL": "C.UTF-8"},
+                env={"PATH": os.environ["PATH"], "PGPASSWORD": self.password, "LC_ALL": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
@@ -96,13 +116,17 @@ def programs() -> Path:
     return found.parent
 
 
+def owner() -> str | None:
+    """Name who is to own the process: PostgreSQL refuses to run as root."""
+    return "postgres" if os.geteuid() == 0 else None
+
+
 @contextlib.contextmanager
 def running() -> Iterator[Server]:
-    """Make a server, start it, and take it away; PostgreSQL refuses to run as root."""
-    owner = "postgres" if os.geteuid() == 0 else None
+    """Make a server with a user who may only read, start it, and take it away."""
     found = programs()
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
-    server = Server(found, folder, owner)
+    server = Server(found, folder, owner())
     try:
         try:
             server.make()

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -55,12 +55,14 @@ class Store:
         command: what starts it.
         folder: its log, and what it keeps.
         port: where it answers.
+        identity: keys of whoever may do everything; the server may read them from its environment.
     """
 
     tools: Path
     command: list[str]
     folder: Path
     port: int
+    identity: dict[str, str] = field(default_factory=lambda: dict(KEYS))
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -72,7 +74,11 @@ class Store:
         """Start the server, and wait until it answers."""
         with (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=self.folder, env=environment(**KEYS), stdout=log, stderr=log
+                self.command,
+                cwd=self.folder,
+                env=environment(**self.identity),
+                stdout=log,
+                stderr=log,
             )
         if not eventually(self._answers, seconds=60):
             self.kill()
@@ -100,7 +106,7 @@ class Store:
             *("-c", ASK, self.endpoint, call, json.dumps(arguments)),
             cwd=self.folder,
             expect=0,
-            **KEYS,
+            **self.identity,
         )
         return json.loads(done.stdout)
 
@@ -179,6 +185,7 @@ class Line:
         pause: seconds before each piece of what the store sends.
         carried: bytes that the store has sent through it.
         connections: how many there were.
+        port: of the store.
     """
 
     PIECE = 65_536
@@ -188,7 +195,7 @@ class Line:
         self.pause = 0.0
         self.carried = 0
         self.connections = 0
-        self._port = port
+        self.port = port
         self._ends: list[socket.socket] = []
         self._server = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._server.getsockname()[1]}"
@@ -203,6 +210,11 @@ class Line:
         self.cut_after = 100
         self._end(*self._ends)
 
+    def lead(self, port: int) -> None:
+        """Lead to another store from now on; what is open breaks, as clients keep connections."""
+        self.port = port
+        self._end(*self._ends)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -211,7 +223,7 @@ class Line:
                 return
             self.connections += 1
             try:
-                far = socket.create_connection(("127.0.0.1", self._port), timeout=60)
+                far = socket.create_connection(("127.0.0.1", self.port), timeout=60)
             except OSError:
                 near.close()
                 continue
@@ -270,6 +282,8 @@ class Refusing:
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass
 
+        for verb in ("HEAD", "PUT", "POST"):
+            setattr(Handler, f"do_{verb}", Handler.do_GET)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -20,6 +20,7 @@ import pytest
 from tests.command import git
 from tests.product.conftest import environment, run, tool
 from tests.product.serving import eventually
+from tests.product.small_disk import resize, small_disk
 from tests.product.stores import (
     BUCKET,
     KEYS,
@@ -395,19 +396,6 @@ def test_an_object_that_changes_in_the_middle_is_never_half_old_half_new(
     ]
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    size = f"size={megabytes}m"
-    mounted = run("mount", "-t", "tmpfs", "-o", size, "tmpfs", folder, cwd=Path("/"), expect=None)
-    if mounted.returncode != 0:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stdout}")
-    try:
-        yield
-    finally:
-        run("umount", "--lazy", folder, cwd=Path("/"))
-
-
 def test_a_full_disk_is_named_and_what_was_there_stays(
     project: Project, real: Store, raw: Path, large: Path
 ) -> None:
@@ -423,7 +411,7 @@ def test_a_full_disk_is_named_and_what_was_there_stays(
 
         # Now there is room to begin with, but not to the end.
         (incoming / "ballast").write_bytes(b"0")
-        run("mount", "-o", "remount,size=32m", incoming, cwd=Path("/"))
+        resize(incoming, 32)
         line = Line(real.port)
         reach(project, line.endpoint, "full")
         with half_way(project, line) as pulling:

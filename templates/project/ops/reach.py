@@ -6,6 +6,7 @@ Rung keeps this file; change it through src/ and params.toml.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +25,12 @@ WHERE = (
     "If it should run on this machine, `uv run poe tracking-server` starts it. If it is elsewhere, "
     "correct `uri` in tracking.toml, or MLFLOW_TRACKING_URI."
 )
+FILES = (
+    "Its database answers, so look at the store of its files: whether it runs, takes the server's "
+    "key and its clock, and whether its disk is full. The server's log says which."
+)
+KNOWN = ("connection refused", "name or service not known", "timed out", "reset by peer")
+REFUSALS = (401, 403)
 CREDENTIALS = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of its users."
 
 
@@ -65,7 +72,7 @@ def problem(uri: str, seconds: float = SECONDS) -> str | None:
         )
     except (MlflowException, requests.RequestException) as error:
         return f"{server} does not answer: {_cause(error)}. {WHERE}"
-    if answer.status_code in (401, 403):
+    if answer.status_code in REFUSALS:
         said = " ".join(answer.text.split())[:120]
         if "host" in said.lower():  # it guards against requests that a web page sends
             return (
@@ -117,19 +124,39 @@ def kept_up(named: Callable[[], str], remedy: str) -> Iterator[None]:
         if not is_server(uri) or _answered(error):
             raise
         raise ServerDown(
-            f"The MLflow server at {uri} failed in the middle: {_cause(error)}. {remedy}"
+            f"The MLflow server at {uri} failed in the middle: {_cause(error)}. "
+            f"{_whose_fault(error, uri)}{remedy}"
         ) from error
+
+
+def _whose_fault(error: Exception, uri: str) -> str:
+    """Tell which part of a server fails that takes requests and cannot fulfil them."""
+    if _cause(error) in KNOWN:
+        return ""
+    wrong = problem(uri)
+    if wrong is None:
+        wrong = CREDENTIALS if isinstance(error, RestException) and _refused(error) else FILES
+    return f"{wrong} "
 
 
 def _answered(error: Exception) -> bool:
     """Tell a mistake of ours, that the server explains, from a failure of its own."""
-    return isinstance(error, RestException) and error.get_http_status_code() < 500
+    if not isinstance(error, RestException):
+        return False
+    return bool(error.get_http_status_code() < 500) and not _refused(error)
+
+
+def _refused(error: RestException) -> bool:
+    """Tell that whoever asks may not do that."""
+    return error.get_http_status_code() in REFUSALS
 
 
 def _cause(error: Exception) -> str:
     """Find the short reason in the long text that libraries wrap it in."""
     text = " ".join(str(error).split())
-    for known in ("Connection refused", "Name or service not known", "timed out", "reset by peer"):
-        if known.lower() in text.lower():
-            return known.lower()
+    for known in KNOWN:
+        if known in text.lower():
+            return known
+    if again := re.search(r"too many (\d{3}) error responses", text):
+        return f"it answers {again[1]} again and again"
     return text.rsplit("Caused by ", 1)[-1].strip("() .")[:200]

@@ -19,12 +19,11 @@ from mlflow.data.polars_dataset import from_polars
 from mlflow.entities import Metric, Param
 from mlflow.models import infer_signature
 
-from ops import contract, estimator, reach, registry
+from ops import contract, estimator, last_run, reach, registry
 from ops.incoming import versioned
 from ops.origin import NoCommit, origin
 from ops.settings import METRICS, MODEL, REPORT, REPORTS, REPOSITORY, ROOT, ROWS, params, shown
 
-RUN = REPORTS / "run.json"
 EXAMPLE_ROWS = 5
 CODE = "code"
 AGAIN = (
@@ -144,7 +143,7 @@ def main() -> int:
         registry.go_aside(str(down))
         # Anew, for MLflow still holds the run that it could not end.
         return subprocess.run([sys.executable, "-m", "ops.track"], cwd=ROOT, check=False).returncode
-    RUN.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    last_run.write(**made)
     print(f"{made['model']} version {made['version']} is {registry.CHALLENGER}")
     if tags["git_dirty"] == "true":
         print(

@@ -5,7 +5,8 @@ Rung keeps this file; change it through autopilot.toml.
 
 from pathlib import Path
 
-from ops.autopilot import commits, journal, training
+from ops import last_run
+from ops.autopilot import commits, journal
 from ops.autopilot.journal import Record
 from ops.settings import ROOT
 
@@ -23,6 +24,6 @@ def lost(record: Record) -> str | None:
         return "the rows that it collected are not in this checkout"
     trained = journal.detail(record, "train")
     published = journal.detail(record, "publish").get("pushed to")
-    if trained and not published and training.run() != trained:
+    if trained and not published and last_run.read() != trained:
         return "the version that it trained is not in this checkout"
     return None

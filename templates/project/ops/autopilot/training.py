@@ -3,22 +3,9 @@
 Rung keeps this file; change it through autopilot.toml.
 """
 
-import json
-import subprocess
 from typing import Any
 
-from ops.settings import REPORTS, ROOT
-
-RUN = REPORTS / "run.json"  # the pipeline's last output: run_id, model, version
-
-
-def run() -> dict[str, str]:
-    """Read which version the pipeline made last; empty where it never ran to its end."""
-    try:
-        found = json.loads(RUN.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return {str(key): str(value) for key, value in found.items()}
+from ops import last_run
 
 
 def adopt() -> str | None:
@@ -34,7 +21,7 @@ def adopt() -> str | None:
 
     made = origin()
     for version in registry.versions():
-        if str(version.version) == run().get("version"):
+        if str(version.version) == last_run.read().get("version"):
             return None
         if all(version.tags.get(name) == made[name] for name in made):
             return _account_for(version)
@@ -45,9 +32,5 @@ def _account_for(version: Any) -> str:
     from ops import registry
 
     registry.client().set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
-    said = {"run_id": version.run_id, "model": version.name, "version": str(version.version)}
-    RUN.parent.mkdir(parents=True, exist_ok=True)
-    RUN.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    command = ["dvc", "commit", "--quiet", "--force", "track"]
-    subprocess.run(command, cwd=ROOT, check=True)
+    last_run.account_for(str(version.run_id), version.name, str(version.version))
     return str(version.version)

@@ -15,7 +15,7 @@ import mlflow
 import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
-from ops import card, contract, estimator, origin, registry
+from ops import card, contract, estimator, last_run, origin, registry
 from ops.release import bundle, content
 from ops.settings import REPORTS, ROOT, TEST, TRAIN, params, shown
 
@@ -185,8 +185,7 @@ def documents(version: ModelVersion, place: Path) -> dict[str, str]:
 
 
 def _is_the_run_here(version: ModelVersion) -> bool:
-    path = REPORTS / "run.json"
-    return path.is_file() and str(version.run_id) in path.read_text(encoding="utf-8")
+    return last_run.read().get("run_id") == str(version.run_id)
 
 
 def _artifacts(version: ModelVersion, name: str, place: Path) -> Path | None:

@@ -179,8 +179,29 @@ def test_a_version_that_does_not_exist_is_refused(version: str) -> None:
 def test_an_alias_set_past_the_gate_is_found(version: str) -> None:
     registry.client().set_registered_model_alias(registry.model_name(), "champion", version)
 
-    (promote.ROOT / "mlflow.db").touch()  # `poe records` asks the registry where there is one
+    found, unseen = records.of_the_champion()
 
-    found = [str(problem) for problem in records.problems(promote.ROOT)]
+    assert "alias champion: " in str(found[0]) and "nobody has" in str(found[0])
+    assert unseen == ""
 
-    assert any("alias champion" in problem and "nobody has" in problem for problem in found)
+
+def test_a_registry_that_cannot_be_asked_is_told_of_and_is_no_problem(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(records, "problems", lambda root: [])
+
+    assert records.main() == 0
+
+    told = capsys.readouterr()
+    assert "was not looked at" in told.err and "connection refused" in told.err
+    assert "records: complete" in told.out
+
+
+def test_a_store_that_is_not_there_is_not_made_to_look_at_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+    assert records.of_the_champion() == ([], "")
+    assert not (tmp_path / "mlflow.db").exists()

@@ -24,14 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not STORE.is_file():
         print(f"There is no {STORE.name} here: no run was recorded in this folder.")
         return 0
-    try:
-        with stores.copying() as copying:
-            for line in migrate(copying):
-                print(line, flush=True)
-    except stores.CannotCopy as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return stores.carry(migrate)
 
 
 def migrate(copying: Copying) -> Iterator[str]:

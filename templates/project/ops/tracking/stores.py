@@ -5,7 +5,8 @@ Rung keeps this file; change it through tracking.toml.
 
 import fcntl
 import sqlite3
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -45,6 +46,22 @@ def copying() -> Iterator[Copying]:
             raise CannotCopy("Somebody copies these runs already: let it end.") from error
         with reach.kept_up(lambda: uri, "Type it again when it is back: it goes on from there."):
             yield Copying(MlflowClient(registry.local_uri(), registry.local_uri()), target)
+
+
+def carry(copies: Callable[[Copying], Iterable[str]]) -> int:
+    """Open both stores and copy; return the exit code.
+
+    Args:
+        copies: does it, and says what is done while it is done.
+    """
+    try:
+        with copying() as opened:
+            for line in copies(opened):
+                print(line, flush=True)
+    except CannotCopy as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def waiting() -> int:

@@ -4,16 +4,13 @@ Rung keeps this file; change it through tracking.toml.
 """
 
 import argparse
-import json
-import subprocess
 import sys
+from collections.abc import Iterator
 
 from mlflow.tracking import MlflowClient
 
-from ops import registry
+from ops import last_run, registry
 from ops.registry import CHALLENGER, WAITING
-from ops.settings import ROOT
-from ops.track import RUN
 from ops.tracking import registered, stores
 from ops.tracking.copies import Copying
 
@@ -27,23 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
         if typed:
             print("No run waits here for the server.")
         return 0
-    try:
-        with stores.copying() as copying:
-            for line in bring(copying):
-                print(line, flush=True)
-    except stores.CannotCopy as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return stores.carry(bring)
 
 
-def bring(copying: Copying) -> list[str]:
-    """Copy each waiting run and its version, the newest of which becomes the challenger.
-
-    Returns:
-        What was done, as sentences.
-    """
-    source, said = copying.source, []
+def bring(copying: Copying) -> Iterator[str]:
+    """Copy each waiting run and its version, the newest of which becomes the challenger."""
+    source = copying.source
     versions = [
         version
         for model in source.search_registered_models()
@@ -55,23 +41,13 @@ def bring(copying: Copying) -> list[str]:
         for here, number in registered.register(copying, made).items():
             name = made[0].name
             copying.target.set_registered_model_alias(name, CHALLENGER, number)
-            _say_where(run.info.run_id, there, name, number)
-            said.append(f"{name} version {here} of here is version {number} there, {CHALLENGER}")
+            # What the pipeline made is the version that everybody sees.
+            if last_run.read().get("run_id") == run.info.run_id:
+                last_run.account_for(there, name, number)
+            yield f"{name} version {here} of here is version {number} there, {CHALLENGER}"
         if not made:
-            said.append(f"run {run.info.run_name} is there")
+            yield f"run {run.info.run_name} is there"
         _no_longer_waiting(source, run.info.run_id)
-    return said
-
-
-def _say_where(here: str, there: str, name: str, number: str) -> None:
-    """Let reports/run.json name the version that everybody sees, if it names this run."""
-    if not RUN.is_file() or json.loads(RUN.read_bytes()).get("run_id") != here:
-        return
-    made = {"run_id": there, "model": name, "version": number}
-    RUN.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
-    # Without this DVC would find its output changed, and record the run a second time.
-    command = ["dvc", "commit", "--quiet", "--force", "track"]
-    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def _no_longer_waiting(source: MlflowClient, run: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.autopilot import commits, journal, publish, resume, training
+from ops import last_run
+from ops.autopilot import commits, journal, publish, resume
 from ops.autopilot.passes import StepFailed
 
 REMOTE = """[core]
@@ -142,7 +143,7 @@ def test_a_pass_goes_on_where_its_work_is(
     detail: dict[str, object],
     lacks: str,
 ) -> None:
-    monkeypatch.setattr(training, "RUN", checkout / "run.json")
+    monkeypatch.setattr(last_run, "RUN", checkout / "run.json")
     record = {"steps": [{"step": step, "ended": journal.clock(), "detail": detail}]}
 
     assert str(resume.lost(record)).startswith(lacks)

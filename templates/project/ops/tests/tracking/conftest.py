@@ -14,8 +14,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.dummy import DummyClassifier
 
-from ops import moved, reach, registry
-from ops.tracking import stores, sync
+from ops import last_run, moved, reach, registry
+from ops.tracking import stores
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in (registry, stores):
         monkeypatch.setattr(module, "STORE", tmp_path / "here/mlflow.db")
     monkeypatch.setattr(registry, "POLICY", tmp_path / "tracking.toml")
-    monkeypatch.setattr(sync, "RUN", tmp_path / "run.json")
+    monkeypatch.setattr(last_run, "RUN", tmp_path / "run.json")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for name in ("MLFLOW_TRACKING_URI", registry.ASIDE):

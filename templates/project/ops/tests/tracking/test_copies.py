@@ -150,7 +150,7 @@ def test_only_what_waits_is_brought_and_becomes_the_challenger(
     waited = recorded(here, "meanwhile", waiting=True)
     assert stores.waiting() == 1
 
-    sync.bring(copying(here, there))
+    list(sync.bring(copying(here, there)))
 
     (copy,) = runs_of(there)
     assert copy.data.tags[ORIGINAL] == waited
@@ -171,9 +171,9 @@ def test_killed_before_it_was_noted_it_is_not_brought_twice(
     with monkeypatch.context() as patch:
         patch.setattr(sync, "_no_longer_waiting", killed)
         with pytest.raises(Killed):
-            sync.bring(copying(here, there))
+            list(sync.bring(copying(here, there)))
     assert stores.waiting() == 1
-    sync.bring(copying(here, there))
+    list(sync.bring(copying(here, there)))
 
     assert len(runs_of(there)) == 1
     assert len(there.search_model_versions()) == 1

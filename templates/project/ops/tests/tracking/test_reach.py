@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from mlflow.exceptions import MlflowException
+import requests
+from mlflow.exceptions import MlflowException, RestException
 
 from ops import reach, registry
 from ops.tests.tracking.conftest import policy
@@ -86,6 +87,35 @@ def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
 
     assert isinstance(ended.value, MlflowException)
     assert "does not answer" in str(ended.value.code)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "told"),
+    [
+        (401, "Who are you", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (503, "no database", "503: no database"),
+        (200, json.dumps({"experiments": []}), "look at the store of its files"),
+    ],
+)
+def test_a_failure_in_the_middle_says_which_part_failed(
+    answering: Answering, status: int, text: str, told: str
+) -> None:
+    uri = answering(status, text)
+
+    with pytest.raises(reach.ServerDown) as ended, reach.kept_up(lambda: uri, "Again."):
+        raise requests.HTTPError("Server Error")
+
+    said = str(ended.value.code)
+    assert uri in said and told in said and said.endswith("Again.")
+
+
+def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answering) -> None:
+    uri = answering(200, json.dumps({"experiments": []}))
+
+    with pytest.raises(reach.ServerDown) as ended, reach.kept_up(lambda: uri, "Again."):
+        raise RestException({"error_code": "PERMISSION_DENIED", "message": "not yours"})
+
+    assert "MLFLOW_TRACKING_USERNAME" in str(ended.value.code)
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,152 @@
+"""The verbs of rungs 3 and 4 work with a tracking server as the registry, also when it is down."""
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.product import stores
+from tests.product.flown import MOMENT, Flown, begin, take_off
+from tests.product.tracking_server import Server, model_name, running, settings
+from tests.product.variants import Project, start, validate
+
+pytestmark = pytest.mark.slow
+
+KILLED_AT = ROOT / "tests/assets/killed_at"
+
+
+@pytest.fixture(scope="module")
+def started(
+    copier_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Flown, Server]]:
+    """A project on rung 4 whose first release is in production, and its tracking server."""
+    folder = tmp_path_factory.mktemp("whole")
+    tools = stores.tools(folder / "tools")
+    flown = begin(copier_template, folder / "project", "velocity", tracking="server")
+    project = Project(flown.folder)
+    with running(project, tools) as server:
+        settings(project, uri=server.uri)
+        flown.commit("Use our server")
+        take_off(flown)
+        yield flown, server
+
+
+@pytest.fixture
+def flying(started: tuple[Flown, Server]) -> tuple[Flown, Server]:
+    """The same, with the server up."""
+    started[1].up()
+    return started
+
+
+def test_the_champion_on_the_server_is_what_production_serves(
+    flying: tuple[Flown, Server],
+) -> None:
+    flown, server = flying
+
+    assert flown.state()["serving"].startswith("v1-")
+    assert {"challenger": "1", "champion": "1"} == server.aliases()
+    assert "version 1" in flown.poe("lineage", "champion")
+    assert not (flown.folder / "mlflow.db").exists()
+
+
+def test_the_autopilot_trains_on_the_server_once_whatever_fails(
+    flying: tuple[Flown, Server], tmp_path: Path
+) -> None:
+    """First the server is down, then the machine is switched off when a version is registered."""
+    flown, server = flying
+    flown.answer("2013-02-01", "2013-03-01")
+    flown.answer("2013-05-25", "2013-06-01", "--origin", "JFK")
+    flown.poe("monitor", expect=None)  # it exits 1 where something has drifted
+    server.end(signal.SIGKILL)
+
+    said = flown.autopilot(expect=1)
+
+    assert "does not answer" in said and "Nothing was trained" in said
+    assert "The pass stays open" in said and "Traceback" not in said
+    server.up()
+    once = tmp_path / "once"
+    process = flown.begin(
+        *("-m", "ops.autopilot.run", "--now", MOMENT),
+        PYTHONPATH=str(KILLED_AT),
+        KILLED_AT=r"reports/run\.json$",
+        KILLED_ONCE=str(once),
+    )
+    said, _ = process.communicate(timeout=600)
+    assert once.exists(), said
+    assert process.returncode == -signal.SIGKILL, said
+    assert len(server.versions()) == 2
+
+    said = flown.autopilot()
+
+    (only,) = flown.passes()
+    assert only["outcome"] == "on trial", said
+    assert "version 2 was registered already" in said
+    assert ["1", "2"] == [each["version"] for each in server.versions()]
+    assert flown.state()["shadow"]["release"].startswith("v2-")
+    assert server.aliases()["champion"] == "1"
+    assert flown.git("status", "--porcelain") == ""
+
+
+def test_deploy_and_rollback_move_the_champion_and_do_not_wait_for_the_server(
+    flying: tuple[Flown, Server],
+) -> None:
+    flown, server = flying
+    flown.poe("pipeline")
+    if len(flown.candidates()) < 2:  # where this test is run alone
+        path = flown.folder / "params.toml"
+        path.write_text(re.sub(r"(?m)^seed = .*$", "seed = 7", path.read_text()))
+        flown.commit("Another seed")
+        flown.poe("pipeline")
+        flown.commit("Train it")
+        flown.poe("gate")
+        flown.poe("release")
+    flown.poe("deploy", "production", "--at-once")
+    assert flown.state()["serving"].startswith("v2-")
+    assert server.aliases()["champion"] == "2"
+
+    flown.poe("rollback")
+    assert flown.state()["serving"].startswith("v1-")
+    assert server.aliases()["champion"] == "1"
+
+    server.end(signal.SIGKILL)
+    said = flown.poe("deploy", "production", "--at-once")
+    assert flown.state()["serving"].startswith("v2-")
+    assert "did not take the alias `champion`" in said and "connection refused" in said
+    assert "Traceback" not in said
+    said = flown.poe("release", expect=1)
+    assert "does not answer" in said and "Traceback" not in said
+    said = flown.poe("gate", expect=1)
+    assert "does not answer" in said and "Traceback" not in said
+    said = flown.poe("rollback")
+    assert flown.state()["serving"].startswith("v1-")
+    assert "Traceback" not in said
+    server.up()
+    assert server.aliases()["champion"] == "1"
+
+
+def test_under_governance_the_servers_champion_is_looked_at(
+    flying: tuple[Flown, Server], copier_template: Path, tmp_path: Path
+) -> None:
+    _, server = flying
+    project = start(
+        copier_template, tmp_path / "project", use_case="governance", level=2, tracking="server"
+    )
+    settings(project, uri=server.uri)
+    project.commit("Use our server")
+    project.run("uv run poe pipeline")
+    assert "nobody has validated version 1" in project.fail("uv run poe promote 1")
+    alias = {"name": model_name(project), "alias": "champion", "version": "1"}
+    server.ask("registered-models/alias", alias)  # past the gate, as anybody can
+
+    said = project.fail("uv run poe records")
+
+    assert "the registry, alias champion: " in said and "nobody has validated version 1" in said
+    server.end()
+    said = project.run("uv run poe records")
+    server.up()
+    assert "was not looked at" in said and "connection refused" in said
+    validate(project)
+    assert "records: complete" in project.run("uv run poe records")

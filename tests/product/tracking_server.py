@@ -1,0 +1,353 @@
+"""A real tracking server: PostgreSQL, SeaweedFS and MLflow as processes, and what a client does.
+
+Their command lines and variables are read from tracking/compose.yaml of the project; only what a
+container would bring is put in: addresses, folders, and the programs of this machine.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import tomllib
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.product import postgres
+from tests.product.conftest import environment, run
+from tests.product.serving import eventually, free_port
+from tests.product.stores import Line, Store
+from tests.product.variants import Project, start
+
+SECRETS = {
+    "TRACKING_DB_PASSWORD": "a1b2c3",
+    "TRACKING_S3_KEY": "d4e5f6",
+    "TRACKING_S3_SECRET": "0718293a",
+}
+# Rows are few: what is recorded is the subject, not how good it is.
+FEW_ROWS = """
+import polars as pl
+path = "data/sample/flights.parquet"
+pl.read_parquet(path).sample(3000, seed=1).sort("scheduled").write_parquet(path)
+"""
+API = "/api/2.0/mlflow"
+PATIENCE = 240.0  # seconds for MLflow to load and to make its tables on a machine that does much
+
+
+class Server:
+    """The three programs of tracking/compose.yaml, on ports of their own.
+
+    Attributes:
+        project: whose server it is; MLflow is that of its environment.
+        folder: what they keep, and what they say.
+        uri: where MLflow answers.
+        database, store: the two that it stands on.
+    """
+
+    def __init__(
+        self, project: Project, folder: Path, tools: Path, line: Line | None = None
+    ) -> None:
+        self.project, self.folder = project, folder
+        text = (project.folder / "tracking/compose.yaml").read_text()
+        for name, value in SECRETS.items():
+            text = re.sub(r"\$\{" + name + r":\?[^}]*\}", value, text)
+        text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+        assert "${" not in text
+        self.services = yaml.safe_load(text)["services"]
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        given = self.services["database"]["environment"]
+        self.database = postgres.Server(
+            postgres.programs(),
+            folder / "database",
+            postgres.owner(),
+            given["POSTGRES_USER"],
+            given["POSTGRES_PASSWORD"],
+        )
+        self.store = self._store(tools)
+        if line is not None:
+            line.port = self.store.port
+        self.store_address = line.endpoint if line else self.store.endpoint
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def _store(self, tools: Path) -> Store:
+        service, port, folder = self.services["store"], free_port(), self.folder / "store"
+        assert service["entrypoint"] == ["weed"]
+        here = {"-dir=/data": f"-dir={folder}", "-s3.port=8333": f"-s3.port={port}"}
+        command = [here.get(part, part) for part in service["command"]]
+        # Ports that nobody else sees in a container.
+        for inner in ("s3.port.grpc", "master.port", "master.port.grpc", "volume.port"):
+            command.append(f"-{inner}={free_port()}")
+        for inner in ("volume.port.grpc", "filer.port", "filer.port.grpc"):
+            command.append(f"-{inner}={free_port()}")
+        return Store(tools, [str(tools / "bin/weed"), *command], folder, port, self.store_keys)
+
+    @property
+    def store_keys(self) -> dict[str, str]:
+        """The keys that compose.yaml gives the store, and MLflow as its only client."""
+        return {name: str(it) for name, it in self.services["store"]["environment"].items()}
+
+    def make(self) -> None:
+        """Make the files of both, as their images do at the first start."""
+        for place in (self.database.folder, self.store.folder):
+            place.mkdir(exist_ok=True)
+        self.database.make()
+
+    def up(self) -> None:
+        """Start what does not run, in the order of depends_on."""
+        if not self.database.runs():
+            self.database.start()
+            name = self.services["database"]["environment"]["POSTGRES_DB"]
+            if name not in self.database.sql("SELECT datname FROM pg_database").split():
+                self.database.sql(f"CREATE DATABASE {name}")
+        if self.store.process is None:
+            self.store.start()
+            path = urllib.parse.urlsplit(self.services["store"]["healthcheck"]["test"][-1]).path
+            with urllib.request.urlopen(f"{self.store.endpoint}{path}", timeout=30) as answer:
+                assert answer.status == 200
+        if self.process is None:
+            self.begin()
+
+    def begin(self, *before: str, bucket: bool = True, **more: str) -> None:
+        """Start MLflow with compose.yaml's command line, and wait until its check passes.
+
+        Args:
+            before: a program that starts it.
+            bucket: begin with start.py, which looks for the bucket and ends where it may not.
+            more: variables in place of compose.yaml's.
+        """
+        service, beside = self.services["mlflow"], self.project.folder / ".venv/bin"
+        here = {
+            "--host=0.0.0.0": "--host=127.0.0.1",
+            "--port=5000": f"--port={self.port}",
+            "start.py": str(self.project.folder / "tracking/start.py"),
+        }
+        said = service["command"] if bucket else service["command"][2:]
+        program, *arguments = (here.get(part, part) for part in said)
+        variables = environment(**self._variables() | more)
+        variables["PATH"] = f"{beside}{os.pathsep}{variables['PATH']}"
+        command = [*before, str(beside / program), *arguments]
+        self.process = start_process(command, self.folder, self.folder / "mlflow.log", variables)
+        assert eventually(self._healthy, PATIENCE), self.said()
+        _, check, *rest, code = service["healthcheck"]["test"]
+        code = code.replace("5000", str(self.port))
+        subprocess.run([beside / check, *rest, code], check=True)
+
+    def _variables(self) -> dict[str, str]:
+        database, store = f"@127.0.0.1:{self.database.port}", self.store_address
+        return {
+            name: str(value)
+            .replace("@database:5432", database)
+            .replace("http://store:8333", store)
+            .replace("127.0.0.1:*", f"127.0.0.1:{self.port}")
+            for name, value in self.services["mlflow"]["environment"].items()
+        }
+
+    def _healthy(self) -> bool:
+        assert self.process and self.process.poll() is None, self.said()
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=10) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def store_again(self) -> None:
+        """Start the store anew, whatever state it is in."""
+        self.store.kill()
+        self.store.start()
+
+    def database_again(self) -> None:
+        """Start the database anew, whatever state it is in."""
+        with contextlib.suppress(AssertionError):
+            self.database.stop("immediate")
+        self.database.start()
+
+    def said(self) -> str:
+        """Repeat the last words of MLflow."""
+        return (self.folder / "mlflow.log").read_text(errors="replace")[-3000:]
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End MLflow and its workers."""
+        if self.process is not None:
+            end_group(self.process, how)
+            self.process = None
+
+    def down(self) -> None:
+        """End all three, whatever state they are in."""
+        self.end(signal.SIGKILL)
+        self.store.kill()
+        with contextlib.suppress(AssertionError, OSError):
+            self.database.stop("immediate")
+
+    def ask(self, path: str, body: Any = None, **query: str) -> dict[str, Any]:
+        """Ask the server over its REST interface; a body is posted."""
+        address = f"{self.uri}{API}/{path}?{urllib.parse.urlencode(query)}"
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(address, data, {"content-type": "application/json"})
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return dict(json.load(answer))
+
+    def versions(self) -> list[dict[str, Any]]:
+        """Read the versions of the project's model, the oldest first; tags as a table."""
+        name = model_name(self.project)
+        said = self.ask("model-versions/search", filter=f"name='{name}'", max_results="1000")
+        found = said.get("model_versions", [])
+        for each in found:
+            each["tags"] = {tag["key"]: tag["value"] for tag in each.get("tags", [])}
+        return sorted(found, key=lambda each: int(each["version"]))
+
+    def aliases(self) -> dict[str, str]:
+        """Read the aliases of the project's model."""
+        said = self.ask("registered-models/get", name=model_name(self.project))
+        return {each["alias"]: each["version"] for each in said["registered_model"]["aliases"]}
+
+    def runs(self, status: str = "FINISHED", asked: str = "") -> list[dict[str, Any]]:
+        """Read the runs of the project; tags as a table."""
+        try:
+            named = self.ask("experiments/get-by-name", experiment_name=model_name(self.project))
+        except urllib.error.HTTPError:
+            return []  # none was recorded yet
+        asked = " and ".join(filter(None, [f"status = '{status}'", asked]))
+        number = named["experiment"]["experiment_id"]
+        body = {"experiment_ids": [number], "filter": asked, "max_results": 1000}
+        found = self.ask("runs/search", body).get("runs", [])
+        for each in found:
+            each["tags"] = {tag["key"]: tag["value"] for tag in each["data"].get("tags", [])}
+        return list(found)
+
+
+@contextlib.contextmanager
+def running(
+    project: Project, tools: Path, place: Path | None = None, line: Line | None = None
+) -> Iterator[Server]:
+    """Start a project's server, and take it away.
+
+    Args:
+        project: with a tracking/compose.yaml.
+        tools: with SeaweedFS, as stores.tools() makes them.
+        place: a folder for its files; PostgreSQL runs as somebody else, who has to reach it.
+        line: by which MLflow is to reach the store.
+    """
+    folder = place or Path(tempfile.mkdtemp(prefix="tracking-", dir="/tmp"))
+    folder.chmod(0o755)
+    server = Server(project, folder, tools, line)
+    try:
+        server.make()
+        server.up()
+        yield server
+    finally:
+        server.down()
+        if place is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def project_on_few_rows(template: Path, folder: Path) -> Project:
+    """Make a project on rung 2 whose runs go to a server."""
+    project = start(template, folder, use_case="velocity", level=2, tracking="server")
+    run(project.folder / ".venv/bin/python", "-c", FEW_ROWS, cwd=project.folder)
+    project.commit("Take few rows")
+    return project
+
+
+def has_to_record(project: Project) -> None:
+    """Let the pipeline have a run to record again, with nothing to train."""
+    path, kept = project.folder / "reports/run.json", project.folder / ".dvc/cache"
+    if not path.exists():
+        return
+    digest = md5(path.read_bytes()).hexdigest()
+    path.unlink()
+    # Where a run was brought to the server DVC has kept the file, and would put it back.
+    (kept / "files/md5" / digest[:2] / digest[2:]).unlink(missing_ok=True)
+    shutil.rmtree(kept / "runs", ignore_errors=True)
+
+
+def made(project: Project) -> dict[str, str]:
+    """Read what the pipeline says it made."""
+    return dict(json.loads((project.folder / "reports/run.json").read_text()))
+
+
+def model_name(project: Project) -> str:
+    """Name the model as the registry knows it."""
+    text = (project.folder / "pyproject.toml").read_text()
+    return str(tomllib.loads(text)["project"]["name"])
+
+
+def settings(project: Project, **values: str) -> None:
+    """Set values of tracking.toml."""
+    path = project.folder / "tracking.toml"
+    text = path.read_text()
+    for name, value in values.items():
+        text, times = re.subn(rf'^{name} = ".*"$', f'{name} = "{value}"', text, flags=re.MULTILINE)
+        assert times == 1, name
+    path.write_text(text)
+
+
+def begin(project: Project, *arguments: str, **more: str) -> "subprocess.Popen[str]":
+    """Begin the project's Python in a group of its own; a task would begin another one."""
+    return subprocess.Popen(
+        [project.folder / ".venv/bin/python", *arguments],
+        cwd=project.folder,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def start_process(
+    command: list[str], folder: Path, log: Path, variables: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start a server in a group of processes of its own; what it says goes to a log."""
+    with log.open("ab") as written:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def end_group(process: "subprocess.Popen[Any]", how: signal.Signals = signal.SIGKILL) -> None:
+    """End a program and those that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, how)
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+
+
+def when(
+    process: "subprocess.Popen[str]", holds: Callable[[], bool], act: Callable[[], object]
+) -> tuple[int, str]:
+    """Do something to a running command at a moment that the server shows.
+
+    Returns:
+        Its exit code, and what it said.
+    """
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        ended = process.poll() is not None
+        assert not ended and time.monotonic() < until, f"never came to it: {process.communicate()}"
+        time.sleep(0.02)
+    act()
+    said, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, said
