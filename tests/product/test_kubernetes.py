@@ -345,5 +345,6 @@ def test_monitor_and_autopilot_run_in_their_pods(
     code, words = said["autopilot"]
     assert code == 0, words
     assert "Pass " in words and " ended: " in words
-    assert list((project.folder / "releases/autopilot").glob("*.json"))
+    (record,) = (project.folder / "releases/autopilot/passes").glob("*.json")
+    assert json.loads(record.read_bytes())["finished"]
     assert refused[0] == 2 and "built from another uv.lock" in refused[1]
