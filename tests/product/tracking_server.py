@@ -116,7 +116,7 @@ class Server:
             path = urllib.parse.urlsplit(self.services["store"]["healthcheck"]["test"][-1]).path
             with urllib.request.urlopen(f"{self.store.endpoint}{path}", timeout=30) as answer:
                 assert answer.status == 200
-        if self.process is None:
+        if self.process is None or self.process.poll() is not None:
             self.begin()
 
     def begin(self, *before: str, bucket: bool = True, **more: str) -> None:
@@ -141,8 +141,9 @@ class Server:
         self.process = start_process(command, self.folder, self.folder / "mlflow.log", variables)
         assert eventually(self._healthy, PATIENCE), self.said()
         _, check, *rest, code = service["healthcheck"]["test"]
-        code = code.replace("5000", str(self.port))
-        subprocess.run([beside / check, *rest, code], check=True)
+        asked = [str(beside / check), *rest, code.replace("5000", str(self.port))]
+        # It allows itself few seconds, and is asked again and again.
+        assert eventually(lambda: subprocess.run(asked, check=False).returncode == 0, PATIENCE)
 
     def _variables(self) -> dict[str, str]:
         database, store = f"@127.0.0.1:{self.database.port}", self.store_address
@@ -327,12 +328,12 @@ def end_group(process: "subprocess.Popen[Any]", how: signal.Signals = signal.SIG
     """End a program and those that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, how)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=30)
+    # Its workers may outlive it, and hold its port.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
 
 
 def when(
