@@ -15,7 +15,7 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from ops import contract, gate_rules, origin, registry, versions
+from ops import contract, gate_rules, origin, reach, registry, versions
 from ops.compare import baseline
 from ops.gate_table import tell
 from ops.gate_verdict import Champion, Verdict, judge
@@ -24,6 +24,7 @@ from ops.settings import TEST, TRAIN, params, shown
 
 # What the registry answers where there is no such version, alias or model.
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+AGAIN = "Nothing was judged: type it again when it is back."
 REMEDY = "`uv run poe pipeline` brings them in step"
 # Finds the champion, and names the test rows that it can be judged on.
 Find = Callable[[pl.DataFrame], Champion | None]
@@ -48,7 +49,9 @@ def hold(find: Find, asked: str = CHALLENGER, rules: gate_rules.Rules | None = N
     """
     rules = rules or gate_rules.read()
     try:
-        version = registry.version(asked)
+        version = _version(asked)
+    except registry.ServerDown:
+        raise
     except MlflowException as error:
         return Verdict(False, [_no_version(asked, error)], {})
     challenger = versions.origin_of(version)
@@ -96,7 +99,9 @@ def out_of_step(version: ModelVersion) -> Iterator[str]:
 def registered(rows: pl.DataFrame) -> Champion | None:
     """Score rows with the registry's champion; None where no version has that alias."""
     try:
-        version = registry.version(CHAMPION)
+        version = _version(CHAMPION)
+    except registry.ServerDown:
+        raise
     except MlflowException as error:
         if error.error_code in UNKNOWN:
             return None
@@ -104,6 +109,12 @@ def registered(rows: pl.DataFrame) -> Champion | None:
     return Champion(
         versions.origin_of(version), versions.predictions(version, TEST), versions.slices(version)
     )
+
+
+def _version(asked: str) -> ModelVersion:
+    # A server that fails says nothing of a version, which may not be refused for that.
+    with reach.kept_up(registry.tracking_uri, AGAIN):
+        return registry.version(asked)
 
 
 def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[str]:
@@ -140,7 +151,9 @@ def main(arguments: list[str] | None = None, judge: Callable[[str], Verdict] = v
     )
     asked = parser.parse_args(arguments).version
     try:
-        return tell(judge(asked))
+        with reach.kept_up(registry.tracking_uri, AGAIN):
+            found = judge(asked)
+        return tell(found)
     except gate_rules.BadRules as error:
         print(error, file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ops import contract, gate_rules, gate_table, gate_verdict, slices
+from ops import contract, gate, gate_rules, gate_table, gate_verdict, registry, slices
 from ops.gate_rules import BadRules, Bound, Rules
 from ops.gate_verdict import Champion, Verdict, judge
 
@@ -303,6 +303,19 @@ def test_a_verdict_is_told_and_written(
     assert {each["value"]: each["champion"] for each in written["figures"]["slices"]}[
         "rare"
     ] is None
+
+
+def test_a_registry_that_does_not_answer_refuses_no_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing is written either: the verdict of before still holds."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(gate_table, "VERDICT", tmp_path / "gate.json")
+
+    with pytest.raises(registry.ServerDown, match="does not answer"):
+        gate.main([])
+
+    assert not (tmp_path / "gate.json").exists()
 
 
 def test_the_rules_of_this_project_can_be_read() -> None:
