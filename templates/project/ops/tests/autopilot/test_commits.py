@@ -39,7 +39,8 @@ def project(
     for module, name in (("commits", "ROOT"), ("commits", "INCOMING")):
         there = folder / "data/incoming" if name == "INCOMING" else folder
         monkeypatch.setattr(f"ops.autopilot.{module}.{name}", there)
-    monkeypatch.setattr("ops.settings.ROOT", folder)
+    for name in ("ROOT", "REPOSITORY"):
+        monkeypatch.setattr(f"ops.settings.{name}", folder)
     return folder
 
 
@@ -137,3 +138,11 @@ def test_a_refused_commit_is_told(project: Path) -> None:
 
     with pytest.raises(StepFailed, match="the team says no"):
         commits.commit("data: add rows")
+
+
+def test_what_another_models_team_has_not_committed_stops_only_that_model(project: Path) -> None:
+    for folder in ("models/other/src", "models/notes"):
+        (project / folder).mkdir(parents=True)
+        (project / folder / "thought.py").write_text("# not yet\n")
+
+    assert commits.others_changes(resumed=False) == ["models/notes/thought.py"]

@@ -59,6 +59,7 @@ def checkout(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     for module in ("commits", "publish", "resume"):
         monkeypatch.setattr(f"ops.autopilot.{module}.ROOT", place)
     monkeypatch.setattr(publish, "INCOMING", place / "data/incoming")
+    monkeypatch.setattr("ops.autopilot.publish.REPOSITORY", place)
     monkeypatch.setattr("ops.settings.ROOT", place)
     monkeypatch.setenv(publish.VARIABLE, "origin main")
     return place
