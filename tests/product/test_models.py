@@ -46,9 +46,7 @@ def served(*models: Project) -> Iterator[list[str]]:
         yield [stack.enter_context(serving(model, free_port())) for model in models]
 
 
-@pytest.mark.parametrize(
-    "use_case", [pytest.param("velocity", marks=pytest.mark.always), "governance"]
-)
+@pytest.mark.parametrize("use_case", SECOND)
 def test_two_models_are_trained_released_and_served_side_by_side(
     copier_template: Path, tmp_path: Path, use_case: str
 ) -> None:
