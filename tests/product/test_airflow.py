@@ -8,18 +8,13 @@ import pytest
 
 from tests.conftest import VENDORS, Render
 from tests.product.conftest import environment, run
-from tests.product.variants import Project, start
+from tests.product.variants import Project, on_few_rows
 
 pytestmark = pytest.mark.slow
 
 AIRFLOW = "apache-airflow==3.3.2"
 # What Airflow itself is locked to: packages newer than this day are not taken.
 AS_OF = "2026-11-20T00:00:00Z"
-FEW_ROWS = """
-import polars as pl
-path = "data/sample/flights.parquet"
-pl.read_parquet(path).sample(3000, seed=1).sort("scheduled").write_parquet(path)
-"""
 TELL = """
 import json
 from airflow.dag_processing.dagbag import DagBag
@@ -126,12 +121,7 @@ def test_a_task_that_fails_fails_the_run(room: Path, copier_template: Path, tmp_
 
 def few(template: Path, folder: Path) -> Project:
     """Start a project on few rows whose training Airflow starts."""
-    project = start(
-        template, folder / "project", use_case="velocity", level=2, orchestrator="airflow"
-    )
-    run(project.folder / ".venv/bin/python", "-c", FEW_ROWS, cwd=project.folder)
-    project.commit("Few rows")
-    return project
+    return on_few_rows(template, folder / "project", orchestrator="airflow")
 
 
 @pytest.mark.parametrize("ci", VENDORS)

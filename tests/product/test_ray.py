@@ -19,6 +19,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.product.conftest import environment
 from tests.product.serving import free_port
+from tests.product.small_disk import small_disk
 from tests.product.variants import Project, start
 
 pytestmark = pytest.mark.slow
@@ -257,25 +258,12 @@ def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tune
 
 
 def test_a_full_disk_is_said_and_nothing_is_written(tuned: Tuned, tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
     small = tmp_path / "small"
-    small.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr}")
-    try:
+    with small_disk(small, 1):
         target = small / "scored.parquet"
         said = tuned.says("-m", "ops.cluster.predict", tuned.rows(16), target, expect=1)
         assert "no room left on a disk" in said and "Traceback" not in said
         assert [path.name for path in small.iterdir()] == [".scored.parquet.lock"]
-    finally:
-        subprocess.run(["umount", "-l", small], check=True)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import signal
 import time
 import urllib.request
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,6 +83,13 @@ def server(started: Server) -> Server:
     return started
 
 
+def while_recording(server: Server, act: Callable[[], object]) -> tuple[int, str]:
+    """Record a run, and do something as soon as the server has it and it is not at its end."""
+    before = len(server.runs("RUNNING"))
+    process = begin(server.project, *RECORD)
+    return when(process, lambda: len(server.runs("RUNNING")) > before, act)
+
+
 def completes(server: Server, versions: int) -> None:
     """Type the pipeline again: it trains nothing, and records the run once."""
     again = server.project.run("uv run poe pipeline")
@@ -123,14 +130,9 @@ def test_a_server_that_is_down_is_told_of_before_anything_is_trained(server: Ser
 
 
 def test_a_server_that_is_killed_while_a_run_is_recorded(server: Server) -> None:
-    versions, recording = len(server.versions()), len(server.runs("RUNNING"))
-    process = begin(server.project, *RECORD)
+    versions = len(server.versions())
 
-    code, said = when(
-        process,
-        lambda: len(server.runs("RUNNING")) > recording,
-        lambda: server.end(signal.SIGKILL),
-    )
+    code, said = while_recording(server, lambda: server.end(signal.SIGKILL))
 
     assert code == 1
     tells(said, "The MLflow server at", "failed in the middle", "nothing is lost")
@@ -140,14 +142,9 @@ def test_a_server_that_is_killed_while_a_run_is_recorded(server: Server) -> None
 
 def test_a_database_that_is_killed_while_a_run_is_recorded(server: Server) -> None:
     """MLflow itself goes on, and finds the database again when it is back."""
-    versions, recording = len(server.versions()), len(server.runs("RUNNING"))
-    process = begin(server.project, *RECORD)
+    versions = len(server.versions())
 
-    code, said = when(
-        process,
-        lambda: len(server.runs("RUNNING")) > recording,
-        lambda: server.database.stop("immediate"),
-    )
+    code, said = while_recording(server, lambda: server.database.stop("immediate"))
     down = server.project.fail("uv run poe pipeline")
 
     assert code == 1

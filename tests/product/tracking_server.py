@@ -25,22 +25,16 @@ from typing import Any
 import yaml
 
 from tests.product import postgres
-from tests.product.conftest import environment, run
+from tests.product.conftest import environment
 from tests.product.serving import eventually, free_port
 from tests.product.stores import Line, Store
-from tests.product.variants import Project, start
+from tests.product.variants import Project, on_few_rows
 
 SECRETS = {
     "TRACKING_DB_PASSWORD": "a1b2c3",
     "TRACKING_S3_KEY": "d4e5f6",
     "TRACKING_S3_SECRET": "0718293a",
 }
-# Rows are few: what is recorded is the subject, not how good it is.
-FEW_ROWS = """
-import polars as pl
-path = "data/sample/flights.parquet"
-pl.read_parquet(path).sample(3000, seed=1).sort("scheduled").write_parquet(path)
-"""
 API = "/api/2.0/mlflow"
 PATIENCE = 240.0  # seconds for MLflow to load and to make its tables on a machine that does much
 
@@ -255,10 +249,7 @@ def running(
 
 def project_on_few_rows(template: Path, folder: Path) -> Project:
     """Make a project on rung 2 whose runs go to a server."""
-    project = start(template, folder, use_case="velocity", level=2, tracking="server")
-    run(project.folder / ".venv/bin/python", "-c", FEW_ROWS, cwd=project.folder)
-    project.commit("Take few rows")
-    return project
+    return on_few_rows(template, folder, tracking="server")
 
 
 def has_to_record(project: Project) -> None:

@@ -19,6 +19,12 @@ import yaml
 from tests.command import git
 from tests.product.conftest import commit, environment, run
 
+FEW_ROWS = """
+import polars as pl
+path = "data/sample/flights.parquet"
+pl.read_parquet(path).sample(3000, seed=1).sort("scheduled").write_parquet(path)
+"""
+
 
 class Project:
     """A generated project, in which commands are typed as a person would."""
@@ -56,6 +62,14 @@ def start(template: Path, folder: Path, **answers: Any) -> Project:
     project.commit("Start")
     project.run("uv sync")
     project.commit("Lock the packages")
+    return project
+
+
+def on_few_rows(template: Path, folder: Path, **answers: Any) -> Project:
+    """Make a project on rung 2 whose rows are few: how good its model is does not matter."""
+    project = start(template, folder, use_case="velocity", level=2, **answers)
+    run(project.folder / ".venv/bin/python", "-c", FEW_ROWS, cwd=project.folder)
+    project.commit("Take few rows")
     return project
 
 
