@@ -11,6 +11,7 @@ from ops.release import bundle, durable, places
 from ops.release.bundle import BadBundle
 from ops.service import release as releases
 from ops.service.settings import limits
+from ops.settings import project_name
 
 DRAFT = ".draft"
 
@@ -40,7 +41,8 @@ def install(folder: Path, release: str) -> Path:
         Where it lies.
 
     Raises:
-        BadBundle: there is no such candidate, or the service would refuse it.
+        BadBundle: there is no such candidate, it is of another model, or the service would refuse
+            it.
         service.settings.BadSettings: service.toml cannot be used.
         durable.Busy: another deployment is under way.
     """
@@ -85,7 +87,15 @@ def _load(path: Path) -> releases.Release:
             f"the public key {places.public_key()} cannot be read ({error.strerror}): "
             "`uv run poe keys` makes one"
         ) from error
-    return releases.load(path, key, limits())
+    loaded = releases.load(path, key, limits())
+    # All models of a repository are signed by one key, which does not tell them apart.
+    if (model := loaded.manifest["model"]) != project_name():
+        raise BadBundle(
+            f"{path.name} is a release of the model {model}, and this is {project_name()}: deploy "
+            "it where that model lies. If the model was renamed, `uv run poe release` makes a "
+            "release under its new name."
+        )
+    return loaded
 
 
 def _is_good(path: Path) -> bool:

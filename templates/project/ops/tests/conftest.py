@@ -13,9 +13,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ops.settings import project_name
+
 ROWS = 3_000
 FACTS = {
-    "model": "sample",
+    "model": project_name(),
     "version": "1",
     "run_id": "0" * 32,
     "git_commit": "a" * 40,

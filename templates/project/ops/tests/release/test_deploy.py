@@ -354,6 +354,19 @@ def test_a_damaged_bundle_is_replaced_by_the_candidate(production: Path) -> None
     assert b"harmless" not in next((path / bundle.SOURCE).rglob("features.py")).read_bytes()
 
 
+def test_a_release_of_another_model_is_refused(
+    releases: Path, release_private_key: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    candidates = releases / "candidates"
+    other = copy_as(candidates / FIRST, candidates, "v3-a-b", release_private_key, model="other")
+
+    code, told = deployed(capsys, "staging", other.name)
+
+    assert (code, "v3-a-b is a release of the model other, and this is " in told) == (1, True)
+    assert state.read(releases / "staging") == State()
+    assert not places.bundle(releases / "staging", other.name).exists()
+
+
 def test_bundles_that_nothing_refers_to_are_deleted(production: Path) -> None:
     for release in (FIRST, SECOND):
         install.install(production, release)
