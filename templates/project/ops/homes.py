@@ -25,6 +25,11 @@ def all_of_them() -> list[Path]:
     return sorted(path.parent for path in MODELS.glob("*/src") if path.is_dir())
 
 
+def folders() -> dict[str, Path]:
+    """Give the folder of each model by what it is called in the repository, the first one at `.`."""
+    return {".": REPOSITORY} | {f"models/{home.name}": home for home in all_of_them()}
+
+
 def package(home: Path) -> str:
     """Name the package of a model: the one folder of its src/.
 

@@ -71,8 +71,8 @@ def kept(home: Path) -> dict[Path, str]:
 
 def in_ci(text: str) -> str:
     """Name all models in the list that GitLab's jobs read; the rest of it is as it was."""
-    folders = ["."] + [f"models/{home.name}" for home in homes.all_of_them()]
-    return re.sub(r"(?m)^( +- MODEL: )\[.*\]$", rf"\g<1>[{', '.join(folders)}]", text)
+    named = ", ".join(homes.folders())
+    return re.sub(r"(?m)^( +- MODEL: )\[.*\]$", rf"\g<1>[{named}]", text)
 
 
 def _port(home: Path) -> int:
@@ -116,11 +116,15 @@ def write(home: Path) -> list[Path]:
     for path, text in kept(home).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
+    brought = [home / name for name in _documents() if copy(name, home)]
+    return [path for path in brought if path.suffix != ".json"]  # schemas say nothing of a model
+
+
+def write_list() -> None:
+    """Write the list of models that GitLab's jobs read, where there is one."""
     if GITLAB.is_file():
         text = in_ci(GITLAB.read_text(encoding="utf-8"))
         GITLAB.write_text(text, encoding="utf-8", newline="\n")
-    brought = [home / name for name in _documents() if copy(name, home)]
-    return [path for path in brought if path.suffix != ".json"]  # schemas say nothing of a model
 
 
 def _documents() -> list[str]:

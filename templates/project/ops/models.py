@@ -57,8 +57,7 @@ def listed(only: str = "") -> list[dict[str, str]]:
     Raises:
         BadModel: there is none of the name that is asked for.
     """
-    folders = [REPOSITORY, *homes.all_of_them()]
-    known = {project_name(each): each.relative_to(REPOSITORY).as_posix() for each in folders}
+    known = {project_name(home): folder for folder, home in homes.folders().items()}
     if only and only not in known:
         raise BadModel(f"There is no model {only} here, but {', '.join(known)}.")
     return [
@@ -77,7 +76,7 @@ def matrix() -> dict[str, dict[str, str]]:
 def each(verb: list[str]) -> int:
     """Run a verb for every model, whatever became of it for the others; return the exit code."""
     failed = []
-    for home in (REPOSITORY, *homes.all_of_them()):
+    for home in homes.folders().values():
         print(f"{project_name(home)}:", flush=True)
         if subprocess.run(_poe(home, *verb), cwd=home, check=False).returncode != 0:
             failed.append(project_name(home))
@@ -139,6 +138,7 @@ def main() -> int:
             return 0
         if options.name:
             print(f"{shown(add(options.name))} is a copy of the first model: make it your own.")
+        model_files.write_list()
         print(f"{project_name(REPOSITORY)}: src/, `uv run poe ...` typed here")
         for home in homes.all_of_them():
             brought = model_files.write(home)

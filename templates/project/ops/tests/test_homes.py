@@ -83,7 +83,7 @@ def test_the_ci_hears_of_every_model(new: Path, monkeypatch: pytest.MonkeyPatch)
     model_files.GITLAB.write_text("# Which\n      - MODEL: [.]\n", encoding="utf-8")
     assert model_files.outdated() == [model_files.GITLAB]
 
-    model_files.write(new)
+    model_files.write_list()
 
     text = model_files.GITLAB.read_text("utf-8")
     assert text == "# Which\n      - MODEL: [., models/another_one]\n"
