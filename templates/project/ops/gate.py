@@ -15,7 +15,7 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from ops import contract, gate_rules, origin, reach, registry, versions
+from ops import address, contract, gate_rules, origin, reach, registry, versions
 from ops.compare import baseline
 from ops.gate_table import tell
 from ops.gate_verdict import Champion, Verdict, judge
@@ -113,7 +113,7 @@ def registered(rows: pl.DataFrame) -> Champion | None:
 
 def _version(asked: str) -> ModelVersion:
     # A server that fails says nothing of a version, which may not be refused for that.
-    with reach.kept_up(registry.tracking_uri, AGAIN):
+    with reach.kept_up(address.tracking_uri, AGAIN):
         return registry.version(asked)
 
 
@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None, judge: Callable[[str], Verdict] = v
     )
     asked = parser.parse_args(arguments).version
     try:
-        with reach.kept_up(registry.tracking_uri, AGAIN):
+        with reach.kept_up(address.tracking_uri, AGAIN):
             found = judge(asked)
         return tell(found)
     except gate_rules.BadRules as error:

@@ -6,9 +6,7 @@ Rung keeps this file; change it through src/ and params.toml.
 import logging
 import os
 import sys
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -16,36 +14,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ops import moved, reach
+from ops.address import ASIDE, SQLITE, STORE, policy, tracking_uri
 from ops.reach import ServerDown
-from ops.settings import ROOT, project_name, shared
+from ops.settings import ROOT, project_name
 
-SQLITE = "sqlite:///"
-STORE = ROOT / "mlflow.db"
-POLICY = shared("tracking.toml")  # there where runs are recorded by a server
-# Set where a run is recorded here because the server is down; its runs carry the tag.
-ASIDE = "TRACKING_ASIDE"
 WAITING = "waiting_for_server"
 CHALLENGER = "challenger"
 CHAMPION = "champion"
-
-
-def policy() -> dict[str, Any]:
-    """Read what tracking.toml says of the server; empty where there is none."""
-    if not POLICY.is_file():
-        return {}
-    return dict(tomllib.loads(POLICY.read_text(encoding="utf-8")).get("server", {}))
-
-
-def local_uri() -> str:
-    """Name the store in the project's own folder."""
-    return f"{SQLITE}{STORE}"
-
-
-def tracking_uri() -> str:
-    """Name the store: what MLFLOW_TRACKING_URI or tracking.toml says, or a local SQLite file."""
-    if os.environ.get(ASIDE):
-        return local_uri()
-    return os.environ.get("MLFLOW_TRACKING_URI") or policy().get("uri") or local_uri()
 
 
 def client() -> MlflowClient:
@@ -140,13 +115,10 @@ __all__ = [
     "MlflowException",
     "ServerDown",
     "client",
-    "local_uri",
     "marks",
     "model_name",
-    "policy",
     "recorder",
     "start_experiment",
-    "tracking_uri",
     "version",
     "versions",
 ]

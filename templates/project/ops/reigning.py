@@ -6,16 +6,13 @@ said then that nobody looked.
 Rung keeps this file; change it through src/ and params.toml.
 """
 
-import os
 import socket
-import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ops import promote
-from ops.settings import ROOT, shared
+from ops.address import SQLITE, tracking_uri
 
-SQLITE = "sqlite:///"
 PATIENCE = 2.0  # seconds for a server to answer: whoever types `poe check` waits for it
 LATER = "Where it can be reached, `uv run poe records` looks."
 
@@ -26,7 +23,7 @@ def problems() -> tuple[list[str], str]:
     Returns:
         The objections, and why nobody looked; both empty where all is well.
     """
-    uri = _address()
+    uri = tracking_uri()
     # MLflow takes seconds to import, and is left alone where there is nobody to ask.
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
         return [], ""
@@ -41,15 +38,6 @@ def problems() -> tuple[list[str], str]:
             return promote.objections_to_the_champion(), ""
     except registry.ServerDown as down:
         return [], _not_looked(str(down))
-
-
-def _address() -> str:
-    """Name the registry that is in use, as ops.registry does, which loads MLflow."""
-    path, named = shared("tracking.toml"), ""
-    if path.is_file():
-        policy = tomllib.loads(path.read_text(encoding="utf-8"))
-        named = policy.get("server", {}).get("uri", "")
-    return os.environ.get("MLFLOW_TRACKING_URI") or named or f"{SQLITE}{ROOT / 'mlflow.db'}"
 
 
 def _deaf(uri: str) -> str:

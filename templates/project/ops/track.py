@@ -19,7 +19,7 @@ from mlflow.data.polars_dataset import from_polars
 from mlflow.entities import Metric, Param
 from mlflow.models import infer_signature
 
-from ops import contract, estimator, last_run, reach, registry
+from ops import address, contract, estimator, last_run, reach, registry
 from ops.incoming import versioned
 from ops.origin import NoCommit, origin
 from ops.settings import METRICS, MODEL, REPORT, REPORTS, REPOSITORY, ROOT, ROWS, params, shown
@@ -135,7 +135,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     try:
-        with reach.kept_up(registry.tracking_uri, AGAIN):
+        with reach.kept_up(address.tracking_uri, AGAIN):
             made = record(tags)
     except registry.ServerDown as down:
         if not registry.goes_on():

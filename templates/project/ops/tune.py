@@ -18,7 +18,7 @@ from mlflow.entities import Metric, Param, RunTag
 from sklearn.base import is_classifier
 from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 
-from ops import contract, estimator, reach, registry
+from ops import address, contract, estimator, reach, registry
 from ops.settings import REPORTS, TRAIN, params, shown
 
 TUNING = REPORTS / "tuning.json"
@@ -174,7 +174,7 @@ def main(
     today = score_of(settings["model"], rows, metric, settings["seed"])
     print(f"as params.toml is: {metric} {today:.4f}", flush=True)
     try:
-        with reach.kept_up(registry.tracking_uri, "Tune again when it is back."):
+        with reach.kept_up(address.tracking_uri, "Tune again when it is back."):
             study = _searched(Search(trials, together), rows, judge)
     except Unjudged as error:
         print(error, file=sys.stderr)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from mlflow.entities import RunStatus
 
-from ops import registry
-from ops.registry import STORE
+from ops import address
+from ops.address import STORE
 from ops.tracking import registered, stores
 from ops.tracking.copies import Copying
 
@@ -33,7 +33,7 @@ def migrate(copying: Copying) -> Iterator[str]:
     runs = [
         run for run in all_runs if RunStatus.is_terminated(RunStatus.from_string(run.info.status))
     ]
-    yield f"{len(runs)} runs to {registry.tracking_uri()}"
+    yield f"{len(runs)} runs to {address.tracking_uri()}"
     for number, run in enumerate(runs, 1):
         before = copying.copied
         copying.run(run)

@@ -5,7 +5,7 @@ Rung keeps this file; change it through tracking.toml.
 
 import sys
 
-from ops import reach, registry
+from ops import address, reach, registry
 from ops.tracking import sync
 
 
@@ -15,10 +15,10 @@ def main(arguments: list[str] | None = None) -> int:
     With --say it stops nothing: what follows records no run.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    uri = registry.tracking_uri()
+    uri = address.tracking_uri()
     if not reach.is_server(uri):
         return 0
-    wrong = reach.problem(uri, registry.policy().get("timeout_seconds", reach.SECONDS))
+    wrong = reach.problem(uri, address.policy().get("timeout_seconds", reach.SECONDS))
     if wrong is None:
         return 0 if "--say" in arguments else sync.main([])
     print(wrong, file=sys.stderr)

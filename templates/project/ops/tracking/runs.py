@@ -6,16 +6,16 @@ Rung keeps this file; change it through tracking.toml.
 import sys
 import webbrowser
 
-from ops import reach, registry
+from ops import address, reach
 
 
 def main() -> int:
     """Open the server's pages in a browser; return the exit code."""
-    uri = registry.tracking_uri()
+    uri = address.tracking_uri()
     if not reach.is_server(uri):
         print(f"Runs are recorded in {uri}: `uv run mlflow ui --backend-store-uri {uri}`.")
         return 0
-    reach.demand(uri, registry.policy().get("timeout_seconds", reach.SECONDS))
+    reach.demand(uri, address.policy().get("timeout_seconds", reach.SECONDS))
     print(f"The training runs: {uri}/#/experiments")
     webbrowser.open(f"{uri}/#/experiments")
     return 0

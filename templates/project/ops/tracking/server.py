@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from ops import reach, registry
+from ops import address, reach
 from ops.settings import REPOSITORY, shown
 from ops.tracking import local
 
@@ -40,9 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _own_address() -> str:
-    uri = registry.tracking_uri()
+    uri = address.tracking_uri()
     if not reach.is_server(uri):
-        uri = registry.policy().get("uri", local.ADDRESS)
+        uri = address.policy().get("uri", local.ADDRESS)
     return str(uri)
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
-from ops import moved, reach, registry
-from ops.registry import STORE, WAITING
+from ops import address, moved, reach, registry
+from ops.address import STORE
+from ops.registry import WAITING
 from ops.tracking.copies import Copying
 
 
@@ -30,7 +31,7 @@ def copying() -> Iterator[Copying]:
         CannotCopy: the store that runs are recorded in is no server, or somebody copies.
         ServerDown: it does not answer, or fails in the middle.
     """
-    uri = registry.tracking_uri()
+    uri = address.tracking_uri()
     if not reach.is_server(uri):
         raise CannotCopy(
             f"Runs are recorded in {uri}, which is no server. Name the server in tracking.toml, or "
@@ -45,7 +46,7 @@ def copying() -> Iterator[Copying]:
         except BlockingIOError as error:
             raise CannotCopy("Somebody copies these runs already: let it end.") from error
         with reach.kept_up(lambda: uri, "Type it again when it is back: it goes on from there."):
-            yield Copying(MlflowClient(registry.local_uri(), registry.local_uri()), target)
+            yield Copying(MlflowClient(address.local_uri(), address.local_uri()), target)
 
 
 def carry(copies: Callable[[Copying], Iterable[str]]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from mlflow.tracking import MlflowClient
 
-from ops import last_run, registry
+from ops import address, last_run, registry
 from ops.registry import CHALLENGER, WAITING
 from ops.tracking import registered, stores
 from ops.tracking.copies import Copying
@@ -51,7 +51,7 @@ def bring(copying: Copying) -> Iterator[str]:
 
 
 def _no_longer_waiting(source: MlflowClient, run: str) -> None:
-    source.set_tag(run, WAITING, f"no, it is at {registry.tracking_uri()}")
+    source.set_tag(run, WAITING, f"no, it is at {address.tracking_uri()}")
 
 
 if __name__ == "__main__":

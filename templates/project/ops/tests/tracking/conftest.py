@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.dummy import DummyClassifier
 
-from ops import last_run, moved, reach, registry
+from ops import address, last_run, moved, reach, registry
 from ops.tracking import stores
 
 
@@ -23,11 +23,11 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep stores, policy and what MLflow remembers of them out of the project."""
     for module in (registry, stores):
         monkeypatch.setattr(module, "STORE", tmp_path / "here/mlflow.db")
-    monkeypatch.setattr(registry, "POLICY", tmp_path / "tracking.toml")
+    monkeypatch.setattr(address, "POLICY", tmp_path / "tracking.toml")
     monkeypatch.setattr(last_run, "RUN", tmp_path / "run.json")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for name in ("MLFLOW_TRACKING_URI", registry.ASIDE):
+    for name in ("MLFLOW_TRACKING_URI", address.ASIDE):
         # Set first, so that what the code under test sets is taken back too.
         monkeypatch.setenv(name, "set")
         monkeypatch.delenv(name)
@@ -44,9 +44,9 @@ def with_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(registry, "STORE", folder / "mlflow.db")
+        patch.setattr(address, "STORE", folder / "mlflow.db")
         patch.setenv("MLFLOW_TRACKING_URI", "")
-        store = MlflowClient(registry.local_uri(), registry.local_uri())
+        store = MlflowClient(address.local_uri(), address.local_uri())
         store.search_experiments()
         shutil.copy(folder / "mlflow.db", folder / "empty.db")
         recorded(store, "one")
@@ -56,9 +56,9 @@ def with_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(with_a_run: Path) -> MlflowClient:
     """The local store; it holds the run `one`, which is version 1."""
-    shutil.copytree(with_a_run, registry.STORE.parent, dirs_exist_ok=True)
-    moved.bring_home(registry.STORE)
-    return MlflowClient(registry.local_uri(), registry.local_uri())
+    shutil.copytree(with_a_run, address.STORE.parent, dirs_exist_ok=True)
+    moved.bring_home(address.STORE)
+    return MlflowClient(address.local_uri(), address.local_uri())
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def policy(path: Path, uri: str, when_down: str = "stop") -> None:
 
 def recorded(store: MlflowClient, name: str, *, waiting: bool = False) -> str:
     """Record a run with a tiny model and register it; return the run's id."""
-    mlflow.set_tracking_uri(registry.local_uri())
+    mlflow.set_tracking_uri(address.local_uri())
     experiment = store.get_experiment_by_name("tiny")
     number = experiment.experiment_id if experiment else store.create_experiment("tiny")
     tags = {"git_commit": name} | ({registry.WAITING: "true"} if waiting else {})

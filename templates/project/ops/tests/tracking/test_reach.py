@@ -13,7 +13,7 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
 
-from ops import reach, registry
+from ops import address, reach, registry
 from ops.tests.tracking.conftest import policy
 from ops.tracking import ready
 
@@ -119,19 +119,19 @@ def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answerin
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert registry.tracking_uri() == registry.local_uri()
+    assert address.tracking_uri() == address.local_uri()
 
-    policy(registry.POLICY, "http://one.example.org")
-    assert registry.tracking_uri() == "http://one.example.org"
+    policy(address.POLICY, "http://one.example.org")
+    assert address.tracking_uri() == "http://one.example.org"
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://two.example.org")
-    assert registry.tracking_uri() == "http://two.example.org"
+    assert address.tracking_uri() == "http://two.example.org"
 
 
 def test_training_stops_before_it_starts(
     free_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    policy(registry.POLICY, f"http://127.0.0.1:{free_port}")
+    policy(address.POLICY, f"http://127.0.0.1:{free_port}")
 
     assert ready.main([]) == 1
     assert "Nothing was trained" in capsys.readouterr().err
@@ -140,27 +140,27 @@ def test_training_stops_before_it_starts(
 def test_training_goes_on_where_the_file_says_so(
     free_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    policy(registry.POLICY, f"http://127.0.0.1:{free_port}", "continue")
+    policy(address.POLICY, f"http://127.0.0.1:{free_port}", "continue")
 
     assert ready.main([]) == 0
     assert "goes on without it" in capsys.readouterr().err
 
 
 def test_a_run_is_recorded_here_and_marked(tmp_path: Path, free_port: int) -> None:
-    policy(registry.POLICY, f"http://127.0.0.1:{free_port}", "continue")
+    policy(address.POLICY, f"http://127.0.0.1:{free_port}", "continue")
     assert registry.marks() == {}
 
     store = registry.recorder()
 
-    assert registry.STORE.is_file()
+    assert address.STORE.is_file()
     assert store.get_experiment_by_name(registry.model_name()) is not None
     assert registry.marks() == {registry.WAITING: "true"}
 
 
 def test_a_run_is_not_recorded_elsewhere_where_the_file_says_stop(free_port: int) -> None:
-    policy(registry.POLICY, f"http://127.0.0.1:{free_port}")
+    policy(address.POLICY, f"http://127.0.0.1:{free_port}")
 
     with pytest.raises(reach.ServerDown):
         registry.recorder()
 
-    assert not registry.STORE.is_file()
+    assert not address.STORE.is_file()
