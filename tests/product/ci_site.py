@@ -5,24 +5,24 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tests.product.conftest import Started, commit, run, search_path, tool
-from tests.product.serving import free_port
-from tests.product.variants import Project, ask, promise_less, serving
+from tests.product.variants import Project, promise_less
 
 STUBS = Path(__file__).parent / "stubs"
 # act takes the checkout from the folder itself.
 ACTION = re.compile(r"uses: ((?!actions/checkout@)([\w-]+)/([\w-]+)@\w+)")
+Done = subprocess.CompletedProcess[str]
 BROKEN = "\n\ndef test_that_is_broken_on_purpose():\n    assert [] == [1]\n"
-TRAINED = ("model/model.skops", "reports/metrics.json", "reports/report.html", "mlflow.db")
 
 
 def github(
     project: Path, job: str, event: str, artifacts: Path, *more: str, **secrets: str
-) -> subprocess.CompletedProcess[str]:
+) -> Done:
     """Run one workflow on this machine; actions that would be downloaded are stubs."""
     workflow = f".github/workflows/{job}.yml"
     used = sorted(set(ACTION.findall((project / workflow).read_text())))
@@ -39,9 +39,7 @@ def github(
     )
 
 
-def gitlab(
-    project: Path, job: str, venv: Path, **variables: str
-) -> subprocess.CompletedProcess[str]:
+def gitlab(project: Path, job: str, venv: Path, **variables: str) -> Done:
     """Run one job on this machine; its `pip` is that of a fresh virtual environment."""
     # The job prunes the cache at its end: give it one of its own, not this machine's.
     given = variables | {"UV_CACHE_DIR": str(venv.parent / "uv-cache")}
@@ -53,6 +51,43 @@ def gitlab(
         expect=None,
         PATH=search_path(venv / "bin"),
     )
+
+
+def job_of_github(workflow: Callable[..., Done], model: str = "") -> Callable[..., Done]:
+    """Give what runs a job by its name and inputs, where a workflow is run by name and event.
+
+    Args:
+        workflow: runs one; further words are options of act.
+        model: name of the one that the job is about, where there is a choice.
+    """
+    events = {"deploy": "push", "monitor": "schedule", "autopilot": "schedule"}
+
+    def job(name: str, **inputs: str) -> Done:
+        given = inputs | {"run": "1"} if inputs else {}
+        if inputs and model:
+            given["model"] = model
+        words = [part for pair in given.items() for part in ("--input", "=".join(pair))]
+        if model and not inputs:
+            words = ["--matrix", f"model:{model}"]
+        return workflow(name, events.get(name, "workflow_dispatch"), *words)
+
+    return job
+
+
+def job_of_gitlab(run_job: Callable[..., Done], venv: Path, model: str = "") -> Callable[..., Done]:
+    """Give what runs a job by its name and inputs, which are variables.
+
+    Args:
+        run_job: runs one of a name.
+        venv: whose `pip` the job finds.
+        model: folder of the one that the job is about, where there is a choice.
+    """
+
+    def job(name: str, **inputs: str) -> Done:
+        given = {name.upper(): value for name, value in inputs.items()}
+        return run_job(f"{name}: [{model}]" if model else name, venv, **given)
+
+    return job
 
 
 def break_a_test(project: Path) -> None:
@@ -97,13 +132,13 @@ class Site:
         """Name the folders as the jobs do."""
         return {name: str(self.folder / name.lower()) for name in ("RELEASES", "LOGS", "OUTCOMES")}
 
-    def github(self, job: str, event: str, *more: str) -> subprocess.CompletedProcess[str]:
+    def github(self, job: str, event: str, *more: str) -> Done:
         """Run a workflow of the project."""
         given = [part for pair in self.variables.items() for part in ("--var", "=".join(pair))]
         folder = self.project.folder
         return github(folder, job, event, self.folder, *given, *more, **self.secrets)
 
-    def gitlab(self, job: str, venv: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    def gitlab(self, job: str, venv: Path, **more: str) -> Done:
         """Run a job of the project."""
         # It hides a variable in its logs only if that is one line without spaces.
         hidden = {
@@ -133,9 +168,20 @@ class Site:
         return [json.loads(line)["event"] for line in lines]
 
 
-def site(start: Started, folder: Path, **answers: Any) -> Site:
-    """Make a project ready for its jobs: keys, limits, a repository to push to, a DVC remote."""
+def site(
+    start: Started, folder: Path, prepare: Callable[[Path], None] | None = None, **answers: Any
+) -> Site:
+    """Make a project ready for its jobs: keys, limits, a repository to push to, a DVC remote.
+
+    Args:
+        start: makes the project.
+        folder: of the site.
+        prepare: changes the project before it is pushed.
+        answers: of the project.
+    """
     project = Project(start(**answers))
+    if prepare:
+        prepare(project.folder)
     project.run("uv run poe keys")
     secrets = {
         f"{path.stem.upper()}_PRIVATE_KEY": path.read_text()
@@ -156,64 +202,3 @@ def site(start: Started, folder: Path, **answers: Any) -> Site:
         f"git remote set-url origin {folder / 'origin.git'} && git push --quiet origin main"
     )
     return Site(project, folder, secrets)
-
-
-# Rows of a year that the model has not seen, and what became of them.
-NEXT_YEAR = """
-import sys
-from datetime import timedelta
-from pathlib import Path
-import polars as pl
-from ops import contract
-from ops.settings import raw_files
-rows = contract.load(raw_files()[0]).lazy().collect().sample(2000, seed=1)
-rows = rows.with_columns(pl.col("scheduled") + timedelta(days=364)).unique(contract.Row.to_schema().unique)
-outcomes = Path(sys.argv[1])
-outcomes.mkdir(parents=True)
-rows.write_parquet(outcomes / "next_year.parquet")
-print(rows.drop(contract.TARGET).write_json())
-"""
-
-
-def a_year_passes(site: Site) -> None:
-    """Let the service answer for some rows, and their outcomes arrive."""
-    program = site.home.folder / "next_year.py"
-    program.write_text(NEXT_YEAR)
-    python = f"PYTHONPATH={site.project.folder} uv run --quiet python"
-    said = site.home.run(f"{python} next_year.py {site.folder / 'outcomes' / site.model}")
-    program.unlink()
-    with serving(site.home, free_port(), **site.variables) as address:
-        ask(address, json.loads(said.splitlines()[-1]))
-
-
-def as_the_status_says(
-    done: subprocess.CompletedProcess[str], reports: Path, may_fail: bool = False
-) -> None:
-    """Hold the outcome of the job `monitor` against the report that it keeps.
-
-    Args:
-        done: the job.
-        reports: what it kept.
-        may_fail: whether its failure is none of the pipeline, as of a job started by hand.
-    """
-    problems = json.loads((reports / "status.json").read_text())["problems"]
-    assert done.returncode == (1 if problems and not may_fail else 0), done.stdout
-    assert all(problem in done.stdout for problem in problems), done.stdout
-    assert (reports / "report.html").stat().st_size > 5_000
-
-
-def went_through_a_pass(site: Site) -> None:
-    """Find what a pass leaves: its journal, and on the branch `autopilot` what it learned from."""
-    (record,) = (site.releases / "autopilot/passes").iterdir()
-    told = json.loads(record.read_text())
-    origin = site.folder / "origin.git"
-    incoming = f"{(Path(site.model) / 'data/incoming').as_posix()}/"
-    rows = run("git", "ls-tree", "--name-only", "autopilot", incoming, cwd=origin).stdout
-    steps = [step["step"] for step in told["steps"] if step["ended"]]
-
-    assert told["finished"]
-    assert {"train", "gate"} <= set(steps)
-    assert re.search(r"served-.*\.parquet\.dvc", rows), rows
-    assert "autopilot" in run("git", "log", "-1", "--format=%an", "autopilot", cwd=origin).stdout
-    assert "served-" not in run("git", "ls-tree", "-r", "main", cwd=origin).stdout
-    assert list((site.folder / "data").rglob("*")), "the rows did not reach the remote"

@@ -15,11 +15,13 @@ from tests.conftest import ROOT
 from tests.product import variants
 from tests.product.flown import (
     CREDITS,
+    EAGER,
     FEW,
     MOMENT,
     Flown,
     fly,
     fly_governed,
+    override,
     share_environment,
     tree,
 )
@@ -342,8 +344,8 @@ def test_under_governance_a_pass_prepares_everything_and_stops_at_the_approval(
     copier_template: Path, tmp_path: Path
 ) -> None:
     flown = fly_governed(copier_template, tmp_path / "project")
-    flown.override("autopilot.toml", "\nnew_rows = 0\n", "\nnew_rows = 150\n")
-    flown.override("autopilot.toml", "least_new_rows = 1000", "least_new_rows = 150")
+    override(flown.folder, *EAGER)
+    flown.commit("Train on few rows")
     flown.answer("2013-05-25", "2013-06-01", "--after", str(FEW), sample=CREDITS)
     first = flown.state()["serving"]
 

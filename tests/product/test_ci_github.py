@@ -1,25 +1,25 @@
 """GitHub's workflows of a project, run with act."""
 
 import json
-import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.product.ci_site import (
-    TRAINED,
-    Site,
+from tests.product.ci_site import Done, Site, break_a_test, github, job_of_github, site
+from tests.product.ci_trials import (
     a_year_passes,
     as_the_status_says,
-    break_a_test,
-    github,
-    site,
+    audits,
+    brings_a_first_release,
+    take_few,
+    trains,
+    waits_for_a_person,
     went_through_a_pass,
 )
 from tests.product.conftest import Started, commit
 from tests.product.serving import free_port
-from tests.product.variants import ask, in_production, serving, validate
+from tests.product.variants import ask, in_production, serving
 
 pytestmark = pytest.mark.slow
 
@@ -52,25 +52,45 @@ def test_github_check_says_that_the_lock_is_missing(start: Started, tmp_path: Pa
     assert "Unable to find lockfile at `uv.lock`" in done.stdout
 
 
+def test_github_audit_fails_for_a_package_that_something_is_known_about(
+    start: Started, tmp_path: Path
+) -> None:
+    project = start(ci="github", level=1, use_case="velocity")
+
+    def job(name: str, **variables: str) -> Done:
+        given = [part for pair in variables.items() for part in ("--env", "=".join(pair))]
+        return github(project, name, "workflow_dispatch", tmp_path, *given)
+
+    audits(job)
+
+
 def test_github_train_uploads_what_it_made_and_approve_needs_a_validation_record(
     start: Started, tmp_path: Path
 ) -> None:
     project = start(ci="github", level=2, use_case="governance")
-    done = github(project, "train", "workflow_dispatch", tmp_path)
-    assert done.returncode == 0, done.stdout
-    for made in TRAINED:
-        assert (tmp_path / "trained" / made).is_file(), made
 
-    done = github(
-        *(project, "approve", "workflow_dispatch", tmp_path, "--input", "version=1"),
-        *("--input", "run=1"),
-    )
+    def workflow(name: str, event: str, *more: str) -> Done:
+        return github(project, name, event, tmp_path, *more)
+
+    job = job_of_github(workflow)
+    trains(job, tmp_path, "trained")
+
+    done = job("approve", version="1")
 
     assert done.returncode == 1, done.stdout
     assert "nobody has validated version 1" in done.stdout
     with sqlite3.connect(tmp_path / "trained" / "mlflow.db") as registry:
         aliases = registry.execute("SELECT alias FROM registered_model_aliases").fetchall()
     assert ("champion",) not in aliases
+
+
+def test_github_deploys_from_rung_3_on(start: Started, tmp_path: Path) -> None:
+    here = site(start, tmp_path, ci="github", level=3, use_case="velocity")
+
+    done = here.github("deploy", "push")
+
+    assert done.returncode == 0, done.stdout
+    assert [here.production()["serving"]] == here.candidates()
 
 
 @pytest.fixture(scope="module")
@@ -102,23 +122,11 @@ def test_github_autopilot_makes_a_pass_and_pushes_its_branch(on_github: Site) ->
     went_through_a_pass(on_github)
 
 
-def test_github_first_release_waits_until_it_is_approved(start: Started, tmp_path: Path) -> None:
-    here = site(start, tmp_path, ci="github", level=3, use_case="governance")
-    version = ("--input", "version=1", "--input", "run=1")
-    done = here.github("train", "workflow_dispatch")
-    assert done.returncode == 0, done.stdout
-    shutil.copy(tmp_path / "trained/mlflow.db", here.project.folder)
-    validate(here.project)
-
-    done = here.github("release", "workflow_dispatch", *version)
-    assert done.returncode == 0, done.stdout
-    (released,) = here.candidates()
-    waiting = here.waiting()
-    done = here.github("approve", "workflow_dispatch", *version)
-    assert done.returncode == 0, done.stdout
-
-    assert waiting == [released]
-    assert here.production()["serving"] == released
+def test_github_under_governance_a_person_decides(start: Started, tmp_path: Path) -> None:
+    here = site(start, tmp_path, take_few, ci="github", level=4, use_case="governance")
+    job = job_of_github(here.github)
+    brings_a_first_release(here, job, tmp_path, "trained")
+    waits_for_a_person(here, job)
 
     # The same applicant 600 times is worth a line in the audit log, where its key is.
     bundle = in_production(tmp_path / "releases")

@@ -1,24 +1,26 @@
 """GitLab's jobs of a project, run with gitlab-ci-local."""
 
-import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.product.ci_site import (
-    TRAINED,
-    Site,
+from tests.product.ci_site import Site, break_a_test, gitlab, job_of_gitlab, site
+from tests.product.ci_trials import (
     a_year_passes,
     as_the_status_says,
-    break_a_test,
-    gitlab,
-    site,
+    audits,
+    brings_a_first_release,
+    take_few,
+    trains,
+    waits_for_a_person,
     went_through_a_pass,
 )
-from tests.product.conftest import Started
-from tests.product.variants import validate
+from tests.product.conftest import Started, run
 
 pytestmark = pytest.mark.slow
+
+TRAINED = ".gitlab-ci-local/artifacts/train"
 
 
 def test_gitlab_check_passes_as_generated(start: Started, venv: Path) -> None:
@@ -36,6 +38,39 @@ def test_gitlab_check_fails_with_a_broken_test(start: Started, venv: Path) -> No
 
     assert done.returncode == 1, done.stdout
     assert "test_that_is_broken_on_purpose" in done.stdout
+
+
+def test_gitlab_audit_fails_for_a_package_that_something_is_known_about(
+    start: Started, venv: Path
+) -> None:
+    project = start(ci="gitlab", level=1, use_case="governance")
+
+    audits(lambda name, **variables: gitlab(project, name, venv, **variables))
+
+
+def test_gitlab_train_keeps_what_it_made_and_approve_needs_a_validation_record(
+    start: Started, tmp_path: Path, venv: Path
+) -> None:
+    project = start(ci="gitlab", level=2, use_case="governance")
+    run("git", "clone", "--quiet", "--bare", ".", tmp_path / "origin.git", cwd=project)
+    run("git", "remote", "set-url", "origin", tmp_path / "origin.git", cwd=project)
+    job = job_of_gitlab(partial(gitlab, project), venv)
+    trains(job, project, TRAINED)
+
+    done = job("approve", version="1")
+
+    assert done.returncode == 1, done.stdout
+    assert "nobody has validated version 1" in done.stdout
+
+
+def test_gitlab_deploys_from_rung_3_on(start: Started, tmp_path: Path, venv: Path) -> None:
+    here = site(start, tmp_path, ci="gitlab", level=3, use_case="velocity")
+
+    for job in ("release", "deploy"):
+        done = here.gitlab(job, venv)
+        assert done.returncode == 0, done.stdout
+
+    assert [here.production()["serving"]] == here.candidates()
 
 
 @pytest.fixture(scope="module")
@@ -68,25 +103,10 @@ def test_gitlab_autopilot_makes_a_pass_and_pushes_its_branch(on_gitlab: Site, ve
     went_through_a_pass(on_gitlab)
 
 
-def test_gitlab_first_release_waits_until_it_is_approved(
+def test_gitlab_under_governance_a_person_decides(
     start: Started, tmp_path: Path, venv: Path
 ) -> None:
-    here = site(start, tmp_path, ci="gitlab", level=3, use_case="governance")
-    done = here.gitlab("train", venv)
-    assert done.returncode == 0, done.stdout
-    trained = here.project.folder / ".gitlab-ci-local/artifacts/train"
-    for made in TRAINED:
-        assert (trained / made).is_file(), made
-    shutil.copy(trained / "mlflow.db", here.project.folder)
-    validate(here.project)
-    here.project.run("git push --quiet origin main")
-
-    done = here.gitlab("release", venv, VERSION="1")
-    assert done.returncode == 0, done.stdout
-    (released,) = here.candidates()
-    waiting = here.waiting()
-    done = here.gitlab("approve", venv, VERSION="1")
-    assert done.returncode == 0, done.stdout
-
-    assert waiting == [released]
-    assert here.production()["serving"] == released
+    here = site(start, tmp_path, take_few, ci="gitlab", level=4, use_case="governance")
+    job = job_of_gitlab(here.gitlab, venv)
+    brings_a_first_release(here, job, here.project.folder, TRAINED)
+    waits_for_a_person(here, job)

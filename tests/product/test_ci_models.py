@@ -4,19 +4,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.product.ci_site import (
-    Site,
+from tests.product.ci_site import Site, job_of_github, job_of_gitlab, site
+from tests.product.ci_trials import (
     a_year_passes,
     as_the_status_says,
-    site,
+    brings_a_first_release,
     went_through_a_pass,
 )
 from tests.product.conftest import Started
+from tests.product.flown import override
+from tests.product.variants import Project
 
 pytestmark = pytest.mark.slow
 
 SECOND = "models/cancellations"
 NAME = "late-flights-cancellations"
+GOVERNED = "models/household_credits"
+GOVERNED_NAME = "credit-risk-household_credits"
+
+
+def its_own_plan(project: Path) -> None:
+    """Bring the documents of the second model, and say what its team has agreed on."""
+    Project(project).run("uv run poe models")
+    plan = ("governance/change_control_plan.yaml", "least: 0.75", "least: 0.70")
+    override(project / GOVERNED, plan)
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +37,12 @@ def on_github(start: Started, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return made.of(SECOND)
 
 
-def test_github_deploys_every_model_to_a_folder_of_its_own(on_github: Site) -> None:
-    done = on_github.github("deploy", "push")
+def test_github_deploys_the_second_model_to_a_folder_of_its_own(on_github: Site) -> None:
+    done = on_github.github("deploy", "push", "--matrix", f"model:{NAME}")
 
     assert done.returncode == 0, done.stdout
-    for model in (on_github, on_github.of(".")):
-        assert [model.production()["serving"]] == model.candidates()
+    assert [on_github.production()["serving"]] == on_github.candidates()
+    assert on_github.of(".").candidates() == []
     assert (on_github.folder / f"release-{NAME}/deployed/candidates").is_dir()
 
 
@@ -82,3 +93,23 @@ def test_gitlab_autopilot_makes_a_pass_of_the_second_model(on_gitlab: Site, venv
 
     assert done.returncode == 0, done.stdout
     went_through_a_pass(on_gitlab)
+
+
+def test_github_under_governance_a_person_releases_the_second_model(
+    start: Started, tmp_path: Path
+) -> None:
+    answers = {"ci": "github", "level": 3, "use_case": "governance", "team_size": "teams"}
+    here = site(start, tmp_path, its_own_plan, **answers)
+    job = job_of_github(here.github, GOVERNED_NAME)
+    kept = f"trained-{GOVERNED_NAME}"
+    brings_a_first_release(here.of(GOVERNED), job, tmp_path, kept)
+
+
+def test_gitlab_under_governance_a_person_releases_the_second_model(
+    start: Started, tmp_path: Path, venv: Path
+) -> None:
+    answers = {"ci": "gitlab", "level": 3, "use_case": "governance", "team_size": "teams"}
+    here = site(start, tmp_path, its_own_plan, **answers)
+    job = job_of_gitlab(here.gitlab, venv, GOVERNED)
+    kept = f".gitlab-ci-local/artifacts/train*/{GOVERNED}"
+    brings_a_first_release(here.of(GOVERNED), job, here.project.folder, kept)

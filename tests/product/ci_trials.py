@@ -1,0 +1,170 @@
+"""What the jobs of a project have to bring about, whichever vendor runs them."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.product.advisories import FOUND, advisories
+from tests.product.ci_site import Done, Site
+from tests.product.conftest import run
+from tests.product.flown import (
+    ANSWERED,
+    CREDITS,
+    EAGER,
+    FEW,
+    LENIENT,
+    override,
+    take_few_credits,
+)
+from tests.product.serving import free_port
+from tests.product.variants import ask, serving, validate
+
+# Runs a job by its name, with the inputs that a person would give.
+Job = Callable[..., Done]
+TRAINED = ("model/model.skops", "reports/metrics.json", "reports/report.html", "mlflow.db")
+
+
+def audits(job: Job) -> None:
+    """Find that the job `audit` fails for a package that something is known about, and only then."""
+    with advisories("") as variables:
+        done = job("audit", **variables)
+    assert done.returncode == 0, done.stdout
+    assert "No known vulnerabilities found" in done.stdout
+
+    with advisories("polars") as variables:
+        done = job("audit", **variables)
+    assert done.returncode == 1, done.stdout
+    assert re.search(rf"polars +\S+ +{FOUND}", done.stdout), done.stdout
+
+
+def trains(job: Job, folder: Path, kept: str) -> Path:
+    """Run the job `train`, and find what it has to keep.
+
+    Args:
+        job: runs it.
+        folder: below which it lies then.
+        kept: in which folder, as a pattern.
+
+    Returns:
+        That folder.
+    """
+    done = job("train")
+    assert done.returncode == 0, done.stdout
+    (place,) = folder.glob(kept)
+    for made in TRAINED:
+        assert (place / made).is_file(), made
+    return place
+
+
+def brings_a_first_release(site: Site, job: Job, folder: Path, kept: str) -> None:
+    """Train, validate, release and approve.
+
+    Args:
+        site: where nothing has answered yet.
+        job: runs one.
+        folder: below which lies what `train` keeps.
+        kept: in which folder, as a pattern.
+    """
+    shutil.copy(trains(job, folder, kept) / "mlflow.db", site.home.folder)
+    validate(site.home)
+    site.project.run("git push --quiet origin main")
+
+    done = job("release", version="1")
+    assert done.returncode == 0, done.stdout
+    (released,) = site.candidates()
+    assert site.waiting() == [released]
+    done = job("approve", version="1")
+    assert done.returncode == 0, done.stdout
+    assert site.production()["serving"] == released
+
+
+# Rows of a year that the model has not seen, and what became of them.
+NEXT_YEAR = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+import polars as pl
+from ops import contract
+from ops.settings import raw_files
+rows = contract.load(raw_files()[0]).lazy().collect().sample(2000, seed=1)
+rows = rows.with_columns(pl.col("scheduled") + timedelta(days=364)).unique(contract.Row.to_schema().unique)
+outcomes = Path(sys.argv[1])
+outcomes.mkdir(parents=True)
+rows.write_parquet(outcomes / "next_year.parquet")
+print(rows.drop(contract.TARGET).write_json())
+"""
+
+
+def a_year_passes(site: Site) -> None:
+    """Let the service answer for some rows, and their outcomes arrive."""
+    program = site.home.folder / "next_year.py"
+    program.write_text(NEXT_YEAR)
+    python = f"PYTHONPATH={site.project.folder} uv run --quiet python"
+    said = site.home.run(f"{python} next_year.py {site.folder / 'outcomes' / site.model}")
+    program.unlink()
+    with serving(site.home, free_port(), **site.variables) as address:
+        ask(address, json.loads(said.splitlines()[-1]))
+
+
+def as_the_status_says(done: Done, reports: Path, may_fail: bool = False) -> None:
+    """Hold the outcome of the job `monitor` against the report that it keeps.
+
+    Args:
+        done: the job.
+        reports: what it kept.
+        may_fail: whether its failure is none of the pipeline, as of a job started by hand.
+    """
+    problems = json.loads((reports / "status.json").read_text())["problems"]
+    assert done.returncode == (1 if problems and not may_fail else 0), done.stdout
+    assert all(problem in done.stdout for problem in problems), done.stdout
+    assert (reports / "report.html").stat().st_size > 5_000
+
+
+def went_through_a_pass(site: Site) -> dict[str, Any]:
+    """Find what a pass leaves: its journal, and on the branch `autopilot` what it learned from."""
+    (record,) = (site.releases / "autopilot/passes").iterdir()
+    told: dict[str, Any] = json.loads(record.read_text())
+    origin = site.folder / "origin.git"
+    incoming = f"{(Path(site.model) / 'data/incoming').as_posix()}/"
+    rows = run("git", "ls-tree", "--name-only", "autopilot", incoming, cwd=origin).stdout
+    steps = [step["step"] for step in told["steps"] if step["ended"]]
+
+    assert told["finished"]
+    assert {"train", "gate"} <= set(steps)
+    assert re.search(r"served-.*\.parquet\.dvc", rows), rows
+    assert "autopilot" in run("git", "log", "-1", "--format=%an", "autopilot", cwd=origin).stdout
+    assert "served-" not in run("git", "ls-tree", "-r", "main", cwd=origin).stdout
+    assert list((site.folder / "data").rglob("*")), "the rows did not reach the remote"
+    return told
+
+
+def take_few(folder: Path) -> None:
+    """Leave rows out that will be answered, and make those few a reason to train."""
+    take_few_credits(folder)
+    override(folder, *LENIENT, *EAGER)
+
+
+def waits_for_a_person(site: Site, job: Job) -> None:
+    """Let the autopilot learn from the rows that were left out, under governance."""
+    serving_before = site.production()["serving"]
+    until = datetime.now(UTC).replace(tzinfo=None)
+    days = [(until - timedelta(days=days)).date().isoformat() for days in (7, 1)]
+    variables = " ".join(f"{name}={value}" for name, value in site.variables.items())
+    site.home.run(
+        f"{variables} uv run --quiet python {ANSWERED} {CREDITS} {' '.join(days)} --after {FEW}"
+    )
+    outcomes = site.home.folder / "data/outcomes"
+    shutil.move(outcomes, site.folder / "outcomes")
+
+    done = job("autopilot")
+
+    assert done.returncode == 0, done.stdout
+    assert went_through_a_pass(site)["outcome"] == "waits for approval"
+    now = site.production()
+    assert now["serving"] == serving_before
+    assert now["shadow"]["release"] in site.candidates()
+    assert now["shadow"]["release"] != serving_before
