@@ -13,18 +13,15 @@ import yaml
 from tests.product import stores
 from tests.product.conftest import environment, run, tool
 from tests.product.serving import free_port
-from tests.product.tracking_server import (
-    SECRETS,
-    Server,
+from tests.product.tracking_client import (
     begin,
-    end_group,
     has_to_record,
     made,
     project_on_few_rows,
-    running,
     settings,
     when,
 )
+from tests.product.tracking_server import SECRETS, Server, end_group, running
 from tests.product.variants import Project
 
 pytestmark = pytest.mark.slow

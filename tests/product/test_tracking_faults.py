@@ -21,18 +21,15 @@ from tests.product.conftest import environment, run, tool
 from tests.product.serving import eventually, free_port
 from tests.product.small_disk import fill, resize, small_disk
 from tests.product.stores import Line, Refusing
-from tests.product.tracking_server import (
+from tests.product.tracking_client import (
     PATIENCE,
-    Server,
     begin,
-    end_group,
     has_to_record,
     project_on_few_rows,
-    running,
     settings,
-    start_process,
     when,
 )
+from tests.product.tracking_server import Server, end_group, running, start_process
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,9 @@ import pytest
 from tests.conftest import ROOT
 from tests.product import stores
 from tests.product.flown import MOMENT, Flown, begin, take_off
-from tests.product.tracking_server import Server, model_name, running, settings
-from tests.product.variants import Project, start, validate
+from tests.product.tracking_client import model_name, settings
+from tests.product.tracking_server import Server, running
+from tests.product.variants import Project, in_production, start, validate
 
 pytestmark = pytest.mark.slow
 
@@ -146,4 +147,36 @@ def test_under_governance_the_servers_champion_is_looked_at(
     server.up()
     assert "was not looked at" in said and "connection refused" in said
     validate(project)
+    assert "records: complete" in project.run("uv run poe records")
+
+
+def test_under_governance_a_release_and_its_approval_go_by_the_server(
+    flying: tuple[Flown, Server], copier_template: Path, tmp_path: Path
+) -> None:
+    _, server = flying
+    project = start(
+        copier_template, tmp_path / "project", use_case="governance", level=3, tracking="server"
+    )
+    settings(project, uri=server.uri)
+    project.run("uv run poe keys")
+    project.commit("Use our server, make keys")
+    project.run("uv run poe pipeline")
+    project.commit("Train")
+    assert "nobody has validated version 1" in project.fail("uv run poe gate")
+    validate(project)
+    for words in ("gate", "release", "deploy staging", "deploy production"):
+        project.run(f"uv run poe {words}")
+    state = project.folder / "releases/production/state.json"
+    asked = {"name": model_name(project), "alias": "champion"}
+
+    server.end(signal.SIGKILL)
+    said = project.fail("uv run poe promote 1")
+
+    assert "does not answer" in said and "Traceback" not in said
+    assert not state.exists()
+    server.up()
+    project.run("uv run poe promote 1")
+    assert server.ask("registered-models/alias", **asked)["model_version"]["version"] == "1"
+    assert in_production(project.folder / "releases").name.startswith("v1-")
+    assert not (project.folder / "mlflow.db").exists()
     assert "records: complete" in project.run("uv run poe records")

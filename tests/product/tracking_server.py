@@ -1,4 +1,4 @@
-"""A real tracking server: PostgreSQL, SeaweedFS and MLflow as processes, and what a client does.
+"""A real tracking server: PostgreSQL, SeaweedFS and MLflow as processes.
 
 Their command lines and variables are read from tracking/compose.yaml of the project; only what a
 container would bring is put in: addresses, folders, and the programs of this machine.
@@ -12,13 +12,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-import tomllib
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from hashlib import md5
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,8 @@ from tests.product import postgres
 from tests.product.conftest import environment
 from tests.product.serving import eventually, free_port
 from tests.product.stores import Line, Store
-from tests.product.variants import Project, on_few_rows
+from tests.product.tracking_client import PATIENCE, model_name
+from tests.product.variants import Project
 
 SECRETS = {
     "TRACKING_DB_PASSWORD": "a1b2c3",
@@ -36,7 +34,6 @@ SECRETS = {
     "TRACKING_S3_SECRET": "0718293a",
 }
 API = "/api/2.0/mlflow"
-PATIENCE = 240.0  # seconds for MLflow to load and to make its tables on a machine that does much
 
 
 class Server:
@@ -247,58 +244,6 @@ def running(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def project_on_few_rows(template: Path, folder: Path) -> Project:
-    """Make a project on rung 2 whose runs go to a server."""
-    return on_few_rows(template, folder, tracking="server")
-
-
-def has_to_record(project: Project) -> None:
-    """Let the pipeline have a run to record again, with nothing to train."""
-    path, kept = project.folder / "reports/run.json", project.folder / ".dvc/cache"
-    if not path.exists():
-        return
-    digest = md5(path.read_bytes()).hexdigest()
-    path.unlink()
-    # Where a run was brought to the server DVC has kept the file, and would put it back.
-    (kept / "files/md5" / digest[:2] / digest[2:]).unlink(missing_ok=True)
-    shutil.rmtree(kept / "runs", ignore_errors=True)
-
-
-def made(project: Project) -> dict[str, str]:
-    """Read what the pipeline says it made."""
-    return dict(json.loads((project.folder / "reports/run.json").read_text()))
-
-
-def model_name(project: Project) -> str:
-    """Name the model as the registry knows it."""
-    text = (project.folder / "pyproject.toml").read_text()
-    return str(tomllib.loads(text)["project"]["name"])
-
-
-def settings(project: Project, **values: str) -> None:
-    """Set values of tracking.toml."""
-    path = project.folder / "tracking.toml"
-    text = path.read_text()
-    for name, value in values.items():
-        text, times = re.subn(rf'^{name} = ".*"$', f'{name} = "{value}"', text, flags=re.MULTILINE)
-        assert times == 1, name
-    path.write_text(text)
-
-
-def begin(project: Project, *arguments: str, **more: str) -> "subprocess.Popen[str]":
-    """Begin the project's Python in a group of its own; a task would begin another one."""
-    return subprocess.Popen(
-        [project.folder / ".venv/bin/python", *arguments],
-        cwd=project.folder,
-        env=environment(**more),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def start_process(
     command: list[str], folder: Path, log: Path, variables: dict[str, str]
 ) -> "subprocess.Popen[bytes]":
@@ -325,21 +270,3 @@ def end_group(process: "subprocess.Popen[Any]", how: signal.Signals = signal.SIG
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=30)
-
-
-def when(
-    process: "subprocess.Popen[str]", holds: Callable[[], bool], act: Callable[[], object]
-) -> tuple[int, str]:
-    """Do something to a running command at a moment that the server shows.
-
-    Returns:
-        Its exit code, and what it said.
-    """
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        ended = process.poll() is not None
-        assert not ended and time.monotonic() < until, f"never came to it: {process.communicate()}"
-        time.sleep(0.02)
-    act()
-    said, _ = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
