@@ -13,10 +13,10 @@ MEGABYTE = 1 << 20
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
+def small_disk(folder: Path, megabytes: float) -> Iterator[None]:
     """Mount a disk of its own at a folder, or skip where that is not allowed."""
     folder.mkdir(parents=True, exist_ok=True)
-    size = f"size={megabytes}m"
+    size = f"size={round(megabytes * MEGABYTE)}"
     mounted = run("mount", "-t", "tmpfs", "-o", size, "tmpfs", folder, cwd=Path("/"), expect=None)
     if mounted.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {mounted.stdout}")

@@ -22,6 +22,7 @@ from tests.product.serving import (
     released,
     serving,
 )
+from tests.product.small_disk import resize, small_disk
 from tests.product.traffic import RESET, UNREACHED, Reply, closed_loop, during
 
 __all__ = ["own", "released"]  # fixtures
@@ -154,30 +155,19 @@ def test_a_log_writer_that_dies_again_and_again_fails_no_prediction(own: Served)
     assert written >= seen.answers
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 300 kB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted: that needs root")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
 def test_a_full_disk_fails_no_prediction_and_the_log_catches_up(
-    own: Served, small_disk: Path
+    own: Served, tmp_path: Path
 ) -> None:
     own.deploy("good")
-    with serving(own, settings={"LOGS": str(small_disk)}) as service:
+    disk = tmp_path / "disk"
+    with small_disk(disk, 0.3), serving(own, settings={"LOGS": str(disk)}) as service:
         seen = while_happening(
             service,
             lambda: eventually(lambda: service.metric("prediction_log_failures_total") >= 2, 60),
         )
         failures = service.metric("prediction_log_failures_total")
         waiting = service.metric("prediction_log_waiting_rows")
-        subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+        resize(disk, 200)
         caught_up = eventually(lambda: service.metric("prediction_log_waiting_rows") == 0, 30)
         dropped = service.metric("prediction_log_rows_total", outcome="dropped")
     print(f"\n{failures:.0f} writes failed, {waiting:.0f} rows waited, {dropped:.0f} were dropped")
