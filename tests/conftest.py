@@ -1,5 +1,9 @@
 """What the tests share: the template, and its renderings, each made once."""
 
+import contextlib
+import hashlib
+import json
+import os
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -102,16 +106,25 @@ def copier_template_paths() -> list[str]:
 
 @pytest.fixture(scope="session")
 def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> Render:
-    """Render a project with Copier, without trust, once for each set of answers."""
-    made: dict[tuple[tuple[str, Any], ...], Path] = {}
+    """Render a project with Copier, without trust, once for each set of answers.
+
+    Processes that test side by side share what was rendered: nobody may change it.
+    """
+    mine = tmp_path_factory.mktemp("rendering")
+    together = mine.parent.parent if os.environ.get("PYTEST_XDIST_WORKER") else mine.parent
+    shared = together / "rendered"
+    shared.mkdir(exist_ok=True)
 
     def rendered(**answers: Any) -> Path:
-        key = tuple(sorted(answers.items()))
-        if key not in made:
-            made[key] = tmp_path_factory.mktemp("project") / "project"
+        key = json.dumps(answers, sort_keys=True).encode()
+        made = shared / hashlib.sha256(key).hexdigest()[:16]
+        if not made.exists():
+            new = mine / made.name
             copier_api.run_copy(
-                str(copier_template), made[key], data=answers, defaults=True, quiet=True
+                str(copier_template), new / "project", data=answers, defaults=True, quiet=True
             )
-        return made[key]
+            with contextlib.suppress(OSError):  # another process was faster
+                new.rename(made)
+        return made / "project"
 
     return rendered
