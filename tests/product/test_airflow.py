@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import VENDORS, Render
-from tests.product.conftest import environment, run
+from tests.product.ci_site import site
+from tests.product.ci_trials import a_year_passes, went_through_a_pass
+from tests.product.conftest import Started, environment, run
 from tests.product.variants import Project, on_few_rows
 
 pytestmark = pytest.mark.slow
@@ -37,9 +39,9 @@ print(json.dumps({
 class Airflow:
     """An Airflow whose DAGs are those of a project."""
 
-    def __init__(self, room: Path, home: Path, project: Path) -> None:
+    def __init__(self, room: Path, home: Path, project: Path, **more: str) -> None:
         self.bin = room / "bin"
-        self.variables = {
+        self.variables = more | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(project / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -101,6 +103,32 @@ def test_airflow_trains(room: Path, copier_template: Path, tmp_path: Path) -> No
     assert "late-flights version 1 is challenger" in said
     assert (project.folder / "model/model.skops").is_file()
     assert "version 1, challenger" in project.run("uv run poe lineage")
+
+
+def test_airflow_looks_at_production_and_makes_a_pass(
+    room: Path, start: Started, tmp_path: Path
+) -> None:
+    here = site(start, tmp_path, orchestrator="airflow", level=4, use_case="velocity")
+    variables: dict[str, Any] = here.variables | {
+        "RELEASE_PRIVATE_KEY": here.secrets["RELEASE_PRIVATE_KEY"],
+        "AUTOPILOT_PUSH": "origin autopilot",
+    }
+    airflow = Airflow(room, tmp_path / "home", here.project.folder, **variables)
+    airflow.run("airflow", "dags", "reserialize")
+    airflow.run("airflow", "dags", "test", "late-flights-train")
+    here.project.commit("Train")
+    for verb in ("gate", "release", "deploy production"):
+        run("uv", "run", "poe", *verb.split(), cwd=here.project.folder, **variables)
+    a_year_passes(here)
+
+    said = airflow.run("airflow", "dags", "test", "late-flights-monitor", expect=None)
+    status = json.loads((here.project.folder / "reports/monitor/status.json").read_text())
+    assert ("successful" in said) == (not status["problems"]), said
+    assert all(problem in said for problem in status["problems"]), said
+
+    said = airflow.run("airflow", "dags", "test", "late-flights-autopilot")
+    assert "successful" in said
+    went_through_a_pass(here)
 
 
 def test_a_task_that_fails_fails_the_run(room: Path, copier_template: Path, tmp_path: Path) -> None:

@@ -75,6 +75,25 @@ def test_two_models_are_trained_released_and_served_side_by_side(
         second.folder / "reports/metrics.json"
     ).read_text()
     assert first.is_clean()
+    if not governed:
+        is_taken_back_alone(second, first)
+
+
+def is_taken_back_alone(second: Project, first: Project) -> None:
+    """Bring another release of a model to production and take it back; another model's stays."""
+    before = [in_production(model.folder / "releases").name for model in (first, second)]
+    params = second.folder / "params.toml"
+    params.write_text(re.sub(r"(?m)^seed = .*$", "seed = 11", params.read_text()))
+    second.commit("Another seed")
+    second.run("uv run poe pipeline")
+    second.commit("Train again")
+    second.run("uv run poe release")
+    second.run("uv run poe deploy production --at-once --without-gate 'to be taken back'")
+    assert in_production(second.folder / "releases").name.startswith("v2-")
+
+    second.run("uv run poe rollback")
+
+    assert before == [in_production(model.folder / "releases").name for model in (first, second)]
 
 
 def its_own_plan(second: Project) -> None:
