@@ -1,7 +1,9 @@
 """Climbing with plain Copier: the result is a fresh project, and the user's lines stay."""
 
+import re
 import subprocess
 import tomllib
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,9 @@ from pytest_copier.plugin import CopierFixture
 from tests.conftest import GAMES, ROOT, Render, files_of
 
 # Together they hold every climb from one rung to another.
-STAIRS = [
-    [0, 1, 2, 3, 4],
-    [4, 3, 2, 1, 0],
-    *(
-        pytest.param(jumps, marks=pytest.mark.slow)
-        for jumps in ([0, 2, 4, 1, 3, 0], [0, 4, 2, 0], [0, 3, 1, 4, 0])
-    ),
-]
+STAIRS = [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 2, 4, 1, 3, 0], [0, 4, 2, 0], [0, 3, 1, 4, 0]]
+# Where there is little time, one game goes up and the other one down.
+FAST = [("velocity", STAIRS[0]), ("governance", STAIRS[1])]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -58,8 +55,20 @@ def yours(use_case: str) -> list[str]:
     return [path.replace("src/*", f"src/{package}") for path in paths]
 
 
-@pytest.mark.parametrize("use_case", GAMES)
-@pytest.mark.parametrize("stairs", STAIRS, ids=str)
+def wherever(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Leave out where the template lies: processes that test side by side have one each."""
+    answers = re.sub(rb"(?m)^_src_path: .*\n", b"", files[".copier-answers.yml"])
+    return files | {".copier-answers.yml": answers}
+
+
+@pytest.mark.parametrize(
+    "use_case, stairs",
+    [
+        one if one in FAST else pytest.param(*one, marks=pytest.mark.slow)
+        for one in product(GAMES, STAIRS)
+    ],
+    ids=str,
+)
 def test_a_climb_gives_the_files_of_a_fresh_project(
     copier: CopierFixture, render: Render, tmp_path: Path, use_case: str, stairs: list[int]
 ) -> None:
@@ -69,7 +78,7 @@ def test_a_climb_gives_the_files_of_a_fresh_project(
         climb(project, level=level)
 
         fresh = files_of(render(use_case=use_case, level=level))
-        assert files_of(project) == fresh
+        assert wherever(files_of(project)) == wherever(fresh)
 
 
 @pytest.mark.parametrize("question, answer", [("ci", "gitlab"), ("team_size", "teams")])
@@ -83,7 +92,7 @@ def test_another_answer_is_a_climb_like_any_other(
     fresh = files_of(render(level=2, **{question: answer}))
     # Several teams start with a second model; whoever grows to be several adds one.
     expected = {path: text for path, text in fresh.items() if not path.startswith("models/")}
-    assert files_of(project) == expected
+    assert wherever(files_of(project)) == wherever(expected)
 
 
 @pytest.mark.parametrize("use_case", GAMES)

@@ -41,8 +41,7 @@ def github(
 
 def gitlab(project: Path, job: str, venv: Path, **variables: str) -> Done:
     """Run one job on this machine; its `pip` is that of a fresh virtual environment."""
-    # The job prunes the cache at its end: give it one of its own, not this machine's.
-    given = variables | {"UV_CACHE_DIR": str(venv.parent / "uv-cache")}
+    given = variables | {"UV_CACHE_DIR": str(cache_to_prune(venv.parent / "uv-cache"))}
     return run(
         *(tool("gitlab-ci-local"), "--force-shell-executor", "--shell-isolation"),
         *(part for pair in given.items() for part in ("--variable", "=".join(pair))),
@@ -51,6 +50,17 @@ def gitlab(project: Path, job: str, venv: Path, **variables: str) -> Done:
         expect=None,
         PATH=search_path(venv / "bin"),
     )
+
+
+def cache_to_prune(folder: Path) -> Path:
+    """Give a job what this machine has of packages, by links, as it prunes its cache before it ends."""
+    cache = run("uv", "cache", "dir", cwd=folder.parent).stdout.strip()
+    shutil.rmtree(folder, ignore_errors=True)
+    # What another process puts in or takes out meanwhile is missing, and fetched again.
+    run("cp", "--archive", "--link", cache, folder, cwd=folder.parent, expect=None)
+    # A lock that is the same file would wait for those who use the other cache.
+    run("find", folder, "-name", ".lock", "-delete", cwd=folder.parent)
+    return folder
 
 
 def job_of_github(workflow: Callable[..., Done], model: str = "") -> Callable[..., Done]:

@@ -1,5 +1,6 @@
 """GitLab's jobs of a project, run with gitlab-ci-local."""
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def test_gitlab_train_keeps_what_it_made_and_approve_needs_a_validation_record(
 
     done = job("approve", version="1")
 
-    assert done.returncode == 1, done.stdout
+    # A job that a person starts by hand may fail, and is told of as a warning.
+    assert re.search("approve finished .* WARN 1", done.stdout), done.stdout
     assert "nobody has validated version 1" in done.stdout
 
 

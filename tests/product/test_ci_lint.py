@@ -85,7 +85,8 @@ def below(project: Path, pattern: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
+# From the end: another process that renders them all begins at the other one, and they are shared.
+@pytest.mark.parametrize("answers", COMBINATIONS[::-1], ids=name_of)
 def test_what_is_linted_is_what_every_variant_has(answers: dict[str, Any], render: Render) -> None:
     # Another orchestrator takes the schedules out of the jobs.
     orchestrator = answers.get("orchestrator", "ci")

@@ -26,7 +26,7 @@ def all_of_them() -> list[Path]:
 
 
 def folders() -> dict[str, Path]:
-    """Give the folder of each model by what it is called in the repository, the first one at `.`."""
+    """Give each model's folder by its name in the repository, where the first one's is `.`."""
     return {".": REPOSITORY} | {f"models/{home.name}": home for home in all_of_them()}
 
 
