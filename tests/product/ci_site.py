@@ -116,12 +116,14 @@ class Site:
         folder: holds the folders of the service, and the artefacts.
         secrets: the private keys, which are nowhere else.
         model: folder of the one that is looked at.
+        server: address of the MLflow server that keeps the versions, where there is one.
     """
 
     project: Project
     folder: Path
     secrets: dict[str, str]
     model: str = "."
+    server: str = ""
 
     def of(self, model: str) -> "Site":
         """Look at another model of the project."""
@@ -139,8 +141,10 @@ class Site:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Name the folders as the jobs do."""
-        return {name: str(self.folder / name.lower()) for name in ("RELEASES", "LOGS", "OUTCOMES")}
+        """Name the folders, and the server, as the jobs do."""
+        names = ("RELEASES", "LOGS", "OUTCOMES")
+        folders = {name: str(self.folder / name.lower()) for name in names}
+        return folders | ({"MLFLOW_TRACKING_URI": self.server} if self.server else {})
 
     def github(self, job: str, event: str, *more: str) -> Done:
         """Run a workflow of the project."""

@@ -20,6 +20,7 @@ from tests.product.flown import (
     override,
     take_few_credits,
 )
+from tests.product.mlflow_server import mlflow_server
 from tests.product.serving import free_port
 from tests.product.variants import ask, serving, validate
 
@@ -161,7 +162,10 @@ def waits_for_a_person(site: Site, job: Job) -> None:
     outcomes = site.home.folder / "data/outcomes"
     shutil.move(outcomes, site.folder / "outcomes")
 
-    done = job("autopilot")
+    # Under governance the parameters of the serving version are looked up, so somebody has to keep
+    # them: the registry of a job is as new as its checkout.
+    with mlflow_server(site.project.folder) as (site.server, _):
+        done = job("autopilot")
 
     assert done.returncode == 0, done.stdout
     assert went_through_a_pass(site)["outcome"] == "waits for approval"

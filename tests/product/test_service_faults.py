@@ -1,11 +1,9 @@
 """What the service leans on is killed, filled or spoiled, and no prediction fails."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.product.conftest import environment
+from tests.product.mlflow_server import kill, mlflow_server
 from tests.product.service_trials import Steady, while_happening
 from tests.product.serving import (
     Served,
     eventually,
-    free_port,
     own,
     released,
     serving,
@@ -58,40 +56,8 @@ def hold(seen: Steady) -> None:
 @pytest.fixture
 def registry(own: Served) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Start the registry as a server of its own; give its address and process."""
-    port = free_port()
-    store = f"sqlite:///{own.folder}/mlflow.db"
-    server = subprocess.Popen(
-        [
-            *(own.folder / ".venv/bin/mlflow", "server", "--backend-store-uri", store),
-            *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        ],
-        cwd=own.folder,
-        env=environment(MLFLOW_DISABLE_TELEMETRY="true"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
-
-    try:
-        assert eventually(answers, 300)
-        yield address, server
-    finally:
-        kill(server)
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and all that it started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with mlflow_server(own.folder) as started:
+        yield started
 
 
 def test_killing_the_registry_fails_no_prediction(

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
-from ops import registry
+from ops import address, registry
 from ops.governed.bounds import Facts
 from ops.release import bundle, recorded, sources
 from ops.settings import TEST
@@ -57,8 +57,11 @@ def parameters_of(run: str) -> dict[str, str]:
     try:
         return dict(registry.client().get_run(run).data.params)
     except registry.MlflowException as error:
+        # In CI a registry is as new as its checkout, unless a server keeps the runs.
         raise Unknown(
-            f"the parameters of run {run} are not known: {str(error).splitlines()[0]}"
+            f"the parameters of run {run} are not known: {str(error).splitlines()[0]} (asked: "
+            f"{address.tracking_uri()}). Let MLFLOW_TRACKING_URI or tracking.toml name the registry "
+            "that has it"
         ) from error
 
 

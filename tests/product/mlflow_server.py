@@ -1,0 +1,53 @@
+"""MLflow's server on the registry of a project, and nothing beside it."""
+
+import os
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.product.conftest import environment
+from tests.product.serving import eventually, free_port
+
+PATIENCE = 300.0  # seconds for MLflow to load on a machine that does much
+
+
+@contextmanager
+def mlflow_server(project: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start the registry of a project as a server; give its address and process."""
+    port = free_port()
+    server = subprocess.Popen(
+        [
+            *(project / ".venv/bin/mlflow", "server"),
+            *("--backend-store-uri", f"sqlite:///{project}/mlflow.db"),
+            *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        ],
+        cwd=project,
+        env=environment(MLFLOW_DISABLE_TELEMETRY="true"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5) as reply:
+                return bool(reply.status == 200)
+        except OSError:
+            return False
+
+    try:
+        assert eventually(answers, PATIENCE)
+        yield address, server
+    finally:
+        kill(server)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
