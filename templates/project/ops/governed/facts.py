@@ -60,8 +60,7 @@ def parameters_of(run: str) -> dict[str, str]:
         # In CI a registry is as new as its checkout, unless a server keeps the runs.
         raise Unknown(
             f"the parameters of run {run} are not known: {str(error).splitlines()[0]} (asked: "
-            f"{address.tracking_uri()}). Let MLFLOW_TRACKING_URI or tracking.toml name the registry "
-            "that has it"
+            f"{address.tracking_uri()}). Let MLFLOW_TRACKING_URI name the registry that has it"
         ) from error
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from mlflow.tracking import MlflowClient
 
-from ops import address, last_run, registry
+from ops import address, last_run
 from ops.registry import CHALLENGER, WAITING
 from ops.tracking import registered, stores
 from ops.tracking.copies import Copying
