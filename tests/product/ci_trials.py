@@ -77,10 +77,12 @@ def brings_a_first_release(site: Site, job: Job, folder: Path, kept: str) -> Non
 
     done = job("release", version="1")
     assert done.returncode == 0, done.stdout
+    assert len(site.candidates()) == 1, done.stdout
     (released,) = site.candidates()
     assert site.waiting() == [released]
     done = job("approve", version="1")
     assert done.returncode == 0, done.stdout
+    assert (site.releases / "production/state.json").exists(), done.stdout
     assert site.production()["serving"] == released
 
 
