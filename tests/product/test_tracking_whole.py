@@ -154,9 +154,9 @@ def test_under_governance_a_release_and_its_approval_go_by_the_server(
     flying: tuple[Flown, Server], copier_template: Path, tmp_path: Path
 ) -> None:
     _, server = flying
-    project = start(
-        copier_template, tmp_path / "project", use_case="governance", level=3, tracking="server"
-    )
+    # Under a name of its own, as the server knows the other one already.
+    answers = {"use_case": "governance", "level": 3, "tracking": "server", "package": "loans"}
+    project = start(copier_template, tmp_path / "project", **answers)
     settings(project, uri=server.uri)
     project.run("uv run poe keys")
     project.commit("Use our server, make keys")
