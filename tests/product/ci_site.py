@@ -202,6 +202,9 @@ def site(
         for path in (project.folder / ".keys").iterdir()
     }
     shutil.rmtree(project.folder / ".keys")
+    # What gitlab-ci-local writes is none of the project.
+    with (project.folder / ".git/info/exclude").open("a") as exclude:
+        exclude.write(".gitlab-ci-local/\n")
     project.run(f"uv run dvc remote modify local url {folder / 'data'}")
     promise_less(project)
     # The job `check` tries what is in there. Each model is held against these two.
