@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from mlflow.entities import RunStatus
 
 from ops import address
-from ops.address import STORE
 from ops.tracking import registered, stores
 from ops.tracking.copies import Copying
 
@@ -21,8 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Copy everything, and say what became of it; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe track-migrate", description=__doc__.splitlines()[0])
     parser.parse_args(arguments)
-    if not STORE.is_file():
-        print(f"There is no {STORE.name} here: no run was recorded in this folder.")
+    if not address.STORE.is_file():
+        print(f"There is no {address.STORE.name} here: no run was recorded in this folder.")
         return 0
     return stores.carry(migrate)
 
@@ -53,7 +52,8 @@ def migrate(copying: Copying) -> Iterator[str]:
             if one != other:
                 yield f"{model.name} version {one} is {other} there: other versions came first"
         yield f"{model.name}: {len(numbers)} versions are there"
-    yield f"Done. {STORE.name} and mlruns/ are as they were; delete them when nobody needs them."
+    kept = f"{address.STORE.name} and mlruns/"
+    yield f"Done. {kept} are as they were; delete them when nobody needs them."
 
 
 if __name__ == "__main__":

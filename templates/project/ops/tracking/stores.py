@@ -14,7 +14,6 @@ from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
 from ops import address, moved, reach, registry
-from ops.address import STORE
 from ops.registry import WAITING
 from ops.tracking.copies import Copying
 
@@ -38,8 +37,8 @@ def copying() -> Iterator[Copying]:
             "in MLFLOW_TRACKING_URI."
         )
     target = registry.client()
-    moved.bring_home(STORE)
-    lock = Path(f"{STORE}.copying")
+    moved.bring_home(address.STORE)
+    lock = Path(f"{address.STORE}.copying")
     with lock.open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,9 +66,9 @@ def carry(copies: Callable[[Copying], Iterable[str]]) -> int:
 
 def waiting() -> int:
     """Count the runs that wait for the server, without the time that MLflow takes to open."""
-    if not STORE.is_file():
+    if not address.STORE.is_file():
         return 0
-    with closing(sqlite3.connect(STORE, timeout=60)) as opened:
+    with closing(sqlite3.connect(address.STORE, timeout=60)) as opened:
         tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
         if "tags" not in tables:
             return 0
