@@ -61,9 +61,18 @@ VARIANTS: list[dict[str, Any]] = [
         ("governance", "teams", "azure", 4, "warehouse", "local", "ray_on_kubernetes", "ci"),
     ]
 ]
+
+
+def seldom(answers: dict[str, Any]) -> bool:
+    """Tell what only the slow suites look at: two thirds, without which every pair is still there."""
+    places = (CORE[each].index(answers[each]) for each in ("team_size", "ci", "level"))
+    return sum(places) % 3 != 0
+
+
 # Every combination of the answers that nearly all of the template depends on, and the variants.
-COMBINATIONS: list[dict[str, Any]] = [
-    dict(zip(CORE, answers, strict=True)) for answers in product(*CORE.values())
+COMBINATIONS: list[Any] = [
+    pytest.param(each, marks=pytest.mark.slow) if seldom(each) else each
+    for each in (dict(zip(CORE, answers, strict=True)) for answers in product(*CORE.values()))
 ] + VARIANTS
 
 Render = Callable[..., Path]
