@@ -26,7 +26,7 @@ from ops import contract, estimator
 from ops.release import keys, make, places
 from ops.release.bundle import read_manifest
 from ops.service import release
-from ops.settings import MODEL, TEST, TRAIN, params
+from ops.settings import MODEL, TEST, TRAIN, params, project_name
 
 SLOW = """
 
@@ -48,7 +48,7 @@ def _heavy(column: pl.Series) -> pl.Series:
 FEATURES[3] = pl.col("distance").map_batches(_heavy, return_dtype=pl.Int16)
 """
 FACTS = {
-    "model": "flights",
+    "model": project_name(),
     "run_id": "0" * 32,
     "git_commit": "0" * 40,
     "git_author": "Ada Developer",

@@ -68,12 +68,15 @@ class Podman:
         file = self.folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump_all(manifests))
         self._played.append(file)
+        self.give_volumes()
+        said = self.run("kube", "play", "--network", "host", file, expect=expect)
+        self.give_volumes()
+        return said
+
+    def give_volumes(self) -> None:
+        """Make the volumes the pods' user's, as Podman gives one to another when it is first used."""
         for place in self._volumes:
             give_to_pods(place)
-        said = self.run("kube", "play", "--network", "host", file, expect=expect)
-        for place in self._volumes:  # Podman gives one to somebody else when it is first used
-            give_to_pods(place)
-        return said
 
     def down(self, name: str) -> str:
         """Take down what was played under a name."""

@@ -124,6 +124,7 @@ def playing(
     service = Service(project, port, None, pods.log)  # type: ignore[arg-type]
     try:
         assert eventually(lambda: page(service, "/health/ready") == 200, SECONDS), logs(pods, name)
+        pods.give_volumes()  # it may have come to the first use of one only now
         yield service
     finally:
         pods.log.write_text(logs(pods, name))
