@@ -13,8 +13,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from ops import moved, reach
-from ops.address import ASIDE, SQLITE, STORE, policy, tracking_uri
+from ops import address, moved, reach
+from ops.address import ASIDE, SQLITE, policy, tracking_uri
 from ops.reach import ServerDown
 from ops.settings import ROOT, project_name
 
@@ -66,8 +66,8 @@ def go_aside(reason: str) -> None:
     """Record here from now on, and in the programs that this one starts."""
     os.environ[ASIDE] = "1"
     print(
-        f"{reason}\nThe run is recorded in {STORE.name} and waits there: `uv run poe track-sync`, "
-        "or the next `uv run poe pipeline`, brings it to the server.",
+        f"{reason}\nThe run is recorded in {address.STORE.name} and waits there: "
+        "`uv run poe track-sync`, or the next `uv run poe pipeline`, brings it to the server.",
         file=sys.stderr,
     )
 

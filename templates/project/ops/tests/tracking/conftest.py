@@ -15,14 +15,12 @@ from mlflow.tracking import MlflowClient
 from sklearn.dummy import DummyClassifier
 
 from ops import address, last_run, moved, reach, registry
-from ops.tracking import stores
 
 
 @pytest.fixture(autouse=True)
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep stores, policy and what MLflow remembers of them out of the project."""
-    for module in (registry, stores):
-        monkeypatch.setattr(module, "STORE", tmp_path / "here/mlflow.db")
+    monkeypatch.setattr(address, "STORE", tmp_path / "here/mlflow.db")
     monkeypatch.setattr(address, "POLICY", tmp_path / "tracking.toml")
     monkeypatch.setattr(last_run, "RUN", tmp_path / "run.json")
     (tmp_path / "here").mkdir()
