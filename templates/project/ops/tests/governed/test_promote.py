@@ -13,6 +13,7 @@ import pytest
 from ops import registry
 from ops.governed import audit, deploy, keys, plan, promote
 from ops.release import history, state, stored
+from ops.settings import project_name
 
 Candidates = tuple[str, str]
 Write = Callable[..., None]
@@ -74,7 +75,7 @@ def test_a_later_version_takes_over_from_the_shadow_and_the_registry_may_be_down
         ({"decision": "rejected"}, "has rejected this version"),
         ({"git_commit": "f" * 40}, "the record names git_commit"),
         ({"data_hash": "0" * 32}, "the record names data_hash"),
-        ({"version": 7}, "the record is about sample 7"),
+        ({"version": 7}, f"the record is about {project_name()} 7"),
         ({"validator": {"name": "A. L.", "email": "ada@example.org"}}, "developed the model"),
         ({"validator": {"name": "ada lovelace", "email": "a@b.org"}}, "developed the model"),
         ({"limitations": ""}, "limitations"),
@@ -105,7 +106,7 @@ def test_what_nobody_has_validated_does_not_answer(
 
     assert promote.main(["1"]) == 1
 
-    assert "sample-1.yaml does not exist" in capsys.readouterr().err
+    assert f"{project_name()}-1.yaml does not exist" in capsys.readouterr().err
     assert state.read(production).serving is None
 
 
