@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.product.conftest import environment
-from tests.product.serving import eventually, free_port
+from tests.product.serving import free_port
+from tests.product.variants import answers
 
 PATIENCE = 300.0  # seconds for MLflow to load on a machine that does much
 
@@ -31,16 +31,8 @@ def mlflow_server(project: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]
         start_new_session=True,
     )
     address = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
-
     try:
-        assert eventually(answers, PATIENCE)
+        assert answers(f"{address}/health", PATIENCE)
         yield address, server
     finally:
         kill(server)

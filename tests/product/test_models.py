@@ -16,6 +16,7 @@ from tests.product.variants import (
     promise_less,
     serving,
     start,
+    take_another_seed,
     validate,
 )
 
@@ -82,8 +83,7 @@ def test_two_models_are_trained_released_and_served_side_by_side(
 def is_taken_back_alone(second: Project, first: Project) -> None:
     """Bring another release of a model to production and take it back; another model's stays."""
     before = [in_production(model.folder / "releases").name for model in (first, second)]
-    params = second.folder / "params.toml"
-    params.write_text(re.sub(r"(?m)^seed = .*$", "seed = 11", params.read_text()))
+    take_another_seed(second.folder)
     second.commit("Another seed")
     second.run("uv run poe pipeline")
     second.commit("Train again")

@@ -5,7 +5,6 @@ has expired, is said by a small one of the tests' own.
 """
 
 import json
-import re
 import shutil
 import signal
 import time
@@ -30,6 +29,7 @@ from tests.product.tracking_client import (
     when,
 )
 from tests.product.tracking_server import Server, end_group, running, start_process
+from tests.product.variants import take_another_seed
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def test_a_server_that_is_down_is_told_of_before_anything_is_trained(server: Ser
     project, versions = server.project, len(server.versions())
     path = project.folder / "params.toml"
     before, trained = path.read_text(), (project.folder / "model/model.skops").stat().st_mtime_ns
-    path.write_text(re.sub(r"(?m)^seed = .*$", "seed = 11", before))
+    take_another_seed(project.folder)
     server.end(signal.SIGKILL)
     began = time.monotonic()
 

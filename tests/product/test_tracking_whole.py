@@ -1,6 +1,5 @@
 """The verbs of rungs 3 and 4 work with a tracking server as the registry, also when it is down."""
 
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from tests.product import stores
 from tests.product.flown import MOMENT, Flown, begin, take_off
 from tests.product.tracking_client import model_name, settings
 from tests.product.tracking_server import Server, running
-from tests.product.variants import Project, in_production, start, validate
+from tests.product.variants import Project, in_production, start, take_another_seed, validate
 
 pytestmark = pytest.mark.slow
 
@@ -97,8 +96,7 @@ def test_a_deployment_moves_the_champion_and_neither_it_nor_a_rollback_waits_for
     """What production serves is what its state says; the alias on the server follows it."""
     flown, server = flying
     if len(flown.candidates()) < 2:  # where this test is run alone
-        path = flown.folder / "params.toml"
-        path.write_text(re.sub(r"(?m)^seed = .*$", "seed = 11", path.read_text()))
+        take_another_seed(flown.folder)
         flown.commit("Another seed")
         flown.poe("pipeline")
         flown.commit("Train it")

@@ -131,6 +131,12 @@ def promise_less(project: Project) -> None:
     path.write_text(text)
 
 
+def take_another_seed(folder: Path) -> None:
+    """Let the same rows make another model."""
+    params = folder / "params.toml"
+    params.write_text(re.sub(r"(?m)^seed = .*$", "seed = 11", params.read_text()))
+
+
 @contextlib.contextmanager
 def serving(project: Project, port: int, **more: str) -> Iterator[str]:
     """Type `uv run poe serve`, give the service's address when it is ready, and stop it.
