@@ -168,8 +168,14 @@ def test_under_governance_a_release_and_its_approval_go_by_the_server(
         assert "does not answer" in said and "Traceback" not in said
 
     server.up()
-    for words in ("gate", "release", "deploy staging", "deploy production", "promote 1"):
-        said = project.run(f"uv run poe {words}")
+    for words in ("gate", "release", "deploy staging", "deploy production"):
+        project.run(f"uv run poe {words}")
+    server.end(signal.SIGKILL)
+    said = project.run("uv run poe promote 1")
+    assert "answers in production" in said and "did not take the alias `champion`" in said
+
+    server.up()
+    said = project.run("uv run poe promote 1")
 
     assert "loans version 1 is champion in the registry" in said
     asked = {"name": model_name(project), "alias": "champion"}

@@ -79,8 +79,6 @@ def find(folder: Path, asked: str, now: State) -> str:
     Raises:
         state.Refused: none is there that could answer.
     """
-    if now.serving and asked in (now.serving, _version(folder, now.serving)):
-        raise state.Refused(f"{now.serving} answers already.")
     # Before anything answers there is no shadow: what was deployed stands among the bundles.
     there = [now.shadow.release] if now.shadow else []
     if not now.serving:
@@ -91,6 +89,12 @@ def find(folder: Path, asked: str, now: State) -> str:
     if not found:
         raise state.Refused("\n- ".join([_not_there(folder, asked, there), *_unapproved(asked)]))
     return found[0]
+
+
+def answering(folder: Path, asked: str) -> str | None:
+    """Say which release answers, if it is the one that is asked for."""
+    serving = state.read(folder).serving
+    return serving if serving and asked in (serving, _version(folder, serving)) else None
 
 
 def _version(folder: Path, release: str) -> str:
@@ -130,6 +134,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.reject is not None:
             release = reject(folder, options.version, places.person(), options.reject)
             print(f"{release} is no longer in the shadow of {folder.name}.")
+            return 0
+        if there := answering(folder, options.version):
+            # Typed again, it completes what a registry that was down did not take.
+            print(f"{there} answers in {folder.name} already.")
+            print(alias.follow(_version(folder, there)))
             return 0
         release, version = promote(folder, options.version, places.person())
     except REFUSALS as error:

@@ -25,6 +25,6 @@ def follow(version: str) -> str:
         reason = str(error).strip().splitlines()[0][:200]
         return (
             f"The registry did not take the alias `champion` for version {version} ({reason}); "
-            "the next deployment tries again."
+            "the same command moves it once the registry answers."
         )
     return f"{model} version {version} is {registry.CHAMPION} in the registry."

@@ -118,8 +118,26 @@ def test_a_version_that_is_not_in_the_shadow_is_not_promoted(
 
     assert promote.main(["2"]) == 1
     assert "version 2 does not wait in production" in capsys.readouterr().err
-    assert promote.main(["1"]) == 1
-    assert f"{waiting} answers already" in capsys.readouterr().err
+
+
+def test_promoting_what_answers_already_completes_what_the_registry_did_not_take(
+    waiting: str,
+    production: Path,
+    registry_store: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert promote.main(["1"]) == 0
+    assert "did not take the alias" in capsys.readouterr().out
+    before = events(production)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+    registry.client().delete_registered_model_alias(registry.model_name(), registry.CHAMPION)
+
+    assert promote.main(["1"]) == 0
+
+    assert f"{waiting} answers in production already" in capsys.readouterr().out
+    assert str(registry.version(registry.CHAMPION).version) == "1"
+    assert events(production) == before
 
 
 def test_a_verdict_against_what_answered_earlier_does_not_count(

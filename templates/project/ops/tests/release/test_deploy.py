@@ -384,4 +384,4 @@ def test_a_registry_that_is_down_is_told_and_delays_nothing(
     told = alias.follow("1")
 
     assert "did not take the alias `champion` for version 1" in told
-    assert "the next deployment tries again" in told
+    assert "the same command moves it" in told
