@@ -1,13 +1,12 @@
 """MLflow's server on the registry of a project, and nothing beside it."""
 
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.product.conftest import environment
+from tests.product.processes import end_group
 from tests.product.serving import free_port
 from tests.product.variants import answers
 
@@ -35,11 +34,4 @@ def mlflow_server(project: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]
         assert answers(f"{address}/health", PATIENCE)
         yield address, server
     finally:
-        kill(server)
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and all that it started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        end_group(server)

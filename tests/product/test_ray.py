@@ -18,6 +18,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.product.conftest import environment
+from tests.product.processes import end_group
 from tests.product.serving import free_port
 from tests.product.small_disk import small_disk
 from tests.product.variants import Project, start
@@ -63,7 +64,7 @@ class Tuned:
         try:
             said, _ = process.communicate(timeout=PATIENT)
         finally:
-            end(process)
+            end_group(process)
         assert process.returncode == expect, said
         return said
 
@@ -89,13 +90,6 @@ class Tuned:
             "same(*map(pl.read_parquet, sys.argv[1:]), check_exact=True)",
             *(one, other),
         )
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """End a process and all it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 @dataclass
@@ -145,7 +139,7 @@ def cluster(tuned: Tuned) -> Iterator[Cluster]:
         process.stdin.close()
         process.wait(60)
     finally:
-        end(process)
+        end_group(process)
 
 
 def until(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -172,7 +166,7 @@ def test_a_machine_lost_while_scoring_changes_nothing(tuned: Tuned, cluster: Clu
         assert process.poll() is None and not target.exists()
         said, _ = process.communicate(timeout=PATIENT)
     finally:
-        end(process)
+        end_group(process)
 
     assert process.returncode == 0, said
     assert f"{16 * 12_501:,} rows scored" in said
@@ -195,7 +189,7 @@ def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Clus
                 cluster.lose_a_machine()
         process.wait(PATIENT)
     finally:
-        end(process)
+        end_group(process)
 
     assert process.returncode == 0, "".join(said)
     assert tuning.read_text() == tuned.tuning
@@ -224,7 +218,7 @@ def test_after_a_killed_run_the_next_one_completes(tuned: Tuned) -> None:
     tuned.equal(target, tuned.scored_plainly(rows))
     left = [path.name for path in target.parent.iterdir() if path.name.endswith(".unfinished")]
     assert left == []
-    end(process)
+    end_group(process)
 
 
 def test_a_wrong_address_is_said_within_seconds(tuned: Tuned) -> None:
@@ -252,7 +246,7 @@ def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tune
         )
     finally:
         settings.write_text(before)
-        end(web)
+        end_group(web)
 
     assert "does not answer as a Ray cluster does" in said
 

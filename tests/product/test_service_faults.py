@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.product.conftest import environment
-from tests.product.mlflow_server import kill, mlflow_server
+from tests.product.mlflow_server import mlflow_server
+from tests.product.processes import end_group
 from tests.product.service_trials import Steady, while_happening
 from tests.product.serving import (
     Served,
@@ -69,7 +70,7 @@ def test_killing_the_registry_fails_no_prediction(
 
         def work() -> None:
             time.sleep(1)
-            kill(server)
+            end_group(server)
             time.sleep(2)
 
         hold(while_happening(service, work))
@@ -91,7 +92,7 @@ def test_killing_the_monitor_fails_no_prediction(own: Served) -> None:
                     start_new_session=True,
                 )
                 time.sleep(seconds)
-                kill(monitor)
+                end_group(monitor)
 
         hold(while_happening(service, work))
         assert service.get("/metrics")[0] == 200

@@ -12,6 +12,7 @@ import yaml
 
 from tests.product import stores
 from tests.product.conftest import environment, run, tool
+from tests.product.processes import end_group
 from tests.product.serving import free_port
 from tests.product.tracking_client import (
     begin,
@@ -21,7 +22,7 @@ from tests.product.tracking_client import (
     settings,
     when,
 )
-from tests.product.tracking_server import SECRETS, Server, end_group, running
+from tests.product.tracking_server import SECRETS, Server, running
 from tests.product.variants import Project
 
 pytestmark = pytest.mark.slow

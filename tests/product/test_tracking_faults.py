@@ -17,6 +17,7 @@ import pytest
 
 from tests.product import stores
 from tests.product.conftest import environment, run, tool
+from tests.product.processes import end_group, start_process
 from tests.product.serving import eventually, free_port
 from tests.product.small_disk import fill, resize, small_disk
 from tests.product.stores import Line, Refusing
@@ -28,7 +29,7 @@ from tests.product.tracking_client import (
     settings,
     when,
 )
-from tests.product.tracking_server import Server, end_group, running, start_process
+from tests.product.tracking_server import Server, running
 from tests.product.variants import take_another_seed
 
 pytestmark = pytest.mark.slow

@@ -23,6 +23,7 @@ import yaml
 
 from tests.product import postgres
 from tests.product.conftest import environment
+from tests.product.processes import end_group, start_process
 from tests.product.serving import eventually, free_port
 from tests.product.stores import Line, Store
 from tests.product.tracking_client import PATIENCE, model_name
@@ -242,31 +243,3 @@ def running(
         server.down()
         if place is None:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def start_process(
-    command: list[str], folder: Path, log: Path, variables: dict[str, str]
-) -> "subprocess.Popen[bytes]":
-    """Start a server in a group of processes of its own; what it says goes to a log."""
-    with log.open("ab") as written:
-        return subprocess.Popen(
-            command,
-            cwd=folder,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=written,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-
-def end_group(process: "subprocess.Popen[Any]", how: signal.Signals = signal.SIGKILL) -> None:
-    """End a program and those that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, how)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=30)
-    # Its workers may outlive it, and hold its port.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
