@@ -18,6 +18,8 @@ from tests.conftest import GAMES, ROOT, Render, files_of
 STAIRS = [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 2, 4, 1, 3, 0], [0, 4, 2, 0], [0, 3, 1, 4, 0]]
 # Where there is little time, one game goes up and the other one down.
 FAST = [("velocity", STAIRS[0]), ("governance", STAIRS[1])]
+IN_VELOCITY = ["velocity", pytest.param("governance", marks=pytest.mark.slow)]
+IN_GOVERNANCE = ["governance", pytest.param("velocity", marks=pytest.mark.slow)]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -95,7 +97,7 @@ def test_another_answer_is_a_climb_like_any_other(
     assert wherever(files_of(project)) == wherever(expected)
 
 
-@pytest.mark.parametrize("use_case", GAMES)
+@pytest.mark.parametrize("use_case", IN_GOVERNANCE)
 def test_every_byte_of_the_users_files_survives(
     copier: CopierFixture, tmp_path: Path, use_case: str
 ) -> None:
@@ -124,7 +126,7 @@ def test_a_file_that_the_user_deleted_stays_deleted(copier: CopierFixture, tmp_p
     assert not (project / "tests/test_model.py").exists()
 
 
-@pytest.mark.parametrize("use_case", GAMES)
+@pytest.mark.parametrize("use_case", IN_VELOCITY)
 def test_pyproject_keeps_what_the_user_wrote(
     copier: CopierFixture, tmp_path: Path, use_case: str
 ) -> None:

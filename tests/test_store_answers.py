@@ -76,21 +76,31 @@ def cases(answers: dict[str, list[str]]) -> list[tuple[str, str]]:
     return [(question, answer) for question, every in answers.items() for answer in every]
 
 
-@pytest.mark.parametrize(("question", "answer"), cases(FINE))
-def test_a_fitting_answer_is_written_as_it_is(render: Render, question: str, answer: str) -> None:
-    project = render(data="store", level=2, **{question: answer})
+def together(answers: dict[str, list[str]]) -> list[dict[str, str]]:
+    """Give each answer once at least, in as few projects as there are of the most."""
+    most = max(map(len, answers.values()))
+    return [
+        {question: every[number % len(every)] for question, every in answers.items()}
+        for number in range(most)
+    ]
+
+
+@pytest.mark.parametrize("answers", together(FINE), ids=lambda answers: "|".join(answers.values()))
+def test_fitting_answers_are_written_as_they_are(render: Render, answers: dict[str, str]) -> None:
+    project = render(data="store", level=2, **answers)
 
     store = tomllib.loads((project / "store.toml").read_text())["store"]
+    assert store["endpoint"] == answers["store_endpoint"]
+    assert store["bucket"] == answers["store_bucket"]
+    assert store["prefix"] == f"{answers['store_prefix']}/raw".lstrip("/")
     remote = ConfigParser(interpolation=None)
     remote.read_string((project / ".dvc/config").read_text())
     section = remote["'remote \"store\"'"]
     assert remote["core"]["remote"] == "store"
-    assert store["endpoint"] == section.get("endpointurl", "")
+    assert section.get("endpointurl", "") == answers["store_endpoint"]
     bucket, _, prefix = section["url"].removeprefix("s3://").partition("/")
-    assert store["bucket"] == bucket
-    assert store["prefix"].removesuffix("raw") == prefix.removesuffix("dvc")
-    written = store[question.removeprefix("store_")]
-    assert written == (f"{answer}/raw".lstrip("/") if question == "store_prefix" else answer)
+    assert bucket == answers["store_bucket"]
+    assert prefix == f"{answers['store_prefix']}/dvc".lstrip("/")
 
 
 @pytest.mark.parametrize(("question", "answer"), cases(BAD))

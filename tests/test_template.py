@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,18 @@ def test_the_generator_is_named_only_where_it_must_be(
             )
 
 
+# Each team size with one vendor; with the others, the slow suites look.
+TOGETHER = list(zip(TEAM_SIZES, VENDORS, strict=True))
+
+
 @pytest.mark.parametrize("use_case", GAMES)
-@pytest.mark.parametrize("team_size", TEAM_SIZES)
-@pytest.mark.parametrize("ci", VENDORS)
+@pytest.mark.parametrize(
+    "team_size, ci",
+    [
+        pair if pair in TOGETHER else pytest.param(*pair, marks=pytest.mark.slow)
+        for pair in product(TEAM_SIZES, VENDORS)
+    ],
+)
 def test_a_file_is_the_same_on_every_rung_that_has_it(
     render: Render, use_case: str, team_size: str, ci: str
 ) -> None:
@@ -92,7 +101,7 @@ def test_a_file_is_the_same_on_every_rung_that_has_it(
 def test_the_code_of_a_project_passes_its_own_linter(
     render: Render, use_case: str, level: int
 ) -> None:
-    for team_size, ci in zip(TEAM_SIZES, VENDORS, strict=True):
+    for team_size, ci in TOGETHER:
         project = render(use_case=use_case, level=level, team_size=team_size, ci=ci)
         for command in (["check"], ["format", "--check"]):
             done = subprocess.run(
