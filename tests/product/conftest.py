@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,14 @@ def commit(folder: Path, message: str) -> None:
     """Commit everything in the folder."""
     run("git", "add", "--all", cwd=folder)
     run("git", "commit", "--quiet", "--no-verify", "--message", message, cwd=folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def types_remembered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let mypy remember the packages of one project for the next one: it goes by what files say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.mktemp("types")))
+        yield
 
 
 @pytest.fixture(scope="session")
