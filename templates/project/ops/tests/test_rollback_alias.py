@@ -29,20 +29,31 @@ APPROVED: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with three versions, made once: MLflow takes a second to make one."""
+    made = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{made}")
+        client, name = registry.client(), registry.model_name()
+        client.create_registered_model(name)
+        for _ in range(3):
+            client.create_model_version(name, (made.parent / "model").as_uri(), tags=TAGS)
+    return made
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry with three approved versions, none of them champion."""
+    shutil.copy(registered, tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setattr(promote, "ROOT", tmp_path)
     shutil.copytree(ROOT / "governance/schemas", tmp_path / "governance/schemas")
     (tmp_path / promote.RECORDS).mkdir()
-    client, name = registry.client(), registry.model_name()
-    inventory = {"models": [{"name": name, "developer": "Ada Lovelace"}]}
+    inventory = {"models": [{"name": registry.model_name(), "developer": "Ada Lovelace"}]}
     (tmp_path / promote.INVENTORY).write_text(yaml.safe_dump(inventory), encoding="utf-8")
-    client.create_registered_model(name)
-    for _ in range(3):
-        made = client.create_model_version(name, (tmp_path / "model").as_uri(), tags=TAGS)
-        record(tmp_path, int(made.version))
+    for version in (1, 2, 3):
+        record(tmp_path, version)
     return tmp_path
 
 
