@@ -63,10 +63,13 @@ VARIANTS: list[dict[str, Any]] = [
 ]
 
 
+# Each team size with a vendor, for what every rung of both games is looked at.
+TOGETHER = list(zip(TEAM_SIZES, VENDORS, strict=True))
+
+
 def seldom(answers: dict[str, Any]) -> bool:
-    """Tell what only the slow suites look at: two thirds, without which every pair is still there."""
-    places = (CORE[each].index(answers[each]) for each in ("team_size", "ci", "level"))
-    return sum(places) % 3 != 0
+    """Tell what only the slow suites look at: each other pair is in a variant."""
+    return (answers["team_size"], answers["ci"]) not in TOGETHER
 
 
 # Every combination of the answers that nearly all of the template depends on, and the variants.

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import COMBINATIONS, GAMES, LEVELS, ROOT, TEAM_SIZES, VENDORS, Render, files_of
+from tests.conftest import (
+    COMBINATIONS,
+    GAMES,
+    LEVELS,
+    ROOT,
+    TEAM_SIZES,
+    TOGETHER,
+    VENDORS,
+    Render,
+    files_of,
+)
 from tests.conftest import name_of as name
 from tests.parsing import PARSERS
 
@@ -69,10 +79,6 @@ def test_the_generator_is_named_only_where_it_must_be(
             assert kept in line or not mentions or path in {"README.md", "CONTRIBUTING.md"}, (
                 f"{path}: {line}"
             )
-
-
-# Each team size with one vendor; with the others, the slow suites look.
-TOGETHER = list(zip(TEAM_SIZES, VENDORS, strict=True))
 
 
 @pytest.mark.parametrize("use_case", GAMES)
