@@ -12,6 +12,8 @@ from typing import Any
 import copier as copier_api
 import pytest
 
+from rung import spared
+
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE_PATHS = ["copier.yml", "levels", "templates"]
 
@@ -120,6 +122,7 @@ def copier_template_paths() -> list[str]:
 def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> Render:
     """Render a project with Copier, without trust, once for each set of answers.
 
+    As `rung` does it, which takes half of the time and gives the same bytes (test_new.py).
     Processes that test side by side share what was rendered: nobody may change it.
     """
     mine = tmp_path_factory.mktemp("rendering")
@@ -132,9 +135,10 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
         made = shared / hashlib.sha256(key).hexdigest()[:16]
         if not made.exists():
             new = mine / made.name
-            copier_api.run_copy(
-                str(copier_template), new / "project", data=answers, defaults=True, quiet=True
-            )
+            with spared.rendering():
+                copier_api.run_copy(
+                    str(copier_template), new / "project", data=answers, defaults=True, quiet=True
+                )
             with contextlib.suppress(OSError):  # another process was faster
                 new.rename(made)
         return made / "project"
