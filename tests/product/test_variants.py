@@ -55,7 +55,7 @@ TYPED = {
 }
 # Each of several models is held against these.
 OF_EACH_MODEL = "':!ops/tests/test_contract.py' ':!ops/tests/test_data.py'"
-# None begins when the others have ended.
+# A long one that begins last would run alone.
 LONGEST_FIRST = sorted(VARIANTS, key=lambda answers: -answers["level"])
 MADE = {
     *("dvc.lock", "governance/dvc.lock"),
