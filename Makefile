@@ -4,7 +4,7 @@ PYTHON ?= python3
 UPTO ?= 4
 UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 
-.PHONY: demo test check docs
+.PHONY: demo test check docs wheel
 
 demo: $(UV)
 	@$(UV) run --quiet rung demo --upto $(UPTO)
@@ -35,3 +35,8 @@ docs: $(UV)
 	  .cache/uv.new/bin/python -m pip install --quiet --disable-pip-version-check uv || { \
 	  echo "uv could not be installed, see above. Check the network, or install uv yourself, then run make again."; exit 1; }
 	@rm -rf .cache/uv && mv .cache/uv.new .cache/uv
+
+# The wheel of machinery/ that projects carry in vendor/; the same bytes each time.
+wheel: $(UV)
+	@rm -f templates/project/vendor/*.whl
+	@SOURCE_DATE_EPOCH=1577836800 $(UV) build --quiet --wheel machinery --out-dir templates/project/vendor --no-create-gitignore

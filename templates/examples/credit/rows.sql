@@ -1,4 +1,4 @@
--- The rows to learn from: all of them, as warehouse.toml names no watermark. The query gives the
+-- The rows to learn from: all of them, as ops/warehouse.toml names no watermark. The query gives the
 -- columns of Row in dataset.py, and it is yours. The order makes the same rows the same file; a key
 -- of your table would do better. With a watermark: `where written >= $since and written < $until`.
 -- Without WAREHOUSE_URL it is asked of data/warehouse.duckdb, where each file of data/sample is a

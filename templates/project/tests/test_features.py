@@ -1,9 +1,8 @@
 """Your tests of features.py: rows go in, features come out."""
 
 import polars as pl
-
-from ops import contract
-from ops.ingest import sample_rows
+from rung_ops import contract
+from rung_ops.data.ingest import sample_rows
 
 
 def sample() -> pl.DataFrame:

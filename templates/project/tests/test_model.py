@@ -1,20 +1,27 @@
 """Your tests of model.py: it learns something, and score() says so."""
 
-import numpy as np
+from typing import Any
 
-from ops import contract, estimator
-from ops.ingest import sample_rows
-from ops.settings import params
-from ops.train import fit
+import numpy as np
+import polars as pl
+from rung_ops import contract
+from rung_ops.data.ingest import sample_rows
+from rung_ops.stages import features, params, predict, truth
+
+
+def fit(rows: pl.DataFrame) -> Any:
+    settings = params()
+    model = contract.build(settings["model"] | {"seed": settings["seed"]})
+    return model.fit(features(rows), truth(rows))
 
 
 def test_the_model_beats_a_constant_on_rows_it_has_learned() -> None:
     rows = sample_rows()
     rows = rows.sample(min(2_000, rows.height), seed=1)
-    actual = estimator.truth(rows)
+    actual = truth(rows)
     metric, higher = params()["score"]["metric"], params()["score"]["higher_is_better"]
 
-    learned = contract.score(actual, estimator.predict(fit(rows), rows))[metric]
+    learned = contract.score(actual, predict(fit(rows), rows))[metric]
     constant = contract.score(actual, np.full(len(actual), actual.mean()))[metric]
 
     assert learned > constant if higher else learned < constant
@@ -25,7 +32,7 @@ def test_a_model_answers_one_row_as_it_answers_many() -> None:
     rows = rows.sample(min(500, rows.height), seed=1)
     model = fit(rows)
 
-    together = estimator.predict(model, rows)
-    alone = np.concatenate([estimator.predict(model, row) for row in rows[:5].iter_slices(1)])
+    together = predict(model, rows)
+    alone = np.concatenate([predict(model, row) for row in rows[:5].iter_slices(1)])
 
     np.testing.assert_allclose(alone, together[:5], rtol=1e-9)

@@ -1,0 +1,91 @@
+"""How often the service itself failed, by the release that served: from what /metrics counts.
+
+The service counts since it was started and not by release. So each pass keeps what it read, and
+what lies between two of them with the same release and the same process is that release's.
+"""
+
+import math
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import NormalDist
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+PATIENCE = 5.0  # seconds
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Requests that failed, of how many."""
+
+    failed: int
+    requests: int
+
+    @property
+    def share(self) -> float:
+        """Tell the share that failed; 0 of none."""
+        return self.failed / self.requests if self.requests else 0.0
+
+
+def reading(url: str, serving: str) -> dict[str, Any] | None:
+    """Read the counts of a service.
+
+    Args:
+        url: of the service, without a path.
+        serving: the release that answers now.
+
+    Returns:
+        release, process (when it was started), answered, failed; None where nobody answers.
+    """
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=PATIENCE) as reply:
+            families = list(text_string_to_metric_families(reply.read().decode()))
+    except (OSError, ValueError, urllib.error.URLError):
+        return None
+    counts: dict[str, float] = {"answered": 0.0, "failed": 0.0}
+    process = None
+    for sample in (sample for family in families for sample in family.samples):
+        if sample.name == "process_start_time_seconds":
+            process = sample.value
+        outcome = sample.labels.get("outcome")
+        if sample.name == "service_requests_total" and outcome in counts:
+            counts[str(outcome)] += sample.value
+    return {"release": serving, "process": process} | {key: int(n) for key, n in counts.items()}
+
+
+def rate(readings: Sequence[dict[str, Any]], release: str) -> Rate:
+    """Add up what lies between readings of the same release and process, in their order."""
+    failed = answered = 0
+    for first, second in pairwise(readings):
+        same = first["release"] == second["release"] == release
+        if same and first["process"] == second["process"]:
+            failed += second["failed"] - first["failed"]
+            answered += second["answered"] - first["answered"]
+    return Rate(failed, failed + answered)
+
+
+def rise(before: Rate, after: Rate, level: float) -> tuple[float, float]:
+    """Find the interval of the rise of a share, by Newcombe's method from Wilson's intervals.
+
+    Args:
+        before, after: of at least one request each.
+        level: of the interval, between 0 and 1.
+    """
+    low_before, high_before = _wilson(before, level)
+    low_after, high_after = _wilson(after, level)
+    rise = after.share - before.share
+    down = math.hypot(after.share - low_after, high_before - before.share)
+    up = math.hypot(high_after - after.share, before.share - low_before)
+    return rise - down, rise + up
+
+
+def _wilson(found: Rate, level: float) -> tuple[float, float]:
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    n, share = found.requests, found.share
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return middle - half, middle + half

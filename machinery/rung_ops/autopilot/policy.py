@@ -1,0 +1,142 @@
+"""The rules by which the autopilot acts: autopilot.toml, read and checked."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from rung_ops.project.paths import policy, shown
+
+POLICY = policy("autopilot.toml")
+
+
+class BadPolicy(Exception):
+    """autopilot.toml cannot be followed; the message says which line and what to do."""
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """What is a reason to train anew; 0 or false is none."""
+
+    drifted_features: int
+    prediction_drift: bool
+    quality_drop: float
+    model_age_days: int
+    new_rows: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What holds a training back, whatever the reason."""
+
+    least_new_rows: int
+    days_between: int
+    most: int
+    per_days: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """How long the autopilot waits after a version was refused or taken back."""
+
+    days: int
+    new_rows: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How long a canary may stay undecided."""
+
+    patience_days: int
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """When a promoted release is taken back; `level` is that of the intervals."""
+
+    least_rows: int
+    watch_days: int
+    level: float
+    error_rate: float
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where the service answers, without a path; empty where nobody may ask it."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    """All rules, by their table in autopilot.toml."""
+
+    service: Service
+    retrain: Retrain
+    limits: Limits
+    refused: Refused
+    trial: Trial
+    rollback: Rollback
+
+
+def read(path: Path = POLICY) -> Policy:
+    """Read the rules.
+
+    Raises:
+        BadPolicy: the file is missing or no TOML, or a rule is missing, unknown or out of range.
+    """
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadPolicy(
+            f"{shown(path)} is missing, so nobody has said when to act: bring it back with "
+            f"`git checkout -- {shown(path)}`."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadPolicy(f"{shown(path)} is no TOML: {error}. Mend that line.") from error
+    tables = get_type_hints(Policy)
+    _refuse_unknown(shown(path), set(written) - set(tables), set(tables))
+    rules = {name: _table(shown(path), name, written.get(name), tables[name]) for name in tables}
+    policy = Policy(**rules)
+    if not 0.5 <= policy.rollback.level < 1:
+        raise BadPolicy(
+            f"{shown(path)}: [rollback] level is {policy.rollback.level}; "
+            "give at least 0.5 and less than 1, such as 0.99."
+        )
+    return policy
+
+
+def _table(file: str, table: str, written: Any, kind: type[Any]) -> Any:
+    if not isinstance(written, dict):
+        raise BadPolicy(f"{file}: the table [{table}] is missing. Add it.")
+    kinds = get_type_hints(kind)
+    _refuse_unknown(f"{file}, [{table}]", set(written) - set(kinds), set(kinds))
+    return kind(
+        **{
+            field.name: _rule(f"{file}: [{table}] {field.name}", written, field.name, kinds)
+            for field in fields(kind)
+        }
+    )
+
+
+def _rule(place: str, written: dict[str, Any], name: str, kinds: dict[str, type]) -> Any:
+    if name not in written:
+        raise BadPolicy(f"{place} is missing. Add it; 0 or false switches a rule off.")
+    value, kind = written[name], kinds[name]
+    if kind is str and isinstance(value, str):
+        return value
+    if kind is bool or isinstance(value, bool):
+        if kind is bool and isinstance(value, bool):
+            return value
+    elif kind is not str and isinstance(value, int if kind is int else int | float) and value >= 0:
+        return kind(value)
+    wanted = {bool: "true or false", int: "a whole number, 0 or more", str: "a text"}
+    raise BadPolicy(f"{place} is {value!r}; give {wanted.get(kind, '0 or more')}.")
+
+
+def _refuse_unknown(place: str, unknown: set[str], known: set[str]) -> None:
+    if unknown:
+        raise BadPolicy(
+            f"{place}: there is no rule `{min(unknown)}`. The rules are "
+            f"{', '.join(f'`{name}`' for name in sorted(known))}."
+        )

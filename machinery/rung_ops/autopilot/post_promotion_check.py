@@ -1,0 +1,130 @@
+"""After a promotion: is the release that answers now worse than the one before it?
+
+Both are held against the same rows and outcomes: the new release as it answered them, the one
+before as it would have. So a harder month is not taken for a worse release.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.autopilot import errors
+from rung_ops.autopilot.collect import TIME
+from rung_ops.autopilot.facts import Verdict
+from rung_ops.autopilot.labelled import ARM, PREDICTION, RELEASE
+from rung_ops.autopilot.policy import Rollback
+from rung_ops.monitoring.jackknife import reach, standard_error
+from rung_ops.project.paths import params
+from rung_ops.release import paths, source_import
+from rung_ops.release.state import State, events
+from rung_ops.serving import release as serving_release
+from rung_ops.serving.settings import ANY_SPEED
+from rung_ops.training import estimator
+
+
+def verdict(
+    state: State,
+    answers: pl.DataFrame,
+    readings: Sequence[dict[str, Any]],
+    now: datetime,
+    policy: Rollback,
+) -> Verdict | None:
+    """Judge the release that answers against the one before it.
+
+    Args:
+        state: of production.
+        answers: from rung_ops.autopilot.labelled.
+        readings: from rung_ops.autopilot.errors, the oldest first.
+        now: as of when.
+        policy: [rollback] of autopilot.toml.
+
+    Returns:
+        None where there is nothing to compare: no promotion, one that is long past, or one that
+        was taken back already.
+    """
+    before = predecessor(state)
+    if state.serving is None or before is None:
+        return None
+    failing = _of_errors(before, state.serving, readings, policy)
+    if failing:
+        return failing
+    if answers.is_empty():
+        return None
+    mine = answers.filter(pl.col(RELEASE) == state.serving)
+    since = mine.filter(pl.col(ARM) == "serving")[TIME].min()
+    if since is None or now - since > timedelta(days=policy.watch_days):  # type: ignore[operator]
+        return None
+    if mine.height < policy.least_rows:
+        says = f"{state.serving} has {mine.height:,} known outcomes, and is judged from "
+        return Verdict(False, f"{says}{policy.least_rows:,} on")
+    return _of_quality(before, state.serving, mine, policy)
+
+
+def predecessor(state: State) -> str | None:
+    """Name the release before the one that answers, if that one came by a promotion."""
+    last, serving = None, None
+    for event in events(paths.environment(paths.PRODUCTION)):
+        if event["detail"].get("serving", serving) != serving:
+            last, serving = event["event"], event["detail"]["serving"]
+    return state.previous[0] if state.previous and last in ("serve", "promote") else None
+
+
+def _of_errors(
+    before: str, now: str, readings: Sequence[dict[str, Any]], policy: Rollback
+) -> Verdict | None:
+    then, since = errors.rate(readings, before), errors.rate(readings, now)
+    if not policy.error_rate or not then.requests or not since.requests:
+        return None
+    low, high = errors.rise(then, since, policy.level)
+    if low <= policy.error_rate:
+        return None
+    return Verdict(
+        True,
+        f"{now} failed to answer {since.share:.2%} of {since.requests:,} requests, and {before} "
+        f"{then.share:.2%} of {then.requests:,}: the rise of {low:.2%} to {high:.2%} is above "
+        f"{policy.error_rate:.2%}",
+    )
+
+
+def _of_quality(before: str, now: str, mine: pl.DataFrame, policy: Rollback) -> Verdict | None:
+    folder = paths.environment(paths.PRODUCTION)
+    try:
+        loaded = serving_release.load(
+            paths.bundle(folder, before), paths.public_key().read_bytes(), ANY_SPEED
+        )
+        rows = mine.select(pl.col(name).cast(kind) for name, kind in loaded.schema.items())
+        then = loaded.score(rows)[1]
+    except source_import.FAULTS as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        return Verdict(False, f"{before} cannot be compared on the same rows: {reason}")
+    settings = params()
+    metric = settings["score"]["metric"]
+    sign = 1 if settings["score"]["higher_is_better"] else -1
+    actual = estimator.truth(mine)
+    given = mine[PREDICTION].to_numpy()
+
+    def gain(chosen: np.ndarray) -> float:
+        ours = contract.score(actual[chosen], given[chosen])[metric]
+        return float(sign * (ours - contract.score(actual[chosen], then[chosen])[metric]))
+
+    deviation = standard_error(gain, len(actual), settings["seed"])
+    if not np.isfinite(deviation):
+        return Verdict(False, f"{metric} of {now} is not defined on its {len(actual):,} outcomes")
+    whole = gain(np.arange(len(actual)))
+    half = reach(1 - policy.level) * deviation
+    worse = whole + half < 0
+    return Verdict(
+        worse,
+        f"{now} is {'worse' if worse else 'not certainly worse'} than {before} was: on the same "
+        f"{len(actual):,} rows {metric} differs by {sign * whole:+.4f} "
+        f"({_ends(sign, whole, half)}, {policy.level:.0%} interval)",
+    )
+
+
+def _ends(sign: int, whole: float, half: float) -> str:
+    low, high = sorted((sign * (whole - half), sign * (whole + half)))
+    return f"{low:+.4f} to {high:+.4f}"

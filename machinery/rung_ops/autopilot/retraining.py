@@ -1,0 +1,57 @@
+"""The steps that make a version: new rows, a commit of them, the pipeline, a commit of its run."""
+
+from datetime import datetime
+
+from rung_ops.autopilot import collect as served
+from rung_ops.autopilot import commits, journal, training
+from rung_ops.autopilot.journal import Record
+from rung_ops.autopilot.labelled import answers
+from rung_ops.autopilot.step_runner import Done, StepFailed
+from rung_ops.autopilot.tools import Tools, tries
+from rung_ops.project.paths import ROWS, shown
+from rung_ops.release import paths
+from rung_ops.tracking import last_run
+
+
+def collect(tools: Tools, record: Record) -> Done:
+    """Write the labelled rows that no model has seen to data/incoming."""
+    commits.refuse_others(resumed=tries(record, "collect") > 1)
+    served.take_back_unfinished()
+    if not ROWS.exists():  # a fresh clone; they say which rows training has
+        tools.verbs.must("validate")
+    rows = served.new_rows(answers(paths.PRODUCTION, datetime.fromisoformat(record["at"])))
+    if rows.is_empty():
+        return Done({"rows": 0})
+    path = served.write(rows)
+    if not served.readable(path):
+        path.unlink()
+        raise StepFailed(
+            f"load() in dataset.py does not read {shown(path)}, a Parquet file with the "
+            "columns of Row: teach it to, and commit."
+        )
+    tools.say(f"collected {rows.height:,} labelled rows: {shown(path)}")
+    return Done({"rows": rows.height, "file": shown(path)})
+
+
+def commit_rows(tools: Tools, record: Record) -> Done:
+    """Version the new rows and commit them, so that the model can be traced back to them."""
+    tools.verbs.must("incoming")
+    rows = journal.detail(record, "collect")["rows"]
+    return Done({"commit": commits.commit(f"data: add {rows:,} rows that production answered")})
+
+
+def train(tools: Tools, record: Record) -> Done:
+    """Run the pipeline."""
+    commits.refuse_others(resumed=True)
+    if tries(record, "train") > 1:
+        adopted = training.adopt()
+        if adopted:
+            tools.say(f"version {adopted} was registered already")
+    tools.verbs.must("pipeline")
+    return Done(last_run.read())
+
+
+def commit_run(tools: Tools, record: Record) -> Done:
+    """Commit what the pipeline says it made."""
+    version = journal.detail(record, "train").get("version", "")
+    return Done({"commit": commits.commit(f"pipeline: train version {version}")})

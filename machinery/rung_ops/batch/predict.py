@@ -1,0 +1,129 @@
+"""Score a file of rows: `uv run poe predict INPUT [OUTPUT]`."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.data import ingest
+from rung_ops.data.row_checks import Problem, inspect
+from rung_ops.project.paths import MODEL, ROOT, shown
+from rung_ops.training import estimator
+
+class Unusable(Exception):
+    """The file as a whole cannot be scored; the message says why and what to do."""
+
+
+def read(path: Path) -> pl.DataFrame:
+    """Read a file to score with load() of dataset.py, as training reads its raw files.
+
+    Raises:
+        Unusable: there is no such file, or load() cannot read it.
+    """
+    if not path.is_file():
+        raise Unusable(f"{shown(path)}: there is no such file.")
+    try:
+        return ingest.read(path)
+    except ingest.UnreadableFile as error:
+        raise Unusable(str(error)) from error
+
+
+def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]:
+    """Predict every row that keeps the contract.
+
+    Args:
+        rows: the columns of Row but for the target; others are carried along.
+        source: the file's name, for the messages.
+
+    Returns:
+        What answer() returns, and the problems found.
+
+    Raises:
+        Unusable: columns are missing, or there are no rows.
+    """
+    typed, problems = inspect(rows, schema(), source)
+    refuse(problems)
+    return answer(rows, typed, problems, estimator.load(MODEL)), problems
+
+
+def schema() -> pa.DataFrameSchema:
+    """Make the contract's Row without the target."""
+    whole = contract.Row.to_schema()
+    return whole.remove_columns([contract.TARGET] if contract.TARGET in whole.columns else [])
+
+
+def refuse(problems: list[Problem]) -> None:
+    """Raise Unusable for a problem of the file as a whole."""
+    for problem in problems:
+        if not problem.rows:
+            raise Unusable(str(problem))
+
+
+def answer(
+    rows: pl.DataFrame, typed: pl.DataFrame, problems: list[Problem], model: Any
+) -> pl.DataFrame:
+    """Predict every row in which no problem was found.
+
+    Returns:
+        All rows in their order with two more columns: `prediction` (probability of the positive
+        class, or the value; null for a bad row) and `problem` (null for a good one).
+    """
+    said: dict[int, list[str]] = {}
+    for problem in problems:
+        for row in problem.rows:
+            said.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
+    good = [index for index in range(rows.height) if index not in said]
+    predicted: Any = estimator.predict(model, typed[good]) if good else []
+    answers = pl.DataFrame(
+        {"row": good, "prediction": predicted},
+        schema_overrides={"row": pl.Int64, "prediction": pl.Float64},
+    )
+    notes = pl.DataFrame(
+        {"row": list(said), "problem": ["; ".join(sorted(words)) for words in said.values()]},
+        schema={"row": pl.Int64, "problem": pl.String},
+    )
+    numbered = rows.with_columns(row=pl.int_range(rows.height, dtype=pl.Int64))
+    joined = numbered.join(answers, on="row", how="left", maintain_order="left")
+    return joined.join(notes, on="row", how="left", maintain_order="left").drop("row")
+
+
+def main(
+    arguments: list[str] | None = None,
+    before_writing: Callable[[pl.DataFrame], pl.DataFrame] = lambda scored: scored,
+) -> int:
+    """Score a file; return 0, or 1 when nothing could be scored.
+
+    Args:
+        arguments: of the command line.
+        before_writing: takes what score() returned and returns what is written. Raises Unusable
+            where nothing may be written.
+    """
+    parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
+    parser.add_argument("input", type=Path, help="rows to score, in a file that load() reads")
+    parser.add_argument("output", type=Path, nargs="?", default=ROOT / "reports/scored.parquet")
+    options = parser.parse_args(arguments)
+    if not MODEL.exists():
+        print("There is no model yet: `uv run poe train` makes one.", file=sys.stderr)
+        return 1
+    try:
+        scored, problems = score(read(options.input), shown(options.input))
+        scored = before_writing(scored)
+    except Unusable as error:
+        print(error, file=sys.stderr)
+        return 1
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    scored.write_parquet(options.output)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    bad = scored["problem"].is_not_null().sum()
+    print(
+        f"{scored.height - bad:,} rows scored"
+        + (f", {bad:,} not (see the column `problem`)" if bad else "")
+        + f": {shown(options.output)}"
+    )
+    return 0

@@ -1,0 +1,95 @@
+"""Score a file of rows and log each prediction: `uv run poe predict INPUT [OUTPUT]`."""
+
+import hashlib
+import importlib
+import json
+import sys
+import uuid
+
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.batch import predict, prediction_log
+from rung_ops.batch.predict import Unusable
+from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
+from rung_ops.training import estimator
+
+ENVIRONMENT = "batch"
+ARM = "batch"
+# The column of the output that finds a row's prediction in the log.
+PREDICTION_ID = "prediction_id"
+MANY = 50_000  # rows written at a time, to bound the memory
+
+
+def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
+    """Write what was predicted into the log, before anybody sees it.
+
+    Args:
+        scored: what rung_ops.batch.predict.score() returned.
+
+    Returns:
+        The rows with a further column, PREDICTION_ID, null where there is no prediction.
+
+    Raises:
+        Unusable: the log could not be written, so no prediction may be used.
+    """
+    batch, folder = uuid.uuid4().hex, prediction_log.folder(ENVIRONMENT)
+    number = pl.int_range(1, scored.height + 1, dtype=pl.Int64)
+    identity = pl.format("{}-{}", pl.lit(batch), number)
+    named = scored.with_columns(
+        pl.when(pl.col("prediction").is_not_null()).then(identity).alias(PREDICTION_ID)
+    )
+    good = named.filter(pl.col(PREDICTION_ID).is_not_null())
+    made_by, time = release(), prediction_log.now()
+    try:
+        for part in good.iter_slices(MANY):
+            rows = _typed(part)
+            logged = prediction_log.Batch(
+                time=time,
+                ids=part[PREDICTION_ID].to_list(),
+                release=made_by,
+                arm=ARM,
+                rows=rows,
+                features=estimator.features(rows),
+                predictions=part["prediction"].to_numpy(),
+            )
+            prediction_log.write_predictions(prediction_log.assemble([logged]), folder)
+    except OSError as error:
+        raise Unusable(
+            f"{shown(folder)} cannot be written ({error}), and a prediction that is not logged "
+            "may not be used: nothing was written. Make room, or set LOGS to another folder."
+        ) from error
+    print(f"{good.height:,} predictions of {made_by} logged: {shown(folder)}")
+    return named
+
+
+def release() -> str:
+    """Name the model that predicts: its version, where the last run registered it, and its hash.
+
+    Returns:
+        As in `v3-9f86d081`, or `unregistered-9f86d081`: the first digits of the SHA-256 of the
+        model's file.
+    """
+    content = MODEL.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    run, lock = REPORTS / "run.json", ROOT / "dvc.lock"
+    if run.is_file() and lock.is_file():
+        # Left out of the import at the top: the image for scoring has neither file nor package.
+        stages = importlib.import_module("yaml").safe_load(lock.read_text(encoding="utf-8"))
+        tracked = stages.get("stages", {}).get("track", {}).get("deps", [])
+        md5 = {dependency["path"]: dependency.get("md5") for dependency in tracked}
+        if md5.get(shown(MODEL)) == hashlib.md5(content, usedforsecurity=False).hexdigest():
+            version = json.loads(run.read_text(encoding="utf-8"))["version"]
+            return f"v{version}-{digest}"
+    return f"unregistered-{digest}"
+
+
+def _typed(rows: pl.DataFrame) -> pl.DataFrame:
+    schema = contract.Row.to_schema()
+    wanted = {name: column.dtype.type for name, column in schema.columns.items()}
+    wanted.pop(contract.TARGET, None)
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in wanted.items())
+
+
+if __name__ == "__main__":
+    sys.exit(predict.main(before_writing=log_predictions))

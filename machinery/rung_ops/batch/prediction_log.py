@@ -1,0 +1,240 @@
+"""The prediction log: one row for each answer, in Parquet files by day that are never half there.
+
+Columns: `id`, `time` (UTC, when it was answered), `release` (the model that answered), `arm`
+(serving, canary, shadow or batch), `row` (the input columns), `features` (what the model saw),
+`prediction`, `defaults_used` (columns for which the contract's default stood in).
+
+A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files;
+merged, they become one file with the numbers of all, and the small ones stay a while for whoever
+is reading them. So `read` passes over a file whose numbers another one covers.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from rung_ops.project.paths import placed
+
+TIME = pl.Datetime("us", "UTC")
+SCHEMA: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "time": TIME,
+    "release": pl.String(),
+    "arm": pl.String(),
+    "row": pl.Struct([]),
+    "features": pl.Struct([]),
+    "prediction": pl.Float64(),
+    "defaults_used": pl.List(pl.String()),
+}
+NAME = re.compile(r"(?P<writer>\w+)\.(?P<columns>\w+)\.(?P<first>\d+)-(?P<last>\d+)\.parquet")
+
+
+class Part(NamedTuple):
+    """A file of the log: numbers `first` to `last` of a writer, all with the same columns."""
+
+    path: Path
+    writer: str
+    columns: str
+    first: int
+    last: int
+
+
+class Batch(NamedTuple):
+    """What was answered at one moment by one release; frames and lists of equal length.
+
+    Attributes:
+        time: microseconds since 1970, UTC.
+        defaults: names of the columns that were defaulted, for each row; None for none at all.
+    """
+
+    time: int
+    ids: Sequence[str]
+    release: str
+    arm: str
+    rows: pl.DataFrame
+    features: pl.DataFrame
+    predictions: np.ndarray
+    defaults: Sequence[Sequence[str]] | None = None
+
+
+def folder(environment: str) -> Path:
+    """Name the folder of an environment's log; the variable LOGS moves all logs elsewhere."""
+    return placed("LOGS", "logs") / environment / "predictions"
+
+
+def now() -> int:
+    """Tell the time as the log keeps it: microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
+    """Make rows of the log from batches whose frames have the same columns.
+
+    Raises:
+        polars.exceptions.PolarsError, ValueError: the parts of a batch do not fit each other.
+    """
+    lengths = [len(batch.ids) for batch in batches]
+    origin = pl.DataFrame(
+        {
+            "time": pl.Series([batch.time for batch in batches], dtype=pl.Int64).cast(TIME),
+            "release": [batch.release for batch in batches],
+            "arm": [batch.arm for batch in batches],
+        }
+    )[np.repeat(np.arange(len(batches)), lengths)]
+    rows = pl.concat([batch.rows for batch in batches])
+    features = pl.concat([batch.features for batch in batches])
+    predictions = np.concatenate([batch.predictions for batch in batches])
+    ids = [identity for batch in batches for identity in batch.ids]
+    if not len(ids) == rows.height == features.height == len(predictions):
+        raise ValueError(f"{len(ids)} ids, {rows.height} rows, {len(predictions)} predictions")
+    return pl.DataFrame(
+        [
+            pl.Series("id", ids, dtype=pl.String),
+            *origin.get_columns(),
+            rows.to_struct("row"),
+            features.to_struct("features"),
+            pl.Series("prediction", predictions, dtype=pl.Float64),
+            _defaults(batches, lengths),
+        ]
+    )
+
+
+def _defaults(batches: Sequence[Batch], lengths: list[int]) -> pl.Series:
+    kind = pl.List(pl.String())
+    if not any(batch.defaults for batch in batches):
+        return pl.Series("defaults_used", [[]], dtype=kind).new_from_index(0, sum(lengths))
+    each = [
+        names
+        for batch, length in zip(batches, lengths, strict=True)
+        for names in (batch.defaults or [()] * length)
+    ]
+    return pl.Series("defaults_used", [list(names) for names in each], dtype=kind)
+
+
+def columns_of(frame: pl.DataFrame) -> str:
+    """Name the columns of a frame of the log in a few characters; equal ones have equal names."""
+    return hashlib.sha256(repr(frame.schema).encode()).hexdigest()[:8]
+
+
+def writer_name() -> str:
+    """Make a name that no other writer has."""
+    return f"w{int(time.time())}{secrets.token_hex(4)}"
+
+
+def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int) -> Part:
+    """Write rows of one day as one file, which appears whole or not at all.
+
+    Args:
+        frame: rows of the log, all of the same day; not empty.
+        folder: of the log; the day's folder is made below it.
+        writer: who writes, from writer_name().
+        first: number of the file, or of the first of those it stands for.
+        last: number of the last of those it stands for; `first` for a new file.
+
+    Raises:
+        OSError, polars.exceptions.PolarsError: it could not be written; nothing is left behind.
+    """
+    day = datetime.fromtimestamp(frame["time"][0].timestamp(), UTC).date()
+    columns = columns_of(frame)
+    path = folder / f"date={day}" / f"{writer}.{columns}.{first:08}-{last:08}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            frame.write_parquet(file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    return Part(path, writer, columns, first, last)
+
+
+def write_predictions(frame: pl.DataFrame, folder: Path) -> list[Path]:
+    """Write rows of the log once, as batch scoring does: one file for each day.
+
+    Raises:
+        OSError, polars.exceptions.PolarsError: a file could not be written.
+    """
+    writer = writer_name()
+    days = frame.group_by(pl.col("time").dt.date(), maintain_order=True)
+    return [write(day, folder, writer, n, n).path for n, (_, day) in enumerate(days, 1)]
+
+
+def parts(day: Path) -> list[Part]:
+    """List the files of a day's folder, without those whose numbers another one covers."""
+    return uncovered(found(day))
+
+
+def found(day: Path) -> list[Part]:
+    """List all files of a day's folder; one that is named otherwise is a writer of its own."""
+    listed = []
+    for path in sorted(day.glob("*.parquet")):
+        name = NAME.fullmatch(path.name)
+        if name is None:
+            listed.append(Part(path, path.name, path.name, 0, 0))
+        else:
+            numbers = int(name["first"]), int(name["last"])
+            listed.append(Part(path, name["writer"], name["columns"], *numbers))
+    return listed
+
+
+def uncovered(listed: Iterable[Part]) -> list[Part]:
+    """Leave out every file that another one of the same writer and columns covers."""
+    by_writer: dict[tuple[str, str], list[Part]] = defaultdict(list)
+    for part in listed:
+        by_writer[part.writer, part.columns].append(part)
+    kept = []
+    for of_one in by_writer.values():
+        last = -1
+        for part in sorted(of_one, key=lambda each: (each.first, -each.last)):
+            if part.last > last:
+                kept.append(part)
+                last = part.last
+    return kept
+
+
+def read(
+    folder: Path, since: datetime | None = None, until: datetime | None = None
+) -> pl.LazyFrame:
+    """Read the log.
+
+    Args:
+        folder: of the log, from folder().
+        since: the first moment wanted, with a time zone.
+        until: the first moment no longer wanted, with a time zone.
+
+    Returns:
+        The columns of SCHEMA. Where releases differ in their columns, `row` and `features` hold
+        those of all, empty where a release had none. Collect it within minutes: a file that was
+        merged into a larger one is then removed.
+    """
+    by_columns: dict[str, list[Path]] = defaultdict(list)
+    for day in sorted(folder.glob("date=*")):
+        date = day.name.removeprefix("date=")
+        if since is not None and date < str(since.astimezone(UTC).date()):
+            continue
+        if until is not None and date > str(until.astimezone(UTC).date()):
+            continue
+        for part in parts(day):
+            by_columns[part.columns].append(part.path)
+    if not by_columns:
+        return pl.LazyFrame(schema=SCHEMA)
+    scans = [pl.scan_parquet(files, hive_partitioning=False) for files in by_columns.values()]
+    whole = scans[0] if len(scans) == 1 else pl.concat(scans, how="diagonal_relaxed")
+    if since is not None:
+        whole = whole.filter(pl.col("time") >= since.astimezone(UTC))
+    if until is not None:
+        whole = whole.filter(pl.col("time") < until.astimezone(UTC))
+    return whole

@@ -1,0 +1,1 @@
+"""Pytest checks of a project's own code, collected by tests/test_contract.py."""

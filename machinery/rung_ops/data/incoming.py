@@ -1,0 +1,129 @@
+"""Check new files in data/incoming, then version them with DVC; or fetch the versioned ones."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from rung_ops.project.paths import INCOMING, REPOSITORY, ROOT, raw_files, shown
+
+
+def versioned() -> list[Path]:
+    """List the .dvc files in data/incoming."""
+    return sorted(INCOMING.rglob("*.dvc"))
+
+
+def changed_files() -> list[Path]:
+    """List the raw files in data/incoming that DVC does not know, or knows otherwise."""
+    files = [path for path in raw_files() if path.is_relative_to(INCOMING)]
+    known = {dvc.with_suffix("") for dvc in versioned()}
+    new = [path for path in files if path not in known]
+    return sorted({*new, *_edited([path for path in files if path in known])})
+
+
+def _edited(files: list[Path]) -> list[Path]:
+    edited = []
+    for path in files:
+        record = Path(f"{path}.dvc")
+        known = yaml.safe_load(record.read_text(encoding="utf-8"))["outs"][0]
+        if path.stat().st_size == known["size"] and path.stat().st_mtime < record.stat().st_mtime:
+            continue  # older than its record: nobody has touched it since
+        with path.open("rb") as content:
+            if hashlib.file_digest(content, "md5").hexdigest() != known["md5"]:
+                edited.append(path)
+    return edited
+
+
+def problems_of(files: list[Path]) -> list[str]:
+    """Say what is wrong with files, each on its own."""
+    # Imported here, as they load polars and the user's code: nothing new, nothing loaded.
+    from rung_ops import contract
+    from rung_ops.data.ingest import UnreadableFile, read
+    from rung_ops.data.row_checks import inspect
+
+    found: list[str] = []
+    for path in files:
+        try:
+            frame = read(path)
+        except UnreadableFile as error:
+            found.append(str(error))
+            continue
+        found += map(str, inspect(frame, contract.Row.to_schema(), shown(path))[1])
+    return found
+
+
+def version() -> int:
+    """Check and version what is new; return the exit code."""
+    away = [dvc for dvc in versioned() if not dvc.with_suffix("").exists()]
+    if away:
+        more = f" and {len(away) - 1} more" if len(away) > 1 else ""
+        print(
+            f"{shown(away[0].with_suffix(''))}{more} is versioned, and not here: `uv run poe pull` "
+            "fetches it. Nothing was versioned or trained.",
+            file=sys.stderr,
+        )
+        return 1
+    files = changed_files()
+    if not files:
+        return 0
+    problems = problems_of(files)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        print(
+            "Nothing was versioned or trained. Mend the rows in the file, or the rule in "
+            "dataset.py.",
+            file=sys.stderr,
+        )
+        return 1
+    code = _dvc("add", *(shown(path) for path in files))
+    if code == 0:
+        print(f"versioned {len(files)} file(s); commit data/incoming")
+        if _dvc("push", *(f"{shown(path)}.dvc" for path in files)) != 0:
+            print(
+                "The files are versioned here, but did not reach the remote that .dvc/config "
+                f"names. {_advice('Is it there?')} `{_push()}` tries again.",
+                file=sys.stderr,
+            )
+    return code
+
+
+def pull() -> int:
+    """Fetch the files that others have versioned; return the exit code."""
+    known = versioned()
+    if not known:
+        print("There are no versioned files in data/incoming: nothing to fetch.")
+        return 0
+    code = _dvc("pull", *(shown(path) for path in known))
+    if code != 0:
+        advice = _advice(
+            "The remote in .dvc/config may be a folder of another machine: give it a place that "
+            "everybody reaches, `uv run dvc remote modify local url ...`, and push there from "
+            f"where the files are (`{_push()}`)."
+        )
+        print(f"Not all files could be fetched. {advice}", file=sys.stderr)
+    return code
+
+
+def _push() -> str:
+    # What poe reads by itself, DVC is told to.
+    return "uv run --env-file .env dvc push" if (ROOT / ".env").exists() else "uv run dvc push"
+
+
+def _advice(otherwise: str) -> str:
+    """Say why the remote was not reached: an object store, where the project has one, is asked."""
+    if not (REPOSITORY / "ops/store.toml").is_file():
+        return otherwise
+    from rung_ops.data.object_store import remote
+
+    return remote.advice()
+
+
+def _dvc(*arguments: str) -> int:
+    return subprocess.run(["dvc", *arguments, "--quiet"], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(version())

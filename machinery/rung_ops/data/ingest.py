@@ -1,0 +1,96 @@
+"""Read raw files through load() of dataset.py, and write their rows as Parquet."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.data.row_checks import inspect
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import INGESTED, ROOT, SAMPLE, raw_files, raw_files_in, shown
+from rung_ops.system.disk import is_full
+
+
+class UnreadableFile(StageError):
+    """A raw file cannot be read; the message says which, why and what to do."""
+
+
+class DiskFull(StageError):
+    """There is no room for what was read; the message says where, and what to do."""
+
+
+def read(path: Path) -> pl.DataFrame:
+    """Read one raw file.
+
+    Raises:
+        UnreadableFile: load() cannot make a frame of it.
+    """
+    with _named(path):
+        frame = contract.load(path)
+        return frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+
+
+def write(path: Path, target: Path) -> int:
+    """Read one raw file and write its rows as Parquet, whole or not at all.
+
+    Where load() gives a LazyFrame, the rows pass through as a stream and are never all in memory.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        UnreadableFile: load() cannot make a frame of it.
+        DiskFull: there is no room for the target.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.tmp")
+    try:
+        with _named(path):
+            frame = contract.load(path)
+            if isinstance(frame, pl.LazyFrame):
+                frame.sink_parquet(draft)
+            else:
+                frame.write_parquet(draft)
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return int(pl.scan_parquet(target).select(pl.len()).collect().item())
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
+        if is_full(error):
+            raise DiskFull(
+                f"{shown(path)}: there is no room for its rows in {shown(INGESTED)}. Make room on "
+                "the disk, and type it again."
+            ) from error
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise UnreadableFile(
+            f"{shown(path)}: cannot be read ({type(error).__name__}: {reason}). "
+            "Mend the file, or take it out of the folder."
+        ) from error
+
+
+def sample_rows() -> pl.DataFrame:
+    """Read the first file of the sample as rows of Row, for tests; what breaks Row is null in it.
+
+    Where there is no sample, the first raw file.
+    """
+    path = (raw_files_in(SAMPLE) or raw_files())[0]
+    return inspect(read(path), contract.Row.to_schema(), shown(path))[0]
+
+
+def ingested_path(raw: Path) -> Path:
+    """Return the path in data/ingested at which the rows of a raw file are written."""
+    return INGESTED / raw.relative_to(ROOT / "data").with_name(f"{raw.name}.parquet")
+
+
+def source_of(ingested: Path) -> str:
+    """Name the raw file that an ingested file was read from."""
+    return shown(ROOT / "data" / ingested.relative_to(INGESTED).with_suffix(""))

@@ -1,0 +1,109 @@
+"""Task: list the raw data in the store, or fetch what is new there."""
+
+import argparse
+import sys
+
+from rung_ops.data.object_store import objects, record, settings, status
+from rung_ops.data.object_store.errors import StoreError
+from rung_ops.data.object_store.objects import Found
+from rung_ops.data.object_store.pull import adopt, alone, bring, can_be_adopted
+from rung_ops.project.paths import INCOMING, shown
+
+STATES = {
+    status.HERE: "here",
+    status.NEW: "not here",
+    status.CHANGED: "changed",
+    status.OWN: "other here",
+}
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def show() -> int:
+    """Print what the store holds, and how data/incoming stands to it; return the exit code."""
+    place = settings.read()
+    found, unfit = objects.listed(objects.client(place), place)
+    known = record.read()
+    states = [status.of(one, place, known) for one in found]
+    print(f"{place.place()}\n")
+    for one, state in zip(found, states, strict=True):
+        when = f"{one.modified:%Y-%m-%d %H:%M}"
+        print(f"{in_units(one.size):>9}  {when}  {STATES[state]:<10}  {one.name}")
+    total = in_units(sum(one.size for one in found))
+    wanted = sum(state in (status.NEW, status.CHANGED) for state in states)
+    rest = f"{wanted} to fetch: `uv run poe data pull`" if wanted else "nothing to fetch"
+    print(f"\n{len(found)} objects, {total}; {rest}." if found else _nothing(place))
+    for key in unfit:
+        print(f"left out: {key!r} (no name for a raw file)")
+    for name in status.left_behind(found, place, known):
+        print(f"no longer in the store: {shown(INCOMING / name)}")
+    return 0
+
+
+def pull() -> int:
+    """Fetch what is new or changed; return the exit code."""
+    place = settings.read()
+    client = objects.client(place)
+    found, _ = objects.listed(client, place)
+    if not found:
+        print(_nothing(place))
+        return 0
+    own: list[Found] = []
+    fetched = 0
+    with alone():
+        known = record.read()
+        for number, one in enumerate(found, 1):
+            state = status.of(one, place, known)
+            if state == status.HERE:
+                continue
+            if state == status.OWN:
+                if can_be_adopted(place, one):
+                    adopt(place, one, known)
+                else:
+                    own.append(one)
+                continue
+            path = bring(client, place, one, known)
+            fetched += 1
+            size = in_units(path.stat().st_size)
+            print(f"fetched {shown(path)} ({size}, {number} of {len(found)})", flush=True)
+    for one in own:
+        print(
+            f"{shown(record.path_of(one, place))}: not fetched, as another file of that name is "
+            "here. Delete it, or give it another name, and type it again.",
+            file=sys.stderr,
+        )
+    print(f"{fetched} fetched, {len(found) - fetched - len(own)} were here already.")
+    if fetched:
+        print(f"Commit {shown(record.FILE)} and what git shows of {shown(INCOMING)}.")
+    return 1 if own else 0
+
+
+def in_units(size: int) -> str:
+    """Write a number of bytes as people read it."""
+    amount, unit = float(size), 0
+    while amount >= 999.5 and unit < len(UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    return (
+        f"{amount:.0f} {UNITS[unit]}"
+        if unit == 0 or amount >= 99.5
+        else f"{amount:.1f} {UNITS[unit]}"
+    )
+
+
+def _nothing(place: settings.Settings) -> str:
+    patterns = ", ".join(place.files)
+    return f"There is nothing in {place.place()} that `files` in store.toml asks for ({patterns})."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what was typed; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe data", description=__doc__.splitlines()[0])
+    parser.add_argument("verb", nargs="?", choices=["list", "pull"], default="list")
+    verb = parser.parse_args(arguments).verb
+    try:
+        return pull() if verb == "pull" else show()
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. Type it again: it goes on where it was.", file=sys.stderr)
+        return 130

@@ -1,0 +1,114 @@
+"""Fetch what the store has and data/incoming has not, and what changed there."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rung_ops.data.object_store import record, status
+from rung_ops.data.object_store.errors import StoreError, named
+from rung_ops.data.object_store.fetch import fetch
+from rung_ops.data.object_store.narrow import narrow
+from rung_ops.data.object_store.objects import Found
+from rung_ops.data.object_store.record import Fetched
+from rung_ops.data.object_store.settings import Settings
+from rung_ops.project.paths import INCOMING, shown
+
+LOCK = ".pull.tmp"  # git, DVC and load() pass it over
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Be the only one who pulls; the kernel frees the lock when the process ends.
+
+    Raises:
+        StoreError: somebody else pulls.
+    """
+    try:
+        INCOMING.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(INCOMING / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise named(error, shown(INCOMING)) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise StoreError(
+            f"{shown(INCOMING)}: another `poe data pull` is at work here. Wait for its end."
+        ) from error
+    finally:
+        os.close(descriptor)
+
+
+def bring(asked: Any, settings: Settings, found: Found, known: dict[str, Fetched]) -> Path:
+    """Fetch one object, and put it in its place; the record knows it afterwards.
+
+    Args:
+        asked: the client.
+        settings: of the store.
+        found: an object that is NEW or CHANGED.
+        known: the record; changed and written.
+
+    Returns:
+        Its file.
+
+    Raises:
+        StoreError: it could not be fetched or written; what was there before is as it was.
+    """
+    path, part = record.path_of(found, settings), record.part_of(found, settings)
+    draft = record.draft_of(path, found.etag)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for old in record.old_drafts(path, found.etag):
+            old.unlink()
+        if part:
+            narrow(settings, found, draft)
+        else:
+            fetch(asked, settings, found, draft)
+        _hide(path)
+        # First the record, then the file: a draft beside a file that is known is one that was
+        # not put in its place yet.
+        size = draft.stat().st_size
+        known[path.relative_to(INCOMING).as_posix()] = Fetched(
+            f"s3://{settings.bucket}/{found.key}", found.etag, size, part
+        )
+        record.write(known)
+        os.replace(draft, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise named(error, shown(path)) from error
+    return path
+
+
+def adopt(settings: Settings, found: Found, known: dict[str, Fetched]) -> None:
+    """Note a file that is the object already, wherever it came from."""
+    path = record.path_of(found, settings)
+    known[path.relative_to(INCOMING).as_posix()] = Fetched(
+        f"s3://{settings.bucket}/{found.key}", found.etag, path.stat().st_size
+    )
+    record.write(known)
+
+
+def can_be_adopted(settings: Settings, found: Found) -> bool:
+    """Tell whether a file that the record does not know is the object all the same."""
+    path = record.path_of(found, settings)
+    return not record.part_of(found, settings) and status.is_the_object(path, found)
+
+
+def _hide(path: Path) -> None:
+    """Keep a raw file out of git, with the line that DVC would write for it."""
+    name = "".join(f"\\{one}" if one in "\\*?[]!# " else one for one in path.name)
+    ignore = path.parent / ".gitignore"
+    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
+    if f"/{name}" not in lines:
+        ignore.write_text("".join(f"{line}\n" for line in [*lines, f"/{name}"]), encoding="utf-8")
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

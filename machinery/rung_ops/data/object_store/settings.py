@@ -1,0 +1,91 @@
+"""What store.toml says: where the raw data lies, and which part of it the project takes."""
+
+import tomllib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from rung_ops.data.object_store.errors import StoreError
+from rung_ops.project.paths import ROOT, shown
+
+FILE = ROOT / "ops/store.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the raw data lies, and what of it is taken.
+
+    Attributes:
+        endpoint: address of what speaks like S3; empty for AWS.
+        bucket: its name.
+        prefix: what all keys of raw files begin with, without slashes at its ends.
+        files: patterns of keys below the prefix; `*` stands for folders, too.
+        columns: of each table; all where there are none.
+        rows: an SQL condition on the columns; all rows where it is empty.
+    """
+
+    endpoint: str
+    bucket: str
+    prefix: str
+    files: tuple[str, ...] = ("*",)
+    columns: tuple[str, ...] = ()
+    rows: str = ""
+
+    @property
+    def root(self) -> str:
+        """What every key of a raw file begins with."""
+        return f"{self.prefix}/" if self.prefix else ""
+
+    @property
+    def part(self) -> str:
+        """Say which part of each table is taken; empty where it is all of it."""
+        said = [f"columns {', '.join(self.columns)}"] if self.columns else []
+        return "; ".join(said + ([f"rows {self.rows}"] if self.rows else []))
+
+    def place(self, key: str | None = None) -> str:
+        """Name the place of the raw data, or an object, with its store."""
+        url = f"s3://{self.bucket}/{self.root if key is None else key}"
+        return f"{url} at {self.endpoint or 'AWS'}"
+
+    def takes(self, name: str) -> bool:
+        """Tell whether an object is asked for, by its key below the prefix."""
+        return any(fnmatchcase(name, pattern) for pattern in self.files)
+
+
+def read(path: Path | None = None) -> Settings:
+    """Read store.toml.
+
+    Raises:
+        StoreError: it is missing, or something in it is.
+    """
+    path = path or FILE
+    try:
+        text = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StoreError(f"{shown(path)}: cannot be read ({error}). Mend it.") from error
+    store, take = text.get("store", {}), text.get("take", {})
+    found = Settings(
+        endpoint=_words(path, store, "endpoint", ""),
+        bucket=_words(path, store, "bucket", ""),
+        prefix=_words(path, store, "prefix", "").strip("/"),
+        files=_list(path, take, "files", ["*"]),
+        columns=_list(path, take, "columns", []),
+        rows=_words(path, take, "rows", ""),
+    )
+    if not found.bucket:
+        raise StoreError(f"{shown(path)}: `bucket` is missing under [store]. Name the bucket.")
+    return found
+
+
+def _words(path: Path, table: dict[str, object], name: str, default: str) -> str:
+    value = table.get(name, default)
+    if not isinstance(value, str):
+        raise StoreError(f"{shown(path)}: `{name}` is {value!r}; it must be a text in quotes.")
+    return value.strip()
+
+
+def _list(path: Path, table: dict[str, object], name: str, default: list[str]) -> tuple[str, ...]:
+    value = table.get(name, default)
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise StoreError(f"{shown(path)}: `{name}` is {value!r}; it must be a list of texts.")
+    return tuple(value)

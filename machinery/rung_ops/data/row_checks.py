@@ -1,0 +1,125 @@
+"""What is wrong with rows: every value held against the contract's Row."""
+
+from dataclasses import dataclass
+
+import pandera.polars as pa
+import polars as pl
+
+SHOWN = 5  # row numbers and values printed for one problem
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One column of one file that breaks the contract.
+
+    Attributes:
+        source: the file, as a person would type it.
+        column: the column, or several joined by a comma.
+        what: the rule that is broken.
+        rows: numbers of the rows, counted from 1 without a header; empty for the whole file.
+        example: a value that breaks it, in words that follow `what`.
+        more: how many rows there are beyond those numbered.
+    """
+
+    source: str
+    column: str
+    what: str
+    rows: tuple[int, ...] = ()
+    example: str = ""
+    more: int = 0
+
+    def __str__(self) -> str:
+        where = ", ".join(str(row) for row in self.rows[:SHOWN])
+        all_rows = len(self.rows) + self.more
+        more = f" and {all_rows - SHOWN:,} more" if all_rows > SHOWN else ""
+        rows = f" (row{'s' if all_rows > 1 else ''} {where}{more})" if self.rows else ""
+        return f"{self.source}: column `{self.column}` {self.what}{self.example}{rows}"
+
+
+def inspect(
+    frame: pl.DataFrame, schema: pa.DataFrameSchema, source: str
+) -> tuple[pl.DataFrame, list[Problem]]:
+    """Cast a frame to the schema and find what breaks it.
+
+    Args:
+        frame: rows as they were read; columns beyond the schema's are left out.
+        schema: the contract's Row, with or without the target.
+        source: the file's name, for the messages.
+
+    Returns:
+        The typed frame (shape (n_rows, n_columns of the schema); null where a value could not be
+        cast) and the problems. The frame is empty when columns are missing.
+    """
+    wanted = {name: column.dtype.type for name, column in schema.columns.items()}
+    if not frame.height:
+        return pl.DataFrame(schema=wanted), [Problem(source, ", ".join(wanted), "holds no rows")]
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        there = ", ".join(frame.columns[:20])
+        problem = Problem(source, ", ".join(missing), f"is missing; the file has {there}")
+        return pl.DataFrame(schema=wanted), [problem]
+    typed, problems = _cast(frame.select(*wanted), wanted, source)
+    seen = {(problem.column, row) for problem in problems for row in problem.rows}
+    return typed, problems + _broken_rules(typed, schema, source, seen)
+
+
+def _cast(
+    frame: pl.DataFrame, wanted: dict[str, pl.DataType], source: str
+) -> tuple[pl.DataFrame, list[Problem]]:
+    problems = []
+    columns = []
+    for name, dtype in wanted.items():
+        before = frame[name]
+        try:
+            after = before.cast(dtype, strict=False)
+        except pl.exceptions.PolarsError:
+            after = pl.Series(name, [None] * frame.height, dtype=dtype)
+        # 1.5 becomes 1 and 2 becomes True without a word: a number must survive the way back.
+        whole = dtype.is_integer() or dtype == pl.Boolean
+        lossy = after.cast(before.dtype) != before if before.dtype.is_numeric() and whole else False
+        bad = pl.select(
+            before.is_not_null() & (after.is_null() | lossy).fill_null(True)
+        ).to_series()
+        if bad.any():
+            example = f", which {before.filter(bad)[0]!r} is not"
+            problems.append(Problem(source, name, f"should be {dtype}", _numbers(bad), example))
+        columns.append(after)
+    return pl.DataFrame(columns), problems
+
+
+def _broken_rules(
+    typed: pl.DataFrame, schema: pa.DataFrameSchema, source: str, seen: set[tuple[str, int]]
+) -> list[Problem]:
+    try:
+        schema.validate(typed, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases
+    else:
+        return []
+    problems = []
+    for (context, column, check), group in cases.group_by(
+        "schema_context", "column", "check", maintain_order=True
+    ):
+        keyed = context == "DataFrameSchema"
+        name = ", ".join(schema.unique or []) if keyed else str(column)
+        rows = tuple(
+            row + 1
+            for row in group["index"].drop_nulls().sort().to_list()
+            if (name, row + 1) not in seen
+        )
+        if rows or group["index"].is_null().all():
+            what, example = _in_words(str(check), group["failure_case"][0])
+            problems.append(Problem(source, name, what, rows, example))
+    return problems
+
+
+def _in_words(check: str, value: str | None) -> tuple[str, str]:
+    if check == "not_nullable":
+        return "may not be empty", ""
+    if check == "multiple_fields_uniqueness":
+        return "must be unique", f", and {value} is there more than once"
+    return f"must satisfy {check}", f", which {value!r} does not"
+
+
+def _numbers(bad: pl.Series) -> tuple[int, ...]:
+    return tuple(index + 1 for index in bad.arg_true().to_list())

@@ -1,0 +1,51 @@
+"""Check every ingested file against Row."""
+
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.data.ingest import source_of
+from rung_ops.data.row_checks import Problem, inspect
+from rung_ops.project.paths import INGESTED
+
+
+def check_rows() -> tuple[pl.DataFrame, list[Problem], dict[str, int]]:
+    """Check all ingested files together against Row of dataset.py.
+
+    Returns:
+        The rows of all files, the problems found, and the number of rows by file.
+    """
+    schema = contract.Row.to_schema()
+    frames: list[pl.DataFrame] = []
+    problems: list[Problem] = []
+    counts: dict[str, int] = {}
+    for path in sorted(INGESTED.rglob("*.parquet")):
+        source = source_of(path)
+        typed, found = inspect(pl.read_parquet(path), schema, source)
+        frames.append(typed)
+        problems += found
+        counts[source] = typed.height
+    if not problems:
+        problems = _keys_in_two_files(frames, list(counts), schema.unique or [])
+    return pl.concat(frames), problems, counts
+
+
+def _keys_in_two_files(
+    frames: list[pl.DataFrame], sources: list[str], key: list[str]
+) -> list[Problem]:
+    if not key:
+        return []
+    keys = pl.concat(
+        frame.select(key).with_row_index("row", offset=1).with_columns(source=pl.lit(source))
+        for frame, source in zip(frames, sources, strict=True)
+    )
+    twice = keys.filter(pl.struct(key).is_duplicated())
+    return [
+        Problem(
+            str(source),
+            ", ".join(key),
+            f"must be unique over all files, and these rows stand in {others} too",
+            tuple(group["row"].to_list()),
+        )
+        for (source,), group in twice.group_by("source", maintain_order=True)
+        if (others := ", ".join(sorted(set(twice["source"]) - {source})))
+    ]

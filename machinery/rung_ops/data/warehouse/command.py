@@ -1,0 +1,71 @@
+"""Say what was taken from the warehouse, `poe data`, or take what is new, `poe data pull`."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from rung_ops.data.warehouse import extract, query, settings, url, windows
+from rung_ops.data.warehouse.errors import WarehouseError
+from rung_ops.data.warehouse.pull import SNAPSHOT, pull
+from rung_ops.data.warehouse.settings import Settings
+from rung_ops.data.warehouse.url import Address
+from rung_ops.project.paths import shown
+
+USAGE = "usage: `uv run poe data` or `uv run poe data pull`"
+
+
+def describe(says: Settings, where: Address, folder: Path) -> list[str]:
+    """Say what is here; nothing is asked of the warehouse.
+
+    Raises:
+        WarehouseError: the query cannot be read, or windows have days in common.
+    """
+    asked = query.read(says.query, says.watermark)
+    unset = ": the sample's own, as WAREHOUSE_URL is not set" if where.is_sample else ""
+    lines = [f"warehouse  {where.shown}{unset}", f"query      {shown(says.query)}"]
+    done = windows.taken(folder)
+    names = [window.file_name for window in done] if says.watermark else [SNAPSHOT]
+    here = [folder / name for name in names if (folder / name).exists()]
+    away = [name for name in names if (folder / f"{name}.dvc").exists()]
+    away = [name for name in away if folder / name not in here]
+    counts = {path: pq.read_metadata(path).num_rows for path in here}
+    lines += [f"  {path.name:32} {count:>12,} rows" for path, count in counts.items()]
+    lines += [f"  {name:32} versioned, not here: `uv run poe pull`" for name in away]
+    if says.watermark:
+        day = done[-1].until if done else says.first
+        lines.append(f"watermark  {says.watermark} < {day}, in UTC")
+    lines.append(f"rows       {sum(counts.values()):,} in {len(here)} file(s)")
+    if not here and not away:
+        lines.append("Nothing was taken yet: `uv run poe data pull`.")
+    others = Counter(extract.note(path).get("query") == asked.hash for path in here)[False]
+    if others:
+        lines.append(
+            f"{others} file(s) were taken by another text of {shown(says.query)}. Where that "
+            "matters, delete them together with their .dvc files, and pull: they are taken again."
+        )
+    return lines
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; return the exit code."""
+    if arguments not in ([], ["pull"]):
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        says, where = settings.read(), url.read()
+        if not arguments:
+            print("\n".join(describe(says, where, settings.TAKEN)))
+            return 0
+        rows = pull(says, where, settings.TAKEN)
+    except WarehouseError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{rows:,} rows taken" if rows else "There is nothing new.")
+    return 0
+
+
+def cli() -> int:
+    """Run what was typed; return the exit code."""
+    return main(sys.argv[1:])

@@ -1,0 +1,103 @@
+"""DuckDB, in this process: a warehouse in a file."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+
+from rung_ops.data.warehouse.errors import WarehouseError, column_in
+from rung_ops.data.warehouse.query import Query
+from rung_ops.data.warehouse.source import BATCH, Ends, Rows
+from rung_ops.data.warehouse.url import Address
+from rung_ops.project.paths import shown
+
+MEMORY = "1GB"  # what sorts and joins may take; beyond that DuckDB works on the disk
+# Nothing is fetched from the network in the middle of a query.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": MEMORY,
+    "autoinstall_known_extensions": False,
+}
+FAILED = (duckdb.Error, pa.ArrowInvalid, pa.ArrowException)
+
+
+class Embedded:
+    """An open file of DuckDB."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, address: Address) -> None:
+        self.connection = connection
+        self.address = address
+
+    def now(self) -> datetime:
+        """Read the clock of this machine, which is the warehouse's too."""
+        return datetime.now(UTC).replace(tzinfo=None)
+
+    def holds_any(self, query: Query, ends: Ends) -> bool:
+        """Tell whether a query has a row between two moments."""
+        try:
+            asked = f"SELECT 1 FROM ({query.sql}\n) AS rows LIMIT 1"
+            with closing(self.connection.cursor()) as cursor:
+                return cursor.execute(asked, list(ends or ())).fetchone() is not None
+        except FAILED as error:
+            raise said(error, self.address, query) from None
+
+    @contextmanager
+    def rows(self, query: Query, ends: Ends) -> Iterator[Rows]:
+        """Ask for all rows; they come as they are found."""
+        # Both are closed even where not all rows were wanted, or DuckDB waits for them for ever.
+        try:
+            with closing(self.connection.cursor()) as cursor:
+                found = cursor.sql(query.sql, params=list(ends or ()))
+                if found is None:
+                    raise WarehouseError(f"{shown(query.file)} gives no rows: it must be a SELECT.")
+                with closing(found.to_arrow_reader(BATCH)) as reader:
+                    yield Rows(reader.schema, iter(reader))
+        except FAILED as error:
+            raise said(error, self.address, query) from None
+
+
+@contextmanager
+def connect(address: Address) -> Iterator[Embedded]:
+    """Open the file, to read.
+
+    Raises:
+        WarehouseError: it is not there, is no such file, or another process writes it.
+    """
+    assert address.file is not None
+    if not address.file.is_file():
+        raise WarehouseError(f"{address.shown} is not there: mend WAREHOUSE_URL.")
+    try:
+        connection = duckdb.connect(address.file, read_only=True, config=CONFIG)
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"{address.shown} cannot be opened: {_first_line(error)}. Where another process writes "
+            "it, wait until it ends."
+        ) from None
+    # Without its extension for time zones DuckDB knows only UTC anyway.
+    with suppress(duckdb.Error):
+        connection.execute("SET TimeZone = 'UTC'")
+    try:
+        yield Embedded(connection, address)
+    finally:
+        connection.close()
+
+
+def said(error: Exception, address: Address, query: Query) -> WarehouseError:
+    """Put an error of DuckDB into words."""
+    todo = "Mend the query."
+    if isinstance(error, duckdb.CatalogException) and address.is_sample:
+        todo = (
+            "It has one table for each file of data/sample, of the file's name. Mend the query, "
+            f"or delete {address.shown}: the next pull fills it anew."
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        todo = "Make `window_days` smaller in warehouse.toml."
+    message = _first_line(error)
+    asked = f"{address.shown}, asked for {shown(query.file)}"
+    gone = column_in(message) if isinstance(error, duckdb.BinderException) else None
+    return WarehouseError(f"{asked}: {message}. {todo}", gone)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

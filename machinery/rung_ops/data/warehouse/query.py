@@ -1,0 +1,93 @@
+"""The query of queries/rows.sql, and its two parameters."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rung_ops.data.warehouse.errors import WarehouseError
+from rung_ops.project.paths import shown
+
+PARAMETERS = ("since", "until")
+# What is not SQL's own words, where a $ means nothing: texts, quoted names, comments. PostgreSQL's
+# texts between $tags$ among them, and comments within comments to a depth of two.
+APART = re.compile(
+    r"""
+    '(?:[^']|'')*' | "(?:[^"]|"")*"
+    | --[^\n]*
+    | /\*(?:[^*/]|\*(?!/)|/(?!\*)|/\*(?:[^*]|\*(?!/))*\*/)*\*/
+    | (?P<tag>\$(?:[A-Za-z_]\w*)?\$).*?(?P=tag)
+    | (?<![\w$])\$(?P<name>[A-Za-z_]\w*)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query as the drivers take it.
+
+    Attributes:
+        file: where it was read.
+        sql: the text, with $1 and $2 for `since` and `until`, without a semicolon at its end.
+        windowed: it has the two parameters.
+        hash: of the text without comments and layout; another one is another query.
+    """
+
+    file: Path
+    sql: str
+    windowed: bool
+    hash: str
+
+
+def read(file: Path, watermark: str | None) -> Query:
+    """Read a query.
+
+    Args:
+        file: the SQL file.
+        watermark: as in warehouse.toml; a query has parameters if and only if it is there.
+
+    Raises:
+        WarehouseError: it is missing or empty, or its parameters are not those there are.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise WarehouseError(
+            f"{shown(file)}, which warehouse.toml names, is not there: write it, or mend `query`."
+        ) from None
+    seen: set[str] = set()
+
+    def numbered(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name is None:
+            # A comment may hold a semicolon or a parenthesis: a space instead.
+            return " " if found[0].startswith(("--", "/*")) else found[0]
+        if name not in PARAMETERS:
+            raise WarehouseError(
+                f"{shown(file)}: `${name}` is no parameter; there are $since and $until."
+            )
+        seen.add(name)
+        return f"${PARAMETERS.index(name) + 1}"
+
+    sql = APART.sub(numbered, text).strip().rstrip("; \n\t")
+    if not sql:
+        raise WarehouseError(f"{shown(file)} holds no query.")
+    _check(file, seen, watermark)
+    tidy = " ".join(sql.split())
+    return Query(file, sql, bool(seen), hashlib.sha256(tidy.encode()).hexdigest())
+
+
+def _check(file: Path, seen: set[str], watermark: str | None) -> None:
+    missing = [f"${name}" for name in PARAMETERS if name not in seen]
+    if watermark and missing:
+        raise WarehouseError(
+            f"{shown(file)} does not use {' and '.join(missing)}, so that every window would hold "
+            f"the same rows: write `where {watermark} >= $since and {watermark} < $until`, or "
+            "empty `watermark` in warehouse.toml to take all rows each time."
+        )
+    if not watermark and seen:
+        raise WarehouseError(
+            f"{shown(file)} asks for a window, and `watermark` in warehouse.toml is empty: name "
+            "the column there, or take $since and $until out of the query."
+        )

@@ -1,0 +1,69 @@
+"""What warehouse.toml says."""
+
+import tomllib
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rung_ops.data.warehouse.errors import WarehouseError
+from rung_ops.project.paths import ROOT, WAREHOUSE, shown
+
+FILE = ROOT / "ops/warehouse.toml"
+TAKEN = WAREHOUSE  # where the windows lie
+SAMPLE_WAREHOUSE = ROOT / "data/warehouse.duckdb"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How rows are taken.
+
+    Attributes:
+        query: the SQL file.
+        watermark: the column that says when a row came; None where each pull takes all rows.
+        first: the first day of the first window; unused without a watermark.
+        window: length of a window, in whole days.
+        lag: how long rows may still come or change.
+    """
+
+    query: Path
+    watermark: str | None
+    first: date
+    window: timedelta
+    lag: timedelta
+
+
+def read(file: Path = FILE) -> Settings:
+    """Read warehouse.toml.
+
+    Raises:
+        WarehouseError: it is missing, cannot be read, or says what cannot be.
+    """
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WarehouseError(f"{shown(file)} is missing: take it back from git.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WarehouseError(f"{shown(file)} is no TOML: {error}.") from None
+    unknown = sorted(set(said) - {"query", "watermark", "first", "window_days", "lag_hours"})
+    if unknown:
+        raise WarehouseError(f"{shown(file)}: `{unknown[0]}` is not a setting.")
+    watermark = _typed(file, said, "watermark", str, "a column of the query, or empty")
+    first = _typed(file, said, "first", date, "a day, such as 2013-01-01")
+    if isinstance(first, datetime):
+        raise WarehouseError(f"{shown(file)}: `first` must be a day, without a time.")
+    days = _typed(file, said, "window_days", int, "a number of days")
+    hours = _typed(file, said, "lag_hours", int, "a number of hours")
+    if days < 1 or hours < 0:
+        raise WarehouseError(
+            f"{shown(file)}: `window_days` must be 1 or more, and `lag_hours` 0 or more."
+        )
+    query = file.parent / _typed(file, said, "query", str, "a file")
+    return Settings(query, watermark or None, first, timedelta(days=days), timedelta(hours=hours))
+
+
+def _typed(file: Path, said: dict[str, Any], name: str, kind: type, words: str) -> Any:
+    value = said.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise WarehouseError(f"{shown(file)}: `{name}` must be {words}.")
+    return value

@@ -1,0 +1,105 @@
+"""What the gate asks for, read from gate.toml."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rung_ops.project.paths import policy, shown
+
+RULES = policy("gate.toml")
+
+
+class BadRules(Exception):
+    """gate.toml cannot be applied; the message says where and why."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A figure that one slice has to reach: at least, or at most where lower is better."""
+
+    column: str
+    value: str
+    bound: float
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a challenger must show; gate.toml says what each value means.
+
+    Attributes:
+        alpha: error rate of the test, in (0, 0.5).
+        margin: what still counts as not worse, greater than 0.
+        min_rows: test rows below which nothing passes.
+        max_drop: how far a slice may fall below the champion's.
+        min_slice_rows: rows from which on a slice is judged.
+        ignore: `column` or `column=value` of slices that are not judged.
+        bounds: of single slices.
+    """
+
+    alpha: float = 0.003
+    margin: float = 0.0075
+    min_rows: int = 200
+    max_drop: float = 0.05
+    min_slice_rows: int = 50
+    ignore: tuple[str, ...] = ()
+    bounds: tuple[Bound, ...] = ()
+
+    def judges(self, column: str, value: str) -> bool:
+        """Tell whether a slice is judged."""
+        return column not in self.ignore and f"{column}={value}" not in self.ignore
+
+
+def read(path: Path = RULES) -> Rules:
+    """Read the rules.
+
+    Raises:
+        BadRules: the file is missing or broken, or a value makes no sense.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadRules(f"{shown(path)} cannot be read: {error}") from error
+    gate = _table(table, "gate", {"alpha", "margin", "min_rows", "slices"})
+    slices = _table(gate, "slices", {"max_drop", "min_rows", "ignore", "bounds"})
+    number = Rules()
+    return Rules(
+        alpha=_number(gate, "alpha", number.alpha, lambda value: 0 < value < 0.5),
+        margin=_number(gate, "margin", number.margin, lambda value: value > 0),
+        min_rows=int(_number(gate, "min_rows", number.min_rows, lambda value: value >= 1)),
+        max_drop=_number(slices, "max_drop", number.max_drop, lambda value: value >= 0),
+        min_slice_rows=int(
+            _number(slices, "min_rows", number.min_slice_rows, lambda value: value >= 2)
+        ),
+        ignore=tuple(str(each) for each in slices.get("ignore", [])),
+        bounds=tuple(_bound(each) for each in slices.get("bounds", [])),
+    )
+
+
+def _table(above: dict[str, Any], name: str, known: set[str]) -> dict[str, Any]:
+    table = above.get(name, {})
+    if not isinstance(table, dict):
+        raise BadRules(f"gate.toml: `{name}` is no table")
+    for unknown in sorted(table.keys() - known):
+        listed = ", ".join(sorted(known))
+        raise BadRules(f"gate.toml: [{name}] has `{unknown}`; it knows {listed}")
+    return table
+
+
+def _number(
+    table: dict[str, Any], name: str, default: float, sensible: Callable[[float], bool]
+) -> float:
+    value = table.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not sensible(value):
+        raise BadRules(f"gate.toml: `{name} = {value}` makes no sense; the default is {default}")
+    return value
+
+
+def _bound(entry: Any) -> Bound:
+    try:
+        return Bound(str(entry["column"]), str(entry["value"]), float(entry["bound"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRules(
+            "gate.toml: each entry of [[gate.slices.bounds]] needs column, value and bound"
+        ) from error

@@ -1,0 +1,133 @@
+"""Signatures over an environment's history, so that not even its end can be cut off unseen.
+
+The hash chain of rung_ops.release.history shows a change in the middle; whoever may write the file can
+write the rest of the chain anew. An anchor is the hash of a line, with its number, signed by a key
+that they do not have. What was written after the last anchor is not vouched for by anybody.
+"""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rung_ops.release import history, state
+from rung_ops.system import atomic
+
+ANCHORS = "anchors.jsonl"
+SIGNED = ("at", "environment", "lines", "head")
+ALGORITHM = ec.ECDSA(hashes.SHA256())
+
+
+class Broken(Exception):
+    """The history is not what was signed before, so nothing further is signed; says why."""
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A signed statement: so many lines there were, and the last one had this hash.
+
+    Attributes:
+        at: when it was signed, UTC.
+        environment: whose history it is.
+        lines: how many lines there were.
+        head: hash of the last one.
+        signature: of the four, ECDSA on P-256 with SHA-256, in base64.
+    """
+
+    at: str
+    environment: str
+    lines: int
+    head: str
+    signature: str
+
+    def payload(self) -> bytes:
+        """Write what is signed in the one way in which equal values give equal bytes."""
+        signed = {name: getattr(self, name) for name in SIGNED}
+        return json.dumps(signed, sort_keys=True, separators=(",", ":")).encode()
+
+    def holds(self, key: ec.EllipticCurvePublicKey) -> bool:
+        """Tell whether the holder of the private key has signed it."""
+        try:
+            proof = base64.b64decode(self.signature, validate=True)
+            key.verify(proof, self.payload(), ALGORITHM)
+        except (InvalidSignature, binascii.Error, ValueError):
+            return False
+        return True
+
+
+def sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> Anchor | None:
+    """Sign for all that the history of an environment holds.
+
+    Returns:
+        The new anchor; None where the last one covers everything already.
+
+    Raises:
+        Broken: what was signed for before is not there any more, or does not follow.
+        OSError, durable.Busy: the anchor could not be written.
+    """
+    with atomic.locked(folder):
+        lines = hashes_of(folder)
+        made, torn = read(folder)
+        last = made[-1] if made else None
+        if last and not last.holds(key.public_key()):
+            raise Broken(f"{ANCHORS} ends with an anchor that another key has signed")
+        if last and (last.lines > len(lines) or lines[last.lines - 1] != last.head):
+            raise Broken(f"the first {last.lines} lines are not those that were signed")
+        if fault := history.verify(folder / state.HISTORY):
+            raise Broken(str(fault))
+        if not lines or (last and last.lines == len(lines)):
+            return None
+        if torn is not None:
+            path = folder / ANCHORS
+            atomic.replace(path, path.read_bytes()[:torn])
+        statement = Anchor(history.now(), folder.name, len(lines), lines[-1], "")
+        proof = base64.b64encode(key.sign(statement.payload(), ALGORITHM)).decode()
+        content = json.dumps(
+            {name: getattr(statement, name) for name in SIGNED} | {"signature": proof}
+        )
+        atomic.append(folder / ANCHORS, content.encode() + b"\n")
+        return Anchor(statement.at, statement.environment, statement.lines, statement.head, proof)
+
+
+def hashes_of(folder: Path) -> list[str]:
+    """List the hash that each line of the history claims, without a last one that is torn."""
+    path = folder / state.HISTORY
+    content = path.read_bytes() if path.exists() else b""
+    return [_claimed(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+
+
+def read(folder: Path) -> tuple[list[Anchor], int | None]:
+    """Read the anchors; and where a torn last line begins, if there is one."""
+    path = folder / ANCHORS
+    content = path.read_bytes() if path.exists() else b""
+    whole = content.rfind(b"\n") + 1
+    made = [_anchor(line) for line in content[:whole].splitlines()]
+    return made, whole if whole < len(content) else None
+
+
+def _anchor(line: bytes) -> Anchor:
+    """Read an anchor; what is none becomes one that nobody has signed."""
+    try:
+        found: dict[str, Any] = json.loads(line)
+        return Anchor(
+            at=str(found["at"]),
+            environment=str(found["environment"]),
+            lines=int(found["lines"]),
+            head=str(found["head"]),
+            signature=str(found["signature"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return Anchor("", "", 0, "", "")
+
+
+def _claimed(line: bytes) -> str:
+    try:
+        return str(json.loads(line)["hash"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,88 @@
+"""Bring a release to staging, or into the shadow of production: `uv run poe deploy ENVIRONMENT`.
+
+In production it answers nobody: `poe promote` lets it, once it is approved. Where nothing answers
+yet there is no shadow to stand in, and the release waits beside.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rung_ops.governance import audit, gate_record, keys
+from rung_ops.project.paths import shown
+from rung_ops.release import bundle, gate_check, install, paths, state, status
+from rung_ops.release import deploy as release_deploy
+from rung_ops.release.bundle import BadBundle
+from rung_ops.serving.settings import BadSettings
+from rung_ops.system import atomic
+
+REFUSALS = (
+    *(BadBundle, BadSettings, state.Refused, state.BadState, atomic.Busy, keys.NoKey, OSError),
+)
+
+
+def to_the_shadow(folder: Path, release: str, by: str) -> str:
+    """Put a candidate that the gate has judged into the shadow; return where it stands now.
+
+    Raises:
+        state.Refused: the gate speaks against it, or it answers already.
+        keys.NoKey: the audit log could not be signed, and what stands there is what `poe promote`
+            goes by.
+        BadBundle, BadSettings: it must not be used.
+    """
+    keys.private_key()
+    before = state.read(folder)
+    manifest = bundle.read_manifest(install.install(folder, release))
+    if release == before.serving:
+        raise state.Refused(f"{release} answers already.")
+    if reasons := list(gate_check.objections(manifest, before, gate_check.GATE, awaited=True)):
+        raise state.Refused("\n- ".join(["the gate speaks against it.", *reasons]))
+    answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
+    now = before
+    with audit.signed(folder) as problems:
+        gate_record.note(folder, release, by, gate_check.GATE)
+        if before.serving and not status.place_of(before, release):
+            now = release_deploy.begin(folder, release, by, expected=before.generation)
+            install.forget(folder, now.releases())
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if place := status.place_of(now, release):
+        return f"{release} {place}: {answers}"
+    return f"{release} is there, and answers nobody: {answers}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Deploy; return the exit code."""
+    options = _options(arguments)
+    folder = paths.environment(options.environment)
+    if options.environment == paths.PRODUCTION:
+        return _to_production(folder, options.release)
+    with audit.signed(folder) as problems:
+        code = release_deploy.main([options.environment, *filter(None, [options.release])])
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return code
+
+
+def _to_production(folder: Path, asked: str | None) -> int:
+    try:
+        release = asked or install.newest()
+        if release is None:
+            raise BadBundle(f"{shown(paths.candidates())} holds no release: `uv run poe release`")
+        if not asked and (back := release_deploy.taken_back(folder, release)):
+            raise state.Refused(
+                f"{release} was taken back at {back['at']} by {back['by']} "
+                f"({back['detail'].get('reason') or 'without a reason'}). Name it to try it again."
+            )
+        print(to_the_shadow(folder, release, paths.person()))
+    except REFUSALS as error:
+        print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="poe deploy", description=__doc__.splitlines()[0])
+    parser.add_argument("environment", choices=paths.ENVIRONMENTS)
+    parser.add_argument("release", nargs="?", help="its id; the newest candidate unless you say so")
+    return parser.parse_args(arguments)

@@ -1,0 +1,97 @@
+"""A part of the technical file: its heading, and where its text is taken from."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rung_ops.governance import markdown
+from rung_ops.project import documents
+from rung_ops.project.paths import REPORTS, ROOT, shown
+from rung_ops.training import model_card
+
+PIPELINE = "`uv run poe pipeline` makes it"
+
+
+class Missing(Exception):
+    """What a part would be taken from is not there; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that a section rests on.
+
+    Attributes:
+        title: its heading.
+        take: makes its text, for a version of the model; raises Missing.
+        files: what it is taken from, below the project.
+    """
+
+    title: str
+    take: Callable[[str], str]
+    files: tuple[str, ...] = ()
+
+
+def document(path: str) -> Callable[[str], str]:
+    """Take a Markdown document as it is, below the headings of the technical file."""
+
+    def take(version: str) -> str:
+        if not (ROOT / path).is_file():
+            raise Missing(f"{path} is missing: write it")
+        text = documents.FRONT_MATTER.sub("", documents.text_of(ROOT / path))
+        return markdown.demoted(re.sub(r"\A\s*# .*\n", "", text).strip(), 2)
+
+    return take
+
+
+def record(name: str, *keys: str) -> Callable[[str], str]:
+    """Take a YAML record of governance/, or the fields of it that are named."""
+
+    def take(version: str) -> str:
+        path = ROOT / f"governance/{name}.yaml"
+        if not path.is_file():
+            raise Missing(f"governance/{name}.yaml is missing: write it")
+        fields = documents.record(path)
+        chosen = [fields[key] for key in keys if key in fields]
+        return "\n\n".join(map(markdown.written, chosen)) if keys else markdown.written(fields)
+
+    return take
+
+
+def report(name: str) -> Callable[[str], str]:
+    """Take a report of the last run, provided that it was the run of this version."""
+
+    def take(version: str) -> str:
+        _of_this_version(version)
+        path = REPORTS / name
+        if not path.is_file():
+            raise Missing(f"{shown(path)} is missing: {PIPELINE}")
+        return model_card.figures(read_json(path))
+
+    return take
+
+
+def read_json(path: Path) -> Any:
+    """Read a report.
+
+    Raises:
+        Missing: it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Missing(f"{shown(path)} is no JSON: {PIPELINE} anew") from error
+
+
+def _of_this_version(version: str) -> None:
+    run = REPORTS / "run.json"
+    if not run.is_file():
+        raise Missing(f"{shown(run)} is missing: {PIPELINE}")
+    made = str(read_json(run).get("version"))
+    if made != version:
+        raise Missing(
+            f"the reports here are those of version {made}, not of {version}: check out its "
+            "commit, and `uv run dvc repro --all-pipelines`"
+        )

@@ -1,0 +1,81 @@
+"""Hold a version against the champion, the change control plan, and its validation: `poe gate`.
+
+It passes when its figures and the plan have nothing against it, and a person other than its author
+has approved of it. One that lacks the approval alone is refused too, but may be released and tried
+in the shadow meanwhile, where it answers nobody.
+"""
+
+import dataclasses
+from typing import Any
+
+import polars as pl
+from mlflow.entities.model_registry import ModelVersion
+
+from rung_ops.gate import judge as registry_gate
+from rung_ops.gate.verdict import Verdict
+from rung_ops.governance import bounds, plan, registry_promotion, version_facts
+from rung_ops.project.paths import TEST, params
+from rung_ops.release import gate
+from rung_ops.tracking import registry, versions
+from rung_ops.training import fairness
+from rung_ops.training.groups import UnknownGroup
+
+PLAN = "plan"  # of the figures: which plan it was, by its hash
+
+
+def verdict(asked: str = registry.CHALLENGER) -> Verdict:
+    """Judge a version.
+
+    Args:
+        asked: its number or alias.
+
+    Raises:
+        gate_rules.BadRules: gate.toml cannot be applied.
+    """
+    found = gate.verdict(asked=asked)
+    if not found.challenger:
+        return found
+    version = registry.version(found.challenger["version"])
+    if "scores" in found.figures:  # else it was refused before anything could be computed
+        found = _held_against_the_plan(found, version)
+    return found.awaiting(registry_promotion.objections(version))
+
+
+def _held_against_the_plan(found: Verdict, version: ModelVersion) -> Verdict:
+    try:
+        limits = plan.bounds()
+        outside = bounds.violations(
+            limits,
+            version_facts.of_version(version),
+            _champion(found),
+            _figures(found.figures["scores"]),
+            _fairness(version),
+        )
+    except (plan.BadPlan, version_facts.Unknown, UnknownGroup, versions.CannotScore) as error:
+        return found.against([str(error)])
+    judged = dataclasses.replace(found, figures=found.figures | {PLAN: plan.digest()})
+    return judged.against([f"outside of the change control plan: {each}" for each in outside])
+
+
+def _champion(found: Verdict) -> bounds.Facts | None:
+    """Tell the champion's parameters; its features are bounded by the plan, not by what it has."""
+    if found.champion is None:
+        return None
+    parameters = version_facts.parameters_of(found.champion.get("run_id", ""))
+    return bounds.Facts(parameters, frozenset(), frozenset())
+
+
+def _figures(scores: dict[str, dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
+    champion = scores.get("champion", {})
+    return {name: (value, champion.get(name)) for name, value in scores["challenger"].items()}
+
+
+def _fairness(version: ModelVersion) -> dict[str, Any]:
+    """Compare the groups on the rows of the gate, whichever run the reports here are of."""
+    predicted = pl.Series("predicted", versions.predictions(version, TEST))
+    return fairness.assess(pl.read_parquet(TEST).with_columns(predicted), params())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Judge a version; return the exit code."""
+    return registry_gate.main(arguments, verdict)

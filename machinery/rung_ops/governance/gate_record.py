@@ -1,0 +1,69 @@
+"""What the gate said of a release that came to production, as the audit log keeps it.
+
+Whoever lets the release answer need not have the reports of the machine that judged it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rung_ops.governance import plan
+from rung_ops.release import state
+from rung_ops.release.state import State
+
+JUDGED = "judged"
+
+
+def note(folder: Path, release: str, by: str, verdict: Path) -> None:
+    """Write the gate's verdict on a release into the audit log; it must be about that release.
+
+    Raises:
+        state.Refused: it was not judged by the change control plan.
+        OSError, durable.Busy, state.BadState: the line could not be written.
+    """
+    content = verdict.read_bytes()
+    said = json.loads(content)
+    figures = said["figures"]
+    if "plan" not in figures:
+        raise state.Refused("the gate has not held it against the plan: `uv run poe gate` does.")
+    state.note(
+        folder,
+        JUDGED,
+        by,
+        release=release,
+        against=(said["champion"] or {}).get("release"),
+        at=said["at"],
+        metric=figures["metric"],
+        challenger=figures["challenger"],
+        champion=(figures.get("champion") or {}).get("figure"),
+        plan=figures["plan"],
+        verdict=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def objections(folder: Path, release: str, now: State) -> Iterator[str]:
+    """Say why the last verdict in the audit log does not let a release answer now."""
+    said = last(folder, release)
+    again = f"`uv run poe gate`, then `uv run poe deploy {folder.name} {release}`"
+    if said is None:
+        yield f"the audit log holds no verdict of the gate on it: {again}"
+        return
+    if said["against"] != now.serving:
+        against = said["against"] or "no release"
+        yield f"the gate held it against {against}, and {now.serving} answers now: {again}"
+    try:
+        plan.bounds()
+        if said["plan"] != plan.digest():
+            yield f"the change control plan has changed since the gate judged it: {again}"
+    except plan.BadPlan as error:
+        yield str(error)
+
+
+def last(folder: Path, release: str) -> dict[str, Any] | None:
+    """Find the last verdict on a release."""
+    for event in reversed(state.events(folder)):
+        if event["event"] == JUDGED and event["detail"].get("release") == release:
+            return dict(event["detail"])
+    return None

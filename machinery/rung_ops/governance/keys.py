@@ -1,0 +1,89 @@
+"""The keys that sign and verify the audit log: `uv run poe keys [--audit]` makes them."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.release import secret
+
+PRIVATE = REPOSITORY / ".keys/audit.pem"
+PUBLIC = REPOSITORY / "governance/audit.pub"
+VARIABLE = "AUDIT_PRIVATE_KEY"
+
+
+class NoKey(Exception):
+    """A key is missing, or is none; the message says what to do."""
+
+
+def private_key() -> ec.EllipticCurvePrivateKey:
+    """Read the key that signs the audit log: the variable AUDIT_PRIVATE_KEY, or .keys/audit.pem.
+
+    Raises:
+        NoKey: there is none, or what is there is no EC P-256 key.
+    """
+    text = secret.given(VARIABLE)
+    if not text and not PRIVATE.is_file():
+        raise NoKey(
+            f"there is no key to sign it with: set {VARIABLE} to the text of {shown(PRIVATE)}, "
+            "which `uv run poe keys --audit` makes"
+        )
+    where = VARIABLE if text else shown(PRIVATE)
+    try:
+        key = serialization.load_pem_private_key(text or PRIVATE.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise NoKey(f"{where} is no PEM text of a private key without a password") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+        raise NoKey(f"{where} is no EC P-256 key")
+    return key
+
+
+def public_key() -> ec.EllipticCurvePublicKey:
+    """Read the key that the audit log is verified with, governance/audit.pub.
+
+    Raises:
+        NoKey: there is none, or what is there is no EC P-256 key.
+    """
+    if not PUBLIC.is_file():
+        raise NoKey(
+            f"{shown(PUBLIC)} is missing, so nothing can be verified: `uv run poe keys --audit` "
+            "makes the pair; commit this file"
+        )
+    try:
+        key = serialization.load_pem_public_key(PUBLIC.read_bytes())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise NoKey(f"{shown(PUBLIC)} is no PEM text of a public key") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise NoKey(f"{shown(PUBLIC)} is no EC P-256 key")
+    return key
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the pairs that are not there yet; return the exit code, 1 where all are there."""
+    from rung_ops.release import keys
+
+    parser = argparse.ArgumentParser(prog="poe keys", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--audit", action="store_true", help="only the pair of the audit log, not the releases'"
+    )
+    code = 1 if parser.parse_args(arguments).audit else keys.main([])
+    try:
+        keys.make(PRIVATE, PUBLIC)
+    except FileExistsError as error:
+        print(
+            f"{shown(Path(str(error)))} is there already, and was left alone: what was signed with "
+            "it could not be verified with another. To change keys on purpose, verify the log "
+            f"(`uv run poe audit-log`), keep a copy of it with {shown(PUBLIC)}, and move the keys "
+            "and the anchors away.",
+            file=sys.stderr,
+        )
+        return code
+    print(f"{shown(PRIVATE)} signs the audit log: keep it secret; git ignores it")
+    print(f"{shown(PUBLIC)} verifies the audit log: commit it")
+    print(f"where the service runs and in CI: the text of {shown(PRIVATE)} as {VARIABLE}")
+    print(f"where it has to be one line: `{secret.ONE_LINE.format(path=shown(PRIVATE))}`")
+    return 0

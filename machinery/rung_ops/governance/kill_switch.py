@@ -1,0 +1,72 @@
+"""Switch the model off and on again: nothing is predicted in between, across restarts too."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rung_ops.governance import audit
+from rung_ops.governance.overrides import Incomplete, complete
+from rung_ops.release import paths, state
+from rung_ops.system import atomic
+
+FIELDS = ("by", "reason")
+
+
+def stop(folder: Path, by: str, reason: str) -> list[str]:
+    """Refuse every prediction of an environment from now on.
+
+    Returns:
+        Why the audit log could not be signed; empty when it was. The stop holds in any case.
+
+    Raises:
+        OSError, durable.Busy, state.BadState: it could not be written.
+    """
+    with audit.signed(folder) as problems:
+        state.stop(folder, by, reason)
+    return problems
+
+
+def resume(folder: Path, by: str, reason: str) -> list[str]:
+    """Predict again; returns and raises as stop(), and state.Refused where it is not stopped."""
+    if not state.read(folder).stopped:
+        raise state.Refused(f"{folder.name} is not stopped.")
+    with audit.signed(folder) as problems:
+        state.note(folder, "resuming", by, reason=reason)
+        state.resume(folder, by)
+    return problems
+
+
+def command(
+    name: str,
+    help_text: str,
+    act: Callable[[Path, str, str], list[str]],
+    arguments: list[str] | None,
+) -> int:
+    """Do one of the two from the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog=f"poe {name}", description=help_text)
+    parser.add_argument("environment", nargs="?", default=paths.PRODUCTION)
+    parser.add_argument("--by", required=True, help="who wants it")
+    parser.add_argument("--reason", required=True, help="why, in a sentence")
+    options = parser.parse_args(arguments)
+    folder = paths.environment(options.environment)
+    try:
+        fields = complete({"by": options.by, "reason": options.reason}, FIELDS)
+        problems = act(folder, fields["by"], fields["reason"])
+    except (Incomplete, state.Refused) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (OSError, atomic.Busy, state.BadState) as error:
+        print(f"`poe {name}` could not be done: {error}", file=sys.stderr)
+        print("To stop all the same, end the process of the service.", file=sys.stderr)
+        return 1
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    stopped = state.read(folder).stopped
+    print(
+        f"{folder.name} is stopped: every request is refused, with the reason, until "
+        f"`uv run poe resume`. A running service has noticed within a second."
+        if stopped
+        else f"{folder.name} answers again."
+    )
+    return 0

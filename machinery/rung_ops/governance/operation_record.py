@@ -1,0 +1,40 @@
+"""What production served and what was found there, as the technical file tells it."""
+
+from rung_ops.governance import markdown
+from rung_ops.governance.file_parts import Missing, read_json
+from rung_ops.project.paths import REPORTS
+from rung_ops.release import paths, state
+from rung_ops.training import model_card
+
+
+def served(version: str) -> str:
+    """List what production has served, and what people did about it."""
+    try:
+        events = state.events(paths.environment(paths.PRODUCTION))
+    except state.BadState as error:
+        raise Missing(str(error)) from error
+    # Overrides are about single persons; they are counted.
+    overrides = sum(event["event"] == "override" for event in events)
+    rows = [
+        {
+            "at": event["at"][:19],
+            "event": event["event"],
+            "by": event["by"],
+            "release": event["detail"].get("release"),
+            "reason": event["detail"].get("reason"),
+            "approved by": event["detail"].get("validator"),
+        }
+        for event in events
+        if event["event"] != "override"
+    ]
+    if not rows:
+        return "Nothing has been deployed to production from here."
+    return f"{markdown.table(rows)}\n\nPredictions that were overruled: {overrides}."
+
+
+def monitored(version: str) -> str:
+    """Tell what the last look at production found, where there was one."""
+    path = REPORTS / "monitor/status.json"
+    if not path.is_file():
+        return "Production has not been looked at from here yet: `uv run poe monitor` does."
+    return model_card.figures(read_json(path))

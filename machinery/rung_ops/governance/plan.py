@@ -1,0 +1,124 @@
+"""The plans that machinery reads: which changes are foreseen, and what the monitoring looks for."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rung_ops.governance import records
+from rung_ops.project import documents
+from rung_ops.project.paths import ROOT
+
+CHANGES = "change_control_plan"
+MONITORING = "monitoring_plan"
+
+
+class BadPlan(Exception):
+    """A plan is missing, incomplete or out of date, so nothing may rest on it; says why."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the change control plan allows.
+
+    Attributes:
+        parameters: bounds by name, as in `model.C`: least and most, or one_of.
+        unrestricted: patterns of parameters that may change freely.
+        approved: features that were approved.
+        may_be_left_out: those of them that may be missing.
+        may_be_added: further features that may be there.
+        never_read: columns that no feature may read.
+        performance: bounds of figures: figure, least, most, greatest_fall, greatest_rise.
+        fairness: bounds of differences: group, figure, greatest_difference.
+    """
+
+    parameters: dict[str, dict[str, Any]]
+    unrestricted: tuple[str, ...]
+    approved: frozenset[str]
+    may_be_left_out: frozenset[str]
+    may_be_added: frozenset[str]
+    never_read: frozenset[str]
+    performance: tuple[dict[str, Any], ...]
+    fairness: tuple[dict[str, Any], ...]
+
+
+def bounds(root: Path = ROOT) -> Bounds:
+    """Read the bounds of governance/change_control_plan.yaml.
+
+    Raises:
+        BadPlan: it is missing, incomplete or out of date, or bounds a parameter twice.
+    """
+    plan = _read(CHANGES, root)
+    protocol = plan["protocol"]
+    parameters: dict[str, dict[str, Any]] = {}
+    for modification in plan["modifications"]:
+        for name, bound in modification.get("parameters", {}).items():
+            if name in parameters:
+                raise BadPlan(f"governance/{CHANGES}.yaml bounds {name} twice: keep one of them")
+            parameters[name] = bound
+    judged = {entry["modification"] for entry in plan["impact"]}
+    for modification in plan["modifications"]:
+        if modification["id"] not in judged:
+            raise BadPlan(
+                f"governance/{CHANGES}.yaml: `impact` says nothing of {modification['id']}"
+            )
+    return Bounds(
+        parameters=parameters,
+        unrestricted=tuple(protocol["unrestricted_parameters"]),
+        approved=frozenset(protocol["features"]["approved"]),
+        may_be_left_out=_names(plan, "features_left_out"),
+        may_be_added=_names(plan, "features_added"),
+        never_read=frozenset(protocol["features"]["never_read"]),
+        performance=tuple(protocol["performance"]),
+        fairness=tuple(protocol["fairness"]),
+    )
+
+
+def digest(root: Path = ROOT) -> str:
+    """Tell which change control plan it is: the SHA-256 of the file, in hexadecimal."""
+    content = (root / "governance" / f"{CHANGES}.yaml").read_bytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def thresholds(root: Path = ROOT) -> dict[str, dict[str, float]]:
+    """Read the thresholds of governance/monitoring_plan.yaml.
+
+    Returns:
+        By table and name of monitor.toml, in whose place they count: {"drift": {"false_alarms":
+        0.01}}. The table `overrides` is no part of monitor.toml: rung_ops.governance.monitor looks at it.
+
+    Raises:
+        BadPlan: it is missing, incomplete or out of date, or sets a threshold twice.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for metric in _read(MONITORING, root)["metrics"]:
+        if "setting" not in metric:
+            continue
+        table, name = metric["setting"].split(".")
+        if name in found.setdefault(table, {}):
+            raise BadPlan(f"governance/{MONITORING}.yaml sets {table}.{name} twice: keep one")
+        found[table][name] = metric["threshold"]
+    return found
+
+
+def owners(root: Path = ROOT) -> dict[str, dict[str, str]]:
+    """Tell who answers for a setting of the monitoring plan, and what is done: owner, action."""
+    return {
+        metric["setting"]: {"owner": metric["owner"], "action": metric["action"]}
+        for metric in _read(MONITORING, root)["metrics"]
+        if "setting" in metric
+    }
+
+
+def _names(plan: dict[str, Any], key: str) -> frozenset[str]:
+    return frozenset(name for each in plan["modifications"] for name in each.get(key, []))
+
+
+def _read(name: str, root: Path) -> dict[str, Any]:
+    path = root / "governance" / f"{name}.yaml"
+    if not path.is_file():
+        raise BadPlan(f"governance/{name}.yaml is missing: nothing is allowed without it")
+    faults = [str(each) for each in records.of_record(path, records.schema_of(name, root), root)]
+    if faults:
+        raise BadPlan(" ".join(faults))
+    return documents.record(path)

@@ -1,0 +1,150 @@
+"""Let an approved version answer in production: `uv run poe promote VERSION`.
+
+It needs the record of an independent validation that approves of it (governance/validation), the
+gate's verdict against the release that answers now, and an audit log that can be relied on. From
+the shadow it comes to answer everything. `--reject REASON` takes it out of the shadow instead.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rung_ops.governance import approval, audit, gate_record, keys
+from rung_ops.governance import registry_promotion as registered
+from rung_ops.governance.deploy import REFUSALS
+from rung_ops.release import bundle, champion_alias, install, paths, state
+from rung_ops.release.state import State
+
+APPROVED = "approved"
+
+
+def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
+    """Let a release answer everything in an environment.
+
+    Args:
+        folder: the environment's.
+        asked: the version that it was made of, or its id.
+        by: who wants it.
+
+    Returns:
+        The release, and its version.
+
+    Raises:
+        state.Refused: something speaks against it; the message lists everything.
+        keys.NoKey: the audit log could not be signed.
+        BadBundle, BadSettings: the release must not be used.
+    """
+    keys.private_key()
+    now = state.read(folder)
+    release = find(folder, asked, now)
+    manifest = bundle.read_manifest(install.install(folder, release))
+    reasons = [
+        *approval.objections(manifest),
+        *gate_record.objections(folder, release, now),
+        *(f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)),
+    ]
+    if reasons:
+        raise state.Refused("\n- ".join([f"{release} may not answer.", *reasons]))
+    with audit.signed(folder) as problems:
+        state.note(folder, APPROVED, by, release=release, **approval.given(manifest))
+        then = state.serve(folder, release, by, now.generation)
+        install.forget(folder, then.releases())
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return release, str(manifest["version"])
+
+
+def reject(folder: Path, asked: str, by: str, reason: str) -> str:
+    """Take a version that was not approved out of the shadow; return its release.
+
+    Raises:
+        state.Refused: it does not stand there.
+    """
+    now = state.read(folder)
+    shadow = now.shadow.release if now.shadow else None
+    if shadow is None or asked not in (shadow, _version(folder, shadow)):
+        raise state.Refused(f"{shadow or 'nothing'} is in the shadow of {folder.name}.")
+    with audit.signed(folder) as problems:
+        state.abort(folder, reason, by, now.generation)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return shadow
+
+
+def find(folder: Path, asked: str, now: State) -> str:
+    """Find the release that a version came to production as.
+
+    Raises:
+        state.Refused: none is there that could answer.
+    """
+    # Before anything answers there is no shadow: what was deployed stands among the bundles.
+    there = [now.shadow.release] if now.shadow else []
+    if not now.serving:
+        there = sorted(path.name for path in paths.bundle(folder, "x").parent.glob("[!.]*"))
+    found = [release for release in there if asked in (release, _version(folder, release))]
+    if len(found) > 1:
+        raise state.Refused(f"{asked} is {' and '.join(found)}: name one of them.")
+    if not found:
+        raise state.Refused("\n- ".join([_not_there(folder, asked, there), *_unapproved(asked)]))
+    return found[0]
+
+
+def answering(folder: Path, asked: str) -> str | None:
+    """Say which release answers, if it is the one that is asked for."""
+    serving = state.read(folder).serving
+    return serving if serving and asked in (serving, _version(folder, serving)) else None
+
+
+def _version(folder: Path, release: str) -> str:
+    try:
+        return str(bundle.read_manifest(paths.bundle(folder, release))["version"])
+    except bundle.BadBundle:
+        return ""
+
+
+def _not_there(folder: Path, asked: str, there: list[str]) -> str:
+    stands = f"{', '.join(there)} {'is' if len(there) == 1 else 'are'}" if there else "nothing is"
+    way = f"`uv run poe gate {asked}`, `uv run poe release {asked}` and `uv run poe deploy"
+    return (
+        f"version {asked} does not wait in {folder.name} to be promoted; {stands} there. "
+        f"{way} {folder.name}` bring it."
+    )
+
+
+def _unapproved(asked: str) -> list[str]:
+    """Say what else is missing, so that it can be seen to in the same round."""
+    try:
+        from rung_ops.tracking import registry
+
+        return registered.objections(registry.version(asked))
+    except Exception:  # whatever a registry that is down or new may raise; the rest stands
+        return []
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Promote, or say everything that speaks against it; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe promote", description=__doc__.splitlines()[0])
+    parser.add_argument("version", help="number of the version in the registry, or a release")
+    parser.add_argument("--reject", metavar="REASON", help="take it out of the shadow instead")
+    options = parser.parse_args(arguments)
+    folder = paths.environment(paths.PRODUCTION)
+    try:
+        if options.reject is not None:
+            release = reject(folder, options.version, paths.person(), options.reject)
+            print(f"{release} is no longer in the shadow of {folder.name}.")
+            return 0
+        if there := answering(folder, options.version):
+            # Typed again, it completes what a registry that was down did not take.
+            print(f"{there} answers in {folder.name} already.")
+            print(champion_alias.follow(_version(folder, there)))
+            return 0
+        release, version = promote(folder, options.version, paths.person())
+    except REFUSALS as error:
+        print(f"Refused: {error}", file=sys.stderr)
+        print(f"How to write the record: {registered.RECORDS}/README.md", file=sys.stderr)
+        return 1
+    print(f"{release} answers in {folder.name}; approved in {registered.RECORDS}.")
+    if state.read(folder).stopped:
+        print(f"{folder.name} is stopped all the same, until `uv run poe resume`.")
+    print(champion_alias.follow(version))
+    return 0

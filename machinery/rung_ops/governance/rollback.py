@@ -1,0 +1,42 @@
+"""Put the previous release back: `uv run poe rollback [ENVIRONMENT] [--reason TEXT]`.
+
+As rung_ops.release.rollback, signed for in the audit log; and only to a release that is still approved.
+"""
+
+import sys
+from pathlib import Path
+
+from rung_ops.governance import approval, audit
+from rung_ops.release import bundle, paths, rollback, state
+
+
+def roll_back(folder: Path, by: str, reason: str) -> str:
+    """Roll an environment back; return what happened, as a sentence.
+
+    Raises:
+        state.Refused: there is nothing to go back to, or what was there may not answer any more.
+    """
+    if folder.name == paths.PRODUCTION and (previous := state.read(folder).previous):
+        _refuse_unapproved(folder, previous[0])
+    with audit.signed(folder) as problems:
+        happened = rollback.roll_back(folder, by, reason)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return happened
+
+
+def _refuse_unapproved(folder: Path, release: str) -> None:
+    try:
+        manifest = bundle.read_manifest(paths.bundle(folder, release))
+    except bundle.BadBundle:
+        return  # rung_ops.release.rollback says what is wrong with it
+    if reasons := approval.objections(manifest):
+        raise state.Refused(
+            "\n- ".join([f"{release} answered before, and may not any more.", *reasons])
+            + "\n`uv run poe stop --by NAME --reason WHY` stops the model at once."
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Roll back; return the exit code."""
+    return rollback.main(arguments, roll_back)

@@ -1,0 +1,139 @@
+"""Assemble the technical file of a version: `uv run poe technical-file [VERSION]`.
+
+What people have to say is in governance/technical_file; below each of its sections comes what the
+repository knows. Nothing is made up for what is missing: it is named, and the command fails.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from rung_ops.governance import markdown, records
+from rung_ops.governance.file_parts import Missing, Part
+from rung_ops.governance.file_sections import SECTIONS
+from rung_ops.project import documents
+from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name, shown
+
+PROSE = ROOT / "governance/technical_file/annex_iv.md"
+FILE = REPORTS / "technical_file.md"
+SCHEMA = "technical_file"
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A technical file.
+
+    Attributes:
+        text: Markdown.
+        missing: what it lacks, each with its section.
+    """
+
+    text: str
+    missing: list[str]
+
+
+def assemble(version: str, today: date) -> Assembled:
+    """Put the technical file together.
+
+    Args:
+        version: of the model, as the registry numbers it.
+        today: the day that it is dated with.
+    """
+    missing = _faults()
+    prose = documents.text_of(PROSE) if PROSE.is_file() else ""
+    front = documents.record(PROSE) if PROSE.is_file() and not missing else {}
+    sections = documents.sections(prose)
+    body: list[str] = []
+    for number, parts in SECTIONS.items():
+        title = next((each for each in sections if each.startswith(f"{number}. ")), "")
+        body += [f"## {title or f'{number}.'}", "", sections.get(title, "")]
+        for part in parts:
+            text, lacks = _taken(part, version)
+            missing += [f"section {number}, {part.title}: {lacks}"] if lacks else []
+            body += ["", f"### {part.title}", "", *_sources(part), text or f"**Missing:** {lacks}."]
+        body.append("")
+    head = [
+        f"# Technical file of {project_name()}, version {version}",
+        "",
+        f"Assembled on {today} from the repository (EU AI Act, Article 11 and Annex IV).",
+        "",
+        f"Provider: {front.get('provider', 'not stated')}.",
+        "",
+        *_law(front.get("law", []), today),
+        *_completeness(missing),
+    ]
+    return Assembled("\n".join([*head, *body]).rstrip() + "\n", missing)
+
+
+def _completeness(missing: list[str]) -> list[str]:
+    if not missing:
+        return ["Nothing that this file has to rest on is missing.", ""]
+    return ["**This file is not complete:**", "", *(f"- {each}" for each in missing), ""]
+
+
+def _faults() -> list[str]:
+    if not PROSE.is_file():
+        return [f"{shown(PROSE)}: is missing: write the nine sections"]
+    return [str(each) for each in records.of_record(PROSE, records.schema_of(SCHEMA, ROOT), ROOT)]
+
+
+def _taken(part: Part, version: str) -> tuple[str, str]:
+    """Take a part's text, or say why there is none."""
+    try:
+        text = part.take(version)
+    except (Missing, documents.Unreadable) as error:
+        return "", str(error)
+    return text, "" if text.strip() else "there is nothing in it"
+
+
+def _sources(part: Part) -> list[str]:
+    # What models share lies at the top: the packages and their lock.
+    there = [
+        (name, next(path for path in (ROOT / name, REPOSITORY / name) if path.is_file()))
+        for name in part.files
+        if (ROOT / name).is_file() or (REPOSITORY / name).is_file()
+    ]
+    hashed = [
+        f"`{name}` (SHA-256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`)"
+        for name, path in there
+    ]
+    return [f"From {', '.join(hashed)}:", ""] if hashed else []
+
+
+def _law(duties: list[dict[str, Any]], today: date) -> list[str]:
+    rows = [
+        {
+            "duty": duty["duty"],
+            "applies from": duty["applies_from"],
+            "in force": "yes" if duty["applies_from"] <= today.isoformat() else "not yet",
+            "note": duty.get("note"),
+        }
+        for duty in duties
+    ]
+    return [markdown.table(rows), ""] if rows else []
+
+
+def _version_here() -> str:
+    run = REPORTS / "run.json"
+    return str(json.loads(run.read_text(encoding="utf-8"))["version"]) if run.is_file() else ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write reports/technical_file.md; return 1 when something is missing in it."""
+    parser = argparse.ArgumentParser(prog="poe technical-file", description=__doc__.splitlines()[0])
+    parser.add_argument("version", nargs="?", default="", help="that of the last run unless given")
+    version = parser.parse_args(arguments).version or _version_here()
+    if not version:
+        print("There is no version yet: `uv run poe pipeline` makes the first.", file=sys.stderr)
+        return 1
+    made = assemble(version, date.today())
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_text(made.text, encoding="utf-8")
+    for each in made.missing:
+        print(f"missing: {each}", file=sys.stderr)
+    print(f"look at {shown(FILE)}")
+    return 1 if made.missing else 0

@@ -1,0 +1,126 @@
+"""Check the history of an environment against its chain and its anchors."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rung_ops.governance import anchors
+from rung_ops.governance.anchors import ANCHORS, Anchor
+from rung_ops.release import history, state
+from rung_ops.system import atomic
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of a history.
+
+    Attributes:
+        lines: how many it has.
+        anchored: how many of them are signed for.
+        faults: everything that does not fit, each a sentence.
+        last: the last anchor, if any.
+    """
+
+    lines: int
+    anchored: int
+    faults: tuple[str, ...]
+    last: Anchor | None
+
+    @property
+    def unanchored(self) -> int:
+        """How many lines at the end nobody vouches for."""
+        return max(self.lines - self.anchored, 0)
+
+
+def unsigned(folder: Path, key: ec.EllipticCurvePublicKey) -> str:
+    """Say what of a history nobody has signed for, or what does not fit; empty where all is well.
+
+    Whoever writes next asks this first: to sign for lines that somebody else wrote without the
+    key would make them as good as any.
+    """
+    lines = anchors.hashes_of(folder)
+    made, torn = anchors.read(folder)
+    anchored = made[-1].lines if made else 0
+    if fault := history.verify(folder / state.HISTORY):
+        return str(fault)
+    if owed := _owed(folder, lines):
+        return f"{state.STATE}: {owed}"
+    if torn is not None or anchored != len(lines):
+        return f"it has {len(lines)} lines, and {anchored} of them were signed for"
+    if made and (wrong := _wrong(made[-1], key, folder.name, lines, 0)):
+        return f"{ANCHORS}: the last anchor {wrong}"
+    return ""
+
+
+def verify(folder: Path, key: ec.EllipticCurvePublicKey) -> Standing:
+    """Check the history of an environment, line by line, against the chain and the anchors."""
+    with _quiet(folder):
+        made, torn = anchors.read(folder)
+        lines = anchors.hashes_of(folder)
+        fault = history.verify(folder / state.HISTORY)
+        owed = _owed(folder, lines)
+    faults = [f"{state.HISTORY}: {fault}"] if fault else []
+    faults += [f"{state.STATE}: {owed}"] if owed else []
+    if torn is not None:
+        faults.append(f"{ANCHORS}: the last anchor was not written to its end")
+    covered = 0
+    for number, anchor in enumerate(made, start=1):
+        if wrong := _wrong(anchor, key, folder.name, lines, covered):
+            faults.append(f"{ANCHORS}: anchor {number} {wrong}")
+        else:
+            covered = anchor.lines
+    return Standing(len(lines), covered, tuple(faults), made[-1] if made else None)
+
+
+def _wrong(
+    anchor: Anchor, key: ec.EllipticCurvePublicKey, name: str, lines: list[str], covered: int
+) -> str:
+    if not anchor.holds(key):
+        return "was not signed with the key of governance/audit.pub, or was changed"
+    if anchor.environment != name:
+        return f"is about {anchor.environment}, not about {name}"
+    if anchor.lines > len(lines):
+        return f"vouches for {anchor.lines} lines, and {len(lines)} are there: the end was cut off"
+    if lines[anchor.lines - 1] != anchor.head:
+        return f"vouches for another line {anchor.lines}: the history was written anew"
+    if anchor.lines < covered:
+        return "stands behind one that covers more: anchors were moved"
+    return ""
+
+
+def _owed(folder: Path, lines: list[str]) -> str:
+    """Say where the state knows of a change that the history lacks."""
+    try:
+        kept = json.loads((folder / state.STATE).read_bytes())
+        entry = kept["entry"]
+        known = entry is None or entry["hash"] in lines
+    except FileNotFoundError:
+        return ""
+    except (ValueError, KeyError, TypeError):
+        return "is damaged"
+    if known:
+        return ""
+    return (
+        f"its last change ({entry['event']} by {entry['by']} at {entry['at']}) is not in the "
+        "history: a process was killed before it wrote the line, and the next change adds it, "
+        "or the line was taken out"
+    )
+
+
+@contextmanager
+def _quiet(folder: Path) -> Iterator[None]:
+    """Let no writer change the files in between, where this process may hold them off."""
+    lock = atomic.locked(folder)
+    try:
+        lock.__enter__()
+    except OSError:  # a read-only copy, as an auditor has: nobody writes to it
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)

@@ -1,0 +1,1 @@
+"""The manifests in deploy/kubernetes: built, held against Kubernetes' schemas, and applied."""

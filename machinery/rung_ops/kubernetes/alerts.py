@@ -1,0 +1,56 @@
+"""Write the alert rules as the Prometheus operator reads them: `uv run poe kubernetes-alerts`.
+
+They are those of `uv run poe alerts`, so run this whenever that says it has written anything. With
+`--check` nothing is written, and exit code 1 says that the file is out of date.
+"""
+
+import argparse
+import sys
+
+import yaml
+
+from rung_ops.monitoring import alerts
+from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.serving.settings import BadSettings
+
+FILE = REPOSITORY / "deploy/kubernetes/components/alerts/rules.yaml"
+NOTE = "# Written by `uv run poe kubernetes-alerts`.\n"
+
+
+def text() -> str:
+    """Make the text of the file.
+
+    Raises:
+        BadSettings: service.toml cannot be used.
+    """
+    rule = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "prediction", "labels": {"app.kubernetes.io/name": "prediction"}},
+        "spec": yaml.safe_load(alerts.files()[alerts.RULES]),
+    }
+    return NOTE + str(yaml.safe_dump(rule, sort_keys=False, allow_unicode=True, width=100))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the file, or tell whether it is out of date; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="poe kubernetes-alerts", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing, say what would change")
+    options = parser.parse_args(arguments)
+    try:
+        wanted = text()
+    except BadSettings as error:
+        print(error, file=sys.stderr)
+        return 2
+    if FILE.is_file() and FILE.read_text(encoding="utf-8") == wanted:
+        print(f"{shown(FILE)} is up to date")
+        return 0
+    if options.check:
+        print(f"{shown(FILE)} is out of date: `uv run poe kubernetes-alerts` writes it anew.")
+        return 1
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_text(wanted, encoding="utf-8")
+    print(f"{shown(FILE)} is written")
+    return 0

@@ -1,0 +1,103 @@
+"""Build the overlays of deploy/kubernetes, and hold what comes out against Kubernetes' schemas."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from rung_ops.project.paths import REPOSITORY, shown
+
+OVERLAYS = REPOSITORY / "deploy/kubernetes/overlays"
+VERSION = "1.32"  # of Kubernetes, that the manifests are held against
+
+Manifest = dict[str, Any]
+
+
+class CannotBuild(Exception):
+    """Kustomize is missing, or an overlay cannot be built; the message says what to do."""
+
+
+@dataclass
+class Verdict:
+    """What the schemas say of an overlay's manifests.
+
+    Attributes:
+        held: names of those that hold, as "Service prediction".
+        faults: of those that do not, each a sentence.
+        unknown: kinds that Kubernetes itself does not have, so that nothing was looked at.
+    """
+
+    held: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def overlays() -> list[str]:
+    """Name the overlays."""
+    return sorted(path.parent.name for path in OVERLAYS.glob("*/kustomization.yaml"))
+
+
+def build(overlay: str) -> str:
+    """Build an overlay; return its manifests as YAML.
+
+    Raises:
+        CannotBuild: it is no overlay, Kustomize refused it, or there is no Kustomize.
+    """
+    folder = OVERLAYS / overlay
+    if overlay not in overlays():
+        raise CannotBuild(f"there is no overlay {overlay}, but {', '.join(overlays())}")
+    done = subprocess.run([*_kustomize(), str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CannotBuild(f"{shown(folder)} cannot be built: {done.stderr.strip()}")
+    return done.stdout
+
+
+def parse(text: str) -> list[Manifest]:
+    """Read manifests."""
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def check(manifests: list[Manifest], version: str = VERSION) -> Verdict:
+    """Hold manifests against the schemas of a version of Kubernetes; unknown fields are faults.
+
+    Raises:
+        CannotBuild: there are no schemas of that version.
+    """
+    import kubernetes_validate as schemas
+
+    verdict = Verdict()
+    for manifest in manifests:
+        name = f"{manifest['kind']} {manifest['metadata']['name']}"
+        try:
+            schemas.validate(manifest, version, strict=True)
+            verdict.held.append(name)
+        except schemas.ValidationError as error:
+            where = ".".join(str(part) for part in error.path)
+            verdict.faults.append(f"{name}: {where or 'it'}: {error.message}")
+        except schemas.SchemaNotFoundError:
+            verdict.unknown.append(manifest["kind"])
+        except schemas.VersionNotSupportedError as error:
+            raise CannotBuild(
+                f"there are no schemas of Kubernetes {version} here: name another version, or "
+                "`uv lock --upgrade-package kubernetes-validate`"
+            ) from error
+    return verdict
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
+    """Pick the manifests of a kind."""
+    return [each for each in manifests if each["kind"] == kind]
+
+
+def _kustomize() -> list[str]:
+    if shutil.which("kustomize"):
+        return ["kustomize", "build"]
+    if shutil.which("kubectl"):
+        return ["kubectl", "kustomize"]
+    raise CannotBuild(
+        "neither `kustomize` nor `kubectl` is on PATH, and one of them builds the overlays. "
+        "Debian and Ubuntu have a package `kustomize` or `kubectl`, Homebrew both, "
+        "or see https://kubectl.docs.kubernetes.io/installation/kustomize/."
+    )

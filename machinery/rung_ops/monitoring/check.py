@@ -1,0 +1,122 @@
+"""Look at a window of predictions and say what is wrong: the whole of the monitor, as a function."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from rung_ops.monitoring import defaults, drift, freshness, outcomes, quality, ranges
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.outcomes import Outcomes
+from rung_ops.monitoring.problems import problems
+from rung_ops.monitoring.quality_metric import Yardstick
+from rung_ops.monitoring.release_info import Released
+from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.window import Newest
+
+
+def look(
+    release: Released,
+    log: pl.DataFrame,
+    earlier: pl.DataFrame,
+    known: Outcomes,
+    newest: Newest,
+    since: datetime,
+    now: datetime,
+    limits: Limits,
+    settings: Mapping[str, Any],
+) -> Seen:
+    """Look at what a release predicted.
+
+    Args:
+        release: that answered, with its reference.
+        log: rows of the prediction log in the window: of this release, without the shadow's.
+        earlier: the same, as far back as outcomes are followed; may be the same rows.
+        known: outcomes, from outcomes.read().
+        newest: the newest moments in the log.
+        since: where the window begins; it ends at `now`.
+        now: as of when things are judged, with a time zone.
+        limits: of monitor.toml.
+        settings: params.toml: the deciding figure, the slices, the seed.
+
+    Raises:
+        BadBundle: score() is needed, and the release's source cannot be imported.
+    """
+    compared = drift.compare(release.reference, features_of(log))
+    absent = defaults.defaulted(log, release.contract["columns"], release.reference)
+    p_values = [compared["p_value"], compared["missing_p_value"], absent["p_value"]]
+    error = limits.drift.false_alarms / max(1, sum(each.count() for each in p_values))
+    judged = log.height >= limits.drift.min_rows
+    seen = Seen(
+        release,
+        now,
+        since,
+        now,
+        log.height,
+        error,
+        judged,
+        compared.with_columns(*_drifted(error, judged, limits)),
+        absent.with_columns(_rose(error, judged, limits)),
+        ranges.violations(_unnested(log, "row"), release.contract["columns"]),
+        freshness.check_freshness(
+            now,
+            limits.freshness,
+            release.manifest,
+            newest.prediction,
+            newest.row,
+            release.contract["time"] is not None,
+        ),
+        _quality_of(outcomes.join(earlier, known), release, limits, settings),
+        settings["score"]["metric"],
+        limits,
+        list(known.problems),
+    )
+    seen.problems.extend(problems(seen))
+    return seen
+
+
+def features_of(log: pl.DataFrame) -> pl.DataFrame:
+    """Take features and predictions out of the log, as the reference has them."""
+    return _unnested(log, "features").with_columns(log[drift.PREDICTION])
+
+
+def _unnested(log: pl.DataFrame, name: str) -> pl.DataFrame:
+    kind = log.schema[name]
+    return (
+        log[name].struct.unnest() if isinstance(kind, pl.Struct) and kind.fields else log.select()
+    )
+
+
+def _quality_of(
+    joined: pl.DataFrame, release: Released, limits: Limits, settings: Mapping[str, Any]
+) -> pl.DataFrame:
+    if not joined[outcomes.TRUTH].count():
+        return pl.DataFrame(schema=quality.SCHEMA)
+    measured = Yardstick(
+        release.score(),
+        settings["score"]["metric"],
+        settings["score"]["higher_is_better"],
+        release.metrics,
+        release.slices,
+        settings.get("report", {}).get("slices", []),
+        release.manifest["task"] == "classification",
+        settings["seed"],
+    )
+    return quality.judge(joined, measured, limits)
+
+
+def _drifted(error: float, judged: bool, limits: Limits) -> Iterator[pl.Expr]:
+    changed = (pl.col("p_value") <= error) & (pl.col("change") >= limits.drift.least_change)
+    more = pl.col("missing") - pl.col("reference_missing") > limits.missing.most_rise
+    yield _if(judged, changed).alias("drifted")
+    yield _if(judged, more & (pl.col("missing_p_value") <= error)).alias("missing_rose")
+
+
+def _rose(error: float, judged: bool, limits: Limits) -> pl.Expr:
+    more = pl.col("share") - pl.col("expected") > limits.missing.most_rise
+    return _if(judged, more & (pl.col("p_value") <= error)).alias("rose")
+
+
+def _if(judged: bool, verdict: pl.Expr) -> pl.Expr:
+    return pl.when(pl.lit(judged)).then(verdict.fill_null(False))

@@ -1,0 +1,52 @@
+"""How often a value was missing and the contract's default stood in for it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from rung_ops.monitoring import contingency
+
+SCHEMA: dict[str, Any] = {
+    "column": pl.String,
+    "defaulted": pl.Int64,
+    "share": pl.Float64,
+    "expected": pl.Float64,
+    "p_value": pl.Float64,
+}
+
+
+def defaulted(
+    log: pl.DataFrame, columns: list[Mapping[str, Any]], reference: pl.DataFrame
+) -> pl.DataFrame:
+    """Count the rows in which a default was used, column by column.
+
+    A share that rises is often the first sign of trouble: the model still answers, and a source
+    has fallen silent.
+
+    Args:
+        log: rows of the prediction log.
+        columns: of the release's contract; those that may be missing are counted.
+        reference: features of training rows. A feature that is a column unchanged says how often
+            it was missing there; otherwise never is expected.
+
+    Returns:
+        One row a column, of SCHEMA: share of the rows, the share expected, and the probability of
+        so different a share where nothing differs; null without rows.
+    """
+    used = Counter(log["defaults_used"].explode().drop_nulls().to_list())
+    optional = [column["name"] for column in columns if not column["required"]]
+    found = []
+    for name in sorted({*optional, *used}):
+        absent = reference[name].null_count() if name in reference.columns else 0
+        row = {
+            "column": name,
+            "defaulted": used[name],
+            "expected": absent / max(1, reference.height),
+        }
+        if log.height and reference.height:
+            row["share"] = used[name] / log.height
+            row["p_value"] = contingency.fisher(used[name], log.height, absent, reference.height)
+        found.append(row)
+    return pl.DataFrame(found, schema=SCHEMA)

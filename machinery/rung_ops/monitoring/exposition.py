@@ -1,0 +1,121 @@
+"""What the monitor found, in Prometheus' text format; the service passes it on at /metrics.
+
+Moments are given as such, not as ages: an age would stand still when the monitor no longer runs.
+The limits are given with the verdicts, so that alert rules need not know them.
+"""
+
+from collections.abc import Iterator
+
+import polars as pl
+from msgspec.structs import asdict
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+
+from rung_ops.monitoring import quality_metric
+from rung_ops.monitoring.result import Seen
+
+# Name, help text, column of the table of features.
+OF_FEATURES = [
+    ("monitor_feature_drifted", "1 where a feature, or prediction, has drifted.", "drifted"),
+    (
+        "monitor_feature_change",
+        "Share of the rows that lie elsewhere than in training.",
+        "change",
+    ),
+    ("monitor_feature_p_value", "Chance of such a change where there is none.", "p_value"),
+    ("monitor_feature_psi", "Population stability index.", "psi"),
+    ("monitor_feature_unseen_ratio", "Share of values that training had not.", "unseen"),
+    ("monitor_feature_missing_ratio", "Share of rows without a value.", "missing"),
+    ("monitor_feature_missing_rose", "1 where more is missing than may be.", "missing_rose"),
+]
+OF_DEFAULTS = [
+    ("monitor_column_defaulted_ratio", "Share of rows in which a default stood in.", "share"),
+    ("monitor_column_defaulted_rose", "1 where that share is higher than it may be.", "rose"),
+]
+OF_RANGES = [
+    ("monitor_range_broken_rows", "Rows that break a bound of the contract.", "rows"),
+    ("monitor_range_broken_ratio", "Share of the rows that break it.", "share"),
+]
+OF_QUALITY = [
+    ("monitor_quality", "The deciding figure in production, over the newest days.", "figure"),
+    ("monitor_quality_low", "Lower end of its 95 % interval.", "low"),
+    ("monitor_quality_high", "Upper end of its 95 % interval.", "high"),
+    ("monitor_quality_expected", "The figure on the release's test rows.", "expected"),
+    ("monitor_quality_worse", "1 where it is worse by more than it may be.", "worse"),
+    ("monitor_outcomes_ratio", "Share of predictions whose outcome is known.", "coverage"),
+]
+
+
+def text(seen: Seen) -> bytes:
+    """Give the figures; those that could not be found are left out."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(seen))  # type: ignore[arg-type]
+    return generate_latest(registry)
+
+
+class _Figures:
+    """What prometheus_client asks for the figures."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        seen = self._seen
+        yield _one("monitor_run_timestamp_seconds", "When it looked.", seen.now.timestamp())
+        yield _one("monitor_rows", "Predictions that it looked at.", seen.rows)
+        yield _one("monitor_problems", "Things that are wrong.", len(seen.problems))
+        yield _one("monitor_drift_judged", "1 where there were enough of them.", seen.judged)
+        release = GaugeMetricFamily(
+            "monitor_release_info", "The release that it looked at.", labels=["release"]
+        )
+        release.add_metric([seen.release.id], 1)
+        yield release
+        newest = GaugeMetricFamily(
+            "monitor_newest_timestamp_seconds",
+            "The newest prediction, row, and row that the model learned from.",
+            labels=["of"],
+        )
+        for name, age in seen.ages.items():
+            if age.newest is not None:
+                newest.add_metric([name], age.newest.timestamp())
+        yield newest
+        stale = GaugeMetricFamily(
+            "monitor_stale", "1 where the newest of it is older than it may be.", labels=["of"]
+        )
+        for name, age in seen.ages.items():
+            stale.add_metric([name], float(age.stale))
+        yield stale
+        limit = GaugeMetricFamily(
+            "monitor_limit", "What counts as wrong, by table and name.", labels=["setting"]
+        )
+        for table, values in asdict(seen.limits).items():
+            for name, value in asdict(values).items():
+                limit.add_metric([f"{table}.{name}"], float(value))
+        yield limit
+        yield from _families(OF_FEATURES, seen.drift, {"feature": "feature"})
+        yield from _families(OF_DEFAULTS, seen.defaults, {"column": "column"})
+        yield from _families(
+            OF_RANGES,
+            seen.ranges,
+            {"column": "column", "rule": "rule"},
+        )
+        figures = seen.quality.filter(pl.col("column") != quality_metric.DAY).with_columns(
+            metric=pl.lit(seen.metric)
+        )
+        yield from _families(
+            OF_QUALITY, figures, {"metric": "metric", "slice": "column", "value": "value"}
+        )
+
+
+def _one(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, value=float(value))
+
+
+def _families(
+    names: list[tuple[str, str, str]], table: pl.DataFrame, labels: dict[str, str]
+) -> Iterator[GaugeMetricFamily]:
+    for name, help_text, column in names:
+        family = GaugeMetricFamily(name, help_text, labels=list(labels))
+        for row in table.drop_nulls(column).iter_rows(named=True):
+            family.add_metric([str(row[each]) for each in labels.values()], float(row[column]))
+        yield family

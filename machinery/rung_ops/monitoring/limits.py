@@ -1,0 +1,99 @@
+"""What the team set in monitor.toml: from where on something counts as wrong."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from rung_ops.project.paths import policy, shown
+
+FILE = policy("monitor.toml")
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Error = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Time = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+Rows = Annotated[int, msgspec.Meta(ge=20, le=1_000_000_000)]
+
+
+class BadLimits(Exception):
+    """monitor.toml cannot be used; the message says where and why."""
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far back a check looks, in days."""
+
+    days: Time = 7.0
+
+
+class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a feature, or the predictions, count as drifted."""
+
+    false_alarms: Error = 0.01
+    min_rows: Rows = 250
+    least_change: Share = 0.05
+
+
+class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far missing and defaulted values may rise, as a share of the rows."""
+
+    most_rise: Share = 0.02
+
+
+class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The share of rows that may break a bound."""
+
+    most: Share = 0.0
+
+
+class Freshness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How old the newest things may be."""
+
+    prediction_hours: Time = 24.0
+    row_days: Time = 7.0
+    model_days: Time = 90.0
+    monitor_hours: Time = 26.0
+
+
+class Outcomes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When quality is judged, and when it is worse; `most_drop` in units of the figure."""
+
+    days: Time = 60.0
+    min_coverage: Share = 0.8
+    min_rows: Rows = 100
+    most_drop: Annotated[float, msgspec.Meta(ge=0)] = 0.02
+    false_alarms: Error = 0.01
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of monitor.toml, by its tables."""
+
+    window: Window = Window()
+    drift: Drift = Drift()
+    missing: Missing = Missing()
+    ranges: Ranges = Ranges()
+    freshness: Freshness = Freshness()
+    outcomes: Outcomes = Outcomes()
+
+
+def read(path: Path = FILE, instead: Mapping[str, Mapping[str, Any]] | None = None) -> Limits:
+    """Read the limits; what the file leaves out has its default.
+
+    Args:
+        path: the file.
+        instead: values that count in place of the file's, by table and name.
+
+    Raises:
+        BadLimits: the file is no TOML, or holds a name or a value that means nothing.
+    """
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadLimits(f"{shown(path)} is no TOML: {error}. Mend that line.") from error
+    for table, values in (instead or {}).items():
+        written[table] = {**written.get(table, {}), **values}
+    try:
+        return msgspec.convert(written, Limits)
+    except msgspec.ValidationError as error:
+        raise BadLimits(f"{shown(path)}: {error}. Mend that value.") from error

@@ -1,0 +1,47 @@
+"""What is wrong, each thing a sentence with the figures that say so."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from rung_ops.monitoring import drift, quality_metric
+from rung_ops.monitoring.result import Seen
+
+
+def problems(seen: Seen) -> Iterator[str]:
+    """Name what is wrong: drift, missing values, defaults, bounds, age, quality."""
+    for row in seen.drift.iter_rows(named=True):
+        name = "the predictions" if row["feature"] == drift.PREDICTION else f"`{row['feature']}`"
+        if row["kind"] not in ("number", "category"):
+            yield f"{name} cannot be compared: {row['kind']}"
+        if row["drifted"]:
+            yield (
+                f"{name} drifted: {row['change']:.0%} of the rows lie elsewhere "
+                f"(p = {row['p_value']:.1g}, PSI {row['psi']:.2f})"
+            )
+        if row["missing_rose"]:
+            yield (
+                f"{name} is missing in {row['missing']:.1%} of the rows, "
+                f"{row['reference_missing']:.1%} in training"
+            )
+    for row in seen.defaults.filter(pl.col("rose")).iter_rows(named=True):
+        yield (
+            f"a default stood in for `{row['column']}` in {row['share']:.1%} of the rows, "
+            f"{row['expected']:.1%} expected"
+        )
+    for row in seen.ranges.filter(pl.col("share") > seen.limits.ranges.most).iter_rows(named=True):
+        yield (
+            f"`{row['column']}` must be {row['rule']}, and {row['rows']:,} rows are not, "
+            f"such as {row['example']}"
+        )
+    for age in seen.ages.values():
+        if age.stale:
+            yield str(age)
+    for row in seen.quality.filter(pl.col("worse")).iter_rows(named=True):
+        where = (
+            "" if row["column"] == quality_metric.RECENT else f" for {row['column']} {row['value']}"
+        )
+        yield (
+            f"{seen.metric}{where} is {row['figure']:.4g} ({row['low']:.4g} to {row['high']:.4g}), "
+            f"and was {row['expected']:.4g} on the test rows"
+        )

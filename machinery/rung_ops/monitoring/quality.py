@@ -1,0 +1,141 @@
+"""How good the predictions were, by day and by slice, where enough outcomes are known."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops.monitoring import jackknife
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.outcomes import TRUTH
+from rung_ops.monitoring.quality_metric import DAY, RECENT, Yardstick
+
+MISSING = "missing"
+SHOWN_ERROR = 0.05  # of the intervals in the table: they hold the true figure 19 times in 20
+MOST_ROWS = 100_000  # a figure of more is no surer than anyone needs, and costs seconds
+
+SCHEMA: dict[str, Any] = {
+    "column": pl.String,
+    "value": pl.String,
+    "predictions": pl.Int64,
+    "outcomes": pl.Int64,
+    "coverage": pl.Float64,
+    "mean_truth": pl.Float64,
+    "mean_predicted": pl.Float64,
+    "figure": pl.Float64,
+    "error": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "expected": pl.Float64,
+    "worse": pl.Boolean,
+}
+
+
+def judge(joined: pl.DataFrame, yardstick: Yardstick, limits: Limits) -> pl.DataFrame:
+    """Score each day, the newest days together, and their slices.
+
+    Args:
+        joined: rows of the log with their outcomes, as outcomes.join() returns them.
+        yardstick: how they are scored, and what the release had on its test rows.
+        limits: of monitor.toml.
+
+    Returns:
+        One row each, of SCHEMA. First `recent`: all predictions of the newest days of which enough
+        outcomes are known, as many days as a check looks back. Then its slices, then every day.
+        coverage: share of predictions whose outcome is known; figure, low, high: the deciding
+        figure and its 95 % interval, null where too few outcomes are known; expected: that of the
+        test rows; worse: whether the figure is worse by more than it may be, judged for `recent`
+        and its slices with an error that they share, null where nobody can tell.
+    """
+    rows = joined.select(
+        pl.col("time").dt.date().cast(pl.String).alias(DAY),
+        "prediction",
+        TRUTH,
+        *(_slice(joined, name) for name in yardstick.columns),
+    )
+    days = rows.group_by(DAY).agg(pl.len().alias("rows"), pl.col(TRUTH).count().alias("known"))
+    enough = days.filter(pl.col("known") >= limits.outcomes.min_coverage * pl.col("rows"))
+    newest = enough.sort(DAY, descending=True).head(math.ceil(limits.window.days))[DAY]
+    recent = rows.filter(pl.col(DAY).is_in(newest.implode()))
+    found = [_row(RECENT, "all", recent, yardstick, limits)]
+    found += [
+        _row(name, value, part, yardstick, limits)
+        for name in yardstick.columns
+        for value, part in _parts(recent, name)
+    ]
+    _compare_with_the_test(found, yardstick, limits)
+    found += [_row(DAY, day, part, yardstick, limits) for day, part in _parts(rows, DAY)]
+    return pl.DataFrame(found, schema=SCHEMA)
+
+
+def _slice(joined: pl.DataFrame, name: str) -> pl.Expr:
+    """Take a column of the row, or a feature, as text."""
+    for place in ("row", "features"):
+        kind = joined.schema[place]
+        if isinstance(kind, pl.Struct) and name in {each.name for each in kind.fields}:
+            value = pl.col(place).struct.field(name)
+            return value.cast(pl.String).fill_null(MISSING).alias(name)
+    return pl.lit(MISSING).alias(name)
+
+
+def _parts(rows: pl.DataFrame, name: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    for value in rows[name].unique().sort():
+        yield value, rows.filter(pl.col(name) == value)
+
+
+def _row(
+    column: str, value: str, rows: pl.DataFrame, yardstick: Yardstick, limits: Limits
+) -> dict[str, Any]:
+    known = rows.filter(pl.col(TRUTH).is_not_null())
+    coverage = known.height / max(1, rows.height)
+    found: dict[str, Any] = {
+        "column": column,
+        "value": value,
+        "predictions": rows.height,
+        "outcomes": known.height,
+        "coverage": coverage,
+    }
+    if known.height < limits.outcomes.min_rows or coverage < limits.outcomes.min_coverage:
+        return found
+    if known.height > MOST_ROWS:
+        known = known.sample(MOST_ROWS, seed=yardstick.seed)
+    truth = known[TRUTH].cast(pl.Int8 if yardstick.classes else pl.Float64).to_numpy()
+    predicted = known["prediction"].to_numpy()
+    found |= {"mean_truth": float(truth.mean()), "mean_predicted": float(predicted.mean())}
+
+    def figure(chosen: np.ndarray) -> float:
+        with warnings.catch_warnings(action="ignore"):
+            return float(yardstick.score(truth[chosen], predicted[chosen])[yardstick.metric])
+
+    error = jackknife.standard_error(figure, known.height, yardstick.seed)
+    if math.isfinite(error):
+        whole, reach = figure(np.arange(known.height)), jackknife.reach(SHOWN_ERROR)
+        found |= {"figure": whole, "error": error}
+        found |= {"low": whole - reach * error, "high": whole + reach * error}
+        found["expected"] = yardstick.expected(column, value)
+    return found
+
+
+def _compare_with_the_test(
+    found: list[dict[str, Any]], yardstick: Yardstick, limits: Limits
+) -> None:
+    """Say of each figure whether it is worse than on the test rows, with an error that all share.
+
+    Only one end of an interval can be a false alarm, so each may miss at both ends together twice
+    as often.
+    """
+    judged = [row for row in found if row.get("expected") is not None]
+    if not judged:
+        return
+    reach = jackknife.reach(2 * limits.outcomes.false_alarms / len(judged))
+    sign = 1 if yardstick.higher_is_better else -1
+    for row in judged:
+        lost = sign * (row["expected"] - row["figure"])
+        error = row["error"]
+        if tested := yardstick.tested(row["column"], row["value"]):
+            # What is expected of a slice comes from rows, too, often few: it errs by itself.
+            error *= math.sqrt(1 + min(row["outcomes"], MOST_ROWS) / tested)
+        row["worse"] = bool(lost - reach * error > limits.outcomes.most_drop)

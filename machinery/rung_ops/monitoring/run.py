@@ -1,0 +1,156 @@
+"""Look at what was predicted: `uv run poe monitor`.
+
+Exit code 0: nothing is wrong. 1: something is, and is named. 2: it could not look, as nothing is
+served, nothing was logged, or a setting is broken.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rung_ops.batch import prediction_log
+from rung_ops.monitoring import check, exposition, limits, outcomes, page, release_info, window
+from rung_ops.monitoring.freshness import moment
+from rung_ops.monitoring.limits import BadLimits, Limits
+from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.status import status
+from rung_ops.project.paths import REPORTS, params, project_name, shown
+from rung_ops.release import paths, state
+from rung_ops.release.bundle import BadBundle
+from rung_ops.system import atomic
+
+FOLDER = REPORTS / "monitor"
+PROM = "monitor.prom"
+COULD_NOT = 2  # exit code
+DAYS = re.compile(r"(\d+)d")
+
+
+class CannotLook(Exception):
+    """There is nothing to look at, or nothing to hold it against; the message says what to do."""
+
+
+def observe(
+    environment: str,
+    now: datetime,
+    limits: Limits,
+    since: datetime | None = None,
+    folder: Path | None = None,
+) -> Seen:
+    """Look at what an environment's serving release answered.
+
+    Args:
+        environment: staging or production.
+        now: as of when, with a time zone; the window ends here.
+        limits: of monitor.toml.
+        since: where the window begins; as many days back as [window] says if not given.
+        folder: of the outcomes; data/outcomes if not given.
+
+    Raises:
+        CannotLook: nothing is served, or nothing was ever predicted.
+        BadBundle: the release must not be used.
+    """
+    place = paths.environment(environment)
+    serving = state.read(place).serving
+    if serving is None:
+        raise CannotLook(
+            f"{environment} serves nothing: `uv run poe deploy {environment}` brings a release."
+        )
+    key = paths.public_key()
+    if not key.is_file():
+        raise CannotLook(f"{shown(key)} is missing: releases are verified with it. Bring it back.")
+    release = release_info.load(paths.bundle(place, serving), key.read_bytes())
+    log = prediction_log.folder(environment)
+    if not any(log.glob("date=*/*.parquet")):
+        raise CannotLook(
+            f"Nothing has been predicted yet: {shown(log)} holds no rows. "
+            "The service (`uv run poe serve`) logs each of its answers there."
+        )
+    begin = since or now - timedelta(days=limits.window.days)
+    follow = min(begin, now - timedelta(days=limits.outcomes.days))
+    earlier = window.rows(log, release.id, follow, now)
+    return check.look(
+        release,
+        earlier.filter(pl.col("time") >= begin),
+        earlier,
+        outcomes.read(release.contract, folder or outcomes.OUTCOMES),
+        window.newest(prediction_log.read(log, until=now), release.contract["time"]),
+        begin,
+        now,
+        limits,
+        params(),
+    )
+
+
+def write(seen: Seen, environment: str, folder: Path | None = None) -> None:
+    """Write what was seen: tables, status and report, and the figures for Prometheus."""
+    folder = folder or FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("drift", "defaults", "ranges", "quality"):
+        getattr(seen, name).write_parquet(folder / f"{name}.parquet")
+    summed_up = json.dumps(status(seen), indent=2, allow_nan=False)
+    (folder / "status.json").write_text(f"{summed_up}\n", encoding="utf-8")
+    (folder / "report.html").write_text(page.page(project_name(), environment, seen), "utf-8")
+    logs = prediction_log.folder(environment).parent
+    with atomic.locked(logs):
+        atomic.replace(logs / PROM, exposition.text(seen))
+
+
+def main(
+    arguments: list[str] | None = None,
+    instead: Mapping[str, Mapping[str, Any]] | None = None,
+    also: Callable[[Seen], list[str]] | None = None,
+) -> int:
+    """Look, write, and say what is wrong; return the exit code.
+
+    Args:
+        arguments: of the command line.
+        instead: values that count in place of those in monitor.toml, by table and name.
+        also: finds what else is wrong, each thing a sentence.
+    """
+    options = parsed(arguments)
+    try:
+        now = _moment(options.now) or datetime.now(UTC)
+        back = DAYS.fullmatch(options.since or "")
+        since = now - timedelta(days=int(back[1])) if back else _moment(options.since)
+        seen = observe(options.environment, now, limits.read(instead=instead), since)
+        if also:
+            seen = replace(seen, problems=[*seen.problems, *also(seen)])
+        if options.json:
+            print(json.dumps(status(seen), allow_nan=False))
+            return 1 if seen.problems else 0
+        write(seen, options.environment)
+    except (CannotLook, BadBundle, BadLimits, state.BadState) as error:
+        print(error, file=sys.stderr)
+        return COULD_NOT
+    print(page.summary(seen))
+    for problem in seen.problems:
+        print(f"- {problem}")
+    print(f"look at {shown(FOLDER / 'report.html')}")
+    return 1 if seen.problems else 0
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="poe monitor", description=__doc__.splitlines()[0])
+    parser.add_argument("--environment", choices=paths.ENVIRONMENTS, default=paths.PRODUCTION)
+    parser.add_argument("--since", help="begin of the window: a day, a moment, or 30d")
+    parser.add_argument("--now", help="look as of this moment, in UTC; it is now if not given")
+    parser.add_argument(
+        "--json", action="store_true", help="print what was seen as JSON, and write nothing"
+    )
+    return parser.parse_args(arguments)
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return moment(text)
+    except ValueError:
+        raise CannotLook(f"`{text}` is no moment: give one such as 2026-01-31T08:00.") from None

@@ -1,0 +1,87 @@
+"""Read what people write down: YAML records, and Markdown with headings and front matter."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+NOT_PROSE = re.compile(r"<!--.*?-->|^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
+
+
+class Unreadable(Exception):
+    """A document is no UTF-8, no YAML, or no mapping; the message says which and where."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Loads dates as the text that stands there: JSON Schema knows no dates."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:timestamp"]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def text_of(path: Path) -> str:
+    """Read a document.
+
+    Raises:
+        Unreadable: it is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"is not UTF-8 from byte {error.start}. Save it as UTF-8") from error
+
+
+def record(path: Path) -> dict[str, Any]:
+    """Read a record: a YAML file, or Markdown whose front matter and sections are its fields.
+
+    Raises:
+        Unreadable: the file cannot be read as a mapping of fields.
+    """
+    text = text_of(path)
+    if path.suffix != ".md":
+        return _mapping(text)
+    front = FRONT_MATTER.match(text)
+    written = {_field(title): body for title, body in sections(text).items() if body}
+    return written | (_mapping(front[1]) if front else {})
+
+
+def prose(text: str) -> str:
+    """Blank out front matter, comments and code of Markdown; every line keeps its number."""
+    for pattern in (FRONT_MATTER, NOT_PROSE):
+        text = pattern.sub(lambda found: "\n" * found[0].count("\n"), text)
+    return text
+
+
+def sections(text: str) -> dict[str, str]:
+    """Cut Markdown into its sections: heading to the prose below it, subsections included."""
+    body = prose(text)
+    headings = list(HEADING.finditer(body))
+    found = {}
+    for place, heading in enumerate(headings):
+        outer = (h for h in headings[place + 1 :] if len(h[1]) <= len(heading[1]))
+        end = next((h.start() for h in outer), len(body))
+        found[heading[2]] = HEADING.sub("", body[heading.end() : end]).strip()
+    return found
+
+
+def _field(title: str) -> str:
+    return re.sub(r"\W+", "_", title.lower()).strip("_")
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        loaded = yaml.load(text, Loader=_Loader)  # a SafeLoader: builds no objects
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        what = getattr(error, "problem", error)
+        raise Unreadable(f"is not YAML{where}: {what}. Mend it") from error
+    if not isinstance(loaded, dict):
+        raise Unreadable("holds no fields. Write `field: value` lines")
+    return loaded

@@ -1,0 +1,52 @@
+"""The models of this repository beside its first one: each in a folder of models/.
+
+They share ops/, the packages and the CI; code, data, parameters, reports and releases are their
+own. Whoever stands in such a folder means its model: `cd models/NAME && uv run poe train`.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from rung_ops.project.paths import REPOSITORY, shown
+
+MODELS = REPOSITORY / "models"
+
+
+class BadModel(Exception):
+    """A model cannot be added, or used as it is; the message says why and what to do."""
+
+
+def all_of_them() -> list[Path]:
+    """List the folders of the other models, in the order of their names."""
+    return sorted(path.parent for path in MODELS.glob("*/src") if path.is_dir())
+
+
+def folders() -> dict[str, Path]:
+    """Give each model's folder by its name in the repository, where the first one's is `.`."""
+    return {".": REPOSITORY} | {f"models/{home.name}": home for home in all_of_them()}
+
+
+def package(home: Path) -> str:
+    """Name the package of a model: the one folder of its src/.
+
+    Raises:
+        BadModel: there is none, or more than one.
+    """
+    found = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
+    if len(found) != 1:
+        named = ", ".join(found) or "none"
+        raise BadModel(f"{shown(home)}/src holds {named}; keep one package with an __init__.py.")
+    return found[0]
+
+
+def modules(home: Path, *names: str) -> list[ModuleType]:
+    """Import modules of another model's package.
+
+    Raises:
+        BadModel: its src/ is not that of one package.
+    """
+    # At the end: a process that scores an older version has put that one's source first.
+    sys.path.append(str(home / "src"))
+    return [importlib.import_module(f"{package(home)}.{name}") for name in names]

@@ -1,0 +1,158 @@
+"""Where the files of a project lie, and its parameters.
+
+A project is the folder with a `[tool.rung]` table in its pyproject.toml, looked for from the working
+directory upwards.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+
+class NoProjectError(Exception):
+    """The working directory lies in no project; the message says what to do."""
+
+
+def find_project(start: Path) -> Path:
+    """Return the project that a folder lies in.
+
+    Raises:
+        NoProjectError: no pyproject.toml from there upwards has a `[tool.rung]` table.
+    """
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file() and "rung" in _tool(file):
+            return folder
+    raise NoProjectError(
+        f"{start} lies in no project: no pyproject.toml from there upwards has a `[tool.rung]` "
+        "table. Change to the folder of your project."
+    )
+
+
+def _tool(file: Path) -> dict[str, Any]:
+    try:
+        return dict(tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}))
+    except tomllib.TOMLDecodeError as error:
+        raise NoProjectError(f"{file} is not valid TOML: {error}.") from error
+
+
+REPOSITORY = find_project(Path.cwd().resolve())
+
+
+def settings() -> dict[str, Any]:
+    """Read the `[tool.rung]` table of pyproject.toml: `package`, `machinery`, `hooks`."""
+    return dict(_tool(REPOSITORY / "pyproject.toml")["rung"])
+
+
+def package_name() -> str:
+    """Name the package of the repository's own model, in src/.
+
+    Raises:
+        NoProjectError: `[tool.rung]` names none.
+    """
+    name = settings().get("package")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise NoProjectError(
+            'pyproject.toml: `[tool.rung]` needs the name of the package in src/: package = "NAME".'
+        )
+    return name
+
+
+def home(here: Path) -> Path:
+    """Find where the model lies that is meant by somebody who stands in a folder.
+
+    One of several models in a repository is a folder of models/ with a src/ of its own.
+
+    Returns:
+        That folder, and the repository itself everywhere else.
+    """
+    models = REPOSITORY / "models"
+    inside = here.relative_to(models).parts if here.is_relative_to(models) else ()
+    return models / inside[0] if inside and (models / inside[0] / "src").is_dir() else REPOSITORY
+
+
+# Of the model at hand: its code, data, reports, releases.
+ROOT = home(Path.cwd().resolve())
+
+SAMPLE = ROOT / "data/sample"
+INCOMING = ROOT / "data/incoming"
+WAREHOUSE = INCOMING / "warehouse"
+INGESTED = ROOT / "data/ingested"
+ROWS = ROOT / "data/rows.parquet"
+TRAIN = ROOT / "data/train.parquet"
+TEST = ROOT / "data/test.parquet"
+MODEL = ROOT / "model/model.skops"
+REPORTS = ROOT / "reports"
+METRICS = REPORTS / "metrics.json"
+PLOTS = REPORTS / "plots"
+PREDICTIONS = REPORTS / "predictions.parquet"
+REPORT = REPORTS / "report.html"
+VALIDATION = REPORTS / "validation.json"
+
+# Files that stand beside the data and are none.
+BESIDE = {".md", ".py", ".dvc", ".txt"}
+
+
+def raw_files() -> list[Path]:
+    """List the raw files in data/sample and data/incoming, in a fixed order.
+
+    The sample is there to begin with. Once rows were taken from a warehouse it is left out: they
+    may be the same rows.
+    """
+    taken = raw_files_in(WAREHOUSE)
+    return raw_files_in(INCOMING) + ([] if taken else raw_files_in(SAMPLE))
+
+
+def raw_files_in(folder: Path) -> list[Path]:
+    """List the raw files in a folder and below, in a fixed order."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(p for p in found if p.suffix not in BESIDE and not p.name.startswith("."))
+
+
+def params() -> dict[str, Any]:
+    """Read params.toml."""
+    return tomllib.loads((ROOT / "params.toml").read_text(encoding="utf-8"))
+
+
+def shared(name: str) -> Path:
+    """Find a file that models may share: the model's own, or else the repository's."""
+    own = ROOT / name
+    return own if own.exists() else REPOSITORY / name
+
+
+def policy(name: str) -> Path:
+    """Find a policy file of ops/: the model's own, or else the repository's."""
+    return shared(f"ops/{name}")
+
+
+def placed(variable: str, name: str) -> Path:
+    """Find a folder that a variable may move: to a share, for one, that the service reads.
+
+    Models have the folders there that they have in the repository: what `RELEASES=/share` is to the
+    first one, `/share/models/NAME` is to another.
+    """
+    given = os.environ.get(variable)
+    return Path(given) / ROOT.relative_to(REPOSITORY) if given else ROOT / name
+
+
+def others() -> list[str]:
+    """Name the folders that belong to other models, as git names them from the model at hand."""
+    if ROOT != REPOSITORY:
+        return []  # they all lie elsewhere
+    return [f"models/{path.parent.name}" for path in sorted(REPOSITORY.glob("models/*/src"))]
+
+
+def project_name(model: Path = ROOT) -> str:
+    """Read the project's name from pyproject.toml; another model adds the name of its folder."""
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    name = str(tomllib.loads(text)["project"]["name"])
+    return name if model == REPOSITORY else f"{name}-{model.name}"
+
+
+def shown(path: Path) -> str:
+    """Name a path the way a person would type it who stands where the model lies."""
+    if path.is_relative_to(ROOT):
+        return path.relative_to(ROOT).as_posix()
+    above = path.is_relative_to(REPOSITORY)
+    return Path(os.path.relpath(path, ROOT)).as_posix() if above else str(path)

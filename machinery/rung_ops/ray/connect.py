@@ -1,0 +1,189 @@
+"""A connection to Ray that comes about or says why not, and the code that goes along."""
+
+import contextlib
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rung_ops.project.paths import MODEL, ROOT
+from rung_ops.ray.settings import Settings
+
+# Before Ray is imported: nothing is sent to its makers, a path means the same in a trial, and what
+# Ray Data's own use of actors makes it warn of is not said to the user.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+# Nor are workers started by `uv run` because we were: they have the packages of their machine.
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+
+STORE = 100 * 2**20  # bytes of shared memory for what processes hand to each other; Ray's least: 75
+MB = 2**20
+NOT_SENT = shutil.ignore_patterns("__pycache__", "tests", "*.pyc")
+
+
+class Unreachable(Exception):
+    """Ray cannot be used as ray.toml asks for it; the message says why and what to do."""
+
+
+@contextlib.contextmanager
+def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
+    """Start a Ray of this machine, or connect to the cluster; give the module `ray`.
+
+    Args:
+        settings: of ray.toml.
+        store: bytes of shared memory, where Ray is started here.
+
+    Raises:
+        Unreachable: Ray is not installed, the cluster does not answer, runs another version or
+            does not let us in, or has no machine with room for a worker.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise Unreachable(f"Ray cannot be imported ({error}): run `uv sync`.") from error
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    with tempfile.TemporaryDirectory(prefix="rung-ray-") as folder:
+        if settings.address:
+            _knock(settings)
+            with _impatient(settings):
+                _join(ray, settings, sent(Path(folder)), quiet)
+        else:
+            ray.init(
+                # An address, so that a cluster that happens to run here is left alone.
+                address="local",
+                num_cpus=max(1, round(settings.workers * settings.cpus)),
+                object_store_memory=store,
+                include_dashboard=False,
+                **quiet,
+            )
+            _spare(ray)
+        try:
+            _room(ray, settings)
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _spare(ray: Any) -> None:
+    """End what a Ray of one machine starts and nobody asks here: 160 MB of a gibibyte.
+
+    These are the logs' way to a driver that does not want them, the page for a browser, and what
+    adds machines to a cloud. Ray has no option for it, and a version that names them otherwise
+    just keeps them.
+    """
+    node = ray._private.worker._global_node
+    for service in ("log_monitor", "dashboard", "monitor"):
+        with contextlib.suppress(Exception):
+            getattr(node, f"kill_{service}")(check_alive=False)
+
+
+def sent(folder: Path) -> dict[str, Any]:
+    """Copy the code that workers on other machines need; return Ray's runtime environment.
+
+    Only src/, the model and the files of settings travel: no data, no secrets. The machines have
+    rung-ops installed, as they have Ray.
+    """
+    code = folder / "code"
+    (code / "ops").mkdir(parents=True)
+    for file in (*ROOT.glob("*.toml"), *ROOT.glob("ops/*.toml")):
+        shutil.copy(file, code / file.relative_to(ROOT))
+    if MODEL.exists():
+        (code / "model").mkdir()
+        shutil.copy(MODEL, code / "model")
+    packages = [path.parent for path in (ROOT / "src").glob("*/__init__.py")]
+    for package in packages:
+        shutil.copytree(package, folder / "src" / package.name, ignore=NOT_SENT)
+    return {
+        "working_dir": str(code),
+        "py_modules": [str(folder / "src" / package.name) for package in packages],
+        "env_vars": {"OMP_WAIT_POLICY": "passive", "RAY_CHDIR_TO_TRIAL_DIR": "0"},
+    }
+
+
+def _knock(settings: Settings) -> None:
+    """See that somebody listens, as Ray would try for two minutes."""
+    if settings.address == "auto":
+        return
+    if "://" in settings.address:
+        raise Unreachable(
+            f"{settings.address} is no address that works here: the client of Ray runs Tune on the "
+            "cluster, apart from the search. Give the address of the cluster itself, "
+            '"HOST:6379", from a machine in its network, or send a job to it.'
+        )
+    host, _, port = settings.address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), settings.wait_seconds).close()
+    except ValueError as error:
+        raise Unreachable(
+            f'The address of the cluster is {settings.address!r}; give "HOST:PORT" or "auto".'
+        ) from error
+    except OSError as error:
+        raise Unreachable(
+            f"Nothing answers at {settings.address} ({error}). Is the cluster up, and the address "
+            'in ray.toml or RAY_ADDRESS its own? `address = ""` runs it on this machine.'
+        ) from error
+
+
+@contextlib.contextmanager
+def _impatient(settings: Settings) -> Iterator[None]:
+    """End the process where Ray hangs: nothing was begun yet, and its wait cannot be cut short."""
+
+    def give_up() -> None:
+        print(
+            f"{settings.address} does not answer as a Ray cluster does, not within "
+            f"{settings.wait_seconds:g} s. Is it the port of its head, 6379 as a rule? Raise "
+            "`wait_seconds` in ray.toml if it is only slow.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)
+
+    watch = threading.Timer(settings.wait_seconds, give_up)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+def _join(ray: Any, settings: Settings, code: dict[str, Any], quiet: dict[str, Any]) -> None:
+    try:
+        ray.init(address=settings.address, runtime_env=code, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        if "ersion mismatch" in said:
+            raise Unreachable(
+                f"{settings.address} runs another version than this project: {said} Install the "
+                f"cluster with Ray {ray.__version__} and Python {sys.version.split()[0]}, or "
+                "change both here."
+            ) from error
+        if "uthenti" in said or "token" in said:
+            raise Unreachable(
+                f"{settings.address} does not let us in: {said} Set RAY_AUTH_TOKEN to the token of "
+                "the cluster."
+            ) from error
+        raise Unreachable(f"{settings.address} cannot be used: {said}") from error
+
+
+def _room(ray: Any, settings: Settings) -> None:
+    """Refuse what no machine can hold, for which Ray would wait without end."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    wanted = settings.memory_mb * MB
+    if any(
+        has.get("CPU", 0) >= settings.cpus and has.get("memory", 0) >= wanted for has in machines
+    ):
+        return
+    most = ", ".join(
+        f"{has.get('CPU', 0):g} CPUs and {has.get('memory', 0) / MB:,.0f} MB" for has in machines
+    )
+    raise Unreachable(
+        f"No machine has room for a worker of {settings.cpus:g} CPUs and {settings.memory_mb:,} MB "
+        f"(there is {most}). Lower `cpus` or `memory_mb` in ray.toml."
+    )

@@ -1,0 +1,76 @@
+"""Where predictions are put: whole or not at all, and by one run at a time."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from rung_ops.batch.predict import Unusable
+from rung_ops.project.paths import shown
+
+PART = "part-*.parquet"
+
+
+@contextlib.contextmanager
+def unfinished(output: Path) -> Iterator[Path]:
+    """Give a folder beside the output for parts; what a run that was killed left there goes.
+
+    Raises:
+        Unusable: another run writes the same output, or the output is something else.
+    """
+    if output.is_dir() and any(not one.match(PART) for one in output.iterdir()):
+        raise Unusable(f"{shown(output)}: holds other things than predictions; name another folder")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with (output.parent / f".{output.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Unusable(
+                f"{shown(output)}: another run is writing it; wait for its end"
+            ) from error
+        for left in output.parent.glob(f".{output.name}.*.unfinished"):
+            shutil.rmtree(left)
+        # A name of its own: workers of a run that was killed may write for another second.
+        folder = output.parent / f".{output.name}.{secrets.token_hex(4)}.unfinished"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def parts(folder: Path) -> list[Path]:
+    """List the parts in the order of the rows."""
+    return sorted(folder.glob(PART))
+
+
+def finish(folder: Path, output: Path) -> None:
+    """Put the parts in the output's place: as one file where its name ends in .parquet.
+
+    Raises:
+        Unusable: the files that were scored do not have the same columns.
+        OSError: it cannot be written; what stood there before still stands.
+    """
+    if output.suffix == ".parquet":
+        whole = folder / "whole"
+        try:
+            pl.scan_parquet(parts(folder)).sink_parquet(whole)
+        except pl.exceptions.SchemaError as error:
+            raise Unusable(
+                f"{shown(output)}: the files do not have the same columns ({error}); name a folder "
+                "as output, and each keeps its own"
+            ) from error
+        os.replace(whole, output)
+        return
+    done = folder / "done"
+    done.mkdir()
+    for part in parts(folder):
+        part.rename(done / part.name)
+    if output.exists():
+        output.rename(folder / "before")
+    done.rename(output)

@@ -1,0 +1,89 @@
+"""What a worker does: it loads the model once, reads blocks, and writes what it predicts."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops.batch import predict
+from rung_ops.data.row_checks import SHOWN, Problem, inspect
+from rung_ops.project.paths import MODEL, shown
+from rung_ops.ray.blocks import Block
+from rung_ops.ray.keys import keys_of, without_keys
+from rung_ops.training import estimator
+
+
+class Scorer:
+    """Scores blocks; Ray makes one in each worker."""
+
+    def __init__(self, digest: str, output: str, rows: int) -> None:
+        """Load the model.
+
+        Args:
+            digest: SHA-256 of its file; a worker that is begun anew must not load another.
+            output: folder for the parts.
+            rows: scored at a time.
+
+        Raises:
+            Unusable: the model has changed.
+        """
+        if hashlib.sha256(MODEL.read_bytes()).hexdigest() != digest:
+            raise predict.Unusable(f"{shown(MODEL)} has changed since the scoring began")
+        self.model = estimator.load(MODEL)
+        self.output, self.rows = Path(output), rows
+        schema = predict.schema()
+        self.keys, self.schema = keys_of(schema), without_keys(schema)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
+        """Score blocks.
+
+        Args:
+            batch: `block` holds blocks as texts.
+
+        Returns:
+            `told`: what came of each, as a text.
+        """
+        return {"told": [json.dumps(self.score(Block(**json.loads(b)))) for b in batch["block"]]}
+
+    def score(self, block: Block) -> dict[str, Any]:
+        """Score a block, a piece after the other, each into a part of its own.
+
+        A block that is begun anew, because its first worker was lost, writes the same files.
+        """
+        rows = pl.scan_parquet(block.path).slice(block.first, block.height).collect()
+        bad, found = 0, []
+        for number, piece in enumerate(rows.iter_slices(self.rows)):
+            first = block.first + number * self.rows
+            typed, problems = inspect(piece, self.schema, block.source)
+            predict.refuse(problems)
+            problems += self._repeated(block, first, piece.height)
+            scored = predict.answer(piece, typed, problems, self.model)
+            _write(scored, self.output / f"part-{block.number:06}-{number:04}.parquet")
+            bad += scored.height - scored["problem"].null_count()
+            found += [
+                (p.column, p.what, p.example, [row + first for row in p.rows[:SHOWN]], len(p.rows))
+                for p in problems
+            ]
+        return {"number": block.number, "rows": rows.height, "bad": bad, "problems": found}
+
+    def _repeated(self, block: Block, first: int, height: int) -> list[Problem]:
+        problems = []
+        for name, rows in block.repeated.items():
+            here = tuple(row - first + 1 for row in rows if first <= row < first + height)
+            if here:
+                problems.append(Problem(block.source, name, self.keys[name][0], here))
+        return problems
+
+
+def _write(scored: pl.DataFrame, path: Path) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scored.write_parquet(unfinished)
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

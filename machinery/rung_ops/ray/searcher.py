@@ -1,0 +1,65 @@
+"""The project's search, as Ray Tune asks for it.
+
+Ray's own OptunaSearch tells results in the order in which they come, so that another number of
+workers would try other parameters; and it does not keep what space() returns.
+"""
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from rung_ops.training.tune import Asked, Search
+
+
+class InRounds(Searcher):
+    """Hands out the trials of a round, and tells the search of them when all have ended."""
+
+    def __init__(self, search: Search) -> None:
+        """Take a search that has asked for nothing yet."""
+        super().__init__()
+        self.search = search
+        self.waiting: list[Asked] = []
+        self.running: dict[str, Asked] = {}
+        self.figures: dict[str, float] = {}
+        self.wrong: str | None = None
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        """Give parameters, or None while others of the round are still judged."""
+        if self.wrong:
+            return str(Searcher.FINISHED)
+        if not self.waiting and len(self.figures) == len(self.running):
+            self._tell()
+            self.waiting = self.search.ask()
+            if not self.waiting:
+                return str(Searcher.FINISHED)
+        if not self.waiting:
+            return None
+        self.running[trial_id] = self.waiting.pop(0)
+        return {"settings": self.running[trial_id].settings}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Keep a figure until the round is over."""
+        if error or result is None:
+            self.wrong = self.wrong or "a worker was lost more often than `retries` allows"
+        elif result.get("wrong"):
+            self.wrong = self.wrong or str(result["wrong"])
+        else:
+            self.figures[trial_id] = result["figure"]
+
+    def _tell(self) -> None:
+        for trial_id, asked in sorted(self.running.items(), key=lambda one: one[1].trial.number):
+            self.search.tell(asked, self.figures[trial_id])
+        self.running, self.figures = {}, {}
+
+    def finish(self) -> None:
+        """Tell of the last round, which Ray may end without asking again."""
+        if not self.wrong and len(self.figures) == len(self.running):
+            self._tell()
+
+    def save(self, checkpoint_path: str) -> None:
+        """Keep nothing: a search that was broken off is begun anew."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never asked for."""

@@ -1,0 +1,85 @@
+"""Search for better parameters on Ray: `uv run poe tune [--trials N]`."""
+
+import logging
+import os
+import sys
+import tempfile
+from typing import Any
+
+import optuna
+import polars as pl
+
+from rung_ops.ray import connect
+from rung_ops.ray import errors as trouble
+from rung_ops.ray.settings import Settings, Unsettled, settings
+from rung_ops.training import tune
+from rung_ops.training.tune import Search, Unjudged
+
+# The store has every trial already; Ray need not write them into files too.
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+# The way of output that says nothing when it is told to say nothing.
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+NAMES = "parameters"
+
+
+def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
+    """Let workers judge the trials.
+
+    Raises:
+        Unjudged: Ray cannot be used, the user's code raised, or too many workers were lost.
+    """
+    store = connect.STORE + 2 * rows.estimated_size()
+    try:
+        with connect.connected(chosen, int(store)) as ray:
+            try:
+                _fit(search, rows, chosen)
+            except ray.exceptions.RayError as error:
+                raise Unjudged(trouble.in_words(error)) from error
+    except connect.Unreachable as error:
+        raise Unjudged(str(error)) from error
+
+
+def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
+    from ray import tune as ray_tune
+
+    from rung_ops.ray.judge import judge
+    from rung_ops.ray.searcher import InRounds
+
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    searcher = InRounds(search)
+    work: Any = ray_tune.with_parameters(
+        judge, rows=rows, metric=search.metric, seed=search.settings["seed"]
+    )
+    with tempfile.TemporaryDirectory(prefix="rung-tune-") as folder:
+        results = ray_tune.Tuner(
+            ray_tune.with_resources(
+                work, {"cpu": chosen.cpus, "memory": chosen.memory_mb * connect.MB}
+            ),
+            tune_config=ray_tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=search.trials,
+                max_concurrent_trials=chosen.workers,
+                reuse_actors=True,
+            ),
+            run_config=ray_tune.RunConfig(
+                name=NAMES,
+                storage_path=folder,
+                failure_config=ray_tune.FailureConfig(max_failures=chosen.retries),
+                verbose=0,
+            ),
+        ).fit()
+    searcher.finish()
+    ended = search.study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    if searcher.wrong or len(ended) < search.trials:
+        errors = [trouble.in_words(error) for error in results.errors]
+        raise Unjudged(f"A trial failed: {searcher.wrong or ''} {' '.join(errors[:1])}".strip())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Search on Ray; return the exit code."""
+    try:
+        chosen = settings()
+    except Unsettled as error:
+        print(error, file=sys.stderr)
+        return 1
+    return tune.main(arguments, lambda search, rows: on_ray(search, rows, chosen), chosen.together)

@@ -1,0 +1,136 @@
+"""Fill the folder of a release: everything but the signature."""
+
+import importlib
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.base import is_classifier
+
+from rung_ops import contract
+from rung_ops.project.paths import params
+from rung_ops.release import (
+    bundle,
+    contract_file,
+    export,
+    export_trial,
+    reference_rows,
+    source_import,
+)
+from rung_ops.training import estimator
+
+FACTS = (
+    *("model", "version", "run_id", "git_commit", "git_author", "git_dirty"),
+    *("data_hash", "params_hash"),
+)
+# What the answers may depend on.
+PACKAGES = (
+    *("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars", "scikit-learn"),
+    *("skl2onnx", "skops"),
+)
+NOT_SOURCE = shutil.ignore_patterns("__pycache__", ".*")
+
+
+def fill(
+    staged: Path,
+    model: Any,
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    facts: Mapping[str, Any],
+    documents: Mapping[str, str],
+    source: Path | None = None,
+) -> None:
+    """Write a release's files and its manifest; for the arguments see make.write().
+
+    Raises:
+        BadBundle: the source cannot be imported.
+        NoFormat: the model cannot be written in any format.
+        UnservableRow: Row has a column that a service cannot ask for.
+    """
+    used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
+    package = contract.Row.__module__.split(".")[0]
+    shutil.copytree(source or used, staged / bundle.SOURCE / package, ignore=NOT_SOURCE)
+    # From here on nothing is taken from the project's own src/, which may have moved on.
+    dataset = source_import.module_of(staged, package, "dataset")
+    expressions = source_import.features_of(staged, package)
+    seed = params()["seed"]
+    task = "classification" if is_classifier(model) else "regression"
+    held_out = test.drop(dataset.TARGET)
+    described = contract_file.contract(
+        dataset, train.head(1).select(expressions), train, task, _positive(dataset, task)
+    )
+    write_json(staged / bundle.CONTRACT, described)
+
+    some = reference_rows.drawn(held_out, reference_rows.PARITY_ROWS, seed)
+    tried, unanswered = export_trial.rows(
+        model, held_out, train, expressions, described["columns"], seed
+    )
+    expected = estimator.answer(model, tried)
+    if not np.isfinite(expected).all():
+        bad = int((~np.isfinite(expected)).sum())
+        raise export.NoFormat(f"The model gives no number for {bad:,} of {len(expected):,} rows.")
+    scale = 1.0 if task == "classification" else float(np.std(expected)) or 1.0
+    tolerance = export.TOLERANCE * scale
+    chosen, formats = export.export(staged, package, model, tried, expected, tolerance)
+
+    _write_answered(staged / bundle.PARITY, some, estimator.answer(model, some.select(expressions)))
+    learned = reference_rows.drawn(train.select(expressions), reference_rows.REFERENCE_ROWS, seed)
+    _write_answered(staged / bundle.REFERENCE, learned, estimator.answer(model, learned))
+    predicted = estimator.answer(model, test.select(expressions))
+    write_json(staged / bundle.METRICS, contract.score(estimator.truth(test), predicted))
+    for name, text in documents.items():
+        (staged / name).write_text(text, encoding="utf-8")
+
+    last = train[dataset.TIME].max() if dataset.TIME else None
+    manifest = {
+        "schema": bundle.SCHEMA,
+        "id": staged.name,
+        **{name: facts[name] for name in FACTS},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "package": package,
+        "format": chosen.format,
+        "task": task,
+        "trained_until": last.isoformat() if last is not None else None,  # type: ignore[union-attr]
+        "training_rows": train.height,
+        "packages": dict(_versions()),
+        "parity": {
+            "rows": tried.height,
+            "max_difference": chosen.max_difference,
+            "tolerance": tolerance,
+            "formats": [each.told() for each in formats],
+            "unanswered": unanswered,
+        },
+        "files": bundle.files_of(staged),
+    }
+    write_json(staged / bundle.MANIFEST, manifest)
+
+
+def _positive(dataset: ModuleType, task: str) -> str | None:
+    if task == "regression":
+        return None
+    return str(params().get("report", {}).get("positive", dataset.TARGET))
+
+
+def _write_answered(path: Path, rows: pl.DataFrame, answers: np.ndarray) -> None:
+    rows.with_columns(prediction=pl.Series(answers, dtype=pl.Float64)).write_parquet(path)
+
+
+def _versions() -> Any:
+    for name in PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people and programs."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")

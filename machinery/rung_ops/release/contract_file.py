@@ -1,0 +1,143 @@
+"""Write down what a service must know of src/: columns with their rules, features, an example."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from types import ModuleType
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+
+from rung_ops.release.dtypes import UnknownType, family_of, text_of
+
+
+class UnservableRow(Exception):
+    """Row has a column that a service cannot ask for; the message says which and why."""
+
+
+def contract(
+    dataset: ModuleType, features: pl.DataFrame, rows: pl.DataFrame, task: str, positive: str | None
+) -> dict[str, Any]:
+    """Put the contract of a release together.
+
+    Args:
+        dataset: the user's module, with Row, TARGET and TIME.
+        features: the features of some rows, for their names and types.
+        rows: rows of Row, for the example.
+        task: classification or regression.
+        positive: what a row is called whose target is true; None for a regression.
+
+    Raises:
+        UnservableRow: a column is of a type that JSON has no form for.
+    """
+    schema = dataset.Row.to_schema()
+    columns = [
+        _column(name, column) for name, column in schema.columns.items() if name != dataset.TARGET
+    ]
+    return {
+        "target": dataset.TARGET,
+        "time": dataset.TIME,
+        "key": [name for name in schema.unique or [] if name != dataset.TARGET],
+        "task": task,
+        "positive": positive,
+        "columns": columns,
+        "features": [{"name": name, "dtype": str(kind)} for name, kind in features.schema.items()],
+        "example": {column["name"]: _typical(rows[column["name"]]) for column in columns},
+    }
+
+
+def _column(name: str, column: pa.Column) -> dict[str, Any]:
+    dtype = column.dtype.type
+    try:
+        family, polars = family_of(dtype), text_of(dtype)
+    except UnknownType as error:
+        raise UnservableRow(
+            f"dataset.py: column `{name}`: {error}. Numbers, texts, truth values, dates and "
+            "moments can be; make the column one of these."
+        ) from error
+    described = column.metadata or {}
+    default = described.get("default", column.default)
+    unchecked: list[str] = []
+    rules: dict[str, Any] = {}
+    for check in column.checks:
+        found = dict(_rules(check))
+        # Two rules of one kind: the service checks the first, and says that there is another.
+        if found and not found.keys() & rules.keys():
+            rules |= found
+        else:
+            unchecked.append(str(check.error or check.name))
+    return {
+        "name": name,
+        "dtype": family,
+        "polars": polars,
+        "required": not column.nullable and default is None,
+        "default": _json(default),
+        "ge": None,
+        "gt": None,
+        "le": None,
+        "lt": None,
+        "isin": None,
+        "pattern": None,
+        "min_length": None,
+        "max_length": None,
+        "unit": described.get("unit"),
+        "description": column.description,
+        # Rules that only Python can check: the pipeline holds rows against them, a service not.
+        "unchecked": unchecked,
+    } | rules
+
+
+def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
+    """Express one check of pandera; nothing where it has no form here."""
+    known = check.statistics or {}
+    match check.name:
+        case "greater_than_or_equal_to":
+            yield "ge", _json(known["min_value"])
+        case "greater_than":
+            yield "gt", _json(known["min_value"])
+        case "less_than_or_equal_to":
+            yield "le", _json(known["max_value"])
+        case "less_than":
+            yield "lt", _json(known["max_value"])
+        case "in_range":
+            yield "ge" if known["include_min"] else "gt", _json(known["min_value"])
+            yield "le" if known["include_max"] else "lt", _json(known["max_value"])
+        case "isin":
+            yield "isin", [_json(value) for value in known["allowed_values"]]
+        case "equal_to":
+            yield "isin", [_json(known["value"])]
+        case "str_matches":
+            # Searched for, as everywhere in JSON Schema; pandera matches from the start.
+            text = getattr(known["pattern"], "pattern", known["pattern"])
+            yield "pattern", text if text.startswith("^") else f"^(?:{text})"
+        case "str_contains":
+            yield "pattern", getattr(known["pattern"], "pattern", known["pattern"])
+        case "str_length":
+            if known.get("exact_value") is not None:
+                yield "min_length", known["exact_value"]
+                yield "max_length", known["exact_value"]
+            if known.get("min_value") is not None:
+                yield "min_length", known["min_value"]
+            if known.get("max_value") is not None:
+                yield "max_length", known["max_value"]
+
+
+def _typical(column: pl.Series) -> Any:
+    """Take the most frequent value, or the middle one of numbers and moments.
+
+    Column by column, so that the example, which everyone may read, is nobody's row.
+    """
+    values = column.drop_nulls().sort()
+    if values.is_empty():
+        return None
+    if column.dtype in (pl.String, pl.Boolean):
+        return _json(values.mode(maintain_order=True)[0])
+    return _json(values[len(values) // 2])
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if hasattr(value, "item"):  # a number of NumPy
+        return value.item()
+    return value

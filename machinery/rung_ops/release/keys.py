@@ -1,0 +1,97 @@
+"""Make the pair of keys that signs releases, and find the private one: `uv run poe keys`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.release import paths, secret
+from rung_ops.release.signing import public_key_of
+
+PRIVATE = REPOSITORY / ".keys/release.pem"
+VARIABLE = "RELEASE_PRIVATE_KEY"
+MAKE = "`uv run poe keys`"
+
+
+class NoKey(Exception):
+    """There is no private key to sign with, or not the right one; the message says what to do."""
+
+
+def private_key() -> bytes:
+    """Find the private key, as CI hands it over or as it lies in this folder.
+
+    Returns:
+        PEM text.
+
+    Raises:
+        NoKey: there is none, or it is not that of the public key here.
+        signing.BadKey: it is none that signs.
+    """
+    text = secret.given(VARIABLE)
+    where = VARIABLE if text else shown(PRIVATE)
+    if not text and PRIVATE.is_file():
+        text = PRIVATE.read_bytes()
+    if not text:
+        raise NoKey(
+            f"There is no key to sign with: {shown(PRIVATE)} is missing, and {VARIABLE} is not "
+            f"set. {MAKE} makes a pair of keys, and says what CI needs."
+        )
+    public = paths.public_key()
+    if not public.is_file():
+        raise NoKey(
+            f"{shown(public)} is missing, and the service trusts no other key. Bring it back from "
+            f"git, or take {where} away and make a new pair with {MAKE}."
+        )
+    if public.read_bytes().split() != public_key_of(text).split():
+        raise NoKey(
+            f"The key in {where} is not that of {shown(public)}, which the service trusts. "
+            "Give the key that belongs to it."
+        )
+    return text
+
+
+def make(private: Path, public: Path) -> None:
+    """Make a pair of EC P-256 keys in PEM; the private one can be read by its owner alone.
+
+    Raises:
+        FileExistsError: one of the files is there: what it signed could not be verified any more.
+    """
+    for path in (private, public):
+        if path.exists():
+            raise FileExistsError(path)
+    key = ec.generate_private_key(ec.SECP256R1())
+    text = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(text)
+    public.write_bytes(public_key_of(text))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the pair; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe keys", description=__doc__.splitlines()[0])
+    parser.parse_args(arguments)
+    private, public = PRIVATE, paths.public_key()
+    try:
+        make(private, public)
+    except FileExistsError as error:
+        print(
+            f"{shown(Path(str(error)))} is there already, and was left alone: with another key, "
+            "releases that were signed with it would be refused. To change keys on purpose, move "
+            f"{shown(private)} and {shown(public)} away, run {MAKE} again, and release anew.",
+            file=sys.stderr,
+        )
+        return 1
+    print(f"{shown(private)} signs: keep it secret; git ignores it")
+    print(f"{shown(public)} verifies: commit it, the service reads it")
+    print(f"in CI: put the text of {shown(private)} into a secret named {VARIABLE}")
+    print(f"where it has to be one line: `{secret.ONE_LINE.format(path=shown(private))}`")
+    return 0

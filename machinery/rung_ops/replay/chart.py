@@ -1,0 +1,165 @@
+"""The timeline's chart as SVG: quality period by period, who answered, and what happened when.
+
+Colours come from the page's style sheet, so that it reads in light and dark.
+"""
+
+import math
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+LEFT, RIGHT, TOP = 52, 12, 14
+COLUMN = 92  # width of a period
+PLOT = 230  # height of the plot
+BAND = 16  # height of the band that shows who answered
+LANE = 26  # height of the lane of events
+COLOURS = 6  # of releases, used in turn
+HALF = 4  # half the size of a mark
+
+# What can happen, in a shape of its own each, as colours alone do not tell everybody.
+MARKS = {
+    "trained": "M0,-4.5A4.5,4.5 0 1 0 0.01,-4.5Z",
+    "promoted": "M0,-5.5L5.5,4.5H-5.5Z",
+    "refused": "M-4.5,-4.5L4.5,4.5M-4.5,4.5L4.5,-4.5",
+    "taken back": "M0,5.5L5.5,-4.5H-5.5Z",
+    "waits for a person": "M0,-5.5L5.5,0L0,5.5L-5.5,0Z",
+}
+
+
+def chart(timeline: dict[str, Any]) -> str:
+    """Draw the timeline.
+
+    Args:
+        timeline: as rung_ops.replay.timeline makes it.
+    """
+    periods = timeline["periods"]
+    low, high, step = scale(_values(periods))
+    width = LEFT + COLUMN * len(periods) + RIGHT
+    height = TOP + PLOT + 24 + BAND + LANE + 4
+
+    def place(value: float) -> float:
+        return TOP + PLOT * (1 - (value - low) / (high - low))
+
+    parts = [*_grid(low, high, step, width, place)]
+    parts += _line(periods, "without", 6, place) + _line(periods, "with", -6, place)
+    parts += list(_columns(timeline, height))
+    return (
+        f'<svg class="chart" viewBox="0 0 {width} {height}" style="min-width:{width}px" '
+        f'role="group" aria-label="{escape(timeline["metric"])} by {timeline["unit"]}">'
+        + "".join(parts)
+        + "</svg>"
+    )
+
+
+def scale(values: list[float]) -> tuple[float, float, float]:
+    """Choose the ends of an axis and the distance of its lines: round numbers, three or more."""
+    if not values:
+        return 0.0, 1.0, 0.25
+    low, high = min(values), max(values)
+    if low == high:
+        low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
+    span = high - low
+    step = 10 ** math.floor(math.log10(span / 3))
+    step *= next(times for times in (5, 2, 1) if times * step <= span / 3 or times == 1)
+    return math.floor(low / step) * step, math.ceil(high / step) * step, step
+
+
+def colours(timeline: dict[str, Any]) -> dict[str, int]:
+    """Number the releases that answered, in the order in which they came."""
+    numbers: dict[str, int] = {}
+    for period in timeline["periods"]:
+        for share in period["answered"]:
+            numbers.setdefault(share["release"], len(numbers) % COLOURS)
+    return numbers
+
+
+def mark(kind: str, x: float, y: float, what: str) -> str:
+    """Draw a mark for something that happened."""
+    shape, name = MARKS[kind], kind.replace(" ", "-")
+    return (
+        f'<path class="mark {name}" d="{shape}" transform="translate({x:.1f},{y:.1f})">'
+        f"<title>{escape(what)}</title></path>"
+    )
+
+
+def _values(periods: list[dict[str, Any]]) -> list[float]:
+    return [
+        period[side][end]
+        for period in periods
+        for side in ("with", "without")
+        if period[side]
+        for end in ("low", "high")
+    ]
+
+
+def _grid(low: float, high: float, step: float, width: int, place: Any) -> Iterator[str]:
+    places = max(0, -math.floor(math.log10(step)))
+    for number in range(round((high - low) / step) + 1):
+        value = low + number * step
+        y = place(value)
+        yield f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}">{value:.{places}f}</text>'
+
+
+def _line(periods: list[dict[str, Any]], side: str, aside: float, place: Any) -> list[str]:
+    points, parts = [], []
+    for number, period in enumerate(periods):
+        found = period[side]
+        if not found:
+            continue
+        x, y = LEFT + COLUMN * (number + 0.5) + aside, place(found["figure"])
+        points.append(f"{x:.1f},{y:.1f}")
+        ends = f'y1="{place(found["low"]):.1f}" y2="{place(found["high"]):.1f}"'
+        parts.append(f'<line class="interval {side}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
+        if side == "with":
+            parts.append(f'<circle class="point {side}" cx="{x:.1f}" cy="{y:.1f}" r="{HALF}"/>')
+        else:
+            corner = f'x="{x - HALF:.1f}" y="{y - HALF:.1f}"'
+            size = f'width="{2 * HALF}" height="{2 * HALF}"'
+            parts.append(f'<rect class="point {side}" {corner} {size}/>')
+    return [f'<polyline class="line {side}" points="{" ".join(points)}"/>', *parts]
+
+
+def _columns(timeline: dict[str, Any], height: int) -> Iterator[str]:
+    numbers = colours(timeline)
+    for number, period in enumerate(timeline["periods"]):
+        left = LEFT + COLUMN * number
+        below = TOP + PLOT + 17
+        said = f"{period['name']}: {period['headline']}"
+        yield f'<a href="#{escape(period["id"])}" aria-label="{escape(said)}">'
+        yield f"<title>{escape(said)}</title>"
+        yield f'<rect class="hit" x="{left}" y="2" width="{COLUMN}" height="{height - 4}" rx="4"/>'
+        centre = left + COLUMN / 2
+        yield f'<text class="name" x="{centre}" y="{below}">{escape(period["name"])}</text>'
+        yield from _who_answered(period, left, below + 8, numbers)
+        yield from _events(period, left, below + 8 + BAND + LANE / 2)
+        yield "</a>"
+
+
+def _who_answered(
+    period: dict[str, Any], left: float, top: float, numbers: dict[str, int]
+) -> Iterator[str]:
+    total = sum(share["rows"] for share in period["answered"]) or 1
+    x, room = left + 1.0, COLUMN - 2.0
+    for share in period["answered"]:
+        width = room * share["rows"] / total
+        said = f"{share['release']} answered {share['rows']:,} of {total:,}"
+        yield (
+            f'<rect class="release r{numbers[share["release"]]}" x="{x:.1f}" y="{top}" '
+            f'width="{width:.1f}" height="{BAND}"><title>{escape(said)}</title></rect>'
+        )
+        if width > 24:
+            label = share["release"].split("-")[0]
+            middle = x + width / 2
+            yield f'<text class="label" x="{middle:.1f}" y="{top + 12}">{escape(label)}</text>'
+        x += width
+
+
+def _events(period: dict[str, Any], left: float, y: float) -> Iterator[str]:
+    """Draw what happened: during the period on the left, at its end on the right."""
+    during = [event for event in period["events"] if event["when"] == "during"]
+    after = [event for event in period["events"] if event["when"] == "after"]
+    for number, event in enumerate(during):
+        yield mark(event["kind"], left + 14 + 16 * number, y, event["says"])
+    for number, event in enumerate(reversed(after)):
+        yield mark(event["kind"], left + COLUMN - 14 - 16 * number, y, event["says"])

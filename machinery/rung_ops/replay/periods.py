@@ -1,0 +1,136 @@
+"""The rows cut into periods: months where they have a time, else tenths in their order."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.data.ingest import UnreadableFile, read
+from rung_ops.data.row_checks import inspect
+from rung_ops.gate import rules
+from rung_ops.project.paths import params, raw_files, shown
+
+MONTH, TENTH = "month", "tenth"
+FEWEST, MOST = 4, 24  # months that a replay goes through; others are cut into tenths
+TENTHS = 10
+SAMPLE = 2  # periods that the first release learns from, or more where the gate asks for more rows
+WHEN = "when"  # the moment at which a row is taken to have been asked about, in UTC
+
+# Where rows have no time, each tenth is taken to last a month, from this day on.
+START = datetime(2001, 1, 1, tzinfo=UTC)
+LASTS = timedelta(days=30)
+
+
+class TooFewRows(Exception):
+    """The data cannot be replayed; the message says why."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """A part of the rows.
+
+    Attributes:
+        name: such as 2013-03, or tenth 3.
+        rows: columns of Row, and WHEN; in the order of WHEN.
+        start, end: its first moment, and the first that is no longer in it; in UTC.
+    """
+
+    name: str
+    rows: pl.DataFrame
+    start: datetime
+    end: datetime
+
+    @property
+    def id(self) -> str:
+        """Its name without spaces."""
+        return self.name.replace(" ", "-")
+
+
+def all_rows() -> pl.DataFrame:
+    """Read every raw file of the project, and keep the rows that satisfy Row.
+
+    Raises:
+        TooFewRows: a file cannot be read, or breaks Row.
+    """
+    frames = []
+    for path in raw_files():
+        try:
+            frame = read(path)
+        except UnreadableFile as error:
+            raise TooFewRows(str(error)) from error
+        typed, problems = inspect(frame, contract.Row.to_schema(), shown(path))
+        if problems:
+            raise TooFewRows(f"{problems[0]}: mend it first (`uv run poe validate`).")
+        frames.append(typed)
+    if not frames:
+        raise TooFewRows("There is no data: put a file into data/sample.")
+    return pl.concat(frames)
+
+
+def cut(rows: pl.DataFrame) -> tuple[str, list[Period]]:
+    """Cut rows into periods, the earliest first.
+
+    Returns:
+        The unit, MONTH or TENTH, and the periods.
+
+    Raises:
+        TooFewRows: there are fewer rows than tenths.
+    """
+    time = contract.TIME
+    if time is not None and rows[time].dtype.is_temporal() and rows[time].dtype != pl.Time:
+        rows = rows.sort(time, maintain_order=True)
+        when = pl.col(time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        rows = rows.with_columns(when.alias(WHEN))
+        months = rows.with_columns(pl.col(WHEN).dt.truncate("1mo").alias("its month"))
+        if FEWEST <= months["its month"].n_unique() <= MOST:
+            parts = months.partition_by("its month", include_key=False, maintain_order=True)
+            return MONTH, [_month(part) for part in parts]
+    elif time is not None:
+        rows = rows.sort(time, maintain_order=True)
+    return TENTH, _tenths(rows)
+
+
+def beginning(periods: list[Period]) -> int:
+    """Tell how many periods the first release needs: the gate judges it as it does any other.
+
+    Raises:
+        TooFewRows: no period would be left to go through.
+    """
+    share = params()["split"]["test_share"]
+    wanted = rules.read().min_rows / share
+    rows = 0
+    for number, period in enumerate(periods, 1):
+        rows += period.rows.height
+        if number >= SAMPLE and rows >= wanted and number < len(periods):
+            return number
+    raise TooFewRows(
+        f"There are {rows:,} rows. The first release takes {wanted:,.0f} of them, as the gate "
+        f"wants {wanted * share:,.0f} test rows (gate.toml), and none would be left to replay."
+    )
+
+
+def _month(rows: pl.DataFrame) -> Period:
+    start: datetime = rows[WHEN].dt.truncate("1mo")[0]
+    end: datetime = rows[WHEN].dt.truncate("1mo").dt.offset_by("1mo")[0]
+    return Period(f"{start:%Y-%m}", rows, start, end)
+
+
+def _tenths(rows: pl.DataFrame) -> list[Period]:
+    if rows.height < TENTHS * SAMPLE:
+        raise TooFewRows(f"There are {rows.height} rows: too few to cut them into {TENTHS} parts.")
+    bounds = [round(rows.height * number / TENTHS) for number in range(TENTHS + 1)]
+    found = []
+    for number in range(TENTHS):
+        part = rows[bounds[number] : bounds[number + 1]]
+        if WHEN in part.columns:
+            start, end = part[WHEN][0], part[WHEN][-1] + timedelta(microseconds=1)
+        else:
+            start = START + number * LASTS
+            end = start + LASTS
+            step = LASTS / part.height
+            moments = [start + step * place for place in range(part.height)]
+            kind = pl.Datetime("us", "UTC")
+            part = part.with_columns(pl.Series(WHEN, moments).cast(kind))
+        found.append(Period(f"tenth {number + 1}", part, start, end))
+    return found

@@ -1,0 +1,42 @@
+"""Run the sample's time through the real service and the real autopilot, and draw what happened."""
+
+import argparse
+import json
+import sys
+import webbrowser
+
+from rung_ops.gate.rules import BadRules
+from rung_ops.project.paths import REPORTS, shown
+from rung_ops.replay import page, simulation, wording
+from rung_ops.replay.copy_commands import VerbFailed
+from rung_ops.replay.periods import TooFewRows, all_rows, cut
+from rung_ops.replay.project_copy import NoCopy
+from rung_ops.replay.traffic import ServiceFailed
+
+FOLDER = REPORTS / "replay"
+TIMELINE = FOLDER / "timeline.html"
+DATA = FOLDER / "timeline.json"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Replay, write the timeline, and print it as a table; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe replay", description=__doc__.splitlines()[0])
+    parser.add_argument("--months", type=int, help="how many months, or tenths, to go through")
+    parser.add_argument("--open", action="store_true", help="open the timeline in a browser")
+    options = parser.parse_args(arguments)
+    if options.months is not None and options.months < 1:
+        print(f"--months is {options.months}; give 1 or more.", file=sys.stderr)
+        return 1
+    try:
+        timeline = simulation.replay(*cut(all_rows()), most=options.months)
+    except (TooFewRows, BadRules, NoCopy, VerbFailed, ServiceFailed) as error:
+        print(error, file=sys.stderr)
+        return 1
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    DATA.write_text(json.dumps(timeline, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    TIMELINE.write_text(page.page(timeline), encoding="utf-8")
+    print(f"\n{wording.table(timeline)}\n\n{timeline['outcome']}")
+    print(f"{timeline['seconds']:.0f} s in all; look at {shown(TIMELINE)}")
+    if options.open:
+        webbrowser.open(TIMELINE.as_uri())
+    return 0

@@ -1,0 +1,157 @@
+"""Requests to the real service, row by row, and what it answered."""
+
+import http.client
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+HOST = "127.0.0.1"
+CALLERS = 4
+TRIES = 20
+STARTS_WITHIN = 60.0  # seconds
+
+
+class ServiceFailed(Exception):
+    """The service of the replay does not start or answer; the message repeats its last words."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request got: the id it was sent with, the prediction, and who made it."""
+
+    id: str
+    prediction: float
+    release: str
+
+
+class Service:
+    """The service of the copy, in a process of its own, until close()."""
+
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: dict[str, str], port: int
+    ) -> None:
+        """Start it.
+
+        Args:
+            command: that starts it, without the port.
+            folder: the copy.
+            environment: for its process.
+            port: that it listens on.
+        """
+        self.port = port
+        self._words = (folder / "service.log").open("w+", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [*command, "--port", str(self.port)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._words,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            ServiceFailed: it ended, or takes too long.
+        """
+        end = time.monotonic() + STARTS_WITHIN
+        while time.monotonic() < end and self._process.poll() is None:
+            try:
+                connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+                connection.request("GET", "/health/ready")
+                if connection.getresponse().status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        raise ServiceFailed(f"The service did not become ready:\n{self._said()}")
+
+    def send(self, rows: pl.DataFrame, ids: Sequence[str]) -> list[Answer]:
+        """Send each row as a request of its own, from a few callers at once.
+
+        Returns:
+            One answer for each row, in their order.
+
+        Raises:
+            ServiceFailed: a request was not answered.
+        """
+        bodies = [msgspec.json.encode(row) for row in rows.iter_rows(named=True)]
+        answers: list[Answer | None] = [None] * len(bodies)
+        failed: list[str] = []
+
+        def call(first: int) -> None:
+            connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+            try:
+                for number in range(first, len(bodies), CALLERS):
+                    answers[number] = _ask(connection, bodies[number], ids[number])
+            except (OSError, http.client.HTTPException, ServiceFailed) as error:
+                failed.append(str(error) or repr(error))
+            finally:
+                connection.close()
+
+        callers = [threading.Thread(target=call, args=(first,)) for first in range(CALLERS)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        if failed:
+            raise ServiceFailed(f"A request was not answered: {failed[0]}\n{self._said()}")
+        return [answer for answer in answers if answer is not None]
+
+    def close(self) -> None:
+        """Let it finish what it has begun, and end it."""
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._words.close()
+
+    def _said(self) -> str:
+        self._words.flush()
+        self._words.seek(0)
+        return "".join(f"  {line}" for line in self._words.readlines()[-20:])
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind((HOST, 0))
+        return int(found.getsockname()[1])
+
+
+def wait_for(holds: Callable[[], bool], seconds: float) -> bool:
+    """Wait until something holds; tell whether it does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _ask(connection: http.client.HTTPConnection, body: bytes, name: str) -> Answer:
+    headers = {"content-type": "application/json", "x-request-id": name}
+    status, said = 0, b""
+    for _ in range(TRIES):
+        connection.request("POST", "/predict", body, headers)
+        reply = connection.getresponse()
+        status, said = reply.status, reply.read()
+        if status != 503:
+            break
+        time.sleep(0.05)  # it asks callers to come back
+    if status != 200:
+        raise ServiceFailed(f"status {status}: {said[:500].decode(errors='replace')}")
+    found: dict[str, Any] = json.loads(said)
+    return Answer(name, float(found["prediction"]), str(found["release"]))

@@ -1,0 +1,81 @@
+"""The answers of the service as JSON and Arrow."""
+
+import io
+
+import msgspec
+import polars as pl
+
+from rung_ops.serving.arrow_guard import Form
+from rung_ops.serving.jobs import Job
+
+
+class Answer(msgspec.Struct):
+    """Of one row. Many of them, from here to the fields below, say the same."""
+
+    id: str
+    prediction: float
+    release: str
+    defaults_used: list[str]
+
+
+class Answers(msgspec.Struct):
+    """Of many rows, in their order."""
+
+    release: str
+    predictions: list[float]
+    ids: list[str]
+    defaults_used: list[list[str]]
+
+
+class Columns(msgspec.Struct):
+    """Of many rows that came by columns; the numbers of rows count from 1."""
+
+    release: str
+    predictions: list[float]
+    ids: list[str]
+    defaults_used: dict[str, list[int]]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def of_one(job: Job) -> bytes:
+    """Answer a single row."""
+    defaults = job.defaults[0] if job.defaults else []
+    return _encode(Answer(job.identity, job.predictions[0], job.served.release.id, defaults))
+
+
+def of_many(job: Job) -> bytes:
+    """Answer a JSON array."""
+    defaults = job.defaults or [[] for _ in job.predictions]
+    ids = job.ids(0, job.height)
+    return _encode(Answers(job.served.release.id, job.predictions, ids, defaults))
+
+
+def by_columns(job: Job) -> bytes:
+    """Answer columns."""
+    missing = job.table.missing if job.table is not None else {}
+    used = {column: [row + 1 for row in rows] for column, rows in missing.items()}
+    ids = job.ids(0, job.height)
+    return _encode(Columns(job.served.release.id, job.predictions, ids, used))
+
+
+def as_arrow(job: Job, form: Form) -> bytes:
+    """Answer an Arrow table: columns id, prediction, defaults_used."""
+    kind = pl.List(pl.String())
+    if job.defaults is None:  # to make a list of each row would cost as much as the model
+        defaults = pl.Series([[]], dtype=kind).new_from_index(0, job.height)
+    else:
+        defaults = pl.Series(job.defaults, dtype=kind)
+    frame = pl.DataFrame(
+        {
+            "id": pl.Series(job.ids(0, job.height), dtype=pl.String),
+            "prediction": pl.Series(job.predictions, dtype=pl.Float64),
+            "defaults_used": defaults,
+        }
+    )
+    written = io.BytesIO()
+    write = frame.write_ipc_stream if form == "stream" else frame.write_ipc
+    # The oldest form of texts is the one that every reader knows.
+    write(written, compat_level=pl.CompatLevel.oldest())
+    return written.getvalue()

@@ -1,0 +1,83 @@
+"""Read rows as an Arrow table, held against the contract column by column."""
+
+import io
+from collections.abc import Sequence
+
+import polars as pl
+
+from rung_ops.serving import arrow_guard
+from rung_ops.serving.arrow_guard import Form
+from rung_ops.serving.columns import Column, series_of
+from rung_ops.serving.refusal import Refusal, broken
+from rung_ops.serving.requests import Table
+from rung_ops.serving.rules import ColumnRules
+from rung_ops.serving.validation_errors import count
+
+FORMS: dict[str, Form] = {
+    "application/vnd.apache.arrow.stream": "stream",
+    "application/vnd.apache.arrow.file": "file",
+}
+
+
+class ArrowReader:
+    """Reads tables of one contract."""
+
+    def __init__(self, columns: Sequence[Column], strict: bool = False) -> None:
+        """Make the rules.
+
+        Args:
+            columns: of the contract, without the target.
+            strict: refuse columns that the contract does not know.
+        """
+        self._rules = [ColumnRules(column) for column in columns]
+        self._names = {column.name for column in columns}
+        self._strict = strict
+
+    def read(self, body: bytes, form: Form, most: int) -> Table:
+        """Read a body of at most so many rows.
+
+        Raises:
+            Refusal: it is no Arrow, or breaks the contract.
+        """
+        given = _opened(body, form)
+        count(given.height, most)
+        for name in given.columns if self._strict else ():
+            if name not in self._names:
+                raise broken(None, name, "is no column of the contract")
+        missing: dict[str, list[int]] = {}
+        held = [self._column(given, rules, missing) for rules in self._rules]
+        return Table(pl.DataFrame(held), missing)
+
+    def _column(
+        self, given: pl.DataFrame, rules: ColumnRules, missing: dict[str, list[int]]
+    ) -> pl.Series:
+        column = rules.column
+        if column.name in given.columns:
+            values = rules.held(given.get_column(column.name))
+        elif column.required:
+            raise broken(None, column.name, f"is missing; asked for is {column.words}")
+        else:
+            values = pl.Series(column.name, [None], dtype=column.dtype).new_from_index(
+                0, given.height
+            )
+        if not values.null_count():
+            return values
+        rows = values.is_null().arg_true().to_list()
+        if column.required:
+            raise broken(rows[0] + 1, column.name, f"is empty; asked for is {column.words}")
+        missing[column.name] = rows
+        if column.default is None:
+            return values
+        default = series_of(column)([column.default])
+        return values.zip_with(values.is_not_null(), default.new_from_index(0, given.height))
+
+
+def _opened(body: bytes, form: Form) -> pl.DataFrame:
+    read = pl.read_ipc_stream if form == "stream" else pl.read_ipc
+    try:
+        arrow_guard.check(body, form)
+        return read(io.BytesIO(body))
+    # Polars raises errors of all kinds on bytes that are no Arrow, and panics on some.
+    except (Exception, pl.exceptions.PanicException) as error:
+        said = (str(error).strip().splitlines() or [repr(error)])[0]
+        raise Refusal(400, f"The body cannot be read as an Arrow IPC {form}: {said}") from None

@@ -1,0 +1,121 @@
+"""Look through an Arrow body before polars reads it, and refuse what is compressed.
+
+A compressed buffer says in eight bytes how much memory it wants, and a process that does not get
+it is ended at once: one body would take the service with it. What is not compressed cannot be
+larger than the body.
+
+The format: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc,
+whose messages are FlatBuffers.
+"""
+
+from collections.abc import Iterator
+from struct import error as OutOfBounds
+from struct import unpack_from
+from typing import Literal
+
+Form = Literal["stream", "file"]
+
+CONTINUED = 0xFFFFFFFF  # before the length of a message; older writers leave it out
+WORD = b"ARROW1"  # at both ends of a file; before the one at the end the footer and its length
+BLOCK = 24  # bytes of the place of a message in the footer
+
+# Of the tables of Message.fbs and File.fbs: the number of a field.
+HEADER_TYPE, HEADER, BODY_LENGTH = 1, 2, 3  # of Message
+DICTIONARY_DATA = 1  # of DictionaryBatch
+COMPRESSION = 3  # of RecordBatch
+DICTIONARIES, RECORD_BATCHES = 2, 3  # of Footer
+DICTIONARY_BATCH, RECORD_BATCH = 2, 3  # types of a header
+
+
+class NotTaken(Exception):
+    """These bytes are no Arrow, or are compressed; the message says which."""
+
+
+def check(body: bytes, form: Form) -> None:
+    """Look at every message.
+
+    Raises:
+        NotTaken: one does not hold together, or is compressed.
+    """
+    try:
+        for place in _of_stream(body) if form == "stream" else _of_file(body):
+            if _compressed(body, place):
+                raise NotTaken("it is compressed; send it as it is")
+    except OutOfBounds as error:
+        raise NotTaken("a part of it lies beyond its end") from error
+
+
+def _of_stream(body: bytes) -> Iterator[int]:
+    """Find the messages of a stream, one after the other."""
+    place = 0
+    while place < len(body):
+        size, place = _length(body, place)
+        if not size:
+            return
+        message = _there(body, place)
+        yield message
+        found = _field(body, message, BODY_LENGTH)
+        following = unpack_from("<q", body, found)[0] if found else 0
+        place += size + following
+        if not 0 <= following <= len(body):
+            raise NotTaken("a part of it lies beyond its end")
+
+
+def _of_file(body: bytes) -> Iterator[int]:
+    """Find the messages of a file, which its footer names."""
+    if not (body.startswith(WORD) and body.endswith(WORD)):
+        raise NotTaken(f"it does not begin and end with {WORD.decode()}")
+    end = len(body) - len(WORD) - 4
+    footer = _there(body, end - int(unpack_from("<I", body, end)[0]))
+    for kind in (DICTIONARIES, RECORD_BATCHES):
+        blocks = _table(body, footer, kind)
+        count = unpack_from("<I", body, blocks)[0] if blocks else 0
+        for number in range(count):
+            (place,) = unpack_from("<q", body, blocks + 4 + BLOCK * number)
+            yield _there(body, _length(body, place)[1])
+
+
+def _length(body: bytes, place: int) -> tuple[int, int]:
+    """Read the length of the message at a place; return it, and where the message begins."""
+    size = _number(body, place)
+    return (_number(body, place + 4), place + 8) if size == CONTINUED else (size, place + 4)
+
+
+def _compressed(body: bytes, message: int) -> bool:
+    found = _field(body, message, HEADER_TYPE)
+    (kind,) = unpack_from("<B", body, found) if found else (0,)
+    header = _table(body, message, HEADER)
+    if kind == DICTIONARY_BATCH and header:
+        header = _table(body, header, DICTIONARY_DATA)
+    if kind not in (DICTIONARY_BATCH, RECORD_BATCH) or not header:
+        return False
+    return _field(body, header, COMPRESSION) != 0
+
+
+def _there(body: bytes, place: int) -> int:
+    """Follow the distance that stands at a place."""
+    return place + _number(body, place)
+
+
+def _table(body: bytes, table: int, number: int) -> int:
+    """Find what a field points to; 0 where there is none."""
+    found = _field(body, table, number)
+    return _there(body, found) if found else 0
+
+
+def _field(body: bytes, table: int, number: int) -> int:
+    """Find a field of a table; 0 where it is left out."""
+    _number(body, table)
+    fields = table - int(unpack_from("<i", body, table)[0])
+    at = 4 + 2 * number
+    _number(body, fields)
+    if at + 2 > unpack_from("<H", body, fields)[0]:
+        return 0
+    (offset,) = unpack_from("<H", body, fields + at)
+    return table + int(offset) if offset else 0
+
+
+def _number(body: bytes, place: int) -> int:
+    if place < 0:  # counts from the end in Python
+        raise OutOfBounds
+    return int(unpack_from("<I", body, place)[0])

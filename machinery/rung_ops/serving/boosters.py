@@ -1,0 +1,126 @@
+"""Predict with LightGBM's C library alone.
+
+Its Python package imports scikit-learn and all else that is installed: seconds of start and 100 MB
+for a service that wants a single function of it. The package is asked for its place only.
+"""
+
+import ctypes
+import importlib.util
+import threading
+from pathlib import Path
+
+import numpy as np
+
+NAMES = ("lib_lightgbm.so", "lib_lightgbm.dylib", "lib_lightgbm.dll")
+FLOAT64, ROW_MAJOR, NORMAL, FIRST, ALL = 1, 1, 0, 0, -1  # of LightGBM's c_api.h
+# One thread: a second one doubles the CPU of a small batch.
+PARAMETERS = b"num_threads=1"
+
+
+class NoLibrary(Exception):
+    """LightGBM is not installed, or not as expected."""
+
+
+class Booster:
+    """A model in LightGBM's text format, with one number as its answer."""
+
+    def __init__(self, text: str, columns: int) -> None:
+        """Load a model.
+
+        Args:
+            text: of the model.
+            columns: how many it expects.
+
+        Raises:
+            NoLibrary: LightGBM is missing.
+            ValueError: this is no such model.
+        """
+        self._library = _library()
+        self._handle = ctypes.c_void_p()
+        self._columns = columns
+        rounds, classes, expected = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+        self._call(
+            "LGBM_BoosterLoadModelFromString",
+            text.encode(),
+            ctypes.byref(rounds),
+            ctypes.byref(self._handle),
+        )
+        self._call("LGBM_BoosterGetNumClasses", self._handle, ctypes.byref(classes))
+        self._call("LGBM_BoosterGetNumFeature", self._handle, ctypes.byref(expected))
+        if (classes.value, expected.value) != (1, columns):
+            raise ValueError(
+                f"the model expects {expected.value} columns and gives {classes.value} numbers a "
+                f"row; the encoder gives {columns} columns, and one number is wanted"
+            )
+        self._prepare_for_one_row()
+
+    def _prepare_for_one_row(self) -> None:
+        """Keep what a call for one row needs: it would cost more than the trees."""
+        self._row = np.empty(self._columns)
+        self._answer = np.empty(1)
+        self._lock = threading.Lock()
+        self._count = ctypes.c_int64()
+        fast = ctypes.c_void_p()
+        self._call(
+            "LGBM_BoosterPredictForMatSingleRowFastInit",
+            *(self._handle, NORMAL, FIRST, ALL, FLOAT64, self._columns, PARAMETERS),
+            ctypes.byref(fast),
+        )
+        self._fast = fast
+        self._one = (
+            fast,
+            self._row.ctypes.data_as(ctypes.c_void_p),
+            ctypes.byref(self._count),
+            self._answer.ctypes.data_as(ctypes.c_void_p),
+        )
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """Predict.
+
+        Args:
+            matrix: float64, in C order, shape (n_rows, n_columns); NaN is missing.
+
+        Returns:
+            Shape (n_rows,).
+        """
+        if len(matrix) == 1:
+            with self._lock:
+                self._row[:] = matrix[0]
+                self._call("LGBM_BoosterPredictForMatSingleRowFast", *self._one)
+                return self._answer.copy()
+        answer = np.empty(len(matrix))
+        count = ctypes.c_int64()
+        self._call(
+            "LGBM_BoosterPredictForMat",
+            *(self._handle, matrix.ctypes.data_as(ctypes.c_void_p), FLOAT64),
+            *(ctypes.c_int32(len(matrix)), ctypes.c_int32(self._columns), ROW_MAJOR),
+            *(NORMAL, FIRST, ALL, PARAMETERS),
+            ctypes.byref(count),
+            answer.ctypes.data_as(ctypes.c_void_p),
+        )
+        return answer
+
+    def __del__(self) -> None:
+        """Give the memory back."""
+        if getattr(self, "_fast", None):
+            self._library.LGBM_FastConfigFree(self._fast)
+        if getattr(self, "_handle", None):
+            self._library.LGBM_BoosterFree(self._handle)
+
+    def _call(self, function: str, *arguments: object) -> None:
+        if getattr(self._library, function)(*arguments):
+            raise ValueError(self._library.LGBM_GetLastError().decode(errors="replace"))
+
+
+def _library() -> ctypes.CDLL:
+    found = importlib.util.find_spec("lightgbm")  # finds, and does not import
+    places = found.submodule_search_locations if found else None
+    for place in places or ():
+        for path in (Path(place) / folder / name for folder in ("lib", "bin") for name in NAMES):
+            if path.is_file():
+                library = ctypes.CDLL(str(path))
+                library.LGBM_GetLastError.restype = ctypes.c_char_p
+                return library
+    raise NoLibrary(
+        "this release needs LightGBM: add `lightgbm` to the dependencies in pyproject.toml"
+    )

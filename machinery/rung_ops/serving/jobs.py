@@ -1,0 +1,131 @@
+"""What is scored: the rows of a request, whole or in parts, and what became of them."""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from rung_ops.release import source_import
+from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.requests import Table
+
+
+class Failed(Exception):
+    """The release could not score the rows, or its answer is no number."""
+
+
+class Job:
+    """The rows of one request.
+
+    Attributes:
+        served: the release that answers all of them.
+        identity: the request's id.
+        key: whose it is, where that decides on the release; empty otherwise.
+        alone: it is a single JSON object.
+        rows: as the reader decoded them, where they came as JSON objects.
+        table: the same as a frame, where they came by columns.
+        height: their number.
+        arrived: when the request did, by time.perf_counter().
+        future: done when they are scored; raises Failed.
+        predictions: of the rows scored so far.
+        defaults: names of their defaulted columns; None while there are none.
+    """
+
+    __slots__ = (
+        *("served", "identity", "key", "alone", "rows", "table", "height", "arrived", "future"),
+        *("predictions", "defaults", "given"),
+    )
+
+    def __init__(
+        self,
+        served: Served,
+        identity: str,
+        key: str,
+        arrived: float,
+        future: asyncio.Future[None],
+        given: list[Any] | Table,
+    ) -> None:
+        """Keep what is to be scored: decoded rows, or a table."""
+        self.served = served
+        self.identity = identity
+        self.key = key
+        self.alone = False
+        self.rows = None if isinstance(given, Table) else given
+        self.table = given if isinstance(given, Table) else None
+        self.height = given.frame.height if isinstance(given, Table) else len(given)
+        self.arrived = arrived
+        self.future = future
+        self.predictions: list[float] = []
+        self.defaults: list[list[str]] | None = None
+        self.given = 0  # rows that were handed out to be scored
+
+    def ids(self, start: int, stop: int) -> list[str]:
+        """Name some of the rows, counted from 0: the request's id, with the row's number."""
+        if self.alone:
+            return [self.identity]
+        return [f"{self.identity}-{number}" for number in range(start + 1, stop + 1)]
+
+    def add(self, predictions: Sequence[float], defaults: list[list[str]] | None) -> None:
+        """Take in what the next rows were answered."""
+        if defaults is not None or self.defaults is not None:
+            before = self.defaults or [[] for _ in self.predictions]
+            self.defaults = before + (defaults or [[] for _ in predictions])
+        self.predictions += predictions
+
+
+class Part(NamedTuple):
+    """Some rows of a job: from `start` to before `stop`, counted from 0."""
+
+    job: Job
+    start: int
+    stop: int
+
+
+class Scored(NamedTuple):
+    """A batch that was scored: the rows of its parts, one after the other."""
+
+    parts: list[Part]
+    table: Table
+    features: pl.DataFrame
+    predictions: np.ndarray
+
+
+def attempt(parts: list[Part]) -> list[Scored | tuple[Part, BaseException]]:
+    """Score parts of jobs for one release together; where that fails, each by itself.
+
+    So a row on which the features or the model break takes no other request with it.
+    """
+    try:
+        return [_score(parts)]
+    except source_import.FAULTS as error:
+        if len(parts) == 1:
+            return [(parts[0], error)]
+    return [outcome for part in parts for outcome in attempt([part])]
+
+
+def _score(parts: list[Part]) -> Scored:
+    first = parts[0].job
+    if first.table is not None:
+        table = _cut(first.table, parts[0].start, parts[0].stop)
+    else:
+        table = first.served.reader.table(
+            [row for job, start, stop in parts for row in (job.rows or ())[start:stop]]
+        )
+    features, predictions = first.served.release.score(table.frame)
+    if not np.isfinite(predictions).all() or len(predictions) != table.frame.height:
+        raise Failed(f"{first.served.release.id} gave no number for a row")
+    return Scored(parts, table, features, predictions)
+
+
+def _cut(table: Table, start: int, stop: int) -> Table:
+    if start == 0 and stop == table.frame.height:
+        return table
+    missing = {
+        column: [row - start for row in rows[bisect_left(rows, start) : bisect_left(rows, stop)]]
+        for column, rows in table.missing.items()
+    }
+    frame = table.frame.slice(start, stop - start)
+    return Table(frame, {column: rows for column, rows in missing.items() if rows})

@@ -1,0 +1,61 @@
+"""A release as the service holds it: with the types of its rows, the arm it is on, and its pace."""
+
+from copy import copy
+from pathlib import Path
+
+from rung_ops.release import bundle
+from rung_ops.release.bundle import BadBundle
+from rung_ops.serving import release as releases
+from rung_ops.serving.arrow import ArrowReader
+from rung_ops.serving.columns import columns_of
+from rung_ops.serving.latency_model import Pace
+from rung_ops.serving.release import Release
+from rung_ops.serving.requests import Reader
+from rung_ops.serving.settings import Limits
+from rung_ops.serving.traffic_split import Arm
+
+
+class Served:
+    """A release, the readers of its rows, and estimates of what a batch takes.
+
+    Attributes:
+        wait: seconds until it is scored, which are more on a busy machine.
+        work: seconds of computing in it.
+    """
+
+    def __init__(self, release: Release, arm: Arm, strict: bool) -> None:
+        """Make the types of its rows.
+
+        Raises:
+            BadBundle: its contract names a rule that means nothing.
+        """
+        self.release = release
+        self.arm = arm
+        try:
+            columns = columns_of(release.contract)
+            self.reader = Reader(columns, release.contract["key"], strict)
+            self.arrow = ArrowReader(columns, strict)
+        except Exception as error:  # msgspec, re and polars each have errors of their own
+            raise BadBundle(
+                f"{release.id}/{bundle.CONTRACT}: no types can be made of it "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        self.wait, self.work = Pace(*release.seconds), Pace(*release.seconds)
+
+    def on(self, arm: Arm) -> "Served":
+        """Give the same release for an arm: itself, or with a pace of its own."""
+        if arm == self.arm:
+            return self
+        other = copy(self)
+        other.arm = arm
+        other.wait, other.work = copy(self.wait), copy(self.work)
+        return other
+
+
+def load(folder: Path, public_key: bytes, limits: Limits, arm: Arm) -> Served:
+    """Load a release for an arm.
+
+    Raises:
+        BadBundle: it must not be used; the message says why.
+    """
+    return Served(releases.load(folder, public_key, limits), arm, limits.strict)

@@ -1,0 +1,160 @@
+"""Load releases beside the event loop, and remember those that were good and those that were not."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from rung_ops.release import bundle, paths
+from rung_ops.release.bundle import BadBundle
+from rung_ops.serving import loaded_release
+from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.settings import Limits
+
+LOG = logging.getLogger("service")
+
+AGAIN = 30.0  # seconds after which a bundle that is as it was is tried again: the disk may heal
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True)
+class Bad:
+    """What was wrong with a bundle, as it was then; `until` when that is believed."""
+
+    reason: str
+    stamp: Stamp
+    until: float
+
+
+class Loader:
+    """Holds the releases of one environment in memory; used on the event loop alone."""
+
+    def __init__(
+        self, folder: Path, limits: Limits, loaded: Callable[[], None], refused: Callable[[], None]
+    ) -> None:
+        """Hold nothing yet.
+
+        Args:
+            folder: the environment's.
+            limits: how slow a release may be.
+            loaded: called when a release can be had, or is found to be bad.
+            refused: called when a release is found to be bad, unless that was known.
+        """
+        self._folder = folder
+        self._limits = limits
+        self._loaded = loaded
+        self._refused = refused
+        self._held: dict[str, Served] = {}
+        self._bad: dict[str, Bad] = {}
+        self._loading: dict[str, Stamp] = {}
+
+    def get(self, name: str) -> Served | None:
+        """Give a release that was verified, warmed and checked; None while it is being loaded.
+
+        Raises:
+            BadBundle: it must not be used; the message says why.
+        """
+        if name in self._held:
+            return self._held[name]
+        stamp = _stamp(paths.bundle(self._folder, name))
+        bad = self._bad.get(name)
+        believed = bad is not None and bad.stamp == stamp and time.monotonic() < bad.until
+        if not believed and name not in self._loading:
+            self._start(name, stamp)
+        if bad is not None:
+            raise BadBundle(bad.reason)
+        return None
+
+    def keep(self, used: Collection[str], known: Collection[str]) -> None:
+        """Let go of all releases but those that are used, and of verdicts on unknown ones."""
+        for name in self._held.keys() - set(used):
+            del self._held[name]
+        for name in self._bad.keys() - set(known):
+            del self._bad[name]
+
+    def _start(self, name: str, stamp: Stamp) -> None:
+        self._loading[name] = stamp
+        loop = asyncio.get_running_loop()
+        path, limits = paths.bundle(self._folder, name), self._limits
+        clock = loop.call_later(limits.max_load_seconds, self._give_up, name, stamp)
+
+        def load() -> None:
+            try:
+                found: Served | str = loaded_release.load(path, public_key(), limits, "serving")
+            except BadBundle as error:
+                found = str(error)
+            except Exception as error:  # whatever it is, what answers goes on
+                found = f"{name} cannot be loaded ({type(error).__name__}: {error})"
+            with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
+                loop.call_soon_threadsafe(self._settle, name, stamp, found, clock)
+
+        # A daemon: the process does not wait for it when it ends.
+        threading.Thread(target=load, name="load", daemon=True).start()
+
+    def _settle(
+        self, name: str, stamp: Stamp, found: Served | str, clock: asyncio.TimerHandle
+    ) -> None:
+        clock.cancel()
+        if self._loading.get(name) != stamp:  # it was given up
+            return
+        del self._loading[name]
+        if isinstance(found, str):
+            self._refuse(name, Bad(found, stamp, time.monotonic() + AGAIN))
+            return
+        LOG.info("Loaded %s", name)
+        self._bad.pop(name, None)
+        self._held[name] = found
+        self._loaded()
+
+    def _give_up(self, name: str, stamp: Stamp) -> None:
+        if self._loading.get(name) != stamp:
+            return
+        del self._loading[name]
+        reason = (
+            f"{name} was not loaded within {self._limits.max_load_seconds:g} s, which is "
+            "max_load_seconds under [service] in service.toml"
+        )
+        # Its thread goes on: it must not get company before the bundle is another one.
+        self._refuse(name, Bad(reason, stamp, float("inf")))
+
+    def _refuse(self, name: str, bad: Bad) -> None:
+        known = self._bad.get(name)
+        self._bad[name] = bad
+        if known is None or (known.reason, known.stamp) != (bad.reason, bad.stamp):
+            LOG.error("Refused: %s", bad.reason)
+            self._refused()
+        self._loaded()
+
+
+def public_key() -> bytes:
+    """Read the key that releases are verified with.
+
+    Raises:
+        BadBundle: it cannot be read.
+    """
+    path = paths.public_key()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadBundle(
+            f"the public key {path} cannot be read ({error.strerror}): `uv run poe keys` makes one"
+        ) from error
+
+
+def _stamp(path: Path) -> Stamp:
+    """Tell a bundle and the key from what stood there before, without reading them."""
+    files = (path / bundle.MANIFEST, path / bundle.SIGNATURE, paths.public_key())
+    return tuple(map(_of_file, files))
+
+
+def _of_file(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

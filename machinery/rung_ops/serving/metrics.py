@@ -1,0 +1,225 @@
+"""What the service counts, for Prometheus."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from rung_ops.serving.histogram import Histogram
+from rung_ops.serving.trial_figures import Comparison
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+ARMS = ("serving", "canary")
+# Of a request's answer: `invalid` is the caller's mistake, `refused` was shed or stopped, `failed`
+# is ours.
+OUTCOMES = ("answered", "invalid", "refused", "failed")
+# An answer takes about a millisecond; the promise in service.toml is some tens of them.
+SECONDS = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+disable_created_metrics()  # the time of each counter's start: as many lines again, asked by nobody
+
+
+class Logs(Protocol):
+    """What of a prediction log is counted."""
+
+    written: int
+    dropped: int
+    failures: int
+    restarts: int
+
+    @property
+    def waiting(self) -> int: ...
+
+
+class Shadows(Protocol):
+    """What of a shadow is counted."""
+
+    found: Comparison
+    dropped: int
+
+
+class Metrics:
+    """Counts; all but exposition() are called on the event loop, once a batch or less."""
+
+    def __init__(self, monitor: Path | None = None) -> None:
+        """Start at nothing.
+
+        Args:
+            monitor: file that the monitor writes, in Prometheus' format; it is passed on.
+        """
+        self.registry = CollectorRegistry()
+        self._monitor = monitor
+        self._log: Logs | None = None
+        self._shadow: Shadows | None = None
+        self._queued: Callable[[], int] | None = None
+        self._releases: dict[str, str] = {}
+        self._seconds = {arm: Histogram(SECONDS) for arm in ARMS}
+        self._batches = {arm: Histogram(BATCH_ROWS) for arm in ARMS}
+        requests = Counter(
+            "service_requests",
+            "Requests by the arm that answered (none: before one was chosen) and the outcome.",
+            ["arm", "outcome"],
+            registry=self.registry,
+        )
+        self._requests = {
+            (arm, outcome): requests.labels(arm, outcome)
+            for arm in (*ARMS, "none")
+            for outcome in OUTCOMES
+            if (arm == "none") == (outcome in ("invalid", "refused")) or outcome == "failed"
+        }
+        self._defaults = Counter(
+            "service_defaults_used",
+            "Rows in which the contract's default stood in for a missing value, by column.",
+            ["column"],
+            registry=self.registry,
+        )
+        self._swaps = Counter(
+            "service_swaps",
+            "Changes of the loaded release: loaded, or refused with the last good one kept.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in ("loaded", "refused"):
+            self._swaps.labels(outcome)
+        self._ready = Gauge(
+            "service_ready", "1 while the service answers predictions.", registry=self.registry
+        )
+        self._stopped = Gauge(
+            "service_stopped", "1 while a person has stopped the model.", registry=self.registry
+        )
+        self.registry.register(self)
+        for collector in (PlatformCollector, ProcessCollector):
+            collector(registry=self.registry)
+
+    def observe_batch(
+        self,
+        arm: str,
+        seconds: Sequence[float],
+        rows: int,
+        defaults: Sequence[Sequence[str]] | None = None,
+    ) -> None:
+        """Count a batch that was answered.
+
+        Args:
+            arm: that answered it.
+            seconds: for each request in it, from its arrival to its answer.
+            rows: in all of them.
+            defaults: names of the columns that were defaulted, for each row; None for none.
+        """
+        self._requests[arm, "answered"].inc(len(seconds))
+        self._seconds[arm].observe(seconds)
+        self._batches[arm].observe((rows,))
+        if defaults:
+            for names in defaults:
+                for name in names:
+                    self._defaults.labels(name).inc()
+
+    def count(self, outcome: str, arm: str = "none", requests: int = 1) -> None:
+        """Count requests that were not answered: invalid, refused or failed."""
+        self._requests[arm, outcome].inc(requests)
+
+    def swap(self, outcome: str) -> None:
+        """Count a change of release: loaded or refused."""
+        self._swaps.labels(outcome).inc()
+
+    def standing(self, releases: Mapping[str, str], ready: bool, stopped: bool) -> None:
+        """Say what is loaded, by arm (serving, canary, shadow), and whether it answers."""
+        self._releases = dict(releases)
+        self._ready.set(ready)
+        self._stopped.set(stopped)
+
+    def follow(
+        self,
+        log: Logs | None = None,
+        shadow: Shadows | None = None,
+        queued: Callable[[], int] | None = None,
+    ) -> None:
+        """Read the figures of others whenever they are asked for; `queued` counts waiting rows."""
+        self._log = log or self._log
+        self._shadow = shadow or self._shadow
+        self._queued = queued or self._queued
+
+    def exposition(self) -> bytes:
+        """Give all figures in Prometheus' format, those of the monitor too where there are any."""
+        text = generate_latest(self.registry)
+        if self._monitor is not None and self._monitor.is_file():
+            text += self._monitor.read_bytes()
+        return text
+
+    def collect(self) -> Iterator[Metric]:
+        """Give what is counted elsewhere or by batch, as prometheus_client asks for it."""
+        for name, text, histograms in (
+            ("service_request_seconds", "Time from arrival to answer, by arm.", self._seconds),
+            ("service_batch_rows", "Rows that were scored together, by arm.", self._batches),
+        ):
+            family = HistogramMetricFamily(name, text, labels=["arm"])
+            for arm, histogram in histograms.items():
+                family.add_metric([arm], histogram.buckets(), histogram.total)
+            yield family
+        loaded = GaugeMetricFamily(
+            "service_release_info", "The release that an arm has loaded.", labels=["arm", "release"]
+        )
+        for arm, release in self._releases.items():
+            loaded.add_metric([arm, release], 1)
+        yield loaded
+        if self._queued is not None:
+            yield GaugeMetricFamily(
+                "service_queue_rows", "Rows that wait to be scored.", value=self._queued()
+            )
+        if self._log is not None:
+            yield from _of_log(self._log)
+        if self._shadow is not None:
+            yield from _of_shadow(self._shadow)
+
+
+def _of_log(log: Logs) -> Iterator[Metric]:
+    rows = CounterMetricFamily(
+        "prediction_log_rows",
+        "Rows of the prediction log: written, or dropped.",
+        labels=["outcome"],
+    )
+    rows.add_metric(["written"], log.written)
+    rows.add_metric(["dropped"], log.dropped)
+    yield rows
+    yield CounterMetricFamily(
+        "prediction_log_failures", "Attempts to write it that failed.", value=log.failures
+    )
+    yield CounterMetricFamily(
+        "prediction_log_restarts", "Times that its writer was found dead.", value=log.restarts
+    )
+    yield GaugeMetricFamily(
+        "prediction_log_waiting_rows", "Rows that wait in memory to be written.", value=log.waiting
+    )
+
+
+def _of_shadow(shadow: Shadows) -> Iterator[Metric]:
+    rows = CounterMetricFamily(
+        "shadow_rows",
+        "Rows offered to the shadow release, by what became of them.",
+        labels=["outcome"],
+    )
+    rows.add_metric(["compared"], shadow.found.compared)
+    rows.add_metric(["dropped"], shadow.dropped)
+    rows.add_metric(["failed"], shadow.found.failed)
+    yield rows
+    yield CounterMetricFamily(
+        "shadow_difference",
+        "Sum over compared rows of the distance between both releases' predictions.",
+        value=shadow.found.difference,
+    )

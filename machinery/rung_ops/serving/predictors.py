@@ -1,0 +1,136 @@
+"""Run the model of a release, in any of the formats that a release may hold.
+
+A predictor takes the frame of features, shape (n_rows, n_features), and returns what the estimator
+would have returned: shape (n_rows,), float64, the probability of the positive class or the value.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops.release import bundle
+from rung_ops.release.bundle import BadBundle
+from rung_ops.serving.boosters import Booster
+
+Predictor = Callable[[pl.DataFrame], np.ndarray]
+
+
+def predictor_of(folder: Path, manifest: dict[str, Any]) -> Predictor:
+    """Load the model of a verified release.
+
+    Raises:
+        BadBundle: it is of an unknown format, or cannot be loaded.
+    """
+    load = FORMATS.get(manifest["format"])
+    if load is None:
+        raise BadBundle(
+            f"{folder.name}: the model's format is {manifest['format']!r}, and this service knows "
+            f"{', '.join(FORMATS)}. Bring the service up to date, or release the version again."
+        )
+    try:
+        return load(folder, manifest)
+    except BadBundle:
+        raise
+    except Exception as error:  # each runtime raises errors of its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise BadBundle(
+            f"{folder.name}: the model cannot be loaded ({type(error).__name__}: {reason})"
+        ) from error
+
+
+def _onnx(folder: Path, manifest: dict[str, Any]) -> Predictor:
+    # Its wheels tell Microsoft how they are used, and keep an id on the disk, unless this is set
+    # before the import: https://github.com/microsoft/onnxruntime/pull/27379
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # One thread: a second one doubles the CPU of a small batch, and replicas use the other cores.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        (folder / bundle.ONNX).read_bytes(), options, providers=["CPUExecutionProvider"]
+    )
+    feeds = {each.name: _FEEDS[each.type] for each in session.get_inputs()}
+    answer = [session.get_outputs()[0].name]
+
+    def predict(features: pl.DataFrame) -> np.ndarray:
+        given = {column.name: feeds[column.name](column) for column in features.get_columns()}
+        return session.run(answer, given)[0][:, -1].astype(np.float64)
+
+    return predict
+
+
+def _texts(column: pl.Series) -> np.ndarray:
+    values = column.cast(pl.String) if column.dtype != pl.String else column
+    if values.null_count():
+        values = values.fill_null(bundle.MISSING_TEXT)
+    return np.array(values.to_list(), dtype=object).reshape(-1, 1)
+
+
+def _numbers(dtype: type[np.floating]) -> Callable[[pl.Series], np.ndarray]:
+    kind = pl.Float32() if dtype is np.float32 else pl.Float64()
+
+    def feed(column: pl.Series) -> np.ndarray:
+        # A missing number is NaN in ONNX, and polars writes it so for floating-point columns only.
+        return column.cast(kind).to_numpy().reshape(-1, 1)
+
+    return feed
+
+
+_FEEDS: dict[str, Callable[[pl.Series], np.ndarray]] = {
+    "tensor(string)": _texts,
+    "tensor(float)": _numbers(np.float32),
+    "tensor(double)": _numbers(np.float64),
+}
+
+
+def _lightgbm(folder: Path, manifest: dict[str, Any]) -> Predictor:
+    path = folder / bundle.ENCODER
+    columns = bundle.parse_json(path, bundle.read_small(path))["columns"]
+    booster = Booster((folder / bundle.LIGHTGBM).read_text(encoding="utf-8"), len(columns))
+    feeds = [(column["feature"], _coder(column)) for column in columns]
+
+    def predict(features: pl.DataFrame) -> np.ndarray:
+        matrix = np.empty((features.height, len(feeds)))
+        for place, (name, feed) in enumerate(feeds):
+            matrix[:, place] = feed(features.get_column(name))
+        return booster.predict(matrix)
+
+    return predict
+
+
+def _coder(column: dict[str, Any]) -> Callable[[pl.Series], np.ndarray | list[float]]:
+    if column["values"] is None:
+        return lambda values: values.cast(pl.Float64).to_numpy()
+    codes = dict(zip(column["values"], map(_code, column["codes"]), strict=True))
+    codes[None] = _code(column["missing"])
+    unknown = _code(column["unknown"])
+    return lambda values: [codes.get(value, unknown) for value in values.to_list()]
+
+
+def _code(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _skops(folder: Path, manifest: dict[str, Any]) -> Predictor:
+    # Imports scikit-learn: a second of start and 100 MB, which only such a release costs.
+    from sklearn.base import is_classifier
+
+    from rung_ops.release import estimators
+
+    model = estimators.load(folder, manifest["package"])
+    if is_classifier(model):
+        return lambda features: np.asarray(model.predict_proba(features), np.float64)[:, 1]
+    return lambda features: np.asarray(model.predict(features), np.float64)
+
+
+FORMATS: dict[str, Callable[[Path, dict[str, Any]], Predictor]] = {
+    "onnx": _onnx,
+    "lightgbm": _lightgbm,
+    "skops": _skops,
+}

@@ -1,0 +1,154 @@
+"""One release in memory: verified, its features imported, its model warm and checked.
+
+Used by the service, and by whatever else has to score with a release: gate, monitor, replay.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops.release import bundle, source_import
+from rung_ops.release.bundle import BadBundle
+from rung_ops.release.dtypes import UnknownType, dtype_of
+from rung_ops.release.verify import verify
+from rung_ops.serving.predictors import Predictor, predictor_of
+from rung_ops.serving.settings import Limits
+
+TRIES = 5  # of one row, of which the fastest counts: the machine may be busy
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release that scores.
+
+    Attributes:
+        id: its name.
+        folder: where it was read from.
+        manifest: of what, when and how it was made.
+        contract: columns with their rules, features, an example.
+        schema: names and types of the columns, but for the target.
+        features: the expressions of its source.
+        predictor: its model.
+        documents: its `metrics`, its `comparison` with simpler models and its `card`, for people.
+        seconds: what one row took in the self-check, and what each further row took.
+    """
+
+    id: str
+    folder: Path
+    manifest: dict[str, Any]
+    contract: dict[str, Any]
+    schema: dict[str, pl.DataType]
+    features: list[pl.Expr]
+    predictor: Predictor
+    documents: dict[str, Any]
+    seconds: tuple[float, float] = (0.0, 0.0)
+
+    def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+        """Evaluate features and model.
+
+        Args:
+            rows: with the columns and types of `schema`, as training had them; others are not
+                looked at.
+
+        Returns:
+            The features, shape (n_rows, n_features), and the predictions, shape (n_rows,):
+            probability of the positive class in [0, 1], or the value.
+        """
+        # In sequence: handing one row to a pool of threads costs more than evaluating it.
+        features = rows.select_seq(self.features)
+        return features, self.predictor(features)
+
+
+def load(folder: Path, public_key: bytes, limits: Limits | None = None) -> Release:
+    """Verify, import, warm and check a release.
+
+    Args:
+        folder: the bundle.
+        public_key: PEM text of the key that it must be signed with.
+        limits: how slow it may be; the defaults where none are given.
+
+    Raises:
+        BadBundle: it must not be used; the message says why.
+    """
+    manifest = verify(folder, public_key)
+    if manifest["id"] != folder.name:
+        raise BadBundle(f"{folder.name} is release {manifest['id']} under another name")
+    path = folder / bundle.CONTRACT
+    contract = bundle.parse_json(path, bundle.read_small(path))
+    try:
+        schema = {each["name"]: dtype_of(each["polars"]) for each in contract["columns"]}
+        promised = {each["name"]: each["dtype"] for each in contract["features"]}
+    except (KeyError, TypeError, UnknownType) as error:
+        raise BadBundle(f"{folder.name}/{bundle.CONTRACT} is no contract: {error}") from error
+    features = source_import.features_of(folder, manifest["package"])
+    predictor = predictor_of(folder, manifest)
+    name, documents = folder.name, _documents(folder)
+    scoring = Release(name, folder, manifest, contract, schema, features, predictor, documents)
+    return replace(scoring, seconds=_check(scoring, promised, limits or Limits()))
+
+
+def _documents(folder: Path) -> dict[str, Any]:
+    """Read what people want to know; None for what a release does without."""
+    found: dict[str, Any] = {}
+    for name, file in (("metrics", bundle.METRICS), ("comparison", bundle.COMPARISON)):
+        path = folder / file
+        found[name] = bundle.parse_json(path, bundle.read_small(path)) if path.exists() else None
+    card = folder / bundle.CARD
+    found["card"] = bundle.read_small(card).decode(errors="replace") if card.exists() else None
+    return found
+
+
+def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[float, float]:
+    """Hold a release against the rows that it carries; return what they took."""
+    name = release.id
+    try:
+        rows = pl.read_parquet(release.folder / bundle.PARITY)
+        expected = rows["prediction"].to_numpy()
+        rows = rows.select(pl.col(name).cast(kind) for name, kind in release.schema.items())
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadBundle(f"{name}/{bundle.PARITY} is no table of its rows: {reason}") from error
+    if not rows.height:
+        raise BadBundle(f"{name}/{bundle.PARITY} holds no rows")
+    try:
+        features, first = release.score(rows[:1])
+        one = min(_seconds(release, rows[:1]) for _ in range(TRIES))
+        start = time.perf_counter()
+        features, predicted = release.score(rows)
+        all_rows = time.perf_counter() - start
+    except source_import.FAULTS as error:
+        raise BadBundle(f"{name} cannot score ({type(error).__name__}: {error})") from error
+    there = {column: str(kind) for column, kind in features.schema.items()}
+    if there != promised:
+        raise BadBundle(f"{name}: its features are {there}, and the contract says {promised}")
+    if first.shape != (1,) or predicted.shape != (rows.height,):
+        raise BadBundle(
+            f"{name}: {rows.height} rows gave predictions of shape {predicted.shape}, "
+            f"one row of shape {first.shape}"
+        )
+    if not np.isfinite(predicted).all():
+        raise BadBundle(f"{name}: {(~np.isfinite(predicted)).sum()} predictions are no number")
+    tolerance = float(release.manifest["parity"].get("tolerance") or 0.0)
+    difference = float(np.abs(predicted - expected).max())
+    if not difference <= tolerance:
+        raise BadBundle(
+            f"{name}: its predictions differ by {difference:.3g} from those of training, and "
+            f"{tolerance:.3g} is tolerated. Was the service built with other versions of polars "
+            "or onnxruntime?"
+        )
+    if one * 1000 > limits.max_row_ms:
+        raise BadBundle(
+            f"{name} takes {one * 1000:.1f} ms for one row, and max_row_ms under [service] in "
+            f"service.toml is {limits.max_row_ms:g}"
+        )
+    return one, max(all_rows - one, 0.0) / max(rows.height - 1, 1)
+
+
+def _seconds(release: Release, rows: pl.DataFrame) -> float:
+    start = time.perf_counter()
+    release.score(rows)
+    return time.perf_counter() - start

@@ -1,0 +1,183 @@
+"""Read rows as JSON: msgspec types made from the contract refuse what breaks its rules."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+
+from rung_ops.serving.columns import Column, series_of
+from rung_ops.serving.refusal import broken
+from rung_ops.serving.validation_errors import BY_COLUMN, BY_ROW, count, hold, refusal
+from rung_ops.serving.value_types import value_type
+
+FEW = 128  # rows
+
+
+class Table(NamedTuple):
+    """Rows that keep the contract.
+
+    Attributes:
+        frame: their columns, shape (n_rows, n_columns), defaults filled in.
+        missing: by column, the rows in which the default stands in, counted from 0.
+    """
+
+    frame: pl.DataFrame
+    missing: dict[str, list[int]]
+
+    def by_row(self) -> list[list[str]] | None:
+        """Name the defaulted columns of each row; None where nothing was missing."""
+        if not self.missing:
+            return None
+        names: list[list[str]] = [[] for _ in range(self.frame.height)]
+        for column, rows in self.missing.items():
+            for row in rows:
+                names[row].append(column)
+        return names
+
+
+class Reader:
+    """Decodes rows of one contract."""
+
+    def __init__(self, columns: list[Column], key: Sequence[str] = (), strict: bool = False):
+        """Make the types.
+
+        Args:
+            columns: of the contract, without the target.
+            key: names of the columns that tell one row from another.
+            strict: refuse fields that are no column.
+        """
+        self.columns = columns
+        names = [column.name for column in columns]
+        types, checks = zip(*map(value_type, columns), strict=True)
+        typed: list[tuple[Any, Column]] = list(zip(types, columns, strict=True))
+        lists = [_list_of(kind if column.required else kind | None) for kind, column in typed]
+        row = _struct("Row", [kind for kind, _ in typed], columns, strict)
+        table = _struct("Columns", lists, columns, strict)
+        body = msgspec.defstruct("Body", [("columns", table)], forbid_unknown_fields=strict)
+        self.row_type, self.body_type = row, body
+        self._one = msgspec.json.Decoder(row).decode
+        self._many: Any = msgspec.json.Decoder(_list_of(row)).decode
+        self._columns: Any = msgspec.json.Decoder(body).decode
+        self._schema = {column.name: column.dtype for column in columns}
+        self._optional = [pair for pair in enumerate(columns) if not pair[1].required]
+        self._getters = [attrgetter(_field(number)) for number in range(len(columns))]
+        self._series = [series_of(column) for column in columns]
+        self._checks = [
+            each for each in zip(self._getters, columns, checks, strict=True) if each[-1]
+        ]
+        self._key = [(name, self._getters[names.index(name)]) for name in key if name in names]
+
+    def one(self, body: bytes) -> Any:
+        """Decode a JSON object into a row.
+
+        Raises:
+            Refusal: it is no JSON, or breaks the contract.
+        """
+        try:
+            row = self._one(body)
+        except Exception as error:  # whatever a strange body raises, it is the body's fault
+            raise refusal(error, self.columns, BY_ROW, alone=True) from None
+        if self._checks:
+            self._hold([row])
+        return row
+
+    def many(self, body: bytes, most: int) -> list[Any]:
+        """Decode a JSON array of objects into rows; at most so many.
+
+        Raises:
+            Refusal: as one(); also where it holds no rows or too many.
+        """
+        try:
+            rows = self._many(body)
+        except Exception as error:
+            raise refusal(error, self.columns, BY_ROW) from None
+        count(len(rows), most)
+        if self._checks:
+            self._hold(rows)
+        return rows
+
+    def columnar(self, body: bytes, most: int) -> Table:
+        """Decode {"columns": {name: [values]}}.
+
+        Raises:
+            Refusal: as many(); also where the columns are not of one length.
+        """
+        try:
+            found = self._columns(body).columns
+        except Exception as error:
+            raise refusal(error, self.columns, BY_COLUMN) from None
+        lists = [getter(found) for getter in self._getters]
+        given = [pair for pair in zip(self.columns, lists, strict=True) if pair[1] is not None]
+        height = len(given[0][1]) if given else 0
+        for column, values in given:
+            if len(values) != height:
+                first = given[0][0].name
+                what = f"holds {len(values)} values, and `{first}` holds {height}"
+                raise broken(None, column.name, what)
+        count(height, most)
+        for getter, column, checks in self._checks:
+            hold(getter(found) or (), column, checks)
+        return self._table([[None] * height if values is None else values for values in lists])
+
+    def table(self, rows: Sequence[Any]) -> Table:
+        """Put decoded rows into a frame."""
+        if len(rows) > FEW:
+            return self._table([list(map(getter, rows)) for getter in self._getters])
+        # Of few rows polars makes a frame in half the time that single columns take.
+        values = list(map(msgspec.structs.astuple, rows))
+        missing: dict[str, list[int]] = {}
+        for at, column in self._optional:
+            empty = [number for number, row in enumerate(values) if row[at] is None]
+            if empty:
+                missing[column.name] = empty
+            for number in empty if column.default is not None else ():
+                row = values[number]
+                values[number] = (*row[:at], column.default, *row[at + 1 :])
+        return Table(pl.DataFrame(values, self._schema, orient="row"), missing)
+
+    def key(self, rows: Sequence[Any] | Table) -> str:
+        """Write what tells the first row from others; empty where the contract has no such rule."""
+        if isinstance(rows, Table):
+            return "\x1f".join([str(rows.frame[name][0]) for name, _ in self._key])
+        return "\x1f".join([str(getter(rows[0])) for _, getter in self._key])
+
+    def _table(self, lists: Sequence[list[Any]]) -> Table:
+        missing: dict[str, list[int]] = {}
+        series = []
+        for values, column, build in zip(lists, self.columns, self._series, strict=True):
+            if not column.required and None in values:
+                missing[column.name] = [at for at, value in enumerate(values) if value is None]
+                if column.default is not None:
+                    values = [column.default if value is None else value for value in values]
+            series.append(build(values))
+        return Table(pl.DataFrame(series), missing)
+
+    def _hold(self, rows: Sequence[Any]) -> None:
+        for getter, column, checks in self._checks:
+            hold(list(map(getter, rows)), column, checks)
+
+
+def _field(number: int) -> str:
+    """Name a field: a column may be called anything, a field of a struct may not."""
+    return f"c{number}"
+
+
+def _list_of(kind: Any) -> Any:
+    return list[kind]
+
+
+def _struct(name: str, kinds: Sequence[Any], columns: Sequence[Column], strict: bool) -> Any:
+    fields = [_field(number) for number in range(len(columns))]
+    return msgspec.defstruct(
+        name,
+        [
+            (field, kind) if column.required else (field, kind | None, None)
+            for field, kind, column in zip(fields, kinds, columns, strict=True)
+        ],
+        rename={field: column.name for field, column in zip(fields, columns, strict=True)},
+        forbid_unknown_fields=strict,
+        kw_only=True,
+        gc=False,
+    )

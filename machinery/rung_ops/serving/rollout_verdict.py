@@ -1,0 +1,119 @@
+"""Whether a release on trial goes on, goes back, or is not known well enough: figures in, word out."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rung_ops.serving.policy import Policy
+from rung_ops.serving.sequential import apart, at_most, exceeds
+from rung_ops.serving.trial_figures import Arm, Comparison
+
+Action = Literal["wait", "advance", "abort"]
+
+# Of a shadow: rows that fail, predictions that move. Of a step: bad answers, latency, drift.
+OF_SHADOW, OF_STEP = 2, 3
+FLOOR = 0.005  # seconds; nobody feels twice as much of less
+TYPICAL = 0.5  # share of the batches that may take longer than the limit: the limit of a median
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do with a release on trial, and why: what is wrong, or what is still missing."""
+
+    action: Action
+    reason: str
+
+
+def verdict(serving: Arm, canary: Arm, policy: Policy, seconds: float) -> Verdict:
+    """Judge a canary at one of its steps.
+
+    It may be asked at any time and as often as one likes: the chance that a release as good as
+    the serving one is ever sent back stays below the policy's `false_abort`.
+
+    Args:
+        serving: what the serving release answered since the step began.
+        canary: what the canary answered since then.
+        policy: the team's.
+        seconds: since the step began.
+    """
+    asked = policy.canary
+    doubt = false_alarm(policy)
+    limit = at_most(serving.bad, serving.requests) + asked.max_bad_increase
+    if exceeds(canary.bad, canary.requests, limit, doubt):
+        return Verdict(
+            "abort",
+            f"{canary.bad} of {canary.requests} requests failed ({canary.failed}) or took longer "
+            f"than {policy.slow * 1000:g} ms ({canary.slow}); of the serving release's "
+            f"{serving.bad} of {serving.requests}",
+        )
+    if serving.seconds:
+        bound = max(FLOOR, asked.max_latency_ratio * float(np.median(serving.seconds)))
+        late = sum(each > bound for each in canary.seconds)
+        if exceeds(late, len(canary.seconds), TYPICAL, doubt):
+            return Verdict(
+                "abort",
+                f"the typical request takes {np.median(canary.seconds) * 1000:.1f} ms, with the "
+                f"serving release {np.median(serving.seconds) * 1000:.1f} ms",
+            )
+    seen, certain = apart(np.array(serving.predictions), np.array(canary.predictions), doubt)
+    if certain > asked.max_drift:
+        return Verdict(
+            "abort",
+            f"its predictions lie {seen:.2f} from the serving release's (Kolmogorov-Smirnov), "
+            f"certainly more than {asked.max_drift:g}",
+        )
+    missing = _missing(canary.requests, asked.min_requests, seconds, asked.min_seconds, "requests")
+    return _waiting(missing, seconds, asked.max_seconds, "holds at this step")
+
+
+def shadow_verdict(found: Comparison, policy: Policy, seconds: float) -> Verdict:
+    """Judge a release in the shadow; otherwise as verdict().
+
+    Args:
+        found: what both said of the same rows.
+        policy: the team's.
+        seconds: since the shadow began.
+    """
+    asked = policy.shadow
+    doubt = false_alarm(policy)
+    rows = found.compared + found.failed
+    if exceeds(found.failed, rows, asked.max_failed, doubt):
+        return Verdict("abort", f"it could not score {found.failed} of {rows} rows")
+    moved, compared = found.changed(asked.changed_by)
+    if exceeds(moved, compared, asked.max_changed, doubt):
+        return Verdict(
+            "abort",
+            f"{moved} of {compared} predictions differ from the serving release's by more than "
+            f"{asked.changed_by:g} standard deviations",
+        )
+    missing = _missing(found.compared, asked.min_rows, seconds, asked.min_seconds, "rows")
+    return _waiting(missing, seconds, asked.max_seconds, "agrees with the serving release")
+
+
+def false_alarm(policy: Policy) -> float:
+    """Divide the chance of a false abort among all tests of a rollout (Bonferroni)."""
+    return policy.false_abort / (OF_SHADOW + OF_STEP * max(1, len(policy.canary.shares)))
+
+
+def _missing(have: int, wanted: int, seconds: float, least: float, what: str) -> str:
+    if have < wanted:
+        rate = have / seconds if seconds > 0 else 0.0
+        when = f", about {_span((wanted - have) / rate)} at this rate" if rate else ""
+        return f"{wanted - have} more of {wanted} {what}{when}"
+    return f"{least - seconds:.0f} more seconds" if seconds < least else ""
+
+
+def _waiting(missing: str, seconds: float, most: float, good: str) -> Verdict:
+    if not missing:
+        return Verdict("advance", good)
+    if seconds > most:
+        return Verdict("abort", f"{_span(seconds)} were not enough to judge it: {missing}")
+    return Verdict("wait", missing)
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

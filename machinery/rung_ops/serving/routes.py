@@ -1,0 +1,102 @@
+"""Everything that is no prediction: health, what is served, figures, and how to call."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from rung_ops.serving import docs_page, openapi
+from rung_ops.serving import status as told
+from rung_ops.serving.metrics import CONTENT_TYPE
+from rung_ops.serving.refusal import Refusal
+from rung_ops.serving.service import Service
+
+JSON = "application/json"
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+def application(
+    service: Service, further: list[BaseRoute], lifespan: Lifespan | None = None
+) -> Starlette:
+    """Make the application of all pages.
+
+    Args:
+        service: that they tell of.
+        further: routes of others, which come first.
+        lifespan: what runs from start to end.
+    """
+    pages = Pages(service)
+    routes = [
+        *further,
+        Route("/", lambda request: RedirectResponse("docs")),
+        Route("/health/live", pages.live),
+        Route("/health/ready", pages.ready),
+        Route("/model", pages.model),
+        Route("/metrics", pages.metrics),
+        Route("/openapi.json", pages.openapi),
+        Route("/docs", pages.docs),
+        Route("/predict", _answered_before, methods=["POST"]),
+        Route("/predict/batch", _answered_before, methods=["POST"]),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _in_json})
+
+
+class Pages:
+    """The pages of one service."""
+
+    def __init__(self, service: Service) -> None:
+        """Tell of a service."""
+        self._service = service
+
+    async def live(self, request: Request) -> Response:
+        """Say that the process answers: where it does not, start it anew."""
+        return _json({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """Say whether requests are welcome, and what is wrong: while they are not, send none."""
+        return _json(told.standing(self._service), 200 if self._service.ready else 503)
+
+    async def model(self, request: Request) -> Response:
+        """Tell what answers: its version, figures, card and contract, and what is on trial."""
+        serving = self._service.standing.serving
+        if serving is None:
+            raise HTTPException(503, f"No release is served: {self._service.advice}")
+        return _json(told.standing(self._service) | told.release(serving.release))
+
+    async def metrics(self, request: Request) -> Response:
+        """Give the figures for Prometheus."""
+        return Response(self._service.metrics.exposition(), media_type=CONTENT_TYPE)
+
+    async def openapi(self, request: Request) -> Response:
+        """Describe the service for programs."""
+        return _json(openapi.document(self._service))
+
+    async def docs(self, request: Request) -> Response:
+        """Describe the service for people."""
+        return HTMLResponse(docs_page.page(self._service))
+
+
+async def _answered_before(request: Request) -> Response:
+    raise HTTPException(404)  # App takes these requests; the route knows which methods there are
+
+
+async def _in_json(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    said = {
+        404: f"There is nothing at {request.url.path}: / names what there is.",
+        405: f"{request.url.path} is not for {request.method}.",
+    }
+    message = said.get(error.status_code, error.detail)
+    return Response(
+        Refusal(error.status_code, message).body(), error.status_code, error.headers, JSON
+    )
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type=JSON)

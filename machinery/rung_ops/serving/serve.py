@@ -1,0 +1,116 @@
+"""Start the prediction service: `uv run poe serve`."""
+
+import argparse
+import os
+import sys
+
+# Before polars is imported: one thread is cheaper for batches of few rows.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+import asyncio
+import contextlib
+import importlib
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from rung_ops.batch import prediction_log
+from rung_ops.release import paths
+from rung_ops.serving import routes as pages
+from rung_ops.serving import settings, slo
+from rung_ops.serving.app import App
+from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.policy import policy
+from rung_ops.serving.rollout import Rollout
+from rung_ops.serving.server import Server
+from rung_ops.serving.service import Service
+from rung_ops.serving.settings import BadSettings
+from rung_ops.serving.watch import Watch
+
+PORT = 8000
+PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
+
+
+def service_of(environment: str) -> Service:
+    """Make the service of an environment, as service.toml and rollout.toml have it.
+
+    Raises:
+        BadSettings: one of them cannot be used.
+    """
+    limits, logged = settings.limits(), slo.logging()
+    rollout = Rollout(paths.environment(environment), policy())
+    folder = prediction_log.folder(environment)
+    metrics = Metrics(folder.with_name("monitor.prom"))
+    log = None
+    if logged.enabled:
+        log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)
+    return Service(environment, limits, metrics, rollout, log)
+
+
+def application(service: Service, further: list[BaseRoute]) -> App:
+    """Put predictions in front of the pages; the watch runs from start to end."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        watch = Watch(service, paths.environment(service.environment))
+        watching = asyncio.create_task(watch.run())
+        yield
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await asyncio.to_thread(service.close)
+
+    return App(service, pages.application(service, further, lifespan))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to stop; return the exit code."""
+    options = _options(arguments)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
+    )
+    try:
+        service = service_of(options.environment)
+        further = [route for name in options.with_ for route in routes_of(name, service)]
+    except (BadSettings, ImportError) as error:
+        print(f"The service does not start: {error}", file=sys.stderr)
+        return 1
+    server = Server(service, application(service, further), options.host, options.port)
+    return server.serve_until_told()
+
+
+def routes_of(name: str, service: Service) -> list[BaseRoute]:
+    """Ask a module for the routes that it adds to a service.
+
+    Raises:
+        ImportError: there is no such module.
+    """
+    routes: list[BaseRoute] = importlib.import_module(name).routes(service)
+    return routes
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="poe serve", description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get(PORT_VARIABLE) or PORT,
+        help=f"port to listen on; {PORT_VARIABLE}, or {PORT}, unless you say so",
+    )
+    parser.add_argument(
+        "--environment",
+        default=settings.environment_name(),
+        help="staging or production; SERVICE_ENVIRONMENT, or production, unless you say so",
+    )
+    parser.add_argument(
+        "--with",
+        dest="with_",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="a module whose `routes(service)` are answered too",
+    )
+    return parser.parse_args(arguments)

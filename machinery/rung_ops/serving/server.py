@@ -1,0 +1,93 @@
+"""The web server around the service: one process, and an end in which no request is lost."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from types import FrameType
+
+import uvicorn
+
+from rung_ops.serving.app import App
+from rung_ops.serving.service import Service
+
+LOG = logging.getLogger("service")
+
+# Seconds for which an idle connection stays open: longer than load balancers keep theirs (60), so
+# that it is never closed under a request that is on its way.
+KEEP_ALIVE = 75
+# Seconds that remain after draining for requests on their way: some callers send slowly.
+FINISH = 5
+# Seconds within which a second signal is the first one: at Ctrl-C the terminal tells all processes
+# of `uv run poe serve`, and those above this one pass it on.
+SAME_SIGNAL = 1.0
+
+
+class Server(uvicorn.Server):
+    """Runs until it is told to stop, drains, and ends with exit code 0."""
+
+    def __init__(self, service: Service, app: App, host: str, port: int) -> None:
+        """Configure uvicorn: its fast parts, and nothing for each request."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host,
+                port,
+                loop="auto",  # uvloop, where there is one
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                access_log=False,
+                log_config=None,
+                log_level="warning",
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=FINISH,
+            )
+        )
+        self._service = service
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told: float | None = None
+
+    def serve_until_told(self) -> int:
+        """Serve; return the exit code: 0 after a signal, 1 where it could not start."""
+        try:
+            self.run()
+        except SystemExit:  # uvicorn has said why
+            return 1
+        return 0
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Start to listen."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup()
+        LOG.info(
+            "Serving %s on http://%s:%d, process %s",
+            self._service.environment,
+            self.config.host,
+            self.servers[0].sockets[0].getsockname()[1],
+            os.getpid(),
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal, and end at once at the second that somebody sends."""
+        if self._loop is None:
+            self.should_exit = True
+        elif self._told is None:
+            self._told = time.monotonic()
+            self._loop.call_soon_threadsafe(self._drain, signal.Signals(sig).name)
+        elif time.monotonic() - self._told > SAME_SIGNAL:
+            self.force_exit = self.should_exit = True
+
+    def _drain(self, name: str) -> None:
+        if self._service.draining or self._loop is None:
+            return
+        seconds = self._service.limits.drain_seconds
+        LOG.info("%s: no longer ready, and gone in %g s", name, seconds)
+        self._service.drain()
+        self._loop.call_later(seconds, self._end)
+
+    def _end(self) -> None:
+        self.should_exit = True

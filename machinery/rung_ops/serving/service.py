@@ -1,0 +1,192 @@
+"""What the service is doing now: which releases it holds, what waits, and whether it answers.
+
+All of it lives on the event loop; another thread hands over through install().
+"""
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rung_ops.release.state import State, Stopped
+from rung_ops.serving.batching import Batcher
+from rung_ops.serving.jobs import Scored
+from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.refusal import Refusal
+from rung_ops.serving.rollout import Rollout
+from rung_ops.serving.settings import Limits
+from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.traffic_split import Arms
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an environment's state asked for, and what came of it.
+
+    Attributes:
+        state: of the environment, as it was read last.
+        serving: the release that answers; None while there is none that can.
+        canary: the release that answers some requests.
+        shadow: the release that answers in secret.
+        problems: what is wrong, in words; empty where all is as the state asks for.
+    """
+
+    state: State = State()
+    serving: Served | None = None
+    canary: Served | None = None
+    shadow: Shadow | None = None
+    problems: tuple[str, ...] = ()
+
+
+class Service:
+    """One process that answers for one environment.
+
+    Attributes:
+        environment: its name.
+        limits: what it takes in.
+        standing: what it holds; replaced as a whole.
+        metrics, rollout, log: where what was answered is counted, judged and kept.
+        draining: it was told to stop, and answers what still comes.
+        batcher: what scores.
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        limits: Limits,
+        metrics: Metrics,
+        rollout: Rollout,
+        log: PredictionLog | None = None,
+    ) -> None:
+        """Start with nothing to serve."""
+        self.environment = environment
+        self.limits = limits
+        self.metrics = metrics
+        self.rollout = rollout
+        self.log = log
+        self.standing = Standing()
+        self.draining = False
+        self._halted: Stopped | None = None
+        self.batcher = Batcher(limits, self._report)
+        self._arms = Arms()
+        self._alike = True  # the canary asks for the same columns as the serving release
+        self._identities = map((secrets.token_hex(6) + "-{:x}").format, itertools.count(1))
+        metrics.follow(log=log, queued=lambda: self.batcher.waiting)
+        self._tell()
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether requests are welcome."""
+        return self.standing.serving is not None and not self.stopped and not self.draining
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """Tell who wants that nothing is answered, and why; None where it is."""
+        return self._halted or self.standing.state.stopped
+
+    def future(self) -> asyncio.Future[None]:
+        """Make a future of the running event loop."""
+        return asyncio.get_running_loop().create_future()
+
+    def identity(self) -> str:
+        """Make an id that no other request has, of this process or another."""
+        return next(self._identities)
+
+    def install(self, standing: Standing) -> None:
+        """Answer with other releases from now on; what waits is answered by those before."""
+        if self.standing.shadow is not None and standing.shadow is not self.standing.shadow:
+            self.standing.shadow.close(0)
+        self.standing = standing
+        self._arms = Arms() if standing.canary is None else self.rollout.arms(standing.state)
+        if standing.canary is not None and standing.serving is not None:
+            self._alike = standing.canary.reader.columns == standing.serving.reader.columns
+        self.metrics.follow(shadow=standing.shadow)
+        self._tell()
+
+    def halt(self, stopped: Stopped | None) -> None:
+        """Answer nothing whatever the state of the environment says, until called with None."""
+        self._halted = stopped
+        self._tell()
+
+    def drain(self) -> None:
+        """Say from now on that requests are no longer welcome, and answer those that come."""
+        self.draining = True
+        self._tell()
+
+    def close(self) -> None:
+        """End the threads; nothing may wait any more."""
+        self.batcher.close()
+        if self.standing.shadow is not None:
+            self.standing.shadow.close()
+        if self.log is not None:
+            self.log.close()
+
+    def answering(self) -> Served:
+        """Give the release that answers.
+
+        Raises:
+            Refusal: nothing does at present; the message says why.
+        """
+        if stopped := self.stopped:
+            raise Refusal(503, f"Stopped by {stopped.by} at {stopped.at}: {stopped.reason}")
+        if self.standing.serving is None:
+            raise Refusal(503, f"No release is served: {self.advice}", retry_after=5)
+        return self.standing.serving
+
+    @property
+    def advice(self) -> str:
+        """Say why nothing is served, and what to do."""
+        if self.standing.problems:
+            return " ".join(self.standing.problems)
+        return (
+            f"nothing was deployed to {self.environment}. `uv run poe release` makes a release, "
+            f"`uv run poe deploy {self.environment}` brings it here."
+        )
+
+    def arm(self, key: str) -> Served | None:
+        """Give the canary where it answers the rows of a key."""
+        if self._arms.choose(key) == "serving":
+            return None
+        return self.standing.canary
+
+    @property
+    def alike(self) -> bool:
+        """Tell whether the canary asks for the same columns as the release that answers."""
+        return self._alike
+
+    def _tell(self) -> None:
+        standing = self.standing
+        held = {"serving": standing.serving, "canary": standing.canary}
+        releases = {arm: served.release.id for arm, served in held.items() if served is not None}
+        if standing.shadow is not None:
+            releases["shadow"] = standing.shadow.release.id
+        self.metrics.standing(releases, self.ready, self.stopped is not None)
+
+    def _report(self, scored: Scored) -> None:
+        """Count, log and compare a batch, after its answers are on their way."""
+        served = scored.parts[0].job.served
+        now = time.perf_counter()
+        # A request in parts counts once, with its last part.
+        seconds = [now - job.arrived for job, _, stop in scored.parts if stop == job.height]
+        ids = [name for job, start, stop in scored.parts for name in job.ids(start, stop)]
+        defaults = scored.table.by_row()
+        rows = scored.table.frame
+        predictions = scored.predictions
+        self.metrics.observe_batch(served.arm, seconds, len(ids), defaults)
+        if self.log is not None:
+            release = served.release.id
+            self.log.add(ids, release, served.arm, rows, scored.features, predictions, defaults)
+        if self.standing.canary is not None:
+            self.rollout.observe(served.arm, seconds, _keys(scored, ids), predictions)
+        if self.standing.shadow is not None and served is self.standing.serving:
+            self.standing.shadow.offer(ids, rows, predictions, defaults)
+
+
+def _keys(scored: Scored, ids: Sequence[str]) -> list[str]:
+    """Name who asked for each row: what the caller gave as key, else what the row is of."""
+    keys = [job.key for job, start, stop in scored.parts for _ in range(start, stop)]
+    return [key or identity for key, identity in zip(keys, ids, strict=True)]

@@ -1,0 +1,95 @@
+"""What the team set for the service under [service] in service.toml."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from rung_ops.project.paths import policy
+
+FILE = policy("service.toml")
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Whole = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+
+
+class BadSettings(Exception):
+    """service.toml cannot be used; the message says where and why."""
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the service takes in and bears.
+
+    Attributes:
+        strict: refuse a row with a field that the contract does not know, instead of passing it
+            over.
+        max_body_mb: a larger body, in MB, is refused.
+        max_rows: more rows in one request are refused.
+        max_waiting_rows: while so many rows wait to be scored, further requests are refused.
+        max_wait_ms: a request that would have to wait longer, as estimated, is refused.
+        inline_ms: a batch that takes longer, as estimated, is scored in a thread.
+        max_load_seconds: a release that takes longer to load is refused.
+        max_row_ms: a release that takes longer for one row is refused.
+        poll_seconds: how often the service looks for another release.
+        drain_seconds: how long it goes on answering after the signal to stop, while it says that
+            it is no longer ready.
+    """
+
+    strict: bool = False
+    max_body_mb: Positive = 16.0
+    max_rows: Whole = 100_000
+    max_waiting_rows: Whole = 2_000
+    max_wait_ms: Positive = 200.0
+    inline_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 2.0
+    max_load_seconds: Positive = 30.0
+    max_row_ms: Positive = 50.0
+    poll_seconds: Positive = 0.25
+    drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] = 1.0
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of the largest body."""
+        return int(self.max_body_mb * 1_000_000)
+
+
+ANY_SPEED = Limits(max_row_ms=1e9)  # where it is no matter how long a row takes
+
+
+def limits(path: Path = FILE) -> Limits:
+    """Read [service] of service.toml; what it leaves out has its default.
+
+    Raises:
+        BadSettings: it is no TOML, or holds a name or a value that means nothing.
+    """
+    try:
+        return msgspec.convert(table(path, "service"), Limits)
+    except msgspec.ValidationError as error:
+        raise BadSettings(f"{path.name}: [service] {_lowered(str(error))}") from error
+
+
+def table(path: Path, name: str) -> dict[str, Any]:
+    """Read one table of a TOML file; empty where the file or the table is missing.
+
+    Raises:
+        BadSettings: the file is no TOML, or the name is no table.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")).get(name, {})
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path.name} is no TOML: {error}") from error
+    if not isinstance(found, dict):
+        raise BadSettings(f"{path.name}: `{name}` is no table")
+    return found
+
+
+def environment_name() -> str:
+    """Name the environment that this process serves: SERVICE_ENVIRONMENT, or production."""
+    return os.environ.get("SERVICE_ENVIRONMENT") or "production"
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,141 @@
+"""Scoring a share of the traffic with a release that never answers, and comparing."""
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import polars as pl
+
+from rung_ops.release import source_import
+from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.trial_figures import Comparison
+
+LOG = logging.getLogger("service")
+
+# Seconds in which offers gather, to be scored as one batch: the larger, the cheaper by the row.
+GATHER = 0.05
+# Rows that may wait; more are dropped, so that the shadow never takes over the machine.
+LIMIT = 4_096
+
+
+class Scores(Protocol):
+    """A release as the shadow needs it."""
+
+    @property
+    def id(self) -> str: ...
+
+    def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]: ...
+
+
+class Offer(NamedTuple):
+    """Rows that the serving release has answered; all of equal length."""
+
+    ids: Sequence[str]
+    rows: pl.DataFrame
+    predictions: np.ndarray
+    defaults: Sequence[Sequence[str]] | None
+
+
+class Shadow:
+    """Scores what is offered with another release, in a thread of its own.
+
+    Attributes:
+        release: that is on trial.
+        found: what it said beside the release that answers.
+        dropped: rows not scored, because too many waited.
+    """
+
+    def __init__(self, release: Scores, share: float, log: PredictionLog | None = None) -> None:
+        """Start to listen.
+
+        Args:
+            release: that is on trial.
+            share: of the batches that are looked at, in [0, 1].
+            log: where its predictions go, with arm `shadow`.
+        """
+        self.release = release
+        self.found = Comparison()
+        self.dropped = 0
+        self._share = share
+        self._log = log
+        self._offers: deque[Offer] = deque()
+        self._waiting = 0
+        self._draw = random.Random(0).random
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = False
+        self._warned = False
+        self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
+        self._thread.start()
+
+    def offer(
+        self,
+        ids: Sequence[str],
+        rows: pl.DataFrame,
+        predictions: np.ndarray,
+        defaults: Sequence[Sequence[str]] | None = None,
+    ) -> None:
+        """Keep references to a batch that was answered; never waits, never raises."""
+        if self._draw() >= self._share:
+            return
+        with self._lock:
+            full = self._waiting + len(ids) > LIMIT
+            if full:
+                self.dropped += len(ids)
+            else:
+                self._offers.append(Offer(ids, rows, predictions, defaults))
+                self._waiting += len(ids)
+        if not full:
+            self._wake.set()
+
+    def close(self, seconds: float = 2.0) -> None:
+        """Stop; what waits is not scored any more."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            if self._closed:
+                return
+            time.sleep(GATHER)
+            self._wake.clear()
+            with self._lock:
+                offers = list(self._offers)
+                self._offers.clear()
+            try:
+                self._compare(offers)
+            except source_import.FAULTS as error:  # whatever is tried here, what serves goes on
+                self.found.fail(sum(len(offer.ids) for offer in offers))
+                if not self._warned:
+                    LOG.error("The shadow %s cannot score: %s", self.release.id, error)
+                self._warned = True
+            with self._lock:  # what is being scored waits too, or a slow release piles up
+                self._waiting -= sum(len(offer.ids) for offer in offers)
+
+    def _compare(self, offers: list[Offer]) -> None:
+        if not offers:
+            return
+        rows = pl.concat([offer.rows for offer in offers])
+        features, predictions = self.release.score(rows)
+        self.found.observe(np.concatenate([offer.predictions for offer in offers]), predictions)
+        if self._log is not None:
+            start = 0
+            for offer in offers:
+                end = start + len(offer.ids)
+                self._log.add(
+                    offer.ids,
+                    self.release.id,
+                    "shadow",
+                    offer.rows,
+                    features[start:end],
+                    predictions[start:end],
+                    offer.defaults,
+                )
+                start = end

@@ -1,0 +1,38 @@
+"""What the service says of itself and of the release that answers."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rung_ops.serving.release import Release
+from rung_ops.serving.service import Service
+
+MANIFEST = (
+    *("id", "model", "version", "created", "trained_until", "training_rows", "task", "format"),
+    *("git_commit", "data_hash", "run_id", "parity", "packages"),
+)
+
+
+def standing(service: Service) -> dict[str, Any]:
+    """Tell which releases are held, whether requests are welcome, and what is wrong."""
+    held = service.standing
+    on_trial = {
+        "canary": held.canary.release.id if held.canary is not None else None,
+        "shadow": held.shadow.release.id if held.shadow is not None else None,
+    }
+    last = service.rollout.last
+    return {
+        "ready": service.ready,
+        "environment": service.environment,
+        "serving": held.serving.release.id if held.serving is not None else None,
+        **on_trial,
+        "rollout": asdict(last) if last is not None else None,
+        "stopped": asdict(service.stopped) if service.stopped is not None else None,
+        "draining": service.draining,
+        "problems": list(held.problems) if held.serving is not None else [service.advice],
+    }
+
+
+def release(found: Release) -> dict[str, Any]:
+    """Tell what a release is: how it was made, how good it is, and what it asks for."""
+    made = {name: found.manifest[name] for name in MANIFEST if name in found.manifest}
+    return {"release": made, **found.documents, "contract": found.contract}

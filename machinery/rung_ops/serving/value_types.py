@@ -1,0 +1,106 @@
+"""The type that msgspec decodes a column's values as, and the checks that it cannot make."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+import polars as pl
+
+from rung_ops.serving.columns import PYTHON, Column, since_1970
+from rung_ops.serving.patterns import matcher, python_pattern
+
+Check = Callable[[Any], bool]
+
+# What fits into a column: JSON has no limits, and a frame would raise for the whole batch.
+INTEGERS: dict[str, tuple[int, int]] = {
+    **{f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"UInt{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+}
+LARGEST_FLOAT32 = 3.4028234663852886e38
+LARGEST = 2**63 - 1  # that msgspec compares with
+
+_NANOSECONDS = timedelta(microseconds=LARGEST // 1000)  # before and after 1970
+
+
+def value_type(column: Column) -> tuple[Any, list[Check]]:
+    """Make the type of a column's values, and the checks to be made of a decoded value."""
+    if column.isin is not None:
+        return _listed(column)
+    if column.family == "int":
+        return _integer(column)
+    if column.family == "float":
+        return _number(column)
+    if column.family == "str":
+        return _text(column)
+    checks = [_compared(name, limit) for name, limit in column.bounds.items()]
+    if column.family == "datetime" and str(column.dtype).startswith("Datetime(time_unit='ns'"):
+        checks.append(lambda value: abs(since_1970(value)) <= _NANOSECONDS)
+    return PYTHON[column.family], checks
+
+
+def _listed(column: Column) -> tuple[Any, list[Check]]:
+    """Type a column with a list of values; what of them breaks another rule is not allowed."""
+    checks = [_compared(name, limit) for name, limit in column.bounds.items()]
+    if column.pattern is not None:
+        checks.append(matcher(column.pattern))
+    allowed = [value for value in column.isin or [] if all(check(value) for check in checks)]
+    if allowed and column.family == "str":
+        return Literal[tuple(allowed)], []
+    if allowed and column.family == "int" and all(abs(value) <= LARGEST for value in allowed):
+        return Literal[tuple(allowed)], []
+    if column.family == "datetime":
+        moments = {since_1970(value) for value in allowed}
+        return datetime, [lambda value: since_1970(value) in moments]
+    return PYTHON[column.family], [set(allowed).__contains__]
+
+
+def _integer(column: Column) -> tuple[Any, list[Check]]:
+    least, most = INTEGERS[str(column.dtype)]
+    bounds = column.bounds
+    least = max(least, bounds.get("ge", least), bounds.get("gt", least - 1) + 1)
+    most = min(most, bounds.get("le", most), bounds.get("lt", most + 1) - 1)
+    if -LARGEST - 1 <= least and most <= LARGEST:
+        return Annotated[int, msgspec.Meta(ge=least, le=most)], []
+    return int, [lambda value: least <= value <= most]
+
+
+def _number(column: Column) -> tuple[Any, list[Check]]:
+    # One limit on each side is msgspec's; of two the other is checked here.
+    limits: dict[str, Any] = {}
+    checks = []
+    bounds = column.bounds
+    if column.dtype == pl.Float32:
+        bounds = {"ge": -LARGEST_FLOAT32, "le": LARGEST_FLOAT32} | bounds
+        checks.append(lambda value: abs(value) <= LARGEST_FLOAT32)
+    for name, limit in bounds.items():
+        if limits.keys() & ({"ge", "gt"} if name in ("ge", "gt") else {"le", "lt"}):
+            checks.append(_compared(name, limit))
+        else:
+            limits[name] = limit
+    return (Annotated[float, msgspec.Meta(**limits)] if limits else float), checks
+
+
+def _text(column: Column) -> tuple[Any, list[Check]]:
+    least, most = column.lengths
+    rules: dict[str, Any] = {"min_length": least, "max_length": most}
+    checks = [_compared(name, limit) for name, limit in column.bounds.items()]
+    if column.pattern is not None:
+        rules["pattern"] = python_pattern(column.pattern)
+        if rules["pattern"] is None:
+            checks.append(matcher(column.pattern))
+    rules = {name: rule for name, rule in rules.items() if rule is not None}
+    return (Annotated[str, msgspec.Meta(**rules)] if rules else str), checks
+
+
+def _compared(name: str, limit: Any) -> Check:
+    if isinstance(limit, datetime):
+        after = since_1970(limit)
+        compare = _compared(name, after)
+        return lambda value: compare(since_1970(value))
+    return {
+        "ge": lambda value: value >= limit,
+        "gt": lambda value: value > limit,
+        "le": lambda value: value <= limit,
+        "lt": lambda value: value < limit,
+    }[name]

@@ -1,0 +1,155 @@
+"""What the stages in pipeline/ call: read, check, save, and report.
+
+These names are stable: within one major version of rung-ops a stage that works goes on working.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.data.ingest import UnreadableFile, ingested_path
+from rung_ops.data.ingest import write as _write
+from rung_ops.data.validate import check_rows as _check_rows
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import (
+    INGESTED,
+    MODEL,
+    ROWS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    params,
+    raw_files,
+    shown,
+)
+from rung_ops.training.estimator import features, predict, truth
+from rung_ops.training.estimator import load as _load
+from rung_ops.training.estimator import save as _save
+from rung_ops.training.evaluate import write_report
+
+__all__ = [
+    "MODEL",
+    "ROWS",
+    "TEST",
+    "TRAIN",
+    "StageError",
+    "check_rows",
+    "contract",
+    "features",
+    "ingest_files",
+    "load_model",
+    "params",
+    "predict",
+    "read_rows",
+    "save_model",
+    "score",
+    "shown",
+    "stage",
+    "truth",
+    "write_report",
+]
+
+
+def stage(function: Callable[[], None]) -> Callable[[], None]:
+    """Make a function a stage: a StageError ends the process with its message and exit code 1."""
+
+    @wraps(function)
+    def run() -> None:
+        try:
+            function()
+        except StageError as error:
+            sys.exit(str(error))
+
+    return run
+
+
+def ingest_files() -> None:
+    """Read each file of data/sample and data/incoming with load(); write its rows to data/ingested.
+
+    Raises:
+        StageError: there is no raw file, load() cannot read one, or the disk is full.
+    """
+    files = raw_files()
+    if not files:
+        raise StageError("There is no data: put a file into data/sample.")
+    shutil.rmtree(INGESTED, ignore_errors=True)
+    unreadable = []
+    for path in files:
+        try:
+            rows = _write(path, ingested_path(path))
+        except UnreadableFile as error:
+            unreadable.append(str(error))
+        else:
+            print(f"ingested {shown(path)}: {rows:,} rows")
+    if unreadable:
+        raise StageError("\n".join(unreadable))
+
+
+def check_rows() -> pl.DataFrame:
+    """Check all ingested rows against Row; write reports/validation.json.
+
+    Returns:
+        The rows of all files, with the columns and types of Row.
+
+    Raises:
+        StageError: a row breaks a rule; the message names file, column, rule and rows.
+    """
+    ROWS.unlink(missing_ok=True)
+    rows, problems, counts = _check_rows()
+    VALIDATION.parent.mkdir(parents=True, exist_ok=True)
+    record = {"rows": counts, "problems": [str(problem) for problem in problems]}
+    VALIDATION.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if problems:
+        advice = "Nothing was trained. Fix the rows in the file, or the rule in dataset.py."
+        raise StageError("\n".join([*map(str, problems), advice]))
+    print(f"validated {rows.height:,} rows of {len(counts)} file(s)")
+    return rows
+
+
+def read_rows(path: Path) -> pl.DataFrame:
+    """Read rows that an earlier stage wrote: ROWS, TRAIN or TEST; shape (n_rows, n_columns of Row).
+
+    Raises:
+        StageError: that stage has not run.
+    """
+    if not path.is_file():
+        raise StageError(f"{shown(path)} is missing: run the stage that writes it first.")
+    return pl.read_parquet(path)
+
+
+def save_model(model: Any) -> None:
+    """Write a fitted model to model/model.skops.
+
+    Raises:
+        StageError: it holds a type that TRUSTED in model.py does not list.
+    """
+    _save(model, MODEL)
+
+
+def load_model() -> Any:
+    """Read the model that save_model() wrote.
+
+    Raises:
+        StageError: there is none, or it holds a type that TRUSTED in model.py does not list.
+    """
+    if not MODEL.exists():
+        raise StageError("There is no model yet: `uv run poe train` makes one.")
+    return _load(MODEL)
+
+
+def score(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
+    """Score predictions with score() of model.py.
+
+    Args:
+        rows: rows of Row, shape (n_rows, n_columns).
+        predicted: shape (n_rows,), as predict() returns it.
+    """
+    return {name: float(value) for name, value in contract.score(truth(rows), predicted).items()}

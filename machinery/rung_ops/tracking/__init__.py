@@ -1,0 +1,1 @@
+"""Runs and versions on a server: started, asked, and given what was recorded elsewhere."""

@@ -1,0 +1,124 @@
+"""A tracking server as a process of this machine: to try it, and for tests."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.tracking import server_check
+
+ADDRESS = "http://127.0.0.1:5000"
+PLACE = REPOSITORY / ".tracking"
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+WAIT = 180.0  # seconds; a slow machine takes 40 to load MLflow and to make the tables
+
+
+class CannotStart(Exception):
+    """The server does not start; the message says why and what to do."""
+
+
+def start(uri: str) -> str:
+    """Start the server at an address of this machine, and wait until it answers.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        CannotStart: the address is of another machine or taken, or the server ended.
+    """
+    address = urlsplit(uri)
+    port = address.port or 5000
+    if address.hostname not in THIS_MACHINE or address.scheme != "http":
+        raise CannotStart(
+            f"tracking.toml names {uri}, which is not this machine. To try a server here, set "
+            f"MLFLOW_TRACKING_URI={ADDRESS} and type it again."
+        )
+    if server_check.problem(uri, 2.0) is None:
+        return f"A tracking server answers at {uri} already."
+    PLACE.mkdir(exist_ok=True)
+    log = PLACE / "server.log"
+    command = [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{PLACE / 'mlflow.db'}"),
+        *("--artifacts-destination", str(PLACE / "artifacts")),
+    ]
+    with log.open("ab") as written:
+        process = subprocess.Popen(
+            command,
+            cwd=PLACE,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _state().write_text(json.dumps({"pid": process.pid, "uri": uri}) + "\n", encoding="utf-8")
+    until = time.monotonic() + WAIT
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            _state().unlink(missing_ok=True)
+            raise CannotStart(
+                f"The server ended with exit code {process.returncode}. {shown(log)} says why; "
+                f"often another program has the port {port}: {_last_line(log)}"
+            )
+        if server_check.problem(uri, 2.0) is None:
+            return (
+                f"The tracking server is ready: {uri} (process {process.pid}, data and log in "
+                f"{shown(PLACE)}/). `uv run poe tracking-server --local --stop` stops it."
+            )
+        time.sleep(0.5)
+    stop()
+    raise CannotStart(f"The server did not answer within {WAIT:.0f} s; see {shown(log)}.")
+
+
+def _environment() -> dict[str, str]:
+    # The server is asked by its clients, and is none.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
+    # Its jobs judge answers of language models: five processes that nobody here asks anything.
+    return kept | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+def stop() -> str:
+    """Stop the server that start() started here, with its workers; say what became of it."""
+    try:
+        pid = int(json.loads(_state().read_bytes())["pid"])
+        os.killpg(pid, signal.SIGTERM)
+    except FileNotFoundError:
+        return "No tracking server was started here."
+    except ProcessLookupError:
+        _state().unlink(missing_ok=True)
+        return "The tracking server had ended already."
+    until = time.monotonic() + 30
+    while time.monotonic() < until and _runs(pid):
+        time.sleep(0.1)
+    if _runs(pid):
+        os.killpg(pid, signal.SIGKILL)
+    _state().unlink(missing_ok=True)
+    return f"The tracking server is stopped; {shown(PLACE)}/ keeps what it holds."
+
+
+def _state() -> Path:
+    return PLACE / "server.json"
+
+
+def _runs(group: int) -> bool:
+    try:
+        os.waitpid(group, os.WNOHANG)  # where it is a child of this very process
+    except ChildProcessError:
+        pass
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else "it said nothing"

@@ -1,0 +1,164 @@
+"""Stage: record the run in MLflow and register its model as the challenger."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import polars as pl
+from mlflow.data.polars_dataset import from_polars
+from mlflow.entities import Metric, Param
+from mlflow.models import infer_signature
+
+from rung_ops import contract
+from rung_ops.data.incoming import versioned
+from rung_ops.project.paths import (
+    METRICS,
+    MODEL,
+    REPORT,
+    REPORTS,
+    REPOSITORY,
+    ROOT,
+    ROWS,
+    params,
+    shown,
+)
+from rung_ops.tracking import last_run, registry, server_check, store_address
+from rung_ops.tracking.source_state import NoCommit, origin
+from rung_ops.training import estimator
+
+EXAMPLE_ROWS = 5
+CODE = "code"
+AGAIN = (
+    "The model and its reports are here, and nothing is lost: `uv run poe pipeline` records the "
+    "run when the server is back."
+)
+
+
+def requirements() -> list[str]:
+    """Pin what the model needs to predict: the project's own dependencies, as installed here."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in project["dependencies"]]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+
+
+def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested tables: {"model": {"depth": 3}} becomes {"model.depth": 3}."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return found
+
+
+def record(tags: dict[str, str]) -> dict[str, str]:
+    """Write one run and register its model.
+
+    Args:
+        tags: what the model was made from, as origin() gives it.
+
+    Returns:
+        run_id, model, version.
+    """
+    store = registry.recorder()
+    tags |= registry.marks()
+    rows = pl.read_parquet(ROWS)
+    digest = tags["data_hash"][:8]  # MLflow keeps a short one for people; the whole is a tag
+    some = estimator.features(rows.head(EXAMPLE_ROWS)).to_pandas()
+    model = estimator.load(MODEL)
+    warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column")
+    answer = model.predict(estimator.features(rows.head(EXAMPLE_ROWS)))
+    with mlflow.start_run(tags=tags) as run:
+        data = from_polars(rows, targets=contract.TARGET, name=shown(ROWS), digest=digest)
+        mlflow.log_input(data, "training")
+        # One call for all of them: each call is a transaction of the store.
+        store.log_batch(
+            run.info.run_id,
+            metrics=[Metric(*each, timestamp=0, step=0) for each in _figures().items()],
+            params=[Param(name, str(value)[:6000]) for name, value in flat(params()).items()],
+        )
+        logged = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=contract.TRUSTED,
+            pip_requirements=requirements(),
+            signature=infer_signature(some, answer),
+            input_example=some,
+        )
+        for folder, paths in _artifacts().items():
+            for path in filter(Path.exists, paths):
+                mlflow.log_artifact(str(path), folder)
+    version = mlflow.register_model(logged.model_uri, registry.model_name(), tags=tags)
+    store.set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
+    return {
+        "run_id": run.info.run_id,
+        "model": version.name,
+        "version": str(version.version),
+    }
+
+
+def _artifacts() -> dict[str, list[Path]]:
+    return {
+        "reports": [REPORT, METRICS, REPORTS / "comparison.json", REPORTS / "slices.json"],
+        # With these the data can be got back from DVC, also where they were never committed.
+        "data": [ROOT / "dvc.lock", *versioned()],
+        # With these the model can be scored after src/ has moved on.
+        **_code(),
+    }
+
+
+def _code() -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    source = ROOT / "src"
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            folder = "/".join([CODE, *path.parent.relative_to(source).parts])
+            found.setdefault(folder, []).append(path)
+    return found
+
+
+def _figures() -> dict[str, float]:
+    figures = json.loads(METRICS.read_text(encoding="utf-8"))
+    comparison = REPORTS / "comparison.json"
+    if comparison.exists():
+        figures |= {
+            f"comparison.{name}": value
+            for name, value in flat(json.loads(comparison.read_text(encoding="utf-8"))).items()
+            if isinstance(value, int | float)
+        }
+    return {name: float(value) for name, value in figures.items()}
+
+
+def main() -> int:
+    """Record the run; return the exit code."""
+    try:
+        tags = origin()
+    except NoCommit as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        with server_check.kept_up(store_address.tracking_uri, AGAIN):
+            made = record(tags)
+    except registry.ServerDown as down:
+        if not registry.goes_on():
+            raise
+        registry.go_aside(str(down))
+        # Anew, for MLflow still holds the run that it could not end.
+        return subprocess.run(
+            [sys.executable, "-m", "rung_ops", "track"], cwd=ROOT, check=False
+        ).returncode
+    last_run.write(**made)
+    print(f"{made['model']} version {made['version']} is {registry.CHALLENGER}")
+    if tags["git_dirty"] == "true":
+        print(
+            "Some files here are not committed, so the commit alone does not lead back to it. "
+            "Commit, then `uv run dvc repro --force --single-item track` registers it again."
+        )
+    return 0

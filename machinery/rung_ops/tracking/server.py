@@ -1,0 +1,71 @@
+"""Start the tracking server of tracking/compose.yaml: `uv run poe tracking-server`.
+
+With --local it runs on this machine without containers, in a SQLite file and a folder.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+
+from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.tracking import local, server_check, store_address
+
+COMPOSE = REPOSITORY / "tracking/compose.yaml"
+SECRETS = REPOSITORY / ".env"
+WAIT = 300  # seconds; the first start makes the tables of the database
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Start or stop the server; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe tracking-server", description=__doc__.split(":")[0])
+    parser.add_argument(
+        "--local", action="store_true", help="without containers, to try it; data in .tracking/"
+    )
+    parser.add_argument("--stop", action="store_true", help="stop it; what it holds is kept")
+    options = parser.parse_args(arguments)
+    try:
+        if options.local:
+            said = local.stop() if options.stop else local.start(_own_address())
+        else:
+            said = _compose(options.stop)
+    except local.CannotStart as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(said)
+    return 0
+
+
+def _own_address() -> str:
+    uri = store_address.tracking_uri()
+    if not server_check.is_server(uri):
+        uri = store_address.policy().get("uri", local.ADDRESS)
+    return str(uri)
+
+
+def _compose(stop: bool) -> str:
+    if shutil.which("docker") is None:
+        raise local.CannotStart(
+            "docker is not installed here, and the server of tracking/compose.yaml runs in "
+            "containers. Install Docker with its compose plug-in, or start it without containers: "
+            "`uv run poe tracking-server --local`."
+        )
+    if not SECRETS.is_file():
+        raise local.CannotStart(
+            f"{shown(SECRETS)} is missing, which holds the passwords of database and store: copy "
+            ".env.example to .env and fill it in. git ignores it."
+        )
+    command = ["docker", "compose", "--file", str(COMPOSE), "--env-file", str(SECRETS)]
+    command += ["down"] if stop else ["up", "--build", "--detach", "--wait"]
+    command += [] if stop else ["--wait-timeout", str(WAIT)]
+    if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:
+        raise local.CannotStart(
+            "The containers did not come up; the lines above say why. Their logs: "
+            "`docker compose --file tracking/compose.yaml --env-file .env logs`."
+        )
+    if stop:
+        return "The server is stopped; its volumes keep what it holds."
+    wrong = server_check.problem(_own_address())
+    if wrong:
+        raise local.CannotStart(f"The containers are up and healthy, but: {wrong}")
+    return f"The tracking server is ready: {_own_address()}"

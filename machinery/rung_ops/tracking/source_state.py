@@ -1,0 +1,60 @@
+"""What a model is made from: the commit, the data and the parameters, as text."""
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from rung_ops.project.paths import ROOT, ROWS, shown
+
+# The pipeline itself writes this one; a change of it is no change of the project.
+WRITTEN_BY_THE_PIPELINE = "dvc.lock"
+
+
+class NoCommit(Exception):
+    """There is no commit that a model could be traced back to."""
+
+
+def origin() -> dict[str, str]:
+    """Name commit, author, data and parameters.
+
+    Returns:
+        git_commit (40 hex digits), git_author, git_dirty ("true" when the files here are not
+        those of the commit), data_hash (MD5 of the validated rows, as DVC keeps them), params_hash.
+
+    Raises:
+        NoCommit: the project has no commit yet.
+    """
+    try:
+        commit = _git("rev-parse", "HEAD")
+        author = _git("show", "--no-patch", "--format=%an <%ae>", "HEAD")
+        changed = _git("status", "--porcelain", "--", ".")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoCommit("Commit the project first: a model is traced back to a commit.") from error
+    files = [line[3:] for line in changed.splitlines()]
+    dirty = [path for path in files if Path(path).name != WRITTEN_BY_THE_PIPELINE]
+    return {
+        "git_commit": commit,
+        "git_author": author,
+        "git_dirty": "true" if dirty else "false",
+        "data_hash": data_hash(),
+        "params_hash": hashlib.sha256((ROOT / "params.toml").read_bytes()).hexdigest(),
+    }
+
+
+def data_hash() -> str:
+    """Read the hash of the validated rows from dvc.lock, or compute it where DVC has not run."""
+    lock = ROOT / "dvc.lock"
+    if lock.exists():
+        stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})
+        for out in stages.get("validate", {}).get("outs", []):
+            if out["path"] == shown(ROWS):
+                return str(out["md5"])
+    with ROWS.open("rb") as rows:
+        return hashlib.file_digest(rows, "md5").hexdigest()
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout.rstrip("\n")

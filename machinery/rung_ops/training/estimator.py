@@ -1,0 +1,75 @@
+"""The model as the machinery sees it: rows in, numbers out, and a file it can trust."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import skops.io
+from sklearn.base import is_classifier
+
+from rung_ops import contract
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import shown
+
+
+class UntrustedModel(StageError):
+    """A model file holds types that model.py does not list in TRUSTED."""
+
+
+def features(rows: pl.DataFrame) -> pl.DataFrame:
+    """Evaluate FEATURES; shape (n_rows, n_features)."""
+    return rows.select(contract.FEATURES)
+
+
+def truth(rows: pl.DataFrame) -> np.ndarray:
+    """Take the target; shape (n_rows,), 0 and 1 where it is true or false."""
+    target = rows[contract.TARGET]
+    return (target.cast(pl.Int8) if target.dtype == pl.Boolean else target).to_numpy()
+
+
+def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
+    """Predict rows.
+
+    Returns:
+        Shape (n_rows,): the probability of the positive class in [0, 1], or the value.
+    """
+    return answer(estimator, features(rows))
+
+
+def answer(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
+    """Predict from features that are there already; otherwise as predict()."""
+    if is_classifier(estimator):
+        return np.asarray(estimator.predict_proba(inputs))[:, 1]
+    return np.asarray(estimator.predict(inputs))
+
+
+def save(estimator: Any, path: Path) -> None:
+    """Write an estimator with skops, whose files hold no code.
+
+    Raises:
+        UntrustedModel: TRUSTED lacks a type that load() would need.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    skops.io.dump(estimator, path)
+    _refuse_untrusted(path)
+
+
+def load(path: Path) -> Any:
+    """Read an estimator that save() wrote.
+
+    Raises:
+        UntrustedModel: the file holds a type that TRUSTED does not list.
+    """
+    _refuse_untrusted(path)
+    return skops.io.load(path, trusted=contract.TRUSTED)
+
+
+def _refuse_untrusted(path: Path) -> None:
+    unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(contract.TRUSTED))
+    if unknown:
+        listed = ", ".join(f'"{name}"' for name in unknown)
+        raise UntrustedModel(
+            f"{shown(path)} holds types that nobody has vouched for: {listed}. "
+            "If you know them, add them to TRUSTED in model.py."
+        )

@@ -1,0 +1,77 @@
+"""The tables behind the report's plots; written as CSV, so that runs can be compared."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from rung_ops import contract
+from rung_ops.project.paths import params
+from rung_ops.training import estimator
+
+POINTS = 200  # a curve of more points looks the same and makes the report heavy
+IMPORTANCE_ROWS = 4_000
+REPEATS = 3
+
+
+def roc(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
+    """False and true positive rate at every threshold, thinned to POINTS."""
+    false_positive, true_positive, _ = roc_curve(truth, predicted)
+    curve = {"false_positive_rate": false_positive, "true_positive_rate": true_positive}
+    return _thinned(pl.DataFrame(curve))
+
+
+def precision_recall(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
+    """Precision and recall at every threshold, thinned to POINTS."""
+    precision, recall, _ = precision_recall_curve(truth, predicted)
+    return _thinned(pl.DataFrame({"recall": recall, "precision": precision}))
+
+
+def calibration(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
+    """Predicted probability against the share that came true, in ten bins of equal size."""
+    came_true, said = calibration_curve(truth, predicted, n_bins=10, strategy="quantile")
+    return pl.DataFrame({"predicted": said, "observed": came_true})
+
+
+def residuals(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
+    """Predicted value and residual (truth less prediction) of up to 2,000 rows."""
+    chosen = np.linspace(0, len(truth) - 1, min(2_000, len(truth))).astype(int)
+    table = {"predicted": predicted[chosen], "residual": truth[chosen] - predicted[chosen]}
+    return pl.DataFrame(table)
+
+
+def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
+    """How much the deciding figure worsens when one feature is shuffled, most important first.
+
+    Args:
+        model: the fitted estimator.
+        rows: test rows; IMPORTANCE_ROWS of them are used.
+
+    Returns:
+        One row a feature: feature, importance (mean over REPEATS), deviation.
+    """
+    settings = params()
+    metric, sign = settings["score"]["metric"], 1 if settings["score"]["higher_is_better"] else -1
+    rows = rows.sample(min(IMPORTANCE_ROWS, rows.height), seed=settings["seed"])
+    actual, inputs = estimator.truth(rows), estimator.features(rows)
+
+    def figure(changed: pl.DataFrame) -> float:
+        return contract.score(actual, estimator.answer(model, changed))[metric]
+
+    whole = figure(inputs)
+    found = []
+    for name in inputs.columns:
+        drops = [
+            sign * (whole - figure(inputs.with_columns(inputs[name].shuffle(seed=repeat))))
+            for repeat in range(REPEATS)
+        ]
+        found.append((name, float(np.mean(drops)), float(np.std(drops))))
+    table = pl.DataFrame(found, schema=["feature", "importance", "deviation"], orient="row")
+    return table.sort("importance", "feature", descending=[True, False])
+
+
+def _thinned(curve: pl.DataFrame) -> pl.DataFrame:
+    chosen = np.unique(np.linspace(0, curve.height - 1, min(POINTS, curve.height)).astype(int))
+    return curve[chosen]

@@ -1,0 +1,145 @@
+"""The autopilot commits its own files under its own name, and nobody else's."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rung_ops.autopilot import commits
+from rung_ops.autopilot.step_runner import StepFailed
+
+SERVED = "data/incoming/served-2026-01-01-2026-01-31.parquet.dvc"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(params=["", "models/late"], ids=["repository", "folder of a repository"])
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Path:
+    """A committed project of two files; a whole repository, or a folder of one."""
+    folder = tmp_path / request.param
+    (folder / "data/incoming").mkdir(parents=True)
+    (folder / "params.toml").write_text("seed = 1\n")
+    (folder / "dvc.lock").write_text("before\n")
+    (tmp_path / "elsewhere.txt").write_text("x\n")
+    git(tmp_path, "init", "--quiet")
+    for key, value in {"name": "Ada", "email": "ada@example.org"}.items():
+        git(tmp_path, "config", f"user.{key}", value)
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "Start")
+    for module, name in (("commits", "ROOT"), ("commits", "INCOMING")):
+        there = folder / "data/incoming" if name == "INCOMING" else folder
+        monkeypatch.setattr(f"rung_ops.autopilot.{module}.{name}", there)
+    for name in ("ROOT", "REPOSITORY"):
+        monkeypatch.setattr(f"rung_ops.project.paths.{name}", folder)
+    return folder
+
+
+def write_own(project: Path) -> None:
+    (project / "dvc.lock").write_text("after\n")
+    (project / SERVED).write_text("outs:\n")
+    (project / "data/incoming/.gitignore").write_text("/served.parquet\n")
+
+
+def test_a_commit_holds_the_autopilots_files_under_its_name(project: Path) -> None:
+    write_own(project)
+
+    made = commits.commit("pipeline: train version 2")
+
+    assert made == git(project, "rev-parse", "HEAD")
+    assert git(project, "log", "-1", "--format=%an <%ae> %s") == (
+        "autopilot <autopilot@localhost> pipeline: train version 2"
+    )
+    assert sorted(git(project, "show", "--format=", "--name-only", "--relative").split()) == [
+        "data/incoming/.gitignore",
+        SERVED,
+        "dvc.lock",
+    ]
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_what_a_person_has_changed_or_staged_stays_out(project: Path) -> None:
+    write_own(project)
+    (project / "params.toml").write_text("seed = 2\n")
+    git(project, "add", "params.toml")
+
+    commits.commit("data: add rows")
+
+    assert git(project, "show", "HEAD:./params.toml") == "seed = 1"
+    assert git(project, "diff", "--cached", "--name-only", "--relative") == "params.toml"
+
+
+def test_a_commit_is_made_once(project: Path) -> None:
+    write_own(project)
+
+    assert commits.commit("data: add rows") == commits.commit("data: add rows")
+    assert git(project, "rev-list", "--count", "HEAD") == "2"
+
+
+@pytest.mark.parametrize("change", ["params.toml", "new.txt"])
+def test_a_persons_changes_are_named_and_left_alone(project: Path, change: str) -> None:
+    (project / change).write_text("seed = 3\n")
+
+    with pytest.raises(StepFailed, match=rf"{change}\. .*commit them or take them back"):
+        commits.refuse_others(resumed=True)
+
+    assert (project / change).read_text() == "seed = 3\n"
+
+
+def test_the_passs_own_files_are_in_nobodys_way_once_it_has_begun(project: Path) -> None:
+    write_own(project)
+
+    commits.refuse_others(resumed=True)
+    with pytest.raises(StepFailed, match=r"dvc\.lock"):
+        commits.refuse_others(resumed=False)
+
+
+def test_files_of_other_projects_in_the_repository_do_not_count(project: Path) -> None:
+    top = Path(git(project, "rev-parse", "--show-toplevel"))
+    if top == project:
+        pytest.skip("the project is the whole repository")
+    (top / "elsewhere.txt").write_text("y\n")
+
+    commits.refuse_others(resumed=False)
+
+
+def test_own_files_go_back_to_the_last_commit(project: Path) -> None:
+    write_own(project)
+    (project / "params.toml").write_text("seed = 2\n")
+
+    assert sorted(commits.restore()) == ["data/incoming/.gitignore", SERVED, "dvc.lock"]
+    assert (project / "dvc.lock").read_text() == "before\n"
+    assert git(project, "status", "--porcelain", "--", ".").split() == [
+        "M",
+        git(project, "rev-parse", "--show-prefix") + "params.toml",
+    ]
+
+
+def test_a_commit_of_another_checkout_is_not_here(project: Path) -> None:
+    assert commits.holds(commits.head())
+    assert not commits.holds("0123456789" * 4)
+
+
+def test_a_refused_commit_is_told(project: Path) -> None:
+    hooks = Path(git(project, "rev-parse", "--absolute-git-dir")) / "hooks"
+    hooks.mkdir(exist_ok=True)
+    (hooks / "pre-commit").write_text("#!/bin/sh\necho the team says no\nexit 1\n")
+    (hooks / "pre-commit").chmod(0o755)
+    write_own(project)
+
+    with pytest.raises(StepFailed, match="the team says no"):
+        commits.commit("data: add rows")
+
+
+def test_what_another_models_team_has_not_committed_stops_only_that_model(project: Path) -> None:
+    for folder in ("models/other/src", "models/notes"):
+        (project / folder).mkdir(parents=True)
+        (project / folder / "thought.py").write_text("# not yet\n")
+
+    assert commits.others_changes(resumed=False) == ["models/notes/thought.py"]

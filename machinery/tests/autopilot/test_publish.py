@@ -1,0 +1,158 @@
+"""Commits reach the branch that AUTOPILOT_PUSH names, as they are, or the pass says why not."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rung_ops.autopilot import commits, journal, publish, resume
+from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.tracking import last_run
+
+REMOTE = """[core]
+    remote = local
+['remote "local"']
+    url = ../dvc_remote
+"""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def write(folder: Path, name: str, text: str) -> str:
+    """Commit a file; return the commit."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", name)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def clone(origin: Path, place: Path) -> Path:
+    git(origin.parent, "clone", "--quiet", str(origin), str(place))
+    for key, value in {"name": "Ada", "email": "ada@example.org"}.items():
+        git(place, "config", f"user.{key}", value)
+    return place
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A repository that others push to."""
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch", "main", "origin.git")
+    first = clone(tmp_path / "origin.git", tmp_path / "first")
+    write(first, "dvc.lock", "before\n")
+    git(first, "push", "--quiet", "origin", "HEAD:main")
+    return tmp_path / "origin.git"
+
+
+@pytest.fixture
+def checkout(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh checkout, in which the autopilot works."""
+    place = clone(origin, tmp_path / "checkout")
+    for module in ("commits", "publish", "resume"):
+        monkeypatch.setattr(f"rung_ops.autopilot.{module}.ROOT", place)
+    monkeypatch.setattr(publish, "INCOMING", place / "data/incoming")
+    monkeypatch.setattr("rung_ops.autopilot.publish.REPOSITORY", place)
+    monkeypatch.setattr("rung_ops.project.paths.ROOT", place)
+    monkeypatch.setenv(publish.VARIABLE, "origin main")
+    return place
+
+
+def test_commits_arrive_and_a_second_time_nothing_happens(origin: Path, checkout: Path) -> None:
+    made = write(checkout, "dvc.lock", "after\n")
+
+    assert publish.publish() == publish.publish() == "origin main"
+    assert git(origin, "rev-parse", "main") == made
+
+
+def test_what_others_pushed_meanwhile_is_merged_and_commits_stay_what_they_are(
+    origin: Path, checkout: Path, tmp_path: Path
+) -> None:
+    theirs = write(tmp_path / "first", "README.md", "new\n")
+    git(tmp_path / "first", "push", "--quiet", "origin", "HEAD:main")
+    made = write(checkout, "dvc.lock", "after\n")
+
+    publish.publish()
+
+    head = git(origin, "rev-parse", "main")
+    assert {made, theirs} <= set(git(origin, "rev-list", head).split())
+    assert commits.holds(made)
+
+
+def test_what_contradicts_is_left_to_a_person(origin: Path, checkout: Path, tmp_path: Path) -> None:
+    write(tmp_path / "first", "dvc.lock", "theirs\n")
+    git(tmp_path / "first", "push", "--quiet", "origin", "HEAD:main")
+    made = write(checkout, "dvc.lock", "ours\n")
+
+    with pytest.raises(StepFailed, match="Merge by hand and push"):
+        publish.publish()
+
+    assert git(checkout, "rev-parse", "HEAD") == made
+    assert git(checkout, "status", "--porcelain") == ""
+
+
+def test_without_a_place_commits_stay_here(
+    origin: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(publish.VARIABLE)
+    made = write(checkout, "dvc.lock", "after\n")
+
+    assert publish.publish() is None
+    assert git(origin, "rev-parse", "main") != made
+
+
+def test_half_a_place_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(publish.VARIABLE, "main")
+
+    with pytest.raises(StepFailed, match="give remote and branch"):
+        publish.publish()
+
+
+def test_rows_that_nobody_else_could_fetch_are_not_published(origin: Path, checkout: Path) -> None:
+    write(
+        checkout,
+        ".dvc/config",
+        "[core]\n    remote = local\n['remote \"local\"']\n    url = ../x\n",
+    )
+    made = write(checkout, "data/incoming/served-2026-01-01-2026-01-31.parquet.dvc", "outs:\n")
+
+    with pytest.raises(StepFailed, match="a folder of this checkout"):
+        publish.publish()
+
+    assert git(origin, "rev-parse", "main") != made
+
+
+@pytest.mark.parametrize(
+    ("step", "detail", "lacks"),
+    [
+        ("commit rows", {"commit": "0123456789" * 4}, "its commits"),
+        ("collect", {"file": "data/incoming/served-1.parquet"}, "the rows"),
+        ("train", {"version": "2", "run_id": "a"}, "the version"),
+    ],
+)
+def test_a_pass_goes_on_where_its_work_is(
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    detail: dict[str, object],
+    lacks: str,
+) -> None:
+    monkeypatch.setattr(last_run, "RUN", checkout / "run.json")
+    record = {"steps": [{"step": step, "ended": journal.clock(), "detail": detail}]}
+
+    assert str(resume.lost(record)).startswith(lacks)
+
+    published = {"step": "publish", "ended": journal.clock(), "detail": {"pushed to": "x"}}
+    if step == "train":
+        assert resume.lost({"steps": [*record["steps"], published]}) is None
+        (checkout / "run.json").write_text('{"version": "2", "run_id": "a"}')
+    elif step == "collect":
+        write(checkout, f"{detail['file']}.dvc", "outs:\n")
+    else:
+        detail["commit"] = git(checkout, "rev-parse", "HEAD")
+
+    assert resume.lost(record) is None

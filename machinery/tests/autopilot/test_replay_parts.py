@@ -1,0 +1,131 @@
+"""A replay goes through all rows once, and leaves everything outside its copy alone."""
+
+import os
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from rung_ops import contract
+from rung_ops.gate import rules
+from rung_ops.replay import overrides, periods, project_copy
+from rung_ops.replay.periods import MONTH, TENTH, WHEN, TooFewRows
+
+ROWS = 240
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+    """Rows of six months, out of order."""
+    monkeypatch.setattr(contract, "TIME", "at")
+    months = [datetime(2025, 10 + n, 1) if n < 3 else datetime(2026, n - 2, 1) for n in range(6)]
+    at = [month.replace(day=1 + day % 28) for month in months for day in range(ROWS // 6)]
+    return pl.DataFrame({"at": at, "x": range(ROWS)}).sample(fraction=1.0, shuffle=True, seed=1)
+
+
+@pytest.mark.parametrize("kind", [pl.Datetime("us"), pl.Date])
+def test_rows_with_a_time_are_cut_into_months(timed: pl.DataFrame, kind: pl.DataType) -> None:
+    unit, found = periods.cut(timed.with_columns(pl.col("at").cast(kind)))
+
+    assert unit == MONTH
+    assert [each.name for each in found] == [
+        *("2025-10", "2025-11", "2025-12", "2026-01", "2026-02", "2026-03"),
+    ]
+    assert (found[2].start, found[2].end) == (
+        datetime(2025, 12, 1, tzinfo=UTC),
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert sorted(value for each in found for value in each.rows["x"]) == list(range(ROWS))
+    for each in found:
+        assert each.rows[WHEN].is_sorted()
+        assert each.rows[WHEN].is_between(each.start, each.end, closed="left").all()
+
+
+def test_rows_of_few_months_are_cut_into_tenths_by_time(timed: pl.DataFrame) -> None:
+    unit, found = periods.cut(timed.filter(pl.col("at") < datetime(2026, 1, 1)))
+
+    assert unit == TENTH
+    assert len(found) == 10
+    assert all(a.end > b.start for a, b in zip(found[1:], found, strict=False))
+    assert found[0].rows["at"].max() <= found[1].rows["at"].min()  # type: ignore[operator]
+
+
+def test_rows_without_a_time_are_cut_into_tenths_in_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contract, "TIME", None)
+
+    unit, found = periods.cut(pl.DataFrame({"x": range(95)}))
+
+    assert unit == TENTH
+    assert [value for each in found for value in each.rows["x"]] == list(range(95))
+    assert [each.end for each in found[:-1]] == [each.start for each in found[1:]]
+    for each in found:
+        assert each.rows[WHEN].is_between(each.start, each.end, closed="left").all()
+
+
+def test_a_handful_of_rows_cannot_be_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "TIME", None)
+
+    with pytest.raises(TooFewRows, match="12 rows"):
+        periods.cut(pl.DataFrame({"x": range(12)}))
+
+
+@pytest.mark.parametrize(("min_rows", "begins"), [(10, 2), (60, 3), (90, 5)])
+def test_the_first_release_is_made_of_as_many_rows_as_the_gate_asks_for(
+    monkeypatch: pytest.MonkeyPatch, timed: pl.DataFrame, min_rows: int, begins: int
+) -> None:
+    monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=min_rows))
+    monkeypatch.setattr(periods, "params", lambda: {"split": {"test_share": 0.5}})
+
+    assert begins == periods.beginning(periods.cut(timed)[1])
+
+
+def test_a_first_release_that_leaves_no_period_is_refused(
+    monkeypatch: pytest.MonkeyPatch, timed: pl.DataFrame
+) -> None:
+    monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=ROWS))
+
+    with pytest.raises(TooFewRows, match="the gate wants 240 test rows"):
+        periods.beginning(periods.cut(timed)[1])
+
+
+def test_values_are_changed_where_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "some.toml"
+    path.write_text('# why\n[one] # a table\na = 1 # kept\nb = [1, 2]\n\n[two]\na = "x"\n')
+
+    overrides.override(
+        path, {"two": {"a": 'y"', "new": True}, "one": {"b": [3]}, "three": {"c": 0.5}}
+    )
+
+    assert tomllib.loads(path.read_text()) == {
+        "one": {"a": 1, "b": [3]},
+        "two": {"a": 'y"', "new": True},
+        "three": {"c": 0.5},
+    }
+    assert "# why\n[one] # a table\na = 1 # kept\n" in path.read_text()
+
+
+def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in project_copy.OUTSIDE:
+        monkeypatch.setenv(name, "elsewhere")
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+
+    made = project_copy.environment()
+
+    assert not project_copy.OUTSIDE & made.keys()
+    assert made["PYTHONPATH"].split(os.pathsep)[:2] == [
+        str(project_copy.PLACE),
+        str(project_copy.PLACE / "src"),
+    ]
+
+
+def test_what_is_changed_in_the_copy_is_there_in_the_project() -> None:
+    for name, tables in project_copy.INSTEAD.items():
+        if not (project_copy.ROOT / name).is_file():
+            continue
+        written = tomllib.loads((project_copy.ROOT / name).read_text())
+        for table, values in tables.items():
+            assert values.keys() <= written[table].keys(), f"{name}, [{table}]"

@@ -1,0 +1,169 @@
+"""The timeline tells what happened, also where it is not to the autopilot's credit."""
+
+import json
+import math
+import re
+from typing import Any
+
+import pytest
+
+from rung_ops.replay import chart, page, wording
+from rung_ops.replay import events as story
+from rung_ops.replay.timeline import put_together
+
+SECOND = {"release": "v2-a-b", "rows": 700}
+STEP = {"started": "2026-01-01T00:00:00.000+00:00", "ended": "2026-01-01T00:00:02.500+00:00"}
+
+
+def figure(value: float, half: float = 0.01) -> dict[str, float]:
+    return {"figure": value, "low": value - half, "high": value + half}
+
+
+def record(action: str, outcome: str, summary: str = "why", **details: Any) -> dict[str, Any]:
+    """The journal of a pass, with the details of its steps."""
+    decided = {"action": action, "reasons": ["2 features have drifted <b>"]}
+    steps = {"decide": decided, **details}
+    return {
+        "steps": [{"step": name, "detail": detail, **STEP} for name, detail in steps.items()],
+        "outcome": outcome,
+        "summary": summary,
+    }
+
+
+def period(
+    name: str, difference: float, made: dict[str, Any] | None = None, *during: str
+) -> dict[str, Any]:
+    events = [
+        {"event": event, "by": "service", "row": 300, "detail": {"release": "v2-a-b"}}
+        for event in during
+    ]
+    told = story.told(made) if made else None
+    return {
+        "id": f"p-{name}",
+        "name": name,
+        "rows": 1000,
+        "seconds": 1.0,
+        "answered": [{"release": "v1-a-b", "rows": 300}, *([] if difference == 0 else [SECOND])],
+        "with": figure(0.7 + difference),
+        "without": figure(0.7),
+        "difference": figure(difference, 0.005),
+        "drift": [
+            {"name": "hour", "psi": 0.12, "drifted": True},
+            {"name": "kind", "psi": None, "drifted": False},
+        ],
+        "trial": {"release": "v2-a-b", "lines": ["canary"]} if during else None,
+        "pass": told,
+        "headline": story.headline(told),
+        "events": story.events(events, told),
+    }
+
+
+@pytest.fixture
+def timeline() -> dict[str, Any]:
+    about = {
+        "project": "Late & <flights>",
+        "metric": "auc",
+        "unit": "month",
+        "level": 0.95,
+        "first": {"release": "v1-a-b", "rows": 2000},
+        "stand_in": False,
+        "notes": ["a note"],
+        "seconds": 12.0,
+    }
+    trained: dict[str, Any] = {"train": {"version": "2"}, "deploy": {"release": "v2-a-b"}}
+    refused: dict[str, Any] = {"train": {"version": "3"}, "gate": {"refused": "3"}}
+    return put_together(
+        about,
+        [
+            period("2026-03", 0.0, record("retrain", "on trial", **trained)),
+            period(
+                "2026-04", 0.02, record("retrain", "refused", "not better", **refused), "promote"
+            ),
+            period("2026-05", -0.02, record("roll back", "rolled back", "v2 is worse")),
+            period("2026-06", 0.001, record("nothing", "nothing"), "abort"),
+            period("2026-07", 0.03),
+        ],
+    )
+
+
+def test_what_happened_is_counted(timeline: dict[str, Any]) -> None:
+    counted = timeline["figures"]
+
+    assert counted["requests"] == "5,000"
+    assert (counted["trainings"], counted["promoted"]) == ("2", "1")
+    assert (counted["refused by the gate"], counted["taken back"]) == ("1", "2")
+    assert timeline["counts"] == {"better": 2, "worse": 1, "even": 1, "itself": 1}
+    assert counted["the same, frozen"] == "0.700"
+
+
+def test_what_did_not_help_is_told(timeline: dict[str, Any]) -> None:
+    told = "\n".join(timeline["honest"])
+
+    assert "2026-05: auc was worse than that of the first release by −0.020" in told
+    assert "2026-04: not better" in told
+    assert "2026-05: v2 is worse" in told
+    assert "as its interval holds 0: 2026-06" in told
+    assert "2026-03" not in told  # nothing was promoted yet, so nothing could have helped
+
+
+def test_without_a_promotion_nothing_is_claimed(timeline: dict[str, Any]) -> None:
+    first = timeline["periods"][0]
+    alone = put_together({key: timeline[key] for key in timeline if key != "periods"}, [first])
+
+    assert alone["honest"] == ["No release was promoted, so every answer came from the first one."]
+
+
+def test_what_a_person_has_to_do_is_marked() -> None:
+    made = story.told(record("retrain", "waits for approval", train={"version": "2"}))
+
+    assert [event["kind"] for event in story.events([], made)] == [
+        "trained",
+        "waits for a person",
+    ]
+
+
+def test_the_page_needs_nothing_else_and_says_what_the_data_say(timeline: dict[str, Any]) -> None:
+    text = page.page(timeline)
+    held = re.search(r'<script type="application/json" id="timeline">(.*?)</script>', text)
+
+    assert held is not None
+    assert json.loads(held[1]) == json.loads(json.dumps(timeline))
+    assert not re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", text)
+    assert "Late &amp; &lt;flights&gt;" in text
+    assert "drifted <b>" not in text.replace(held[0], "")
+    for each in timeline["periods"]:
+        assert f'<details class="period" id="{each["id"]}">' in text
+        assert f'<a href="#{each["id"]}"' in text
+
+
+def test_a_figure_that_is_not_defined_leaves_a_gap(timeline: dict[str, Any]) -> None:
+    for name in ("with", "without", "difference"):
+        timeline["periods"][1][name] = None
+
+    text = page.page(timeline)
+
+    assert text.count('class="point with"') == 4 + 1  # one in the legend
+    assert "nan" not in chart.chart(timeline)
+
+
+@pytest.mark.parametrize(
+    "values", [[0.61, 0.72], [300.0, 420.0], [0.5, 0.5], [0.0, 0.0], [-3.0, 9.0], [0.6, 0.6004]]
+)
+def test_an_axis_has_round_ends_around_its_values(
+    values: list[float],
+) -> None:
+    found_low, found_high, step = chart.scale(values)
+
+    assert found_low <= min(values) <= max(values) <= found_high
+    assert 3 <= round((found_high - found_low) / step) <= 9
+    assert math.isclose(found_low % step, 0, abs_tol=1e-9) or math.isclose(
+        found_low % step, step, rel_tol=1e-9
+    )
+
+
+def test_the_terminal_shows_a_row_for_each_period(timeline: dict[str, Any]) -> None:
+    lines = wording.table(timeline).splitlines()
+
+    assert len(lines) == 1 + len(timeline["periods"])
+    assert lines[1].split()[:4] == ["2026-03", "1,000", "0.700", "0.700"]
+    assert lines[2].endswith("promoted, trained, refused")

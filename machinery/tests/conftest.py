@@ -1,0 +1,96 @@
+"""A small signed release of this project's own model, for every test that loads one."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rung_ops.project.paths import project_name
+
+ROWS = 3_000
+FACTS = {
+    "model": project_name(),
+    "version": "1",
+    "run_id": "0" * 32,
+    "git_commit": "a" * 40,
+    "git_author": "Ada Lovelace <ada@example.org>",
+    "git_dirty": "false",
+    "data_hash": "b" * 32,
+    "params_hash": "c" * 64,
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, and the rows it learned from and did not."""
+
+    estimator: Any
+    train: pl.DataFrame
+    test: pl.DataFrame
+
+
+def private_key() -> bytes:
+    """Make a private key; PEM text."""
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+@pytest.fixture(scope="session")
+def release_private_key() -> bytes:
+    """PEM text of the private key that signed the release."""
+    return private_key()
+
+
+@pytest.fixture(scope="session")
+def release_key(release_private_key: bytes) -> bytes:
+    """PEM text of the public key that belongs to it, as in release.pub."""
+    from rung_ops.release.signing import public_key_of
+
+    return public_key_of(release_private_key)
+
+
+@pytest.fixture(scope="session")
+def trained() -> Trained:
+    """This project's model, fitted to some rows of the sample."""
+    # Imported here and below, as not every test needs them, and they take seconds.
+    from rung_ops.data.ingest import sample_rows
+    from rung_ops.data.split import split
+    from rung_ops.project.paths import params
+    from rung_ops.training.train import fit
+
+    rows = sample_rows()
+    rows = rows.sample(min(ROWS, rows.height), seed=params()["seed"])
+    train, test = split(rows, 0.3, params()["seed"])
+    return Trained(fit(train), train, test)
+
+
+@pytest.fixture(scope="session")
+def release_folder(
+    trained: Trained, tmp_path_factory: pytest.TempPathFactory, release_private_key: bytes
+) -> Path:
+    """A release of that model. Copy it before changing anything in it."""
+    from rung_ops.release import make
+    from rung_ops.training import baseline, estimator
+    from rung_ops.training.slices import score_by_slice
+
+    train, test = trained.train, trained.test
+    predicted = estimator.predict(trained.estimator, test)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(baseline, "RESAMPLES", 20)
+        simple = baseline.baseline(train, test)
+        comparison = baseline.compare(estimator.truth(test), predicted, simple)
+    documents = {
+        "comparison.json": json.dumps(comparison),
+        "slices.json": json.dumps(score_by_slice(test, predicted).to_dicts()),
+        "card.md": "# Model card of a release for tests\n",
+    }
+    folder = tmp_path_factory.mktemp("candidates")
+    return make.write(folder, trained.estimator, train, test, FACTS, release_private_key, documents)

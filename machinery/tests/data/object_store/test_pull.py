@@ -1,0 +1,256 @@
+"""What the store has comes here whole, once, and under its name; what is here stays."""
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from machinery.tests.data.object_store.fake import FakeStore
+from rung_ops.data.object_store import command, fetch, narrow, pull, record, settings, status
+from rung_ops.data.object_store.objects import fits
+
+CONTENT = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def store() -> Iterator[FakeStore]:
+    made = FakeStore()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def incoming(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "incoming"
+    for module in (pull, record, command, status):
+        monkeypatch.setattr(module, "INCOMING", folder)
+    monkeypatch.setattr(record, "FILE", tmp_path / "store.lock")
+    monkeypatch.setattr(settings, "FILE", tmp_path / "store.toml")
+    monkeypatch.setattr(fetch, "PAUSE", 0.0)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    write_settings(tmp_path, store)
+    return folder
+
+
+def write_settings(folder: Path, store: FakeStore, take: str = "") -> None:
+    (folder / "store.toml").write_text(
+        f'[store]\nendpoint = "{store.endpoint}"\nbucket = "data"\nprefix = "raw"\n[take]\n{take}\n'
+    )
+
+
+def names(folder: Path) -> list[str]:
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name != pull.LOCK]
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def test_a_pull_brings_what_is_new_and_then_nothing(
+    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.objects = {"raw/2026/a.csv": CONTENT, "raw/b.csv": b"b"}
+
+    assert command.main(["pull"]) == 0
+    assert (incoming / "2026/a.csv").read_bytes() == CONTENT
+    assert (incoming / "2026/.gitignore").read_text() == "/a.csv\n"
+    store.asked.clear()
+    assert command.main(["pull"]) == 0
+    assert store.asked == []
+    assert command.main([]) == 0
+    assert "nothing to fetch" in capsys.readouterr().out
+
+
+def test_what_changed_in_the_store_is_fetched_again(store: FakeStore, incoming: Path) -> None:
+    store.objects = {"raw/a.csv": b"old"}
+    command.main(["pull"])
+    store.objects = {"raw/a.csv": b"new"}
+
+    assert command.main(["pull"]) == 0
+
+    assert (incoming / "a.csv").read_bytes() == b"new"
+
+
+def test_a_cut_line_is_taken_up_where_it_broke(store: FakeStore, incoming: Path) -> None:
+    store.objects = {"raw/a.csv": CONTENT}
+    store.cuts = [1000, 0, 3000]
+
+    assert command.main(["pull"]) == 0
+
+    assert store.asked == [0, 1000, 1000, 4000]
+    assert (incoming / "a.csv").read_bytes() == CONTENT
+
+
+def test_a_line_that_is_cut_within_the_headers_costs_nothing_of_what_came(
+    store: FakeStore, incoming: Path
+) -> None:
+    store.objects = {"raw/a.csv": CONTENT}
+    store.cuts = [1000]
+    store.torn = 2
+
+    assert command.main(["pull"]) == 0
+
+    assert store.asked == [0, 1000, 1000, 1000]
+    assert (incoming / "a.csv").read_bytes() == CONTENT
+
+
+def test_a_store_that_sends_no_parts_sends_all_of_it_again(
+    store: FakeStore, incoming: Path
+) -> None:
+    store.objects = {"raw/a.csv": CONTENT}
+    store.cuts = [1000]
+    store.parts = False
+
+    assert command.main(["pull"]) == 0
+
+    assert (incoming / "a.csv").read_bytes() == CONTENT
+
+
+def test_a_line_that_stays_cut_leaves_no_file_and_keeps_what_came(
+    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.objects = {"raw/a.csv": CONTENT}
+    store.cuts = [1000] + [0] * fetch.TRIES
+
+    assert command.main(["pull"]) == 1
+
+    said = capsys.readouterr().err
+    assert "s3://data/raw/a.csv" in said and "broke off" in said and "goes on" in said
+    assert not (incoming / "a.csv").exists()
+    store.asked.clear()
+    assert command.main(["pull"]) == 0
+    assert store.asked == [1000]
+    assert (incoming / "a.csv").read_bytes() == CONTENT
+
+
+def test_what_arrives_otherwise_than_listed_is_refused(
+    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.objects = {"raw/a.csv": CONTENT}
+    store.etags = {"raw/a.csv": "0" * 32}
+
+    assert command.main(["pull"]) == 1
+
+    assert "is not what the store lists" in capsys.readouterr().err
+    assert names(incoming) == []
+
+
+def test_an_object_of_several_parts_has_an_etag_of_its_own(
+    store: FakeStore, incoming: Path
+) -> None:
+    store.objects = {"raw/a.csv": CONTENT}
+    store.etags = {"raw/a.csv": f"{'0' * 32}-7"}
+
+    assert command.main(["pull"]) == 0
+
+    assert (incoming / "a.csv").read_bytes() == CONTENT
+
+
+def test_a_file_of_ones_own_is_not_written_over(
+    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.objects = {"raw/a.csv": b"theirs", "raw/same.csv": b"same"}
+    incoming.mkdir()
+    (incoming / "a.csv").write_bytes(b"mine, and mine")
+    (incoming / "same.csv").write_bytes(b"same")
+
+    assert command.main(["pull"]) == 1
+
+    assert "a.csv: not fetched" in capsys.readouterr().err
+    assert (incoming / "a.csv").read_bytes() == b"mine, and mine"
+    assert list(record.read()) == ["same.csv"]
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(
+    store: FakeStore,
+    incoming: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store.objects = {"raw/a.csv": CONTENT}
+    monkeypatch.setattr("rung_ops.data.object_store.fetch.os.fsync", full)
+
+    assert command.main(["pull"]) == 1
+
+    said = capsys.readouterr().err
+    assert "the disk is full" in said and "Make room" in said
+    assert names(incoming) == []
+
+
+def test_a_kill_between_record_and_file_is_made_good(store: FakeStore, incoming: Path) -> None:
+    """The old file has the size that the record tells of the new one."""
+    store.objects = {"raw/a.csv": b"old"}
+    command.main(["pull"])
+    store.objects = {"raw/a.csv": b"new"}
+    command.main(["pull"])
+    path = incoming / "a.csv"
+    etag = store.etag("raw/a.csv").strip('"')
+    path.rename(record.draft_of(path, etag))
+    path.write_bytes(b"old")
+
+    assert command.main(["pull"]) == 0
+
+    assert path.read_bytes() == b"new"
+    assert not record.draft_of(path, etag).exists()
+
+
+def test_two_pulls_at_once_are_one_too_many(
+    store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.objects = {"raw/a.csv": CONTENT}
+    with pull.alone():
+        assert command.main(["pull"]) == 1
+
+    assert "another `poe data pull`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../a.csv", "a/../../b.csv", "/etc/a.csv", "a//b.csv", ".git/a.csv", "a\\b.csv", "C:a.csv"]
+    + ["a.csv.dvc", "README.md", "a\n.csv", " a.csv", "a/.hidden"],
+)
+def test_a_key_cannot_lead_elsewhere(name: str) -> None:
+    assert not fits(name)
+    assert fits("2026/01/a b.parquet")
+
+
+def test_of_a_table_the_columns_and_rows_that_are_wanted_arrive(
+    store: FakeStore, incoming: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "table.csv"
+    pl.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6], "c": [7, 8, 9]}).write_csv(table)
+    monkeypatch.setattr(narrow, "_scanned", lambda *_: pl.scan_csv(table))
+    store.objects = {"raw/a.csv": table.read_bytes(), "raw/b.data": b"as it is"}
+    write_settings(tmp_path, store, 'columns = ["c", "a"]\nrows = "b > 4"')
+
+    assert command.main(["pull"]) == 0
+
+    assert pl.read_parquet(incoming / "a.csv.parquet").to_dict(as_series=False) == {
+        "c": [8, 9],
+        "a": [2, 3],
+    }
+    assert (incoming / "b.data").read_bytes() == b"as it is"
+    assert record.read()["a.csv.parquet"].part == "columns c, a; rows b > 4"
+
+
+def test_a_column_that_is_not_there_is_named(
+    store: FakeStore,
+    incoming: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = pl.LazyFrame({"a": [1]})
+    monkeypatch.setattr(narrow, "_scanned", lambda *_: table)
+    store.objects = {"raw/a.csv": b"a\n1\n"}
+    write_settings(tmp_path, store, 'columns = ["b"]')
+
+    assert command.main(["pull"]) == 1
+
+    said = capsys.readouterr().err
+    assert '"b"' in said and "store.toml" in said
+    assert names(incoming) == []

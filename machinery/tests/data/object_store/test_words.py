@@ -1,0 +1,103 @@
+"""Whatever the store says, a person is told what, where and what to do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.exceptions as raised
+import pytest
+
+from machinery.tests.data.object_store.fake import FakeStore
+from rung_ops.data.object_store import command, remote, settings
+from rung_ops.data.object_store.errors import StoreError, named
+
+UNSAID = "never-to-be-printed"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore]:
+    made = FakeStore()
+    path = tmp_path / "store.toml"
+    path.write_text(f'[store]\nendpoint = "{made.endpoint}"\nbucket = "data"\nprefix = "raw"\n')
+    monkeypatch.setattr(settings, "FILE", path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", UNSAID)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (403, "InvalidAccessKeyId", ("does not know", "AWS_ACCESS_KEY_ID")),
+        (403, "SignatureDoesNotMatch", ("does not belong", "AWS_SECRET_ACCESS_KEY")),
+        (403, "AccessDenied", ("may not", "s3:ListBucket")),
+        (400, "ExpiredToken", ("have expired", "Get new ones")),
+        (403, "RequestTimeTooSkewed", ("clock", "timedatectl")),
+        (404, "NoSuchBucket", ("no such bucket", "store.toml")),
+        (418, "Teapot", ("Teapot", "store.toml")),
+    ],
+)
+def test_what_the_store_refuses_is_put_into_words(
+    store: FakeStore,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    code: str,
+    words: tuple[str, ...],
+) -> None:
+    store.says = status, code
+
+    assert command.main([]) == 1
+
+    said = capsys.readouterr().err
+    assert f"s3://data/raw/ at {store.endpoint}: " in said
+    assert [word for word in words if word not in said] == []
+    assert UNSAID not in said
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (raised.NoCredentialsError(), "no credentials"),
+        (raised.EndpointConnectionError(endpoint_url="http://there"), "nothing answers"),
+        (raised.ReadTimeoutError(endpoint_url="http://there"), "broke off"),
+        (raised.SSLError(endpoint_url="https://there", error="self-signed"), "not trusted"),
+        (ConnectionResetError(104, "Connection reset by peer"), "cannot be written"),
+        (ValueError("Invalid endpoint: nonsense"), "Invalid endpoint"),
+    ],
+)
+def test_what_happens_on_the_way_is_put_into_words(error: Exception, word: str) -> None:
+    assert word in str(named(error, "s3://data/raw/ at AWS"))
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("[store\n", "cannot be read"),
+        ("[store]\nprefix = 'raw'\n", "`bucket` is missing"),
+        ("[store]\nbucket = 3\n", "`bucket` is 3"),
+        ("[store]\nbucket = 'data'\n[take]\nfiles = '*'\n", "`files` is '*'"),
+    ],
+)
+def test_settings_that_are_none_are_named(tmp_path: Path, text: str, word: str) -> None:
+    path = tmp_path / "store.toml"
+    path.write_text(text)
+
+    with pytest.raises(StoreError, match="store.toml") as broken:
+        settings.read(path)
+
+    assert word in str(broken.value)
+
+
+def test_of_the_remote_of_dvc_the_reason_is_told(
+    store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "[core]\n    remote = store\n['remote \"store\"']\n    url = s3://data/dvc\n"
+        f"    endpointurl = {store.endpoint}\n"
+    )
+    monkeypatch.setattr(remote, "CONFIG", config)
+
+    assert "s3:PutObject" in remote.advice()
+    store.says = 400, "ExpiredToken"
+    assert "s3://data/dvc/" in remote.advice() and "have expired" in remote.advice()

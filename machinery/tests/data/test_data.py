@@ -1,0 +1,55 @@
+"""Bad rows are found and named before anything is trained on them."""
+
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.data.ingest import read
+from rung_ops.data.row_checks import inspect
+from rung_ops.project.paths import raw_files
+
+SCHEMA = contract.Row.to_schema()
+
+
+def some_rows() -> pl.DataFrame:
+    return read(raw_files()[0]).head(20)
+
+
+def test_the_sample_keeps_the_contract() -> None:
+    for path in raw_files():
+        _, problems = inspect(read(path), SCHEMA, path.name)
+
+        assert problems == []
+
+
+def test_a_missing_column_is_named() -> None:
+    _, problems = inspect(some_rows().drop(contract.TARGET), SCHEMA, "new.csv")
+
+    assert [(p.source, p.column) for p in problems] == [("new.csv", contract.TARGET)]
+
+
+def test_a_file_without_rows_is_refused() -> None:
+    _, problems = inspect(some_rows().clear(), SCHEMA, "new.csv")
+
+    assert "holds no rows" in str(problems[0])
+
+
+def test_a_value_of_the_wrong_type_is_named_with_its_row() -> None:
+    numeric = next(n for n, dtype in SCHEMA.dtypes.items() if dtype.type.is_numeric())
+    rows = some_rows().with_columns(pl.col(numeric).cast(pl.String))
+    broken = rows.with_columns(
+        pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("many")).otherwise(numeric).alias(numeric)
+    )
+
+    _, problems = inspect(broken, SCHEMA, "new.csv")
+
+    assert (numeric, (4,)) in [(p.column, p.rows) for p in problems]
+    assert "many" in str(problems[0])
+
+
+def test_an_empty_value_is_named_where_none_may_be() -> None:
+    required = next(n for n, column in SCHEMA.columns.items() if not column.nullable)
+    hole = pl.when(pl.int_range(pl.len()) == 5).then(None).otherwise(required).alias(required)
+
+    _, problems = inspect(some_rows().with_columns(hole), SCHEMA, "new.csv")
+
+    assert (required, (6,)) in [(p.column, p.rows) for p in problems]

@@ -1,0 +1,88 @@
+"""A warehouse is spoken of without its password."""
+
+import pytest
+
+from rung_ops.data.warehouse import source
+from rung_ops.data.warehouse import url as address
+from rung_ops.data.warehouse.errors import WarehouseError
+from rung_ops.project.paths import ROOT
+
+PASSWORD = "Tr0ub4dor"  # pragma: allowlist secret
+URL = f"postgresql://ada:{PASSWORD}@db.example.org:5433/sales?sslmode=require"
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    return monkeypatch
+
+
+def test_an_address_is_shown_without_its_password(said: pytest.MonkeyPatch) -> None:
+    said.setenv("WAREHOUSE_URL", URL)
+    found = address.read()
+
+    assert found.shown == "postgresql://ada@db.example.org:5433/sales"
+    assert PASSWORD not in repr(found)
+    assert found.url.startswith(URL)
+    assert "connect_timeout=10" in found.url
+
+
+def test_what_the_driver_says_is_shown_without_the_password(said: pytest.MonkeyPatch) -> None:
+    said.setenv("WAREHOUSE_URL", URL.replace(PASSWORD, f"%40{PASSWORD}"))
+    said.setenv("PGPASSWORD", "another")  # pragma: allowlist secret
+    scrubbed = address.read().scrub(f"cannot use @{PASSWORD}, %40{PASSWORD} or another here")
+
+    assert scrubbed == "cannot use ***, *** or *** here"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL.replace(PASSWORD, f"{PASSWORD}@x"),
+        URL.replace(PASSWORD, f"{PASSWORD}/x"),
+        URL.replace(PASSWORD, f"{PASSWORD}#x"),
+        URL.replace("postgresql", "mysql"),
+        f"host=db.example.org password={PASSWORD}",
+        f"postgresql:{PASSWORD}",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(
+    said: pytest.MonkeyPatch, url: str
+) -> None:
+    said.setenv("WAREHOUSE_URL", url)
+
+    with pytest.raises(WarehouseError) as refused:
+        address.read()
+
+    assert "WAREHOUSE_URL" in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.parametrize("nothing", ["", "  ", "$(WAREHOUSE_URL)"])
+def test_no_address_means_the_warehouse_of_the_sample(
+    said: pytest.MonkeyPatch, nothing: str
+) -> None:
+    said.setenv("WAREHOUSE_URL", nothing)
+
+    assert address.read().is_sample
+
+
+def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(said: pytest.MonkeyPatch) -> None:
+    said.setenv("WAREHOUSE_URL", "duckdb:data/own.duckdb")
+    found = address.read()
+
+    assert found.file == ROOT / "data/own.duckdb"
+    assert not found.is_sample
+    with pytest.raises(WarehouseError, match="data/own.duckdb is not there"):
+        with source.connected(found):
+            pass
+
+
+def test_nobody_there_is_said_with_what_to_do(said: pytest.MonkeyPatch) -> None:
+    said.setenv("WAREHOUSE_URL", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/sales")
+
+    with pytest.raises(WarehouseError, match="Nobody answers there") as refused:
+        with source.connected(address.read()):
+            pass
+
+    assert PASSWORD not in str(refused.value)

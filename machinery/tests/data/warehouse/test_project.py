@@ -1,0 +1,84 @@
+"""The project's own settings and query can be read, and its sample makes a warehouse."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from rung_ops import contract
+from rung_ops.data.warehouse import command, query, sample, settings
+from rung_ops.data.warehouse.errors import WarehouseError
+from rung_ops.data.warehouse.url import Address
+from rung_ops.project.paths import SAMPLE, raw_files_in
+
+GOOD = """
+query = "rows.sql"
+watermark = "at"
+first = 2024-01-01
+window_days = 7
+lag_hours = 12
+"""
+
+
+def test_the_settings_and_the_query_fit() -> None:
+    says = settings.read()
+
+    assert query.read(says.query, says.watermark).windowed == bool(says.watermark)
+
+
+def test_the_settings_are_read(tmp_path: Path) -> None:
+    (tmp_path / "warehouse.toml").write_text(GOOD)
+    says = settings.read(tmp_path / "warehouse.toml")
+
+    assert (says.watermark, says.query) == ("at", tmp_path / "rows.sql")
+    assert (says.window, says.lag) == (timedelta(days=7), timedelta(hours=12))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("first = 2024-01-01", "first = 2024-01-01T10:00:00", "without a time"),
+        ("first = 2024-01-01", "", "`first` must be a day"),
+        ("window_days = 7", "window_days = 0", "1 or more"),
+        ("lag_hours = 12", "lag_hours = -1", "0 or more"),
+        ("lag_hours = 12", "lag_hours = true", "`lag_hours` must be a number"),
+        ("lag_hours", "lag", "`lag` is not a setting"),
+        ("window_days = 7", "window_days = ", "is no TOML"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(
+    tmp_path: Path, before: str, after: str, words: str
+) -> None:
+    assert before in GOOD
+    (tmp_path / "warehouse.toml").write_text(GOOD.replace(before, after))
+
+    with pytest.raises(WarehouseError, match=words):
+        settings.read(tmp_path / "warehouse.toml")
+
+
+def test_each_file_of_the_sample_becomes_a_table(tmp_path: Path) -> None:
+    files = raw_files_in(SAMPLE)
+    if not files:
+        pytest.skip("data/sample holds no rows")
+    sample.fill(tmp_path / "made.duckdb")
+
+    with duckdb.connect(tmp_path / "made.duckdb", read_only=True) as connection:
+        for path in files:
+            found = connection.sql(f'SELECT * FROM "{path.stem}"')
+            assert found.columns == list(contract.Row.to_schema().columns)
+            assert found.count("*").fetchall() != [(0,)]
+    assert [path.name for path in tmp_path.iterdir()] == ["made.duckdb"]
+
+
+def test_what_is_here_is_said_without_asking_the_warehouse(tmp_path: Path) -> None:
+    (tmp_path / "warehouse.toml").write_text(GOOD)
+    (tmp_path / "rows.sql").write_text("SELECT 1 WHERE at >= $since AND at < $until")
+    says = settings.read(tmp_path / "warehouse.toml")
+    nowhere = Address("nowhere", file=tmp_path / "nothing.duckdb")
+    (tmp_path / "2024-01-01--2024-01-08.parquet.dvc").touch()
+
+    lines = command.describe(says, nowhere, tmp_path)
+
+    assert "watermark  at < 2024-01-08, in UTC" in lines
+    assert any("2024-01-01--2024-01-08.parquet" in line and "not here" in line for line in lines)

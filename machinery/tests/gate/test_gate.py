@@ -1,0 +1,364 @@
+"""The gate lets pass what is shown to be as good, and nothing that cannot be shown.
+
+The rows, the figure and the predictions are made up here, so that the truth about them is known
+whatever src/ holds.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rung_ops import contract
+from rung_ops.gate import judge as gate
+from rung_ops.gate import report, verdict
+from rung_ops.gate import rules as gate_rules
+from rung_ops.gate.rules import BadRules, Bound, Rules
+from rung_ops.gate.verdict import Champion, Verdict, judge
+from rung_ops.tracking import registry
+from rung_ops.training import slices
+
+ROWS = 8_000
+GROUPS = {"a": 4_000, "b": 2_000, "c": 1_980, "rare": 20}
+RULES = Rules()
+ROW = pl.DataFrame(
+    {
+        contract.TARGET: np.random.default_rng(1).integers(0, 2, ROWS),
+        "group": [name for name, count in GROUPS.items() for _ in range(count)],
+    }
+)
+TRUTH = ROW[contract.TARGET].to_numpy()
+GROUP = ROW["group"].to_numpy()
+CONSTANT = np.full(ROWS, float(TRUTH.mean() > 0.5))
+Figure = Callable[[np.ndarray, np.ndarray], float]
+
+
+def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float((truth == predicted).mean())
+
+
+def error(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float(np.abs(truth - predicted).mean())
+
+
+@pytest.fixture(autouse=True)
+def set_up(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Score by accuracy, and by group; the function chooses another figure."""
+
+    def use(figure: Figure = accuracy, higher: bool = True, name: str = "figure") -> None:
+        settings = {
+            "seed": 1,
+            "score": {"metric": "figure", "higher_is_better": higher},
+            "report": {"slices": ["group"]},
+        }
+        for module in (verdict, slices):
+            monkeypatch.setattr(module, "params", lambda: settings)
+        monkeypatch.setattr(slices, "features", lambda rows: rows)
+        monkeypatch.setattr(contract, "TIME", None)
+        monkeypatch.setattr(contract, "score", lambda *each: {name: figure(*each)})
+
+    use()
+    return use
+
+
+def right(share: float, seed: int = 2, where: np.ndarray | None = None) -> np.ndarray:
+    """Predict rightly so often, or in some rows alone, and otherwise as the champion below."""
+    inside = np.ones(ROWS, dtype=bool) if where is None else where
+    hit = np.random.default_rng(seed).random(ROWS) < share
+    made = np.where(hit, TRUTH, 1 - TRUTH).astype(float)
+    return made if where is None else np.where(inside, made, CHAMPION.predictions)
+
+
+CHAMPION = Champion({"version": "1"}, np.zeros(0), [])
+CHAMPION = replace(CHAMPION, predictions=right(0.8))
+
+
+def worse(rows: int, among: np.ndarray | None = None) -> np.ndarray:
+    """Take the champion's predictions, and make so many of the right ones wrong."""
+    inside = np.ones(ROWS, dtype=bool) if among is None else among
+    hit = np.flatnonzero((CHAMPION.predictions == TRUTH) & inside)[:rows]
+    made = CHAMPION.predictions.copy()
+    made[hit] = 1 - made[hit]
+    return made
+
+
+def better(rows: int, among: np.ndarray | None = None) -> np.ndarray:
+    """Take the champion's predictions, and make so many of the wrong ones right."""
+    inside = np.ones(ROWS, dtype=bool) if among is None else among
+    hit = np.flatnonzero((CHAMPION.predictions != TRUTH) & inside)[:rows]
+    made = CHAMPION.predictions.copy()
+    made[hit] = TRUTH[hit]
+    return made
+
+
+def judged(
+    challenger: np.ndarray,
+    champion: Champion | None = CHAMPION,
+    rows: pl.DataFrame = ROW,
+    constant: np.ndarray = CONSTANT,
+    rules: Rules = RULES,
+) -> Verdict:
+    return judge(rows, challenger, champion, constant, rules)
+
+
+def reasons(*arguments: Any, **named: Any) -> str:
+    found = judged(*arguments, **named)
+    assert found.promote == (not found.reasons)
+    return "\n".join(found.reasons)
+
+
+def test_one_that_is_better_passes() -> None:
+    found = judged(better(100))
+
+    assert (found.promote, found.reasons) == (True, [])
+    assert found.figures["champion"]["gain"] == pytest.approx(100 / ROWS)
+    assert found.champion == {"version": "1"}
+
+
+def test_one_that_is_as_good_passes() -> None:
+    assert reasons(CHAMPION.predictions) == ""
+
+
+def test_the_first_one_passes_when_it_beats_a_constant() -> None:
+    assert reasons(right(0.6), champion=None) == ""
+    assert "better than a constant" in reasons(right(0.5), champion=None)
+
+
+def test_one_that_is_a_point_worse_is_refused() -> None:
+    assert reasons(worse(80)) == "worse than the champion: figure 0.7811 against 0.7911"
+
+
+def test_one_that_ignores_every_feature_is_refused_beside_a_poor_champion() -> None:
+    poor = replace(CHAMPION, predictions=right(0.4))
+
+    assert "not shown to be better than a constant" in reasons(CONSTANT, poor)
+
+
+def test_one_that_cannot_be_told_apart_is_told_how_many_rows_would_do() -> None:
+    told = reasons(right(0.8, seed=5))
+
+    assert "not shown to be as good as the champion" in told
+    assert "test rows would show it" in told
+
+
+@pytest.mark.parametrize("lost", [math.nan, math.inf])
+@pytest.mark.parametrize("who", ["challenger", "champion", "constant"])
+def test_one_prediction_that_is_no_number_is_enough(who: str, lost: float) -> None:
+    holed = better(100)
+    holed[7] = lost
+    given: dict[str, Any] = {"challenger": better(100)}
+    given |= {who: replace(CHAMPION, predictions=holed) if who == "champion" else holed}
+
+    assert f"1 of 8,000 predictions of the {who} are no number" in reasons(**given)
+
+
+@pytest.mark.parametrize("shape", [ROWS - 1, (ROWS, 2), 0])
+def test_predictions_of_other_rows_are_refused(shape: Any) -> None:
+    assert "predictions for 8,000 rows" in reasons(np.ones(shape))
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (ROW.drop(contract.TARGET), "lack the target"),
+        (
+            ROW.with_columns(
+                pl.when(pl.int_range(pl.len()) > 0).then(pl.col(contract.TARGET)).alias("target")
+            ).select(pl.col("target").alias(contract.TARGET), "group"),
+            "1 of 8,000 test rows have no",
+        ),
+        (
+            ROW.with_columns(pl.lit(math.nan).alias(contract.TARGET)),
+            "8,000 of 8,000 test rows have no",
+        ),
+        (ROW.drop("group"), "group"),
+    ],
+    ids=["no target", "a missing target", "targets that are no number", "no column to slice by"],
+)
+def test_missing_data_refuse(rows: pl.DataFrame, reason: str) -> None:
+    assert reason in reasons(better(100), rows=rows)
+
+
+def test_too_few_rows_refuse() -> None:
+    few = replace(CHAMPION, predictions=CHAMPION.predictions[:199])
+
+    told = reasons(better(100)[:199], few, ROW[:199], CONSTANT[:199])
+
+    assert "199 test rows; 200 are needed" in told
+
+
+@pytest.mark.parametrize(
+    ("chosen", "reason"),
+    [
+        ({"figure": lambda *_: math.nan}, "on all 8,000 rows is nan"),
+        ({"name": "another"}, "have no 'figure'"),
+    ],
+    ids=["no number", "another name"],
+)
+def test_a_score_that_gives_no_figure_refuses(
+    set_up: Callable[..., None], chosen: dict[str, Any], reason: str
+) -> None:
+    set_up(**chosen)
+
+    assert reason in reasons(better(100))
+
+
+def test_a_margin_of_an_error_is_a_share_of_the_champions(set_up: Callable[..., None]) -> None:
+    set_up(error, higher=False)
+    wrong = int((CHAMPION.predictions != TRUTH).sum())
+
+    found = judged(better(100))
+
+    assert found.promote
+    assert found.figures["champion"]["margin"] == pytest.approx(0.0075 * wrong / ROWS)
+    assert found.figures["champion"]["figure"] == pytest.approx(wrong / ROWS)
+    assert "worse than the champion" in reasons(worse(wrong // 50))
+
+
+def test_a_slice_that_falls_below_the_champions_refuses_whatever_the_others_gain() -> None:
+    made = better(1_000)
+    made[GROUP == "c"] = worse(120, GROUP == "c")[GROUP == "c"]
+
+    found = judged(made)
+
+    assert found.figures["champion"]["gain"] > 0.08
+    (reason,) = found.reasons
+    assert reason == "group c: goes from 0.7889 to 0.7283 on 1,980 rows; 0.05 is allowed"
+    assert reasons(made, rules=replace(RULES, ignore=("group=c",))) == ""
+
+
+def test_a_slice_with_too_few_rows_is_not_judged() -> None:
+    made = better(100)
+    made[GROUP == "rare"] = 1 - TRUTH[GROUP == "rare"]
+
+    found = judged(made)
+
+    assert found.promote
+    assert [each["value"] for each in found.figures["slices"] if not each["judged"]] == ["rare"]
+
+
+@pytest.mark.parametrize("there", [0, 20])
+def test_a_slice_that_is_missing_refuses(there: int) -> None:
+    known = [{"column": "group", "value": "gone", "rows": 100, "figure": 0.8}]
+    champion = replace(CHAMPION, slices=known)
+    named = GROUP.copy().astype(object)
+    named[:there] = "gone"
+    rows = ROW.with_columns(pl.Series("group", named, dtype=pl.String))
+
+    told = reasons(better(100), champion, rows)
+
+    assert f"group gone: 100 rows when the champion was evaluated, and {there} now" in told
+    assert reasons(better(100), champion, rows, rules=replace(RULES, ignore=("group=gone",))) == ""
+
+
+def test_a_column_none_of_whose_slices_can_be_judged_refuses() -> None:
+    told = reasons(better(100), rules=replace(RULES, min_slice_rows=5_000))
+
+    assert "no slice of `group` can be judged: the largest has 4,000 rows" in told
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "reason"),
+    [
+        ("a", 0.75, ""),
+        ("a", 0.99, "misses its bound of 0.99"),
+        ("rare", 0.1, "has a bound, and 20 rows: too few to judge"),
+        ("gone", 0.1, "has a bound, and 0 rows: too few to judge"),
+    ],
+)
+def test_a_bound_of_a_slice_has_to_be_reached(value: str, bound: float, reason: str) -> None:
+    told = reasons(better(100), rules=replace(RULES, bounds=(Bound("group", value, bound),)))
+
+    assert reason in told
+    assert bool(told) == bool(reason)
+
+
+def test_a_bound_of_an_error_is_a_most(set_up: Callable[..., None]) -> None:
+    set_up(error, higher=False)
+
+    def told(bound: float) -> str:
+        return reasons(better(100), rules=replace(RULES, bounds=(Bound("group", "a", bound),)))
+
+    assert told(0.3) == ""
+    assert "misses its bound of 0.1" in told(0.1)
+
+
+def test_a_verdict_is_told_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "VERDICT", tmp_path / "reports/gate.json")
+
+    codes = [report.tell(judged(better(100))), report.tell(judged(worse(80)))]
+
+    out, err = capsys.readouterr()
+    assert codes == [0, 1]
+    assert "may replace version 1" in out
+    assert "Refused" in err and "- worse than the champion" in err
+    written = json.loads((tmp_path / "reports/gate.json").read_text())
+    assert written["promote"] is False
+    assert written["champion"] == {"version": "1"}
+    assert {each["value"]: each["champion"] for each in written["figures"]["slices"]}[
+        "rare"
+    ] is None
+
+
+def test_a_registry_that_does_not_answer_refuses_no_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing is written either: the verdict of before still holds."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(report, "VERDICT", tmp_path / "gate.json")
+
+    with pytest.raises(registry.ServerDown, match="does not answer"):
+        gate.main([])
+
+    assert not (tmp_path / "gate.json").exists()
+
+
+def test_the_rules_of_this_project_can_be_read() -> None:
+    rules = gate_rules.read()
+
+    assert 0 < rules.alpha < 0.5
+
+
+def test_rules_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").write_text(
+        "[[gate.slices.bounds]]\ncolumn = 'group'\nvalue = 'a'\nbound = 1\n"
+    )
+
+    found = gate_rules.read(tmp_path / "gate.toml")
+
+    assert found == replace(RULES, bounds=(Bound("group", "a", 1.0),))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[gate", "cannot be read"),
+        ("gate = 1", "`gate` is no table"),
+        ("[gate]\nalpah = 0.1", "has `alpah`; it knows alpha"),
+        ("[gate]\nalpha = 0.7", "`alpha = 0.7` makes no sense"),
+        ("[gate]\nalpha = nan", "`alpha = nan` makes no sense"),
+        ("[gate]\nmargin = 0", "`margin = 0` makes no sense"),
+        ("[gate]\nmargin = 'none'", "`margin = none` makes no sense"),
+        ("[gate]\nmin_rows = true", "makes no sense"),
+        ("[gate.slices]\nmax_drop = -1", "makes no sense"),
+        ("[[gate.slices.bounds]]\ncolumn = 'group'", "needs column, value and bound"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "gate.toml").write_text(text)
+
+    with pytest.raises(BadRules, match=reason):
+        gate_rules.read(tmp_path / "gate.toml")
+
+
+def test_no_rules_are_no_reason_to_pass(tmp_path: Path) -> None:
+    with pytest.raises(BadRules, match="cannot be read"):
+        gate_rules.read(tmp_path / "gate.toml")

@@ -1,0 +1,154 @@
+"""Outside of the change control plan, or where something is not known, no version passes."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rung_ops.governance import bounds, plan
+from rung_ops.governance.bounds import Facts
+
+BOUNDS = plan.Bounds(
+    parameters={"model.C": {"least": 0.1, "most": 1}, "model.kind": {"one_of": ["a", "b"]}},
+    unrestricted=("report.*",),
+    approved=frozenset({"amount", "age", "job"}),
+    may_be_left_out=frozenset({"job"}),
+    may_be_added=frozenset({"months"}),
+    never_read=frozenset({"sex"}),
+    performance=(
+        {"figure": "auc", "least": 0.7, "greatest_fall": 0.02},
+        {"figure": "brier", "most": 0.21, "greatest_rise": 0.01},
+    ),
+    fairness=({"group": "age", "figure": "selection_rate", "greatest_difference": 0.2},),
+)
+FACTS = Facts(
+    parameters={"model.C": "0.3", "model.kind": "a", "seed": "7", "report.slices": "x"},
+    features=frozenset({"amount", "age", "job"}),
+    columns=frozenset({"amount", "age", "job"}),
+)
+FIGURES: dict[str, tuple[Any, Any]] = {"auc": (0.75, 0.76), "brier": (0.17, 0.165)}
+FAIRNESS = {"groups": {"age": {"differences": {"selection_rate": 0.1}}}}
+
+
+def found(
+    challenger: Facts = FACTS,
+    champion: Facts | None = FACTS,
+    figures: dict[str, tuple[Any, Any]] = FIGURES,
+    fairness: dict[str, Any] = FAIRNESS,
+) -> list[str]:
+    return bounds.violations(BOUNDS, challenger, champion, figures, fairness)
+
+
+def test_a_version_within_every_bound_has_nothing_against_it() -> None:
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"model.C": "2"}, "the most that the plan allows is 1"),
+        ({"model.C": "0.01"}, "the least that the plan allows is 0.1"),
+        ({"model.C": "nan"}, "no finite number"),
+        ({"model.C": "large"}, "which is no number"),
+        ({"model.kind": "c"}, "the plan allows a, b"),
+        ({"seed": "8"}, "seed was 7 and is 8"),
+        ({"model.new": "1"}, "model.new was not set and is 1"),
+        ({"model.C": "1"}, ""),
+        ({"model.kind": "b"}, ""),
+        ({"report.slices": "y"}, ""),
+    ],
+)
+def test_a_parameter_may_change_as_the_plan_says(changed: dict[str, str], reason: str) -> None:
+    challenger = replace(FACTS, parameters={**FACTS.parameters, **changed})
+
+    assert reason in "".join(found(challenger))
+    assert bool(reason) == bool(found(challenger))
+
+
+@pytest.mark.parametrize("name", ["model.C", "seed"])
+def test_a_parameter_that_is_not_told_is_not_taken_for_unchanged(name: str) -> None:
+    left = {key: value for key, value in FACTS.parameters.items() if key != name}
+
+    assert name in found(replace(FACTS, parameters=left))[0]
+
+
+@pytest.mark.parametrize(
+    ("features", "reason"),
+    [
+        ({"amount", "age"}, ""),
+        ({"amount", "age", "months"}, ""),
+        ({"amount", "job"}, "feature age is missing"),
+        ({"amount", "age", "income"}, "feature income was not approved"),
+        (set(), "the version has no features"),
+    ],
+)
+def test_features_come_and_go_as_the_plan_says(features: set[str], reason: str) -> None:
+    challenger = replace(FACTS, features=frozenset(features))
+
+    assert reason in "".join(found(challenger))
+    assert bool(reason) == bool(found(challenger))
+
+
+def test_a_feature_of_another_name_may_not_read_what_is_forbidden() -> None:
+    challenger = replace(FACTS, columns=FACTS.columns | {"sex"})
+
+    assert found(challenger) == ["a feature reads sex, which the plan forbids"]
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, math.inf, "0.9", True])
+@pytest.mark.parametrize("name", ["auc", "brier"])
+@pytest.mark.parametrize("whose", [0, 1])
+def test_a_figure_that_is_missing_or_no_number_refuses(name: str, whose: int, missing: Any) -> None:
+    pair = [*FIGURES[name]]
+    pair[whose] = missing
+
+    assert name in found(figures=FIGURES | {name: (pair[0], pair[1])})[0]
+    assert name in found(figures={key: FIGURES[key] for key in FIGURES if key != name})[0]
+
+
+@pytest.mark.parametrize(
+    ("figures", "reason"),
+    [
+        ({"auc": (0.69, 0.69)}, "auc is 0.6900, and the least"),
+        ({"auc": (0.73, 0.76)}, "allows it to fall by 0.02"),
+        ({"brier": (0.22, 0.22)}, "brier is 0.2200, and the most"),
+        ({"brier": (0.18, 0.165)}, "allows it to rise by 0.01"),
+        ({"auc": (0.90, 0.76)}, ""),
+        ({"brier": (0.10, 0.165)}, ""),
+    ],
+)
+def test_figures_have_bounds_of_their_own_and_against_the_champion(
+    figures: dict[str, tuple[Any, Any]], reason: str
+) -> None:
+    assert reason in "".join(found(figures=FIGURES | figures))
+    assert bool(reason) == bool(found(figures=FIGURES | figures))
+
+
+def test_the_first_version_is_held_against_no_champion() -> None:
+    first: dict[str, tuple[Any, Any]] = {"auc": (0.75, None), "brier": (0.17, None)}
+
+    assert found(champion=None, figures=first) == []
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {},
+        {"groups": {}},
+        {"groups": {"sex": {"differences": {"selection_rate": 0.1}}}},
+        {"groups": {"age": {"differences": {}}}},
+        {"groups": {"age": {"differences": {"selection_rate": None}}}},
+        {"groups": {"age": {"differences": {"selection_rate": math.nan}}}},
+    ],
+)
+def test_a_difference_that_is_not_known_refuses(report: dict[str, Any]) -> None:
+    assert "nothing is known of selection_rate by age" in found(fairness=report)[0]
+
+
+def test_a_difference_between_groups_has_its_bound() -> None:
+    report = {"groups": {"age": {"differences": {"selection_rate": 0.21}}}}
+
+    assert found(fairness=report) == [
+        "fairness: selection_rate differs by 0.210 by age; 0.2 is allowed"
+    ]

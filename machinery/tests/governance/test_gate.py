@@ -1,0 +1,241 @@
+"""A version passes when figures, plan and a person let it; what speaks against it is all named."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from machinery.tests.conftest import Trained
+from machinery.tests.governance.conftest import APPROVED, COMMIT
+from rung_ops.gate import report
+from rung_ops.gate.verdict import Verdict
+from rung_ops.governance import gate, plan, registry_promotion, version_facts
+from rung_ops.release import gate as release_gate
+from rung_ops.tracking import registry
+from rung_ops.training import estimator, fairness
+
+PASSED = Verdict(True, [], {})
+VERSION: dict[str, str] = {"version": "1", "run_id": "to be filled in"}
+
+
+@pytest.fixture
+def limits(trained: Trained) -> plan.Bounds:
+    """A plan that allows the version that the registry holds."""
+    features = estimator.features(trained.test.head(1)).columns
+    return plan.Bounds(
+        parameters={},
+        unrestricted=("*",),
+        approved=frozenset(features),
+        may_be_left_out=frozenset(),
+        may_be_added=frozenset(),
+        never_read=frozenset(),
+        performance=({"figure": "figure", "least": 0.7, "greatest_fall": 0.02},),
+        fairness=(),
+    )
+
+
+@pytest.fixture
+def judged(
+    registry_store: str,
+    candidates: tuple[str, str],
+    trained: Trained,
+    limits: plan.Bounds,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Verdict]:
+    """Judges version 1 by a plan, after figures that rung_ops.release.gate has found."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+    trained.test.write_parquet(tmp_path / "test.parquet")
+    monkeypatch.setattr(gate, "TEST", tmp_path / "test.parquet")
+    monkeypatch.setattr(version_facts, "TEST", tmp_path / "test.parquet")
+    run = str(registry.version("1").run_id)
+
+    def judge(
+        bounds: plan.Bounds = limits,
+        champion: float | None = None,
+        found: Verdict = PASSED,
+    ) -> Verdict:
+        scores = {"challenger": {"figure": 0.75}}
+        if champion is not None:
+            scores["champion"] = {"figure": champion}
+        known = {"release": "v0", "run_id": run} if champion is not None else None
+        found = replace(
+            found,
+            figures={"scores": scores} | found.figures,
+            challenger=VERSION | {"run_id": run},
+            champion=known,
+        )
+        monkeypatch.setattr(release_gate, "verdict", lambda asked: found)
+        monkeypatch.setattr(plan, "bounds", lambda: bounds)
+        return gate.verdict("1")
+
+    return judge
+
+
+def approve(tmp_path: Path, **changes: Any) -> None:
+    made_of = {"git_commit": COMMIT, "data_hash": "cd" * 16, "model": registry.model_name()}
+    inventory = {"models": [{"name": registry.model_name(), "developer": "Ada Lovelace"}]}
+    (tmp_path / "governance/model_inventory.yaml").write_text(yaml.safe_dump(inventory))
+    path = tmp_path / registry_promotion.RECORDS / f"{registry.model_name()}-1.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(yaml.safe_dump({"version": 1} | APPROVED | made_of | changes))
+
+
+def test_a_version_within_the_plan_and_approved_passes(
+    judged: Callable[..., Verdict], tmp_path: Path
+) -> None:
+    approve(tmp_path)
+
+    made = judged(champion=0.76)
+
+    assert (made.promote, made.reasons, made.awaits) == (True, [], [])
+    assert made.figures["plan"] == plan.digest()
+
+
+def test_a_version_that_nobody_has_validated_awaits_that_alone(
+    judged: Callable[..., Verdict], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    made = judged()
+
+    assert (made.promote, made.reasons) == (False, [])
+    assert "nobody has validated version 1" in made.awaits[0]
+
+    assert report.tell(replace(made, figures={})) == 1
+    assert "nobody has validated version 1" in capsys.readouterr().err
+
+
+def test_the_author_cannot_approve(judged: Callable[..., Verdict], tmp_path: Path) -> None:
+    approve(tmp_path, validator={"name": "A. L.", "email": "ada@example.org"})
+
+    made = judged()
+
+    assert not made.promote
+    assert made.awaits == [
+        "ada@example.org developed the model, and cannot be the one who validates it"
+    ]
+
+
+def test_everything_that_speaks_against_a_version_is_named_at_once(
+    judged: Callable[..., Verdict], limits: plan.Bounds
+) -> None:
+    narrow = replace(
+        limits, performance=({"figure": "figure", "least": 0.9, "greatest_fall": 0.02},)
+    )
+
+    made = judged(narrow, 0.8, Verdict(False, ["worse than the champion"], {}))
+
+    assert not made.promote
+    assert made.reasons[0] == "worse than the champion"
+    assert "outside of the change control plan: figure is 0.7500" in made.reasons[1]
+    assert "allows it to fall by 0.02" in made.reasons[2]
+    assert "nobody has validated version 1" in made.awaits[0]
+
+
+def test_a_feature_that_the_plan_does_not_know_is_outside(
+    judged: Callable[..., Verdict], limits: plan.Bounds
+) -> None:
+    unknown = min(limits.approved)
+
+    made = judged(replace(limits, approved=limits.approved - {unknown}))
+
+    assert f"feature {unknown} was not approved" in made.reasons[0]
+
+
+def test_a_column_that_no_feature_may_read_is_found_in_the_source_as_it_was(
+    judged: Callable[..., Verdict], limits: plan.Bounds, trained: Trained
+) -> None:
+    read = min(version_facts.of_version(registry.version("1")).columns)
+
+    made = judged(replace(limits, never_read=frozenset({read})))
+
+    assert made.reasons == [
+        f"outside of the change control plan: a feature reads {read}, which the plan forbids"
+    ]
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        pl.col("sex"),
+        pl.col("^s.x$").str.len_chars(),
+        pl.nth(1).alias("other"),
+        pl.struct(pl.all()).struct.field("sex").alias("other"),
+        pl.concat_str(pl.col(pl.String)).alias("other"),
+    ],
+)
+def test_a_column_is_read_by_whatever_way_a_feature_reaches_it(feature: pl.Expr) -> None:
+    rows = pl.DataFrame({"age": [1, 2], "sex": ["f", "male"], "job": ["a", "b"]})
+
+    assert "sex" in version_facts.columns_of([pl.col("age"), feature], rows)
+    assert version_facts.columns_of([pl.col("age")], rows) == {"age"}
+
+
+def test_a_difference_between_groups_is_taken_of_the_rows_of_the_gate(
+    judged: Callable[..., Verdict],
+    limits: plan.Bounds,
+    trained: Trained,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[pl.DataFrame] = []
+
+    def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+        seen.append(rows)
+        return {"groups": {"age": {"differences": {"selection_rate": 0.3}}}}
+
+    monkeypatch.setattr(fairness, "assess", assess)
+    bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 0.2}
+
+    made = judged(replace(limits, fairness=(bound,)))
+
+    assert "selection_rate differs by 0.300 by age; 0.2 is allowed" in made.reasons[0]
+    expected = estimator.predict(trained.estimator, trained.test)
+    assert seen[0]["predicted"].to_list() == pytest.approx(expected)
+
+
+def test_a_champion_whose_parameters_nobody_knows_refuses(
+    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(run: str) -> dict[str, str]:
+        raise version_facts.Unknown(f"the parameters of run {run} are not known")
+
+    assert judged(champion=0.75).reasons == []
+    monkeypatch.setattr(version_facts, "parameters_of", unknown)
+
+    assert "are not known" in judged(champion=0.75).reasons[0]
+
+
+def test_a_run_that_the_registry_does_not_have_is_not_known(
+    registry_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+
+    with pytest.raises(version_facts.Unknown, match="the parameters of run none are not known"):
+        version_facts.parameters_of("none")
+
+
+def test_a_plan_that_cannot_be_read_refuses(
+    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> plan.Bounds:
+        raise plan.BadPlan("the plan is out of date")
+
+    judged()
+    monkeypatch.setattr(plan, "bounds", broken)
+
+    assert gate.verdict("1").reasons == ["the plan is out of date"]
+
+
+def test_what_was_refused_before_anything_was_computed_says_so_and_no_more(
+    judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged()
+    early = Verdict(False, ["made from other rows"], {}, challenger=VERSION)
+    monkeypatch.setattr(release_gate, "verdict", lambda asked: early)
+
+    made = gate.verdict("1")
+
+    assert made.reasons == ["made from other rows"]

@@ -1,0 +1,283 @@
+"""Officers overrule a prediction and stop the model through the service as it runs."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from machinery.tests.governance.conftest import pem
+from rung_ops.governance import audit, kill_switch, resume, stop
+from rung_ops.project.paths import ROOT
+from rung_ops.release import bundle, history, state
+
+TOKEN = "a-token-for-tests-only"  # pragma: allowlist secret
+PATIENCE = 60.0  # seconds for what takes one; a busy machine takes longer
+OLGA = {"by": "Olga Officer", "reason": "it refuses everybody"}
+
+
+class Running:
+    """A service in a process of its own."""
+
+    def __init__(self, folder: Path, key: Path, environ: dict[str, str]) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "rung_ops.serving.serve", "--port", str(port)),
+                *("--with", "rung_ops.governance.oversight"),
+            ],
+            cwd=ROOT,
+            env=os.environ
+            | {"RELEASES": str(folder.parent), "LOGS": str(folder.parent.parent / "logs")}
+            | {"RELEASE_KEY": str(key), "SERVICE_ENVIRONMENT": folder.name}
+            | environ,
+        )
+
+    def ask(self, path: str, body: Any = None, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
+        """Send JSON, or ask without; return status and answer."""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{self.url}{path}", content, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as refused:
+            return refused.code, json.loads(refused.read())
+
+    def ready(self) -> bool:
+        return self._says("/health/ready")
+
+    def lives(self) -> bool:
+        return self._says("/health/live")
+
+    def _says(self, path: str) -> bool:
+        try:
+            return self.ask(path)[0] == 200
+        except OSError:
+            return False
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def environment(
+    release_folder: Path,
+    release_key: bytes,
+    signing_key: ec.EllipticCurvePrivateKey,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Production with a release that answers."""
+    folder = tmp_path_factory.mktemp("overseen") / "releases/production"
+    shutil.copytree(release_folder, folder / "bundles" / release_folder.name)
+    (folder.parent / "release.pub").write_bytes(release_key)
+    state.serve(folder, release_folder.name, "Ada")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(environment: Path, signing_key: ec.EllipticCurvePrivateKey) -> Iterator[Running]:
+    """The service that answers there."""
+    environ = {"OPERATOR_TOKEN": TOKEN, "AUDIT_PRIVATE_KEY": pem(signing_key).decode()}
+    running = Running(environment, environment.parent / "release.pub", environ)
+    wait_until(running.ready)
+    yield running
+    running.process.terminate()
+    running.process.wait(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def started_stopped(
+    environment: Path, signing_key: ec.EllipticCurvePrivateKey
+) -> Iterator[Running]:
+    """Another one, without a token, that was started after somebody had stopped the model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
+        assert kill_switch.stop(environment, "Olga", "a drill") == []
+    running = Running(environment, environment.parent / "release.pub", {"OPERATOR_TOKEN": ""})
+    wait_until(running.lives)
+    yield running
+    running.process.terminate()
+    running.process.wait(timeout=PATIENCE)
+
+
+@pytest.fixture
+def log(
+    environment: Path, production: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], list[dict[str, Any]]]:
+    """Reads the audit log of the environment; verifies it, too, and brings its keys here."""
+    monkeypatch.setenv("RELEASES", str(environment.parent))
+    audit.record(environment, "reviewed", "Ada", review=True)
+
+    def events() -> list[dict[str, Any]]:
+        assert audit.report(environment) == []
+        return history.read(environment / state.HISTORY)
+
+    return events
+
+
+@pytest.fixture
+def row(environment: Path) -> dict[str, Any]:
+    """A row that the service answers."""
+    (folder,) = (environment / "bundles").iterdir()
+    example: dict[str, Any] = json.loads((folder / bundle.CONTRACT).read_text())["example"]
+    return example
+
+
+def test_an_officer_overrides_a_prediction_and_the_last_word_counts(
+    service: Running, log: Callable[[], list[dict[str, Any]]], row: dict[str, Any]
+) -> None:
+    name = service.ask("/predict", row)[1]["id"]
+    first = {"id": name, "decision": "grant", "by": "Olga", "reason": "an error of the bank"}
+
+    assert service.ask(f"/override/{name}")[0] == 404
+    assert service.ask("/override", first) == (200, {"id": name, "recorded": True})
+    assert service.ask("/override", first | {"decision": "refuse", "by": "Otto"})[0] == 200
+
+    status, told = service.ask(f"/override/{name}")
+    assert (status, told["decision"], told["by"]) == (200, "refuse", "Otto")
+    assert [each["by"] for each in told["earlier"]] == ["Olga"]
+    assert [event["by"] for event in log()[-2:]] == ["Olga", "Otto"]
+
+
+def test_the_kill_switch_stops_every_prediction_and_says_who_and_why(
+    service: Running, log: Callable[[], list[dict[str, Any]]], row: dict[str, Any]
+) -> None:
+    assert service.ask("/stop", OLGA) == (200, {"stopped": True, **OLGA})
+
+    for path, body in (("/predict", row), ("/predict", [row, row])):
+        status, answer = service.ask(path, body)
+        assert status == 503
+        assert "Stopped by Olga Officer" in answer["error"]
+        assert "it refuses everybody" in answer["error"]
+    assert service.ask("/health/ready")[1]["stopped"]["by"] == "Olga Officer"
+    assert not service.ready()
+
+    mended = {"by": "Paul", "reason": "mended, see the risk register"}
+    assert service.ask("/resume", mended) == (200, {"stopped": False, **mended})
+    assert service.ask("/predict", row)[0] == 200
+    assert service.ask("/resume", mended)[0] == 409
+    events = [event["event"] for event in log()]
+    assert events[-3:] == ["stop", "resuming", "resume"]
+
+
+def test_a_stop_by_the_command_line_reaches_the_service_and_so_does_its_end(
+    service: Running,
+    environment: Path,
+    log: Callable[[], list[dict[str, Any]]],
+    row: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert stop.main(["--by", "Olga", "--reason", "a drill"]) == 0
+    wait_until(lambda: service.ask("/predict", row)[0] == 503)
+
+    assert resume.main(["--by", "Paul", "--reason", "the drill is over"]) == 0
+    wait_until(lambda: service.ask("/predict", row)[0] == 200)
+
+    assert resume.main(["--by", "Paul", "--reason", "once more"]) == 1
+    assert "production is not stopped" in capsys.readouterr().err
+    assert log()[-1]["event"] == "resume"
+
+
+def test_a_stop_holds_for_a_service_that_starts_later(
+    started_stopped: Running, service: Running, environment: Path, log: Any, row: Any
+) -> None:
+    assert started_stopped.ask("/predict", row)[0] == 503
+    assert service.ask("/predict", row)[0] == 503
+
+    assert kill_switch.resume(environment, "Paul", "the drill is over") == []
+    wait_until(lambda: started_stopped.ask("/predict", row)[0] == 200)
+    wait_until(service.ready)
+
+
+def test_a_stop_that_cannot_be_written_down_holds_for_the_process_and_says_so(
+    service: Running, environment: Path, log: Callable[[], list[dict[str, Any]]], row: Any
+) -> None:
+    blocked = environment / ".state.json.draft"  # no file can be written where a folder is
+    blocked.mkdir()
+    try:
+        status, answer = service.ask("/stop", OLGA)
+
+        assert status == 500
+        assert "This process is stopped, but that could not be written down" in answer["error"]
+        time.sleep(1)  # the service looks at the state several times, which says nothing of it
+        assert service.ask("/predict", row)[0] == 503
+        assert service.ask("/resume", {"by": "Paul", "reason": "mended"})[1]["warning"]
+        assert service.ask("/predict", row)[0] == 200
+    finally:
+        blocked.rmdir()
+
+
+@pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], f"{TOKEN}x", "é"])
+@pytest.mark.parametrize("path", ["/override", "/stop", "/resume"])
+def test_without_the_token_nobody_oversees_anything(
+    service: Running, environment: Path, path: str, token: str
+) -> None:
+    before = history.read(environment / state.HISTORY)
+    body = {"id": "1", "decision": "grant", **OLGA}
+
+    status, answer = service.ask(path, body, token.encode().decode("latin-1"))
+
+    assert status == 401
+    assert "OPERATOR_TOKEN" in answer["error"]
+    assert history.read(environment / state.HISTORY) == before
+    assert service.ready()
+
+
+def test_a_service_that_has_no_token_lets_nobody_oversee_it_and_says_how(
+    started_stopped: Running,
+) -> None:
+    status, answer = started_stopped.ask("/stop", OLGA, "")
+
+    assert status == 403
+    assert "start it with the variable OPERATOR_TOKEN" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason"),
+    [
+        ("/override", {"decision": "grant", **OLGA}, "`id` is missing"),
+        ("/override", {"id": "1", "decision": "", **OLGA}, "`decision` is missing or empty"),
+        ("/override", {"id": "1", "decision": "grant", "by": "Olga"}, "`reason` is missing"),
+        ("/override", {"id": "1", "decision": "x" * 201, **OLGA}, "at most 200 fit"),
+        ("/override", {"id": "1", "decision": "g", "note": "x", **OLGA}, "`note` means nothing"),
+        ("/override", [1], "Send a JSON object"),
+        ("/stop", {"by": "Olga", "reason": " - "}, "`reason` is missing or empty"),
+        ("/stop", {"reason": "it refuses everybody"}, "`by` is missing"),
+        ("/resume", {"by": 7, "reason": "mended"}, "`by` is missing"),
+    ],
+)
+def test_what_lacks_a_name_or_a_reason_is_refused(
+    service: Running, path: str, body: Any, reason: str
+) -> None:
+    status, answer = service.ask(path, body)
+
+    assert (status, reason in answer["error"]) == (422, True)
+    assert service.ready()
+
+
+def test_oversight_brings_nothing_into_the_service_that_it_does_without() -> None:
+    heavy = {"dvc", "mlflow", "model_signing", "pandas", "pandera", "sklearn"}
+    code = f"import sys, rung_ops.governance.oversight\nprint({heavy} & sys.modules.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,255 @@
+"""Nothing answers in production that was not judged, and approved by another than its author."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_ops.governance import audit, deploy, keys, plan, promote
+from rung_ops.project.paths import project_name
+from rung_ops.release import history, state, state_file
+from rung_ops.tracking import registry
+
+Candidates = tuple[str, str]
+Write = Callable[..., None]
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    return history.read(folder / state.HISTORY)
+
+
+@pytest.fixture
+def waiting(candidates: Candidates, production: Path, judge: Write, approve: Write) -> str:
+    """The first release, approved, waits for its promotion; its id."""
+    judge("1", None)
+    approve("1")
+    assert deploy.main(["production", candidates[0]]) == 0
+    return candidates[0]
+
+
+def test_an_approved_version_comes_to_answer(
+    waiting: str, production: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+
+    assert promote.main(["1"]) == 0
+
+    assert state.read(production).serving == waiting
+    assert [event["event"] for event in events(production)] == ["judged", "approved", "serve"]
+    told = events(production)[1]["detail"]
+    assert told["validator"] == "Vera Valid <vera@example.org>"
+    assert len(told["record_hash"]) == 64
+    assert audit.report(production) == []
+    assert str(registry.version(registry.CHAMPION).version) == "1"
+
+
+def test_a_later_version_takes_over_from_the_shadow_and_the_registry_may_be_down(
+    waiting: str,
+    candidates: Candidates,
+    production: Path,
+    judge: Write,
+    approve: Write,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    promote.promote(production, waiting, "Paul")
+    judge("2", waiting)
+    approve("2")
+    deploy.main(["production"])
+
+    assert promote.main(["2"]) == 0
+
+    now = state.read(production)
+    assert (now.serving, now.previous, now.shadow) == (candidates[1], (waiting,), None)
+    assert "did not take the alias" in capsys.readouterr().out
+    assert audit.report(production) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"decision": "rejected"}, "has rejected this version"),
+        ({"git_commit": "f" * 40}, "the record names git_commit"),
+        ({"data_hash": "0" * 32}, "the record names data_hash"),
+        ({"version": 7}, f"the record is about {project_name()} 7"),
+        ({"validator": {"name": "A. L.", "email": "ada@example.org"}}, "developed the model"),
+        ({"validator": {"name": "ada lovelace", "email": "a@b.org"}}, "developed the model"),
+        ({"limitations": ""}, "limitations"),
+    ],
+)
+def test_what_is_not_approved_by_another_does_not_answer(
+    waiting: str,
+    production: Path,
+    approve: Write,
+    changes: dict[str, Any],
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    approve("1", **changes)
+
+    assert promote.main(["1"]) == 1
+
+    assert reason in capsys.readouterr().err
+    assert state.read(production).serving is None
+    assert [event["event"] for event in events(production)] == ["judged"]
+
+
+def test_what_nobody_has_validated_does_not_answer(
+    candidates: Candidates, production: Path, judge: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge("1", None, promote=False, awaits=["nobody has validated it"])
+    deploy.main(["production", candidates[0]])
+
+    assert promote.main(["1"]) == 1
+
+    assert f"{project_name()}-1.yaml does not exist" in capsys.readouterr().err
+    assert state.read(production).serving is None
+
+
+def test_a_version_that_is_not_in_the_shadow_is_not_promoted(
+    waiting: str, production: Path, approve: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote.promote(production, "1", "Paul")
+    approve("2")
+
+    assert promote.main(["2"]) == 1
+    assert "version 2 does not wait in production" in capsys.readouterr().err
+
+
+def test_promoting_what_answers_already_completes_what_the_registry_did_not_take(
+    waiting: str,
+    production: Path,
+    registry_store: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert promote.main(["1"]) == 0
+    assert "did not take the alias" in capsys.readouterr().out
+    before = events(production)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+    registry.client().delete_registered_model_alias(registry.model_name(), registry.CHAMPION)
+
+    assert promote.main(["1"]) == 0
+
+    assert f"{waiting} answers in production already" in capsys.readouterr().out
+    assert str(registry.version(registry.CHAMPION).version) == "1"
+    assert events(production) == before
+
+
+def test_a_verdict_against_what_answered_earlier_does_not_count(
+    waiting: str,
+    candidates: Candidates,
+    production: Path,
+    judge: Write,
+    approve: Write,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The shadow was judged against a release that has been rolled back since."""
+    promote.promote(production, "1", "Paul")
+    with audit.signed(production):
+        state.serve(production, "v0-earlier", "Ada")
+    judge("2", "v0-earlier")
+    approve("2")
+    deploy.main(["production"])
+    with audit.signed(production):
+        state_file.change(
+            production,
+            "serve",
+            "Ada",
+            None,
+            lambda now: (replace(now, serving=waiting), {"release": waiting}),
+        )
+
+    assert promote.main(["2"]) == 1
+    assert f"held it against v0-earlier, and {waiting} answers now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("bounds", "reason"),
+    [("changed", "the change control plan has changed"), (None, "is missing: nothing is allowed")],
+)
+def test_a_plan_that_is_another_by_now_or_gone_lets_nothing_answer(
+    waiting: str,
+    production: Path,
+    bounds: str | None,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def gone() -> None:
+        raise plan.BadPlan("the plan is missing: nothing is allowed without it")
+
+    if bounds:
+        monkeypatch.setattr(plan, "digest", lambda: bounds)
+    else:
+        monkeypatch.setattr(plan, "bounds", gone)
+
+    assert promote.main(["1"]) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_a_verdict_that_somebody_wrote_into_the_log_without_the_key_does_not_count(
+    candidates: Candidates, production: Path, judge: Write, approve: Write, capsys: Any
+) -> None:
+    judge("1", None, promote=False, reasons=["worse than a constant"])
+    approve("1")
+    assert deploy.main(["production", candidates[0]]) == 1
+    detail = {"release": candidates[0], "against": None, "plan": plan.digest()}
+    state.note(production, "judged", "Eve", **detail)
+
+    assert promote.main(["1"]) == 1
+    assert "the audit log cannot be relied on: line 1 is not signed for" in capsys.readouterr().err
+
+
+def test_without_the_audit_key_nothing_comes_to_answer(
+    waiting: str, production: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.delenv(keys.VARIABLE)
+
+    assert promote.main(["1"]) == 1
+    assert "`uv run poe keys --audit` makes" in capsys.readouterr().err
+    assert state.read(production).serving is None
+
+
+def test_a_version_that_is_rejected_leaves_the_shadow_and_has_to_be_named_to_come_back(
+    waiting: str, candidates: Candidates, production: Path, judge: Write, capsys: Any
+) -> None:
+    promote.promote(production, "1", "Paul")
+    judge("2", waiting)
+    deploy.main(["production"])
+
+    assert promote.main(["7", "--reject", "no reason"]) == 1
+    assert f"{candidates[1]} is in the shadow" in capsys.readouterr().err
+    assert promote.main(["2", "--reject", "it leans on age"]) == 0
+
+    now = state.read(production)
+    assert (now.serving, now.shadow) == (waiting, None)
+    last = events(production)[-1]
+    assert (last["event"], last["detail"]["reason"]) == ("abort", "it leans on age")
+    assert audit.report(production) == []
+    assert deploy.main(["production"]) == 1
+    assert "was taken back" in capsys.readouterr().err
+
+
+def test_a_stop_outlasts_a_promotion(
+    waiting: str, production: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with audit.signed(production):
+        state.stop(production, "Olga", "a drill")
+
+    assert promote.main([waiting]) == 0
+    assert "stopped all the same" in capsys.readouterr().out
+    assert state.read(production).stopped
+
+
+def test_a_bundle_that_was_changed_on_the_disk_does_not_answer(
+    waiting: str, production: Path, candidates: Candidates, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (production / "bundles", production.with_name("candidates")):
+        with (folder / waiting / "contract.json").open("a") as file:
+            file.write(" ")
+
+    assert promote.main(["1"]) == 1
+    assert "contract.json" in capsys.readouterr().err
+    assert state.read(production).serving is None

@@ -1,0 +1,205 @@
+"""No version becomes champion without an independent validation that approves of it."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+from sklearn.dummy import DummyClassifier
+
+from rung_ops.governance import records, registry_promotion
+from rung_ops.project.paths import ROOT
+from rung_ops.tracking import registry
+
+COMMIT, DATA = "ab" * 20, "cd" * 16
+AUTHOR = "Ada Lovelace <ada@example.org>"
+APPROVED: dict[str, Any] = {
+    "git_commit": COMMIT,
+    "data_hash": DATA,
+    "validator": {"name": "Vera Valid", "email": "vera@example.org"},
+    "date": "2026-01-31",
+    "conceptual_soundness": "The method fits the question that is asked.",
+    "outcomes_analysis": "The figures were computed again and agree.",
+    "limitations": "The sample is small; see the model card.",
+    "decision": "approved",
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A real MLflow store with a tiny model: the store's address, the model's."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    address = f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(address)
+    experiment = mlflow.create_experiment("tiny", artifact_location=(folder / "runs").as_uri())
+    with mlflow.start_run(experiment_id=experiment):
+        tiny = DummyClassifier().fit([[0], [1]], [0, 1])
+        logged = mlflow.sklearn.log_model(tiny, name="model", pip_requirements=["scikit-learn"])
+    return address, logged.model_uri
+
+
+@pytest.fixture
+def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh version in the registry, in a project without records; its number."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
+    monkeypatch.setattr(registry_promotion, "ROOT", tmp_path)
+    shutil.copytree(ROOT / "governance/schemas", tmp_path / "governance/schemas")
+    client, name = registry.client(), registry.model_name()
+    write_inventory(name, "Ada Lovelace")
+    if not client.search_registered_models(f"name='{name}'"):
+        client.create_registered_model(name)
+    client.delete_registered_model_alias(name, "champion")
+    tags = {"git_commit": COMMIT, "data_hash": DATA, "git_author": AUTHOR}
+    return str(client.create_model_version(name, store[1], tags=tags).version)
+
+
+def write_inventory(model: str, developer: str) -> None:
+    inventory = {"models": [{"name": model, "developer": developer}]}
+    path = registry_promotion.ROOT / "governance/model_inventory.yaml"
+    path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
+
+
+def write_record(version: str, /, **changes: Any) -> None:
+    record = {"model": registry.model_name(), "version": int(version)} | APPROVED | changes
+    path = registry_promotion.ROOT / f"governance/validation/{registry.model_name()}-{version}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(record), encoding="utf-8")
+
+
+def champion() -> str | None:
+    name = registry.model_name()
+    aliases = registry.client().get_registered_model(name).aliases
+    return str(aliases["champion"]) if "champion" in aliases else None
+
+
+def test_an_approved_version_becomes_champion(version: str) -> None:
+    write_record(version)
+
+    assert registry_promotion.main([version]) == 0
+    assert champion() == version
+    assert registry_promotion.objections_to_the_champion() == []
+
+
+def test_a_version_without_a_record_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert registry_promotion.main([version]) == 1
+    assert champion() is None
+    assert f"-{version}.yaml does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"decision": "rejected"}, "has rejected this version"),
+        ({"git_commit": "f" * 40}, "the record names git_commit"),
+        ({"data_hash": "0" * 32}, "the record names data_hash"),
+        ({"version": 999}, "the record is about"),
+        ({"model": "another"}, "the record is about another"),
+        ({"validator": {"name": "A. L.", "email": "ADA@example.org"}}, "developed the model"),
+        ({"validator": {"name": "ada lovelace", "email": "a@b.org"}}, "developed the model"),
+        ({"limitations": ""}, "limitations"),
+        ({"decision": "maybe"}, "decision"),
+        ({"outcomes_analysis": "TODO: run the figures again"}, "placeholder"),
+    ],
+)
+def test_a_record_that_does_not_approve_is_refused(
+    version: str, changes: dict[str, Any], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(version, **changes)
+
+    assert registry_promotion.main([version]) == 1
+    assert champion() is None
+    assert reason in capsys.readouterr().err
+
+
+def test_the_developer_of_the_inventory_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inventory(registry.model_name(), "Vera Valid")
+    write_record(version)
+
+    assert registry_promotion.main([version]) == 1
+    assert "vera valid developed the model" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_in_the_inventory_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inventory("another", "Ada Lovelace")
+    write_record(version)
+
+    assert registry_promotion.main([version]) == 1
+    assert "names no developer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tag", ["git_commit", "data_hash", "git_author"])
+def test_a_version_that_does_not_say_where_it_is_from_is_refused(version: str, tag: str) -> None:
+    registry.client().delete_model_version_tag(registry.model_name(), version, tag)
+    write_record(version)
+
+    assert registry_promotion.main([version]) == 1
+    assert champion() is None
+
+
+def test_a_version_of_uncommitted_files_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.client().set_model_version_tag(registry.model_name(), version, "git_dirty", "true")
+    write_record(version)
+
+    assert registry_promotion.main([version]) == 1
+    assert "files that differ from its commit" in capsys.readouterr().err
+
+
+def test_the_record_of_another_version_does_not_serve(version: str) -> None:
+    write_record(str(int(version) + 1))
+
+    assert registry_promotion.main([version]) == 1
+    assert champion() is None
+
+
+def test_two_records_of_one_version_are_refused(version: str) -> None:
+    write_record(version)
+    record = registry_promotion.record_paths(registry.version(version))[0]
+    shutil.copy(record, record.with_suffix(".md"))
+
+    assert registry_promotion.main([version]) == 1
+    assert champion() is None
+
+
+def test_a_version_that_does_not_exist_is_refused(version: str) -> None:
+    assert registry_promotion.main(["4711"]) == 1
+
+
+def test_an_alias_set_past_the_gate_is_found(version: str) -> None:
+    registry.client().set_registered_model_alias(registry.model_name(), "champion", version)
+
+    found, unseen = records.of_the_champion()
+
+    assert "alias champion: " in str(found[0]) and "nobody has" in str(found[0])
+    assert unseen == ""
+
+
+def test_a_registry_that_cannot_be_asked_is_told_of_and_is_no_problem(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(records, "problems", lambda root: [])
+
+    assert records.main() == 0
+
+    told = capsys.readouterr()
+    assert "was not looked at" in told.err and "connection refused" in told.err
+    assert "records: complete" in told.out
+
+
+def test_a_store_that_is_not_there_is_not_made_to_look_at_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+    assert records.of_the_champion() == ([], "")
+    assert not (tmp_path / "mlflow.db").exists()

@@ -1,0 +1,228 @@
+"""A check names what is wrong, and nothing where all is well."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, predictions, released, rows
+from rung_ops.monitoring import check, exposition, page
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.outcomes import TRUTH, Outcomes
+from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.status import status
+from rung_ops.monitoring.window import Newest
+
+HOUR = timedelta(hours=1)
+WELL = rows(1_000, seed=2)
+
+
+def known(rows: pl.DataFrame, truth: pl.Series | None = None) -> Outcomes:
+    """Outcomes of rows by their id; all as predicted if not given."""
+    answers = pl.Series(predictions(rows) > 0.5).cast(pl.Float64) if truth is None else truth
+    ids = pl.Series("id", range(rows.height), dtype=pl.Int64).cast(pl.String)
+    by_id = pl.DataFrame([ids, answers.alias(TRUTH)])
+    return Outcomes(by_id, pl.DataFrame(schema={TRUTH: pl.Float64}))
+
+
+NO_OUTCOMES = known(WELL.clear())
+FRESH = Newest(NOW - HOUR, NOW - DAY)
+
+
+def look(
+    folder: Path,
+    logged: pl.DataFrame,
+    outcomes: Outcomes = NO_OUTCOMES,
+    newest: Newest = FRESH,
+    **manifest: Any,
+) -> Seen:
+    """Look with the limits that a new project has."""
+    made = released(folder, **manifest)
+    return check.look(
+        made, logged, logged, outcomes, newest, NOW - 7 * DAY, NOW, Limits(), SETTINGS
+    )
+
+
+def test_a_quiet_week_has_no_problem(tmp_path: Path) -> None:
+    seen = look(tmp_path, log(WELL), known(WELL))
+
+    assert seen.problems == []
+    assert seen.judged
+    assert seen.drift["drifted"].to_list() == [False] * 4
+    assert status(seen)["quality"]["figure"] == 1.0
+
+
+def test_a_feature_that_moved_is_named_with_the_predictions_it_moves(tmp_path: Path) -> None:
+    seen = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)))
+
+    found = status(seen)
+    assert found["drift"] == {
+        "judged": True,
+        "drifted": True,
+        "features": ["size"],
+        "prediction": True,
+    }
+    assert [problem.split(" drifted")[0] for problem in seen.problems] == [
+        "`size`",
+        "the predictions",
+    ]
+
+
+def test_a_certain_but_tiny_change_is_no_alarm(tmp_path: Path) -> None:
+    seen = look(tmp_path, log(rows(60_000, seed=2, shift=0.08)))
+
+    moved = seen.drift.row(by_predicate=pl.col("feature") == "size", named=True)
+    assert moved["p_value"] < seen.error
+    assert not moved["drifted"]
+
+
+def test_too_few_rows_are_not_judged_and_the_report_says_so(tmp_path: Path) -> None:
+    seen = look(tmp_path, log(rows(100, seed=2, shift=2.0)))
+
+    assert not seen.judged
+    assert seen.drift["drifted"].to_list() == [None] * 4
+    assert seen.problems == []
+    assert "too few to judge drift, which takes 250" in page.summary(seen)
+    assert "Not judged: 100 predictions" in page.page("made", "production", seen)
+
+
+def test_a_window_without_rows_can_be_looked_at(tmp_path: Path) -> None:
+    seen = look(tmp_path, log(WELL).clear(), newest=Newest(NOW - 3 * DAY, NOW - DAY))
+
+    assert seen.rows == 0
+    assert ["prediction" in problem for problem in seen.problems] == [True]
+    assert json.dumps(status(seen), allow_nan=False)
+    assert page.page("made", "production", seen)
+    assert b"monitor_rows 0.0" in exposition.text(seen)
+
+
+def test_values_that_are_missing_more_often_are_named(tmp_path: Path) -> None:
+    holes = WELL.with_columns(
+        weight=pl.when(pl.int_range(pl.len()) < 400).then(None).otherwise("weight")
+    )
+    used = pl.Series([["weight"] if n < 400 else [] for n in range(1_000)])
+
+    seen = look(tmp_path, log(holes, defaults=used))
+
+    assert status(seen)["missing"] == {"features": ["weight"], "defaulted": ["weight"]}
+    assert len(seen.problems) == 2
+
+
+def test_as_many_defaults_as_training_had_missing_values_are_expected(tmp_path: Path) -> None:
+    used = pl.Series([["weight"] if n % 10 == 0 else [] for n in range(1_000)])
+
+    assert look(tmp_path, log(WELL, defaults=used)).problems == []
+
+
+def test_a_default_for_a_column_that_must_be_there_is_counted_too(tmp_path: Path) -> None:
+    used = pl.Series([["size"] if n % 10 == 0 else [] for n in range(1_000)])
+
+    seen = look(tmp_path, log(WELL, defaults=used))
+
+    assert status(seen)["missing"]["defaulted"] == ["size"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "rule"),
+    [
+        ("size", 100.5, "at most 100.0"),
+        ("size", None, "must be there"),
+        ("colour", "green", "one of red, blue"),
+    ],
+)
+def test_a_row_beyond_the_bounds_of_the_contract_is_named(
+    tmp_path: Path, column: str, value: Any, rule: str
+) -> None:
+    changed = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit(value)).otherwise(column)
+
+    seen = look(tmp_path, log(WELL.with_columns(changed.alias(column))))
+
+    assert seen.ranges.select("column", "rule", "rows").rows() == [(column, rule, 1)]
+    assert any(f"`{column}`" in problem for problem in seen.problems)
+
+
+@pytest.mark.parametrize(
+    ("newest", "manifest", "stale"),
+    [
+        (Newest(NOW - 25 * HOUR, NOW), {}, "prediction"),
+        (Newest(NOW, NOW - 8 * DAY), {}, "row"),
+        (Newest(NOW, NOW), {"trained_until": (NOW - 91 * DAY).isoformat()}, "model"),
+        (Newest(NOW, NOW), {"trained_until": None, "created": "2025-01-01T00:00:00"}, "model"),
+        (Newest(NOW, None), {}, "row"),
+    ],
+)
+def test_what_is_too_old_is_named(
+    tmp_path: Path, newest: Newest, manifest: dict[str, Any], stale: str
+) -> None:
+    seen = look(tmp_path, log(WELL), newest=newest, **manifest)
+
+    assert [name for name, age in seen.ages.items() if age.stale] == [stale]
+    assert len(seen.problems) == 1
+
+
+def test_a_row_of_days_to_come_is_fresh(tmp_path: Path) -> None:
+    assert look(tmp_path, log(WELL), newest=Newest(NOW, NOW + 30 * DAY)).problems == []
+
+
+def test_rows_without_a_time_have_no_age(tmp_path: Path) -> None:
+    made = released(tmp_path)
+    made.contract["time"] = None
+
+    seen = check.look(
+        made,
+        log(WELL),
+        log(WELL),
+        NO_OUTCOMES,
+        Newest(NOW, None),
+        NOW - DAY,
+        NOW,
+        Limits(),
+        SETTINGS,
+    )
+
+    assert list(seen.ages) == ["prediction", "model"]
+    assert seen.problems == []
+
+
+def test_worse_quality_is_named_and_put_into_figures(tmp_path: Path) -> None:
+    half_right = pl.Series([0.0, 1.0] * 500)
+
+    seen = look(tmp_path, log(WELL), known(WELL, half_right))
+
+    found = status(seen)["quality"]
+    assert found["worse"]
+    assert found["high"] < 0.9 - 0.02
+    assert [each["value"] for each in found["worse_slices"]] == ["red"]
+    text = exposition.text(seen).decode()
+    assert 'monitor_quality_worse{metric="accuracy",slice="recent",value="all"} 1.0' in text
+    assert 'monitor_quality_expected{metric="accuracy",slice="recent",value="all"} 0.9' in text
+
+
+def test_the_report_shows_what_was_found_and_needs_nothing_else(tmp_path: Path) -> None:
+    seen = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)), known(WELL))
+
+    html = page.page("made <here>", "production", seen)
+
+    assert "made &lt;here&gt; in production" in html
+    assert "<code>size</code> drifted" in html
+    assert html.count('class="chip"') == 4
+    assert "prefers-color-scheme: dark" in html
+    assert "http" not in html.replace("http-equiv", "")
+
+
+def test_figures_can_be_parsed_by_prometheus(tmp_path: Path) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    seen = look(tmp_path, log(WELL), known(WELL))
+
+    families = {
+        each.name: each for each in text_string_to_metric_families(exposition.text(seen).decode())
+    }
+
+    assert families["monitor_run_timestamp_seconds"].samples[0].value == NOW.timestamp()
+    drifted = families["monitor_feature_drifted"].samples
+    assert {each.labels["feature"] for each in drifted} == {*seen.drift["feature"]}
+    assert families["monitor_newest_timestamp_seconds"].samples[0].labels == {"of": "prediction"}

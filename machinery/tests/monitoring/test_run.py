@@ -1,0 +1,183 @@
+"""`poe monitor` looks at a release of this very project, and its exit code says how it stands."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rung_ops import contract
+from rung_ops.batch import prediction_log
+from rung_ops.data.ingest import sample_rows
+from rung_ops.monitoring import limits, outcomes, run
+from rung_ops.project.paths import params
+from rung_ops.release import bundle, source_import, state
+
+NOW = datetime(2026, 3, 8, 12, tzinfo=UTC)
+# A sample may be old.
+PATIENT: dict[str, dict[str, Any]] = {"freshness": {"row_days": 1e5, "model_days": 1e5}}
+# It may also be ordered in time, so that the held-out rows do differ from those of training.
+LENIENT = PATIENT | {"drift": {"min_rows": 1_000_000}}
+DEPLOYED = "production"
+
+
+@pytest.fixture
+def serving(
+    release_folder: Path,
+    release_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Production with a release, in a folder of its own; nothing predicted yet."""
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    monkeypatch.setattr(run, "FOLDER", tmp_path / "monitor")
+    monkeypatch.setattr(outcomes, "OUTCOMES", tmp_path / "outcomes")
+    (tmp_path / "release.pub").write_bytes(release_key)
+    place = tmp_path / "releases" / DEPLOYED
+    shutil.copytree(release_folder, place / "bundles" / release_folder.name)
+    state.serve(place, release_folder.name, "a test")
+    return place / "bundles" / release_folder.name
+
+
+def predict(release: Path, count: int = 300) -> pl.DataFrame:
+    """Log what the release's parity rows were answered, an hour before NOW."""
+    asked = pl.read_parquet(release / bundle.PARITY)
+    asked = pl.concat([asked] * -(-count // asked.height))[:count]
+    package = bundle.read_manifest(release)["package"]
+    rows = asked.drop("prediction")
+    batch = prediction_log.Batch(
+        int((NOW - timedelta(hours=1)).timestamp() * 1e6),
+        [str(number) for number in range(count)],
+        release.name,
+        "serving",
+        rows,
+        rows.select(source_import.features_of(release, package)),
+        asked["prediction"].to_numpy(),
+    )
+    frame = prediction_log.assemble([batch])
+    prediction_log.write_predictions(frame, prediction_log.folder(DEPLOYED))
+    return frame
+
+
+def look(*arguments: str, instead: dict[str, dict[str, Any]] = PATIENT) -> int:
+    return run.main(["--now", NOW.isoformat(), *arguments], instead=instead)
+
+
+def test_it_writes_what_it_saw_for_people_and_programs(serving: Path, tmp_path: Path) -> None:
+    predict(serving)
+
+    code = look()
+
+    status = json.loads((tmp_path / "monitor/status.json").read_text())
+    assert code == (1 if status["problems"] else 0)
+    assert (status["release"], status["rows"]) == (serving.name, 300)
+    assert status["drift"]["judged"]
+    drift = pl.read_parquet(tmp_path / "monitor/drift.parquet")
+    features = [feature.meta.output_name() for feature in contract.FEATURES]
+    assert drift["feature"].to_list() == [*features, "prediction"]
+    assert serving.name in (tmp_path / "monitor/report.html").read_text()
+    assert f'release="{serving.name}"' in (tmp_path / "logs/production/monitor.prom").read_text()
+
+
+def test_nothing_wrong_is_exit_code_0(serving: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict(serving)
+
+    assert look(instead=LENIENT) == 0
+    assert "300 predictions" in capsys.readouterr().out
+
+
+def test_something_wrong_is_exit_code_1_and_named(
+    serving: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(serving)
+
+    assert run.main(["--now", (NOW + timedelta(days=2)).isoformat()], instead=LENIENT) == 1
+    assert "- the newest prediction is of 2026-03-08 11:00 UTC" in capsys.readouterr().out
+
+
+def test_what_the_shadow_answered_is_not_looked_at(serving: Path, tmp_path: Path) -> None:
+    frame = predict(serving).with_columns(arm=pl.lit("shadow"))
+    prediction_log.write_predictions(frame, prediction_log.folder(DEPLOYED))
+
+    look()
+
+    assert json.loads((tmp_path / "monitor/status.json").read_text())["rows"] == 300
+
+
+def test_the_window_can_be_narrowed(serving: Path, tmp_path: Path) -> None:
+    predict(serving)
+
+    look("--since", "2026-03-08T11:30")
+    assert json.loads((tmp_path / "monitor/status.json").read_text())["rows"] == 0
+
+    look("--since", "1d")
+    assert json.loads((tmp_path / "monitor/status.json").read_text())["rows"] == 300
+
+
+def test_outcomes_that_arrived_are_scored_by_the_release(serving: Path, tmp_path: Path) -> None:
+    predict(serving)
+    truth = sample_rows()[contract.TARGET].drop_nulls().sample(300, seed=5, with_replacement=True)
+    if truth.dtype == pl.Boolean:
+        truth = pl.Series([True, False] * 150)
+    (tmp_path / "outcomes").mkdir()
+    pl.DataFrame({"id": [str(n) for n in range(300)], contract.TARGET: truth}).write_parquet(
+        tmp_path / "outcomes/late.parquet"
+    )
+
+    look()
+
+    found = json.loads((tmp_path / "monitor/status.json").read_text())["quality"]
+    assert found["metric"] == params()["score"]["metric"]
+    assert (found["outcomes"], found["coverage"]) == (300, 1.0)
+    assert found["low"] < found["figure"] < found["high"]
+
+
+def test_an_empty_log_is_exit_code_2_and_said_clearly(
+    serving: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert look() == 2
+    assert "Nothing has been predicted yet" in capsys.readouterr().err
+
+
+def test_nothing_served_is_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RELEASES", str(tmp_path))
+
+    assert look() == 2
+    assert "`uv run poe deploy production`" in capsys.readouterr().err
+
+
+def test_a_release_that_was_changed_is_not_believed(
+    serving: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(serving)
+    (serving / bundle.METRICS).write_text("{}", encoding="utf-8")
+
+    assert look() == 2
+    assert bundle.METRICS in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[drift]\nalarms = 1\n", "unknown field `alarms`"),
+        ("[drift]\nfalse_alarms = 2\n", "drift.false_alarms"),
+        ("[drift\n", "is no TOML"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "monitor.toml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(limits.BadLimits, match=said):
+        limits.read(tmp_path / "monitor.toml")
+
+
+def test_the_settings_of_this_project_can_be_used() -> None:
+    assert limits.read() == limits.read(limits.FILE, instead={})
+    assert limits.read(instead={"window": {"days": 31}}).window.days == 31

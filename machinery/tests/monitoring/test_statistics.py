@@ -1,0 +1,126 @@
+"""The tests of the monitor agree with SciPy's, and bound what they do not compute exactly."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rung_ops.monitoring import contingency, jackknife, kolmogorov, stability
+
+SIZES = [(25, 40), (100, 100), (250, 1_000)]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+def test_the_gap_is_that_of_scipy_with_and_without_ties(
+    sizes: tuple[int, int], decimals: int
+) -> None:
+    draws = np.random.default_rng(3)
+    for shift in (0.0, 0.5):
+        first = np.sort(draws.normal(shift, 1, sizes[0]).round(decimals))
+        second = np.sort(draws.normal(0, 1, sizes[1]).round(decimals))
+
+        gap = kolmogorov.largest_gap(first, second)
+
+        assert gap == pytest.approx(stats.ks_2samp(first, second).statistic, abs=1e-12)
+        assert gap == kolmogorov.largest_gap(second, first)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_the_p_value_lies_above_the_exact_one_and_near_it(sizes: tuple[int, int]) -> None:
+    draws = np.random.default_rng(4)
+    for shift in (0.3, 0.5, 0.7):
+        first, second = draws.normal(shift, 1, sizes[0]), draws.normal(0, 1, sizes[1])
+        exact = stats.ks_2samp(first, second, method="exact")
+
+        bound = kolmogorov.p_value(float(exact.statistic), *sizes)
+
+        if 1e-6 < exact.pvalue < 0.1:
+            assert exact.pvalue <= bound <= 2 * exact.pvalue
+
+
+def test_equal_samples_have_no_gap_and_disjoint_ones_the_largest() -> None:
+    values = np.arange(50.0)
+
+    assert kolmogorov.largest_gap(values, values) == 0
+    assert kolmogorov.p_value(0, 50, 50) == 1
+    assert kolmogorov.largest_gap(values, values + 100) == 1
+    assert kolmogorov.p_value(1, 50, 50) < 1e-20
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 8, 25, 300])
+def test_the_tail_of_chi_square_is_that_of_scipy(freedom: int) -> None:
+    for value in (0.0, 0.3, 5.0, 40.0, 400.0, 3_000.0):
+        wanted = stats.chi2.sf(value, freedom)
+
+        assert contingency.chi_square_tail(value, freedom) == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("hits", [(0, 7), (3, 4), (9, 1), (12, 12), (12, 30)])
+def test_fisher_doubles_the_smaller_tail(hits: tuple[int, int]) -> None:
+    table = [[hits[0], 12 - hits[0]], [hits[1], 30 - hits[1]]]
+    tails = [stats.fisher_exact(table, each).pvalue for each in ("less", "greater")]
+
+    wanted = min(1.0, 2 * min(tails))
+
+    assert contingency.fisher(hits[0], 12, hits[1], 30) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_frequent_levels_are_tested_by_the_smaller_of_two_statistics() -> None:
+    first, second = np.array([60, 30, 110]), np.array([300, 400, 300])
+    tables = np.array([first, second])
+
+    pearson = stats.chi2_contingency(tables, correction=False).pvalue
+    ratio = stats.chi2_contingency(tables, correction=False, lambda_="log-likelihood").pvalue
+
+    assert contingency.p_value(first, second) == pytest.approx(max(pearson, ratio), rel=1e-9)
+
+
+def test_a_level_that_training_never_saw_is_found_though_it_is_rare_in_all() -> None:
+    reference, window = np.array([5_000, 5_000, 0]), np.array([120, 120, 10])
+
+    assert contingency.p_value(reference, window) < 1e-12
+
+
+def test_levels_that_are_all_rare_are_no_alarm() -> None:
+    everyone_once = np.ones(300, dtype=int)
+    ours, theirs = everyone_once.copy(), everyone_once.copy()
+    ours[:150], theirs[150:] = 0, 0
+
+    assert contingency.p_value(ours, theirs) == 1
+
+
+def test_the_index_of_equal_shares_is_zero_and_grows_with_the_distance() -> None:
+    reference = np.array([500, 500])
+
+    assert stability.psi(reference, reference * 7) == pytest.approx(0, abs=1e-6)
+    assert stability.psi(reference, np.array([600, 400])) == pytest.approx(
+        0.1 * np.log(1.5), rel=1e-2
+    )
+    assert np.isfinite(stability.psi(reference, np.array([1_000, 0])))
+
+
+def test_each_bin_holds_a_tenth_of_the_reference_where_values_differ() -> None:
+    values = np.sort(np.random.default_rng(5).normal(size=1_000))
+
+    assert stability.counts(values, stability.quantile_edges(values)).tolist() == [100] * 10
+    assert stability.quantile_edges(np.zeros(50)).tolist() == [0]
+
+
+def test_the_standard_error_of_a_mean_is_that_of_the_textbook() -> None:
+    values = np.random.default_rng(6).normal(size=4_000)
+
+    errors = [
+        jackknife.standard_error(lambda rows: float(values[rows].mean()), len(values), seed)
+        for seed in range(20)
+    ]
+
+    assert np.mean(errors) == pytest.approx(values.std() / np.sqrt(4_000), rel=0.1)
+    assert jackknife.reach(0.05) == pytest.approx(stats.t.ppf(0.975, 19))
+
+
+def test_a_figure_that_is_not_defined_has_no_standard_error() -> None:
+    def undefined(rows: np.ndarray) -> float:
+        raise ValueError("one class only")
+
+    assert np.isnan(jackknife.standard_error(undefined, 500, 0))
+    assert np.isnan(jackknife.standard_error(lambda rows: 1.0, 10, 0))

@@ -1,0 +1,92 @@
+"""The models of this repository: each is tested by itself, and shares what it should."""
+
+from pathlib import Path
+
+import pytest
+
+from rung_ops.project import model_files, model_folders, models
+from rung_ops.project.paths import REPOSITORY, ROOT, home
+
+
+@pytest.fixture
+def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another model, in a folder of its own."""
+    monkeypatch.setattr(model_folders, "MODELS", tmp_path)
+    monkeypatch.setattr(model_folders, "shown", str)
+    monkeypatch.setattr(model_files, "GITLAB", tmp_path / "models.yml")
+    return models.add("another_one")
+
+
+def test_what_a_later_rung_adds_is_written(new: Path) -> None:
+    (new / model_files.TASKS_FILE).write_text("# of another rung\n", encoding="utf-8")
+    assert model_files.outdated() == [new / model_files.TASKS_FILE]
+
+    model_files.write(new)
+
+    assert model_files.outdated() == []
+
+
+def test_whoever_stands_in_a_model_means_it() -> None:
+    for one in model_folders.all_of_them():
+        assert home(one) == home(one / "src") == one
+    assert home(REPOSITORY) == home(REPOSITORY / "models") == home(REPOSITORY / "ops") == ROOT
+
+
+def test_a_new_model_begins_as_a_copy_of_the_first(new: Path) -> None:
+    (package,) = (REPOSITORY / "src").glob("*/dataset.py")
+
+    assert (new / "src/another_one/dataset.py").read_bytes() == package.read_bytes()
+    assert (new / "params.toml").read_bytes() == (REPOSITORY / "params.toml").read_bytes()
+    assert model_files.outdated() == []
+    assert not list(new.rglob("dvc.lock"))
+
+
+def test_the_stages_of_a_new_model_are_those_of_the_first(new: Path) -> None:
+    if not (REPOSITORY / "dvc.yaml").is_file():
+        pytest.skip("no pipeline on this rung")
+    text = (new / "dvc.yaml").read_text(encoding="utf-8")
+
+    assert text.replace("../../ops/", "ops/") == (REPOSITORY / "dvc.yaml").read_text("utf-8")
+    assert "- ../../ops/train.py\n" in text
+
+
+def test_each_model_has_a_port_of_its_own(new: Path) -> None:
+    earlier = models.add("and_one_more")
+    ports = [(folder / model_files.TASKS_FILE).read_text("utf-8") for folder in (new, earlier)]
+
+    assert ['default = "8001"' in text for text in ports] == [True, False]
+    assert ['default = "8002"' in text for text in ports] == [False, True]
+    assert model_files.outdated() == []
+
+
+@pytest.mark.parametrize("name", ["another_one", "polars", "ops", "class", "A", "a-b", "../x", ""])
+def test_a_name_that_cannot_be_a_package_of_its_own_is_refused(new: Path, name: str) -> None:
+    before = sorted(new.parent.rglob("*"))
+
+    with pytest.raises(model_folders.BadModel):
+        models.add(name)
+
+    assert sorted(new.parent.rglob("*")) == before
+
+
+def test_a_model_without_a_package_is_named(new: Path) -> None:
+    (new / "src/another_one/__init__.py").unlink()
+
+    with pytest.raises(model_folders.BadModel, match="holds none"):
+        model_folders.package(new)
+
+
+def test_the_ci_hears_of_every_model(new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_files.GITLAB.write_text("# Which\n      - MODEL: [.]\n", encoding="utf-8")
+    assert model_files.outdated() == [model_files.GITLAB]
+
+    model_files.write_list()
+
+    text = model_files.GITLAB.read_text("utf-8")
+    assert text == "# Which\n      - MODEL: [., models/another_one]\n"
+    monkeypatch.undo()
+    known = [each["folder"] for each in models.listed()]
+    assert known == [".", *(f"models/{home.name}" for home in model_folders.all_of_them())]
+    assert [each["POE_PROJECT_DIR"] for each in models.matrix().values()] == known
+    with pytest.raises(model_folders.BadModel, match="no model nobodys"):
+        models.listed("nobodys")

@@ -1,0 +1,182 @@
+"""Scored in blocks, a file has the answers that it has when scored at once."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandera.polars as pa
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from rung_ops import contract
+from rung_ops.batch import predict
+from rung_ops.data.ingest import sample_rows
+from rung_ops.project.paths import MODEL
+from rung_ops.ray import blocks, keys, output, scorer
+from rung_ops.ray import predict as on_ray
+from rung_ops.ray.settings import settings
+from rung_ops.training import estimator
+from rung_ops.training.train import fit
+
+Scored = Callable[[Path], tuple[pl.DataFrame, list[str]]]
+SCHEMA = contract.Row.to_schema()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained on some rows of the sample."""
+    file = tmp_path_factory.mktemp("model") / "model.skops"
+    whole = sample_rows()
+    estimator.save(fit(whole.sample(min(500, whole.height), seed=1)), file)
+    return file
+
+
+@pytest.fixture
+def rows(model: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+    """300 rows, the first of which stand at the end again, and some broken ones among them."""
+    for module in (predict, on_ray, scorer):
+        monkeypatch.setattr(module, "MODEL", model)
+    whole = sample_rows().sample(300, seed=2).drop(contract.TARGET)
+    required = next(n for n in whole.columns if not SCHEMA.columns[n].nullable)
+    broken = pl.int_range(pl.len()).is_in([7, 150, 299])
+    hole = pl.when(broken).then(None).otherwise(required).alias(required)
+    return pl.concat([whole.with_columns(hole), whole[:3], whole[20:22]])
+
+
+@pytest.fixture
+def in_blocks(model: Path, tmp_path: Path) -> Scored:
+    """Score a file or folder in blocks of about 50 rows, 20 at a time, in this process."""
+
+    def scored(place: Path) -> tuple[pl.DataFrame, list[str]]:
+        found = blocks.blocks_of(blocks.files_of(place, tmp_path), 50)
+        found = keys.mark(found, predict.schema())
+        folder = tmp_path / "parts"
+        folder.mkdir()
+        worker = scorer.Scorer(hashlib.sha256(model.read_bytes()).hexdigest(), str(folder), 20)
+        told = [worker.score(block) for block in found]
+        problems = on_ray._problems(told, found)
+        return pl.read_parquet(output.parts(folder)), [str(problem) for problem in problems]
+
+    return scored
+
+
+def same(scored: pl.DataFrame, expected: pl.DataFrame) -> None:
+    """Hold frames against each other: a sum of another number of rows may round another way."""
+    assert_frame_equal(scored.drop("prediction"), expected.drop("prediction"), check_exact=True)
+    one, other = scored["prediction"], expected["prediction"]
+    assert one.dtype == other.dtype and one.is_null().equals(other.is_null())
+    assert (one - other).abs().max() <= 1e-12 * max(1, other.abs().max())  # type: ignore[operator,type-var]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_blocks_have_the_answers_of_the_whole(
+    suffix: str, rows: pl.DataFrame, in_blocks: Scored, tmp_path: Path
+) -> None:
+    file = tmp_path / f"new{suffix}"
+    if suffix == ".csv":
+        rows.write_csv(file)
+    else:
+        rows.write_parquet(file, row_group_size=25)
+
+    scored, said = in_blocks(file)
+
+    expected, problems = predict.score(predict.read(file), predict.shown(file))
+    same(scored, expected)
+    assert scored["problem"].is_not_null().sum() >= 3
+    # Of a key that is there twice no example is given: no worker sees both rows.
+    plain = [replace(p, example="") if "unique" in p.what else p for p in problems]
+    assert sorted(said) == sorted(map(str, plain))
+
+
+def test_a_key_is_found_twice_however_far_apart_and_in_several_passes(
+    rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "new.parquet"
+    rows.write_parquet(file, row_group_size=25)
+    name = next(iter(SCHEMA.columns))
+    schema = replace_key(name)
+    found = blocks.blocks_of([(file, "new.parquet")], 50)
+    expected = rows[name].is_duplicated().arg_true().to_list()
+
+    for at_once in (1_000, 60):
+        monkeypatch.setattr(keys, "AT_ONCE", at_once)
+        marked = keys.mark(found, schema)
+        assert sorted(row for b in marked for row in b.repeated.get(name, [])) == expected
+
+
+def replace_key(name: str) -> pa.DataFrameSchema:
+    schema = predict.schema()
+    schema.unique = [name]
+    return schema
+
+
+def test_blocks_hold_every_row_once(rows: pl.DataFrame, tmp_path: Path) -> None:
+    for number in range(2):
+        rows.write_parquet(tmp_path / f"{number}.parquet", row_group_size=40)
+
+    found = blocks.blocks_of(blocks.files_of(tmp_path, tmp_path), 100)
+
+    assert [block.number for block in found] == list(range(len(found)))
+    assert sum(block.height for block in found) == 2 * rows.height
+    assert all(block.height < 140 for block in found)
+
+
+def test_what_cannot_be_scored_is_refused_before_ray_is_started(
+    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.parquet").write_text("no table")
+    (tmp_path / "empty").mkdir()
+    rows.clear().write_parquet(tmp_path / "none.parquet")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/report.txt").write_text("mine")
+    rows.write_parquet(tmp_path / "good.parquet")
+
+    for source, target, said in (
+        ("text.parquet", "out.parquet", "cannot be read"),
+        ("absent.parquet", "out.parquet", "cannot be read"),
+        ("empty", "out", "holds no file"),
+        ("none.parquet", "out.parquet", "holds no rows"),
+        ("good.parquet", "mine", "other things than predictions"),
+    ):
+        assert on_ray.main([str(tmp_path / source), str(tmp_path / target)]) == 1
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "out.parquet").exists()
+    assert (tmp_path / "mine/report.txt").exists()
+
+
+def test_a_folder_is_replaced_as_a_whole_and_by_one_run_at_a_time(tmp_path: Path) -> None:
+    target = tmp_path / "scored"
+    left = tmp_path / ".scored.dead.unfinished"
+    left.mkdir()
+    for count in (3, 1):
+        with output.unfinished(target) as folder:
+            assert not left.exists()
+            with pytest.raises(predict.Unusable, match="another run"), output.unfinished(target):
+                pass
+            for number in range(count):
+                pl.DataFrame({"a": [number]}).write_parquet(folder / f"part-{number:06}.parquet")
+            output.finish(folder, target)
+
+    assert [path.name for path in target.iterdir()] == ["part-000000.parquet"]
+    assert {path.name for path in tmp_path.iterdir()} == {"scored", ".scored.lock"}
+
+
+def test_ray_gives_the_answers_of_the_whole(
+    rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, target = tmp_path / "new.parquet", tmp_path / "scored.parquet"
+    rows.write_parquet(file, row_group_size=100)
+    # A worker is a process of its own, and loads the model of the project.
+    if not MODEL.exists():
+        pytest.skip("there is no model yet: `uv run poe train` makes one")
+    for module in (predict, on_ray):
+        monkeypatch.setattr(module, "MODEL", MODEL)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    here = replace(settings(), address="", workers=1, cpus=1, memory_mb=0, rows=100)
+
+    on_ray.run(file, target, here)
+
+    expected, _ = predict.score(rows, "new.parquet")
+    same(pl.read_parquet(target), expected)

@@ -1,0 +1,85 @@
+"""Settings and addresses that cannot be are refused, with a word on what to do."""
+
+import errno
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rung_ops.ray import connect, errors, settings
+from rung_ops.ray.settings import Settings, Unsettled
+
+
+def test_the_file_as_it_comes_holds_what_the_code_takes_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert set(vars(settings.settings())) == set(vars(Settings()))
+
+    monkeypatch.setattr(settings, "FILE", tmp_path / "ray.toml")
+    assert settings.settings() == Settings()
+
+
+def test_the_environment_names_the_cluster_of_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.5:6379")
+
+    assert settings.settings().address == "10.0.0.5:6379"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[workers]\nworkers = 0", "1 or more"),
+        ("[workers]\nworkers = 1.5", "whole number"),
+        ('[workers]\ncpus = "two"', "a number"),
+        ("[score]\nrow = 5", "`row` is unknown"),
+        ("[score\n", "no TOML"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ray.toml").write_text(text)
+    monkeypatch.setattr(settings, "FILE", tmp_path / "ray.toml")
+
+    with pytest.raises(Unsettled, match=said):
+        settings.settings()
+
+
+@pytest.mark.parametrize("address", ["head", "ray://head:10001", "127.0.0.1:port"])
+def test_an_address_of_another_kind_is_refused_at_once(address: str) -> None:
+    with (
+        pytest.raises(connect.Unreachable, match="HOST:"),
+        connect.connected(replace(Settings(), address=address)),
+    ):
+        pass
+
+
+def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+
+    with (
+        pytest.raises(connect.Unreachable, match=f"127.0.0.1:{port}"),
+        connect.connected(replace(Settings(), address=f"127.0.0.1:{port}")),
+    ):
+        pass
+
+
+def test_only_code_and_settings_travel_to_a_cluster(tmp_path: Path) -> None:
+    sent = connect.sent(tmp_path)
+
+    code = Path(sent["working_dir"])
+    assert (code / "ops/predict.py").exists() and (code / "params.toml").exists()
+    assert {path.name for path in code.iterdir() if path.is_dir()} <= {"ops", "model"}
+    assert not (code / "ops/tests").exists() and not (code / ".env").exists()
+    assert all(Path(package, "features.py").exists() for package in sent["py_modules"])
+
+
+def test_a_full_disk_is_called_one() -> None:
+    worker = RuntimeError("Traceback (most recent call last): ...")
+    worker.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+
+    assert "no room left" in errors.in_words(worker)

@@ -1,0 +1,458 @@
+"""A release holds everything that is needed to answer, and says where it comes from."""
+
+import importlib
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandera.polars as pa
+import polars as pl
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from machinery.tests.conftest import FACTS, Trained
+from rung_ops import contract
+from rung_ops.data.row_checks import inspect
+from rung_ops.project.paths import ROOT, params
+from rung_ops.release import bundle, contract_file, export_trial, keys, make, registry_artifacts
+from rung_ops.release.bundle import BadBundle
+from rung_ops.release.dtypes import PLAIN, UnknownType, dtype_of, family_of, text_of
+from rung_ops.release.export import NoFormat
+from rung_ops.release.verify import verify
+from rung_ops.system import atomic
+from rung_ops.tracking import record_run, registry, source_state
+from rung_ops.training import estimator, model_card
+
+SCHEMA = contract.Row.to_schema()
+COLUMNS = [name for name in SCHEMA.columns if name != contract.TARGET]
+
+
+@pytest.fixture(scope="module")
+def written(release_folder: Path) -> dict[str, Any]:
+    return json.loads((release_folder / bundle.CONTRACT).read_text())
+
+
+def test_the_manifest_says_what_it_was_made_from(release_folder: Path, trained: Trained) -> None:
+    manifest = bundle.read_manifest(release_folder)
+
+    assert {name: manifest[name] for name in FACTS} == FACTS
+    assert manifest["id"] == release_folder.name == "v1-aaaaaaaa-bbbbbb"
+    assert manifest["training_rows"] == trained.train.height
+    last = trained.train[contract.TIME].max() if contract.TIME else None
+    assert manifest["trained_until"] == (last and last.isoformat())  # type: ignore[union-attr]
+
+
+def test_the_manifest_says_how_close_the_model_is_to_the_estimator(release_folder: Path) -> None:
+    manifest = bundle.read_manifest(release_folder)
+
+    parity = manifest["parity"]
+    used = next(each for each in parity["formats"] if each["format"] == manifest["format"])
+    assert used["ok"]
+    assert used["microseconds_one_row"] > 0
+    assert 0 <= parity["max_difference"] == used["max_difference"] <= parity["tolerance"]
+    assert parity["rows"] > pl.read_parquet(release_folder / bundle.PARITY).height
+
+
+def test_every_file_is_there_and_hashed(release_folder: Path) -> None:
+    there = set(bundle.paths_of(release_folder))
+    listed = set(bundle.read_manifest(release_folder)["files"])
+
+    assert there - listed == {bundle.MANIFEST, bundle.SIGNATURE}
+    assert listed >= {
+        *(bundle.CONTRACT, bundle.METRICS, bundle.SLICES, bundle.COMPARISON, bundle.CARD),
+        *(bundle.REFERENCE, bundle.PARITY),
+    }
+    assert not [name for name in there if name.endswith((".pkl", ".pickle", ".joblib", ".pyc"))]
+
+
+def test_the_rows_that_a_release_carries_are_of_training_and_held_out(
+    release_folder: Path, trained: Trained
+) -> None:
+    reference = pl.read_parquet(release_folder / bundle.REFERENCE)
+    parity = pl.read_parquet(release_folder / bundle.PARITY)
+
+    names = [expression.meta.output_name() for expression in contract.FEATURES]
+    assert reference.columns == [*names, "prediction"]
+    assert reference.height == min(trained.train.height, 10_000)
+    assert parity.columns == [*COLUMNS, "prediction"]
+    assert parity.height == min(trained.test.height, 1_000)
+    held_out = trained.test.select(COLUMNS)
+    assert parity.drop("prediction").join(held_out, on=COLUMNS, nulls_equal=True).height
+    again = estimator.predict(trained.estimator, parity)
+    np.testing.assert_array_equal(parity["prediction"].to_numpy(), again)
+
+
+def test_the_contract_lists_every_column_with_its_type_and_rules(written: dict[str, Any]) -> None:
+    assert [column["name"] for column in written["columns"]] == COLUMNS
+    for column in written["columns"]:
+        promised = SCHEMA.columns[column["name"]]
+        assert dtype_of(column["polars"]) == promised.dtype.type
+        assert column["required"] == (not promised.nullable and column["default"] is None)
+        assert column["description"] == promised.description
+    assert written["target"] == contract.TARGET
+    assert written["time"] == contract.TIME
+    assert written["key"] == (SCHEMA.unique or [])
+
+
+def test_the_example_keeps_the_contract_and_is_nobodys_row(
+    written: dict[str, Any], trained: Trained
+) -> None:
+    moments = {"date": date, "datetime": datetime}
+    example = {
+        column["name"]: moments[column["dtype"]].fromisoformat(value)
+        if column["dtype"] in moments and value is not None
+        else value
+        for column in written["columns"]
+        for value in [written["example"][column["name"]]]
+    }
+    row = pl.DataFrame([example], schema={n: SCHEMA.columns[n].dtype.type for n in COLUMNS})
+
+    _, problems = inspect(row, SCHEMA.remove_columns([contract.TARGET]), "example")
+
+    assert [str(problem) for problem in problems] == []
+    assert list(written["example"]) == COLUMNS
+    rows = trained.train.select(COLUMNS)
+    for name in COLUMNS:
+        assert row[name][0] in rows[name]
+
+
+class Everything(pa.DataFrameModel):
+    """A row with every rule that a contract can hold."""
+
+    bounded: pl.Int16 = pa.Field(ge=1, le=9, description="Bounded", metadata={"unit": "m"})
+    open: float = pa.Field(gt=0, lt=1)
+    between: pl.Float32 = pa.Field(in_range={"min_value": 0, "max_value": 2, "include_max": False})
+    chosen: str = pa.Field(isin=["a", "b"])
+    equal: str = pa.Field(eq="a")
+    matched: str = pa.Field(str_matches="[a-z]+$")
+    held: str = pa.Field(str_contains="x")
+    long: str = pa.Field(str_length={"min_value": 1, "max_value": 3})
+    day: pl.Date = pa.Field()
+    moment: pl.Datetime(time_unit="ms", time_zone="UTC") = pa.Field()  # type: ignore[valid-type]
+    yes: bool = pa.Field()
+    blank: float = pa.Field(nullable=True)
+    filled: pl.Int64 = pa.Field(nullable=True, metadata={"default": 7})
+    default: str = pa.Field(default="none")
+    barred: pl.Int64 = pa.Field(ge=0, notin=[4])
+    target: bool = pa.Field()
+
+
+def contract_of(row: type[pa.DataFrameModel]) -> dict[str, dict[str, Any]]:
+    dataset = ModuleType("dataset")
+    vars(dataset).update(Row=row, TARGET="target", TIME=None)
+    schema = {name: column.dtype.type for name, column in row.to_schema().columns.items()}
+    rows = pl.DataFrame({name: [None] for name in schema}, schema=schema)
+    features = pl.DataFrame({"bounded": [1]})
+    found = contract_file.contract(dataset, features, rows, "classification", "yes")
+    json.dumps(found, allow_nan=False)
+    return {column["name"]: column for column in found["columns"]}
+
+
+def test_rules_are_taken_from_the_schema() -> None:
+    columns = contract_of(Everything)
+
+    def rules(name: str) -> dict[str, Any]:
+        plain = ("name", "dtype", "polars", "required", "description", "unit")
+        held = {key: value for key, value in columns[name].items() if value not in (None, [])}
+        return {key: value for key, value in held.items() if key not in plain}
+
+    assert {name: rules(name) for name in columns} == {
+        "bounded": {"ge": 1, "le": 9},
+        "open": {"gt": 0, "lt": 1},
+        "between": {"ge": 0, "lt": 2},
+        "chosen": {"isin": ["a", "b"]},
+        "equal": {"isin": ["a"]},
+        "matched": {"pattern": "^(?:[a-z]+$)"},
+        "held": {"pattern": "x"},
+        "long": {"min_length": 1, "max_length": 3},
+        "day": {},
+        "moment": {},
+        "yes": {},
+        "blank": {},
+        "filled": {"default": 7},
+        "default": {"default": "none"},
+        "barred": {"ge": 0, "unchecked": ["notin([4])"]},
+    }
+    assert [name for name in columns if not columns[name]["required"]] == [
+        *("blank", "filled", "default")
+    ]
+    assert [columns[name]["dtype"] for name in ("bounded", "open", "chosen", "yes", "day")] == [
+        *("int", "float", "str", "bool", "date")
+    ]
+    assert columns["moment"]["dtype"] == "datetime"
+    assert columns["bounded"]["unit"] == "m"
+
+
+def test_a_column_that_cannot_be_asked_for_is_named() -> None:
+    class Odd(pa.DataFrameModel):
+        parts: pl.List(pl.Int64) = pa.Field()  # type: ignore[valid-type]
+        target: bool = pa.Field()
+
+    with pytest.raises(contract_file.UnservableRow, match="column `parts`: List"):
+        contract_of(Odd)
+
+
+@pytest.mark.parametrize(
+    "dtype", [*PLAIN.values(), pl.Datetime("ns"), pl.Datetime("us", "Europe/Berlin")], ids=str
+)
+def test_a_type_is_read_as_it_was_written(dtype: pl.DataType) -> None:
+    assert dtype_of(text_of(dtype)) == dtype
+    assert family_of(dtype) in ("bool", "int", "float", "str", "date", "datetime")
+
+
+@pytest.mark.parametrize("text", ["", "List(Int64)", "Int7", "Datetime", "__import__('os')"])
+def test_text_that_names_no_type_is_refused(text: str) -> None:
+    with pytest.raises(UnknownType):
+        dtype_of(text)
+
+
+def test_an_export_is_tried_at_the_edges_of_the_contract() -> None:
+    columns = list(contract_of(Everything).values())
+    values = {"bounded": 3, "open": 0.5, "chosen": "a", "matched": "az", "held": "x", "blank": 1.0}
+    schema = {column["name"]: dtype_of(column["polars"]) for column in columns}
+    rows = pl.DataFrame({name: [values.get(name)] for name in schema}, schema=schema)
+
+    cases = {case for case, _ in export_trial.edges(rows, columns)}
+
+    assert {"`bounded` 1", "`bounded` 9", "`chosen` 'b'", "`blank` empty"} <= cases
+    assert {"`matched` 'ba'", "`yes` True", "`yes` False", "`filled` 7"} <= cases
+    assert "`filled` empty" not in cases
+    assert not [case for case in cases if case.startswith("`held`")]  # no such text was found
+
+
+def test_edges_that_the_model_has_no_answer_for_are_told() -> None:
+    class Model(RegressorMixin, BaseEstimator):
+        def predict(self, features: pl.DataFrame) -> np.ndarray:
+            if features["number"].null_count():
+                raise ValueError("no number")
+            return features["number"].to_numpy()
+
+    rows = pl.DataFrame({"number": [1.0, 2.0]})
+    column = {"name": "number", "dtype": "float", "required": False, "default": None}
+    column |= {"ge": 0.0, "le": None, "isin": None, "pattern": None}
+
+    features, unanswered = export_trial.rows(
+        Model(), rows, rows, [pl.col("number")], [column], seed=1
+    )
+
+    assert unanswered == ["`number` empty: ValueError"]
+    assert features["number"].to_list() == [1.0, 2.0, 1.0, 2.0, 0.0, 0.0]
+
+
+def test_a_release_that_fails_leaves_nothing(
+    trained: Trained, release_private_key: bytes, tmp_path: Path
+) -> None:
+    class Silent(RegressorMixin, BaseEstimator):
+        def predict(self, features: pl.DataFrame) -> np.ndarray:
+            return np.full(features.height, np.nan)
+
+    with pytest.raises(NoFormat, match="no number for"):
+        make.write(tmp_path, Silent(), trained.train, trained.test, FACTS, release_private_key)
+
+    assert list(tmp_path.glob("[!.]*")) == []
+    assert not list(tmp_path.glob(f"{atomic.DRAFT}*"))
+
+
+def test_a_draft_goes_once_nobody_writes_it(tmp_path: Path) -> None:
+    (tmp_path / f"{atomic.DRAFT}of-a-killed-process/v1").mkdir(parents=True)
+
+    with atomic.draft(tmp_path) as first, atomic.draft(tmp_path) as second:
+        assert {first, second} == set(tmp_path.glob(f"{atomic.DRAFT}*"))
+
+    assert not list(tmp_path.glob(f"{atomic.DRAFT}*"))
+
+
+def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
+    release_folder: Path,
+    trained: Trained,
+    release_private_key: bytes,
+    release_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise BadBundle("too slow")
+
+    shutil.copytree(release_folder, tmp_path / release_folder.name)
+    monkeypatch.setattr(make.release, "load", refuse)
+
+    with pytest.raises(BadBundle, match="too slow"):
+        make.write(
+            tmp_path, trained.estimator, trained.train, trained.test, FACTS, release_private_key
+        )
+
+    assert [path.name for path in tmp_path.glob("[!.]*")] == [release_folder.name]
+    verify(tmp_path / release_folder.name, release_key)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema": 99}, "schema 99"),
+        ({"id": None}, "`id` is missing"),
+        ({"files": []}, "`files` is missing or no dict"),
+    ],
+)
+def test_a_manifest_of_another_kind_is_refused(
+    release_folder: Path, tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    manifest = bundle.read_manifest(release_folder) | change
+    (tmp_path / bundle.MANIFEST).write_text(json.dumps(manifest))
+
+    with pytest.raises(BadBundle, match=reason):
+        bundle.read_manifest(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def project(
+    trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A registry with one version, the data it was made from, and keys, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("project")
+    rows = pl.concat([trained.train, trained.test])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("RELEASES", str(folder / "releases"))
+        patch.setenv("RELEASE_KEY", str(folder / "release.pub"))
+        patch.delenv("RELEASE_PRIVATE_KEY", raising=False)
+        for name in ("ROWS", "MODEL", "METRICS", "REPORT", "REPORTS"):
+            patch.setattr(record_run, name, folder / name.lower())
+        patch.setattr(registry_artifacts, "TRAIN", folder / "train.parquet")
+        patch.setattr(registry_artifacts, "TEST", folder / "test.parquet")
+        patch.setattr(registry_artifacts, "REPORTS", folder / "reports_of_another_run")
+        patch.setattr(keys, "PRIVATE", folder / ".keys/release.pem")
+        patch.setattr(model_card, "PROSE", folder / "model_card.md")
+        patch.setattr(record_run, "REPORTS", folder)
+        rows.write_parquet(record_run.ROWS)
+        trained.train.write_parquet(registry_artifacts.TRAIN)
+        trained.test.write_parquet(registry_artifacts.TEST)
+        estimator.save(trained.estimator, record_run.MODEL)
+        metric = params()["score"]["metric"]
+        patch.setattr(record_run, "METRICS", folder / "metrics.json")
+        record_run.METRICS.write_text(json.dumps({metric: 0.25}))
+        (folder / "slices.json").write_text("[]")
+        (folder / "comparison.json").write_text('{"better": true}')
+        model_card.PROSE.write_text("# What it is for\n")
+        patch.setattr(source_state, "ROWS", record_run.ROWS)
+        patch.setattr(source_state, "ROOT", folder)
+        tags = FACTS | {"data_hash": source_state.data_hash(), "git_dirty": "true"}
+        made = record_run.record(
+            {name: tags[name] for name in tags if name not in ("model", "version", "run_id")}
+        )
+        home = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
+        client = registry.client()
+        client.log_artifacts(made["run_id"], str(home.parent), registry_artifacts.CODE)
+        yield folder, made
+
+
+def released(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    code = make.main(list(arguments))
+    told = capsys.readouterr()
+    return code, told.out + told.err
+
+
+def test_poe_release_without_a_key_names_the_command(
+    project: tuple[Path, dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = released(capsys)
+
+    assert code == 1
+    assert "uv run poe keys" in told
+    assert not (project[0] / "releases").exists()
+
+
+def test_poe_release_writes_the_registrys_version_once(
+    project: tuple[Path, dict[str, str]],
+    trained: Trained,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, made = project
+    if not keys.PRIVATE.exists():
+        keys.make(keys.PRIVATE, folder / "release.pub")
+    # What lies in model/ by now is of no concern.
+    record_run.MODEL.unlink(missing_ok=True)
+
+    code, told = released(capsys)
+
+    assert code == 0, told
+    (written,) = (folder / "releases/candidates").glob("[!.]*")
+    assert written.name in told
+    manifest = verify(written, (folder / "release.pub").read_bytes())
+    assert manifest["run_id"] == made["run_id"]
+    assert manifest["git_dirty"] == "true"
+    assert "differ from its commit" in told
+    assert json.loads((written / bundle.METRICS).read_text()) == {params()["score"]["metric"]: 0.25}
+    assert (written / bundle.CARD).read_text().startswith("# What it is for")
+    assert "version 1 of the registry" in (written / bundle.CARD).read_text()
+    parity = pl.read_parquet(written / bundle.PARITY)
+    np.testing.assert_array_equal(
+        parity["prediction"].to_numpy(), estimator.predict(trained.estimator, parity)
+    )
+
+    before = (written / bundle.SIGNATURE).read_bytes()
+    code, told = released(capsys, "1")
+    assert (code, "was released before" in told) == (0, True)
+    assert (written / bundle.SIGNATURE).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "broken", "reason"),
+    [
+        (["7"], None, "There is no version 7 of"),
+        (["1"], "TRAIN", "are not here"),
+        (["1"], "data_hash", "was made from other rows"),
+        (["1"], "seed", "with seed ="),
+        (["1"], "PROSE", "write what the model is for"),
+        (["1"], "CODE", "neither in git here nor in the registry"),
+    ],
+)
+def test_poe_release_says_what_is_missing_and_writes_nothing(
+    project: tuple[Path, dict[str, str]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    broken: str | None,
+    reason: str,
+) -> None:
+    folder, _ = project
+    if not keys.PRIVATE.exists():
+        keys.make(keys.PRIVATE, folder / "release.pub")
+    monkeypatch.setenv("RELEASES", str(folder / "others"))
+    if broken == "TRAIN":
+        monkeypatch.setattr(registry_artifacts, "TRAIN", folder / "nowhere.parquet")
+    elif broken == "data_hash":
+        monkeypatch.setattr(source_state, "data_hash", lambda: "0" * 32)
+    elif broken == "seed":
+        monkeypatch.setattr(registry_artifacts, "params", lambda: params() | {"seed": -1})
+    elif broken == "PROSE":
+        monkeypatch.setattr(model_card, "PROSE", folder / "nowhere.md")
+    elif broken == "CODE":
+        monkeypatch.setattr(registry_artifacts, "CODE", "nowhere")
+
+    code, told = released(capsys, *arguments)
+
+    assert code == 1
+    assert reason in told
+    assert not list((folder / "others").rglob("*"))
+
+
+def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
+    project: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = registry_artifacts.subprocess.run(
+        ["git", "rev-list", "-1", "HEAD", "--", "src"], cwd=ROOT, capture_output=True, text=True
+    )
+    if not commits.stdout.strip():
+        pytest.skip("src/ is in no commit yet")
+    tags = {"git_commit": commits.stdout.strip(), "git_dirty": "false"}
+
+    found = registry_artifacts.source(SimpleNamespace(tags=tags), tmp_path)  # type: ignore[arg-type]
+
+    assert (found / "features.py").is_file()
+    assert found.name == registry_artifacts.PACKAGE

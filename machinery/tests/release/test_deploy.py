@@ -1,0 +1,384 @@
+"""A release comes to production signed, whole, and past the gate, or not at all."""
+
+import json
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from machinery.tests.conftest import private_key
+from machinery.tests.release.conftest import FIRST, SECOND, copy_as
+from rung_ops.release import (
+    bundle,
+    champion_alias,
+    deploy,
+    gate_check,
+    history,
+    install,
+    paths,
+    signing,
+    state,
+)
+from rung_ops.release.state import Shadow, State
+from rung_ops.system import atomic
+
+BY = "Ada"
+
+
+@pytest.fixture(autouse=True)
+def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Keep the registry and this project's own verdict out of it; the list tells what follows."""
+    followed: list[str] = []
+
+    def follow(version: str) -> str:
+        followed.append(version)
+        return "Followed."
+
+    monkeypatch.setattr(champion_alias, "follow", follow)
+    monkeypatch.setattr(gate_check, "GATE", tmp_path / "gate.json")
+    monkeypatch.setattr(deploy, "policy", lambda: None)
+    return followed
+
+
+def judged(release: Path, against: str | None = None, **changes: Any) -> None:
+    """Write the verdict of the gate about a candidate."""
+    manifest = bundle.read_manifest(release)
+    verdict = {
+        "promote": True,
+        "reasons": [],
+        "challenger": {name: str(manifest[name]) for name in gate_check.SAME},
+        "champion": {"release": against} if against else None,
+    }
+    gate_check.GATE.write_text(json.dumps(verdict | changes), encoding="utf-8")
+
+
+def deployed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    code = deploy.main(list(arguments))
+    told = capsys.readouterr()
+    return code, told.out + told.err
+
+
+def test_staging_answers_at_once_and_asks_for_no_verdict(
+    releases: Path, apart: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = deployed(capsys, "staging", FIRST)
+
+    assert (code, told) == (0, f"{FIRST} answers in staging.\n")
+    assert state.read(releases / "staging").serving == FIRST
+    assert state.read(releases / "production") == State()
+    assert apart == []
+
+
+def test_the_newest_candidate_is_taken(
+    releases: Path, release_private_key: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, candidates = releases / "candidates" / FIRST, releases / "candidates"
+    later = {"created": "2999-01-01T00:00:00+00:00"}
+    copy_as(first, candidates, "v3-a-b", release_private_key, **later)
+    (releases / "candidates" / ".new-1").mkdir()  # of a release that is being written
+
+    assert install.newest() == "v3-a-b"
+    assert deployed(capsys, "staging")[0] == 0
+    code, told = deployed(capsys, "staging")
+    assert (code, "answers in staging already" in told, "poe release" in told) == (0, True, True)
+
+
+def test_a_release_that_passed_the_gate_is_the_first_to_answer_in_production(
+    releases: Path, production: Path, apart: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged(releases / "candidates" / FIRST)
+
+    code, told = deployed(capsys, "production", FIRST)
+
+    assert (code, told) == (0, f"{FIRST} answers in production.\nFollowed.\n")
+    assert state.read(production).serving == FIRST
+    assert apart == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [
+        (None, "gate.json is missing, so nobody has judged it; `uv run poe gate 2`"),
+        ("{", "is no verdict"),
+        ({"challenger": {}}, "which is not this"),
+        ({"promote": False, "reasons": ["worse than the champion"]}, "- worse than the champion"),
+        ({"promote": False}, "the gate did not let it pass"),
+        ({"promote": "yes"}, "the gate did not let it pass"),
+        ({"champion": {"release": "v0"}}, f"did not hold it against {FIRST}"),
+        ({"champion": None}, f"did not hold it against {FIRST}"),
+    ],
+    ids=str,
+)
+def test_without_a_verdict_for_just_this_nothing_comes_to_production(
+    releases: Path,
+    production: Path,
+    capsys: pytest.CaptureFixture[str],
+    verdict: str | dict[str, Any] | None,
+    reason: str,
+) -> None:
+    state.serve(production, FIRST, BY)
+    if isinstance(verdict, dict):
+        judged(releases / "candidates" / SECOND, FIRST, **verdict)
+    elif verdict:
+        gate_check.GATE.write_text(verdict)
+
+    code, told = deployed(capsys, "production", SECOND, "--at-once")
+
+    assert code == 1
+    assert "Nothing was changed in production: it has not passed the gate" in told
+    assert reason in told
+    assert state.read(production) == State(1, FIRST)
+
+
+def test_who_goes_past_the_gate_is_recorded_with_the_reason(
+    production: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = deployed(capsys, "production", FIRST, "--without-gate", "Row has changed")
+
+    assert code == 0
+    first, second = history.read(production / state.HISTORY)
+    assert (first["event"], first["detail"]["reason"]) == ("without_gate", "Row has changed")
+    assert (second["event"], second["detail"]["release"]) == ("serve", FIRST)
+
+
+def tampered(release: Path) -> None:
+    path = release / bundle.SOURCE
+    source = next(path.rglob("features.py"))
+    source.write_text(source.read_text() + "\n# harmless\n")
+
+
+def unsigned(release: Path) -> None:
+    (release / bundle.SIGNATURE).unlink()
+
+
+def signed_by_another(release: Path) -> None:
+    (release / bundle.SIGNATURE).unlink()
+    signing.sign(release, private_key())
+
+
+def gone(release: Path) -> None:
+    shutil.rmtree(release)
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (tampered, "features.py was changed after it was signed"),
+        (unsigned, "is not signed"),
+        (signed_by_another, "was not signed with the private key"),
+        (gone, f"there is no candidate {FIRST}"),
+    ],
+)
+@pytest.mark.parametrize("environment", paths.ENVIRONMENTS)
+def test_what_the_service_would_refuse_is_not_deployed(
+    releases: Path,
+    capsys: pytest.CaptureFixture[str],
+    environment: str,
+    harm: Any,
+    reason: str,
+) -> None:
+    judged(releases / "candidates" / FIRST)
+    harm(releases / "candidates" / FIRST)
+
+    code, told = deployed(capsys, environment, FIRST)
+
+    assert code == 1
+    assert f"Nothing was changed in {environment}" in told
+    assert reason in told
+    assert state.read(releases / environment) == State()
+    assert not list((releases / environment / "bundles").glob("[!.]*"))
+
+
+def test_without_the_public_key_nothing_is_deployed(
+    releases: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELEASE_KEY", str(releases / "nowhere.pub"))
+
+    code, told = deployed(capsys, "staging", FIRST)
+
+    assert (code, "uv run poe keys" in told) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(None, Shadow(SECOND, 1.0)), (0.25, Shadow(SECOND, 0.25)), (0.0, None)],
+    ids=["no policy", "a shadow", "no shadow"],
+)
+def test_the_next_release_is_tried_before_it_answers(
+    releases: Path,
+    production: Path,
+    apart: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    share: float | None,
+    expected: Shadow | None,
+) -> None:
+    policy = None if share is None else SimpleNamespace(shadow=SimpleNamespace(share=share))
+    monkeypatch.setattr(deploy, "policy", lambda: policy)
+    install.install(production, FIRST)
+    state.serve(production, FIRST, BY)
+    judged(releases / "candidates" / SECOND, FIRST)
+
+    code, told = deployed(capsys, "production", SECOND)
+
+    now = state.read(production)
+    assert code == 0
+    assert (now.serving, now.shadow) == (FIRST, expected)
+    assert (now.canary is not None and now.canary.release == SECOND) == (expected is None)
+    assert ("is the canary" in told) == (expected is None)
+    assert apart == ["1"]
+
+
+def test_who_does_not_want_to_wait_lets_what_is_tried_answer(
+    releases: Path, production: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install.install(production, FIRST)
+    state.serve(production, FIRST, BY)
+    judged(releases / "candidates" / SECOND, FIRST)
+    deployed(capsys, "production", SECOND)
+
+    code, told = deployed(capsys, "production", SECOND)
+    assert (code, "is in the shadow, for 100% of the requests" in told) == (0, True)
+    assert state.read(production).serving == FIRST
+
+    assert deployed(capsys, "production", SECOND, "--at-once")[0] == 0
+    assert state.read(production) == State(3, SECOND, (FIRST,))
+
+
+def test_what_was_taken_back_comes_again_only_by_its_name(
+    releases: Path,
+    production: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(install, "newest", lambda: SECOND)
+    for release in (FIRST, SECOND):
+        install.install(production, release)
+        state.serve(production, release, BY)
+    state.roll_back(production, BY, "too many late answers")
+    judged(releases / "candidates" / SECOND, FIRST)
+
+    code, told = deployed(capsys, "production", "--at-once")
+    assert (code, "was taken back at" in told, "too many late answers" in told) == (1, True, True)
+    assert state.read(production).serving == FIRST
+
+    assert deployed(capsys, "production", SECOND, "--at-once")[0] == 0
+    assert state.read(production).serving == SECOND
+
+
+def test_of_two_deployments_at_once_one_wins_and_the_other_is_told(
+    releases: Path,
+    production: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both_have_looked = threading.Barrier(2)
+    installed = install.install
+
+    def wait_and_install(folder: Path, release: str) -> Path:
+        path = installed(folder, release)
+        both_have_looked.wait(60)
+        return path
+
+    monkeypatch.setattr(install, "install", wait_and_install)
+    codes: dict[str, int] = {}
+
+    def run(release: str) -> None:
+        codes[release] = deploy.main(["production", release, "--without-gate", "a race"])
+
+    threads = [threading.Thread(target=run, args=(release,)) for release in (FIRST, SECOND)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(codes.values()) == [0, 1]
+    winner = next(release for release, code in codes.items() if code == 0)
+    assert state.read(production) == State(1, winner)
+    assert "was changed in the meantime: serve by" in capsys.readouterr().err
+    assert history.verify(production / state.HISTORY) is None
+
+
+# What is called just when a copy has come so far.
+KILLS: dict[str, tuple[Any, str]] = {
+    "the first file": (shutil, "copyfile"),
+    "copied": (atomic, "sync_tree"),
+    "on the disk": (Path, "rename"),
+    "renamed": (atomic, "sync_folder"),
+}
+
+
+@pytest.mark.parametrize("at", KILLS)
+def test_a_kill_while_it_is_copied_leaves_a_whole_release_or_none(
+    production: Path, at: str
+) -> None:
+    child = os.fork()
+    if not child:
+
+        def kill(*_: Any, **__: Any) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            patch = pytest.MonkeyPatch()
+            patch.setattr(install, "_load", lambda path: None)  # needs threads, lost in a fork
+            if at == "renamed":
+                patch.setattr(atomic, "sync_tree", lambda folder: None)
+            patch.setattr(*KILLS[at], kill)
+            install.install(production, FIRST)
+        finally:
+            os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    left = [path.name for path in (production / "bundles").glob("[!.]*")]
+    assert left == ([FIRST] if at == "renamed" else [])
+
+    path = install.install(production, FIRST)
+
+    assert path == paths.bundle(production, FIRST)
+    assert not (production / "bundles" / install.DRAFT).exists()
+
+
+def test_a_damaged_bundle_is_replaced_by_the_candidate(production: Path) -> None:
+    path = install.install(production, FIRST)
+    tampered(path)
+
+    install.install(production, FIRST)
+
+    assert b"harmless" not in next((path / bundle.SOURCE).rglob("features.py")).read_bytes()
+
+
+def test_a_release_of_another_model_is_refused(
+    releases: Path, release_private_key: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    candidates = releases / "candidates"
+    other = copy_as(candidates / FIRST, candidates, "v3-a-b", release_private_key, model="other")
+
+    code, told = deployed(capsys, "staging", other.name)
+
+    assert (code, "v3-a-b is a release of the model other, and this is " in told) == (1, True)
+    assert state.read(releases / "staging") == State()
+    assert not paths.bundle(releases / "staging", other.name).exists()
+
+
+def test_bundles_that_nothing_refers_to_are_deleted(production: Path) -> None:
+    for release in (FIRST, SECOND):
+        install.install(production, release)
+
+    assert install.forget(production, [SECOND]) == [FIRST]
+    assert [path.name for path in (production / "bundles").glob("[!.]*")] == [SECOND]
+
+
+def test_a_registry_that_is_down_is_told_and_delays_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+
+    told = champion_alias.follow("1")
+
+    assert "did not take the alias `champion` for version 1" in told
+    assert "the same command moves it" in told

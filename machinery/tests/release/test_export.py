@@ -1,0 +1,394 @@
+"""A release holds its model in a form that answers as the estimator does, or there is no release."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+    TargetEncoder,
+)
+
+from rung_ops.project.paths import ROOT
+from rung_ops.release import bundle, export, speed
+from rung_ops.release.bundle import BadBundle
+from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
+from rung_ops.release.to_onnx import to_onnx
+from rung_ops.serving.predictors import predictor_of
+from rung_ops.training import estimator
+
+PACKAGE = "sample_package"
+DRAWS = np.random.default_rng(5)
+COUNT = 600
+
+
+def holes(values: np.ndarray, share: float = 0.2) -> list[Any]:
+    """Leave some values out."""
+    empty = DRAWS.random(len(values)) < share
+    return [None if hole else value for value, hole in zip(values.tolist(), empty, strict=True)]
+
+
+FEATURES = pl.DataFrame(
+    {
+        "letter": DRAWS.choice(list("abcdef"), COUNT),
+        "letter_or_none": holes(DRAWS.choice(list("xyz"), COUNT)),
+        "number": DRAWS.normal(50, 20, COUNT),
+        "number_or_none": holes(DRAWS.normal(0, 1, COUNT)),
+        "count": DRAWS.integers(0, 30, COUNT),
+        "flag": DRAWS.random(COUNT) < 0.5,
+    },
+    schema_overrides={"count": pl.Int16},
+)
+TRUTH = (
+    FEATURES["number"].to_numpy() / 40
+    + FEATURES["letter"].is_in(["a", "b"]).to_numpy()
+    + DRAWS.normal(0, 0.5, COUNT)
+    > 1.5
+).astype(int)
+
+
+def ordinal() -> OrdinalEncoder:
+    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+
+
+def pipeline(text: str, encoder: Any, rest: Any, model: Any) -> Pipeline:
+    columns = ColumnTransformer([("text", encoder, [text])], remainder=rest)
+    return Pipeline([("columns", columns), ("model", model)])
+
+
+def trees() -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(max_iter=20, random_state=1)
+
+
+def release(folder: Path, model: str = "") -> Path:
+    """Make the folder of a release that has its source and no model yet."""
+    home = folder / "v1" / "src" / PACKAGE
+    home.mkdir(parents=True)
+    (home / "__init__.py").write_text("")
+    (home / "model.py").write_text(model)
+    return folder / "v1"
+
+
+def exported(
+    staged: Path, model: Any, columns: list[str], tolerance: float = export.TOLERANCE
+) -> tuple[str, list[export.Tried]]:
+    """Fit a model to some rows, export it, and hold what was written against it on all rows."""
+    inputs = FEATURES.select(columns)
+    regression = isinstance(model[-1] if isinstance(model, Pipeline) else model, Ridge)
+    model.fit(inputs[:400], FEATURES["number"].to_numpy()[:400] if regression else TRUTH[:400])
+    expected = estimator.answer(model, inputs)
+    chosen, tried = export.export(staged, PACKAGE, model, inputs, expected, tolerance)
+
+    written = predictor_of(staged, {"format": chosen.format, "package": PACKAGE})
+    np.testing.assert_allclose(written(inputs), expected, atol=tolerance, rtol=0)
+    assert not list(staged.parent.glob("v1-*"))
+    return chosen.format, tried
+
+
+PIPELINES: dict[str, tuple[list[str], Any]] = {
+    "trees behind codes": (
+        ["letter", "number", "number_or_none", "count"],
+        pipeline("letter", ordinal(), "passthrough", trees()),
+    ),
+    "trees behind target means": (
+        ["letter", "number"],
+        pipeline("letter", TargetEncoder(random_state=1), "passthrough", trees()),
+    ),
+    "a regression behind one-hot and scaling": (
+        ["letter", "number", "count", "flag"],
+        pipeline(
+            "letter",
+            OneHotEncoder(handle_unknown="ignore"),
+            StandardScaler(),
+            LogisticRegression(),
+        ),
+    ),
+    "a text that may be missing, one-hot": (
+        ["letter_or_none", "number"],
+        pipeline(
+            "letter_or_none",
+            OneHotEncoder(handle_unknown="ignore"),
+            StandardScaler(),
+            LogisticRegression(),
+        ),
+    ),
+    "a text that may be missing, filled": (
+        ["letter_or_none", "number"],
+        pipeline(
+            "letter_or_none",
+            make_pipeline(
+                SimpleImputer(missing_values=None, strategy="constant", fill_value="none"),
+                OneHotEncoder(handle_unknown="ignore"),
+            ),
+            StandardScaler(),
+            LogisticRegression(),
+        ),
+    ),
+    "numbers alone": (["number", "count", "flag"], trees()),
+    "a step for all columns": (
+        ["number", "count"],
+        make_pipeline(StandardScaler(), LogisticRegression()),
+    ),
+    "numbers that may be missing, for a regression": (
+        ["letter", "number_or_none", "count"],
+        pipeline(
+            "letter",
+            OneHotEncoder(handle_unknown="ignore"),
+            make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
+            Ridge(),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_usual_pipeline_becomes_onnx(tmp_path: Path, name: str) -> None:
+    columns, model = PIPELINES[name]
+
+    chosen, tried = exported(release(tmp_path), model, columns)
+
+    assert (chosen, [each.format for each in tried]) == ("onnx", ["onnx", "lightgbm"])
+    assert tried[0].max_difference is not None
+    assert (tried[0].microseconds_one_row or 0) > 0
+    assert "none of LightGBM" in str(tried[1].reason)
+
+
+def test_an_export_that_takes_another_branch_is_not_used(tmp_path: Path) -> None:
+    """Scaling in 32 bits moves values across the splits of trees."""
+    model = pipeline(
+        "letter",
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+        StandardScaler(),
+        RandomForestClassifier(20, random_state=1),
+    )
+
+    chosen, tried = exported(
+        release(tmp_path, 'TRUSTED = ["sklearn.tree._tree.Tree", "numpy.dtype"]\n'),
+        model,
+        ["letter", "number", "number_or_none"],
+    )
+
+    assert chosen == "skops"
+    assert not tried[0].ok
+    assert "rows differ by more than 1e-05" in str(tried[0].reason)
+
+
+def test_a_step_without_a_converter_falls_back_to_the_estimator(tmp_path: Path) -> None:
+    model = make_pipeline(FunctionTransformer(np.log1p), LogisticRegression())
+
+    chosen, tried = exported(
+        release(tmp_path, 'TRUSTED = ["numpy.log1p"]\n'), model, ["count", "flag"]
+    )
+
+    assert chosen == "skops"
+    assert "FunctionTransformer is not supported" in str(tried[0].reason)
+
+
+def doubled(inputs: Any) -> Any:
+    return inputs * 2
+
+
+def test_a_type_that_the_source_does_not_trust_is_not_released(tmp_path: Path) -> None:
+    model = make_pipeline(FunctionTransformer(doubled), LogisticRegression())
+
+    with pytest.raises(export.NoFormat, match=r"TRUSTED in model.py does not list: ops\..*doubled"):
+        exported(release(tmp_path, "TRUSTED = []\n"), model, ["count", "flag"])
+
+
+OWN_STEP = """
+from sklearn.base import BaseEstimator, TransformerMixin
+
+class Doubled(TransformerMixin, BaseEstimator):
+    def fit(self, inputs, target=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, inputs):
+        return inputs * 2
+
+TRUSTED = ["sample_package.model.Doubled"]
+"""
+
+
+def test_a_class_of_the_source_is_that_of_the_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model was made with the installed package, which the service may not have."""
+    installed = tmp_path / "installed" / PACKAGE
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text("")
+    (installed / "model.py").write_text(OWN_STEP)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path / "installed"))
+        own = importlib.import_module(f"{PACKAGE}.model")
+        for name in (PACKAGE, f"{PACKAGE}.model"):
+            sys.modules.pop(name)
+    model = make_pipeline(own.Doubled(), LogisticRegression())
+
+    chosen, _ = exported(release(tmp_path, OWN_STEP), model, ["number", "count"])
+
+    assert chosen == "skops"
+    assert PACKAGE not in sys.modules
+
+
+def test_only_formats_that_are_within_the_tolerance_are_used(tmp_path: Path) -> None:
+    columns, model = PIPELINES["a regression behind one-hot and scaling"]
+
+    chosen, tried = exported(release(tmp_path), model, columns, tolerance=0.0)
+
+    assert (chosen, tried[0].ok, tried[2].max_difference) == ("skops", False, 0.0)
+
+
+class Broken(TransformerMixin, BaseEstimator):
+    """A step that no format can hold."""
+
+    def fit(self, inputs: Any, target: Any = None) -> "Broken":
+        self.opened_ = lambda: None
+        return self
+
+    def transform(self, inputs: Any) -> Any:
+        return inputs.to_numpy()
+
+
+def test_a_model_that_no_format_holds_is_refused_with_all_reasons(tmp_path: Path) -> None:
+    model = make_pipeline(Broken(), LogisticRegression())
+
+    with pytest.raises(export.NoFormat) as told:
+        exported(release(tmp_path), model, ["number", "count"])
+
+    for each in ("onnx: ", "lightgbm: ", "skops: "):
+        assert each in str(told.value)
+
+
+def test_a_form_is_preferred_only_if_it_is_clearly_faster() -> None:
+    assert speed.faster({"onnx": (30.0, 200.0), "lightgbm": (28.0, 200.0)}) == "onnx"
+    assert speed.faster({"onnx": (30.0, 200.0), "lightgbm": (20.0, 150.0)}) == "lightgbm"
+    assert speed.faster({"onnx": (30.0, 200.0), "lightgbm": (10.0, 900.0)}) == "onnx"
+    assert speed.faster({"lightgbm": (30.0, 200.0)}) == "lightgbm"
+
+
+def test_every_form_is_timed_on_one_row_and_on_many() -> None:
+    seen: list[int] = []
+
+    def predict(rows: pl.DataFrame) -> np.ndarray:
+        seen.append(rows.height)
+        return np.zeros(rows.height)
+
+    measured = speed.measure({"onnx": predict}, FEATURES.head(5))
+
+    assert set(seen) == {1, speed.BATCH}
+    assert all(0 <= each < 1e6 for each in measured["onnx"])
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        ordinal(),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
+        OrdinalEncoder(
+            handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2
+        ),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=150),
+    ],
+)
+def test_the_table_of_codes_does_what_the_encoder_does(encoder: OrdinalEncoder) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    features = FEATURES.select("letter_or_none", "number_or_none", "flag")
+    columns = ColumnTransformer([("text", encoder, ["letter_or_none"])], remainder="passthrough")
+    model = Pipeline([("columns", columns), ("model", lightgbm.LGBMClassifier(n_estimators=2))])
+    model.fit(features, TRUTH)
+    asked = pl.DataFrame(
+        {"letter_or_none": ["x", "y", "z", None, "never seen"]},
+    ).with_columns(number_or_none=pl.lit(1.0), flag=pl.lit(True))
+
+    written = json.loads(json.dumps(to_lightgbm(model, features)[1], allow_nan=False))
+
+    names = [column["feature"] for column in written["columns"]]
+    assert names == ["letter_or_none", "number_or_none", "flag"]
+    table = written["columns"][0]
+    codes = dict(zip(table["values"], table["codes"], strict=True)) | {None: table["missing"]}
+    found = [codes.get(value, table["unknown"]) for value in asked["letter_or_none"]]
+    expected = model[0].transform(asked)[:, 0]
+    np.testing.assert_array_equal([np.nan if code is None else code for code in found], expected)
+
+
+def test_a_model_that_is_more_than_coded_columns_has_no_table() -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    model = pipeline(
+        "letter",
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+        "passthrough",
+        lightgbm.LGBMClassifier(n_estimators=2),
+    )
+    inputs = FEATURES.select("letter", "number")
+    model.fit(inputs, TRUTH)
+
+    with pytest.raises(NoLightGBM, match="`text` is a OneHotEncoder"):
+        to_lightgbm(model, inputs)
+
+
+def test_lightgbm_is_released_in_the_faster_form_that_answers_the_same(tmp_path: Path) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    model = pipeline(
+        "letter", ordinal(), "passthrough", lightgbm.LGBMClassifier(n_estimators=30, verbose=-1)
+    )
+
+    chosen, tried = exported(release(tmp_path), model, ["letter", "number", "count"])
+
+    assert chosen in ("onnx", "lightgbm")
+    assert [(each.format, each.ok) for each in tried] == [("onnx", True), ("lightgbm", True)]
+    assert tried[1].max_difference == 0
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadBundle, match="pickle"):
+        predictor_of(release(tmp_path), {"format": "pickle", "package": PACKAGE})
+    assert not [name for name in vars(bundle) if "PICKLE" in name]
+
+
+LOADS_AND_ANSWERS = """
+import sys
+from pathlib import Path
+import polars as pl
+from rung_ops.serving.predictors import predictor_of
+predict = predictor_of(Path(sys.argv[1]), {"format": "onnx"})
+print(len(predict(pl.DataFrame({"number": [1.0, 2.0]}))))
+"""
+
+
+def test_a_model_in_onnx_tells_nobody_of_its_use(tmp_path: Path) -> None:
+    """ONNX Runtime keeps an id in the home folder where it may send to its makers."""
+    home = tmp_path / "home"
+    home.mkdir()
+    staged = release(tmp_path)
+    (staged / bundle.ONNX).write_bytes(
+        to_onnx(trees().fit(FEATURES.select("number"), TRUTH), FEATURES.select("number"))
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS_AND_ANSWERS, str(staged)],
+        cwd=ROOT,
+        env={"HOME": str(home), "PATH": os.defpath},  # in CI it would keep still by itself
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.split() == ["2"]
+    assert list(home.rglob("*")) == []

@@ -1,0 +1,117 @@
+"""The previous release comes back in one step, and nothing but files is needed for it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rung_ops.project.paths import ROOT
+from rung_ops.release import history, paths, rollback, state
+from rung_ops.release.state import State
+
+BY = "Ada"
+# What takes long to import, or would ask somebody who may not answer.
+NEVER = {"mlflow", "polars", "numpy", "sklearn", "onnxruntime", "requests", "urllib3", "dvc"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Production, which serves v2 after v1; their bundles are as good as empty."""
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    folder = paths.environment(paths.PRODUCTION)
+    for release in ("v1", "v2"):
+        paths.bundle(folder, release).mkdir(parents=True)
+        (paths.bundle(folder, release) / "manifest.json").write_text("{}")
+        state.serve(folder, release, BY)
+    return folder
+
+
+def back(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    code = rollback.main(list(arguments))
+    told = capsys.readouterr()
+    return code, told.out + told.err
+
+
+def test_the_release_before_answers_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = back(capsys, "--reason", "too many late answers")
+
+    assert code == 0
+    assert "v1 answers in production again instead of v2." in told
+    assert state.read(folder) == State(3, "v1")
+    last = history.read(folder / state.HISTORY)[-1]
+    assert (last["event"], last["detail"]["reason"]) == ("roll_back", "too many late answers")
+
+
+def test_a_canary_ends_before_what_answers_is_taken_back(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state.canary(folder, "v3", BY)
+
+    code, told = back(capsys)
+    assert (code, "The canary v3 has ended; v2 answers everything" in told) == (0, True)
+    assert state.read(folder) == State(4, "v2", ("v1",))
+
+    assert back(capsys)[0] == 0
+    assert state.read(folder).serving == "v1"
+
+
+def test_a_shadow_ends_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state.shadow(folder, "v3", 1.0, BY)
+
+    _, told = back(capsys)
+
+    assert "v3 is no longer in the shadow" in told
+    assert state.read(folder).shadow is None
+
+
+def test_where_nothing_was_before_nothing_is_changed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    back(capsys)
+
+    code, told = back(capsys)
+
+    assert code == 1
+    assert told == (
+        "Nothing was changed in production: There is no previous release to go back to.\n"
+    )
+    assert state.read(folder).serving == "v1"
+
+
+def test_a_release_whose_bundle_is_gone_does_not_come_back(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (paths.bundle(folder, "v1") / "manifest.json").unlink()
+
+    code, told = back(capsys)
+
+    assert (code, "poe deploy production v1 --at-once" in told) == (1, True)
+    assert state.read(folder).serving == "v2"
+
+
+def test_another_environment_is_left_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert back(capsys, "staging")[0] == 1
+    assert state.read(folder).serving == "v2"
+
+
+def test_going_back_needs_neither_a_registry_nor_a_network_nor_a_model(folder: Path) -> None:
+    """What it imports shows it: whoever is not imported is not asked, and takes no time."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "rung_ops.release.rollback"],
+        cwd=ROOT,
+        env=os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "v1 answers in production again" in done.stdout
+    lines = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines())
+    imported = {line.partition(".")[0] for line in lines}
+    assert {"argparse", "ops"} <= imported
+    assert imported & NEVER == set()

@@ -1,0 +1,293 @@
+"""What was signed is loaded; anything else is refused, by our verifier as by the library's."""
+
+import base64
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from model_signing import verifying
+
+from machinery.tests.conftest import private_key
+from rung_ops.release import bundle, keys, paths, signing
+from rung_ops.release.bundle import BadBundle
+from rung_ops.release.verify import verify
+
+
+@pytest.fixture
+def release(release_folder: Path, tmp_path: Path) -> Path:
+    """A release that may be spoilt."""
+    return Path(shutil.copytree(release_folder, tmp_path / release_folder.name))
+
+
+def reference_verifier(folder: Path, public_key: bytes) -> None:
+    """Verify with the library that defines the format."""
+    path = folder.parent / "key.pub"
+    path.write_bytes(public_key)
+    config = verifying.Config().use_elliptic_key_verifier(public_key=path)
+    config.set_hashing_config(signing.every_file()).verify(folder, folder / bundle.SIGNATURE)
+
+
+def refused(folder: Path, public_key: bytes) -> str:
+    """Assert that both verifiers refuse a folder; return our reason."""
+    with pytest.raises(Exception):  # noqa: B017  the library raises what it likes
+        reference_verifier(folder, public_key)
+    with pytest.raises(BadBundle) as reason:
+        verify(folder, public_key)
+    return str(reason.value)
+
+
+def test_what_was_signed_is_accepted_by_both(release: Path, release_key: bytes) -> None:
+    manifest = verify(release, release_key)
+    reference_verifier(release, release_key)
+
+    assert manifest["id"] == release.name
+    assert manifest["files"] == bundle.files_of(release)
+
+
+def test_a_changed_byte_of_any_file_is_refused(release: Path, release_key: bytes) -> None:
+    for name in bundle.paths_of(release):
+        path = release / name
+        before = path.read_bytes()
+        place = len(before) // 2
+        path.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
+
+        assert release.name in refused(release, release_key), name
+
+        path.write_bytes(before)
+    verify(release, release_key)
+
+
+def test_a_file_that_is_missing_or_cut_short_is_refused(release: Path, release_key: bytes) -> None:
+    for name in bundle.paths_of(release):
+        path = release / name
+        before = path.read_bytes()
+        path.write_bytes(before[:-1])
+        refused(release, release_key)
+        path.unlink()
+        refused(release, release_key)
+        path.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".gitignore", ".git/config", "extra.txt", "src/__pycache__/features.pyc", "model.sig.old"],
+)
+def test_a_file_that_was_not_signed_is_refused(
+    release: Path, release_key: bytes, name: str
+) -> None:
+    (release / name).parent.mkdir(parents=True, exist_ok=True)
+    (release / name).write_text("something")
+
+    assert f"{name} is there and was not signed" in refused(release, release_key)
+
+
+def test_a_link_is_refused_even_to_the_same_content(release: Path, release_key: bytes) -> None:
+    for name in bundle.paths_of(release):
+        moved = (release / name).rename(release.parent / "moved")
+        (release / name).symlink_to(moved)
+        if name != bundle.SIGNATURE:  # the library reads a signature from anywhere
+            refused(release, release_key)
+        with pytest.raises(BadBundle, match=f"{name} is a link"):
+            verify(release, release_key)
+        (release / name).unlink()
+        moved.rename(release / name)
+
+
+def test_a_link_to_a_folder_is_refused(release: Path, release_key: bytes) -> None:
+    (release / bundle.SOURCE).rename(release.parent / "src")
+    (release / bundle.SOURCE).symlink_to(release.parent / "src")
+
+    assert "src is a link" in refused(release, release_key)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(release: Path, release_key: bytes) -> None:
+    (release / bundle.CARD).unlink()
+    os.mkfifo(release / bundle.CARD)
+
+    assert "no regular file" in refused(release, release_key)
+
+
+def test_another_key_is_refused(release: Path) -> None:
+    other = signing.public_key_of(private_key())
+
+    assert "not signed with the private key" in refused(release, other)
+
+
+def test_a_release_signed_anew_by_somebody_else_is_refused(
+    release: Path, release_key: bytes
+) -> None:
+    (release / bundle.CARD).write_text("# A better model\n")
+    signing.sign(release, private_key())
+
+    assert "not signed with the private key" in refused(release, release_key)
+
+
+def test_a_signature_that_belongs_to_other_files_is_refused(
+    release: Path, release_key: bytes, release_private_key: bytes
+) -> None:
+    other = Path(shutil.copytree(release, release.parent / "other"))
+    (other / bundle.CARD).write_text("# Another\n")
+    signing.sign(other, release_private_key)
+    shutil.copy(other / bundle.SIGNATURE, release)
+
+    assert "card.md was changed" in refused(release, release_key)
+
+
+def test_a_manifest_that_tells_of_other_files_is_refused_though_signed(
+    release: Path, release_key: bytes, release_private_key: bytes
+) -> None:
+    manifest = bundle.read_manifest(release)
+    manifest["files"]["card.md"] = "0" * 64
+    (release / bundle.MANIFEST).write_text(json.dumps(manifest))
+    signing.sign(release, release_private_key)
+
+    with pytest.raises(BadBundle, match="table of files"):
+        verify(release, release_key)
+
+
+def _envelope(change: Callable[[dict], None]) -> Callable[[dict], None]:
+    def edit(signature: dict) -> None:
+        change(signature["dsseEnvelope"])
+
+    return edit
+
+
+def _statement(change: Callable[[dict], None]) -> Callable[[dict], None]:
+    def edit(envelope: dict) -> None:
+        statement = json.loads(base64.b64decode(envelope["payload"]))
+        change(statement)
+        envelope["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
+
+    return _envelope(edit)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda signature: signature.pop("dsseEnvelope"),
+        lambda signature: signature.update(mediaType="application/json"),
+        _envelope(lambda envelope: envelope.update(payloadType="text/plain")),
+        _envelope(lambda envelope: envelope.update(payload="!")),
+        _envelope(lambda envelope: envelope.update(signatures=[])),
+        _envelope(lambda envelope: envelope["signatures"][0].update(sig="")),
+        _envelope(lambda envelope: envelope["signatures"][0].update(sig="AAAA")),
+        _statement(lambda statement: statement["predicate"]["resources"].pop()),
+        _statement(lambda statement: statement.update(predicateType="something")),
+        _statement(lambda statement: statement["predicate"]["resources"].clear()),
+    ],
+)
+def test_an_edited_signature_is_refused(
+    release: Path, release_key: bytes, edit: Callable[[dict], None]
+) -> None:
+    path = release / bundle.SIGNATURE
+    signature = json.loads(path.read_text())
+    edit(signature)
+    path.write_text(json.dumps(signature))
+
+    refused(release, release_key)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"null", b"\xff", b"{" * 100_000, b'{"a": 1}'])
+def test_a_signature_that_is_none_is_refused(
+    release: Path, release_key: bytes, text: bytes
+) -> None:
+    (release / bundle.SIGNATURE).write_bytes(text)
+
+    refused(release, release_key)
+
+
+def test_a_folder_that_holds_too_much_is_refused(
+    release: Path, release_key: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "MOST_FILES", 5)
+    with pytest.raises(BadBundle, match="more than 5 files"):
+        verify(release, release_key)
+
+    monkeypatch.undo()
+    monkeypatch.setattr(bundle, "MOST_JSON_BYTES", 100)
+    with pytest.raises(BadBundle, match="larger than 100 bytes"):
+        verify(release, release_key)
+
+
+@pytest.mark.parametrize("text", [b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n"])
+def test_a_public_key_that_is_none_is_named(release: Path, text: bytes) -> None:
+    with pytest.raises(BadBundle, match="public key"):
+        verify(release, text)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Where `poe keys` puts the keys, in a folder of this test."""
+    private, public = tmp_path / ".keys/release.pem", tmp_path / "release.pub"
+    monkeypatch.setattr(keys, "PRIVATE", private)
+    monkeypatch.setenv("RELEASE_KEY", str(public))
+    monkeypatch.delenv("RELEASE_PRIVATE_KEY", raising=False)
+    return private, public
+
+
+def test_keys_are_made_once_and_the_private_one_is_kept_to_its_owner(
+    pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    private, public = pair
+
+    assert keys.main([]) == 0
+    assert "RELEASE_PRIVATE_KEY" in capsys.readouterr().out
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    assert keys.private_key() == private.read_bytes()
+    assert signing.public_key_of(private.read_bytes()) == public.read_bytes()
+
+    before = private.read_bytes()
+    assert keys.main([]) == 1
+    assert "left alone" in capsys.readouterr().err
+    assert private.read_bytes() == before
+
+
+def test_a_missing_key_names_the_command_that_makes_one(pair: tuple[Path, Path]) -> None:
+    with pytest.raises(keys.NoKey, match="uv run poe keys"):
+        keys.private_key()
+
+
+def test_a_key_that_the_service_does_not_trust_signs_nothing(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.make(*pair)
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", private_key().decode())
+
+    with pytest.raises(keys.NoKey, match="RELEASE_PRIVATE_KEY is not that of"):
+        keys.private_key()
+
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", pair[0].read_text())
+    assert keys.private_key() == pair[0].read_bytes().strip()
+    assert paths.public_key() == pair[1]
+
+
+def test_a_key_may_be_given_in_one_line(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.make(*pair)
+    line = base64.b64encode(pair[0].read_bytes()).decode()
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", line)
+
+    assert keys.private_key() == pair[0].read_bytes().strip()
+
+
+def test_a_variable_that_the_vendor_did_not_fill_is_none(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.make(*pair)
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", "$(RELEASE_PRIVATE_KEY)")
+
+    assert keys.private_key() == pair[0].read_bytes()
+
+
+BEGUN = b"-----BEGIN PRIVATE KEY-----\nAAAA\n"  # pragma: allowlist secret
+
+
+@pytest.mark.parametrize("text", [b"", b"no key", BEGUN])
+def test_a_private_key_that_is_none_is_named(text: bytes) -> None:
+    with pytest.raises(signing.BadKey, match="private key"):
+        signing.public_key_of(text)

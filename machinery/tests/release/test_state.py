@@ -1,0 +1,342 @@
+"""What is served survives kills and writers side by side, and its history shows any change."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_ops.release import history, state
+from rung_ops.release.state import Shadow, State
+from rung_ops.system import atomic
+
+BY = "Ada"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An environment that serves v2, after v1."""
+    state.serve(tmp_path, "v1", BY)
+    state.serve(tmp_path, "v2", BY)
+    return tmp_path
+
+
+def events(folder: Path) -> list[str]:
+    return [each["event"] for each in history.read(folder / state.HISTORY)]
+
+
+def fault(folder: Path) -> history.Fault | None:
+    return history.verify(folder / state.HISTORY)
+
+
+def in_a_process(work: Callable[[], Any]) -> int:
+    """Run work in a process of its own and return its id; it exits 1 when work raises Refused."""
+    child = os.fork()
+    if child:
+        return child
+    code = 2
+    try:
+        work()
+        code = 0
+    except state.Refused:
+        code = 1
+    finally:
+        os._exit(code)
+
+
+def killed_at(point: int, work: Callable[[], Any]) -> bool:
+    """Run work in a process that is killed at its point-th system call; False: it came to its end.
+
+    A write that is hit is half done.
+    """
+    calls = {name: getattr(os, name) for name in ("open", "write", "fsync", "replace", "close")}
+    left = point
+
+    def counted(name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                if name == "write":
+                    descriptor, content = arguments
+                    calls["write"](descriptor, content[: len(content) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return calls[name](*arguments, **named)
+
+        return call
+
+    def hit() -> None:
+        for name in calls:
+            setattr(os, name, counted(name))
+        work()
+
+    _, status = os.waitpid(in_a_process(hit), 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == 0
+    return False
+
+
+def test_a_kill_at_any_point_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
+    outcomes = set()
+    point, killed = 0, True
+    while killed:
+        folder = tmp_path / str(point)
+        state.serve(folder, "v1", BY)
+        state.serve(folder, "v2", BY)
+        killed = killed_at(point, partial(state.roll_back, folder, BY))
+        left = state.read(folder)
+        assert left in (State(2, "v2", ("v1",)), State(3, "v1", ()))
+
+        state.stop(folder, BY, "to see that it goes on")
+
+        told = [each for each in events(folder) if each != history.REPAIRED]
+        happened = ["roll_back"] if left.generation == 3 else []
+        assert told == ["serve", "serve", *happened, "stop"]
+        assert fault(folder) is None
+        assert state.read(folder).generation == left.generation + 1
+        outcomes.add((left.generation, history.REPAIRED in events(folder)))
+        point += 1
+    # Killed before it happened, after it, and while its line was being written.
+    assert outcomes == {(2, False), (3, False), (3, True)}
+    assert point > 12
+
+
+def test_a_kill_while_a_torn_line_is_repaired_loses_nothing(tmp_path: Path) -> None:
+    point, killed = 0, True
+    while killed:
+        folder = tmp_path / str(point)
+        state.serve(folder, "v1", BY)
+        with (folder / state.HISTORY).open("ab") as lines:
+            lines.write(b'{"at":"2026-')
+        killed = killed_at(point, partial(state.stop, folder, BY, "enough"))
+        state.note(folder, "looked", BY)
+        stopped = ["stop"] if state.read(folder).stopped else []
+        told = events(folder)
+        assert told[:2] == ["serve", history.REPAIRED]
+        assert [each for each in told[2:] if each != history.REPAIRED] == [*stopped, "looked"]
+        assert fault(folder) is None
+        point += 1
+    assert point > 12
+
+
+def test_writers_side_by_side_lose_no_change(folder: Path) -> None:
+    state.canary(folder, "v3", BY)
+
+    def advance() -> None:
+        for _ in range(10):
+            state.advance(folder, BY)
+
+    running = [in_a_process(advance) for _ in range(5)]
+    while running:
+        assert state.read(folder).serving == "v2"  # whoever reads meanwhile never sees a draft
+        for child in running[:]:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                assert status == 0
+                running.remove(child)
+
+    tried = state.read(folder).canary
+    assert tried is not None and tried.step == 50
+    assert events(folder).count("advance") == 50
+    assert fault(folder) is None
+
+
+def test_of_those_who_decide_on_one_state_one_wins_and_the_others_are_told(folder: Path) -> None:
+    seen = state.read(folder).generation
+
+    children = [in_a_process(lambda: state.roll_back(folder, BY, expected=seen)) for _ in range(6)]
+    codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+
+    assert codes == [0, 1, 1, 1, 1, 1]
+    assert state.read(folder) == State(3, "v1", ())
+    with pytest.raises(state.Overtaken, match="roll_back by Ada"):
+        state.serve(folder, "v3", BY, expected=seen)
+
+
+def test_a_hung_writer_is_named_instead_of_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "PATIENCE", 0.05)
+
+    with atomic.locked(folder), pytest.raises(atomic.Busy, match=r"\.lock"):
+        state.stop(folder, BY, "now")
+
+    assert state.read(folder).stopped is None
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "expected"),
+    [
+        (1, {"by": "Eve"}, r"line 2 \(serve\) was changed"),
+        (0, {"detail": {"release": "v9"}}, r"line 1 \(serve\) was changed"),
+        (1, None, r"line 2 \(stop\) does not follow"),
+        (0, None, r"line 1 \(serve\) does not follow"),
+    ],
+)
+def test_a_line_that_was_changed_or_taken_out_is_named(
+    folder: Path, line: int, change: dict[str, Any] | None, expected: str
+) -> None:
+    state.stop(folder, BY, "enough")
+    path = folder / state.HISTORY
+    assert fault(folder) is None
+    lines = [json.loads(each) for each in path.read_text().splitlines()]
+    if change is None:
+        del lines[line]
+    else:
+        lines[line] |= change
+    path.write_text("".join(json.dumps(each) + "\n" for each in lines))
+
+    with pytest.raises(AssertionError, match=expected):
+        assert fault(folder) is None, str(fault(folder))
+
+
+def test_a_last_line_that_was_taken_out_comes_back_from_the_state(folder: Path) -> None:
+    path = folder / state.HISTORY
+    whole = path.read_bytes()
+    known = state.events(folder)
+    path.write_bytes(whole.splitlines(keepends=True)[0])
+
+    assert known == state.events(folder)  # as it was killed before the line was written
+    state.note(folder, "looked", BY)
+
+    assert path.read_bytes().startswith(whole)
+    assert fault(folder) is None
+
+
+def test_more_lines_taken_out_are_noticed_later_too(folder: Path) -> None:
+    state.stop(folder, BY, "enough")
+    path = folder / state.HISTORY
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+
+    state.resume(folder, BY)  # what is served can be changed in spite of it
+
+    assert "does not follow" in str(fault(folder))
+
+
+def test_a_damaged_state_says_what_to_do(folder: Path) -> None:
+    (folder / state.STATE).write_text('{"generation": 3}')
+
+    with pytest.raises(state.BadState, match="Take it away and `poe deploy`"):
+        state.read(folder)
+    with pytest.raises(state.BadState):
+        state.roll_back(folder, BY)
+
+
+def test_a_canary_goes_step_by_step_until_it_answers_everything(folder: Path) -> None:
+    state.shadow(folder, "v3", 0.5, BY)
+    assert state.read(folder).shadow == Shadow("v3", 0.5)
+
+    state.canary(folder, "v3", BY)
+    state.advance(folder, BY)
+    tried = state.read(folder)
+    state.promote(folder, BY)
+
+    assert tried.shadow is None
+    assert tried.canary is not None and tried.canary.step == 1
+    assert tried.releases() == {"v1", "v2", "v3"}
+    assert state.read(folder) == State(6, "v3", ("v2", "v1"))
+
+
+def test_a_shadow_outlives_the_promotion_of_another_release_and_not_a_person_who_serves_one(
+    folder: Path,
+) -> None:
+    state.canary(folder, "v3", BY)
+    state.shadow(folder, "v4", 1.0, BY)
+
+    promoted = state.promote(folder, BY)
+    served = state.serve(folder, "v5", BY)
+
+    assert (promoted.serving, promoted.shadow) == ("v3", Shadow("v4", 1.0))
+    assert (served.serving, served.shadow) == ("v5", None)
+
+
+def test_an_abort_ends_the_canary_and_spares_the_shadow(folder: Path) -> None:
+    state.canary(folder, "v3", BY)
+    state.shadow(folder, "v4", 1.0, BY)
+
+    first = state.abort(folder, "errors", BY)
+    second = state.abort(folder, "drift", BY)
+
+    assert first.canary is None and first.shadow == Shadow("v4", 1.0)
+    assert second.shadow is None and second.serving == "v2"
+    last = history.read(folder / state.HISTORY)[-1]
+    assert last["detail"] == {"generation": 6, "serving": "v2", "release": "v4", "reason": "drift"}
+
+
+def test_of_two_on_trial_the_named_one_is_ended(folder: Path) -> None:
+    state.canary(folder, "v3", BY)
+    state.shadow(folder, "v4", 1.0, BY)
+
+    left = state.abort(folder, "it cannot be loaded", BY, release="v4")
+
+    assert left.canary is not None and left.shadow is None
+    assert state.events(folder)[-1]["detail"]["release"] == "v4"
+    with pytest.raises(state.Refused, match="v4 is neither"):
+        state.abort(folder, "again", BY, release="v4")
+
+
+def test_going_back_ends_the_canary_first_and_then_brings_back_the_previous(folder: Path) -> None:
+    state.canary(folder, "v3", BY)
+
+    first = state.roll_back(folder, BY)
+    second = state.roll_back(folder, BY)
+
+    assert (first.serving, first.canary) == ("v2", None)
+    assert (second.serving, second.previous) == ("v1", ())
+    with pytest.raises(state.Refused, match="no previous"):
+        state.roll_back(folder, BY)
+
+
+def test_going_back_ends_a_shadow_so_that_nothing_takes_over_by_itself(folder: Path) -> None:
+    state.shadow(folder, "v3", 1.0, BY)
+
+    assert state.roll_back(folder, BY).shadow is None
+
+
+def test_what_is_stopped_stays_stopped_until_somebody_resumes_it(folder: Path) -> None:
+    state.stop(folder, BY, "it harms people")
+    served = state.serve(folder, "v3", "autopilot")
+
+    assert served.stopped is not None and served.stopped.reason == "it harms people"
+    assert state.resume(folder, BY).stopped is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: state.serve(folder, "v2", BY),
+        lambda folder: state.shadow(folder, "v2", 0.5, BY),
+        lambda folder: state.shadow(folder, "v3", 0.0, BY),
+        lambda folder: state.shadow(folder, "v3", float("nan"), BY),
+        lambda folder: state.canary(folder, "v2", BY),
+        lambda folder: state.advance(folder, BY),
+        lambda folder: state.promote(folder, BY),
+        lambda folder: state.abort(folder, "no reason", BY),
+        lambda folder: state.resume(folder, BY),
+    ],
+)
+def test_a_change_that_makes_no_sense_changes_nothing(
+    folder: Path, change: Callable[[Path], State]
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    with pytest.raises(state.Refused):
+        change(folder)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_nothing_can_be_tried_where_nothing_is_served(tmp_path: Path) -> None:
+    assert state.read(tmp_path) == State()
+    with pytest.raises(state.Refused, match="Nothing is served"):
+        state.canary(tmp_path, "v1", BY)
+
+
+def test_serving_an_old_release_again_does_not_name_it_twice(folder: Path) -> None:
+    assert state.serve(folder, "v1", BY).previous == ("v2",)

@@ -1,0 +1,151 @@
+"""A service in this process, and calls to it without a socket."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops.release.state import State
+from rung_ops.serving import routes
+from rung_ops.serving.app import App
+from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.release import Release
+from rung_ops.serving.rollout import Rollout
+from rung_ops.serving.service import Service, Standing
+from rung_ops.serving.settings import Limits
+
+JSON = "application/json"
+PLAIN: dict[str, Any] = {
+    **dict.fromkeys(("ge", "gt", "le", "lt", "isin", "pattern", "min_length", "max_length")),
+    **{"required": True, "default": None, "unit": None, "description": None},
+}
+MOMENT = "Datetime(time_unit='us', time_zone=None)"
+CONTRACT: dict[str, Any] = {
+    "key": ["number"],
+    "columns": [
+        PLAIN | {"name": "number", "dtype": "int", "polars": "Int16", "ge": 1, "le": 100},
+        PLAIN | {"name": "kind", "dtype": "str", "polars": "String", "isin": ["a", "b"]},
+        PLAIN | {"name": "code", "dtype": "str", "polars": "String", "pattern": "^[A-Z]{2}$"},
+        PLAIN | {"name": "at", "dtype": "datetime", "polars": MOMENT},
+        PLAIN
+        | {"name": "weight", "dtype": "float", "polars": "Float64", "gt": 0, "unit": "kg"}
+        | {"required": False, "default": 2.0, "description": "Weight of <all> of it"},
+        PLAIN | {"name": "note", "dtype": "str", "polars": "String", "required": False},
+    ],
+    "features": [{"name": "product", "dtype": "Float64"}],
+    "example": {
+        **{"number": 7, "kind": "a", "code": "AB", "at": "2026-01-31T08:00:00"},
+        **{"weight": 2.0, "note": None},
+    },
+}
+ROW: dict[str, Any] = {"number": 7, "kind": "a", "code": "AB", "at": "2026-01-31T08:00:00"}
+
+
+def release(name: str = "v1", times: float = 1.0, contract: dict[str, Any] = CONTRACT) -> Release:
+    """Make a release that predicts number x weight x times, and breaks on number 13."""
+
+    def predict(features: pl.DataFrame) -> np.ndarray:
+        values = features["product"].to_numpy()
+        if (values % 13 == 0).any():
+            raise ValueError("13 is unlucky")
+        return values * times
+
+    product = (pl.col("number").cast(pl.Float64) * pl.col("weight")).alias("product")
+    # What one row took, and each further one, in seconds.
+    pace = (1e-4, 1e-6)
+    manifest = {"id": name, "version": "1", "task": "regression"}
+    documents = {"metrics": {"rmse": 1.5}, "comparison": None, "card": "# Card"}
+    return Release(
+        name, Path(name), manifest, contract, {}, [product], predict, documents, seconds=pace
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """Read it as JSON."""
+        return json.loads(self.body)
+
+
+class Caller:
+    """Calls a service on an event loop of its own."""
+
+    def __init__(self, service: Service, runner: asyncio.Runner) -> None:
+        self.service = service
+        self.app = App(service, routes.application(service, []))
+        self.runner = runner
+
+    def install(self, name: str = "v1", **held: Any) -> None:
+        """Let a release answer."""
+        served = Served(release(name), "serving", self.service.limits.strict)
+        standing = Standing(State(1, name), served)
+        self.service.install(replace(standing, **held))
+
+    def post(self, path: str, body: Any, kind: str = JSON, **headers: str) -> Answer:
+        """Send one body, as it is or as JSON."""
+        (answer,) = self.together(path, [body], kind, **headers)
+        return answer
+
+    def together(
+        self, path: str, bodies: Sequence[Any], kind: str = JSON, **headers: str
+    ) -> list[Answer]:
+        """Send bodies at the same moment."""
+
+        async def all_of_them() -> list[Answer]:
+            sent = {"content-type": kind} | headers
+            return list(await asyncio.gather(*(self.ask("POST", path, b, sent) for b in bodies)))
+
+        return self.runner.run(all_of_them())
+
+    def get(self, path: str, method: str = "GET") -> Answer:
+        """Ask for a page."""
+        return self.runner.run(self.ask(method, path, b"", {}))
+
+    async def ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
+        """Speak ASGI."""
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        pieces = [sent[:1000], sent[1000:]]  # large bodies come in pieces
+        given = [(name.replace("_", "-").encode(), v.encode()) for name, v in headers.items()]
+        scope = {
+            **{"type": "http", "method": method, "path": path, "headers": given},
+            **{"query_string": b"", "root_path": "", "scheme": "http", "server": ("test", 80)},
+        }
+        said: list[Any] = []
+
+        async def receive() -> Any:
+            piece = pieces.pop(0) if pieces else b""
+            return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        await self.app(scope, receive, send)
+        started = said[0]
+        received = {name.decode(): value.decode() for name, value in started["headers"]}
+        text = b"".join(message.get("body", b"") for message in said[1:])
+        return Answer(started["status"], received, text)
+
+
+@contextmanager
+def calling(folder: Path, limits: Limits, log: bool = False) -> Iterator[Caller]:
+    """Start a service in which nothing is deployed, and end it afterwards."""
+    written = PredictionLog(folder / "log", seconds=0.05) if log else None
+    with asyncio.Runner() as runner:
+        service = Service("production", limits, Metrics(), Rollout(folder, None), written)
+        yield Caller(service, runner)
+        service.close()

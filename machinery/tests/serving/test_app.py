@@ -1,0 +1,320 @@
+"""A prediction is answered, or refused in words that its sender can act upon."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, release
+from rung_ops.batch import prediction_log
+from rung_ops.release.state import Canary, State, Stopped
+from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.settings import Limits
+from rung_ops.serving.traffic_split import Arms
+
+
+@pytest.fixture
+def caller(tmp_path: Path) -> Iterator[Caller]:
+    """A service that answers with release v1."""
+    with calling(tmp_path, Limits(max_body_mb=0.01, max_rows=50), log=True) as made:
+        made.install()
+        yield made
+
+
+def test_one_row_is_answered(caller: Caller) -> None:
+    answer = caller.post("/predict", ROW | {"weight": 3.0, "note": "x"}, x_request_id="mine")
+
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json == {
+        **{"id": "mine", "prediction": 21.0, "release": "v1", "defaults_used": []},
+    }
+
+
+def test_the_contracts_default_stands_in_for_what_is_missing_and_is_told(caller: Caller) -> None:
+    left_out = caller.post("/predict", ROW).json
+    empty = caller.post("/predict", ROW | {"weight": None, "note": "x"}).json
+
+    assert (left_out["prediction"], left_out["defaults_used"]) == (14.0, ["weight", "note"])
+    assert (empty["prediction"], empty["defaults_used"]) == (14.0, ["weight"])
+    counted = caller.get("/metrics").body.decode()
+    assert 'service_defaults_used_total{column="weight"} 2.0' in counted
+    assert 'service_defaults_used_total{column="note"} 1.0' in counted
+
+
+def test_many_rows_are_answered_in_their_order(caller: Caller) -> None:
+    rows = [ROW | {"number": number, "note": ""} for number in (1, 2, 3)]
+    rows[1]["weight"] = 5.0
+    answer = caller.post("/predict", rows, x_request_id="mine").json
+
+    assert answer == {
+        "release": "v1",
+        "predictions": [2.0, 10.0, 6.0],
+        "ids": ["mine-1", "mine-2", "mine-3"],
+        "defaults_used": [["weight"], [], ["weight"]],
+    }
+
+
+def test_requests_that_come_together_get_their_own_answers(caller: Caller) -> None:
+    rows = [ROW | {"number": number} for number in range(1, 13)]
+    answers = [answer.json for answer in caller.together("/predict", rows)]
+
+    assert [answer["prediction"] for answer in answers] == [2.0 * n for n in range(1, 13)]
+    assert len({answer["id"] for answer in answers}) == 12
+
+
+def test_what_was_answered_is_logged(caller: Caller, tmp_path: Path) -> None:
+    caller.post("/predict", ROW, x_request_id="alone")
+    caller.post("/predict", [ROW | {"weight": 3.0}] * 2, x_request_id="both")
+    assert caller.service.log is not None
+    caller.service.log.close()
+
+    found = prediction_log.read(tmp_path / "log").sort("id").collect()
+    assert found["id"].to_list() == ["alone", "both-1", "both-2"]
+    assert found["prediction"].to_list() == [14.0, 21.0, 21.0]
+    assert found["defaults_used"].to_list() == [["weight", "note"], ["note"], ["note"]]
+    assert set(found["release"]) == {"v1"}
+    assert set(found["arm"]) == {"serving"}
+    assert found["row"].struct.field("weight").to_list() == [2.0, 3.0, 3.0]
+    assert found["features"].struct.field("product").to_list() == [14.0, 21.0, 21.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "said"),
+    [
+        ({"number": 0}, "number", "a whole number, at least 1, at most 100"),
+        ({"number": 101}, "number", "at most 100"),
+        ({"number": "7"}, "number", "got `str`"),
+        ({"number": 7.5}, "number", "got `float`"),
+        ({"number": None}, "number", "got `null`"),
+        ({"number": 10**30}, "number", "at most 100"),
+        ({"kind": "c"}, "kind", "one of a, b"),
+        ({"code": "ABC"}, "code", "matching ^[A-Z]{2}$"),
+        ({"at": "yesterday"}, "at", "a time as 2026-01-31T08:00:00"),
+        ({"weight": 0}, "weight", "more than 0"),
+    ],
+)
+def test_what_breaks_the_contract_is_named(
+    caller: Caller, change: dict[str, Any], column: str, said: str
+) -> None:
+    alone = caller.post("/predict", ROW | change)
+    third = caller.post("/predict", [ROW, ROW, ROW | change])
+
+    assert (alone.status, third.status) == (422, 422)
+    assert (alone.json["row"], third.json["row"]) == (1, 3)
+    assert alone.json["column"] == third.json["column"] == column
+    assert third.json["error"].startswith(f"row 3, column `{column}`: ")
+    assert said in third.json["error"]
+
+
+def test_a_field_that_is_missing_is_named(caller: Caller) -> None:
+    answer = caller.post("/predict", {"number": 7, "kind": "a", "at": ROW["at"]})
+
+    assert answer.status == 422
+    assert (answer.json["row"], answer.json["column"]) == (1, "code")
+    assert "is missing" in answer.json["error"]
+
+
+def test_a_field_that_nobody_knows_is_passed_over_unless_that_is_forbidden(
+    caller: Caller, tmp_path: Path
+) -> None:
+    assert caller.post("/predict", ROW | {"colour": "red"}).status == 200
+
+    with calling(tmp_path, Limits(strict=True)) as strict:
+        strict.install()
+        answer = strict.post("/predict", ROW | {"colour": "red"})
+    assert answer.status == 422
+    assert answer.json["error"] == "row 1, column `colour`: is no column of the contract"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'"x', b"nul", b'{"number": NaN}', b"\x00"])
+def test_what_is_no_json_is_refused(tmp_path: Path, body: bytes) -> None:
+    with calling(tmp_path, Limits()) as made:
+        made.install()
+        answer = made.post("/predict", body)
+
+    assert answer.status in (400, 422)
+    assert answer.json["error"].startswith("The body")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'"x"', b"[7]", b"[[]]", b"[" * 9000])
+def test_json_that_is_no_row_is_refused(caller: Caller, body: bytes) -> None:
+    assert caller.post("/predict", body).status == 422
+
+
+def test_what_is_too_large_is_refused(caller: Caller) -> None:
+    announced = caller.post("/predict", b" " * 10_001, content_length="10001")
+    unannounced = caller.post("/predict", b" " * 10_001)
+    rows = caller.post("/predict", json.dumps([ROW] * 51, separators=(",", ":")).encode())
+
+    assert [each.status for each in (announced, unannounced, rows)] == [413, 413, 413]
+    assert "larger than 10,000 bytes" in announced.json["error"]
+    assert "51 rows, and 50 are the most" in rows.json["error"]
+
+
+@pytest.mark.parametrize("header", [{"x_request_id": "x" * 129}, {"x_key": "\x01"}])
+def test_headers_that_cannot_be_logged_are_refused(caller: Caller, header: dict[str, str]) -> None:
+    answer = caller.post("/predict", ROW, **header)
+
+    assert answer.status == 400
+    assert "printable ASCII" in answer.json["error"]
+
+
+def test_a_row_that_breaks_the_model_takes_no_other_with_it(caller: Caller) -> None:
+    numbers = [1, 2, 13, 4]
+    answers = caller.together("/predict", [ROW | {"number": number} for number in numbers])
+
+    assert [answer.status for answer in answers] == [200, 200, 500, 200]
+    assert answers[2].json == {"error": "v1 cannot score this: 13 is unlucky"}
+    assert 'outcome="failed"} 1.0' in caller.get("/metrics").body.decode()
+
+
+def test_a_panic_of_polars_is_an_answer_too(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panics(rows: pl.DataFrame) -> Any:
+        raise pl.exceptions.PanicException("index out of bounds")
+
+    served = caller.service.standing.serving
+    assert served is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(type(served.release), "score", lambda self, rows: panics(rows))
+        failed = caller.post("/predict", ROW)
+
+    assert failed.status == 500
+    assert caller.post("/predict", ROW).status == 200
+
+
+def test_without_a_release_it_says_what_to_do(tmp_path: Path) -> None:
+    with calling(tmp_path, Limits()) as made:
+        answer = made.post("/predict", ROW)
+
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "5"
+    assert "`uv run poe deploy production`" in answer.json["error"]
+
+
+def test_a_stopped_model_answers_with_the_reason(caller: Caller) -> None:
+    stopped = Stopped("Ada", "2026-01-31T08:00:00", "it refuses everybody")
+    caller.install(state=State(2, "v1", stopped=stopped))
+    answer = caller.post("/predict", ROW)
+
+    assert answer.status == 503
+    assert answer.json["error"].endswith(
+        "Stopped by Ada at 2026-01-31T08:00:00: it refuses everybody"
+    )
+
+
+def test_too_many_at_once_are_refused_and_told_when_to_come_back(tmp_path: Path) -> None:
+    with calling(tmp_path, Limits(max_waiting_rows=5)) as made:
+        made.install()
+        answers = made.together("/predict", [ROW] * 40)
+        busy = [answer for answer in answers if answer.status == 503]
+        counted = made.get("/metrics").body.decode()
+
+    assert {answer.status for answer in answers} == {200, 503}
+    assert all(answer.headers["retry-after"] == "1" for answer in busy)
+    assert f'outcome="refused"}} {len(busy)}.0' in counted
+
+
+def test_a_caller_that_hangs_up_harms_nobody(caller: Caller) -> None:
+    async def hang_up() -> list[Any]:
+        said: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+        await caller.app(scope, receive, send)
+        return said
+
+    assert caller.runner.run(hang_up()) == []
+    assert caller.post("/predict", ROW).status == 200
+
+
+def test_a_fault_of_the_service_is_an_answer_and_in_the_log(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> str:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(caller.service, "identity", broken)
+    answer = caller.post("/predict", ROW)
+
+    assert answer.status == 500
+    assert "a fault of the service" in answer.json["error"]
+    assert "nobody thought of this" in caplog.text
+
+
+def test_draining_it_answers_and_asks_the_caller_to_leave(caller: Caller) -> None:
+    caller.service.drain()
+    answer = caller.post("/predict", ROW)
+
+    assert answer.status == 200
+    assert answer.headers["connection"] == "close"
+    assert caller.get("/health/ready").status == 503
+
+
+def on_trial(caller: Caller, contract: dict[str, Any] = CONTRACT) -> None:
+    """Let v2, which says ten times as much, answer half of the keys."""
+    state = State(2, "v1", canary=Canary("v2", 0, "2026-01-31T08:00:00"))
+    canary = Served(release("v2", 10.0, contract), "canary", strict=False)
+    caller.install(state=state, canary=canary)
+    caller.service._arms = Arms("v2", 0.5)
+
+
+def test_a_key_stays_with_its_release(caller: Caller) -> None:
+    on_trial(caller)
+    by_key = {}
+    for key in map(str, range(40)):
+        answers = [caller.post("/predict", ROW, x_key=key).json for _ in range(3)]
+        assert len({answer["release"] for answer in answers}) == 1
+        by_key[key] = answers[0]["release"]
+        assert answers[0]["prediction"] == {"v1": 14.0, "v2": 140.0}[by_key[key]]
+
+    assert set(by_key.values()) == {"v1", "v2"}
+
+
+def test_without_a_key_the_rows_own_decides(caller: Caller) -> None:
+    on_trial(caller)
+    numbers = [number for number in range(1, 40) if number % 13]
+    first = [caller.post("/predict", ROW | {"number": n}).json["release"] for n in numbers]
+    again = [caller.post("/predict", ROW | {"number": n}).json["release"] for n in numbers]
+
+    assert first == again
+    assert set(first) == {"v1", "v2"}
+
+
+def test_a_row_that_the_canary_does_not_understand_goes_to_the_other(caller: Caller) -> None:
+    column = CONTRACT["columns"][0] | {"name": "colour"}
+    on_trial(caller, CONTRACT | {"columns": [*CONTRACT["columns"], column]})
+    without = {caller.post("/predict", ROW, x_key=str(key)).json["release"] for key in range(20)}
+    row = ROW | {"colour": 3}
+    given = {caller.post("/predict", row, x_key=str(key)).json["release"] for key in range(20)}
+
+    assert without == {"v1"}
+    assert given == {"v1", "v2"}
+
+
+def test_what_waits_is_answered_by_the_release_that_took_it(caller: Caller) -> None:
+    async def swap_while_it_waits() -> tuple[Any, Any]:
+        headers = {"content-type": "application/json"}
+        waiting = [caller.ask("POST", "/predict", ROW, headers) for _ in range(5)]
+        tasks = [asyncio.create_task(each) for each in waiting]
+        while not caller.service.batcher.waiting:
+            await asyncio.sleep(0)
+        caller.install("v2")
+        after = await caller.ask("POST", "/predict", ROW, headers)
+        return await asyncio.gather(*tasks), after
+
+    before, after = caller.runner.run(swap_while_it_waits())
+
+    assert {answer.json["release"] for answer in before} == {"v1"}
+    assert after.json["release"] == "v2"

@@ -1,0 +1,238 @@
+"""What arrives together is scored together, nothing waits for company, and too much is refused."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.serving.calls import CONTRACT, release
+from rung_ops.serving.batching import QUIET, ROWS, SMALL, Batcher
+from rung_ops.serving.jobs import Failed, Job, Scored
+from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.refusal import Refusal
+from rung_ops.serving.release import Release
+from rung_ops.serving.requests import Table
+from rung_ops.serving.settings import Limits
+
+
+class Batches:
+    """A batcher, and the sizes of the batches that it scored."""
+
+    def __init__(self, limits: Limits, pace: tuple[float, float] = (1e-4, 1e-6)) -> None:
+        self.sizes: list[int] = []
+        self.may_score = threading.Event()
+        self.may_score.set()
+        self.served = Served(self.counting(pace), "serving", strict=False)
+        self.batcher = Batcher(limits, lambda scored: None)
+
+    def counting(self, pace: tuple[float, float]) -> Release:
+        made = release()
+
+        def predict(features: pl.DataFrame) -> np.ndarray:
+            self.may_score.wait(10)
+            self.sizes.append(features.height)
+            return made.predictor(features)
+
+        return Release(
+            *("v1", Path("v1"), {}, CONTRACT, {}, made.features, predict, {}), seconds=pace
+        )
+
+    def job(self, rows: int, number: int = 1) -> Job:
+        """Make a job whose predictions are twice the number."""
+        frame = pl.DataFrame(
+            {"number": [number] * rows, "weight": [2.0] * rows},
+            schema_overrides={"number": pl.Int16},
+        )
+        future = asyncio.get_running_loop().create_future()
+        return Job(self.served, "id", "", 0.0, future, Table(frame, {}))
+
+    def small(self, number: int = 1) -> Job:
+        row = {"number": number, "kind": "a", "code": "AB", "at": "2026-01-31T08:00:00"}
+        rows = [self.served.reader.one(msgspec.json.encode(row))]
+        future = asyncio.get_running_loop().create_future()
+        return Job(self.served, "id", "", 0.0, future, rows)
+
+
+@pytest.fixture
+def batches() -> Iterator[Batches]:
+    made = Batches(Limits(inline_ms=1000))
+    yield made
+    made.batcher.close()
+
+
+def test_a_job_alone_is_scored_at_once(batches: Batches) -> None:
+    async def alone() -> list[float]:
+        job = batches.small(5)
+        batches.batcher.submit(job)
+        for _ in range(QUIET + 2):  # turns of the loop, in which no time passes
+            await asyncio.sleep(0)
+        assert job.future.done()
+        return job.predictions
+
+    assert asyncio.run(alone()) == [10.0]
+    assert batches.sizes == [1]
+
+
+def test_what_arrives_together_is_one_batch(batches: Batches) -> None:
+    async def together() -> list[list[float]]:
+        jobs = [batches.small(number) for number in range(1, 11)]
+        await asyncio.gather(*map(batches.batcher.submit, jobs))
+        return [job.predictions for job in jobs]
+
+    assert asyncio.run(together()) == [[2.0 * number] for number in range(1, 11)]
+    assert batches.sizes == [10]
+
+
+def test_what_the_event_loop_still_hands_over_joins_the_batch(batches: Batches) -> None:
+    async def one_after_the_other() -> None:
+        futures = [batches.batcher.submit(batches.small())]
+        for _ in range(9):
+            await asyncio.sleep(0)  # as the requests of a busy moment are read
+            futures.append(batches.batcher.submit(batches.small()))
+        await asyncio.gather(*futures)
+
+    asyncio.run(one_after_the_other())
+    assert batches.sizes == [10]
+
+
+def test_where_rows_take_long_batches_are_short() -> None:
+    batches = Batches(Limits(inline_ms=1000, max_wait_ms=200), pace=(1e-4, 5e-3))
+
+    async def together() -> None:
+        await asyncio.gather(*(batches.batcher.submit(batches.small()) for _ in range(25)))
+
+    asyncio.run(together())
+    batches.batcher.close()
+    assert batches.sizes[0] == 10  # a quarter of the longest wait
+    assert sum(batches.sizes) == 25
+
+
+def test_small_jobs_have_their_turn_between_the_parts_of_a_large_one(batches: Batches) -> None:
+    async def both() -> tuple[Job, list[int]]:
+        large = batches.job(3 * ROWS)
+        batches.batcher.submit(large)
+        await batches.batcher.submit(batches.small())
+        seen = list(batches.sizes)
+        await large.future
+        return large, seen
+
+    large, seen = asyncio.run(both())
+    assert len(seen) < 4
+    assert len(large.predictions) == 3 * ROWS
+    assert sorted(batches.sizes) == [1, ROWS, ROWS, ROWS]
+
+
+def test_a_batch_is_of_one_release(batches: Batches) -> None:
+    async def two_releases() -> None:
+        other = batches.small()
+        other.served = batches.served.on("canary")
+        await asyncio.gather(
+            *map(batches.batcher.submit, [batches.small(), batches.small(), other])
+        )
+
+    asyncio.run(two_releases())
+
+    assert batches.sizes == [2, 1]
+
+
+def test_a_slow_batch_leaves_the_event_loop_free() -> None:
+    batches = Batches(Limits(inline_ms=1), pace=(1.0, 1e-6))
+
+    async def slow() -> list[float]:
+        batches.may_score.clear()
+        job = batches.small()
+        future = batches.batcher.submit(job)
+        await asyncio.sleep(0.02)  # the loop turns while the thread waits
+        assert not future.done()
+        batches.may_score.set()
+        await future
+        return job.predictions
+
+    assert asyncio.run(slow()) == [2.0]
+    batches.batcher.close()
+
+
+def test_more_than_may_wait_is_refused() -> None:
+    batches = Batches(Limits(max_waiting_rows=3))
+
+    async def many() -> str:
+        for _ in range(3):
+            batches.batcher.admit(1)
+            batches.batcher.submit(batches.small())
+        with pytest.raises(Refusal) as refused:
+            batches.batcher.admit(1)
+        return f"{refused.value.status} {refused.value.retry_after} {refused.value.message}"
+
+    assert asyncio.run(many()).startswith("503 1 Too busy: 3 rows wait already.")
+
+
+def test_who_would_wait_too_long_is_refused_and_told_how_long() -> None:
+    batches = Batches(Limits(max_wait_ms=200, max_rows=100_000), pace=(1e-4, 1e-3))
+
+    async def many() -> Any:
+        batches.batcher.admit(SMALL)
+        batches.batcher.submit(batches.job(3000))
+        batches.batcher.admit(1)  # a small one goes first
+        with pytest.raises(Refusal) as refused:
+            batches.batcher.admit(1000, by_column=True)
+        return refused.value.retry_after
+
+    assert asyncio.run(many()) == 3
+
+
+def test_an_empty_queue_takes_any_size() -> None:
+    batches = Batches(Limits(max_rows=100, max_wait_ms=1))
+
+    async def one() -> None:
+        batches.batcher.admit(100_000)
+
+    asyncio.run(one())
+
+
+def test_a_part_that_fails_ends_its_job_and_no_other(batches: Batches) -> None:
+    async def both() -> tuple[Job, Job]:
+        bad, good = batches.job(2 * ROWS, 13), batches.job(SMALL + 1, 2)
+        batches.batcher.submit(bad)
+        batches.batcher.submit(good)
+        with pytest.raises(Failed, match="v1 cannot score this: 13 is unlucky"):
+            await bad.future
+        await good.future
+        return bad, good
+
+    bad, good = asyncio.run(both())
+    assert good.predictions == [4.0] * (SMALL + 1)
+    assert batches.batcher.waiting == 0
+
+
+def test_an_answer_that_is_no_number_is_a_failure(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = np.array([np.nan])
+    monkeypatch.setattr(Release, "score", lambda self, rows: (rows, nothing))
+
+    async def one() -> None:
+        with pytest.raises(Failed, match="gave no number for a row"):
+            await batches.batcher.submit(batches.small())
+
+    asyncio.run(one())
+
+
+def test_what_was_scored_is_reported() -> None:
+    reported: list[Scored] = []
+    batches = Batches(Limits())
+    batches.batcher = Batcher(Limits(), reported.append)
+
+    async def three() -> None:
+        await asyncio.gather(*(batches.batcher.submit(batches.small(n)) for n in (1, 2, 3)))
+        await asyncio.sleep(0)
+
+    asyncio.run(three())
+
+    assert [scored.predictions.tolist() for scored in reported] == [[2.0, 4.0, 6.0]]
+    assert reported[0].table.missing == {"weight": [0, 1, 2], "note": [0, 1, 2]}

@@ -1,0 +1,287 @@
+"""A load test says what a service does under load, keeps its promises or not, and harms nothing."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import pytest
+
+from rung_ops.load_test import report as load_report
+from rung_ops.load_test import rows as load_rows
+from rung_ops.load_test import run
+from rung_ops.load_test.client import BROKEN, Answers, Load
+from rung_ops.load_test.report import figures, missed
+from rung_ops.release import paths, state
+from rung_ops.serving import slo
+from rung_ops.serving.slo import Promise
+
+KIND = Promise(p50_ms=1e6, p99_ms=1e6)
+
+
+def answers(seconds: dict[int, list[float]], unmade: int = 0) -> Answers:
+    return Answers(seconds, unmade=unmade, elapsed=1.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "promise", "rate", "fault"),
+    [
+        (answers({200: [0.01] * 99}), Promise(p50_ms=5), None, "p50 is 10.0 ms"),
+        (answers({200: [0.01] * 98 + [0.4] * 2}), Promise(), None, "p99 is 400.0 ms"),
+        (answers({200: [0.01] * 99, 500: [0.01]}), Promise(), None, "1 of 100 requests failed"),
+        (answers({200: [0.01] * 99, BROKEN: [0.01]}), Promise(), None, "1 of 100 requests failed"),
+        (answers({200: [0.01] * 99, 422: [0.01]}), Promise(), None, "1 of 100 requests failed"),
+        (answers({200: [0.01] * 99, 503: [0.01]}), Promise(), None, "1 of 100 requests were refu"),
+        (answers({503: [0.01]}), Promise(max_refused=1), None, "not a single request was answered"),
+        (
+            answers({200: [0.01] * 50}),
+            Promise(min_requests_per_second=100),
+            None,
+            "50 requests a second were answered",
+        ),
+        (answers({200: [0.01] * 50}, unmade=50), Promise(), 100, "50 requests could not be made"),
+    ],
+)
+def test_a_broken_promise_is_named(
+    found: Answers, promise: Promise, rate: float | None, fault: str
+) -> None:
+    (said,) = missed(figures(found, 1), promise, rate)
+
+    assert said.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("found", "promise", "rate", "rows"),
+    [
+        (answers({200: [0.01] * 100}), Promise(), None, 1),
+        (answers({200: [0.01] * 99, 503: [0.5]}), Promise(max_refused=0.01), None, 1),
+        (answers({200: [0.01] * 10}), Promise(min_requests_per_second=100), 10, 1),
+        (answers({200: [5.0] * 10}), Promise(min_requests_per_second=100), None, 1000),
+    ],
+)
+def test_a_promise_that_is_kept_or_was_not_tried_is_not_missed(
+    found: Answers, promise: Promise, rate: float | None, rows: int
+) -> None:
+    assert missed(figures(found, rows), promise, rate, rows) == []
+
+
+def test_the_figures_are_written_beside_their_limits() -> None:
+    found = figures(answers({200: [0.002] * 10, 503: [0.004], 500: [0.1]}), 1)
+
+    written = "\n".join(load_report.lines(found, Promise(p50_ms=25), 1))
+
+    assert "answered          10     10 a second" in written
+    assert "refused            1     99 in 100 within 4.0 ms" in written
+    assert "p50           2.0 ms     at most 25 ms" in written
+
+
+class Answering:
+    """A service that answers every request with the same bytes, or hangs up without any."""
+
+    def __init__(self, answer: bytes | None, wait: float = 0.0) -> None:
+        self.heads: list[bytes] = []
+        self._answer, self._wait = answer, wait
+        self._loop = asyncio.new_event_loop()
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(started,))
+        self._thread.start()
+        started.wait()
+
+    def _run(self, started: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        started.set()
+        self._loop.run_forever()
+        server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+                self.heads.append(head + await reader.readexactly(length))
+                if self._answer is None:
+                    break
+                await asyncio.sleep(self._wait)
+                writer.write(self._answer)
+        except asyncio.IncompleteReadError:
+            pass
+        writer.close()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[..., Answering]]:
+    made: list[Answering] = []
+
+    def make(answer: bytes | None, wait: float = 0.0) -> Answering:
+        made.append(Answering(answer, wait))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+FINE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+WRONG = b"HTTP/1.1 422 Unprocessable Content\r\ncontent-length: 8\r\n\r\nno good!"
+
+
+def test_each_request_has_a_row_and_an_id_of_its_own(
+    answering: Callable[..., Answering],
+) -> None:
+    service = answering(FINE)
+    run = Load(service.url, [b'{"row": 1}', b'{"row": 2}'])
+
+    found = asyncio.run(run.run(3, 0.2))
+
+    assert set(found.seconds) == {200}
+    assert len(service.heads) == len(found.seconds[200])
+    ids = {head.split(b"X-Request-Id: ")[1].split(b"\r\n")[0].decode() for head in service.heads}
+    assert len(ids) == len(service.heads)
+    assert all(each.startswith(run.name) for each in ids)
+    assert {head.split(b"\r\n\r\n")[1] for head in service.heads} == {b'{"row": 1}', b'{"row": 2}'}
+
+
+def test_what_comes_back_instead_of_an_answer_is_kept(
+    answering: Callable[..., Answering],
+) -> None:
+    found = asyncio.run(Load(answering(WRONG).url, [b"{}"]).run(1, 0.1))
+
+    assert set(found.seconds) == {422}
+    assert found.said[422] == "no good!"
+
+
+def test_a_connection_that_breaks_is_a_failed_request(answering: Callable[..., Answering]) -> None:
+    found = asyncio.run(Load(answering(None).url, [b"{}"]).run(2, 0.1))
+
+    assert set(found.seconds) == {BROKEN}
+    assert figures(found, 1).failed == len(found.seconds[BROKEN])
+
+
+def test_at_a_given_rate_so_many_requests_are_made(answering: Callable[..., Answering]) -> None:
+    found = asyncio.run(Load(answering(FINE).url, [b"{}"], rate=50).run(2, 1.0))
+
+    assert len(found.seconds[200]) + found.unmade == 50
+
+
+def test_waiting_for_a_connection_counts_as_waiting(answering: Callable[..., Answering]) -> None:
+    service = answering(FINE, wait=0.1)
+
+    found = asyncio.run(Load(service.url, [b"{}"], rate=100).run(1, 1.0))
+
+    assert max(found.seconds[200]) > 0.3  # the tenth was due after 0.1 s, and sent after 0.9 s
+    assert found.unmade > 50
+
+
+def test_rows_are_sent_in_turn_in_requests_of_any_size() -> None:
+    rows = [{"a": number} for number in range(7)]
+
+    alone = [json.loads(body) for body in load_rows.bodies(rows, 1)]
+    together = [json.loads(body) for body in load_rows.bodies(rows, 3)]
+
+    assert alone == rows
+    assert together[0] == rows[:3]
+    assert together[2] == [rows[6], rows[0], rows[1]]
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    release_folder: Path,
+    release_key: bytes,
+) -> Path:
+    """Releases of one's own, with one that answers in staging; its id is the folder's name."""
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    monkeypatch.setattr(run, "REPORT", tmp_path / "load.json")
+    monkeypatch.setattr(slo, "promise", lambda: KIND)
+    bundle = paths.bundle(paths.environment(paths.STAGING), release_folder.name)
+    bundle.parent.mkdir(parents=True)
+    bundle.symlink_to(release_folder)
+    state.serve(paths.environment(paths.STAGING), release_folder.name, "a test")
+    return bundle
+
+
+def test_rows_are_those_that_the_release_carries(place: Path) -> None:
+    contract = json.loads((place / "contract.json").read_text(encoding="utf-8"))
+    names = [column["name"] for column in contract["columns"]]
+
+    rows = load_rows.rows_of(place.name, contract)
+
+    assert msgspec.to_builtins(rows) == msgspec.to_builtins(
+        pl.read_parquet(place / "parity.parquet").select(names).to_dicts()
+    )
+    assert load_rows.rows_of("v7-unknown", contract) == [contract["example"]]
+
+
+def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = state.read(paths.environment(paths.STAGING))
+
+    code = run.main(["--seconds", "1", "--connections", "4"])
+
+    said = capsys.readouterr()
+    report = json.loads((tmp_path / "load.json").read_text(encoding="utf-8"))
+    assert code == 0, said.out + said.err
+    assert report["release"] == place.name
+    assert report["found"]["answered"] > 0
+    assert (report["found"]["failed"], report["missed"]) == (0, [])
+    assert state.read(paths.environment(paths.STAGING)) == before
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_promise_that_is_not_kept_fails_the_test(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slo, "promise", lambda: Promise(p50_ms=1e-6, p99_ms=1e6))
+
+    code = run.main(["--seconds", "0.5", "--connections", "1"])
+
+    assert code == 1
+    assert "p50_ms promises 1e-06 ms" in capsys.readouterr().out
+
+
+def test_without_a_release_it_says_what_to_do(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(["--environment", "production"]) == 1
+    assert "`uv run poe deploy production`" in capsys.readouterr().err
+
+
+def test_a_release_that_cannot_be_served_is_named_at_once(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.unlink()
+    place.mkdir()
+    (place / "manifest.json").write_text("{}", encoding="utf-8")
+
+    assert run.main([]) == 1
+    assert f"Nothing was tested: {place.name}" in capsys.readouterr().err
+
+
+def test_an_address_at_which_nothing_answers_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run.main(["http://127.0.0.1:9"]) == 1
+    assert "Nothing answers at http://127.0.0.1:9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["localhost:8000"], ["http://a:b"], ["--seconds", "0"], ["--rows", "x"], ["--rate", "inf"]],
+)
+def test_what_means_nothing_is_refused(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.main(wrong)

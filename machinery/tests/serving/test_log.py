@@ -1,0 +1,368 @@
+"""Predictions are logged, and nothing that happens to the log reaches a prediction."""
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rung_ops.batch import prediction_log
+from rung_ops.serving import log_files, log_queue
+from rung_ops.serving.log_files import Files, tidy
+from rung_ops.serving.log_queue import PredictionLog
+
+OFTEN = 0.02  # seconds between two files
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def logs(folder: Path) -> Iterator[PredictionLog]:
+    opened = PredictionLog(folder, seconds=OFTEN)
+    yield opened
+    opened.close()
+
+
+def add(to: PredictionLog, *ids: str, **changes: Any) -> None:
+    rows = pl.DataFrame({"distance": range(len(ids))})
+    made: dict[str, Any] = {
+        "ids": ids,
+        "release": "v1",
+        "arm": "serving",
+        "rows": rows,
+        "features": rows.select(miles=pl.col("distance") * 2.0),
+        "predictions": np.zeros(len(ids)),
+        "defaults": None,
+    }
+    to.add(**made | changes)
+
+
+def logged(folder: Path) -> list[str]:
+    return sorted(prediction_log.read(folder).collect()["id"])
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fail when it does not within ten seconds."""
+    until = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+class Disk:
+    """Stands in for Files.write: full, and later not."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.full = True
+        whole = Files.write
+
+        def write(files: Files, frame: pl.DataFrame) -> None:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            whole(files, frame)
+
+        monkeypatch.setattr(Files, "write", write)
+
+
+def test_what_was_added_is_in_a_file_within_moments(logs: PredictionLog, folder: Path) -> None:
+    add(logs, "a", "b")
+
+    soon(lambda: logs.written == 2)
+    assert logged(folder) == ["a", "b"]
+
+
+def test_closing_writes_what_waits(folder: Path) -> None:
+    slow = PredictionLog(folder, seconds=3600)
+    for number in range(100):
+        add(slow, f"{number:02}")
+    slow.close()
+
+    assert logged(folder) == [f"{number:02}" for number in range(100)]
+    assert (slow.written, slow.dropped, slow.failures, slow.waiting) == (100, 0, 0, 0)
+
+
+def test_after_closing_nothing_is_taken(logs: PredictionLog, folder: Path) -> None:
+    logs.close()
+    add(logs, "late")
+
+    assert logs.dropped == 1
+    assert logged(folder) == []
+
+
+def test_a_full_queue_drops_and_counts(folder: Path) -> None:
+    small = PredictionLog(folder, seconds=3600, rows=4 * (1 + log_queue.BATCH))
+    small._wake.set = lambda: None  # type: ignore[method-assign]  # the writer sleeps on
+    for number in range(10):
+        add(small, str(number))
+    assert (small.waiting, small.dropped) == (4, 6)
+    del small._wake.set
+    small.close()
+
+    assert logged(folder) == ["0", "1", "2", "3"]
+    assert small.written == 4
+
+
+def test_a_full_disk_fails_no_prediction_and_loses_nothing_once_there_is_room(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = Disk(monkeypatch)
+    logs = PredictionLog(folder, seconds=OFTEN)
+    add(logs, "a")
+    soon(lambda: logs.failures >= 3)
+    add(logs, "b")
+    assert (logs.written, logs.waiting, logs.dropped) == (0, 2, 0)
+    disk.full = False
+    soon(lambda: logs.written == 2)
+    logs.close()
+
+    assert logged(folder) == ["a", "b"]
+    warnings = [each for each in caplog.messages if "No space left" in each]
+    assert len(warnings) == 1
+
+
+def test_a_disk_that_stays_full_costs_a_bounded_memory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Disk(monkeypatch)
+    logs = PredictionLog(folder, seconds=OFTEN, rows=10 * (1 + log_queue.BATCH))
+    for number in range(100):
+        add(logs, str(number))
+    assert logs.waiting == 10
+    logs.close()
+
+    assert (logs.written, logs.dropped) == (0, 100)
+
+
+def test_a_folder_that_was_removed_is_made_anew(logs: PredictionLog, folder: Path) -> None:
+    add(logs, "a")
+    soon(lambda: logs.written == 1)
+    shutil.rmtree(folder)
+    add(logs, "b")
+    soon(lambda: logs.written == 2)
+
+    assert logged(folder) == ["b"]
+
+
+def test_a_folder_that_cannot_be_made_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file where a folder should be", encoding="utf-8")
+    logs = PredictionLog(tmp_path / "logs", seconds=OFTEN)
+    add(logs, "a")
+    soon(lambda: logs.failures > 0)
+    (tmp_path / "logs").unlink()
+    soon(lambda: logs.written == 1)
+    logs.close()
+
+    assert logged(tmp_path / "logs") == ["a"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    whole = Files.write
+    deaths = iter([True])
+
+    def write(files: Files, frame: pl.DataFrame) -> None:
+        if next(deaths, False):
+            raise MemoryErrorOfTheInterpreter
+        whole(files, frame)
+
+    monkeypatch.setattr(Files, "write", write)
+    logs = PredictionLog(folder, seconds=OFTEN)
+    first = logs._thread
+    add(logs, "a")
+    soon(lambda: not first.is_alive())
+    add(logs, "b")
+    soon(lambda: logs.written == 2)
+    logs.close()
+
+    assert logged(folder) == ["a", "b"]
+    assert logs.restarts == 1
+    assert sum("had died" in message for message in caplog.messages) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_closing_writes_what_a_writer_that_died_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Files.write
+    deaths = iter([True, True])
+
+    def write(files: Files, frame: pl.DataFrame) -> None:
+        if next(deaths, False):
+            raise MemoryErrorOfTheInterpreter
+        whole(files, frame)
+
+    monkeypatch.setattr(Files, "write", write)
+    logs = PredictionLog(folder, seconds=OFTEN)
+    add(logs, "a")
+    soon(lambda: not logs._thread.is_alive())
+    logs.close()
+
+    assert logged(folder) == ["a"]
+    assert logs.dropped == 0
+
+
+class MemoryErrorOfTheInterpreter(BaseException):
+    """Something that no `except Exception` catches."""
+
+
+def test_a_malformed_batch_is_dropped_and_the_others_are_written(
+    logs: PredictionLog, folder: Path
+) -> None:
+    add(logs, "good")
+    add(logs, "bad", "worse", predictions=np.zeros(7), features=pl.DataFrame({"other": [1]}))
+    soon(lambda: logs.written == 1 and logs.dropped == 2)
+
+    assert logged(folder) == ["good"]
+    assert logs.failures == 0
+
+
+def test_closing_does_not_wait_for_ever(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(Files, "write", lambda files, frame: released.wait(30))
+    stuck = PredictionLog(folder, seconds=OFTEN)
+    add(stuck, "a")
+    stuck.close(seconds=0.1)
+    released.set()
+
+    assert stuck.dropped == 1
+
+
+def test_adding_keeps_the_frames_themselves(folder: Path) -> None:
+    slow = PredictionLog(folder, seconds=3600)
+    rows = pl.DataFrame({"distance": [1]})
+    add(slow, "a", rows=rows)
+
+    assert slow._waiting[0].rows is rows
+    slow.close()
+
+
+def test_days_and_columns_that_differ_become_files_of_their_own(
+    logs: PredictionLog, folder: Path
+) -> None:
+    add(logs, "a")
+    add(logs, "b", rows=pl.DataFrame({"distance": ["far"]}))
+    soon(lambda: logs.written == 2)
+
+    assert logged(folder) == ["a", "b"]
+
+
+def frame(name: str, count: int = 1) -> pl.DataFrame:
+    rows = pl.DataFrame({"distance": range(count)})
+    ids = [f"{name}-{number}" for number in range(count)]
+    made = prediction_log.Batch(
+        prediction_log.now(), ids, "v1", "serving", rows, rows, np.zeros(count)
+    )
+    return prediction_log.assemble([made])
+
+
+def test_many_small_files_become_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "MANY", 5)
+    files = Files(folder)
+    names = []
+    for number in range(23):
+        names.append(f"{number:02}-0")
+        files.write(frame(f"{number:02}"))
+        files.merge()
+        assert logged(folder) == names
+
+    day = next(folder.iterdir())
+    assert len(prediction_log.parts(day)) <= 5
+    files.merge(everything=True)
+    assert len(prediction_log.parts(day)) == 1
+    assert logged(folder) == names
+
+
+def test_full_files_are_not_written_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "FULL", 10)
+    files = Files(folder)
+    for number in range(4):
+        files.write(frame(f"small{number}", 4))
+        files.merge()
+    files.write(frame("large", 10))
+    files.merge(everything=True)
+
+    heights = [pl.read_parquet(p.path).height for p in prediction_log.parts(next(folder.iterdir()))]
+    assert sorted(heights) == [4, 10, 12]
+
+
+@pytest.mark.parametrize("small", [1, 3])
+def test_a_full_file_among_small_ones_is_not_taken_for_merged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(log_files, "FULL", 10)
+    monkeypatch.setattr(log_files, "LINGER", -1.0)
+    files = Files(folder)
+    for number in range(small):
+        files.write(frame(f"before{number}"))
+    files.write(frame("large", 10))
+    for number in range(small):
+        files.write(frame(f"after{number}"))
+    files.merge(everything=True)
+    files.merge(everything=True)
+
+    day = next(folder.iterdir())
+    tidy(day)
+    assert len(list(day.iterdir())) == 3
+    assert len(logged(folder)) == 10 + 2 * small
+
+
+def test_the_reader_of_a_merged_file_has_time_to_finish(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Files(folder)
+    for name in "abc":
+        files.write(frame(name))
+    reading = prediction_log.read(folder)
+    files.merge(everything=True)
+    assert sorted(reading.collect()["id"]) == ["a-0", "b-0", "c-0"]
+
+    monkeypatch.setattr(log_files, "LINGER", -1.0)
+    day = next(folder.iterdir())
+    tidy(day)
+    assert len(list(day.iterdir())) == 1
+    assert logged(folder) == ["a-0", "b-0", "c-0"]
+
+
+def test_what_a_killed_writer_left_is_removed_after_a_while(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Files(folder).write(frame("a"))
+    day = next(folder.iterdir())
+    left = day / ".w1.00000000.00000001-00000001.parquet.unfinished"
+    left.write_bytes(b"PAR1")
+    tidy(day)
+    assert left.exists()
+    monkeypatch.setattr(log_files, "STALE", -1.0)
+    tidy(day)
+
+    assert not left.exists()
+    assert logged(folder) == ["a-0"]
+
+
+def test_a_merge_that_fails_loses_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(files: Files, everything: bool = False) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Files, "merge", broken)
+    logs = PredictionLog(folder, seconds=OFTEN)
+    for name in "abc":
+        add(logs, name)
+        soon(lambda: logs.waiting == 0)
+    logs.close()
+
+    assert logged(folder) == ["a", "b", "c"]
+    assert logs.failures > 0

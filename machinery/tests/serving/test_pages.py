@@ -1,0 +1,183 @@
+"""The pages tell what answers, how it fares and how to call it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling
+from rung_ops.release.state import State, Stopped
+from rung_ops.serving import routes, serve
+from rung_ops.serving.app import App
+from rung_ops.serving.settings import Limits
+
+FURTHER = """
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+def routes(service):
+    return [Route("/environment", lambda request: PlainTextResponse(service.environment))]
+"""
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Caller]:
+    """A service in which nothing was deployed."""
+    with calling(tmp_path, Limits()) as made:
+        yield made
+
+
+@pytest.fixture
+def caller(empty: Caller) -> Caller:
+    """The same, answering with release v1."""
+    empty.install()
+    return empty
+
+
+def test_alive_and_ready_are_two_things(empty: Caller) -> None:
+    assert empty.get("/health/live").status == 200
+    assert empty.get("/health/ready").status == 503
+    assert "`uv run poe deploy production`" in empty.get("/health/ready").json["problems"][0]
+
+    empty.install()
+    assert empty.get("/health/ready").status == 200
+    assert empty.get("/health/ready").json == {
+        **{"ready": True, "environment": "production", "serving": "v1", "canary": None},
+        **{"shadow": None, "rollout": None, "stopped": None, "draining": False, "problems": []},
+    }
+
+
+def test_a_kept_release_is_ready_and_the_problem_is_told(caller: Caller) -> None:
+    caller.install(problems=("v2 is not signed.", "v1 answers in its place."))
+    answer = caller.get("/health/ready")
+
+    assert answer.status == 200
+    assert answer.json["problems"] == ["v2 is not signed.", "v1 answers in its place."]
+
+
+def test_who_stopped_it_and_why_is_told(caller: Caller) -> None:
+    stopped = Stopped("Ada", "2026-01-31T08:00:00", "it refuses everybody")
+    caller.install(state=State(2, "v1", stopped=stopped))
+    answer = caller.get("/health/ready")
+
+    assert answer.status == 503
+    assert answer.json["stopped"]["reason"] == "it refuses everybody"
+
+
+def test_the_model_is_described(caller: Caller) -> None:
+    found = caller.get("/model").json
+
+    assert found["release"] == {"id": "v1", "version": "1", "task": "regression"}
+    assert found["metrics"] == {"rmse": 1.5}
+    assert found["card"] == "# Card"
+    assert found["contract"] == CONTRACT
+    assert found["serving"] == "v1"
+
+
+def test_without_a_release_there_is_no_model(empty: Caller) -> None:
+    answer = empty.get("/model")
+
+    assert answer.status == 503
+    assert answer.json["error"].startswith("No release is served: nothing was deployed")
+
+
+def test_figures_are_those_of_prometheus(caller: Caller) -> None:
+    caller.post("/predict", ROW)
+    answer = caller.get("/metrics")
+
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    text = answer.body.decode()
+    assert 'service_requests_total{arm="serving",outcome="answered"} 1.0' in text
+    assert 'service_release_info{arm="serving",release="v1"} 1.0' in text
+
+
+def test_openapi_has_the_rules_of_the_contract(caller: Caller) -> None:
+    found = caller.get("/openapi.json").json
+    row = found["components"]["schemas"]["Row"]
+    columns = row["properties"]
+
+    assert found["openapi"] == "3.1.0"
+    assert row["required"] == ["number", "kind", "code", "at"]
+    assert (columns["number"]["minimum"], columns["number"]["maximum"]) == (1, 100)
+    assert columns["kind"]["enum"] == ["a", "b"]
+    assert columns["code"]["pattern"] == "^[A-Z]{2}$"
+    assert columns["at"]["format"] == "date-time"
+    assert columns["weight"]["type"] == ["number", "null"]
+    assert (columns["weight"]["exclusiveMinimum"], columns["weight"]["default"]) == (0, 2.0)
+    assert "Unit: kg." in columns["weight"]["description"]
+    assert {"/predict", "/predict/batch", "/model"} <= found["paths"].keys()
+
+
+def test_every_reference_of_openapi_leads_somewhere(caller: Caller) -> None:
+    answer = caller.get("/openapi.json")
+    references = re.findall(r'"#/components/schemas/(\w+)"', answer.body.decode())
+
+    assert references
+    assert set(references) <= answer.json["components"]["schemas"].keys()
+
+
+def test_the_examples_of_openapi_are_answered(caller: Caller) -> None:
+    paths = caller.get("/openapi.json").json["paths"]
+    for path in ("/predict", "/predict/batch"):
+        body = paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
+
+        assert caller.post(path, body).status == 200
+
+
+def test_openapi_is_there_without_a_release(empty: Caller) -> None:
+    assert empty.get("/openapi.json").status == 200
+    assert empty.get("/docs").status == 200
+
+
+def test_the_page_for_people_loads_nothing_from_elsewhere(caller: Caller) -> None:
+    page = caller.get("/docs")
+    text = page.body.decode()
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
+    assert "url(" not in text
+    for column in CONTRACT["columns"]:
+        assert column["name"] in text
+    # What the contract says is text, never markup.
+    assert "Weight of &lt;all&gt; of it" in text
+    assert "<all>" not in text
+
+
+def test_routes_of_a_further_module_are_answered(
+    caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "further_routes.py").write_text(FURTHER, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    further = serve.routes_of("further_routes", caller.service)
+    caller.app = App(caller.service, routes.application(caller.service, further))
+
+    assert caller.get("/environment").body == b"production"
+    assert caller.post("/predict", ROW).status == 200
+
+
+def test_the_root_leads_to_the_page(caller: Caller) -> None:
+    answer = caller.get("/")
+
+    assert (answer.status, answer.headers["location"]) == (307, "docs")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("POST", "/predict/nothing", 404),
+        ("GET", "/predict", 405),
+        ("DELETE", "/predict/batch", 405),
+        ("POST", "/model", 405),
+    ],
+)
+def test_other_paths_and_methods_are_refused_in_json(
+    caller: Caller, method: str, path: str, status: int
+) -> None:
+    answer = caller.get(path, method)
+
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/json"
+    assert path in answer.json["error"]
+    assert ("allow" in answer.headers) == (status == 405)

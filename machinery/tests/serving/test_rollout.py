@@ -1,0 +1,478 @@
+"""A good release reaches everybody, a bad one goes back at once, and chance rarely decides."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rung_ops.release import history, state
+from rung_ops.serving.policy import Policy, policy
+from rung_ops.serving.rollout import Rollout
+from rung_ops.serving.rollout_verdict import Verdict, shadow_verdict, verdict
+from rung_ops.serving.sequential import apart, at_most, exceeds
+from rung_ops.serving.settings import BadSettings
+from rung_ops.serving.trial_figures import Comparison, Trial
+
+ROLLOUT = """
+false_abort = 0.01
+[shadow]
+share = 0.25
+min_rows = 1000
+min_seconds = 60
+max_seconds = 86400
+max_failed = 0.01
+max_changed = 0.5
+changed_by = 2.0
+[canary]
+steps = [0.01, 0.25, 1.0]
+min_requests = 500
+min_seconds = 60
+max_seconds = 86400
+max_bad_increase = 0.01
+max_latency_ratio = 2.0
+max_drift = 0.5
+"""
+ENOUGH = 100.0  # seconds, more than min_seconds
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Policy:
+    path = tmp_path / "rollout.toml"
+    path.write_text(ROLLOUT, encoding="utf-8")
+    read = policy(path, tmp_path / "none.toml")
+    assert read is not None
+    return read
+
+
+def told(
+    trial: Trial,
+    arm: str,
+    requests: int,
+    draws: np.random.Generator,
+    failed: float = 0.0,
+    seconds: float = 0.002,
+    moved: float = 0.0,
+    batch: int = 5,
+) -> None:
+    """Let an arm answer requests, with a share that fails, a typical time, and a shift."""
+    for _ in range(0, requests, batch):
+        fails = int(draws.binomial(batch, failed))
+        trial.fail(arm, fails)
+        took = [seconds * float(np.exp(draws.normal(0, 0.3)))] * (batch - fails)
+        keys = [f"{draws.integers(2**60)}" for _ in took]
+        trial.observe(arm, took, keys, draws.beta(2, 6, len(took)) + moved)
+
+
+def judged(team: Policy, seed: int = 0, **canary: float) -> tuple[Verdict, int]:
+    """Run a step at 25 % and look after every batch; give the verdict and the requests it took."""
+    draws, trial = np.random.default_rng(seed), Trial(team.slow)
+    found = Verdict("wait", "")
+    while found.action == "wait" and trial.canary.requests <= 500:
+        told(trial, "serving", 15, draws, failed=0.002)
+        told(trial, "canary", 5, draws, **{"failed": 0.002} | canary)  # type: ignore[arg-type]
+        found = verdict(trial.serving, trial.canary, team, ENOUGH)
+    return found, trial.canary.requests
+
+
+def test_a_release_that_is_as_good_goes_on_after_as_many_requests_as_asked(team: Policy) -> None:
+    found, requests = judged(team)
+
+    assert found.action == "advance"
+    assert requests == 500
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"failed": 1.0}, "requests failed"),
+        ({"failed": 0.2}, "requests failed"),
+        ({"seconds": 0.3}, "took longer than 100 ms"),
+        ({"seconds": 0.02}, "the typical request takes"),
+        ({"moved": 0.6}, "Kolmogorov-Smirnov"),
+    ],
+)
+def test_a_bad_release_goes_back_early_and_the_reason_is_said(
+    team: Policy, fault: dict[str, float], reason: str
+) -> None:
+    for seed in range(5):
+        found, requests = judged(team, seed=seed, **fault)  # type: ignore[arg-type]
+
+        assert found.action == "abort"
+        assert reason in found.reason
+        assert requests < 250
+
+
+def test_what_takes_twice_as_long_and_is_quick_all_the_same_is_not_slow(team: Policy) -> None:
+    assert judged(team, seconds=0.0045)[0].action == "advance"
+
+
+def test_a_single_caller_does_not_decide_on_drift(team: Policy) -> None:
+    draws, trial = np.random.default_rng(0), Trial(team.slow)
+    told(trial, "serving", 2000, draws)
+    told(trial, "canary", 100, draws)
+    trial.observe("canary", [0.002] * 900, ["the same"] * 900, np.full(900, 0.99))
+
+    assert verdict(trial.serving, trial.canary, team, ENOUGH).action == "advance"
+
+
+def test_little_traffic_waits_and_says_for_what(team: Policy) -> None:
+    draws, trial = np.random.default_rng(0), Trial(team.slow)
+    nothing = verdict(trial.serving, trial.canary, team, 3600)
+    told(trial, "canary", 20, draws)
+    little = verdict(trial.serving, trial.canary, team, 3600)
+    told(trial, "serving", 1500, draws)
+    told(trial, "canary", 480, draws)
+    soon = verdict(trial.serving, trial.canary, team, 20)
+
+    assert nothing == Verdict("wait", "500 more of 500 requests")
+    assert little == Verdict("wait", "480 more of 500 requests, about 24 hours at this rate")
+    assert soon == Verdict("wait", "40 more seconds")
+
+
+def test_a_canary_that_nobody_asks_ends(team: Policy) -> None:
+    trial = Trial(team.slow)
+
+    found = verdict(trial.serving, trial.canary, team, 86_401)
+
+    assert found == Verdict(
+        "abort", "24 hours were not enough to judge it: 500 more of 500 requests"
+    )
+
+
+def compared(rows: int, change: Callable[[np.ndarray], np.ndarray], failed: int = 0) -> Comparison:
+    found = Comparison()
+    serving = np.random.default_rng(1).beta(2, 6, rows)
+    found.observe(serving, change(serving))
+    found.fail(failed)
+    return found
+
+
+def test_a_shadow_that_agrees_may_answer(team: Policy) -> None:
+    found = compared(1000, lambda serving: serving + 0.1)
+
+    assert shadow_verdict(found, team, ENOUGH).action == "advance"
+
+
+def test_a_shadow_has_to_be_seen_long_enough(team: Policy) -> None:
+    found = compared(800, lambda serving: serving)
+
+    assert shadow_verdict(found, team, 10) == Verdict(
+        "wait", "200 more of 1000 rows, about 2 seconds at this rate"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "failed", "reason"),
+    [
+        (lambda serving: 1 - serving, 0, "differ from the serving release's by more than 2"),
+        (lambda serving: serving * 1000, 0, "differ"),
+        (lambda serving: serving, 30, "could not score 30 of 130 rows"),
+        (lambda serving: np.full(len(serving), np.nan), 0, "could not score 100 of 100 rows"),
+    ],
+)
+def test_a_shadow_with_a_gross_error_never_answers(
+    team: Policy, change: Callable[[np.ndarray], np.ndarray], failed: int, reason: str
+) -> None:
+    found = shadow_verdict(compared(100, change, failed), team, ENOUGH)
+
+    assert found.action == "abort"
+    assert reason in found.reason
+
+
+def test_one_row_sent_again_and_again_is_no_evidence(team: Policy) -> None:
+    found = Comparison()
+    found.observe(np.full(900, 0.2), np.full(900, 0.3))
+
+    assert shadow_verdict(found, team, ENOUGH).action == "wait"
+
+
+# The chances that are claimed, at a small size.
+
+
+def test_looking_all_the_time_raises_few_false_alarms() -> None:
+    draws = np.random.default_rng(5)
+    tries, alarm = 400, 0.05
+    raised = 0
+    for _ in range(tries):
+        events = np.cumsum(draws.random(1000) < 0.1)
+        raised += any(exceeds(int(events[n]), n + 1, 0.1, alarm) for n in range(0, 1000, 5))
+
+    assert raised / tries <= alarm
+
+
+def test_a_share_well_above_the_limit_is_noticed() -> None:
+    draws = np.random.default_rng(6)
+    noticed = [exceeds(int(draws.binomial(500, 0.06)), 500, 0.01, 0.001) for _ in range(200)]
+
+    assert np.mean(noticed) > 0.95
+
+
+def test_distributions_that_are_equal_are_never_certainly_apart() -> None:
+    draws = np.random.default_rng(7)
+    for _ in range(50):
+        first, second = draws.normal(size=2000), draws.normal(size=1000)
+        looks = [apart(first[: 2 * n], second[:n], 0.05)[1] for n in range(20, 1000, 100)]
+
+        assert max(looks) == 0.0
+
+
+def test_how_far_distributions_are_apart_is_seen() -> None:
+    draws = np.random.default_rng(8)
+    seen, certain = apart(draws.normal(size=2000), draws.normal(2.0, size=2000), 0.001)
+
+    # Two standard deviations are a distance of 0.68.
+    assert seen == pytest.approx(0.68, abs=0.05)
+    assert 0.4 < certain < seen
+
+
+def test_a_bound_from_above_is_above() -> None:
+    assert at_most(0, 0) == 1.0
+    assert at_most(0, 1000) == pytest.approx(0.0089, abs=1e-4)
+    assert at_most(10, 1000) == pytest.approx(0.0241, abs=1e-3)
+    assert at_most(5, 5) == 1.0
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0.0, True), (1.0, False)])
+def test_limits_at_the_ends(limit: float, expected: bool) -> None:
+    assert exceeds(3, 3, limit, 0.01) is expected
+    assert not exceeds(0, 3, limit, 0.01)
+
+
+# What the service makes of it.
+
+
+class Clock:
+    """Tells the time it is set to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An environment that serves v1."""
+    made = tmp_path / "production"
+    made.mkdir()
+    state.serve(made, "v1", "Ada")
+    return made
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def rollout(folder: Path, team: Policy, clock: Clock) -> Rollout:
+    return Rollout(folder, team, clock)
+
+
+def answer(rollout: Rollout, requests: int = 500, **canary: float) -> None:
+    draws = np.random.default_rng(3)
+    assert rollout._trial is not None
+    told(rollout._trial, "serving", 3 * requests, draws)
+    told(rollout._trial, "canary", requests, draws, **canary)  # type: ignore[arg-type]
+
+
+def events(folder: Path) -> list[str]:
+    return [each["event"] for each in history.read(folder / state.HISTORY)]
+
+
+def test_a_release_goes_from_the_shadow_to_everybody(
+    folder: Path, rollout: Rollout, clock: Clock
+) -> None:
+    now = state.shadow(folder, "v2", 0.25, "Ada")
+    found = Comparison()
+    assert rollout.step(now, found) == now
+    clock.now += ENOUGH
+    serving = np.random.default_rng(1).beta(2, 6, 1000)
+    found.observe(serving, serving)
+    now = rollout.step(now, found)
+    shares = []
+    for _ in range(2):
+        assert now.shadow is None
+        shares.append(rollout.arms(now).share)
+        assert rollout.step(now) == now  # what was answered before this step does not count
+        clock.now += ENOUGH
+        answer(rollout)
+        now = rollout.step(now)
+
+    assert shares == [0.01, 0.25]
+    assert (now.serving, now.previous, now.canary) == ("v2", ("v1",), None)
+    assert events(folder) == ["serve", "shadow", "canary", "advance", "promote"]
+    assert state.read(folder) == now
+
+
+def test_a_bad_canary_goes_back_at_once_and_the_history_says_why(
+    folder: Path, rollout: Rollout
+) -> None:
+    now = state.canary(folder, "v2", "Ada")
+    rollout.step(now)
+    answer(rollout, 50, failed=1.0)
+    now = rollout.step(now)
+
+    assert (now.serving, now.canary) == ("v1", None)
+    last = history.read(folder / state.HISTORY)[-1]
+    assert (last["event"], last["by"]) == ("abort", "service")
+    assert "50 of 50 requests failed" in last["detail"]["reason"]
+    assert rollout.arms(now).share == 0
+
+
+def test_a_bad_shadow_goes_back_and_the_history_says_why(folder: Path, rollout: Rollout) -> None:
+    now = state.shadow(folder, "v2", 0.25, "Ada")
+    found = Comparison()
+    found.fail(100)
+    now = rollout.step(now, found)
+
+    assert now.shadow is None
+    assert "could not score" in history.read(folder / state.HISTORY)[-1]["detail"]["reason"]
+
+
+def test_a_release_on_trial_that_cannot_be_loaded_goes_back(folder: Path, rollout: Rollout) -> None:
+    now = state.canary(folder, "v2", "Ada")
+    assert rollout.unloadable(now, "v3", "unsigned") == now
+    now = rollout.unloadable(now, "v2", "model.sig is of another key")
+
+    assert now.canary is None
+    reason = history.read(folder / state.HISTORY)[-1]["detail"]["reason"]
+    assert reason == "it cannot be loaded: model.sig is of another key"
+
+
+def test_a_shadow_that_cannot_be_loaded_takes_no_canary_with_it(
+    folder: Path, rollout: Rollout
+) -> None:
+    state.canary(folder, "v2", "Ada")
+    now = state.shadow(folder, "v3", 1.0, "Ada")
+
+    now = rollout.unloadable(now, "v3", "model.sig is of another key")
+
+    assert now.canary is not None and now.canary.release == "v2"
+    assert now.shadow is None
+
+
+def test_a_busy_hour_is_not_taken_for_a_slow_release(team: Policy) -> None:
+    draws, trial = np.random.default_rng(1), Trial(team.slow)
+    # At a share of one in two hundred; quiet at first, and busy for both later.
+    for hour, seconds in ((0, 0.003), (1, 0.03), (2, 0.03)):
+        for _ in range(100):
+            told(trial, "serving", 1000, draws, seconds=seconds)
+            told(trial, "canary", 5, draws, seconds=seconds)
+        found = verdict(trial.serving, trial.canary, team, ENOUGH)
+        assert found.action != "abort", (hour, found.reason)
+
+
+def test_of_two_replicas_one_moves_the_state(folder: Path, team: Policy, clock: Clock) -> None:
+    now = state.canary(folder, "v2", "Ada")
+    replicas = [Rollout(folder, team, clock) for _ in range(2)]
+    for replica in replicas:
+        replica.step(now)
+        answer(replica)
+    clock.now += ENOUGH
+    first, second = (replica.step(now) for replica in replicas)
+
+    assert first.canary is not None and first.canary.step == 1
+    assert second == now
+    assert state.read(folder) == first
+
+
+def test_what_a_person_did_in_the_meantime_stands(
+    folder: Path, rollout: Rollout, clock: Clock
+) -> None:
+    now = state.canary(folder, "v2", "Ada")
+    rollout.step(now)
+    answer(rollout)
+    clock.now += ENOUGH
+    state.roll_back(folder, "Ada", "it looks odd")
+
+    assert rollout.step(now) == now
+    assert state.read(folder).canary is None
+    assert state.read(folder).serving == "v1"
+
+
+def test_evidence_of_one_release_is_none_of_the_next(
+    folder: Path, rollout: Rollout, clock: Clock
+) -> None:
+    now = state.canary(folder, "v2", "Ada")
+    rollout.step(now)
+    answer(rollout)
+    clock.now += ENOUGH
+    state.abort(folder, "another first", "Ada")
+    now = state.canary(folder, "v3", "Ada")
+
+    assert rollout.step(now) == now
+    assert rollout.last == Verdict("wait", "500 more of 500 requests")
+
+
+def test_nothing_moves_by_itself_without_a_policy(folder: Path, tmp_path: Path) -> None:
+    alone = Rollout(folder, policy(tmp_path / "no rollout.toml"))
+    now = state.shadow(folder, "v2", 1.0, "Ada")
+    found = Comparison()
+    found.fail(1000)
+
+    assert alone.step(now, found) == now
+    assert alone.unloadable(now, "v2", "unsigned") == now
+    assert events(folder) == ["serve", "shadow"]
+
+
+def test_nothing_moves_while_the_model_is_stopped(folder: Path, rollout: Rollout) -> None:
+    now = state.canary(folder, "v2", "Ada")
+    rollout.step(now)
+    answer(rollout, failed=1.0)
+    now = state.stop(folder, "Ada", "audit")
+
+    assert rollout.step(now) == now
+    assert state.read(folder).canary is not None
+
+
+def test_a_folder_that_cannot_be_written_is_said_once(
+    folder: Path,
+    rollout: Rollout,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    now = state.canary(folder, "v2", "Ada")
+    rollout.step(now)
+    answer(rollout, failed=1.0)
+    monkeypatch.setattr(state, "abort", read_only)
+
+    assert rollout.step(now) == rollout.step(now) == now
+    assert sum("Read-only file system" in message for message in caplog.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("0.01, 0.25, 1.0", "0.25, 0.01, 1.0"), "do not rise"),
+        (("0.01, 0.25, 1.0", ""), "rollout.toml: expected `array` of length >= 1"),
+        (("false_abort = 0.01", ""), "missing required field `false_abort`"),
+        (("max_drift = 0.5", "max_drift = 1.5"), "max_drift"),
+        (("max_drift", "max_drft"), "max_drft"),
+        (("[canary]", "[canary"), "is no TOML"),
+    ],
+)
+def test_a_policy_that_means_nothing_is_refused(
+    tmp_path: Path, wrong: tuple[str, str], said: str
+) -> None:
+    path = tmp_path / "rollout.toml"
+    path.write_text(ROLLOUT.replace(*wrong), encoding="utf-8")
+
+    with pytest.raises(BadSettings, match="rollout.toml") as refused:
+        policy(path)
+    assert said in str(refused.value)
+
+
+def test_what_is_slow_is_what_was_promised(tmp_path: Path) -> None:
+    path = tmp_path / "rollout.toml"
+    path.write_text(ROLLOUT, encoding="utf-8")
+    service = tmp_path / "service.toml"
+    service.write_text("[slo]\np99_ms = 40\n", encoding="utf-8")
+    read = policy(path, service)
+
+    assert read is not None and read.slow == 0.04

@@ -1,0 +1,186 @@
+"""The service as a process: it starts, answers, and ends without losing a request."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from machinery.tests.serving.conftest import Environment
+from rung_ops.batch import prediction_log
+from rung_ops.project.paths import ROOT
+from rung_ops.release import state
+from rung_ops.serving import serve, server
+
+NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+
+
+class Process:
+    """A service that runs by itself."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.log = folder / "service.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "rung_ops.serving.serve", "--port", str(self.port)),
+                    *arguments,
+                ],
+                cwd=ROOT,
+                env=os.environ | NOWHERE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+        """Make one request; return status and answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        return answer.status, json.loads(text)
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return self.ask("GET", "/health/ready")[0] == 200
+        except OSError:
+            return False
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fail when it does not within a minute."""
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def process(production: Environment, tmp_path: Path) -> Iterator[Process]:
+    """The service of production, which serves v1."""
+    state.serve(production.folder, "v1", "Ada")
+    made = Process(tmp_path)
+    soon(made.ready)
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+def test_from_start_to_end(
+    process: Process, production: Environment, row: bytes, tmp_path: Path
+) -> None:
+    # With the registry unreachable, from the start.
+    status, answer = process.ask("POST", "/predict", row)
+    assert (status, answer["release"]) == (200, "v1")
+
+    # A new release is taken up, and a rollback.
+    production.add("v2")
+    state.serve(production.folder, "v2", "Ada")
+    soon(lambda: process.ask("POST", "/predict", row)[1]["release"] == "v2")
+    state.roll_back(production.folder, "Ada")
+    soon(lambda: process.ask("POST", "/predict", row)[1]["release"] == "v1")
+
+    # Half of a request is on its way when it is told to stop.
+    opened = socket.create_connection(("127.0.0.1", process.port), timeout=30)
+    head = f"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: {len(row)}\r\n\r\n".encode()
+    opened.sendall(head + row[:5])
+    process.process.send_signal(signal.SIGTERM)
+    soon(lambda: process.ask("GET", "/health/ready")[0] == 503)
+    status, answer = process.ask("POST", "/predict", row)
+    assert (status, answer["release"]) == (200, "v1")
+    opened.sendall(row[5:])
+    answered = http.client.HTTPResponse(opened)
+    answered.begin()
+    assert (answered.status, answered.getheader("connection")) == (200, "close")
+    last = json.loads(answered.read())["id"]
+    opened.close()
+    assert process.process.wait(30) == 0
+
+    # What it answered last is in the log.
+    logged = prediction_log.read(tmp_path / "logs/production/predictions").collect()
+    assert last in logged["id"].to_list()
+
+
+def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 100.0
+    monkeypatch.setattr(server.time, "monotonic", lambda: clock)
+    told = server.Server(SimpleNamespace(), None, "127.0.0.1", 0)  # type: ignore[arg-type]
+    told._loop = asyncio.new_event_loop()
+
+    told.handle_exit(signal.SIGINT, None)
+    clock += server.SAME_SIGNAL  # `poe` and `uv` tell it what the terminal told all of them
+    told.handle_exit(signal.SIGTERM, None)
+    assert not told.should_exit
+
+    clock += 0.1  # and this is a person who does not want to wait
+    told.handle_exit(signal.SIGINT, None)
+    assert told.should_exit
+    assert told.force_exit
+    told._loop.close()
+
+
+def test_it_holds_no_more_than_it_needs(process: Process) -> None:
+    names = "mlflow dvc sklearn pandas pyarrow model_signing lightgbm pandera"
+    code = (
+        f"import sys, rung_ops.serving.serve\nprint(sorted({names.split()} & sys.modules.keys()))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert said.stdout.strip() == "[]"
+
+
+def test_settings_that_mean_nothing_are_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bad() -> None:
+        raise serve.BadSettings("service.toml: [service] expected `bool`, got `int`")
+
+    monkeypatch.setattr(serve.settings, "limits", bad)
+
+    assert serve.main(["--port", "0"]) == 1
+    assert "expected `bool`" in capsys.readouterr().err
+
+
+def test_the_port_may_stand_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "Server", lambda *given: pytest.fail(f"port {given[-1]}"))
+    monkeypatch.setattr(serve, "service_of", lambda environment: None)
+    monkeypatch.setattr(serve, "application", lambda service, further: None)
+    monkeypatch.setenv(serve.PORT_VARIABLE, "9001")
+
+    with pytest.raises(pytest.fail.Exception, match="port 9001"):
+        serve.main([])
+
+    monkeypatch.setenv(serve.PORT_VARIABLE, "http")
+    with pytest.raises(SystemExit):
+        serve.main([])
+    assert "invalid int value: 'http'" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_said(production: Environment, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        process = Process(tmp_path, "--port", port)
+
+        assert process.process.wait(60) == 1
+    assert "address already in use" in process.log.read_text()

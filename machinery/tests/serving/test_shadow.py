@@ -1,0 +1,187 @@
+"""A release in the shadow sees a share of the traffic, and can harm nothing."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rung_ops.batch import prediction_log
+from rung_ops.serving import shadow
+from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.shadow import Shadow
+
+
+class Doubling:
+    """A release that predicts twice the distance."""
+
+    id = "v2"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+        self.batches.append(rows.height)
+        features = rows.select(miles=pl.col("distance") * 2.0)
+        return features, features["miles"].to_numpy()
+
+
+class Broken(Doubling):
+    """A release whose features the rows do not have."""
+
+    def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+        return rows.select("tail"), np.zeros(rows.height)
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shadow, "GATHER", 0.01)
+
+
+@pytest.fixture
+def release() -> Doubling:
+    return Doubling()
+
+
+@pytest.fixture
+def listening(release: Doubling) -> Iterator[Shadow]:
+    made = Shadow(release, 1.0)
+    yield made
+    made.close()
+
+
+def offer(to: Shadow, count: int = 4, name: str = "row") -> None:
+    rows = pl.DataFrame({"distance": np.arange(count, dtype=float)})
+    to.offer([f"{name}-{number}" for number in range(count)], rows, np.ones(count))
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fail when it does not within ten seconds."""
+    until = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_both_predictions_of_a_row_are_compared(listening: Shadow) -> None:
+    offer(listening)
+    soon(lambda: listening.found.compared == 4)
+
+    # Twice 0, 1, 2 and 3, beside 1 each time.
+    assert listening.found.difference == pytest.approx(1 + 1 + 3 + 5)
+    assert (listening.found.failed, listening.dropped) == (0, 0)
+
+
+def test_what_arrives_together_is_scored_together(listening: Shadow, release: Doubling) -> None:
+    for _ in range(20):
+        offer(listening)
+    soon(lambda: listening.found.compared == 80)
+
+    assert sum(release.batches) == 80
+    assert len(release.batches) < 20
+
+
+def test_a_share_of_the_traffic_is_looked_at(
+    release: Doubling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "LIMIT", 10_000)
+    quarter = Shadow(release, 0.25)
+    for _ in range(2_000):
+        offer(quarter, 1)
+    soon(lambda: sum(release.batches) + quarter.dropped >= 400)
+    quarter.close()
+
+    # Five standard errors of a binomial share.
+    assert sum(release.batches) / 2_000 == pytest.approx(0.25, abs=0.05)
+
+
+def test_a_share_of_nothing_is_nothing(release: Doubling) -> None:
+    none = Shadow(release, 0.0)
+    offer(none)
+    none.close()
+
+    assert release.batches == []
+
+
+def test_what_it_says_is_logged_and_told_apart(release: Doubling, tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, seconds=0.02)
+    logged = Shadow(release, 1.0, log)
+    offer(logged, 2, "a")
+    logged.offer(["b-0"], pl.DataFrame({"distance": [7.0]}), np.ones(1), [["distance"]])
+    soon(lambda: logged.found.compared == 3)
+    logged.close()
+    log.close()
+
+    found = prediction_log.read(tmp_path).sort("id").collect()
+    assert found["id"].to_list() == ["a-0", "a-1", "b-0"]
+    assert set(found["arm"]) == {"shadow"}
+    assert set(found["release"]) == {"v2"}
+    assert found["prediction"].to_list() == [0.0, 2.0, 14.0]
+    assert found["row"].struct.field("distance").to_list() == [0.0, 1.0, 7.0]
+    assert found["features"].struct.field("miles").to_list() == [0.0, 2.0, 14.0]
+    assert found["defaults_used"].to_list() == [[], [], ["distance"]]
+
+
+class Panicking(Doubling):
+    """A release on which polars itself breaks."""
+
+    def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+        raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
+
+
+@pytest.mark.parametrize("release", [Broken(), Panicking()])
+def test_a_release_that_cannot_score_is_counted_and_said_once(
+    caplog: pytest.LogCaptureFixture, release: Doubling
+) -> None:
+    broken = Shadow(release, 1.0)
+    offer(broken)
+    soon(lambda: broken.found.failed == 4)
+    offer(broken)
+    soon(lambda: broken.found.failed == 8)
+    broken.close()
+
+    assert broken.found.compared == 0
+    assert sum("The shadow v2 cannot score" in each for each in caplog.messages) == 1
+
+
+def test_an_answer_that_is_no_number_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = Doubling()
+    monkeypatch.setattr(release, "score", lambda rows: (rows, np.array([0.5, np.nan, np.inf, 1.0])))
+    listening = Shadow(release, 1.0)
+    offer(listening)
+    soon(lambda: listening.found.compared + listening.found.failed == 4)
+    listening.close()
+
+    assert (listening.found.compared, listening.found.failed) == (2, 2)
+
+
+def test_a_slow_release_piles_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shadow, "LIMIT", 10)
+    going_on = threading.Event()
+
+    class Slow(Doubling):
+        def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+            going_on.wait(10)
+            return super().score(rows)
+
+    slow = Shadow(Slow(), 1.0)
+    for _ in range(10):
+        offer(slow)
+    assert slow.dropped == 32
+    going_on.set()
+    soon(lambda: slow.found.compared == 8)
+    offer(slow)
+    soon(lambda: slow.found.compared == 12)
+    slow.close()
+
+    assert slow.dropped == 32
+
+
+def test_closing_ends_the_thread(release: Doubling) -> None:
+    closed = Shadow(release, 1.0)
+    closed.close()
+
+    assert not closed._thread.is_alive()

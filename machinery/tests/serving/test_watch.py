@@ -1,0 +1,489 @@
+"""The service follows its environment, and nothing bad takes the place of what is good."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.serving.conftest import Environment
+from rung_ops.release import bundle, state
+from rung_ops.serving import release as releases
+from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.rollout import Rollout
+from rung_ops.serving.service import Service
+from rung_ops.serving.settings import Limits
+from rung_ops.serving.traffic_split import Arms
+from rung_ops.serving.watch import Watch
+
+
+class Watched:
+    """A service that is kept in step by looks of the test's own."""
+
+    def __init__(self, production: Environment, runner: asyncio.Runner, limits: Limits) -> None:
+        self.folder = production.folder
+        self.runner = runner
+        self.rollout = Rollout(self.folder, None)
+        self.service = Service("production", limits, Metrics(), self.rollout)
+        self.watch = Watch(self.service, self.folder)
+
+    def look(self, times: int = 1) -> None:
+        """Look; then wait until what began to load is loaded, and look again."""
+
+        async def until_settled() -> None:
+            for _ in range(times):
+                await self.watch.look()
+                while self.watch._loader._loading:
+                    await asyncio.sleep(0.005)
+                    await self.watch.look()
+
+        self.runner.run(until_settled())
+
+    @property
+    def serving(self) -> str | None:
+        """Name the release that answers."""
+        serving = self.service.standing.serving
+        return serving.release.id if serving is not None else None
+
+    @property
+    def problems(self) -> str:
+        """Repeat what is wrong."""
+        return " ".join(self.service.standing.problems)
+
+    def swaps(self, outcome: str) -> float:
+        """Count changes of release."""
+        text = self.service.metrics.exposition().decode()
+        (line,) = [
+            each for each in text.splitlines() if f'swaps_total{{outcome="{outcome}"' in each
+        ]
+        return float(line.split()[-1])
+
+
+@pytest.fixture
+def watched(production: Environment) -> Iterator[Watched]:
+    with asyncio.Runner() as runner:
+        made = Watched(production, runner, Limits())
+        yield made
+        made.service.close()
+
+
+def test_where_nothing_was_deployed_nothing_answers(watched: Watched) -> None:
+    watched.look()
+
+    assert watched.serving is None
+    assert not watched.service.ready
+    assert "`uv run poe deploy production`" in watched.service.advice
+
+
+def test_what_is_deployed_answers(watched: Watched) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+
+    assert (watched.serving, watched.problems) == ("v1", "")
+    assert watched.service.ready
+    assert watched.swaps("loaded") == 1
+
+
+def test_while_it_loads_the_one_before_answers(watched: Watched, production: Environment) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    production.add("v2")
+    state.serve(watched.folder, "v2", "Ada")
+
+    async def first_look() -> tuple[str | None, str]:
+        await watched.watch.look()
+        return watched.serving, watched.problems
+
+    assert watched.runner.run(first_look()) == ("v1", "")
+    watched.look()
+    assert watched.serving == "v2"
+
+
+def test_the_way_back_needs_no_disk(watched: Watched, production: Environment) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    production.add("v2")
+    state.serve(watched.folder, "v2", "Ada")
+    watched.look()
+    shutil.rmtree(watched.folder / "bundles/v1")
+    state.roll_back(watched.folder, "Ada")
+
+    async def one_look() -> None:
+        await watched.watch.look()
+
+    watched.runner.run(one_look())
+    assert (watched.serving, watched.problems) == ("v1", "")
+
+
+def corrupt(path: Path) -> None:
+    (model,) = [
+        path / name
+        for name in (bundle.ONNX, bundle.LIGHTGBM, bundle.SKOPS)
+        if (path / name).exists()
+    ]
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    model.write_bytes(bytes(content))
+
+
+def unsigned(path: Path) -> None:
+    (path / bundle.SIGNATURE).unlink()
+
+
+def no_contract(path: Path) -> None:
+    (path / bundle.CONTRACT).write_text('{"columns": [{}], "features": []}', encoding="utf-8")
+
+
+def fewer_features(path: Path) -> None:
+    contract = json.loads((path / bundle.CONTRACT).read_text(encoding="utf-8"))
+    contract["features"].pop()
+    (path / bundle.CONTRACT).write_text(json.dumps(contract), encoding="utf-8")
+
+
+def other_answers(path: Path) -> None:
+    rows = pl.read_parquet(path / bundle.PARITY)
+    rows.with_columns(pl.col("prediction") + 100.0).write_parquet(path / bundle.PARITY)
+
+
+def no_rows(path: Path) -> None:
+    pl.read_parquet(path / bundle.PARITY).head(0).write_parquet(path / bundle.PARITY)
+
+
+def no_source(path: Path) -> None:
+    (features,) = (path / bundle.SOURCE).glob("*/features.py")
+    features.write_text("import a_package_that_nobody_has\n", encoding="utf-8")
+
+
+def another_format(path: Path) -> None:
+    manifest = bundle.read_manifest(path) | {"format": "pickle"}
+    (path / bundle.MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def pipe(path: Path) -> None:
+    import os
+
+    (path / bundle.CONTRACT).unlink()
+    os.mkfifo(path / bundle.CONTRACT)
+
+
+BAD: list[tuple[Any, Any, str]] = [
+    (None, corrupt, "was changed after it was signed"),
+    (None, unsigned, "is not signed"),
+    (None, shutil.rmtree, "is no folder"),
+    (None, pipe, "is a link or no regular file"),
+    (no_contract, None, "is no contract"),
+    (fewer_features, None, "and the contract says"),
+    (other_answers, None, "differ by 100"),
+    (no_rows, None, "holds no rows"),
+    (no_source, None, "cannot be imported"),
+    (another_format, None, "format is 'pickle'"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "reason"), BAD, ids=[each[2] for each in BAD])
+def test_a_bad_release_is_kept_out_and_told_of(
+    watched: Watched, production: Environment, before: Any, after: Any, reason: str
+) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    production.add("v2", before or (lambda path: None), after or (lambda path: None))
+    state.serve(watched.folder, "v2", "Ada")
+    watched.look(3)
+
+    assert watched.serving == "v1"
+    assert watched.service.ready
+    assert reason in watched.problems
+    assert watched.problems.endswith("v1 answers in its place.")
+    assert (watched.swaps("loaded"), watched.swaps("refused")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "seconds", "reason"),
+    [
+        ([np.nan], 0.0, "are no number"),
+        (None, 0.1, "max_row_ms under [service] in service.toml is 50"),
+    ],
+)
+def test_a_release_that_answers_nothing_or_slowly_is_kept_out(
+    watched: Watched,
+    production: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+    predictions: list[float] | None,
+    seconds: float,
+    reason: str,
+) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    load = releases.predictor_of
+
+    def spoilt(folder: Path, manifest: dict[str, Any]) -> Any:
+        good = load(folder, manifest)
+
+        def predict(features: pl.DataFrame) -> np.ndarray:
+            time.sleep(seconds)
+            return (
+                good(features) if predictions is None else np.repeat(predictions, features.height)
+            )
+
+        return predict
+
+    monkeypatch.setattr(releases, "predictor_of", spoilt)
+    production.add("v2")
+    state.serve(watched.folder, "v2", "Ada")
+    watched.look()
+
+    assert watched.serving == "v1"
+    assert reason in watched.problems
+
+
+def test_what_takes_too_long_to_load_is_given_up(
+    production: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = releases.predictor_of
+
+    def slowly(folder: Path, manifest: dict[str, Any]) -> Any:
+        time.sleep(1.0 if folder.name == "v2" else 0.0)
+        return load(folder, manifest)
+
+    with asyncio.Runner() as runner:
+        watched = Watched(production, runner, Limits(max_load_seconds=0.7))
+        state.serve(watched.folder, "v1", "Ada")
+        watched.look()
+        monkeypatch.setattr(releases, "predictor_of", slowly)
+        production.add("v2")
+        state.serve(watched.folder, "v2", "Ada")
+        watched.look()
+        runner.run(asyncio.sleep(0.5))  # its thread has ended meanwhile
+        watched.look()
+        watched.service.close()
+
+    assert watched.serving == "v1"
+    assert "v2 was not loaded within 0.7 s, which is max_load_seconds" in watched.problems
+
+
+def test_a_bad_release_that_was_mended_answers(watched: Watched, production: Environment) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    production.add("v2", after=unsigned)
+    state.serve(watched.folder, "v2", "Ada")
+    watched.look()
+    assert watched.serving == "v1"
+
+    production.add("v2")
+    watched.look()
+    assert (watched.serving, watched.problems) == ("v2", "")
+
+
+def test_at_a_cold_start_the_last_good_release_answers(
+    watched: Watched, production: Environment
+) -> None:
+    production.add("v2", after=corrupt)
+    production.add("v3", after=unsigned)
+    for name in ("v1", "v2", "v3"):
+        state.serve(watched.folder, name, "Ada")
+    watched.look(3)
+
+    assert watched.serving == "v1"
+    assert watched.service.ready
+    assert "v3 is not signed" in watched.problems
+    assert watched.swaps("refused") == 2
+
+
+def test_a_damaged_state_changes_nothing_and_is_told_of(
+    watched: Watched, production: Environment
+) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    whole = (watched.folder / state.STATE).read_bytes()
+    for damaged in (b"", whole[:40], b"[]", b"\xff"):
+        (watched.folder / state.STATE).write_bytes(damaged)
+        watched.look()
+
+        assert watched.serving == "v1"
+        assert watched.service.ready
+        assert "state.json is damaged" in watched.problems
+    (watched.folder / state.STATE).unlink()
+    watched.look()
+    assert watched.serving == "v1"
+    assert "state.json is missing" in watched.problems
+
+    (watched.folder / state.STATE).write_bytes(whole)
+    production.add("v2")
+    state.serve(watched.folder, "v2", "Ada")
+    watched.look()
+    assert (watched.serving, watched.problems) == ("v2", "")
+
+
+@pytest.mark.parametrize("damaged", [b"{", None])
+def test_at_a_cold_start_the_history_stands_in_for_a_damaged_state(
+    watched: Watched, production: Environment, damaged: bytes | None
+) -> None:
+    production.add("v2")
+    state.serve(watched.folder, "v1", "Ada")
+    state.serve(watched.folder, "v2", "Ada")
+    state.roll_back(watched.folder, "Ada")
+    (watched.folder / state.STATE).unlink()
+    if damaged is not None:
+        (watched.folder / state.STATE).write_bytes(damaged)
+    watched.look()
+
+    assert watched.serving == "v1"
+    assert watched.service.ready
+
+
+def test_at_a_cold_start_with_a_damaged_state_a_stop_still_holds(watched: Watched) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    state.stop(watched.folder, "Ada", "it refuses everybody")
+    (watched.folder / state.STATE).write_bytes(b"{")
+    watched.look()
+
+    assert watched.service.stopped is not None
+    assert watched.service.stopped.reason == "it refuses everybody"
+    assert not watched.service.ready
+
+
+def test_stop_and_resume_are_followed(watched: Watched) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    state.stop(watched.folder, "Ada", "it refuses everybody")
+    watched.look()
+    assert not watched.service.ready
+    state.resume(watched.folder, "Ada")
+    watched.look()
+    assert watched.service.ready
+
+
+def test_a_stop_during_a_look_is_not_undone(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    state.stop(watched.folder, "Ada", "first")
+    watched.look()
+    state.resume(watched.folder, "Ada")
+    made = watched.watch._standing
+
+    def stopped_meanwhile(*reading: Any) -> Any:
+        monkeypatch.setattr(watched.watch, "_standing", made)
+        state.stop(watched.folder, "Ada", "second")
+        return made(*reading)
+
+    monkeypatch.setattr(watched.watch, "_standing", stopped_meanwhile)
+
+    async def one_look() -> None:
+        await watched.watch.look()
+
+    watched.runner.run(one_look())
+    assert not watched.service.ready
+    watched.look()
+    assert watched.service.stopped is not None and watched.service.stopped.reason == "second"
+
+
+def test_canary_and_shadow_are_held_beside_what_answers(
+    watched: Watched, production: Environment
+) -> None:
+    for name in ("v2", "v3"):
+        production.add(name)
+    state.serve(watched.folder, "v1", "Ada")
+    state.shadow(watched.folder, "v3", 0.5, "Ada")
+    state.canary(watched.folder, "v2", "Ada")
+    watched.look()
+    held = watched.service.standing
+
+    assert watched.serving == "v1"
+    assert held.canary is not None and held.canary.release.id == "v2"
+    assert held.canary.arm == "canary"
+    assert held.shadow is not None and held.shadow.release.id == "v3"
+
+    state.promote(watched.folder, "Ada")
+    watched.look()
+    now = watched.service.standing
+    assert (watched.serving, now.canary) == ("v2", None)
+    assert now.shadow is not None and now.shadow.release is held.shadow.release
+    assert now.shadow is not held.shadow  # what it said beside v1 says nothing of it beside v2
+    assert now.serving is not None and now.serving.arm == "serving"
+    assert now.serving.release is held.canary.release
+
+
+def test_a_bad_canary_leaves_everything_to_what_answers(
+    watched: Watched, production: Environment
+) -> None:
+    production.add("v2", after=corrupt)
+    state.serve(watched.folder, "v1", "Ada")
+    state.canary(watched.folder, "v2", "Ada")
+    watched.look()
+
+    assert watched.serving == "v1"
+    assert watched.service.standing.canary is None
+    assert watched.service.arm("anybody") is None
+    assert "v2: " in watched.problems
+    assert watched.watch._unloadable.keys() == {"v2"}
+
+
+def test_a_release_on_trial_that_cannot_be_loaded_is_sent_back(
+    watched: Watched, production: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent_back = []
+    production.add("v2", after=unsigned)
+    state.serve(watched.folder, "v1", "Ada")
+    state.shadow(watched.folder, "v2", 0.5, "Ada")
+    watched.look()
+
+    def unloadable(found: state.State, name: str, reason: str) -> state.State:
+        sent_back.append((name, reason))
+        return found
+
+    monkeypatch.setattr(watched.rollout, "unloadable", unloadable)
+    watched.watch._step(watched.service.standing.state, None)
+
+    assert sent_back == [
+        (
+            "v2",
+            "v2 is not signed: model.sig is missing. `uv run poe release` writes signed releases.",
+        )
+    ]
+
+
+def test_it_goes_on_whatever_happens(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    looked: list[int] = []
+    look = watched.watch.look
+
+    async def sometimes() -> None:
+        looked.append(1)
+        if len(looked) < 3:
+            raise OSError("the disk is gone")
+        await look()
+
+    monkeypatch.setattr(watched.watch, "look", sometimes)
+    monkeypatch.setattr(Limits, "poll_seconds", 0.01)
+
+    async def run() -> None:
+        running = asyncio.create_task(watched.watch.run())
+        for _ in range(1000):
+            if watched.service.ready:
+                break
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    watched.runner.run(run())
+    assert watched.serving == "v1"
+    assert "the disk is gone" in caplog.text
+
+
+def test_without_rules_a_canary_answers_nobody(watched: Watched, production: Environment) -> None:
+    production.add("v2")
+    state.serve(watched.folder, "v1", "Ada")
+    state.canary(watched.folder, "v2", "Ada")
+    watched.look()
+
+    assert isinstance(watched.service._arms, Arms)
+    assert {watched.service.arm(str(key)) for key in range(50)} == {None}

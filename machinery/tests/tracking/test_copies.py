@@ -1,0 +1,177 @@
+"""Runs and versions reach another store whole, once, also when copying is interrupted.
+
+The other store is a SQLite file here, which MLflow's clients use as they use a server.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+
+from machinery.tests.tracking.conftest import recorded
+from rung_ops.tracking import migrate, registry, stores, sync
+from rung_ops.tracking.copies import COMPLETE, ORIGINAL, Copying
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def copying(here: MlflowClient, there: MlflowClient) -> Copying:
+    """Begin to copy, as a process does that has just been started."""
+    # To register, MLflow's SQLite store asks the store that is set for the process.
+    mlflow.set_tracking_uri(there.tracking_uri)
+    return Copying(here, there)
+
+
+def runs_of(store: MlflowClient) -> list[Any]:
+    experiment = store.get_experiment_by_name("tiny")
+    assert experiment
+    return list(store.search_runs([experiment.experiment_id]))
+
+
+def test_everything_of_a_run_comes_along(here: MlflowClient, there: MlflowClient) -> None:
+    (original,) = runs_of(here)
+
+    list(migrate.migrate(copying(here, there)))
+
+    (copy,) = runs_of(there)
+    assert copy.data.params == original.data.params
+    assert copy.data.metrics == original.data.metrics
+    assert [(m.step, m.value) for m in there.get_metric_history(copy.info.run_id, "auc")] == [
+        (m.step, m.value) for m in here.get_metric_history(original.info.run_id, "auc")
+    ]
+    for time in ("start_time", "end_time", "status"):
+        assert getattr(copy.info, time) == getattr(original.info, time)
+    text = there.download_artifacts(copy.info.run_id, "code/model.py")
+    assert Path(text).read_text() == "as it was"
+    version = there.get_model_version("tiny", "1")
+    assert version.run_id == copy.info.run_id
+    assert version.tags["git_commit"] == "one"
+    assert str(there.get_model_version_by_alias("tiny", "challenger").version) == "1"
+
+
+def test_the_model_loads_from_there_and_names_its_run(
+    here: MlflowClient, there: MlflowClient, tmp_path: Path
+) -> None:
+    list(migrate.migrate(copying(here, there)))
+    (tmp_path / "here").rename(tmp_path / "gone")
+
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/there.db")
+    loaded = mlflow.sklearn.load_model("models:/tiny/1")
+    info = mlflow.models.get_model_info("models:/tiny/1")
+
+    assert loaded.predict([[0]]).shape == (1,)
+    assert info.run_id == runs_of(there)[0].info.run_id
+
+
+def test_numbers_stay_where_the_registry_is_empty(here: MlflowClient, there: MlflowClient) -> None:
+    for name in ("two", "three"):
+        recorded(here, name)
+
+    list(migrate.migrate(copying(here, there)))
+
+    found = {v.tags["git_commit"]: str(v.version) for v in there.search_model_versions()}
+    assert found == {"one": "1", "two": "2", "three": "3"}
+
+
+def test_where_others_came_first_the_old_number_is_told(
+    here: MlflowClient, there: MlflowClient
+) -> None:
+    there.create_registered_model("tiny")
+    there.create_model_version("tiny", "s3://elsewhere/model")
+    there.set_registered_model_alias("tiny", "challenger", "1")
+    said = "\n".join(migrate.migrate(copying(here, there)))
+
+    assert there.get_model_version("tiny", "2").tags["migrated_from"] == "1"
+    assert "tiny version 1 is 2 there" in said
+    assert "challenger stays version 1 of tiny there" in said
+    assert str(there.get_model_version_by_alias("tiny", "challenger").version) == "1"
+
+
+def test_a_second_time_copies_nothing(here: MlflowClient, there: MlflowClient) -> None:
+    list(migrate.migrate(copying(here, there)))
+
+    again = copying(here, there)
+    said = "\n".join(migrate.migrate(again))
+
+    assert again.copied == 0
+    assert "there already" in said
+    assert len(runs_of(there)) == 1
+    assert len(there.search_model_versions()) == 1
+
+
+WRITES = (
+    *("create_run", "log_batch", "log_artifacts", "create_logged_model", "log_model_artifacts"),
+    *("finalize_logged_model", "set_terminated", "set_tag", "create_model_version"),
+    "set_registered_model_alias",
+)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("write", WRITES)
+def test_killed_at_any_write_it_goes_on_from_there(
+    here: MlflowClient,
+    there: MlflowClient,
+    monkeypatch: pytest.MonkeyPatch,
+    write: str,
+    after: bool,
+) -> None:
+    real: Callable[..., Any] = getattr(there, write)
+
+    def killed(*arguments: Any, **named: Any) -> None:
+        if after:
+            real(*arguments, **named)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(there, write, killed)
+        with pytest.raises(Killed):
+            list(migrate.migrate(copying(here, there)))
+    list(migrate.migrate(copying(here, there)))
+
+    (copy,) = runs_of(there)
+    assert copy.data.tags[COMPLETE] == "true"
+    assert len(there.get_metric_history(copy.info.run_id, "auc")) == 3
+    assert len(there.search_logged_models([copy.info.experiment_id])) == 1
+    assert [str(v.version) for v in there.search_model_versions()] == ["1"]
+    assert str(there.get_model_version_by_alias("tiny", "challenger").version) == "1"
+
+
+def test_only_what_waits_is_brought_and_becomes_the_challenger(
+    here: MlflowClient, there: MlflowClient
+) -> None:
+    waited = recorded(here, "meanwhile", waiting=True)
+    assert stores.waiting() == 1
+
+    list(sync.bring(copying(here, there)))
+
+    (copy,) = runs_of(there)
+    assert copy.data.tags[ORIGINAL] == waited
+    assert registry.WAITING not in copy.data.tags
+    assert there.get_model_version_by_alias("tiny", "challenger").tags["migrated_from"] == "2"
+    assert stores.waiting() == 0
+    assert here.get_run(waited).data.metrics == copy.data.metrics
+
+
+def test_killed_before_it_was_noted_it_is_not_brought_twice(
+    here: MlflowClient, there: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(here, "meanwhile", waiting=True)
+
+    def killed(*arguments: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sync, "_no_longer_waiting", killed)
+        with pytest.raises(Killed):
+            list(sync.bring(copying(here, there)))
+    assert stores.waiting() == 1
+    list(sync.bring(copying(here, there)))
+
+    assert len(runs_of(there)) == 1
+    assert len(there.search_model_versions()) == 1
+    assert stores.waiting() == 0

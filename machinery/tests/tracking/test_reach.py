@@ -1,0 +1,168 @@
+"""A server that cannot be used is told of at once, with what to do."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+from mlflow.exceptions import MlflowException, RestException
+
+from machinery.tests.tracking.conftest import policy
+from rung_ops.tracking import ready, registry, server_check, store_address
+
+Answering = Callable[[int, str], str]
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    """Start servers that answer every request alike; each call returns an address."""
+    started = []
+
+    def start(status: int, text: str) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.send_response(status)
+                kind = "application/json" if text.startswith("{") else "text/plain"
+                self.send_header("content-type", kind)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        started.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_server_that_answers_is_no_problem(answering: Answering) -> None:
+    assert server_check.problem(answering(200, json.dumps({"experiments": []}))) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "told"),
+    [
+        (401, "You are not authenticated", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (403, "Permission denied", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (403, "Invalid Host header", "TRACKING_HOSTS"),
+        (500, "could not connect to the database", "could not connect to the database"),
+        (404, "not here", "no MLflow server"),
+        (200, "<html>welcome</html>", "no MLflow server"),
+    ],
+)
+def test_every_other_answer_says_what_to_do(
+    answering: Answering, status: int, text: str, told: str
+) -> None:
+    uri = answering(status, text)
+    said = server_check.problem(uri) or ""
+
+    assert uri in said
+    assert told in said
+
+
+def test_a_port_where_nobody_listens_is_refused_at_once(free_port: int) -> None:
+    said = server_check.problem(f"http://127.0.0.1:{free_port}") or ""
+
+    assert "connection refused" in said
+    assert "`uv run poe tracking-server`" in said
+
+
+def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
+    """As SystemExit does; and whoever can go on without a registry catches an MlflowException."""
+    with pytest.raises(SystemExit) as ended:
+        server_check.demand(f"http://127.0.0.1:{free_port}")
+
+    assert isinstance(ended.value, MlflowException)
+    assert "does not answer" in str(ended.value.code)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "told"),
+    [
+        (401, "Who are you", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (503, "no database", "503: no database"),
+        (200, json.dumps({"experiments": []}), "look at the store of its files"),
+    ],
+)
+def test_a_failure_in_the_middle_says_which_part_failed(
+    answering: Answering, status: int, text: str, told: str
+) -> None:
+    uri = answering(status, text)
+
+    with (
+        pytest.raises(server_check.ServerDown) as ended,
+        server_check.kept_up(lambda: uri, "Again."),
+    ):
+        raise requests.HTTPError("Server Error")
+
+    said = str(ended.value.code)
+    assert uri in said and told in said and said.endswith("Again.")
+
+
+def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answering) -> None:
+    uri = answering(200, json.dumps({"experiments": []}))
+
+    with (
+        pytest.raises(server_check.ServerDown) as ended,
+        server_check.kept_up(lambda: uri, "Again."),
+    ):
+        raise RestException({"error_code": "PERMISSION_DENIED", "message": "not yours"})
+
+    assert "MLFLOW_TRACKING_USERNAME" in str(ended.value.code)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store_address.tracking_uri() == store_address.local_uri()
+
+    policy(store_address.POLICY, "http://one.example.org")
+    assert store_address.tracking_uri() == "http://one.example.org"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://two.example.org")
+    assert store_address.tracking_uri() == "http://two.example.org"
+
+
+def test_training_stops_before_it_starts(
+    free_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy(store_address.POLICY, f"http://127.0.0.1:{free_port}")
+
+    assert ready.main([]) == 1
+    assert "Nothing was trained" in capsys.readouterr().err
+
+
+def test_training_goes_on_where_the_file_says_so(
+    free_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy(store_address.POLICY, f"http://127.0.0.1:{free_port}", "continue")
+
+    assert ready.main([]) == 0
+    assert "goes on without it" in capsys.readouterr().err
+
+
+def test_a_run_is_recorded_here_and_marked(tmp_path: Path, free_port: int) -> None:
+    policy(store_address.POLICY, f"http://127.0.0.1:{free_port}", "continue")
+    assert registry.marks() == {}
+
+    store = registry.recorder()
+
+    assert store_address.STORE.is_file()
+    assert store.get_experiment_by_name(registry.model_name()) is not None
+    assert registry.marks() == {registry.WAITING: "true"}
+
+
+def test_a_run_is_not_recorded_elsewhere_where_the_file_says_stop(free_port: int) -> None:
+    policy(store_address.POLICY, f"http://127.0.0.1:{free_port}")
+
+    with pytest.raises(server_check.ServerDown):
+        registry.recorder()
+
+    assert not store_address.STORE.is_file()

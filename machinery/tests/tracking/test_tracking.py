@@ -1,0 +1,102 @@
+"""A recorded run can be found again, with everything it was made from."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import polars as pl
+import pytest
+
+from rung_ops.data.ingest import sample_rows
+from rung_ops.project.paths import params
+from rung_ops.tracking import lineage, record_run, registry
+from rung_ops.training import estimator
+from rung_ops.training.train import fit
+
+TAGS = {
+    "git_commit": "a" * 40,
+    "git_author": "Ada Lovelace <ada@example.org>",
+    "git_dirty": "false",
+    "data_hash": "b" * 32,
+    "params_hash": "c" * 64,
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Two versions in a store of their own."""
+    folder = tmp_path_factory.mktemp("store")
+    rows = sample_rows()
+    rows = rows.sample(min(500, rows.height), seed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        for name in ("ROWS", "MODEL", "METRICS", "REPORT", "REPORTS"):
+            patch.setattr(record_run, name, folder / name.lower())
+        rows.write_parquet(record_run.ROWS)
+        estimator.save(fit(rows), record_run.MODEL)
+        record_run.METRICS.write_text(json.dumps({params()["score"]["metric"]: 0.5}))
+        record_run.record(TAGS)
+        yield record_run.record(TAGS | {"git_commit": "d" * 40})
+
+
+def test_the_newest_version_is_the_challenger(made: dict[str, str]) -> None:
+    assert made["version"] == "2"
+    assert registry.version("challenger").version == 2
+    assert [int(each.version) for each in registry.versions()] == [2, 1]
+
+
+def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]) -> None:
+    run = registry.client().get_run(made["run_id"])
+
+    assert registry.version("1").tags == TAGS
+    assert run.data.tags["git_commit"] == "d" * 40
+    assert run.data.params["seed"] == str(params()["seed"])
+    assert run.data.metrics[params()["score"]["metric"]] == 0.5
+
+
+def test_lineage_prints_commit_data_and_parameters(
+    made: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lineage.main(["1"]) == 0
+
+    told = capsys.readouterr().out
+    assert TAGS["git_commit"] in told
+    assert TAGS["data_hash"] in told
+    assert f"seed = {params()['seed']}" in told
+
+
+def test_lineage_of_an_unknown_version_names_those_there_are(
+    made: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lineage.main(["99"]) == 1
+    assert "there are 2, 1" in capsys.readouterr().err
+
+
+def test_the_registered_model_answers_as_the_saved_one(made: dict[str, str]) -> None:
+    rows = pl.read_parquet(record_run.ROWS)
+    uri = f"models:/{made['model']}@challenger"
+    loaded = mlflow.sklearn.load_model(uri)
+
+    expected = estimator.predict(estimator.load(record_run.MODEL), rows)
+
+    np.testing.assert_array_equal(expected, estimator.predict(loaded, rows))
+    assert mlflow.models.get_model_info(uri).signature is not None
+
+
+def test_a_store_that_was_moved_still_finds_its_models(
+    made: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the registry of one CI job does, that another one downloads."""
+    moved = shutil.move(record_run.ROWS.parent, tmp_path / "elsewhere")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{moved}/mlflow.db")
+
+    registry.client()
+    found = mlflow.artifacts.download_artifacts(
+        f"models:/{made['model']}/2", dst_path=str(tmp_path / "model")
+    )
+
+    assert list(Path(found).rglob("*.skops"))

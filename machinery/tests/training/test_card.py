@@ -1,0 +1,55 @@
+"""The model card holds the owner's prose and the figures of the run, and no single row."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_ops.training.model_card import card
+
+
+def written(folder: Path, **reports: Any) -> str:
+    for name, content in reports.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return card("# Card\n\n## Intended use\n\nTo try.\n", folder)
+
+
+def test_the_prose_comes_first_and_unchanged(tmp_path: Path) -> None:
+    text = written(tmp_path, metrics={"auc": 0.75})
+
+    assert text.startswith("# Card\n\n## Intended use\n\nTo try.\n")
+    assert "|auc|0.75|" in text
+
+
+def test_scores_come_before_other_reports(tmp_path: Path) -> None:
+    text = written(tmp_path, another={"size": 1}, metrics={"auc": 0.75})
+
+    assert text.index("### Scores on the test rows") < text.index("### Another")
+
+
+@pytest.mark.parametrize(
+    ("report", "line"),
+    [
+        ({"model": {"auc": 0.7}, "baseline": {"auc": 0.5}}, "|baseline|0.5|"),
+        ([{"column": "sex", "rows": 3}], "|sex|3|"),
+        ({"notes": ["few rows"]}, "- few rows"),
+        ({"groups": {"sex": {"values": {"f": {"rate": None}}}}}, "|f|undefined|"),
+        ({"groups": {"sex": {"values": {"f": {"rate": None}}}}}, "**groups, sex, values**"),
+        ({"a|b": "c|d"}, r"|a\|b|c\|d|"),
+        ([], "### Report"),
+        (3, "- 3"),
+    ],
+)
+def test_any_report_is_written_down(tmp_path: Path, report: Any, line: str) -> None:
+    assert line in written(tmp_path, report=report).splitlines()
+
+
+def test_examples_of_single_rows_stay_out(tmp_path: Path) -> None:
+    text = written(tmp_path, explanations={"rows": 2, "examples": [{"predicted": 0.123}]})
+
+    assert "0.123" not in text
+
+
+def test_the_same_reports_give_the_same_card(tmp_path: Path) -> None:
+    assert written(tmp_path, metrics={"auc": 0.75}) == written(tmp_path, metrics={"auc": 0.75})

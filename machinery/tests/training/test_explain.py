@@ -1,0 +1,81 @@
+"""Explanations add up to the prediction, and hold for words, numbers and what is missing."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from rung_ops.training.explain import explain, reasons
+from rung_ops.training.feature_codes import Coded
+
+FEATURES = pl.DataFrame(
+    {
+        "where": ["sea", "hill", None, "sea"],
+        "rooms": [1, 2, None, 4],
+        "area": [10.5, 20.0, None, 40.0],
+        "lift": [True, False, None, True],
+    }
+)
+
+
+class Price(RegressorMixin, BaseEstimator):
+    """A model that can be worked out by hand: 10 by the sea, and 2 for each room."""
+
+    def fit(self, features: pl.DataFrame, truth: np.ndarray) -> "Price":
+        return self
+
+    def predict(self, features: pl.DataFrame) -> np.ndarray:
+        sea = (features["where"] == "sea").fill_null(False).to_numpy()
+        return 10.0 * sea + 2.0 * features["rooms"].fill_null(0).to_numpy()
+
+
+def explained(rows: pl.DataFrame, **changes: Any) -> tuple[np.ndarray, float]:
+    return explain(Price(), rows, FEATURES, **({"seed": 7, "seconds": 3_600} | changes))
+
+
+def test_what_is_coded_comes_back_as_it_was() -> None:
+    coded = Coded(FEATURES)
+
+    assert_frame_equal(FEATURES, coded.decode(coded.encode(FEATURES)))
+
+
+def test_shares_add_up_to_the_prediction() -> None:
+    shares, base = explained(FEATURES)
+
+    assert shares.sum(axis=1) + base == pytest.approx(Price().predict(FEATURES))
+
+
+def test_only_what_the_model_uses_has_a_share() -> None:
+    shares, base = explained(FEATURES)
+
+    assert base == pytest.approx(8.5)  # half are by the sea; 7 rooms in 4 rows
+    assert shares[0].tolist() == pytest.approx([5, 2 * (1 - 7 / 4), 0, 0])
+
+
+def test_the_same_seed_explains_alike() -> None:
+    assert np.array_equal(explained(FEATURES)[0], explained(FEATURES)[0])
+
+
+def test_one_feature_can_be_explained() -> None:
+    class Rooms(Price):
+        def predict(self, features: pl.DataFrame) -> np.ndarray:
+            return features["rooms"].fill_null(0).to_numpy().astype(float)
+
+    rooms = FEATURES.select("rooms")
+
+    shares, base = explain(Rooms(), rooms, rooms, seed=7, seconds=3_600)
+
+    assert shares[:, 0] + base == pytest.approx([1, 2, 0, 4])
+
+
+def test_no_row_is_begun_when_the_time_is_over() -> None:
+    assert len(explained(FEATURES, seconds=0)[0]) == 1
+
+
+def test_reasons_name_what_weighs_most_first() -> None:
+    shares, _ = explained(FEATURES)
+
+    assert reasons(FEATURES, shares, 0)[0] == {"feature": "where", "value": "sea", "effect": 5.0}

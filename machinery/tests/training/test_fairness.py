@@ -1,0 +1,98 @@
+"""Groups are compared honestly: small ones and undefined rates are named, not hidden."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rung_ops import contract
+from rung_ops.training.fairness import CLASSIFICATION, assess, compare, table
+from rung_ops.training.groups import UnknownGroup, groups
+
+
+def test_rates_are_those_counted_by_hand() -> None:
+    truth = np.array([1, 1, 0, 0, 1, 0, 0, 0])
+    chosen = np.array([1, 0, 1, 0, 1, 0, 0, 0])
+    group = np.array(["a"] * 4 + ["b"] * 4)
+
+    found, notes = compare(truth, chosen, group, 1, CLASSIFICATION)
+
+    assert found["values"]["a"]["selection_rate"] == 0.5
+    assert found["values"]["a"]["true_positive_rate"] == 0.5
+    assert found["values"]["a"]["false_positive_rate"] == 0.5
+    assert found["differences"] == {
+        "selection_rate": 0.25,
+        "true_positive_rate": 0.5,
+        "false_positive_rate": 0.5,
+    }
+    assert notes == []
+
+
+def test_a_rate_of_no_rows_is_undefined_and_named() -> None:
+    group = np.array(["a", "a", "b", "b"])
+
+    found, notes = compare(np.array([0, 0, 1, 0]), np.array([1, 0, 1, 0]), group, 1, CLASSIFICATION)
+
+    assert found["values"]["a"]["true_positive_rate"] is None
+    assert found["differences"]["true_positive_rate"] is None
+    assert "a: true_positive_rate is undefined, as there is no row to take it of" in notes
+
+
+def test_a_small_group_is_shown_and_left_out_of_the_differences() -> None:
+    truth, group = np.array([1, 0] * 5), np.array(["a"] * 4 + ["b"] * 4 + ["few"] * 2)
+    chosen = np.array([1, 0, 1, 0, 1, 0, 1, 0, 1, 1])
+
+    found, notes = compare(truth, chosen, group, 3, CLASSIFICATION)
+
+    assert found["values"]["few"]["selection_rate"] == 1
+    assert found["differences"]["selection_rate"] == 0
+    assert "few: 2 rows, fewer than 3: left out of the differences" in notes
+
+
+def test_numbers_are_cut_into_groups() -> None:
+    named = groups(pl.Series("age", [25, 26, 40, 41, None]), [40, 25])
+
+    assert named.tolist() == [
+        "up to 25",
+        "above 25 up to 40",
+        "above 25 up to 40",
+        "above 40",
+        "missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "cuts", "said"),
+    [
+        (pl.Series("age", range(50)), [], "has 50 values"),
+        (pl.Series("sex", ["f", "m"]), [3], "holds no numbers"),
+    ],
+)
+def test_a_column_that_makes_no_groups_is_refused(
+    column: pl.Series, cuts: list[float], said: str
+) -> None:
+    with pytest.raises(UnknownGroup, match=said):
+        groups(column, cuts)
+
+
+def test_a_regression_is_compared_by_its_errors() -> None:
+    rows = pl.DataFrame(
+        {
+            contract.TARGET: [1.0, 2.0, 3.0, 5.0],
+            "predicted": [2.0, 3.0, 3.0, 4.0],
+            "g": list("aabb"),
+        }
+    )
+
+    report = assess(rows, {"fairness": {"smallest_group": 1, "groups": {"g": []}}})
+
+    assert report["task"] == "regression"
+    assert report["groups"]["g"]["values"]["a"]["mean_error"] == 1
+    assert report["groups"]["g"]["values"]["b"]["mean_error"] == -0.5
+    assert report["groups"]["g"]["differences"]["mean_error"] == 1.5
+    assert table(report).height == 4
+
+
+def test_that_no_group_is_named_is_said() -> None:
+    report = assess(pl.DataFrame({contract.TARGET: [True, False], "predicted": [0.1, 0.9]}), {})
+
+    assert report["notes"] == ["No groups are named under [fairness.groups] in params.toml."]

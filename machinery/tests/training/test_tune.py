@@ -1,0 +1,41 @@
+"""The search tries what it was asked to, and logs each trial."""
+
+from pathlib import Path
+
+import pytest
+
+from rung_ops import contract
+from rung_ops.data.ingest import sample_rows
+from rung_ops.tracking import registry
+from rung_ops.training import tune
+
+
+@pytest.mark.skipif(contract.space is None, reason="model.py has no space(trial)")
+def test_each_trial_is_a_run_under_one_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    rows = sample_rows()
+    rows.sample(min(600, rows.height), seed=1).write_parquet(tmp_path / "train.parquet")
+    monkeypatch.setattr(tune, "TRAIN", tmp_path / "train.parquet")
+    monkeypatch.setattr(tune, "TUNING", tmp_path / "tuning.json")
+
+    assert tune.main(["--trials", "2"]) == 0
+
+    store = registry.client()
+    experiments = store.search_experiments()
+    runs = store.search_runs([experiment.experiment_id for experiment in experiments])
+    parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
+    assert sorted(parent is None for parent in parents) == [False, False, True]
+    assert len(set(parents)) == 2
+    assert "[model]" in capsys.readouterr().out
+    assert (tmp_path / "tuning.json").exists()
+
+
+def test_without_trials_there_is_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+    if contract.space is None:
+        pytest.skip("model.py has no space(trial)")
+
+    assert tune.main(["--trials", "0"]) == 1
+    assert "1 or more" in capsys.readouterr().err

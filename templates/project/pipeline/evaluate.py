@@ -1,0 +1,20 @@
+"""Stage 5: score the model on the test rows; write figures, plots and reports/report.html.
+
+Yours: add figures of your own to `metrics`.
+"""
+
+from rung_ops.stages import TEST, load_model, predict, read_rows, score, stage, write_report
+
+
+@stage
+def main() -> None:
+    """Evaluate the trained model."""
+    model = load_model()
+    rows = read_rows(TEST)
+    predicted = predict(model, rows)
+    metrics = score(rows, predicted)
+    write_report(model, rows, predicted, metrics)
+
+
+if __name__ == "__main__":
+    main()
