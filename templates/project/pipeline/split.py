@@ -5,7 +5,6 @@ Yours: split by customer or by region if your rows ask for it.
 
 import numpy as np
 import polars as pl
-
 from rung_ops.stages import ROWS, TEST, TRAIN, StageError, contract, params, read_rows, stage
 
 
