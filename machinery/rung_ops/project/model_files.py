@@ -33,14 +33,13 @@ envfile = { optional = "../../.env" }
 
 [env]
 OMP_WAIT_POLICY = "passive"
-PYTHONPATH = "${POE_ROOT}/../.."
 
 [env.SERVICE_PORT]
 default = "%d"
 
 [tasks.test]
 help = "run the tests of this model"
-cmd = "pytest tests %s"
+cmd = "pytest tests"
 
 [tasks.check]
 help = "lint and tests of this model; typed at the top it is everything"
@@ -54,15 +53,16 @@ FIRST_PORT = 8000  # of the service of the repository's own model
 
 def kept(home: Path) -> dict[Path, str]:
     """Give the text of each file that Rung keeps in a model's folder."""
-    texts = {home / ".gitignore": IGNORED, home / TASKS_FILE: TASKS % (_port(home), _tests())}
+    texts = {home / ".gitignore": IGNORED, home / TASKS_FILE: TASKS % _port(home)}
     incoming = "data/incoming/README.md"
     if (REPOSITORY / incoming).is_file():
         texts[home / incoming] = (REPOSITORY / incoming).read_text(encoding="utf-8")
     for name in ("dvc.yaml", "governance/dvc.yaml"):
         if (REPOSITORY / name).is_file():
             text = (REPOSITORY / name).read_text(encoding="utf-8")
-            # The stages are the same; only ops/ lies two folders up.
-            texts[home / name] = re.sub(r"(?m)^( +- )ops/", r"\1../../ops/", text)
+            # The stages are the same; only what they share lies two folders up.
+            text = re.sub(r"(?m)^( +- )(vendor|machinery|pipeline/)", r"\1../../\2", text)
+            texts[home / name] = text.replace("python pipeline/", "python ../../pipeline/")
     return texts
 
 
@@ -78,12 +78,6 @@ def _port(home: Path) -> int:
     if found[home]:
         return found[home][0]
     return 1 + max([FIRST_PORT, *(port for ports in found.values() for port in ports)])
-
-
-def _tests() -> str:
-    """Name the tests of ops/ that are about a model, as far as this rung has them."""
-    tests = [f"ops/tests/test_{name}.py" for name in ("contract", "data")]
-    return " ".join(f"../../{test}" for test in tests if (REPOSITORY / test).is_file())
 
 
 def _ports(home: Path) -> list[int]:
