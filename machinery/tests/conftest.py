@@ -1,4 +1,8 @@
-"""A small signed release of this project's own model, for every test that loads one."""
+"""A project to test in, and a small signed release of its model.
+
+The library works on a project. In an ejected project that is the project itself; in Rung's own
+repository one is rendered from the template: of the game that RUNG_GAME names, else velocity.
+"""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +14,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rung_ops.project.paths import project_name
+from machinery.tests import in_project  # isort: skip; first, as it changes to the folder of a project
+
+from rung_ops.project.paths import project_name  # noqa: E402
 
 ROWS = 3_000
 FACTS = {
@@ -62,9 +68,8 @@ def trained() -> Trained:
     """This project's model, fitted to some rows of the sample."""
     # Imported here and below, as not every test needs them, and they take seconds.
     from rung_ops.data.ingest import sample_rows
-    from rung_ops.data.split import split
+    from machinery.tests.in_project import fit, split
     from rung_ops.project.paths import params
-    from rung_ops.training.train import fit
 
     rows = sample_rows()
     rows = rows.sample(min(ROWS, rows.height), seed=params()["seed"])

@@ -12,7 +12,7 @@ from rung_ops import contract
 from rung_ops.batch import predict, predict_logged, prediction_log
 from rung_ops.data.ingest import sample_rows
 from rung_ops.training import estimator
-from rung_ops.training.train import fit
+from machinery.tests.in_project import fit
 
 SCHEMA = contract.Row.to_schema()
 

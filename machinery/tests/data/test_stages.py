@@ -9,7 +9,7 @@ import pytest
 from rung_ops import contract
 from rung_ops.data.ingest import DiskFull, UnreadableFile, read, write
 from rung_ops.data.row_checks import inspect
-from rung_ops.data.split import split
+from machinery.tests.in_project import split
 from rung_ops.project.paths import params, raw_files
 from rung_ops.system import disk
 

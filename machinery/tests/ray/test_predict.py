@@ -18,7 +18,7 @@ from rung_ops.ray import blocks, keys, output, scorer
 from rung_ops.ray import predict as on_ray
 from rung_ops.ray.settings import settings
 from rung_ops.training import estimator
-from rung_ops.training.train import fit
+from machinery.tests.in_project import fit
 
 Scored = Callable[[Path], tuple[pl.DataFrame, list[str]]]
 SCHEMA = contract.Row.to_schema()

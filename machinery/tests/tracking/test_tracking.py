@@ -14,7 +14,7 @@ from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
 from rung_ops.tracking import lineage, record_run, registry
 from rung_ops.training import estimator
-from rung_ops.training.train import fit
+from machinery.tests.in_project import fit
 
 TAGS = {
     "git_commit": "a" * 40,

@@ -10,8 +10,8 @@ import hashlib
 from ops import estimator
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
-from rung_ops.data.split import split
-from rung_ops.training.train import fit
+from machinery.tests.in_project import split
+from machinery.tests.in_project import fit
 
 rows = sample_rows()
 rows = rows.sample(min(3_000, rows.height), seed=1)

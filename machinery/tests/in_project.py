@@ -1,0 +1,54 @@
+"""The project that the tests run in: found upwards, or rendered; imported before rung_ops."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+GAME = os.environ.get("RUNG_GAME", "velocity")
+# Everything that a project can have, so that each part of the library has its files.
+ANSWERS = {"level": 4, "use_case": GAME, "team_size": "teams", "compute": "kubernetes"}
+TEMPLATE = Path(__file__).resolve().parents[2]
+
+
+def _found() -> Path | None:
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        file = folder / "pyproject.toml"
+        if file.is_file() and "rung" in tomllib.loads(file.read_text("utf-8")).get("tool", {}):
+            return folder
+    return None
+
+
+def _rendered() -> Path:
+    import copier
+
+    folder = Path(tempfile.mkdtemp(prefix="rung-project-")) / "project"
+    copier.run_copy(str(TEMPLATE), folder, data=ANSWERS, defaults=True, quiet=True, vcs_ref="HEAD")
+    for command in (["init", "--quiet", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Start"]):
+        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+ROOT = _found() or _rendered()
+os.chdir(ROOT)
+sys.path.insert(0, str(ROOT / "src"))
+
+
+def stage(name: str) -> ModuleType:
+    """Import a stage of the project's pipeline/."""
+    spec = importlib.util.spec_from_file_location(f"stage_{name}", ROOT / f"pipeline/{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def __getattr__(name: str) -> object:
+    """Give `fit` and `split` as the project's own stages have them."""
+    if name in ("fit", "split"):
+        return getattr(stage({"fit": "train"}.get(name, name)), name)
+    raise AttributeError(name)
