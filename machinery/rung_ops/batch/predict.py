@@ -15,6 +15,7 @@ from rung_ops.data.row_checks import Problem, inspect
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.training import estimator
 
+
 class Unusable(Exception):
     """The file as a whole cannot be scored; the message says why and what to do."""
 

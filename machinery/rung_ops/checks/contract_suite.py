@@ -101,4 +101,6 @@ def test_score_returns_the_metric_of_params() -> None:
     figures = contract.score(actual, np.linspace(0.1, 0.9, len(actual)))
     metric = params()["score"]["metric"]
     if metric not in figures:
-        _fail(f"params.toml: [score] metric is `{metric}`, but score() returns {', '.join(figures)}.")
+        _fail(
+            f"params.toml: [score] metric is `{metric}`, but score() returns {', '.join(figures)}."
+        )

@@ -1,6 +1,5 @@
 """Switch the model on again, with a reason: `uv run poe resume --by NAME --reason WHY`."""
 
-
 from rung_ops.governance import kill_switch
 
 

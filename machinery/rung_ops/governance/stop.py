@@ -1,6 +1,5 @@
 """Switch the model off, with a reason: `uv run poe stop --by NAME --reason WHY`."""
 
-
 from rung_ops.governance import kill_switch
 
 

@@ -1,0 +1,140 @@
+"""Hooks: plain functions of the user's package that the machinery calls by name.
+
+They stand in pyproject.toml, a line each:
+
+    [tool.rung.hooks]
+    notify = "late_flights.hooks:notify"
+
+A function is called with the arguments of its signature below, by position.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import settings
+
+
+class HookError(StageError):
+    """A hook cannot be used; the message names it, what is wrong, and the signature it needs."""
+
+
+class Hook(NamedTuple):
+    """A hook: its parameters, what it returns, and when it is called."""
+
+    parameters: tuple[str, ...]
+    returns: str
+    when: str
+
+
+HOOKS = {
+    "asgi_middleware": Hook(
+        ("app: ASGI application",),
+        "ASGI application",
+        "once, when the service starts; wraps everything that it answers, health included",
+    ),
+    "routes": Hook(
+        (),
+        "list of starlette.routing.Route",
+        "once, when the service starts; further routes, which may not hide the service's own",
+    ),
+    "before_prediction": Hook(
+        ("rows: polars.DataFrame, shape (n_rows, n_columns of Row without the target)",),
+        "polars.DataFrame of the same shape and types",
+        "for each batch of the service, after validation and before FEATURES",
+    ),
+    "after_prediction": Hook(
+        (
+            "rows: polars.DataFrame, as before_prediction returned it",
+            "predictions: numpy.ndarray, shape (n_rows,)",
+        ),
+        "numpy.ndarray, shape (n_rows,)",
+        "for each batch of the service, before the answers are written and logged",
+    ),
+    "report_plots": Hook(
+        (
+            "model: what load_model() returns",
+            "rows: polars.DataFrame of Row, shape (n_rows, n_columns)",
+            "predicted: numpy.ndarray, shape (n_rows,)",
+        ),
+        "iterable of rung_ops.training.evaluate.Plot",
+        "by write_report(); the plots stand behind the others in reports/report.html",
+    ),
+    "report_metrics": Hook(
+        (
+            "rows: polars.DataFrame of Row, shape (n_rows, n_columns)",
+            "predicted: numpy.ndarray, shape (n_rows,)",
+        ),
+        "dict of figures by name",
+        "by write_report(); the figures stand in the report and in reports/metrics.json",
+    ),
+    "monitor_check": Hook(
+        ("predictions: polars.DataFrame, the rows of the prediction log in the window",),
+        "list of sentences, each a problem; empty where there is none",
+        "by each check of the monitor",
+    ),
+    "notify": Hook(
+        ("subject: str", "message: str"),
+        "None",
+        "when the monitor finds problems, and when the autopilot promotes, rolls back or fails",
+    ),
+    "autopilot_veto": Hook(
+        ("action: str, `train` or `release`", "facts: dict of what the decision rests on"),
+        "str, the reason, or None to let it happen",
+        "before the autopilot trains, and before it releases",
+    ),
+}
+
+
+def load(name: str) -> Callable[..., Any] | None:
+    """Return the function of a hook, or None where the project names none.
+
+    Raises:
+        HookError: the name is unknown, the function is missing, or its signature is another.
+    """
+    named = settings().get("hooks", {})
+    if not isinstance(named, dict):
+        raise HookError("pyproject.toml: [tool.rung.hooks] must be a table.")
+    for other in named:
+        if other not in HOOKS:
+            raise HookError(
+                f"pyproject.toml: [tool.rung.hooks] names `{other}`, which is not a hook. "
+                f"There are: {', '.join(HOOKS)}."
+            )
+    if name not in named:
+        return None
+    return _function(name, str(named[name]))
+
+
+def _function(name: str, target: str) -> Callable[..., Any]:
+    where = f'pyproject.toml: [tool.rung.hooks] {name} = "{target}"'
+    module, _, attribute = target.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise HookError(
+            f'{where}: it must be "MODULE:FUNCTION" of your package ({error}).'
+        ) from error
+    parameters = HOOKS[name].parameters
+    try:
+        inspect.signature(function).bind(*parameters)
+    except (TypeError, ValueError) as error:
+        raise HookError(f"{where}: it must accept ({signature(name)}): {error}.") from error
+    return function  # type: ignore[no-any-return]
+
+
+def signature(name: str) -> str:
+    """Write the parameters of a hook: `rows, predictions`."""
+    return ", ".join(parameter.partition(":")[0] for parameter in HOOKS[name].parameters)
+
+
+def check_all() -> None:
+    """Load every hook that the project names.
+
+    Raises:
+        HookError: the first one that cannot be used.
+    """
+    for name in HOOKS:
+        load(name)
