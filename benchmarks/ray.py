@@ -37,15 +37,15 @@ class Contender:
 
     def run(self, project: Path, rows: dict[str, Path], trials: int, *, timed: bool) -> None:
         """Score few rows and many, and tune, once each."""
-        settings = project / "ray.toml"
+        settings = project / "ops/ray.toml"
         text = settings.read_text("utf-8")
         settings.write_text(re.sub(r"(?m)^workers = \d+", f"workers = {self.workers or 1}", text))
-        module = "ops.cluster" if self.workers else "ops"
+        on = ["rung_ops", "ray"] if self.workers else ["rung_ops"]
         todo = {
-            name: [f"{module}.predict", str(file), "reports/scored.parquet"]
+            name: [*on, "predict", str(file), "reports/scored.parquet"]
             for name, file in rows.items()
         }
-        todo["tune"] = [f"{module}.tune", "--trials", str(trials)]
+        todo["tune"] = [*on, "tune", "--trials", str(trials)]
         todo["tune"] += [] if self.workers else ["--together", "4"]
         for name, words in todo.items():
             begin = time.perf_counter()

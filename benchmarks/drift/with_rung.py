@@ -7,14 +7,14 @@ from pathlib import Path
 
 import polars as pl
 
-from ops.monitor import drift
+from rung_ops.monitoring import drift
 
 imported = time.process_time()
 folder = Path(sys.argv[1])
 found = drift.compare(
     pl.read_parquet(folder / "reference.parquet"), pl.read_parquet(folder / "current.parquet")
 )
-# The limits of a new project's monitor.toml.
+# The limits of a new project's ops/monitor.toml.
 error = 0.01 / found["p_value"].count()
 drifted = found.filter((pl.col("p_value") <= error) & (pl.col("change") >= 0.05))["feature"]
 found.write_parquet(folder / "drift.parquet")

@@ -127,7 +127,7 @@ UVICORN = "--host 127.0.0.1 --port PORT --no-access-log"
 BENTO = "bentoml serve bentoml_app:Flights --host 127.0.0.1 --port PORT"
 LIT = "python litserve_app.py PORT"
 SKLEARN, ONNX = {"BENCHMARK_RUNTIME": "sklearn"}, {"BENCHMARK_RUNTIME": "onnx"}
-SERVE = "python -m ops.service.serve --host 127.0.0.1 --port PORT"
+SERVE = "python -m rung_ops serve --host 127.0.0.1 --port PORT"
 
 
 OURS_MANY = {

@@ -19,8 +19,9 @@ def main() -> None:
     import joblib
     import polars as pl
 
-    from ops import contract, estimator
-    from ops.settings import MODEL, TEST
+    from rung_ops import contract
+    from rung_ops.project.paths import MODEL, TEST
+    from rung_ops.training import estimator
 
     model = estimator.load(MODEL)
     rows = pl.read_parquet(TEST).sample(ROWS, seed=1)

@@ -58,7 +58,7 @@ def _project(scratch: Path) -> None:
         shutil.copyfile(HERE / "project" / name, project / folder / name)
     shutil.copyfile(HERE / "project/params.toml", project / "params.toml")
     for name, value in SERVICE.items():  # their first place in the file is [service]
-        _replace(project / "service.toml", rf"(?m)^{name} = .*", f"{name} = {value}")
+        _replace(project / "ops/service.toml", rf"(?m)^{name} = .*", f"{name} = {value}")
     do("uv", "add", "--quiet", "--python", sys.executable, LIGHTGBM, cwd=project)
     _poe(project, "keys")
     _commit(project, "Start")
@@ -67,15 +67,15 @@ def _project(scratch: Path) -> None:
     do(_python(project), HERE / "hand_over.py", project, scratch / "model")
     shutil.copytree(project / "releases", scratch / "releases-shadow")
     _replace(project / "params.toml", r"seed = 7\b", "seed = 8")
-    _replace(project / "rollout.toml", r"(?<=\[shadow\]\n)(#.*\n)*share = \S+", "share = 1.0")
+    _replace(project / "ops/rollout.toml", r"(?<=\[shadow\]\n)(#.*\n)*share = \S+", "share = 1.0")
     # It stays a shadow for as long as this is measured.
-    _replace(project / "rollout.toml", r"min_rows = \d+", "min_rows = 1_000_000_000")
+    _replace(project / "ops/rollout.toml", r"min_rows = \d+", "min_rows = 1_000_000_000")
     _commit(project, "Train with another seed")
     release(project, RELEASES=str(scratch / "releases-shadow"))
     _poe(project, *TO_PRODUCTION, RELEASES=str(scratch / "releases-shadow"))
     do("git", "clone", "--quiet", project, scratch / "no-log")
     shutil.copytree(project / "releases", scratch / "no-log/releases")
-    _replace(scratch / "no-log/service.toml", r"enabled = true", "enabled = false")
+    _replace(scratch / "no-log/ops/service.toml", r"enabled = true", "enabled = false")
 
 
 def release(project: Path, **settings: str) -> None:

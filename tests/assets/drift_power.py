@@ -21,11 +21,11 @@ import polars as pl
 
 sys.path.insert(0, str(Path.cwd()))
 
-from ops.monitor import check
-from ops.monitor.limits import Limits
-from ops.monitor.outcomes import TRUTH, Outcomes
-from ops.monitor.released import Released
-from ops.monitor.window import Newest
+from rung_ops.monitoring import check
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.outcomes import TRUTH, Outcomes
+from rung_ops.monitoring.release_info import Released
+from rung_ops.monitoring.window import Newest
 
 NOW = datetime(2026, 3, 8, 12, tzinfo=UTC)
 REFERENCE_ROWS = 10_000  # as many as a release keeps, where it learned from more

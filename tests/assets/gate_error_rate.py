@@ -1,7 +1,7 @@
 """Run in a project's environment: how often the gate lets a version pass, where the truth is known.
 
 `python gate_error_rate.py SEED TRIES ROWS CASE...` draws TRIES tests of ROWS rows for each case,
-gives them to the gate's own judge() with the rules of gate.toml, and prints JSON: by case, how many
+gives them to the gate's own judge() with the rules of ops/gate.toml, and prints JSON: by case, how many
 passed. A case is METRIC:GAIN, as `auc:-0.01`: the challenger is truly one point worse. METRIC:
 
 - accuracy: 8 % of the rows are answered by one of the two alone;
@@ -11,7 +11,7 @@ passed. A case is METRIC:GAIN, as `auc:-0.01`: the challenger is truly one point
 - log_loss: probabilities with noise, on rows whose true probability is known;
 - mae: normal errors, correlated to 0.9 between the two versions.
 
-The gain of an error is in shares of the champion's figure, as in gate.toml.
+The gain of an error is in shares of the champion's figure, as in ops/gate.toml.
 """
 
 import json
@@ -28,8 +28,11 @@ import polars as pl
 
 sys.path.insert(0, str(Path.cwd()))
 
-from ops import contract, gate_rules, gate_verdict, slices
-from ops.gate_verdict import Champion
+from rung_ops import contract
+from rung_ops.gate import rules
+from rung_ops.gate import verdict as gate_verdict
+from rung_ops.training import slices
+from rung_ops.gate.verdict import Champion
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, ours, theirs, a constant
 NOT_AS_GOOD = ("worse than the champion", "not shown to be as good as the champion")
@@ -188,7 +191,7 @@ def passes(case: str, rows: int, seed: int) -> bool:
         ours,
         Champion({}, theirs, []),
         constant,
-        gate_rules.read(),
+        rules.read(),
     )
     # Refused for anything else, it would say nothing of the test.
     if not all(reason.startswith(NOT_AS_GOOD) for reason in verdict.reasons):

@@ -12,7 +12,8 @@ import sys
 
 sys.path.insert(0, os.getcwd())
 
-from ops.autopilot import journal, run
+from rung_ops.autopilot import journal
+from rung_ops.autopilot import run
 
 number, when = int(sys.argv[1]), sys.argv[2]
 save, saved = journal.save, 0

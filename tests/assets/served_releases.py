@@ -22,11 +22,14 @@ import polars as pl
 
 sys.path.insert(0, str(Path.cwd()))
 
-from ops import contract, estimator
-from ops.release import keys, make, places
-from ops.release.bundle import read_manifest
-from ops.service import release
-from ops.settings import MODEL, TEST, TRAIN, params, project_name
+from rung_ops import contract
+from rung_ops.training import estimator
+from rung_ops.release import keys
+from rung_ops.release import make
+from rung_ops.release import paths
+from rung_ops.release.bundle import read_manifest
+from rung_ops.serving import release
+from rung_ops.project.paths import MODEL, TEST, TRAIN, params, project_name
 
 SLOW = """
 
@@ -81,7 +84,7 @@ def main() -> None:
             "alike": (102, fitted(train.sample(fraction=0.9, seed=1)), None),
             "slow": (103, good, slow),
         }
-        candidates = places.candidates()
+        candidates = paths.candidates()
         names = {"good": next(path.name for path in candidates.glob("v1-*"))}
         for name, (version, model, source) in models.items():
             facts = FACTS | {"version": str(version)}
@@ -90,7 +93,7 @@ def main() -> None:
     rows = test.drop(contract.TARGET).sample(500, seed=3)
     expected = {
         read_manifest(candidates / identity)["id"]: release.load(
-            candidates / identity, places.public_key().read_bytes()
+            candidates / identity, paths.public_key().read_bytes()
         )
         .score(rows)[1]
         .tolist()

@@ -207,12 +207,6 @@ def site(
         exclude.write(".gitlab-ci-local/\n")
     project.run(f"uv run dvc remote modify local url {folder / 'data'}")
     promise_less(project)
-    # The job `check` tries what is in there. Each model is held against these two.
-    for path in (project.folder / "ops/tests").iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in ("__init__.py", "conftest.py", "test_contract.py", "test_data.py"):
-            path.unlink()
     project.commit("Set up")
     project.run(
         f"git init --quiet --bare --initial-branch main {folder / 'origin.git'} && "

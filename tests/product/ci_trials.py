@@ -92,8 +92,8 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 import polars as pl
-from ops import contract
-from ops.settings import raw_files
+from rung_ops import contract
+from rung_ops.project.paths import raw_files
 rows = contract.load(raw_files()[0]).lazy().collect().sample(2000, seed=1)
 rows = rows.with_columns(pl.col("scheduled") + timedelta(days=364)).unique(contract.Row.to_schema().unique)
 outcomes = Path(sys.argv[1])

@@ -24,16 +24,16 @@ rows.sample(3000, seed=1).sort("scheduled").write_parquet("data/sample/flights.p
 """
 # What the gate has to find out is not the subject where rows are few.
 LENIENT = [
-    ("gate.toml", "margin = 0.0075", "margin = 0.2"),
-    ("gate.toml", "max_drop = 0.05", "max_drop = 0.5"),
+    ("ops/gate.toml", "margin = 0.0075", "margin = 0.2"),
+    ("ops/gate.toml", "max_drop = 0.05", "max_drop = 0.5"),
 ]
 # Shares of so small groups move by chance alone.
 PLAN = "figure: false_positive_rate, greatest_difference"
 GOVERNED = [("governance/change_control_plan.yaml", f"age, {PLAN}: 0.2}}", f"age, {PLAN}: 1}}")]
 # As many credits as there are left are a reason to train.
 EAGER = [
-    ("autopilot.toml", "\nnew_rows = 0\n", "\nnew_rows = 150\n"),
-    ("autopilot.toml", "least_new_rows = 1000", "least_new_rows = 150"),
+    ("ops/autopilot.toml", "\nnew_rows = 0\n", "\nnew_rows = 150\n"),
+    ("ops/autopilot.toml", "least_new_rows = 1000", "least_new_rows = 150"),
 ]
 MOMENT = "2013-06-01T00:00:00+00:00"  # as of which every pass of these tests judges
 # Equal in every copy, so that equal passes make equal commits, and so releases of equal names.

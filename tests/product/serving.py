@@ -32,7 +32,7 @@ ENDED = "deploy ended with"
 # Deploys the releases that are named to it, line by line.
 DEPLOYER = f"""
 import sys
-from ops.release.deploy import main
+from rung_ops.release.deploy import main
 for line in sys.stdin:
     options = ["--at-once", "--without-gate", "made for a test"]
     print("{ENDED}", main(["production", line.strip(), *options]), flush=True)
@@ -85,7 +85,7 @@ class Served:
     def deploy(self, name: str, *options: str) -> str:
         """Bring a release to production, by its short name; no gate has judged it."""
         chosen = (self.names.get(name, name), "--without-gate", "made for a test", *options)
-        return self.python("-m", "ops.release.deploy", "production", *chosen)
+        return self.python("-m", "rung_ops", "deploy", "production", *chosen)
 
     @contextlib.contextmanager
     def deploying(self) -> Iterator[Callable[[str], None]]:
@@ -238,7 +238,7 @@ def serving(
     Args:
         served: the project.
         ready: wait until it says that it is; otherwise until it is alive.
-        before: Python arguments in place of `-m ops.service.serve`.
+        before: Python arguments in place of `-m rung_ops serve`.
         settings: environment variables.
     """
     port = free_port()
@@ -248,7 +248,7 @@ def serving(
             [
                 *_pinned(),
                 served.folder / ".venv/bin/python",
-                *(before or ("-m", "ops.service.serve")),
+                *(before or ("-m", "rung_ops", "serve")),
                 *("--host", "127.0.0.1", "--port", str(port)),
             ],
             cwd=served.folder,
@@ -306,7 +306,7 @@ def released(copier_template: Path) -> Served:
 def own(released: Served, tmp_path: Path) -> Served:
     """Give each test a project of its own, in which nothing is deployed."""
     served = released.copy(tmp_path / "project")
-    served.set("service.toml", "service", max_load_seconds=READY_SECONDS)
+    served.set("ops/service.toml", "service", max_load_seconds=READY_SECONDS)
     return served
 
 

@@ -155,7 +155,7 @@ def test_a_drifted_feature_and_a_dead_service_reach_whoever_is_on_call(
     own: Served, tmp_path: Path
 ) -> None:
     own.deploy("good")
-    own.python("-m", "ops.monitor.alerts")
+    own.python("-m", "rung_ops", "alerts")
     webhook = Webhook()
     far = [row | {"distance": 9000} for row in own.rows]
     with serving(own) as service:
@@ -168,7 +168,9 @@ def test_a_drifted_feature_and_a_dead_service_reach_whoever_is_on_call(
             assert eventually(lambda: bool(asked(prometheus, "up == 1")), PATIENCE)
             assert webhook.heard == []
 
-            own.python("-c", "import sys; from ops.monitor.run import main; sys.exit(main() != 1)")
+            own.python(
+                "-c", "import sys; from rung_ops.monitoring.run import main; sys.exit(main() != 1)"
+            )
             assert eventually(
                 lambda: webhook.told("FeatureDrifted", feature="distance"), PATIENCE
             ), asked(prometheus, "ALERTS")
@@ -190,7 +192,7 @@ def test_a_drifted_feature_and_a_dead_service_reach_whoever_is_on_call(
 
 @pytest.mark.slow
 def test_the_runbook_knows_every_alert(own: Served) -> None:
-    own.python("-m", "ops.monitor.alerts")
+    own.python("-m", "rung_ops", "alerts")
     rules = yaml.safe_load((own.folder / "ops/prometheus/alerts.yml").read_text())
     headings = re.findall(r"^#+ (.+)$", (own.folder / "docs/runbook.md").read_text(), re.MULTILINE)
     anchors = {

@@ -176,7 +176,7 @@ def test_a_machine_that_is_switched_off_in_the_middle_of_each_step_loses_nothing
     for name, pattern in WRITTEN.items():
         once = tmp_path / name
         process = flown.begin(
-            *("-m", "ops.autopilot.run", "--now", MOMENT),
+            *("-m", "rung_ops", "autopilot", "--now", MOMENT),
             PYTHONPATH=str(KILLED_AT),
             KILLED_AT=pattern,
             KILLED_ONCE=str(once),
@@ -194,7 +194,7 @@ def test_what_a_killed_pass_had_started_is_waited_for_and_not_done_twice(
     moved: Flown, undisturbed: Flown, tmp_path: Path
 ) -> None:
     flown = moved.copy(tmp_path / "project")
-    process = flown.begin("-m", "ops.autopilot.run", "--now", MOMENT)
+    process = flown.begin("-m", "rung_ops", "autopilot", "--now", MOMENT)
     assert process.stdout is not None
     for line in process.stdout:  # the pipeline says which stage it runs
         if "Running stage 'train'" in line:
@@ -216,7 +216,7 @@ def test_of_two_at_a_time_the_second_is_sent_away(moved: Flown, tmp_path: Path) 
     while not flown.passes() and time.monotonic() < until:
         time.sleep(0.05)
 
-    said = flown.python("-m", "ops.autopilot.run", "--now", MOMENT, expect=1)
+    said = flown.python("-m", "rung_ops", "autopilot", "--now", MOMENT, expect=1)
     code, told = wait_for(first)
 
     (only,) = flown.passes()
@@ -264,7 +264,7 @@ def test_what_a_person_has_not_committed_stops_the_training_and_is_left_alone(
 
 def test_a_version_that_the_gate_refuses_reaches_nobody(moved: Flown, tmp_path: Path) -> None:
     flown = moved.copy(tmp_path / "project")
-    flown.override("gate.toml", "min_rows = 200", "min_rows = 1000000")
+    flown.override("ops/gate.toml", "min_rows = 200", "min_rows = 1000000")
 
     said = flown.autopilot()
     again = flown.autopilot("--now", "2013-06-02")
@@ -281,7 +281,7 @@ def test_a_promoted_release_that_is_worse_is_taken_back(undisturbed: Flown, tmp_
     flown = undisturbed.copy(tmp_path / "project")
     before = flown.state()["serving"]
     promote = (
-        "from ops.release import places, state; folder = places.environment('production');"
+        "from rung_ops.release import paths, state; folder = paths.environment('production');"
         "state.canary(folder, state.read(folder).shadow.release, 'service');"
         "state.promote(folder, 'service')"
     )

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 BASE = "python:3.13-slim-trixie"
 SCORE_A_FEW = """
 import polars as pl
-from ops.settings import TEST
-from ops.contract import TARGET
+from rung_ops.project.paths import TEST
+from rung_ops.contract import TARGET
 pl.read_parquet(TEST).drop(TARGET).head(20).write_parquet("batch/rows.parquet")
 """
 READ = """
@@ -44,10 +44,10 @@ print(os.getuid(), *(there + [name for name in ("gcc", "cc", "git") if shutil.wh
 EXPECTED = """
 import json, sys
 import polars as pl
-from ops import estimator
-from ops.contract import Row, TARGET
-from ops.quality import inspect
-from ops.settings import MODEL
+from rung_ops.training import estimator
+from rung_ops.contract import Row, TARGET
+from rung_ops.data.row_checks import inspect
+from rung_ops.project.paths import MODEL
 schema = Row.to_schema().remove_columns([TARGET])
 row = json.load(open(sys.argv[1]))
 rows = pl.DataFrame([row]).with_columns(pl.col("scheduled").str.to_datetime())
@@ -99,7 +99,7 @@ def test_the_image_scores_as_the_project_does(start: Started, daemon: str, use_c
 def test_the_image_holds_what_scores_and_no_more(
     start: Started, daemon: str, use_case: str
 ) -> None:
-    inside = "import ops, os, sys; print(os.getuid(), *sorted(os.listdir('/app')))"
+    inside = "import rung_ops, os, sys; print(os.getuid(), *sorted(os.listdir('/app')))"
     done = run(
         *("docker", "--host", daemon, "run", "--rm", "--network", "host"),
         *("--entrypoint", "python", f"scoring-{use_case}", "-c", inside),
@@ -108,7 +108,7 @@ def test_the_image_holds_what_scores_and_no_more(
 
     user, *held = done.stdout.split()
     assert user == "10001"
-    assert held == [".venv", "model", "ops", "params.toml", "src"]
+    assert held == [".venv", "model", "params.toml", "pyproject.toml", "src"]
 
 
 @pytest.fixture(scope="module")

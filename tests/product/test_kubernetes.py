@@ -45,11 +45,10 @@ def project(released: Served, render: Render, tmp_path_factory: pytest.TempPathF
     """
     served = released.copy(tmp_path_factory.mktemp("cluster") / "project")
     rendered = render(compute="kubernetes", use_case="velocity", level=4)
-    for folder in ("deploy", "ops/kubernetes"):
-        shutil.copytree(rendered / folder, served.folder / folder)
+    shutil.copytree(rendered / "deploy", served.folder / "deploy")
     run("git", "checkout", "--", ".dvc", cwd=served.folder)
-    served.set("rollout.toml", "shadow", share=0.0)
-    served.set("rollout.toml", "canary", steps=[0.5, 1.0], min_requests=50, min_seconds=1)
+    served.set("ops/rollout.toml", "shadow", share=0.0)
+    served.set("ops/rollout.toml", "canary", steps=[0.5, 1.0], min_requests=50, min_seconds=1)
     commit(served.folder, "Go to Kubernetes")
     return served
 
@@ -151,7 +150,7 @@ def page(service: Service, path: str) -> int:
 def deploy(project: Served, environment_: str, name: str) -> None:
     """Bring a release to the share, whose files the pods' user owns."""
     extra = ["--without-gate", "made for a test"] if environment_ == "production" else []
-    project.python("-m", "ops.release.deploy", environment_, project.names[name], *extra)
+    project.python("-m", "rung_ops", "deploy", environment_, project.names[name], *extra)
     give_to_pods((project.folder / "releases").resolve())
 
 
@@ -240,7 +239,7 @@ def test_two_pods_judge_one_release_and_both_follow(pods: Podman, project: Serve
         )
         assert [event["event"] for event in events(project)] == ["serve", "canary", "promote"]
 
-        project.python("-m", "ops.release.rollback", "production", "--reason", "to try it")
+        project.python("-m", "rung_ops", "rollback", "production", "--reason", "to try it")
         give_to_pods((project.folder / "releases").resolve())
         assert eventually(
             lambda: (

@@ -79,7 +79,7 @@ class Tuned:
         """Score without Ray."""
         file = rows.with_name(f"plain-{rows.name}")
         if not file.exists():
-            self.says("-m", "ops.predict", rows, file)
+            self.says("-m", "rung_ops", "predict", rows, file)
         return file
 
     def equal(self, one: Path, other: Path) -> None:
@@ -117,7 +117,7 @@ def tuned(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Tu
     project = start(copier_template, folder, use_case="velocity", level=2, compute="ray")
     project.run("uv run poe train")
     found = Tuned(project, "")
-    found.says("-m", "ops.tune", "--trials", str(TRIALS), "--together", "4")
+    found.says("-m", "rung_ops", "tune", "--trials", str(TRIALS), "--together", "4")
     found.tuning = (folder / "reports/tuning.json").read_text()
     return found
 
@@ -159,7 +159,9 @@ def parts(target: Path) -> int:
 @pytest.mark.always
 def test_a_machine_lost_while_scoring_changes_nothing(tuned: Tuned, cluster: Cluster) -> None:
     rows, target = tuned.rows(16), tuned.folder / "reports/lost.parquet"
-    process = tuned.python("-m", "ops.cluster.predict", rows, target, RAY_ADDRESS=cluster.address)
+    process = tuned.python(
+        "-m", "rung_ops", "ray", "predict", rows, target, RAY_ADDRESS=cluster.address
+    )
     try:
         until(lambda: parts(target) >= 2, process)
         cluster.lose_a_machine()
@@ -177,7 +179,7 @@ def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Clus
     tuning = tuned.folder / "reports/tuning.json"
     tuning.unlink(missing_ok=True)
     options = ("--trials", str(TRIALS))
-    process = tuned.python("-m", "ops.cluster.tune", *options, RAY_ADDRESS=cluster.address)
+    process = tuned.python("-m", "rung_ops", "ray", "tune", *options, RAY_ADDRESS=cluster.address)
     assert process.stdout
     try:
         said = []
@@ -198,14 +200,14 @@ def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Clus
 def test_ray_on_one_machine_finds_what_one_machine_finds(tuned: Tuned) -> None:
     (tuned.folder / "reports/tuning.json").unlink(missing_ok=True)
 
-    tuned.says("-m", "ops.cluster.tune", "--trials", str(TRIALS))
+    tuned.says("-m", "rung_ops", "ray", "tune", "--trials", str(TRIALS))
 
     assert (tuned.folder / "reports/tuning.json").read_text() == tuned.tuning
 
 
 def test_after_a_killed_run_the_next_one_completes(tuned: Tuned) -> None:
     rows, target = tuned.rows(16), tuned.folder / "reports/killed.parquet"
-    process = tuned.python("-m", "ops.cluster.predict", rows, target)
+    process = tuned.python("-m", "rung_ops", "ray", "predict", rows, target)
     try:
         until(lambda: parts(target) >= 1, process)
     finally:
@@ -213,7 +215,7 @@ def test_after_a_killed_run_the_next_one_completes(tuned: Tuned) -> None:
         process.wait()
     assert not target.exists()
 
-    tuned.says("-m", "ops.cluster.predict", rows, target)
+    tuned.says("-m", "rung_ops", "ray", "predict", rows, target)
 
     tuned.equal(target, tuned.scored_plainly(rows))
     left = [path.name for path in target.parent.iterdir() if path.name.endswith(".unfinished")]
@@ -226,7 +228,7 @@ def test_a_wrong_address_is_said_within_seconds(tuned: Tuned) -> None:
     begin = time.monotonic()
 
     said = tuned.says(
-        "-m", "ops.cluster.predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{free_port()}"
+        "-m", "rung_ops", "ray", "predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{free_port()}"
     )
 
     assert "Nothing answers at" in said and "Traceback" not in said
@@ -235,14 +237,14 @@ def test_a_wrong_address_is_said_within_seconds(tuned: Tuned) -> None:
 
 def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tuned) -> None:
     web = tuned.python("-m", "http.server", "--bind", "127.0.0.1", port := str(free_port()))
-    settings = tuned.folder / "ray.toml"
+    settings = tuned.folder / "ops/ray.toml"
     before = settings.read_text()
     settings.write_text(re.sub(r"wait_seconds = \d+", "wait_seconds = 8", before))
     rows = tuned.folder / "data/test.parquet"
     try:
         time.sleep(3)
         said = tuned.says(
-            "-m", "ops.cluster.predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{port}"
+            "-m", "rung_ops", "ray", "predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{port}"
         )
     finally:
         settings.write_text(before)
@@ -255,7 +257,7 @@ def test_a_full_disk_is_said_and_nothing_is_written(tuned: Tuned, tmp_path: Path
     small = tmp_path / "small"
     with small_disk(small, 1):
         target = small / "scored.parquet"
-        said = tuned.says("-m", "ops.cluster.predict", tuned.rows(16), target, expect=1)
+        said = tuned.says("-m", "rung_ops", "ray", "predict", tuned.rows(16), target, expect=1)
         assert "no room left on a disk" in said and "Traceback" not in said
         assert [path.name for path in small.iterdir()] == [".scored.parquet.lock"]
 
@@ -285,13 +287,13 @@ def test_what_is_larger_than_memory_is_scored_within_a_gibibyte(tuned: Tuned) ->
     folder = tuned.folder / "large"
     if not folder.exists():
         tuned.says(ROWS, "data/test.parquet", str(TIMES), folder)
-    settings = tuned.folder / "ray.toml"
+    settings = tuned.folder / "ops/ray.toml"
     before = settings.read_text()
     settings.write_text(re.sub(r"\nworkers = \d+", "\nworkers = 1", before))
     target = tuned.folder / "reports/large"
     try:
         with one_gibibyte() as group:
-            command = (".venv/bin/python", "-m", "ops.cluster.predict")
+            command = (".venv/bin/python", "-m", "rung_ops", "ray", "predict")
             inside = f'echo $$ > {group}/cgroup.procs && exec "$@"'
             done = subprocess.run(
                 ["sh", "-c", inside, "sh", *command, folder, target],

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.slow
 MONTHS = ["2013-03", "2013-04", "2013-05"]
 # So that there is something to see within three months, whatever the year brings.
 EAGER = {
-    "autopilot.toml": [("\nnew_rows = 0\n", "\nnew_rows = 1000\n")],
-    "gate.toml": [("margin = 0.0075", "margin = 0.2"), ("max_drop = 0.05", "max_drop = 0.5")],
+    "ops/autopilot.toml": [("\nnew_rows = 0\n", "\nnew_rows = 1000\n")],
+    "ops/gate.toml": [("margin = 0.0075", "margin = 0.2"), ("max_drop = 0.05", "max_drop = 0.5")],
 }
 
 

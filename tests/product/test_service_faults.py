@@ -31,7 +31,7 @@ DRAIN = 1.5  # seconds after the signal in which whoever comes is answered
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 # Again and again the thread that writes the log is made to end; now and then it had time to write.
 DYING_WRITER = """
-import ctypes, itertools, runpy, threading, time
+import ctypes, itertools, sys, threading, time
 
 def kill():
     for seconds in itertools.cycle((0.5, 0.5, 1.5)):
@@ -42,7 +42,9 @@ def kill():
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ending)
 
 threading.Thread(target=kill, daemon=True).start()
-runpy.run_module("ops.service.serve", run_name="__main__", alter_sys=True)
+from rung_ops.serving.serve import main
+
+sys.exit(main())
 """
 
 
@@ -84,7 +86,7 @@ def test_killing_the_monitor_fails_no_prediction(own: Served) -> None:
             time.sleep(2)  # there is something to look at
             for seconds in (0.5, 1.5, 3.0):
                 monitor = subprocess.Popen(
-                    [own.folder / ".venv/bin/python", "-m", "ops.monitor.run"],
+                    [own.folder / ".venv/bin/python", "-m", "rung_ops", "monitor"],
                     cwd=own.folder,
                     env=environment(),
                     stdout=subprocess.DEVNULL,
@@ -101,7 +103,7 @@ def test_killing_the_monitor_fails_no_prediction(own: Served) -> None:
 def logged(served: Served, folder: Path) -> int:
     """Count the predictions in a log, each once."""
     code = (
-        "import sys, polars as pl; from pathlib import Path; from ops import prediction_log\n"
+        "import sys, polars as pl; from pathlib import Path; from rung_ops.batch import prediction_log\n"
         "print(prediction_log.read(Path(sys.argv[1]))"
         ".select(pl.col('id').n_unique()).collect().item())"
     )
@@ -191,7 +193,7 @@ def test_a_rollback_while_the_registry_is_down_changes_the_answers_under_load(
         def work() -> None:
             assert eventually(lambda: back("other"))
             start = time.perf_counter()
-            own.python("-m", "ops.release.rollback", "production", settings=NOWHERE)
+            own.python("-m", "rung_ops", "rollback", "production", settings=NOWHERE)
             took.append(time.perf_counter() - start)
             assert eventually(lambda: back("good")), service.log.read_text()
             took.append(time.perf_counter() - start)
@@ -204,7 +206,7 @@ def test_a_rollback_while_the_registry_is_down_changes_the_answers_under_load(
 
 
 def test_told_to_stop_it_answers_what_is_on_its_way(own: Served) -> None:
-    own.set("service.toml", "service", drain_seconds=2 * DRAIN)
+    own.set("ops/service.toml", "service", drain_seconds=2 * DRAIN)
     own.deploy("slow")
     with serving(own, settings={"SLOW_ROUNDS": "12000"}) as service:
         bodies = service.bodies()

@@ -21,8 +21,8 @@ STEPS = [0.05, 0.25, 0.5, 1.0]
 
 def hurry(served: Served, **shadow: Any) -> None:
     """Let a release take over within seconds of little traffic."""
-    served.set("rollout.toml", "shadow", **{"min_rows": 300, "min_seconds": 1} | shadow)
-    served.set("rollout.toml", "canary", steps=STEPS, min_requests=100, min_seconds=1)
+    served.set("ops/rollout.toml", "shadow", **{"min_rows": 300, "min_seconds": 1} | shadow)
+    served.set("ops/rollout.toml", "canary", steps=STEPS, min_requests=100, min_seconds=1)
 
 
 def events(served: Served) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def test_a_release_that_contradicts_is_sent_back_from_the_shadow(own: Served) ->
 
 def test_a_canary_that_contradicts_is_sent_back_and_few_have_seen_it(own: Served) -> None:
     hurry(own, share=0)
-    own.set("rollout.toml", "canary", steps=[0.25, 1.0])
+    own.set("ops/rollout.toml", "canary", steps=[0.25, 1.0])
     own.deploy("good")
     with serving(own) as service:
         own.deploy("other")
@@ -145,7 +145,7 @@ def test_a_canary_that_fails_or_is_slow_is_sent_back_on_its_first_step(
 ) -> None:
     hurry(own, share=0)
     # A small share: who answers waits for it in turn, and where all do both are slow alike.
-    own.set("rollout.toml", "canary", steps=[0.05, 1.0], min_requests=5000)
+    own.set("ops/rollout.toml", "canary", steps=[0.05, 1.0], min_requests=5000)
     own.deploy("good")
     own.deploy("slow")
     with serving(own, settings=fault) as service:
@@ -165,12 +165,12 @@ def test_a_canary_that_fails_or_is_slow_is_sent_back_on_its_first_step(
 
 def test_a_rollback_ends_a_canary_for_good(own: Served) -> None:
     hurry(own, share=0)
-    own.set("rollout.toml", "canary", steps=[0.5, 1.0], min_seconds=3600)
+    own.set("ops/rollout.toml", "canary", steps=[0.5, 1.0], min_seconds=3600)
     own.deploy("good")
     with serving(own) as service:
         own.deploy("alike")
         assert eventually(lambda: by_release(service, own, "alike") > 0)
-        own.python("-m", "ops.release.rollback", "production", "--reason", "a test")
+        own.python("-m", "rung_ops", "rollback", "production", "--reason", "a test")
         with_traffic(service, lambda: eventually(lambda: by_release(service, own, "alike") == 0))
         assert by_release(service, own, "alike") == 0
 

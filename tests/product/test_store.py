@@ -51,10 +51,12 @@ rows.filter(month == 3).write_csv("{0}/march.csv")
 # Of a process of its own: what it ever held at once, in kB, is printed last.
 PEAK = """
 import runpy, sys
-sys.path.insert(0, ".")
 sys.argv = sys.argv[1:]
 try:
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    if sys.argv[0] == "-m":
+        from rung_ops.__main__ import main
+        sys.exit(main(sys.argv[2:]))
+    runpy.run_path(sys.argv[0], run_name="__main__")
 except SystemExit as end:
     assert not end.code, end.code
 status = open("/proc/self/status").read()
@@ -107,8 +109,8 @@ def large(tmp_path: Path) -> Path:
 
 
 def settings(project: Project, **values: str) -> None:
-    """Write settings into store.toml, as they stand there."""
-    path = project.folder / "store.toml"
+    """Write settings into ops/store.toml, as they stand there."""
+    path = project.folder / "ops/store.toml"
     text = path.read_text()
     for name, value in values.items():
         (line,) = re.findall(rf"^{name} = .*$", text, re.MULTILINE)
@@ -229,12 +231,12 @@ def test_credentials_that_do_not_do_are_named(
 
 def test_a_clock_that_is_wrong_is_named(project: Project, real: Store) -> None:
     reach(project, real.endpoint, "raw")
-    wrong = f"{tool('faketime')} '+2 hours' .venv/bin/python -m ops.store.run"
+    wrong = f"{tool('faketime')} '+2 hours' .venv/bin/python -m rung_ops object-store"
 
     said = typed(project, wrong, expect=1)
 
     assert "clock of this machine is wrong" in said and "timedatectl" in said
-    typed(project, ".venv/bin/python -m ops.store.run")
+    typed(project, ".venv/bin/python -m rung_ops object-store")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +271,7 @@ def test_a_bucket_and_a_server_that_are_not_there_are_named(project: Project, re
 
     reach(project, "http://127.0.0.1:9", "raw")
     said = typed(project, PULL, expect=1)
-    assert "nothing answers there" in said and "store.toml" in said
+    assert "nothing answers there" in said and "ops/store.toml" in said
 
 
 @pytest.fixture
@@ -300,7 +302,7 @@ def half_way(project: Project, line: Line) -> Iterator[subprocess.Popen[str]]:
     """Pull slowly through a line, and give the process when a third has passed."""
     line.pause = 0.02
     pulling = subprocess.Popen(
-        [project.folder / ".venv/bin/python", "-m", "ops.store.run", "pull"],
+        [project.folder / ".venv/bin/python", "-m", "rung-ops", "object-store", "pull"],
         cwd=project.folder,
         env=environment(**KEYS),
         stdout=subprocess.PIPE,
@@ -426,10 +428,10 @@ def test_a_full_disk_is_named_and_what_was_there_stays(
         assert list(fetched(project)) == ["january.parquet", "large.bin"]
 
 
-def peak(project: Project, *module: str) -> int:
-    """Run a module of the project; return the megabytes it ever held at once."""
+def peak(project: Project, *program: str) -> int:
+    """Run a program of the project; return the megabytes it ever held at once."""
     python = project.folder / ".venv/bin/python"
-    said = run(python, "-c", PEAK, *module, cwd=project.folder, expect=0, **KEYS).stdout
+    said = run(python, "-c", PEAK, *program, cwd=project.folder, expect=0, **KEYS).stdout
     return int(said.split()[-1]) // 1024
 
 
@@ -463,7 +465,7 @@ def test_what_is_larger_than_the_memory_it_may_take_passes_as_a_stream(
     real.put("huge/huge.parquet", huge)
     reach(project, real.endpoint, "huge")
 
-    as_it_is = peak(project, "ops.store.run", "pull")
+    as_it_is = peak(project, "-m", "rung-ops", "object-store", "pull")
     arrived = project.folder / "data/incoming/huge.parquet"
     assert arrived.stat().st_size == huge.stat().st_size
 
@@ -471,11 +473,11 @@ def test_what_is_larger_than_the_memory_it_may_take_passes_as_a_stream(
         dataset.write(LAZY)
     shutil.rmtree(project.folder / "data/sample")
     (project.folder / "data/sample").mkdir()
-    ingested = peak(project, "ops.ingest")
+    ingested = peak(project, "pipeline/ingest.py")
 
     arrived.unlink()
     settings(project, columns='["id", "share"]', rows='"\\"group\\" < 500"')
-    part = peak(project, "ops.store.run", "pull")
+    part = peak(project, "-m", "rung-ops", "object-store", "pull")
     count = f"import polars as pl; print(pl.scan_parquet('{arrived}').collect().shape)"
     assert "(15000000, 2)" in run(python, "-c", count, cwd=project.folder).stdout
 
@@ -568,8 +570,8 @@ def test_from_rung_2_on_dvc_keeps_the_versions_in_the_bucket(
     real.put("team/flights/raw/2014/april.csv", raw / "march.csv")
     (clone.folder / "data/incoming/2014/march.csv").unlink()
     (clone.folder / "data/incoming/2014/march.csv.dvc").unlink()
-    (clone.folder / "store.toml").write_text(
-        (clone.folder / "store.toml").read_text().replace('["*"]', '["*april*"]')
+    (clone.folder / "ops/store.toml").write_text(
+        (clone.folder / "ops/store.toml").read_text().replace('["*"]', '["*april*"]')
     )
     clone.run(PULL)
     (clone.folder / ".env").unlink()

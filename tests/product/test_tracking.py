@@ -43,14 +43,14 @@ def server(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         yield server
 
 
-def killed_while_it_copies(server: Server, module: str) -> None:
+def killed_while_it_copies(server: Server, verb: str) -> None:
     """Kill a program when a run is half there, and again when a version is."""
 
     def copies() -> int:
         return len(server.runs("RUNNING", COPIES)) + len(server.runs(asked=COPIES))
 
     for count in (copies, lambda: len(server.versions())):
-        before, process = count(), begin(server.project, "-m", module)
+        before, process = count(), begin(server.project, "-m", "rung_ops", "tracking", verb)
         moment = partial(_more_than, count, before)
         when(process, moment, partial(end_group, process))
 
@@ -128,7 +128,7 @@ def test_what_was_recorded_without_it_is_brought_exactly_once(server: Server) ->
     assert "goes on without it" in said
     assert "waits there" in said
     server.up()
-    killed_while_it_copies(server, "ops.tracking.sync")
+    killed_while_it_copies(server, "sync")
     project.run("uv run poe pipeline")  # brings what still waits
 
     there = made(project)
@@ -152,12 +152,12 @@ def test_local_runs_move_to_it_also_when_it_is_interrupted(server: Server) -> No
     local = f"MLFLOW_TRACKING_URI=sqlite:///{project.folder}/mlflow.db"
     has_to_record(project)
     project.run(f"{local} uv run poe pipeline")
-    project.run(f"{local} .venv/bin/python -m ops.track")
+    project.run(f"{local} .venv/bin/python -m rung_ops track")
     project.run(f"{local} uv run poe tune --trials 1")
     versions, runs = len(server.versions()), len(server.runs())
     held = (project.folder / "mlflow.db").stat().st_size
 
-    killed_while_it_copies(server, "ops.tracking.migrate")
+    killed_while_it_copies(server, "migrate")
     told = project.run("uv run poe track-migrate")
 
     assert "Done." in told

@@ -34,7 +34,7 @@ from tests.product.variants import take_another_seed
 
 pytestmark = pytest.mark.slow
 
-RECORD = ("-m", "ops.track")
+RECORD = ("-m", "rung_ops", "track")
 LARGE = 65536  # megabytes, of which nothing is taken before it is written: never full by itself
 
 

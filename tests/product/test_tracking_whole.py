@@ -69,7 +69,7 @@ def test_the_autopilot_trains_on_the_server_once_whatever_fails(
     server.up()
     once = tmp_path / "once"
     process = flown.begin(
-        *("-m", "ops.autopilot.run", "--now", MOMENT),
+        *("-m", "rung_ops", "autopilot", "--now", MOMENT),
         PYTHONPATH=str(KILLED_AT),
         KILLED_AT=r"reports/run\.json$",
         KILLED_ONCE=str(once),

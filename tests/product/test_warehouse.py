@@ -24,10 +24,11 @@ TABLE = (
     "CREATE TABLE flights (scheduled timestamp, carrier text, flight smallint, origin char(3), "
     "destination varchar(3), distance smallint, late boolean)"
 )
-PULL = ".venv/bin/python -m ops.warehouse.run pull"  # what `uv run poe data pull` runs
+PULL = ".venv/bin/python -m rung_ops warehouse pull"  # what `uv run poe data pull` runs
 # Prints the peak of its own memory, in kB, at the end.
 MEASURED = (
-    ".venv/bin/python -c \"import pathlib; from ops.warehouse import run; print(run.main(['pull'])); "
+    '.venv/bin/python -c "import pathlib; from rung_ops.data.warehouse import command; '
+    "print(command.main(['pull'])); "
     "print(pathlib.Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])\""
 )
 
@@ -90,8 +91,8 @@ class Trial:
         )
 
     def set(self, **settings: str) -> None:
-        """Change warehouse.toml."""
-        path = self.project.folder / "warehouse.toml"
+        """Change ops/warehouse.toml."""
+        path = self.project.folder / "ops/warehouse.toml"
         lines = path.read_text().splitlines()
         for name, value in settings.items():
             lines = [f"{name} = {value}" if x.startswith(f"{name} =") else x for x in lines]
@@ -474,7 +475,7 @@ def copy_credits(trial: Trial) -> None:
     """Make the table german as the sample's own warehouse has it."""
     copied = trial.server.folder / "credits.csv"
     columns = trial.project.run(
-        '.venv/bin/python -c "import duckdb, pathlib; from ops.warehouse import sample; '
+        '.venv/bin/python -c "import duckdb, pathlib; from rung_ops.data.warehouse import sample; '
         "file = pathlib.Path('data/warehouse.duckdb'); sample.fill(file); "
         "found = duckdb.connect(file).sql('SELECT * FROM german'); "
         f"found.write_csv('{copied}', header=False); file.unlink(); "

@@ -45,8 +45,8 @@ def model_name(project: Project) -> str:
 
 
 def settings(project: Project, **values: str) -> None:
-    """Set values of tracking.toml."""
-    path = project.folder / "tracking.toml"
+    """Set values of ops/tracking.toml."""
+    path = project.folder / "ops/tracking.toml"
     text = path.read_text()
     for name, value in values.items():
         text, times = re.subn(rf'^{name} = ".*"$', f'{name} = "{value}"', text, flags=re.MULTILINE)

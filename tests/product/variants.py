@@ -123,7 +123,7 @@ def validate(project: Project, version: str = "1") -> None:
 
 def promise_less(project: Project) -> None:
     """Agree on limits that also hold where several services share two cores with other work."""
-    path = project.folder / "service.toml"
+    path = project.folder / "ops/service.toml"
     text = path.read_text()
     for name, value in (("p50_ms", 2000), ("p99_ms", 20_000), ("min_requests_per_second", 1)):
         text, times = re.subn(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.MULTILINE)
