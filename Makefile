@@ -2,25 +2,46 @@
 # private one is put into .cache/, and nothing outside this folder is touched.
 PYTHON ?= python3
 UPTO ?= 4
+LIBRARY_TESTS := $(CURDIR)/machinery/tests
 UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 
-.PHONY: demo test check docs wheel
+BUILD = SOURCE_DATE_EPOCH=1577836800 $(UV) build --quiet --wheel machinery --no-create-gitignore
+
+.PHONY: demo test check docs docs-check wheel wheel-check
 
 demo: $(UV)
-	@$(UV) run --quiet rung demo --upto $(UPTO)
+	@$(UV) run --quiet --no-dev rung demo --upto $(UPTO)
 
+# The generator's tests, then the library's: in a project of each game.
 test: $(UV)
-	@$(UV) run --quiet pytest --numprocesses 2 --dist worksteal
+	@$(UV) run --quiet --group machinery pytest --numprocesses 2 --dist worksteal
+	@$(UV) run --quiet --group machinery pytest --numprocesses 2 --dist worksteal $(LIBRARY_TESTS)
+	@RUNG_GAME=governance $(UV) run --quiet --group machinery pytest --numprocesses 2 \
+	  --dist worksteal $(LIBRARY_TESTS)/governance
 
 check: $(UV)
 	@$(UV) run --quiet ruff check .
 	@$(UV) run --quiet ruff format --check .
-	@$(UV) run --quiet mypy
-	@$(UV) run --quiet pytest --numprocesses 2 --dist worksteal
+	@$(UV) run --quiet --group machinery mypy
+	@$(MAKE) --silent docs-check wheel-check test
 
 docs: $(UV)
 	@mkdir -p .cache && $(UV) run --quiet rung levels --markdown > .cache/levels.md
 	@mv .cache/levels.md docs/levels.md
+
+docs-check: $(UV)
+	@$(UV) run --quiet rung levels --markdown | diff docs/levels.md - || { \
+	  echo "docs/levels.md is out of date: make docs"; exit 1; }
+
+# The wheel of machinery/ that projects carry in vendor/: the same source gives the same bytes.
+wheel: $(UV)
+	@rm -f templates/project/vendor/*.whl
+	@$(BUILD) --out-dir templates/project/vendor
+
+wheel-check: $(UV)
+	@rm -rf .cache/wheel && $(BUILD) --out-dir .cache/wheel
+	@diff -r .cache/wheel templates/project/vendor || { \
+	  echo "The wheel in templates/project/vendor is not what machinery/ builds to: make wheel"; exit 1; }
 
 .cache/uv/bin/uv:
 	@command -v git >/dev/null || { echo "git is missing. Install it, then run make again."; exit 1; }
@@ -35,8 +56,3 @@ docs: $(UV)
 	  .cache/uv.new/bin/python -m pip install --quiet --disable-pip-version-check uv || { \
 	  echo "uv could not be installed, see above. Check the network, or install uv yourself, then run make again."; exit 1; }
 	@rm -rf .cache/uv && mv .cache/uv.new .cache/uv
-
-# The wheel of machinery/ that projects carry in vendor/; the same bytes each time.
-wheel: $(UV)
-	@rm -f templates/project/vendor/*.whl
-	@SOURCE_DATE_EPOCH=1577836800 $(UV) build --quiet --wheel machinery --out-dir templates/project/vendor --no-create-gitignore
