@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import json
-import sys
 import uuid
 
 import polars as pl
@@ -91,5 +90,6 @@ def _typed(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(pl.col(name).cast(dtype) for name, dtype in wanted.items())
 
 
-if __name__ == "__main__":
-    sys.exit(predict.main(before_writing=log_predictions))
+def main() -> int:
+    """Score a file and log each prediction; return the exit code."""
+    return predict.main(before_writing=log_predictions)

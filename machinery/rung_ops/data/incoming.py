@@ -125,5 +125,3 @@ def _dvc(*arguments: str) -> int:
     return subprocess.run(["dvc", *arguments, "--quiet"], cwd=ROOT, check=False).returncode
 
 
-if __name__ == "__main__":
-    sys.exit(version())

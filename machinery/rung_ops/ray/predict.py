@@ -61,7 +61,7 @@ def run(
 
 def _told(ray: Any, found: list[Block], folder: Path, chosen: Settings) -> list[dict[str, Any]]:
     """Let Ray Data hand the blocks to workers, and collect what came of each."""
-    import ray.data as data
+    from ray import data
 
     from rung_ops.ray.scorer import Scorer
 
