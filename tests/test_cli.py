@@ -39,7 +39,7 @@ def test_a_command_that_renders_nothing_imports_no_copier(arguments: list[str]) 
 
 
 def test_the_version_is_the_packages() -> None:
-    assert "rung 0.1.0\n" == rung("--version").stdout
+    assert "rung 0.2.0\n" == rung("--version").stdout
 
 
 @pytest.mark.parametrize(
