@@ -11,7 +11,12 @@ from types import ModuleType
 
 GAME = os.environ.get("RUNG_GAME", "velocity")
 # Everything that a project can have, so that each part of the library has its files.
-ANSWERS = {"level": 4, "use_case": GAME, "team_size": "teams", "compute": "kubernetes"}
+ANSWERS = {
+    "level": 4,
+    "use_case": GAME,
+    "team_size": "teams",
+    "compute": "ray_on_kubernetes",
+}
 TEMPLATE = Path(__file__).resolve().parents[2]
 
 

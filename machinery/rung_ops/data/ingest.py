@@ -33,10 +33,15 @@ def read(path: Path) -> pl.DataFrame:
         return frame.collect() if isinstance(frame, pl.LazyFrame) else frame
 
 
-def write(path: Path, target: Path) -> int:
+def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
     """Read one raw file and write its rows as Parquet, whole or not at all.
 
     Where load() gives a LazyFrame, the rows pass through as a stream and are never all in memory.
+
+    Args:
+        path: the raw file.
+        target: the Parquet file.
+        row_group_size: rows in a row group; as Polars chooses where it is None.
 
     Returns:
         The number of rows.
@@ -51,9 +56,9 @@ def write(path: Path, target: Path) -> int:
         with _named(path):
             frame = contract.load(path)
             if isinstance(frame, pl.LazyFrame):
-                frame.sink_parquet(draft)
+                frame.sink_parquet(draft, row_group_size=row_group_size)
             else:
-                frame.write_parquet(draft)
+                frame.write_parquet(draft, row_group_size=row_group_size)
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import polars as pl
 import pyarrow
 import pyarrow.parquet as pq
 
 from rung_ops.batch import predict
 from rung_ops.batch.predict import Unusable
-from rung_ops.project.paths import shown
+from rung_ops.data import ingest
+from rung_ops.project.paths import raw_files_in, shown
 
 
 @dataclass(frozen=True)
@@ -39,38 +39,43 @@ class Block:
         return json.dumps(asdict(self))
 
 
-def files_of(place: Path, scratch: Path) -> list[tuple[Path, str]]:
-    """Find the Parquet files to score, each with the name of what it came from.
-
-    A CSV is written as Parquet first, a piece at a time, as nobody can begin in its middle.
+def files_of(place: Path, scratch: Path, rows: int) -> list[tuple[Path, str]]:
+    """Read the files to score through load(), and write each as Parquet for the workers.
 
     Args:
         place: a file, or a folder of them.
-        scratch: a folder for what is written.
+        scratch: a folder for what is written; each machine of a cluster must see it.
+        rows: rows in a row group, the least that a worker reads.
+
+    Returns:
+        The Parquet files, each with the name of the file that it came from.
 
     Raises:
-        Unusable: there are none, or one cannot be read.
+        Unusable: there are no files, load() cannot read one, or the disk is full.
     """
-    found = [place]
-    if place.is_dir():
-        found = sorted(path for path in place.rglob("*") if path.suffix in predict.READERS)
-        if not found:
-            raise Unusable(f"{shown(place)}: holds no file that ends in .parquet or .csv")
+    found = raw_files_in(place) if place.is_dir() else [place]
+    if not found:
+        raise Unusable(f"{shown(place)}: there are no files to score.")
     files = []
     for number, path in enumerate(found):
-        if path.suffix not in predict.READERS:
-            raise Unusable(f"{shown(path)}: give a file that ends in .parquet or .csv, or a folder")
-        if path.suffix == ".csv":
-            written = scratch / f"{number}.parquet"
-            try:
-                pl.scan_csv(path, try_parse_dates=True).sink_parquet(written)
-            except (OSError, pl.exceptions.PolarsError) as error:
-                reason = str(error).strip().splitlines()[0]
-                raise Unusable(f"{shown(path)}: cannot be read: {reason}") from error
-            files.append((written, shown(path)))
-        else:
-            files.append((path.resolve(), shown(path)))
+        written = scratch / f"{number}.rows"
+        _write(path, written, rows)
+        files.append((written, shown(path)))
     return files
+
+
+def _write(path: Path, target: Path, rows: int) -> None:
+    if not path.is_file():
+        raise Unusable(f"{shown(path)}: there is no such file.")
+    try:
+        ingest.write(path, target, row_group_size=rows)
+    except ingest.UnreadableFile as error:
+        raise Unusable(str(error)) from error
+    except ingest.DiskFull as error:
+        raise Unusable(
+            f"There is no room left on a disk: the rows of {shown(path)} do not fit into "
+            f"{shown(target.parent)}. Make room, and run it again."
+        ) from error
 
 
 def blocks_of(files: list[tuple[Path, str]], rows: int) -> list[Block]:

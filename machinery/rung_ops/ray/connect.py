@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rung_ops.project.paths import MODEL, ROOT
+from rung_ops.project import model_folders
+from rung_ops.project.paths import MODEL, REPOSITORY, ROOT, package_name, project_name
 from rung_ops.ray.settings import Settings
 
 # Before Ray is imported: nothing is sent to its makers, a path means the same in a trial, and what
@@ -87,21 +88,27 @@ def sent(folder: Path) -> dict[str, Any]:
     """Copy the code that workers on other machines need; return Ray's runtime environment.
 
     Only src/, the model and the files of settings travel: no data, no secrets. The machines have
-    rung-ops installed, as they have Ray.
+    rung-ops installed, as they have Ray; it finds its project in the working directory.
     """
     code = folder / "code"
     (code / "ops").mkdir(parents=True)
-    for file in (*ROOT.glob("*.toml"), *ROOT.glob("ops/*.toml")):
-        shutil.copy(file, code / file.relative_to(ROOT))
+    for place in dict.fromkeys((REPOSITORY, ROOT)):
+        for file in (*place.glob("*.toml"), *place.glob("ops/*.toml")):
+            shutil.copy(file, code / file.relative_to(place))
     if MODEL.exists():
         (code / "model").mkdir()
         shutil.copy(MODEL, code / "model")
-    packages = [path.parent for path in (ROOT / "src").glob("*/__init__.py")]
-    for package in packages:
-        shutil.copytree(package, folder / "src" / package.name, ignore=NOT_SENT)
+    name = package_name() if ROOT == REPOSITORY else model_folders.package(ROOT)
+    if ROOT != REPOSITORY:  # one of several models: on the worker it is the only one
+        (code / "pyproject.toml").write_text(
+            f'[project]\nname = "{project_name()}"\n\n[tool.rung]\npackage = "{name}"\n',
+            encoding="utf-8",
+        )
+    package = folder / "src" / name
+    shutil.copytree(ROOT / "src" / name, package, ignore=NOT_SENT)
     return {
         "working_dir": str(code),
-        "py_modules": [str(folder / "src" / package.name) for package in packages],
+        "py_modules": [str(package)],
         "env_vars": {"OMP_WAIT_POLICY": "passive", "RAY_CHDIR_TO_TRIAL_DIR": "0"},
     }
 

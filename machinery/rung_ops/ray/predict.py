@@ -1,7 +1,8 @@
 """Score a file or a folder of rows on Ray: `uv run poe predict INPUT [OUTPUT]`.
 
-The answers are those of ops/predict.py. A file becomes a file, a folder a folder of parts, in the
-order of the rows, and no more than some blocks of them is in memory at a time.
+The predictions are those of `rung-ops predict`: load() reads each file. A file becomes a file, a
+folder becomes a folder of parts in the order of the rows. load() decides how much of a file is in
+memory at once (a LazyFrame: a piece of it); afterwards it is a block for each worker.
 """
 
 import argparse
@@ -39,7 +40,7 @@ def run(
     # Workers may have another working directory.
     target = target.absolute()
     with output.unfinished(target) as folder:
-        found = blocks.blocks_of(blocks.files_of(source, folder), chosen.rows)
+        found = blocks.blocks_of(blocks.files_of(source, folder, chosen.rows), chosen.rows)
         found = keys.mark(found, schema())
         with connect.connected(chosen) as ray:
             if chosen.address:
@@ -146,7 +147,7 @@ def main(
             the rows. Raises Unusable where nothing may be written.
     """
     parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
-    parser.add_argument("input", type=Path, help="rows to score: .parquet, .csv, or a folder")
+    parser.add_argument("input", type=Path, help="a file that load() reads, or a folder of them")
     parser.add_argument("output", type=Path, nargs="?", help="a .parquet file, or a folder")
     options = parser.parse_args(arguments)
     target = options.output

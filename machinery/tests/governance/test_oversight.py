@@ -36,7 +36,7 @@ class Running:
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "rung_ops.serving.serve", "--port", str(port)),
+                *(sys.executable, "-m", "rung_ops", "serve", "--port", str(port)),
                 *("--with", "rung_ops.governance.oversight"),
             ],
             cwd=ROOT,
@@ -58,9 +58,11 @@ class Running:
             return refused.code, json.loads(refused.read())
 
     def ready(self) -> bool:
+        assert self.process.poll() is None, "the service ended"
         return self._says("/health/ready")
 
     def lives(self) -> bool:
+        assert self.process.poll() is None, "the service ended"
         return self._says("/health/live")
 
     def _says(self, path: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+import rung_ops
 from rung_ops.kubernetes import check, manifests
 from rung_ops.kubernetes.manifests import CannotBuild
 from rung_ops.project.paths import ROOT
@@ -127,7 +128,8 @@ def test_no_variable_of_kubernetes_takes_the_place_of_one_of_ours() -> None:
 
 
 def test_every_variable_is_one_that_the_code_reads() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ops").rglob("*.py"))
+    library = Path(rung_ops.__file__).parent
+    code = "".join(path.read_text(encoding="utf-8") for path in library.rglob("*.py"))
     named = {each["name"] for each in container()["env"]}
     for patch in documents(FOLDER / "components"):
         for each in patch.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):

@@ -53,7 +53,7 @@ def test_every_job_ends_and_is_not_tried_again_at_once() -> None:
     assert patch["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
     for name, spec in jobs.items():
         (only,) = spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-        assert only["command"] == ["python", "-m", "rung_ops.kubernetes.scheduled", name]
+        assert only["command"] == ["rung-ops", "kubernetes", "scheduled", name]
         assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] > 0
 
 

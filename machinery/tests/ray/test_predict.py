@@ -10,6 +10,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
+
+from machinery.tests.in_project import fit
 from rung_ops import contract
 from rung_ops.batch import predict
 from rung_ops.data.ingest import sample_rows
@@ -18,7 +21,6 @@ from rung_ops.ray import blocks, keys, output, scorer
 from rung_ops.ray import predict as on_ray
 from rung_ops.ray.settings import settings
 from rung_ops.training import estimator
-from machinery.tests.in_project import fit
 
 Scored = Callable[[Path], tuple[pl.DataFrame, list[str]]]
 SCHEMA = contract.Row.to_schema()
@@ -50,7 +52,7 @@ def in_blocks(model: Path, tmp_path: Path) -> Scored:
     """Score a file or folder in blocks of about 50 rows, 20 at a time, in this process."""
 
     def scored(place: Path) -> tuple[pl.DataFrame, list[str]]:
-        found = blocks.blocks_of(blocks.files_of(place, tmp_path), 50)
+        found = blocks.blocks_of(blocks.files_of(place, tmp_path / "read", 25), 50)
         found = keys.mark(found, predict.schema())
         folder = tmp_path / "parts"
         folder.mkdir()
@@ -112,11 +114,14 @@ def replace_key(name: str) -> pa.DataFrameSchema:
     return schema
 
 
-def test_blocks_hold_every_row_once(rows: pl.DataFrame, tmp_path: Path) -> None:
+def test_blocks_hold_every_row_once(
+    rows: pl.DataFrame, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     for number in range(2):
-        rows.write_parquet(tmp_path / f"{number}.parquet", row_group_size=40)
+        rows.write_parquet(tmp_path / f"{number}.parquet")
 
-    found = blocks.blocks_of(blocks.files_of(tmp_path, tmp_path), 100)
+    read = blocks.files_of(tmp_path, tmp_path_factory.mktemp("read"), 40)
+    found = blocks.blocks_of(read, 100)
 
     assert [block.number for block in found] == list(range(len(found)))
     assert sum(block.height for block in found) == 2 * rows.height
@@ -135,8 +140,8 @@ def test_what_cannot_be_scored_is_refused_before_ray_is_started(
 
     for source, target, said in (
         ("text.parquet", "out.parquet", "cannot be read"),
-        ("absent.parquet", "out.parquet", "cannot be read"),
-        ("empty", "out", "holds no file"),
+        ("absent.parquet", "out.parquet", "there is no such file"),
+        ("empty", "out", "there are no files to score"),
         ("none.parquet", "out.parquet", "holds no rows"),
         ("good.parquet", "mine", "other things than predictions"),
     ):

@@ -9,6 +9,8 @@ import optuna
 import polars as pl
 import pytest
 
+pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
+
 from rung_ops import contract
 from rung_ops.ray.judge import judge
 from rung_ops.ray.searcher import InRounds

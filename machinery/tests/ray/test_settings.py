@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
+
+from rung_ops.project.paths import find_project
 from rung_ops.ray import connect, errors, settings
 from rung_ops.ray.settings import Settings, Unsettled
 
@@ -72,10 +75,30 @@ def test_only_code_and_settings_travel_to_a_cluster(tmp_path: Path) -> None:
     sent = connect.sent(tmp_path)
 
     code = Path(sent["working_dir"])
-    assert (code / "ops/predict.py").exists() and (code / "params.toml").exists()
+    assert find_project(code) == code, "a worker finds no [tool.rung]"
+    assert (code / "ops/ray.toml").exists() and (code / "params.toml").exists()
     assert {path.name for path in code.iterdir() if path.is_dir()} <= {"ops", "model"}
-    assert not (code / "ops/tests").exists() and not (code / ".env").exists()
+    assert {path.suffix for path in (code / "ops").iterdir()} == {".toml"}
+    assert not (code / ".env").exists()
     assert all(Path(package, "features.py").exists() for package in sent["py_modules"])
+
+
+def test_another_model_travels_as_the_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "models/second"
+    (model / "src/second").mkdir(parents=True)
+    (model / "src/second/__init__.py").touch()
+    (model / "params.toml").write_text("seed = 7\n")
+    monkeypatch.setattr(connect, "ROOT", model)
+
+    sent = connect.sent(tmp_path)
+
+    code = Path(sent["working_dir"])
+    assert 'package = "second"' in (code / "pyproject.toml").read_text()
+    assert (code / "params.toml").read_text() == "seed = 7\n"
+    assert (code / "ops/ray.toml").exists()
+    assert [Path(package).name for package in sent["py_modules"]] == ["second"]
 
 
 def test_a_full_disk_is_called_one() -> None:
