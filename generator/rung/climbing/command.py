@@ -72,7 +72,7 @@ def climb(
     with stopped_like_ctrl_c(), climbing.look(path, wished, trusted) as seen:
         if bound_to is not None:
             saved.bound(bound_to, seen.plan)
-        return _finish(seen, branch, verify=verify, command=_typed("climb", path, wished, trusted))
+        return finish(seen, branch, verify=verify, command=_typed("climb", path, wished, trusted))
 
 
 def climb_as_planned(file: Path, others: Sequence[Any], *, branch: str | None, verify: bool) -> int:
@@ -101,10 +101,15 @@ def update(
         if news:
             print(f"What comes, by the changelog:\n\n{news}\n")
         typed = _typed("update", path, wished, trusted)
-        return _finish(seen, branch, verify=verify, command=typed)
+        return finish(seen, branch, verify=verify, command=typed)
 
 
-def _finish(seen: Look, branch: str | None, *, verify: bool, command: str) -> int:
+def finish(seen: Look, branch: str | None, *, verify: bool, command: str) -> int:
+    """Do what was planned, and say what came of it; return 1 where conflicts are left.
+
+    Raises:
+        NotDoneError: There are conflicts, and no branch was named; nothing was written.
+    """
     plan = seen.plan
     if plan.changes_nothing:
         print(words.nothing(plan))

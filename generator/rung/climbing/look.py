@@ -15,6 +15,7 @@ from rung.climbing import (
     matching,
     merge,
     move,
+    moves,
     ready,
     recover,
     resolve,
@@ -59,6 +60,7 @@ class Look:
         plan: The plan.
         recovered: An earlier climb that was ended first, if there was one.
         theirs: Rung's files as the plan would have them.
+        base: Rung's files as the project's version of the template renders them.
     """
 
     bench: Workbench
@@ -67,6 +69,7 @@ class Look:
     plan: Plan
     recovered: Recovered | None
     theirs: Mapping[str, Entry]
+    base: Mapping[str, Entry]
 
     def whole(self, tree: str) -> str:
         """Return the repository's tree with the project's folder replaced."""
@@ -157,24 +160,28 @@ def _look(
     base = trees.rendered(bench, before, answers)
     theirs = trees.rendered(bench, after, answers | dict(wished))
     sides = Sides(bench, base, original, theirs)
+    moved = moves.between(sides.was, after)
     planted = trees.of_the_user({*sides.was, *sides.rungs}, [before, after])
+    planted -= _first_planted(sides, before, after) | moved.merges(planted)
     sides.leave_out(planted)
     matching.check(bench, said, before, sides.was, sides.mine, head, prefix)
     ready.unobstructed(folder, {*sides.was, *sides.rungs}, _held(bench, sides))
     standing = Standing(before.address, said["_commit"], before.commit(), answers)
+    rendered = sides.was
     goal = _goal(bench, sides.rungs, after)
     if sides.base == sides.theirs:
         plan = Plan(head, standing, goal, original)
-        return Look(bench, folder, prefix, plan, recovered, sides.rungs)
+        return Look(bench, folder, prefix, plan, recovered, sides.rungs, rendered)
 
     names = sides.renamed(planted)
     if before != after:
-        sides.follow_template()
+        sides.follow_template(moved)
     sides.follow_user(names)
     own = sides.recall(prefix, head, before)
     was, mine, rungs = sides.was, sides.mine, sides.rungs
     merged = merge.merge(bench, sides.base, sides.ours, sides.theirs)
     found = resolve.resolve(bench, merged, was, mine, rungs, own)
+    moves.name_conflicts(bench, moved, found, was, mine, names)
     result = bench.files(found.tree)
     there = bench.files(original)
     ignored = ready.standing(folder, result.keys() - there.keys())
@@ -198,11 +205,23 @@ def _look(
         yours=len(mine.keys() - was.keys() - rungs.keys()),
         by_key=found.by_key,
         conflicts=found.conflicts,
+        uses=moves.uses(bench, moved, mine, result),
         dependencies=planning.dependencies(bench, there, result),
         jobs=planning.jobs(differences["added"]),
         **planning.on_the_way(after, standing, goal),
     )
-    return Look(bench, folder, prefix, plan, recovered, rungs)
+    return Look(bench, folder, prefix, plan, recovered, rungs, rendered)
+
+
+def _first_planted(sides: Sides, before: Source, after: Source) -> set[str]:
+    """Return the user's files that the project's version of the template did not know at all.
+
+    Nobody can have deleted them, so they are planted now; after that they are the user's.
+    """
+    if before == after:
+        return set()
+    new = sides.rungs.keys() - sides.was.keys() - sides.mine.keys()
+    return trees.of_the_user(new, [after]) - trees.of_the_user(new, [before])
 
 
 def _held(bench: Workbench, sides: Sides) -> dict[str, bytes]:

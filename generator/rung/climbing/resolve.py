@@ -12,8 +12,8 @@ from rung.climbing.hunks import Hunk, hunks
 from rung.climbing.merge import BASE, OURS, THEIRS, Merged
 from rung.climbing.workbench import Entry, Workbench
 
-LINES, BINARY, KIND, UNREADABLE = "lines", "binary", "kind", "unreadable"
-MACHINERY = "ops/"  # does not work with a file of somebody else's in it
+LINES, BINARY, KIND, UNREADABLE, MOVED = "lines", "binary", "kind", "unreadable", "moved"
+MACHINERY = ("ops/", "machinery/")  # do not work with a file of somebody else's in it
 OF_RUNGS = 0.2  # of Rung's lines, and of the user's; a file with fewer was written anew
 FEWEST = 5  # lines of Rung's; of fewer an edit leaves too little to know a file by
 NOBODYS_OWN = {project.ANSWERS, "pyproject.toml", "RUNG.md"}  # without Rung's part no climb holds
@@ -27,13 +27,16 @@ class Conflict:
         path: Which.
         why: lines (both changed the same), binary (both changed a file that is no text), kind
             (a file on one side, a folder or a link on the other), unreadable (the lines merge,
-            and what comes out does not parse).
-        places: The places in it, for lines.
+            and what comes out does not parse), moved (the user edited a file that has gone
+            elsewhere).
+        places: The places in it, for lines and moved.
+        note: Where the edit goes, for moved.
     """
 
     path: str
     why: str
     places: tuple[Hunk, ...] = ()
+    note: str = ""
 
 
 @dataclass

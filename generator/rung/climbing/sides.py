@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from rung.climbing import history, renames, trees
+from rung.climbing.moves import Moves
 from rung.climbing.workbench import Entry, Workbench
 from rung.source import Source
 
@@ -46,13 +47,22 @@ class Sides:
         mine = trees.without(self.bench, self.ours, planted & self.mine.keys())
         return renames.renamed(self.bench, self.base, mine)
 
-    def follow_template(self) -> None:
-        """Rename what a newer template has renamed, so that what the user wrote goes along."""
-        pairs = renames.renamed(self.bench, self.base, self.theirs, SIMILAR)
-        for old, new in pairs.items():
+    def follow_template(self, moved: Moves) -> None:
+        """Rename what a newer template has renamed, so that what the user wrote goes along.
+
+        Args:
+            moved: Renames that the template names itself; a deletion by the user follows them, too.
+        """
+        seen = renames.renamed(self.bench, self.base, self.theirs, SIMILAR)
+        pairs = {old: new for old, new in seen.items() if not moved.is_code(old)}
+        for old, new in (pairs | dict(moved.settings)).items():
             was, mine = self.was, self.mine
-            if old in mine and mine[old] != was[old] and new not in mine:
+            if old not in was or new not in self.rungs or new in mine:
+                continue
+            if old in mine and mine[old] != was[old]:
                 self.ours = renames.moved(self.bench, self.ours, mine, {old: new})
+                self.base = renames.moved(self.bench, self.base, was, {old: new})
+            elif old not in mine and old in moved.settings:
                 self.base = renames.moved(self.bench, self.base, was, {old: new})
 
     def follow_user(self, names: dict[str, str]) -> None:

@@ -74,7 +74,13 @@ def of_the_user(files: Iterable[str], sources: Iterable[Source]) -> set[str]:
         for patterns in source.read("levels/yours.yml")["yours"]["default"].values()
         for pattern in patterns
     }
-    return {path for path in files if any(_matches(path, pattern) for pattern in globs)}
+    return matching(files, globs)
+
+
+def matching(files: Iterable[str], patterns: Iterable[str]) -> set[str]:
+    """Return the files that one of the patterns names, as those of levels/yours.yml do."""
+    wanted = tuple(patterns)
+    return {path for path in files if any(_matches(path, pattern) for pattern in wanted)}
 
 
 def _matches(path: str, pattern: str) -> bool:

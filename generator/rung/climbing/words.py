@@ -1,6 +1,7 @@
 """How a plan and the outcome of a climb are said."""
 
 import textwrap
+from collections.abc import Mapping, Sequence
 
 from rung.climbing import resolve
 from rung.climbing.hunks import Hunk
@@ -9,10 +10,12 @@ from rung.climbing.recover import Recovered
 from rung.climbing.resolve import Conflict
 
 SHOWN = 6  # lines of each side of a conflict
+MANY = 20  # files of one folder that are still listed one by one
 REASONS = {
     resolve.LINES: "you and Rung changed the same lines",
     resolve.BINARY: "you and Rung both changed it, and it is no text",
     resolve.KIND: "it is a file on one side, and a folder or a link on the other",
+    resolve.MOVED: "you edited it, and its code is elsewhere now",
     resolve.UNREADABLE: "your lines and Rung's go together, and what comes out cannot be parsed",
 }
 
@@ -22,23 +25,55 @@ def plan(seen: Plan) -> str:
     if seen.changes_nothing:
         return nothing(seen)
     lines = [title(seen) + ":"]
-    lines += _group("Added", "+", seen.added)
     merged = {path: f"{path} (merged key by key)" for path in seen.by_key}
-    lines += _group("Changed", "~", [merged.get(path, path) for path in seen.changed])
-    lines += _group("Retired", "-", seen.retired)
+    lines += _group("Added", "+", _folded(seen.added))
+    lines += _group("Changed", "~", _folded(seen.changed, merged))
+    lines += _group("Retired", "-", _folded(seen.retired))
     lines += _group("Yours, and left alone", ".", left_alone(seen))
     if seen.conflicts:
         lines += ["", "Conflicts:"]
         lines += [line for one in seen.conflicts for line in conflict(one)]
+    lines += _group("Yours, and to change by hand", "*", uses(seen))
     lines += _group("New dependencies", "+", seen.dependencies)
     lines += _group("New commands", "+", [f"{run}: {does}" for run, does in seen.commands.items()])
     lines += _group("New CI jobs", "+", seen.jobs)
+    lines += ["", *ejection(seen)] if ejection(seen) else []
     lines += _group("The team brings", "*", seen.asks)
     for rise in seen.rises:
         lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
         lines += _wrap(f"It costs {rise.cost}", "  ")
         lines += _wrap(f"Once there, stay while {rise.stay}", "  ")
     return "\n".join(lines)
+
+
+def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
+    """Return the paths; of a folder with many of them, the folder and their number."""
+    tops = [path.partition("/")[0] for path in paths]
+    many = {top for top in tops if tops.count(top) > MANY}
+    lines = [
+        f"{top}/ ({tops.count(top)} files)" if top in many else names.get(path, path)
+        for top, path in zip(tops, paths, strict=True)
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def uses(seen: Plan) -> list[str]:
+    """Return what the user's files still call by an old name, with the new one."""
+    return [f"{path}: {', '.join(names)}" for path, names in seen.uses.items()]
+
+
+def ejection(seen: Plan) -> list[str]:
+    """Return what a change between wheel and source means for the project, or nothing."""
+    before, after = (bool(one.answers.get("ejected")) for one in (seen.before, seen.after))
+    if before == after:
+        return []
+    lines = ["The library rung-ops is now source of yours, in machinery/, instead of the wheel in"]
+    lines += ["vendor/. `rung update` merges it with newer versions."]
+    if before:
+        lines = ["The library rung-ops is the wheel in vendor/ again."]
+    if seen.after.level >= 2:
+        lines += ["Every stage depends on it, so `uv run poe pipeline` runs all of them once more."]
+    return lines
 
 
 def title(seen: Plan) -> str:
@@ -50,8 +85,13 @@ def title(seen: Plan) -> str:
     said += [
         f"{name} from {before.answers.get(name)} to {value}"
         for name, value in after.answers.items()
-        if name != "level" and before.answers.get(name) != value
+        if name not in ("level", "ejected") and before.answers.get(name) != value
     ]
+    ejected = bool(after.answers.get("ejected"))
+    if bool(before.answers.get("ejected")) != ejected:
+        said.append(
+            "machinery from wheel to source" if ejected else "machinery from source to wheel"
+        )
     if before.version != after.version:
         said.append(f"the template from {before.version} to {after.version}")
     text = ", ".join(said) or f"On rung {after.level}"
@@ -79,7 +119,7 @@ def left_alone(seen: Plan) -> list[str]:
 
 def conflict(found: Conflict) -> list[str]:
     """Say where a file has to be decided, with both sides."""
-    lines = [f"  ! {found.path}: {REASONS[found.why]}"]
+    lines = [f"  ! {found.path}: {REASONS[found.why]}", *_wrap(found.note, "      ")]
     for place in found.places:
         lines.append(f"      line {place.line}")
         lines += _sides(place)
@@ -106,6 +146,8 @@ def message(seen: Plan) -> str:
         subject = f"Come down to rung {after.level}"
     elif before.version != after.version:
         subject = f"Update Rung's files to {after.version}"
+    elif before.answers.get("ejected") != after.answers.get("ejected"):
+        subject = "Eject the machinery" if after.answers.get("ejected") else "Undo the ejection"
     else:
         subject = "Change answers: " + ", ".join(
             f"{name}={value}"
@@ -126,8 +168,10 @@ def done(seen: Plan, commit: str, *, verified: bool) -> str:
     """Say what a climb did, and what to type next."""
     lines = [title(seen) + ":"]
     signs = (("+", seen.added), ("~", seen.changed), ("-", seen.retired))
-    lines += [f"  {sign} {path}" for sign, paths in signs for path in paths]
+    lines += [f"  {sign} {path}" for sign, paths in signs for path in _folded(paths)]
     lines += [f"  . {told}" for told in left_alone(seen)]
+    lines += [f"  * {told} (to change by hand)" for told in uses(seen)]
+    lines += ["", *ejection(seen)] if ejection(seen) else []
     lines += ["", f"Committed as {commit[:10]}. Look at it with `git show`; next:"]
     lines.append("  uv sync")
     if not verified:
@@ -151,9 +195,16 @@ def branched(seen: Plan, name: str) -> str:
         steps += [
             "(edit these files: keep what you want of `yours` and `rung`, remove the markers;",
             " where PATH.rung stands beside a file it is Rung's version: delete it in the end)",
-            "uv sync && uv run poe check",
-            "git add --all && git commit --amend --no-edit",
         ]
+    if any(one.why == resolve.MOVED for one in seen.conflicts):
+        steps.append(
+            "(where code is elsewhere now: make your edit there, then delete the old file)"
+        )
+    if seen.uses:
+        lines += _group("Yours, and to change by hand", "*", uses(seen))
+        steps.append("(change the old names in your own files)")
+    if seen.conflicts or seen.uses:
+        steps += ["uv sync && uv run poe check", "git add --all && git commit --amend --no-edit"]
     steps += ["git switch - && git merge --ff-only " + name, f"git branch -d {name}"]
     lines += ["", "To finish:", *(f"  {step}" for step in steps)]
     lines += ["To give up:", f"  git branch -D {name}"]
