@@ -174,6 +174,8 @@ def uses(
 def _renamed(moves: Moves, name: str) -> str:
     """Return `ops.x is now rung_ops.y`; a name can end with what is inside of the module."""
     for known in (name, name.rpartition(".")[0]):
+        if stage := moves.stages.get(f"ops/{known}.py"):
+            return f"ops.{known} is now {stage}"
         if known and (new := moves.module(known)):
             return f"ops.{known} is now rung_ops.{new}"
     return f"ops.{name} is gone"

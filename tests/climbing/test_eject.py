@@ -1,0 +1,203 @@
+"""The library goes into a project as source and comes back as a wheel; edits are never lost."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung.climbing import climb as climbing
+from rung.climbing import ejecting, words
+from rung.climbing.climb import Wish
+from rung.errors import NotDoneError, RungError
+from tests.climbing import tiny
+from tests.climbing.tiny import commit, files_of, git
+
+SOURCE = '"""The service."""\n\n\ndef port() -> int:\n    return 8000\n\n\n' + (
+    'def path() -> str:\n    return "/predict"\n'
+)
+WITH_LIBRARY = {
+    "copier.yml": tiny.FILES["copier.yml"].replace(
+        "_exclude:\n",
+        "_exclude:\n  - \"{{ '/vendor' if ejected else '/machinery' }}\"\n",
+    ),
+    "levels/questions.yml": tiny.FILES["levels/questions.yml"]
+    + 'ejected: {type: bool, default: false, when: "{{ ejected | default(false) }}"}\n',
+    "files/vendor/rung_ops-1-py3-none-any.whl": tiny.BINARY,
+    "files/machinery/rung_ops/service.py": SOURCE,
+    "files/machinery/rung_ops/gate.py": "LIMIT = 1\n",
+    "files/machinery/tests/test_service.py": "def test_port(): ...\n",
+    "files/dvc.yaml.jinja": "stages:\n  train:\n    deps:\n"
+    "      - {{ 'machinery/rung_ops' if ejected else 'vendor' }}\n",
+}
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """Return a template whose projects run on a library."""
+    return tiny.template(tmp_path / "template", files=WITH_LIBRARY)
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Path:
+    """Return a project on rung 2, which has a pipeline."""
+    return tiny.born(template, tmp_path / "project", level=2)
+
+
+def eject(project: Path, template: Path) -> None:
+    assert 0 == ejecting.eject(project, str(template), verify=False)
+    assert "" == git(project, "status", "--porcelain")
+
+
+def undo(project: Path, template: Path) -> None:
+    assert 0 == ejecting.undo(project, str(template), verify=False)
+    assert "" == git(project, "status", "--porcelain")
+
+
+def edit(project: Path, old: str, new: str) -> None:
+    file = project / "machinery/rung_ops/service.py"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    commit(project)
+
+
+def test_source_takes_the_place_of_the_wheel_and_back(
+    template: Path, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files_of(project)
+
+    eject(project, template)
+
+    ejected = files_of(project)
+    assert SOURCE.encode() == ejected["machinery/rung_ops/service.py"]
+    assert not any(path.startswith("vendor/") for path in ejected)
+    assert "ejected: true" in (project / ".copier-answers.yml").read_text()
+    told = capsys.readouterr().out
+    assert "Machinery from wheel to source:" in told
+    assert "`uv run poe pipeline` runs all of them once more" in told
+    assert "uv sync" in told
+
+    undo(project, template)
+
+    assert before == files_of(project)
+
+
+def test_a_project_without_a_pipeline_is_told_nothing_of_stages(
+    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eject(tiny.born(template, tmp_path / "small", level=0), template)
+
+    assert "poe pipeline" not in capsys.readouterr().out
+
+
+def test_an_ejected_project_climbs_and_stays_ejected(template: Path, tmp_path: Path) -> None:
+    project = tiny.born(template, tmp_path / "small", level=0)
+    eject(project, template)
+    edit(project, "8000", "9000")
+
+    tiny.climb(project, template, level=2)
+
+    assert (project / "ops/two.py").exists()
+    assert "9000" in (project / "machinery/rung_ops/service.py").read_text()
+    assert "ejected: true" in (project / ".copier-answers.yml").read_text()
+
+
+def test_an_update_merges_an_edit_with_changes_elsewhere(template: Path, project: Path) -> None:
+    eject(project, template)
+    edit(project, "8000", "9000")
+    newer = SOURCE.replace("/predict", "/v2/predict")
+    tiny.release(template, "v0.2.0", {"files/machinery/rung_ops/service.py": newer})
+
+    tiny.climb(project, template, "v0.2.0")
+
+    merged = newer.replace("8000", "9000")
+    assert merged == (project / "machinery/rung_ops/service.py").read_text()
+
+
+def test_an_update_of_the_edited_line_is_a_conflict(template: Path, project: Path) -> None:
+    eject(project, template)
+    edit(project, "8000", "9000")
+    newer = SOURCE.replace("8000", "8080")
+    tiny.release(template, "v0.2.0", {"files/machinery/rung_ops/service.py": newer})
+
+    with climbing.look(project, Wish(version="v0.2.0"), str(template)) as seen:
+        assert ["machinery/rung_ops/service.py"] == [one.path for one in seen.plan.conflicts]
+        told = words.stopped(seen.plan, "rung update")
+
+    assert "yours |     return 9000" in told
+    assert "rung  |     return 8080" in told
+    assert "9000" in (project / "machinery/rung_ops/service.py").read_text()
+
+
+def test_a_file_rewritten_by_the_user_is_a_conflict_too(template: Path, project: Path) -> None:
+    eject(project, template)
+    rewritten = "".join(f"line_{number} = {number}\n" for number in range(12))
+    (project / "machinery/rung_ops/service.py").write_text(rewritten)
+    commit(project)
+    newer = SOURCE.replace("8000", "8080")
+    tiny.release(template, "v0.2.0", {"files/machinery/rung_ops/service.py": newer})
+
+    plan = tiny.plan(project, template, "v0.2.0")
+
+    assert ["machinery/rung_ops/service.py"] == [one.path for one in plan.conflicts]
+    assert [] == plan.own
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"machinery/rung_ops/gate.py": "LIMIT = 2\n"}, "machinery/rung_ops/gate.py"),
+        ({"machinery/rung_ops/gate.py": None}, "machinery/rung_ops/gate.py (deleted)"),
+        ({"machinery/rung_ops/mine.py": "x = 1\n"}, "machinery/rung_ops/mine.py (new)"),
+    ],
+)
+def test_undo_refuses_and_names_what_was_edited(
+    template: Path, project: Path, change: dict[str, Any], told: str
+) -> None:
+    eject(project, template)
+    tiny.write(project, change)
+    head = commit(project)
+
+    with pytest.raises(NotDoneError) as refused:
+        ejecting.undo(project, str(template), verify=False)
+
+    assert f"\n  {told}\n" in str(refused.value)
+    assert head == git(project, "rev-parse", "HEAD")
+
+
+def test_undo_goes_back_once_the_edit_is_reverted(template: Path, project: Path) -> None:
+    before = files_of(project)
+    eject(project, template)
+    edit(project, "8000", "9000")
+    edit(project, "9000", "8000")
+
+    undo(project, template)
+
+    assert before == files_of(project)
+
+
+def test_what_cannot_be_ejected_says_why(template: Path, project: Path) -> None:
+    with pytest.raises(RungError, match="nothing to undo"):
+        ejecting.undo(project, str(template), verify=False)
+    tiny.write(project, {"machinery/mine.txt": "ours\n"})
+    commit(project)
+    with pytest.raises(RungError, match="exists already"):
+        ejecting.eject(project, str(template), verify=False)
+    git(project, "rm", "--quiet", "-r", "machinery")
+    commit(project)
+    eject(project, template)
+    with pytest.raises(RungError, match="already"):
+        ejecting.eject(project, str(template), verify=False)
+
+
+def test_a_template_without_a_library_says_so(small: Path, tmp_path: Path) -> None:
+    project = tiny.born(small, tmp_path / "old", level=2)
+
+    with pytest.raises(RungError, match="Run `rung update` first"):
+        ejecting.eject(project, str(small), verify=False)
+
+
+def test_many_files_of_a_folder_are_one_line() -> None:
+    paths = [f"machinery/{number}.py" for number in range(30)]
+
+    assert ["a.py", "machinery/ (30 files)", "z.py"] == words._folded(["a.py", *paths, "z.py"])
+    assert paths[:20] == words._folded(paths[:20])

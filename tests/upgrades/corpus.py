@@ -1,0 +1,93 @@
+"""Projects as earlier versions made them, with edits of users in them, and a template of today.
+
+Each version of the corpus is a commit of this repository's own history, and a folder with patches:
+edits of users, one concern a file. A patch goes into every project that has its files.
+"""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.climbing import tiny
+from tests.command import git
+from tests.conftest import ROOT
+
+HERE = Path(__file__).parent
+VERSIONS = {"v0.1": "3a0c7aa"}  # the last commit of each version
+TODAY = "v1000.0"  # sorts behind every release
+TEMPLATE = ["copier.yml", "levels", "templates", "machinery"]
+TOKEN = "EDIT"  # stands in every line of a user's that a test looks for
+
+
+def history(version: str) -> str:
+    """Return the commit of an earlier version; without the history, skip, or fail where CI runs."""
+    commit = VERSIONS[version]
+    found = subprocess.run(["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=ROOT, check=False)
+    if found.returncode:
+        why = f"{commit} is not in this clone: fetch the whole history (`git fetch --unshallow`)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+    return commit
+
+
+def template(folder: Path) -> Path:
+    """Make a repository with a tag for each version of the corpus, and this work tree as TODAY."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for version in VERSIONS:
+        packed = subprocess.run(
+            ["git", "archive", history(version), *TEMPLATE[:3]],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        _clear(folder)
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as files:
+            files.extractall(folder, filter="tar")
+        _tagged(folder, version)
+    _clear(folder)
+    listed = git(ROOT, "ls-files", "-co", "--exclude-standard", "--", *TEMPLATE).splitlines()
+    for path in filter(lambda path: os.path.lexists(ROOT / path), listed):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, folder / path, follow_symlinks=False)
+    _tagged(folder, TODAY)
+    return folder
+
+
+def edit(project: Path, version: str, *, left_out: tuple[str, ...] = ()) -> list[str]:
+    """Apply the version's patches and edit src/; return the names of the patches that fit."""
+    done = []
+    for patch in sorted((HERE / version).glob("*.patch")):
+        touched = re.findall(r"^--- a/(.+)$", patch.read_text(), re.MULTILINE)
+        if patch.stem not in left_out and all((project / path).exists() for path in touched):
+            git(project, "apply", "--whitespace=nowarn", str(patch))
+            done.append(patch.stem)
+    for file in sorted(project.glob("src/*/*.py")):
+        file.write_text(file.read_text() + f"\n# {TOKEN}: ours in {file.name}\n")
+    with (project / "params.toml").open("a") as params:
+        params.write(f"\n[ours] # {TOKEN}\nlimit = 3\n")
+    tiny.commit(project, "Edit")
+    return done
+
+
+def tokens(files: dict[str, bytes]) -> set[str]:
+    """Return the lines of users in some files."""
+    texts = [text.decode("utf-8", "replace") for text in files.values()]
+    return {line.strip() for text in texts for line in text.splitlines() if TOKEN in line}
+
+
+def _clear(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.name != ".git":
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _tagged(folder: Path, tag: str) -> None:
+    git(folder, "add", "--all", "--force")
+    git(folder, "commit", "--quiet", "--no-verify", "-m", tag)
+    git(folder, "tag", tag)
