@@ -101,7 +101,7 @@ def test_another_environment_is_left_alone(
 def test_going_back_needs_neither_a_registry_nor_a_network_nor_a_model(folder: Path) -> None:
     """What it imports shows it: whoever is not imported is not asked, and takes no time."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "rung_ops.release.rollback"],
+        [sys.executable, "-X", "importtime", "-m", "rung_ops", "rollback"],
         cwd=ROOT,
         env=os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
         capture_output=True,
@@ -113,5 +113,5 @@ def test_going_back_needs_neither_a_registry_nor_a_network_nor_a_model(folder: P
     assert "v1 answers in production again" in done.stdout
     lines = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines())
     imported = {line.partition(".")[0] for line in lines}
-    assert {"argparse", "ops"} <= imported
+    assert {"argparse", "rung_ops"} <= imported
     assert imported & NEVER == set()
