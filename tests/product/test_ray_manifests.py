@@ -1,7 +1,7 @@
 """The Ray jobs for Kubernetes are what kustomize builds and what Kubernetes takes as pods.
 
-RayJob is the operator's own kind, whose schema is no package: here the pods in it are held against
-Kubernetes' schemas, and what the operator needs of the rest is looked up.
+RayJob is the operator's own kind, whose schema is no package: here the pods in it are checked against
+Kubernetes' schemas, and so is what the operator needs of the rest.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import Render
+from tests.conftest import ROOT, Render
 from tests.product.conftest import run
 from tests.product.manifests import built, of_kind
 
@@ -61,13 +61,14 @@ def test_the_pods_of_the_jobs_are_pods(render: Render, tmp_path: Path, level: in
 
 
 def test_the_jobs_run_what_a_laptop_runs(render: Render) -> None:
-    """The version of Ray is the locked one, and the command a task of the project."""
+    """The version of Ray is the library's, and the command a task of the project."""
     project = render(use_case="governance", level=2, compute="ray_on_kubernetes")
-    packages = (project / "pyproject.toml").read_text()
+    library = (ROOT / "machinery/pyproject.toml").read_text()
+    assert "rung-ops[ray-cluster]==" in (project / "pyproject.toml").read_text()
     tasks = (project / "ops/tasks.toml").read_text()
 
     for job in of_kind(built(project, "deploy/kubernetes/ray"), "RayJob"):
         version = job["spec"]["rayClusterSpec"]["rayVersion"]
-        assert f"ray[data,default,tune]>={version.rpartition('.')[0]},<" in packages
+        assert f"ray[data,default,tune]>={version.rpartition('.')[0]},<" in library
         words = job["spec"]["entrypoint"].split()
         assert f"[tool.poe.tasks.{words[words.index('simple') + 1]}]" in tasks

@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops.gate import judge as registry_gate
 from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import bounds, plan, registry_promotion, version_facts
+from rung_ops.governance import approval, bounds, plan, version_facts
 from rung_ops.project.paths import TEST, params
 from rung_ops.release import gate
 from rung_ops.tracking import registry, versions
@@ -38,7 +38,7 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
     version = registry.version(found.challenger["version"])
     if "scores" in found.figures:  # else it was refused before anything could be computed
         found = _held_against_the_plan(found, version)
-    return found.awaiting(registry_promotion.objections(version))
+    return found.awaiting(approval.objections(version))
 
 
 def _held_against_the_plan(found: Verdict, version: ModelVersion) -> Verdict:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import records
+from rung_ops.governance.record_check import check_record, read_schema
 from rung_ops.project import documents
 from rung_ops.project.paths import ROOT
 
@@ -118,7 +118,7 @@ def _read(name: str, root: Path) -> dict[str, Any]:
     path = root / "governance" / f"{name}.yaml"
     if not path.is_file():
         raise BadPlan(f"governance/{name}.yaml is missing: nothing is allowed without it")
-    faults = [str(each) for each in records.of_record(path, records.schema_of(name, root), root)]
+    faults = [str(each) for each in check_record(path, read_schema(name, root), root)]
     if faults:
         raise BadPlan(" ".join(faults))
     return documents.record(path)

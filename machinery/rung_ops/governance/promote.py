@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from rung_ops.governance import approval, audit, gate_record, keys
-from rung_ops.governance import registry_promotion as registered
 from rung_ops.governance.deploy import REFUSALS
 from rung_ops.release import bundle, champion_alias, install, paths, state
 from rung_ops.release.state import State
@@ -39,14 +38,14 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     release = find(folder, asked, now)
     manifest = bundle.read_manifest(install.install(folder, release))
     reasons = [
-        *approval.objections(manifest),
+        *approval.objections(approval.released_version(manifest)),
         *gate_record.objections(folder, release, now),
         *(f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)),
     ]
     if reasons:
         raise state.Refused("\n- ".join([f"{release} may not answer.", *reasons]))
     with audit.signed(folder) as problems:
-        state.note(folder, APPROVED, by, release=release, **approval.given(manifest))
+        state.note(folder, APPROVED, by, release=release, **approval.approval_of(manifest))
         then = state.serve(folder, release, by, now.generation)
         install.forget(folder, then.releases())
     for problem in problems:
@@ -116,7 +115,7 @@ def _unapproved(asked: str) -> list[str]:
     try:
         from rung_ops.tracking import registry
 
-        return registered.objections(registry.version(asked))
+        return approval.objections(registry.version(asked))
     except Exception:  # whatever a registry that is down or new may raise; the rest stands
         return []
 
@@ -141,9 +140,9 @@ def main(arguments: list[str] | None = None) -> int:
         release, version = promote(folder, options.version, paths.person())
     except REFUSALS as error:
         print(f"Refused: {error}", file=sys.stderr)
-        print(f"How to write the record: {registered.RECORDS}/README.md", file=sys.stderr)
+        print(f"How to write the record: {approval.RECORDS}/README.md", file=sys.stderr)
         return 1
-    print(f"{release} answers in {folder.name}; approved in {registered.RECORDS}.")
+    print(f"{release} answers in {folder.name}; approved in {approval.RECORDS}.")
     if state.read(folder).stopped:
         print(f"{folder.name} is stopped all the same, until `uv run poe resume`.")
     print(champion_alias.follow(version))

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.governance import markdown, registry_promotion
+from rung_ops.governance import approval, markdown
 from rung_ops.governance.file_parts import PIPELINE, Missing
 from rung_ops.project import documents
 from rung_ops.project.paths import REPOSITORY, ROOT, TEST, params, project_name, shown
@@ -19,7 +19,7 @@ from rung_ops.project.paths import REPOSITORY, ROOT, TEST, params, project_name,
 
 def validation(version: str) -> str:
     """Take the dated record of the independent validation, with its validator's name."""
-    stem = f"{registry_promotion.RECORDS}/{project_name()}-{version}"
+    stem = f"{approval.RECORDS}/{project_name()}-{version}"
     paths = [ROOT / f"{stem}{ending}" for ending in (".yaml", ".yml", ".md")]
     found = [path for path in paths if path.is_file()]
     if not found:
@@ -109,7 +109,7 @@ def versions(version: str) -> str:
                 "commit": each.tags.get("git_commit", "")[:12],
                 "author": each.tags.get("git_author", ""),
                 "data": each.tags.get("data_hash", "")[:12],
-                "approved": "no" if registry_promotion.objections(each) else "yes",
+                "approved": "no" if approval.objections(each) else "yes",
             }
             for each in made
         ]

@@ -1,17 +1,18 @@
-"""Check that what governance wants written down is there, complete, and no placeholder."""
+"""Check that all governance records and documents exist and are complete: `rung-ops records`."""
 
-import importlib
-import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import Any, cast
 
-from jsonschema import Draft202012Validator, ValidationError
-
+from rung_ops.governance import champion_check
+from rung_ops.governance.record_check import (
+    ANSWER,
+    PLACEHOLDER,
+    Problem,
+    check_record,
+    read_schema,
+)
 from rung_ops.project import documents
 from rung_ops.project.paths import REPOSITORY, ROOT
 
@@ -23,96 +24,31 @@ HEADINGS = {
     ),
     "docs/privacy.md": ("purpose, personal data, necessity, risks, safeguards, retention, rights"),
 }
-PLACEHOLDER = re.compile(
-    r"\b(TODO|TBD|TBA|FIXME|XXX)\b"
-    r"|(?i:lorem ipsum|<(your|name|insert|owner|date)\b[^>@:/]*>)"
-    r"|(?i:^\W*(to be \w+|todo|tbd|tba)\W*$)"
-)
-ANSWER = "Write what is the case."
-REVIEW = "review_by"  # the field of a record that says until when it can be relied on
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong in one place of one file, and what to do about it."""
-
-    file: str
-    place: str
-    wrong: str
-    remedy: str
-
-    def __str__(self) -> str:
-        place = f", {self.place}" if self.place else ""
-        return f"{self.file}{place}: {self.wrong}. {self.remedy}"
 
 
 def problems(root: Path) -> list[Problem]:
-    """Check every record and document below root; the registry is asked by of_the_champion."""
-    return [*_of_the_records(root), *_of_the_documents(root), *_of_personal_columns(root)]
+    """Check every record and document below root; the registry is not asked."""
+    return [*_record_problems(root), *_document_problems(root), *_privacy_problems(root)]
 
 
-def of_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Problem]:
-    """Check one record against its schema; no placeholder counts as an answer."""
-    file = path.relative_to(root).as_posix()
-    try:
-        fields = documents.record(path)
-    except documents.Unreadable as error:
-        yield Problem(file, "", str(error), "Its schema lies in governance/schemas.")
-        return
-    for fault in sorted(Draft202012Validator(schema).iter_errors(fields), key=_order):
-        yield from _of_error(file, fault)
-    for place, text in _texts(fields):
-        if not re.search(r"\w", text):
-            yield Problem(file, place, "is empty", ANSWER)
-        elif guess := PLACEHOLDER.search(text):
-            yield Problem(file, place, f"`{guess[0].strip()}` is a placeholder", ANSWER)
-        elif place.split(".")[-1] == REVIEW and text < date.today().isoformat():
-            wrong = f"{text} has passed, and nobody says that it still holds"
-            yield Problem(file, place, wrong, "Review it, mend it, and set the next day.")
-    for number, named in enumerate(fields.get("documents") or []):
-        if not (root / str(named)).is_file():
-            wrong = f"`{named}` does not exist"
-            yield Problem(file, f"documents[{number}]", wrong, "Write it, or name another.")
-
-
-def schema_of(name: str, root: Path) -> dict[str, Any]:
-    """Read governance/schemas/<name>.json."""
-    text = (root / "governance/schemas" / f"{name}.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
-
-
-def _of_the_records(root: Path) -> Iterator[Problem]:
+def _record_problems(root: Path) -> Iterator[Problem]:
     for path in sorted((root / "governance/schemas").glob("*.json")):
-        schema, name = schema_of(path.stem, root), path.stem
+        schema, name = read_schema(path.stem, root), path.stem
         folder = root / "governance" / name
         if folder.is_dir():  # one record a file, as of validations; there may be none yet
             files = (f for f in folder.iterdir() if f.suffix in {".yaml", ".yml", ".md"})
             for file in sorted(f for f in files if f.name != "README.md"):
-                yield from of_record(file, schema, root)
+                yield from check_record(file, schema, root)
         elif (file := folder.with_suffix(".yaml")).is_file():
-            yield from of_record(file, schema, root)
+            yield from check_record(file, schema, root)
         elif (file := folder.with_suffix(".md")).is_file():
-            yield from of_record(file, schema, root)
+            yield from check_record(file, schema, root)
         else:
             remedy = str(schema.get("description", "Write it."))
             yield Problem(f"governance/{name}.yaml", "", "is missing", remedy)
 
 
-def _of_error(file: str, error: ValidationError) -> Iterator[Problem]:
-    place = error.json_path.removeprefix("$").removeprefix(".")
-    schema = cast(dict[str, Any], error.schema)
-    if error.validator != "required":
-        remedy = schema.get("description", "See its schema in governance/schemas.")
-        yield Problem(file, place, error.message[:200], remedy)
-        return
-    for name in schema["required"]:
-        if name not in cast(dict[str, Any], error.instance):
-            about = schema.get("properties", {}).get(name, {})
-            whole = f"{place}.{name}" if place else name
-            yield Problem(file, whole, "is missing", about.get("description", "Add it."))
-
-
-def _of_the_documents(root: Path) -> Iterator[Problem]:
+def _document_problems(root: Path) -> Iterator[Problem]:
     for file, wanted in HEADINGS.items():
         if not (root / file).is_file():
             continue
@@ -134,7 +70,7 @@ def _of_the_documents(root: Path) -> Iterator[Problem]:
                 yield Problem(file, f"line {number}", wrong, ANSWER)
 
 
-def _of_personal_columns(root: Path) -> Iterator[Problem]:
+def _privacy_problems(root: Path) -> Iterator[Problem]:
     file = root / "docs/privacy.md"
     if not file.is_file() or root != ROOT:
         return
@@ -147,42 +83,30 @@ def _of_personal_columns(root: Path) -> Iterator[Problem]:
             yield Problem("docs/privacy.md", "", wrong, f"Say why `{name}` is needed.")
 
 
-def of_the_champion() -> tuple[list[Problem], str]:
+def champion_problems() -> tuple[list[Problem], str]:
     """Check the registry's champion.
 
     Returns:
-        Its problems, and why nobody looked at it, where nobody could.
+        Its problems, and why it was not checked, empty where it was.
     """
     if not (REPOSITORY / "ops/gate.toml").is_file():  # the registry comes with a later rung
         return [], ""
-    objections, unseen = importlib.import_module("rung_ops.gate.champion_check").problems()
-    remedy = importlib.import_module("rung_ops.governance.registry_promotion").REMEDY
-    return [Problem("the registry", "alias champion", each, remedy) for each in objections], unseen
-
-
-def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _texts(inner, f"{place}.{key}" if place else str(key))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _texts(inner, f"{place}[{number}]")
-
-
-def _order(error: ValidationError) -> str:
-    return error.json_path
+    objections, unchecked = champion_check.objections()
+    problems = [
+        Problem("the registry", "alias champion", each, champion_check.REMEDY)
+        for each in objections
+    ]
+    return problems, unchecked
 
 
 def main() -> int:
     """Print every problem; return 1 when there is one."""
-    crowned, unseen = of_the_champion()
-    found = problems(ROOT) + crowned
-    for problem in found:
+    of_champion, unchecked = champion_problems()
+    all_problems = problems(ROOT) + of_champion
+    for problem in all_problems:
         print(problem, file=sys.stderr)
-    if unseen:
-        print(unseen, file=sys.stderr)
-    if not found:
+    if unchecked:
+        print(unchecked, file=sys.stderr)
+    if not all_problems:
         print("records: complete")
-    return 1 if found else 0
+    return 1 if all_problems else 0

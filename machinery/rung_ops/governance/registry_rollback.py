@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from mlflow.exceptions import MlflowException
 
-from rung_ops.governance.registry_promotion import champion, objections, predecessors, remember
+from rung_ops.governance import approval
+from rung_ops.governance.registry_promotion import champion, predecessors, remember
 from rung_ops.tracking import registry
 from rung_ops.tracking.registry import CHAMPION
 
@@ -37,7 +38,7 @@ def rollback(reason: str) -> tuple[str, str]:
         version = registry.version(before[-1])
     except MlflowException as error:
         raise Refused(f"Version {before[-1]}, the {CHAMPION} before, is gone: {error}") from error
-    found = objections(version)
+    found = approval.objections(version)
     if found:
         listed = "".join(f"\n- {objection}" for objection in found)
         raise Refused(

@@ -30,7 +30,7 @@ def _refuse_unapproved(folder: Path, release: str) -> None:
         manifest = bundle.read_manifest(paths.bundle(folder, release))
     except bundle.BadBundle:
         return  # rung_ops.release.rollback says what is wrong with it
-    if reasons := approval.objections(manifest):
+    if reasons := approval.objections(approval.released_version(manifest)):
         raise state.Refused(
             "\n- ".join([f"{release} answered before, and may not any more.", *reasons])
             + "\n`uv run poe stop --by NAME --reason WHY` stops the model at once."

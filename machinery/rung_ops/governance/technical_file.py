@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from rung_ops.governance import markdown, records
+from rung_ops.governance import markdown
 from rung_ops.governance.file_parts import Missing, Part
 from rung_ops.governance.file_sections import SECTIONS
+from rung_ops.governance.record_check import check_record, read_schema
 from rung_ops.project import documents
 from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name, shown
 
@@ -78,7 +79,7 @@ def _completeness(missing: list[str]) -> list[str]:
 def _faults() -> list[str]:
     if not PROSE.is_file():
         return [f"{shown(PROSE)}: is missing: write the nine sections"]
-    return [str(each) for each in records.of_record(PROSE, records.schema_of(SCHEMA, ROOT), ROOT)]
+    return [str(each) for each in check_record(PROSE, read_schema(SCHEMA, ROOT), ROOT)]
 
 
 def _taken(part: Part, version: str) -> tuple[str, str]:

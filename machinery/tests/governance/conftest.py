@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.conftest import FACTS, Trained
-from rung_ops.governance import keys, plan, registry_promotion
+from rung_ops.governance import approval, keys, plan
 from rung_ops.project.paths import ROOT
 
 HERE = Path(__file__).parent
@@ -140,7 +140,7 @@ def candidates(
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(gate_check, "GATE", tmp_path / "gate.json")
-    monkeypatch.setattr(registry_promotion, "ROOT", tmp_path)
+    monkeypatch.setattr(approval, "ROOT", tmp_path)
     for name, value in (
         ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"),
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0"),
@@ -178,7 +178,7 @@ def approve(candidates: tuple[str, str], tmp_path: Path) -> Callable[..., None]:
     """Writes the record of a validation of a version; what is given replaces a part."""
 
     def write(version: str, /, **changes: Any) -> None:
-        path = tmp_path / registry_promotion.RECORDS / f"{FACTS['model']}-{version}.yaml"
+        path = tmp_path / approval.RECORDS / f"{FACTS['model']}-{version}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         record = {"version": int(version)} | APPROVED | changes
         path.write_text(yaml.safe_dump(record), encoding="utf-8")

@@ -13,7 +13,7 @@ from machinery.tests.conftest import Trained
 from machinery.tests.governance.conftest import APPROVED, COMMIT
 from rung_ops.gate import report
 from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import gate, plan, registry_promotion, version_facts
+from rung_ops.governance import approval, gate, plan, version_facts
 from rung_ops.release import gate as release_gate
 from rung_ops.tracking import registry
 from rung_ops.training import estimator, fairness
@@ -80,7 +80,7 @@ def approve(tmp_path: Path, **changes: Any) -> None:
     made_of = {"git_commit": COMMIT, "data_hash": "cd" * 16, "model": registry.model_name()}
     inventory = {"models": [{"name": registry.model_name(), "developer": "Ada Lovelace"}]}
     (tmp_path / "governance/model_inventory.yaml").write_text(yaml.safe_dump(inventory))
-    path = tmp_path / registry_promotion.RECORDS / f"{registry.model_name()}-1.yaml"
+    path = tmp_path / approval.RECORDS / f"{registry.model_name()}-1.yaml"
     path.parent.mkdir(parents=True)
     path.write_text(yaml.safe_dump({"version": 1} | APPROVED | made_of | changes))
 

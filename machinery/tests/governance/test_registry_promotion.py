@@ -9,7 +9,7 @@ import pytest
 import yaml
 from sklearn.dummy import DummyClassifier
 
-from rung_ops.governance import records, registry_promotion
+from rung_ops.governance import approval, champion_check, records, registry_promotion
 from rung_ops.project.paths import ROOT
 from rung_ops.tracking import registry
 
@@ -44,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A fresh version in the registry, in a project without records; its number."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
-    monkeypatch.setattr(registry_promotion, "ROOT", tmp_path)
+    monkeypatch.setattr(approval, "ROOT", tmp_path)
     shutil.copytree(ROOT / "governance/schemas", tmp_path / "governance/schemas")
     client, name = registry.client(), registry.model_name()
     write_inventory(name, "Ada Lovelace")
@@ -57,13 +57,13 @@ def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def write_inventory(model: str, developer: str) -> None:
     inventory = {"models": [{"name": model, "developer": developer}]}
-    path = registry_promotion.ROOT / "governance/model_inventory.yaml"
+    path = approval.ROOT / "governance/model_inventory.yaml"
     path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
 
 
 def write_record(version: str, /, **changes: Any) -> None:
     record = {"model": registry.model_name(), "version": int(version)} | APPROVED | changes
-    path = registry_promotion.ROOT / f"governance/validation/{registry.model_name()}-{version}.yaml"
+    path = approval.ROOT / f"governance/validation/{registry.model_name()}-{version}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(record), encoding="utf-8")
 
@@ -79,7 +79,7 @@ def test_an_approved_version_becomes_champion(version: str) -> None:
 
     assert registry_promotion.main([version]) == 0
     assert champion() == version
-    assert registry_promotion.objections_to_the_champion() == []
+    assert champion_check.objections()[0] == []
 
 
 def test_a_version_without_a_record_is_refused(
@@ -163,7 +163,7 @@ def test_the_record_of_another_version_does_not_serve(version: str) -> None:
 
 def test_two_records_of_one_version_are_refused(version: str) -> None:
     write_record(version)
-    record = registry_promotion.record_paths(registry.version(version))[0]
+    record = approval.record_paths(registry.version(version))[0]
     shutil.copy(record, record.with_suffix(".md"))
 
     assert registry_promotion.main([version]) == 1
@@ -177,7 +177,7 @@ def test_a_version_that_does_not_exist_is_refused(version: str) -> None:
 def test_an_alias_set_past_the_gate_is_found(version: str) -> None:
     registry.client().set_registered_model_alias(registry.model_name(), "champion", version)
 
-    found, unseen = records.of_the_champion()
+    found, unseen = records.champion_problems()
 
     assert "alias champion: " in str(found[0]) and "nobody has" in str(found[0])
     assert unseen == ""
@@ -201,5 +201,5 @@ def test_a_store_that_is_not_there_is_not_made_to_look_at_it(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
-    assert records.of_the_champion() == ([], "")
+    assert records.champion_problems() == ([], "")
     assert not (tmp_path / "mlflow.db").exists()

@@ -9,7 +9,7 @@ import mlflow
 import pytest
 import yaml
 
-from rung_ops.governance import registry_promotion, registry_rollback
+from rung_ops.governance import approval, registry_promotion, registry_rollback
 from rung_ops.project.paths import ROOT
 from rung_ops.tracking import registry
 
@@ -45,13 +45,11 @@ def project(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A registry with three approved versions, none of them champion."""
     shutil.copy(registered, tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.setattr(registry_promotion, "ROOT", tmp_path)
+    monkeypatch.setattr(approval, "ROOT", tmp_path)
     shutil.copytree(ROOT / "governance/schemas", tmp_path / "governance/schemas")
-    (tmp_path / registry_promotion.RECORDS).mkdir()
+    (tmp_path / approval.RECORDS).mkdir()
     inventory = {"models": [{"name": registry.model_name(), "developer": "Ada Lovelace"}]}
-    (tmp_path / registry_promotion.INVENTORY).write_text(
-        yaml.safe_dump(inventory), encoding="utf-8"
-    )
+    (tmp_path / approval.INVENTORY).write_text(yaml.safe_dump(inventory), encoding="utf-8")
     for version in (1, 2, 3):
         record(tmp_path, version)
     return tmp_path
@@ -60,7 +58,7 @@ def project(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def record(project: Path, version: int, **changes: Any) -> None:
     name = registry.model_name()
     content = {"model": name, "version": version} | APPROVED | changes
-    path = project / registry_promotion.RECORDS / f"{name}-{version}.yaml"
+    path = project / approval.RECORDS / f"{name}-{version}.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 

@@ -11,11 +11,11 @@ import pytest
 from machinery.tests.governance.conftest import COMMIT
 from rung_ops.data.ingest import sample_rows
 from rung_ops.governance import (
+    approval,
     file_parts,
     markdown,
     operation_record,
     provenance,
-    registry_promotion,
     technical_file,
 )
 from rung_ops.project.paths import ROOT, project_name
@@ -43,7 +43,7 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
     """A copy of this project's documents, with the reports of version 1 and its validation."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
-    for module in (file_parts, provenance, technical_file, registry_promotion):
+    for module in (file_parts, provenance, technical_file, approval):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     for module in (provenance, technical_file):
         monkeypatch.setattr(module, "REPOSITORY", tmp_path)
@@ -62,7 +62,7 @@ def project(tmp_path: Path, registry_store: str, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "reports").mkdir()
     for name, content in REPORTS.items():
         (tmp_path / "reports" / name).write_text(json.dumps(content), encoding="utf-8")
-    record = tmp_path / registry_promotion.RECORDS / f"{project_name()}-1.yaml"
+    record = tmp_path / approval.RECORDS / f"{project_name()}-1.yaml"
     record.write_text(RECORD, encoding="utf-8")
     return tmp_path
 
@@ -88,7 +88,7 @@ SOURCES = [
     *("governance/risk_register.yaml", "governance/monitoring_plan.yaml"),
     *("governance/change_control_plan.yaml", "governance/retention.yaml", "uv.lock"),
     *("governance/technical_file/annex_iv.md", "test.parquet"),
-    f"{registry_promotion.RECORDS}/{project_name()}-1.yaml",
+    f"{approval.RECORDS}/{project_name()}-1.yaml",
     *(f"reports/{name}" for name in REPORTS if name != "run.json"),
 ]
 

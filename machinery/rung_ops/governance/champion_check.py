@@ -8,14 +8,15 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rung_ops.governance import registry_promotion
+from rung_ops.governance import approval
 from rung_ops.tracking.store_address import SQLITE, tracking_uri
 
+REMEDY = f"Bring the record ({approval.RECORDS}/README.md), or take the alias champion away."
 PATIENCE = 2.0  # seconds for a server to answer: whoever types `poe check` waits for it
 LATER = "Where it can be reached, `uv run poe records` looks."
 
 
-def problems() -> tuple[list[str], str]:
+def objections() -> tuple[list[str], str]:
     """Say what speaks against the champion.
 
     Returns:
@@ -33,9 +34,17 @@ def problems() -> tuple[list[str], str]:
         return [], _not_looked(wrong)
     try:
         with server_check.kept_up(lambda: uri, ""):
-            return registry_promotion.objections_to_the_champion(), ""
+            return _of_the_champion(), ""
     except registry.ServerDown as down:
         return [], _not_looked(str(down))
+
+
+def _of_the_champion() -> list[str]:
+    from rung_ops.governance import registry_promotion
+    from rung_ops.tracking import registry
+
+    number = registry_promotion.champion()
+    return approval.objections(registry.version(number)) if number else []
 
 
 def _deaf(uri: str) -> str:

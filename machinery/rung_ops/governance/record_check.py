@@ -1,0 +1,100 @@
+"""Check one governance record against its JSON schema."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator, ValidationError
+
+from rung_ops.project import documents
+
+PLACEHOLDER = re.compile(
+    r"\b(TODO|TBD|TBA|FIXME|XXX)\b"
+    r"|(?i:lorem ipsum|<(your|name|insert|owner|date)\b[^>@:/]*>)"
+    r"|(?i:^\W*(to be \w+|todo|tbd|tba)\W*$)"
+)
+ANSWER = "Write what is the case."
+REVIEW = "review_by"  # the field of a record that says until when it can be relied on
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem in one place of one file, and its remedy."""
+
+    file: str
+    place: str
+    wrong: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f", {self.place}" if self.place else ""
+        return f"{self.file}{place}: {self.wrong}. {self.remedy}"
+
+
+def check_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Problem]:
+    """Check one record against its schema; a placeholder does not count as an answer.
+
+    Args:
+        path: the record, YAML or Markdown with front matter.
+        schema: from read_schema().
+        root: the project.
+    """
+    file = path.relative_to(root).as_posix()
+    try:
+        fields = documents.record(path)
+    except documents.Unreadable as error:
+        yield Problem(file, "", str(error), "Its schema lies in governance/schemas.")
+        return
+    for fault in sorted(Draft202012Validator(schema).iter_errors(fields), key=_json_path):
+        yield from _problems_of(file, fault)
+    for place, text in _texts(fields):
+        if not re.search(r"\w", text):
+            yield Problem(file, place, "is empty", ANSWER)
+        elif guess := PLACEHOLDER.search(text):
+            yield Problem(file, place, f"`{guess[0].strip()}` is a placeholder", ANSWER)
+        elif place.split(".")[-1] == REVIEW and text < date.today().isoformat():
+            wrong = f"{text} has passed, and nobody says that it still holds"
+            yield Problem(file, place, wrong, "Review it, mend it, and set the next day.")
+    for number, named in enumerate(fields.get("documents") or []):
+        if not (root / str(named)).is_file():
+            wrong = f"`{named}` does not exist"
+            yield Problem(file, f"documents[{number}]", wrong, "Write it, or name another.")
+
+
+def read_schema(name: str, root: Path) -> dict[str, Any]:
+    """Read governance/schemas/<name>.json."""
+    text = (root / "governance/schemas" / f"{name}.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def _problems_of(file: str, error: ValidationError) -> Iterator[Problem]:
+    place = error.json_path.removeprefix("$").removeprefix(".")
+    schema = cast(dict[str, Any], error.schema)
+    if error.validator != "required":
+        remedy = schema.get("description", "See its schema in governance/schemas.")
+        yield Problem(file, place, error.message[:200], remedy)
+        return
+    for name in schema["required"]:
+        if name not in cast(dict[str, Any], error.instance):
+            about = schema.get("properties", {}).get(name, {})
+            whole = f"{place}.{name}" if place else name
+            yield Problem(file, whole, "is missing", about.get("description", "Add it."))
+
+
+def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _texts(inner, f"{place}[{number}]")
+
+
+def _json_path(error: ValidationError) -> str:
+    return error.json_path
