@@ -15,7 +15,7 @@ import pytest
 from rung import spared
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATE_PATHS = ["copier.yml", "levels", "templates"]
+TEMPLATE_PATHS = ["copier.yml", "levels", "machinery", "templates"]
 
 GAMES = ["velocity", "governance"]
 TEAM_SIZES = ["one", "team", "teams"]
