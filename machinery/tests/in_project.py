@@ -16,6 +16,7 @@ ANSWERS = {
     "use_case": GAME,
     "team_size": "teams",
     "compute": "ray_on_kubernetes",
+    "data": "warehouse",
 }
 TEMPLATE = Path(__file__).resolve().parents[2]
 

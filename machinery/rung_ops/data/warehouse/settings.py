@@ -33,8 +33,12 @@ class Settings:
     lag: timedelta
 
 
-def read(file: Path = FILE) -> Settings:
+def read(file: Path = FILE, root: Path = ROOT) -> Settings:
     """Read warehouse.toml.
+
+    Args:
+        file: the settings.
+        root: the folder that `query` is relative to.
 
     Raises:
         WarehouseError: it is missing, cannot be read, or says what cannot be.
@@ -58,7 +62,7 @@ def read(file: Path = FILE) -> Settings:
         raise WarehouseError(
             f"{shown(file)}: `window_days` must be 1 or more, and `lag_hours` 0 or more."
         )
-    query = file.parent / _typed(file, said, "query", str, "a file")
+    query = root / _typed(file, said, "query", str, "a file")
     return Settings(query, watermark or None, first, timedelta(days=days), timedelta(hours=hours))
 
 

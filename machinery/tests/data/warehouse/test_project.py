@@ -22,6 +22,8 @@ lag_hours = 12
 
 
 def test_the_settings_and_the_query_fit() -> None:
+    if not settings.FILE.is_file():
+        pytest.skip("this project takes no rows from a warehouse")
     says = settings.read()
 
     assert query.read(says.query, says.watermark).windowed == bool(says.watermark)
@@ -29,7 +31,7 @@ def test_the_settings_and_the_query_fit() -> None:
 
 def test_the_settings_are_read(tmp_path: Path) -> None:
     (tmp_path / "warehouse.toml").write_text(GOOD)
-    says = settings.read(tmp_path / "warehouse.toml")
+    says = settings.read(tmp_path / "warehouse.toml", tmp_path)
 
     assert (says.watermark, says.query) == ("at", tmp_path / "rows.sql")
     assert (says.window, says.lag) == (timedelta(days=7), timedelta(hours=12))
@@ -54,7 +56,7 @@ def test_settings_that_cannot_be_are_named(
     (tmp_path / "warehouse.toml").write_text(GOOD.replace(before, after))
 
     with pytest.raises(WarehouseError, match=words):
-        settings.read(tmp_path / "warehouse.toml")
+        settings.read(tmp_path / "warehouse.toml", tmp_path)
 
 
 def test_each_file_of_the_sample_becomes_a_table(tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_each_file_of_the_sample_becomes_a_table(tmp_path: Path) -> None:
 def test_what_is_here_is_said_without_asking_the_warehouse(tmp_path: Path) -> None:
     (tmp_path / "warehouse.toml").write_text(GOOD)
     (tmp_path / "rows.sql").write_text("SELECT 1 WHERE at >= $since AND at < $until")
-    says = settings.read(tmp_path / "warehouse.toml")
+    says = settings.read(tmp_path / "warehouse.toml", tmp_path)
     nowhere = Address("nowhere", file=tmp_path / "nothing.duckdb")
     (tmp_path / "2024-01-01--2024-01-08.parquet.dvc").touch()
 
