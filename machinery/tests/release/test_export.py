@@ -207,7 +207,9 @@ def doubled(inputs: Any) -> Any:
 def test_a_type_that_the_source_does_not_trust_is_not_released(tmp_path: Path) -> None:
     model = make_pipeline(FunctionTransformer(doubled), LogisticRegression())
 
-    with pytest.raises(export.NoFormat, match=r"TRUSTED in model.py does not list: .*test_export\.doubled"):
+    with pytest.raises(
+        export.NoFormat, match=r"TRUSTED in model.py does not list: .*test_export\.doubled"
+    ):
         exported(release(tmp_path, "TRUSTED = []\n"), model, ["count", "flag"])
 
 
