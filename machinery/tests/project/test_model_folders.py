@@ -46,8 +46,9 @@ def test_the_stages_of_a_new_model_are_those_of_the_first(new: Path) -> None:
         pytest.skip("no pipeline on this rung")
     text = (new / "dvc.yaml").read_text(encoding="utf-8")
 
-    assert text.replace("../../ops/", "ops/") == (REPOSITORY / "dvc.yaml").read_text("utf-8")
-    assert "- ../../ops/train.py\n" in text
+    assert text.replace("../../", "") == (REPOSITORY / "dvc.yaml").read_text("utf-8")
+    assert "cmd: python ../../pipeline/train.py\n" in text
+    assert "- ../../pipeline/train.py\n" in text
 
 
 def test_each_model_has_a_port_of_its_own(new: Path) -> None:
@@ -59,7 +60,7 @@ def test_each_model_has_a_port_of_its_own(new: Path) -> None:
     assert model_files.outdated() == []
 
 
-@pytest.mark.parametrize("name", ["another_one", "polars", "ops", "class", "A", "a-b", "../x", ""])
+@pytest.mark.parametrize("name", ["another_one", "polars", "rung_ops", "class", "A", "a-b", "../x", ""])
 def test_a_name_that_cannot_be_a_package_of_its_own_is_refused(new: Path, name: str) -> None:
     before = sorted(new.parent.rglob("*"))
 

@@ -1,17 +1,18 @@
 """The same commit and the same data give the same predictions."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from rung_ops.project.paths import ROOT
 
 TRAIN_AND_PREDICT = """
 import hashlib
-from ops import estimator
+from machinery.tests.in_project import fit, split
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
-from machinery.tests.in_project import split
-from machinery.tests.in_project import fit
+from rung_ops.training import estimator
 
 rows = sample_rows()
 rows = rows.sample(min(3_000, rows.height), seed=1)
@@ -25,6 +26,7 @@ def predictions() -> str:
     return subprocess.run(
         [sys.executable, "-c", TRAIN_AND_PREDICT],
         cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
         check=True,
         capture_output=True,
         text=True,

@@ -21,6 +21,7 @@ lag_hours = 12
 """
 
 
+@pytest.mark.skipif(not settings.FILE.is_file(), reason="this project has no warehouse")
 def test_the_settings_and_the_query_fit() -> None:
     if not settings.FILE.is_file():
         pytest.skip("this project takes no rows from a warehouse")

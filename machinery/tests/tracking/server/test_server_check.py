@@ -10,7 +10,7 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
 
-from machinery.tests.tracking.conftest import policy
+from machinery.tests.tracking.server.conftest import policy
 from rung_ops.tracking import ready, registry, server_check, store_address
 
 Answering = Callable[[int, str], str]

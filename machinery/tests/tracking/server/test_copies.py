@@ -11,7 +11,7 @@ import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-from machinery.tests.tracking.conftest import recorded
+from machinery.tests.tracking.server.conftest import recorded
 from rung_ops.tracking import migrate, registry, stores, sync
 from rung_ops.tracking.copies import COMPLETE, ORIGINAL, Copying
 
