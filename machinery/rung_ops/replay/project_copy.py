@@ -100,10 +100,15 @@ def commit(message: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Give the environment for the copy's programs: this one's packages, the copy's code."""
+    """Return the environment for the copy's programs: the installed packages, the copy's code.
+
+    An ejected project has the library as source in machinery/; the copy then runs its own.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
     beside = str(Path(sys.executable).parent)
     code = [str(PLACE / "src")]
+    if (PLACE / "machinery/rung_ops").is_dir():
+        code.append(str(PLACE / "machinery"))
     if "PYTHONPATH" in kept:
         code.append(kept["PYTHONPATH"])
     return kept | {

@@ -116,10 +116,19 @@ def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPat
     made = project_copy.environment()
 
     assert not project_copy.OUTSIDE & made.keys()
-    assert made["PYTHONPATH"].split(os.pathsep)[:2] == [
-        str(project_copy.PLACE),
-        str(project_copy.PLACE / "src"),
-    ]
+    assert made["PYTHONPATH"].split(os.pathsep) == [str(project_copy.PLACE / "src"), "elsewhere"]
+
+
+def test_the_copy_of_an_ejected_project_runs_its_own_library(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "machinery/rung_ops").mkdir(parents=True)
+    monkeypatch.setattr(project_copy, "PLACE", tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+
+    found = project_copy.environment()["PYTHONPATH"].split(os.pathsep)
+
+    assert found == [str(tmp_path / "src"), str(tmp_path / "machinery")]
 
 
 def test_what_is_changed_in_the_copy_is_there_in_the_project() -> None:
