@@ -51,12 +51,26 @@ def template(folder: Path) -> Path:
             files.extractall(folder, filter="tar")
         _tagged(folder, version)
     _clear(folder)
+    copy_work_tree(folder)
+    _tagged(folder, TODAY)
+    return folder
+
+
+def today(folder: Path) -> Path:
+    """Make a repository of this work tree's template alone."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    copy_work_tree(folder)
+    _tagged(folder, TODAY)
+    return folder
+
+
+def copy_work_tree(folder: Path) -> None:
+    """Copy what this work tree has of the template, committed or not."""
     listed = git(ROOT, "ls-files", "-co", "--exclude-standard", "--", *TEMPLATE).splitlines()
     for path in filter(lambda path: os.path.lexists(ROOT / path), listed):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / path, folder / path, follow_symlinks=False)
-    _tagged(folder, TODAY)
-    return folder
 
 
 def edit(project: Path, version: str, *, left_out: tuple[str, ...] = ()) -> list[str]:
@@ -67,8 +81,8 @@ def edit(project: Path, version: str, *, left_out: tuple[str, ...] = ()) -> list
         if patch.stem not in left_out and all((project / path).exists() for path in touched):
             git(project, "apply", "--whitespace=nowarn", str(patch))
             done.append(patch.stem)
-    for file in sorted(project.glob("src/*/*.py")):
-        file.write_text(file.read_text() + f"\n# {TOKEN}: ours in {file.name}\n")
+    for file in sorted(project.glob("src/*/[a-z]*.py")):
+        file.write_text(file.read_text() + f"\n\n# {TOKEN}: ours in {file.name}\n")
     with (project / "params.toml").open("a") as params:
         params.write(f"\n[ours] # {TOKEN}\nlimit = 3\n")
     tiny.commit(project, "Edit")

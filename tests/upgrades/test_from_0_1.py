@@ -109,7 +109,7 @@ def test_a_conflict_says_where_the_code_went_and_shows_the_edit(
 
     assert "The stage is now pipeline/train.py, yours to edit." in told
     assert "It is now rung_ops/serving/" in told
-    assert "`rung eject` puts the library into machinery/: make your edit in machinery/rung" in told
+    assert "`rung eject` puts the library into machinery/: make your edit in machinery/" in told
     assert "then delete ops/service/app.py." in told
     assert 'yours | LOG = logging.getLogger("service.edited") # EDIT our name' in told
 

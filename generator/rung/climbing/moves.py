@@ -91,8 +91,8 @@ class Moves:
         where = f"{new} in the library" if new else "part of the library rung-ops"
         target = f"in machinery/{new}" if new else "there"
         return (
-            f"It is now {where}. `rung eject` puts the library into machinery/: make your edit "
-            f"{target}, then delete {path}."
+            f"It is now {where}. After the update `rung eject` puts the library into machinery/: "
+            f"make your edit {target}, then delete {path}."
         )
 
 

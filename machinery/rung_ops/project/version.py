@@ -1,7 +1,7 @@
 """Whether the installed machinery is the one that the project's files are written for."""
 
 from rung_ops import __version__
-from rung_ops.project.paths import NoProjectError, settings
+from rung_ops.project.paths import REPOSITORY, NoProjectError, settings
 
 
 def series(version: str) -> str:
@@ -11,13 +11,19 @@ def series(version: str) -> str:
 
 
 def refuse_other_version() -> None:
-    """Stop where vendor/ has another major version than the project's files expect.
+    """Stop where vendor/, or an ejected library, has another series than the project's files expect.
 
     Raises:
         NoProjectError: with one sentence for the person who typed the verb.
     """
     expected = settings().get("machinery")
     if expected is not None and series(str(expected)) != series(__version__):
+        if (REPOSITORY / "machinery/rung_ops").is_dir():
+            raise NoProjectError(
+                f"This project's files expect rung-ops {expected}, but machinery/ holds {__version__}: "
+                "merge the newer source with `rung update`, or restore machinery/ and pyproject.toml "
+                "from one commit."
+            )
         raise NoProjectError(
             f"This project's files expect rung-ops {expected}, but {__version__} is installed: run "
             "`uv sync`, or bring vendor/ and files to one version with `rung update`."

@@ -1,0 +1,150 @@
+"""An ejected project stands on its own source: checks, the library's tests, pipeline, updates."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.climbing import tiny
+from tests.command import git, rung
+from tests.conftest import GAMES
+from tests.product.conftest import commit, environment, run
+from tests.upgrades import corpus
+from tests.upgrades.corpus import TODAY
+
+pytestmark = pytest.mark.slow
+
+SERVICE = "machinery/rung_ops/serving/app.py"
+LINE = 'LOG = logging.getLogger("service")\n'
+OURS = 'LOG = logging.getLogger("service.ours")\n'
+# One game runs all of the library's tests, the other those of what only it has and of the service.
+TESTS = {
+    "velocity": ["machinery/tests"],
+    "governance": ["machinery/tests/governance", "machinery/tests/serving"],
+}
+
+
+class Ejected:
+    """A project of a game on rung 4 that was ejected and has one line of the service changed."""
+
+    def __init__(self, game: str, folder: Path) -> None:
+        """Make the template and the project, eject it, and change the line."""
+        self.game = game
+        self.template = corpus.today(folder / "template")
+        self.folder = tiny.born(self.template, folder / "project", TODAY, use_case=game, level=4)
+        run("uv", "lock", "--quiet", cwd=self.folder)
+        commit(self.folder, "Lock")
+        self.told = self.rung("eject")
+        self.edit(SERVICE, LINE, OURS)
+        commit(self.folder, "Name the log of the service")
+
+    def rung(self, *arguments: str, expect: int = 0) -> str:
+        """Run `rung` in the project, with its template trusted; return what it says."""
+        trusted = ("--template", self.template)
+        done = rung(*arguments, *trusted, cwd=self.folder, environment=environment())
+        assert expect == done.returncode, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def run(self, *command: str, expect: int = 0) -> str:
+        """Run a command in the project."""
+        return run(*command, cwd=self.folder, expect=expect).stdout
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace a text that stands once in a file."""
+        file = self.folder / path
+        assert 1 == file.read_text().count(old), path
+        file.write_text(file.read_text().replace(old, new))
+
+    def release(self, tag: str, old: str, new: str) -> None:
+        """Release a template with another text in the library's service."""
+        source = (self.template / SERVICE).read_text()
+        assert old in source
+        tiny.release(self.template, tag, {SERVICE: source.replace(old, new)})
+
+
+@pytest.fixture(scope="module", params=GAMES)
+def ejected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ejected:
+    """Return an ejected project of each game; the tests go on from one another, in their order."""
+    return Ejected(request.param, tmp_path_factory.mktemp(f"ejected-{request.param}"))
+
+
+def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
+    assert "Machinery from wheel to source:" in ejected.told
+    assert not list(ejected.folder.glob("vendor/*"))
+    where = ejected.run("uv", "run", "python", "-c", "import rung_ops; print(rung_ops.__file__)")
+    assert where.strip().endswith(str(ejected.folder / "machinery/rung_ops/__init__.py"))
+
+
+def test_the_checks_and_the_hooks_pass(ejected: Ejected) -> None:
+    ejected.run("uv", "run", "poe", "check")
+    ejected.run("uv", "run", "pre-commit", "run", "--all-files")
+    assert "" == git(ejected.folder, "status", "--porcelain")
+
+
+def test_the_pipeline_runs(ejected: Ejected) -> None:
+    ejected.run("uv", "run", "poe", "pipeline")
+    assert (ejected.folder / "reports/run.json").exists()
+    commit(ejected.folder, "Run the pipeline")
+
+
+def test_a_changed_line_of_the_library_makes_the_pipeline_stale(ejected: Ejected) -> None:
+    assert "up to date" in ejected.run("uv", "run", "dvc", "status")
+    ejected.edit(SERVICE, OURS, f"{OURS}\n")
+    assert "machinery/rung_ops" in ejected.run("uv", "run", "dvc", "status")
+    ejected.run("git", "restore", SERVICE)
+
+
+def test_the_librarys_own_tests_pass(ejected: Ejected) -> None:
+    chosen = TESTS[ejected.game]
+    told = ejected.run("uv", "run", "pytest", *chosen, "-n", "2", "-p", "no:cacheprovider")
+    assert " passed" in told
+    assert "" == git(ejected.folder, "status", "--porcelain")
+
+
+def test_a_newer_library_is_merged_with_the_edit(ejected: Ejected) -> None:
+    ejected.release("v1000.1", "import logging\n", "import logging\n# Newer.\n")
+
+    ejected.rung("update", "--template-version", "v1000.1")
+
+    merged = (ejected.folder / SERVICE).read_text()
+    assert OURS in merged
+    assert "# Newer.\n" in merged
+
+
+def test_a_newer_library_with_the_same_line_is_a_conflict(ejected: Ejected) -> None:
+    ejected.release("v1000.2", LINE, 'LOG = logging.getLogger("service.rungs")\n')
+    before = git(ejected.folder, "rev-parse", "HEAD")
+
+    told = ejected.rung("update", "--template-version", "v1000.2", expect=1)
+
+    assert f"! {SERVICE}: you and Rung changed the same lines" in told
+    assert f"yours | {OURS.rstrip()}" in told
+    assert before == git(ejected.folder, "rev-parse", "HEAD")
+    assert OURS in (ejected.folder / SERVICE).read_text()
+
+
+def test_undo_names_the_edit_and_goes_back_without_it(ejected: Ejected) -> None:
+    assert f"  {SERVICE}\n" in ejected.rung("eject", "--undo", expect=1)
+    ejected.edit(SERVICE, OURS, LINE)
+    commit(ejected.folder, "Name the log as before")
+
+    ejected.rung("eject", "--undo", "--no-verify")
+
+    assert not (ejected.folder / SERVICE).exists()
+    assert 1 == len(list(ejected.folder.glob("vendor/*.whl")))
+
+
+def test_an_ejected_library_out_of_date_is_told(tmp_path: Path) -> None:
+    template = corpus.today(tmp_path / "template")
+    project = tiny.born(template, tmp_path / "project", TODAY, use_case="velocity", level=0)
+    rung("eject", "--no-verify", "--template", template, cwd=project, environment=environment())
+    run("uv", "sync", "--quiet", cwd=project)
+    about = project / "machinery/rung_ops/__init__.py"
+    version = about.read_text().partition('__version__ = "')[2].partition('"')[0]
+    about.write_text(about.read_text().replace(version, "0.1.7"))
+
+    told = run("uv", "run", "--no-sync", "rung-ops", "releases", cwd=project, expect=None)
+
+    assert 0 != told.returncode
+    expected = f"This project's files expect rung-ops {version}, but machinery/ holds 0.1.7"
+    assert expected in told.stdout
+    assert "Traceback" not in told.stdout
