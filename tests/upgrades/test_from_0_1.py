@@ -205,3 +205,14 @@ def test_every_module_of_0_1_leads_to_one_that_exists() -> None:
 
     assert {} == wrong, "levels/moved.yml does not lead there any more"
     assert all((ROOT / "templates/project" / new).exists() for new in moves.stages.values())
+
+
+def test_further_models_are_told_what_rewrites_their_stages(versions: Path, tmp_path: Path) -> None:
+    answers = {"use_case": "velocity", "level": 2, "team_size": "teams"}
+    project = tiny.born(versions, tmp_path / "teams", OLD, **answers)
+
+    plan = update(project, versions)
+
+    stages = "models/cancellations/dvc.yaml"
+    assert {stages: ["`uv run poe models` writes it for the library"]} == plan.uses
+    assert "rung_ops" in (project / "models/cancellations/tests/test_model.py").read_text()

@@ -30,6 +30,7 @@ class Moves:
     Args:
         settings: New paths by old ones. The user's edits follow.
         merged: Patterns of the user's files that use what moved; this once they are merged.
+        rewritten: The command that writes a user's file for the library, by pattern.
         stages: New paths by old ones. A stage is the user's at its new path.
         packages: New packages of the library by old packages of `ops`.
         modules: New modules by old modules of `ops`, where the package does not say it.
@@ -38,6 +39,7 @@ class Moves:
 
     settings: Mapping[str, str] = field(default_factory=dict)
     merged: tuple[str, ...] = ()
+    rewritten: Mapping[str, str] = field(default_factory=dict)
     stages: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
@@ -112,6 +114,7 @@ def between(base: Mapping[str, Entry], after: Source) -> Moves:
     return Moves(
         said["settings"],
         tuple(said["merged"]),
+        said["rewritten"],
         said["stages"],
         said["packages"],
         said["modules"],
@@ -167,7 +170,12 @@ def uses(
     for path, oid in mine.items():
         names = sorted(set(_used(texts.get(oid, b"").decode("utf-8", "replace"))))
         if names and not moves.is_code(path):
-            found[path] = [_renamed(moves, name) for name in names]
+            commands = [
+                f"`{command}` writes it for the library"
+                for pattern, command in moves.rewritten.items()
+                if trees.matching([path], [pattern])
+            ]
+            found[path] = commands or [_renamed(moves, name) for name in names]
     return found
 
 
