@@ -69,6 +69,6 @@ def test_the_jobs_run_what_a_laptop_runs(render: Render) -> None:
 
     for job in of_kind(built(project, "deploy/kubernetes/ray"), "RayJob"):
         version = job["spec"]["rayClusterSpec"]["rayVersion"]
-        assert f"ray[data,default,tune]>={version.rpartition('.')[0]},<" in library
+        assert f"ray[data,tune]>={version.rpartition('.')[0]},<" in library
         words = job["spec"]["entrypoint"].split()
         assert f"[tool.poe.tasks.{words[words.index('simple') + 1]}]" in tasks
