@@ -107,8 +107,12 @@ VERBS = {
     "governance predict": Verb(
         "batch.predict_logged", "governance", "score a file of rows and log each prediction"
     ),
-    "governance stop": Verb("governance.stop", "governance", "switch the model off, with a reason"),
-    "governance resume": Verb("governance.resume", "governance", "switch the model on again"),
+    "governance stop": Verb(
+        "governance.kill_switch:stop", "governance", "switch the model off, with a reason"
+    ),
+    "governance resume": Verb(
+        "governance.kill_switch:resume", "governance", "switch the model on again"
+    ),
     "governance audit-log": Verb(
         "governance.audit", "governance", "verify the audit log, and print it"
     ),

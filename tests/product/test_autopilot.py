@@ -362,7 +362,7 @@ def test_under_governance_a_pass_prepares_everything_and_stops_at_the_approval(
     assert flown.state()["serving"] == first
     assert flown.state()["canary"] is None
     assert "judged" in events
-    assert "nobody has validated version 2" in flown.poe("promote", "2", expect=1)
+    assert "there is no validation of version 2" in flown.poe("promote", "2", expect=1)
     assert flown.state()["serving"] == first
 
     variants.validate(variants.Project(flown.folder), "2")

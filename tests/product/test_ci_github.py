@@ -78,7 +78,7 @@ def test_github_train_uploads_what_it_made_and_approve_needs_a_validation_record
     done = job("approve", version="1")
 
     assert done.returncode == 1, done.stdout
-    assert "nobody has validated version 1" in done.stdout
+    assert "there is no validation of version 1" in done.stdout
     with sqlite3.connect(tmp_path / "trained" / "mlflow.db") as registry:
         aliases = registry.execute("SELECT alias FROM registered_model_aliases").fetchall()
     assert ("champion",) not in aliases

@@ -62,7 +62,7 @@ def test_gitlab_train_keeps_what_it_made_and_approve_needs_a_validation_record(
 
     # A job that a person starts by hand may fail, and is told of as a warning.
     assert re.search("approve finished .* WARN 1", done.stdout), done.stdout
-    assert "nobody has validated version 1" in done.stdout
+    assert "there is no validation of version 1" in done.stdout
 
 
 def test_gitlab_deploys_from_rung_3_on(start: Started, tmp_path: Path, venv: Path) -> None:

@@ -133,17 +133,17 @@ def test_under_governance_the_servers_champion_is_looked_at(
     settings(project, uri=server.uri)
     project.commit("Use our server")
     project.run("uv run poe pipeline")
-    assert "nobody has validated version 1" in project.fail("uv run poe promote 1")
+    assert "there is no validation of version 1" in project.fail("uv run poe promote 1")
     alias = {"name": model_name(project), "alias": "champion", "version": "1"}
     server.ask("registered-models/alias", alias)  # past the gate, as anybody can
 
     said = project.fail("uv run poe records")
 
-    assert "the registry, alias champion: " in said and "nobody has validated version 1" in said
+    assert "the registry, alias champion: " in said and "there is no validation of version 1" in said
     server.end()
     said = project.run("uv run poe records")
     server.up()
-    assert "was not looked at" in said and "connection refused" in said
+    assert "was not checked" in said and "connection refused" in said
     validate(project)
     assert "records: complete" in project.run("uv run poe records")
 
@@ -160,7 +160,7 @@ def test_under_governance_a_release_and_its_approval_go_by_the_server(
     project.commit("Use our server, make keys")
     project.run("uv run poe pipeline")
     project.commit("Train")
-    assert "nobody has validated version 1" in project.fail("uv run poe gate")
+    assert "there is no validation of version 1" in project.fail("uv run poe gate")
     validate(project)
     server.end(signal.SIGKILL)
     for verb in ("gate", "release"):

@@ -1,11 +1,13 @@
 """What governance adds to releases: bounds, approval, a person who can stop it, and evidence.
 
-The plan, and whether a version keeps to it: plan (reads the plans), facts (what they bound of a
-version), bounds (holds one against the other), gate.
-The way to production: judged (the gate's verdict, kept), approval (the validation record), deploy
-(into the shadow), promote (out of it), rollback.
-People above the machine: overrides, kill_switch, stop, resume, oversight (all of it over HTTP).
+Records: record_check (one record), records (all of them: `rung-ops records`), approval (the
+validation record), champion_check (whether the registry's champion is approved).
+Plan: plan (reads the plans), version_facts (what they bound of a version), bounds (compares the
+two), gate.
+Promotion: gate_record (the gate's verdict in the audit log), deploy (into the shadow), promote (out
+of it), rollback; without a service: registry_promotion, registry_rollback.
+Oversight: overrides, kill_switch, oversight (both over HTTP).
 Evidence: audit (the log), anchors (its signatures), verification, keys; monitor.
-The technical file: technical_file, sections (what belongs where), parts, provenance, operation
-(where it comes from), tables (how it is written).
+Technical file: technical_file, file_sections (what belongs where), file_parts, provenance,
+operation_record (the sources), markdown (the writer).
 """

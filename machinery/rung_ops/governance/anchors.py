@@ -1,8 +1,8 @@
-"""Signatures over an environment's history, so that not even its end can be cut off unseen.
+"""Signatures over an environment's history, which show when lines at its end are missing.
 
-The hash chain of rung_ops.release.history shows a change in the middle; whoever may write the file can
-write the rest of the chain anew. An anchor is the hash of a line, with its number, signed by a key
-that they do not have. What was written after the last anchor is not vouched for by anybody.
+The hash chain of rung_ops.release.history shows a change in the middle, but a person with write
+access can rewrite the rest of the chain. An anchor is the number and hash of a line, signed by a
+key that this person does not have. Lines after the last anchor are unsigned.
 """
 
 import base64
@@ -25,16 +25,16 @@ ALGORITHM = ec.ECDSA(hashes.SHA256())
 
 
 class Broken(Exception):
-    """The history is not what was signed before, so nothing further is signed; says why."""
+    """The history differs from what was signed, so nothing more is signed; says why."""
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A signed statement: so many lines there were, and the last one had this hash.
+    """A signed statement of how many lines there were, and of the hash of the last one.
 
     Attributes:
         at: when it was signed, UTC.
-        environment: whose history it is.
+        environment: name of the environment that the history belongs to.
         lines: how many lines there were.
         head: hash of the last one.
         signature: of the four, ECDSA on P-256 with SHA-256, in base64.
@@ -47,12 +47,12 @@ class Anchor:
     signature: str
 
     def payload(self) -> bytes:
-        """Write what is signed in the one way in which equal values give equal bytes."""
+        """Serialize what is signed; equal values give equal bytes."""
         signed = {name: getattr(self, name) for name in SIGNED}
         return json.dumps(signed, sort_keys=True, separators=(",", ":")).encode()
 
     def holds(self, key: ec.EllipticCurvePublicKey) -> bool:
-        """Tell whether the holder of the private key has signed it."""
+        """Return whether the holder of the private key signed it."""
         try:
             proof = base64.b64decode(self.signature, validate=True)
             key.verify(proof, self.payload(), ALGORITHM)
@@ -62,14 +62,14 @@ class Anchor:
 
 
 def sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> Anchor | None:
-    """Sign for all that the history of an environment holds.
+    """Sign the whole history of an environment.
 
     Returns:
-        The new anchor; None where the last one covers everything already.
+        The new anchor; None where the last one already covers everything.
 
     Raises:
-        Broken: what was signed for before is not there any more, or does not follow.
-        OSError, durable.Busy: the anchor could not be written.
+        Broken: lines that were signed are missing or changed.
+        OSError, atomic.Busy: the anchor could not be written.
     """
     with atomic.locked(folder):
         lines = hashes_of(folder)
@@ -112,7 +112,7 @@ def read(folder: Path) -> tuple[list[Anchor], int | None]:
 
 
 def _anchor(line: bytes) -> Anchor:
-    """Read an anchor; what is none becomes one that nobody has signed."""
+    """Read an anchor; one that cannot be read becomes one without a signature."""
     try:
         found: dict[str, Any] = json.loads(line)
         return Anchor(

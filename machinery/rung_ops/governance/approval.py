@@ -56,7 +56,7 @@ def objections(version: Version) -> list[str]:
     paths = record_paths(version)
     if not paths:
         named = f"{RECORDS}/{version.name}-{version.version}.yaml"
-        return [f"{named} does not exist: nobody has validated version {version.version}"]
+        return [f"{named} does not exist: there is no validation of version {version.version}"]
     if len(paths) > 1:
         both = " and ".join(path.name for path in paths)
         return [f"{both} in {RECORDS} are records of one version: keep one"]
@@ -82,7 +82,7 @@ def _objections(version: Version, record: dict[str, Any]) -> Iterator[str]:
     for tag in ("git_commit", "data_hash"):
         tagged = version.tags.get(tag)
         if tagged is None:
-            yield f"version {version.version} has no tag {tag}, so nobody can tell what it is"
+            yield f"version {version.version} has no tag {tag}, so what it was made from is unknown"
         elif record[tag] != tagged:
             yield f"the record names {tag} {record[tag]}, and the version was made from {tagged}"
     if version.tags.get("git_dirty") == "true":

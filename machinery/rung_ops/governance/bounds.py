@@ -1,4 +1,4 @@
-"""Hold a version against the bounds of the change control plan."""
+"""Compare a version with the bounds of the change control plan."""
 
 import fnmatch
 import math
@@ -33,11 +33,11 @@ def violations(
     figures: Mapping[str, tuple[Any, Any]],
     fairness: Mapping[str, Any],
 ) -> list[str]:
-    """List everything in which a version lies outside of the plan, or cannot be judged by it.
+    """List every way in which a version leaves the plan, or cannot be compared with it.
 
     Args:
         bounds: of the plan.
-        challenger: the version that asks.
+        challenger: the version to compare.
         champion: the version that it would replace, if any.
         figures: by name, what challenger and champion reach on the same rows, higher or lower as
             the figure has it; the champion's is None where there is no champion.
@@ -77,13 +77,13 @@ def _outside(value: str, bound: Mapping[str, Any]) -> str:
     try:
         number = float(value)
     except ValueError:
-        return "which is no number"
+        return "which is not a number"
     return _beyond(number, bound.get("least"), bound.get("most"))
 
 
 def _beyond(number: float, least: float | None, most: float | None) -> str:
     if not math.isfinite(number):
-        return "which is no finite number"
+        return "which is not a finite number"
     if least is not None and number < least:
         return f"and the least that the plan allows is {least:g}"
     if most is not None and number > most:
@@ -109,7 +109,7 @@ def _of_figures(
         name = bound["figure"]
         challenger, champion = map(_number, figures.get(name, (None, None)))
         if challenger is None:
-            yield f"{name} is missing or no number, and the plan bounds it"
+            yield f"{name} is missing or not a number, and the plan bounds it"
             continue
         if wrong := _beyond(challenger, bound.get("least"), bound.get("most")):
             yield f"{name} is {challenger:.4f}, {wrong}"
@@ -118,7 +118,7 @@ def _of_figures(
             if change not in bound or not compared:
                 continue
             if champion is None:
-                yield f"{name} of the champion is missing or no number, so {change} is not known"
+                yield f"{name} of the champion is missing or not a number, so {change} is not known"
             elif sign * (challenger - champion) > bound[change]:
                 verb = change.removeprefix("greatest_")
                 yield (
@@ -140,7 +140,7 @@ def _of_fairness(bounds: Bounds, fairness: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _number(value: Any) -> float | None:
-    """Take a finite number; what is none counts as missing."""
+    """Return a finite number; anything else counts as missing."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

@@ -1,7 +1,7 @@
-"""Whether the version that is champion may be it, asked of the registry that is in use.
+"""Whether the champion of the registry in use is approved.
 
-A registry that cannot be asked is no fault of the records: `poe check` has to pass offline. It is
-said then that nobody looked.
+A registry that does not answer is not a fault of the records, as `poe check` has to pass offline:
+the check says that it was skipped.
 """
 
 import socket
@@ -12,31 +12,31 @@ from rung_ops.governance import approval
 from rung_ops.tracking.store_address import SQLITE, tracking_uri
 
 REMEDY = f"Bring the record ({approval.RECORDS}/README.md), or take the alias champion away."
-PATIENCE = 2.0  # seconds for a server to answer: whoever types `poe check` waits for it
-LATER = "Where it can be reached, `uv run poe records` looks."
+PATIENCE = 2.0  # seconds for a server to answer; `poe check` waits for it
+LATER = "Run `uv run poe records` where it can be reached."
 
 
 def objections() -> tuple[list[str], str]:
-    """Say what speaks against the champion.
+    """List why the champion is not approved.
 
     Returns:
-        The objections, and why nobody looked; both empty where all is well.
+        The objections, and why the check was skipped; both empty where all is well.
     """
     uri = tracking_uri()
-    # MLflow takes seconds to import, and is left alone where there is nobody to ask.
+    # MLflow takes seconds to import: not where there is no registry.
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
         return [], ""
-    if uri.startswith("http") and (deaf := _deaf(uri)):
-        return [], _not_looked(f"The MLflow server at {uri} does not answer: {deaf}.")
+    if uri.startswith("http") and (error := _connection_error(uri)):
+        return [], _skipped(f"The MLflow server at {uri} does not answer: {error}.")
     from rung_ops.tracking import registry, server_check
 
     if server_check.is_server(uri) and (wrong := server_check.problem(uri, PATIENCE)):
-        return [], _not_looked(wrong)
+        return [], _skipped(wrong)
     try:
         with server_check.kept_up(lambda: uri, ""):
             return _of_the_champion(), ""
     except registry.ServerDown as down:
-        return [], _not_looked(str(down))
+        return [], _skipped(str(down))
 
 
 def _of_the_champion() -> list[str]:
@@ -47,8 +47,8 @@ def _of_the_champion() -> list[str]:
     return approval.objections(registry.version(number)) if number else []
 
 
-def _deaf(uri: str) -> str:
-    """Say why nobody can be reached at an address; empty where somebody can."""
+def _connection_error(uri: str) -> str:
+    """Say why a server cannot be reached at an address; empty where it can."""
     place = urlsplit(uri)
     port = place.port or (443 if place.scheme == "https" else 80)
     try:
@@ -58,5 +58,5 @@ def _deaf(uri: str) -> str:
     return ""
 
 
-def _not_looked(why: str) -> str:
-    return f"Whether the champion is approved was not looked at. {why.strip()} {LATER}"
+def _skipped(why: str) -> str:
+    return f"The champion's approval was not checked. {why.strip()} {LATER}"

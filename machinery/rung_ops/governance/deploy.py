@@ -1,7 +1,7 @@
 """Bring a release to staging, or into the shadow of production: `uv run poe deploy ENVIRONMENT`.
 
-In production it answers nobody: `poe promote` lets it, once it is approved. Where nothing answers
-yet there is no shadow to stand in, and the release waits beside.
+In production it answers no requests until `poe promote`, which needs its approval. Where production
+serves nothing yet there is no shadow, and the release waits.
 """
 
 import argparse
@@ -22,12 +22,11 @@ REFUSALS = (
 
 
 def to_the_shadow(folder: Path, release: str, by: str) -> str:
-    """Put a candidate that the gate has judged into the shadow; return where it stands now.
+    """Put a candidate that passed the gate into the shadow; return where it is now.
 
     Raises:
-        state.Refused: the gate speaks against it, or it answers already.
-        keys.NoKey: the audit log could not be signed, and what stands there is what `poe promote`
-            goes by.
+        state.Refused: the gate refuses it, or it answers already.
+        keys.NoKey: the audit log could not be signed, and `poe promote` relies on it.
         BadBundle, BadSettings: it must not be used.
     """
     keys.private_key()
@@ -36,7 +35,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     if release == before.serving:
         raise state.Refused(f"{release} answers already.")
     if reasons := list(gate_check.objections(manifest, before, gate_check.GATE, awaited=True)):
-        raise state.Refused("\n- ".join(["the gate speaks against it.", *reasons]))
+        raise state.Refused("\n- ".join(["the gate refuses it.", *reasons]))
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
     with audit.signed(folder) as problems:
@@ -48,7 +47,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
         print(problem, file=sys.stderr)
     if place := status.place_of(now, release):
         return f"{release} {place}: {answers}"
-    return f"{release} is there, and answers nobody: {answers}"
+    return f"{release} waits, and answers no requests: {answers}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,7 +70,7 @@ def _to_production(folder: Path, asked: str | None) -> int:
             raise BadBundle(f"{shown(paths.candidates())} holds no release: `uv run poe release`")
         if not asked and (back := release_deploy.taken_back(folder, release)):
             raise state.Refused(
-                f"{release} was taken back at {back['at']} by {back['by']} "
+                f"{release} was rolled back at {back['at']} by {back['by']} "
                 f"({back['detail'].get('reason') or 'without a reason'}). Name it to try it again."
             )
         print(to_the_shadow(folder, release, paths.person()))

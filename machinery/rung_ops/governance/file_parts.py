@@ -16,12 +16,12 @@ PIPELINE = "`uv run poe pipeline` makes it"
 
 
 class Missing(Exception):
-    """What a part would be taken from is not there; the message says what to do."""
+    """The source of a part is missing; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Something that a section rests on.
+    """A part of a section.
 
     Attributes:
         title: its heading.
@@ -82,7 +82,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise Missing(f"{shown(path)} is no JSON: {PIPELINE} anew") from error
+        raise Missing(f"{shown(path)} is not JSON: {PIPELINE} again") from error
 
 
 def _of_this_version(version: str) -> None:

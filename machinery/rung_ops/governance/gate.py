@@ -1,8 +1,8 @@
-"""Hold a version against the champion, the change control plan, and its validation: `poe gate`.
+"""Compare a version with the champion, the change control plan and its validation: `poe gate`.
 
-It passes when its figures and the plan have nothing against it, and a person other than its author
-has approved of it. One that lacks the approval alone is refused too, but may be released and tried
-in the shadow meanwhile, where it answers nobody.
+It passes when its figures beat the champion's, it keeps to the plan, and a person other than its
+author approved of it. A version that lacks only the approval is refused, but may be released and
+tried in the shadow meanwhile, where it answers no requests.
 """
 
 import dataclasses
@@ -37,11 +37,11 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
         return found
     version = registry.version(found.challenger["version"])
     if "scores" in found.figures:  # else it was refused before anything could be computed
-        found = _held_against_the_plan(found, version)
+        found = _compared_with_plan(found, version)
     return found.awaiting(approval.objections(version))
 
 
-def _held_against_the_plan(found: Verdict, version: ModelVersion) -> Verdict:
+def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:
     try:
         limits = plan.bounds()
         outside = bounds.violations(
@@ -58,7 +58,7 @@ def _held_against_the_plan(found: Verdict, version: ModelVersion) -> Verdict:
 
 
 def _champion(found: Verdict) -> bounds.Facts | None:
-    """Tell the champion's parameters; its features are bounded by the plan, not by what it has."""
+    """Return the champion's parameters; the plan bounds features, whatever the champion's are."""
     if found.champion is None:
         return None
     parameters = version_facts.parameters_of(found.champion.get("run_id", ""))

@@ -1,6 +1,6 @@
-"""What the gate said of a release that came to production, as the audit log keeps it.
+"""The gate's verdict on a release in production, kept in the audit log.
 
-Whoever lets the release answer need not have the reports of the machine that judged it.
+`poe promote` needs no reports of the machine that ran the gate.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ def note(folder: Path, release: str, by: str, verdict: Path) -> None:
 
     Raises:
         state.Refused: it was not judged by the change control plan.
-        OSError, durable.Busy, state.BadState: the line could not be written.
+        OSError, atomic.Busy, state.BadState: the line could not be written.
     """
     content = verdict.read_bytes()
     said = json.loads(content)
     figures = said["figures"]
     if "plan" not in figures:
-        raise state.Refused("the gate has not held it against the plan: `uv run poe gate` does.")
+        raise state.Refused("the gate did not compare it with the plan: run `uv run poe gate`.")
     state.note(
         folder,
         JUDGED,
@@ -52,7 +52,7 @@ def objections(folder: Path, release: str, now: State) -> Iterator[str]:
         return
     if said["against"] != now.serving:
         against = said["against"] or "no release"
-        yield f"the gate held it against {against}, and {now.serving} answers now: {again}"
+        yield f"the gate compared it with {against}, and {now.serving} answers now: {again}"
     try:
         plan.bounds()
         if said["plan"] != plan.digest():

@@ -17,14 +17,14 @@ VARIABLE = "AUDIT_PRIVATE_KEY"
 
 
 class NoKey(Exception):
-    """A key is missing, or is none; the message says what to do."""
+    """A key is missing or invalid; the message says what to do."""
 
 
 def private_key() -> ec.EllipticCurvePrivateKey:
     """Read the key that signs the audit log: the variable AUDIT_PRIVATE_KEY, or .keys/audit.pem.
 
     Raises:
-        NoKey: there is none, or what is there is no EC P-256 key.
+        NoKey: it is missing, or is not an EC P-256 key.
     """
     text = secret.given(VARIABLE)
     if not text and not PRIVATE.is_file():
@@ -36,9 +36,9 @@ def private_key() -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(text or PRIVATE.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise NoKey(f"{where} is no PEM text of a private key without a password") from error
+        raise NoKey(f"{where} is not the PEM text of a private key without a password") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise NoKey(f"{where} is no EC P-256 key")
+        raise NoKey(f"{where} is not an EC P-256 key")
     return key
 
 
@@ -46,7 +46,7 @@ def public_key() -> ec.EllipticCurvePublicKey:
     """Read the key that the audit log is verified with, governance/audit.pub.
 
     Raises:
-        NoKey: there is none, or what is there is no EC P-256 key.
+        NoKey: it is missing, or is not an EC P-256 key.
     """
     if not PUBLIC.is_file():
         raise NoKey(
@@ -56,9 +56,9 @@ def public_key() -> ec.EllipticCurvePublicKey:
     try:
         key = serialization.load_pem_public_key(PUBLIC.read_bytes())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise NoKey(f"{shown(PUBLIC)} is no PEM text of a public key") from error
+        raise NoKey(f"{shown(PUBLIC)} is not the PEM text of a public key") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise NoKey(f"{shown(PUBLIC)} is no EC P-256 key")
+        raise NoKey(f"{shown(PUBLIC)} is not an EC P-256 key")
     return key
 
 

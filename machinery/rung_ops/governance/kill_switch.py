@@ -1,4 +1,7 @@
-"""Switch the model off and on again: nothing is predicted in between, across restarts too."""
+"""Switch the model off, and on again: `uv run poe stop` and `poe resume --by NAME --reason WHY`.
+
+While it is off the service refuses every prediction, after a restart too.
+"""
 
 import argparse
 import sys
@@ -13,22 +16,26 @@ from rung_ops.system import atomic
 FIELDS = ("by", "reason")
 
 
-def stop(folder: Path, by: str, reason: str) -> list[str]:
+def switch_off(folder: Path, by: str, reason: str) -> list[str]:
     """Refuse every prediction of an environment from now on.
 
     Returns:
         Why the audit log could not be signed; empty when it was. The stop holds in any case.
 
     Raises:
-        OSError, durable.Busy, state.BadState: it could not be written.
+        OSError, atomic.Busy, state.BadState: it could not be written.
     """
     with audit.signed(folder) as problems:
         state.stop(folder, by, reason)
     return problems
 
 
-def resume(folder: Path, by: str, reason: str) -> list[str]:
-    """Predict again; returns and raises as stop(), and state.Refused where it is not stopped."""
+def switch_on(folder: Path, by: str, reason: str) -> list[str]:
+    """Predict again; returns and raises as switch_off().
+
+    Raises:
+        state.Refused: the environment is not stopped.
+    """
     if not state.read(folder).stopped:
         raise state.Refused(f"{folder.name} is not stopped.")
     with audit.signed(folder) as problems:
@@ -37,16 +44,26 @@ def resume(folder: Path, by: str, reason: str) -> list[str]:
     return problems
 
 
-def command(
+def stop(arguments: list[str] | None = None) -> int:
+    """Switch the model off; return the exit code."""
+    return _command("stop", "Switch the model off, with a reason.", switch_off, arguments)
+
+
+def resume(arguments: list[str] | None = None) -> int:
+    """Switch the model on again; return the exit code."""
+    return _command("resume", "Switch the model on again, with a reason.", switch_on, arguments)
+
+
+def _command(
     name: str,
     help_text: str,
     act: Callable[[Path, str, str], list[str]],
     arguments: list[str] | None,
 ) -> int:
-    """Do one of the two from the command line; return the exit code."""
+    """Switch the model from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog=f"poe {name}", description=help_text)
     parser.add_argument("environment", nargs="?", default=paths.PRODUCTION)
-    parser.add_argument("--by", required=True, help="who wants it")
+    parser.add_argument("--by", required=True, help="your name")
     parser.add_argument("--reason", required=True, help="why, in a sentence")
     options = parser.parse_args(arguments)
     folder = paths.environment(options.environment)
@@ -58,14 +75,14 @@ def command(
         return 1
     except (OSError, atomic.Busy, state.BadState) as error:
         print(f"`poe {name}` could not be done: {error}", file=sys.stderr)
-        print("To stop all the same, end the process of the service.", file=sys.stderr)
+        print("To stop the model anyway, end the process of the service.", file=sys.stderr)
         return 1
     for problem in problems:
         print(problem, file=sys.stderr)
     stopped = state.read(folder).stopped
     print(
         f"{folder.name} is stopped: every request is refused, with the reason, until "
-        f"`uv run poe resume`. A running service has noticed within a second."
+        f"`uv run poe resume`. A running service notices within a second."
         if stopped
         else f"{folder.name} answers again."
     )

@@ -22,7 +22,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def demoted(text: str, by: int) -> str:
-    """Move the headings of a document further down, so that it can stand inside another."""
+    """Move the headings of a document further down, so that it fits inside another."""
     code = False
     lines = []
     for line in text.splitlines():

@@ -1,8 +1,8 @@
-"""Look at what was predicted by the thresholds of the monitoring plan: `uv run poe monitor`.
+"""Check predictions against the thresholds of the monitoring plan: `uv run poe monitor`.
 
-As rung_ops.monitoring.run, with the limits of governance/monitoring_plan.yaml in place of monitor.toml's,
-and with the officers' overrides: many say that the model is wrong, hardly any that nobody looks.
-What is wrong goes into the audit log, when it begins, changes and ends.
+As rung_ops.monitoring.run, with the limits of governance/monitoring_plan.yaml in place of those of
+ops/monitor.toml, and with the officers' overrides: many mean that the model is wrong, very few that
+its predictions are not reviewed. Problems go into the audit log when they begin, change and end.
 """
 
 import sys
@@ -21,12 +21,12 @@ from rung_ops.release import paths, state
 from rung_ops.system import atomic
 
 MONITORED = "monitored"
-OVERRIDES = "overrides"  # the table of the plan's settings that is no part of monitor.toml
-LEAST_ROWS = 500  # predictions from which on too few overrides say something
+OVERRIDES = "overrides"  # the table of the plan's settings that monitor.toml does not have
+LEAST_ROWS = 500  # predictions below which few overrides mean nothing
 
 
 def overruled(folder: Path, seen: Seen, thresholds: Mapping[str, float]) -> Iterator[str]:
-    """Say where people overrule too many predictions, or suspiciously few.
+    """Say whether people overrule too many predictions, or suspiciously few.
 
     Args:
         folder: the environment's.
@@ -46,7 +46,7 @@ def overruled(folder: Path, seen: Seen, thresholds: Mapping[str, float]) -> Iter
 
 
 def _overruled(folder: Path, seen: Seen) -> int:
-    """Count those of the predictions looked at that somebody overruled in the same time."""
+    """Count the checked predictions that were overruled in the same time."""
     since, until = seen.since.isoformat(), seen.until.isoformat()
     found = [name for name, at in Overrides(folder).count(since).items() if at < until]
     log = prediction_log.read(prediction_log.folder(folder.name), seen.since, seen.until)
@@ -59,11 +59,11 @@ def _overruled(folder: Path, seen: Seen) -> int:
 
 
 def note(folder: Path, seen: Seen, by: str) -> list[str]:
-    """Write what is wrong into the audit log, unless it says so already.
+    """Write the problems into the audit log, unless they are there already.
 
     Returns:
-        Why it could not be, each a sentence. Without the key nothing is written: a line that
-        nobody signs for would leave all that follow without a signature too.
+        Why they could not be written, each a sentence. Without the key nothing is written: an
+        unsigned line would leave all that follow unsigned too.
     """
     said: list[str] = []
     for event in state.events(folder):
@@ -82,7 +82,7 @@ def note(folder: Path, seen: Seen, by: str) -> list[str]:
 
 
 def _kind(problem: str) -> str:
-    """Take the figures off a problem, which are others at each look."""
+    """Take the figures off a problem, which differ at each check."""
     return "".join(sign for sign in problem.partition(":")[0] if not sign.isdigit())
 
 
@@ -92,7 +92,7 @@ def _duty(setting: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Look, and write down what is wrong; return the exit code of rung_ops.monitoring.run."""
+    """Check, and write the problems down; return the exit code of rung_ops.monitoring.run."""
     options = run.parsed(arguments)
     folder = paths.environment(options.environment)
     try:

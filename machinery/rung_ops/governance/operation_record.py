@@ -1,4 +1,4 @@
-"""What production served and what was found there, as the technical file tells it."""
+"""What production served and what the monitor found, for the technical file."""
 
 from rung_ops.governance import markdown
 from rung_ops.governance.file_parts import Missing, read_json
@@ -33,8 +33,8 @@ def served(version: str) -> str:
 
 
 def monitored(version: str) -> str:
-    """Tell what the last look at production found, where there was one."""
+    """Write what the last check of production found."""
     path = REPORTS / "monitor/status.json"
     if not path.is_file():
-        return "Production has not been looked at from here yet: `uv run poe monitor` does."
+        return "Production was not checked from here yet: run `uv run poe monitor`."
     return model_card.figures(read_json(path))

@@ -1,4 +1,4 @@
-"""Decisions of people that stand in the place of a prediction, as the audit log holds them."""
+"""Decisions of people that replace a prediction, kept in the audit log."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from rung_ops.governance import audit
 from rung_ops.release import state
 
 OVERRIDE = "override"
-# Characters: an override names a decision and says why; it is no place for a file on a person.
+# Characters: an override names a decision and says why; it must not become a file on a person.
 MOST = {"id": 200, "decision": 200, "by": 200, "reason": 2_000}
 
 
@@ -55,7 +55,7 @@ def complete(fields: Any, names: tuple[str, ...]) -> dict[str, str]:
     """Take the named texts out of a JSON object, each there and filled in.
 
     Raises:
-        Incomplete: it is no object, or a field is missing, empty, too long or unknown.
+        Incomplete: it is not an object, or a field is missing, empty, too long or unknown.
     """
     wanted = ", ".join(f"`{name}`" for name in names)
     if not isinstance(fields, dict):

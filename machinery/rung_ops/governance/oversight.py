@@ -2,7 +2,7 @@
 
 POST /override, GET /override/ID, POST /stop, POST /resume: JSON in and out, each with the header
 `Authorization: Bearer TOKEN`, where TOKEN is the variable OPERATOR_TOKEN of the service. All that
-is done stands in the audit log. Who may do it, and when: governance/oversight.md.
+is done goes into the audit log. Who may do it, and when: governance/oversight.md.
 """
 
 import asyncio
@@ -71,14 +71,14 @@ class Oversight:
             problems = await run_in_threadpool(overrides.record, self._folder, wanted)
         except UNWRITABLE as error:
             raise Refusal(503, f"The override was not recorded: {error}", retry_after=5) from error
-        return _told({"id": wanted.id, "recorded": True}, problems)
+        return _with_warning({"id": wanted.id, "recorded": True}, problems)
 
     async def overridden(self, request: Request) -> dict[str, Any]:
         """Tell what people decided about a prediction; the last one counts."""
         prediction = request.path_params["id"]
         found = await run_in_threadpool(self._overrides.of, prediction)
         if not found:
-            raise Refusal(404, f"Nobody has overruled a prediction {prediction!r}.")
+            raise Refusal(404, f"There is no override of a prediction {prediction!r}.")
         return {"id": prediction, **found[-1], "earlier": found[:-1]}
 
     async def stop(self, request: Request) -> dict[str, Any]:
@@ -90,26 +90,26 @@ class Oversight:
         self._service.halt(stopped)
         LOG.warning("Stopped by %r: %r", by, reason)
         try:
-            problems = await run_in_threadpool(kill_switch.stop, self._folder, by, reason)
+            problems = await run_in_threadpool(kill_switch.switch_off, self._folder, by, reason)
         except UNWRITABLE as error:
             raise Refusal(
                 500,
                 f"This process is stopped, but that could not be written down ({error}): it does "
-                "not hold for others, nor when this one starts anew. Stop them by their host.",
+                "not hold for others, nor after a restart. Stop them on their host.",
             ) from error
-        # From here on what is written says so, also where somebody resumes by the command line;
-        # the service looks at it a moment later.
+        # From here on the state on disk decides, also where the command line resumes; the service
+        # reads it a moment later.
         standing = self._service.standing
         self._service.install(replace(standing, state=replace(standing.state, stopped=stopped)))
         self._service.halt(None)
-        return _told({"stopped": True, "by": by, "reason": reason}, problems)
+        return _with_warning({"stopped": True, "by": by, "reason": reason}, problems)
 
     async def resume(self, request: Request) -> dict[str, Any]:
         """Predict again."""
         fields = complete(await _sent(request), kill_switch.FIELDS)
         try:
             problems = await run_in_threadpool(
-                kill_switch.resume, self._folder, fields["by"], fields["reason"]
+                kill_switch.switch_on, self._folder, fields["by"], fields["reason"]
             )
         except state.Refused as refused:
             if self._service.stopped is None:
@@ -119,12 +119,12 @@ class Oversight:
             raise Refusal(503, f"It is still stopped: {error}", retry_after=5) from error
         LOG.warning("Resumed by %r: %r", fields["by"], fields["reason"])
         self._service.halt(None)
-        # Nothing else is switched on: somebody may have stopped it again in the meantime.
+        # Nothing else is switched on: it may have been stopped again in the meantime.
         for _ in range(TURNS):
             if self._service.stopped is None:
                 break
             await asyncio.sleep(WAIT / TURNS)
-        return _told({"stopped": self._service.stopped is not None, **fields}, problems)
+        return _with_warning({"stopped": self._service.stopped is not None, **fields}, problems)
 
 
 def _guarded(answer: Answer, token: str) -> Callable[[Request], Awaitable[Response]]:
@@ -155,7 +155,7 @@ def _authorise(request: Request, token: str) -> None:
     if len(token) < SHORTEST_TOKEN:
         raise Refusal(
             403,
-            f"Nobody may oversee this service yet: start it with the variable {TOKEN} set to a "
+            f"Oversight of this service is not set up: start it with the variable {TOKEN} set to a "
             f"secret of {SHORTEST_TOKEN} characters or more "
             '(`python -c "import secrets; print(secrets.token_urlsafe())"` makes one), and give '
             "it to those whom governance/oversight.md names. `uv run poe stop` works without.",
@@ -176,10 +176,10 @@ async def _sent(request: Request) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"The body is no JSON: {error}") from error
+        raise Refusal(400, f"The body is not JSON: {error}") from error
 
 
-def _told(answer: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+def _with_warning(answer: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     for problem in problems:
         LOG.error("%s", problem)
     return answer | ({"warning": " ".join(problems)} if problems else {})

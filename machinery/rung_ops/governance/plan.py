@@ -1,4 +1,4 @@
-"""The plans that machinery reads: which changes are foreseen, and what the monitoring looks for."""
+"""The change control plan and the monitoring plan, as the machinery reads them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MONITORING = "monitoring_plan"
 
 
 class BadPlan(Exception):
-    """A plan is missing, incomplete or out of date, so nothing may rest on it; says why."""
+    """A plan is missing, incomplete or out of date, so it cannot be used; says why."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def thresholds(root: Path = ROOT) -> dict[str, dict[str, float]]:
 
     Returns:
         By table and name of monitor.toml, in whose place they count: {"drift": {"false_alarms":
-        0.01}}. The table `overrides` is no part of monitor.toml: rung_ops.governance.monitor looks at it.
+        0.01}}. The table `overrides` is not in monitor.toml: rung_ops.governance.monitor
+        reads it.
 
     Raises:
         BadPlan: it is missing, incomplete or out of date, or sets a threshold twice.

@@ -29,7 +29,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
         The release, and its version.
 
     Raises:
-        state.Refused: something speaks against it; the message lists everything.
+        state.Refused: there are objections; the message lists all of them.
         keys.NoKey: the audit log could not be signed.
         BadBundle, BadSettings: the release must not be used.
     """
@@ -57,7 +57,7 @@ def reject(folder: Path, asked: str, by: str, reason: str) -> str:
     """Take a version that was not approved out of the shadow; return its release.
 
     Raises:
-        state.Refused: it does not stand there.
+        state.Refused: it is not in the shadow.
     """
     now = state.read(folder)
     shadow = now.shadow.release if now.shadow else None
@@ -76,7 +76,7 @@ def find(folder: Path, asked: str, now: State) -> str:
     Raises:
         state.Refused: none is there that could answer.
     """
-    # Before anything answers there is no shadow: what was deployed stands among the bundles.
+    # Before anything answers there is no shadow: a deployed release waits among the bundles.
     there = [now.shadow.release] if now.shadow else []
     if not now.serving:
         there = sorted(path.name for path in paths.bundle(folder, "x").parent.glob("[!.]*"))
@@ -116,7 +116,7 @@ def _unapproved(asked: str) -> list[str]:
         from rung_ops.tracking import registry
 
         return approval.objections(registry.version(asked))
-    except Exception:  # whatever a registry that is down or new may raise; the rest stands
+    except Exception:  # whatever a registry that is down or new may raise; the other reasons hold
         return []
 
 

@@ -23,7 +23,7 @@ def validation(version: str) -> str:
     paths = [ROOT / f"{stem}{ending}" for ending in (".yaml", ".yml", ".md")]
     found = [path for path in paths if path.is_file()]
     if not found:
-        raise Missing(f"{stem}.yaml is missing: nobody has validated version {version}")
+        raise Missing(f"{stem}.yaml is missing: there is no validation of version {version}")
     return markdown.written(documents.record(found[0]))
 
 

@@ -57,8 +57,8 @@ def check_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Pro
         elif guess := PLACEHOLDER.search(text):
             yield Problem(file, place, f"`{guess[0].strip()}` is a placeholder", ANSWER)
         elif place.split(".")[-1] == REVIEW and text < date.today().isoformat():
-            wrong = f"{text} has passed, and nobody says that it still holds"
-            yield Problem(file, place, wrong, "Review it, mend it, and set the next day.")
+            wrong = f"{text} has passed, so the record may be out of date"
+            yield Problem(file, place, wrong, "Review it, correct it, and set the next day.")
     for number, named in enumerate(fields.get("documents") or []):
         if not (root / str(named)).is_file():
             wrong = f"`{named}` does not exist"

@@ -11,7 +11,7 @@ from rung_ops.governance.registry_promotion import champion, predecessors, remem
 from rung_ops.tracking import registry
 from rung_ops.tracking.registry import CHAMPION
 
-# Of the version that was taken back: when, and why.
+# Tag of the version that was rolled back: when, and why.
 ROLLED_BACK = "rolled_back"
 
 
@@ -57,7 +57,7 @@ def rollback(reason: str) -> tuple[str, str]:
 def main(arguments: list[str] | None = None) -> int:
     """Go back, or say why not; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe rollback", description=__doc__.splitlines()[0])
-    parser.add_argument("--reason", default="", help="what was wrong, for whoever looks later")
+    parser.add_argument("--reason", default="", help="what was wrong")
     options = parser.parse_args(arguments)
     try:
         left, back = rollback(options.reason)

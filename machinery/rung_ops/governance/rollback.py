@@ -1,6 +1,7 @@
 """Put the previous release back: `uv run poe rollback [ENVIRONMENT] [--reason TEXT]`.
 
-As rung_ops.release.rollback, signed for in the audit log; and only to a release that is still approved.
+As rung_ops.release.rollback, but signed in the audit log, and only to a release that is still
+approved.
 """
 
 import sys

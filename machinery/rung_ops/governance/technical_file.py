@@ -1,7 +1,7 @@
 """Assemble the technical file of a version: `uv run poe technical-file [VERSION]`.
 
-What people have to say is in governance/technical_file; below each of its sections comes what the
-repository knows. Nothing is made up for what is missing: it is named, and the command fails.
+The prose is in governance/technical_file; below each of its sections comes what the repository
+holds. What is missing is named, and the command fails.
 """
 
 import argparse
@@ -136,5 +136,5 @@ def main(arguments: list[str] | None = None) -> int:
     FILE.write_text(made.text, encoding="utf-8")
     for each in made.missing:
         print(f"missing: {each}", file=sys.stderr)
-    print(f"look at {shown(FILE)}")
+    print(f"wrote {shown(FILE)}")
     return 1 if made.missing else 0

@@ -15,13 +15,13 @@ from rung_ops.system import atomic
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What is known of a history.
+class VerifiedLog:
+    """The result of checking a history against its chain and its anchors.
 
     Attributes:
         lines: how many it has.
-        anchored: how many of them are signed for.
-        faults: everything that does not fit, each a sentence.
+        anchored: how many of them are signed.
+        faults: every mismatch, each a sentence.
         last: the last anchor, if any.
     """
 
@@ -32,39 +32,38 @@ class Standing:
 
     @property
     def unanchored(self) -> int:
-        """How many lines at the end nobody vouches for."""
+        """How many lines at the end are unsigned."""
         return max(self.lines - self.anchored, 0)
 
 
 def unsigned(folder: Path, key: ec.EllipticCurvePublicKey) -> str:
-    """Say what of a history nobody has signed for, or what does not fit; empty where all is well.
+    """Say which lines of a history are unsigned, or what does not match; empty where all is well.
 
-    Whoever writes next asks this first: to sign for lines that somebody else wrote without the
-    key would make them as good as any.
+    A writer checks this first: its signature would cover lines that were written without the key.
     """
     lines = anchors.hashes_of(folder)
     made, torn = anchors.read(folder)
     anchored = made[-1].lines if made else 0
     if fault := history.verify(folder / state.HISTORY):
         return str(fault)
-    if owed := _owed(folder, lines):
-        return f"{state.STATE}: {owed}"
+    if missing := _missing_line(folder, lines):
+        return f"{state.STATE}: {missing}"
     if torn is not None or anchored != len(lines):
-        return f"it has {len(lines)} lines, and {anchored} of them were signed for"
+        return f"it has {len(lines)} lines, and {anchored} of them were signed"
     if made and (wrong := _wrong(made[-1], key, folder.name, lines, 0)):
         return f"{ANCHORS}: the last anchor {wrong}"
     return ""
 
 
-def verify(folder: Path, key: ec.EllipticCurvePublicKey) -> Standing:
+def verify(folder: Path, key: ec.EllipticCurvePublicKey) -> VerifiedLog:
     """Check the history of an environment, line by line, against the chain and the anchors."""
-    with _quiet(folder):
+    with _locked(folder):
         made, torn = anchors.read(folder)
         lines = anchors.hashes_of(folder)
         fault = history.verify(folder / state.HISTORY)
-        owed = _owed(folder, lines)
+        missing = _missing_line(folder, lines)
     faults = [f"{state.HISTORY}: {fault}"] if fault else []
-    faults += [f"{state.STATE}: {owed}"] if owed else []
+    faults += [f"{state.STATE}: {missing}"] if missing else []
     if torn is not None:
         faults.append(f"{ANCHORS}: the last anchor was not written to its end")
     covered = 0
@@ -73,7 +72,7 @@ def verify(folder: Path, key: ec.EllipticCurvePublicKey) -> Standing:
             faults.append(f"{ANCHORS}: anchor {number} {wrong}")
         else:
             covered = anchor.lines
-    return Standing(len(lines), covered, tuple(faults), made[-1] if made else None)
+    return VerifiedLog(len(lines), covered, tuple(faults), made[-1] if made else None)
 
 
 def _wrong(
@@ -84,16 +83,16 @@ def _wrong(
     if anchor.environment != name:
         return f"is about {anchor.environment}, not about {name}"
     if anchor.lines > len(lines):
-        return f"vouches for {anchor.lines} lines, and {len(lines)} are there: the end was cut off"
+        return f"covers {anchor.lines} lines, and {len(lines)} are there: the end was cut off"
     if lines[anchor.lines - 1] != anchor.head:
-        return f"vouches for another line {anchor.lines}: the history was written anew"
+        return f"covers another line {anchor.lines}: the history was rewritten"
     if anchor.lines < covered:
-        return "stands behind one that covers more: anchors were moved"
+        return "comes after one that covers more: anchors were moved"
     return ""
 
 
-def _owed(folder: Path, lines: list[str]) -> str:
-    """Say where the state knows of a change that the history lacks."""
+def _missing_line(folder: Path, lines: list[str]) -> str:
+    """Say whether the state has a change that the history lacks."""
     try:
         kept = json.loads((folder / state.STATE).read_bytes())
         entry = kept["entry"]
@@ -112,12 +111,12 @@ def _owed(folder: Path, lines: list[str]) -> str:
 
 
 @contextmanager
-def _quiet(folder: Path) -> Iterator[None]:
-    """Let no writer change the files in between, where this process may hold them off."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep writers away while the files are read, where this process may take the lock."""
     lock = atomic.locked(folder)
     try:
         lock.__enter__()
-    except OSError:  # a read-only copy, as an auditor has: nobody writes to it
+    except OSError:  # a read-only copy, as an auditor has: it has no writer
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""What the change control plan bounds of a version: its parameters, and what its features read."""
+"""What the change control plan bounds of a version: parameters, and columns of its features."""
 
 import shutil
 import tempfile
@@ -61,7 +61,7 @@ def parameters_of(run: str) -> dict[str, str]:
         # In CI a registry is as new as its checkout, unless a server keeps the runs.
         raise Unknown(
             f"the parameters of run {run} are not known: {str(error).splitlines()[0]} (asked: "
-            f"{store_address.tracking_uri()}). Let MLFLOW_TRACKING_URI name the registry that has it"
+            f"{store_address.tracking_uri()}). Set MLFLOW_TRACKING_URI to the registry that has it"
         ) from error
 
 

@@ -1,1 +1,1 @@
-"""The manifests in deploy/kubernetes: built, held against Kubernetes' schemas, and applied."""
+"""The manifests in deploy/kubernetes: built, checked against Kubernetes' schemas, and applied."""

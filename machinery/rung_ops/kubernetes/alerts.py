@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{shown(FILE)} is up to date")
         return 0
     if options.check:
-        print(f"{shown(FILE)} is out of date: `uv run poe kubernetes-alerts` writes it anew.")
+        print(f"{shown(FILE)} is out of date: run `uv run poe kubernetes-alerts`.")
         return 1
     FILE.parent.mkdir(parents=True, exist_ok=True)
     FILE.write_text(wanted, encoding="utf-8")

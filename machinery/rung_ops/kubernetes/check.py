@@ -1,4 +1,4 @@
-"""Build every overlay and hold it against Kubernetes' schemas: `uv run poe kubernetes-check`.
+"""Build every overlay and check it against Kubernetes' schemas: `uv run poe kubernetes-check`.
 
 No cluster is asked. Exit code 0: all hold. 1: something does not, and is named. 2: it could not
 look, as Kustomize is missing or an overlay cannot be built.
@@ -42,12 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def summary(overlay: str, verdict: Verdict, version: str) -> str:
-    """Say how many manifests were looked at, how many hold, and what was not looked at."""
+    """Say how many manifests were checked, how many are valid, and what was not checked."""
     looked = len(verdict.held) + len(verdict.faults)
     said = f"{overlay}: {len(verdict.held)} of {looked} manifests hold for Kubernetes {version}"
     if verdict.unknown:
         kinds = ", ".join(sorted(set(verdict.unknown)))
-        said += f"; not looked at, as their schemas come with the cluster: {kinds}"
+        said += f"; not checked, as their schemas come with the cluster: {kinds}"
     return said
 
 

@@ -1,4 +1,4 @@
-"""Build the overlays of deploy/kubernetes, and hold what comes out against Kubernetes' schemas."""
+"""Build the overlays of deploy/kubernetes, and check the result against Kubernetes' schemas."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ import yaml
 from rung_ops.project.paths import REPOSITORY, shown
 
 OVERLAYS = REPOSITORY / "deploy/kubernetes/overlays"
-VERSION = "1.32"  # of Kubernetes, that the manifests are held against
+VERSION = "1.32"  # of Kubernetes, for the schemas
 
 Manifest = dict[str, Any]
 
@@ -26,7 +26,7 @@ class Verdict:
     Attributes:
         held: names of those that hold, as "Service prediction".
         faults: of those that do not, each a sentence.
-        unknown: kinds that Kubernetes itself does not have, so that nothing was looked at.
+        unknown: kinds that Kubernetes itself does not have, so that they were not checked.
     """
 
     held: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ def build(overlay: str) -> str:
     """Build an overlay; return its manifests as YAML.
 
     Raises:
-        CannotBuild: it is no overlay, Kustomize refused it, or there is no Kustomize.
+        CannotBuild: it is not an overlay, Kustomize refused it, or there is no Kustomize.
     """
     folder = OVERLAYS / overlay
     if overlay not in overlays():
@@ -60,7 +60,7 @@ def parse(text: str) -> list[Manifest]:
 
 
 def check(manifests: list[Manifest], version: str = VERSION) -> Verdict:
-    """Hold manifests against the schemas of a version of Kubernetes; unknown fields are faults.
+    """Check manifests against the schemas of a version of Kubernetes; unknown fields are faults.
 
     Raises:
         CannotBuild: there are no schemas of that version.

@@ -1,4 +1,4 @@
-"""One run of monitor or autopilot in a pod: `python -m rung_ops.kubernetes.scheduled VERB`.
+"""One run of monitor or autopilot in a pod: `rung-ops kubernetes scheduled VERB`.
 
 The pod has cloned the repository; its image holds git and the packages (ops.Dockerfile). Reports
 are copied beside the prediction log, as the clone is gone with the pod.
@@ -24,7 +24,7 @@ COULD_NOT = 2  # exit code
 
 
 class CannotBegin(Exception):
-    """The pod is not fit for a run; the message says what to do."""
+    """The pod cannot run the verb; the message says what to do."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def same_packages() -> None:
     wanted = ROOT / "uv.lock"
     if not built.is_file() or not wanted.is_file() or built.read_bytes() != wanted.read_bytes():
         raise CannotBegin(
-            "the image was built from another uv.lock than this commit has. Build it anew "
+            "the image was built from another uv.lock than this commit has. Build it again "
             "(deploy/kubernetes/ops.Dockerfile), and name its tag in "
             "deploy/kubernetes/overlays/scheduled/kustomization.yaml."
         )
@@ -81,14 +81,14 @@ def pull() -> None:
     """Get the data that is versioned.
 
     Raises:
-        CannotBegin: it cannot be had.
+        CannotBegin: it cannot be pulled.
     """
     if not commits.git("ls-files", "*.dvc").strip():
         return
     if subprocess.run([*_poe(), "pull"], cwd=ROOT, check=False).returncode != 0:
         raise CannotBegin(
-            "the versioned data cannot be pulled: what DVC said stands above. The remote in "
-            ".dvc/config has to be a place that pods reach."
+            "the versioned data cannot be pulled: see what DVC said above. The remote in "
+            ".dvc/config has to be reachable from pods."
         )
 
 

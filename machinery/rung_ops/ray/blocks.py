@@ -24,7 +24,7 @@ class Block:
         source: the file that the user named, for the messages.
         first: row of the file with which the block begins, from 0.
         height: number of rows.
-        repeated: by rule, rows of the file, from 0, whose key is there more than once.
+        repeated: by rule, rows of the file, from 0, with a key that occurs more than once.
     """
 
     number: int
@@ -86,7 +86,7 @@ def blocks_of(files: list[tuple[Path, str]], rows: int) -> list[Block]:
         rows: a block is closed as soon as it has as many.
 
     Raises:
-        Unusable: a file is no Parquet, or has no rows.
+        Unusable: a file is not Parquet, or has no rows.
     """
     blocks: list[Block] = []
     for path, source in files:

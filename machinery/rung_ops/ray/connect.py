@@ -1,4 +1,4 @@
-"""A connection to Ray that comes about or says why not, and the code that goes along."""
+"""Connect to Ray, or say why not; and the code that is sent to its workers."""
 
 import contextlib
 import os
@@ -51,8 +51,8 @@ def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     with tempfile.TemporaryDirectory(prefix="rung-ray-") as folder:
         if settings.address:
-            _knock(settings)
-            with _impatient(settings):
+            _check_address(settings)
+            with _time_limit(settings):
                 _join(ray, settings, sent(Path(folder)), quiet)
         else:
             ray.init(
@@ -63,16 +63,16 @@ def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
                 include_dashboard=False,
                 **quiet,
             )
-            _spare(ray)
+            _end_unused_services(ray)
         try:
-            _room(ray, settings)
+            _check_room(ray, settings)
             yield ray
         finally:
             ray.shutdown()
 
 
-def _spare(ray: Any) -> None:
-    """End what a Ray of one machine starts and nobody asks here: 160 MB of a gibibyte.
+def _end_unused_services(ray: Any) -> None:
+    """End what Ray starts on one machine and what is not needed here: 160 MB of a gibibyte.
 
     These are the logs' way to a driver that does not want them, the page for a browser, and what
     adds machines to a cloud. Ray has no option for it, and a version that names them otherwise
@@ -113,13 +113,13 @@ def sent(folder: Path) -> dict[str, Any]:
     }
 
 
-def _knock(settings: Settings) -> None:
-    """See that somebody listens, as Ray would try for two minutes."""
+def _check_address(settings: Settings) -> None:
+    """Check that the address answers, as Ray would try for two minutes."""
     if settings.address == "auto":
         return
     if "://" in settings.address:
         raise Unreachable(
-            f"{settings.address} is no address that works here: the client of Ray runs Tune on the "
+            f"{settings.address} does not work here: the client of Ray runs Tune on the "
             "cluster, apart from the search. Give the address of the cluster itself, "
             '"HOST:6379", from a machine in its network, or send a job to it.'
         )
@@ -138,8 +138,8 @@ def _knock(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _impatient(settings: Settings) -> Iterator[None]:
-    """End the process where Ray hangs: nothing was begun yet, and its wait cannot be cut short."""
+def _time_limit(settings: Settings) -> Iterator[None]:
+    """End the process where Ray hangs: no work has started, and its wait cannot be interrupted."""
 
     def give_up() -> None:
         print(
@@ -179,7 +179,7 @@ def _join(ray: Any, settings: Settings, code: dict[str, Any], quiet: dict[str, A
         raise Unreachable(f"{settings.address} cannot be used: {said}") from error
 
 
-def _room(ray: Any, settings: Settings) -> None:
+def _check_room(ray: Any, settings: Settings) -> None:
     """Refuse what no machine can hold, for which Ray would wait without end."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     wanted = settings.memory_mb * MB

@@ -1,10 +1,10 @@
-"""What went wrong on a worker, in words that say what to do."""
+"""What went wrong on a worker, and what to do about it."""
 
 import errno
 from collections.abc import Iterator
 
 
-def in_words(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
     """Say what happened, and what to do about it."""
     chain = list(_causes(error))
     names = {type(one).__name__ for one in chain}

@@ -1,4 +1,4 @@
-"""Rows whose key stands in other blocks too: no worker can see that, so the driver looks first."""
+"""Rows with a key that occurs in other blocks too: the driver finds them, as no worker can."""
 
 from collections.abc import Iterator
 from dataclasses import replace

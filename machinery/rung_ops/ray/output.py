@@ -1,4 +1,4 @@
-"""Where predictions are put: whole or not at all, and by one run at a time."""
+"""Write predictions: all of them or none, and one run at a time."""
 
 import contextlib
 import fcntl
@@ -54,7 +54,7 @@ def finish(folder: Path, output: Path) -> None:
 
     Raises:
         Unusable: the files that were scored do not have the same columns.
-        OSError: it cannot be written; what stood there before still stands.
+        OSError: it cannot be written; the previous output stays.
     """
     if output.suffix == ".parquet":
         whole = folder / "whole"

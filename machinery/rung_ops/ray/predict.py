@@ -22,7 +22,7 @@ from rung_ops.data.row_checks import SHOWN, Problem
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.ray import blocks, connect, errors, keys, output
 from rung_ops.ray.blocks import Block
-from rung_ops.ray.settings import Settings, Unsettled, settings
+from rung_ops.ray.settings import Settings, InvalidSettings, settings
 
 
 def run(
@@ -44,23 +44,25 @@ def run(
         found = keys.mark(found, schema())
         with connect.connected(chosen) as ray:
             if chosen.address:
-                _seen_everywhere(ray, {*(Path(block.path) for block in found), folder})
+                _check_shared_files(ray, {*(Path(block.path) for block in found), folder})
             try:
-                told = _told(ray, found, folder, chosen)
+                told = _score_blocks(ray, found, folder, chosen)
             except ray.exceptions.RayError as error:
-                raise Unusable(errors.in_words(error)) from error
+                raise Unusable(errors.explain(error)) from error
         try:
             if before_writing is not None:
                 for part in output.parts(folder):
                     before_writing(pl.read_parquet(part)).write_parquet(part)
             output.finish(folder, target)
         except OSError as error:
-            raise Unusable(f"{errors.in_words(error)} Nothing was written.") from error
+            raise Unusable(f"{errors.explain(error)} Nothing was written.") from error
     told.sort(key=lambda one: int(one["number"]))
     return sum(t["rows"] for t in told), sum(t["bad"] for t in told), _problems(told, found)
 
 
-def _told(ray: Any, found: list[Block], folder: Path, chosen: Settings) -> list[dict[str, Any]]:
+def _score_blocks(
+    ray: Any, found: list[Block], folder: Path, chosen: Settings
+) -> list[dict[str, Any]]:
     """Let Ray Data hand the blocks to workers, and collect what came of each."""
     from ray import data
 
@@ -98,7 +100,7 @@ def _told(ray: Any, found: list[Block], folder: Path, chosen: Settings) -> list[
     return [json.loads(row["told"]) for row in scored.iter_rows()]
 
 
-def _seen_everywhere(ray: Any, places: set[Path]) -> None:
+def _check_shared_files(ray: Any, places: set[Path]) -> None:
     """Ask each machine whether it sees the files, as a worker could be started on any of them."""
 
     def unseen(paths: list[str]) -> list[str]:
@@ -158,7 +160,7 @@ def main(
         return 1
     try:
         rows, bad, problems = run(options.input, target, settings(), before_writing)
-    except (Unusable, Unsettled, connect.Unreachable) as error:
+    except (Unusable, InvalidSettings, connect.Unreachable) as error:
         print(error, file=sys.stderr)
         return 1
     for problem in problems:

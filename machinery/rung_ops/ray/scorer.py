@@ -24,7 +24,7 @@ class Scorer:
         """Load the model.
 
         Args:
-            digest: SHA-256 of its file; a worker that is begun anew must not load another.
+            digest: SHA-256 of its file; a restarted worker must not load another.
             output: folder for the parts.
             rows: scored at a time.
 
@@ -52,7 +52,7 @@ class Scorer:
     def score(self, block: Block) -> dict[str, Any]:
         """Score a block, a piece after the other, each into a part of its own.
 
-        A block that is begun anew, because its first worker was lost, writes the same files.
+        A block that is retried, because its worker was lost, writes the same files.
         """
         rows = pl.scan_parquet(block.path).slice(block.first, block.height).collect()
         bad, found = 0, []

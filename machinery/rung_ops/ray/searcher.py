@@ -1,4 +1,4 @@
-"""The project's search, as Ray Tune asks for it.
+"""The project's search, with the interface of Ray Tune.
 
 Ray's own OptunaSearch tells results in the order in which they come, so that another number of
 workers would try other parameters; and it does not keep what space() returns.
@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 from rung_ops.training.tune import Asked, Search
 
 
-class InRounds(Searcher):
+class RoundSearcher(Searcher):
     """Hands out the trials of a round, and tells the search of them when all have ended."""
 
     def __init__(self, search: Search) -> None:
@@ -59,7 +59,7 @@ class InRounds(Searcher):
             self._tell()
 
     def save(self, checkpoint_path: str) -> None:
-        """Keep nothing: a search that was broken off is begun anew."""
+        """Keep nothing: an interrupted search starts again."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Never asked for."""
+        """Do nothing: save() keeps nothing."""

@@ -1,4 +1,4 @@
-"""What ray.toml says: where Ray runs, and how much it may take."""
+"""The settings of ops/ray.toml: where Ray runs, and how much it may take."""
 
 import os
 import tomllib
@@ -18,8 +18,8 @@ KINDS: dict[type, tuple[str, Any]] = {
 }
 
 
-class Unsettled(Exception):
-    """ray.toml says something that cannot be; the message says what."""
+class InvalidSettings(Exception):
+    """A setting of ray.toml is invalid; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Settings:
         workers: processes that work at the same time.
         cpus: of each of them.
         memory_mb: that must be free where one is started, in units of 2**20 bytes.
-        retries: how often work is begun anew when its worker or its machine is lost.
+        retries: how often work is retried when its worker or its machine is lost.
         rows: scored at a time.
         together: trials that are asked for before their results are looked at.
     """
@@ -51,24 +51,24 @@ def settings() -> Settings:
     """Read ray.toml; the variable RAY_ADDRESS wins over its address.
 
     Raises:
-        Unsettled: the file is no TOML, or holds an unknown name or a value that cannot be.
+        InvalidSettings: the file is not TOML, or has an unknown name or an invalid value.
     """
     try:
         tables = tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     except tomllib.TOMLDecodeError as error:
-        raise Unsettled(f"ray.toml is no TOML: {error}") from error
+        raise InvalidSettings(f"ops/ray.toml is not TOML: {error}") from error
     values: dict[str, Any] = {}
     for table in tables.values():
         values |= table if isinstance(table, dict) else {}
     known: dict[str, Any] = Settings.__dataclass_fields__
     for name, value in values.items():
         if name not in known:
-            raise Unsettled(f"ray.toml: `{name}` is unknown; there are {', '.join(known)}")
+            raise InvalidSettings(f"ray.toml: `{name}` is unknown; there are {', '.join(known)}")
         kind, fits = KINDS[known[name].type]
         if not isinstance(value, fits) or isinstance(value, bool):
-            raise Unsettled(f"ray.toml: `{name}` is {value!r}; give {kind}")
+            raise InvalidSettings(f"ray.toml: `{name}` is {value!r}; give {kind}")
         if name in LEAST and value < LEAST[name]:
-            raise Unsettled(f"ray.toml: `{name}` is {value}; give {LEAST[name]} or more")
+            raise InvalidSettings(f"ray.toml: `{name}` is {value}; give {LEAST[name]} or more")
     if os.environ.get("RAY_ADDRESS"):
         values["address"] = os.environ["RAY_ADDRESS"]
     return Settings(**values)

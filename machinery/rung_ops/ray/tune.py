@@ -10,20 +10,20 @@ import optuna
 import polars as pl
 
 from rung_ops.ray import connect
-from rung_ops.ray import errors as trouble
-from rung_ops.ray.settings import Settings, Unsettled, settings
+from rung_ops.ray import errors as ray_errors
+from rung_ops.ray.settings import Settings, InvalidSettings, settings
 from rung_ops.training import tune
 from rung_ops.training.tune import Search, Unjudged
 
 # The store has every trial already; Ray need not write them into files too.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-# The way of output that says nothing when it is told to say nothing.
+# The output mode that is quiet with verbose=0.
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 NAMES = "parameters"
 
 
 def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
-    """Let workers judge the trials.
+    """Let workers score the trials.
 
     Raises:
         Unjudged: Ray cannot be used, the user's code raised, or too many workers were lost.
@@ -34,7 +34,7 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
             try:
                 _fit(search, rows, chosen)
             except ray.exceptions.RayError as error:
-                raise Unjudged(trouble.in_words(error)) from error
+                raise Unjudged(ray_errors.explain(error)) from error
     except connect.Unreachable as error:
         raise Unjudged(str(error)) from error
 
@@ -42,13 +42,13 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
 def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     from ray import tune as ray_tune
 
-    from rung_ops.ray.judge import judge
-    from rung_ops.ray.searcher import InRounds
+    from rung_ops.ray.trial import evaluate
+    from rung_ops.ray.searcher import RoundSearcher
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    searcher = InRounds(search)
+    searcher = RoundSearcher(search)
     work: Any = ray_tune.with_parameters(
-        judge, rows=rows, metric=search.metric, seed=search.settings["seed"]
+        evaluate, rows=rows, metric=search.metric, seed=search.settings["seed"]
     )
     with tempfile.TemporaryDirectory(prefix="rung-tune-") as folder:
         results = ray_tune.Tuner(
@@ -71,7 +71,7 @@ def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     searcher.finish()
     ended = search.study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
     if searcher.wrong or len(ended) < search.trials:
-        errors = [trouble.in_words(error) for error in results.errors]
+        errors = [ray_errors.explain(error) for error in results.errors]
         raise Unjudged(f"A trial failed: {searcher.wrong or ''} {' '.join(errors[:1])}".strip())
 
 
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Search on Ray; return the exit code."""
     try:
         chosen = settings()
-    except Unsettled as error:
+    except InvalidSettings as error:
         print(error, file=sys.stderr)
         return 1
     return tune.main(arguments, lambda search, rows: on_ray(search, rows, chosen), chosen.together)

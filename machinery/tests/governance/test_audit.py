@@ -120,7 +120,7 @@ def test_what_is_written_afterwards_makes_no_tampered_log_good(
 ) -> None:
     write(log, change(lines(log)))
 
-    assert override(log, "4") != []  # the line is written, and not signed for
+    assert override(log, "4") != []  # the line is written, and not signed
     assert b'"id":"4"' in lines(log)[-1]
     assert audit.report(log) != []
 
@@ -142,7 +142,7 @@ def test_anchors_of_another_key_count_for_nothing(log: Path) -> None:
     found = audit.report(log)
 
     assert "was not signed with the key of governance/audit.pub" in found[0]
-    assert "lines 1 to 5 are not signed for" in found[1]
+    assert "lines 1 to 5 are not signed" in found[1]
 
 
 def test_an_anchor_cannot_be_moved_to_another_line_or_environment(log: Path) -> None:
@@ -188,11 +188,11 @@ def test_without_a_key_a_line_is_written_and_reported_as_not_signed_for(
     with monkeypatch.context() as patch:
         patch.delenv(keys.VARIABLE)
         assert "there is no key to sign it with" in override(log, "4")[0]
-    assert "line 6 is not signed for" in audit.report(log)[0]
+    assert "line 6 is not signed" in audit.report(log)[0]
 
-    # The key is back: still nobody vouches for line 6, until a person has looked at it.
-    assert "6 lines, and 5 of them were signed for" in override(log, "5")[0]
-    assert "lines 6 to 7 are not signed for" in audit.report(log)[0]
+    # The key is back: line 6 stays unsigned until a person has reviewed it.
+    assert "6 lines, and 5 of them were signed" in override(log, "5")[0]
+    assert "lines 6 to 7 are not signed" in audit.report(log)[0]
     assert audit.main(["--sign"]) == 0
     assert json.loads(lines(log)[-1])["event"] == "reviewed"
 
@@ -284,7 +284,7 @@ def test_a_writer_that_is_killed_leaves_a_log_that_tells_so_and_goes_on(producti
 
         assert set(whole) <= set(ids(production))
         left = audit.report(production)
-        assert all("signed for" in each or "to its end" in each for each in left), left
+        assert all("not signed" in each or "to its end" in each for each in left), left
         assert audit.main(["--sign"]) == 0
 
     assert history.verify(production / state.HISTORY) is None

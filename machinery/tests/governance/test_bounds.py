@@ -49,8 +49,8 @@ def test_a_version_within_every_bound_has_nothing_against_it() -> None:
     [
         ({"model.C": "2"}, "the most that the plan allows is 1"),
         ({"model.C": "0.01"}, "the least that the plan allows is 0.1"),
-        ({"model.C": "nan"}, "no finite number"),
-        ({"model.C": "large"}, "which is no number"),
+        ({"model.C": "nan"}, "not a finite number"),
+        ({"model.C": "large"}, "which is not a number"),
         ({"model.kind": "c"}, "the plan allows a, b"),
         ({"seed": "8"}, "seed was 7 and is 8"),
         ({"model.new": "1"}, "model.new was not set and is 1"),

@@ -35,7 +35,7 @@ def test_the_first_release_waits_in_production_and_answers_nobody(
 
     assert deploy.main(["production", candidates[0]]) == 0
 
-    assert "answers nobody: `uv run poe promote 1`" in capsys.readouterr().out
+    assert "answers no requests: `uv run poe promote 1`" in capsys.readouterr().out
     assert state.read(production).serving is None
     assert (production / "bundles" / candidates[0]).is_dir()
     assert events(production) == ["judged"]
@@ -77,7 +77,7 @@ def test_a_later_verdict_on_what_is_in_the_shadow_is_recorded_too(
         ({**UNAPPROVED, "reasons": ["outside of the plan"]}, "outside of the plan"),
         ({"challenger": {"version": "7"}}, "the gate judged version 7, which is not this"),
         ({"champion": {"release": "v0"}}, "the gate did not hold it against"),
-        ({"figures": {"metric": "auc", "challenger": 0.8}}, "not held it against the plan"),
+        ({"figures": {"metric": "auc", "challenger": 0.8}}, "did not compare it with the plan"),
     ],
 )
 def test_what_the_gate_speaks_against_does_not_come_to_production(
@@ -115,7 +115,7 @@ def test_a_release_that_was_taken_back_has_to_be_named(
     judge("2", candidates[0])
 
     assert deploy.main(["production"]) == 1
-    assert "was taken back" in capsys.readouterr().err
+    assert "was rolled back" in capsys.readouterr().err
     assert deploy.main(["production", candidates[1]]) == 0
 
 

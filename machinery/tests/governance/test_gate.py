@@ -102,10 +102,10 @@ def test_a_version_that_nobody_has_validated_awaits_that_alone(
     made = judged()
 
     assert (made.promote, made.reasons) == (False, [])
-    assert "nobody has validated version 1" in made.awaits[0]
+    assert "there is no validation of version 1" in made.awaits[0]
 
     assert report.tell(replace(made, figures={})) == 1
-    assert "nobody has validated version 1" in capsys.readouterr().err
+    assert "there is no validation of version 1" in capsys.readouterr().err
 
 
 def test_the_author_cannot_approve(judged: Callable[..., Verdict], tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_everything_that_speaks_against_a_version_is_named_at_once(
     assert made.reasons[0] == "worse than the champion"
     assert "outside of the change control plan: figure is 0.7500" in made.reasons[1]
     assert "allows it to fall by 0.02" in made.reasons[2]
-    assert "nobody has validated version 1" in made.awaits[0]
+    assert "there is no validation of version 1" in made.awaits[0]
 
 
 def test_a_feature_that_the_plan_does_not_know_is_outside(

@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
-from rung_ops.governance import audit, kill_switch, resume, stop
+from rung_ops.governance import audit, kill_switch
 from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, history, state
 
@@ -112,7 +112,7 @@ def started_stopped(
     """Another one, without a token, that was started after somebody had stopped the model."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
-        assert kill_switch.stop(environment, "Olga", "a drill") == []
+        assert kill_switch.switch_off(environment, "Olga", "a drill") == []
     running = Running(environment, environment.parent / "release.pub", {"OPERATOR_TOKEN": ""})
     wait_until(running.lives)
     yield running
@@ -187,13 +187,13 @@ def test_a_stop_by_the_command_line_reaches_the_service_and_so_does_its_end(
     row: dict[str, Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert stop.main(["--by", "Olga", "--reason", "a drill"]) == 0
+    assert kill_switch.stop(["--by", "Olga", "--reason", "a drill"]) == 0
     wait_until(lambda: service.ask("/predict", row)[0] == 503)
 
-    assert resume.main(["--by", "Paul", "--reason", "the drill is over"]) == 0
+    assert kill_switch.resume(["--by", "Paul", "--reason", "the drill is over"]) == 0
     wait_until(lambda: service.ask("/predict", row)[0] == 200)
 
-    assert resume.main(["--by", "Paul", "--reason", "once more"]) == 1
+    assert kill_switch.resume(["--by", "Paul", "--reason", "once more"]) == 1
     assert "production is not stopped" in capsys.readouterr().err
     assert log()[-1]["event"] == "resume"
 
@@ -204,7 +204,7 @@ def test_a_stop_holds_for_a_service_that_starts_later(
     assert started_stopped.ask("/predict", row)[0] == 503
     assert service.ask("/predict", row)[0] == 503
 
-    assert kill_switch.resume(environment, "Paul", "the drill is over") == []
+    assert kill_switch.switch_on(environment, "Paul", "the drill is over") == []
     wait_until(lambda: started_stopped.ask("/predict", row)[0] == 200)
     wait_until(service.ready)
 

@@ -117,7 +117,7 @@ def test_reports_of_another_version_are_not_taken_for_its_own(project: Path) -> 
 def test_a_report_that_is_damaged_is_missing(project: Path) -> None:
     (project / "reports/metrics.json").write_text("{", encoding="utf-8")
 
-    assert any("is no JSON" in each for each in technical_file.assemble("1", TODAY).missing)
+    assert any("is not JSON" in each for each in technical_file.assemble("1", TODAY).missing)
 
 
 def test_a_section_that_nobody_wrote_is_missing(project: Path) -> None:

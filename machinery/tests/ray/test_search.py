@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from rung_ops import contract
-from rung_ops.ray.judge import judge
-from rung_ops.ray.searcher import InRounds
+from rung_ops.ray.trial import evaluate
+from rung_ops.ray.searcher import RoundSearcher
 from rung_ops.training import tune
 from rung_ops.training.tune import Search, one_by_one
 
@@ -45,13 +45,13 @@ def test_workers_that_end_in_any_order_find_what_one_finds() -> None:
     with mlflow.start_run():
         one_by_one(alone, pl.DataFrame())
 
-    searcher, order = InRounds(with_many), random.Random(3)
+    searcher, order = RoundSearcher(with_many), random.Random(3)
     with mlflow.start_run():
         running: dict[str, Any] = {}
         given = 0
         while True:
             config = searcher.suggest(str(given))
-            if config == InRounds.FINISHED:
+            if config == RoundSearcher.FINISHED:
                 break
             if isinstance(config, dict):
                 running[str(given)] = config
@@ -80,11 +80,11 @@ def test_what_the_users_code_says_ends_the_search(monkeypatch: pytest.MonkeyPatc
         raise ZeroDivisionError("of the user")
 
     monkeypatch.setattr(tune, "score_of", raise_it)
-    searcher = InRounds(Search(2, 2))
+    searcher = RoundSearcher(Search(2, 2))
     config = searcher.suggest("a")
     assert isinstance(config, dict)
 
-    searcher.on_trial_complete("a", judge(config, pl.DataFrame(), "auc", 1))
+    searcher.on_trial_complete("a", evaluate(config, pl.DataFrame(), "auc", 1))
 
     assert searcher.wrong == "ZeroDivisionError: of the user"
-    assert searcher.suggest("b") == InRounds.FINISHED
+    assert searcher.suggest("b") == RoundSearcher.FINISHED

@@ -11,7 +11,7 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from rung_ops.project.paths import find_project
 from rung_ops.ray import connect, errors, settings
-from rung_ops.ray.settings import Settings, Unsettled
+from rung_ops.ray.settings import Settings, InvalidSettings
 
 
 def test_the_file_as_it_comes_holds_what_the_code_takes_without_one(
@@ -37,7 +37,7 @@ def test_the_environment_names_the_cluster_of_the_day(monkeypatch: pytest.Monkey
         ("[workers]\nworkers = 1.5", "whole number"),
         ('[workers]\ncpus = "two"', "a number"),
         ("[score]\nrow = 5", "`row` is unknown"),
-        ("[score\n", "no TOML"),
+        ("[score\n", "not TOML"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -46,7 +46,7 @@ def test_what_cannot_be_is_refused(
     (tmp_path / "ray.toml").write_text(text)
     monkeypatch.setattr(settings, "FILE", tmp_path / "ray.toml")
 
-    with pytest.raises(Unsettled, match=said):
+    with pytest.raises(InvalidSettings, match=said):
         settings.settings()
 
 
@@ -105,4 +105,4 @@ def test_a_full_disk_is_called_one() -> None:
     worker = RuntimeError("Traceback (most recent call last): ...")
     worker.__cause__ = OSError(errno.ENOSPC, "No space left on device")
 
-    assert "no room left" in errors.in_words(worker)
+    assert "no room left" in errors.explain(worker)

@@ -1,4 +1,4 @@
-"""What a worker does for the search: it judges parameters by cross-validation."""
+"""A trial of the search, as a worker runs it: it scores parameters by cross-validation."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import polars as pl
 from rung_ops.training import tune
 
 
-def judge(config: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) -> dict[str, Any]:
+def evaluate(config: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) -> dict[str, Any]:
     """Score parameters.
 
     Args:
@@ -17,8 +17,8 @@ def judge(config: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) ->
         seed: of the model and the folds.
 
     Returns:
-        `figure`, or `wrong`: what the user's code said. That is returned and not raised, as Ray
-        would begin the trial anew, with the same end.
+        `figure`, or `wrong`: the error of the user's code. It is returned, not raised, as Ray would
+        retry the trial, with the same result.
     """
     try:
         return {"figure": tune.score_of(config["settings"], rows, metric, seed)}
