@@ -33,17 +33,18 @@ HOOKS = {
     "asgi_middleware": Hook(
         ("app: ASGI application",),
         "ASGI application",
-        "once, when the service starts; wraps everything that it answers, health included",
+        "once, when the service starts; gets every request first, health checks included",
     ),
     "routes": Hook(
         (),
         "list of starlette.routing.Route",
-        "once, when the service starts; further routes, which may not hide the service's own",
+        "once, when the service starts; further routes, which may not match a path of its own",
     ),
     "before_prediction": Hook(
         ("rows: polars.DataFrame, shape (n_rows, n_columns of Row without the target)",),
         "polars.DataFrame of the same shape and types",
-        "for each batch of the service, after validation and before FEATURES",
+        "for each batch of the service, after validation and before FEATURES; what it returns is "
+        "not checked against Row again, and is what the prediction log keeps",
     ),
     "after_prediction": Hook(
         (
@@ -51,7 +52,8 @@ HOOKS = {
             "predictions: numpy.ndarray, shape (n_rows,)",
         ),
         "numpy.ndarray, shape (n_rows,)",
-        "for each batch of the service, before the answers are written and logged",
+        "for each batch of the service, before the answers are written and logged; also for what "
+        "a shadow predicts, in a thread of its own",
     ),
     "report_plots": Hook(
         (
@@ -113,10 +115,13 @@ def _function(name: str, target: str) -> Callable[..., Any]:
     module, _, attribute = target.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # the user's module may raise anything
         raise HookError(
-            f'{where}: it must be "MODULE:FUNCTION" of your package ({error}).'
+            f'{where}: it must be "MODULE:FUNCTION" of your package '
+            f"({type(error).__name__}: {error})."
         ) from error
+    if inspect.iscoroutinefunction(function):
+        raise HookError(f"{where}: it must be a plain function, not `async def`.")
     parameters = HOOKS[name].parameters
     try:
         inspect.signature(function).bind(*parameters)

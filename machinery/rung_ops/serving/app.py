@@ -142,7 +142,9 @@ class App:
         except Failed as failed:
             service.metrics.count("failed", job.served.arm)
             service.rollout.fail(job.served.arm)
-            LOG.error("Request %s: %s", job.identity, failed)
+            # Of a hook the traceback is wanted; a model has none that says more.
+            cause = failed.__cause__.__cause__ if failed.__cause__ is not None else None
+            LOG.error("Request %s: %s", job.identity, failed, exc_info=cause)
             raise
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from rung_ops.serving.hooks import HookFailed, Score, score_release
 from rung_ops.serving.jobs import Failed, Job, Part, Scored, attempt
 from rung_ops.serving.loaded_release import Served
 from rung_ops.serving.refusal import Refusal
@@ -58,13 +59,15 @@ class Batcher:
     that came in between have their turn.
     """
 
-    def __init__(self, limits: Limits, report: Report) -> None:
+    def __init__(self, limits: Limits, report: Report, score: Score = score_release) -> None:
         """Start with nothing to do.
 
         Args:
             limits: how much may wait, and what is too long for the event loop.
             report: called with each batch that was scored, after its answers are on their way.
+            score: scores the rows of a batch with a release.
         """
+        self._score = score
         self._limits = limits
         self._report = report
         self._small, self._large = Lane(), Lane()
@@ -142,12 +145,18 @@ class Batcher:
         # On a busy machine all takes long, and a thread would only add to it.
         long = max(served.work.seconds(rows), wait / BUSY)
         if long * 1000 <= self._limits.inline_ms:
-            self._finish(parts, rows, start, *_timed(parts))
+            self._finish(parts, rows, start, *self._timed(parts))
             return
         self._until = start + wait
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._thread, _timed, parts)
+        running = loop.run_in_executor(self._thread, self._timed, parts)
         running.add_done_callback(lambda done: self._finish(parts, rows, start, *done.result()))
+
+    def _timed(self, parts: list[Part]) -> tuple[list[Outcome], float]:
+        """Score parts, and measure the seconds of computing."""
+        start = time.thread_time()
+        outcomes = attempt(parts, self._score)
+        return outcomes, time.thread_time() - start
 
     def _next(self) -> list[Part]:
         """Take the next batch: all of one release."""
@@ -209,16 +218,12 @@ class Batcher:
             self._large.jobs.popleft()
             self._large.taken(job, job.height - job.given)
         if not job.future.done():
-            failed = Failed(f"{job.served.release.id} cannot score this: {error}")
+            said = f"{error}"
+            if not isinstance(error, HookFailed):
+                said = f"{job.served.release.id} cannot score this: {said}"
+            failed = Failed(said)
             failed.__cause__ = error
             job.future.set_exception(failed)
-
-
-def _timed(parts: list[Part]) -> tuple[list[Outcome], float]:
-    """Score parts, and measure the seconds of computing."""
-    start = time.thread_time()
-    outcomes = attempt(parts)
-    return outcomes, time.thread_time() - start
 
 
 def _deliver(scored: Scored) -> None:

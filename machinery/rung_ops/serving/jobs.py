@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.release import source_import
+from rung_ops.serving.hooks import Score, score_release
 from rung_ops.serving.loaded_release import Served
 from rung_ops.serving.requests import Table
 
@@ -93,20 +94,22 @@ class Scored(NamedTuple):
     predictions: np.ndarray
 
 
-def attempt(parts: list[Part]) -> list[Scored | tuple[Part, BaseException]]:
+def attempt(
+    parts: list[Part], score: Score = score_release
+) -> list[Scored | tuple[Part, BaseException]]:
     """Score parts of jobs for one release together; where that fails, each by itself.
 
-    So a row on which the features or the model break takes no other request with it.
+    So a row on which the features, the model or a hook fail takes no other request with it.
     """
     try:
-        return [_score(parts)]
+        return [_score(parts, score)]
     except source_import.FAULTS as error:
         if len(parts) == 1:
             return [(parts[0], error)]
-    return [outcome for part in parts for outcome in attempt([part])]
+    return [outcome for part in parts for outcome in attempt([part], score)]
 
 
-def _score(parts: list[Part]) -> Scored:
+def _score(parts: list[Part], score: Score) -> Scored:
     first = parts[0].job
     if first.table is not None:
         table = _cut(first.table, parts[0].start, parts[0].stop)
@@ -114,10 +117,11 @@ def _score(parts: list[Part]) -> Scored:
         table = first.served.reader.table(
             [row for job, start, stop in parts for row in (job.rows or ())[start:stop]]
         )
-    features, predictions = first.served.release.score(table.frame)
+    release = first.served.release
+    rows, features, predictions = score(release, table.frame)
     if not np.isfinite(predictions).all() or len(predictions) != table.frame.height:
-        raise Failed(f"{first.served.release.id} gave no number for a row")
-    return Scored(parts, table, features, predictions)
+        raise Failed(f"{release.id} gave no number for a row")
+    return Scored(parts, Table(rows, table.missing), features, predictions)
 
 
 def _cut(table: Table, start: int, stop: int) -> Table:

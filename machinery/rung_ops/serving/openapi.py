@@ -156,7 +156,7 @@ def _operation(summary: str, content: dict[str, Any], answer: dict[str, Any]) ->
 
 def _page(summary: str, *further: str, kind: str = "application/json") -> dict[str, Any]:
     found = {"description": summary, "content": {kind: {}}}
-    return {"summary": summary, "responses": {status: found for status in ("200", *further)}}
+    return {"summary": summary, "responses": dict.fromkeys(("200", *further), found)}
 
 
 def _object(**properties: Any) -> dict[str, Any]:

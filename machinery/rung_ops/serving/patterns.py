@@ -36,7 +36,7 @@ def python_pattern(pattern: str) -> str | None:
             # Classes in classes, and sets of them, are polars' alone.
             if sign == "[" or pattern[place : place + 2] in ("&&", "--", "~~"):
                 return None
-            in_class = sign != "]" or pattern[place - 1] in "[^" and _opens(pattern, place)
+            in_class = sign != "]" or (pattern[place - 1] in "[^" and _opens(pattern, place))
         elif sign == "[":
             in_class = True
         elif sign == "(" and pattern[place + 1 : place + 2] == "?":

@@ -30,10 +30,12 @@ def application(
         service: that they tell of.
         further: routes of others, which come first.
         lifespan: what runs from start to end.
+
+    Raises:
+        HookError: the project's own routes cannot be used.
     """
     pages = Pages(service)
-    routes = [
-        *further,
+    own: list[BaseRoute] = [
         Route("/", lambda request: RedirectResponse("docs")),
         Route("/health/live", pages.live),
         Route("/health/ready", pages.ready),
@@ -44,7 +46,13 @@ def application(
         Route("/predict", _answered_before, methods=["POST"]),
         Route("/predict/batch", _answered_before, methods=["POST"]),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _in_json})
+    paths = [route.path for route in own if isinstance(route, Route)]
+    return Starlette(
+        # The project's come last, and refuse to start where they would match one of the others.
+        routes=[*further, *own, *service.hooks.further_routes(paths)],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _in_json, Exception: _failed},
+    )
 
 
 class Pages:
@@ -95,6 +103,13 @@ async def _in_json(request: Request, error: Exception) -> Response:
     message = said.get(error.status_code, error.detail)
     return Response(
         Refusal(error.status_code, message).body(), error.status_code, error.headers, JSON
+    )
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    # Starlette raises the error again after this answer, and uvicorn logs it with its traceback.
+    return Response(
+        Refusal(500, f"{request.url.path} failed; the log has the reason.").body(), 500, None, JSON
     )
 
 

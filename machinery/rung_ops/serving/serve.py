@@ -18,9 +18,10 @@ from starlette.routing import BaseRoute
 
 from rung_ops.batch import prediction_log
 from rung_ops.release import paths
+from rung_ops.serving import hooks, settings, slo
 from rung_ops.serving import routes as pages
-from rung_ops.serving import settings, slo
 from rung_ops.serving.app import App
+from rung_ops.serving.hooks import Asgi, HookError
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.policy import policy
@@ -39,6 +40,7 @@ def service_of(environment: str) -> Service:
 
     Raises:
         BadSettings: one of them cannot be used.
+        HookError: a hook of the project cannot be used.
     """
     limits, logged = settings.limits(), slo.logging()
     rollout = Rollout(paths.environment(environment), policy())
@@ -47,11 +49,15 @@ def service_of(environment: str) -> Service:
     log = None
     if logged.enabled:
         log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)
-    return Service(environment, limits, metrics, rollout, log)
+    return Service(environment, limits, metrics, rollout, log, hooks.load())
 
 
-def application(service: Service, further: list[BaseRoute]) -> App:
-    """Put predictions in front of the pages; the watch runs from start to end."""
+def application(service: Service, further: list[BaseRoute]) -> Asgi:
+    """Put predictions in front of the pages; the watch runs from start to end.
+
+    Raises:
+        HookError: the project's routes or middleware cannot be used.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -62,7 +68,8 @@ def application(service: Service, further: list[BaseRoute]) -> App:
         await asyncio.gather(watching, return_exceptions=True)
         await asyncio.to_thread(service.close)
 
-    return App(service, pages.application(service, further, lifespan))
+    app = App(service, pages.application(service, further, lifespan))
+    return service.hooks.wrapped(app)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,10 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         service = service_of(options.environment)
         further = [route for name in options.with_ for route in routes_of(name, service)]
-    except (BadSettings, ImportError) as error:
+        app = application(service, further)
+    except (BadSettings, HookError, ImportError) as error:
         print(f"The service does not start: {error}", file=sys.stderr)
         return 1
-    server = Server(service, application(service, further), options.host, options.port)
+    server = Server(service, app, options.host, options.port)
     return server.serve_until_told()
 
 

@@ -9,7 +9,7 @@ from types import FrameType
 
 import uvicorn
 
-from rung_ops.serving.app import App
+from rung_ops.serving.hooks import Asgi
 from rung_ops.serving.service import Service
 
 LOG = logging.getLogger("service")
@@ -27,7 +27,7 @@ SAME_SIGNAL = 1.0
 class Server(uvicorn.Server):
     """Runs until it is told to stop, drains, and ends with exit code 0."""
 
-    def __init__(self, service: Service, app: App, host: str, port: int) -> None:
+    def __init__(self, service: Service, app: Asgi, host: str, port: int) -> None:
         """Configure uvicorn: its fast parts, and nothing for each request."""
         super().__init__(
             uvicorn.Config(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rung_ops.release.state import State, Stopped
 from rung_ops.serving.batching import Batcher
+from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.jobs import Scored
 from rung_ops.serving.loaded_release import Served
 from rung_ops.serving.log_queue import PredictionLog
@@ -51,6 +52,7 @@ class Service:
         standing: what it holds; replaced as a whole.
         metrics, rollout, log: where what was answered is counted, judged and kept.
         draining: it was told to stop, and answers what still comes.
+        hooks: the project's.
         batcher: what scores.
     """
 
@@ -61,6 +63,7 @@ class Service:
         metrics: Metrics,
         rollout: Rollout,
         log: PredictionLog | None = None,
+        hooks: ServiceHooks = NO_HOOKS,
     ) -> None:
         """Start with nothing to serve."""
         self.environment = environment
@@ -71,7 +74,8 @@ class Service:
         self.standing = Standing()
         self.draining = False
         self._halted: Stopped | None = None
-        self.batcher = Batcher(limits, self._report)
+        self.hooks = hooks
+        self.batcher = Batcher(limits, self._report, hooks.scorer())
         self._arms = Arms()
         self._alike = True  # the canary asks for the same columns as the serving release
         self._identities = map((secrets.token_hex(6) + "-{:x}").format, itertools.count(1))

@@ -5,13 +5,14 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
 
 from rung_ops.release import source_import
+from rung_ops.serving.hooks import NO_HOOKS
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.trial_figures import Comparison
 
@@ -21,6 +22,9 @@ LOG = logging.getLogger("service")
 GATHER = 0.05
 # Rows that may wait; more are dropped, so that the shadow never takes over the machine.
 LIMIT = 4_096
+
+
+Adjust = Callable[[pl.DataFrame, np.ndarray], np.ndarray]
 
 
 class Scores(Protocol):
@@ -50,14 +54,22 @@ class Shadow:
         dropped: rows not scored, because too many waited.
     """
 
-    def __init__(self, release: Scores, share: float, log: PredictionLog | None = None) -> None:
+    def __init__(
+        self,
+        release: Scores,
+        share: float,
+        log: PredictionLog | None = None,
+        adjust: Adjust = NO_HOOKS.adjust,
+    ) -> None:
         """Start to listen.
 
         Args:
             release: that is on trial.
             share: of the batches that are looked at, in [0, 1].
             log: where its predictions go, with arm `shadow`.
+            adjust: the hook after a prediction, so that both releases are compared alike.
         """
+        self._adjust = adjust
         self.release = release
         self.found = Comparison()
         self.dropped = 0
@@ -124,6 +136,7 @@ class Shadow:
             return
         rows = pl.concat([offer.rows for offer in offers])
         features, predictions = self.release.score(rows)
+        predictions = self._adjust(rows, predictions)
         self.found.observe(np.concatenate([offer.predictions for offer in offers]), predictions)
         if self._log is not None:
             start = 0

@@ -60,7 +60,7 @@ def _integer(column: Column) -> tuple[Any, list[Check]]:
     bounds = column.bounds
     least = max(least, bounds.get("ge", least), bounds.get("gt", least - 1) + 1)
     most = min(most, bounds.get("le", most), bounds.get("lt", most + 1) - 1)
-    if -LARGEST - 1 <= least and most <= LARGEST:
+    if least >= -LARGEST - 1 and most <= LARGEST:
         return Annotated[int, msgspec.Meta(ge=least, le=most)], []
     return int, [lambda value: least <= value <= most]
 

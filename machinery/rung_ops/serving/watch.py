@@ -146,7 +146,7 @@ class Watch:
         alike = before.state.shadow == wanted and _name(before.serving) == _name(serving)
         if before.shadow is not None and alike and before.shadow.release is found.release:
             return before.shadow
-        return Shadow(found.release, wanted.share, self._service.log)
+        return Shadow(found.release, wanted.share, self._service.log, self._service.hooks.adjust)
 
     def _install(self, standing: Standing) -> None:
         before, state = self._service.standing, standing.state

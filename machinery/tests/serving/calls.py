@@ -14,6 +14,7 @@ import polars as pl
 from rung_ops.release.state import State
 from rung_ops.serving import routes
 from rung_ops.serving.app import App
+from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.loaded_release import Served
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
@@ -87,7 +88,8 @@ class Caller:
 
     def __init__(self, service: Service, runner: asyncio.Runner) -> None:
         self.service = service
-        self.app = App(service, routes.application(service, []))
+        app = App(service, routes.application(service, []))
+        self.app: Any = service.hooks.wrapped(app)
         self.runner = runner
 
     def install(self, name: str = "v1", **held: Any) -> None:
@@ -142,10 +144,13 @@ class Caller:
 
 
 @contextmanager
-def calling(folder: Path, limits: Limits, log: bool = False) -> Iterator[Caller]:
+def calling(
+    folder: Path, limits: Limits, log: bool = False, hooks: ServiceHooks = NO_HOOKS
+) -> Iterator[Caller]:
     """Start a service in which nothing is deployed, and end it afterwards."""
     written = PredictionLog(folder / "log", seconds=0.05) if log else None
     with asyncio.Runner() as runner:
-        service = Service("production", limits, Metrics(), Rollout(folder, None), written)
+        rollout = Rollout(folder, None)
+        service = Service("production", limits, Metrics(), rollout, written, hooks)
         yield Caller(service, runner)
         service.close()

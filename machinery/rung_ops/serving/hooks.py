@@ -1,0 +1,227 @@
+"""The service's hooks: functions of the user's package, loaded once when the service starts.
+
+They are named in `[tool.rung.hooks]` of pyproject.toml; rung_ops.project.hooks has their signatures.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from starlette.routing import BaseRoute, Match
+
+from rung_ops.project import hooks
+from rung_ops.project.hooks import HookError
+from rung_ops.release.source_import import FAULTS
+from rung_ops.serving.refusal import Refusal
+from rung_ops.serving.release import Release
+
+LOG = logging.getLogger("service")
+
+Asgi = Callable[..., Awaitable[None]]
+Hook = Callable[..., Any]
+# Rows and features, shapes (n_rows, n_columns) and (n_rows, n_features); predictions, (n_rows,).
+Score = Callable[[Release, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame, np.ndarray]]
+
+# What a hook may raise while it answers: the service outlives `sys.exit()` in one, too.
+RAISED = (SystemExit, *FAULTS)
+
+
+class HookFailed(Exception):
+    """A hook raised an error or returned something else than it must; the message says what."""
+
+
+class ServiceHooks(NamedTuple):
+    """The hooks of the service; None where the project names none."""
+
+    asgi_middleware: Hook | None = None
+    routes: Hook | None = None
+    before_prediction: Hook | None = None
+    after_prediction: Hook | None = None
+
+    def scorer(self) -> Score:
+        """Return the function that scores a batch, with the hooks that there are."""
+        before, after = self.before_prediction, self.after_prediction
+        if before is None and after is None:
+            return score_release
+
+        def score(
+            release: Release, rows: pl.DataFrame
+        ) -> tuple[pl.DataFrame, pl.DataFrame, np.ndarray]:
+            if before is not None:
+                rows = _enriched(before, rows)
+            features, predictions = release.score(rows)
+            if after is not None:
+                predictions = _adjusted(after, rows, predictions)
+            return rows, features, predictions
+
+        return score
+
+    def adjust(self, rows: pl.DataFrame, predictions: np.ndarray) -> np.ndarray:
+        """Return the predictions as after_prediction changes them, shape (n_rows,).
+
+        Raises:
+            HookFailed: it raised an error or returned something else.
+        """
+        after = self.after_prediction
+        return predictions if after is None else _adjusted(after, rows, predictions)
+
+    def further_routes(self, taken: Sequence[str]) -> list[BaseRoute]:
+        """Return the routes that the project adds.
+
+        Args:
+            taken: paths of the service's own routes.
+
+        Raises:
+            HookError: they are not routes, or one would hide a route of the service.
+        """
+        if self.routes is None:
+            return []
+        where = "pyproject.toml: [tool.rung.hooks] routes"
+        try:
+            routes = list(self.routes())
+        except Exception as error:
+            raise HookError(f"{where} raised {_shown(error)}.") from error
+        for route in routes:
+            if not isinstance(route, BaseRoute):
+                raise HookError(
+                    f"{where} returned a {type(route).__name__}; "
+                    "expected a list of starlette.routing.Route."
+                )
+            for path in taken:
+                if _matches(route, path):
+                    raise HookError(f"{where}: {route!r} hides {path} of the service.")
+        return routes
+
+    def wrapped(self, app: Asgi) -> Asgi:
+        """Return an ASGI application with the project's middleware around it.
+
+        Raises:
+            HookError: the middleware cannot be made.
+        """
+        if self.asgi_middleware is None:
+            return app
+        where = "pyproject.toml: [tool.rung.hooks] asgi_middleware"
+        try:
+            outer = self.asgi_middleware(app)
+        except Exception as error:
+            raise HookError(f"{where} raised {_shown(error)}.") from error
+        if not callable(outer):
+            raise HookError(
+                f"{where} returned a {type(outer).__name__}; expected an ASGI application."
+            )
+        return _guarded(outer)
+
+
+NO_HOOKS = ServiceHooks()
+
+
+def load() -> ServiceHooks:
+    """Import the hooks that the project names.
+
+    Raises:
+        HookError: one of them cannot be used.
+    """
+    return ServiceHooks(**{name: hooks.load(name) for name in ServiceHooks._fields})
+
+
+def score_release(
+    release: Release, rows: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, np.ndarray]:
+    """Score rows with a release alone; return them, the features and the predictions."""
+    return rows, *release.score(rows)
+
+
+def _enriched(before: Hook, rows: pl.DataFrame) -> pl.DataFrame:
+    expected = rows.schema  # taken first, as the hook may change the frame in place
+    height = rows.height
+    try:
+        found = before(rows)
+    except RAISED as error:
+        raise HookFailed(f"The hook before_prediction raised {_shown(error)}") from error
+    if not isinstance(found, pl.DataFrame):
+        raise HookFailed(
+            f"The hook before_prediction returned a {type(found).__name__}; "
+            "expected a polars.DataFrame"
+        )
+    if found.height != height:
+        raise HookFailed(
+            f"The hook before_prediction returned {found.height} rows; expected {height}"
+        )
+    if found.schema != expected:
+        raise HookFailed(
+            f"The hook before_prediction returned {_difference(found.schema, expected)}"
+        )
+    return found
+
+
+def _adjusted(after: Hook, rows: pl.DataFrame, predictions: np.ndarray) -> np.ndarray:
+    if not np.isfinite(predictions).all():
+        return predictions  # the release's fault, which the caller reports
+    try:
+        found = np.asarray(after(rows, predictions), np.float64)
+    except RAISED as error:
+        raise HookFailed(f"The hook after_prediction raised {_shown(error)}") from error
+    if found.shape != (rows.height,):
+        raise HookFailed(
+            f"The hook after_prediction returned an array of shape {found.shape}; "
+            f"expected ({rows.height},)"
+        )
+    if not np.isfinite(found).all():
+        raise HookFailed("The hook after_prediction returned NaN or infinity for a row")
+    return found
+
+
+def _difference(found: pl.Schema, expected: pl.Schema) -> str:
+    """Name the first column that differs."""
+    for name, dtype in expected.items():
+        if name not in found:
+            return f"no column `{name}`"
+        if found[name] != dtype:
+            return f"column `{name}` as {found[name]}; expected {dtype}"
+    further = [name for name in found if name not in expected]
+    if further:
+        return f"the column `{further[0]}`, which the contract does not have"
+    return "the columns in another order"
+
+
+def _matches(route: BaseRoute, path: str) -> bool:
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    return route.matches(scope)[0] is not Match.NONE
+
+
+def _guarded(app: Asgi) -> Asgi:
+    """Answer with 500 in JSON where the middleware raises an error, and log it."""
+
+    async def guarded(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        started = False
+
+        async def noted(message: Any) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await app(scope, receive, noted)
+        except Exception:
+            LOG.exception("%s %s: the hook asgi_middleware failed", scope["method"], scope["path"])
+            if started:
+                raise
+            body = Refusal(500, "The hook asgi_middleware failed; the log has the reason.").body()
+            headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(body)),
+            ]
+            await send({"type": "http.response.start", "status": 500, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+    return guarded
+
+
+def _shown(error: BaseException) -> str:
+    said = str(error).strip()
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
