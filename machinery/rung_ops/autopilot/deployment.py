@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from rung_ops.autopilot import journal
+from rung_ops.autopilot import hooks, journal
 from rung_ops.autopilot import publish as publishing
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done, StepFailed
@@ -49,9 +49,16 @@ def gate(tools: Tools, record: Record) -> Done:
 
 
 def release(tools: Tools, record: Record) -> Done:
-    """Write the version as a signed bundle."""
+    """Write the version as a signed bundle, unless the project vetoes it."""
     trained = journal.detail(record, "train")
     version = trained["version"]
+    facts = journal.detail(record, "decide").get("facts", {})
+    verdict = journal.detail(record, "gate").get("verdict")
+    reason = hooks.veto(hooks.RELEASE, facts | {"version": version, "verdict": verdict})
+    if reason:
+        publishing.publish()  # as after a refusal
+        summary = f"the project's veto against releasing version {version}: {reason}"
+        return Done({"vetoed": version}, outcome=hooks.VETOED, summary=summary)
     made = _candidate(trained)
     if made is None:
         tools.verbs.must("release", version)

@@ -19,7 +19,7 @@ from rung_ops.release.state import State, events
 PRODUCTION = paths.PRODUCTION
 # Steps after which a version is not tried again for a while, by what their detail is called then.
 SET_BACKS = {"gate": "refused", "settle": "taken back", "roll back": "taken back"}
-SET_BACKS |= {"end trial": "taken back"}
+SET_BACKS |= {"end trial": "taken back", "release": "vetoed"}
 
 
 def settled(state: State, passes: Sequence[Record]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from rung_ops.autopilot import decide as rules
-from rung_ops.autopilot import gather, journal, observe
+from rung_ops.autopilot import gather, hooks, journal, observe
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done
 from rung_ops.autopilot.tools import Tools, production
@@ -45,7 +45,12 @@ def decide(tools: Tools, record: Record) -> Done:
     tools.say(f"Decided: {made.action}, because")
     for reason in made.reasons:
         tools.say(f"- {reason}")
-    detail = asdict(made) | {"facts": gather.plain(known)}
+    facts = gather.plain(known)
+    detail = asdict(made) | {"facts": facts}
+    if made.action == rules.RETRAIN and (reason := hooks.veto(hooks.TRAIN, facts)):
+        tools.say(f"Vetoed: {reason}")
+        summary = f"the project's veto against training: {reason}"
+        return Done(detail | {"veto": reason}, outcome=hooks.VETOED, summary=summary)
     then = THEN[made.action]
     if then:
         return Done(detail, then)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from datetime import UTC, datetime
 
-from rung_ops.autopilot import commits, journal, policy, step_runner
+from rung_ops.autopilot import commits, hooks, journal, policy, step_runner
 from rung_ops.autopilot.journal import BadJournal, Record
 from rung_ops.autopilot.policy import BadPolicy
 from rung_ops.autopilot.step_runner import StepFailed
@@ -51,8 +51,10 @@ def _run(options: argparse.Namespace, now: datetime, rules: policy.Policy, lock:
         return _abandon(started)
     record = _resumed(started) or journal.begin(now, person())
     try:
-        step_runner.carry_out(record, FIRST, steps(Tools(rules, Verbs(lock), _say)))
+        work = steps(Tools(rules, Verbs(lock), _say))
+        step_runner.carry_out(record, FIRST, work, hooks.notify_of_step)
     except StepFailed as error:
+        hooks.notify("The autopilot failed", str(error))
         print(
             f"{error}\nThe pass stays open: `poe autopilot` tries this step again, and "
             "`poe autopilot --abandon` gives the pass up.",

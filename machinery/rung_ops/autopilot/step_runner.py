@@ -36,13 +36,19 @@ class StepFailed(Exception):
 Step = Callable[[Record], Done]
 
 
-def carry_out(record: Record, first: tuple[str, ...], steps: Mapping[str, Step]) -> None:
+def carry_out(
+    record: Record,
+    first: tuple[str, ...],
+    steps: Mapping[str, Step],
+    on_end: Callable[[Record], None] = lambda entry: None,
+) -> None:
     """Do what a pass has still to do, and record each step as it begins and ends.
 
     Args:
         record: of the pass; it is changed, and saved at each change.
         first: names of the steps that every pass begins with.
         steps: all steps by their name.
+        on_end: called with the entry of each step that ended, after it was saved.
 
     Raises:
         StepFailed: a step failed; the pass stays open.
@@ -53,6 +59,7 @@ def carry_out(record: Record, first: tuple[str, ...], steps: Mapping[str, Step])
         entry = journal.step(record, name)
         if entry is None or not entry["ended"]:
             entry = _do(record, name, steps[name])
+            on_end(entry)
         if entry["outcome"]:
             _finish(record, entry["outcome"], entry["summary"])
             return

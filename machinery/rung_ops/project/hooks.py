@@ -83,7 +83,10 @@ HOOKS = {
         "when the monitor finds problems, and when the autopilot promotes, rolls back or fails",
     ),
     "autopilot_veto": Hook(
-        ("action: str, `train` or `release`", "facts: dict of what the decision rests on"),
+        (
+            "action: str, `train` or `release`",
+            "facts: dict of what the decision rests on; for `release` also version and verdict",
+        ),
         "str, the reason, or None to let it happen",
         "before the autopilot trains, and before it releases",
     ),

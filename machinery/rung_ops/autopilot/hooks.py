@@ -1,0 +1,88 @@
+"""The project's own say in a pass: a veto before training and releasing, and notifications.
+
+Both are hooks of `[tool.rung.hooks]` in pyproject.toml; without them nothing happens here.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from rung_ops.autopilot.journal import Record
+from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.project import hooks
+from rung_ops.project.errors import StageError
+
+VETO, NOTIFY = "autopilot_veto", "notify"
+TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about
+VETOED = "vetoed"  # the outcome of a pass that a veto ended
+
+
+def veto(action: str, facts: dict[str, Any]) -> str | None:
+    """Ask the project's autopilot_veto.
+
+    Args:
+        action: TRAIN or RELEASE.
+        facts: what the decision rests on, as the journal keeps it; a copy, the hook may change it.
+
+    Returns:
+        The reason against the action; None where there is none, or no hook.
+
+    Raises:
+        StepFailed: the hook cannot be used, raised, or returned something else. The action does
+            not take place, as it is not known whether it may.
+    """
+    try:
+        function = hooks.load(VETO)
+        if function is None:
+            return None
+        reason = function(action, dict(facts))
+    except StageError as error:
+        raise StepFailed(str(error)) from error
+    except Exception as error:  # the hook is the user's, and may raise anything
+        raise StepFailed(
+            f"The hook {VETO} raised {type(error).__name__}: {error}. Without its answer the "
+            f"autopilot does not {action}: repair the hook, or remove its line from pyproject.toml."
+        ) from error
+    if reason is None or (isinstance(reason, str) and reason.strip()):
+        return reason
+    raise StepFailed(
+        f"The hook {VETO} returned {reason!r}; it must return the reason as text, or None to let "
+        f"the autopilot {action}."
+    )
+
+
+def notify(subject: str, message: str) -> None:
+    """Call the project's notify, if there is one; one that fails is reported and stops nothing."""
+    try:
+        function = hooks.load(NOTIFY)
+        if function is not None:
+            function(subject, message)
+    except Exception as error:  # the hook is the user's, and may raise anything
+        print(
+            f"The hook {NOTIFY} failed with {type(error).__name__}: {error}. "
+            f"It should have reported: {subject}: {message}",
+            file=sys.stderr,
+        )
+
+
+def notify_of_step(step: Record) -> None:
+    """Notify of a step that ended with a promotion or a rollback.
+
+    Args:
+        step: its entry in the journal, already saved: a pass that is stopped here does not notify
+            twice.
+    """
+    for subject, message in notifications(step):
+        notify(subject, message)
+
+
+def notifications(step: Record) -> Iterator[tuple[str, str]]:
+    """Yield subject and message for what a step promoted or rolled back."""
+    detail = step["detail"]
+    if detail.get("promoted"):
+        yield f"{detail['promoted']} was promoted", f"{detail['promoted']} {detail['says']}."
+    elif step["outcome"] == "deployed":
+        yield f"{detail['release']} was promoted", f"{step['summary']}."
+    elif detail.get("taken back"):
+        message = detail.get("says") or step["summary"]
+        yield f"{detail['taken back']} was rolled back", message

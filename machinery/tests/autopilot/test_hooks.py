@@ -1,0 +1,201 @@
+"""The project's hooks can stop a training or a release, and hear of what happened."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_ops.autopilot import decide, deployment, gather, hooks, observation, run, step_runner
+from rung_ops.autopilot import policy as rules
+from rung_ops.autopilot.decide import Decision
+from rung_ops.autopilot.facts import Facts
+from rung_ops.autopilot.step_runner import Done, StepFailed
+from rung_ops.autopilot.tools import Tools
+from rung_ops.project.hooks import HookError
+
+AT = "2026-01-31T00:00:00+00:00"
+NOW = run._moment(AT)
+
+
+@pytest.fixture(autouse=True)
+def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A journal and releases of one's own."""
+    monkeypatch.setenv("RELEASES", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
+    """Make a function the project's hook of a name."""
+    named: dict[str, Any] = {}
+    monkeypatch.setattr(hooks.hooks, "load", named.get)
+    return named.__setitem__
+
+
+def step(name: str, detail: dict[str, Any], outcome: str | None = None) -> dict[str, Any]:
+    return {"step": name, "ended": AT, "detail": detail, "outcome": outcome, "summary": "a summary"}
+
+
+def tools() -> Tools:
+    return Tools(rules.read(), None, print)  # type: ignore[arg-type]
+
+
+def test_a_veto_before_training_ends_the_pass_with_its_reason(
+    hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+    hook(hooks.VETO, lambda action, facts: asked.append((action, facts)) or "a sale runs")
+    monkeypatch.setattr(
+        observation.gather, "gather", lambda *_: Facts(NOW, "v1", None, (), False, None, 7)
+    )
+    monkeypatch.setattr(
+        observation.rules, "decide", lambda *_: Decision(decide.RETRAIN, ("drift",))
+    )
+
+    done = observation.decide(tools(), {"steps": []})
+
+    assert (done.outcome, done.then) == ("vetoed", ())
+    assert done.summary == "the project's veto against training: a sale runs"
+    assert done.detail["veto"] == "a sale runs"
+    assert [(action, facts["new_rows"]) for action, facts in asked] == [("train", 7)]
+
+
+def test_where_nothing_would_be_trained_no_veto_is_asked_for(
+    hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook(hooks.VETO, lambda action, facts: pytest.fail("it was asked"))
+    monkeypatch.setattr(
+        observation.gather, "gather", lambda *_: Facts(NOW, "v1", None, (), False, None, 7)
+    )
+    monkeypatch.setattr(observation.rules, "decide", lambda *_: Decision(decide.NOTHING, ("calm",)))
+
+    assert observation.decide(tools(), {"steps": []}).outcome == "nothing"
+
+
+def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
+    hook: Callable[[str, Any], None],
+) -> None:
+    asked: list[dict[str, Any]] = []
+    hook(hooks.VETO, lambda action, facts: asked.append(facts) or "not on a Friday")
+    steps = [
+        step("decide", {"facts": {"new_rows": 7}}),
+        step("train", {"version": "2", "run_id": "r"}),
+        step("gate", {"verdict": {"passed": True}}),
+    ]
+    record = {"at": AT, "steps": steps}
+
+    done = deployment.release(tools(), record)
+    steps.append(step("release", done.detail, done.outcome))
+
+    assert done.outcome == "vetoed"
+    assert done.summary == "the project's veto against releasing version 2: not on a Friday"
+    assert asked == [{"new_rows": 7, "version": "2", "verdict": {"passed": True}}]
+    assert gather._last_set_back([record]) == NOW
+
+
+@pytest.mark.parametrize("answer", ["", False, True, 1])
+def test_an_answer_that_is_neither_a_reason_nor_none_stops_the_pass(
+    hook: Callable[[str, Any], None], answer: object
+) -> None:
+    hook(hooks.VETO, lambda action, facts: answer)
+
+    with pytest.raises(StepFailed, match="must return the reason as text, or None"):
+        hooks.veto(hooks.TRAIN, {})
+
+
+def test_a_veto_that_raises_stops_the_pass_like_a_failed_step(
+    hook: Callable[[str, Any], None],
+) -> None:
+    def broken(action: str, facts: dict[str, Any]) -> None:
+        raise OSError("the calendar is down")
+
+    hook(hooks.VETO, broken)
+
+    with pytest.raises(StepFailed, match="OSError: the calendar is down"):
+        hooks.veto(hooks.TRAIN, {})
+
+
+def test_a_veto_that_cannot_be_loaded_stops_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise HookError(f"{name} has another signature")
+
+    monkeypatch.setattr(hooks.hooks, "load", missing)
+
+    with pytest.raises(StepFailed, match="another signature"):
+        hooks.veto(hooks.RELEASE, {})
+
+
+def test_without_a_hook_nothing_is_vetoed(hook: Callable[[str, Any], None]) -> None:
+    assert hooks.veto(hooks.TRAIN, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("ended", "subjects"),
+    [
+        (step("settle", {"promoted": "v2", "says": "was promoted"}), ["v2 was promoted"]),
+        (step("settle", {"taken back": "v2", "says": "was aborted"}), ["v2 was rolled back"]),
+        (step("settle", {"release": "v2", "says": "is in canary"}), []),
+        (step("settle", {}), []),
+        (step("roll back", {"taken back": "v2"}, "rolled back"), ["v2 was rolled back"]),
+        (step("end trial", {"taken back": "v2"}, "trial ended"), ["v2 was rolled back"]),
+        (step("deploy", {"release": "v2"}, "deployed"), ["v2 was promoted"]),
+        (step("deploy", {"release": "v2"}, "on trial"), []),
+        (step("gate", {"refused": "2"}, "refused"), []),
+    ],
+)
+def test_promotions_and_rollbacks_are_notified(
+    hook: Callable[[str, Any], None], ended: dict[str, Any], subjects: list[str]
+) -> None:
+    told: list[str] = []
+    hook(hooks.NOTIFY, lambda subject, message: told.append(subject))
+
+    hooks.notify_of_step(ended)
+
+    assert told == subjects
+
+
+def test_a_step_is_notified_of_after_it_was_saved_and_only_once() -> None:
+    told: list[str] = []
+    record = run.journal.begin(NOW, "Ada")
+    work = {"settle": lambda record: Done({"promoted": "v2", "says": "answers"})}
+
+    for _ in range(2):
+        step_runner.carry_out(
+            record,
+            ("settle",),
+            work,
+            lambda entry: told.append(run.journal.passes()[0]["steps"][0]["ended"]),
+        )
+
+    assert len(told) == 1
+    assert told[0] is not None
+
+
+def test_a_pass_that_fails_is_notified_of(
+    hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rung_ops.autopilot import steps
+
+    def fail(record: object) -> Done:
+        raise StepFailed("the disk is full")
+
+    told: list[tuple[str, str]] = []
+    hook(hooks.NOTIFY, lambda subject, message: told.append((subject, message)))
+    monkeypatch.setattr(steps, "steps", lambda tools: dict.fromkeys(steps.FIRST, fail))
+
+    assert run.main(["--now", AT]) == 1
+    assert told == [("The autopilot failed", "the disk is full")]
+
+
+def test_a_notification_that_fails_stops_nothing(
+    hook: Callable[[str, Any], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(subject: str, message: str) -> None:
+        raise OSError("no network")
+
+    hook(hooks.NOTIFY, broken)
+
+    hooks.notify("v2 was promoted", "it answers")
+
+    assert "OSError: no network" in capsys.readouterr().err
