@@ -125,7 +125,7 @@ VERBS = {
     # Infrastructure
     "models": Verb("project.models", "train", "list the models of this repository, or add one"),
     "ray predict": Verb("ray.predict", "ray", "score a file or a folder of rows on Ray"),
-    "ray predict-logged": Verb("ray.predict_logged", "ray", "score on Ray and log each prediction"),
+    "ray predict-logged": Verb("ray.predict:logged", "ray", "score on Ray and log each prediction"),
     "ray tune": Verb("ray.tune", "ray", "search for better parameters on Ray"),
     "kubernetes check": Verb(
         "kubernetes.check", "kubernetes", "build every overlay and check it against the schemas"

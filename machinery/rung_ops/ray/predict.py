@@ -171,3 +171,10 @@ def main(
         + f": {shown(target)}"
     )
     return 0
+
+
+def logged() -> int:
+    """Score and log each prediction; return the exit code."""
+    from rung_ops.batch import predict_logged
+
+    return main(before_writing=predict_logged.log_predictions)
