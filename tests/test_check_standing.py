@@ -10,7 +10,7 @@ import pytest
 from rung.levels import TIERS, Capability
 from rung.review import findings
 from rung.review.review import Review, review
-from tests.conftest import VARIANTS, Render, name_of
+from tests.conftest import GAMES, LEVELS, VARIANTS, Render, name_of
 from tests.repositories import LADDER, ML, PLENTY, evidence, plant
 
 CAPABILITIES = {name: one for rung in LADDER for name, one in rung.capabilities.items()}
@@ -29,7 +29,14 @@ def project(render: Render, folder: Path, **answers: Any) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("answers", VARIANTS, ids=name_of)
+PLAIN_ONES: list[dict[str, Any]] = [
+    {"use_case": game, "team_size": "one", "ci": "github", "level": level}
+    for game in GAMES
+    for level in LEVELS
+]
+
+
+@pytest.mark.parametrize("answers", VARIANTS + PLAIN_ONES, ids=name_of)
 def test_a_generated_project_stands_on_its_rung(
     render: Render, tmp_path: Path, answers: dict[str, Any]
 ) -> None:
@@ -70,6 +77,46 @@ def test_a_version_is_promoted_when_it_becomes_champion_not_when_it_is_registere
 
     for name in ("environment-promotion", "automated-promotion-policy"):
         assert promotes == found.findings[name].holds
+
+
+VERBS = ["predict", "baseline", "slices", "track", "gate", "release", "deploy", "rollback"]
+VERBS += ["serve", "load-test", "monitor", "alerts", "autopilot", "records", "fairness", "explain"]
+VERBS += ["governance gate", "governance promote", "governance stop", "governance monitor"]
+OF_THE_VERBS = {
+    "model-quality-gate",
+    "prediction-service",
+    "one-step-rollback",
+    "drift-monitoring",
+    "experiment-tracking",
+    "model-registry",
+    "fairness-assessment",
+}
+
+
+def with_verbs(line: str) -> dict[str, str]:
+    lines = "".join(f"          {line.format(verb)}\n" for verb in VERBS)
+    steps = f"    steps:\n      - run: |\n{lines}"
+    tasks = "".join(f'{verb.replace(" ", "-")} = "{line.format(verb)}"\n' for verb in VERBS)
+    return ML | {
+        ".github/workflows/a.yml": f"on: {{schedule: [{{cron: 1 1 * * *}}]}}\njobs:\n  a:\n{steps}",
+        "pyproject.toml": f"[tool.poe.tasks]\n{tasks}",
+        "Dockerfile": f"FROM a\nRUN {line.format('serve')}\n",
+    }
+
+
+def test_a_verb_of_the_library_is_evidence_where_it_runs(tmp_path: Path) -> None:
+    found = review(plant(tmp_path, with_verbs("uv run rung-ops {}")), limits=PLENTY)
+
+    assert held(found) >= OF_THE_VERBS
+
+
+@pytest.mark.parametrize("line", ["# rung-ops {}", "echo rung-ops {}", "pip install rung-ops {}"])
+def test_a_verb_that_is_only_said_is_not_evidence(tmp_path: Path, line: str) -> None:
+    said = review(plant(tmp_path / "said", with_verbs(line)), limits=PLENTY)
+    nothing = review(plant(tmp_path / "nothing", with_verbs("ls")), limits=PLENTY)
+
+    assert held(said) == held(nothing)
+    assert not held(said) & OF_THE_VERBS
 
 
 def test_a_repository_without_machine_learning_is_said_to_be_none(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ PREDICATES: dict[str, tuple[Check, dict[str, Check], dict[str, Check]]] = {
     "headings": (regexes, {"in": texts}, {}),
     "key": (text, {"in": texts}, {"matches": regex, "at_least": number}),
     "keys": (texts, {"in": texts}, {"at_least": number}),
+    "runs": (regex, {}, {}),
     "ci_runs": (regex, {}, {"ci_says": regex}),
     "ci_says": (regex, {}, {"ci_runs": regex}),
 }

@@ -1,7 +1,7 @@
 """CI: its files, the commands in them, and those that these commands lead to."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rung.review import data_files, documents
@@ -36,6 +36,11 @@ SCHEDULED = re.compile(
     r"^\s*cron\s*\(|scheduledTrigger|^kind:\s*CronJob",
     re.IGNORECASE | re.MULTILINE,
 )
+# What is printed or said in a comment is not run.
+PRINTED = re.compile(
+    r"(?<![\w./-])(?:echo|printf|Write-(?:Host|Output))\b(?:[^&;|$`]|\$(?!\())*", re.IGNORECASE
+)
+COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 # What is installed is not yet run.
 INSTALL = re.compile(
     r"\b(?:pip3?|pipx|uv|conda|mamba|poetry|pdm|npm|yarn|apt|apt-get|brew)\s+"
@@ -89,7 +94,8 @@ class CI:
             text = documents.without_comments(path, text)
             if "cloudbuild" in path.lower() and "gcr.io" not in text and "docker.pkg" not in text:
                 continue
-            self.workflows.append(Workflow(path, text, list(self._follow(path, text))))
+            commands = list(self.follow(self._commands(path, text)))
+            self.workflows.append(Workflow(path, text, commands))
             waiting += self._included(path, text)
 
     def _included(self, path: str, text: str) -> Iterator[str]:
@@ -100,10 +106,10 @@ class CI:
                 for glob in (base, f"{base}/action.yml", f"{base}/action.yaml"):
                     yield from self.content.files.find(glob)
 
-    def _follow(self, path: str, text: str) -> Iterator[Command]:
-        """Give the commands of a file, and after each those that it starts."""
+    def follow(self, commands: Iterable[Command]) -> Iterator[Command]:
+        """Give commands, and after them those that they start."""
         seen: set[tuple[str, str, int]] = set()
-        waiting = list(self._commands(path, text))
+        waiting = list(commands)
         while waiting and len(seen) < MOST:
             command = waiting.pop(0)
             if (command.text, command.path, command.line) in seen:
@@ -150,8 +156,8 @@ def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
 
 
 def acts(command: str) -> str:
-    """Return a command without what it only installs."""
-    return INSTALL.sub("", command)
+    """Return a command without what it only prints, installs or says in a comment."""
+    return INSTALL.sub("", PRINTED.sub("", COMMENT.sub("", command)))
 
 
 def lines_of(script: str, path: str, line: int) -> Iterator[Command]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rung.review import dependencies
 from rung.review.ci import CI, acts
+from rung.review.commands import Commands
 from rung.review.content import Content
 from rung.review.hit import Hit
 from rung.review.predicates import FLAGS, NAMES_TESTS, PREDICATES, Leaf
@@ -29,6 +30,7 @@ class Evidence:
         """Look at the files for all that the predicates ask."""
         self.content = content
         self.ci = CI(content, Runners(content))
+        self.commands = Commands(content, self.ci)
         self.reach = Reach(content, self.ci)
         self.packages = dependencies.read(content)
         self.leaves: dict[str, Leaf] = {}
@@ -83,9 +85,11 @@ class Evidence:
         if kind == "reached":
             return self._holds(value, self._within(self.reach.reached), None)
         if kind == "scheduled":
-            return self._holds(value, self._within(self.reach.scheduled), None)
+            return self._holds(value, self._starts_on_a_schedule, None)
         if kind in ("ci_runs", "ci_says"):
             return list(self._in_ci(predicate))[:SHOWN] or None
+        if kind == "runs":
+            return [hit for hit in self._runs(value) if accept(hit)][:SHOWN] or None
         if kind == "depends":
             return list(self._depends(value))[:SHOWN] or None
         options = {name: each for name, each in predicate.items() if name != kind}
@@ -105,6 +109,17 @@ class Evidence:
 
     def _within(self, paths: frozenset[str]) -> Accept:
         return lambda hit: not hit.in_notebook and hit.path in paths
+
+    def _starts_on_a_schedule(self, hit: Hit) -> bool:
+        place = (hit.path, hit.line)
+        return self._within(self.reach.scheduled)(hit) or place in self.commands.on_a_schedule
+
+    def _runs(self, wanted: str) -> Iterator[Hit]:
+        regex = re.compile(wanted, FLAGS)
+        for command in self.commands.all:
+            if regex.search(acts(command.text)):
+                line = self.content.line_of(command.path, command.text, command.line)
+                yield Hit(command.path, line, command.text)
 
     def _in_ci(self, predicate: Mapping[str, str]) -> Iterator[Hit]:
         says = re.compile(predicate["ci_says"], FLAGS) if "ci_says" in predicate else None

@@ -1,8 +1,9 @@
 """What is started without anybody running a file by hand: CI, pipelines, images, jobs, entries."""
 
+import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from rung.review.ci import CI
@@ -49,6 +50,7 @@ class Reach:
         files = self.content.files
         roots = {workflow.path for workflow in self.ci.workflows}
         roots.update(path for path in files.find(*files.reading.roots) if not is_test(path))
+        roots.update(self._read_by_stages())
         texts = [command.text for workflow in self.ci.workflows for command in workflow.commands]
         texts += [workflow.text for workflow in self.ci.workflows]
         texts += self._entry_points()
@@ -98,6 +100,30 @@ class Reach:
         for path in self.content.files.find("setup.py", "setup.cfg"):
             texts += re.findall(r"=\s*([\w.]+:\w+)", self.content.text(path) or "")
         return texts
+
+    def _read_by_stages(self) -> Iterator[str]:
+        """Give the code in the folders that a stage of DVC says it depends on."""
+        for file in self.content.files.find("**/dvc.yaml"):
+            folders = set()
+            for document in self.content.data(file):
+                stages = document.get("stages")
+                for _, stage in stages.entries if stages else []:
+                    folder = file.rpartition("/")[0]
+                    inside = stage.get("wdir")
+                    base = posixpath.normpath(
+                        f"{folder}/{inside.value if inside else ''}".lstrip("/")
+                    )
+                    deps = stage.get("deps")
+                    folders |= {
+                        posixpath.normpath(f"{base}/{dep}")
+                        for dep in (deps.texts() if deps else [])
+                    }
+            for path in self.content.files.names.lower:
+                if path.endswith(".py") and not is_test(path):
+                    above = path.split("/")[:-1]
+                    tops = {"/".join(above[:depth]) for depth in range(1, len(above) + 1)}
+                    if not tops.isdisjoint(folders):
+                        yield path
 
     def _follow(self, roots: Iterable[str], texts: Iterable[str]) -> frozenset[str]:
         seen: set[str] = set(roots)

@@ -50,6 +50,16 @@ class Runners:
                 found += follow(match[1] or "", path)
         return found[:500]
 
+    def tasks(self) -> Iterator[Found]:
+        """Give each command of poe's tasks, DVC's stages and make's targets."""
+        for found in self.poe_tasks.values():
+            for file, node in found:
+                yield from self.poe_commands(node, file)
+        yield from self._dvc("", "")
+        for rules in self._make_rules.values():
+            for _, recipe in rules:
+                yield from recipe
+
     def _make(self, words: str, path: str) -> Iterator[Found]:
         wanted = [word for word in words.split() if not word.startswith("-") and "=" not in word]
         folder = re.search(r"-C\s*(\S+)", words)

@@ -1,0 +1,67 @@
+"""The commands that a repository runs: in CI, tasks, pipelines, images and jobs of a cluster."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+from rung.review import data_files, documents
+from rung.review.ci import CI, Command, lines_of
+from rung.review.content import Content
+
+IMAGES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*")
+INSTRUCTION = re.compile(r"\s*(?:RUN|CMD|ENTRYPOINT)\s+(.*)", re.IGNORECASE)
+# Of a container in compose and Kubernetes; of a job of Ray's.
+CONTAINER_KEYS = {"command", "args", "entrypoint"}
+
+
+class Commands:
+    """Every command that something in the repository starts."""
+
+    def __init__(self, content: Content, ci: CI) -> None:
+        """Know where commands stand."""
+        self.content = content
+        self.ci = ci
+
+    @cached_property
+    def all(self) -> list[Command]:
+        """The commands of CI, task files, pipelines, images and container manifests."""
+        found = [command for workflow in self.ci.workflows for command in workflow.commands]
+        found += [Command(*task) for task in self.ci.runners.tasks()]
+        found += self.ci.follow([*self._of_images(), *self._of_containers()])
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def on_a_schedule(self) -> frozenset[tuple[str, int]]:
+        """File and line of each command that a scheduled CI file leads to."""
+        return frozenset(
+            (command.path, self.content.line_of(command.path, command.text, command.line))
+            for workflow in self.ci.workflows
+            if workflow.is_scheduled
+            for command in workflow.commands
+        )
+
+    def _of_images(self) -> Iterator[Command]:
+        for path in self.content.files.find(*IMAGES):
+            text = documents.without_comments("Dockerfile", self.content.text(path) or "")
+            for line in lines_of(text, path, 0):
+                if match := INSTRUCTION.match(line.text):
+                    yield Command(_words(match[1]), path, line.line)
+
+    def _of_containers(self) -> Iterator[Command]:
+        for path in self.content.files.find(*self.content.files.reading.roots):
+            if not path.endswith((".yml", ".yaml")) or path.endswith("dvc.yaml"):
+                continue
+            for document in self.content.data(path):
+                for key, node in data_files.everything(document):
+                    if key in CONTAINER_KEYS and (words := " ".join(node.texts()).strip()):
+                        yield from lines_of(words, path, node.line)
+
+
+def _words(command: str) -> str:
+    """Return the words of an instruction, which may be a JSON list of them."""
+    try:
+        words = json.loads(command)
+    except ValueError:
+        return command
+    return " ".join(map(str, words)) if isinstance(words, list) else command
