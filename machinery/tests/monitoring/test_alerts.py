@@ -81,7 +81,7 @@ def test_a_promise_that_means_nothing_is_refused(
 ) -> None:
     bad = tmp_path / "service.toml"
     bad.write_text("[slo]\np99_ms = -1\n", encoding="utf-8")
-    monkeypatch.setattr(alerts.tables.promise, "__defaults__", (bad,))
+    monkeypatch.setattr(alerts.slo.promise, "__defaults__", (bad,))
 
     assert alerts.main([]) == 2
     assert "p99_ms" in capsys.readouterr().err
