@@ -174,13 +174,34 @@ def erasable() -> Iterator[Any]:
             yield pytest.param(name, {"use_case": game, "level": rung}, id=name)
 
 
+# One verb of rung-ops, or one import, that does several things.
+TRACK = {"experiment-tracking", "model-registry"}
+SERVE = {"prediction-service", "prediction-logging", "service-metrics"}
+MONITOR = {"drift-monitoring", "outcome-monitoring", "freshness-and-staleness"}
+ROW = {"data-validation", "io-contract"}
+
 # Where one piece of evidence serves two: the other goes with it.
 TOGETHER: dict[str, set[str]] = {
-    "training-lineage": {"data-versioning"},  # dvc.lock names the data's version, and what it made
+    **dict.fromkeys(TRACK, TRACK),
+    **dict.fromkeys(SERVE, SERVE | {"automated-promotion-policy"}),
+    **dict.fromkeys(MONITOR, MONITOR),
+    **dict.fromkeys(ROW, ROW),
+    # dvc.lock names the data's version, and what it made; `track` notes both
+    "training-lineage": {"data-versioning"} | TRACK,
+    # without the key `stages` no stage is left
+    "orchestrated-pipeline": {"baseline-comparison", "slice-evaluation"} | TRACK,
+    # the rules are rollout.toml, and the verbs that follow them
+    "automated-promotion-policy": {
+        *SERVE,
+        "canary-or-ab-rollout",
+        "shadow-deployment",
+        "drift-triggered-retraining",
+    },
     # `dvc repro` in a scheduled job of CI, and at GitLab its `when: manual`
     "training-trigger": {"pipeline-integration-test"},
     "pipeline-integration-test": {"training-trigger"},
-    "human-approval-gate": {"training-trigger"},
+    # `promote` sets the alias as well
+    "human-approval-gate": {"training-trigger", "environment-promotion"},
     # setting an alias of a registered model
     "environment-promotion": {"automated-promotion-policy"},
     # without the headings of its tables rollout.toml does not parse

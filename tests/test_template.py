@@ -172,3 +172,12 @@ def test_every_command_that_a_page_names_is_there(
         named = set(re.findall(r"(?:uv run |`)poe ([a-z][a-z-]*)", here))
 
         assert named <= set(known), f"{page.relative_to(project)}: {named - set(known)}"
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_the_dags_ask_for_files_that_a_project_has(render: Render, game: str) -> None:
+    project = render(use_case=game, level=4, orchestrator="airflow")
+    asked = re.findall(r'has\("([^"]+)"\)', (project / "dags/rung_pipeline.py").read_text())
+
+    assert len(asked) == 2
+    assert [name for name in asked if not (project / "ops" / name).exists()] == []

@@ -139,7 +139,9 @@ def test_under_governance_the_servers_champion_is_looked_at(
 
     said = project.fail("uv run poe records")
 
-    assert "the registry, alias champion: " in said and "there is no validation of version 1" in said
+    assert (
+        "the registry, alias champion: " in said and "there is no validation of version 1" in said
+    )
     server.end()
     said = project.run("uv run poe records")
     server.up()

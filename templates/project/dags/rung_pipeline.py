@@ -56,21 +56,21 @@ def poe(task: str, model: Path, *, retries: int = 2, hours: int = 2, **more: Any
     )
 
 
-def has(module: str) -> bool:
-    """Tell whether the project stands on a rung that has this part of ops/."""
-    return (PROJECT / "ops" / module).exists()
+def has(settings: str) -> bool:
+    """Say whether the project is on a rung that has this file of ops/."""
+    return (PROJECT / "ops" / settings).exists()
 
 
 with dag("train", WEEKLY, "Fetch the data, run the pipeline, register the version"):
     for model in MODELS:
         poe("pull", model) >> poe("pipeline", model)
 
-if has("monitor/run.py"):
+if has("monitor.toml"):
     with dag("monitor", HOURLY, "Look at what was predicted; fails when something is wrong"):
         for model in MODELS:
             poe("monitor", model, retries=0, hours=1)  # what it found it would find again
 
-if has("autopilot/run.py"):
+if has("autopilot.toml"):
     with dag("autopilot", NIGHTLY, "Look, decide, train, gate, release or take back"):
         # A pass that was interrupted is finished by the next one.
         for model in MODELS:
