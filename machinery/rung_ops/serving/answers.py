@@ -10,7 +10,7 @@ from rung_ops.serving.jobs import Job
 
 
 class Answer(msgspec.Struct):
-    """Of one row. Many of them, from here to the fields below, say the same."""
+    """The prediction for one row."""
 
     id: str
     prediction: float
@@ -19,7 +19,7 @@ class Answer(msgspec.Struct):
 
 
 class Answers(msgspec.Struct):
-    """Of many rows, in their order."""
+    """The predictions for an array of rows, in their order."""
 
     release: str
     predictions: list[float]
@@ -27,8 +27,11 @@ class Answers(msgspec.Struct):
     defaults_used: list[list[str]]
 
 
-class Columns(msgspec.Struct):
-    """Of many rows that came by columns; the numbers of rows count from 1."""
+class AnswersByColumn(msgspec.Struct):
+    """The predictions for a table, in the order of its rows.
+
+    `defaults_used` names the rows of each column by their numbers, counted from 1.
+    """
 
     release: str
     predictions: list[float]
@@ -57,7 +60,7 @@ def by_columns(job: Job) -> bytes:
     missing = job.table.missing if job.table is not None else {}
     used = {column: [row + 1 for row in rows] for column, rows in missing.items()}
     ids = job.ids(0, job.height)
-    return _encode(Columns(job.served.release.id, job.predictions, ids, used))
+    return _encode(AnswersByColumn(job.served.release.id, job.predictions, ids, used))
 
 
 def as_arrow(job: Job, form: Form) -> bytes:

@@ -2,18 +2,15 @@
 
 from typing import Any
 
+import msgspec
+
+from rung_ops.serving.answers import Answer, Answers, AnswersByColumn
 from rung_ops.serving.columns import Column
+from rung_ops.serving.refusal import Problem
+from rung_ops.serving.requests import Reader
 from rung_ops.serving.service import Service
 
-TYPES: dict[str, dict[str, Any]] = {
-    "bool": {"type": "boolean"},
-    "int": {"type": "integer"},
-    "float": {"type": "number"},
-    "str": {"type": "string"},
-    "date": {"type": "string", "format": "date"},
-    "datetime": {"type": "string", "format": "date-time"},
-}
-LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+REFERENCE = "#/components/schemas/{name}"
 ARROW = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
 HEADERS = {
     "x-request-id": "Becomes the id of the prediction, or of many the beginning of their ids.",
@@ -32,100 +29,93 @@ PROBLEMS = {
 def document(service: Service) -> dict[str, Any]:
     """Describe a service; while nothing is served, without the columns of a row."""
     serving = service.standing.serving
-    columns = serving.reader.columns if serving is not None else []
-    example = serving.release.contract["example"] if serving is not None else {}
+    reader = serving.reader if serving is not None else None
+    example = serving.release.contract["example"] if serving is not None else None
     version = serving.release.id if serving is not None else "none"
+    most = service.limits.max_rows
     return {
         "openapi": "3.1.0",
         "info": {"title": "Predictions", "version": version},
         "paths": {
-            "/predict": {"post": _predict(columns, example)},
-            "/predict/batch": {"post": _batch(columns, example)},
+            "/predict": {"post": _predict(example, most)},
+            "/predict/batch": {"post": _batch(example)},
             "/health/live": {"get": _page("Whether the process answers")},
             "/health/ready": {"get": _page("Whether requests are welcome", "503")},
             "/model": {"get": _page("What answers: release, figures, card, contract", "503")},
             "/metrics": {"get": _page("Figures in Prometheus' format", kind="text/plain")},
         },
-        "components": {"schemas": _schemas(columns, service.limits.strict)},
+        "components": {"schemas": schemas(reader, most)},
     }
 
 
-def value_schema(column: Column) -> dict[str, Any]:
-    """Describe the values of a column."""
-    schema = dict(TYPES[column.family])
-    for name, limit in column.bounds.items():
-        if column.family in ("int", "float"):
-            schema[LIMITS[name]] = limit
-    for name, length in zip(("minLength", "maxLength"), column.lengths, strict=True):
-        if length is not None:
-            schema[name] = length
-    if column.pattern is not None:
-        schema["pattern"] = column.pattern
-    if column.isin is not None:
-        schema["enum"] = list(column.isin)
-    if not column.required:
-        schema["type"] = [schema["type"], "null"]
-        schema["default"] = column.default
-        if "enum" in schema:
-            schema["enum"].append(None)
+def schemas(reader: Reader | None, most: int) -> dict[str, Any]:
+    """Describe what is read and answered: msgspec's own schema of the types that it decodes.
+
+    What it adds are the rules that msgspec does not check, and what people want to know: units,
+    descriptions, defaults.
+
+    Args:
+        reader: of the release that answers; None while there is none.
+        most: rows in one request.
+    """
+    answers = (Answer, Answers, AnswersByColumn, Problem)
+    read = (reader.row_type, reader.body_type) if reader is not None else ()
+    _, found = msgspec.json.schema_components((*answers, *read), ref_template=REFERENCE)
+    if reader is None:
+        return found | {name: {"type": "object"} for name in ("Row", "Body")}
+    rows, lists = (found[name]["properties"] for name in ("Row", "Columns"))
+    for column in reader.columns:
+        rules: dict[str, Any] = {}
+        for check in reader.checks[column.name]:
+            rules |= check.published
+        rows[column.name] = _value(rows[column.name], column, rules)
+        lists[column.name] = _list(lists[column.name], column, rules, most)
+    return found
+
+
+def _value(schema: dict[str, Any], column: Column, rules: dict[str, Any]) -> dict[str, Any]:
+    """Add to the schema of a value what msgspec leaves out."""
     said = [column.description, f"Unit: {column.unit}." if column.unit else None, column.words]
-    return schema | {"description": " ".join(each for each in said if each)}
+    schema = schema | {"description": " ".join(each for each in said if each)}
+    value = _not_null(schema)
+    value |= rules
+    if column.family == "datetime":
+        value["format"] = "date-time"
+    if "pattern" in value:  # as the contract writes it, not as Python does
+        value["pattern"] = column.pattern
+    if not column.required:
+        schema["default"] = column.default
+    return schema
 
 
-def _schemas(columns: list[Column], strict: bool) -> dict[str, Any]:
-    needed = [column.name for column in columns if column.required]
-    further = not strict
-    lists = {each.name: {"type": "array", "items": value_schema(each)} for each in columns}
-    text, number = {"type": "string"}, {"type": "number"}
-    names = {"type": "array", "items": text}
-    return {
-        "Row": {
-            "type": "object",
-            "properties": {column.name: value_schema(column) for column in columns},
-            "required": needed,
-            "additionalProperties": further,
-        },
-        "Columns": {
-            "type": "object",
-            "properties": lists,
-            "required": needed,
-            "additionalProperties": further,
-        },
-        "Answer": _object(id=text, prediction=number, release=text, defaults_used=names),
-        "Answers": _object(
-            release=text,
-            predictions={"type": "array", "items": number},
-            ids=names,
-            defaults_used={"type": "array", "items": names},
-        ),
-        "AnswersByColumn": _object(
-            release=text,
-            predictions={"type": "array", "items": number},
-            ids=names,
-            defaults_used={
-                "type": "object",
-                "additionalProperties": {"type": "array", "items": {"type": "integer"}},
-                "description": "By column, the numbers of the rows, counted from 1.",
-            },
-        ),
-        "Problem": _object(error=text)
-        | {"properties": {"error": text, "row": {"type": "integer"}, "column": text}},
-    }
+def _list(
+    schema: dict[str, Any], column: Column, rules: dict[str, Any], most: int
+) -> dict[str, Any]:
+    values = _not_null(schema)
+    values["items"] = _value(values["items"], column, rules)
+    values |= {"minItems": 1, "maxItems": most}
+    return schema
 
 
-def _predict(columns: list[Column], example: dict[str, Any]) -> dict[str, Any]:
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Find the part of a schema that describes what is not null."""
+    return schema["anyOf"][0] if "anyOf" in schema else schema  # type: ignore[no-any-return]
+
+
+def _predict(example: dict[str, Any] | None, most: int) -> dict[str, Any]:
     row, answer = _ref("Row"), _ref("Answer")
-    body = {"oneOf": [row, {"type": "array", "items": row, "minItems": 1}]}
+    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": most}
+    body = {"oneOf": [row, rows]}
     return _operation(
         "Predict for one row, or for an array of rows",
-        {"application/json": {"schema": body} | ({"example": example} if columns else {})},
+        {"application/json": {"schema": body} | ({"example": example} if example else {})},
         {"application/json": {"schema": {"oneOf": [answer, _ref("Answers")]}}},
     )
 
 
-def _batch(columns: list[Column], example: dict[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {"schema": _object(columns=_ref("Columns"))}
-    if columns:
+def _batch(example: dict[str, Any] | None) -> dict[str, Any]:
+    body: dict[str, Any] = {"schema": _ref("Body")}
+    if example:
         body["example"] = {"columns": {name: [value] for name, value in example.items()}}
     binary = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ARROW}
     return _operation(
@@ -159,9 +149,5 @@ def _page(summary: str, *further: str, kind: str = "application/json") -> dict[s
     return {"summary": summary, "responses": dict.fromkeys(("200", *further), found)}
 
 
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
 def _ref(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
+    return {"$ref": REFERENCE.format(name=name)}

@@ -37,7 +37,7 @@ class Refusal(Exception):
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
-    """The JSON of a refusal."""
+    """Why a request is not answered: in words, and the row and column where it is one."""
 
     error: str
     row: int | None = None

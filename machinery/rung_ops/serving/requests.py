@@ -38,7 +38,13 @@ class Table(NamedTuple):
 
 
 class Reader:
-    """Decodes rows of one contract."""
+    """Decodes rows of one contract.
+
+    Attributes:
+        columns: of the contract, without the target.
+        row_type, body_type: what msgspec decodes a row, or a body of columns, as.
+        checks: by column, the rules that msgspec does not check.
+    """
 
     def __init__(self, columns: list[Column], key: Sequence[str] = (), strict: bool = False):
         """Make the types.
@@ -64,8 +70,11 @@ class Reader:
         self._optional = [pair for pair in enumerate(columns) if not pair[1].required]
         self._getters = [attrgetter(_field(number)) for number in range(len(columns))]
         self._series = [series_of(column) for column in columns]
+        self.checks = {column.name: made for column, made in zip(columns, checks, strict=True)}
         self._checks = [
-            each for each in zip(self._getters, columns, checks, strict=True) if each[-1]
+            (getter, column, [check.holds for check in self.checks[column.name]])
+            for getter, column in zip(self._getters, columns, strict=True)
+            if self.checks[column.name]
         ]
         self._key = [(name, self._getters[names.index(name)]) for name in key if name in names]
 

@@ -8,7 +8,7 @@ import msgspec
 
 from rung_ops.serving.columns import Column
 from rung_ops.serving.refusal import Refusal, broken, unfit
-from rung_ops.serving.value_types import Check
+from rung_ops.serving.value_types import Holds
 
 # "Expected `int` <= 9999 - at `$[3].flight`"; by columns the end is `$.columns.flight[3]`.
 BY_ROW = re.compile(
@@ -60,7 +60,7 @@ def refusal(
     return Refusal(422, f"row {number}: {what}" if number else f"The body: {what}", number)
 
 
-def hold(values: Sequence[Any], column: Column, checks: Sequence[Check]) -> None:
+def hold(values: Sequence[Any], column: Column, checks: Sequence[Holds]) -> None:
     """Make the checks of a column; empty values pass.
 
     Raises:

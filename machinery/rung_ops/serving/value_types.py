@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import polars as pl
@@ -10,8 +10,23 @@ import polars as pl
 from rung_ops.serving.columns import PYTHON, Column, since_1970
 from rung_ops.serving.patterns import matcher, python_pattern
 
-Check = Callable[[Any], bool]
+Holds = Callable[[Any], bool]
 
+
+class Check(NamedTuple):
+    """A rule that msgspec does not check.
+
+    Attributes:
+        holds: tells whether a decoded value keeps it.
+        published: the rule in keywords of JSON Schema; empty where JSON Schema has none for it, as
+            for the order of texts and dates.
+    """
+
+    holds: Holds
+    published: dict[str, Any]
+
+
+LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 # What fits into a column: JSON has no limits, and a frame would raise for the whole batch.
 INTEGERS: dict[str, tuple[int, int]] = {
     **{f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
@@ -35,7 +50,7 @@ def value_type(column: Column) -> tuple[Any, list[Check]]:
         return _text(column)
     checks = [_compared(name, limit) for name, limit in column.bounds.items()]
     if column.family == "datetime" and str(column.dtype).startswith("Datetime(time_unit='ns'"):
-        checks.append(lambda value: abs(since_1970(value)) <= _NANOSECONDS)
+        checks.append(Check(lambda value: abs(since_1970(value)) <= _NANOSECONDS, {}))
     return PYTHON[column.family], checks
 
 
@@ -43,16 +58,18 @@ def _listed(column: Column) -> tuple[Any, list[Check]]:
     """Type a column with a list of values; what of them breaks another rule is not allowed."""
     checks = [_compared(name, limit) for name, limit in column.bounds.items()]
     if column.pattern is not None:
-        checks.append(matcher(column.pattern))
-    allowed = [value for value in column.isin or [] if all(check(value) for check in checks)]
+        checks.append(_matching(column.pattern))
+    allowed = [value for value in column.isin or [] if all(check.holds(value) for check in checks)]
     if allowed and column.family == "str":
         return Literal[tuple(allowed)], []
     if allowed and column.family == "int" and all(abs(value) <= LARGEST for value in allowed):
         return Literal[tuple(allowed)], []
     if column.family == "datetime":
         moments = {since_1970(value) for value in allowed}
-        return datetime, [lambda value: since_1970(value) in moments]
-    return PYTHON[column.family], [set(allowed).__contains__]
+        # A moment can be written with any offset, so a list of texts would publish too little.
+        return datetime, [Check(lambda value: since_1970(value) in moments, {})]
+    listed = [value.isoformat() if column.family == "date" else value for value in allowed]
+    return PYTHON[column.family], [Check(set(allowed).__contains__, {"enum": listed})]
 
 
 def _integer(column: Column) -> tuple[Any, list[Check]]:
@@ -62,7 +79,8 @@ def _integer(column: Column) -> tuple[Any, list[Check]]:
     most = min(most, bounds.get("le", most), bounds.get("lt", most + 1) - 1)
     if least >= -LARGEST - 1 and most <= LARGEST:
         return Annotated[int, msgspec.Meta(ge=least, le=most)], []
-    return int, [lambda value: least <= value <= most]
+    published = {"minimum": least, "maximum": most}
+    return int, [Check(lambda value: least <= value <= most, published)]
 
 
 def _number(column: Column) -> tuple[Any, list[Check]]:
@@ -71,8 +89,9 @@ def _number(column: Column) -> tuple[Any, list[Check]]:
     checks = []
     bounds = column.bounds
     if column.dtype == pl.Float32:
-        bounds = {"ge": -LARGEST_FLOAT32, "le": LARGEST_FLOAT32} | bounds
-        checks.append(lambda value: abs(value) <= LARGEST_FLOAT32)
+        least = max(-LARGEST_FLOAT32, bounds.get("ge", -LARGEST_FLOAT32))
+        most = min(LARGEST_FLOAT32, bounds.get("le", LARGEST_FLOAT32))
+        bounds = bounds | {"ge": least, "le": most}
     for name, limit in bounds.items():
         if limits.keys() & ({"ge", "gt"} if name in ("ge", "gt") else {"le", "lt"}):
             checks.append(_compared(name, limit))
@@ -88,16 +107,24 @@ def _text(column: Column) -> tuple[Any, list[Check]]:
     if column.pattern is not None:
         rules["pattern"] = python_pattern(column.pattern)
         if rules["pattern"] is None:
-            checks.append(matcher(column.pattern))
+            checks.append(_matching(column.pattern))
     rules = {name: rule for name, rule in rules.items() if rule is not None}
     return (Annotated[str, msgspec.Meta(**rules)] if rules else str), checks
 
 
+def _matching(pattern: str) -> Check:
+    return Check(matcher(pattern), {"pattern": pattern})
+
+
 def _compared(name: str, limit: Any) -> Check:
     if isinstance(limit, datetime):
-        after = since_1970(limit)
-        compare = _compared(name, after)
-        return lambda value: compare(since_1970(value))
+        compare = _comparison(name, since_1970(limit))
+        return Check(lambda value: compare(since_1970(value)), {})
+    published = {LIMITS[name]: limit} if isinstance(limit, int | float) else {}
+    return Check(_comparison(name, limit), published)
+
+
+def _comparison(name: str, limit: Any) -> Holds:
     return {
         "ge": lambda value: value >= limit,
         "gt": lambda value: value > limit,
