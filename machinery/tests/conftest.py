@@ -14,9 +14,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from machinery.tests import in_project  # isort: skip; first, as it changes to the folder of a project
-
-from rung_ops.project.paths import project_name  # noqa: E402
+from machinery.tests import in_project  # noqa: F401, I001  first: changes to a project
+from rung_ops.project.paths import project_name
 
 ROWS = 3_000
 FACTS = {
@@ -67,8 +66,8 @@ def release_key(release_private_key: bytes) -> bytes:
 def trained() -> Trained:
     """This project's model, fitted to some rows of the sample."""
     # Imported here and below, as not every test needs them, and they take seconds.
-    from rung_ops.data.ingest import sample_rows
     from machinery.tests.in_project import fit, split
+    from rung_ops.data.ingest import sample_rows
     from rung_ops.project.paths import params
 
     rows = sample_rows()

@@ -47,10 +47,10 @@ def decide(tools: Tools, record: Record) -> Done:
         tools.say(f"- {reason}")
     facts = gather.plain(known)
     detail = asdict(made) | {"facts": facts}
-    if made.action == rules.RETRAIN and (reason := hooks.veto(hooks.TRAIN, facts)):
-        tools.say(f"Vetoed: {reason}")
-        summary = f"the project's veto against training: {reason}"
-        return Done(detail | {"veto": reason}, outcome=hooks.VETOED, summary=summary)
+    if made.action == rules.RETRAIN and (veto := hooks.veto(hooks.TRAIN, facts)):
+        tools.say(f"Vetoed: {veto}")
+        summary = f"the project's veto against training: {veto}"
+        return Done(detail | {"veto": veto}, outcome=hooks.VETOED, summary=summary)
     then = THEN[made.action]
     if then:
         return Done(detail, then)

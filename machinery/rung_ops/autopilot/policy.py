@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from rung_ops.project.paths import policy, shown
+from rung_ops.project.paths import policy_file, shown
 
-POLICY = policy("autopilot.toml")
+POLICY = policy_file("autopilot.toml")
 
 
 class BadPolicy(Exception):

@@ -123,5 +123,3 @@ def _advice(otherwise: str) -> str:
 
 def _dvc(*arguments: str) -> int:
     return subprocess.run(["dvc", *arguments, "--quiet"], cwd=ROOT, check=False).returncode
-
-

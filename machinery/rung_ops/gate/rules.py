@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung_ops.project.paths import policy, shown
+from rung_ops.project.paths import policy_file, shown
 
-RULES = policy("gate.toml")
+RULES = policy_file("gate.toml")
 
 
 class BadRules(Exception):

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from rung_ops.project.paths import policy, shown
+from rung_ops.project.paths import policy_file, shown
 
-FILE = policy("monitor.toml")
+FILE = policy_file("monitor.toml")
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Error = Annotated[float, msgspec.Meta(gt=0, lt=1)]

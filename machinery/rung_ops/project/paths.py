@@ -121,7 +121,7 @@ def shared(name: str) -> Path:
     return own if own.exists() else REPOSITORY / name
 
 
-def policy(name: str) -> Path:
+def policy_file(name: str) -> Path:
     """Find a policy file of ops/: the model's own, or else the repository's."""
     return shared(f"ops/{name}")
 

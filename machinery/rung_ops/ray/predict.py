@@ -22,7 +22,7 @@ from rung_ops.data.row_checks import SHOWN, Problem
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.ray import blocks, connect, errors, keys, output
 from rung_ops.ray.blocks import Block
-from rung_ops.ray.settings import Settings, InvalidSettings, settings
+from rung_ops.ray.settings import InvalidSettings, Settings, settings
 
 
 def run(

@@ -5,9 +5,9 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any
 
-from rung_ops.project.paths import policy
+from rung_ops.project.paths import policy_file
 
-FILE = policy("ray.toml")
+FILE = policy_file("ray.toml")
 LEAST: dict[str, int] = {"wait_seconds": 1, "workers": 1, "cpus": 0, "memory_mb": 0, "retries": 0}
 LEAST |= {"rows": 1, "together": 1}
 

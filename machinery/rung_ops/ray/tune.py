@@ -11,7 +11,7 @@ import polars as pl
 
 from rung_ops.ray import connect
 from rung_ops.ray import errors as ray_errors
-from rung_ops.ray.settings import Settings, InvalidSettings, settings
+from rung_ops.ray.settings import InvalidSettings, Settings, settings
 from rung_ops.training import tune
 from rung_ops.training.tune import Search, Unjudged
 
@@ -42,8 +42,8 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
 def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     from ray import tune as ray_tune
 
-    from rung_ops.ray.trial import evaluate
     from rung_ops.ray.searcher import RoundSearcher
+    from rung_ops.ray.trial import evaluate
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     searcher = RoundSearcher(search)

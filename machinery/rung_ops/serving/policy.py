@@ -6,11 +6,11 @@ from typing import Annotated
 
 import msgspec
 
-from rung_ops.project.paths import policy
+from rung_ops.project.paths import policy_file
 from rung_ops.serving.settings import FILE, BadSettings, Positive, Whole
 from rung_ops.serving.slo import Share, converted, promise
 
-ROLLOUT = policy("rollout.toml")
+ROLLOUT = policy_file("rollout.toml")
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Step = Annotated[float, msgspec.Meta(gt=0, le=1)]

@@ -17,11 +17,12 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from rung_ops.batch import prediction_log
+from rung_ops.project.hooks import HookError
 from rung_ops.release import paths
 from rung_ops.serving import hooks, settings, slo
 from rung_ops.serving import routes as pages
 from rung_ops.serving.app import App
-from rung_ops.serving.hooks import Asgi, HookError
+from rung_ops.serving.hooks import Asgi
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.policy import policy

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from rung_ops.project.paths import policy
+from rung_ops.project.paths import policy_file
 
-FILE = policy("service.toml")
+FILE = policy_file("service.toml")
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Whole = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]

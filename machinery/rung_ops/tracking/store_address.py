@@ -4,11 +4,11 @@ import os
 import tomllib
 from typing import Any
 
-from rung_ops.project.paths import ROOT, policy
+from rung_ops.project.paths import ROOT, policy_file
 
 SQLITE = "sqlite:///"
 STORE = ROOT / "mlflow.db"
-POLICY = policy("tracking.toml")  # there where runs are recorded by a server
+POLICY = policy_file("tracking.toml")  # there where runs are recorded by a server
 # Set where a run is recorded here because the server is down; its runs carry the tag.
 ASIDE = "TRACKING_ASIDE"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from machinery.tests.in_project import fit
 from rung_ops import contract
 from rung_ops.batch import predict
 from rung_ops.data.ingest import sample_rows
 from rung_ops.training import estimator
-from machinery.tests.in_project import fit
 
 SCHEMA = contract.Row.to_schema()
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from machinery.tests.in_project import split
 from rung_ops import contract
 from rung_ops.data.ingest import DiskFull, UnreadableFile, read, write
 from rung_ops.data.row_checks import inspect
-from machinery.tests.in_project import split
 from rung_ops.project.paths import params, raw_files
 from rung_ops.system import disk
 

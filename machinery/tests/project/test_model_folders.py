@@ -60,7 +60,9 @@ def test_each_model_has_a_port_of_its_own(new: Path) -> None:
     assert model_files.outdated() == []
 
 
-@pytest.mark.parametrize("name", ["another_one", "polars", "rung_ops", "class", "A", "a-b", "../x", ""])
+@pytest.mark.parametrize(
+    "name", ["another_one", "polars", "rung_ops", "class", "A", "a-b", "../x", ""]
+)
 def test_a_name_that_cannot_be_a_package_of_its_own_is_refused(new: Path, name: str) -> None:
     before = sorted(new.parent.rglob("*"))
 

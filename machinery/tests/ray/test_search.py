@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from rung_ops import contract
-from rung_ops.ray.trial import evaluate
 from rung_ops.ray.searcher import RoundSearcher
+from rung_ops.ray.trial import evaluate
 from rung_ops.training import tune
 from rung_ops.training.tune import Search, one_by_one
 

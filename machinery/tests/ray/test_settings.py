@@ -11,7 +11,7 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 
 from rung_ops.project.paths import find_project
 from rung_ops.ray import connect, errors, settings
-from rung_ops.ray.settings import Settings, InvalidSettings
+from rung_ops.ray.settings import InvalidSettings, Settings
 
 
 def test_the_file_as_it_comes_holds_what_the_code_takes_without_one(

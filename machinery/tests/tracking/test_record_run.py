@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.in_project import fit
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
 from rung_ops.tracking import lineage, record_run, registry
 from rung_ops.training import estimator
-from machinery.tests.in_project import fit
 
 TAGS = {
     "git_commit": "a" * 40,
