@@ -220,7 +220,7 @@ def test_of_two_at_a_time_the_second_is_sent_away(moved: Flown, tmp_path: Path) 
     code, told = wait_for(first)
 
     (only,) = flown.passes()
-    assert f"The autopilot runs already: process {first.pid}" in said
+    assert f"The autopilot is already running: process {first.pid}" in said
     assert code == -signal.SIGKILL, told
     assert [each["tries"] for each in only["steps"]] == [1] * len(STEPS[:4])
     assert [each["step"] for each in only["steps"]] == STEPS[:4]

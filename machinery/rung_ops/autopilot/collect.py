@@ -5,7 +5,6 @@ data/incoming/served-FIRST-LAST.parquet: the input columns, the target, and the 
 so that no row is taken twice. FIRST and LAST are the days of the answers.
 """
 
-import os
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +14,7 @@ from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.data.row_checks import inspect
 from rung_ops.project.paths import INCOMING, ROWS, shown
+from rung_ops.system import atomic
 
 # Names that no column of Row is likely to have; load() may return more columns than Row's.
 ID = "prediction_id"
@@ -69,17 +69,14 @@ def write(rows: pl.DataFrame) -> Path:
         number += 1
         path = INCOMING / f"{stem}.{number}.parquet"
     INCOMING.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    rows.drop(TIME).write_parquet(unfinished)
-    with unfinished.open("rb") as written:
-        os.fsync(written.fileno())
-    os.replace(unfinished, path)
+    with atomic.writing(path) as draft:
+        rows.drop(TIME).write_parquet(draft)
     return path
 
 
 def take_back_unfinished() -> None:
     """Remove served rows that no commit names: a pass was stopped before it had committed them."""
-    for path in INCOMING.glob(".served-*.parquet"):
+    for path in INCOMING.glob(".served-*.parquet.tmp"):
         path.unlink()
     for path in INCOMING.glob("served-*.parquet"):
         record = Path(f"{path}.dvc")

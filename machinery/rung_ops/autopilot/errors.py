@@ -15,6 +15,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from rung_ops.statistics import wilson_interval
+
 PATIENCE = 5.0  # seconds
 
 
@@ -75,17 +77,10 @@ def rise(before: Rate, after: Rate, level: float) -> tuple[float, float]:
         before, after: of at least one request each.
         level: of the interval, between 0 and 1.
     """
-    low_before, high_before = _wilson(before, level)
-    low_after, high_after = _wilson(after, level)
+    deviations = NormalDist().inv_cdf((1 + level) / 2)
+    low_before, high_before = wilson_interval(before.failed, before.requests, deviations)
+    low_after, high_after = wilson_interval(after.failed, after.requests, deviations)
     rise = after.share - before.share
     down = math.hypot(after.share - low_after, high_before - before.share)
     up = math.hypot(high_after - after.share, before.share - low_before)
     return rise - down, rise + up
-
-
-def _wilson(found: Rate, level: float) -> tuple[float, float]:
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    n, share = found.requests, found.share
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return middle - half, middle + half

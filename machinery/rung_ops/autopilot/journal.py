@@ -64,7 +64,7 @@ def save(record: Record) -> None:
     passes = folder() / "passes"
     passes.mkdir(parents=True, exist_ok=True)
     content = json.dumps(record, indent=2, allow_nan=False, default=str) + "\n"
-    atomic.replace(passes / f"{record['pass']}.json", content.encode())
+    atomic.write(passes / f"{record['pass']}.json", content.encode())
 
 
 def passes() -> list[Record]:

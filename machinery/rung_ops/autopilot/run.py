@@ -33,9 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         rules = policy.read()
         if options.look:
             return _look(now, rules)
-        with locks.alone(journal.folder(), who, _say) as lock:
+        with locks.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
             return _run(options, now, rules, lock)
-    except (BadPolicy, BadJournal, locks.AlreadyRuns, StepFailed) as error:
+    except (BadPolicy, BadJournal, locks.AlreadyRunningError, StepFailed) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -10,7 +10,6 @@ is reading them. So `read` passes over a file whose numbers another one covers.
 """
 
 import hashlib
-import os
 import re
 import secrets
 import time
@@ -24,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.project.paths import placed
+from rung_ops.system import atomic
 
 TIME = pl.Datetime("us", "UTC")
 SCHEMA: dict[str, pl.DataType] = {
@@ -148,16 +148,8 @@ def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int)
     columns = columns_of(frame)
     path = folder / f"date={day}" / f"{writer}.{columns}.{first:08}-{last:08}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            frame.write_parquet(file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with atomic.writing(path) as draft:
+        frame.write_parquet(draft, compression="zstd")
     return Part(path, writer, columns, first, last)
 
 

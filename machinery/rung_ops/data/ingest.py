@@ -1,6 +1,5 @@
 """Read raw files through load() of dataset.py, and write their rows as Parquet."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from rung_ops import contract
 from rung_ops.data.row_checks import inspect
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import INGESTED, ROOT, SAMPLE, raw_files, raw_files_in, shown
+from rung_ops.system import atomic
 from rung_ops.system.disk import is_full
 
 
@@ -51,17 +51,12 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
         DiskFull: there is no room for the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.tmp")
-    try:
-        with _named(path):
-            frame = contract.load(path)
-            if isinstance(frame, pl.LazyFrame):
-                frame.sink_parquet(draft, row_group_size=row_group_size)
-            else:
-                frame.write_parquet(draft, row_group_size=row_group_size)
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+    with atomic.writing(target) as draft, _named(path):
+        frame = contract.load(path)
+        if isinstance(frame, pl.LazyFrame):
+            frame.sink_parquet(draft, row_group_size=row_group_size)
+        else:
+            frame.write_parquet(draft, row_group_size=row_group_size)
     return int(pl.scan_parquet(target).select(pl.len()).collect().item())
 
 

@@ -1,7 +1,6 @@
 """The gate's verdict for people, and for the machinery that comes after it."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 
 from rung_ops.gate.verdict import Verdict
 from rung_ops.project.paths import REPORTS, shown
+from rung_ops.system import atomic
 
 VERDICT = REPORTS / "gate.json"
 
@@ -44,9 +44,7 @@ def write(verdict: Verdict, path: Path) -> None:
     """Write a verdict as JSON: whoever reads finds the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = asdict(verdict) | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    atomic.write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
 def name(facts: dict[str, str]) -> str:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_ops.release import history, state
-from rung_ops.system import atomic
+from rung_ops.system import atomic, locks
 
 ANCHORS = "anchors.jsonl"
 SIGNED = ("at", "environment", "lines", "head")
@@ -69,9 +69,9 @@ def sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> Anchor | None:
 
     Raises:
         Broken: lines that were signed are missing or changed.
-        OSError, atomic.Busy: the anchor could not be written.
+        OSError, locks.LockTimeoutError: the anchor could not be written.
     """
-    with atomic.locked(folder):
+    with locks.locked(folder):
         lines = hashes_of(folder)
         made, torn = read(folder)
         last = made[-1] if made else None
@@ -85,7 +85,7 @@ def sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> Anchor | None:
             return None
         if torn is not None:
             path = folder / ANCHORS
-            atomic.replace(path, path.read_bytes()[:torn])
+            atomic.write(path, path.read_bytes()[:torn])
         statement = Anchor(history.now(), folder.name, len(lines), lines[-1], "")
         proof = base64.b64encode(key.sign(statement.payload(), ALGORITHM)).decode()
         content = json.dumps(

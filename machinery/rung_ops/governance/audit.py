@@ -15,7 +15,7 @@ from typing import Any
 
 from rung_ops.governance import anchors, keys, verification
 from rung_ops.release import history, paths, state
-from rung_ops.system import atomic
+from rung_ops.system import locks
 
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
 
@@ -39,10 +39,10 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
     with ExitStack() as guard:
         key, before = None, ""
         try:
-            guard.enter_context(atomic.locked(folder / GUARD))  # from the check to the signature
+            guard.enter_context(locks.locked(folder / GUARD))  # from the check to the signature
             key = keys.private_key()
             before = "" if review else verification.unsigned(folder, key.public_key())
-        except (keys.NoKey, atomic.Busy, OSError) as error:
+        except (keys.NoKey, locks.LockTimeoutError, OSError) as error:
             before = str(error)
         try:
             yield problems
@@ -50,7 +50,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
             try:
                 if key is not None and not before:
                     anchors.sign(folder, key)
-            except (anchors.Broken, atomic.Busy, OSError) as error:
+            except (anchors.Broken, locks.LockTimeoutError, OSError) as error:
                 before = str(error)
             if before:
                 problems.append(
@@ -66,7 +66,7 @@ def record(folder: Path, event: str, by: str, review: bool = False, **detail: An
         Why it could not be signed; empty when it was. The line is written in any case.
 
     Raises:
-        OSError, atomic.Busy, state.BadState: the line could not be written.
+        OSError, locks.LockTimeoutError, state.BadState: the line could not be written.
     """
     with signed(folder, review) as problems:
         state.note(folder, event, by, **detail)

@@ -14,10 +14,18 @@ from rung_ops.release import bundle, gate_check, install, paths, state, status
 from rung_ops.release import deploy as release_deploy
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving.settings import BadSettings
-from rung_ops.system import atomic
+from rung_ops.system import locks
 
 REFUSALS = (
-    *(BadBundle, BadSettings, state.Refused, state.BadState, atomic.Busy, keys.NoKey, OSError),
+    *(
+        BadBundle,
+        BadSettings,
+        state.Refused,
+        state.BadState,
+        locks.LockTimeoutError,
+        keys.NoKey,
+        OSError,
+    ),
 )
 
 

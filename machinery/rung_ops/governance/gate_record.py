@@ -21,7 +21,7 @@ def note(folder: Path, release: str, by: str, verdict: Path) -> None:
 
     Raises:
         state.Refused: it was not judged by the change control plan.
-        OSError, atomic.Busy, state.BadState: the line could not be written.
+        OSError, locks.LockTimeoutError, state.BadState: the line could not be written.
     """
     content = verdict.read_bytes()
     said = json.loads(content)

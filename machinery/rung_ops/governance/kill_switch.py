@@ -11,7 +11,7 @@ from pathlib import Path
 from rung_ops.governance import audit
 from rung_ops.governance.overrides import Incomplete, complete
 from rung_ops.release import paths, state
-from rung_ops.system import atomic
+from rung_ops.system import locks
 
 FIELDS = ("by", "reason")
 
@@ -23,7 +23,7 @@ def switch_off(folder: Path, by: str, reason: str) -> list[str]:
         Why the audit log could not be signed; empty when it was. The stop holds in any case.
 
     Raises:
-        OSError, atomic.Busy, state.BadState: it could not be written.
+        OSError, locks.LockTimeoutError, state.BadState: it could not be written.
     """
     with audit.signed(folder) as problems:
         state.stop(folder, by, reason)
@@ -73,7 +73,7 @@ def _command(
     except (Incomplete, state.Refused) as error:
         print(error, file=sys.stderr)
         return 1
-    except (OSError, atomic.Busy, state.BadState) as error:
+    except (OSError, locks.LockTimeoutError, state.BadState) as error:
         print(f"`poe {name}` could not be done: {error}", file=sys.stderr)
         print("To stop the model anyway, end the process of the service.", file=sys.stderr)
         return 1

@@ -18,7 +18,7 @@ from rung_ops.governance.overrides import Overrides
 from rung_ops.monitoring import run
 from rung_ops.monitoring.result import Seen
 from rung_ops.release import paths, state
-from rung_ops.system import atomic
+from rung_ops.system import locks
 
 MONITORED = "monitored"
 OVERRIDES = "overrides"  # the table of the plan's settings that monitor.toml does not have
@@ -77,7 +77,7 @@ def note(folder: Path, seen: Seen, by: str) -> list[str]:
         return audit.record(
             folder, MONITORED, by, release=seen.release.id, kinds=kinds, problems=seen.problems
         )
-    except (keys.NoKey, OSError, atomic.Busy, state.BadState) as error:
+    except (keys.NoKey, OSError, locks.LockTimeoutError, state.BadState) as error:
         return [f"What was found is not in the audit log: {error}"]
 
 

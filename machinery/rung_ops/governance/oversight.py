@@ -25,7 +25,7 @@ from rung_ops.governance.overrides import Incomplete, Overrides, complete, overr
 from rung_ops.release import history, paths, state
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.service import Service
-from rung_ops.system import atomic
+from rung_ops.system import locks
 
 LOG = logging.getLogger("service")
 
@@ -33,7 +33,7 @@ TOKEN = "OPERATOR_TOKEN"
 SHORTEST_TOKEN = 16
 MOST_BYTES = 16_000
 WAIT, TURNS = 2.0, 20  # seconds for which an answer waits until the service has resumed; looks
-UNWRITABLE = (OSError, atomic.Busy, state.BadState)
+UNWRITABLE = (OSError, locks.LockTimeoutError, state.BadState)
 
 Answer = Callable[[Request], Awaitable[Any]]
 

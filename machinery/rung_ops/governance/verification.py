@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from rung_ops.governance import anchors
 from rung_ops.governance.anchors import ANCHORS, Anchor
 from rung_ops.release import history, state
-from rung_ops.system import atomic
+from rung_ops.system import locks
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _missing_line(folder: Path, lines: list[str]) -> str:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep writers away while the files are read, where this process may take the lock."""
-    lock = atomic.locked(folder)
+    lock = locks.locked(folder)
     try:
         lock.__enter__()
     except OSError:  # a read-only copy, as an auditor has: it has no writer

@@ -7,7 +7,6 @@ own: its predictions are in no log that anybody reads, and it moves no rollout.
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,8 @@ from rung_ops.project.paths import REPOSITORY, ROOT
 from rung_ops.release import paths, state
 from rung_ops.serving import release as releases
 from rung_ops.serving.settings import limits
+from rung_ops.system import processes
+from rung_ops.system.ports import free_port
 
 HOST = "127.0.0.1"
 READY_SECONDS = 60.0
@@ -129,12 +130,7 @@ def _started(place: Path, environment: str) -> Iterator[str]:
             raise Unreachable(f"The service did not become ready. It said:{listed}")
         yield url
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        processes.stop(process, 10)
 
 
 def _ready(url: str, process: subprocess.Popen[bytes]) -> bool:
@@ -145,10 +141,3 @@ def _ready(url: str, process: subprocess.Popen[bytes]) -> bool:
                 return True
         time.sleep(0.05)
     return False
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])

@@ -25,7 +25,7 @@ from rung_ops.monitoring.status import status
 from rung_ops.project.paths import REPORTS, params, project_name, shown
 from rung_ops.release import paths, state
 from rung_ops.release.bundle import BadBundle
-from rung_ops.system import atomic
+from rung_ops.system import atomic, locks
 
 FOLDER = REPORTS / "monitor"
 PROM = "monitor.prom"
@@ -99,8 +99,8 @@ def write(seen: Seen, environment: str, folder: Path | None = None) -> None:
     (folder / "status.json").write_text(f"{summed_up}\n", encoding="utf-8")
     (folder / "report.html").write_text(page.page(project_name(), environment, seen), "utf-8")
     logs = prediction_log.folder(environment).parent
-    with atomic.locked(logs):
-        atomic.replace(logs / PROM, exposition.text(seen))
+    with locks.locked(logs):
+        atomic.write(logs / PROM, exposition.text(seen))
 
 
 def main(

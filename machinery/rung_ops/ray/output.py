@@ -1,7 +1,6 @@
 """Write predictions: all of them or none, and one run at a time."""
 
 import contextlib
-import fcntl
 import os
 import secrets
 import shutil
@@ -12,6 +11,7 @@ import polars as pl
 
 from rung_ops.batch.predict import Unusable
 from rung_ops.project.paths import shown
+from rung_ops.system import atomic, locks
 
 PART = "part-*.parquet"
 
@@ -26,13 +26,10 @@ def unfinished(output: Path) -> Iterator[Path]:
     if output.is_dir() and any(not one.match(PART) for one in output.iterdir()):
         raise Unusable(f"{shown(output)}: holds other things than predictions; name another folder")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with (output.parent / f".{output.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Unusable(
-                f"{shown(output)}: another run is writing it; wait for its end"
-            ) from error
+    lock = locks.try_lock(output.parent / f".{output.name}.lock")
+    if lock is None:
+        raise Unusable(f"{shown(output)}: another run is writing it; wait for its end")
+    try:
         for left in output.parent.glob(f".{output.name}.*.unfinished"):
             shutil.rmtree(left)
         # A name of its own: workers of a run that was killed may write for another second.
@@ -42,6 +39,8 @@ def unfinished(output: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
 
 
 def parts(folder: Path) -> list[Path]:
@@ -65,7 +64,7 @@ def finish(folder: Path, output: Path) -> None:
                 f"{shown(output)}: the files do not have the same columns ({error}); name a folder "
                 "as output, and each keeps its own"
             ) from error
-        os.replace(whole, output)
+        atomic.put(whole, output)
         return
     done = folder / "done"
     done.mkdir()

@@ -14,6 +14,7 @@ from rung_ops.data.row_checks import SHOWN, Problem, inspect
 from rung_ops.project.paths import MODEL, shown
 from rung_ops.ray.blocks import Block
 from rung_ops.ray.keys import keys_of, without_keys
+from rung_ops.system import atomic
 from rung_ops.training import estimator
 
 
@@ -80,10 +81,5 @@ class Scorer:
 
 
 def _write(scored: pl.DataFrame, path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scored.write_parquet(unfinished)
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with atomic.writing(path, writer=str(os.getpid())) as draft:
+        scored.write_parquet(draft)

@@ -15,7 +15,7 @@ from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import State
 from rung_ops.serving.policy import policy
 from rung_ops.serving.settings import BadSettings
-from rung_ops.system import atomic
+from rung_ops.system import locks
 
 SHADOW_ONLY = 1.0  # share of the requests where no rollout.toml names another
 NOT_PASSED = (
@@ -78,7 +78,14 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             now = _deploy(folder, release, now, options)
             print(f"{release} {status.place_of(now, release)} in {environment}.")
-    except (BadBundle, BadSettings, state.Refused, state.BadState, atomic.Busy, OSError) as error:
+    except (
+        BadBundle,
+        BadSettings,
+        state.Refused,
+        state.BadState,
+        locks.LockTimeoutError,
+        OSError,
+    ) as error:
         print(f"Nothing was changed in {environment}: {error}", file=sys.stderr)
         return 1
     if environment == paths.PRODUCTION:

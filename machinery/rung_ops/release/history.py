@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rung_ops.system import atomic
+from rung_ops.system import atomic, locks
 
 START = "0" * 64  # stands for the hash before the first line
 KEYS = {"at", "event", "by", "detail", "previous_hash", "hash"}
@@ -60,7 +60,7 @@ def append(path: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
     Returns:
         The line that was added.
     """
-    with atomic.locked(path.parent):
+    with locks.locked(path.parent):
         settle(path)
         made = entry(last_hash(path), event, by, detail)
         write(path, made)
@@ -96,7 +96,7 @@ def settle(path: Path, owed: dict[str, Any] | None = None) -> None:
     kept += missing
     detail = {"bytes": len(torn), "kept": finished, "text": torn[:500].decode(errors="replace")}
     repaired = entry(_last_hash(kept), REPAIRED, "rung_ops.release.history", detail)
-    atomic.replace(path, kept + _line(repaired))
+    atomic.write(path, kept + _line(repaired))
 
 
 def read(path: Path) -> list[dict[str, Any]]:

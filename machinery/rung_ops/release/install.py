@@ -9,7 +9,7 @@ from rung_ops.release import bundle, paths
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving import release as releases
 from rung_ops.serving.settings import limits
-from rung_ops.system import atomic
+from rung_ops.system import atomic, locks
 
 DRAFT = ".draft"
 
@@ -42,12 +42,12 @@ def install(folder: Path, release: str) -> Path:
         BadBundle: there is no such candidate, it is of another model, or the service would refuse
             it.
         service.settings.BadSettings: service.toml cannot be used.
-        durable.Busy: another deployment is under way.
+        locks.LockTimeoutError: another deployment is under way.
     """
     source, final = paths.candidates() / release, paths.bundle(folder, release)
     bundles = final.parent
     draft = bundles / DRAFT
-    with atomic.locked(bundles):
+    with locks.locked(bundles):
         shutil.rmtree(draft, ignore_errors=True)  # of a deployment that was killed
         if final.exists() and _is_good(final):
             return final
@@ -61,7 +61,7 @@ def install(folder: Path, release: str) -> Path:
             if final.exists():
                 final.rename(draft / "replaced")
             copied.rename(final)
-            atomic.sync_folder(bundles)
+            atomic.sync(bundles)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return final
@@ -70,7 +70,7 @@ def install(folder: Path, release: str) -> Path:
 def forget(folder: Path, used: Iterable[str]) -> list[str]:
     """Delete the bundles of an environment that nothing refers to any more; return their names."""
     bundles = paths.bundle(folder, "x").parent
-    with atomic.locked(bundles):
+    with locks.locked(bundles):
         old = {path.name for path in bundles.glob("[!.]*")} - set(used)
         for name in old:
             shutil.rmtree(bundles / name)

@@ -16,7 +16,7 @@ from rung_ops.release.contract_file import UnservableRow
 from rung_ops.release.export import NoFormat
 from rung_ops.release.verify import verify
 from rung_ops.serving import release
-from rung_ops.system import atomic
+from rung_ops.system import atomic, locks
 
 
 def write(
@@ -49,17 +49,17 @@ def write(
         NoFormat: the model cannot be written in any format.
         UnservableRow: Row has a column that a service cannot ask for.
         signing.BadKey: the key cannot sign.
-        durable.Busy: another process keeps the folder's lock.
+        locks.LockTimeoutError: another process keeps the folder's lock.
     """
     public_key = signing.public_key_of(private_key)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
-    with atomic.draft(folder) as place:
+    with atomic.draft_folder(folder) as place:
         staged = place / name
         content.fill(staged, estimator, train, test, facts, documents or {}, source)
         signing.sign(staged, private_key)
         release.load(staged, public_key)
         final = folder / name
-        with atomic.locked(folder):
+        with locks.locked(folder):
             if final.exists():
                 final.rename(place / "replaced")
             staged.rename(final)
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
             signing.BadKey,
             registry_artifacts.NotReleasable,
         ),
-        atomic.Busy,
+        locks.LockTimeoutError,
     ) as error:
         print(f"Nothing was released. {error}", file=sys.stderr)
         return 1

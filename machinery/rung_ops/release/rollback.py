@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rung_ops.release import paths, state
-from rung_ops.system import atomic
+from rung_ops.system import locks
 
 
 def roll_back(folder: Path, by: str, reason: str) -> str:
@@ -55,7 +55,7 @@ def main(
     folder = paths.environment(options.environment)
     try:
         print(act(folder, paths.person(), options.reason))
-    except (state.Refused, state.BadState, atomic.Busy, OSError) as error:
+    except (state.Refused, state.BadState, locks.LockTimeoutError, OSError) as error:
         print(f"Nothing was changed in {options.environment}: {error}", file=sys.stderr)
         return 1
     print("A service that runs takes it up within a second; `uv run poe releases` shows it.")

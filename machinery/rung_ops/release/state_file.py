@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.release import history
-from rung_ops.system import atomic
+from rung_ops.system import atomic, locks
 
 STATE = "state.json"
 HISTORY = "history.jsonl"
@@ -120,10 +120,10 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         Refused: so says the move.
         Overtaken: the generation is another than expected.
         BadState: state.json is damaged.
-        durable.Busy: another process holds the lock.
+        locks.LockTimeoutError: another process holds the lock.
     """
     path = folder / HISTORY
-    with atomic.locked(folder):
+    with locks.locked(folder):
         state, last = _read(folder)
         history.settle(path, last)
         if expected is not None:
@@ -133,7 +133,7 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         detail = {"generation": new.generation, "serving": new.serving} | detail
         made = history.entry(history.last_hash(path), event, by, detail)
         content = json.dumps(asdict(new) | {"entry": made}, indent=2) + "\n"
-        atomic.replace(folder / STATE, content.encode())
+        atomic.write(folder / STATE, content.encode())
         history.write(path, made)
     return new
 
@@ -152,7 +152,7 @@ def _hold(folder: Path, state: State, last: dict[str, Any] | None, expected: int
 def note(folder: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
     """Add a line to the history of an environment without changing its state."""
     path = folder / HISTORY
-    with atomic.locked(folder):
+    with locks.locked(folder):
         history.settle(path, _read(folder)[1])
         made = history.entry(history.last_hash(path), event, by, detail)
         history.write(path, made)

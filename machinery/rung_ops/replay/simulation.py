@@ -22,9 +22,10 @@ from rung_ops.replay import (
 )
 from rung_ops.replay.period_traffic import Served
 from rung_ops.replay.periods import WHEN, Period, beginning
-from rung_ops.replay.traffic import Service, free_port
+from rung_ops.replay.traffic import Service
 from rung_ops.serving import release as serving_release
 from rung_ops.serving.release import Release
+from rung_ops.system.ports import free_port
 from rung_ops.training import estimator
 
 

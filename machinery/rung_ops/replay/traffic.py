@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import subprocess
 import threading
 import time
@@ -13,6 +12,8 @@ from typing import Any
 
 import msgspec
 import polars as pl
+
+from rung_ops.system import processes
 
 HOST = "127.0.0.1"
 CALLERS = 4
@@ -110,25 +111,13 @@ class Service:
 
     def close(self) -> None:
         """Let it finish what it has begun, and end it."""
-        self._process.terminate()
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        processes.stop(self._process, 30)
         self._words.close()
 
     def _said(self) -> str:
         self._words.flush()
         self._words.seek(0)
         return "".join(f"  {line}" for line in self._words.readlines()[-20:])
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])
 
 
 def wait_for(holds: Callable[[], bool], seconds: float) -> bool:

@@ -86,7 +86,7 @@ def tidy(day: Path) -> None:
     for part in listed:
         if part.path not in kept and now - part.path.stat().st_mtime > LINGER:
             part.path.unlink(missing_ok=True)
-    for path in day.glob(".*.unfinished"):
+    for path in day.glob(".*.tmp"):
         if now - path.stat().st_mtime > STALE:
             path.unlink(missing_ok=True)
 

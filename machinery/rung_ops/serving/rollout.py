@@ -18,7 +18,7 @@ from rung_ops.serving.policy import Policy
 from rung_ops.serving.rollout_verdict import Verdict, shadow_verdict, verdict
 from rung_ops.serving.traffic_split import Arms
 from rung_ops.serving.trial_figures import Comparison, Trial
-from rung_ops.system.atomic import Busy
+from rung_ops.system.locks import LockTimeoutError
 
 LOG = logging.getLogger("service")
 
@@ -139,7 +139,7 @@ class Rollout:
             moved = move(state.generation)
         except Refused:  # somebody else was faster: what they did is looked at next
             return state
-        except (BadState, Busy, OSError) as error:
+        except (BadState, LockTimeoutError, OSError) as error:
             if str(error) != self._said:
                 LOG.error("%s: the rollout is stuck: %s", self._folder.name, error)
             self._said = str(error)

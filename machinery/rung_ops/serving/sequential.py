@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from rung_ops.statistics import wilson_interval
+
 # How far above the limit the share may be, as a part of the way to 1: the bet is spread evenly.
 BETS = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95])
 FEW = 20  # values below which nothing is said about a distribution
@@ -40,10 +42,7 @@ def at_most(events: int, total: int) -> float:
     """
     if not total:
         return 1.0
-    share, squared = events / total, 9.0
-    middle = share + squared / (2 * total)
-    spread = 3 * math.sqrt(share * (1 - share) / total + squared / (4 * total * total))
-    return min(1.0, (middle + spread) / (1 + squared / total))
+    return wilson_interval(events, total, 3)[1]
 
 
 def apart(first: np.ndarray, second: np.ndarray, false_alarm: float) -> tuple[float, float]:

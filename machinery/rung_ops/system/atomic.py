@@ -1,132 +1,124 @@
-"""Files that survive a kill at any moment: one writer at a time, and no half-written state."""
+"""Files that survive a kill at any moment: a reader finds the old content or the new, never a mix.
 
-import fcntl
+A draft is written beside the file and takes its name when all of it is on the disk. Drafts are
+named `.NAME.tmp`, which git, DVC and load() pass over.
+"""
+
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LOCK = ".lock"
-PATIENCE = 10.0  # seconds; a change takes milliseconds, so a longer wait means a hung process
-PAUSE = 0.01  # seconds between two tries
-DRAFT = ".new-"  # what the names of drafts begin with
+from rung_ops.system import locks
+
+DRAFT_FOLDER = ".new-"  # what the names of draft folders begin with
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows only
 
 
-class Busy(Exception):
-    """Another process has held the lock of a folder for too long; the message names it."""
+def draft_of(path: Path, writer: str = "") -> Path:
+    """Find the draft of a file; writers of the same file without a lock need a name each."""
+    return path.with_name(f".{path.name}{'.' if writer else ''}{writer}.tmp")
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Be the only writer of a folder; the kernel frees the lock when the process ends.
+def write(path: Path, content: bytes) -> None:
+    """Replace the content of a file.
 
-    Raises:
-        Busy: another process kept the lock for PATIENCE seconds.
+    One writer at a time (see locks): there is one draft, and one that a killed process left is
+    overwritten.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        _wait_for(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def draft(folder: Path) -> Iterator[Path]:
-    """Lend a new folder inside a folder, and take it away afterwards.
-
-    Those that killed processes left go too: a living one holds the lock of its own, in whatever
-    container it runs.
-    """
-    with locked(folder):
-        for left in folder.glob(f"{DRAFT}*"):
-            if (free := _held(left)) is not None:
-                shutil.rmtree(left)
-                os.close(free)
-        made = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder))
-        mine = _held(made)
-        assert mine is not None, made
-    try:
-        yield made
-    finally:
-        with locked(folder):  # or somebody else would take it for left, and clear it away too
-            shutil.rmtree(made)
-        os.close(mine)
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Put content in the place of a file: whoever reads finds the old or the new, never a mix.
-
-    The caller holds the lock of the folder, so one name for the draft is enough, and a draft that
-    a killed process left is written over.
-    """
-    draft = path.with_name(f".{path.name}.draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    draft = draft_of(path)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o644)
     try:
         _write(descriptor, content)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.replace(draft, path)
-    sync_folder(path.parent)
+    sync(path.parent)
+
+
+@contextmanager
+def writing(path: Path, writer: str = "") -> Iterator[Path]:
+    """Lend a draft to be written by its path; it replaces the file when the block ends.
+
+    Where the block raises, or removes the draft, the file stays as it was.
+
+    Args:
+        path: the file; its folder exists.
+        writer: a name that differs between processes that may write the file at the same time.
+    """
+    draft = draft_of(path, writer)
+    draft.unlink(missing_ok=True)
+    try:
+        yield draft
+        if draft.exists():
+            put(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def put(draft: Path, path: Path) -> None:
+    """Bring a draft to the disk, then give it its name."""
+    sync(draft)
+    os.replace(draft, path)
+    sync(path.parent)
 
 
 def append(path: Path, content: bytes) -> None:
     """Add to the end of a file, and return when it is on the disk."""
-    new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
     try:
         _write(descriptor, content)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    if new:
-        sync_folder(path.parent)
+    if is_new:
+        sync(path.parent)
+
+
+@contextmanager
+def draft_folder(folder: Path) -> Iterator[Path]:
+    """Lend a new folder inside a folder, and remove it afterwards.
+
+    Those that killed processes left are removed too: a running one holds the lock of its own, in
+    whatever container it runs.
+    """
+    with locks.locked(folder):
+        for left in folder.glob(f"{DRAFT_FOLDER}*"):
+            if (free := locks.try_lock(left / locks.LOCK)) is not None:
+                os.close(free)
+                shutil.rmtree(left)
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT_FOLDER, dir=folder))
+        lock = locks.try_lock(draft / locks.LOCK)
+        assert lock is not None, draft
+    try:
+        yield draft
+    finally:
+        with locks.locked(folder):  # or another process would take it for left, and remove it too
+            os.close(lock)  # Windows removes no file that is open
+            shutil.rmtree(draft)
 
 
 def sync_tree(folder: Path) -> None:
     """Bring a folder with everything in it to the disk."""
     for path in folder.rglob("*"):
-        sync_folder(path)
-    sync_folder(folder)
+        sync(path)
+    sync(folder)
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, which syncing the files in it does not."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Bring a file to the disk, or the names in a folder, which syncing its files does not."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders, and writes their names by itself
+    # Windows syncs only what is open for writing.
+    descriptor = os.open(path, (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | _BINARY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _held(folder: Path) -> int | None:
-    """Lock a folder until this descriptor is closed; None where another process has done so."""
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _wait_for(descriptor: int, folder: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                raise Busy(
-                    f"Another process has been changing {folder} for {PATIENCE:.0f} s. "
-                    f"`fuser {folder / LOCK}` names it; end it, and try again."
-                ) from None
-            time.sleep(PAUSE)
 
 
 def _write(descriptor: int, content: bytes) -> None:

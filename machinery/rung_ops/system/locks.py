@@ -1,11 +1,11 @@
-"""One pass at a time: the kernel holds the lock, and frees it when the last process of it ends.
+"""Locks between processes. The kernel holds them and frees them when their last process ends.
 
-The programs that a step starts inherit the lock. So where a pass is killed and its training goes
-on, the next run waits for that training instead of starting a second one beside it.
+- `locked(folder)` waits: for changes that take milliseconds.
+- `try_lock(path)` answers at once: for work that takes minutes.
+- `single_instance(folder, ...)` refuses, and says who holds it. Programs that the holder starts
+  can inherit it: where the holder is killed and such a program goes on, the next run waits for it.
 """
 
-import errno
-import fcntl
 import json
 import os
 import socket
@@ -15,86 +15,147 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PAUSE = 0.2  # seconds between two looks at what a killed pass has left running
-PATIENCE = 3600.0  # seconds that it may go on
+from rung_ops.system import processes
+
+LOCK = ".lock"  # the file in a folder that locked() locks
+PATIENCE = 10.0  # seconds; a change takes milliseconds, so a longer wait means a hung process
+PAUSE = 0.01  # seconds between two tries
+INSTANCE_PATIENCE = 3600.0  # seconds that a program of a killed instance may go on
+INSTANCE_PAUSE = 0.2  # seconds between two tries
+WINDOWS_BYTE = 1 << 30  # Windows locks bytes, and nobody reads this one: far behind the content
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows only
 
 
-class AlreadyRuns(Exception):
-    """Another pass is running; the message says whose."""
+class LockTimeoutError(Exception):
+    """Another process has held the lock of a folder for too long; the message names it."""
+
+
+class AlreadyRunningError(Exception):
+    """Another instance is running; the message says which."""
 
 
 @contextmanager
-def alone(folder: Path, who: dict[str, Any], say: Callable[[str], None]) -> Iterator[int]:
-    """Hold the lock.
-
-    Args:
-        folder: of the journal.
-        who: what others are told while this process holds it.
-        say: prints a line.
-
-    Yields:
-        The lock's file descriptor, to be handed to the programs that are started.
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only writer of a folder; wait until the present one has finished.
 
     Raises:
-        AlreadyRuns: somebody else holds it.
+        LockTimeoutError: another process kept the lock for PATIENCE seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _open(folder / LOCK)
     try:
-        if not _taken(descriptor):
-            _wait(descriptor, say)
-        mine = who | {"process": os.getpid(), "host": socket.gethostname()}
+        end = time.monotonic() + PATIENCE
+        while not _try_lock(descriptor):
+            if time.monotonic() > end:
+                raise LockTimeoutError(
+                    f"Another process has been changing {folder} for {PATIENCE:.0f} s. "
+                    f"`fuser {folder / LOCK}` names it; end it, and try again."
+                )
+            time.sleep(PAUSE)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def single_instance(
+    folder: Path, holder: dict[str, Any], say: Callable[[str], None], program: str
+) -> Iterator[int]:
+    """Be the only running instance of a program.
+
+    Args:
+        folder: where the file `lock` lies.
+        holder: `by` and `started`, which others are told while this process holds the lock.
+        say: prints a line.
+        program: its name, for messages.
+
+    Yields:
+        The lock's file descriptor. Hand it to the programs that are started (`pass_fds`).
+
+    Raises:
+        AlreadyRunningError: another process holds the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = _open(folder / "lock")
+    try:
+        _wait_for_programs(descriptor, say, program)
+        content = holder | {"process": os.getpid(), "host": socket.gethostname()}
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(mine).encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, json.dumps(content).encode())
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def try_lock(path: Path) -> int | None:
+    """Lock a file until the returned descriptor is closed; None where another process holds it."""
+    descriptor = _open(path)
+    if _try_lock(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
-def _wait(descriptor: int, say: Callable[[str], None]) -> None:
-    """Wait for the programs of a pass that was killed; refuse where the pass itself lives."""
-    end = time.monotonic() + PATIENCE
-    told = False
-    while not _taken(descriptor):
+def _wait_for_programs(descriptor: int, say: Callable[[str], None], program: str) -> None:
+    """Wait for the programs of an instance that was killed; refuse where the instance lives."""
+    end = time.monotonic() + INSTANCE_PATIENCE
+    was_told = False
+    while not _try_lock(descriptor):
         holder = _holder(descriptor)
-        if holder is not None and _lives(holder):
-            raise AlreadyRuns(
-                f"The autopilot runs already: process {holder['process']} on {holder['host']}, "
+        # Only the holder's own machine can tell whether it lives.
+        if holder is not None and (
+            holder.get("host") != socket.gethostname() or processes.is_running(holder["process"])
+        ):
+            raise AlreadyRunningError(
+                f"{program} is already running: process {holder['process']} on {holder['host']}, "
                 f"started by {holder['by']} at {holder['started']}. Nothing was done; let it "
                 "finish."
             )
         if time.monotonic() > end:
-            raise AlreadyRuns(
-                "A pass was killed, and a program that it had started still runs after "
-                f"{PATIENCE:.0f} s. End it, and try again."
+            raise AlreadyRunningError(
+                f"{program} was killed, and a program that it had started is still running after "
+                f"{INSTANCE_PATIENCE:.0f} s. End it, and try again."
             )
-        if not told:
-            say("A pass was killed, and a program that it had started still runs: waiting for it.")
-            told = True
-        time.sleep(PAUSE)
+        if not was_told:
+            say(
+                f"{program} was killed, and a program that it had started is still running: "
+                "waiting for it."
+            )
+            was_told = True
+        time.sleep(INSTANCE_PAUSE)
 
 
 def _holder(descriptor: int) -> dict[str, Any] | None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
     try:
-        found = json.loads(os.pread(descriptor, 4096, 0))
+        content = json.loads(os.read(descriptor, 4096))
     except ValueError:  # it has the lock, and has not written who it is yet
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("process"), int) else None
+    return (
+        content if isinstance(content, dict) and isinstance(content.get("process"), int) else None
+    )
 
 
-def _lives(holder: dict[str, Any]) -> bool:
-    if holder.get("host") != socket.gethostname():
-        return True  # nobody can tell from here
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
+
+
+def _try_lock(descriptor: int) -> bool:
+    # Imported here: one of them exists on Windows, the other one everywhere else.
+    if os.name == "nt":
+        import msvcrt
+
+        os.lseek(descriptor, WINDOWS_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    import fcntl
+
     try:
-        os.kill(holder["process"], 0)
-    except OSError as error:
-        return error.errno == errno.EPERM
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True

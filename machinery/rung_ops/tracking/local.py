@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.system import processes
 from rung_ops.tracking import server_check
 
 ADDRESS = "http://127.0.0.1:5000"
@@ -88,35 +88,18 @@ def stop() -> str:
     """Stop the server that start() started here, with its workers; say what became of it."""
     try:
         pid = int(json.loads(_state().read_bytes())["pid"])
-        os.killpg(pid, signal.SIGTERM)
+        processes.stop_group(pid, 30)
     except FileNotFoundError:
         return "No tracking server was started here."
     except ProcessLookupError:
         _state().unlink(missing_ok=True)
         return "The tracking server had ended already."
-    until = time.monotonic() + 30
-    while time.monotonic() < until and _runs(pid):
-        time.sleep(0.1)
-    if _runs(pid):
-        os.killpg(pid, signal.SIGKILL)
     _state().unlink(missing_ok=True)
     return f"The tracking server is stopped; {shown(PLACE)}/ keeps what it holds."
 
 
 def _state() -> Path:
     return PLACE / "server.json"
-
-
-def _runs(group: int) -> bool:
-    try:
-        os.waitpid(group, os.WNOHANG)  # where it is a child of this very process
-    except ChildProcessError:
-        pass
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _last_line(log: Path) -> str:

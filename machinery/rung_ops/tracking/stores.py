@@ -1,6 +1,6 @@
 """The two stores that runs are copied between: the one in the project's folder, and the server."""
 
-import fcntl
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +10,7 @@ from pathlib import Path
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
+from rung_ops.system import locks
 from rung_ops.tracking import registry, relocate, server_check, store_address
 from rung_ops.tracking.copies import Copying
 from rung_ops.tracking.registry import WAITING
@@ -36,17 +37,18 @@ def copying() -> Iterator[Copying]:
     target = registry.client()
     relocate.bring_home(store_address.STORE)
     lock = Path(f"{store_address.STORE}.copying")
-    with lock.open("w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CannotCopy("Somebody copies these runs already: let it end.") from error
+    descriptor = locks.try_lock(lock)
+    if descriptor is None:
+        raise CannotCopy("Somebody copies these runs already: let it end.")
+    try:
         with server_check.kept_up(
             lambda: uri, "Type it again when it is back: it goes on from there."
         ):
             yield Copying(
                 MlflowClient(store_address.local_uri(), store_address.local_uri()), target
             )
+    finally:
+        os.close(descriptor)
 
 
 def carry(copies: Callable[[Copying], Iterable[str]]) -> int:

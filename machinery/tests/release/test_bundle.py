@@ -255,16 +255,7 @@ def test_a_release_that_fails_leaves_nothing(
         make.write(tmp_path, Silent(), trained.train, trained.test, FACTS, release_private_key)
 
     assert list(tmp_path.glob("[!.]*")) == []
-    assert not list(tmp_path.glob(f"{atomic.DRAFT}*"))
-
-
-def test_a_draft_goes_once_nobody_writes_it(tmp_path: Path) -> None:
-    (tmp_path / f"{atomic.DRAFT}of-a-killed-process/v1").mkdir(parents=True)
-
-    with atomic.draft(tmp_path) as first, atomic.draft(tmp_path) as second:
-        assert {first, second} == set(tmp_path.glob(f"{atomic.DRAFT}*"))
-
-    assert not list(tmp_path.glob(f"{atomic.DRAFT}*"))
+    assert not list(tmp_path.glob(f"{atomic.DRAFT_FOLDER}*"))
 
 
 def test_a_release_that_the_service_would_refuse_leaves_what_was_there(

@@ -12,7 +12,7 @@ import pytest
 
 from rung_ops.release import history, state
 from rung_ops.release.state import Shadow, State
-from rung_ops.system import atomic
+from rung_ops.system import locks
 
 BY = "Ada"
 
@@ -162,9 +162,9 @@ def test_of_those_who_decide_on_one_state_one_wins_and_the_others_are_told(folde
 def test_a_hung_writer_is_named_instead_of_waited_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "PATIENCE", 0.05)
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
 
-    with atomic.locked(folder), pytest.raises(atomic.Busy, match=r"\.lock"):
+    with locks.locked(folder), pytest.raises(locks.LockTimeoutError, match=r"\.lock"):
         state.stop(folder, BY, "now")
 
     assert state.read(folder).stopped is None

@@ -340,7 +340,7 @@ def test_what_a_killed_writer_left_is_removed_after_a_while(
 ) -> None:
     Files(folder).write(frame("a"))
     day = next(folder.iterdir())
-    left = day / ".w1.00000000.00000001-00000001.parquet.unfinished"
+    left = day / ".w1.00000000.00000001-00000001.parquet.tmp"
     left.write_bytes(b"PAR1")
     tidy(day)
     assert left.exists()

@@ -1,7 +1,6 @@
 """Bring one object here: in pieces, whole or not at all, and on from where it broke off."""
 
 import errno
-import os
 import shutil
 import time
 from contextlib import closing
@@ -19,6 +18,7 @@ from rung_ops.data.object_store.errors import BROKEN_OFF, StoreError, named
 from rung_ops.data.object_store.objects import RAISED, Found
 from rung_ops.data.object_store.settings import Settings
 from rung_ops.data.object_store.status import MD5, md5_of
+from rung_ops.system import atomic
 
 PIECE = 1 << 20  # bytes held in memory
 TRIES = 6  # in a row that brought nothing
@@ -38,7 +38,7 @@ def fetch(asked: Any, settings: Settings, found: Found, draft: Path) -> None:
         _room(found.size, draft)
         with draft.open("ab") as written:
             digest_holds = _receive(asked, settings, found, written)
-            os.fsync(written.fileno())
+            atomic.sync(draft)
         whole = draft.stat().st_size == found.size
         whole = whole and (not digest_holds or md5_of(draft) == found.etag)
     except (*BROKEN_OFF, *RAISED, OSError) as error:

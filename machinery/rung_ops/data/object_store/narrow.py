@@ -1,6 +1,5 @@
 """Bring a part of a table here: the columns and rows that store.toml names, as a stream."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from rung_ops.data.object_store import objects
 from rung_ops.data.object_store.errors import CREDENTIALS, StoreError, named
 from rung_ops.data.object_store.objects import Found
 from rung_ops.data.object_store.settings import Settings
+from rung_ops.system import atomic
 from rung_ops.system.disk import is_full
 
 RETRIES = 6
@@ -33,8 +33,7 @@ def narrow(settings: Settings, found: Found, draft: Path) -> None:
         if settings.columns:
             table = table.select(settings.columns)
         table.sink_parquet(draft)
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
+        atomic.sync(draft)
     except (pl.exceptions.PolarsError, OSError) as error:
         draft.unlink(missing_ok=True)
         raise _named(error, where, settings) from error

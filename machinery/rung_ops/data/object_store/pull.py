@@ -1,6 +1,5 @@
 """Fetch what the store has and data/incoming has not, and what changed there."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rung_ops.data.object_store.objects import Found
 from rung_ops.data.object_store.record import Fetched
 from rung_ops.data.object_store.settings import Settings
 from rung_ops.project.paths import INCOMING, shown
+from rung_ops.system import atomic, locks
 
 LOCK = ".pull.tmp"  # git, DVC and load() pass it over
 
@@ -28,18 +28,17 @@ def alone() -> Iterator[None]:
     """
     try:
         INCOMING.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(INCOMING / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = locks.try_lock(INCOMING / LOCK)
     except OSError as error:
         raise named(error, shown(INCOMING)) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
+    if lock is None:
         raise StoreError(
             f"{shown(INCOMING)}: another `poe data pull` is at work here. Wait for its end."
-        ) from error
+        )
+    try:
+        yield
     finally:
-        os.close(descriptor)
+        os.close(lock)
 
 
 def bring(asked: Any, settings: Settings, found: Found, known: dict[str, Fetched]) -> Path:
@@ -75,8 +74,7 @@ def bring(asked: Any, settings: Settings, found: Found, known: dict[str, Fetched
             f"s3://{settings.bucket}/{found.key}", found.etag, size, part
         )
         record.write(known)
-        os.replace(draft, path)
-        _sync(path.parent)
+        atomic.put(draft, path)
     except OSError as error:
         raise named(error, shown(path)) from error
     return path
@@ -104,11 +102,3 @@ def _hide(path: Path) -> None:
     lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
     if f"/{name}" not in lines:
         ignore.write_text("".join(f"{line}\n" for line in [*lines, f"/{name}"]), encoding="utf-8")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rung_ops.data.object_store.errors import StoreError
 from rung_ops.data.object_store.objects import Found
 from rung_ops.data.object_store.settings import Settings
 from rung_ops.project.paths import INCOMING, ROOT, shown
+from rung_ops.system import atomic
 
 # At the root, not beside the data: the stage `ingest` runs again when data/incoming changes.
 FILE = ROOT / "store.lock"
@@ -54,12 +54,7 @@ def read() -> dict[str, Fetched]:
 def write(record: dict[str, Fetched]) -> None:
     """Write the record; the old one stays until the new one is whole."""
     text = json.dumps({name: asdict(record[name]) for name in sorted(record)}, indent=2)
-    draft = FILE.with_name(f".{FILE.name}.tmp")
-    with draft.open("w", encoding="utf-8") as written:
-        written.write(f"{text}\n")
-        written.flush()
-        os.fsync(written.fileno())
-    os.replace(draft, FILE)
+    atomic.write(FILE, f"{text}\n".encode())
 
 
 def is_table(name: str) -> bool:

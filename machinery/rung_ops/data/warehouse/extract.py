@@ -1,6 +1,5 @@
 """Write what comes out of a warehouse into a file that is there whole, or not at all."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,7 +16,9 @@ from rung_ops.data.warehouse import columns
 from rung_ops.data.warehouse.errors import WarehouseError, full_disk
 from rung_ops.data.warehouse.source import Ends, Rows
 from rung_ops.project.paths import shown
+from rung_ops.system import atomic, locks
 
+LOCK = ".pull.tmp"  # git, DVC and load() pass it over
 NOTE = b"rung.warehouse"  # the key of a note in a file's metadata
 
 
@@ -29,19 +30,15 @@ def alone(folder: Path) -> Iterator[None]:
         WarehouseError: another process is at it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
+    lock = locks.try_lock(folder / LOCK)
+    if lock is None:
+        raise WarehouseError(f"Another pull is writing to {shown(folder)}: wait until it ends.")
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WarehouseError(
-                f"Another pull is writing to {shown(folder)}: wait until it ends."
-            ) from None
         for left in folder.glob(".*.parquet.tmp"):
             left.unlink()
         yield
     finally:
-        os.close(descriptor)
+        os.close(lock)
 
 
 def write(target: Path, rows: Rows, note: dict[str, Any], watermark: str | None, ends: Ends) -> int:
@@ -61,26 +58,26 @@ def write(target: Path, rows: Rows, note: dict[str, Any], watermark: str | None,
         WarehouseError: the disk is full, a row lies outside the window, or there are no rows at
             all where all were asked for.
     """
-    draft = target.with_name(f".{target.name}.tmp")
     schema = columns.plain(rows.schema)
     count = 0
     try:
         noted = schema.with_metadata({NOTE: json.dumps(note, sort_keys=True)})
-        with pq.ParquetWriter(draft, noted, compression="zstd") as file:
-            for batch in rows.batches:
-                typed = columns.cast(batch, schema)
-                _stay_between(typed, watermark, ends, target.name)
-                file.write_batch(typed)
-                count += typed.num_rows
-        if ends is None and not count:
-            raise WarehouseError(
-                f"The query gives no rows: {target.name} was left as it is. Look at the table, and "
-                "at queries/rows.sql."
-            )
-        if target.exists() and _hash(draft) == _hash(target):
-            return 0
-        if count:
-            _put(draft, target)
+        with atomic.writing(target) as draft:
+            with pq.ParquetWriter(draft, noted, compression="zstd") as file:
+                for batch in rows.batches:
+                    typed = columns.cast(batch, schema)
+                    _stay_between(typed, watermark, ends, target.name)
+                    file.write_batch(typed)
+                    count += typed.num_rows
+            if ends is None and not count:
+                raise WarehouseError(
+                    f"The query gives no rows: {target.name} was left as it is. Look at the table, "
+                    "and at queries/rows.sql."
+                )
+            if target.exists() and _hash(draft) == _hash(target):
+                count = 0
+            if not count:
+                draft.unlink()
     except pa.ArrowInvalid as error:
         raise WarehouseError(
             f"{target.name}: a value does not fit its column ({error}). Cast it in "
@@ -91,8 +88,6 @@ def write(target: Path, rows: Rows, note: dict[str, Any], watermark: str | None,
         if full is None:
             raise
         raise full from None
-    finally:
-        draft.unlink(missing_ok=True)
     return count
 
 
@@ -123,15 +118,3 @@ def _stay_between(batch: pa.RecordBatch, watermark: str | None, ends: Ends, name
 def _hash(path: Path) -> str:
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _put(draft: Path, target: Path) -> None:
-    """Give a draft its name, when all of it is on the disk."""
-    with draft.open("rb") as written:
-        os.fsync(written.fileno())
-    os.replace(draft, target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -3,7 +3,6 @@
 Rung keeps this file; set WAREHOUSE_URL to use a warehouse of your own.
 """
 
-import os
 from pathlib import Path
 
 import duckdb
@@ -13,6 +12,7 @@ from rung_ops.data.ingest import UnreadableFile, read
 from rung_ops.data.row_checks import inspect
 from rung_ops.data.warehouse.errors import WarehouseError, full_disk
 from rung_ops.project.paths import SAMPLE, raw_files_in, shown
+from rung_ops.system import atomic
 
 
 def fill(file: Path) -> None:
@@ -27,20 +27,15 @@ def fill(file: Path) -> None:
             "WAREHOUSE_URL is not set, and data/sample has no rows to make a warehouse of: set it, "
             "in the environment or in .env."
         )
-    draft = file.with_name(f".{file.name}.tmp")
-    draft.unlink(missing_ok=True)
     try:
-        with duckdb.connect(draft) as connection:
+        with atomic.writing(file) as draft, duckdb.connect(draft) as connection:
             for path in files:
                 _table(connection, path)
-        os.replace(draft, file)
     except (OSError, duckdb.IOException) as error:
         full = full_disk(OSError(*error.args), shown(file))
         if full is None:
             raise
         raise full from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _table(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

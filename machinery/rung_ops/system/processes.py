@@ -1,0 +1,63 @@
+"""Start, stop and look for processes."""
+
+import errno
+import os
+import signal
+import subprocess
+import time
+
+PAUSE = 0.1  # seconds between two looks at whether a group has ended
+
+
+def is_running(process: int) -> bool:
+    """Tell whether a process of this machine is running.
+
+    On Windows, where asking means sending it a signal, the answer is always yes.
+    """
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except OSError as error:
+        return error.errno == errno.EPERM
+    return True
+
+
+def stop(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Ask a process to end, and kill it where it has not ended after some seconds."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def stop_group(group: int, seconds: float) -> None:
+    """Ask a group of processes to end, and kill it where it has not ended after some seconds.
+
+    Args:
+        group: id of the process that was started with `start_new_session`.
+        seconds: to wait.
+
+    Raises:
+        ProcessLookupError: no such group is running.
+    """
+    os.killpg(group, signal.SIGTERM)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and _group_runs(group):
+        time.sleep(PAUSE)
+    if _group_runs(group):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _group_runs(group: int) -> bool:
+    try:
+        os.waitpid(group, os.WNOHANG)  # where it is a child of this very process
+    except ChildProcessError:
+        pass
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
