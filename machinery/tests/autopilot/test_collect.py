@@ -11,6 +11,7 @@ from rung_ops.autopilot import collect
 from rung_ops.autopilot.collect import ID, TIME
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.data.ingest import sample_rows
+from rung_ops.system import atomic
 
 COUNT = 20
 KEY: list[str] = list(contract.Row.to_schema().unique or [])
@@ -119,7 +120,7 @@ def test_what_no_commit_names_is_collected_anew(
 ) -> None:
     kept = collect.write(collect.new_rows(labelled[:5]))
     left = collect.write(collect.new_rows(labelled[5:]))
-    half_written = left.with_name(f".{left.name}")
+    half_written = atomic.draft_of(left)
     half_written.touch()
     as_committed(kept)
     monkeypatch.setattr("rung_ops.autopilot.commits.is_committed", lambda path: path.exists())

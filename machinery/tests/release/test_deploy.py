@@ -309,7 +309,7 @@ KILLS: dict[str, tuple[Any, str]] = {
     "the first file": (shutil, "copyfile"),
     "copied": (atomic, "sync_tree"),
     "on the disk": (Path, "rename"),
-    "renamed": (atomic, "sync_folder"),
+    "renamed": (atomic, "sync"),
 }
 
 

@@ -18,7 +18,6 @@ from rung_ops.data.warehouse.source import Ends, Rows
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic, locks
 
-LOCK = ".pull.tmp"  # git, DVC and load() pass it over
 NOTE = b"rung.warehouse"  # the key of a note in a file's metadata
 
 
@@ -30,7 +29,7 @@ def alone(folder: Path) -> Iterator[None]:
         WarehouseError: another process is at it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = locks.try_lock(folder / LOCK)
+    lock = locks.try_lock(folder.with_name(f".{folder.name}.tmp"))  # git passes it over
     if lock is None:
         raise WarehouseError(f"Another pull is writing to {shown(folder)}: wait until it ends.")
     try:
