@@ -20,6 +20,7 @@ from machinery.tests.governance.conftest import pem
 from rung_ops.governance import audit, kill_switch
 from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, history, state
+from rung_ops.system import atomic
 
 TOKEN = "a-token-for-tests-only"  # pragma: allowlist secret
 PATIENCE = 60.0  # seconds for what takes one; a busy machine takes longer
@@ -212,7 +213,7 @@ def test_a_stop_holds_for_a_service_that_starts_later(
 def test_a_stop_that_cannot_be_written_down_holds_for_the_process_and_says_so(
     service: Running, environment: Path, log: Callable[[], list[dict[str, Any]]], row: Any
 ) -> None:
-    blocked = environment / ".state.json.draft"  # no file can be written where a folder is
+    blocked = atomic.draft_of(environment / state.STATE)  # no file can be written where a folder is
     blocked.mkdir()
     try:
         status, answer = service.ask("/stop", OLGA)
