@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.data.ingest import UnreadableFile, ingested_path
+from rung_ops.data.ingest import UnreadableFileError, ingested_path
 from rung_ops.data.ingest import write as _write
 from rung_ops.data.validate import check_rows as _check_rows
 from rung_ops.project.errors import StageError
@@ -85,7 +85,7 @@ def ingest_files() -> None:
     for path in files:
         try:
             rows = _write(path, ingested_path(path))
-        except UnreadableFile as error:
+        except UnreadableFileError as error:
             unreadable.append(str(error))
         else:
             print(f"ingested {shown(path)}: {rows:,} rows")

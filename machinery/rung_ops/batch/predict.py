@@ -12,11 +12,12 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.data import ingest
 from rung_ops.data.row_checks import Problem, inspect
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.training import estimator
 
 
-class Unusable(Exception):
+class PredictionError(StageError):
     """The file as a whole cannot be scored; the message says why and what to do."""
 
 
@@ -24,14 +25,14 @@ def read(path: Path) -> pl.DataFrame:
     """Read a file to score with load() of dataset.py, as training reads its raw files.
 
     Raises:
-        Unusable: there is no such file, or load() cannot read it.
+        PredictionError: there is no such file, or load() cannot read it.
     """
     if not path.is_file():
-        raise Unusable(f"{shown(path)}: there is no such file.")
+        raise PredictionError(f"{shown(path)}: there is no such file.")
     try:
         return ingest.read(path)
-    except ingest.UnreadableFile as error:
-        raise Unusable(str(error)) from error
+    except ingest.UnreadableFileError as error:
+        raise PredictionError(str(error)) from error
 
 
 def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]:
@@ -45,7 +46,7 @@ def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]
         What answer() returns, and the problems found.
 
     Raises:
-        Unusable: columns are missing, or there are no rows.
+        PredictionError: columns are missing, or there are no rows.
     """
     typed, problems = inspect(rows, schema(), source)
     refuse(problems)
@@ -59,10 +60,10 @@ def schema() -> pa.DataFrameSchema:
 
 
 def refuse(problems: list[Problem]) -> None:
-    """Raise Unusable for a problem of the file as a whole."""
+    """Raise PredictionError for a problem of the file as a whole."""
     for problem in problems:
         if not problem.rows:
-            raise Unusable(str(problem))
+            raise PredictionError(str(problem))
 
 
 def answer(
@@ -101,7 +102,7 @@ def main(
 
     Args:
         arguments: of the command line.
-        before_writing: takes what score() returned and returns what is written. Raises Unusable
+        before_writing: takes what score() returned and returns what is written. Raises PredictionError
             where nothing may be written.
     """
     parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
@@ -114,7 +115,7 @@ def main(
     try:
         scored, problems = score(read(options.input), shown(options.input))
         scored = before_writing(scored)
-    except Unusable as error:
+    except PredictionError as error:
         print(error, file=sys.stderr)
         return 1
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.batch import predict, prediction_log
-from rung_ops.batch.predict import Unusable
+from rung_ops.batch.predict import PredictionError
 from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
 from rung_ops.training import estimator
 
@@ -30,7 +30,7 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
         The rows with a further column, PREDICTION_ID, null where there is no prediction.
 
     Raises:
-        Unusable: the log could not be written, so no prediction may be used.
+        PredictionError: the log could not be written, so no prediction may be used.
     """
     batch, folder = uuid.uuid4().hex, prediction_log.folder(ENVIRONMENT)
     number = pl.int_range(1, scored.height + 1, dtype=pl.Int64)
@@ -54,7 +54,7 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
             )
             prediction_log.write_predictions(prediction_log.assemble([logged]), folder)
     except OSError as error:
-        raise Unusable(
+        raise PredictionError(
             f"{shown(folder)} cannot be written ({error}), and a prediction that is not logged "
             "may not be used: nothing was written. Make room, or set LOGS to another folder."
         ) from error

@@ -12,7 +12,7 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.checks.promises import broken_promises, reads_its_own_row_only
-from rung_ops.data.ingest import UnreadableFile, read, sample_rows
+from rung_ops.data.ingest import UnreadableFileError, read, sample_rows
 from rung_ops.data.row_checks import inspect
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params, raw_files, shown
@@ -24,7 +24,7 @@ SOME = 2_000  # rows: enough for a model, quick to fit
 def _some(most: int = SOME) -> pl.DataFrame:
     try:
         rows = sample_rows()
-    except UnreadableFile as error:
+    except UnreadableFileError as error:
         _fail(str(error))
     return rows.sample(min(most, rows.height), seed=1)
 
@@ -44,7 +44,7 @@ def test_raw_files_keep_the_rules_of_row() -> None:
     for path in raw_files():
         try:
             frame = read(path)
-        except UnreadableFile as error:
+        except UnreadableFileError as error:
             _fail(str(error))
         _, problems = inspect(frame, contract.Row.to_schema(), shown(path))
         if problems:
@@ -63,7 +63,7 @@ def test_load_reads_a_file_without_the_target() -> None:
             rest.write_parquet(without) if path.suffix == ".parquet" else rest.write_csv(without)
             try:
                 read(without)
-            except UnreadableFile as error:
+            except UnreadableFileError as error:
                 _fail(f"dataset.py: load() must read a file without `{contract.TARGET}`: {error}")
         return
 

@@ -40,14 +40,14 @@ def problems_of(files: list[Path]) -> list[str]:
     """Say what is wrong with files, each on its own."""
     # Imported here, as they load polars and the user's code: nothing new, nothing loaded.
     from rung_ops import contract
-    from rung_ops.data.ingest import UnreadableFile, read
+    from rung_ops.data.ingest import UnreadableFileError, read
     from rung_ops.data.row_checks import inspect
 
     found: list[str] = []
     for path in files:
         try:
             frame = read(path)
-        except UnreadableFile as error:
+        except UnreadableFileError as error:
             found.append(str(error))
             continue
         found += map(str, inspect(frame, contract.Row.to_schema(), shown(path))[1])

@@ -14,11 +14,11 @@ from rung_ops.system import atomic
 from rung_ops.system.disk import is_full
 
 
-class UnreadableFile(StageError):
+class UnreadableFileError(StageError):
     """A raw file cannot be read; the message says which, why and what to do."""
 
 
-class DiskFull(StageError):
+class DiskFullError(StageError):
     """There is no room for what was read; the message says where, and what to do."""
 
 
@@ -26,7 +26,7 @@ def read(path: Path) -> pl.DataFrame:
     """Read one raw file.
 
     Raises:
-        UnreadableFile: load() cannot make a frame of it.
+        UnreadableFileError: load() cannot make a frame of it.
     """
     with _named(path):
         frame = contract.load(path)
@@ -47,8 +47,8 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
         The number of rows.
 
     Raises:
-        UnreadableFile: load() cannot make a frame of it.
-        DiskFull: there is no room for the target.
+        UnreadableFileError: load() cannot make a frame of it.
+        DiskFullError: there is no room for the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic.writing(target) as draft, _named(path):
@@ -66,12 +66,12 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
         if is_full(error):
-            raise DiskFull(
+            raise DiskFullError(
                 f"{shown(path)}: there is no room for its rows in {shown(INGESTED)}. Make room on "
                 "the disk, and type it again."
             ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise UnreadableFile(
+        raise UnreadableFileError(
             f"{shown(path)}: cannot be read ({type(error).__name__}: {reason}). "
             "Mend the file, or take it out of the folder."
         ) from error

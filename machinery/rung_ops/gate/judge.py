@@ -40,7 +40,7 @@ def hold(find: Find, asked: str = CHALLENGER, rules: gate_rules.Rules | None = N
 
     Args:
         find: gives the champion with its predictions of the rows it is handed, None where there
-            is none; versions.CannotScore where it cannot be compared.
+            is none; versions.ScoringError where it cannot be compared.
         asked: number or alias of the version.
         rules: what it must show; those of gate.toml unless given.
 
@@ -50,7 +50,7 @@ def hold(find: Find, asked: str = CHALLENGER, rules: gate_rules.Rules | None = N
     rules = rules or gate_rules.read()
     try:
         version = _version(asked)
-    except registry.ServerDown:
+    except registry.ServerDownError:
         raise
     except MlflowException as error:
         return Verdict(False, [_no_version(asked, error)], {})
@@ -68,7 +68,7 @@ def hold(find: Find, asked: str = CHALLENGER, rules: gate_rules.Rules | None = N
             baseline(pl.read_parquet(TRAIN), rows),
             rules,
         )
-    except versions.CannotScore as error:
+    except versions.ScoringError as error:
         return Verdict(False, [str(error)], {}, challenger=challenger)
     notes = list(_notes(challenger, champion))
     return replace(verdict, challenger=challenger, notes=notes)
@@ -100,12 +100,14 @@ def registered(rows: pl.DataFrame) -> Champion | None:
     """Score rows with the registry's champion; None where no version has that alias."""
     try:
         version = _version(CHAMPION)
-    except registry.ServerDown:
+    except registry.ServerDownError:
         raise
     except MlflowException as error:
         if error.error_code in UNKNOWN:
             return None
-        raise versions.CannotScore(f"the registry does not answer: {_first_line(error)}") from error
+        raise versions.ScoringError(
+            f"the registry does not answer: {_first_line(error)}"
+        ) from error
     return Champion(
         versions.origin_of(version), versions.predictions(version, TEST), versions.slices(version)
     )

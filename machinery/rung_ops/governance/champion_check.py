@@ -35,7 +35,7 @@ def objections() -> tuple[list[str], str]:
     try:
         with server_check.kept_up(lambda: uri, ""):
             return _of_the_champion(), ""
-    except registry.ServerDown as down:
+    except registry.ServerDownError as down:
         return [], _skipped(str(down))
 
 

@@ -18,7 +18,7 @@ from rung_ops.project.paths import TEST, params
 from rung_ops.release import gate
 from rung_ops.tracking import registry, versions
 from rung_ops.training import fairness
-from rung_ops.training.groups import UnknownGroup
+from rung_ops.training.groups import UnknownGroupError
 
 PLAN = "plan"  # of the figures: which plan it was, by its hash
 
@@ -51,7 +51,7 @@ def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:
             _figures(found.figures["scores"]),
             _fairness(version),
         )
-    except (plan.BadPlan, version_facts.Unknown, UnknownGroup, versions.CannotScore) as error:
+    except (plan.BadPlan, version_facts.Unknown, UnknownGroupError, versions.ScoringError) as error:
         return found.against([str(error)])
     judged = dataclasses.replace(found, figures=found.figures | {PLAN: plan.digest()})
     return judged.against([f"outside of the change control plan: {each}" for each in outside])

@@ -46,7 +46,7 @@ def check_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Pro
     file = path.relative_to(root).as_posix()
     try:
         fields = documents.record(path)
-    except documents.Unreadable as error:
+    except documents.UnreadableDocumentError as error:
         yield Problem(file, "", str(error), "Its schema lies in governance/schemas.")
         return
     for fault in sorted(Draft202012Validator(schema).iter_errors(fields), key=_json_path):

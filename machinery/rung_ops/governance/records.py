@@ -54,7 +54,7 @@ def _document_problems(root: Path) -> Iterator[Problem]:
             continue
         try:
             text = documents.text_of(root / file)
-        except documents.Unreadable as error:
+        except documents.UnreadableDocumentError as error:
             yield Problem(file, "", str(error), "Nothing of it was checked.")
             continue
         sections = documents.sections(text)

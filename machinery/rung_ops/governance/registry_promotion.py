@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments).version
     try:
         version = registry.version(asked)
-    except registry.ServerDown:
+    except registry.ServerDownError:
         raise
     except registry.MlflowException as error:
         print(f"There is no version {asked} of {registry.model_name()}: {error}", file=sys.stderr)

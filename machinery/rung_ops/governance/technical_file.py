@@ -86,7 +86,7 @@ def _taken(part: Part, version: str) -> tuple[str, str]:
     """Take a part's text, or say why there is none."""
     try:
         text = part.take(version)
-    except (Missing, documents.Unreadable) as error:
+    except (Missing, documents.UnreadableDocumentError) as error:
         return "", str(error)
     return text, "" if text.strip() else "there is nothing in it"
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import yaml
 
+from rung_ops.project.errors import StageError
+
 HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 NOT_PROSE = re.compile(r"<!--.*?-->|^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
 
 
-class Unreadable(Exception):
+class UnreadableDocumentError(StageError):
     """A document is no UTF-8, no YAML, or no mapping; the message says which and where."""
 
 
@@ -29,19 +31,21 @@ def text_of(path: Path) -> str:
     """Read a document.
 
     Raises:
-        Unreadable: it is no UTF-8.
+        UnreadableDocumentError: it is no UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise Unreadable(f"is not UTF-8 from byte {error.start}. Save it as UTF-8") from error
+        raise UnreadableDocumentError(
+            f"is not UTF-8 from byte {error.start}. Save it as UTF-8"
+        ) from error
 
 
 def record(path: Path) -> dict[str, Any]:
     """Read a record: a YAML file, or Markdown whose front matter and sections are its fields.
 
     Raises:
-        Unreadable: the file cannot be read as a mapping of fields.
+        UnreadableDocumentError: the file cannot be read as a mapping of fields.
     """
     text = text_of(path)
     if path.suffix != ".md":
@@ -81,7 +85,7 @@ def _mapping(text: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         what = getattr(error, "problem", error)
-        raise Unreadable(f"is not YAML{where}: {what}. Mend it") from error
+        raise UnreadableDocumentError(f"is not YAML{where}: {what}. Mend it") from error
     if not isinstance(loaded, dict):
-        raise Unreadable("holds no fields. Write `field: value` lines")
+        raise UnreadableDocumentError("holds no fields. Write `field: value` lines")
     return loaded

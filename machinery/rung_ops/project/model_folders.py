@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import REPOSITORY, shown
 
 MODELS = REPOSITORY / "models"
 
 
-class BadModel(Exception):
+class ModelFolderError(StageError):
     """A model cannot be added, or used as it is; the message says why and what to do."""
 
 
@@ -32,12 +33,14 @@ def package(home: Path) -> str:
     """Name the package of a model: the one folder of its src/.
 
     Raises:
-        BadModel: there is none, or more than one.
+        ModelFolderError: there is none, or more than one.
     """
     found = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
     if len(found) != 1:
         named = ", ".join(found) or "none"
-        raise BadModel(f"{shown(home)}/src holds {named}; keep one package with an __init__.py.")
+        raise ModelFolderError(
+            f"{shown(home)}/src holds {named}; keep one package with an __init__.py."
+        )
     return found[0]
 
 
@@ -45,7 +48,7 @@ def modules(home: Path, *names: str) -> list[ModuleType]:
     """Import modules of another model's package.
 
     Raises:
-        BadModel: its src/ is not that of one package.
+        ModelFolderError: its src/ is not that of one package.
     """
     # At the end: a process that scores an older version has put that one's source first.
     sys.path.append(str(home / "src"))

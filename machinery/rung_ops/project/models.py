@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from rung_ops.project import model_files, model_folders
-from rung_ops.project.model_folders import BadModel, package
+from rung_ops.project.model_folders import ModelFolderError, package
 from rung_ops.project.paths import REPOSITORY, project_name, shown
 
 # What a new model begins with.
@@ -29,14 +29,14 @@ def add(name: str) -> Path:
     """Add a model that begins as a copy of the repository's own.
 
     Raises:
-        BadModel: the name cannot be a package's, or is taken.
+        ModelFolderError: the name cannot be a package's, or is taken.
     """
     source = next((REPOSITORY / "src").glob("*/__init__.py")).parent
     taken = {source.name, *map(package, model_folders.all_of_them())}
     if not re.fullmatch("[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
-        raise BadModel(f"`{name}` cannot be imported: use 1 to 40 of a-z, 0-9 and _.")
+        raise ModelFolderError(f"`{name}` cannot be imported: use 1 to 40 of a-z, 0-9 and _.")
     if name in taken or importlib.util.find_spec(name) or (model_folders.MODELS / name).exists():
-        raise BadModel(f"`{name}` is taken by a model or a package: choose another name.")
+        raise ModelFolderError(f"`{name}` is taken by a model or a package: choose another name.")
     new = model_folders.MODELS / name
     shutil.copytree(source, new / "src" / name, ignore=model_files.LEFT_OUT)
     for path in COPIED:
@@ -53,11 +53,11 @@ def listed(only: str = "") -> list[dict[str, str]]:
     """Give each model's name in the registry and its folder, for the CI; the first one is at `.`.
 
     Raises:
-        BadModel: there is none of the name that is asked for.
+        ModelFolderError: there is none of the name that is asked for.
     """
     known = {project_name(home): folder for folder, home in model_folders.folders().items()}
     if only and only not in known:
-        raise BadModel(f"There is no model {only} here, but {', '.join(known)}.")
+        raise ModelFolderError(f"There is no model {only} here, but {', '.join(known)}.")
     return [
         {"model": name, "folder": folder} for name, folder in known.items() if only in ("", name)
     ]
@@ -143,7 +143,7 @@ def main() -> int:
             print(f"{project_name(home)}: {shown(home)}/, typed there ({package(home)})")
             for path in brought:
                 print(f"  {shown(path)} is a copy of the first model's: make it true of this one")
-    except BadModel as error:
+    except ModelFolderError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

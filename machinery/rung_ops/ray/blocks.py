@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from rung_ops.batch import predict
-from rung_ops.batch.predict import Unusable
+from rung_ops.batch.predict import PredictionError
 from rung_ops.data import ingest
 from rung_ops.project.paths import raw_files_in, shown
 
@@ -51,11 +51,11 @@ def files_of(place: Path, scratch: Path, rows: int) -> list[tuple[Path, str]]:
         The Parquet files, each with the name of the file that it came from.
 
     Raises:
-        Unusable: there are no files, load() cannot read one, or the disk is full.
+        PredictionError: there are no files, load() cannot read one, or the disk is full.
     """
     found = raw_files_in(place) if place.is_dir() else [place]
     if not found:
-        raise Unusable(f"{shown(place)}: there are no files to score.")
+        raise PredictionError(f"{shown(place)}: there are no files to score.")
     files = []
     for number, path in enumerate(found):
         written = scratch / f"{number}.rows"
@@ -66,13 +66,13 @@ def files_of(place: Path, scratch: Path, rows: int) -> list[tuple[Path, str]]:
 
 def _write(path: Path, target: Path, rows: int) -> None:
     if not path.is_file():
-        raise Unusable(f"{shown(path)}: there is no such file.")
+        raise PredictionError(f"{shown(path)}: there is no such file.")
     try:
         ingest.write(path, target, row_group_size=rows)
-    except ingest.UnreadableFile as error:
-        raise Unusable(str(error)) from error
-    except ingest.DiskFull as error:
-        raise Unusable(
+    except ingest.UnreadableFileError as error:
+        raise PredictionError(str(error)) from error
+    except ingest.DiskFullError as error:
+        raise PredictionError(
             f"There is no room left on a disk: the rows of {shown(path)} do not fit into "
             f"{shown(target.parent)}. Make room, and run it again."
         ) from error
@@ -86,7 +86,7 @@ def blocks_of(files: list[tuple[Path, str]], rows: int) -> list[Block]:
         rows: a block is closed as soon as it has as many.
 
     Raises:
-        Unusable: a file is not Parquet, or has no rows.
+        PredictionError: a file is not Parquet, or has no rows.
     """
     blocks: list[Block] = []
     for path, source in files:
@@ -95,7 +95,7 @@ def blocks_of(files: list[tuple[Path, str]], rows: int) -> list[Block]:
             blocks.append(Block(len(blocks), str(path), source, first, height, {}))
         if len(blocks) == before:
             columns = ", ".join(predict.schema().columns)
-            raise Unusable(f"{source}: column `{columns}` holds no rows")
+            raise PredictionError(f"{source}: column `{columns}` holds no rows")
     return blocks
 
 
@@ -104,7 +104,7 @@ def _spans(path: Path, source: str, rows: int) -> Iterator[tuple[int, int]]:
         about = pq.read_metadata(path)
     except (OSError, pyarrow.ArrowException) as error:
         reason = str(error).strip().splitlines()[0]
-        raise Unusable(f"{source}: cannot be read: {reason}") from error
+        raise PredictionError(f"{source}: cannot be read: {reason}") from error
     first = height = 0
     for group in range(about.num_row_groups):
         height += about.row_group(group).num_rows

@@ -9,7 +9,7 @@ import numpy as np
 import pandera.polars as pa
 import polars as pl
 
-from rung_ops.batch.predict import Unusable
+from rung_ops.batch.predict import PredictionError
 from rung_ops.ray.blocks import Block
 
 AT_ONCE = 2_000_000  # rows whose keys are held in memory at the same time
@@ -40,7 +40,7 @@ def mark(blocks: list[Block], schema: pa.DataFrameSchema) -> list[Block]:
     several passes, each with its share of the keys, so that the memory stays the same.
 
     Raises:
-        Unusable: a column of a key is missing or cannot be read as Row says.
+        PredictionError: a column of a key is missing or cannot be read as Row says.
     """
     keys = keys_of(schema)
     if not keys:
@@ -75,7 +75,7 @@ def _repeated(
         parts = list(islice(_passes(path, columns, schema, passes), passes))
     except pl.exceptions.PolarsError as error:
         reason = str(error).strip().splitlines()[0]
-        raise Unusable(
+        raise PredictionError(
             f"{source}: the key {', '.join(columns)} cannot be read: {reason}"
         ) from error
     return np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)

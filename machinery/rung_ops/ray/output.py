@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.batch.predict import Unusable
+from rung_ops.batch.predict import PredictionError
 from rung_ops.project.paths import shown
 from rung_ops.system import atomic, locks
 
@@ -21,14 +21,16 @@ def unfinished(output: Path) -> Iterator[Path]:
     """Give a folder beside the output for parts; what a run that was killed left there goes.
 
     Raises:
-        Unusable: another run writes the same output, or the output is something else.
+        PredictionError: another run writes the same output, or the output is something else.
     """
     if output.is_dir() and any(not one.match(PART) for one in output.iterdir()):
-        raise Unusable(f"{shown(output)}: holds other things than predictions; name another folder")
+        raise PredictionError(
+            f"{shown(output)}: holds other things than predictions; name another folder"
+        )
     output.parent.mkdir(parents=True, exist_ok=True)
     lock = locks.try_lock(output.parent / f".{output.name}.lock")
     if lock is None:
-        raise Unusable(f"{shown(output)}: another run is writing it; wait for its end")
+        raise PredictionError(f"{shown(output)}: another run is writing it; wait for its end")
     try:
         for left in output.parent.glob(f".{output.name}.*.unfinished"):
             shutil.rmtree(left)
@@ -52,7 +54,7 @@ def finish(folder: Path, output: Path) -> None:
     """Put the parts in the output's place: as one file where its name ends in .parquet.
 
     Raises:
-        Unusable: the files that were scored do not have the same columns.
+        PredictionError: the files that were scored do not have the same columns.
         OSError: it cannot be written; the previous output stays.
     """
     if output.suffix == ".parquet":
@@ -60,7 +62,7 @@ def finish(folder: Path, output: Path) -> None:
         try:
             pl.scan_parquet(parts(folder)).sink_parquet(whole)
         except pl.exceptions.SchemaError as error:
-            raise Unusable(
+            raise PredictionError(
                 f"{shown(output)}: the files do not have the same columns ({error}); name a folder "
                 "as output, and each keeps its own"
             ) from error

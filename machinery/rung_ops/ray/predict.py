@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops.batch.predict import Unusable, schema
+from rung_ops.batch.predict import PredictionError, schema
 from rung_ops.data.row_checks import SHOWN, Problem
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.ray import blocks, connect, errors, keys, output
@@ -34,7 +34,7 @@ def run(
     """Score on Ray; return how many rows there were, how many of them are bad, and the problems.
 
     Raises:
-        Unusable: the input as a whole cannot be scored, or the output not be written.
+        PredictionError: the input as a whole cannot be scored, or the output not be written.
         Unreachable: Ray cannot be used.
     """
     # Workers may have another working directory.
@@ -48,14 +48,14 @@ def run(
             try:
                 told = _score_blocks(ray, found, folder, chosen)
             except ray.exceptions.RayError as error:
-                raise Unusable(errors.explain(error)) from error
+                raise PredictionError(errors.explain(error)) from error
         try:
             if before_writing is not None:
                 for part in output.parts(folder):
                     before_writing(pl.read_parquet(part)).write_parquet(part)
             output.finish(folder, target)
         except OSError as error:
-            raise Unusable(f"{errors.explain(error)} Nothing was written.") from error
+            raise PredictionError(f"{errors.explain(error)} Nothing was written.") from error
     told.sort(key=lambda one: int(one["number"]))
     return sum(t["rows"] for t in told), sum(t["bad"] for t in told), _problems(told, found)
 
@@ -116,7 +116,7 @@ def _check_shared_files(ray: Any, places: set[Path]) -> None:
     }
     for machine, answer in asked.items():
         for path in ray.get(answer):
-            raise Unusable(
+            raise PredictionError(
                 f"{path}: the machine {machine} of the cluster does not see it. Keep input and "
                 "output where all of them do, on a network share at the same path."
             )
@@ -146,7 +146,7 @@ def main(
     Args:
         arguments: of the command line.
         before_writing: takes a part as it was scored and returns what is written, in the order of
-            the rows. Raises Unusable where nothing may be written.
+            the rows. Raises PredictionError where nothing may be written.
     """
     parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
     parser.add_argument("input", type=Path, help="a file that load() reads, or a folder of them")
@@ -160,7 +160,7 @@ def main(
         return 1
     try:
         rows, bad, problems = run(options.input, target, settings(), before_writing)
-    except (Unusable, InvalidSettings, connect.Unreachable) as error:
+    except (PredictionError, InvalidSettings, connect.Unreachable) as error:
         print(error, file=sys.stderr)
         return 1
     for problem in problems:

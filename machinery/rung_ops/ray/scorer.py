@@ -30,10 +30,10 @@ class Scorer:
             rows: scored at a time.
 
         Raises:
-            Unusable: the model has changed.
+            PredictionError: the model has changed.
         """
         if hashlib.sha256(MODEL.read_bytes()).hexdigest() != digest:
-            raise predict.Unusable(f"{shown(MODEL)} has changed since the scoring began")
+            raise predict.PredictionError(f"{shown(MODEL)} has changed since the scoring began")
         self.model = estimator.load(MODEL)
         self.output, self.rows = Path(output), rows
         schema = predict.schema()

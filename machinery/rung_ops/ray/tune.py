@@ -13,7 +13,7 @@ from rung_ops.ray import connect
 from rung_ops.ray import errors as ray_errors
 from rung_ops.ray.settings import InvalidSettings, Settings, settings
 from rung_ops.training import tune
-from rung_ops.training.tune import Search, Unjudged
+from rung_ops.training.tune import Search, TuningError
 
 # The store has every trial already; Ray need not write them into files too.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -26,7 +26,7 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     """Let workers score the trials.
 
     Raises:
-        Unjudged: Ray cannot be used, the user's code raised, or too many workers were lost.
+        TuningError: Ray cannot be used, the user's code raised, or too many workers were lost.
     """
     store = connect.STORE + 2 * rows.estimated_size()
     try:
@@ -34,9 +34,9 @@ def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
             try:
                 _fit(search, rows, chosen)
             except ray.exceptions.RayError as error:
-                raise Unjudged(ray_errors.explain(error)) from error
+                raise TuningError(ray_errors.explain(error)) from error
     except connect.Unreachable as error:
-        raise Unjudged(str(error)) from error
+        raise TuningError(str(error)) from error
 
 
 def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
@@ -72,7 +72,7 @@ def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
     ended = search.study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
     if searcher.wrong or len(ended) < search.trials:
         errors = [ray_errors.explain(error) for error in results.errors]
-        raise Unjudged(f"A trial failed: {searcher.wrong or ''} {' '.join(errors[:1])}".strip())
+        raise TuningError(f"A trial failed: {searcher.wrong or ''} {' '.join(errors[:1])}".strip())
 
 
 def main(arguments: list[str] | None = None) -> int:

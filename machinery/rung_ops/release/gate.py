@@ -37,7 +37,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
     """Score rows with the release that production serves, else with the registry's champion.
 
     Raises:
-        versions.CannotScore: there is one, and it gives no predictions of these rows.
+        versions.ScoringError: there is one, and it gives no predictions of these rows.
     """
     folder = paths.environment(paths.PRODUCTION)
     try:
@@ -47,11 +47,11 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         path = paths.bundle(folder, served)
         loaded = release.load(path, paths.public_key().read_bytes(), ANY_SPEED)
     except (state.BadState, bundle.BadBundle, OSError) as error:
-        raise versions.CannotScore(f"the release in production cannot be used: {error}") from error
+        raise versions.ScoringError(f"the release in production cannot be used: {error}") from error
     try:
         _, predictions = loaded.score(rows)
     except source_import.FAULTS as error:
-        raise versions.CannotScore(
+        raise versions.ScoringError(
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Leave Row the "
             "columns that it reads until a version that does without them answers."
         ) from error

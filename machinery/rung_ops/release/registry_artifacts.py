@@ -122,7 +122,7 @@ def estimator_of(version: ModelVersion, place: Path) -> Any:
         )
     try:
         return estimator.load(paths[0])
-    except estimator.UntrustedModel as error:
+    except estimator.UntrustedModelError as error:
         raise NotReleasable(str(error)) from error
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.data.ingest import UnreadableFile, read
+from rung_ops.data.ingest import UnreadableFileError, read
 from rung_ops.data.row_checks import inspect
 from rung_ops.gate import rules
 from rung_ops.project.paths import params, raw_files, shown
@@ -57,7 +57,7 @@ def all_rows() -> pl.DataFrame:
     for path in raw_files():
         try:
             frame = read(path)
-        except UnreadableFile as error:
+        except UnreadableFileError as error:
             raise TooFewRows(str(error)) from error
         typed, problems = inspect(frame, contract.Row.to_schema(), shown(path))
         if problems:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import REPOSITORY, shown
 from rung_ops.system import processes
 from rung_ops.tracking import server_check
@@ -18,7 +19,7 @@ THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 WAIT = 180.0  # seconds; a slow machine takes 40 to load MLflow and to make the tables
 
 
-class CannotStart(Exception):
+class ServerStartError(StageError):
     """The server does not start; the message says why and what to do."""
 
 
@@ -29,12 +30,12 @@ def start(uri: str) -> str:
         What became of it.
 
     Raises:
-        CannotStart: the address is of another machine or taken, or the server ended.
+        ServerStartError: the address is of another machine or taken, or the server ended.
     """
     address = urlsplit(uri)
     port = address.port or 5000
     if address.hostname not in THIS_MACHINE or address.scheme != "http":
-        raise CannotStart(
+        raise ServerStartError(
             f"tracking.toml names {uri}, which is not this machine. To try a server here, set "
             f"MLFLOW_TRACKING_URI={ADDRESS} and type it again."
         )
@@ -63,7 +64,7 @@ def start(uri: str) -> str:
     while time.monotonic() < until:
         if process.poll() is not None:
             _state().unlink(missing_ok=True)
-            raise CannotStart(
+            raise ServerStartError(
                 f"The server ended with exit code {process.returncode}. {shown(log)} says why; "
                 f"often another program has the port {port}: {_last_line(log)}"
             )
@@ -74,7 +75,7 @@ def start(uri: str) -> str:
             )
         time.sleep(0.5)
     stop()
-    raise CannotStart(f"The server did not answer within {WAIT:.0f} s; see {shown(log)}.")
+    raise ServerStartError(f"The server did not answer within {WAIT:.0f} s; see {shown(log)}.")
 
 
 def _environment() -> dict[str, str]:

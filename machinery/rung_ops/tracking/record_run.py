@@ -30,7 +30,7 @@ from rung_ops.project.paths import (
     shown,
 )
 from rung_ops.tracking import last_run, registry, server_check, store_address
-from rung_ops.tracking.source_state import NoCommit, origin
+from rung_ops.tracking.source_state import NoCommitError, origin
 from rung_ops.training import estimator
 
 EXAMPLE_ROWS = 5
@@ -140,13 +140,13 @@ def main() -> int:
     """Record the run; return the exit code."""
     try:
         tags = origin()
-    except NoCommit as error:
+    except NoCommitError as error:
         print(error, file=sys.stderr)
         return 1
     try:
         with server_check.kept_up(store_address.tracking_uri, AGAIN):
             made = record(tags)
-    except registry.ServerDown as down:
+    except registry.ServerDownError as down:
         if not registry.goes_on():
             raise
         registry.go_aside(str(down))

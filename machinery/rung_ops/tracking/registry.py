@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from rung_ops.project.paths import ROOT, project_name
 from rung_ops.tracking import relocate, server_check, store_address
-from rung_ops.tracking.server_check import ServerDown
+from rung_ops.tracking.server_check import ServerDownError
 from rung_ops.tracking.store_address import ASIDE, SQLITE, policy, tracking_uri
 
 WAITING = "waiting_for_server"
@@ -24,7 +24,7 @@ def client() -> MlflowClient:
     """Open the store; a new one is made where there is none.
 
     Raises:
-        ServerDown: it is a server, and it does not answer.
+        ServerDownError: it is a server, and it does not answer.
     """
     for chatty in ("alembic", "mlflow"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -41,11 +41,11 @@ def recorder() -> MlflowClient:
     """Open the store for runs of the project, or the local one where tracking.toml allows that.
 
     Raises:
-        ServerDown: the server does not answer, and tracking.toml says to stop then.
+        ServerDownError: the server does not answer, and tracking.toml says to stop then.
     """
     try:
         store = client()
-    except ServerDown as down:
+    except ServerDownError as down:
         if not goes_on():
             raise
         go_aside(str(down))
@@ -110,7 +110,7 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "MlflowException",
-    "ServerDown",
+    "ServerDownError",
     "client",
     "marks",
     "model_name",

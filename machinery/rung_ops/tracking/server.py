@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
             said = local.stop() if options.stop else local.start(_own_address())
         else:
             said = _compose(options.stop)
-    except local.CannotStart as error:
+    except local.ServerStartError as error:
         print(error, file=sys.stderr)
         return 1
     print(said)
@@ -45,13 +45,13 @@ def _own_address() -> str:
 
 def _compose(stop: bool) -> str:
     if shutil.which("docker") is None:
-        raise local.CannotStart(
+        raise local.ServerStartError(
             "docker is not installed here, and the server of tracking/compose.yaml runs in "
             "containers. Install Docker with its compose plug-in, or start it without containers: "
             "`uv run poe tracking-server --local`."
         )
     if not SECRETS.is_file():
-        raise local.CannotStart(
+        raise local.ServerStartError(
             f"{shown(SECRETS)} is missing, which holds the passwords of database and store: copy "
             ".env.example to .env and fill it in. git ignores it."
         )
@@ -59,7 +59,7 @@ def _compose(stop: bool) -> str:
     command += ["down"] if stop else ["up", "--build", "--detach", "--wait"]
     command += [] if stop else ["--wait-timeout", str(WAIT)]
     if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:
-        raise local.CannotStart(
+        raise local.ServerStartError(
             "The containers did not come up; the lines above say why. Their logs: "
             "`docker compose --file tracking/compose.yaml --env-file .env logs`."
         )
@@ -67,5 +67,5 @@ def _compose(stop: bool) -> str:
         return "The server is stopped; its volumes keep what it holds."
     wrong = server_check.problem(_own_address())
     if wrong:
-        raise local.CannotStart(f"The containers are up and healthy, but: {wrong}")
+        raise local.ServerStartError(f"The containers are up and healthy, but: {wrong}")
     return f"The tracking server is ready: {_own_address()}"

@@ -32,7 +32,7 @@ REFUSALS = (401, 403)
 CREDENTIALS = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of its users."
 
 
-class ServerDown(MlflowException, SystemExit):
+class ServerDownError(MlflowException, SystemExit):
     """The server cannot be used; the message says where, why and what to do.
 
     Whoever can go on without a registry catches it as any MlflowException. Otherwise it ends the
@@ -94,12 +94,12 @@ def demand(uri: str, seconds: float = SECONDS) -> None:
     """Return where the server answers; a program asks once.
 
     Raises:
-        ServerDown: it does not.
+        ServerDownError: it does not.
     """
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     if wrong := problem(uri, seconds):
-        raise ServerDown(wrong)
+        raise ServerDownError(wrong)
 
 
 @contextmanager
@@ -111,17 +111,17 @@ def kept_up(named: Callable[[], str], remedy: str) -> Iterator[None]:
         remedy: what to do then.
 
     Raises:
-        ServerDown: it stopped to answer, or refused what it was sent.
+        ServerDownError: it stopped to answer, or refused what it was sent.
     """
     try:
         yield
-    except ServerDown:
+    except ServerDownError:
         raise
     except (MlflowException, requests.RequestException) as error:
         uri = named()
         if not is_server(uri) or _answered(error):
             raise
-        raise ServerDown(
+        raise ServerDownError(
             f"The MLflow server at {uri} failed in the middle: {_cause(error)}. "
             f"{_whose_fault(error, uri)}{remedy}"
         ) from error

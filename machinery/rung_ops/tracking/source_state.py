@@ -6,13 +6,14 @@ from pathlib import Path
 
 import yaml
 
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT, ROWS, shown
 
 # The pipeline itself writes this one; a change of it is no change of the project.
 WRITTEN_BY_THE_PIPELINE = "dvc.lock"
 
 
-class NoCommit(Exception):
+class NoCommitError(StageError):
     """There is no commit that a model could be traced back to."""
 
 
@@ -24,14 +25,16 @@ def origin() -> dict[str, str]:
         those of the commit), data_hash (MD5 of the validated rows, as DVC keeps them), params_hash.
 
     Raises:
-        NoCommit: the project has no commit yet.
+        NoCommitError: the project has no commit yet.
     """
     try:
         commit = _git("rev-parse", "HEAD")
         author = _git("show", "--no-patch", "--format=%an <%ae>", "HEAD")
         changed = _git("status", "--porcelain", "--", ".")
     except (OSError, subprocess.CalledProcessError) as error:
-        raise NoCommit("Commit the project first: a model is traced back to a commit.") from error
+        raise NoCommitError(
+            "Commit the project first: a model is traced back to a commit."
+        ) from error
     files = [line[3:] for line in changed.splitlines()]
     dirty = [path for path in files if Path(path).name != WRITTEN_BY_THE_PIPELINE]
     return {

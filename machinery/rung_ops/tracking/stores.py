@@ -10,13 +10,14 @@ from pathlib import Path
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
+from rung_ops.project.errors import StageError
 from rung_ops.system import locks
 from rung_ops.tracking import registry, relocate, server_check, store_address
 from rung_ops.tracking.copies import Copying
 from rung_ops.tracking.registry import WAITING
 
 
-class CannotCopy(Exception):
+class CopyError(StageError):
     """There is nothing to copy, or nowhere to; the message says what to do."""
 
 
@@ -25,12 +26,12 @@ def copying() -> Iterator[Copying]:
     """Open both stores; nobody else on this machine copies at the same time.
 
     Raises:
-        CannotCopy: the store that runs are recorded in is no server, or somebody copies.
-        ServerDown: it does not answer, or fails in the middle.
+        CopyError: the store that runs are recorded in is no server, or somebody copies.
+        ServerDownError: it does not answer, or fails in the middle.
     """
     uri = store_address.tracking_uri()
     if not server_check.is_server(uri):
-        raise CannotCopy(
+        raise CopyError(
             f"Runs are recorded in {uri}, which is no server. Name the server in tracking.toml, or "
             "in MLFLOW_TRACKING_URI."
         )
@@ -39,7 +40,7 @@ def copying() -> Iterator[Copying]:
     lock = Path(f"{store_address.STORE}.copying")
     descriptor = locks.try_lock(lock)
     if descriptor is None:
-        raise CannotCopy("Somebody copies these runs already: let it end.")
+        raise CopyError("Somebody copies these runs already: let it end.")
     try:
         with server_check.kept_up(
             lambda: uri, "Type it again when it is back: it goes on from there."
@@ -61,7 +62,7 @@ def carry(copies: Callable[[Copying], Iterable[str]]) -> int:
         with copying() as opened:
             for line in copies(opened):
                 print(line, flush=True)
-    except CannotCopy as error:
+    except CopyError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

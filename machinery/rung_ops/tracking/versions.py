@@ -19,6 +19,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT
 from rung_ops.training import estimator
 
@@ -26,7 +27,7 @@ CODE = "code"  # artifact of a run: src/ as it was
 ORIGIN = ("version", "run_id", "git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
 
 
-class CannotScore(Exception):
+class ScoringError(StageError):
     """A version gives no predictions; the message says which and why."""
 
 
@@ -43,7 +44,7 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
         Shape (n_rows,), as estimator.predict() gives them.
 
     Raises:
-        CannotScore: the store lacks the model or its code, or the code cannot score the rows.
+        ScoringError: the store lacks the model or its code, or the code cannot score the rows.
     """
     name = f"version {version.version}"
     with tempfile.TemporaryDirectory() as folder:
@@ -52,9 +53,9 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
         code = _fetch(place / "run", run_id=version.run_id, artifact_path=CODE)
         models = sorted(model.rglob("*.skops")) if model else []
         if len(models) != 1:
-            raise CannotScore(f"{name}: the store holds {len(models)} models in skops' format")
+            raise ScoringError(f"{name}: the store holds {len(models)} models in skops' format")
         if code is None:
-            raise CannotScore(
+            raise ScoringError(
                 f"{name}: its run holds no `{CODE}`, so its features are not known. "
                 "Versions that `uv run poe pipeline` records from now on have it."
             )
@@ -76,7 +77,7 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
         )
         if done.returncode:
             reason = (done.stderr.strip() or "no message").splitlines()[-1]
-            raise CannotScore(f"{name} cannot score these rows: {reason}")
+            raise ScoringError(f"{name} cannot score these rows: {reason}")
         return np.asarray(np.load(answers, allow_pickle=False))
 
 
@@ -107,7 +108,7 @@ def _same(one: Path, other: Path) -> bool:
 def _score(code: Path, model: Path, rows: Path, answers: Path) -> None:
     source = Path(str(sys.modules[contract.Row.__module__].__file__))
     if not source.is_relative_to(code):
-        raise CannotScore(f"its package is called otherwise than {contract.Row.__module__}")
+        raise ScoringError(f"its package is called otherwise than {contract.Row.__module__}")
     np.save(answers, estimator.predict(estimator.load(model), pl.read_parquet(rows)))
 
 

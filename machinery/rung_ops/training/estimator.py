@@ -13,7 +13,7 @@ from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 
 
-class UntrustedModel(StageError):
+class UntrustedModelError(StageError):
     """A model file holds types that model.py does not list in TRUSTED."""
 
 
@@ -48,7 +48,7 @@ def save(estimator: Any, path: Path) -> None:
     """Write an estimator with skops, whose files hold no code.
 
     Raises:
-        UntrustedModel: TRUSTED lacks a type that load() would need.
+        UntrustedModelError: TRUSTED lacks a type that load() would need.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     skops.io.dump(estimator, path)
@@ -59,7 +59,7 @@ def load(path: Path) -> Any:
     """Read an estimator that save() wrote.
 
     Raises:
-        UntrustedModel: the file holds a type that TRUSTED does not list.
+        UntrustedModelError: the file holds a type that TRUSTED does not list.
     """
     _refuse_untrusted(path)
     return skops.io.load(path, trusted=contract.TRUSTED)
@@ -69,7 +69,7 @@ def _refuse_untrusted(path: Path) -> None:
     unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(contract.TRUSTED))
     if unknown:
         listed = ", ".join(f'"{name}"' for name in unknown)
-        raise UntrustedModel(
+        raise UntrustedModelError(
             f"{shown(path)} holds types that nobody has vouched for: {listed}. "
             "If you know them, add them to TRUSTED in model.py."
         )

@@ -14,7 +14,7 @@ from sklearn.metrics import mean_absolute_error
 from rung_ops import contract
 from rung_ops.project.paths import PREDICTIONS, REPORTS, params, shown
 from rung_ops.training import estimator
-from rung_ops.training.groups import UnknownGroup, groups
+from rung_ops.training.groups import UnknownGroupError, groups
 
 FAIRNESS = REPORTS / "fairness.json"
 TABLE = REPORTS / "fairness.csv"
@@ -122,7 +122,7 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
     named = chosen.get("groups", {})
     for column, cuts in named.items():
         if column not in rows.columns:
-            raise UnknownGroup(f"`{column}` is no column of Row")
+            raise UnknownGroupError(f"`{column}` is no column of Row")
         of_column = groups(rows[column], cuts)
         report["groups"][column], notes = compare(truth, answer, of_column, smallest, judge)
         report["notes"] += [f"{column}, {note}" for note in notes]
@@ -152,7 +152,7 @@ def main() -> int:
     """Write reports/fairness.json and its table; return the exit code."""
     try:
         report = assess(pl.read_parquet(PREDICTIONS), params())
-    except UnknownGroup as error:
+    except UnknownGroupError as error:
         print(f"params.toml, [fairness.groups]: {error}.", file=sys.stderr)
         return 1
     FAIRNESS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

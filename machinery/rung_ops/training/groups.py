@@ -5,10 +5,12 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
+from rung_ops.project.errors import StageError
+
 MOST_GROUPS = 20
 
 
-class UnknownGroup(Exception):
+class UnknownGroupError(StageError):
     """A column under [fairness.groups] cannot be made into groups; the message says why."""
 
 
@@ -20,10 +22,10 @@ def groups(column: pl.Series, cuts: list[float]) -> np.ndarray:
         cuts: where a column of numbers is cut: [25] makes `up to 25` and `above 25`.
 
     Raises:
-        UnknownGroup: numbers without cuts make too many groups, or words cannot be cut.
+        UnknownGroupError: numbers without cuts make too many groups, or words cannot be cut.
     """
     if cuts and not column.dtype.is_numeric():
-        raise UnknownGroup(f"`{column.name}` holds no numbers and cannot be cut: write []")
+        raise UnknownGroupError(f"`{column.name}` holds no numbers and cannot be cut: write []")
     if cuts:
         cuts = sorted(cuts)
         between = [f"above {low:g} up to {high:g}" for low, high in pairwise(cuts)]
@@ -33,5 +35,7 @@ def groups(column: pl.Series, cuts: list[float]) -> np.ndarray:
         return named.set(column.is_null(), "missing").to_numpy()
     if column.n_unique() > MOST_GROUPS:
         many = f"`{column.name}` has {column.n_unique()} values"
-        raise UnknownGroup(f"{many}: name the numbers to cut it at, or derive a coarser column")
+        raise UnknownGroupError(
+            f"{many}: name the numbers to cut it at, or derive a coarser column"
+        )
     return column.cast(pl.String).fill_null("missing").to_numpy()

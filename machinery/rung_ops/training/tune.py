@@ -16,6 +16,7 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 
 from rung_ops import contract
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import REPORTS, TRAIN, params, shown
 from rung_ops.tracking import registry, server_check, store_address
 from rung_ops.training import estimator
@@ -25,7 +26,7 @@ FOLDS = 3
 CHOSEN = "chosen"
 
 
-class Unjudged(Exception):
+class TuningError(StageError):
     """The search cannot go on; the message says why and what to do."""
 
 
@@ -142,7 +143,7 @@ def main(
 
     Args:
         arguments: of the command line.
-        judge: asks the search until nothing is left, and tells it the figures. Raises Unjudged
+        judge: asks the search until nothing is left, and tells it the figures. Raises TuningError
             where it cannot go on.
         together: how many trials are asked for at a time, unless the command line says it.
     """
@@ -175,7 +176,7 @@ def main(
     try:
         with server_check.kept_up(store_address.tracking_uri, "Tune again when it is back."):
             study = _searched(Search(trials, together), rows, judge)
-    except Unjudged as error:
+    except TuningError as error:
         print(error, file=sys.stderr)
         return 1
     best = study.best_trial.user_attrs[CHOSEN]

@@ -8,7 +8,7 @@ import pytest
 
 from machinery.tests.in_project import split
 from rung_ops import contract
-from rung_ops.data.ingest import DiskFull, UnreadableFile, read, write
+from rung_ops.data.ingest import DiskFullError, UnreadableFileError, read, write
 from rung_ops.data.row_checks import inspect
 from rung_ops.project.paths import params, raw_files
 from rung_ops.system import disk
@@ -66,7 +66,7 @@ def test_a_lazy_frame_that_fails_late_is_named_as_one_that_fails_at_once(
     lazy = pl.LazyFrame({"a": [1]}).map_batches(falling_over)
     monkeypatch.setattr(contract, "load", lambda _: lazy)
 
-    with pytest.raises(UnreadableFile, match=r"raw\.csv: cannot be read .*too late"):
+    with pytest.raises(UnreadableFileError, match=r"raw\.csv: cannot be read .*too late"):
         use(tmp_path / "raw.csv")
 
     assert list(tmp_path.iterdir()) == []
@@ -80,7 +80,7 @@ def test_a_full_disk_is_no_fault_of_the_file(
 
     monkeypatch.setattr(contract, "load", full)
 
-    with pytest.raises(DiskFull, match="Make room"):
+    with pytest.raises(DiskFullError, match="Make room"):
         write(tmp_path / "raw.csv", tmp_path / "raw.parquet")
 
     assert disk.is_full(OSError(28, "No space left on device"))

@@ -315,7 +315,7 @@ def test_a_registry_that_does_not_answer_refuses_no_version(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr(report, "VERDICT", tmp_path / "gate.json")
 
-    with pytest.raises(registry.ServerDown, match="does not answer"):
+    with pytest.raises(registry.ServerDownError, match="does not answer"):
         gate.main([])
 
     assert not (tmp_path / "gate.json").exists()

@@ -158,7 +158,10 @@ def test_a_folder_is_replaced_as_a_whole_and_by_one_run_at_a_time(tmp_path: Path
     for count in (3, 1):
         with output.unfinished(target) as folder:
             assert not left.exists()
-            with pytest.raises(predict.Unusable, match="another run"), output.unfinished(target):
+            with (
+                pytest.raises(predict.PredictionError, match="another run"),
+                output.unfinished(target),
+            ):
                 pass
             for number in range(count):
                 pl.DataFrame({"a": [number]}).write_parquet(folder / f"part-{number:06}.parquet")

@@ -6,7 +6,7 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.training.fairness import CLASSIFICATION, assess, compare, table
-from rung_ops.training.groups import UnknownGroup, groups
+from rung_ops.training.groups import UnknownGroupError, groups
 
 
 def test_rates_are_those_counted_by_hand() -> None:
@@ -70,7 +70,7 @@ def test_numbers_are_cut_into_groups() -> None:
 def test_a_column_that_makes_no_groups_is_refused(
     column: pl.Series, cuts: list[float], said: str
 ) -> None:
-    with pytest.raises(UnknownGroup, match=said):
+    with pytest.raises(UnknownGroupError, match=said):
         groups(column, cuts)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from rung_ops import contract
-from rung_ops.data.ingest import UnreadableFile, read
+from rung_ops.data.ingest import UnreadableFileError, read
 from rung_ops.data.row_checks import inspect
 from rung_ops.data.warehouse.errors import WarehouseError, full_disk
 from rung_ops.project.paths import SAMPLE, raw_files_in, shown
@@ -41,7 +41,7 @@ def fill(file: Path) -> None:
 def _table(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
         rows, problems = inspect(read(path), contract.Row.to_schema(), shown(path))
-    except UnreadableFile as error:
+    except UnreadableFileError as error:
         raise WarehouseError(str(error)) from error
     if problems:
         raise WarehouseError(f"{problems[0]}. Mend data/sample, or set WAREHOUSE_URL.")

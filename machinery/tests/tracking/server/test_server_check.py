@@ -99,7 +99,7 @@ def test_a_failure_in_the_middle_says_which_part_failed(
     uri = answering(status, text)
 
     with (
-        pytest.raises(server_check.ServerDown) as ended,
+        pytest.raises(server_check.ServerDownError) as ended,
         server_check.kept_up(lambda: uri, "Again."),
     ):
         raise requests.HTTPError("Server Error")
@@ -112,7 +112,7 @@ def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answerin
     uri = answering(200, json.dumps({"experiments": []}))
 
     with (
-        pytest.raises(server_check.ServerDown) as ended,
+        pytest.raises(server_check.ServerDownError) as ended,
         server_check.kept_up(lambda: uri, "Again."),
     ):
         raise RestException({"error_code": "PERMISSION_DENIED", "message": "not yours"})
@@ -162,7 +162,7 @@ def test_a_run_is_recorded_here_and_marked(tmp_path: Path, free_port: int) -> No
 def test_a_run_is_not_recorded_elsewhere_where_the_file_says_stop(free_port: int) -> None:
     policy(store_address.POLICY, f"http://127.0.0.1:{free_port}")
 
-    with pytest.raises(server_check.ServerDown):
+    with pytest.raises(server_check.ServerDownError):
         registry.recorder()
 
     assert not store_address.STORE.is_file()
