@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,11 @@ def test_nothing_that_is_there_changes_and_it_is_one_commit(
     assert (template.address, template.ref) == (recorded["_src_path"], recorded["_commit"])
     assert dict(made.answers).items() <= recorded.items()
     assert (folder / "src" / recorded["package"]).is_dir()
-    assert f"from {recorded['package']} import" in (folder / "ops/contract.py").read_text()
+    assert {"pipeline/train.py", "ops/tasks.toml"} <= set(made.added)
+    assert ["vendor"] == [path.split("/")[0] for path in made.added if path.endswith(".whl")]
+    if "pyproject.toml" in made.added:
+        tool = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]
+        assert recorded["package"] == tool["rung"]["package"]
 
 
 def test_the_example_comes_whole_or_not_at_all(tmp_path: Path, template: source.Source) -> None:
@@ -112,7 +117,10 @@ def test_the_example_comes_whole_or_not_at_all(tmp_path: Path, template: source.
     assert (whole / "data/sample/flights.parquet").exists()
     assert not (none / "src/churn/dataset.py").exists()
     assert not (none / "data/sample").exists()
-    assert not (none / "tests").exists()
+    # The stages and the check of the contract are no part of it.
+    for path in ("pipeline/train.py", "tests/test_contract.py"):
+        assert (whole / path).is_file() and (none / path).is_file()
+    assert not (none / "tests/test_model.py").exists()
 
 
 def test_a_file_of_the_same_name_is_left_alone_and_reported(
@@ -188,7 +196,12 @@ def test_missing_entries_are_named_and_added_when_asked(
 
     assert any("`tool.poe.include`" in entry for entry in wanting)
     assert [".gitignore", "pyproject.toml"] == made.merged
-    assert "rung-0" in (merged / "pyproject.toml").read_text()
+    pyproject = tomllib.loads((merged / "pyproject.toml").read_text())
+    assert "rung-0" in pyproject["dependency-groups"]
+    # Without these uv finds no rung-ops, and rung-ops no package.
+    wheel = pyproject["tool"]["uv"]["sources"]["rung-ops"]["path"]
+    assert (merged / wheel).is_file()
+    assert "churn" == pyproject["tool"]["rung"]["package"]
     assert (merged / ".gitignore").read_text().startswith("*.pyc\n")
     assert [] == made.wanting
 
@@ -234,7 +247,7 @@ def test_a_plan_touches_nothing(tmp_path: Path, template: source.Source) -> None
 
     made = adopt(folder, template, dry_run=True)
 
-    assert "ops/contract.py" in made.added
+    assert {"ops/tasks.toml", "pipeline/train.py"} <= set(made.added)
     assert "Nothing was written." in adopted.text(made)
     assert before == snapshot(folder)
 
@@ -311,8 +324,8 @@ def test_a_failure_half_way_changes_nothing(
 
     def half_way(top: Path, *_: Any) -> str:
         (top / "RUNG.md").write_text("# ")
-        (top / "ops").mkdir()
-        (top / "ops/train.py").touch()
+        (top / "pipeline").mkdir()
+        (top / "pipeline/train.py").touch()
         raise stop
 
     monkeypatch.setattr(move, "_forward", half_way)
@@ -379,11 +392,11 @@ def test_later_climbs_work_up_and_down_and_leave_what_was_there(
 
     up = climbed(folder, template, 2)
     assert {"Dockerfile", ".pre-commit-config.yaml"} <= set(up.own)
-    assert (folder / "ops/track.py").exists()
+    assert (folder / "docs/datasheet.md").exists()
     assert not merge or "rung-2 = [" in (folder / "pyproject.toml").read_text()
     climbed(folder, template, 0)
 
-    assert not (folder / "ops/track.py").exists()
+    assert not (folder / "docs/datasheet.md").exists()
     now = files_of(folder)
     kept = {path: text.encode() for path, text in had.items() if path not in made.merged}
     assert kept == {path: now.get(path) for path in kept}
@@ -399,5 +412,5 @@ def test_the_command_says_the_plan_and_a_refusal_ends_with_code_2(
 
     assert (0, 2) == (plan.returncode, refused.returncode), plan.stderr
     assert "azure  (you said so)" in plan.stdout
-    assert "  + ops/contract.py" in plan.stdout
+    assert "  + ops/tasks.toml" in plan.stdout
     assert "Commit or stash" in refused.stderr

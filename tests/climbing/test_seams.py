@@ -17,6 +17,11 @@ rung-0 = ["pytest>=8.4"]
 [tool.uv]
 default-groups = "all"
 exclude-newer = "2026-11-01T00:00:00Z"
+[tool.uv.sources]
+rung-ops = { path = "vendor/rung_ops-1-py3-none-any.whl" }
+[tool.rung]
+package = "late"
+machinery = "1"
 [tool.poe]
 include = ["ops/tasks.toml"]
 env = { OMP_WAIT_POLICY = "passive" }
@@ -51,6 +56,28 @@ def test_every_line_stays_and_every_value_too(ours: str) -> None:
     assert _holds(after, before)
 
 
+@pytest.mark.parametrize(
+    "ours",
+    [
+        "",
+        '[tool.uv.sources]\na = { path = "a" }\n',
+        'tool.uv.sources = { a = { path = "a" } }\n',
+        '[tool.uv]\nsources = { a = { path = "a" } }\n[tool.rung.hooks]\nplots = "x:y"\n',
+    ],
+)
+def test_the_library_and_the_package_are_found(ours: str) -> None:
+    tool = added(ours)["tool"]
+
+    assert {"path": "vendor/rung_ops-1-py3-none-any.whl"} == tool["uv"]["sources"]["rung-ops"]
+    assert "late" == tool["rung"]["package"]
+
+
+def test_another_build_of_the_library_stays() -> None:
+    ours = '[tool.uv.sources]\nrung-ops = { git = "https://example.org/ops" }\n'
+
+    assert {"git": "https://example.org/ops"} == added(ours)["tool"]["uv"]["sources"]["rung-ops"]
+
+
 def _lines(text: str) -> set[str]:
     """Return the lines; a list that gets an entry may be laid out anew, so its brackets do not count."""
     return {line.strip(" ,") for line in text.splitlines()} - {"", "]", *_lists(text)}
@@ -71,7 +98,8 @@ def _holds(after: object, before: object) -> bool:
 def test_what_the_verbs_need_is_added_and_no_taste() -> None:
     tool = added('[project]\nname = "x"\n')["tool"]
 
-    assert {"uv": {"default-groups": "all"}} == {"uv": tool["uv"]}
+    assert {"default-groups", "sources"} == tool["uv"].keys()
+    assert "all" == tool["uv"]["default-groups"]
     assert ["ops/tasks.toml"] == tool["poe"]["include"]
     assert "ruff" not in tool
 

@@ -15,8 +15,10 @@ from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
 from rung.source import Source
 
-MACHINERY = "ops"
+SETTINGS = "ops"
 CONTRACT = ("dataset.py", "features.py", "model.py")
+# Planted once, as the example is, and needed without it: Rung's verbs call them.
+CALLED = ("pipeline/", "tests/test_contract.py")
 
 
 @dataclass
@@ -124,11 +126,11 @@ def _refuse(files: Mapping[str, Entry], folder: Path) -> None:
     """Raise a RungError where Rung's parts would be mixed with something else's."""
     if project.ANSWERS in files or os.path.lexists(folder / project.ANSWERS):
         raise RungError(_already(folder))
-    taken = next((path for path in files if path.split("/")[0].casefold() == MACHINERY), None)
-    if taken or os.path.lexists(folder / MACHINERY):
+    taken = next((path for path in files if path.split("/")[0].casefold() == SETTINGS), None)
+    if taken or os.path.lexists(folder / SETTINGS):
         raise RungError(
-            f"`{MACHINERY}/` is where Rung keeps its machinery, and {folder} has one: "
-            f"`{taken or MACHINERY}`.\nRename yours with `git mv {MACHINERY} NAME`, commit, then "
+            f"`{SETTINGS}/` is where Rung keeps its settings, and {folder} has one: "
+            f"`{taken or SETTINGS}`.\nRename yours with `git mv {SETTINGS} NAME`, commit, then "
             "adopt."
         )
 
@@ -154,15 +156,16 @@ def _missing(
     package = f"src/{adoption.answers['package']}"
     names = {path.casefold() for path in files}
     adoption.example = not any(f"{package}/{name}" in files for name in CONTRACT)
+    example = {path for path in planted if not path.startswith(CALLED)}
     new = {}
     for path, entry in rendered.items():
         above = [str(up) for up in PurePosixPath(path).parents if up.name]
         if path.casefold() in names:
-            if files.get(path) != entry and path not in planted:
+            if files.get(path) != entry and path not in example:
                 adoption.kept.append(path)
         elif any(up in files or (adoption.folder / up).is_symlink() for up in above):
             adoption.blocked.append(path)
-        elif path in planted and not adoption.example:
+        elif path in example and not adoption.example:
             continue
         elif os.path.lexists(adoption.folder / path):
             adoption.hidden.append(path)

@@ -12,7 +12,15 @@ NAME = re.compile(r"[A-Za-z0-9._-]+")
 # Settings that Rung's verbs need; those for building, linting and testing are the person's.
 IDENTITY = ("name", "version", "requires-python", "dependencies")
 GROUP = "model"  # of the packages that predict, where they cannot stand in [project]
-NEEDED = ("dependency-groups", "tool.uv.default-groups", "tool.poe.include", "tool.poe.env")
+SOURCES = "tool.uv.sources"
+NEEDED = (
+    "dependency-groups",
+    "tool.uv.default-groups",
+    f"{SOURCES}.rung-ops",  # the wheel in vendor/
+    "tool.rung",
+    "tool.poe.include",
+    "tool.poe.env",
+)
 
 
 def toml(
@@ -71,8 +79,10 @@ def toml(
 def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -> list[str]:
     """Set a key that is missing; complete a table or a list that is there."""
     if key not in target:
-        target[key] = _multiline(value)
+        target[key] = _inline(value) if dotted.startswith(SOURCES) else _multiline(value)
         return [f"`{dotted}`"]
+    if dotted.startswith(SOURCES):
+        return []  # another build of the library, as the person says
     if isinstance(value, dict):
         return [
             name
@@ -86,6 +96,12 @@ def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -
             named = ", ".join(map(repr, value))
             by_hand.append(f"`{dotted}` is no list: make it one of what it says and of {named}")
     return []
+
+
+def _inline(value: dict[str, Any]) -> Any:
+    made = tomlkit.inline_table()
+    made.update(value)
+    return made
 
 
 def _multiline(value: Any) -> Any:
