@@ -80,7 +80,7 @@ def test_a_version_is_promoted_when_it_becomes_champion_not_when_it_is_registere
 
 
 VERBS = ["predict", "baseline", "slices", "track", "gate", "release", "deploy", "rollback"]
-VERBS += ["serve", "load-test", "monitor", "alerts", "autopilot", "records", "fairness", "explain"]
+VERBS += ["serve", "load-test", "monitor", "autopilot", "records", "fairness", "explain"]
 VERBS += ["governance gate", "governance promote", "governance stop", "governance monitor"]
 OF_THE_VERBS = {
     "model-quality-gate",

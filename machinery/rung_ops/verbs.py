@@ -63,9 +63,6 @@ VERBS = {
         "monitor",
         "check what was predicted: drift, missing values, age, outcomes",
     ),
-    "alerts": Verb(
-        "monitoring.alerts", "monitor", "write the alert rules and the dashboard from the contract"
-    ),
     "autopilot": Verb(
         "autopilot.run",
         "monitor",

@@ -1,8 +1,8 @@
 """Alerts reach a person: Prometheus reads a service, and Alertmanager calls a webhook.
 
-All of it is real: the service of a generated project, what its monitor found, the rules that
-`poe alerts` wrote, Debian's Prometheus and Alertmanager. Only waiting is cut short; promtool tests
-the rules as they are, with their waiting, in the project's own tests.
+All of it is real: the service of a generated project, what its monitor found, the project's rules,
+Debian's Prometheus and Alertmanager. Only waiting is cut short; promtool tests the rules as they
+are, with their waiting, in machinery/tests.
 """
 
 import contextlib
@@ -155,7 +155,6 @@ def test_a_drifted_feature_and_a_dead_service_reach_whoever_is_on_call(
     own: Served, tmp_path: Path
 ) -> None:
     own.deploy("good")
-    own.python("-m", "rung_ops", "alerts")
     webhook = Webhook()
     far = [row | {"distance": 9000} for row in own.rows]
     with serving(own) as service:
@@ -192,7 +191,6 @@ def test_a_drifted_feature_and_a_dead_service_reach_whoever_is_on_call(
 
 @pytest.mark.slow
 def test_the_runbook_knows_every_alert(own: Served) -> None:
-    own.python("-m", "rung_ops", "alerts")
     rules = yaml.safe_load((own.folder / "ops/prometheus/alerts.yml").read_text())
     headings = re.findall(r"^#+ (.+)$", (own.folder / "docs/runbook.md").read_text(), re.MULTILINE)
     anchors = {

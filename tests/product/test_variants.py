@@ -37,7 +37,7 @@ ELSEWHERE = {
 ORDER = (
     *("tracking-server", "data", "incoming", "keys", "pipeline", "records", "gate"),
     *("technical-file", "release", "deploy", "promote"),
-    *("serve", "releases", "load", "monitor", "alerts", "autopilot", "stop", "resume"),
+    *("serve", "releases", "load", "monitor", "autopilot", "stop", "resume"),
     *("audit-log", "rollback"),
 )
 # What is typed where the page leaves something open; of a verb that is not here, just the verb.
@@ -57,7 +57,6 @@ TYPED = {
 LONGEST_FIRST = sorted(VARIANTS, key=lambda answers: -answers["level"])
 MADE = {
     *("dvc.lock", "governance/dvc.lock"),
-    *(f"ops/prometheus/{file}" for file in ("alerts.yml", "alerts_test.yml", "dashboard.json")),
     "deploy/kubernetes/components/alerts/rules.yaml",
 }
 # Where other models and rows of a warehouse are written.

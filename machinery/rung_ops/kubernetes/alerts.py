@@ -1,7 +1,9 @@
 """Write the alert rules as the Prometheus operator reads them: `uv run poe kubernetes-alerts`.
 
-They are those of `uv run poe alerts`, so run this whenever that says it has written anything. With
-`--check` nothing is written, and exit code 1 says that the file is out of date.
+They are those of ops/prometheus/alerts.yml, so run this when that file has changed. With `--check`
+nothing is written, and exit code 1 says that the file is out of date.
+
+Exit code 2: alerts.yml is missing or is not valid YAML.
 """
 
 import argparse
@@ -9,10 +11,9 @@ import sys
 
 import yaml
 
-from rung_ops.monitoring import alerts
 from rung_ops.project.paths import REPOSITORY, shown
-from rung_ops.serving.settings import BadSettings
 
+RULES = REPOSITORY / "ops/prometheus/alerts.yml"
 FILE = REPOSITORY / "deploy/kubernetes/components/alerts/rules.yaml"
 NOTE = "# Written by `uv run poe kubernetes-alerts`.\n"
 
@@ -21,13 +22,14 @@ def text() -> str:
     """Make the text of the file.
 
     Raises:
-        BadSettings: service.toml cannot be used.
+        OSError: the rules cannot be read.
+        yaml.YAMLError: they are not valid YAML.
     """
     rule = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {"name": "prediction", "labels": {"app.kubernetes.io/name": "prediction"}},
-        "spec": yaml.safe_load(alerts.files()[alerts.RULES]),
+        "spec": yaml.safe_load(RULES.read_text(encoding="utf-8")),
     }
     return NOTE + str(yaml.safe_dump(rule, sort_keys=False, allow_unicode=True, width=100))
 
@@ -41,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         wanted = text()
-    except BadSettings as error:
-        print(error, file=sys.stderr)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        print(f"{shown(RULES)} cannot be read: {error}", file=sys.stderr)
         return 2
     if FILE.is_file() and FILE.read_text(encoding="utf-8") == wanted:
         print(f"{shown(FILE)} is up to date")

@@ -4,7 +4,7 @@ A check, from log to verdict:
 
 - run: `poe monitor`, its files and its exit code; limits: what monitor.toml sets
 - released: what the bundle says of itself; window: rows of the log; outcomes: what happened
-- check: puts the parts together as one value, seen.Seen; problems: what is wrong, in sentences
+- check: puts the parts together as one value, result.Seen; problems: what is wrong, in sentences
 - drift: each feature against its reference, with samples (two samples of one feature),
   kolmogorov and contingency (the tests), stability (the PSI)
 - defaults, ranges, freshness: what was missing, out of bounds, too old
@@ -15,10 +15,5 @@ What becomes of it:
 - status: JSON for programs; exposition: figures for Prometheus
 - page: the report, with sections, cards (a feature each), pictures and tables
 
-And around it, `poe alerts`:
-
-- alerts: the command; subjects: what the contract says of each feature
-- rules: an alert as a value; service_rules and monitor_rules: all of them
-- rule_tests: what promtool tests them with
-- dashboard: Grafana's, with service_panels and monitor_panels; panels: their form
+Alert rules and dashboard are static files of the project: ops/prometheus.
 """

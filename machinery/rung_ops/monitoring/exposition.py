@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from rung_ops.monitoring import quality_metric
+from rung_ops.monitoring import drift, quality_metric
 from rung_ops.monitoring.result import Seen
 
 # Name, help text, column of the table of features.
@@ -92,6 +92,7 @@ class _Figures:
             for name, value in asdict(values).items():
                 limit.add_metric([f"{table}.{name}"], float(value))
         yield limit
+        yield _descriptions(seen)
         yield from _families(OF_FEATURES, seen.drift, {"feature": "feature"})
         yield from _families(OF_DEFAULTS, seen.defaults, {"column": "column"})
         yield from _families(
@@ -109,6 +110,21 @@ class _Figures:
 
 def _one(name: str, help_text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, help_text, value=float(value))
+
+
+def _descriptions(seen: Seen) -> GaugeMetricFamily:
+    """Describe each feature by its column of Row: "Distance between the airports (mile)"."""
+    columns = {column["name"]: column for column in seen.release.contract["columns"]}
+    columns[drift.PREDICTION] = {"description": "What the model answers"}
+    info = GaugeMetricFamily(
+        "monitor_feature_info", "What a feature is.", labels=["feature", "description"]
+    )
+    for name in seen.drift["feature"]:
+        column = columns.get(name, {})
+        description = column.get("description") or "Derived from the row"
+        unit = f" ({column['unit']})" if column.get("unit") else ""
+        info.add_metric([name, f"{description}{unit}"], 1)
+    return info
 
 
 def _families(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import asdict
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -18,6 +19,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from rung_ops.serving.histogram import Histogram
+from rung_ops.serving.slo import Promise
 from rung_ops.serving.trial_figures import Comparison
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -57,11 +59,12 @@ class Shadows(Protocol):
 class Metrics:
     """Counts; all but exposition() are called on the event loop, once a batch or less."""
 
-    def __init__(self, monitor: Path | None = None) -> None:
+    def __init__(self, monitor: Path | None = None, promise: Promise | None = None) -> None:
         """Start at nothing.
 
         Args:
             monitor: file that the monitor writes, in Prometheus' format; it is passed on.
+            promise: [slo] of service.toml, which the alert rules compare with.
         """
         self.registry = CollectorRegistry()
         self._monitor = monitor
@@ -103,6 +106,15 @@ class Metrics:
         self._stopped = Gauge(
             "service_stopped", "1 while a person has stopped the model.", registry=self.registry
         )
+        if promise is not None:
+            objectives = Gauge(
+                "service_slo",
+                "What [slo] in ops/service.toml promises, by setting.",
+                ["setting"],
+                registry=self.registry,
+            )
+            for setting, value in asdict(promise).items():
+                objectives.labels(setting).set(value)
         self.registry.register(self)
         for collector in (PlatformCollector, ProcessCollector):
             collector(registry=self.registry)

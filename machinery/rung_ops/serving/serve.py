@@ -46,7 +46,7 @@ def service_of(environment: str) -> Service:
     limits, logged = settings.limits(), slo.logging()
     rollout = Rollout(paths.environment(environment), policy())
     folder = prediction_log.folder(environment)
-    metrics = Metrics(folder.with_name("monitor.prom"))
+    metrics = Metrics(folder.with_name("monitor.prom"), slo.promise())
     log = None
     if logged.enabled:
         log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)
