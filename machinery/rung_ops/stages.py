@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -33,7 +33,9 @@ from rung_ops.project.paths import (
 from rung_ops.training.estimator import features, predict, truth
 from rung_ops.training.estimator import load as _load
 from rung_ops.training.estimator import save as _save
-from rung_ops.training.evaluate import write_report
+
+if TYPE_CHECKING:
+    from rung_ops.training.evaluate import write_report
 
 __all__ = [
     "MODEL",
@@ -56,6 +58,15 @@ __all__ = [
     "truth",
     "write_report",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import write_report() when it is asked for: it brings matplotlib, which other stages spare."""
+    if name != "write_report":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rung_ops.training.evaluate import write_report
+
+    return write_report
 
 
 def stage(function: Callable[[], None]) -> Callable[[], None]:

@@ -51,5 +51,6 @@ def modules(home: Path, *names: str) -> list[ModuleType]:
         ModelFolderError: its src/ is not that of one package.
     """
     # At the end: a process that scores an older version has put that one's source first.
-    sys.path.append(str(home / "src"))
+    if str(home / "src") not in sys.path:
+        sys.path.append(str(home / "src"))
     return [importlib.import_module(f"{package(home)}.{name}") for name in names]

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import skops.io
-from sklearn.base import is_classifier
 
 from rung_ops import contract
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
+
+# skops and scikit-learn are imported where they are used: stages that need no model start faster.
 
 
 class UntrustedModelError(StageError):
@@ -39,6 +39,8 @@ def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
 
 def answer(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
     """Predict from features that are there already; otherwise as predict()."""
+    from sklearn.base import is_classifier
+
     if is_classifier(estimator):
         return np.asarray(estimator.predict_proba(inputs))[:, 1]
     return np.asarray(estimator.predict(inputs))
@@ -50,6 +52,8 @@ def save(estimator: Any, path: Path) -> None:
     Raises:
         UntrustedModelError: TRUSTED lacks a type that load() would need.
     """
+    import skops.io
+
     path.parent.mkdir(parents=True, exist_ok=True)
     skops.io.dump(estimator, path)
     _refuse_untrusted(path)
@@ -61,11 +65,15 @@ def load(path: Path) -> Any:
     Raises:
         UntrustedModelError: the file holds a type that TRUSTED does not list.
     """
+    import skops.io
+
     _refuse_untrusted(path)
     return skops.io.load(path, trusted=contract.TRUSTED)
 
 
 def _refuse_untrusted(path: Path) -> None:
+    import skops.io
+
     unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(contract.TRUSTED))
     if unknown:
         listed = ", ".join(f'"{name}"' for name in unknown)
