@@ -3,7 +3,6 @@
 Both are hooks of `[tool.rung.hooks]` in pyproject.toml; without them nothing happens here.
 """
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.project import hooks
 from rung_ops.project.errors import StageError
+from rung_ops.project.hooks import notify
 
 VETO, NOTIFY = "autopilot_veto", "notify"
 TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about
@@ -49,20 +49,6 @@ def veto(action: str, facts: dict[str, Any]) -> str | None:
         f"The hook {VETO} returned {reason!r}; it must return the reason as text, or None to let "
         f"the autopilot {action}."
     )
-
-
-def notify(subject: str, message: str) -> None:
-    """Call the project's notify, if there is one; one that fails is reported and stops nothing."""
-    try:
-        function = hooks.load(NOTIFY)
-        if function is not None:
-            function(subject, message)
-    except Exception as error:  # the hook is the user's, and may raise anything
-        print(
-            f"The hook {NOTIFY} failed with {type(error).__name__}: {error}. "
-            f"It should have reported: {subject}: {message}",
-            file=sys.stderr,
-        )
 
 
 def notify_of_step(step: Record) -> None:

@@ -17,11 +17,21 @@ from typing import Any
 import polars as pl
 
 from rung_ops.batch import prediction_log
-from rung_ops.monitoring import check, exposition, limits, outcomes, page, release_info, window
+from rung_ops.monitoring import (
+    check,
+    exposition,
+    hooks,
+    limits,
+    outcomes,
+    page,
+    release_info,
+    window,
+)
 from rung_ops.monitoring.freshness import moment
 from rung_ops.monitoring.limits import BadLimits, Limits
 from rung_ops.monitoring.result import Seen
 from rung_ops.monitoring.status import status
+from rung_ops.project.hooks import HookError, notify
 from rung_ops.project.paths import REPORTS, params, project_name, shown
 from rung_ops.release import paths, state
 from rung_ops.release.bundle import BadBundle
@@ -56,6 +66,7 @@ def observe(
     Raises:
         CannotLook: nothing is served, or nothing was ever predicted.
         BadBundle: the release must not be used.
+        HookError: the project's monitor_check cannot be used.
     """
     place = paths.environment(environment)
     serving = state.read(place).serving
@@ -76,9 +87,10 @@ def observe(
     begin = since or now - timedelta(days=limits.window.days)
     follow = min(begin, now - timedelta(days=limits.outcomes.days))
     earlier = window.rows(log, release.id, follow, now)
-    return check.look(
+    predictions = earlier.filter(pl.col("time") >= begin)
+    seen = check.look(
         release,
-        earlier.filter(pl.col("time") >= begin),
+        predictions,
         earlier,
         outcomes.read(release.contract, folder or outcomes.OUTCOMES),
         window.newest(prediction_log.read(log, until=now), release.contract["time"]),
@@ -87,6 +99,8 @@ def observe(
         limits,
         params(),
     )
+    seen.problems.extend(hooks.problems(predictions))
+    return seen
 
 
 def write(seen: Seen, environment: str, folder: Path | None = None) -> None:
@@ -127,13 +141,19 @@ def main(
             print(json.dumps(status(seen), allow_nan=False))
             return 1 if seen.problems else 0
         write(seen, options.environment)
-    except (CannotLook, BadBundle, BadLimits, state.BadState) as error:
+    except (CannotLook, BadBundle, BadLimits, HookError, state.BadState) as error:
         print(error, file=sys.stderr)
         return COULD_NOT
     print(page.summary(seen))
     for problem in seen.problems:
         print(f"- {problem}")
     print(f"look at {shown(FOLDER / 'report.html')}")
+    if seen.problems:
+        notify(
+            f"{project_name()} in {options.environment}: the monitor found "
+            f"{len(seen.problems)} problem{'' if len(seen.problems) == 1 else 's'}",
+            "\n".join(seen.problems),
+        )
     return 1 if seen.problems else 0
 
 

@@ -10,6 +10,7 @@ A function is called with the arguments of its signature below, by position.
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -73,14 +74,20 @@ HOOKS = {
         "by write_report(); the figures stand in the report and in reports/metrics.json",
     ),
     "monitor_check": Hook(
-        ("predictions: polars.DataFrame, the rows of the prediction log in the window",),
-        "list of sentences, each a problem; empty where there is none",
-        "by each check of the monitor",
+        (
+            "predictions: polars.DataFrame, shape (n_rows, 8): the serving release's rows of the "
+            "prediction log in the window, with id, time, release, arm, row, features, prediction "
+            "and defaults_used",
+        ),
+        "list of str, a sentence for each problem; empty where there is none",
+        "by each run of the monitor; its problems count like the monitor's own. One that raises, "
+        "or returns something else, is itself reported as a problem",
     ),
     "notify": Hook(
         ("subject: str", "message: str"),
         "None",
-        "when the monitor finds problems, and when the autopilot promotes, rolls back or fails",
+        "when the monitor finds problems, and when the autopilot promotes, rolls back or fails; "
+        "one that raises is reported on stderr and changes nothing else",
     ),
     "autopilot_veto": Hook(
         (
@@ -131,6 +138,20 @@ def _function(name: str, target: str) -> Callable[..., Any]:
     except (TypeError, ValueError) as error:
         raise HookError(f"{where}: it must accept ({signature(name)}): {error}.") from error
     return function  # type: ignore[no-any-return]
+
+
+def notify(subject: str, message: str) -> None:
+    """Call the project's notify, if there is one; one that fails is reported and stops nothing."""
+    try:
+        function = load("notify")
+        if function is not None:
+            function(subject, message)
+    except Exception as error:  # the hook is the user's, and may raise anything
+        print(
+            f"The hook notify failed with {type(error).__name__}: {error}. "
+            f"It should have reported: {subject}: {message}",
+            file=sys.stderr,
+        )
 
 
 def signature(name: str) -> str:

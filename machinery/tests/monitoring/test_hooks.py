@@ -1,0 +1,145 @@
+"""The project's own check counts like the monitor's, and its notify hears of problems."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from machinery.tests.monitoring.test_run import look, predict, serving
+from rung_ops.monitoring import hooks
+from rung_ops.project.hooks import HookError
+from rung_ops.project.paths import project_name
+
+__all__ = ["serving"]  # a fixture
+LENIENT: dict[str, dict[str, Any]] = {
+    "freshness": {"row_days": 1e5, "model_days": 1e5},
+    "drift": {"min_rows": 1_000_000},
+}
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
+    """Give the project a hook, by name; it has no others."""
+    named: dict[str, Any] = {}
+    monkeypatch.setattr("rung_ops.project.hooks.load", named.get)
+    return named.__setitem__
+
+
+def test_a_problem_of_the_projects_check_is_reported_and_notified(
+    serving: Path,
+    tmp_path: Path,
+    hook: Callable[[str, Any], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given: list[pl.DataFrame] = []
+    told: list[tuple[str, str]] = []
+    hook("monitor_check", lambda predictions: given.append(predictions) or ["too many on Mondays"])
+    hook("notify", lambda subject, message: told.append((subject, message)))
+    predict(serving)
+
+    assert look(instead=LENIENT) == 1
+
+    assert given[0].height == 300
+    assert {"id", "time", "row", "features", "prediction"} <= set(given[0].columns)
+    assert "- too many on Mondays" in capsys.readouterr().out
+    status = json.loads((tmp_path / "monitor/status.json").read_text(encoding="utf-8"))
+    assert status["problems"] == ["too many on Mondays"]
+    assert "too many on Mondays" in (tmp_path / "monitor/report.html").read_text(encoding="utf-8")
+    subject = f"{project_name()} in production: the monitor found 1 problem"
+    assert told == [(subject, "too many on Mondays")]
+
+
+def test_without_a_problem_nothing_is_notified(
+    serving: Path, hook: Callable[[str, Any], None]
+) -> None:
+    hook("monitor_check", lambda predictions: [])
+    hook("notify", lambda subject, message: pytest.fail("notified"))
+    predict(serving)
+
+    assert look(instead=LENIENT) == 0
+
+
+def test_a_look_that_writes_nothing_notifies_nobody(
+    serving: Path, hook: Callable[[str, Any], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook("monitor_check", lambda predictions: ["too many on Mondays"])
+    hook("notify", lambda subject, message: pytest.fail("notified"))
+    predict(serving)
+
+    assert look("--json", instead=LENIENT) == 1
+    assert json.loads(capsys.readouterr().out)["problems"] == ["too many on Mondays"]
+
+
+def test_a_notify_that_fails_is_reported_and_hides_nothing(
+    serving: Path,
+    tmp_path: Path,
+    hook: Callable[[str, Any], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(subject: str, message: str) -> None:
+        raise OSError("no network")
+
+    hook("monitor_check", lambda predictions: ["too many on Mondays"])
+    hook("notify", broken)
+    predict(serving)
+
+    assert look(instead=LENIENT) == 1
+
+    printed = capsys.readouterr()
+    assert "- too many on Mondays" in printed.out
+    assert "The hook notify failed with OSError: no network." in printed.err
+    assert "the monitor found 1 problem: too many on Mondays" in printed.err
+    assert (tmp_path / "monitor/report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (None, "returned NoneType; it must return an empty list for no problem"),
+        ("too many", "returned str"),
+        (True, "returned bool"),
+        (pl.Series(["too many"]), "returned Series"),
+        (["too many", 7], "returned a list with 7 in it"),
+        ([" "], "returned a list with ' ' in it"),
+    ],
+    ids=str,
+)
+def test_a_check_that_returns_something_else_is_itself_a_problem(
+    hook: Callable[[str, Any], None], returned: Any, said: str
+) -> None:
+    hook("monitor_check", lambda predictions: returned)
+
+    (problem,) = hooks.problems(pl.DataFrame())
+
+    assert "the hook monitor_check must return a list of sentences, each a str" in problem
+    assert said in problem
+
+
+def test_a_check_that_raises_does_not_hide_the_report(
+    serving: Path, tmp_path: Path, hook: Callable[[str, Any], None]
+) -> None:
+    def broken(predictions: pl.DataFrame) -> list[str]:
+        raise KeyError("day")
+
+    hook("monitor_check", broken)
+    predict(serving)
+
+    assert look(instead=LENIENT) == 1
+    status = json.loads((tmp_path / "monitor/status.json").read_text(encoding="utf-8"))
+    assert status["problems"] == ["the hook monitor_check raised KeyError: 'day'"]
+
+
+def test_a_check_that_cannot_be_loaded_is_exit_code_2(
+    serving: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(name: str) -> None:
+        raise HookError("pyproject.toml: [tool.rung.hooks] monitor_check: there is no such one.")
+
+    monkeypatch.setattr("rung_ops.project.hooks.load", missing)
+    predict(serving)
+
+    assert look(instead=LENIENT) == 2
+    assert "[tool.rung.hooks] monitor_check" in capsys.readouterr().err
