@@ -1,17 +1,18 @@
-"""The loop that closes by itself: look, decide, train, gate, release, take over or go back.
+"""The loop: observe, decide, train, gate, release, promote or roll back.
 
-`poe autopilot` (run.py) makes one pass. What stands where:
+`poe autopilot` (run.py) makes one pass:
 
-- rules: policy.py reads autopilot.toml, facts.py is what a decision rests on, gather.py finds it
-  out (seen.py: what monitor and service say, errors.py: failed requests, labelled.py: answers and
-  what really happened, after.py: a promoted release against the one before it), decide.py applies
+- rules: policy.py reads autopilot.toml, facts.py is what a decision rests on, gather.py collects
+  it (request_errors.py: failed requests, labelled.py: predictions with their outcomes,
+  post_promotion_check.py: a promoted release compared with the one before it), decide.py applies
   the rules.
-- steps: steps.py names them in their order; observation.py looks and decides, retraining.py makes
-  a version (collect.py, training.py, commits.py), deployment.py brings it to production or back.
-  Each calls the project's own verbs (verbs.py), as a person would type them.
-- safety: passes.py carries the steps out and journal.py writes down each, so that a pass killed at
-  any moment is finished by the next; resume.py tells whether it can be here; alone.py keeps two
-  passes apart; publish.py pushes the commits.
+- steps: steps.py lists them; observation.py looks and decides, retraining.py makes a version
+  (collect.py, commits.py), deployment.py gates, releases and deploys it or rolls back. tools.py
+  runs the project's own tasks, as a person would type them; hooks.py asks the project's veto and
+  sends its notifications.
+- safety: step_runner.py carries the steps out and journal.py records each, so that a pass killed
+  at any moment is finished by the next; system/locks.py keeps two passes apart; publish.py pushes
+  the commits.
 
 What a scheduled job needs (a CI machine has a fresh checkout each time):
 

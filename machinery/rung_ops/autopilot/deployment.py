@@ -28,7 +28,7 @@ def gate(tools: Tools, record: Record) -> Done:
     What only people can give, as an approval, refuses nothing: it is asked for at the end.
     """
     GATE.unlink(missing_ok=True)
-    code = tools.verbs.run("gate")
+    code = tools.tasks.run("gate")
     try:
         verdict: dict[str, Any] = json.loads(GATE.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -61,7 +61,7 @@ def release(tools: Tools, record: Record) -> Done:
         return Done({"vetoed": version}, outcome=hooks.VETOED, summary=summary)
     made = _candidate(trained)
     if made is None:
-        tools.verbs.must("release", version)
+        tools.tasks.must("release", version)
         made = _candidate(trained)
     if made is None:
         raise StepFailed(f"`poe release {version}` wrote no bundle of that version.")
@@ -82,7 +82,7 @@ def deploy(tools: Tools, record: Record) -> Done:
             verdict = journal.detail(record, "gate")["verdict"]
             GATE.parent.mkdir(parents=True, exist_ok=True)
             GATE.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
-        tools.verbs.must("deploy", paths.PRODUCTION, release)
+        tools.tasks.must("deploy", paths.PRODUCTION, release)
     return _standing(release)
 
 
@@ -92,7 +92,7 @@ def roll_back(tools: Tools, record: Record) -> Done:
     bad, reason = known["facts"]["serving"], known["reasons"][0]
     # The first time it may end a canary, as `poe rollback` does before anything else.
     while (before := production()).serving == bad:
-        tools.verbs.must("rollback", paths.PRODUCTION, "--reason", reason)
+        tools.tasks.must("rollback", paths.PRODUCTION, "--reason", reason)
         if production().generation == before.generation:
             raise StepFailed(f"`poe rollback` changed nothing, and {bad} answers still.")
     summary = f"{bad} was taken back, {production().serving} answers again: {reason}"

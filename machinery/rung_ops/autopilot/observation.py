@@ -1,12 +1,19 @@
-"""The steps that only look: at production, at what came of the last release, at the rules."""
+"""The steps that change nothing: look at production, settle the last release, decide."""
 
+import json
 from dataclasses import asdict
+from typing import Any
 
 from rung_ops.autopilot import decide as rules
-from rung_ops.autopilot import gather, hooks, journal, observe
+from rung_ops.autopilot import gather, hooks, journal, request_errors
 from rung_ops.autopilot.journal import Record
-from rung_ops.autopilot.step_runner import Done
+from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, production
+from rung_ops.batch import prediction_log
+from rung_ops.project.paths import REPORTS, shown
+from rung_ops.release import paths
+
+STATUS = REPORTS / "monitor/status.json"
 
 # The steps that follow a decision.
 THEN = {
@@ -22,12 +29,24 @@ THEN = {
 
 
 def look(tools: Tools, record: Record) -> Done:
-    """Let the monitor look at production, and read what the service counts."""
+    """Run the monitor, and read what the service counts.
+
+    The detail has serving (the release that answers), status (as the monitor wrote it; None where
+    no prediction was logged) and reading (None where no service answers).
+
+    Raises:
+        StepFailed: the monitor wrote no status.
+    """
     serving = production().serving
     if serving is None:
         return Done({"serving": None})
+    log = prediction_log.folder(paths.PRODUCTION)
+    if not any(log.glob("date=*/*.parquet")):
+        return Done({"serving": serving, "status": None, "reading": None})
+    status = _printed_status(tools, record) if tools.dry else _written_status(tools, record)
     url = tools.policy.service.url
-    return Done(observe.look(tools.verbs, serving, record, url, tools.dry))
+    reading = request_errors.reading(url, serving) if url else None
+    return Done({"serving": serving, "status": status, "reading": reading})
 
 
 def settle(tools: Tools, record: Record) -> Done:
@@ -55,3 +74,24 @@ def decide(tools: Tools, record: Record) -> Done:
     if then:
         return Done(detail, then)
     return Done(detail, outcome=made.action, summary=made.reasons[0])
+
+
+def _written_status(tools: Tools, record: Record) -> dict[str, Any]:
+    STATUS.unlink(missing_ok=True)
+    code = tools.tasks.run("monitor", "--now", record["at"])
+    try:
+        return dict(json.loads(STATUS.read_bytes()))
+    except (FileNotFoundError, ValueError):
+        raise StepFailed(
+            f"`poe monitor` ended with exit code {code} and wrote no {shown(STATUS)}: what it "
+            "printed stands above."
+        ) from None
+
+
+def _printed_status(tools: Tools, record: Record) -> dict[str, Any]:
+    """Let the monitor print its status instead of writing it."""
+    printed = tools.tasks.last_line("monitor", "--json", "--now", record["at"])
+    try:
+        return dict(json.loads(printed))
+    except (ValueError, TypeError):
+        raise StepFailed(f"`poe monitor --json` gave no status: {printed}") from None

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.autopilot import errors
+from rung_ops.autopilot import request_errors
 from rung_ops.autopilot.collect import TIME
 from rung_ops.autopilot.facts import Verdict
 from rung_ops.autopilot.labelled import ARM, PREDICTION, RELEASE
@@ -38,7 +38,7 @@ def verdict(
     Args:
         state: of production.
         answers: from rung_ops.autopilot.labelled.
-        readings: from rung_ops.autopilot.errors, the oldest first.
+        readings: from rung_ops.autopilot.request_errors, the oldest first.
         now: as of when.
         policy: [rollback] of autopilot.toml.
 
@@ -76,10 +76,10 @@ def predecessor(state: State) -> str | None:
 def _of_errors(
     before: str, now: str, readings: Sequence[dict[str, Any]], policy: Rollback
 ) -> Verdict | None:
-    then, since = errors.rate(readings, before), errors.rate(readings, now)
+    then, since = request_errors.rate(readings, before), request_errors.rate(readings, now)
     if not policy.error_rate or not then.requests or not since.requests:
         return None
-    low, high = errors.rise(then, since, policy.level)
+    low, high = request_errors.rise(then, since, policy.level)
     if low <= policy.error_rate:
         return None
     return Verdict(

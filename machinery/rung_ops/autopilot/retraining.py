@@ -1,9 +1,10 @@
 """The steps that make a version: new rows, a commit of them, the pipeline, a commit of its run."""
 
 from datetime import datetime
+from typing import Any
 
 from rung_ops.autopilot import collect as served
-from rung_ops.autopilot import commits, journal, training
+from rung_ops.autopilot import commits, journal
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.labelled import answers
 from rung_ops.autopilot.step_runner import Done, StepFailed
@@ -18,7 +19,7 @@ def collect(tools: Tools, record: Record) -> Done:
     commits.refuse_others(resumed=tries(record, "collect") > 1)
     served.take_back_unfinished()
     if not ROWS.exists():  # a fresh clone; they say which rows training has
-        tools.verbs.must("validate")
+        tools.tasks.must("validate")
     rows = served.new_rows(answers(paths.PRODUCTION, datetime.fromisoformat(record["at"])))
     if rows.is_empty():
         return Done({"rows": 0})
@@ -35,7 +36,7 @@ def collect(tools: Tools, record: Record) -> Done:
 
 def commit_rows(tools: Tools, record: Record) -> Done:
     """Version the new rows and commit them, so that the model can be traced back to them."""
-    tools.verbs.must("incoming")
+    tools.tasks.must("incoming")
     rows = journal.detail(record, "collect")["rows"]
     return Done({"commit": commits.commit(f"data: add {rows:,} rows that production answered")})
 
@@ -44,10 +45,10 @@ def train(tools: Tools, record: Record) -> Done:
     """Run the pipeline."""
     commits.refuse_others(resumed=True)
     if tries(record, "train") > 1:
-        adopted = training.adopt()
+        adopted = _adopt()
         if adopted:
             tools.say(f"version {adopted} was registered already")
-    tools.verbs.must("pipeline")
+    tools.tasks.must("pipeline")
     return Done(last_run.read())
 
 
@@ -55,3 +56,32 @@ def commit_run(tools: Tools, record: Record) -> Done:
     """Commit what the pipeline says it made."""
     version = journal.detail(record, "train").get("version", "")
     return Done({"commit": commits.commit(f"pipeline: train version {version}")})
+
+
+def _adopt() -> str | None:
+    """Take over a version that a pipeline registered and was killed before it could say so.
+
+    Without this the pipeline would run its last stage again, and register the model twice.
+
+    Returns:
+        The version's number; None where every registered version is accounted for.
+    """
+    # Imported here, as they bring MLflow, and most passes train nothing.
+    from rung_ops.tracking import registry
+    from rung_ops.tracking.source_state import origin
+
+    made = origin()
+    for version in registry.versions():
+        if str(version.version) == last_run.read().get("version"):
+            return None
+        if all(version.tags.get(name) == made[name] for name in made):
+            return _account_for(version)
+    return None
+
+
+def _account_for(version: Any) -> str:
+    from rung_ops.tracking import registry
+
+    registry.client().set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
+    last_run.account_for(str(version.run_id), version.name, str(version.version))
+    return str(version.version)

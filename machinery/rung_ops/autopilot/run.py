@@ -3,13 +3,16 @@
 import argparse
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rung_ops.autopilot import commits, hooks, journal, policy, step_runner
 from rung_ops.autopilot.journal import BadJournal, Record
 from rung_ops.autopilot.policy import BadPolicy
 from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.project.paths import ROOT
 from rung_ops.release.paths import person
 from rung_ops.system import locks
+from rung_ops.tracking import last_run
 
 ABANDONED = "abandoned"
 
@@ -41,17 +44,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, now: datetime, rules: policy.Policy, lock: int) -> int:
-    # Imported here, as they load polars and scikit-learn: who is told to wait need not wait first.
+    # Imported here: they load polars, and a run that is refused need not wait for that.
     from rung_ops.autopilot.steps import FIRST, steps
-    from rung_ops.autopilot.task_runner import Verbs
-    from rung_ops.autopilot.tools import Tools
+    from rung_ops.autopilot.tools import TaskRunner, Tools
 
     started = journal.unfinished(journal.passes())
     if options.abandon:
         return _abandon(started)
     record = _resumed(started) or journal.begin(now, person())
     try:
-        work = steps(Tools(rules, Verbs(lock), _say))
+        work = steps(Tools(rules, TaskRunner(lock), _say))
         step_runner.carry_out(record, FIRST, work, hooks.notify_of_step)
     except StepFailed as error:
         hooks.notify("The autopilot failed", str(error))
@@ -68,13 +70,12 @@ def _run(options: argparse.Namespace, now: datetime, rules: policy.Policy, lock:
 def _look(now: datetime, rules: policy.Policy) -> int:
     """Decide without writing or changing anything."""
     from rung_ops.autopilot.steps import FIRST, steps
-    from rung_ops.autopilot.task_runner import Verbs
-    from rung_ops.autopilot.tools import Tools
+    from rung_ops.autopilot.tools import TaskRunner, Tools
 
     started = journal.unfinished(journal.passes())
     if started:
         _say(f"Pass {started['pass']} is open: `poe autopilot` goes on with it first.")
-    work = steps(Tools(rules, Verbs(None), _say, dry=True))
+    work = steps(Tools(rules, TaskRunner(None), _say, dry=True))
     record = journal.begin(now, person())
     for name in FIRST:
         done = work[name](record)
@@ -86,15 +87,31 @@ def _resumed(started: Record | None) -> Record | None:
     """Take up the pass that was stopped, unless what it made is not here."""
     if started is None:
         return None
-    from rung_ops.autopilot import resume
-
-    lost = resume.lost(started)
+    lost = _lost(started)
     if lost is None:
         at = next((each["step"] for each in started["steps"] if not each["ended"]), "its next step")
         _say(f"Pass {started['pass']} was stopped: going on at `{at}`.")
         return started
     _say(f"Pass {started['pass']} was stopped, and {lost}: a new one begins.")
     _end(started, lost)
+    return None
+
+
+def _lost(record: Record) -> str | None:
+    """Say what this checkout lacks of what a pass has made; None where it can go on.
+
+    Once its commits are published, and with them all that others need, nothing else has to be here.
+    """
+    made = [each["detail"].get("commit") for each in record["steps"] if each["detail"]]
+    if not all(commits.holds(commit) for commit in made if commit):
+        return "its commits are not in this checkout"
+    rows = journal.detail(record, "collect").get("file")
+    if rows and not (ROOT / rows).exists() and not Path(f"{ROOT / rows}.dvc").exists():
+        return "the rows that it collected are not in this checkout"
+    trained = journal.detail(record, "train")
+    published = journal.detail(record, "publish").get("pushed to")
+    if trained and not published and last_run.read() != trained:
+        return "the version that it trained is not in this checkout"
     return None
 
 

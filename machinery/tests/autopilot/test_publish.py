@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.autopilot import commits, journal, publish, resume
+from rung_ops.autopilot import commits, journal, publish, run
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.tracking import last_run
 
@@ -53,7 +53,7 @@ def origin(tmp_path: Path) -> Path:
 def checkout(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh checkout, in which the autopilot works."""
     place = clone(origin, tmp_path / "checkout")
-    for module in ("commits", "publish", "resume"):
+    for module in ("commits", "publish", "run"):
         monkeypatch.setattr(f"rung_ops.autopilot.{module}.ROOT", place)
     monkeypatch.setattr(publish, "INCOMING", place / "data/incoming")
     monkeypatch.setattr("rung_ops.autopilot.publish.REPOSITORY", place)
@@ -144,15 +144,15 @@ def test_a_pass_goes_on_where_its_work_is(
     monkeypatch.setattr(last_run, "RUN", checkout / "run.json")
     record = {"steps": [{"step": step, "ended": journal.clock(), "detail": detail}]}
 
-    assert str(resume.lost(record)).startswith(lacks)
+    assert str(run._lost(record)).startswith(lacks)
 
     published = {"step": "publish", "ended": journal.clock(), "detail": {"pushed to": "x"}}
     if step == "train":
-        assert resume.lost({"steps": [*record["steps"], published]}) is None
+        assert run._lost({"steps": [*record["steps"], published]}) is None
         (checkout / "run.json").write_text('{"version": "2", "run_id": "a"}')
     elif step == "collect":
         write(checkout, f"{detail['file']}.dvc", "outs:\n")
     else:
         detail["commit"] = git(checkout, "rev-parse", "HEAD")
 
-    assert resume.lost(record) is None
+    assert run._lost(record) is None
