@@ -252,7 +252,7 @@ def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
 ) -> None:
     prepare(born, "ignore Dockerfile")
     before, forward = files_of(born), move._forward
-    half = (copier_template / "templates/project/dvc.yaml").read_text()[:100]
+    half = (copier_template / "templates/project/dvc.yaml.jinja").read_text()[:100]
 
     def failing(*arguments: Any) -> str:
         (born / "dvc.yaml").write_text(half)
