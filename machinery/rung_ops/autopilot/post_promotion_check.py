@@ -17,7 +17,7 @@ from rung_ops.autopilot.collect import TIME
 from rung_ops.autopilot.facts import Verdict
 from rung_ops.autopilot.labelled import ARM, PREDICTION, RELEASE
 from rung_ops.autopilot.policy import Rollback
-from rung_ops.monitoring.jackknife import reach, standard_error
+from rung_ops.monitoring.jackknife import standard_error, student_t_quantile
 from rung_ops.project.paths import params
 from rung_ops.release import paths, source_import
 from rung_ops.release.state import State, events
@@ -115,7 +115,7 @@ def _of_quality(before: str, now: str, mine: pl.DataFrame, policy: Rollback) -> 
     if not np.isfinite(deviation):
         return Verdict(False, f"{metric} of {now} is not defined on its {len(actual):,} outcomes")
     whole = gain(np.arange(len(actual)))
-    half = reach(1 - policy.level) * deviation
+    half = student_t_quantile(1 - policy.level) * deviation
     worse = whole + half < 0
     return Verdict(
         worse,

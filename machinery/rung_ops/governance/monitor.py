@@ -16,7 +16,7 @@ from rung_ops.batch import prediction_log
 from rung_ops.governance import audit, keys, plan
 from rung_ops.governance.overrides import Overrides
 from rung_ops.monitoring import run
-from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.result import MonitorResult
 from rung_ops.release import paths, state
 from rung_ops.system import locks
 
@@ -25,40 +25,42 @@ OVERRIDES = "overrides"  # the table of the plan's settings that monitor.toml do
 LEAST_ROWS = 500  # predictions below which few overrides mean nothing
 
 
-def overruled(folder: Path, seen: Seen, thresholds: Mapping[str, float]) -> Iterator[str]:
+def overruled(
+    folder: Path, result: MonitorResult, thresholds: Mapping[str, float]
+) -> Iterator[str]:
     """Say whether people overrule too many predictions, or suspiciously few.
 
     Args:
         folder: the environment's.
-        seen: what was predicted.
+        result: what was predicted.
         thresholds: most_share and least_share, of the predictions; either may be left out.
     """
-    if not seen.rows:
+    if not result.rows:
         return
-    count = _overruled(folder, seen)
-    share = count / seen.rows
-    told = f"{count:,} of {seen.rows:,} predictions were overruled"
+    count = _overruled(folder, result)
+    share = count / result.rows
+    told = f"{count:,} of {result.rows:,} predictions were overruled"
     most, least = thresholds.get("most_share"), thresholds.get("least_share")
     if most is not None and share > most:
         yield f"{told}, more than {most:.0%}. {_duty('most_share')}"
-    if least is not None and seen.rows >= LEAST_ROWS and share < least:
+    if least is not None and result.rows >= LEAST_ROWS and share < least:
         yield f"{told}, fewer than {least:.0%}. {_duty('least_share')}"
 
 
-def _overruled(folder: Path, seen: Seen) -> int:
+def _overruled(folder: Path, result: MonitorResult) -> int:
     """Count the checked predictions that were overruled in the same time."""
-    since, until = seen.since.isoformat(), seen.until.isoformat()
+    since, until = result.since.isoformat(), result.until.isoformat()
     found = [name for name, at in Overrides(folder).count(since).items() if at < until]
-    log = prediction_log.read(prediction_log.folder(folder.name), seen.since, seen.until)
+    log = prediction_log.read(prediction_log.folder(folder.name), result.since, result.until)
     theirs = log.filter(
         pl.col("id").is_in(found)
-        & (pl.col("release") == seen.release.id)
+        & (pl.col("release") == result.release.id)
         & (pl.col("arm") != "shadow")
     )
     return int(theirs.select(pl.col("id").n_unique()).collect().item()) if found else 0
 
 
-def note(folder: Path, seen: Seen, by: str) -> list[str]:
+def note(folder: Path, result: MonitorResult, by: str) -> list[str]:
     """Write the problems into the audit log, unless they are there already.
 
     Returns:
@@ -69,13 +71,13 @@ def note(folder: Path, seen: Seen, by: str) -> list[str]:
     for event in state.events(folder):
         if event["event"] == MONITORED:
             said = event["detail"]["kinds"]
-    kinds = sorted({_kind(problem) for problem in seen.problems})
+    kinds = sorted({_kind(problem) for problem in result.problems})
     if kinds == said:
         return []
     try:
         keys.private_key()
         return audit.record(
-            folder, MONITORED, by, release=seen.release.id, kinds=kinds, problems=seen.problems
+            folder, MONITORED, by, release=result.release.id, kinds=kinds, problems=result.problems
         )
     except (keys.NoKey, OSError, locks.LockTimeoutError, state.BadState) as error:
         return [f"What was found is not in the audit log: {error}"]
@@ -101,11 +103,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     limits = thresholds.pop(OVERRIDES, {})
-    looked: list[Seen] = []
+    looked: list[MonitorResult] = []
 
-    def also(seen: Seen) -> list[str]:
-        further = list(overruled(folder, seen, limits))
-        looked.append(replace(seen, problems=[*seen.problems, *further]))
+    def also(result: MonitorResult) -> list[str]:
+        further = list(overruled(folder, result, limits))
+        looked.append(replace(result, problems=[*result.problems, *further]))
         return further
 
     code = run.main(arguments, thresholds, also)

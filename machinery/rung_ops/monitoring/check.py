@@ -1,4 +1,4 @@
-"""Look at a window of predictions and say what is wrong: the whole of the monitor, as a function."""
+"""Check a window of predictions and say what is wrong: the whole monitor, as a function."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -10,9 +10,9 @@ from rung_ops.monitoring import defaults, drift, freshness, outcomes, quality, r
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import Outcomes
 from rung_ops.monitoring.problems import problems
-from rung_ops.monitoring.quality_metric import Yardstick
+from rung_ops.monitoring.quality_metric import QualityMetric
 from rung_ops.monitoring.release_info import Released
-from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.window import Newest
 
 
@@ -26,8 +26,8 @@ def look(
     now: datetime,
     limits: Limits,
     settings: Mapping[str, Any],
-) -> Seen:
-    """Look at what a release predicted.
+) -> MonitorResult:
+    """Check what a release predicted.
 
     Args:
         release: that answered, with its reference.
@@ -36,7 +36,7 @@ def look(
         known: outcomes, from outcomes.read().
         newest: the newest moments in the log.
         since: where the window begins; it ends at `now`.
-        now: as of when things are judged, with a time zone.
+        now: the moment of the check, with a time zone.
         limits: of monitor.toml.
         settings: params.toml: the deciding figure, the slices, the seed.
 
@@ -48,7 +48,7 @@ def look(
     p_values = [compared["p_value"], compared["missing_p_value"], absent["p_value"]]
     error = limits.drift.false_alarms / max(1, sum(each.count() for each in p_values))
     judged = log.height >= limits.drift.min_rows
-    seen = Seen(
+    result = MonitorResult(
         release,
         now,
         since,
@@ -72,8 +72,8 @@ def look(
         limits,
         list(known.problems),
     )
-    seen.problems.extend(problems(seen))
-    return seen
+    result.problems.extend(problems(result))
+    return result
 
 
 def features_of(log: pl.DataFrame) -> pl.DataFrame:
@@ -93,7 +93,7 @@ def _quality_of(
 ) -> pl.DataFrame:
     if not joined[outcomes.TRUTH].count():
         return pl.DataFrame(schema=quality.SCHEMA)
-    measured = Yardstick(
+    measured = QualityMetric(
         release.score(),
         settings["score"]["metric"],
         settings["score"]["higher_is_better"],

@@ -1,7 +1,7 @@
-"""What the monitor found, in Prometheus' text format; the service passes it on at /metrics.
+"""What the monitor found, in Prometheus' text format; the service exports it at /metrics.
 
-Moments are given as such, not as ages: an age would stand still when the monitor no longer runs.
-The limits are given with the verdicts, so that alert rules need not know them.
+Times are exported, not ages: an age would not grow when the monitor no longer runs. The limits are
+exported with the verdicts, so the alert rules in ops/prometheus contain none.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
 from rung_ops.monitoring import drift, quality_metric
-from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.result import MonitorResult
 
 # Name, help text, column of the table of features.
 OF_FEATURES = [
@@ -29,7 +29,11 @@ OF_FEATURES = [
     ("monitor_feature_missing_rose", "1 where more is missing than may be.", "missing_rose"),
 ]
 OF_DEFAULTS = [
-    ("monitor_column_defaulted_ratio", "Share of rows in which a default stood in.", "share"),
+    (
+        "monitor_column_defaulted_ratio",
+        "Share of rows in which a default replaced a missing value.",
+        "share",
+    ),
     ("monitor_column_defaulted_rose", "1 where that share is higher than it may be.", "rose"),
 ]
 OF_RANGES = [
@@ -46,62 +50,64 @@ OF_QUALITY = [
 ]
 
 
-def text(seen: Seen) -> bytes:
-    """Give the figures; those that could not be found are left out."""
+def text(result: MonitorResult) -> bytes:
+    """Return the gauges; those without a value are left out."""
     registry = CollectorRegistry()
-    registry.register(_Figures(seen))  # type: ignore[arg-type]
+    registry.register(_Figures(result))  # type: ignore[arg-type]
     return generate_latest(registry)
 
 
 class _Figures:
-    """What prometheus_client asks for the figures."""
+    """A collector of prometheus_client."""
 
-    def __init__(self, seen: Seen) -> None:
-        self._seen = seen
+    def __init__(self, result: MonitorResult) -> None:
+        self._result = result
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        seen = self._seen
-        yield _one("monitor_run_timestamp_seconds", "When it looked.", seen.now.timestamp())
-        yield _one("monitor_rows", "Predictions that it looked at.", seen.rows)
-        yield _one("monitor_problems", "Things that are wrong.", len(seen.problems))
-        yield _one("monitor_drift_judged", "1 where there were enough of them.", seen.judged)
-        release = GaugeMetricFamily(
-            "monitor_release_info", "The release that it looked at.", labels=["release"]
+        result = self._result
+        yield _one(
+            "monitor_run_timestamp_seconds", "When the monitor last ran.", result.now.timestamp()
         )
-        release.add_metric([seen.release.id], 1)
+        yield _one("monitor_rows", "Predictions that it checked.", result.rows)
+        yield _one("monitor_problems", "Things that are wrong.", len(result.problems))
+        yield _one("monitor_drift_judged", "1 where there were enough of them.", result.judged)
+        release = GaugeMetricFamily(
+            "monitor_release_info", "The release that it checked.", labels=["release"]
+        )
+        release.add_metric([result.release.id], 1)
         yield release
         newest = GaugeMetricFamily(
             "monitor_newest_timestamp_seconds",
             "The newest prediction, row, and row that the model learned from.",
             labels=["of"],
         )
-        for name, age in seen.ages.items():
+        for name, age in result.ages.items():
             if age.newest is not None:
                 newest.add_metric([name], age.newest.timestamp())
         yield newest
         stale = GaugeMetricFamily(
             "monitor_stale", "1 where the newest of it is older than it may be.", labels=["of"]
         )
-        for name, age in seen.ages.items():
+        for name, age in result.ages.items():
             stale.add_metric([name], float(age.stale))
         yield stale
         limit = GaugeMetricFamily(
             "monitor_limit", "What counts as wrong, by table and name.", labels=["setting"]
         )
-        for table, values in asdict(seen.limits).items():
+        for table, values in asdict(result.limits).items():
             for name, value in asdict(values).items():
                 limit.add_metric([f"{table}.{name}"], float(value))
         yield limit
-        yield _descriptions(seen)
-        yield from _families(OF_FEATURES, seen.drift, {"feature": "feature"})
-        yield from _families(OF_DEFAULTS, seen.defaults, {"column": "column"})
+        yield _descriptions(result)
+        yield from _families(OF_FEATURES, result.drift, {"feature": "feature"})
+        yield from _families(OF_DEFAULTS, result.defaults, {"column": "column"})
         yield from _families(
             OF_RANGES,
-            seen.ranges,
+            result.ranges,
             {"column": "column", "rule": "rule"},
         )
-        figures = seen.quality.filter(pl.col("column") != quality_metric.DAY).with_columns(
-            metric=pl.lit(seen.metric)
+        figures = result.quality.filter(pl.col("column") != quality_metric.DAY).with_columns(
+            metric=pl.lit(result.metric)
         )
         yield from _families(
             OF_QUALITY, figures, {"metric": "metric", "slice": "column", "value": "value"}
@@ -112,14 +118,14 @@ def _one(name: str, help_text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, help_text, value=float(value))
 
 
-def _descriptions(seen: Seen) -> GaugeMetricFamily:
+def _descriptions(result: MonitorResult) -> GaugeMetricFamily:
     """Describe each feature by its column of Row: "Distance between the airports (mile)"."""
-    columns = {column["name"]: column for column in seen.release.contract["columns"]}
+    columns = {column["name"]: column for column in result.release.contract["columns"]}
     columns[drift.PREDICTION] = {"description": "What the model answers"}
     info = GaugeMetricFamily(
         "monitor_feature_info", "What a feature is.", labels=["feature", "description"]
     )
-    for name in seen.drift["feature"]:
+    for name in result.drift["feature"]:
         column = columns.get(name, {})
         description = column.get("description") or "Derived from the row"
         unit = f" ({column['unit']})" if column.get("unit") else ""

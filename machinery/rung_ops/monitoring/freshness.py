@@ -18,7 +18,7 @@ class Age:
         what: of what, as a phrase that a sentence can begin with.
         newest: its moment in UTC; None where there is none.
         limit: how old it may be.
-        now: as of when.
+        now: the moment of the check.
     """
 
     what: str
@@ -56,7 +56,7 @@ def check_freshness(
     """Find the age of the newest prediction, row and training row.
 
     Args:
-        now: as of when, with a time zone.
+        now: the moment of the check, with a time zone.
         limits: [freshness] of monitor.toml.
         manifest: of the release; model_age counts from the newest row that it learned from.
         newest_prediction: when the log's last row was answered.

@@ -35,7 +35,7 @@ def standard_error(figure: Callable[[np.ndarray], float], n_rows: int, seed: int
     return math.sqrt((GROUPS - 1) / GROUPS * ((without - without.mean()) ** 2).sum())
 
 
-def reach(error: float) -> float:
+def student_t_quantile(error: float) -> float:
     """Tell how many standard errors to go to either side, to miss with a probability of `error`.
 
     The quantile of Student's t with GROUPS - 1 degrees of freedom.

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-POWER = 0.95  # of the shift that is told to be visible
+POWER = 0.95  # with which the reported shift is found
 LARGEST_TERM = 100  # of the series; from the tenth on nothing is added where p is below 0.9
 
 

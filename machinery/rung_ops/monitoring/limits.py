@@ -85,15 +85,15 @@ def read(path: Path = FILE, instead: Mapping[str, Mapping[str, Any]] | None = No
         instead: values that count in place of the file's, by table and name.
 
     Raises:
-        BadLimits: the file is no TOML, or holds a name or a value that means nothing.
+        BadLimits: the file is not valid TOML, or has an unknown name or an invalid value.
     """
     try:
         written = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadLimits(f"{shown(path)} is no TOML: {error}. Mend that line.") from error
+        raise BadLimits(f"{shown(path)} is not valid TOML: {error}. Correct that line.") from error
     for table, values in (instead or {}).items():
         written[table] = {**written.get(table, {}), **values}
     try:
         return msgspec.convert(written, Limits)
     except msgspec.ValidationError as error:
-        raise BadLimits(f"{shown(path)}: {error}. Mend that value.") from error
+        raise BadLimits(f"{shown(path)}: {error}. Correct that value.") from error

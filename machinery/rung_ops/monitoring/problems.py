@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import polars as pl
 
 from rung_ops.monitoring import drift, quality_metric
-from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.result import MonitorResult
 
 
-def problems(seen: Seen) -> Iterator[str]:
+def problems(result: MonitorResult) -> Iterator[str]:
     """Name what is wrong: drift, missing values, defaults, bounds, age, quality."""
-    for row in seen.drift.iter_rows(named=True):
+    for row in result.drift.iter_rows(named=True):
         name = "the predictions" if row["feature"] == drift.PREDICTION else f"`{row['feature']}`"
         if row["kind"] not in ("number", "category"):
             yield f"{name} cannot be compared: {row['kind']}"
@@ -24,24 +24,27 @@ def problems(seen: Seen) -> Iterator[str]:
                 f"{name} is missing in {row['missing']:.1%} of the rows, "
                 f"{row['reference_missing']:.1%} in training"
             )
-    for row in seen.defaults.filter(pl.col("rose")).iter_rows(named=True):
+    for row in result.defaults.filter(pl.col("rose")).iter_rows(named=True):
         yield (
             f"a default stood in for `{row['column']}` in {row['share']:.1%} of the rows, "
             f"{row['expected']:.1%} expected"
         )
-    for row in seen.ranges.filter(pl.col("share") > seen.limits.ranges.most).iter_rows(named=True):
+    for row in result.ranges.filter(pl.col("share") > result.limits.ranges.most).iter_rows(
+        named=True
+    ):
         yield (
             f"`{row['column']}` must be {row['rule']}, and {row['rows']:,} rows are not, "
             f"such as {row['example']}"
         )
-    for age in seen.ages.values():
+    for age in result.ages.values():
         if age.stale:
             yield str(age)
-    for row in seen.quality.filter(pl.col("worse")).iter_rows(named=True):
+    for row in result.quality.filter(pl.col("worse")).iter_rows(named=True):
         where = (
             "" if row["column"] == quality_metric.RECENT else f" for {row['column']} {row['value']}"
         )
         yield (
-            f"{seen.metric}{where} is {row['figure']:.4g} ({row['low']:.4g} to {row['high']:.4g}), "
+            f"{result.metric}{where} is {row['figure']:.4g} "
+            f"({row['low']:.4g} to {row['high']:.4g}), "
             f"and was {row['expected']:.4g} on the test rows"
         )

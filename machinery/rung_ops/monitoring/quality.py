@@ -11,7 +11,7 @@ import polars as pl
 from rung_ops.monitoring import jackknife
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
-from rung_ops.monitoring.quality_metric import DAY, RECENT, Yardstick
+from rung_ops.monitoring.quality_metric import DAY, RECENT, QualityMetric
 
 MISSING = "missing"
 SHOWN_ERROR = 0.05  # of the intervals in the table: they hold the true figure 19 times in 20
@@ -34,12 +34,12 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def judge(joined: pl.DataFrame, yardstick: Yardstick, limits: Limits) -> pl.DataFrame:
+def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -> pl.DataFrame:
     """Score each day, the newest days together, and their slices.
 
     Args:
         joined: rows of the log with their outcomes, as outcomes.join() returns them.
-        yardstick: how they are scored, and what the release had on its test rows.
+        quality_metric: how they are scored, and what the release had on its test rows.
         limits: of monitor.toml.
 
     Returns:
@@ -48,26 +48,26 @@ def judge(joined: pl.DataFrame, yardstick: Yardstick, limits: Limits) -> pl.Data
         coverage: share of predictions whose outcome is known; figure, low, high: the deciding
         figure and its 95 % interval, null where too few outcomes are known; expected: that of the
         test rows; worse: whether the figure is worse by more than it may be, judged for `recent`
-        and its slices with an error that they share, null where nobody can tell.
+        and its slices with an error that they share, null where it is not known.
     """
     rows = joined.select(
         pl.col("time").dt.date().cast(pl.String).alias(DAY),
         "prediction",
         TRUTH,
-        *(_slice(joined, name) for name in yardstick.columns),
+        *(_slice(joined, name) for name in quality_metric.columns),
     )
     days = rows.group_by(DAY).agg(pl.len().alias("rows"), pl.col(TRUTH).count().alias("known"))
     enough = days.filter(pl.col("known") >= limits.outcomes.min_coverage * pl.col("rows"))
     newest = enough.sort(DAY, descending=True).head(math.ceil(limits.window.days))[DAY]
     recent = rows.filter(pl.col(DAY).is_in(newest.implode()))
-    found = [_row(RECENT, "all", recent, yardstick, limits)]
+    found = [_row(RECENT, "all", recent, quality_metric, limits)]
     found += [
-        _row(name, value, part, yardstick, limits)
-        for name in yardstick.columns
+        _row(name, value, part, quality_metric, limits)
+        for name in quality_metric.columns
         for value, part in _parts(recent, name)
     ]
-    _compare_with_the_test(found, yardstick, limits)
-    found += [_row(DAY, day, part, yardstick, limits) for day, part in _parts(rows, DAY)]
+    _compare_with_the_test(found, quality_metric, limits)
+    found += [_row(DAY, day, part, quality_metric, limits) for day, part in _parts(rows, DAY)]
     return pl.DataFrame(found, schema=SCHEMA)
 
 
@@ -87,7 +87,7 @@ def _parts(rows: pl.DataFrame, name: str) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def _row(
-    column: str, value: str, rows: pl.DataFrame, yardstick: Yardstick, limits: Limits
+    column: str, value: str, rows: pl.DataFrame, quality_metric: QualityMetric, limits: Limits
 ) -> dict[str, Any]:
     known = rows.filter(pl.col(TRUTH).is_not_null())
     coverage = known.height / max(1, rows.height)
@@ -101,26 +101,28 @@ def _row(
     if known.height < limits.outcomes.min_rows or coverage < limits.outcomes.min_coverage:
         return found
     if known.height > MOST_ROWS:
-        known = known.sample(MOST_ROWS, seed=yardstick.seed)
-    truth = known[TRUTH].cast(pl.Int8 if yardstick.classes else pl.Float64).to_numpy()
+        known = known.sample(MOST_ROWS, seed=quality_metric.seed)
+    truth = known[TRUTH].cast(pl.Int8 if quality_metric.classes else pl.Float64).to_numpy()
     predicted = known["prediction"].to_numpy()
     found |= {"mean_truth": float(truth.mean()), "mean_predicted": float(predicted.mean())}
 
     def figure(chosen: np.ndarray) -> float:
         with warnings.catch_warnings(action="ignore"):
-            return float(yardstick.score(truth[chosen], predicted[chosen])[yardstick.metric])
+            return float(
+                quality_metric.score(truth[chosen], predicted[chosen])[quality_metric.metric]
+            )
 
-    error = jackknife.standard_error(figure, known.height, yardstick.seed)
+    error = jackknife.standard_error(figure, known.height, quality_metric.seed)
     if math.isfinite(error):
-        whole, reach = figure(np.arange(known.height)), jackknife.reach(SHOWN_ERROR)
+        whole, quantile = figure(np.arange(known.height)), jackknife.student_t_quantile(SHOWN_ERROR)
         found |= {"figure": whole, "error": error}
-        found |= {"low": whole - reach * error, "high": whole + reach * error}
-        found["expected"] = yardstick.expected(column, value)
+        found |= {"low": whole - quantile * error, "high": whole + quantile * error}
+        found["expected"] = quality_metric.expected(column, value)
     return found
 
 
 def _compare_with_the_test(
-    found: list[dict[str, Any]], yardstick: Yardstick, limits: Limits
+    found: list[dict[str, Any]], quality_metric: QualityMetric, limits: Limits
 ) -> None:
     """Say of each figure whether it is worse than on the test rows, with an error that all share.
 
@@ -130,12 +132,12 @@ def _compare_with_the_test(
     judged = [row for row in found if row.get("expected") is not None]
     if not judged:
         return
-    reach = jackknife.reach(2 * limits.outcomes.false_alarms / len(judged))
-    sign = 1 if yardstick.higher_is_better else -1
+    quantile = jackknife.student_t_quantile(2 * limits.outcomes.false_alarms / len(judged))
+    sign = 1 if quality_metric.higher_is_better else -1
     for row in judged:
         lost = sign * (row["expected"] - row["figure"])
         error = row["error"]
-        if tested := yardstick.tested(row["column"], row["value"]):
+        if tested := quality_metric.tested(row["column"], row["value"]):
             # What is expected of a slice comes from rows, too, often few: it errs by itself.
             error *= math.sqrt(1 + min(row["outcomes"], MOST_ROWS) / tested)
-        row["worse"] = bool(lost - reach * error > limits.outcomes.most_drop)
+        row["worse"] = bool(lost - quantile * error > limits.outcomes.most_drop)

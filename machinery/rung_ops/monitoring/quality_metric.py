@@ -10,7 +10,7 @@ RECENT, DAY = "recent", "day"  # in place of a slice's column: all of the newest
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class QualityMetric:
     """What quality is measured by.
 
     Attributes:

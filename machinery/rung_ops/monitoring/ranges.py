@@ -1,4 +1,4 @@
-"""Hold logged rows against the bounds of the release's contract."""
+"""Compare logged rows with the bounds of the release's contract."""
 
 import re
 from collections.abc import Iterator, Mapping

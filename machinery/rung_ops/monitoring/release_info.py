@@ -18,7 +18,7 @@ Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 @dataclass(frozen=True)
 class Released:
-    """A release, seen from outside: its model is not loaded.
+    """A release without its model, which is not loaded.
 
     Attributes:
         folder: the bundle.

@@ -11,12 +11,12 @@ from rung_ops.monitoring.release_info import Released
 
 
 @dataclass(frozen=True)
-class Seen:
+class MonitorResult:
     """What a check found.
 
     Attributes:
         release: that answered.
-        now: as of when things are judged, with a time zone.
+        now: the moment of the check, with a time zone.
         since, until: the window.
         rows: predictions in it.
         error: probability of a false alarm that each test was left with.

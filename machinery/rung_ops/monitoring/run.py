@@ -1,7 +1,7 @@
-"""Look at what was predicted: `uv run poe monitor`.
+"""Check what was predicted: `uv run poe monitor`.
 
-Exit code 0: nothing is wrong. 1: something is, and is named. 2: it could not look, as nothing is
-served, nothing was logged, or a setting is broken.
+Exit code 0: nothing is wrong. 1: something is wrong, and is printed. 2: nothing could be
+checked: no release is served, no prediction was logged, or a setting is broken.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from rung_ops.monitoring import (
     hooks,
     limits,
     outcomes,
-    page,
     release_info,
+    report,
     window,
 )
 from rung_ops.monitoring.freshness import moment
 from rung_ops.monitoring.limits import BadLimits, Limits
-from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.status import status
 from rung_ops.project.hooks import HookError, notify
 from rung_ops.project.paths import REPORTS, params, project_name, shown
@@ -44,7 +44,7 @@ DAYS = re.compile(r"(\d+)d")
 
 
 class CannotLook(Exception):
-    """There is nothing to look at, or nothing to hold it against; the message says what to do."""
+    """There is nothing to check, or nothing to compare it with; the message says what to do."""
 
 
 def observe(
@@ -53,12 +53,12 @@ def observe(
     limits: Limits,
     since: datetime | None = None,
     folder: Path | None = None,
-) -> Seen:
-    """Look at what an environment's serving release answered.
+) -> MonitorResult:
+    """Check what an environment's serving release answered.
 
     Args:
         environment: staging or production.
-        now: as of when, with a time zone; the window ends here.
+        now: the moment of the check, with a time zone; the window ends here.
         limits: of monitor.toml.
         since: where the window begins; as many days back as [window] says if not given.
         folder: of the outcomes; data/outcomes if not given.
@@ -88,7 +88,7 @@ def observe(
     follow = min(begin, now - timedelta(days=limits.outcomes.days))
     earlier = window.rows(log, release.id, follow, now)
     predictions = earlier.filter(pl.col("time") >= begin)
-    seen = check.look(
+    result = check.look(
         release,
         predictions,
         earlier,
@@ -99,62 +99,62 @@ def observe(
         limits,
         params(),
     )
-    seen.problems.extend(hooks.problems(predictions))
-    return seen
+    result.problems.extend(hooks.problems(predictions))
+    return result
 
 
-def write(seen: Seen, environment: str, folder: Path | None = None) -> None:
-    """Write what was seen: tables, status and report, and the figures for Prometheus."""
+def write(result: MonitorResult, environment: str, folder: Path | None = None) -> None:
+    """Write what a check found: tables, status and report, and the gauges for Prometheus."""
     folder = folder or FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("drift", "defaults", "ranges", "quality"):
-        getattr(seen, name).write_parquet(folder / f"{name}.parquet")
-    summed_up = json.dumps(status(seen), indent=2, allow_nan=False)
+        getattr(result, name).write_parquet(folder / f"{name}.parquet")
+    summed_up = json.dumps(status(result), indent=2, allow_nan=False)
     (folder / "status.json").write_text(f"{summed_up}\n", encoding="utf-8")
-    (folder / "report.html").write_text(page.page(project_name(), environment, seen), "utf-8")
+    (folder / "report.html").write_text(report.html(project_name(), environment, result), "utf-8")
     logs = prediction_log.folder(environment).parent
     with locks.locked(logs):
-        atomic.write(logs / PROM, exposition.text(seen))
+        atomic.write(logs / PROM, exposition.text(result))
 
 
 def main(
     arguments: list[str] | None = None,
     instead: Mapping[str, Mapping[str, Any]] | None = None,
-    also: Callable[[Seen], list[str]] | None = None,
+    also: Callable[[MonitorResult], list[str]] | None = None,
 ) -> int:
-    """Look, write, and say what is wrong; return the exit code.
+    """Check, write the report, and print what is wrong; return the exit code.
 
     Args:
         arguments: of the command line.
-        instead: values that count in place of those in monitor.toml, by table and name.
-        also: finds what else is wrong, each thing a sentence.
+        instead: values that replace those in monitor.toml, by table and name.
+        also: finds what else is wrong; returns a sentence for each problem.
     """
     options = parsed(arguments)
     try:
         now = _moment(options.now) or datetime.now(UTC)
         back = DAYS.fullmatch(options.since or "")
         since = now - timedelta(days=int(back[1])) if back else _moment(options.since)
-        seen = observe(options.environment, now, limits.read(instead=instead), since)
+        result = observe(options.environment, now, limits.read(instead=instead), since)
         if also:
-            seen = replace(seen, problems=[*seen.problems, *also(seen)])
+            result = replace(result, problems=[*result.problems, *also(result)])
         if options.json:
-            print(json.dumps(status(seen), allow_nan=False))
-            return 1 if seen.problems else 0
-        write(seen, options.environment)
+            print(json.dumps(status(result), allow_nan=False))
+            return 1 if result.problems else 0
+        write(result, options.environment)
     except (CannotLook, BadBundle, BadLimits, HookError, state.BadState) as error:
         print(error, file=sys.stderr)
         return COULD_NOT
-    print(page.summary(seen))
-    for problem in seen.problems:
+    print(report.summary(result))
+    for problem in result.problems:
         print(f"- {problem}")
     print(f"look at {shown(FOLDER / 'report.html')}")
-    if seen.problems:
+    if result.problems:
         notify(
             f"{project_name()} in {options.environment}: the monitor found "
-            f"{len(seen.problems)} problem{'' if len(seen.problems) == 1 else 's'}",
-            "\n".join(seen.problems),
+            f"{len(result.problems)} problem{'' if len(result.problems) == 1 else 's'}",
+            "\n".join(result.problems),
         )
-    return 1 if seen.problems else 0
+    return 1 if result.problems else 0
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
@@ -164,7 +164,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--since", help="begin of the window: a day, a moment, or 30d")
     parser.add_argument("--now", help="look as of this moment, in UTC; it is now if not given")
     parser.add_argument(
-        "--json", action="store_true", help="print what was seen as JSON, and write nothing"
+        "--json", action="store_true", help="print what was found as JSON, and write nothing"
     )
     return parser.parse_args(arguments)
 
@@ -173,4 +173,6 @@ def _moment(text: str | None) -> datetime | None:
     try:
         return moment(text)
     except ValueError:
-        raise CannotLook(f"`{text}` is no moment: give one such as 2026-01-31T08:00.") from None
+        raise CannotLook(
+            f"`{text}` is not a date or time: give one such as 2026-01-31T08:00."
+        ) from None

@@ -5,49 +5,49 @@ from typing import Any
 import polars as pl
 
 from rung_ops.monitoring import drift, quality_metric
-from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.result import MonitorResult
 
 
-def status(seen: Seen) -> dict[str, Any]:
-    """Sum up what was seen; null where nobody can tell."""
-    drifted = seen.drift.filter(pl.col("drifted"))["feature"].to_list()
-    recent = seen.quality.filter(pl.col("column") == quality_metric.RECENT)
-    model = seen.ages["model"].age
+def status(result: MonitorResult) -> dict[str, Any]:
+    """Summarize what a check found; null where it is not known."""
+    drifted = result.drift.filter(pl.col("drifted"))["feature"].to_list()
+    recent = result.quality.filter(pl.col("column") == quality_metric.RECENT)
+    model = result.ages["model"].age
     return {
-        "release": seen.release.id,
-        "at": seen.now.isoformat(),
-        "window": {"since": seen.since.isoformat(), "until": seen.until.isoformat()},
-        "rows": seen.rows,
+        "release": result.release.id,
+        "at": result.now.isoformat(),
+        "window": {"since": result.since.isoformat(), "until": result.until.isoformat()},
+        "rows": result.rows,
         "drift": {
-            "judged": seen.judged,
+            "judged": result.judged,
             "drifted": bool(drifted),
             "features": [name for name in drifted if name != drift.PREDICTION],
             "prediction": drift.PREDICTION in drifted,
         },
         "missing": {
-            "features": seen.drift.filter(pl.col("missing_rose"))["feature"].to_list(),
-            "defaulted": seen.defaults.filter(pl.col("rose"))["column"].to_list(),
+            "features": result.drift.filter(pl.col("missing_rose"))["feature"].to_list(),
+            "defaulted": result.defaults.filter(pl.col("rose"))["column"].to_list(),
         },
-        "ranges": seen.ranges.select("column", "rule", "rows", "share").to_dicts(),
+        "ranges": result.ranges.select("column", "rule", "rows", "share").to_dicts(),
         "freshness": {
             name: {
                 "newest": age.newest.isoformat() if age.newest else None,
                 "hours": age.age.total_seconds() / 3600 if age.age is not None else None,
                 "stale": age.stale,
             }
-            for name, age in seen.ages.items()
+            for name, age in result.ages.items()
         },
         "model_age_days": model.total_seconds() / 86400 if model is not None else None,
-        "quality": _quality(seen, recent) if recent.height else None,
-        "problems": seen.problems,
+        "quality": _quality(result, recent) if recent.height else None,
+        "problems": result.problems,
     }
 
 
-def _quality(seen: Seen, recent: pl.DataFrame) -> dict[str, Any]:
+def _quality(result: MonitorResult, recent: pl.DataFrame) -> dict[str, Any]:
     row = recent.row(0, named=True)
-    worse = seen.quality.filter(pl.col("worse") & (pl.col("column") != quality_metric.RECENT))
+    worse = result.quality.filter(pl.col("worse") & (pl.col("column") != quality_metric.RECENT))
     return {
-        "metric": seen.metric,
+        "metric": result.metric,
         **{name: row[name] for name in ("predictions", "outcomes", "coverage")},
         **{name: row[name] for name in ("figure", "low", "high", "expected", "worse")},
         "worse_slices": worse.select(

@@ -1,4 +1,4 @@
-"""The rows of the prediction log that a check looks at."""
+"""The rows of the prediction log that a check reads."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ import polars as pl
 from rung_ops.batch import prediction_log
 from rung_ops.monitoring.freshness import moment
 
-SHADOW = "shadow"  # these predictions answered nobody
+SHADOW = "shadow"  # predictions that no caller received
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rung_ops import contract
-from rung_ops.monitoring.jackknife import reach, standard_error
+from rung_ops.monitoring.jackknife import standard_error, student_t_quantile
 from rung_ops.project.paths import params
 
 LEVEL = 0.95  # of the intervals
@@ -38,7 +38,7 @@ def compare(actual: np.ndarray, given: np.ndarray, frozen: np.ndarray) -> dict[s
         error = standard_error(of, len(actual), seed)
         if not math.isfinite(error):
             return None
-        whole, half = of(np.arange(len(actual))), reach(1 - LEVEL) * error
+        whole, half = of(np.arange(len(actual))), student_t_quantile(1 - LEVEL) * error
         return {"figure": whole, "low": whole - half, "high": whole + half}
 
     return {

@@ -1,4 +1,4 @@
-"""Releases and logs made of random numbers, so that the tests know what changed and what did not."""
+"""Releases and logs of random numbers, so that the tests know what changed and what did not."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

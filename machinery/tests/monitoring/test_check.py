@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, predictions, released, rows
-from rung_ops.monitoring import check, exposition, page
+from rung_ops.monitoring import check, exposition, report
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
-from rung_ops.monitoring.result import Seen
+from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.status import status
 from rung_ops.monitoring.window import Newest
 
@@ -38,7 +38,7 @@ def look(
     outcomes: Outcomes = NO_OUTCOMES,
     newest: Newest = FRESH,
     **manifest: Any,
-) -> Seen:
+) -> MonitorResult:
     """Look with the limits that a new project has."""
     made = released(folder, **manifest)
     return check.look(
@@ -47,56 +47,56 @@ def look(
 
 
 def test_a_quiet_week_has_no_problem(tmp_path: Path) -> None:
-    seen = look(tmp_path, log(WELL), known(WELL))
+    result = look(tmp_path, log(WELL), known(WELL))
 
-    assert seen.problems == []
-    assert seen.judged
-    assert seen.drift["drifted"].to_list() == [False] * 4
-    assert status(seen)["quality"]["figure"] == 1.0
+    assert result.problems == []
+    assert result.judged
+    assert result.drift["drifted"].to_list() == [False] * 4
+    assert status(result)["quality"]["figure"] == 1.0
 
 
 def test_a_feature_that_moved_is_named_with_the_predictions_it_moves(tmp_path: Path) -> None:
-    seen = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)))
+    result = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)))
 
-    found = status(seen)
+    found = status(result)
     assert found["drift"] == {
         "judged": True,
         "drifted": True,
         "features": ["size"],
         "prediction": True,
     }
-    assert [problem.split(" drifted")[0] for problem in seen.problems] == [
+    assert [problem.split(" drifted")[0] for problem in result.problems] == [
         "`size`",
         "the predictions",
     ]
 
 
 def test_a_certain_but_tiny_change_is_no_alarm(tmp_path: Path) -> None:
-    seen = look(tmp_path, log(rows(60_000, seed=2, shift=0.08)))
+    result = look(tmp_path, log(rows(60_000, seed=2, shift=0.08)))
 
-    moved = seen.drift.row(by_predicate=pl.col("feature") == "size", named=True)
-    assert moved["p_value"] < seen.error
+    moved = result.drift.row(by_predicate=pl.col("feature") == "size", named=True)
+    assert moved["p_value"] < result.error
     assert not moved["drifted"]
 
 
 def test_too_few_rows_are_not_judged_and_the_report_says_so(tmp_path: Path) -> None:
-    seen = look(tmp_path, log(rows(100, seed=2, shift=2.0)))
+    result = look(tmp_path, log(rows(100, seed=2, shift=2.0)))
 
-    assert not seen.judged
-    assert seen.drift["drifted"].to_list() == [None] * 4
-    assert seen.problems == []
-    assert "too few to judge drift, which takes 250" in page.summary(seen)
-    assert "Not judged: 100 predictions" in page.page("made", "production", seen)
+    assert not result.judged
+    assert result.drift["drifted"].to_list() == [None] * 4
+    assert result.problems == []
+    assert "too few to judge drift, which takes 250" in report.summary(result)
+    assert "Not judged: 100 predictions" in report.html("made", "production", result)
 
 
 def test_a_window_without_rows_can_be_looked_at(tmp_path: Path) -> None:
-    seen = look(tmp_path, log(WELL).clear(), newest=Newest(NOW - 3 * DAY, NOW - DAY))
+    result = look(tmp_path, log(WELL).clear(), newest=Newest(NOW - 3 * DAY, NOW - DAY))
 
-    assert seen.rows == 0
-    assert ["prediction" in problem for problem in seen.problems] == [True]
-    assert json.dumps(status(seen), allow_nan=False)
-    assert page.page("made", "production", seen)
-    assert b"monitor_rows 0.0" in exposition.text(seen)
+    assert result.rows == 0
+    assert ["prediction" in problem for problem in result.problems] == [True]
+    assert json.dumps(status(result), allow_nan=False)
+    assert report.html("made", "production", result)
+    assert b"monitor_rows 0.0" in exposition.text(result)
 
 
 def test_values_that_are_missing_more_often_are_named(tmp_path: Path) -> None:
@@ -105,10 +105,10 @@ def test_values_that_are_missing_more_often_are_named(tmp_path: Path) -> None:
     )
     used = pl.Series([["weight"] if n < 400 else [] for n in range(1_000)])
 
-    seen = look(tmp_path, log(holes, defaults=used))
+    result = look(tmp_path, log(holes, defaults=used))
 
-    assert status(seen)["missing"] == {"features": ["weight"], "defaulted": ["weight"]}
-    assert len(seen.problems) == 2
+    assert status(result)["missing"] == {"features": ["weight"], "defaulted": ["weight"]}
+    assert len(result.problems) == 2
 
 
 def test_as_many_defaults_as_training_had_missing_values_are_expected(tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_as_many_defaults_as_training_had_missing_values_are_expected(tmp_path: 
 def test_a_default_for_a_column_that_must_be_there_is_counted_too(tmp_path: Path) -> None:
     used = pl.Series([["size"] if n % 10 == 0 else [] for n in range(1_000)])
 
-    seen = look(tmp_path, log(WELL, defaults=used))
+    result = look(tmp_path, log(WELL, defaults=used))
 
-    assert status(seen)["missing"]["defaulted"] == ["size"]
+    assert status(result)["missing"]["defaulted"] == ["size"]
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ def test_a_row_beyond_the_bounds_of_the_contract_is_named(
 ) -> None:
     changed = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit(value)).otherwise(column)
 
-    seen = look(tmp_path, log(WELL.with_columns(changed.alias(column))))
+    result = look(tmp_path, log(WELL.with_columns(changed.alias(column))))
 
-    assert seen.ranges.select("column", "rule", "rows").rows() == [(column, rule, 1)]
-    assert any(f"`{column}`" in problem for problem in seen.problems)
+    assert result.ranges.select("column", "rule", "rows").rows() == [(column, rule, 1)]
+    assert any(f"`{column}`" in problem for problem in result.problems)
 
 
 @pytest.mark.parametrize(
@@ -157,10 +157,10 @@ def test_a_row_beyond_the_bounds_of_the_contract_is_named(
 def test_what_is_too_old_is_named(
     tmp_path: Path, newest: Newest, manifest: dict[str, Any], stale: str
 ) -> None:
-    seen = look(tmp_path, log(WELL), newest=newest, **manifest)
+    result = look(tmp_path, log(WELL), newest=newest, **manifest)
 
-    assert [name for name, age in seen.ages.items() if age.stale] == [stale]
-    assert len(seen.problems) == 1
+    assert [name for name, age in result.ages.items() if age.stale] == [stale]
+    assert len(result.problems) == 1
 
 
 def test_a_row_of_days_to_come_is_fresh(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_rows_without_a_time_have_no_age(tmp_path: Path) -> None:
     made = released(tmp_path)
     made.contract["time"] = None
 
-    seen = check.look(
+    result = check.look(
         made,
         log(WELL),
         log(WELL),
@@ -183,28 +183,28 @@ def test_rows_without_a_time_have_no_age(tmp_path: Path) -> None:
         SETTINGS,
     )
 
-    assert list(seen.ages) == ["prediction", "model"]
-    assert seen.problems == []
+    assert list(result.ages) == ["prediction", "model"]
+    assert result.problems == []
 
 
 def test_worse_quality_is_named_and_put_into_figures(tmp_path: Path) -> None:
     half_right = pl.Series([0.0, 1.0] * 500)
 
-    seen = look(tmp_path, log(WELL), known(WELL, half_right))
+    result = look(tmp_path, log(WELL), known(WELL, half_right))
 
-    found = status(seen)["quality"]
+    found = status(result)["quality"]
     assert found["worse"]
     assert found["high"] < 0.9 - 0.02
     assert [each["value"] for each in found["worse_slices"]] == ["red"]
-    text = exposition.text(seen).decode()
+    text = exposition.text(result).decode()
     assert 'monitor_quality_worse{metric="accuracy",slice="recent",value="all"} 1.0' in text
     assert 'monitor_quality_expected{metric="accuracy",slice="recent",value="all"} 0.9' in text
 
 
 def test_the_report_shows_what_was_found_and_needs_nothing_else(tmp_path: Path) -> None:
-    seen = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)), known(WELL))
+    result = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)), known(WELL))
 
-    html = page.page("made <here>", "production", seen)
+    html = report.html("made <here>", "production", result)
 
     assert "made &lt;here&gt; in production" in html
     assert "<code>size</code> drifted" in html
@@ -216,13 +216,13 @@ def test_the_report_shows_what_was_found_and_needs_nothing_else(tmp_path: Path) 
 def test_figures_can_be_parsed_by_prometheus(tmp_path: Path) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
-    seen = look(tmp_path, log(WELL), known(WELL))
+    result = look(tmp_path, log(WELL), known(WELL))
 
     families = {
-        each.name: each for each in text_string_to_metric_families(exposition.text(seen).decode())
+        each.name: each for each in text_string_to_metric_families(exposition.text(result).decode())
     }
 
     assert families["monitor_run_timestamp_seconds"].samples[0].value == NOW.timestamp()
     drifted = families["monitor_feature_drifted"].samples
-    assert {each.labels["feature"] for each in drifted} == {*seen.drift["feature"]}
+    assert {each.labels["feature"] for each in drifted} == {*result.drift["feature"]}
     assert families["monitor_newest_timestamp_seconds"].samples[0].labels == {"of": "prediction"}

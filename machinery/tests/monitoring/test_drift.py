@@ -53,13 +53,13 @@ def test_half_a_standard_deviation_is_seen_in_a_window_of_the_least_size() -> No
     draws = np.random.default_rng(12)
     reference = mixed(10_000, draws)
 
-    seen = [
+    result = [
         drift.compare(reference, mixed(ROWS, draws, shift=0.5))["p_value"][0] <= ERROR
         for _ in range(40)
     ]
 
     assert kolmogorov.visible_shift(ROWS, 10_000, ERROR) <= 0.5
-    assert sum(seen) >= 38
+    assert sum(result) >= 38
 
 
 @pytest.mark.parametrize(

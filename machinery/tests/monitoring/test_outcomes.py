@@ -12,7 +12,7 @@ from machinery.tests.monitoring.made import COLUMNS, DAY, NOW, log, predictions,
 from rung_ops.monitoring import outcomes, quality, quality_metric
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
-from rung_ops.monitoring.quality_metric import Yardstick
+from rung_ops.monitoring.quality_metric import QualityMetric
 
 CONTRACT: dict[str, Any] = {"target": "good", "key": ["at", "size"], "columns": COLUMNS}
 SOME = rows(10, seed=3)
@@ -102,7 +102,7 @@ def accuracy(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     return {"accuracy": float(((predicted > 0.5) == (truth > 0.5)).mean())}
 
 
-YARDSTICK = Yardstick(
+METRIC = QualityMetric(
     accuracy,
     "accuracy",
     True,
@@ -115,7 +115,7 @@ YARDSTICK = Yardstick(
 
 
 def test_days_of_which_too_little_is_known_are_shown_and_not_judged() -> None:
-    table = quality.judge(days(1.0, 1.0, 0.5, 0.1, 0.0), YARDSTICK, Limits())
+    table = quality.judge(days(1.0, 1.0, 0.5, 0.1, 0.0), METRIC, Limits())
 
     of_days = table.filter(pl.col("column") == quality_metric.DAY).sort("value")
     assert of_days["coverage"].to_list() == pytest.approx([1.0, 1.0, 0.5, 0.1, 0.0])
@@ -126,14 +126,14 @@ def test_days_of_which_too_little_is_known_are_shown_and_not_judged() -> None:
 
 
 def test_the_newest_days_are_judged_however_long_their_outcomes_took() -> None:
-    table = quality.judge(days(*[1.0] * 9, *[0.0] * 20), YARDSTICK, Limits())
+    table = quality.judge(days(*[1.0] * 9, *[0.0] * 20), METRIC, Limits())
 
     assert table.row(0, named=True)["predictions"] == 7 * 400
     assert table.filter(pl.col("column") == quality_metric.DAY).height == 29
 
 
 def test_slices_are_held_against_the_same_slice_of_the_test_rows() -> None:
-    table = quality.judge(days(1.0, wrong=0.3), YARDSTICK, Limits())
+    table = quality.judge(days(1.0, wrong=0.3), METRIC, Limits())
 
     slices = {row["value"]: row for row in table.filter(pl.col("column") == "colour").to_dicts()}
     assert slices["red"]["expected"] == 0.9
@@ -145,7 +145,7 @@ def test_slices_are_held_against_the_same_slice_of_the_test_rows() -> None:
 @pytest.mark.parametrize(("tested", "worse"), [(30, False), (10_000, True)])
 def test_a_slice_with_few_test_rows_may_have_been_lucky_there(tested: int, worse: bool) -> None:
     slices = [{"column": "colour", "value": "red", "rows": tested, "accuracy": 0.9}]
-    measured = replace(YARDSTICK, slices=slices)
+    measured = replace(METRIC, slices=slices)
 
     table = quality.judge(days(1.0, wrong=0.3), measured, Limits())
 
@@ -155,7 +155,7 @@ def test_a_slice_with_few_test_rows_may_have_been_lucky_there(tested: int, worse
 
 @pytest.mark.parametrize(("wrong", "worse"), [(0.0, False), (0.1, False), (0.3, True)])
 def test_only_a_certain_loss_counts_as_worse(wrong: float, worse: bool) -> None:
-    table = quality.judge(days(1.0, 1.0, wrong=wrong), YARDSTICK, Limits())
+    table = quality.judge(days(1.0, 1.0, wrong=wrong), METRIC, Limits())
 
     assert table.row(0, named=True)["worse"] is worse
 
@@ -164,7 +164,7 @@ def test_lower_may_be_better() -> None:
     def error(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return {"error": 1 - accuracy(truth, predicted)["accuracy"]}
 
-    quality_metric = Yardstick(error, "error", False, {"error": 0.1}, [], [], True, 7)
+    quality_metric = QualityMetric(error, "error", False, {"error": 0.1}, [], [], True, 7)
     found = [
         quality.judge(days(1.0, 1.0, wrong=wrong), quality_metric, Limits()).row(0, named=True)[
             "worse"
@@ -181,7 +181,7 @@ def test_a_figure_that_is_not_defined_is_not_judged() -> None:
             raise ValueError("one class only")
         return {"accuracy": 1.0}
 
-    quality_metric = Yardstick(undefined, "accuracy", True, {"accuracy": 0.9}, [], [], True, 7)
+    quality_metric = QualityMetric(undefined, "accuracy", True, {"accuracy": 0.9}, [], [], True, 7)
     one_class = days(1.0).with_columns(pl.lit(1.0).alias(TRUTH))
 
     row = quality.judge(one_class, quality_metric, Limits()).row(0, named=True)

@@ -168,7 +168,7 @@ def test_a_release_that_was_changed_is_not_believed(
     [
         ("[drift]\nalarms = 1\n", "unknown field `alarms`"),
         ("[drift]\nfalse_alarms = 2\n", "drift.false_alarms"),
-        ("[drift\n", "is no TOML"),
+        ("[drift\n", "is not valid TOML"),
     ],
 )
 def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:

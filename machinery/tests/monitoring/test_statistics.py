@@ -115,7 +115,7 @@ def test_the_standard_error_of_a_mean_is_that_of_the_textbook() -> None:
     ]
 
     assert np.mean(errors) == pytest.approx(values.std() / np.sqrt(4_000), rel=0.1)
-    assert jackknife.reach(0.05) == pytest.approx(stats.t.ppf(0.975, 19))
+    assert jackknife.student_t_quantile(0.05) == pytest.approx(stats.t.ppf(0.975, 19))
 
 
 def test_a_figure_that_is_not_defined_has_no_standard_error() -> None:

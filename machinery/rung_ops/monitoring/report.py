@@ -1,0 +1,191 @@
+"""The monitor's report: one HTML file that needs nothing else. Its layout is in report.html."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import polars as pl
+import polars.selectors as cs
+from markupsafe import Markup, escape
+
+from rung_ops.monitoring import drift, kolmogorov, plots, quality_metric
+from rung_ops.monitoring.freshness import Age
+from rung_ops.monitoring.result import MonitorResult
+
+
+def html(project: str, environment: str, result: MonitorResult) -> str:
+    """Render the report.
+
+    Args:
+        project: its name.
+        environment: staging or production.
+        result: what a check found.
+    """
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    templates.filters["code"] = _code
+    return templates.get_template("report.html").render(
+        title=f"{project} in {environment}",
+        lead=(
+            f"Release {result.release.id}, predictions from {result.since:%Y-%m-%d %H:%M} "
+            f"to {result.until:%Y-%m-%d %H:%M} UTC."
+        ),
+        result=result,
+        tiles=_tiles(result),
+        method=_method(result),
+        cards=_cards(result),
+        figures=result.drift.drop("bars", "shares", "reference_shares", "moved"),
+        outcomes=_outcomes(result),
+        strings=cs.string(),
+    )
+
+
+def summary(result: MonitorResult) -> str:
+    """Return a line that says what was checked and what drifted."""
+    checked = (
+        f"{result.rows:,} predictions of {result.release.id} since "
+        f"{result.since:%Y-%m-%d %H:%M} UTC"
+    )
+    if not result.judged:
+        least = result.limits.drift.min_rows
+        return f"{checked}: too few to judge drift, which takes {least:,}"
+    drifted = dict(result.drift.select("feature", "drifted").iter_rows())
+    predictions = drifted.pop(drift.PREDICTION, None)
+    count = sum(map(bool, drifted.values()))
+    has = "has" if count == 1 else "have"
+    return (
+        f"{checked}: {count} of {len(drifted)} features {has} drifted, "
+        f"and the predictions have{'' if predictions else ' not'}"
+    )
+
+
+def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
+    """List the figures that matter most: name, value, whether it is bad."""
+    drifted = result.drift.filter(pl.col("drifted")).height
+    counted = f"{drifted} of {result.drift.height}" if result.judged else "not judged"
+    tiles = [("predictions", f"{result.rows:,}", False), ("drifted", counted, bool(drifted))]
+    for name, age in result.ages.items():
+        what = "age of the model" if name == "model" else f"age of the newest {name}"
+        tiles.append((what, _span(age), age.stale))
+    recent = result.quality.filter(pl.col("column") == quality_metric.RECENT).drop_nulls("figure")
+    for row in recent.iter_rows(named=True):
+        tiles.append((f"{result.metric}, newest days", f"{row['figure']:.4g}", bool(row["worse"])))
+    return tiles
+
+
+def _method(result: MonitorResult) -> str:
+    """Describe how drift was judged, and which shift so many rows can show."""
+    limits = result.limits.drift
+    if not result.judged:
+        return (
+            f"Not judged: {result.rows:,} predictions, and {limits.min_rows:,} are needed. "
+            "The pictures show what there is. Filled: now. Outline: in training."
+        )
+    reference = result.release.reference.height
+    shift = kolmogorov.visible_shift(result.rows, reference, result.error)
+    return (
+        f"{result.rows:,} rows compared with {reference:,} of training. A change counts where it "
+        f"is certain (p at most {result.error:.2g} for each test, so that all together give a "
+        f"false alarm in {limits.false_alarms:.0%} of the checks) and where at least "
+        f"{limits.least_change:.0%} of the rows lie elsewhere. With so many rows a shift by "
+        f"{shift:.2f} standard deviations is seen with probability {kolmogorov.POWER}. "
+        "Filled: now. Outline: in training."
+    )
+
+
+def _cards(result: MonitorResult) -> list[dict[str, Any]]:
+    """Make a card of the predictions, then of each feature, the most changed first."""
+    described = {column["name"]: column for column in result.release.contract["columns"]}
+    described[drift.PREDICTION] = {"description": "What the model answered"}
+    ordered = result.drift.sort(
+        pl.col("feature") != drift.PREDICTION,
+        pl.col("p_value").fill_null(2),
+        pl.col("change").neg(),
+    )
+    return [_card(row, described.get(row["feature"], {})) for row in ordered.iter_rows(named=True)]
+
+
+def _card(row: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, Any]:
+    what = str(described.get("description") or "Derived from the row")
+    unit = f", {described['unit']}" if described.get("unit") else ""
+    state, chip = _state(row)
+    card = {"feature": row["feature"], "description": what + unit, "state": state, "chip": chip}
+    if row["bars"] is None:
+        return card | {"drawing": None, "lines": [f"Nothing to compare ({row['kind']})."]}
+    ends = row["bars"][0], row["bars"][-1]
+    if row["kind"] != "category":
+        ends = ends[0].split(" to ")[0], ends[1].split(" to ")[-1]
+    lines = [f"change {row['change']:.1%}, p {row['p_value']:.2g}, PSI {row['psi']:.3f}"]
+    if row["moved"]:
+        lines.append(f"most: {row['moved']}")
+    if row["missing"] or row["reference_missing"]:
+        lines.append(f"missing {row['missing']:.1%}, in training {row['reference_missing']:.1%}")
+    if row["unseen"]:
+        lines.append(f"{row['unseen']:.1%} not seen in training")
+    drawing = Markup(plots.bars(row["bars"], row["reference_shares"], row["shares"]))
+    return card | {"drawing": drawing, "ends": ends, "lines": lines}
+
+
+def _state(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the class of a feature's card, and the word on it."""
+    if row["drifted"] is None:
+        return "unknown", "not judged"
+    if row["drifted"]:
+        return "bad", "drifted"
+    return ("bad", "missing") if row["missing_rose"] else ("", "unchanged")
+
+
+def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
+    """Return the metric by day and by slice; None where no outcome is known."""
+    if result.quality.is_empty():
+        return None
+    is_day = pl.col("column") == quality_metric.DAY
+    recent = result.quality.filter(pl.col("column") == quality_metric.RECENT)
+    expected = recent["expected"][0]
+    limits = result.limits.outcomes
+    on_test = "" if expected is None else f" Dashed: on the test rows, {expected:.4g}."
+    shown = result.quality.select(
+        is_day.alias("is day"),
+        slice=pl.col("column").replace({quality_metric.RECENT: "newest days"}),
+        value="value",
+        predictions="predictions",
+        outcomes="outcomes",
+        known=pl.format("{} %", (pl.col("coverage") * 100).floor().cast(pl.Int64)),
+        figure="figure",
+        low="low",
+        high="high",
+        on_the_test_rows="expected",
+        worse="worse",
+        mean_truth="mean_truth",
+        mean_predicted="mean_predicted",
+    )
+    drawing = plots.days(result.quality.filter(is_day).to_dicts(), expected, result.metric)
+    return {
+        "note": (
+            f"{result.metric} with its 95 % interval, for days with {limits.min_coverage:.0%} of "
+            f"the outcomes known, and {limits.min_rows} at least. Bars: the share that is "
+            f"known.{on_test}"
+        ),
+        "drawing": Markup(drawing),
+        "slices": shown.filter(~pl.col("is day")).drop("is day"),
+        "days": shown.filter("is day").drop("is day", "slice", "on_the_test_rows", "worse"),
+    }
+
+
+def _span(age: Age) -> str:
+    if age.age is None:
+        return "none"
+    hours = age.age.total_seconds() / 3600
+    return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:,.0f} d"
+
+
+def _code(text: str) -> Markup:
+    """Escape a text, and mark the names in backquotes as code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
