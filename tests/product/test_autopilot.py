@@ -255,7 +255,7 @@ def test_what_a_person_has_not_committed_stops_the_training_and_is_left_alone(
     code, said_then = wait_for(flown.begin(KILLED_PASS, "2", "after", "--now", MOMENT))
 
     assert "params.toml" in said
-    assert "commit them or take them back" in said
+    assert "commit or revert them" in said
     assert kept == "M params.toml"
     assert code == -signal.SIGKILL  # with the rows collected: what follows is not the subject here
     assert "going on at `collect`" in said_then

@@ -59,8 +59,8 @@ def refuse_others(resumed: bool) -> None:
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         raise StepFailed(
             f"Some files here are changed and not committed: {', '.join(found[:5])}{more}. "
-            "A model is traced back to a commit: commit them or take them back "
-            "(`git status` lists them), then `poe autopilot` goes on."
+            "A model is traced back to a commit: commit or revert them "
+            "(`git status` lists them), then run `poe autopilot` again."
         )
 
 

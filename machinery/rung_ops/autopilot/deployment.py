@@ -23,9 +23,9 @@ AT_ONCE = "look at its figures, then `uv run poe deploy production RELEASE --at-
 
 
 def gate(tools: Tools, record: Record) -> Done:
-    """Hold the new version against the one that answers.
+    """Compare the new version with the one that serves.
 
-    What only people can give, as an approval, refuses nothing: it is asked for at the end.
+    What only people can give, such as an approval, does not refuse it here: deploy() waits for it.
     """
     GATE.unlink(missing_ok=True)
     code = tools.tasks.run("gate")
@@ -87,20 +87,20 @@ def deploy(tools: Tools, record: Record) -> Done:
 
 
 def roll_back(tools: Tools, record: Record) -> Done:
-    """Take back the release that was promoted, unless that is done."""
+    """Roll back the release that was promoted, unless that is done."""
     known = journal.detail(record, "decide")
     bad, reason = known["facts"]["serving"], known["reasons"][0]
     # The first time it may end a canary, as `poe rollback` does before anything else.
     while (before := production()).serving == bad:
         tools.tasks.must("rollback", paths.PRODUCTION, "--reason", reason)
         if production().generation == before.generation:
-            raise StepFailed(f"`poe rollback` changed nothing, and {bad} answers still.")
-    summary = f"{bad} was taken back, {production().serving} answers again: {reason}"
+            raise StepFailed(f"`poe rollback` changed nothing, and {bad} still serves.")
+    summary = f"{bad} was rolled back, {production().serving} serves again: {reason}"
     return Done({"taken back": bad}, outcome="rolled back", summary=summary)
 
 
 def end_trial(tools: Tools, record: Record) -> Done:
-    """End a canary about which nobody can decide, unless that is done."""
+    """End a canary that stays undecided, unless that is done."""
     known = journal.detail(record, "decide")
     trial, reason = known["facts"]["trial"]["release"], known["reasons"][0]
     now = production()
@@ -131,9 +131,9 @@ def _standing(release: str) -> Done:
 
 
 def _candidate(trained: dict[str, str]) -> str | None:
-    """Find the bundle of a version among the candidates; one that is no bundle is passed over.
+    """Find the bundle of a version among the candidates; folders that are not bundles are skipped.
 
-    Its run tells it from others: a registry that was made anew counts from 1 again.
+    Its run tells it from others: a registry that was recreated counts from 1 again.
     """
     found = []
     for path in paths.candidates().glob(f"v{trained['version']}-*"):

@@ -54,12 +54,12 @@ class Facts:
         now: as of when it is judged; all times have a zone.
         serving: the release that answers in production, if any.
         knows_until: the newest moment that the release can know of.
-        drifted: names of the features that have drifted; None when nobody could tell.
-        prediction_drifted: whether the predictions have; None when nobody could tell.
+        drifted: names of the features that have drifted; None when it is unknown.
+        prediction_drifted: whether the predictions have; None when it is unknown.
         quality: None where too few outcomes are known.
         new_rows: labelled rows that no model has seen.
         trainings: when earlier passes trained.
-        refused: when the gate last refused a version, or one was taken back.
+        refused: when the gate last refused a version, or one was rolled back.
         trial: what is being tried now, if anything.
         verdict: on the promoted release against the one before it; None when there is none to give.
     """

@@ -94,7 +94,7 @@ def _quality(found: dict[str, Any] | None) -> Quality | None:
 
 
 def _last_set_back(passes: Sequence[Record]) -> datetime | None:
-    """Tell when a version was refused or taken back, if none was promoted since."""
+    """Return when a version was last refused, vetoed or rolled back, if none was promoted since."""
     last: datetime | None = None
     for record in passes:
         if journal.detail(record, "settle").get("promoted"):
@@ -130,7 +130,7 @@ def _why_not(release: str) -> str:
     for event in reversed(_history()):
         if event["event"] in ("abort", "roll_back") and event["detail"].get("release") == release:
             reason = event["detail"].get("reason") or "no reason was given"
-            return f"was taken back by {event['by']}: {reason}"
+            return f"was rolled back by {event['by']}: {reason}"
     return "is no longer tried: another release was deployed in its place"
 
 

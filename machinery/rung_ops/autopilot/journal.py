@@ -117,6 +117,6 @@ def _files() -> list[Path]:
 
 def _damaged(path: Path) -> str:
     return (
-        f"{shown(path)} is no record that the autopilot wrote. Move it elsewhere: the passes "
-        "after it are complete in themselves."
+        f"{shown(path)} is not a record of the autopilot. Move it elsewhere: the "
+        "other passes do not depend on it."
     )

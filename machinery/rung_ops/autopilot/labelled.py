@@ -30,13 +30,13 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
     """
     log = prediction_log.read(prediction_log.folder(environment), until=until)
     given = log.filter(pl.col("arm") != "shadow").collect()
-    nobody = pl.DataFrame(schema={ID: pl.String, TIME: prediction_log.TIME})
+    empty = pl.DataFrame(schema={ID: pl.String, TIME: prediction_log.TIME})
     if not given.height:
-        return nobody
+        return empty
     told = outcomes.read(_contract(environment), folder or outcomes.OUTCOMES)
     known = outcomes.join(given, told).filter(pl.col(TRUTH).is_not_null())
     if not known.height:
-        return nobody
+        return empty
     return known.select(
         pl.col("id").alias(ID),
         pl.col("time").alias(TIME),

@@ -16,7 +16,7 @@ class BadPolicy(Exception):
 
 @dataclass(frozen=True)
 class Retrain:
-    """What is a reason to train anew; 0 or false is none."""
+    """Reasons to retrain; 0 or false switches one off."""
 
     drifted_features: int
     prediction_drift: bool
@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Refused:
-    """How long the autopilot waits after a version was refused or taken back."""
+    """How long the autopilot waits after a version was refused or rolled back."""
 
     days: int
     new_rows: int
@@ -52,7 +52,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Rollback:
-    """When a promoted release is taken back; `level` is that of the intervals."""
+    """When a promoted release is rolled back; `level` is that of the intervals."""
 
     least_rows: int
     watch_days: int
@@ -62,7 +62,7 @@ class Rollback:
 
 @dataclass(frozen=True)
 class Service:
-    """Where the service answers, without a path; empty where nobody may ask it."""
+    """Where the service answers, without a path; empty where it is not asked."""
 
     url: str
 
@@ -83,17 +83,17 @@ def read(path: Path = POLICY) -> Policy:
     """Read the rules.
 
     Raises:
-        BadPolicy: the file is missing or no TOML, or a rule is missing, unknown or out of range.
+        BadPolicy: the file is missing or not valid TOML; a rule is missing, unknown or out of range.
     """
     try:
         written = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadPolicy(
-            f"{shown(path)} is missing, so nobody has said when to act: bring it back with "
+            f"{shown(path)} is missing, so the autopilot has no rules. Restore it with "
             f"`git checkout -- {shown(path)}`."
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadPolicy(f"{shown(path)} is no TOML: {error}. Mend that line.") from error
+        raise BadPolicy(f"{shown(path)} is not valid TOML: {error}. Fix that line.") from error
     tables = get_type_hints(Policy)
     _refuse_unknown(shown(path), set(written) - set(tables), set(tables))
     rules = {name: _table(shown(path), name, written.get(name), tables[name]) for name in tables}
@@ -137,6 +137,6 @@ def _rule(place: str, written: dict[str, Any], name: str, kinds: dict[str, type]
 def _refuse_unknown(place: str, unknown: set[str], known: set[str]) -> None:
     if unknown:
         raise BadPolicy(
-            f"{place}: there is no rule `{min(unknown)}`. The rules are "
+            f"{place}: unknown rule `{min(unknown)}`. The rules are "
             f"{', '.join(f'`{name}`' for name in sorted(known))}."
         )

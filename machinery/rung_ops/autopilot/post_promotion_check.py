@@ -1,7 +1,7 @@
 """After a promotion: is the release that answers now worse than the one before it?
 
-Both are held against the same rows and outcomes: the new release as it answered them, the one
-before as it would have. So a harder month is not taken for a worse release.
+Both are scored on the same rows and outcomes: the new release with what it answered, the one before
+with what it would have answered. So a harder month does not count against the new release.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def verdict(
     now: datetime,
     policy: Rollback,
 ) -> Verdict | None:
-    """Judge the release that answers against the one before it.
+    """Compare the serving release with the one before it.
 
     Args:
         state: of production.
@@ -44,7 +44,7 @@ def verdict(
 
     Returns:
         None where there is nothing to compare: no promotion, one that is long past, or one that
-        was taken back already.
+        was already rolled back.
     """
     before = predecessor(state)
     if state.serving is None or before is None:

@@ -18,7 +18,7 @@ def publish() -> str | None:
     """Push what this checkout has committed; nothing happens where it is there already.
 
     Returns:
-        Remote and branch; None where nobody named any.
+        Remote and branch; None where AUTOPILOT_PUSH is unset.
 
     Raises:
         StepFailed: the rows or the commits did not arrive.
@@ -41,7 +41,7 @@ def publish() -> str | None:
 
 
 def _push_rows() -> None:
-    """Send the rows first: a commit that names rows which nobody can fetch stops every pass."""
+    """Send the rows first: a commit that names rows that cannot be fetched stops later passes."""
     records = [shown(path) for path in sorted(INCOMING.glob("served-*.parquet.dvc"))]
     if not records:
         return

@@ -41,7 +41,7 @@ def reading(url: str, serving: str) -> dict[str, Any] | None:
         serving: the release that answers now.
 
     Returns:
-        release, process (when it was started), answered, failed; None where nobody answers.
+        release, process (when it was started), answered, failed; None where no service answers.
     """
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=PATIENCE) as reply:

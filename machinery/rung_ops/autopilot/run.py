@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--look", action="store_true", help="say what would be decided, and change nothing"
     )
     parser.add_argument(
-        "--abandon", action="store_true", help="give up the pass that failed, instead of trying on"
+        "--abandon",
+        action="store_true",
+        help="give up the pass that failed, instead of trying it again",
     )
     parser.add_argument(
         "--now", type=_moment, default=None, help="judge as of this time (now), as a replay does"
@@ -139,7 +141,7 @@ def _moment(text: str) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time; give one such as 2026-01-31T12:00:00+00:00"
+            f"{text!r} is not a time; give one such as 2026-01-31T12:00:00+00:00"
         ) from error
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 

@@ -1,6 +1,6 @@
 """The person whom a replay stands in for, where a release waits for an approval.
 
-What it writes is no validation, and says so. It approves of everything that the gate and the
+What it writes is not a validation, and says so. It approves of everything that the gate and the
 plan have let through, so a replay shows what the rules alone would do.
 """
 

@@ -21,7 +21,7 @@ MARKS = {
     "trained": "M0,-4.5A4.5,4.5 0 1 0 0.01,-4.5Z",
     "promoted": "M0,-5.5L5.5,4.5H-5.5Z",
     "refused": "M-4.5,-4.5L4.5,4.5M-4.5,4.5L4.5,-4.5",
-    "taken back": "M0,5.5L5.5,-4.5H-5.5Z",
+    "rolled back": "M0,5.5L5.5,-4.5H-5.5Z",
     "waits for a person": "M0,-5.5L5.5,0L0,5.5L-5.5,0Z",
 }
 

@@ -8,7 +8,7 @@ from rung_ops.replay import wording
 # What an event in the history of the releases is on the page.
 DURING = {
     **{"promote": "promoted", "serve": "promoted"},
-    **{"abort": "taken back", "roll_back": "taken back"},
+    **{"abort": "rolled back", "roll_back": "rolled back"},
 }
 
 
@@ -57,8 +57,8 @@ def events(during: list[dict[str, Any]], made: dict[str, Any] | None) -> list[di
         found.append({"kind": "trained", "when": "after", "says": says})
     kinds = {
         "refused": "refused",
-        "rolled back": "taken back",
-        "trial ended": "taken back",
+        "rolled back": "rolled back",
+        "trial ended": "rolled back",
         "waits for approval": "waits for a person",
     }
     if made["outcome"] in kinds:

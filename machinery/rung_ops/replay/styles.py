@@ -39,7 +39,7 @@ dd { margin: 0; font-size: 1.45rem; line-height: 1.3; font-variant-numeric: tabu
 .r3 { fill: var(--r3); } .r4 { fill: var(--r4); } .r5 { fill: var(--r5); }
 .mark { stroke-width: 2; fill: none; stroke: var(--ink); }
 .mark.promoted { fill: var(--good); stroke: var(--good); }
-.mark.refused, .mark.taken-back { stroke: var(--bad); } .mark.taken-back { fill: var(--bad); }
+.mark.refused, .mark.rolled-back { stroke: var(--bad); } .mark.rolled-back { fill: var(--bad); }
 .mark.waits-for-a-person { fill: var(--without); stroke: var(--without); }
 ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; padding: 0;
   margin: .6rem 0; color: var(--soft); font-size: .9rem; max-width: none; }

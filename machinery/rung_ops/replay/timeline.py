@@ -33,7 +33,7 @@ def put_together(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]
         "trainings": str(marks.count("trained")),
         "promoted": str(marks.count("promoted")),
         "refused by the gate": str(marks.count("refused")),
-        "taken back": str(marks.count("taken back")),
+        "rolled back": str(marks.count("rolled back")),
     }
     if "waits for a person" in marks:
         figures["waiting for a person"] = str(marks.count("waits for a person"))
@@ -49,7 +49,7 @@ def put_together(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]
         "figures": figures,
         "counts": counts,
         "outcome": (
-            f"Measured by {metric} and held against the first release, frozen, the answers were "
+            f"Measured by {metric} and compared with the first release, frozen, the answers were "
             f"better in {counts[BETTER]} of {len(judged)} {unit}s and worse in {counts[WORSE]}. In "
             f"{counts[EVEN]} the difference may be chance: its {about['level']:.0%} interval holds "
             f"0. In {counts[ITSELF]} the first release gave every answer itself."
@@ -70,7 +70,7 @@ def _lead(about: dict[str, Any], periods: list[Period]) -> str:
         f"{rows:,} rows, {periods[0]['name']} to {periods[-1]['name']}, sent through the "
         f"prediction service {about['unit']} by {about['unit']}, with the autopilot looking after "
         f"it at the end of each. The first release, {first['release']}, was made from the "
-        f"{first['rows']:,} rows before; frozen, it is what the autopilot is held against."
+        f"{first['rows']:,} rows before; frozen, it is what the autopilot is compared with."
         + (stand_in if about["stand_in"] else "")
     )
 
@@ -96,7 +96,7 @@ def _honest(about: dict[str, Any], periods: list[Period], marks: list[str]) -> I
             )
     for each in periods:
         for event in each["events"]:
-            if event["kind"] in ("refused", "taken back"):
+            if event["kind"] in ("refused", "rolled back"):
                 yield f"{each['name']}: {event['says']}."
     promoted = [any(event["kind"] == "promoted" for event in each["events"]) for each in periods]
     later = periods[promoted.index(True) :]

@@ -86,7 +86,7 @@ def test_a_commit_is_made_once(project: Path) -> None:
 def test_a_persons_changes_are_named_and_left_alone(project: Path, change: str) -> None:
     (project / change).write_text("seed = 3\n")
 
-    with pytest.raises(StepFailed, match=rf"{change}\. .*commit them or take them back"):
+    with pytest.raises(StepFailed, match=rf"{change}\. .*commit or revert them"):
         commits.refuse_others(resumed=True)
 
     assert (project / change).read_text() == "seed = 3\n"

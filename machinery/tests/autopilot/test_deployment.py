@@ -58,12 +58,12 @@ def test_a_release_is_taken_back_also_while_another_one_is_on_trial(folder: Path
     done = deployment.roll_back(tools(verbs), record(decide=WORSE))
 
     assert production().serving == "v1"
-    assert "v2 was taken back, v1 answers again" in done.summary
+    assert "v2 was rolled back, v1 serves again" in done.summary
     assert len(verbs.called) == 2  # the first one ends the canary
 
 
 def test_what_was_not_taken_back_is_not_said_to_be(folder: Path) -> None:
-    with pytest.raises(StepFailed, match="v2 answers still"):
+    with pytest.raises(StepFailed, match="v2 still serves"):
         deployment.roll_back(tools(Verbs(lambda: None)), record(decide=WORSE))
 
 

@@ -30,15 +30,15 @@ def test_the_rules_of_the_project_are_read(rules: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        ("[limits]", "[limit]", "there is no rule `limit`"),
-        ("\ndays_between", "\ndays_betwen", "there is no rule `days_betwen`"),
+        ("[limits]", "[limit]", "unknown rule `limit`"),
+        ("\ndays_between", "\ndays_betwen", "unknown rule `days_betwen`"),
         ("\nlevel = ", "\nlevel = 9", r"\[rollback\] level is 9.*less than 1"),
         ("\nnew_rows = ", "\nnew_rows = -5 #", r"\[retrain\] new_rows is -.*0 or more"),
         ("\nprediction_drift = ", "\nprediction_drift = 1 #", "true or false"),
         ("\nmost = ", "\nmost = true #", "a whole number"),
         ("\nmost = ", "\nmost = 2.5 #", "a whole number"),
         ("\nurl = ", "\nurl = 1 #", "a text"),
-        ("[retrain]", "[retrain", "is no TOML"),
+        ("[retrain]", "[retrain", "is not valid TOML"),
     ],
 )
 def test_a_rule_that_means_nothing_is_named(
@@ -57,5 +57,5 @@ def test_a_rule_that_is_left_out_is_missed(rules: Path) -> None:
 
 
 def test_without_rules_nothing_is_done(tmp_path: Path) -> None:
-    with pytest.raises(BadPolicy, match="is missing, so nobody has said when to act"):
+    with pytest.raises(BadPolicy, match="is missing, so the autopilot has no rules"):
         policy.read(tmp_path / "autopilot.toml")

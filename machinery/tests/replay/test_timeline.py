@@ -91,7 +91,7 @@ def test_what_happened_is_counted(timeline: dict[str, Any]) -> None:
 
     assert counted["requests"] == "5,000"
     assert (counted["trainings"], counted["promoted"]) == ("2", "1")
-    assert (counted["refused by the gate"], counted["taken back"]) == ("1", "2")
+    assert (counted["refused by the gate"], counted["rolled back"]) == ("1", "2")
     assert timeline["counts"] == {"better": 2, "worse": 1, "even": 1, "itself": 1}
     assert counted["the same, frozen"] == "0.700"
 

@@ -1,4 +1,4 @@
-"""A promoted release is taken back when it is worse than the one before it on the same rows."""
+"""A promoted release is rolled back when it is worse than the one before it on the same rows."""
 
 import shutil
 from datetime import UTC, datetime, timedelta
