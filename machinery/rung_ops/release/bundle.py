@@ -20,7 +20,7 @@ CARD = "card.md"
 REFERENCE = "reference.parquet"
 PARITY = "parity.parquet"
 
-# The model, in one of three formats. ONNX: one input [None, 1] for each feature, by its name,
+# The model, in one of four formats. ONNX: one input [None, 1] for each feature, by its name,
 # of type float, double or string; the first output is the answer: [None, 2] with the probability
 # of the positive class last, or [None, 1] with the value.
 ONNX = "model.onnx"
@@ -30,6 +30,8 @@ ENCODER = "encoder.json"
 # The estimator itself, fed with the frame of features. Types beyond those that skops trusts are
 # loaded only if TRUSTED in src/<package>/model.py lists them.
 SKOPS = "model.skops"
+# What save() of src/<package>/model.py wrote, a file or a folder; its load() reads it.
+CUSTOM = "model.custom"
 
 # What stands for a missing text in ONNX, whose texts are never missing: a private character, so
 # that no real value is taken for it.

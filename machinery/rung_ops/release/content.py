@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sklearn.base import is_classifier
 
 from rung_ops import contract
 from rung_ops.project.paths import params
@@ -61,7 +60,7 @@ def fill(
     dataset = source_import.module_of(staged, package, "dataset")
     expressions = source_import.features_of(staged, package)
     seed = params()["seed"]
-    task = "classification" if is_classifier(model) else "regression"
+    task = "classification" if estimator.is_classification(model) else "regression"
     held_out = test.drop(dataset.TARGET)
     described = contract_file.contract(
         dataset, train.head(1).select(expressions), train, task, _positive(dataset, task)

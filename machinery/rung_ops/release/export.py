@@ -5,13 +5,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import polars as pl
 from skops.io import dump
 
-from rung_ops.release import bundle, estimators, speed
+from rung_ops import custom_model
+from rung_ops.project.paths import REPOSITORY
+from rung_ops.release import bundle, estimators, source_import, speed
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
@@ -36,7 +39,7 @@ class Tried:
     """What became of one format, as the manifest tells it.
 
     Attributes:
-        format: onnx, lightgbm or skops.
+        format: onnx, lightgbm, skops or custom.
         ok: whether it may be used.
         reason: why it is not used.
         max_difference: the largest difference to the estimator; None where nothing could be run.
@@ -79,16 +82,25 @@ def export(
 
     Raises:
         NoFormat: none can be used.
+        CustomModelRefusedError: model.py has save() and load(), and the change control plan does
+            not allow that.
     """
-    attempts: list[tuple[str, Callable[[Path], None]]] = [
-        ("onnx", lambda place: _write_onnx(place, estimator, features)),
-        ("lightgbm", lambda place: _write_lightgbm(place, estimator, features)),
-    ]
+    module = source_import.module_of(staged, package, "model")
+    if custom_model.is_custom(module):
+        custom_model.refuse_unless_planned(REPOSITORY)
+        attempts: list[tuple[str, Callable[[Path], None]]] = [
+            ("custom", lambda place: _write_custom(place, module, estimator))
+        ]
+    else:
+        attempts = [
+            ("onnx", lambda place: _write_onnx(place, estimator, features)),
+            ("lightgbm", lambda place: _write_lightgbm(place, estimator, features)),
+        ]
     tried = [
         _try(kind, attempt, staged, package, features, expected, tolerance)
         for kind, attempt in attempts
     ]
-    if not any(each.ok for each in tried):
+    if not any(each.ok for each in tried) and not custom_model.is_custom(module):
         attempt = ("skops", lambda place: _write_skops(place, package, estimator))
         tried.append(_try(*attempt, staged, package, features, expected, tolerance))
     usable = [each for each in tried if each.ok]
@@ -170,11 +182,17 @@ def _write_skops(place: Path, package: str, estimator: Any) -> None:
     estimators.load(place, package)  # refuses what TRUSTED does not list
 
 
+def _write_custom(place: Path, module: ModuleType, estimator: Any) -> None:
+    module.save(estimator, place / bundle.CUSTOM)
+    if not (place / bundle.CUSTOM).exists():
+        raise BadBundle("save() in model.py wrote nothing at the path that it was given")
+
+
 def _place(staged: Path, kind: str) -> Path:
     return staged.parent / f"{staged.name}-{kind}"
 
 
 def _put(place: Path, staged: Path) -> None:
     for path in place.iterdir():
-        if path.is_file():
+        if path.name != bundle.SOURCE:
             path.rename(staged / path.name)

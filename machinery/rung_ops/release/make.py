@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.custom_model import CustomModelRefusedError
 from rung_ops.project.paths import shown
 from rung_ops.release import bundle, content, keys, paths, signing
 from rung_ops.release.bundle import BadBundle
@@ -98,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
             BadBundle,
             NoFormat,
             UnservableRow,
+            CustomModelRefusedError,
             keys.NoKey,
             signing.BadKey,
             registry_artifacts.NotReleasable,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.release import bundle
+from rung_ops import custom_model
+from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving.boosters import Booster
 
@@ -129,8 +130,18 @@ def _skops(folder: Path, manifest: dict[str, Any]) -> Predictor:
     return lambda features: np.asarray(model.predict(features), np.float64)
 
 
+def _custom(folder: Path, manifest: dict[str, Any]) -> Predictor:
+    # By the model.py that the release carries, signed as everything in it.
+    module = source_import.module_of(folder, manifest["package"], "model")
+    if not custom_model.is_custom(module):
+        raise BadBundle(f"{folder.name}: model.py lacks save() and load(), which read its model")
+    model = module.load(folder / bundle.CUSTOM)
+    return lambda features: custom_model.predict(module, model, features)
+
+
 FORMATS: dict[str, Callable[[Path, dict[str, Any]], Predictor]] = {
     "onnx": _onnx,
     "lightgbm": _lightgbm,
     "skops": _skops,
+    "custom": _custom,
 }

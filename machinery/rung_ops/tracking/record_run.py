@@ -16,7 +16,7 @@ from mlflow.data.polars_dataset import from_polars
 from mlflow.entities import Metric, Param
 from mlflow.models import infer_signature
 
-from rung_ops import contract
+from rung_ops import contract, custom_model
 from rung_ops.data.incoming import versioned
 from rung_ops.project.paths import (
     METRICS,
@@ -73,7 +73,9 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     some = estimator.features(rows.head(EXAMPLE_ROWS)).to_pandas()
     model = estimator.load(MODEL)
     warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column")
-    answer = model.predict(estimator.features(rows.head(EXAMPLE_ROWS)))
+    features = estimator.features(rows.head(EXAMPLE_ROWS))
+    is_custom = custom_model.is_custom(contract.model)
+    answer = estimator.answer(model, features) if is_custom else model.predict(features)
     with mlflow.start_run(tags=tags) as run:
         data = from_polars(rows, targets=contract.TARGET, name=shown(ROWS), digest=digest)
         mlflow.log_input(data, "training")
@@ -83,15 +85,26 @@ def record(tags: dict[str, str]) -> dict[str, str]:
             metrics=[Metric(*each, timestamp=0, step=0) for each in _figures().items()],
             params=[Param(name, str(value)[:6000]) for name, value in flat(params()).items()],
         )
-        logged = mlflow.sklearn.log_model(
-            model,
-            name="model",
-            serialization_format="skops",
-            skops_trusted_types=contract.TRUSTED,
-            pip_requirements=requirements(),
-            signature=infer_signature(some, answer),
-            input_example=some,
-        )
+        signature = infer_signature(some, answer)
+        if is_custom:
+            # The file itself; MLflow loads it by `_load_pyfunc` of the module named here.
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                loader_module="rung_ops.tracking.custom_flavor",
+                data_path=str(MODEL),
+                pip_requirements=requirements(),
+                signature=signature,
+            )
+        else:
+            logged = mlflow.sklearn.log_model(
+                model,
+                name="model",
+                serialization_format="skops",
+                skops_trusted_types=contract.TRUSTED,
+                pip_requirements=requirements(),
+                signature=signature,
+                input_example=some,
+            )
         for folder, paths in _artifacts().items():
             for path in filter(Path.exists, paths):
                 mlflow.log_artifact(str(path), folder)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import polars as pl
-from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from rung_ops import contract
@@ -25,10 +24,14 @@ def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
     """
     settings = params()
     model = contract.build(settings["model"] | {"seed": settings["seed"]})
-    dummy = DummyClassifier(strategy="prior") if is_classifier(model) else DummyRegressor()
+    dummy = (
+        DummyClassifier(strategy="prior")
+        if estimator.is_classification(model)
+        else DummyRegressor()
+    )
     dummy.fit(np.zeros((train.height, 1)), estimator.truth(train))
     inputs = np.zeros((rows.height, 1))
-    if is_classifier(model):
+    if estimator.is_classification(model):
         return np.asarray(dummy.predict_proba(inputs))[:, 1]
     return np.asarray(dummy.predict(inputs))
 

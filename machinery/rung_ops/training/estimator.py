@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, custom_model
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 
@@ -39,6 +39,8 @@ def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
 
 def answer(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
     """Predict from features that are there already; otherwise as predict()."""
+    if custom_model.is_custom(contract.model):
+        return custom_model.predict(contract.model, estimator, inputs)
     from sklearn.base import is_classifier
 
     if is_classifier(estimator):
@@ -46,15 +48,33 @@ def answer(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
     return np.asarray(estimator.predict(inputs))
 
 
+def is_classification(estimator: Any) -> bool:
+    """Tell whether a model predicts a probability; of one not of scikit-learn, the target says."""
+    if hasattr(estimator, "__sklearn_tags__"):
+        from sklearn.base import is_classifier
+
+        return bool(is_classifier(estimator))
+    return bool(contract.Row.to_schema().columns[contract.TARGET].dtype.type == pl.Boolean)
+
+
 def save(estimator: Any, path: Path) -> None:
-    """Write an estimator with skops, whose files hold no code.
+    """Write an estimator: with save() of model.py, else with skops, whose files hold no code.
 
     Raises:
         UntrustedModelError: TRUSTED lacks a type that load() would need.
+        StageError: save() of model.py wrote nothing at the path.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if custom_model.is_custom(contract.model):
+        contract.model.save(estimator, path)
+        if not path.exists():
+            raise StageError(
+                f"save() in model.py wrote nothing at {shown(path)}: write one file or one folder "
+                "exactly there (numpy.savez adds `.npz` to a path, and not to an open file)."
+            )
+        return
     import skops.io
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     skops.io.dump(estimator, path)
     _refuse_untrusted(path)
 
@@ -65,6 +85,8 @@ def load(path: Path) -> Any:
     Raises:
         UntrustedModelError: the file holds a type that TRUSTED does not list.
     """
+    if custom_model.is_custom(contract.model):
+        return contract.model.load(path)
     import skops.io
 
     _refuse_untrusted(path)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from sklearn.base import is_classifier
 
 from rung_ops import contract
 from rung_ops.project.paths import (
@@ -41,7 +40,7 @@ def all_plots(
 ) -> Iterator[Plot]:
     """Yield the plots that a data scientist expects of such a model."""
     actual = estimator.truth(rows)
-    if is_classifier(model):
+    if estimator.is_classification(model):
         yield Plot("roc", "ROC curve", plot_tables.roc(actual, predicted), plots.roc)
         curve = plot_tables.precision_recall(actual, predicted)
         yield Plot("precision_recall", "Precision and recall", curve, plots.precision_recall)

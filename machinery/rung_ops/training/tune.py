@@ -12,7 +12,6 @@ import numpy as np
 import optuna
 import polars as pl
 from mlflow.entities import Metric, Param, RunTag
-from sklearn.base import is_classifier
 from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 
 from rung_ops import contract
@@ -45,7 +44,7 @@ def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: in
     model = contract.build(settings | {"seed": seed})
     if contract.TIME is not None:
         rows, folds = rows.sort(contract.TIME, maintain_order=True), TimeSeriesSplit(FOLDS)
-    elif is_classifier(model):
+    elif estimator.is_classification(model):
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     else:
         folds = KFold(FOLDS, shuffle=True, random_state=seed)

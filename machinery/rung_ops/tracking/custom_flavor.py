@@ -1,0 +1,25 @@
+"""Let MLflow load a model that save() of model.py wrote: it calls `_load_pyfunc` of this module."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from rung_ops.training import estimator
+
+
+class _Predictor:
+    """What MLflow calls."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def predict(self, features: pd.DataFrame, params: dict[str, Any] | None = None) -> np.ndarray:
+        """Predict features; shape (n_rows,)."""
+        return estimator.answer(self.model, pl.from_pandas(features))
+
+
+def _load_pyfunc(path: str) -> _Predictor:
+    return _Predictor(estimator.load(Path(path)))

@@ -1,0 +1,231 @@
+"""A model that save() and load() of model.py write and read is released and served as others are."""
+
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from machinery.tests.conftest import FACTS, Trained
+from rung_ops import contract, custom_model
+from rung_ops.custom_model import CustomModelRefusedError
+from rung_ops.project.paths import ROOT
+from rung_ops.release import bundle, export, make
+from rung_ops.serving import release as serving_release
+from rung_ops.training import estimator
+
+PACKAGE = contract.Row.__module__.split(".")[0]
+# Weights of the numeric features, in a file of NumPy.
+HAND_WRITTEN = '''
+
+import numpy as _np
+import polars as _pl
+
+
+class Linear:
+    """A hand-written logistic regression: gradient descent on standardised columns."""
+
+    def fit(self, features, truth):
+        matrix = self._matrix(features)
+        self.middle, self.spread = matrix.mean(axis=0), matrix.std(axis=0) + 1e-9
+        matrix = (matrix - self.middle) / self.spread
+        self.weights = _np.zeros(matrix.shape[1] + 1)
+        for _ in range(50):
+            wrong = self._share(matrix) - truth
+            gradient = _np.append(matrix.T @ wrong, wrong.sum()) / len(truth)
+            self.weights -= gradient
+        return self
+
+    def share(self, features):
+        return self._share((self._matrix(features) - self.middle) / self.spread)
+
+    def _share(self, matrix):
+        return 1 / (1 + _np.exp(-(matrix @ self.weights[:-1] + self.weights[-1])))
+
+    @staticmethod
+    def _matrix(features):
+        numeric = features.select(_pl.selectors.numeric().cast(_pl.Float64).fill_null(0))
+        return numeric.fill_nan(0).to_numpy()
+
+
+def build(params):
+    return Linear()
+
+
+def save(model, path):
+    with path.open("wb") as file:
+        _np.savez(file, weights=model.weights, middle=model.middle, spread=model.spread)
+
+
+def load(path):
+    model = Linear()
+    with _np.load(path, allow_pickle=False) as arrays:
+        model.weights, model.middle, model.spread = (
+            arrays[name] for name in ("weights", "middle", "spread")
+        )
+    return model
+
+
+def predict(model, features):
+    return model.share(features)
+'''
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The project's package, with a hand-written model in model.py."""
+    source = tmp_path / "source" / PACKAGE
+    shutil.copytree(Path(contract.dataset.__file__).parent, source)
+    with (source / "model.py").open("a", encoding="utf-8") as module:
+        module.write(HAND_WRITTEN)
+    return source
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The same model.py as the one that the project uses."""
+    module = ModuleType(f"{PACKAGE}.model")
+    exec(Path(contract.model.__file__).read_text("utf-8") + HAND_WRITTEN, module.__dict__)
+    monkeypatch.setattr(contract, "model", module)
+    return module
+
+
+@pytest.fixture
+def fitted(module: ModuleType, trained: Trained) -> Any:
+    """A model that is not scikit-learn's, fitted."""
+    return module.build({}).fit(estimator.features(trained.train), estimator.truth(trained.train))
+
+
+def planned(folder: Path, entry: Any) -> Path:
+    """Make a project with a change control plan."""
+    plan = folder / custom_model.PLAN
+    plan.parent.mkdir(parents=True)
+    plan.write_text(
+        yaml.safe_dump({"scope": "x"} | ({"custom_model_format": entry} if entry else {}))
+    )
+    return folder
+
+
+def test_a_saved_model_predicts_the_same(fitted: Any, trained: Trained, tmp_path: Path) -> None:
+    estimator.save(fitted, tmp_path / "model/model.skops")
+
+    again = estimator.load(tmp_path / "model/model.skops")
+
+    assert np.array_equal(
+        estimator.predict(fitted, trained.test), estimator.predict(again, trained.test)
+    )
+
+
+def test_a_save_that_writes_elsewhere_is_named(
+    fitted: Any, module: ModuleType, tmp_path: Path
+) -> None:
+    module.save = lambda model, path: np.savez(path, weights=model.weights)  # adds .npz
+
+    with pytest.raises(Exception, match="wrote nothing at .*one file or one folder exactly there"):
+        estimator.save(fitted, tmp_path / "model.skops")
+
+
+def test_it_is_released_and_predicts_the_same_in_the_service(
+    fitted: Any,
+    source: Path,
+    trained: Trained,
+    release_private_key: bytes,
+    release_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(export, "REPOSITORY", tmp_path)  # a project without a plan
+
+    made = make.write(
+        tmp_path / "candidates",
+        fitted,
+        trained.train,
+        trained.test,
+        FACTS,
+        release_private_key,
+        source=source,
+    )
+
+    assert bundle.read_manifest(made)["format"] == "custom"
+    loaded = serving_release.load(made, release_key)
+    _, predicted = loaded.score(trained.test)
+    assert np.allclose(predicted, estimator.predict(fitted, trained.test), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "entry", [None, {"allowed": False, "reason": "too new"}, {"allowed": True}, "yes"]
+)
+def test_a_plan_that_does_not_allow_it_refuses_the_release(
+    entry: Any,
+    fitted: Any,
+    source: Path,
+    trained: Trained,
+    release_private_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(export, "REPOSITORY", planned(tmp_path / "project", entry))
+
+    with pytest.raises(CustomModelRefusedError, match="can run code when it is loaded"):
+        make.write(
+            tmp_path / "candidates",
+            fitted,
+            trained.train,
+            trained.test,
+            FACTS,
+            release_private_key,
+            source=source,
+        )
+
+    assert list((tmp_path / "candidates").glob("[!.]*")) == []
+
+
+def test_a_governance_folder_without_a_plan_refuses_too(tmp_path: Path) -> None:
+    (tmp_path / "governance").mkdir()
+
+    with pytest.raises(CustomModelRefusedError):
+        custom_model.refuse_unless_planned(tmp_path)
+
+
+def test_a_plan_that_allows_it_with_a_reason_lets_it_pass(tmp_path: Path) -> None:
+    entry = {"allowed": True, "reason": "Weights in NumPy's format, loaded without pickle."}
+
+    custom_model.refuse_unless_planned(planned(tmp_path, entry))
+
+
+@pytest.mark.skipif(
+    not (ROOT / "governance/schemas").is_dir(), reason="of the governance game only"
+)
+def test_the_schema_of_the_plan_knows_the_entry(tmp_path: Path) -> None:
+    from rung_ops.governance.record_check import check_record, read_schema
+
+    schema = read_schema("change_control_plan", ROOT)
+    plan = yaml.safe_load((ROOT / custom_model.PLAN).read_text("utf-8"))
+    path = tmp_path / custom_model.PLAN
+    path.parent.mkdir()
+
+    def problems(entry: Any) -> list[str]:
+        path.write_text(yaml.safe_dump(plan | {"custom_model_format": entry}), "utf-8")
+        return [str(each) for each in check_record(path, schema, tmp_path)]
+
+    assert problems({"allowed": True, "reason": "Weights in NumPy's format."}) == []
+    assert problems({"allowed": "x"}) != []
+
+
+def test_without_predict_the_model_predicts_itself() -> None:
+    class Probabilities:
+        def predict_proba(self, features: pl.DataFrame) -> np.ndarray:
+            return np.tile([0.25, 0.75], (features.height, 1))
+
+    class Values:
+        def predict(self, features: pl.DataFrame) -> np.ndarray:
+            return np.full(features.height, 7)
+
+    rows, module = pl.DataFrame({"x": [1, 2]}), ModuleType("model")
+
+    assert custom_model.predict(module, Probabilities(), rows).tolist() == [0.75, 0.75]
+    assert custom_model.predict(module, Values(), rows).tolist() == [7.0, 7.0]
