@@ -1,13 +1,21 @@
 """Releases: signed bundles, where they are served, and how they come and go.
 
 - What a release is: `bundle` (files, manifest), `contract_file`, `dtypes`, `content` (fills one),
-  `reference` (the rows it carries), `sources` (imports its code), `estimators` (skops).
-- Making one, `poe release`: `make`, from what `recorded` brings back from the registry. Its model:
-  `export` tries `to_onnx`, `to_lightgbm` and skops on the rows of `trial`; `speed` takes one.
+  `reference_rows` (the rows it carries), `source_import` (imports its code), `estimators` (skops).
+- Making one, `poe release`: `make`, from what `registry_artifacts` downloads. Its model: `export`
+  tries `to_onnx`, `to_lightgbm` and skops on the rows of `export_trial`, and `speed` selects one;
+  a model.py with save() and load() has a format of its own (rung_ops.custom_model).
 - Trust: `keys` (`poe keys`), `secret` (a key from CI), `signing` (writes the signature), `verify`
-  (checks it; no library).
-- What is served: `places` (folders), `state` (every change), `stored` (state.json), `history`
-  (a chain of hashes), `durable` (files that survive a kill).
-- Coming and going: `gate` (`poe gate`), `passed` (its verdict), `deploy` (`poe deploy`), `install`
-  (copies a candidate), `rollback` (`poe rollback`), `standing` (`poe releases`), `alias`.
+  (checks it; needs no signing library).
+- What is served: `paths` (folders), `state` (every change), `state_file` (state.json), `history`
+  (a chain of hashes). Locks and atomic writes are in rung_ops.system.
+- Coming and going: `gate` (`poe gate`), `gate_check` (reads its verdict), `deploy` (`poe deploy`),
+  `install` (copies a candidate), `rollback` (`poe rollback`), `status` (`poe releases`),
+  `champion_alias`.
+
+There are three gates, and one comparison (rung_ops.gate.verdict) behind them:
+
+- `gate.judge` compares a version with the champion of the registry (rung 2 under governance);
+- `release.gate` compares it with the release that production serves (rung 3);
+- `governance.gate` does the same and adds the change control plan and the approval.
 """
