@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"`rung-ops {words[0]}` does not exist.\n\n{usage()}", file=sys.stderr)
         return USAGE
     # Imported here: a verb loads what it needs, and `rung-ops --help` nothing.
+    from rung_ops.project.errors import StageError
     from rung_ops.project.paths import NoProjectError
 
     try:
@@ -40,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     except NoProjectError as error:
         print(error, file=sys.stderr)
         return USAGE
+    except StageError as error:
+        print(error, file=sys.stderr)
+        return REFUSED
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("rung_ops"):
             raise

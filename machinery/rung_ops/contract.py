@@ -1,42 +1,97 @@
-"""What src/ promises to the machinery, imported by the package name in `[tool.rung]`."""
+"""What src/ promises to the machinery, imported by the package name in `[tool.rung]`.
+
+A module is imported when a name of it is used first. So an error in it reaches the person as a
+ContractError, one sentence, and not as the traceback of an import; and a stage that only reads rows
+does without model.py, which brings scikit-learn or PyTorch.
+"""
 
 import importlib
+import traceback
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from rung_ops.project.errors import StageError
 from rung_ops.project.model_folders import modules
-from rung_ops.project.paths import REPOSITORY, ROOT, package_name
+from rung_ops.project.paths import REPOSITORY, ROOT, package_name, shown
+
+Row: Any
+TARGET: str
+TIME: str | None
+FEATURES: Any
+TRUSTED: list[str]
+load: Any
+build: Any
+score: Any
+space: Any
+
+# By name: the module it is in, and what it is.
+NAMES = {
+    "Row": ("dataset", "the columns and their rules, a class of pandera.polars.DataFrameModel"),
+    "TARGET": ("dataset", "the name of the column to predict"),
+    "TIME": ("dataset", "the name of the column with the time of a row, or None"),
+    "load": ("dataset", "the function that reads a raw file"),
+    "FEATURES": ("features", "a list of Polars expressions"),
+    "build": ("model", "the function that makes a model which is not fitted"),
+    "score": ("model", "the function that gives the figures of predictions"),
+    "space": ("model", "the function that proposes parameters to try"),
+    "TRUSTED": ("model", "types that a saved model may hold"),
+}
+OPTIONAL: dict[str, Any] = {"space": None, "TRUSTED": []}
 
 
-def _module(name: str) -> Any:
-    if ROOT == REPOSITORY:
-        return importlib.import_module(f"{package_name()}.{name}")
-    return modules(ROOT, name)[0]  # one of the other models, in models/
-
-
-dataset, features = _module("dataset"), _module("features")
-
-Row = dataset.Row
-TARGET: str = dataset.TARGET
-TIME: str | None = dataset.TIME
-FEATURES = features.FEATURES
-load = dataset.load
+class ContractError(StageError):
+    """src/ does not keep a promise; the message says which, where, and what to do."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import model.py when something of it is asked for.
+    """Take a name of NAMES from the package.
 
-    It brings scikit-learn or PyTorch, which take a second or more to import, and whoever only
-    reads or checks rows does without them.
+    Raises:
+        ContractError: its module cannot be imported, or lacks the name.
     """
-    if name not in ("model", "build", "score", "space", "TRUSTED"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    model = _module("model")
-    found = {
-        "model": model,
-        "build": model.build,
-        "score": model.score,
-        "space": getattr(model, "space", None),
-        "TRUSTED": list(getattr(model, "TRUSTED", [])),
-    }
-    globals().update({key: value for key, value in found.items() if key not in globals()})
-    return found[name]
+    if name not in NAMES:
+        raise AttributeError(f"module `rung_ops.contract` has no attribute `{name}`")
+    module, meaning = NAMES[name]
+    found = _module(module)
+    if hasattr(found, name):
+        return getattr(found, name)
+    if name in OPTIONAL:
+        return OPTIONAL[name]
+    raise ContractError(f"{shown(Path(str(found.__file__)))}: `{name}` is missing: {meaning}.")
+
+
+def _module(name: str) -> ModuleType:
+    package = package_name() if ROOT == REPOSITORY else None
+    try:
+        if package:
+            return importlib.import_module(f"{package}.{name}")
+        (found,) = modules(ROOT, name)  # one of the other models, in models/
+        return found
+    except StageError:
+        raise
+    except Exception as error:  # the module is the user's, and may raise anything
+        raise ContractError(explain(f"importing {name}.py", error)) from error
+
+
+def explain(what: str, error: BaseException) -> str:
+    """Say in one sentence what user code raised, and where in the project.
+
+    Args:
+        what: the action that failed, such as `build()`.
+        error: what it raised.
+    """
+    lines = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f"{shown(Path(error.filename))}, line {error.lineno}: "
+        return f"{place}{what} failed ({type(error).__name__}: {error.msg})."
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(ROOT)
+        and not Path(frame.filename).is_relative_to(ROOT / ".venv")
+        and Path(__file__).parent not in Path(frame.filename).parents
+    ]
+    place = f"{shown(Path(own[-1].filename))}, line {own[-1].lineno}: " if own else ""
+    return f"{place}{what} failed ({reason})."

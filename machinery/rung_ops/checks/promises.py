@@ -1,66 +1,313 @@
-"""Checks that src/ keeps what it promises, before anything is built on it."""
+"""The promises of src/ and params.toml, each checked by a function that names what is broken."""
 
+import tempfile
+import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandera.polars as pa
 import polars as pl
 from polars.testing import assert_frame_equal
 
 from rung_ops import contract
-from rung_ops.project.paths import params
+from rung_ops.contract import ContractError, explain
+from rung_ops.data.ingest import read
+from rung_ops.data.row_checks import inspect
+from rung_ops.project import hooks
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import SAMPLE, params, raw_files, raw_files_in, shown
+from rung_ops.training import estimator
+
+MOST_ROWS = 2_000  # enough for a model, quick to fit
 
 
-def broken_promises() -> list[str]:
-    """Name every promise of src/ and params.toml that does not hold; empty when all do."""
-    return [*_of_the_rows(), *_of_the_features(), *_of_the_parameters()]
+def importable() -> None:
+    """The modules of src/ can be imported, and have the names that the machinery uses."""
+    for name in contract.NAMES:
+        getattr(contract, name)
 
 
-def _of_the_rows() -> Iterator[str]:
-    columns = contract.Row.to_schema().dtypes
-    if contract.TARGET not in columns:
-        yield f"dataset.py: TARGET is `{contract.TARGET}`, which is no column of Row"
-    if contract.TIME is None:
-        return
-    if contract.TIME not in columns:
-        yield f"dataset.py: TIME is `{contract.TIME}`, which is no column of Row"
-    elif columns[contract.TIME].type not in (pl.Date, pl.Datetime):
-        yield f"dataset.py: TIME is `{contract.TIME}`, which is neither a date nor a datetime"
+def well_typed() -> None:
+    """Row, TARGET, TIME, FEATURES, TRUSTED and the functions are of the right kind."""
+    row, target, time = contract.Row, contract.TARGET, contract.TIME
+    if not (isinstance(row, type) and issubclass(row, pa.DataFrameModel)):
+        raise ContractError("dataset.py: Row must be a class of pandera.polars.DataFrameModel.")
+    columns = row.to_schema().dtypes
+    if target not in columns:
+        raise ContractError(
+            f"dataset.py: TARGET is {target!r}, which is not a column of Row. "
+            f"There are: {', '.join(columns)}."
+        )
+    if time is not None and time not in columns:
+        raise ContractError(
+            f"dataset.py: TIME is {time!r}, which is not a column of Row. "
+            "Name a column, or set it to None."
+        )
+    if time is not None and columns[time].type not in (pl.Date, pl.Datetime):
+        raise ContractError(
+            f"dataset.py: TIME is `{time}`, which is neither a date nor a datetime."
+        )
+    features = contract.FEATURES
+    if not isinstance(features, list) or not all(isinstance(e, pl.Expr) for e in features):
+        raise ContractError("features.py: FEATURES must be a list of Polars expressions.")
+    if not features:
+        raise ContractError("features.py: FEATURES is empty; it needs one expression or more.")
+    trusted = contract.TRUSTED
+    if not isinstance(trusted, list) or not all(isinstance(name, str) for name in trusted):
+        raise ContractError("model.py: TRUSTED must be a list of names of types, as text.")
+    for name in ("load", "build", "score"):
+        if not callable(getattr(contract, name)):
+            raise ContractError(f"{contract.NAMES[name][0]}.py: `{name}` must be a function.")
 
 
-def _of_the_features() -> Iterator[str]:
+def features_read_the_row() -> None:
+    """Each feature has a name of its own and reads columns of Row, but not the target."""
     columns = set(contract.Row.to_schema().dtypes)
     names = Counter(expression.meta.output_name() for expression in contract.FEATURES)
     for name, times in names.items():
         if times > 1:
-            yield f"features.py: {times} features are called `{name}`; give each its own alias"
+            raise ContractError(
+                f"features.py: {times} features are called `{name}`; give each its own alias."
+            )
     for expression in contract.FEATURES:
         name = expression.meta.output_name()
-        read = set(expression.meta.root_names())
-        if contract.TARGET in read:
-            yield f"features.py: `{name}` reads the target `{contract.TARGET}`"
-        for unknown in sorted(read - columns):
-            yield f"features.py: `{name}` reads `{unknown}`, which is no column of Row"
+        read_columns = set(expression.meta.root_names())
+        if contract.TARGET in read_columns:
+            raise ContractError(
+                f"features.py: `{name}` reads the target `{contract.TARGET}`, which is not known "
+                "when the model predicts."
+            )
+        for unknown in sorted(read_columns - columns):
+            raise ContractError(
+                f"features.py: `{name}` reads `{unknown}`, which is not a column of Row."
+            )
 
 
-def _of_the_parameters() -> Iterator[str]:
+def parameters_fit() -> None:
+    """params.toml can be read, and its values fit src/."""
+    try:
+        settings = params()
+    except FileNotFoundError:
+        raise ContractError("params.toml is missing: restore it from git.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ContractError(f"params.toml is not valid TOML: {error}.") from None
+    share = _parameter(settings, "split", "test_share")
+    if not isinstance(share, float) or not 0 < share < 1:
+        raise ContractError(
+            f"params.toml: [split] test_share is {share!r}; it must be between 0 and 1."
+        )
+    if "seed" not in settings:
+        raise ContractError("params.toml: seed is missing; add it, such as `seed = 7`.")
+    if not isinstance(settings.get("model"), dict):
+        raise ContractError("params.toml: the table [model] is missing; build() gets its values.")
+    _parameter(settings, "score", "metric")
+    _parameter(settings, "score", "higher_is_better")
     known = {*contract.Row.to_schema().dtypes, *(e.meta.output_name() for e in contract.FEATURES)}
-    for column in params().get("report", {}).get("slices", []):
+    for column in settings.get("report", {}).get("slices", []):
         if column not in known:
-            yield f"params.toml: [report] slices names `{column}`, neither a column nor a feature"
-    share = params()["split"]["test_share"]
-    if not 0 < share < 1:
-        yield f"params.toml: [split] test_share is {share}; it must lie between 0 and 1"
+            raise ContractError(
+                f"params.toml: [report] slices names `{column}`, "
+                "which is neither a column nor a feature."
+            )
 
 
-def reads_its_own_row_only(rows: pl.DataFrame) -> bool:
-    """Tell whether FEATURES of one row alone equal those of the same row among others.
+def _parameter(settings: dict[str, Any], table: str, name: str) -> Any:
+    try:
+        return settings[table][name]
+    except (KeyError, TypeError):
+        raise ContractError(f"params.toml: `{name}` is missing under [{table}]; add it.") from None
 
-    A service sees one row at a time: an average over the column would be another number there.
+
+def raw_files_keep_row() -> None:
+    """load() reads every raw file, and its rows keep the rules of Row."""
+    if not raw_files():
+        raise ContractError("There is no data: put a file into data/sample.")
+    for path in raw_files():
+        frame = _loaded(path)
+        _, problems = inspect(frame, contract.Row.to_schema(), shown(path))
+        if problems:
+            raise ContractError("\n".join(map(str, problems)))
+
+
+def _loaded(path: Path) -> pl.DataFrame:
+    with _named(f"load() of {shown(path)}"):
+        frame = contract.load(path)
+        if isinstance(frame, pl.LazyFrame):
+            frame = frame.collect()
+    if not isinstance(frame, pl.DataFrame):
+        kind = type(frame).__name__
+        raise ContractError(
+            f"dataset.py: load() returns {kind}; it must be a Polars DataFrame or LazyFrame."
+        )
+    return frame
+
+
+def target_may_be_missing() -> None:
+    """load() reads a file without the target, as `poe predict` reads rows to predict with it."""
+    for path in raw_files():
+        readers: dict[str, Any] = {".parquet": pl.read_parquet, ".csv": pl.read_csv}
+        table = readers.get(path.suffix)
+        if table is None or contract.TARGET not in (frame := table(path).head(50)).columns:
+            continue  # another format, or load() makes the target from other columns
+        with tempfile.TemporaryDirectory() as folder:
+            without = Path(folder) / path.name
+            rest = frame.drop(contract.TARGET)
+            rest.write_parquet(without) if path.suffix == ".parquet" else rest.write_csv(without)
+            try:
+                read(without)
+            except StageError as error:
+                cause = error.__cause__ or error
+                sentence = explain(f"load() of a file without `{contract.TARGET}`", cause)
+                raise ContractError(f"{sentence} Rows to predict have no target yet.") from error
+        return
+
+
+@cache
+def sample() -> pl.DataFrame:
+    """Take up to MOST_ROWS rows of the first raw file, in an order of their own."""
+    path = (raw_files_in(SAMPLE) or raw_files())[0]
+    rows = inspect(_loaded(path), contract.Row.to_schema(), shown(path))[0]
+    return rows.sample(min(MOST_ROWS, rows.height), seed=1)
+
+
+def features_can_be_evaluated() -> None:
+    """FEATURES can be evaluated on real rows, and give one row each."""
+    for expression in contract.FEATURES:
+        name = expression.meta.output_name()
+        with _named(f"features.py: evaluating `{name}`"):
+            values = sample().select(expression)
+        if values.height != sample().height:
+            raise ContractError(
+                f"features.py: `{name}` gives {values.height} values for {sample().height} rows; "
+                "it must give one for each."
+            )
+
+
+def features_read_their_own_row_only() -> None:
+    """FEATURES of one row equal those of the same row among others: a service sees one at a time.
+
+    An average over a column would be another number there.
     """
+    rows = sample().head(50)
     together = rows.select(contract.FEATURES)
     alone = pl.concat([rows[i : i + 1].select(contract.FEATURES) for i in range(rows.height)])
+    for name in together.columns:
+        try:
+            assert_frame_equal(together.select(name), alone.select(name))
+        except AssertionError:
+            raise ContractError(
+                f"features.py: `{name}` of one row differs from `{name}` of the same row among "
+                "others; a feature may read its own row only."
+            ) from None
+
+
+def a_saved_model_answers_the_same() -> None:
+    """A model that build() makes can be fitted, saved, loaded, and predicts finite numbers."""
+    rows, settings = sample(), params()
+    with _named("build()"):
+        model = contract.build(settings["model"] | {"seed": settings["seed"]})
+    if not hasattr(model, "fit"):
+        raise ContractError(
+            f"model.py: build() returns {type(model).__name__}; it must return a model with fit() "
+            "and predict()."
+        )
+    with _named("fit() of the model that build() makes"):
+        fitted = model.fit(estimator.features(rows), estimator.truth(rows))
+    expected = _predicted(fitted if fitted is not None else model, rows)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.skops"
+        try:
+            with _named("saving and loading the model"):
+                estimator.save(model, path)
+                loaded = estimator.load(path)
+        except StageError as error:
+            if isinstance(error, ContractError):
+                raise
+            raise ContractError(f"model.py: {error}") from error
+        again = _predicted(loaded, rows)
+    if not np.array_equal(expected, again):
+        raise ContractError("model.py: a saved and loaded model predicts other values than before.")
+
+
+def _predicted(model: Any, rows: pl.DataFrame) -> np.ndarray:
+    with _named("predicting with the model that build() makes"):
+        predicted = estimator.predict(model, rows)
+    if predicted.shape != (rows.height,):
+        raise ContractError(
+            f"model.py: the model predicts an array of shape {predicted.shape} for {rows.height} "
+            "rows; it must give one number for each."
+        )
+    if not np.isfinite(predicted.astype(float)).all():
+        raise ContractError("model.py: the model predicts values that are not finite numbers.")
+    return predicted
+
+
+def score_gives_the_metric() -> None:
+    """score() returns figures by name, among them the one that `[score] metric` names."""
+    actual = estimator.truth(sample())
+    with _named("score()"):
+        figures = contract.score(actual, np.linspace(0.1, 0.9, len(actual)))
+    if not isinstance(figures, dict):
+        kind = type(figures).__name__
+        raise ContractError(
+            f"model.py: score() returns {kind}; it must be a dict of figures by name."
+        )
+    metric = params()["score"]["metric"]
+    if metric not in figures:
+        raise ContractError(
+            f"params.toml: [score] metric is `{metric}`, but score() returns {', '.join(figures)}."
+        )
+    for name, value in figures.items():
+        with _named(f"reading `{name}` of score() as a number"):
+            float(value)
+
+
+def hooks_can_be_called() -> None:
+    """Each hook of `[tool.rung.hooks]` can be imported and takes the arguments it will get."""
+    hooks.check_all()
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
     try:
-        assert_frame_equal(together, alone)
-    except AssertionError:
-        return False
-    return together.height == rows.height
+        yield
+    except StageError:
+        raise
+    except Exception as error:  # src/ is the user's, and may raise anything
+        raise ContractError(explain(what, error)) from error
+
+
+# Each with those that must hold before it can be checked.
+PROMISES: dict[Callable[[], None], tuple[Callable[[], None], ...]] = {
+    importable: (),
+    well_typed: (importable,),
+    features_read_the_row: (well_typed,),
+    parameters_fit: (well_typed,),
+    raw_files_keep_row: (well_typed,),
+    target_may_be_missing: (raw_files_keep_row,),
+    features_can_be_evaluated: (features_read_the_row, raw_files_keep_row),
+    features_read_their_own_row_only: (features_can_be_evaluated,),
+    a_saved_model_answers_the_same: (features_can_be_evaluated, parameters_fit),
+    score_gives_the_metric: (raw_files_keep_row, parameters_fit),
+    hooks_can_be_called: (),
+}
+
+
+@cache
+def broken(promise: Callable[[], None]) -> str | None:
+    """Check a promise once; return the sentence that says what is broken, or None."""
+    try:
+        promise()
+    except StageError as error:
+        return str(error)
+    return None
+
+
+def cannot_be_checked(promise: Callable[[], None]) -> bool:
+    """Tell whether a promise rests on one that does not hold."""
+    return any(cannot_be_checked(before) or broken(before) for before in PROMISES[promise])

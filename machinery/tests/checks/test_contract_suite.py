@@ -1,0 +1,170 @@
+"""A project whose code breaks a promise is told which one, in a sentence without a traceback."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from rung_ops import contract
+from rung_ops.project.paths import ROOT, SAMPLE, package_name, raw_files_in
+
+PACKAGE = f"src/{package_name()}"
+ADDED = "\n\n# broken on purpose\n"
+
+# What is broken: the file, what is added to it, and the test and the sentence that are expected.
+BROKEN = {
+    "an import": (
+        f"{PACKAGE}/features.py",
+        "import nothing_of_this_name\n",
+        "test_src_can_be_imported",
+        rf"{PACKAGE}/features.py, line \d+: importing features.py failed "
+        r"\(ModuleNotFoundError: No module named 'nothing_of_this_name'\).",
+    ),
+    "syntax": (
+        f"{PACKAGE}/model.py",
+        "def build(:\n",
+        "test_src_can_be_imported",
+        rf"{PACKAGE}/model.py, line \d+: importing model.py failed "
+        r"\(SyntaxError: .*\).",
+    ),
+    "no TARGET": (
+        f"{PACKAGE}/dataset.py",
+        "del TARGET\n",
+        "test_src_can_be_imported",
+        rf"{PACKAGE}/dataset.py: `TARGET` is missing: the name of the column to predict.",
+    ),
+    "an unknown TARGET": (
+        f"{PACKAGE}/dataset.py",
+        'TARGET = "nothing"\n',
+        "test_names_of_src_are_of_the_right_kind",
+        r"dataset.py: TARGET is 'nothing', which is not a column of Row. There are: .*",
+    ),
+    "an unknown column": (
+        f"{PACKAGE}/features.py",
+        'FEATURES.append(__import__("polars").col("nothing"))\n',
+        "test_features_read_columns_of_row",
+        "features.py: `nothing` reads `nothing`, which is not a column of Row.",
+    ),
+    "a feature over all rows": (
+        f"{PACKAGE}/features.py",
+        'import polars\nFEATURES.append(polars.int_range(polars.len()).alias("count"))\n',
+        "test_each_feature_reads_its_own_row_only",
+        "features.py: `count` of one row differs from `count` of the same row among others; "
+        "a feature may read its own row only.",
+    ),
+    "a feature of another type": (
+        f"{PACKAGE}/features.py",
+        'import polars\nFEATURES.append(polars.col("{TARGETLESS}").struct.field("x").alias("y"))\n',
+        "test_features_can_be_evaluated",
+        r"features.py: evaluating `y` failed \(.*\).",
+    ),
+    "load()": (
+        f"{PACKAGE}/dataset.py",
+        'def load(path):\n    raise ValueError("no such format")\n',
+        "test_raw_files_keep_the_rules_of_row",
+        rf"{PACKAGE}/dataset.py, line \d+: load\(\) of data/sample/\S+ failed "
+        r"\(ValueError: no such format\).",
+    ),
+    "load() that needs the target": (
+        f"{PACKAGE}/dataset.py",
+        "_load = load\n"
+        "def load(path):\n    return _load(path).select(list(Row.to_schema().dtypes))\n",
+        "test_load_reads_a_file_without_the_target",
+        rf".*load\(\) of a file without `{contract.TARGET}` failed \(.*\). "
+        "Rows to predict have no target yet.",
+    ),
+    "build()": (
+        f"{PACKAGE}/model.py",
+        'def build(params):\n    raise KeyError("depth")\n',
+        "test_a_saved_model_answers_the_same",
+        rf"{PACKAGE}/model.py, line \d+: build\(\) failed \(KeyError: 'depth'\).",
+    ),
+    "fit()": (
+        f"{PACKAGE}/model.py",
+        "class Broken:\n    def fit(self, features, truth):\n"
+        '        raise RuntimeError("no memory")\ndef build(params):\n    return Broken()\n',
+        "test_a_saved_model_answers_the_same",
+        rf"{PACKAGE}/model.py, line \d+: fit\(\) of the model that build\(\) makes failed "
+        r"\(RuntimeError: no memory\).",
+    ),
+    "score()": (
+        f"{PACKAGE}/model.py",
+        "def score(truth, predicted):\n    return 1 / 0\n",
+        "test_score_returns_the_metric_of_params",
+        rf"{PACKAGE}/model.py, line \d+: score\(\) failed \(ZeroDivisionError: division by zero\).",
+    ),
+    "params.toml": (
+        "params.toml",
+        "= \n",
+        "test_params_fit_src",
+        r"params.toml is not valid TOML: .*",
+    ),
+    "a hook": (
+        "pyproject.toml",
+        f'[tool.rung.hooks]\nnotify = "{package_name()}.model:nothing"\n',
+        "test_hooks_can_be_called",
+        r"pyproject.toml: \[tool.rung.hooks\] notify = .*nothing.*",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with a few rows of its sample."""
+    folder = tmp_path_factory.mktemp("small") / "project"
+    for name in ("src", "tests", "pyproject.toml", "params.toml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        (folder / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, folder / name)
+    path = raw_files_in(SAMPLE)[0]
+    (folder / "data/sample").mkdir(parents=True)
+    rows = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+    rows = rows.sample(min(500, rows.height), seed=1)
+    target = folder / "data/sample" / path.name
+    rows.write_parquet(target) if path.suffix == ".parquet" else rows.write_csv(target)
+    return folder
+
+
+def run(project: Path) -> tuple[int, str]:
+    """Run the contract suite of a project; return its exit code and what it printed."""
+    above = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_contract.py"],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": f"{project / 'src'}{os.pathsep}{above / 'machinery'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def test_a_new_project_keeps_every_promise(small: Path) -> None:
+    code, printed = run(small)
+
+    assert code == 0, printed
+    assert "skipped" not in printed
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_promise_is_named_in_a_sentence(small: Path, tmp_path: Path, name: str) -> None:
+    file, added, failing, sentence = BROKEN[name]
+    project = tmp_path / "project"
+    shutil.copytree(small, project)
+    other = next(c for c in contract.Row.to_schema().dtypes if c != contract.TARGET)
+    with (project / file).open("a", encoding="utf-8") as text:
+        text.write(ADDED + added.replace("{TARGETLESS}", other))
+
+    code, printed = run(project)
+
+    assert code == 1
+    (failed,) = re.findall(r"^FAILED tests/test_contract.py::(\w+)", printed, re.MULTILINE)
+    assert failed == failing
+    said = printed.split("FAILURES", 1)[1].split("short test summary", 1)[0].splitlines()[2:-1]
+    assert re.fullmatch(sentence, "\n".join(said).strip()), said
+    assert "Traceback" not in printed
