@@ -1,0 +1,64 @@
+"""Check every policy file of ops/ with the reader that the machinery uses."""
+
+import importlib
+import sys
+import tomllib
+from pathlib import Path
+
+from rung_ops.project.paths import policy_file, shown
+
+# By file: the functions that read it, as MODULE:FUNCTION below rung_ops.
+READERS = {
+    "autopilot.toml": ("autopilot.policy:read",),
+    "gate.toml": ("gate.rules:read",),
+    "monitor.toml": ("monitoring.limits:read",),
+    "ray.toml": ("ray.settings:settings",),
+    "rollout.toml": ("serving.policy:policy",),
+    "service.toml": ("serving.settings:limits", "serving.slo:promise", "serving.slo:logging"),
+    "store.toml": ("data.object_store.settings:read",),
+    "tracking.toml": ("tracking.store_address:policy",),
+    "warehouse.toml": ("data.warehouse.settings:read",),
+}
+
+
+def problems() -> list[str]:
+    """Read the policy files that exist; return a sentence for each one that cannot be used.
+
+    Only the modules of files that exist are imported. Where a file is not TOML, only such files are
+    named, as some readers read two files.
+    """
+    files = {name: policy_file(name) for name in READERS if policy_file(name).is_file()}
+    if broken := [sentence for path in files.values() if (sentence := _not_toml(path))]:
+        return broken
+    found = []
+    for name, path in files.items():
+        sentence = next(filter(None, map(_refused, READERS[name])), None)
+        if sentence:
+            found.append(sentence if shown(path) in sentence else f"{shown(path)}: {sentence}")
+    return found
+
+
+def _not_toml(path: Path) -> str | None:
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return f"{shown(path)}: not valid TOML: {error}. Fix that line."
+    return None
+
+
+def _refused(reader: str) -> str | None:
+    module, _, function = reader.partition(":")
+    read = getattr(importlib.import_module(f"rung_ops.{module}"), function)
+    try:
+        read()
+    except Exception as error:  # each reader has an error of its own
+        return str(error)
+    return None
+
+
+def main() -> int:
+    """Print each problem of a policy file; return the exit code."""
+    found = problems()
+    for sentence in found:
+        print(sentence, file=sys.stderr)
+    return 1 if found else 0
