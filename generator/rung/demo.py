@@ -22,8 +22,8 @@ ANSWERS = {"project_name": "Late flights", "use_case": "velocity", "team_size": 
 LAST = 4
 REPORT = "reports/report.html"
 TIMELINE = "reports/replay/timeline.html"
-# Eight months of the sample show two promotions, a refusal by the gate, and what drifted; each
-# month more costs as much and shows the same again. `poe replay` goes through all ten.
+# Enough for promotions, drift and usually a refusal by the gate; a replay differs a little from run
+# to run, as it depends on when a canary is promoted. `poe replay` goes through all ten months.
 MONTHS = 8
 
 # What is done on each rung, in the words of its README; `check` comes before it.

@@ -83,7 +83,7 @@ def read(path: Path = POLICY) -> Policy:
     """Read the rules.
 
     Raises:
-        BadPolicy: the file is missing or not valid TOML; a rule is missing, unknown or out of range.
+        BadPolicy: the file is missing or not TOML, or a rule is missing, unknown or out of range.
     """
     try:
         written = tomllib.loads(path.read_text(encoding="utf-8"))
