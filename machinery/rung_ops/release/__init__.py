@@ -1,9 +1,9 @@
 """Releases: signed bundles, where they are served, and how they come and go.
 
 - What a release is: `bundle` (files, manifest), `contract_file`, `dtypes`, `content` (fills one),
-  `reference_rows` (the rows it carries), `source_import` (imports its code), `estimators` (skops).
+  `source_import` (imports its code), `estimators` (skops).
 - Making one, `poe release`: `make`, from what `registry_artifacts` downloads. Its model: `export`
-  tries `to_onnx`, `to_lightgbm` and skops on the rows of `export_trial`, and `speed` selects one;
+  tries `to_onnx`, `to_lightgbm` and skops on the rows that `export_trial` draws; `speed` selects one;
   a model.py with save() and load() has a format of its own (rung_ops.custom_model).
 - Trust: `keys` (`poe keys`), `secret` (a key from CI), `signing` (writes the signature), `verify`
   (checks it; needs no signing library).

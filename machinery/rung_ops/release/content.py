@@ -20,7 +20,6 @@ from rung_ops.release import (
     contract_file,
     export,
     export_trial,
-    reference_rows,
     source_import,
 )
 from rung_ops.training import estimator
@@ -67,7 +66,7 @@ def fill(
     )
     write_json(staged / bundle.CONTRACT, described)
 
-    some = reference_rows.drawn(held_out, reference_rows.PARITY_ROWS, seed)
+    some = export_trial.drawn(held_out, export_trial.PARITY_ROWS, seed)
     tried, unanswered = export_trial.rows(
         model, held_out, train, expressions, described["columns"], seed
     )
@@ -80,7 +79,7 @@ def fill(
     chosen, formats = export.export(staged, package, model, tried, expected, tolerance)
 
     _write_answered(staged / bundle.PARITY, some, estimator.answer(model, some.select(expressions)))
-    learned = reference_rows.drawn(train.select(expressions), reference_rows.REFERENCE_ROWS, seed)
+    learned = export_trial.drawn(train.select(expressions), export_trial.REFERENCE_ROWS, seed)
     _write_answered(staged / bundle.REFERENCE, learned, estimator.answer(model, learned))
     predicted = estimator.answer(model, test.select(expressions))
     write_json(staged / bundle.METRICS, contract.score(estimator.truth(test), predicted))

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 
 from rung_ops.release import source_import
-from rung_ops.release.reference_rows import drawn
 from rung_ops.training import estimator
+
+REFERENCE_ROWS = 10_000  # of training: what drift is measured against
+PARITY_ROWS = 1_000  # held out: what the service checks itself on, each time it loads the release
 
 MOST_ROWS = 50_000
 ROWS_AN_EDGE = 3
@@ -120,3 +122,11 @@ def _value(column: dict[str, Any], written: Any) -> Any:
     if column["dtype"] == "datetime":
         return datetime.fromisoformat(written)
     return date.fromisoformat(written) if column["dtype"] == "date" else written
+
+
+def drawn(rows: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
+    """Draw rows at random, in their order; all where there are no more."""
+    if rows.height <= most:
+        return rows
+    chosen = np.random.default_rng(seed).choice(rows.height, most, replace=False)
+    return rows[np.sort(chosen)]
