@@ -301,7 +301,8 @@ def test_the_projects_hooks_stop_a_training_and_hear_of_a_failure(
 
     assert "The hook autopilot_veto raised OSError: the calendar is down" in failed
     assert (open_pass["finished"], open_pass["steps"][-1]["step"]) == (None, "decide")
-    assert (flown.folder / "logs/told.txt").read_text() == "The autopilot failed\n"
+    told = (flown.folder / "logs/told.txt").read_text().splitlines()
+    assert told[-1] == "The autopilot failed"  # after what the monitor had to report
     assert "Vetoed: the summer timetable is not in yet" in said
     (last,) = flown.passes()
     assert last["outcome"] == "vetoed"
