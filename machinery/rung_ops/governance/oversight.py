@@ -99,7 +99,7 @@ class Oversight:
             ) from error
         # From here on the state on disk decides, also where the command line resumes; the service
         # reads it a moment later.
-        standing = self._service.standing
+        standing = self._service.held
         self._service.install(replace(standing, state=replace(standing.state, stopped=stopped)))
         self._service.halt(None)
         return _with_warning({"stopped": True, "by": by, "reason": reason}, problems)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rung_ops.load_test.client import BROKEN, Answers
-from rung_ops.serving.slo import Promise
+from rung_ops.serving.slo import SLO
 
 BUSY = 0.9  # share of the time from which the figures may be those of the test itself
 REFUSED = 503
@@ -74,7 +74,7 @@ def figures(answers: Answers, rows: int) -> Figures:
     )
 
 
-def missed(found: Figures, promise: Promise, rate: float | None, rows: int = 1) -> list[str]:
+def missed(found: Figures, promise: SLO, rate: float | None, rows: int = 1) -> list[str]:
     """Say which promises were not kept, and by how much; empty when all were.
 
     Args:
@@ -114,7 +114,7 @@ def missed(found: Figures, promise: Promise, rate: float | None, rows: int = 1) 
     return faults
 
 
-def lines(found: Figures, promise: Promise, rows: int) -> list[str]:
+def lines(found: Figures, promise: SLO, rows: int) -> list[str]:
     """Write the figures for a person to read, limits beside them."""
     second = f"{found.a_second:,.0f} a second"
     if rows > 1:

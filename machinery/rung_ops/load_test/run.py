@@ -27,7 +27,7 @@ from rung_ops.release import paths, state
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving import settings, slo
 from rung_ops.serving.settings import BadSettings
-from rung_ops.serving.slo import Promise
+from rung_ops.serving.slo import SLO
 
 REPORT = REPORTS / "load.json"
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Test; return the exit code: 1 where a promise was not kept, or nothing could be tested."""
     options = _options(arguments)
     try:
-        promise, most = slo.promise(), settings.limits().max_rows
+        promise, most = slo.read_slo(), settings.limits().max_rows
         if options.rows > most:
             raise BadSettings(f"service.toml: max_rows of [service] allows {most:,} rows a request")
         with _target(options) as target:
@@ -93,7 +93,7 @@ def _write(
     target: Target,
     options: argparse.Namespace,
     found: Figures,
-    promise: Promise,
+    promise: SLO,
     missed: list[str],
 ) -> None:
     asked = {name: getattr(options, name) for name in ("seconds", "connections", "rows", "rate")}

@@ -1,4 +1,4 @@
-"""The way of a prediction through the service: a raw ASGI callable in front of Starlette.
+"""Answer predictions: a raw ASGI callable in front of Starlette.
 
 Routing, middleware and request objects would cost as much again as the prediction itself.
 """
@@ -10,17 +10,25 @@ from typing import Any
 
 from rung_ops.serving import answers
 from rung_ops.serving.arrow import FORMS
-from rung_ops.serving.jobs import Failed, Job
-from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.jobs import Job, ScoringError
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.refusal import Refusal
-from rung_ops.serving.request_input import Given, Gone, Headers, Message, Receive, given, whole
+from rung_ops.serving.request_input import (
+    Disconnected,
+    Headers,
+    Message,
+    Receive,
+    RequestHeaders,
+    parse_headers,
+    read_body,
+)
 from rung_ops.serving.requests import Table
 from rung_ops.serving.service import Service
 
 LOG = logging.getLogger("service")
 
 Send = Callable[[Message], Awaitable[None]]
-Read = Callable[[Served], list[Any] | Table]
+Read = Callable[[LoadedRelease], list[Any] | Table]
 
 JSON = (b"content-type", b"application/json")
 ANY_JSON = ("", "application/json", "application/x-www-form-urlencoded")  # the last is curl's
@@ -28,21 +36,21 @@ KINDS = ("application/json", *FORMS)
 
 
 class App:
-    """Answers POST /predict and /predict/batch; hands everything else on."""
+    """Answers POST /predict and /predict/batch; Starlette answers everything else."""
 
     def __init__(self, service: Service, pages: Callable[..., Awaitable[None]]) -> None:
-        """Serve.
+        """Answer for a service.
 
         Args:
-            service: that answers.
-            pages: the ASGI application for all other paths, and for start and end.
+            service: what answers.
+            pages: the ASGI application for all other paths, and for the lifespan.
         """
         self._service = service
         self._pages = pages
         self._routes = {"/predict": self._predict, "/predict/batch": self._batch}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request, as ASGI has it."""
+        """Answer one request: the ASGI interface."""
         route = self._routes.get(scope.get("path", "")) if scope["type"] == "http" else None
         if route is None or scope["method"] != "POST":
             await self._pages(scope, receive, send)
@@ -57,13 +65,13 @@ class App:
             if refusal.retry_after is not None:
                 headers.append((b"retry-after", b"%d" % refusal.retry_after))
             service.metrics.count("refused" if status == 503 else "invalid")
-        except Failed as failed:
+        except ScoringError as failed:
             status, body = 500, Refusal(500, str(failed)).body()
-        except Gone:
+        except Disconnected:
             return
         except Exception:
             LOG.exception("%s could not be answered", scope["path"])
-            status, body = 500, Refusal(500, "This is a fault of the service; it is logged.").body()
+            status, body = 500, Refusal(500, "The service failed; its log has the reason.").body()
             service.metrics.count("failed")
         headers.append((b"content-length", b"%d" % len(body)))
         if service.draining:
@@ -77,15 +85,15 @@ class App:
         service = self._service
         served = service.answering()
         service.batcher.admit(1)
-        asked = given(sent)
-        body = await whole(receive, asked.length, service.limits.max_body)
+        given = parse_headers(sent)
+        body = await read_body(receive, given.length, service.limits.max_body)
         if _first(body) == b"[":
             most = service.limits.max_rows
-            job = self._job(served, asked, arrived, lambda held: held.reader.many(body, most))
+            job = self._job(served, given, arrived, lambda held: held.reader.many(body, most))
             service.batcher.admit(job.height)
             await self._scored(job)
             return answers.of_many(job)
-        job = self._job(served, asked, arrived, lambda held: [held.reader.one(body)])
+        job = self._job(served, given, arrived, lambda held: [held.reader.one(body)])
         job.alone = True
         await self._scored(job)
         return answers.of_one(job)
@@ -96,41 +104,41 @@ class App:
         service = self._service
         served = service.answering()
         service.batcher.admit(1, by_column=True)
-        asked = given(sent)
-        form = FORMS.get(asked.kind)
-        if form is None and asked.kind not in ANY_JSON:
-            raise Refusal(415, f"{asked.kind} is not read here: send {', '.join(KINDS)}.")
-        body = await whole(receive, asked.length, service.limits.max_body)
+        given = parse_headers(sent)
+        form = FORMS.get(given.media_type)
+        if form is None and given.media_type not in ANY_JSON:
+            raise Refusal(415, f"{given.media_type} is not supported: send {', '.join(KINDS)}.")
+        body = await read_body(receive, given.length, service.limits.max_body)
         most = service.limits.max_rows
 
-        def read(held: Served) -> Table:
+        def read(held: LoadedRelease) -> Table:
             if form is None:
                 return held.reader.columnar(body, most)
             return held.arrow.read(body, form, most)
 
-        job = self._job(served, asked, arrived, read)
+        job = self._job(served, given, arrived, read)
         service.batcher.admit(job.height, by_column=True)
         await self._scored(job)
         if form is None:
             return answers.by_columns(job)
         headers[:] = [
-            (b"content-type", asked.kind.encode()),
+            (b"content-type", given.media_type.encode()),
             (b"x-release", job.served.release.id.encode()),
         ]
         return answers.as_arrow(job, form)
 
-    def _job(self, served: Served, asked: Given, arrived: float, read: Read) -> Job:
+    def _job(self, served: LoadedRelease, given: RequestHeaders, arrived: float, read: Read) -> Job:
         service = self._service
-        identity = asked.identity or service.identity()
+        identity = given.request_id or service.identity()
         rows = read(served)
-        key = asked.key
-        if service.standing.canary is not None:
+        key = given.key
+        if service.held.canary is not None:
             key = key or served.reader.key(rows) or identity
             canary = service.arm(key)
             if canary is not None and not service.alike:
                 try:
                     rows = read(canary)
-                except Refusal:  # the caller does not know of the canary's other columns
+                except Refusal:  # the caller cannot know the other columns of a canary
                     canary = None
             served = canary or served
         return Job(served, identity, key, arrived, service.future(), rows)
@@ -139,7 +147,7 @@ class App:
         service = self._service
         try:
             await service.batcher.submit(job)
-        except Failed as failed:
+        except ScoringError as failed:
             service.metrics.count("failed", job.served.arm)
             service.rollout.fail(job.served.arm)
             # Of a hook the traceback is wanted; a model has none that says more.
@@ -149,6 +157,6 @@ class App:
 
 
 def _first(body: bytes) -> bytes:
-    """Give the first sign of a JSON text."""
+    """Return the first character of a JSON text that is not white space."""
     first = body[:1]
     return body.lstrip(b" \t\r\n")[:1] if first in (b" ", b"\t", b"\r", b"\n") else first

@@ -1,4 +1,4 @@
-"""Read rows as an Arrow table, held against the contract column by column."""
+"""Read rows as an Arrow table and check each column against the contract."""
 
 import io
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ import polars as pl
 from rung_ops.serving import arrow_guard
 from rung_ops.serving.arrow_guard import Form
 from rung_ops.serving.columns import Column, series_of
-from rung_ops.serving.refusal import Refusal, broken
+from rung_ops.serving.refusal import Refusal, wrong_column
 from rung_ops.serving.requests import Table
 from rung_ops.serving.rules import ColumnRules
-from rung_ops.serving.validation_errors import count
+from rung_ops.serving.validation_errors import check_row_count
 
 FORMS: dict[str, Form] = {
     "application/vnd.apache.arrow.stream": "stream",
@@ -40,10 +40,10 @@ class ArrowReader:
             Refusal: it is no Arrow, or breaks the contract.
         """
         given = _opened(body, form)
-        count(given.height, most)
+        check_row_count(given.height, most)
         for name in given.columns if self._strict else ():
             if name not in self._names:
-                raise broken(None, name, "is no column of the contract")
+                raise wrong_column(None, name, "is not a column of the contract")
         missing: dict[str, list[int]] = {}
         held = [self._column(given, rules, missing) for rules in self._rules]
         return Table(pl.DataFrame(held), missing)
@@ -55,7 +55,7 @@ class ArrowReader:
         if column.name in given.columns:
             values = rules.held(given.get_column(column.name))
         elif column.required:
-            raise broken(None, column.name, f"is missing; asked for is {column.words}")
+            raise wrong_column(None, column.name, f"is missing; expected {column.words}")
         else:
             values = pl.Series(column.name, [None], dtype=column.dtype).new_from_index(
                 0, given.height
@@ -64,7 +64,7 @@ class ArrowReader:
             return values
         rows = values.is_null().arg_true().to_list()
         if column.required:
-            raise broken(rows[0] + 1, column.name, f"is empty; asked for is {column.words}")
+            raise wrong_column(rows[0] + 1, column.name, f"is empty; expected {column.words}")
         missing[column.name] = rows
         if column.default is None:
             return values

@@ -9,7 +9,7 @@ whose messages are FlatBuffers.
 """
 
 from collections.abc import Iterator
-from struct import error as OutOfBounds
+from struct import error as struct_error
 from struct import unpack_from
 from typing import Literal
 
@@ -27,22 +27,22 @@ DICTIONARIES, RECORD_BATCHES = 2, 3  # of Footer
 DICTIONARY_BATCH, RECORD_BATCH = 2, 3  # types of a header
 
 
-class NotTaken(Exception):
-    """These bytes are no Arrow, or are compressed; the message says which."""
+class NotArrow(Exception):
+    """The body is not Arrow, or is compressed; the message says which."""
 
 
 def check(body: bytes, form: Form) -> None:
     """Look at every message.
 
     Raises:
-        NotTaken: one does not hold together, or is compressed.
+        NotArrow: one does not hold together, or is compressed.
     """
     try:
         for place in _of_stream(body) if form == "stream" else _of_file(body):
             if _compressed(body, place):
-                raise NotTaken("it is compressed; send it as it is")
-    except OutOfBounds as error:
-        raise NotTaken("a part of it lies beyond its end") from error
+                raise NotArrow("it is compressed; send it as it is")
+    except struct_error as error:
+        raise NotArrow("a part of it lies beyond its end") from error
 
 
 def _of_stream(body: bytes) -> Iterator[int]:
@@ -58,13 +58,13 @@ def _of_stream(body: bytes) -> Iterator[int]:
         following = unpack_from("<q", body, found)[0] if found else 0
         place += size + following
         if not 0 <= following <= len(body):
-            raise NotTaken("a part of it lies beyond its end")
+            raise NotArrow("a part of it lies beyond its end")
 
 
 def _of_file(body: bytes) -> Iterator[int]:
     """Find the messages of a file, which its footer names."""
     if not (body.startswith(WORD) and body.endswith(WORD)):
-        raise NotTaken(f"it does not begin and end with {WORD.decode()}")
+        raise NotArrow(f"it does not begin and end with {WORD.decode()}")
     end = len(body) - len(WORD) - 4
     footer = _there(body, end - int(unpack_from("<I", body, end)[0]))
     for kind in (DICTIONARIES, RECORD_BATCHES):
@@ -117,5 +117,5 @@ def _field(body: bytes, table: int, number: int) -> int:
 
 def _number(body: bytes, place: int) -> int:
     if place < 0:  # counts from the end in Python
-        raise OutOfBounds
+        raise struct_error
     return int(unpack_from("<I", body, place)[0])

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from rung_ops.serving.hooks import HookFailed, Score, score_release
-from rung_ops.serving.jobs import Failed, Job, Part, Scored, attempt
-from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.hooks import HookRunError, Score, score_release
+from rung_ops.serving.jobs import Job, Part, Scored, ScoringError, score_parts
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.settings import Limits
 
@@ -155,7 +155,7 @@ class Batcher:
     def _timed(self, parts: list[Part]) -> tuple[list[Outcome], float]:
         """Score parts, and measure the seconds of computing."""
         start = time.thread_time()
-        outcomes = attempt(parts, self._score)
+        outcomes = score_parts(parts, self._score)
         return outcomes, time.thread_time() - start
 
     def _next(self) -> list[Part]:
@@ -184,7 +184,7 @@ class Batcher:
             parts.append(Part(job, 0, job.height))
         return parts
 
-    def _most(self, served: Served) -> int:
+    def _most(self, served: LoadedRelease) -> int:
         """Tell how many rows a batch may hold. What it costs without any is no reason for fewer."""
         return max(1, min(ROWS, int(self._turn_seconds / served.wait.each)))
 
@@ -219,9 +219,9 @@ class Batcher:
             self._large.taken(job, job.height - job.given)
         if not job.future.done():
             said = f"{error}"
-            if not isinstance(error, HookFailed):
+            if not isinstance(error, HookRunError):
                 said = f"{job.served.release.id} cannot score this: {said}"
-            failed = Failed(said)
+            failed = ScoringError(said)
             failed.__cause__ = error
             job.future.set_exception(failed)
 

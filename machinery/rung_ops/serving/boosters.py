@@ -17,7 +17,7 @@ FLOAT64, ROW_MAJOR, NORMAL, FIRST, ALL = 1, 1, 0, 0, -1  # of LightGBM's c_api.h
 PARAMETERS = b"num_threads=1"
 
 
-class NoLibrary(Exception):
+class NoLightGBMError(Exception):
     """LightGBM is not installed, or not as expected."""
 
 
@@ -32,7 +32,7 @@ class Booster:
             columns: how many it expects.
 
         Raises:
-            NoLibrary: LightGBM is missing.
+            NoLightGBMError: LightGBM is missing.
             ValueError: this is no such model.
         """
         self._library = _library()
@@ -121,6 +121,6 @@ def _library() -> ctypes.CDLL:
                 library = ctypes.CDLL(str(path))
                 library.LGBM_GetLastError.restype = ctypes.c_char_p
                 return library
-    raise NoLibrary(
+    raise NoLightGBMError(
         "this release needs LightGBM: add `lightgbm` to the dependencies in pyproject.toml"
     )

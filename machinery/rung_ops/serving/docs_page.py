@@ -57,7 +57,7 @@ LINKS = (
 
 def page(service: Service) -> str:
     """Describe a service; while nothing is served, without the columns of a row."""
-    serving = service.standing.serving
+    serving = service.held.serving
     if serving is None:
         return _framed(service, "")
     example: dict[str, Any] = serving.release.contract["example"]
@@ -78,7 +78,7 @@ def page(service: Service) -> str:
 
 
 def _framed(service: Service, body: str) -> str:
-    standing = service.standing
+    standing = service.held
     serving = standing.serving.release.id if standing.serving is not None else "no release"
     ready = '<b class="good">ready</b>' if service.ready else '<b class="bad">not ready</b>'
     problems = standing.problems if standing.serving is not None else (service.advice,)

@@ -28,7 +28,7 @@ Score = Callable[[Release, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame, np.n
 RAISED = (SystemExit, *FAULTS)
 
 
-class HookFailed(Exception):
+class HookRunError(Exception):
     """A hook raised an error or returned something else than it must; the message says what."""
 
 
@@ -62,7 +62,7 @@ class ServiceHooks(NamedTuple):
         """Return the predictions as after_prediction changes them, shape (n_rows,).
 
         Raises:
-            HookFailed: it raised an error or returned something else.
+            HookRunError: it raised an error or returned something else.
         """
         after = self.after_prediction
         return predictions if after is None else _adjusted(after, rows, predictions)
@@ -139,18 +139,18 @@ def _enriched(before: Hook, rows: pl.DataFrame) -> pl.DataFrame:
     try:
         found = before(rows)
     except RAISED as error:
-        raise HookFailed(f"The hook before_prediction raised {_shown(error)}") from error
+        raise HookRunError(f"The hook before_prediction raised {_shown(error)}") from error
     if not isinstance(found, pl.DataFrame):
-        raise HookFailed(
+        raise HookRunError(
             f"The hook before_prediction returned a {type(found).__name__}; "
             "expected a polars.DataFrame"
         )
     if found.height != height:
-        raise HookFailed(
+        raise HookRunError(
             f"The hook before_prediction returned {found.height} rows; expected {height}"
         )
     if found.schema != expected:
-        raise HookFailed(
+        raise HookRunError(
             f"The hook before_prediction returned {_difference(found.schema, expected)}"
         )
     return found
@@ -162,14 +162,14 @@ def _adjusted(after: Hook, rows: pl.DataFrame, predictions: np.ndarray) -> np.nd
     try:
         found = np.asarray(after(rows, predictions), np.float64)
     except RAISED as error:
-        raise HookFailed(f"The hook after_prediction raised {_shown(error)}") from error
+        raise HookRunError(f"The hook after_prediction raised {_shown(error)}") from error
     if found.shape != (rows.height,):
-        raise HookFailed(
+        raise HookRunError(
             f"The hook after_prediction returned an array of shape {found.shape}; "
             f"expected ({rows.height},)"
         )
     if not np.isfinite(found).all():
-        raise HookFailed("The hook after_prediction returned NaN or infinity for a row")
+        raise HookRunError("The hook after_prediction returned NaN or infinity for a row")
     return found
 
 

@@ -10,11 +10,11 @@ import polars as pl
 
 from rung_ops.release import source_import
 from rung_ops.serving.hooks import Score, score_release
-from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.requests import Table
 
 
-class Failed(Exception):
+class ScoringError(Exception):
     """The release could not score the rows, or its answer is no number."""
 
 
@@ -42,7 +42,7 @@ class Job:
 
     def __init__(
         self,
-        served: Served,
+        served: LoadedRelease,
         identity: str,
         key: str,
         arrived: float,
@@ -94,7 +94,7 @@ class Scored(NamedTuple):
     predictions: np.ndarray
 
 
-def attempt(
+def score_parts(
     parts: list[Part], score: Score = score_release
 ) -> list[Scored | tuple[Part, BaseException]]:
     """Score parts of jobs for one release together; where that fails, each by itself.
@@ -106,7 +106,7 @@ def attempt(
     except source_import.FAULTS as error:
         if len(parts) == 1:
             return [(parts[0], error)]
-    return [outcome for part in parts for outcome in attempt([part], score)]
+    return [outcome for part in parts for outcome in score_parts([part], score)]
 
 
 def _score(parts: list[Part], score: Score) -> Scored:
@@ -120,7 +120,7 @@ def _score(parts: list[Part], score: Score) -> Scored:
     release = first.served.release
     rows, features, predictions = score(release, table.frame)
     if not np.isfinite(predictions).all() or len(predictions) != table.frame.height:
-        raise Failed(f"{release.id} gave no number for a row")
+        raise ScoringError(f"{release.id} gave no number for a row")
     return Scored(parts, Table(rows, table.missing), features, predictions)
 
 

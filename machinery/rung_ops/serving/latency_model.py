@@ -5,7 +5,7 @@ MOST = 10.0  # times the estimate: a batch that took longer met with something t
 LEAST = 1e-9  # seconds: what is nothing at all could not grow by a share of itself
 
 
-class Pace:
+class LatencyModel:
     """An estimate of seconds that learns from batches of any size.
 
     Attributes:

@@ -8,14 +8,14 @@ from rung_ops.release.bundle import BadBundle
 from rung_ops.serving import release as releases
 from rung_ops.serving.arrow import ArrowReader
 from rung_ops.serving.columns import columns_of
-from rung_ops.serving.latency_model import Pace
+from rung_ops.serving.latency_model import LatencyModel
 from rung_ops.serving.release import Release
 from rung_ops.serving.requests import Reader
 from rung_ops.serving.settings import Limits
 from rung_ops.serving.traffic_split import Arm
 
 
-class Served:
+class LoadedRelease:
     """A release, the readers of its rows, and estimates of what a batch takes.
 
     Attributes:
@@ -40,9 +40,9 @@ class Served:
                 f"{release.id}/{bundle.CONTRACT}: no types can be made of it "
                 f"({type(error).__name__}: {error})"
             ) from error
-        self.wait, self.work = Pace(*release.seconds), Pace(*release.seconds)
+        self.wait, self.work = LatencyModel(*release.seconds), LatencyModel(*release.seconds)
 
-    def on(self, arm: Arm) -> "Served":
+    def on(self, arm: Arm) -> "LoadedRelease":
         """Give the same release for an arm: itself, or with a pace of its own."""
         if arm == self.arm:
             return self
@@ -52,10 +52,10 @@ class Served:
         return other
 
 
-def load(folder: Path, public_key: bytes, limits: Limits, arm: Arm) -> Served:
+def load(folder: Path, public_key: bytes, limits: Limits, arm: Arm) -> LoadedRelease:
     """Load a release for an arm.
 
     Raises:
         BadBundle: it must not be used; the message says why.
     """
-    return Served(releases.load(folder, public_key, limits), arm, limits.strict)
+    return LoadedRelease(releases.load(folder, public_key, limits), arm, limits.strict)

@@ -12,7 +12,7 @@ from pathlib import Path
 from rung_ops.release import bundle, paths
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving import loaded_release
-from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.settings import Limits
 
 LOG = logging.getLogger("service")
@@ -49,11 +49,11 @@ class Loader:
         self._limits = limits
         self._loaded = loaded
         self._refused = refused
-        self._held: dict[str, Served] = {}
+        self._held: dict[str, LoadedRelease] = {}
         self._bad: dict[str, Bad] = {}
         self._loading: dict[str, Stamp] = {}
 
-    def get(self, name: str) -> Served | None:
+    def get(self, name: str) -> LoadedRelease | None:
         """Give a release that was verified, warmed and checked; None while it is being loaded.
 
         Raises:
@@ -85,7 +85,9 @@ class Loader:
 
         def load() -> None:
             try:
-                found: Served | str = loaded_release.load(path, public_key(), limits, "serving")
+                found: LoadedRelease | str = loaded_release.load(
+                    path, public_key(), limits, "serving"
+                )
             except BadBundle as error:
                 found = str(error)
             except Exception as error:  # whatever it is, what answers goes on
@@ -97,7 +99,7 @@ class Loader:
         threading.Thread(target=load, name="load", daemon=True).start()
 
     def _settle(
-        self, name: str, stamp: Stamp, found: Served | str, clock: asyncio.TimerHandle
+        self, name: str, stamp: Stamp, found: LoadedRelease | str, clock: asyncio.TimerHandle
     ) -> None:
         clock.cancel()
         if self._loading.get(name) != stamp:  # it was given up

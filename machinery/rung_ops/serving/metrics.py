@@ -19,7 +19,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from rung_ops.serving.histogram import Histogram
-from rung_ops.serving.slo import Promise
+from rung_ops.serving.slo import SLO
 from rung_ops.serving.trial_figures import Comparison
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -27,7 +27,7 @@ ARMS = ("serving", "canary")
 # Of a request's answer: `invalid` is the caller's mistake, `refused` was shed or stopped, `failed`
 # is ours.
 OUTCOMES = ("answered", "invalid", "refused", "failed")
-# An answer takes about a millisecond; the promise in service.toml is some tens of them.
+# An answer takes about a millisecond; the objective in service.toml is some tens of them.
 SECONDS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
@@ -59,12 +59,12 @@ class Shadows(Protocol):
 class Metrics:
     """Counts; all but exposition() are called on the event loop, once a batch or less."""
 
-    def __init__(self, monitor: Path | None = None, promise: Promise | None = None) -> None:
+    def __init__(self, monitor: Path | None = None, slo: SLO | None = None) -> None:
         """Start at nothing.
 
         Args:
             monitor: file that the monitor writes, in Prometheus' format; it is passed on.
-            promise: [slo] of service.toml, which the alert rules compare with.
+            slo: [slo] of service.toml, which the alert rules compare with.
         """
         self.registry = CollectorRegistry()
         self._monitor = monitor
@@ -106,14 +106,14 @@ class Metrics:
         self._stopped = Gauge(
             "service_stopped", "1 while a person has stopped the model.", registry=self.registry
         )
-        if promise is not None:
+        if slo is not None:
             objectives = Gauge(
                 "service_slo",
                 "What [slo] in ops/service.toml promises, by setting.",
                 ["setting"],
                 registry=self.registry,
             )
-            for setting, value in asdict(promise).items():
+            for setting, value in asdict(slo).items():
                 objectives.labels(setting).set(value)
         self.registry.register(self)
         for collector in (PlatformCollector, ProcessCollector):
@@ -150,7 +150,7 @@ class Metrics:
         """Count a change of release: loaded or refused."""
         self._swaps.labels(outcome).inc()
 
-    def standing(self, releases: Mapping[str, str], ready: bool, stopped: bool) -> None:
+    def set_status(self, releases: Mapping[str, str], ready: bool, stopped: bool) -> None:
         """Say what is loaded, by arm (serving, canary, shadow), and whether it answers."""
         self._releases = dict(releases)
         self._ready.set(ready)

@@ -28,7 +28,7 @@ PROBLEMS = {
 
 def document(service: Service) -> dict[str, Any]:
     """Describe a service; while nothing is served, without the columns of a row."""
-    serving = service.standing.serving
+    serving = service.held.serving
     reader = serving.reader if serving is not None else None
     example = serving.release.contract["example"] if serving is not None else None
     version = serving.release.id if serving is not None else "none"

@@ -8,7 +8,7 @@ import msgspec
 
 from rung_ops.project.paths import policy_file
 from rung_ops.serving.settings import FILE, BadSettings, Positive, Whole
-from rung_ops.serving.slo import Share, converted, promise
+from rung_ops.serving.slo import Share, converted, read_slo
 
 ROLLOUT = policy_file("rollout.toml")
 
@@ -71,7 +71,7 @@ def policy(path: Path = ROLLOUT, service: Path = FILE) -> Policy | None:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path.name} is no TOML: {error}") from error
-    slow = promise(service).p99_ms / 1000
+    slow = read_slo(service).p99_ms / 1000
     read = converted(found | {"slow": slow}, Policy, f"{path.name}:")
     steps = read.canary.steps
     if steps != sorted(set(steps)):

@@ -6,7 +6,7 @@ from rung_ops.release import history
 from rung_ops.release.state import HISTORY, State, Stopped
 
 
-def recovered(folder: Path) -> State:
+def state_from_history(folder: Path) -> State:
     """Tell from the history what was served last, and whether it was stopped.
 
     Returns:

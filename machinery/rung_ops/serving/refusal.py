@@ -1,4 +1,4 @@
-"""Why a request is not answered with a prediction, in words that its sender can act upon."""
+"""Why a request is refused, in words that tell its sender what to change."""
 
 import msgspec
 
@@ -6,14 +6,14 @@ LONGEST = 60  # characters of a value that is shown
 
 
 class Refusal(Exception):
-    """A request that is answered with an error.
+    """A request that gets an error for an answer.
 
     Attributes:
-        status: of HTTP: 4xx for the caller's mistake, 503 when the service cannot answer now.
-        message: what is wrong, where, and what is asked for.
-        row: number of the row that is wrong, counted from 1; None where it is no single row.
-        column: that is wrong, if it is one.
-        retry_after: seconds after which another try makes sense.
+        status: HTTP status: 4xx for a mistake of the caller, 503 if the service cannot answer now.
+        message: what is wrong, where, and what is expected.
+        row: number of the wrong row, counted from 1; None if it is not a single row.
+        column: the wrong column, if it is one.
+        retry_after: seconds to wait before another try.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
     def body(self) -> bytes:
-        """Write it as JSON."""
+        """Encode the refusal as JSON."""
         return msgspec.json.encode(Problem(self.message, self.row, self.column))
 
 
@@ -44,14 +44,14 @@ class Problem(msgspec.Struct, omit_defaults=True):
     column: str | None = None
 
 
-def broken(row: int | None, column: str, what: str) -> Refusal:
-    """Refuse a value: `what` says which rule it breaks."""
+def wrong_column(row: int | None, column: str, what: str) -> Refusal:
+    """Return the refusal of a column: `what` says which rule it breaks."""
     where = f"column `{column}`" if row is None else f"row {row}, column `{column}`"
     return Refusal(422, f"{where}: {what}", row, column)
 
 
-def unfit(row: int, column: str, value: object, asked: str) -> Refusal:
-    """Refuse a value that breaks a rule, and show it, as long as it is short."""
+def wrong_value(row: int, column: str, value: object, expected: str) -> Refusal:
+    """Return the refusal of a value that breaks a rule, with the first characters of the value."""
     text = f"{value}"
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return broken(row, column, f"{text} does not fit; asked for is {asked}")
+    return wrong_column(row, column, f"got {text}; expected {expected}")

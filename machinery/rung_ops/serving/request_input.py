@@ -1,4 +1,4 @@
-"""What a request brings: its body, within limits, and the names that its headers give."""
+"""Read a request: its headers, and its body within limits."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
@@ -13,65 +13,65 @@ LONGEST_ID = 128
 LONGEST_KEY = 1_024
 
 
-class Gone(Exception):
-    """The caller hung up before the request was whole."""
+class Disconnected(Exception):
+    """The caller hung up before the request was complete."""
 
 
-class Given(NamedTuple):
-    """What the headers of a request say.
+class RequestHeaders(NamedTuple):
+    """The headers that the service reads.
 
     Attributes:
-        identity: of x-request-id; empty where there is none.
-        key: of x-key; empty where there is none.
-        kind: the media type of the body, in small letters, without parameters.
-        length: of the body in bytes, as it was announced; 0 where it was not.
+        request_id: x-request-id; empty if there is none.
+        key: x-key; empty if there is none.
+        media_type: of the body, in lower case, without parameters.
+        length: content-length in bytes; 0 if it was not sent.
     """
 
-    identity: str
+    request_id: str
     key: str
-    kind: str
+    media_type: str
     length: int
 
 
-def given(headers: Headers) -> Given:
-    """Read the headers.
+def parse_headers(headers: Headers) -> RequestHeaders:
+    """Parse the headers of a request.
 
     Raises:
-        Refusal: the id or the key is none that could be logged.
+        Refusal: the id or the key cannot be logged.
     """
-    identity = key = kind = ""
+    request_id = key = media_type = ""
     length = 0
     for name, value in headers:
         if name == b"content-length":
             length = int(value) if value.isdigit() else 0
         elif name == b"content-type":
-            kind = value.decode("latin-1").partition(";")[0].strip().lower()
+            media_type = value.decode("latin-1").partition(";")[0].strip().lower()
         elif name == b"x-request-id":
-            identity = _word(value, "x-request-id", LONGEST_ID)
+            request_id = _printable(value, "x-request-id", LONGEST_ID)
         elif name == b"x-key":
-            key = _word(value, "x-key", LONGEST_KEY)
-    return Given(identity, key, kind, length)
+            key = _printable(value, "x-key", LONGEST_KEY)
+    return RequestHeaders(request_id, key, media_type, length)
 
 
-def _word(value: bytes, name: str, longest: int) -> str:
+def _printable(value: bytes, name: str, longest: int) -> str:
     word = value.decode("latin-1")
     if len(word) > longest or not (word.isascii() and word.isprintable()):
-        raise Refusal(400, f"{name}: give at most {longest} printable ASCII characters.")
+        raise Refusal(400, f"{name}: send at most {longest} printable ASCII characters.")
     return word
 
 
-async def whole(receive: Receive, announced: int, most: int) -> bytes:
-    """Receive a body.
+async def read_body(receive: Receive, announced: int, most: int) -> bytes:
+    """Read the body of a request.
 
     Raises:
         Refusal: it is larger than `most` bytes.
-        Gone: the caller hung up.
+        Disconnected: the caller hung up.
     """
     if announced > most:
         raise _too_large(most)
     message = await receive()
     if message["type"] != "http.request":
-        raise Gone
+        raise Disconnected
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > most:
@@ -82,7 +82,7 @@ async def whole(receive: Receive, announced: int, most: int) -> bytes:
     while message.get("more_body"):
         message = await receive()
         if message["type"] != "http.request":
-            raise Gone
+            raise Disconnected
         part = message.get("body", b"")
         size += len(part)
         if size > most:

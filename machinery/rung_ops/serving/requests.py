@@ -8,8 +8,14 @@ import msgspec
 import polars as pl
 
 from rung_ops.serving.columns import Column, series_of
-from rung_ops.serving.refusal import broken
-from rung_ops.serving.validation_errors import BY_COLUMN, BY_ROW, count, hold, refusal
+from rung_ops.serving.refusal import wrong_column
+from rung_ops.serving.validation_errors import (
+    BY_COLUMN,
+    BY_ROW,
+    check_row_count,
+    check_values,
+    validation_error,
+)
 from rung_ops.serving.value_types import value_type
 
 FEW = 128  # rows
@@ -87,7 +93,7 @@ class Reader:
         try:
             row = self._one(body)
         except Exception as error:  # whatever a strange body raises, it is the body's fault
-            raise refusal(error, self.columns, BY_ROW, alone=True) from None
+            raise validation_error(error, self.columns, BY_ROW, alone=True) from None
         if self._checks:
             self._hold([row])
         return row
@@ -101,8 +107,8 @@ class Reader:
         try:
             rows = self._many(body)
         except Exception as error:
-            raise refusal(error, self.columns, BY_ROW) from None
-        count(len(rows), most)
+            raise validation_error(error, self.columns, BY_ROW) from None
+        check_row_count(len(rows), most)
         if self._checks:
             self._hold(rows)
         return rows
@@ -116,7 +122,7 @@ class Reader:
         try:
             found = self._columns(body).columns
         except Exception as error:
-            raise refusal(error, self.columns, BY_COLUMN) from None
+            raise validation_error(error, self.columns, BY_COLUMN) from None
         lists = [getter(found) for getter in self._getters]
         given = [pair for pair in zip(self.columns, lists, strict=True) if pair[1] is not None]
         height = len(given[0][1]) if given else 0
@@ -124,10 +130,10 @@ class Reader:
             if len(values) != height:
                 first = given[0][0].name
                 what = f"holds {len(values)} values, and `{first}` holds {height}"
-                raise broken(None, column.name, what)
-        count(height, most)
+                raise wrong_column(None, column.name, what)
+        check_row_count(height, most)
         for getter, column, checks in self._checks:
-            hold(getter(found) or (), column, checks)
+            check_values(getter(found) or (), column, checks)
         return self._table([[None] * height if values is None else values for values in lists])
 
     def table(self, rows: Sequence[Any]) -> Table:
@@ -165,7 +171,7 @@ class Reader:
 
     def _hold(self, rows: Sequence[Any]) -> None:
         for getter, column, checks in self._checks:
-            hold(list(map(getter, rows)), column, checks)
+            check_values(list(map(getter, rows)), column, checks)
 
 
 def _field(number: int) -> str:

@@ -16,7 +16,7 @@ from rung_ops.release import state as states
 from rung_ops.release.state import BadState, Canary, Refused, Shadow, State
 from rung_ops.serving.policy import Policy
 from rung_ops.serving.rollout_verdict import Verdict, shadow_verdict, verdict
-from rung_ops.serving.traffic_split import Arms
+from rung_ops.serving.traffic_split import TrafficSplit
 from rung_ops.serving.trial_figures import Comparison, Trial
 from rung_ops.system.locks import LockTimeoutError
 
@@ -51,12 +51,12 @@ class Rollout:
         self._said = ""
         self._trial: Trial | None = None
 
-    def arms(self, state: State) -> Arms:
+    def arms(self, state: State) -> TrafficSplit:
         """Divide the keys as the state asks for."""
         if state.canary is None or self._policy is None:
-            return Arms()
+            return TrafficSplit()
         steps = self._policy.canary.steps
-        return Arms(state.canary.release, steps[min(state.canary.step, len(steps) - 1)])
+        return TrafficSplit(state.canary.release, steps[min(state.canary.step, len(steps) - 1)])
 
     def observe(
         self, arm: str, seconds: Sequence[float], keys: Sequence[str], predictions: np.ndarray

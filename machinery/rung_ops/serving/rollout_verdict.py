@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 
 from rung_ops.serving.policy import Policy
-from rung_ops.serving.sequential import apart, at_most, exceeds
-from rung_ops.serving.trial_figures import Arm, Comparison
+from rung_ops.serving.sequential import exceeds, ks_lower_bound, wilson_upper_bound
+from rung_ops.serving.trial_figures import ArmFigures, Comparison
 
 Action = Literal["wait", "advance", "abort"]
 
@@ -25,7 +25,7 @@ class Verdict:
     reason: str
 
 
-def verdict(serving: Arm, canary: Arm, policy: Policy, seconds: float) -> Verdict:
+def verdict(serving: ArmFigures, canary: ArmFigures, policy: Policy, seconds: float) -> Verdict:
     """Judge a canary at one of its steps.
 
     It may be asked at any time and as often as one likes: the chance that a release as good as
@@ -39,7 +39,7 @@ def verdict(serving: Arm, canary: Arm, policy: Policy, seconds: float) -> Verdic
     """
     asked = policy.canary
     doubt = false_alarm(policy)
-    limit = at_most(serving.bad, serving.requests) + asked.max_bad_increase
+    limit = wilson_upper_bound(serving.bad, serving.requests) + asked.max_bad_increase
     if exceeds(canary.bad, canary.requests, limit, doubt):
         return Verdict(
             "abort",
@@ -56,7 +56,9 @@ def verdict(serving: Arm, canary: Arm, policy: Policy, seconds: float) -> Verdic
                 f"the typical request takes {np.median(canary.seconds) * 1000:.1f} ms, with the "
                 f"serving release {np.median(serving.seconds) * 1000:.1f} ms",
             )
-    seen, certain = apart(np.array(serving.predictions), np.array(canary.predictions), doubt)
+    seen, certain = ks_lower_bound(
+        np.array(serving.predictions), np.array(canary.predictions), doubt
+    )
     if certain > asked.max_drift:
         return Verdict(
             "abort",

@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rung_ops.serving import docs_page, openapi
-from rung_ops.serving import status as told
+from rung_ops.serving import docs_page, openapi, status
 from rung_ops.serving.metrics import CONTENT_TYPE
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.service import Service
@@ -68,14 +67,14 @@ class Pages:
 
     async def ready(self, request: Request) -> Response:
         """Say whether requests are welcome, and what is wrong: while they are not, send none."""
-        return _json(told.standing(self._service), 200 if self._service.ready else 503)
+        return _json(status.service_status(self._service), 200 if self._service.ready else 503)
 
     async def model(self, request: Request) -> Response:
         """Tell what answers: its version, figures, card and contract, and what is on trial."""
-        serving = self._service.standing.serving
+        serving = self._service.held.serving
         if serving is None:
             raise HTTPException(503, f"No release is served: {self._service.advice}")
-        return _json(told.standing(self._service) | told.release(serving.release))
+        return _json(status.service_status(self._service) | status.release_details(serving.release))
 
     async def metrics(self, request: Request) -> Response:
         """Give the figures for Prometheus."""
@@ -113,5 +112,5 @@ async def _failed(request: Request, error: Exception) -> Response:
     )
 
 
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type=JSON)
+def _json(content: Any, code: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), code, media_type=JSON)

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops.serving.columns import SECOND, Column, ticks
-from rung_ops.serving.refusal import Refusal, broken, unfit
+from rung_ops.serving.refusal import Refusal, wrong_column, wrong_value
 
 Rule = Callable[[pl.Series], pl.Series]
 
@@ -41,7 +41,7 @@ class ColumnRules:
         if values.dtype == pl.Null:
             return values.cast(column.dtype)
         if not FITS[column.family](values.dtype):
-            raise broken(None, column.name, f"is {values.dtype}; asked for is {column.words}")
+            raise wrong_column(None, column.name, f"got {values.dtype}; expected {column.words}")
         if column.family == "str" and _written_out(values) > MOST_TEXT:
             raise Refusal(
                 413, f"column `{column.name}`: its texts are more than {MOST_TEXT:,} bytes together"
@@ -51,7 +51,7 @@ class ColumnRules:
             # Empty values break no rule: what compares as null is left out.
             row = (~rule(values)).arg_true()
             if len(row):
-                raise unfit(row[0] + 1, column.name, values[row[0]], column.words)
+                raise wrong_value(row[0] + 1, column.name, values[row[0]], column.words)
         return values.cast(column.dtype)
 
 
@@ -81,7 +81,7 @@ def _exact(values: pl.Series, column: Column) -> pl.Series:
         return values.cast(column.dtype)
     if lost.any():
         row = lost.arg_true()[0]
-        raise unfit(row + 1, column.name, values[row], column.words)
+        raise wrong_value(row + 1, column.name, values[row], column.words)
     return found
 
 

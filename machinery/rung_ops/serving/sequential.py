@@ -34,7 +34,7 @@ def exceeds(events: int, total: int, limit: float, false_alarm: float) -> bool:
     return bool(np.logaddexp.reduce(logs) - math.log(len(BETS)) >= -math.log(false_alarm))
 
 
-def at_most(events: int, total: int) -> float:
+def wilson_upper_bound(events: int, total: int) -> float:
     """Bound a share from above: Wilson's limit at three standard errors, 1 where nothing is known.
 
     It is one side of a comparison whose other side is exceeds(), for the share that a limit is
@@ -45,7 +45,9 @@ def at_most(events: int, total: int) -> float:
     return wilson_interval(events, total, 3)[1]
 
 
-def apart(first: np.ndarray, second: np.ndarray, false_alarm: float) -> tuple[float, float]:
+def ks_lower_bound(
+    first: np.ndarray, second: np.ndarray, false_alarm: float
+) -> tuple[float, float]:
     """Compare the distributions of two samples.
 
     Args:

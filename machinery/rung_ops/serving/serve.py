@@ -43,10 +43,10 @@ def service_of(environment: str) -> Service:
         BadSettings: one of them cannot be used.
         HookError: a hook of the project cannot be used.
     """
-    limits, logged = settings.limits(), slo.logging()
+    limits, logged = settings.limits(), slo.log_settings()
     rollout = Rollout(paths.environment(environment), policy())
     folder = prediction_log.folder(environment)
-    metrics = Metrics(folder.with_name("monitor.prom"), slo.promise())
+    metrics = Metrics(folder.with_name("monitor.prom"), slo.read_slo())
     log = None
     if logged.enabled:
         log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)

@@ -14,18 +14,18 @@ from rung_ops.release.state import State, Stopped
 from rung_ops.serving.batching import Batcher
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.jobs import Scored
-from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.settings import Limits
 from rung_ops.serving.shadow import Shadow
-from rung_ops.serving.traffic_split import Arms
+from rung_ops.serving.traffic_split import TrafficSplit
 
 
 @dataclass(frozen=True)
-class Standing:
+class HeldReleases:
     """What an environment's state asked for, and what came of it.
 
     Attributes:
@@ -37,8 +37,8 @@ class Standing:
     """
 
     state: State = State()
-    serving: Served | None = None
-    canary: Served | None = None
+    serving: LoadedRelease | None = None
+    canary: LoadedRelease | None = None
     shadow: Shadow | None = None
     problems: tuple[str, ...] = ()
 
@@ -49,7 +49,7 @@ class Service:
     Attributes:
         environment: its name.
         limits: what it takes in.
-        standing: what it holds; replaced as a whole.
+        held: what it holds; replaced as a whole.
         metrics, rollout, log: where what was answered is counted, judged and kept.
         draining: it was told to stop, and answers what still comes.
         hooks: the project's.
@@ -71,12 +71,12 @@ class Service:
         self.metrics = metrics
         self.rollout = rollout
         self.log = log
-        self.standing = Standing()
+        self.held = HeldReleases()
         self.draining = False
         self._halted: Stopped | None = None
         self.hooks = hooks
         self.batcher = Batcher(limits, self._report, hooks.scorer())
-        self._arms = Arms()
+        self._arms = TrafficSplit()
         self._alike = True  # the canary asks for the same columns as the serving release
         self._identities = map((secrets.token_hex(6) + "-{:x}").format, itertools.count(1))
         metrics.follow(log=log, queued=lambda: self.batcher.waiting)
@@ -85,12 +85,12 @@ class Service:
     @property
     def ready(self) -> bool:
         """Tell whether requests are welcome."""
-        return self.standing.serving is not None and not self.stopped and not self.draining
+        return self.held.serving is not None and not self.stopped and not self.draining
 
     @property
     def stopped(self) -> Stopped | None:
         """Tell who wants that nothing is answered, and why; None where it is."""
-        return self._halted or self.standing.state.stopped
+        return self._halted or self.held.state.stopped
 
     def future(self) -> asyncio.Future[None]:
         """Make a future of the running event loop."""
@@ -100,15 +100,15 @@ class Service:
         """Make an id that no other request has, of this process or another."""
         return next(self._identities)
 
-    def install(self, standing: Standing) -> None:
+    def install(self, held: HeldReleases) -> None:
         """Answer with other releases from now on; what waits is answered by those before."""
-        if self.standing.shadow is not None and standing.shadow is not self.standing.shadow:
-            self.standing.shadow.close(0)
-        self.standing = standing
-        self._arms = Arms() if standing.canary is None else self.rollout.arms(standing.state)
-        if standing.canary is not None and standing.serving is not None:
-            self._alike = standing.canary.reader.columns == standing.serving.reader.columns
-        self.metrics.follow(shadow=standing.shadow)
+        if self.held.shadow is not None and held.shadow is not self.held.shadow:
+            self.held.shadow.close(0)
+        self.held = held
+        self._arms = TrafficSplit() if held.canary is None else self.rollout.arms(held.state)
+        if held.canary is not None and held.serving is not None:
+            self._alike = held.canary.reader.columns == held.serving.reader.columns
+        self.metrics.follow(shadow=held.shadow)
         self._tell()
 
     def halt(self, stopped: Stopped | None) -> None:
@@ -124,12 +124,12 @@ class Service:
     def close(self) -> None:
         """End the threads; nothing may wait any more."""
         self.batcher.close()
-        if self.standing.shadow is not None:
-            self.standing.shadow.close()
+        if self.held.shadow is not None:
+            self.held.shadow.close()
         if self.log is not None:
             self.log.close()
 
-    def answering(self) -> Served:
+    def answering(self) -> LoadedRelease:
         """Give the release that answers.
 
         Raises:
@@ -137,25 +137,25 @@ class Service:
         """
         if stopped := self.stopped:
             raise Refusal(503, f"Stopped by {stopped.by} at {stopped.at}: {stopped.reason}")
-        if self.standing.serving is None:
+        if self.held.serving is None:
             raise Refusal(503, f"No release is served: {self.advice}", retry_after=5)
-        return self.standing.serving
+        return self.held.serving
 
     @property
     def advice(self) -> str:
         """Say why nothing is served, and what to do."""
-        if self.standing.problems:
-            return " ".join(self.standing.problems)
+        if self.held.problems:
+            return " ".join(self.held.problems)
         return (
             f"nothing was deployed to {self.environment}. `uv run poe release` makes a release, "
             f"`uv run poe deploy {self.environment}` brings it here."
         )
 
-    def arm(self, key: str) -> Served | None:
+    def arm(self, key: str) -> LoadedRelease | None:
         """Give the canary where it answers the rows of a key."""
         if self._arms.choose(key) == "serving":
             return None
-        return self.standing.canary
+        return self.held.canary
 
     @property
     def alike(self) -> bool:
@@ -163,12 +163,12 @@ class Service:
         return self._alike
 
     def _tell(self) -> None:
-        standing = self.standing
-        held = {"serving": standing.serving, "canary": standing.canary}
-        releases = {arm: served.release.id for arm, served in held.items() if served is not None}
-        if standing.shadow is not None:
-            releases["shadow"] = standing.shadow.release.id
-        self.metrics.standing(releases, self.ready, self.stopped is not None)
+        held = self.held
+        arms = {"serving": held.serving, "canary": held.canary}
+        releases = {arm: loaded.release.id for arm, loaded in arms.items() if loaded is not None}
+        if held.shadow is not None:
+            releases["shadow"] = held.shadow.release.id
+        self.metrics.set_status(releases, self.ready, self.stopped is not None)
 
     def _report(self, scored: Scored) -> None:
         """Count, log and compare a batch, after its answers are on their way."""
@@ -184,10 +184,10 @@ class Service:
         if self.log is not None:
             release = served.release.id
             self.log.add(ids, release, served.arm, rows, scored.features, predictions, defaults)
-        if self.standing.canary is not None:
+        if self.held.canary is not None:
             self.rollout.observe(served.arm, seconds, _keys(scored, ids), predictions)
-        if self.standing.shadow is not None and served is self.standing.serving:
-            self.standing.shadow.offer(ids, rows, predictions, defaults)
+        if self.held.shadow is not None and served is self.held.serving:
+            self.held.shadow.offer(ids, rows, predictions, defaults)
 
 
 def _keys(scored: Scored, ids: Sequence[str]) -> list[str]:

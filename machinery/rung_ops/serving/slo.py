@@ -11,7 +11,7 @@ Kind = TypeVar("Kind")
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SLO(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the service promises its callers, under the load that `poe load` makes.
 
     Attributes:
@@ -43,16 +43,16 @@ class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_waiting_rows: Whole = 200_000
 
 
-def promise(path: Path = FILE) -> Promise:
+def read_slo(path: Path = FILE) -> SLO:
     """Read [slo]; what it leaves out has its default.
 
     Raises:
         BadSettings: service.toml is no TOML, or holds a name or a value that means nothing.
     """
-    return converted(table(path, "slo"), Promise, f"{path.name}: [slo]")
+    return converted(table(path, "slo"), SLO, f"{path.name}: [slo]")
 
 
-def logging(path: Path = FILE) -> Logging:
+def log_settings(path: Path = FILE) -> Logging:
     """Read [log]; what it leaves out has its default.
 
     Raises:

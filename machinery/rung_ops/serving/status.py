@@ -12,9 +12,9 @@ MANIFEST = (
 )
 
 
-def standing(service: Service) -> dict[str, Any]:
+def service_status(service: Service) -> dict[str, Any]:
     """Tell which releases are held, whether requests are welcome, and what is wrong."""
-    held = service.standing
+    held = service.held
     on_trial = {
         "canary": held.canary.release.id if held.canary is not None else None,
         "shadow": held.shadow.release.id if held.shadow is not None else None,
@@ -32,7 +32,7 @@ def standing(service: Service) -> dict[str, Any]:
     }
 
 
-def release(found: Release) -> dict[str, Any]:
+def release_details(found: Release) -> dict[str, Any]:
     """Tell what a release is: how it was made, how good it is, and what it asks for."""
     made = {name: found.manifest[name] for name in MANIFEST if name in found.manifest}
     return {"release": made, **found.documents, "contract": found.contract}

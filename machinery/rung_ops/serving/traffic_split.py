@@ -8,7 +8,7 @@ Arm = Literal["serving", "canary"]
 SPAN = 2**64
 
 
-class Arms:
+class TrafficSplit:
     """Divides keys between the serving release and a canary.
 
     A key that is with the canary at one share stays with it at every larger one. Another release

@@ -14,7 +14,7 @@ KEPT = 20_000
 BESIDE = 10
 
 
-class Arm:
+class ArmFigures:
     """What one arm answered.
 
     Attributes:
@@ -51,8 +51,8 @@ class Trial:
 
     def __init__(self, slow: float) -> None:
         """Start at nothing; an answer that takes `slow` seconds or more is a bad one."""
-        self.serving = Arm()
-        self.canary = Arm()
+        self.serving = ArmFigures()
+        self.canary = ArmFigures()
         self._slow = slow
 
     def observe(

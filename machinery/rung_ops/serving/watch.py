@@ -13,10 +13,10 @@ from pathlib import Path
 from rung_ops.release import state as states
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import BadState, State
-from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.loading import Loader
-from rung_ops.serving.recovery import recovered
-from rung_ops.serving.service import Service, Standing
+from rung_ops.serving.recovery import state_from_history
+from rung_ops.serving.service import HeldReleases, Service
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.trial_figures import Comparison
 
@@ -63,18 +63,18 @@ class Watch:
     async def look(self) -> None:
         """Read the state once, and do of what it asks for what can be done without waiting."""
         reading = await asyncio.to_thread(self._read)
-        before = self._service.standing
-        standing = self._standing(*reading)
-        if standing == before:
+        before = self._service.held
+        held = self._held_releases(*reading)
+        if held == before:
             return
         # Nothing comes between this reading and install(): a stop or a rollback of the meantime
         # must not be undone, not even until the next look.
         if self._read() != reading:
-            if standing.shadow is not None and standing.shadow is not before.shadow:
-                standing.shadow.close(0)
+            if held.shadow is not None and held.shadow is not before.shadow:
+                held.shadow.close(0)
             self._wake.set()
             return
-        self._install(standing)
+        self._install(held)
 
     def _read(self) -> Reading:
         """Read the state; where that is impossible say why, and what stands in for it."""
@@ -86,10 +86,10 @@ class Watch:
             problem = f"{self._folder / states.STATE} is missing."
         except (BadState, OSError) as error:
             problem = str(error)
-        stand_in = self._known or recovered(self._folder)
+        stand_in = self._known or state_from_history(self._folder)
         return stand_in, (problem,) if stand_in != State() else ()
 
-    def _standing(self, state: State, read: tuple[str, ...]) -> Standing:
+    def _held_releases(self, state: State, read: tuple[str, ...]) -> HeldReleases:
         problems = list(read)
         self._unloadable.clear()
         serving = self._serving(state, problems)
@@ -101,13 +101,13 @@ class Watch:
             found = self._on_trial(state.shadow.release, problems)
             if found is not None:
                 shadow = self._shadow(found, state.shadow, serving)
-        return Standing(state, serving, canary, shadow, tuple(problems))
+        return HeldReleases(state, serving, canary, shadow, tuple(problems))
 
-    def _serving(self, state: State, problems: list[str]) -> Served | None:
+    def _serving(self, state: State, problems: list[str]) -> LoadedRelease | None:
         """Give the release that is to answer; where it is bad, the last good one."""
         if state.serving is None:
             return None
-        answering = self._service.standing.serving
+        answering = self._service.held.serving
         for name in (state.serving, *self._last_good(state)):
             try:
                 served = self._loader.get(name) or answering
@@ -122,12 +122,12 @@ class Watch:
         return None
 
     def _last_good(self, state: State) -> Iterator[str]:
-        answering = self._service.standing.serving
+        answering = self._service.held.serving
         if answering is not None:
             yield answering.release.id
         yield from state.previous
 
-    def _on_trial(self, name: str, problems: list[str]) -> Served | None:
+    def _on_trial(self, name: str, problems: list[str]) -> LoadedRelease | None:
         try:
             return self._loader.get(name)
         except BadBundle as error:
@@ -135,30 +135,32 @@ class Watch:
             self._unloadable[name] = str(error)
             return None
 
-    def _canary(self, found: Served) -> Served:
-        before = self._service.standing.canary
+    def _canary(self, found: LoadedRelease) -> LoadedRelease:
+        before = self._service.held.canary
         same = before is not None and before.release is found.release
         return before if before is not None and same else found.on("canary")
 
-    def _shadow(self, found: Served, wanted: states.Shadow, serving: Served | None) -> Shadow:
-        before = self._service.standing
+    def _shadow(
+        self, found: LoadedRelease, wanted: states.Shadow, serving: LoadedRelease | None
+    ) -> Shadow:
+        before = self._service.held
         # Beside another release that answers, what was compared before says nothing.
         alike = before.state.shadow == wanted and _name(before.serving) == _name(serving)
         if before.shadow is not None and alike and before.shadow.release is found.release:
             return before.shadow
         return Shadow(found.release, wanted.share, self._service.log, self._service.hooks.adjust)
 
-    def _install(self, standing: Standing) -> None:
-        before, state = self._service.standing, standing.state
-        self._service.install(standing)
-        for problem in standing.problems:
+    def _install(self, held: HeldReleases) -> None:
+        before, state = self._service.held, held.state
+        self._service.install(held)
+        for problem in held.problems:
             if problem not in before.problems:
                 LOG.warning("%s: %s", self._folder.name, problem)
-        if _name(standing.serving) != _name(before.serving):
+        if _name(held.serving) != _name(before.serving):
             self._service.metrics.swap("loaded")
-            LOG.info("%s answers", _name(standing.serving) or "nothing")
+            LOG.info("%s answers", _name(held.serving) or "nothing")
         # The one before stays in memory, so that the way back needs no disk.
-        wanted = {state.serving, *state.previous[:1], _name(standing.serving)}
+        wanted = {state.serving, *state.previous[:1], _name(held.serving)}
         wanted |= {each.release for each in (state.canary, state.shadow) if each is not None}
         used = {name for name in wanted if name is not None}
         self._loader.keep(used, used | state.releases())
@@ -166,11 +168,11 @@ class Watch:
     async def _steps(self) -> None:
         while True:
             await asyncio.sleep(STEP)
-            standing = self._service.standing
-            compared = standing.shadow.found if standing.shadow is not None else None
+            held = self._service.held
+            compared = held.shadow.found if held.shadow is not None else None
             try:
                 # In a thread, as it may wait for the lock of the environment.
-                await asyncio.to_thread(self._step, standing.state, compared)
+                await asyncio.to_thread(self._step, held.state, compared)
             except Exception:
                 LOG.exception("Judging what is on trial failed; it is tried again.")
             self._wake.set()
@@ -182,5 +184,5 @@ class Watch:
         rollout.step(state, compared)
 
 
-def _name(served: Served | None) -> str | None:
+def _name(served: LoadedRelease | None) -> str | None:
     return served.release.id if served is not None else None

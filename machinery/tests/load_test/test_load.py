@@ -17,9 +17,9 @@ from rung_ops.load_test.client import BROKEN, Answers, Load
 from rung_ops.load_test.report import figures, missed
 from rung_ops.release import paths, state
 from rung_ops.serving import slo
-from rung_ops.serving.slo import Promise
+from rung_ops.serving.slo import SLO
 
-KIND = Promise(p50_ms=1e6, p99_ms=1e6)
+KIND = SLO(p50_ms=1e6, p99_ms=1e6)
 
 
 def answers(seconds: dict[int, list[float]], unmade: int = 0) -> Answers:
@@ -29,24 +29,24 @@ def answers(seconds: dict[int, list[float]], unmade: int = 0) -> Answers:
 @pytest.mark.parametrize(
     ("found", "promise", "rate", "fault"),
     [
-        (answers({200: [0.01] * 99}), Promise(p50_ms=5), None, "p50 is 10.0 ms"),
-        (answers({200: [0.01] * 98 + [0.4] * 2}), Promise(), None, "p99 is 400.0 ms"),
-        (answers({200: [0.01] * 99, 500: [0.01]}), Promise(), None, "1 of 100 requests failed"),
-        (answers({200: [0.01] * 99, BROKEN: [0.01]}), Promise(), None, "1 of 100 requests failed"),
-        (answers({200: [0.01] * 99, 422: [0.01]}), Promise(), None, "1 of 100 requests failed"),
-        (answers({200: [0.01] * 99, 503: [0.01]}), Promise(), None, "1 of 100 requests were refu"),
-        (answers({503: [0.01]}), Promise(max_refused=1), None, "not a single request was answered"),
+        (answers({200: [0.01] * 99}), SLO(p50_ms=5), None, "p50 is 10.0 ms"),
+        (answers({200: [0.01] * 98 + [0.4] * 2}), SLO(), None, "p99 is 400.0 ms"),
+        (answers({200: [0.01] * 99, 500: [0.01]}), SLO(), None, "1 of 100 requests failed"),
+        (answers({200: [0.01] * 99, BROKEN: [0.01]}), SLO(), None, "1 of 100 requests failed"),
+        (answers({200: [0.01] * 99, 422: [0.01]}), SLO(), None, "1 of 100 requests failed"),
+        (answers({200: [0.01] * 99, 503: [0.01]}), SLO(), None, "1 of 100 requests were refu"),
+        (answers({503: [0.01]}), SLO(max_refused=1), None, "not a single request was answered"),
         (
             answers({200: [0.01] * 50}),
-            Promise(min_requests_per_second=100),
+            SLO(min_requests_per_second=100),
             None,
             "50 requests a second were answered",
         ),
-        (answers({200: [0.01] * 50}, unmade=50), Promise(), 100, "50 requests could not be made"),
+        (answers({200: [0.01] * 50}, unmade=50), SLO(), 100, "50 requests could not be made"),
     ],
 )
 def test_a_broken_promise_is_named(
-    found: Answers, promise: Promise, rate: float | None, fault: str
+    found: Answers, promise: SLO, rate: float | None, fault: str
 ) -> None:
     (said,) = missed(figures(found, 1), promise, rate)
 
@@ -56,14 +56,14 @@ def test_a_broken_promise_is_named(
 @pytest.mark.parametrize(
     ("found", "promise", "rate", "rows"),
     [
-        (answers({200: [0.01] * 100}), Promise(), None, 1),
-        (answers({200: [0.01] * 99, 503: [0.5]}), Promise(max_refused=0.01), None, 1),
-        (answers({200: [0.01] * 10}), Promise(min_requests_per_second=100), 10, 1),
-        (answers({200: [5.0] * 10}), Promise(min_requests_per_second=100), None, 1000),
+        (answers({200: [0.01] * 100}), SLO(), None, 1),
+        (answers({200: [0.01] * 99, 503: [0.5]}), SLO(max_refused=0.01), None, 1),
+        (answers({200: [0.01] * 10}), SLO(min_requests_per_second=100), 10, 1),
+        (answers({200: [5.0] * 10}), SLO(min_requests_per_second=100), None, 1000),
     ],
 )
 def test_a_promise_that_is_kept_or_was_not_tried_is_not_missed(
-    found: Answers, promise: Promise, rate: float | None, rows: int
+    found: Answers, promise: SLO, rate: float | None, rows: int
 ) -> None:
     assert missed(figures(found, rows), promise, rate, rows) == []
 
@@ -71,7 +71,7 @@ def test_a_promise_that_is_kept_or_was_not_tried_is_not_missed(
 def test_the_figures_are_written_beside_their_limits() -> None:
     found = figures(answers({200: [0.002] * 10, 503: [0.004], 500: [0.1]}), 1)
 
-    written = "\n".join(load_report.lines(found, Promise(p50_ms=25), 1))
+    written = "\n".join(load_report.lines(found, SLO(p50_ms=25), 1))
 
     assert "answered          10     10 a second" in written
     assert "refused            1     99 in 100 within 4.0 ms" in written
@@ -205,7 +205,7 @@ def place(
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(run, "REPORT", tmp_path / "load.json")
-    monkeypatch.setattr(slo, "promise", lambda: KIND)
+    monkeypatch.setattr(slo, "read_slo", lambda: KIND)
     bundle = paths.bundle(paths.environment(paths.STAGING), release_folder.name)
     bundle.parent.mkdir(parents=True)
     bundle.symlink_to(release_folder)
@@ -245,7 +245,7 @@ def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
 def test_a_promise_that_is_not_kept_fails_the_test(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(slo, "promise", lambda: Promise(p50_ms=1e-6, p99_ms=1e6))
+    monkeypatch.setattr(slo, "read_slo", lambda: SLO(p50_ms=1e-6, p99_ms=1e6))
 
     code = run.main(["--seconds", "0.5", "--connections", "1"])
 

@@ -20,7 +20,7 @@ from rung_ops.monitoring.outcomes import TRUTH, Outcomes
 from rung_ops.monitoring.window import Newest
 from rung_ops.project.paths import REPOSITORY
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.slo import Promise
+from rung_ops.serving.slo import SLO
 
 FOLDER = REPOSITORY / "ops/prometheus"
 RULES = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))
@@ -177,8 +177,8 @@ def exported(folder: Path) -> str:
     )
     passed_on = folder / "monitor.prom"
     passed_on.write_bytes(exposition.text(result))
-    metrics = Metrics(passed_on, Promise(p99_ms=70))
-    metrics.standing({"serving": "v1"}, True, False)
+    metrics = Metrics(passed_on, SLO(p99_ms=70))
+    metrics.set_status({"serving": "v1"}, True, False)
     metrics.observe_batch("serving", [0.001], 1, [["size"]])
     written = SimpleNamespace(written=1, dropped=0, failures=0, restarts=0, waiting=0)
     metrics.follow(log=written)

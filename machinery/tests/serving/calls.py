@@ -15,12 +15,12 @@ from rung_ops.release.state import State
 from rung_ops.serving import routes
 from rung_ops.serving.app import App
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
-from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.release import Release
 from rung_ops.serving.rollout import Rollout
-from rung_ops.serving.service import Service, Standing
+from rung_ops.serving.service import HeldReleases, Service
 from rung_ops.serving.settings import Limits
 
 JSON = "application/json"
@@ -94,8 +94,8 @@ class Caller:
 
     def install(self, name: str = "v1", **held: Any) -> None:
         """Let a release answer."""
-        served = Served(release(name), "serving", self.service.limits.strict)
-        standing = Standing(State(1, name), served)
+        served = LoadedRelease(release(name), "serving", self.service.limits.strict)
+        standing = HeldReleases(State(1, name), served)
         self.service.install(replace(standing, **held))
 
     def post(self, path: str, body: Any, kind: str = JSON, **headers: str) -> Answer:

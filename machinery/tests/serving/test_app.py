@@ -12,9 +12,9 @@ import pytest
 from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, release
 from rung_ops.batch import prediction_log
 from rung_ops.release.state import Canary, State, Stopped
-from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.settings import Limits
-from rung_ops.serving.traffic_split import Arms
+from rung_ops.serving.traffic_split import TrafficSplit
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_field_that_nobody_knows_is_passed_over_unless_that_is_forbidden(
         strict.install()
         answer = strict.post("/predict", ROW | {"colour": "red"})
     assert answer.status == 422
-    assert answer.json["error"] == "row 1, column `colour`: is no column of the contract"
+    assert answer.json["error"] == "row 1, column `colour`: is not a column of the contract"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'"x', b"nul", b'{"number": NaN}', b"\x00"])
@@ -153,7 +153,7 @@ def test_what_is_too_large_is_refused(caller: Caller) -> None:
 
     assert [each.status for each in (announced, unannounced, rows)] == [413, 413, 413]
     assert "larger than 10,000 bytes" in announced.json["error"]
-    assert "51 rows, and 50 are the most" in rows.json["error"]
+    assert "51 rows; at most 50 are allowed" in rows.json["error"]
 
 
 @pytest.mark.parametrize("header", [{"x_request_id": "x" * 129}, {"x_key": "\x01"}])
@@ -179,7 +179,7 @@ def test_a_panic_of_polars_is_an_answer_too(
     def panics(rows: pl.DataFrame) -> Any:
         raise pl.exceptions.PanicException("index out of bounds")
 
-    served = caller.service.standing.serving
+    served = caller.service.held.serving
     assert served is not None
     with monkeypatch.context() as patch:
         patch.setattr(type(served.release), "score", lambda self, rows: panics(rows))
@@ -249,7 +249,7 @@ def test_a_fault_of_the_service_is_an_answer_and_in_the_log(
     answer = caller.post("/predict", ROW)
 
     assert answer.status == 500
-    assert "a fault of the service" in answer.json["error"]
+    assert "The service failed" in answer.json["error"]
     assert "nobody thought of this" in caplog.text
 
 
@@ -265,9 +265,9 @@ def test_draining_it_answers_and_asks_the_caller_to_leave(caller: Caller) -> Non
 def on_trial(caller: Caller, contract: dict[str, Any] = CONTRACT) -> None:
     """Let v2, which says ten times as much, answer half of the keys."""
     state = State(2, "v1", canary=Canary("v2", 0, "2026-01-31T08:00:00"))
-    canary = Served(release("v2", 10.0, contract), "canary", strict=False)
+    canary = LoadedRelease(release("v2", 10.0, contract), "canary", strict=False)
     caller.install(state=state, canary=canary)
-    caller.service._arms = Arms("v2", 0.5)
+    caller.service._arms = TrafficSplit("v2", 0.5)
 
 
 def test_a_key_stays_with_its_release(caller: Caller) -> None:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from rung_ops.serving.traffic_split import Arms
+from rung_ops.serving.traffic_split import TrafficSplit
 
 KEYS = [f"{number}" for number in range(50_000)]
 
 
 def canary(share: float, release: str = "v2") -> set[str]:
-    arms = Arms(release, share)
+    arms = TrafficSplit(release, share)
     return {key for key in KEYS if arms.choose(key) == "canary"}
 
 
@@ -25,8 +25,8 @@ def test_a_key_of_a_smaller_share_is_one_of_every_larger_share() -> None:
 
 
 def test_nobody_is_asked_to_try_without_a_canary_or_a_share() -> None:
-    assert {Arms().choose(key) for key in KEYS[:100]} == {"serving"}
-    assert {Arms(None, 0.5).choose(key) for key in KEYS[:100]} == {"serving"}
+    assert {TrafficSplit().choose(key) for key in KEYS[:100]} == {"serving"}
+    assert {TrafficSplit(None, 0.5).choose(key) for key in KEYS[:100]} == {"serving"}
     assert canary(0.0) == set()
 
 

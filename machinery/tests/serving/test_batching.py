@@ -13,8 +13,8 @@ import pytest
 
 from machinery.tests.serving.calls import CONTRACT, release
 from rung_ops.serving.batching import QUIET, ROWS, SMALL, Batcher
-from rung_ops.serving.jobs import Failed, Job, Scored
-from rung_ops.serving.loaded_release import Served
+from rung_ops.serving.jobs import Job, Scored, ScoringError
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.release import Release
 from rung_ops.serving.requests import Table
@@ -28,7 +28,7 @@ class Batches:
         self.sizes: list[int] = []
         self.may_score = threading.Event()
         self.may_score.set()
-        self.served = Served(self.counting(pace), "serving", strict=False)
+        self.served = LoadedRelease(self.counting(pace), "serving", strict=False)
         self.batcher = Batcher(limits, lambda scored: None)
 
     def counting(self, pace: tuple[float, float]) -> Release:
@@ -200,7 +200,7 @@ def test_a_part_that_fails_ends_its_job_and_no_other(batches: Batches) -> None:
         bad, good = batches.job(2 * ROWS, 13), batches.job(SMALL + 1, 2)
         batches.batcher.submit(bad)
         batches.batcher.submit(good)
-        with pytest.raises(Failed, match="v1 cannot score this: 13 is unlucky"):
+        with pytest.raises(ScoringError, match="v1 cannot score this: 13 is unlucky"):
             await bad.future
         await good.future
         return bad, good
@@ -217,7 +217,7 @@ def test_an_answer_that_is_no_number_is_a_failure(
     monkeypatch.setattr(Release, "score", lambda self, rows: (rows, nothing))
 
     async def one() -> None:
-        with pytest.raises(Failed, match="gave no number for a row"):
+        with pytest.raises(ScoringError, match="gave no number for a row"):
             await batches.batcher.submit(batches.small())
 
     asyncio.run(one())

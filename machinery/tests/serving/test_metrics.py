@@ -34,7 +34,7 @@ def metrics() -> Metrics:
         shadow=SimpleNamespace(found=found, dropped=5),
         queued=lambda: 6,
     )
-    counted.standing({"serving": "v1", "canary": "v2"}, ready=True, stopped=False)
+    counted.set_status({"serving": "v1", "canary": "v2"}, ready=True, stopped=False)
     counted.observe_batch(
         "serving", [0.0004, 0.003, 7.0], 5, [["dep"], [], ["dep", "tail"], [], []]
     )
@@ -106,7 +106,7 @@ def test_what_others_count_is_passed_on(metrics: Metrics) -> None:
 def test_what_is_loaded_is_told_and_what_was_is_not(metrics: Metrics) -> None:
     assert values(metrics)["service_release_info", "canary", "v2"] == 1
 
-    metrics.standing({"serving": "v2"}, ready=False, stopped=True)
+    metrics.set_status({"serving": "v2"}, ready=False, stopped=True)
     found = values(metrics)
 
     assert [labels for labels in found if labels[0] == "service_release_info"] == [

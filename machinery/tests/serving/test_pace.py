@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from rung_ops.serving.latency_model import Pace
+from rung_ops.serving.latency_model import LatencyModel
 
 
-def after(pace: Pace, sizes: list[int], first: float, each: float) -> Pace:
+def after(pace: LatencyModel, sizes: list[int], first: float, each: float) -> LatencyModel:
     """Let an estimate see batches that take so much."""
     for rows in sizes:
         pace.learn(rows, first + rows * each)
@@ -18,7 +18,7 @@ def test_batches_of_different_sizes_tell_the_parts_apart() -> None:
     chance = random.Random(1)
     sizes = [chance.choice([1, 2, 16, 64, 500]) for _ in range(2000)]
 
-    pace = after(Pace(0.001, 0.001), sizes, 0.0005, 0.00001)
+    pace = after(LatencyModel(0.001, 0.001), sizes, 0.0005, 0.00001)
 
     assert pace.first == pytest.approx(0.0005, rel=0.05)
     assert pace.each == pytest.approx(0.00001, rel=0.05)
@@ -26,7 +26,7 @@ def test_batches_of_different_sizes_tell_the_parts_apart() -> None:
 
 @pytest.mark.parametrize("rows", [1, 16, 1000])
 def test_batches_of_one_size_are_estimated_right(rows: int) -> None:
-    pace = after(Pace(0.0004, 0.00002), [rows] * 500, 0.004, 0.0002)
+    pace = after(LatencyModel(0.0004, 0.00002), [rows] * 500, 0.004, 0.0002)
 
     assert pace.seconds(rows) == pytest.approx(0.004 + rows * 0.0002, rel=0.01)
     assert pace.first > 0
@@ -34,7 +34,7 @@ def test_batches_of_one_size_are_estimated_right(rows: int) -> None:
 
 
 def test_one_mishap_at_most_doubles_an_estimate() -> None:
-    pace = Pace(0.0004, 0.00002)
+    pace = LatencyModel(0.0004, 0.00002)
     before = pace.seconds(16)
 
     pace.learn(16, 1000.0)
@@ -43,7 +43,7 @@ def test_one_mishap_at_most_doubles_an_estimate() -> None:
 
 
 def test_what_took_no_time_is_still_estimated_later() -> None:
-    pace = after(Pace(0.0, 0.0), [0, 1, 5], 0.0, 0.0)
+    pace = after(LatencyModel(0.0, 0.0), [0, 1, 5], 0.0, 0.0)
 
     pace = after(pace, [8] * 2000, 0.001, 0.001)
 

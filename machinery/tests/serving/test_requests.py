@@ -72,5 +72,5 @@ def test_a_column_may_be_called_anything() -> None:
     row = {column["name"]: number for number, column in enumerate(columns)}
 
     assert reader.table([reader.one(msgspec.json.encode(row))]).frame.to_dicts() == [row]
-    with pytest.raises(Refusal, match=r"row 1, column `a b`: expected `int`, got `str`"):
+    with pytest.raises(Refusal, match=r"row 1, column `a b`: got `str`; expected a whole number"):
         reader.one(msgspec.json.encode(row | {"a b": "x"}))

@@ -10,7 +10,7 @@ from rung_ops.release import history, state
 from rung_ops.serving.policy import Policy, policy
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.rollout_verdict import Verdict, shadow_verdict, verdict
-from rung_ops.serving.sequential import apart, at_most, exceeds
+from rung_ops.serving.sequential import exceeds, ks_lower_bound, wilson_upper_bound
 from rung_ops.serving.settings import BadSettings
 from rung_ops.serving.trial_figures import Comparison, Trial
 
@@ -212,14 +212,14 @@ def test_distributions_that_are_equal_are_never_certainly_apart() -> None:
     draws = np.random.default_rng(7)
     for _ in range(50):
         first, second = draws.normal(size=2000), draws.normal(size=1000)
-        looks = [apart(first[: 2 * n], second[:n], 0.05)[1] for n in range(20, 1000, 100)]
+        looks = [ks_lower_bound(first[: 2 * n], second[:n], 0.05)[1] for n in range(20, 1000, 100)]
 
         assert max(looks) == 0.0
 
 
 def test_how_far_distributions_are_apart_is_seen() -> None:
     draws = np.random.default_rng(8)
-    seen, certain = apart(draws.normal(size=2000), draws.normal(2.0, size=2000), 0.001)
+    seen, certain = ks_lower_bound(draws.normal(size=2000), draws.normal(2.0, size=2000), 0.001)
 
     # Two standard deviations are a distance of 0.68.
     assert seen == pytest.approx(0.68, abs=0.05)
@@ -227,10 +227,10 @@ def test_how_far_distributions_are_apart_is_seen() -> None:
 
 
 def test_a_bound_from_above_is_above() -> None:
-    assert at_most(0, 0) == 1.0
-    assert at_most(0, 1000) == pytest.approx(0.0089, abs=1e-4)
-    assert at_most(10, 1000) == pytest.approx(0.0241, abs=1e-3)
-    assert at_most(5, 5) == 1.0
+    assert wilson_upper_bound(0, 0) == 1.0
+    assert wilson_upper_bound(0, 1000) == pytest.approx(0.0089, abs=1e-4)
+    assert wilson_upper_bound(10, 1000) == pytest.approx(0.0241, abs=1e-3)
+    assert wilson_upper_bound(5, 5) == 1.0
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(0.0, True), (1.0, False)])

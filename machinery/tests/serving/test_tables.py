@@ -92,8 +92,12 @@ def test_arrow_of_another_library_is_read(caller: Caller) -> None:
         ({"columns": COLUMNS | {"number": [1]}}, 422, "holds 3 values, and `number` holds 1"),
         ({"columns": COLUMNS | {"number": [1, 2, 300]}}, 422, "row 3, column `number`"),
         ({"columns": {name: [] for name in COLUMNS}}, 422, "no rows"),
-        ({"columns": {name: [v] * 1001 for name, v in ROW.items()}}, 413, "1,000 are the most"),
-        (b"{", 400, "no JSON"),
+        (
+            {"columns": {name: [v] * 1001 for name, v in ROW.items()}},
+            413,
+            "at most 1,000 are allowed",
+        ),
+        (b"{", 400, "not JSON"),
     ],
 )
 def test_columns_that_break_the_contract_are_refused(
@@ -135,17 +139,21 @@ def test_numbers_texts_and_moments_of_other_types_are_taken_where_nothing_is_los
 @pytest.mark.parametrize(
     ("column", "values", "said"),
     [
-        ("number", [1, 0, 3], "row 2, column `number`: 0 does not fit; asked for is a whole"),
-        ("number", [1, 2, 70_000], "row 3, column `number`: 70000 does not fit"),
-        ("number", [1.5, 2.0, 3.0], "row 1, column `number`: 1.5 does not fit"),
+        ("number", [1, 0, 3], "row 2, column `number`: got 0; expected a whole"),
+        ("number", [1, 2, 70_000], "row 3, column `number`: got 70000; expected"),
+        ("number", [1.5, 2.0, 3.0], "row 1, column `number`: got 1.5; expected"),
         ("number", [1, None, 3], "row 2, column `number`: is empty"),
-        ("number", ["1", "2", "3"], "column `number`: is String; asked for is a whole number"),
-        ("kind", ["a", "b", "c"], "row 3, column `kind`: c does not fit; asked for is one of a, b"),
-        ("code", ["AB", "x" * 500, "AB"], "row 2, column `code`: " + "x" * 60 + "... does not"),
-        ("at", [date(2026, 1, 31)] * 3, "column `at`: is Date; asked for is a time"),
-        ("weight", [1.0, 0.0, 1.0], "row 2, column `weight`: 0.0 does not fit; asked for is a nu"),
-        ("weight", [1.0, float("inf"), 1.0], "row 2, column `weight`: inf does not fit"),
-        ("note", [[1], [2], [3]], "column `note`: is List(Int64)"),
+        ("number", ["1", "2", "3"], "column `number`: got String; expected a whole number"),
+        ("kind", ["a", "b", "c"], "row 3, column `kind`: got c; expected one of a, b"),
+        (
+            "code",
+            ["AB", "x" * 500, "AB"],
+            "row 2, column `code`: got " + "x" * 60 + "...; expected",
+        ),
+        ("at", [date(2026, 1, 31)] * 3, "column `at`: got Date; expected a time"),
+        ("weight", [1.0, 0.0, 1.0], "row 2, column `weight`: got 0.0; expected a nu"),
+        ("weight", [1.0, float("inf"), 1.0], "row 2, column `weight`: got inf; expected"),
+        ("note", [[1], [2], [3]], "column `note`: got List(Int64)"),
     ],
 )
 def test_arrow_that_breaks_the_contract_is_refused_by_row_and_column(
@@ -173,8 +181,8 @@ def test_a_column_that_is_missing_or_unknown_is_named(caller: Caller, tmp_path: 
         strict.install()
         unknown = strict.post("/predict/batch", arrow(TABLE.with_columns(colour=1)), STREAM)
 
-    assert missing.json["error"].startswith("column `code`: is missing; asked for is a text")
-    assert unknown.json["error"] == "column `colour`: is no column of the contract"
+    assert missing.json["error"].startswith("column `code`: is missing; expected a text")
+    assert unknown.json["error"] == "column `colour`: is not a column of the contract"
 
 
 @pytest.mark.parametrize("form", ["stream", "file"])

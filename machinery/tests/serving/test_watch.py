@@ -19,7 +19,7 @@ from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import Service
 from rung_ops.serving.settings import Limits
-from rung_ops.serving.traffic_split import Arms
+from rung_ops.serving.traffic_split import TrafficSplit
 from rung_ops.serving.watch import Watch
 
 
@@ -48,13 +48,13 @@ class Watched:
     @property
     def serving(self) -> str | None:
         """Name the release that answers."""
-        serving = self.service.standing.serving
+        serving = self.service.held.serving
         return serving.release.id if serving is not None else None
 
     @property
     def problems(self) -> str:
         """Repeat what is wrong."""
-        return " ".join(self.service.standing.problems)
+        return " ".join(self.service.held.problems)
 
     def swaps(self, outcome: str) -> float:
         """Count changes of release."""
@@ -366,14 +366,14 @@ def test_a_stop_during_a_look_is_not_undone(
     state.stop(watched.folder, "Ada", "first")
     watched.look()
     state.resume(watched.folder, "Ada")
-    made = watched.watch._standing
+    made = watched.watch._held_releases
 
     def stopped_meanwhile(*reading: Any) -> Any:
-        monkeypatch.setattr(watched.watch, "_standing", made)
+        monkeypatch.setattr(watched.watch, "_held_releases", made)
         state.stop(watched.folder, "Ada", "second")
         return made(*reading)
 
-    monkeypatch.setattr(watched.watch, "_standing", stopped_meanwhile)
+    monkeypatch.setattr(watched.watch, "_held_releases", stopped_meanwhile)
 
     async def one_look() -> None:
         await watched.watch.look()
@@ -393,7 +393,7 @@ def test_canary_and_shadow_are_held_beside_what_answers(
     state.shadow(watched.folder, "v3", 0.5, "Ada")
     state.canary(watched.folder, "v2", "Ada")
     watched.look()
-    held = watched.service.standing
+    held = watched.service.held
 
     assert watched.serving == "v1"
     assert held.canary is not None and held.canary.release.id == "v2"
@@ -402,7 +402,7 @@ def test_canary_and_shadow_are_held_beside_what_answers(
 
     state.promote(watched.folder, "Ada")
     watched.look()
-    now = watched.service.standing
+    now = watched.service.held
     assert (watched.serving, now.canary) == ("v2", None)
     assert now.shadow is not None and now.shadow.release is held.shadow.release
     assert now.shadow is not held.shadow  # what it said beside v1 says nothing of it beside v2
@@ -419,7 +419,7 @@ def test_a_bad_canary_leaves_everything_to_what_answers(
     watched.look()
 
     assert watched.serving == "v1"
-    assert watched.service.standing.canary is None
+    assert watched.service.held.canary is None
     assert watched.service.arm("anybody") is None
     assert "v2: " in watched.problems
     assert watched.watch._unloadable.keys() == {"v2"}
@@ -439,7 +439,7 @@ def test_a_release_on_trial_that_cannot_be_loaded_is_sent_back(
         return found
 
     monkeypatch.setattr(watched.rollout, "unloadable", unloadable)
-    watched.watch._step(watched.service.standing.state, None)
+    watched.watch._step(watched.service.held.state, None)
 
     assert sent_back == [
         (
@@ -485,5 +485,5 @@ def test_without_rules_a_canary_answers_nobody(watched: Watched, production: Env
     state.canary(watched.folder, "v2", "Ada")
     watched.look()
 
-    assert isinstance(watched.service._arms, Arms)
+    assert isinstance(watched.service._arms, TrafficSplit)
     assert {watched.service.arm(str(key)) for key in range(50)} == {None}
