@@ -1,6 +1,7 @@
 """Today's registry still resolves what a project asks for, also without the release's date."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ pytestmark = pytest.mark.slow
 def test_the_packages_resolve_as_of_today(
     render: Render, tmp_path: Path, use_case: str, level: int
 ) -> None:
-    text = (render(use_case=use_case, level=level) / "pyproject.toml").read_text()
+    project = render(use_case=use_case, level=level)
+    text = (project / "pyproject.toml").read_text()
     today, dates = re.subn(r"^exclude-newer = .*\n", "", text, flags=re.MULTILINE)
     (tmp_path / "pyproject.toml").write_text(today)
+    shutil.copytree(project / "vendor", tmp_path / "vendor")
 
     Project(tmp_path).run("uv lock")
 

@@ -302,7 +302,7 @@ def half_way(project: Project, line: Line) -> Iterator[subprocess.Popen[str]]:
     """Pull slowly through a line, and give the process when a third has passed."""
     line.pause = 0.02
     pulling = subprocess.Popen(
-        [project.folder / ".venv/bin/python", "-m", "rung-ops", "object-store", "pull"],
+        [project.folder / ".venv/bin/python", "-m", "rung_ops", "object-store", "pull"],
         cwd=project.folder,
         env=environment(**KEYS),
         stdout=subprocess.PIPE,
@@ -465,7 +465,7 @@ def test_what_is_larger_than_the_memory_it_may_take_passes_as_a_stream(
     real.put("huge/huge.parquet", huge)
     reach(project, real.endpoint, "huge")
 
-    as_it_is = peak(project, "-m", "rung-ops", "object-store", "pull")
+    as_it_is = peak(project, "-m", "rung_ops", "object-store", "pull")
     arrived = project.folder / "data/incoming/huge.parquet"
     assert arrived.stat().st_size == huge.stat().st_size
 
@@ -477,7 +477,7 @@ def test_what_is_larger_than_the_memory_it_may_take_passes_as_a_stream(
 
     arrived.unlink()
     settings(project, columns='["id", "share"]', rows='"\\"group\\" < 500"')
-    part = peak(project, "-m", "rung-ops", "object-store", "pull")
+    part = peak(project, "-m", "rung_ops", "object-store", "pull")
     count = f"import polars as pl; print(pl.scan_parquet('{arrived}').collect().shape)"
     assert "(15000000, 2)" in run(python, "-c", count, cwd=project.folder).stdout
 

@@ -2,7 +2,7 @@
 
 `poe autopilot` (run.py) makes one pass:
 
-- rules: policy.py reads autopilot.toml, facts.py is what a decision rests on, gather.py collects
+- rules: policy.py reads ops/autopilot.toml, facts.py is what a decision rests on, gather.py collects
   it (request_errors.py: failed requests, labelled.py: predictions with their outcomes,
   post_promotion_check.py: a promoted release compared with the one before it), decide.py applies
   the rules.

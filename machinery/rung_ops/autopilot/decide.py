@@ -1,4 +1,4 @@
-"""What to do, and why: the rules of autopilot.toml applied to what was found."""
+"""What to do, and why: the rules of ops/autopilot.toml applied to what was found."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

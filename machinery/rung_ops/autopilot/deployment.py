@@ -126,7 +126,7 @@ def _standing(release: str) -> Done:
             summary=f"{release} is in {arm} and answers nobody until a person approves it: "
             f"{APPROVE if (ROOT / 'governance/validation').is_dir() else AT_ONCE}",
         )
-    summary = f"{release} is in {arm}: the service promotes it or sends it back (rollout.toml)"
+    summary = f"{release} is in {arm}: the service promotes it or sends it back (ops/rollout.toml)"
     return Done({"release": release}, outcome="on trial", summary=summary)
 
 

@@ -1,4 +1,4 @@
-"""The rules by which the autopilot acts: autopilot.toml, read and checked."""
+"""The rules by which the autopilot acts: ops/autopilot.toml, read and checked."""
 
 import tomllib
 from dataclasses import dataclass, fields
@@ -69,7 +69,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Policy:
-    """All rules, by their table in autopilot.toml."""
+    """All rules, by their table in ops/autopilot.toml."""
 
     service: Service
     retrain: Retrain

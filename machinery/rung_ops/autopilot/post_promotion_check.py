@@ -40,7 +40,7 @@ def verdict(
         answers: from rung_ops.autopilot.labelled.
         readings: from rung_ops.autopilot.request_errors, the oldest first.
         now: as of when.
-        policy: [rollback] of autopilot.toml.
+        policy: [rollback] of ops/autopilot.toml.
 
     Returns:
         None where there is nothing to compare: no promotion, one that is long past, or one that

@@ -42,10 +42,10 @@ def hold(find: Find, asked: str = CHALLENGER, rules: gate_rules.Rules | None = N
         find: gives the champion with its predictions of the rows it is handed, None where there
             is none; versions.ScoringError where it cannot be compared.
         asked: number or alias of the version.
-        rules: what it must show; those of gate.toml unless given.
+        rules: what it must show; those of ops/gate.toml unless given.
 
     Raises:
-        gate_rules.BadRules: gate.toml cannot be applied.
+        gate_rules.BadRules: ops/gate.toml cannot be applied.
     """
     rules = rules or gate_rules.read()
     try:

@@ -8,7 +8,7 @@ the error rate asks for; a normal bound, since the far quantiles of few draws ar
 chance, and were seen to promote twice as often as promised.
 
 The normal bound with an estimated error lets pass somewhat more than `alpha` where few rows decide,
-as with an AUC of 100 positives: so gate.toml asks for 0.003, that a version one point worse may
+as with an AUC of 100 positives: so ops/gate.toml asks for 0.003, that a version one point worse may
 pass in at most 0.5 % of tries of 2,000 rows. A figure that rests on very few rows (a loss without
 bound, of predictions that are sure and wrong) has no such bound: no test of rows can give it one.
 """

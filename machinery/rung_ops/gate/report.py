@@ -36,7 +36,7 @@ def tell(verdict: Verdict) -> int:
         )
     for reason in [*verdict.reasons, *verdict.awaits]:
         print(f"- {reason}", file=sys.stderr)
-    print(f"Every figure: {shown(VERDICT)}; the rules: gate.toml", file=sys.stderr)
+    print(f"Every figure: {shown(VERDICT)}; the rules: ops/gate.toml", file=sys.stderr)
     return 1
 
 

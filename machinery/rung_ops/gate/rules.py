@@ -1,4 +1,4 @@
-"""What the gate asks for, read from gate.toml."""
+"""What the gate asks for, read from ops/gate.toml."""
 
 import tomllib
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a challenger must show; gate.toml says what each value means.
+    """What a challenger must show; ops/gate.toml says what each value means.
 
     Attributes:
         alpha: error rate of the test, in (0, 0.5).

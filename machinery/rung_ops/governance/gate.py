@@ -30,7 +30,7 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
         asked: its number or alias.
 
     Raises:
-        gate_rules.BadRules: gate.toml cannot be applied.
+        gate_rules.BadRules: ops/gate.toml cannot be applied.
     """
     found = gate.verdict(asked=asked)
     if not found.challenger:

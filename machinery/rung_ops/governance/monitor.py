@@ -21,7 +21,7 @@ from rung_ops.release import paths, state
 from rung_ops.system import locks
 
 MONITORED = "monitored"
-OVERRIDES = "overrides"  # the table of the plan's settings that monitor.toml does not have
+OVERRIDES = "overrides"  # the table of the plan's settings that ops/monitor.toml does not have
 LEAST_ROWS = 500  # predictions below which few overrides mean nothing
 
 

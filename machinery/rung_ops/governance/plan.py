@@ -84,8 +84,8 @@ def thresholds(root: Path = ROOT) -> dict[str, dict[str, float]]:
     """Read the thresholds of governance/monitoring_plan.yaml.
 
     Returns:
-        By table and name of monitor.toml, in whose place they count: {"drift": {"false_alarms":
-        0.01}}. The table `overrides` is not in monitor.toml: rung_ops.governance.monitor
+        By table and name of ops/monitor.toml, in whose place they count: {"drift": {"false_alarms":
+        0.01}}. The table `overrides` is not in ops/monitor.toml: rung_ops.governance.monitor
         reads it.
 
     Raises:

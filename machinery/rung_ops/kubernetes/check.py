@@ -67,5 +67,5 @@ def doubts(built: list[Manifest]) -> list[str]:
     together = min(1.0, rules.false_abort * most)
     return [
         f"up to {most} pods judge a new release, each with false_abort = {rules.false_abort:g} "
-        f"(rollout.toml): together up to {together:g}; docs/kubernetes.md says what to do"
+        f"(ops/rollout.toml): together up to {together:g}; docs/kubernetes.md says what to do"
     ]

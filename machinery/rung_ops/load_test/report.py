@@ -1,4 +1,4 @@
-"""Figures of a load test, and what they say about the promises in service.toml."""
+"""Figures of a load test, and what they say about the promises in ops/service.toml."""
 
 from dataclasses import dataclass
 
@@ -79,7 +79,7 @@ def missed(found: Figures, promise: SLO, rate: float | None, rows: int = 1) -> l
 
     Args:
         found: by the test.
-        promise: [slo] of service.toml.
+        promise: [slo] of ops/service.toml.
         rate: requests a second that were made; None for as many as were answered.
         rows: in each request; time and number are promised for requests of one.
     """

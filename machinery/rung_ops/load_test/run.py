@@ -1,7 +1,7 @@
 """Put the service under load and hold it against its promises: `uv run poe load [URL]`.
 
 Without a URL a service is started for the test, with the release that answers in staging, and
-ended after it. The promises stand in service.toml under [slo].
+ended after it. The promises stand in ops/service.toml under [slo].
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     if missed:
         print("\nservice.toml promises more:", *(f"- {fault}" for fault in missed), sep="\n")
         return 1
-    print("\nAll promises of service.toml were kept.")
+    print("\nAll promises of ops/service.toml were kept.")
     return 0
 
 

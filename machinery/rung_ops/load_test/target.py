@@ -82,7 +82,7 @@ def own(environment: str) -> Iterator[Target]:
     Raises:
         Unreachable: nothing answers there, or the service does not start.
         bundle.BadBundle: the service would refuse the release.
-        settings.BadSettings: service.toml cannot be used.
+        settings.BadSettings: ops/service.toml cannot be used.
         state.BadState: the state of the environment is damaged.
     """
     folder = paths.environment(environment)

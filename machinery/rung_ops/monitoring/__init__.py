@@ -2,7 +2,7 @@
 
 A check, from log to verdict:
 
-- run: `poe monitor`, its files and its exit code; limits: what monitor.toml sets
+- run: `poe monitor`, its files and its exit code; limits: what ops/monitor.toml sets
 - release_info: what the bundle says of itself; window: rows of the log; outcomes: what happened
 - check: puts the parts together as one value, result.MonitorResult; problems: in sentences
 - drift: each feature against its reference, with samples (two samples of one feature),

@@ -37,7 +37,7 @@ def look(
         newest: the newest moments in the log.
         since: where the window begins; it ends at `now`.
         now: the moment of the check, with a time zone.
-        limits: of monitor.toml.
+        limits: of ops/monitor.toml.
         settings: params.toml: the deciding figure, the slices, the seed.
 
     Raises:

@@ -57,7 +57,7 @@ def check_freshness(
 
     Args:
         now: the moment of the check, with a time zone.
-        limits: [freshness] of monitor.toml.
+        limits: [freshness] of ops/monitor.toml.
         manifest: of the release; model_age counts from the newest row that it learned from.
         newest_prediction: when the log's last row was answered.
         newest_row: the latest TIME of the rows that were asked about.

@@ -1,4 +1,4 @@
-"""What the team set in monitor.toml: from where on something counts as wrong."""
+"""What the team set in ops/monitor.toml: from where on something counts as wrong."""
 
 import tomllib
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ class Outcomes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of monitor.toml, by its tables."""
+    """All of ops/monitor.toml, by its tables."""
 
     window: Window = Window()
     drift: Drift = Drift()

@@ -40,7 +40,7 @@ def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -
     Args:
         joined: rows of the log with their outcomes, as outcomes.join() returns them.
         quality_metric: how they are scored, and what the release had on its test rows.
-        limits: of monitor.toml.
+        limits: of ops/monitor.toml.
 
     Returns:
         One row each, of SCHEMA. First `recent`: all predictions of the newest days of which enough

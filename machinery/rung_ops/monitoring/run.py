@@ -59,7 +59,7 @@ def observe(
     Args:
         environment: staging or production.
         now: the moment of the check, with a time zone; the window ends here.
-        limits: of monitor.toml.
+        limits: of ops/monitor.toml.
         since: where the window begins; as many days back as [window] says if not given.
         folder: of the outcomes; data/outcomes if not given.
 
@@ -126,7 +126,7 @@ def main(
 
     Args:
         arguments: of the command line.
-        instead: values that replace those in monitor.toml, by table and name.
+        instead: values that replace those in ops/monitor.toml, by table and name.
         also: finds what else is wrong; returns a sentence for each problem.
     """
     options = parsed(arguments)

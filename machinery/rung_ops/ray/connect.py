@@ -29,7 +29,7 @@ NOT_SENT = shutil.ignore_patterns("__pycache__", "tests", "*.pyc")
 
 
 class Unreachable(Exception):
-    """Ray cannot be used as ray.toml asks for it; the message says why and what to do."""
+    """Ray cannot be used as ops/ray.toml asks for it; the message says why and what to do."""
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
     """Start a Ray of this machine, or connect to the cluster; give the module `ray`.
 
     Args:
-        settings: of ray.toml.
+        settings: of ops/ray.toml.
         store: bytes of shared memory, where Ray is started here.
 
     Raises:
@@ -133,7 +133,7 @@ def _check_address(settings: Settings) -> None:
     except OSError as error:
         raise Unreachable(
             f"Nothing answers at {settings.address} ({error}). Is the cluster up, and the address "
-            'in ray.toml or RAY_ADDRESS its own? `address = ""` runs it on this machine.'
+            'in ops/ray.toml or RAY_ADDRESS its own? `address = ""` runs it on this machine.'
         ) from error
 
 
@@ -145,7 +145,7 @@ def _time_limit(settings: Settings) -> Iterator[None]:
         print(
             f"{settings.address} does not answer as a Ray cluster does, not within "
             f"{settings.wait_seconds:g} s. Is it the port of its head, 6379 as a rule? Raise "
-            "`wait_seconds` in ray.toml if it is only slow.",
+            "`wait_seconds` in ops/ray.toml if it is only slow.",
             file=sys.stderr,
             flush=True,
         )
@@ -192,5 +192,5 @@ def _check_room(ray: Any, settings: Settings) -> None:
     )
     raise Unreachable(
         f"No machine has room for a worker of {settings.cpus:g} CPUs and {settings.memory_mb:,} MB "
-        f"(there is {most}). Lower `cpus` or `memory_mb` in ray.toml."
+        f"(there is {most}). Lower `cpus` or `memory_mb` in ops/ray.toml."
     )

@@ -12,14 +12,14 @@ def explain(error: BaseException) -> str:
     if "OutOfMemoryError" in names:
         return (
             "A worker was ended because its machine ran out of memory. Lower `rows` or `workers` "
-            "in ray.toml, or raise `memory_mb`, so that fewer of them share a machine."
+            "in ops/ray.toml, or raise `memory_mb`, so that fewer of them share a machine."
         )
     full = any(isinstance(one, OSError) and one.errno == errno.ENOSPC for one in chain)
     if full or "OutOfDiskError" in names or "No space left on device" in texts:
         return f"There is no room left on a disk: {_last(chain)} Make room, and run it again."
     if names & {"ActorDiedError", "WorkerCrashedError", "NodeDiedError", "ObjectLostError"}:
         return (
-            "Workers ended before they had answered, more often than `retries` in ray.toml allows. "
+            "Workers ended before they had answered, more often than `retries` in ops/ray.toml allows. "
             "Was their memory too little, or a machine lost? Ray's own logs, below "
             "/tmp/ray/session_latest/logs on their machine, say more."
         )

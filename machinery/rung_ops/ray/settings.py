@@ -19,12 +19,12 @@ KINDS: dict[type, tuple[str, Any]] = {
 
 
 class InvalidSettings(Exception):
-    """A setting of ray.toml is invalid; the message says which."""
+    """A setting of ops/ray.toml is invalid; the message says which."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of ray.toml, by their names there.
+    """The values of ops/ray.toml, by their names there.
 
     Attributes:
         address: of a cluster; empty for a Ray of this machine.
@@ -48,7 +48,7 @@ class Settings:
 
 
 def settings() -> Settings:
-    """Read ray.toml; the variable RAY_ADDRESS wins over its address.
+    """Read ops/ray.toml; the variable RAY_ADDRESS wins over its address.
 
     Raises:
         InvalidSettings: the file is not TOML, or has an unknown name or an invalid value.

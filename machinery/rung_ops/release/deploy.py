@@ -1,7 +1,7 @@
 """Bring a release to staging or production: `uv run poe deploy ENVIRONMENT [RELEASE]`.
 
 In staging, and where nothing answers yet, it answers at once. In production it begins in the
-shadow or as a canary, as rollout.toml says; without that file it stays in the shadow.
+shadow or as a canary, as ops/rollout.toml says; without that file it stays in the shadow.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from rung_ops.serving.policy import policy
 from rung_ops.serving.settings import BadSettings
 from rung_ops.system import locks
 
-SHADOW_ONLY = 1.0  # share of the requests where no rollout.toml names another
+SHADOW_ONLY = 1.0  # share of the requests where no ops/rollout.toml names another
 NOT_PASSED = (
     "it has not passed the gate. `--without-gate REASON` brings it there all the same, and is "
     "recorded."
@@ -34,12 +34,12 @@ def begin(
         folder: the environment's.
         release: its id.
         by: who wants it.
-        at_once: let it answer everything, whatever rollout.toml says.
+        at_once: let it answer everything, whatever ops/rollout.toml says.
         expected: generation of the state that this was decided on.
 
     Raises:
         state.Refused: the state does not allow it.
-        service.settings.BadSettings: rollout.toml or service.toml cannot be used.
+        service.settings.BadSettings: ops/rollout.toml or ops/service.toml cannot be used.
     """
     if at_once or folder.name == paths.STAGING or state.read(folder).serving is None:
         return state.serve(folder, release, by, expected)

@@ -25,10 +25,10 @@ def verdict(asked: str = registry.CHALLENGER, rules: gate_rules.Rules | None = N
 
     Args:
         asked: its number or alias.
-        rules: what it must show; those of gate.toml unless given.
+        rules: what it must show; those of ops/gate.toml unless given.
 
     Raises:
-        gate_rules.BadRules: gate.toml cannot be applied.
+        gate_rules.BadRules: ops/gate.toml cannot be applied.
     """
     return judge.hold(champion, asked, rules)
 

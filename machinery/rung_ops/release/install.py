@@ -41,7 +41,7 @@ def install(folder: Path, release: str) -> Path:
     Raises:
         BadBundle: there is no such candidate, it is of another model, or the service would refuse
             it.
-        service.settings.BadSettings: service.toml cannot be used.
+        service.settings.BadSettings: ops/service.toml cannot be used.
         locks.LockTimeoutError: another deployment is under way.
     """
     source, final = paths.candidates() / release, paths.bundle(folder, release)

@@ -106,7 +106,7 @@ def beginning(periods: list[Period]) -> int:
             return number
     raise TooFewRows(
         f"There are {rows:,} rows. The first release takes {wanted:,.0f} of them, as the gate "
-        f"wants {wanted * share:,.0f} test rows (gate.toml), and none would be left to replay."
+        f"wants {wanted * share:,.0f} test rows (ops/gate.toml), and none would be left to replay."
     )
 
 

@@ -6,7 +6,7 @@ refusal and complaints say what is wrong); jobs and batching score them with a s
 (release, predictors, boosters, pace); answers writes.
 What is held: watch follows the environment's state (loading, recovery); service holds what answers.
 Written down: log, log_files; metrics, histogram. For people: pages, told, openapi, docs_page.
-A new release: rollout, with arms, shadow, figures, sequential, verdict, and policy of rollout.toml.
+A new release: rollout, with arms, shadow, figures, sequential, verdict, and policy of ops/rollout.toml.
 The load test: load, with load_client, load_report, load_rows and load_target.
-Settings of service.toml: settings, tables.
+Settings of ops/service.toml: settings, tables.
 """

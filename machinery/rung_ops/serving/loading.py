@@ -119,7 +119,7 @@ class Loader:
         del self._loading[name]
         reason = (
             f"{name} was not loaded within {self._limits.max_load_seconds:g} s, which is "
-            "max_load_seconds under [service] in service.toml"
+            "max_load_seconds under [service] in ops/service.toml"
         )
         # Its thread goes on: it must not get company before the bundle is another one.
         self._refuse(name, Bad(reason, stamp, float("inf")))

@@ -27,7 +27,7 @@ ARMS = ("serving", "canary")
 # Of a request's answer: `invalid` is the caller's mistake, `refused` was shed or stopped, `failed`
 # is ours.
 OUTCOMES = ("answered", "invalid", "refused", "failed")
-# An answer takes about a millisecond; the objective in service.toml is some tens of them.
+# An answer takes about a millisecond; the objective in ops/service.toml is some tens of them.
 SECONDS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
@@ -64,7 +64,7 @@ class Metrics:
 
         Args:
             monitor: file that the monitor writes, in Prometheus' format; it is passed on.
-            slo: [slo] of service.toml, which the alert rules compare with.
+            slo: [slo] of ops/service.toml, which the alert rules compare with.
         """
         self.registry = CollectorRegistry()
         self._monitor = monitor

@@ -1,4 +1,4 @@
-"""How a new release takes over, as the team set it in rollout.toml."""
+"""How a new release takes over, as the team set it in ops/rollout.toml."""
 
 import tomllib
 from pathlib import Path
@@ -17,7 +17,7 @@ Step = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 class ShadowPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[shadow]: when what is in the shadow may answer; rollout.toml says what each value means."""
+    """[shadow]: when what is in the shadow may answer; ops/rollout.toml says what each value means."""
 
     share: Share
     min_rows: Whole
@@ -29,7 +29,7 @@ class ShadowPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CanaryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[canary]: when it gets more to answer; rollout.toml says what each value means."""
+    """[canary]: when it gets more to answer; ops/rollout.toml says what each value means."""
 
     steps: Annotated[list[Step], msgspec.Meta(min_length=1, max_length=20)]
     min_requests: Whole
@@ -60,7 +60,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def policy(path: Path = ROLLOUT, service: Path = FILE) -> Policy | None:
-    """Read rollout.toml; None where there is none, and so nothing takes over by itself.
+    """Read ops/rollout.toml; None where there is none, and so nothing takes over by itself.
 
     Raises:
         BadSettings: it is no TOML, or holds a name or a value that means nothing.

@@ -37,7 +37,7 @@ PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 
 
 def service_of(environment: str) -> Service:
-    """Make the service of an environment, as service.toml and rollout.toml have it.
+    """Make the service of an environment, as ops/service.toml and ops/rollout.toml have it.
 
     Raises:
         BadSettings: one of them cannot be used.

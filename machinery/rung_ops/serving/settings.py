@@ -1,4 +1,4 @@
-"""What the team set for the service under [service] in service.toml."""
+"""What the team set for the service under [service] in ops/service.toml."""
 
 import os
 import tomllib
@@ -58,7 +58,7 @@ ANY_SPEED = Limits(max_row_ms=1e9)  # where it is no matter how long a row takes
 
 
 def limits(path: Path = FILE) -> Limits:
-    """Read [service] of service.toml; what it leaves out has its default.
+    """Read [service] of ops/service.toml; what it leaves out has its default.
 
     Raises:
         BadSettings: it is no TOML, or holds a name or a value that means nothing.

@@ -1,4 +1,4 @@
-"""What the team set under [slo] and [log] in service.toml."""
+"""What the team set under [slo] and [log] in ops/service.toml."""
 
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -47,7 +47,7 @@ def read_slo(path: Path = FILE) -> SLO:
     """Read [slo]; what it leaves out has its default.
 
     Raises:
-        BadSettings: service.toml is no TOML, or holds a name or a value that means nothing.
+        BadSettings: ops/service.toml is no TOML, or holds a name or a value that means nothing.
     """
     return converted(table(path, "slo"), SLO, f"{path.name}: [slo]")
 
@@ -56,7 +56,7 @@ def log_settings(path: Path = FILE) -> Logging:
     """Read [log]; what it leaves out has its default.
 
     Raises:
-        BadSettings: service.toml is no TOML, or holds a name or a value that means nothing.
+        BadSettings: ops/service.toml is no TOML, or holds a name or a value that means nothing.
     """
     return converted(table(path, "log"), Logging, f"{path.name}: [log]")
 

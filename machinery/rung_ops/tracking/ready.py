@@ -24,14 +24,14 @@ def main(arguments: list[str] | None = None) -> int:
         print("Training goes on: it records no run. The pipeline does.", file=sys.stderr)
     elif registry.goes_on():
         print(
-            'Training goes on without it, as tracking.toml says (when_down = "continue"): the run '
+            'Training goes on without it, as ops/tracking.toml says (when_down = "continue"): the run '
             "is recorded here, and brought there when it is back.",
             file=sys.stderr,
         )
     else:
         print(
             'Nothing was trained. To train without it and record the run later: when_down = "'
-            'continue" in tracking.toml.',
+            'continue" in ops/tracking.toml.',
             file=sys.stderr,
         )
         return 1

@@ -38,10 +38,10 @@ def client() -> MlflowClient:
 
 
 def recorder() -> MlflowClient:
-    """Open the store for runs of the project, or the local one where tracking.toml allows that.
+    """Open the store for runs of the project, or the local one where ops/tracking.toml allows that.
 
     Raises:
-        ServerDownError: the server does not answer, and tracking.toml says to stop then.
+        ServerDownError: the server does not answer, and ops/tracking.toml says to stop then.
     """
     try:
         store = client()

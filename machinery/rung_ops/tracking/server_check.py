@@ -21,7 +21,7 @@ SECONDS = 5.0
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 WHERE = (
     "If it should run on this machine, `uv run poe tracking-server` starts it. If it is elsewhere, "
-    "correct `uri` in tracking.toml, or MLFLOW_TRACKING_URI."
+    "correct `uri` in ops/tracking.toml, or MLFLOW_TRACKING_URI."
 )
 FILES = (
     "Its database answers, so look at the store of its files: whether it runs, takes the server's "

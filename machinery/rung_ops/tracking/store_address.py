@@ -14,7 +14,7 @@ ASIDE = "TRACKING_ASIDE"
 
 
 def policy() -> dict[str, Any]:
-    """Read what tracking.toml says of the server; empty where there is none."""
+    """Read what ops/tracking.toml says of the server; empty where there is none."""
     if not POLICY.is_file():
         return {}
     return dict(tomllib.loads(POLICY.read_text(encoding="utf-8")).get("server", {}))
@@ -26,7 +26,7 @@ def local_uri() -> str:
 
 
 def tracking_uri() -> str:
-    """Name the store: what MLFLOW_TRACKING_URI or tracking.toml says, or a local SQLite file."""
+    """Name the store: what MLFLOW_TRACKING_URI or ops/tracking.toml says, or a local SQLite file."""
     if os.environ.get(ASIDE):
         return local_uri()
     return os.environ.get("MLFLOW_TRACKING_URI") or policy().get("uri") or local_uri()

@@ -32,7 +32,7 @@ def copying() -> Iterator[Copying]:
     uri = store_address.tracking_uri()
     if not server_check.is_server(uri):
         raise CopyError(
-            f"Runs are recorded in {uri}, which is no server. Name the server in tracking.toml, or "
+            f"Runs are recorded in {uri}, which is no server. Name the server in ops/tracking.toml, or "
             "in MLFLOW_TRACKING_URI."
         )
     target = registry.client()

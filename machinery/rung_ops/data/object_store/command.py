@@ -91,7 +91,9 @@ def in_units(size: int) -> str:
 
 def _nothing(place: settings.Settings) -> str:
     patterns = ", ".join(place.files)
-    return f"There is nothing in {place.place()} that `files` in store.toml asks for ({patterns})."
+    return (
+        f"There is nothing in {place.place()} that `files` in ops/store.toml asks for ({patterns})."
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -38,7 +38,7 @@ SAID: dict[str, tuple[str, str]] = {
     ),
     "NoSuchBucket": (
         "there is no such bucket",
-        "Look at `bucket` and `endpoint` in store.toml, or make the bucket.",
+        "Look at `bucket` and `endpoint` in ops/store.toml, or make the bucket.",
     ),
     "NoSuchKey": ("the object is gone", "Type it again: the store is listed anew."),
     "PreconditionFailed": (
@@ -108,7 +108,7 @@ def _what(error: Exception) -> tuple[str, str]:
         known = SAID.get(SAME.get(code, code))
         return known or (
             f"the store answers {code} ({said.get('Message') or 'and says no more'})",
-            "Look at store.toml, or ask whoever keeps the store.",
+            "Look at ops/store.toml, or ask whoever keeps the store.",
         )
     if isinstance(error, raised.NoCredentialsError | raised.PartialCredentialsError):
         return (
@@ -124,7 +124,7 @@ def _what(error: Exception) -> tuple[str, str]:
     if isinstance(error, raised.ConnectionError):
         return (
             "nothing answers there",
-            "Is the store running, and `endpoint` in store.toml its address? " + AGAIN,
+            "Is the store running, and `endpoint` in ops/store.toml its address? " + AGAIN,
         )
     if is_full(error):
         return "the disk is full here", "Make room, and type it again: nothing is half written."
@@ -133,7 +133,7 @@ def _what(error: Exception) -> tuple[str, str]:
     if isinstance(error, ResponseParserError):
         return (
             "what answers there does not speak as an object store does",
-            "Type it again. If it stays so, look at `endpoint` in store.toml: it is the address "
+            "Type it again. If it stays so, look at `endpoint` in ops/store.toml: it is the address "
             "for programs, not that of the console.",
         )
-    return f"cannot be asked ({error})", "Look at store.toml and at the AWS_ variables."
+    return f"cannot be asked ({error})", "Look at ops/store.toml and at the AWS_ variables."

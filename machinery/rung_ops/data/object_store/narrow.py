@@ -1,4 +1,4 @@
-"""Bring a part of a table here: the columns and rows that store.toml names, as a stream."""
+"""Bring a part of a table here: the columns and rows that ops/store.toml names, as a stream."""
 
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,9 @@ def _named(error: Exception, where: str, settings: Settings) -> StoreError:
         return named(error, where)
     said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, pl.exceptions.ColumnNotFoundError | pl.exceptions.SQLInterfaceError):
-        return StoreError(f"{where}: {said}. Look at `columns` and `rows` in store.toml.")
+        return StoreError(f"{where}: {said}. Look at `columns` and `rows` in ops/store.toml.")
     return StoreError(
         f"{where}: cannot be read as a stream ({said.split(' (path:')[0]}). Type it again when the "
         f"connection is back. The credentials come from {CREDENTIALS}; `columns` and `rows` are "
-        "those in store.toml."
+        "those in ops/store.toml."
     )

@@ -1,4 +1,4 @@
-"""What store.toml says: where the raw data lies, and which part of it the project takes."""
+"""What ops/store.toml says: where the raw data lies, and which part of it the project takes."""
 
 import tomllib
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Settings:
 
 
 def read(path: Path | None = None) -> Settings:
-    """Read store.toml.
+    """Read ops/store.toml.
 
     Raises:
         StoreError: it is missing, or something in it is.

@@ -1,4 +1,4 @@
 """The rows come out of a warehouse, window by window.
 
-Rung keeps this folder; change it through warehouse.toml and queries/rows.sql.
+Rung keeps this folder; change it through ops/warehouse.toml and queries/rows.sql.
 """

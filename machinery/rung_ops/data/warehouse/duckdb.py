@@ -92,7 +92,7 @@ def said(error: Exception, address: Address, query: Query) -> WarehouseError:
             f"or delete {address.shown}: the next pull fills it anew."
         )
     if isinstance(error, duckdb.OutOfMemoryException):
-        todo = "Make `window_days` smaller in warehouse.toml."
+        todo = "Make `window_days` smaller in ops/warehouse.toml."
     message = _first_line(error)
     asked = f"{address.shown}, asked for {shown(query.file)}"
     gone = column_in(message) if isinstance(error, duckdb.BinderException) else None

@@ -63,7 +63,7 @@ CODES = {
     "42P18": "Say of which type a parameter is, such as `$since::timestamp`.",
     "42501": "Ask whoever keeps the warehouse for the right to read this (GRANT SELECT).",
     "53100": f"The disk of the warehouse is full: tell whoever keeps it. {AGAIN}",
-    "53200": "The warehouse has no memory left: make `window_days` smaller in warehouse.toml.",
+    "53200": "The warehouse has no memory left: make `window_days` smaller in ops/warehouse.toml.",
     "53300": "It has no connection free: try again later.",
     "57014": "The warehouse stopped the query, which took too long: make `window_days` smaller in "
     "warehouse.toml, or index the watermark.",

@@ -102,7 +102,7 @@ def _stay_between(batch: pa.RecordBatch, watermark: str | None, ends: Ends, name
     moments = batch.column(watermark)
     if not pa.types.is_temporal(moments.type):
         raise WarehouseError(
-            f"`{watermark}`, the watermark in warehouse.toml, is {moments.type}: it must be a time "
+            f"`{watermark}`, the watermark in ops/warehouse.toml, is {moments.type}: it must be a time "
             "or a day."
         )
     # As UTC without a zone, whichever it has.

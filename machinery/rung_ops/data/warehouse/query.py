@@ -45,7 +45,7 @@ def read(file: Path, watermark: str | None) -> Query:
 
     Args:
         file: the SQL file.
-        watermark: as in warehouse.toml; a query has parameters if and only if it is there.
+        watermark: as in ops/warehouse.toml; a query has parameters if and only if it is there.
 
     Raises:
         WarehouseError: it is missing or empty, or its parameters are not those there are.
@@ -54,7 +54,7 @@ def read(file: Path, watermark: str | None) -> Query:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise WarehouseError(
-            f"{shown(file)}, which warehouse.toml names, is not there: write it, or mend `query`."
+            f"{shown(file)}, which ops/warehouse.toml names, is not there: write it, or mend `query`."
         ) from None
     seen: set[str] = set()
 
@@ -84,10 +84,10 @@ def _check(file: Path, seen: set[str], watermark: str | None) -> None:
         raise WarehouseError(
             f"{shown(file)} does not use {' and '.join(missing)}, so that every window would hold "
             f"the same rows: write `where {watermark} >= $since and {watermark} < $until`, or "
-            "empty `watermark` in warehouse.toml to take all rows each time."
+            "empty `watermark` in ops/warehouse.toml to take all rows each time."
         )
     if not watermark and seen:
         raise WarehouseError(
-            f"{shown(file)} asks for a window, and `watermark` in warehouse.toml is empty: name "
+            f"{shown(file)} asks for a window, and `watermark` in ops/warehouse.toml is empty: name "
             "the column there, or take $since and $until out of the query."
         )

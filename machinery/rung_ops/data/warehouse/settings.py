@@ -1,4 +1,4 @@
-"""What warehouse.toml says."""
+"""What ops/warehouse.toml says."""
 
 import tomllib
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Settings:
 
 
 def read(file: Path = FILE, root: Path = ROOT) -> Settings:
-    """Read warehouse.toml.
+    """Read ops/warehouse.toml.
 
     Args:
         file: the settings.
