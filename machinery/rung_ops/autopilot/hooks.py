@@ -10,7 +10,7 @@ from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.project import hooks
 from rung_ops.project.errors import StageError
-from rung_ops.project.hooks import notify
+from rung_ops.project.hooks import notify as notify
 
 VETO, NOTIFY = "autopilot_veto", "notify"
 TRAIN, RELEASE = "train", "release"  # the actions that a veto is asked about

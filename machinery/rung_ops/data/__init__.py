@@ -1,0 +1,1 @@
+"""Raw files, incoming data, the object store and the warehouse."""

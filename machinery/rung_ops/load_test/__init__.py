@@ -1,0 +1,1 @@
+"""A load test of the service against the limits in ops/service.toml."""

@@ -1,0 +1,1 @@
+"""Where a project lies, its settings, hooks and models."""
