@@ -15,6 +15,9 @@ from rung_ops.project.errors import StageError
 from rung_ops.project.model_folders import modules
 from rung_ops.project.paths import REPOSITORY, ROOT, package_name, shown
 
+dataset: ModuleType
+features: ModuleType
+model: Any  # the module; its save, load and predict are optional
 Row: Any
 TARGET: str
 TIME: str | None
@@ -45,11 +48,13 @@ class ContractError(StageError):
 
 
 def __getattr__(name: str) -> Any:
-    """Take a name of NAMES from the package.
+    """Take a name of NAMES, or one of the three modules, from the package.
 
     Raises:
         ContractError: its module cannot be imported, or lacks the name.
     """
+    if name in ("dataset", "features", "model"):
+        return _module(name)
     if name not in NAMES:
         raise AttributeError(f"module `rung_ops.contract` has no attribute `{name}`")
     module, meaning = NAMES[name]
