@@ -1,0 +1,95 @@
+"""The command `rung-ops`: what its verbs name exists, and it says what is wrong in a sentence."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from rung_ops import __main__ as command
+from rung_ops.checks import policies
+from rung_ops.project import version
+from rung_ops.project.paths import ROOT, NoProjectError, find_project
+from rung_ops.verbs import VERBS, Verb
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_names_a_function_that_exists(name: str) -> None:
+    module, _, function = VERBS[name].target.partition(":")
+
+    assert callable(getattr(importlib.import_module(f"rung_ops.{module}"), function or "main"))
+
+
+def test_a_reader_of_a_policy_file_exists() -> None:
+    for reader in (each for readers in policies.READERS.values() for each in readers):
+        module, _, function = reader.partition(":")
+
+        assert callable(getattr(importlib.import_module(f"rung_ops.{module}"), function))
+
+
+def test_every_verb_that_the_project_types_exists() -> None:
+    files = [
+        path
+        for name in ("ops", "deploy", ".github", "governance")
+        for path in (ROOT / name).rglob("*")
+        if path.suffix in (".toml", ".yaml", ".yml")
+    ] + [*ROOT.glob("*.yaml"), *ROOT.glob("*Dockerfile*")]
+    typed = {
+        words
+        for path in files
+        for words in re.findall(r"rung-ops((?: [a-z][a-z-]*){1,2})", path.read_text("utf-8"))
+    }
+
+    assert typed
+    for words in typed:
+        parts = words.split()
+        assert parts[0] in VERBS or " ".join(parts) in VERBS, words
+
+
+def test_an_unknown_verb_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["trian"]) == command.USAGE
+
+    printed = capsys.readouterr().err
+    assert printed.startswith("`rung-ops trian` does not exist.")
+    assert all(name in printed for name in VERBS)
+
+
+def test_a_package_that_is_missing_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing() -> int:
+        raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
+
+    monkeypatch.setattr(command, "missing", missing, raising=False)
+    monkeypatch.setitem(VERBS, "gate", Verb("__main__:missing", "release", ""))
+
+    assert command.main(["gate"]) == command.USAGE
+    assert capsys.readouterr().err == (
+        "`rung-ops gate` needs the package `onnx`, which is not installed: run `uv sync`, or add "
+        "the extra `release` of rung-ops.\n"
+    )
+
+
+def test_a_folder_outside_of_a_project_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoProjectError, match=re.escape(str(tmp_path))):
+        find_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("expected", "refused"), [("0.2.7", False), ("0.3.0", True), ("1.0", True)]
+)
+def test_another_major_version_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    expected: str,
+    refused: bool,
+) -> None:
+    monkeypatch.setattr(version, "__version__", "0.2.0")
+    monkeypatch.setattr(version, "settings", lambda: {"machinery": expected})
+    monkeypatch.setattr(command, "nothing", lambda: 0, raising=False)
+    monkeypatch.setitem(VERBS, "gate", Verb("__main__:nothing", "release", ""))
+
+    assert command.main(["gate"]) == (command.USAGE if refused else command.OK)
+
+    said = capsys.readouterr().err
+    assert (f"rung-ops {expected}" in said) == refused
