@@ -28,10 +28,14 @@ check: $(UV)
 docs: $(UV)
 	@mkdir -p .cache && $(UV) run --quiet rung levels --markdown > .cache/levels.md
 	@mv .cache/levels.md docs/levels.md
+	@$(UV) run --quiet --group machinery python -m rung_ops.reference > .cache/machinery.md
+	@mv .cache/machinery.md docs/machinery.md
 
 docs-check: $(UV)
 	@$(UV) run --quiet rung levels --markdown | diff docs/levels.md - || { \
 	  echo "docs/levels.md is out of date: make docs"; exit 1; }
+	@$(UV) run --quiet --group machinery python -m rung_ops.reference | diff docs/machinery.md - || { \
+	  echo "docs/machinery.md is out of date: make docs"; exit 1; }
 
 # The wheel of machinery/ that projects carry in vendor/: the same source gives the same bytes.
 wheel: $(UV)

@@ -10,6 +10,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from rung_ops import contract
+from rung_ops.project import hooks
 from rung_ops.project.paths import (
     METRICS,
     PLOTS,
@@ -64,21 +65,26 @@ def write_report(
 ) -> None:
     """Write the figures, the plots and reports/report.html, and print the figures.
 
-    Plots and figures of the hook `report` are added.
+    Plots of the hook `report_plots` and figures of the hook `report_metrics` are added.
 
     Args:
         model: what load_model() returns.
         rows: rows of Row that the model has not learned from, shape (n_rows, n_columns).
         predicted: shape (n_rows,), as predict() returns it.
         metrics: the figures of score().
+
+    Raises:
+        HookError: a hook cannot be used, or returns something else than it should.
     """
+    metrics = metrics | _metrics_of_the_project(rows, predicted)
     slices = score_by_slice(rows, predicted)
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
     METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     rows.with_columns(predicted=predicted).write_parquet(PREDICTIONS)
     drawn = []
-    for plot in all_plots(model, rows, predicted, slices):
+    of_the_project = _plots_of_the_project(model, rows, predicted)
+    for plot in (*all_plots(model, rows, predicted, slices), *of_the_project):
         plot.table.write_csv(PLOTS / f"{plot.name}.csv")
         drawn.append((plot.what, plots.svg(plot.draw, plot.table)))
     REPORT.write_text(
@@ -88,6 +94,30 @@ def write_report(
     for name, value in metrics.items():
         print(f"{name:>20} {value:.4f}")
     print(f"Open {shown(REPORT)} in a browser.")
+
+
+def _metrics_of_the_project(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
+    metrics_of = hooks.load("report_metrics")
+    if metrics_of is None:
+        return {}
+    found = metrics_of(rows, predicted)
+    if not isinstance(found, dict):
+        raise hooks.HookError(f"report_metrics: got {type(found).__name__}; expected a dict.")
+    try:
+        return {str(name): float(value) for name, value in found.items()}
+    except (TypeError, ValueError) as error:
+        raise hooks.HookError(f"report_metrics: a figure must be a number: {error}.") from error
+
+
+def _plots_of_the_project(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> list[Plot]:
+    plots_of = hooks.load("report_plots")
+    found = [] if plots_of is None else list(plots_of(model, rows, predicted))
+    for plot in found:
+        if not isinstance(plot, Plot):
+            raise hooks.HookError(
+                f"report_plots: got {type(plot).__name__}; expected rung_ops.training.evaluate.Plot."
+            )
+    return found
 
 
 def _lead(model: Any, rows: pl.DataFrame) -> str:

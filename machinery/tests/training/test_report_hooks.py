@@ -1,0 +1,68 @@
+"""Plots and figures of the project's hooks stand in the report."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.conftest import Trained
+from rung_ops.project import hooks
+from rung_ops.training import estimator, evaluate
+
+
+@pytest.fixture
+def report(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
+    """Write a report with hooks, below a folder."""
+
+    def write(**named: Callable[..., Any]) -> Path:
+        for name in ("METRICS", "PLOTS", "PREDICTIONS", "REPORT"):
+            monkeypatch.setattr(evaluate, name, tmp_path / name.lower())
+        monkeypatch.setattr(hooks, "load", lambda name: named.get(name))
+        monkeypatch.setattr(evaluate, "shown", str)
+        predicted = estimator.predict(trained.estimator, trained.test)
+        evaluate.write_report(trained.estimator, trained.test, predicted, {"auc": 0.5})
+        return tmp_path
+
+    return write
+
+
+def test_a_figure_of_the_hook_stands_in_report_and_metrics(report: Callable[..., Path]) -> None:
+    folder = report(report_metrics=lambda rows, predicted: {"euros saved": predicted.size})
+
+    assert json.loads((folder / "metrics").read_text())["euros saved"] > 0
+    assert "euros saved" in (folder / "report").read_text()
+
+
+def test_a_plot_of_the_hook_stands_in_the_report(report: Callable[..., Path]) -> None:
+    def one(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> list[evaluate.Plot]:
+        table = pl.DataFrame({"x": [0, 1], "y": [1, 2]})
+        drawn = evaluate.Plot(
+            "ours", "What it costs", table, lambda axes, t: axes.plot(t["x"], t["y"])
+        )
+        return [drawn]
+
+    folder = report(report_plots=one)
+
+    assert (folder / "plots/ours.csv").exists()
+    assert 'aria-label="What it costs"' in (folder / "report").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "hook", "message"),
+    [
+        ("report_metrics", lambda rows, predicted: [1], "expected a dict"),
+        ("report_metrics", lambda rows, predicted: {"a": "many"}, "must be a number"),
+        ("report_plots", lambda model, rows, predicted: ["a"], "expected rung_ops"),
+    ],
+)
+def test_a_hook_that_returns_something_else_is_refused(
+    report: Callable[..., Path], name: str, hook: Callable[..., Any], message: str
+) -> None:
+    with pytest.raises(hooks.HookError, match=message):
+        report(**{name: hook})
