@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,7 +98,8 @@ def test_every_claim_that_a_pod_mounts_is_there_and_shared() -> None:
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_a_probe_asks_a_page_of_the_service(probe: str) -> None:
     asked = container()[probe]["httpGet"]
-    there = {getattr(each, "path", None) for each in routes.application(None, []).routes}  # type: ignore[arg-type]
+    service: Any = SimpleNamespace(hooks=NO_HOOKS)
+    there = {getattr(each, "path", None) for each in routes.application(service, []).routes}
 
     assert asked["path"] in there
     assert asked["port"] == container()["ports"][0]["name"]
