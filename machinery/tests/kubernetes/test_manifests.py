@@ -15,6 +15,7 @@ from rung_ops.kubernetes.manifests import CannotBuild
 from rung_ops.project.paths import ROOT
 from rung_ops.release import paths
 from rung_ops.serving import routes, serve, server, settings
+from rung_ops.serving.hooks import NO_HOOKS
 
 FOLDER = ROOT / "deploy/kubernetes"
 LOG = 5.0  # seconds that the prediction log takes at most to write what waits, at the end
