@@ -14,7 +14,7 @@ from rung_ops.autopilot.policy import Policy
 from rung_ops.monitoring.freshness import moment
 from rung_ops.project.paths import params
 from rung_ops.release import bundle, paths
-from rung_ops.release.state import State, events
+from rung_ops.release.state import State, concerns, events
 
 PRODUCTION = paths.PRODUCTION
 # Steps after which a version is not tried again for a while, by what their detail is called then.
@@ -128,7 +128,7 @@ def _began(release: str) -> datetime:
 
 def _why_not(release: str) -> str:
     for event in reversed(_history()):
-        if event["event"] in ("abort", "roll_back") and event["detail"].get("release") == release:
+        if event["event"] in ("abort", "roll_back") and concerns(event, release):
             reason = event["detail"].get("reason") or "no reason was given"
             return f"was rolled back by {event['by']}: {reason}"
     return "is no longer tried: another release was deployed in its place"

@@ -64,7 +64,7 @@ def reject(folder: Path, asked: str, by: str, reason: str) -> str:
     if shadow is None or asked not in (shadow, _version(folder, shadow)):
         raise state.Refused(f"{shadow or 'nothing'} is in the shadow of {folder.name}.")
     with audit.signed(folder) as problems:
-        state.abort(folder, reason, by, now.generation)
+        state.abort(folder, reason, by, now.generation, release=shadow)
     for problem in problems:
         print(problem, file=sys.stderr)
     return shadow

@@ -1,6 +1,6 @@
 """Put the previous release back: `uv run poe rollback [ENVIRONMENT] [--reason TEXT]`.
 
-As rung_ops.release.rollback, but signed in the audit log, and only to a release that is still
+As rung_ops.release.rollback, but signed in the audit log, and back only to a release that is still
 approved.
 """
 
@@ -17,10 +17,12 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
     Raises:
         state.Refused: there is nothing to go back to, or what was there may not answer any more.
     """
-    if folder.name == paths.PRODUCTION and (previous := state.read(folder).previous):
-        _refuse_unapproved(folder, previous[0])
+    before = state.read(folder)
+    # Ending a trial brings nothing back, so it needs no approval.
+    if folder.name == paths.PRODUCTION and before.previous and not before.on_trial:
+        _refuse_unapproved(folder, before.previous[0])
     with audit.signed(folder) as problems:
-        happened = rollback.roll_back(folder, by, reason)
+        happened = rollback.roll_back(folder, by, reason, before)
     for problem in problems:
         print(problem, file=sys.stderr)
     return happened

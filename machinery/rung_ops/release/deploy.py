@@ -54,7 +54,7 @@ def taken_back(folder: Path, release: str) -> dict[str, Any] | None:
     """Find the event that took a release out of an environment, if that was its last one there."""
     last = None
     for event in state.events(folder):
-        if event["detail"].get("release") == release:
+        if state.concerns(event, release):
             last = event
     return last if last and last["event"] in TAKEN_BACK else None
 

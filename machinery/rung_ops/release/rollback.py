@@ -1,7 +1,8 @@
 """Put the previous release back: `uv run poe rollback [ENVIRONMENT] [--reason TEXT]`.
 
-While a canary answers, it is the canary that ends; else the release before the present one
-answers again. It asks nothing but the state of the environment: no registry, no model, no network.
+While a release is on trial, as canary or in the shadow, only that trial ends; else the release
+before the present one answers again. It asks nothing but the state of the environment: no registry,
+no model, no network.
 """
 
 import argparse
@@ -10,17 +11,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rung_ops.release import paths, state
+from rung_ops.release.state import State
 from rung_ops.system import locks
 
 
-def roll_back(folder: Path, by: str, reason: str) -> str:
+def roll_back(folder: Path, by: str, reason: str, before: State | None = None) -> str:
     """Roll an environment back; return what happened, as a sentence.
+
+    Args:
+        folder: the environment's.
+        by: who wants it.
+        reason: why; it goes into the history.
+        before: the state that the caller decided on; read now unless given.
 
     Raises:
         state.Refused: there is nothing to go back to, or somebody else was faster.
     """
-    before = state.read(folder)
-    if not before.canary and before.previous:
+    before = before or state.read(folder)
+    if not before.on_trial and before.previous:
         path = paths.bundle(folder, before.previous[0])
         if not (path / "manifest.json").is_file():
             raise state.Refused(
@@ -28,13 +36,25 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
                 f"`uv run poe deploy {folder.name} {before.previous[0]} --at-once` brings it back."
             )
     now = state.roll_back(folder, by, reason, expected=before.generation)
-    ended = f" {before.shadow.release} is no longer in the shadow." if before.shadow else ""
+    if before.on_trial:
+        return f"{_trial_ended(before)} {_still_answers(now, folder.name)}"
+    return f"{now.serving} answers in {folder.name} again instead of {before.serving}."
+
+
+def _trial_ended(before: State) -> str:
+    ended = []
     if before.canary:
-        return (
-            f"The canary {before.canary.release} has ended; {now.serving} answers everything in "
-            f"{folder.name}. Once more, and {now.serving} is taken back too.{ended}"
-        )
-    return f"{now.serving} answers in {folder.name} again instead of {before.serving}.{ended}"
+        ended.append(f"The canary {before.canary.release} has ended.")
+    if before.shadow:
+        ended.append(f"{before.shadow.release} is no longer in the shadow.")
+    return " ".join(ended)
+
+
+def _still_answers(now: State, environment: str) -> str:
+    answers = f"{now.serving} answers everything in {environment}, as before."
+    if not now.previous:
+        return answers
+    return f"{answers} Run `poe rollback` once more to go back to {now.previous[0]}."
 
 
 def main(

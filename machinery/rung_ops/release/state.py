@@ -28,6 +28,7 @@ from rung_ops.release.state_file import (
 )
 
 REMEMBERED = 10  # releases that a roll back can reach one after the other
+SECOND = "second_release"  # of an event that ended two trials at once
 Changed = tuple[State, dict[str, Any]]
 
 
@@ -104,18 +105,14 @@ def abort(
 
 
 def roll_back(folder: Path, by: str, reason: str = "", expected: int | None = None) -> State:
-    """Undo the last release that came to answer: end the canary, else bring the previous back.
-
-    A shadow ends too, so that nothing takes over by itself after somebody went back.
-    """
+    """End the trial of canary and shadow; where nothing is on trial, bring the previous back."""
 
     def move(state: State) -> Changed:
-        left = replace(state, canary=None, shadow=None)
-        if state.canary:
-            return left, {"release": state.canary.release, "reason": reason}
+        if state.on_trial:
+            return replace(state, canary=None, shadow=None), _ended(state) | {"reason": reason}
         if not state.previous:
             raise Refused("There is no previous release to go back to.")
-        left = replace(left, serving=state.previous[0], previous=state.previous[1:])
+        left = replace(state, serving=state.previous[0], previous=state.previous[1:])
         return left, {"release": state.serving, "reason": reason}
 
     return change(folder, "roll_back", by, expected, move)
@@ -139,6 +136,16 @@ def resume(folder: Path, by: str, expected: int | None = None) -> State:
         return replace(state, stopped=None), {}
 
     return change(folder, "resume", by, expected, move)
+
+
+def concerns(event: dict[str, Any], release: str) -> bool:
+    """Tell whether an event of the history is about a release."""
+    return release in (event["detail"].get("release"), event["detail"].get(SECOND))
+
+
+def _ended(state: State) -> dict[str, Any]:
+    """Name what was on trial, as the history does."""
+    return dict(zip(("release", SECOND), state.on_trial, strict=False))
 
 
 def _served(state: State, release: str) -> Changed:
@@ -176,6 +183,7 @@ __all__ = [
     "abort",
     "advance",
     "canary",
+    "concerns",
     "events",
     "expect",
     "note",

@@ -76,10 +76,14 @@ class State:
     canary: Canary | None = None
     stopped: Stopped | None = None
 
+    @property
+    def on_trial(self) -> tuple[str, ...]:
+        """Name the releases on trial: the canary, then the shadow."""
+        return tuple(each.release for each in (self.canary, self.shadow) if each)
+
     def releases(self) -> set[str]:
         """Name every release that is in use, or that a roll back can reach."""
-        tried = {each.release for each in (self.shadow, self.canary) if each}
-        return tried | set(self.previous) | ({self.serving} if self.serving else set())
+        return set(self.on_trial) | set(self.previous) | ({self.serving} if self.serving else set())
 
 
 # What a change makes of the state it finds: the new one, and what the history says of it.

@@ -11,7 +11,7 @@ from rung_ops.release import history, paths, state
 from rung_ops.release.state import State
 
 EVENTS = 10  # of the history that are shown
-SAID = ("release", "share", "step", "reason")
+SAID = ("release", state.SECOND, "share", "step", "reason")
 
 
 def place_of(now: State, release: str) -> str | None:

@@ -232,6 +232,21 @@ def test_a_version_that_is_rejected_leaves_the_shadow_and_has_to_be_named_to_com
     assert "was rolled back" in capsys.readouterr().err
 
 
+def test_a_rejection_ends_the_shadow_and_spares_a_canary(
+    waiting: str, candidates: Candidates, production: Path, judge: Write
+) -> None:
+    promote.promote(production, "1", "Paul")
+    judge("2", waiting)
+    deploy.main(["production"])
+    state.canary(production, "v9-tried", "Ada")
+
+    assert promote.main(["2", "--reject", "it leans on age"]) == 0
+
+    now = state.read(production)
+    assert now.canary is not None and now.canary.release == "v9-tried"
+    assert now.shadow is None
+
+
 def test_a_stop_outlasts_a_promotion(
     waiting: str, production: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

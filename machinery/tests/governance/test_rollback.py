@@ -49,6 +49,19 @@ def test_a_release_that_is_no_longer_approved_does_not_come_back(
     assert state.read(production).serving == twice[1]
 
 
+def test_a_trial_ends_although_the_previous_release_is_no_longer_approved(
+    twice: Candidates, production: Path, approve: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state.shadow(production, "v9-waits", 1.0, "Ada")
+    approve("1", decision="rejected")
+
+    assert rollback.main([]) == 0
+
+    now = state.read(production)
+    assert (now.serving, now.shadow) == (twice[1], None)
+    assert "v9-waits is no longer in the shadow" in capsys.readouterr().out
+
+
 def test_without_the_audit_key_it_comes_back_all_the_same_and_that_is_said(
     twice: Candidates,
     production: Path,

@@ -50,20 +50,38 @@ def test_a_canary_ends_before_what_answers_is_taken_back(
     state.canary(folder, "v3", BY)
 
     code, told = back(capsys)
-    assert (code, "The canary v3 has ended; v2 answers everything" in told) == (0, True)
+    assert code == 0
+    assert told.startswith(
+        "The canary v3 has ended. v2 answers everything in production, as before. "
+        "Run `poe rollback` once more to go back to v1.\n"
+    )
     assert state.read(folder) == State(4, "v2", ("v1",))
 
     assert back(capsys)[0] == 0
     assert state.read(folder).serving == "v1"
 
 
-def test_a_shadow_ends_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_shadow_ends_before_what_answers_is_taken_back(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     state.shadow(folder, "v3", 1.0, BY)
 
-    _, told = back(capsys)
+    code, told = back(capsys)
+    assert (code, "v3 is no longer in the shadow. v2 answers everything" in told) == (0, True)
+    assert state.read(folder) == State(4, "v2", ("v1",))
 
-    assert "v3 is no longer in the shadow" in told
-    assert state.read(folder).shadow is None
+    assert back(capsys)[0] == 0
+    assert state.read(folder).serving == "v1"
+
+
+def test_a_trial_ends_although_the_bundle_of_the_previous_release_is_gone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state.shadow(folder, "v3", 1.0, BY)
+    (paths.bundle(folder, "v1") / "manifest.json").unlink()
+
+    assert back(capsys)[0] == 0
+    assert state.read(folder) == State(4, "v2", ("v1",))
 
 
 def test_where_nothing_was_before_nothing_is_changed(

@@ -293,12 +293,6 @@ def test_going_back_ends_the_canary_first_and_then_brings_back_the_previous(fold
         state.roll_back(folder, BY)
 
 
-def test_going_back_ends_a_shadow_so_that_nothing_takes_over_by_itself(folder: Path) -> None:
-    state.shadow(folder, "v3", 1.0, BY)
-
-    assert state.roll_back(folder, BY).shadow is None
-
-
 def test_what_is_stopped_stays_stopped_until_somebody_resumes_it(folder: Path) -> None:
     state.stop(folder, BY, "it harms people")
     served = state.serve(folder, "v3", "autopilot")
