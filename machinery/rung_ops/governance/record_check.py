@@ -18,6 +18,18 @@ PLACEHOLDER = re.compile(
     r"|(?i:^\W*(to be \w+|todo|tbd|tba)\W*$)"
 )
 ANSWER = "Write what is the case."
+SCHEMAS = Path(__file__).parent / "schemas"
+# Each record, and the file of a repository from which on it is asked for.
+RECORDS = {
+    "model_inventory": "ops/tasks.toml",
+    "risk_register": "ops/tasks.toml",
+    "validation": "dvc.yaml",
+    "retention": "dvc.yaml",
+    "change_control_plan": "ops/service.toml",
+    "monitoring_plan": "ops/service.toml",
+    "oversight": "ops/service.toml",
+    "technical_file": "ops/service.toml",
+}
 REVIEW = "review_by"  # the field of a record that says until when it can be relied on
 
 
@@ -47,7 +59,7 @@ def check_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Pro
     try:
         fields = documents.record(path)
     except documents.UnreadableDocumentError as error:
-        yield Problem(file, "", str(error), "Its schema lies in governance/schemas.")
+        yield Problem(file, "", str(error), "Nothing of it was checked.")
         return
     for fault in sorted(Draft202012Validator(schema).iter_errors(fields), key=_json_path):
         yield from _problems_of(file, fault)
@@ -65,17 +77,29 @@ def check_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Pro
             yield Problem(file, f"documents[{number}]", wrong, "Write it, or name another.")
 
 
+def asked_for(root: Path, repository: Path) -> list[str]:
+    """Name the records that a project has to hold.
+
+    Args:
+        root: the project, or one of several models in a repository.
+        repository: the folder with ops/, which tells what the project does.
+    """
+    names = {name for name, mark in RECORDS.items() if (repository / mark).exists()}
+    return sorted(names | {path.stem for path in (root / "governance/schemas").glob("*.json")})
+
+
 def read_schema(name: str, root: Path) -> dict[str, Any]:
-    """Read governance/schemas/<name>.json."""
-    text = (root / "governance/schemas" / f"{name}.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
+    """Read the JSON schema of a record: the team's in governance/schemas, or the library's."""
+    own = root / "governance/schemas" / f"{name}.json"
+    file = own if own.is_file() else SCHEMAS / f"{name}.json"
+    return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _problems_of(file: str, error: ValidationError) -> Iterator[Problem]:
     place = error.json_path.removeprefix("$").removeprefix(".")
     schema = cast(dict[str, Any], error.schema)
     if error.validator != "required":
-        remedy = schema.get("description", "See its schema in governance/schemas.")
+        remedy = schema.get("description", "See its schema: `uv run poe records --schema NAME`.")
         yield Problem(file, place, error.message[:200], remedy)
         return
     for name in schema["required"]:

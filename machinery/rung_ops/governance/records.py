@@ -1,5 +1,6 @@
 """Check that all governance records and documents exist and are complete: `rung-ops records`."""
 
+import argparse
 import re
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from rung_ops.governance import champion_check
 from rung_ops.governance.record_check import (
     ANSWER,
     PLACEHOLDER,
+    SCHEMAS,
     Problem,
+    asked_for,
     check_record,
     read_schema,
 )
@@ -32,8 +35,9 @@ def problems(root: Path) -> list[Problem]:
 
 
 def _record_problems(root: Path) -> Iterator[Problem]:
-    for path in sorted((root / "governance/schemas").glob("*.json")):
-        schema, name = read_schema(path.stem, root), path.stem
+    repository = REPOSITORY if root == ROOT else root
+    for name in asked_for(root, repository):
+        schema = read_schema(name, root)
         folder = root / "governance" / name
         if folder.is_dir():  # one record a file, as of validations; there may be none yet
             files = (f for f in folder.iterdir() if f.suffix in {".yaml", ".yml", ".md"})
@@ -99,8 +103,19 @@ def champion_problems() -> tuple[list[Problem], str]:
     return problems, unchecked
 
 
-def main() -> int:
-    """Print every problem; return 1 when there is one."""
+def main(arguments: list[str] | None = None) -> int:
+    """Print every problem, or with --schema NAME what a record has to hold; return an exit code."""
+    parser = argparse.ArgumentParser(prog="poe records", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--schema",
+        choices=sorted(path.stem for path in SCHEMAS.glob("*.json")),
+        metavar="NAME",
+        help="print the JSON schema of a record: a copy of it in governance/schemas/NAME.json takes "
+        "the place of the library's; one of %(choices)s",
+    )
+    if name := parser.parse_args(arguments).schema:
+        print((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"), end="")
+        return 0
     of_champion, unchecked = champion_problems()
     all_problems = problems(ROOT) + of_champion
     for problem in all_problems:

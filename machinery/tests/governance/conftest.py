@@ -147,8 +147,8 @@ def candidates(
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "5"),
     ):
         monkeypatch.setenv(name, value)
-    shutil.copytree(ROOT / "governance/schemas", tmp_path / "governance/schemas")
     inventory = {"models": [{"name": FACTS["model"], "developer": "Ada Lovelace"}]}
+    (tmp_path / "governance").mkdir()
     (tmp_path / "governance/model_inventory.yaml").write_text(yaml.safe_dump(inventory))
     return two_releases[0].name, two_releases[1].name
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.governance.records import problems
+from rung_ops.governance.records import main, problems
 
 SCHEMA = {
     "description": "Write it.",
@@ -103,3 +103,35 @@ def test_a_record_may_be_a_document_whose_sections_are_its_fields(project: Path)
     write(project, "governance/notes.md", "# Notes\n\n## Owner\n")
 
     assert said(project) == "governance/notes.md, owner: is missing. Name the owner."
+
+
+def test_a_project_is_asked_for_the_records_of_what_it_does(tmp_path: Path) -> None:
+    write(tmp_path, "ops/tasks.toml", "")
+
+    assert "model_inventory.yaml: is missing" in said(tmp_path)
+    assert "retention" not in said(tmp_path)
+
+    write(tmp_path, "dvc.yaml", "")
+
+    assert "retention.yaml: is missing" in said(tmp_path)
+    assert "oversight" not in said(tmp_path)
+
+    write(tmp_path, "ops/service.toml", "")
+
+    assert "oversight.yaml: is missing" in said(tmp_path)
+
+
+def test_a_schema_of_the_teams_own_takes_the_place_of_the_librarys(tmp_path: Path) -> None:
+    write(tmp_path, "ops/tasks.toml", "")
+    write(tmp_path, "governance/risk_register.yaml", "owner: Ada\n")
+
+    assert "risk_register.yaml, risks: is missing" in said(tmp_path)
+
+    write(tmp_path, "governance/schemas/risk_register.json", json.dumps(SCHEMA))
+
+    assert "risk_register" not in said(tmp_path)
+
+
+def test_a_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--schema", "risk_register"]) == 0
+    assert "risks" in json.loads(capsys.readouterr().out)["required"]

@@ -10,7 +10,6 @@ import yaml
 from sklearn.dummy import DummyClassifier
 
 from rung_ops.governance import approval, champion_check, records, registry_promotion
-from rung_ops.project.paths import ROOT
 from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16
@@ -45,7 +44,6 @@ def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A fresh version in the registry, in a project without records; its number."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
     monkeypatch.setattr(approval, "ROOT", tmp_path)
-    shutil.copytree(ROOT / "governance/schemas", tmp_path / "governance/schemas")
     client, name = registry.client(), registry.model_name()
     write_inventory(name, "Ada Lovelace")
     if not client.search_registered_models(f"name='{name}'"):
@@ -58,6 +56,7 @@ def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def write_inventory(model: str, developer: str) -> None:
     inventory = {"models": [{"name": model, "developer": developer}]}
     path = approval.ROOT / "governance/model_inventory.yaml"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
 
 
@@ -189,7 +188,7 @@ def test_a_registry_that_cannot_be_asked_is_told_of_and_is_no_problem(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr(records, "problems", lambda root: [])
 
-    assert records.main() == 0
+    assert records.main([]) == 0
 
     told = capsys.readouterr()
     assert "was not checked" in told.err and "connection refused" in told.err

@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from rung_ops.governance import approval, registry_promotion, registry_rollback
-from rung_ops.project.paths import ROOT
 from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16
@@ -46,8 +45,7 @@ def project(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     shutil.copy(registered, tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setattr(approval, "ROOT", tmp_path)
-    shutil.copytree(ROOT / "governance/schemas", tmp_path / "governance/schemas")
-    (tmp_path / approval.RECORDS).mkdir()
+    (tmp_path / approval.RECORDS).mkdir(parents=True)
     inventory = {"models": [{"name": registry.model_name(), "developer": "Ada Lovelace"}]}
     (tmp_path / approval.INVENTORY).write_text(yaml.safe_dump(inventory), encoding="utf-8")
     for version in (1, 2, 3):

@@ -197,9 +197,7 @@ def test_a_plan_that_allows_it_with_a_reason_lets_it_pass(tmp_path: Path) -> Non
     custom_model.refuse_unless_planned(planned(tmp_path, entry))
 
 
-@pytest.mark.skipif(
-    not (ROOT / "governance/schemas").is_dir(), reason="of the governance game only"
-)
+@pytest.mark.skipif(not (ROOT / custom_model.PLAN).is_file(), reason="of the governance game only")
 def test_the_schema_of_the_plan_knows_the_entry(tmp_path: Path) -> None:
     from rung_ops.governance.record_check import check_record, read_schema
 
