@@ -10,7 +10,7 @@ from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, production
 from rung_ops.project.paths import REPORTS, ROOT, shown
 from rung_ops.release import bundle, paths, state
-from rung_ops.release.deploy import taken_back
+from rung_ops.release.deploy import rollback_event
 from rung_ops.serving import policy as rollout
 
 GATE = REPORTS / "gate.json"
@@ -77,7 +77,7 @@ def deploy(tools: Tools, record: Record) -> Done:
     """Put the release on trial in production, as the project's rules want it."""
     release = journal.detail(record, "release")["release"]
     known = release in production().releases()
-    if not known and not taken_back(paths.environment(paths.PRODUCTION), release):
+    if not known and not rollback_event(paths.environment(paths.PRODUCTION), release):
         if not GATE.exists():  # this pass had its verdict in another checkout
             verdict = journal.detail(record, "gate")["verdict"]
             GATE.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Say whether a version may replace the champion, by the same rows: `uv run poe gate [VERSION]`.
+"""Decide whether a version may replace the champion: `uv run poe gate [VERSION]`.
 
-Without a champion it must beat the rule that ignores every feature, as it must beside one. The
-verdict, with every figure that it rests on, goes to reports/gate.json.
+Both are scored on the same test rows. With or without a champion, the version must beat the
+baseline that ignores every feature. The verdict and its figures are written to reports/gate.json.
 """
 
 import argparse
@@ -15,52 +15,56 @@ from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.report import tell
+from rung_ops.gate.report import publish
 from rung_ops.gate.verdict import Champion, Verdict, judge
 from rung_ops.project.paths import TEST, TRAIN, params, shown
 from rung_ops.tracking import registry, server_check, source_state, store_address, versions
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
 from rung_ops.training.baseline import baseline
 
-# What the registry answers where there is no such version, alias or model.
-UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-AGAIN = "Nothing was judged: type it again when it is back."
-REMEDY = "`uv run poe pipeline` brings them in step"
-# Finds the champion, and names the test rows that it can be judged on.
-Find = Callable[[pl.DataFrame], Champion | None]
+# Error codes of the registry for an unknown version, alias or model.
+NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+RETRY = "No version was judged: run the command again when the server is back."
+REMEDY = "`uv run poe pipeline` makes a version from these rows"
+# Scores the test rows with the champion; None without a champion.
+ScoreChampion = Callable[[pl.DataFrame], Champion | None]
 
 
-def verdict(asked: str = CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
-    """Judge a version by the registry's champion; for the arguments see hold()."""
-    return hold(registered, asked, rules)
+def verdict(wanted: str = CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
+    """Compare a version with the registry's champion; see compare() for the arguments."""
+    return compare(registered, wanted, rules)
 
 
-def hold(find: Find, asked: str = CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
-    """Judge a version of the registry.
+def compare(
+    score_champion: ScoreChampion,
+    wanted: str = CHALLENGER,
+    rules: gate_rules.Rules | None = None,
+) -> Verdict:
+    """Compare a registered version with the champion on the test rows.
 
     Args:
-        find: gives the champion with its predictions of the rows it is handed, None where there
-            is none; versions.ScoringError where it cannot be compared.
-        asked: number or alias of the version.
-        rules: what it must show; those of ops/gate.toml unless given.
+        score_champion: returns the champion with its predictions of the given rows, or None
+            without a champion; raises versions.ScoringError if it cannot score them.
+        wanted: number or alias of the version.
+        rules: of the gate; by default those of ops/gate.toml.
 
     Raises:
         gate_rules.BadRules: ops/gate.toml cannot be applied.
     """
     rules = rules or gate_rules.read()
     try:
-        version = _version(asked)
+        version = _version(wanted)
     except registry.ServerDownError:
         raise
     except MlflowException as error:
-        return Verdict(False, [_no_version(asked, error)], {})
+        return Verdict(False, [_no_version(wanted, error)], {})
     challenger = versions.origin_of(version)
-    reasons = list(out_of_step(version))
+    reasons = list(mismatches(version))
     if reasons:
         return Verdict(False, reasons, {}, challenger=challenger)
     rows = pl.read_parquet(TEST)
     try:
-        champion = find(rows)
+        champion = score_champion(rows)
         verdict = judge(
             rows,
             versions.predictions(version, TEST),
@@ -74,8 +78,8 @@ def hold(find: Find, asked: str = CHALLENGER, rules: gate_rules.Rules | None = N
     return replace(verdict, challenger=challenger, notes=notes)
 
 
-def out_of_step(version: ModelVersion) -> Iterator[str]:
-    """Say why a version cannot be judged by the test rows that are here."""
+def mismatches(version: ModelVersion) -> Iterator[str]:
+    """Yield the reasons why the test rows in data/ cannot judge a version."""
     for path in (TRAIN, TEST):
         if not path.is_file():
             yield f"{shown(path)} is missing; {REMEDY}"
@@ -91,32 +95,34 @@ def out_of_step(version: ModelVersion) -> Iterator[str]:
     ):
         if made.get(key) != str(here):
             yield (
-                f"{name} was made with {key} = {made.get(key)} and params.toml says {here}, so it "
-                f"may have learned from these test rows; {REMEDY}"
+                f"{name} was made with {key} = {made.get(key)}, but params.toml has {here}, so it "
+                f"may have been trained on these test rows; {REMEDY}"
             )
 
 
 def registered(rows: pl.DataFrame) -> Champion | None:
-    """Score rows with the registry's champion; None where no version has that alias."""
+    """Score rows with the registry's champion; None if no version has that alias.
+
+    Raises:
+        versions.ScoringError: the champion cannot score these rows.
+    """
     try:
         version = _version(CHAMPION)
     except registry.ServerDownError:
         raise
     except MlflowException as error:
-        if error.error_code in UNKNOWN:
+        if error.error_code in NOT_FOUND:
             return None
-        raise versions.ScoringError(
-            f"the registry does not answer: {_first_line(error)}"
-        ) from error
+        raise versions.ScoringError(f"the registry failed: {_first_line(error)}") from error
     return Champion(
         versions.origin_of(version), versions.predictions(version, TEST), versions.slices(version)
     )
 
 
-def _version(asked: str) -> ModelVersion:
-    # A server that fails says nothing of a version, which may not be refused for that.
-    with server_check.kept_up(store_address.tracking_uri, AGAIN):
-        return registry.version(asked)
+def _version(wanted: str) -> ModelVersion:
+    # A failing server must not count as a verdict against the version.
+    with server_check.kept_up(store_address.tracking_uri, RETRY):
+        return registry.version(wanted)
 
 
 def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[str]:
@@ -124,18 +130,18 @@ def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[st
         return
     if champion.facts.get("run_id") == challenger["run_id"]:
         yield f"version {challenger['version']} is the champion already"
-    # A random split of more rows moves rows that the champion learned from into the test.
+    # A random split of more rows moves training rows of the champion into the test rows.
     elif contract.TIME is None and champion.facts.get("data_hash") != challenger["data_hash"]:
-        yield "the champion may have learned from some of these rows, which favours it"
+        yield "the champion may have been trained on some of these rows, which favours it"
 
 
-def _no_version(asked: str, error: MlflowException) -> str:
-    if error.error_code not in UNKNOWN:
-        return f"the registry does not answer: {_first_line(error)}"
-    if there := registry.versions():
-        numbers = ", ".join(str(each.version) for each in there)
-        return f"the registry has no version {asked}; it has {numbers}"
-    return "the registry has no version yet: `uv run poe pipeline` makes the first one"
+def _no_version(wanted: str, error: MlflowException) -> str:
+    if error.error_code not in NOT_FOUND:
+        return f"the registry failed: {_first_line(error)}"
+    if existing := registry.versions():
+        numbers = ", ".join(str(each.version) for each in existing)
+        return f"the registry has no version {wanted}; it has {numbers}"
+    return "the registry has no version yet: `uv run poe pipeline` creates the first one"
 
 
 def _first_line(error: Exception) -> str:
@@ -143,19 +149,19 @@ def _first_line(error: Exception) -> str:
 
 
 def main(arguments: list[str] | None = None, judge: Callable[[str], Verdict] = verdict) -> int:
-    """Judge a version and tell what was found; return the exit code."""
+    """Judge a version, print the verdict and write it; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe gate", description=__doc__.splitlines()[0])
     parser.add_argument(
         "version",
         nargs="?",
         default=CHALLENGER,
-        help="its number or its alias; the newest one, the challenger, unless you say so",
+        help="number or alias of the version; by default the challenger, which is the newest",
     )
-    asked = parser.parse_args(arguments).version
+    wanted = parser.parse_args(arguments).version
     try:
-        with server_check.kept_up(store_address.tracking_uri, AGAIN):
-            found = judge(asked)
-        return tell(found)
+        with server_check.kept_up(store_address.tracking_uri, RETRY):
+            result = judge(wanted)
+        return publish(result)
     except gate_rules.BadRules as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""What the gate asks for, read from ops/gate.toml."""
+"""The rules of the gate, read from ops/gate.toml."""
 
 import tomllib
 from collections.abc import Callable
@@ -12,12 +12,12 @@ RULES = policy_file("gate.toml")
 
 
 class BadRules(Exception):
-    """gate.toml cannot be applied; the message says where and why."""
+    """gate.toml is invalid; the message says where and why."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A figure that one slice has to reach: at least, or at most where lower is better."""
+    """The figure that a slice must reach: a minimum, or a maximum if lower is better."""
 
     column: str
     value: str
@@ -26,14 +26,14 @@ class Bound:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a challenger must show; ops/gate.toml says what each value means.
+    """The rules of the gate; ops/gate.toml explains each value.
 
     Attributes:
         alpha: error rate of the test, in (0, 0.5).
-        margin: what still counts as not worse, greater than 0.
-        min_rows: test rows below which nothing passes.
+        margin: largest loss that still counts as not worse, greater than 0.
+        min_rows: required number of test rows.
         max_drop: how far a slice may fall below the champion's.
-        min_slice_rows: rows from which on a slice is judged.
+        min_slice_rows: slices with fewer rows are not judged.
         ignore: `column` or `column=value` of slices that are not judged.
         bounds: of single slices.
     """
@@ -47,15 +47,15 @@ class Rules:
     bounds: tuple[Bound, ...] = ()
 
     def judges(self, column: str, value: str) -> bool:
-        """Tell whether a slice is judged."""
+        """Return whether a slice is judged."""
         return column not in self.ignore and f"{column}={value}" not in self.ignore
 
 
 def read(path: Path = RULES) -> Rules:
-    """Read the rules.
+    """Read the rules of the gate.
 
     Raises:
-        BadRules: the file is missing or broken, or a value makes no sense.
+        BadRules: the file is missing or not valid TOML, or a value is out of its range.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -80,19 +80,19 @@ def read(path: Path = RULES) -> Rules:
 def _table(above: dict[str, Any], name: str, known: set[str]) -> dict[str, Any]:
     table = above.get(name, {})
     if not isinstance(table, dict):
-        raise BadRules(f"gate.toml: `{name}` is no table")
+        raise BadRules(f"gate.toml: `{name}` is not a table")
     for unknown in sorted(table.keys() - known):
         listed = ", ".join(sorted(known))
-        raise BadRules(f"gate.toml: [{name}] has `{unknown}`; it knows {listed}")
+        raise BadRules(f"gate.toml: [{name}] has an unknown key `{unknown}`; expected {listed}")
     return table
 
 
 def _number(
-    table: dict[str, Any], name: str, default: float, sensible: Callable[[float], bool]
+    table: dict[str, Any], name: str, default: float, in_range: Callable[[float], bool]
 ) -> float:
     value = table.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not sensible(value):
-        raise BadRules(f"gate.toml: `{name} = {value}` makes no sense; the default is {default}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not in_range(value):
+        raise BadRules(f"gate.toml: `{name} = {value}` is out of range; the default is {default}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Whether a challenger keeps up with the champion in every slice, and which slices are not there."""
+"""Compare challenger and champion on every slice, and list slices that cannot be judged."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.gate.paired_test import Figure, defined
+from rung_ops.gate.paired_test import Figure, figure_or_nan
 from rung_ops.gate.rules import Rules
 from rung_ops.training.slices import MONTH, slice_columns
 
@@ -18,10 +18,10 @@ class Slice:
     """One slice of the test rows.
 
     Attributes:
-        column, value: which rows.
-        rows: how many.
-        challenger, champion: greater is better; NaN where there is none.
-        judged: it has rows enough, and of more than one class where the figure needs that.
+        column, value: the rows with this value in this column.
+        rows: their number.
+        challenger, champion: figures, greater is better; NaN if undefined.
+        judged: whether it has enough rows, and both classes if the figure needs them.
     """
 
     column: str
@@ -43,11 +43,11 @@ def score(
     figure: Figure,
     rules: Rules,
 ) -> list[Slice]:
-    """Score every slice of the columns that params.toml names, the largest of each column first.
+    """Score every slice of the columns that params.toml names, largest first.
 
-    Months are left out: they are others each time.
+    Months are skipped: they differ between test sets.
     """
-    found = []
+    slices = []
     columns = slice_columns(rows)
     for column in columns.columns:
         if column == MONTH:
@@ -57,24 +57,24 @@ def score(
             if not rules.judges(column, value):
                 continue
             inside = (columns[column] == value).to_numpy()
-            ours, theirs = (
+            own, others = (
                 math.nan
                 if predicted is None or count < rules.min_slice_rows
-                else defined(figure, truth[inside], predicted[inside])
+                else figure_or_nan(figure, truth[inside], predicted[inside])
                 for predicted in (challenger, champion)
             )
-            judged = math.isfinite(ours) or math.isfinite(theirs)
-            found.append(Slice(column, value, count, ours, theirs, judged))
-    return found
+            judged = math.isfinite(own) or math.isfinite(others)
+            slices.append(Slice(column, value, count, own, others, judged))
+    return slices
 
 
 def objections(
     slices: list[Slice], named: list[str], known: list[dict[str, Any]], rules: Rules, sign: int
 ) -> Iterator[str]:
-    """Say which slices speak against the challenger, and why.
+    """Yield the reasons of slices against the challenger.
 
     Args:
-        slices: as score() gives them.
+        slices: from score().
         named: the columns under [report] slices in params.toml.
         known: slices of the champion's own evaluation that had a figure: column, value, rows.
         rules: of the gate, with max_drop in units of the figure.
@@ -88,29 +88,30 @@ def objections(
             yield f"{each}: the challenger has no figure on its {each.rows:,} rows"
         if each.champion - each.challenger > rules.max_drop:
             yield (
-                f"{each}: goes from {sign * each.champion:.4g} to {sign * each.challenger:.4g} "
+                f"{each}: changes from {sign * each.champion:.4g} to {sign * each.challenger:.4g} "
                 f"on {each.rows:,} rows; {rules.max_drop:.4g} is allowed"
             )
     by_name = {(each.column, each.value): each for each in slices}
     for bound in rules.bounds:
-        found = by_name.get((bound.column, bound.value))
-        if found is None or not found.judged:
-            rows = found.rows if found else 0
-            yield f"{bound.column} {bound.value}: has a bound, and {rows:,} rows: too few to judge"
-        elif not found.challenger >= sign * bound.bound:
-            yield f"{found}: {sign * found.challenger:.4g} misses its bound of {bound.bound:.4g}"
+        bounded = by_name.get((bound.column, bound.value))
+        if bounded is None or not bounded.judged:
+            rows = bounded.rows if bounded else 0
+            yield f"{bound.column} {bound.value}: has a bound, but too few rows to judge ({rows:,})"
+        elif not bounded.challenger >= sign * bound.bound:
+            figure = sign * bounded.challenger
+            yield f"{bounded}: {figure:.4g} misses its bound of {bound.bound:.4g}"
 
 
 def _not_judged(
     slices: list[Slice], named: list[str], known: list[dict[str, Any]], rules: Rules
 ) -> Iterator[str]:
-    """Name what cannot be judged: whole columns, and slices that the champion had rows for."""
+    """Yield columns and slices that cannot be judged now but could be for the champion."""
     for column in named:
-        there = [each for each in slices if each.column == column]
-        if column not in rules.ignore and not any(each.judged for each in there):
-            largest = max((each.rows for each in there), default=0)
+        of_column = [each for each in slices if each.column == column]
+        if column not in rules.ignore and not any(each.judged for each in of_column):
+            largest = max((each.rows for each in of_column), default=0)
             yield (
-                f"no slice of `{column}` can be judged: the largest has {largest:,} rows, and "
+                f"no slice of `{column}` can be judged: the largest has {largest:,} rows; "
                 f"{rules.min_slice_rows} are needed"
             )
     by_name = {(each.column, each.value): each for each in slices}
@@ -118,10 +119,10 @@ def _not_judged(
         column, value, before = str(each["column"]), str(each["value"]), int(each["rows"])
         if column == MONTH or before < 2 * rules.min_slice_rows:
             continue
-        found = by_name.get((column, value))
-        if rules.judges(column, value) and (found is None or not found.judged):
-            rows = found.rows if found else 0
+        current = by_name.get((column, value))
+        if rules.judges(column, value) and (current is None or not current.judged):
+            rows = current.rows if current else 0
             yield (
-                f"{column} {value}: {before:,} rows when the champion was evaluated, and {rows:,} "
-                "now: too few to judge"
+                f"{column} {value}: has {rows:,} rows, too few to judge; the champion was "
+                f"evaluated on {before:,}"
             )

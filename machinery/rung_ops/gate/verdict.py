@@ -1,4 +1,4 @@
-"""Judge a challenger's predictions: against a constant, the champion, and in every slice."""
+"""Judge a challenger: compare its predictions with a baseline and the champion, also by slice."""
 
 import dataclasses
 import math
@@ -21,12 +21,12 @@ from rung_ops.training import estimator
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that answers now.
+    """The model that the challenger would replace.
 
     Attributes:
-        facts: what it is, by name.
+        facts: its origin, such as version, run_id and release.
         predictions: of the test rows, shape (n_rows,).
-        slices: of its own evaluation, as reports/slices.json has them.
+        slices: of its own evaluation, in the format of reports/slices.json.
     """
 
     facts: dict[str, str]
@@ -39,14 +39,14 @@ class Verdict:
     """Whether the challenger may replace the champion.
 
     Attributes:
-        promote: it may.
-        reasons: why not; empty when it may.
-        figures: what was computed; None stands for a figure that is not defined.
-        notes: what a reader should know beside it.
-        challenger: what was judged, by name.
-        champion: what it was held against; None where there is no champion.
-        awaits: what only people can give, as an approval; meanwhile it may be tried where it
-            answers nobody.
+        promote: whether it may.
+        reasons: why it may not; empty otherwise.
+        figures: all computed figures; None for an undefined one.
+        notes: remarks that do not decide.
+        challenger: origin of the challenger.
+        champion: origin of the champion; None without one.
+        awaits: decisions of people that are missing, such as an approval; until then the
+            challenger may run as a shadow.
     """
 
     promote: bool
@@ -57,20 +57,18 @@ class Verdict:
     champion: dict[str, str] | None = None
     awaits: list[str] = field(default_factory=list)
 
-    def against(self, reasons: list[str]) -> "Verdict":
-        """Add reasons that speak against the challenger."""
-        everything = self.reasons + reasons
-        return dataclasses.replace(
-            self, promote=not (everything or self.awaits), reasons=everything
-        )
+    def with_reasons(self, reasons: list[str]) -> "Verdict":
+        """Return a verdict with further reasons against the challenger."""
+        combined = self.reasons + reasons
+        return dataclasses.replace(self, promote=not (combined or self.awaits), reasons=combined)
 
     def awaiting(self, awaits: list[str]) -> "Verdict":
-        """Name what people have to give before the challenger may answer."""
+        """Return a verdict that awaits decisions of people."""
         return dataclasses.replace(self, promote=self.promote and not awaits, awaits=awaits)
 
 
 class Score:
-    """The figure that decides, turned so that greater is better."""
+    """The deciding metric, with its sign changed if lower is better."""
 
     def __init__(self) -> None:
         """Read [score] in params.toml."""
@@ -80,15 +78,15 @@ class Score:
         self.seed: int = settings["seed"]
 
     def __call__(self, truth: np.ndarray, predicted: np.ndarray) -> float:
-        """Score predictions."""
+        """Score predictions; greater is better."""
         return self.sign * float(contract.score(truth, predicted)[self.metric])
 
     def plain(self, value: float) -> float | None:
-        """Turn a figure back to what score() gave; None where there is none."""
+        """Return a figure with the sign of score() in model.py; None if it is not finite."""
         return self.sign * value if math.isfinite(value) else None
 
     def unit(self, champion: float) -> float:
-        """Tell what margins are multiples of: one, or the champion's figure if that is an error."""
+        """Return the unit of margins: 1, or the champion's figure if lower is better."""
         return 1.0 if self.sign > 0 else abs(champion)
 
 
@@ -99,14 +97,14 @@ def judge(
     constant: np.ndarray,
     rules: Rules,
 ) -> Verdict:
-    """Judge predictions of the same rows.
+    """Judge predictions of the test rows.
 
     Args:
         rows: test rows with their target, shape (n_rows, n_columns).
         challenger: its predictions, shape (n_rows,).
-        champion: with its predictions, if there is one.
-        constant: predictions of the rule that ignores every feature, shape (n_rows,).
-        rules: what the challenger must show.
+        champion: with its predictions of the same rows, if there is one.
+        constant: predictions of the baseline that ignores every feature, shape (n_rows,).
+        rules: of the gate.
     """
     predictions = {"challenger": challenger, "constant": constant}
     if champion:
@@ -137,12 +135,14 @@ def _incomplete(
     elif unknown := rows[contract.TARGET].is_null().sum() + _nans(rows[contract.TARGET]):
         yield f"{unknown:,} of {rows.height:,} test rows have no `{contract.TARGET}`"
     if rows.height < rules.min_rows:
-        yield f"{rows.height:,} test rows; {rules.min_rows:,} are needed"
+        yield f"got {rows.height:,} test rows; expected at least {rules.min_rows:,}"
     for name, predicted in predictions.items():
         if predicted.shape != (rows.height,):
-            yield f"the {name} gave {predicted.shape} predictions for {rows.height:,} rows"
+            yield (
+                f"predictions of the {name} have shape {predicted.shape}; expected ({rows.height},)"
+            )
         elif bad := int((~np.isfinite(predicted.astype(float))).sum()):
-            yield f"{bad:,} of {rows.height:,} predictions of the {name} are no number"
+            yield f"{bad:,} of {rows.height:,} predictions of the {name} are not finite numbers"
 
 
 def _nans(column: pl.Series) -> int:
@@ -157,21 +157,21 @@ def _compared(
     score: Score,
     figures: dict[str, Any],
 ) -> list[str]:
-    """Fill in the figures, and say what speaks against the challenger."""
-    truth, ours = estimator.truth(rows), predictions["challenger"]
+    """Add the figures, and return the reasons against the challenger."""
+    truth, challenger = estimator.truth(rows), predictions["challenger"]
     others = {name: each for name, each in predictions.items() if name != "challenger"}
-    held = paired_test.compare(truth, ours, others, score, rules.alpha, score.seed)
-    figures |= {"challenger": score.plain(held["constant"].ours)}
-    figures |= {name: _told(each, score) for name, each in held.items()}
+    compared = paired_test.compare(truth, challenger, others, score, rules.alpha, score.seed)
+    figures |= {"challenger": score.plain(compared["constant"].challenger)}
+    figures |= {name: _figures(each, score) for name, each in compared.items()}
     figures["scores"] = {name: _scores(truth, each) for name, each in predictions.items()}
-    reasons = list(_worthless(held["constant"], score))
-    if "champion" in held:
-        unit = score.unit(held["champion"].theirs)
+    reasons = list(_not_better(compared["constant"], score))
+    if "champion" in compared:
+        unit = score.unit(compared["champion"].other)
         margin, max_drop = rules.margin * unit, rules.max_drop * unit
         rules = dataclasses.replace(rules, margin=margin, max_drop=max_drop)
         figures["champion"]["margin"] = margin
-        reasons += _worse(held["champion"], margin, score, rows.height)
-    slices = gate_slices.score(rows, truth, ours, others.get("champion"), score, rules)
+        reasons += _worse(compared["champion"], margin, score, rows.height)
+    slices = gate_slices.score(rows, truth, challenger, others.get("champion"), score, rules)
     figures["slices"] = [_slice(each, score) for each in slices]
     named = params().get("report", {}).get("slices", [])
     before = champion.slices if champion else []
@@ -179,45 +179,46 @@ def _compared(
     return reasons + list(gate_slices.objections(slices, named, known, rules, score.sign))
 
 
-def _worthless(held: Comparison, score: Score) -> Iterator[str]:
-    if not held.low > 0:
-        yield f"not shown to be better than a constant: {_beside(held, score)}"
+def _not_better(compared: Comparison, score: Score) -> Iterator[str]:
+    if not compared.low > 0:
+        yield f"not shown to be better than a constant: {_both(compared, score)}"
 
 
-def _worse(held: Comparison, margin: float, score: Score, rows: int) -> Iterator[str]:
-    if held.not_worse(margin):
+def _worse(compared: Comparison, margin: float, score: Score, rows: int) -> Iterator[str]:
+    if compared.not_worse(margin):
         return
-    if held.high < 0:
-        yield f"worse than the champion: {_beside(held, score)}"
+    if compared.high < 0:
+        yield f"worse than the champion: {_both(compared, score)}"
         return
     reason = (
-        f"not shown to be as good as the champion: {_beside(held, score)}, so it may be "
-        f"{-held.low:.4g} worse, and {margin:.4g} is allowed"
+        f"not shown to be as good as the champion: {_both(compared, score)}, so it may be "
+        f"{-compared.low:.4g} worse; {margin:.4g} is allowed"
     )
-    needed = math.ceil(rows * (held.deviations * held.error / margin) ** 2)
+    needed = math.ceil(rows * (compared.deviations * compared.error / margin) ** 2)
     if needed > rows:
-        reason += f". Even of an equal one, only about {needed:,} test rows would show it"
+        reason += f". An equally good version would need about {needed:,} test rows to pass"
     yield reason
 
 
-def _beside(held: Comparison, score: Score) -> str:
-    return f"{score.metric} {score.plain(held.ours):.4g} against {score.plain(held.theirs):.4g}"
+def _both(compared: Comparison, score: Score) -> str:
+    challenger, other = score.plain(compared.challenger), score.plain(compared.other)
+    return f"{score.metric} {challenger:.4g} against {other:.4g}"
 
 
-def _told(held: Comparison, score: Score) -> dict[str, float | None]:
+def _figures(compared: Comparison, score: Score) -> dict[str, float | None]:
     return {
-        "figure": score.plain(held.theirs),
-        "gain": held.gain,
-        "gain_low": held.low,
-        "gain_high": held.high,
-        "standard_error": held.error,
+        "figure": score.plain(compared.other),
+        "gain": compared.gain,
+        "gain_low": compared.low,
+        "gain_high": compared.high,
+        "standard_error": compared.error,
     }
 
 
 def _scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
-    """Take every figure of score() in model.py, beside the one that decides."""
-    found = {name: float(value) for name, value in contract.score(truth, predicted).items()}
-    return {name: value if math.isfinite(value) else None for name, value in found.items()}
+    """Return every figure of score() in model.py, not only the deciding one."""
+    values = {name: float(value) for name, value in contract.score(truth, predicted).items()}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _slice(each: Slice, score: Score) -> dict[str, Any]:

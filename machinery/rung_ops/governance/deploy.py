@@ -48,12 +48,12 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     now = before
     with audit.signed(folder) as problems:
         gate_record.note(folder, release, by, gate_check.GATE)
-        if before.serving and not status.place_of(before, release):
+        if before.serving and not status.role_of(before, release):
             now = release_deploy.begin(folder, release, by, expected=before.generation)
             install.forget(folder, now.releases())
     for problem in problems:
         print(problem, file=sys.stderr)
-    if place := status.place_of(now, release):
+    if place := status.role_of(now, release):
         return f"{release} {place}: {answers}"
     return f"{release} waits, and answers no requests: {answers}"
 
@@ -76,7 +76,7 @@ def _to_production(folder: Path, asked: str | None) -> int:
         release = asked or install.newest()
         if release is None:
             raise BadBundle(f"{shown(paths.candidates())} holds no release: `uv run poe release`")
-        if not asked and (back := release_deploy.taken_back(folder, release)):
+        if not asked and (back := release_deploy.rollback_event(folder, release)):
             raise state.Refused(
                 f"{release} was rolled back at {back['at']} by {back['by']} "
                 f"({back['detail'].get('reason') or 'without a reason'}). Name it to try it again."

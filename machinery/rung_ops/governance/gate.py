@@ -32,7 +32,7 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
     Raises:
         gate_rules.BadRules: ops/gate.toml cannot be applied.
     """
-    found = gate.verdict(asked=asked)
+    found = gate.verdict(asked)
     if not found.challenger:
         return found
     version = registry.version(found.challenger["version"])
@@ -52,9 +52,9 @@ def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:
             _fairness(version),
         )
     except (plan.BadPlan, version_facts.Unknown, UnknownGroupError, versions.ScoringError) as error:
-        return found.against([str(error)])
+        return found.with_reasons([str(error)])
     judged = dataclasses.replace(found, figures=found.figures | {PLAN: plan.digest()})
-    return judged.against([f"outside of the change control plan: {each}" for each in outside])
+    return judged.with_reasons([f"outside of the change control plan: {each}" for each in outside])
 
 
 def _champion(found: Verdict) -> bounds.Facts | None:

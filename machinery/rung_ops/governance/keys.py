@@ -26,7 +26,7 @@ def private_key() -> ec.EllipticCurvePrivateKey:
     Raises:
         NoKey: it is missing, or is not an EC P-256 key.
     """
-    text = secret.given(VARIABLE)
+    text = secret.read(VARIABLE)
     if not text and not PRIVATE.is_file():
         raise NoKey(
             f"there is no key to sign it with: set {VARIABLE} to the text of {shown(PRIVATE)}, "

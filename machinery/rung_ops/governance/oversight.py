@@ -31,7 +31,7 @@ LOG = logging.getLogger("service")
 
 TOKEN = "OPERATOR_TOKEN"
 SHORTEST_TOKEN = 16
-MOST_BYTES = 16_000
+MAX_BYTES = 16_000
 WAIT, TURNS = 2.0, 20  # seconds for which an answer waits until the service has resumed; looks
 UNWRITABLE = (OSError, locks.LockTimeoutError, state.BadState)
 
@@ -171,8 +171,8 @@ async def _sent(request: Request) -> Any:
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BYTES:
-            raise Refusal(413, f"The body is larger than {MOST_BYTES:,} bytes.")
+        if len(body) > MAX_BYTES:
+            raise Refusal(413, f"The body is larger than {MAX_BYTES:,} bytes.")
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ from rung_ops.release import bundle, paths
 from rung_ops.release.dtypes import dtype_of
 
 MOST = 1_000  # different bodies; a thousand rows are what a release carries
-MOST_ROWS = 50_000  # in all bodies together, so that they fit into the memory
+MAX_ROWS = 50_000  # in all bodies together, so that they fit into the memory
 
 
 def bodies(rows: list[dict[str, Any]], size: int) -> list[bytes]:
@@ -20,7 +20,7 @@ def bodies(rows: list[dict[str, Any]], size: int) -> list[bytes]:
     Returns:
         JSON: one object where the size is 1, else an array of objects.
     """
-    number = max(1, min(MOST, MOST_ROWS // size, len(rows)))
+    number = max(1, min(MOST, MAX_ROWS // size, len(rows)))
     if size == 1:
         return [msgspec.json.encode(row) for row in rows[:number]]
     endless = cycle(rows)

@@ -6,7 +6,7 @@ from typing import Any
 
 WIDTH, HEIGHT = 320, 96
 DAY_WIDTH, DAY_HEIGHT, LEFT, BOTTOM = 720, 240, 52, 40
-MOST_TICKS = 8
+MAX_TICKS = 8
 
 
 def bars(names: Sequence[str], then: Sequence[float], now: Sequence[float]) -> str:
@@ -63,7 +63,7 @@ def days(rows: list[dict[str, Any]], expected: float | None, metric: str) -> str
         )
     for place, row in enumerate(rows):
         drawn.append(_day(row, LEFT + (place + 0.5) * step, step, height))
-    every = -(-len(rows) // MOST_TICKS)
+    every = -(-len(rows) // MAX_TICKS)
     for place in range(0, len(rows), max(1, every)):
         middle = LEFT + (place + 0.5) * step
         drawn.append(

@@ -15,7 +15,7 @@ from rung_ops.monitoring.quality_metric import DAY, RECENT, QualityMetric
 
 MISSING = "missing"
 SHOWN_ERROR = 0.05  # of the intervals in the table: they hold the true figure 19 times in 20
-MOST_ROWS = 100_000  # a figure of more is no surer than anyone needs, and costs seconds
+MAX_ROWS = 100_000  # a figure of more is no surer than anyone needs, and costs seconds
 
 SCHEMA: dict[str, Any] = {
     "column": pl.String,
@@ -100,8 +100,8 @@ def _row(
     }
     if known.height < limits.outcomes.min_rows or coverage < limits.outcomes.min_coverage:
         return found
-    if known.height > MOST_ROWS:
-        known = known.sample(MOST_ROWS, seed=quality_metric.seed)
+    if known.height > MAX_ROWS:
+        known = known.sample(MAX_ROWS, seed=quality_metric.seed)
     truth = known[TRUTH].cast(pl.Int8 if quality_metric.classes else pl.Float64).to_numpy()
     predicted = known["prediction"].to_numpy()
     found |= {"mean_truth": float(truth.mean()), "mean_predicted": float(predicted.mean())}
@@ -139,5 +139,5 @@ def _compare_with_the_test(
         error = row["error"]
         if tested := quality_metric.tested(row["column"], row["value"]):
             # What is expected of a slice comes from rows, too, often few: it errs by itself.
-            error *= math.sqrt(1 + min(row["outcomes"], MOST_ROWS) / tested)
+            error *= math.sqrt(1 + min(row["outcomes"], MAX_ROWS) / tested)
         row["worse"] = bool(lost - quantile * error > limits.outcomes.most_drop)

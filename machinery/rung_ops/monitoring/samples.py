@@ -9,7 +9,7 @@ import polars as pl
 from rung_ops.monitoring import contingency, kolmogorov, stability
 
 BARS = 16  # of the picture of a distribution of numbers
-MOST_LEVELS = 12  # of the picture of a distribution of categories: the most frequent ones
+MAX_LEVELS = 12  # of the picture of a distribution of categories: the most frequent ones
 MOVED = 3  # levels that are named
 
 
@@ -57,9 +57,9 @@ def categories(reference: pl.Series, window: pl.Series) -> dict[str, Any]:
         "psi": stability.psi(*pooled),
         "unseen": float(shares[1][counted[0] == 0].sum()),
         "moved": "; ".join(moved),
-        "bars": levels[:MOST_LEVELS],
-        "reference_shares": shares[0][:MOST_LEVELS].tolist(),
-        "shares": shares[1][:MOST_LEVELS].tolist(),
+        "bars": levels[:MAX_LEVELS],
+        "reference_shares": shares[0][:MAX_LEVELS].tolist(),
+        "shares": shares[1][:MAX_LEVELS].tolist(),
     }
 
 

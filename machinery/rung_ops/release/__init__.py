@@ -1,4 +1,4 @@
-"""Releases: signed bundles, where they are served, and how they come and go.
+"""Releases: signed bundles, the environments that serve them, and the verbs that change those.
 
 - What a release is: `bundle` (files, manifest), `contract_file`, `dtypes`, `content` (fills one),
   `source_import` (imports its code), `estimators` (skops).
@@ -7,15 +7,14 @@
   a model.py with save() and load() has a format of its own (rung_ops.custom_model).
 - Trust: `keys` (`poe keys`), `secret` (a key from CI), `signing` (writes the signature), `verify`
   (checks it; needs no signing library).
-- What is served: `paths` (folders), `state` (every change), `state_file` (state.json), `history`
-  (a chain of hashes). Locks and atomic writes are in rung_ops.system.
-- Coming and going: `gate` (`poe gate`), `gate_check` (reads its verdict), `deploy` (`poe deploy`),
-  `install` (copies a candidate), `rollback` (`poe rollback`), `status` (`poe releases`),
-  `champion_alias`.
+- Environments: `paths` (folders), `state` (every change), `state_file` (state.json), `history`
+  (a hash chain of events). Locks and atomic writes are in rung_ops.system.
+- Verbs: `gate` (`poe gate`), `gate_check` (reads its verdict), `deploy` (`poe deploy`), `install`
+  (copies a candidate), `rollback` (`poe rollback`), `status` (`poe releases`), `champion_alias`.
 
-There are three gates, and one comparison (rung_ops.gate.verdict) behind them:
+Three gates share one comparison (rung_ops.gate.verdict):
 
 - `gate.judge` compares a version with the champion of the registry (rung 2 under governance);
 - `release.gate` compares it with the release that production serves (rung 3);
-- `governance.gate` does the same and adds the change control plan and the approval.
+- `governance.gate` does the same, and adds the change control plan and the approval.
 """

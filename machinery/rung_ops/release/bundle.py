@@ -1,4 +1,4 @@
-"""What a release is: a folder of files, a manifest of their hashes, and one name."""
+"""The bundle of a release: a folder of files with a manifest of their hashes."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1  # of the manifest; a reader that knows another one refuses
+SCHEMA = 1  # version of the manifest; readers refuse others
 
 MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
@@ -21,27 +21,27 @@ REFERENCE = "reference.parquet"
 PARITY = "parity.parquet"
 
 # The model, in one of four formats. ONNX: one input [None, 1] for each feature, by its name,
-# of type float, double or string; the first output is the answer: [None, 2] with the probability
-# of the positive class last, or [None, 1] with the value.
+# of type float, double or string; the first output is the prediction: [None, 2] with the
+# probability of the positive class last, or [None, 1] with the value.
 ONNX = "model.onnx"
-# LightGBM's own text, fed with the columns that the encoder describes.
+# LightGBM's own text format; its inputs are the columns that the encoder describes.
 LIGHTGBM = "model.txt"
 ENCODER = "encoder.json"
-# The estimator itself, fed with the frame of features. Types beyond those that skops trusts are
-# loaded only if TRUSTED in src/<package>/model.py lists them.
+# The estimator; its input is the frame of features. Types that skops does not trust are loaded
+# only if TRUSTED in src/<package>/model.py lists them.
 SKOPS = "model.skops"
-# What save() of src/<package>/model.py wrote, a file or a folder; its load() reads it.
+# A file or folder that save() in src/<package>/model.py wrote; its load() reads it.
 CUSTOM = "model.custom"
 
-# What stands for a missing text in ONNX, whose texts are never missing: a private character, so
-# that no real value is taken for it.
+# Replaces a missing text in ONNX, which has no missing texts: a private-use character, which no
+# real value contains.
 MISSING_TEXT = "\ue000"
 
-MOST_FILES = 2_000
-MOST_BYTES = 4 * 1024**3
-MOST_JSON_BYTES = 8 * 1024**2  # of manifest.json, contract.json and model.sig each
+MAX_FILES = 2_000
+MAX_BYTES = 4 * 1024**3
+MAX_JSON_BYTES = 8 * 1024**2  # of manifest.json, contract.json and model.sig each
 
-# What readers rely on in the manifest.
+# Required keys of the manifest.
 REQUIRED = {
     "id": str,
     "model": str,
@@ -58,59 +58,61 @@ REQUIRED = {
 
 
 class BadBundle(Exception):
-    """A release folder that must not be used; the message says which, why and what to do."""
+    """The folder is not a valid release; the message says why and what to do."""
 
 
 def release_id(version: str | int, commit: str, data_hash: str) -> str:
-    """Name a release by the version in the registry, the commit and the data."""
+    """Return the id of a release: registered version, commit and data hash, shortened."""
     return f"v{version}-{commit[:8]}-{data_hash[:6]}"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read manifest.json as it stands there: verify() is what says that it can be believed.
+    """Read manifest.json without verifying its signature; verify() does that.
 
     Raises:
-        BadBundle: there is none, or it is none that this code knows.
+        BadBundle: it is missing or invalid.
     """
     return parse_manifest(folder, read_small(folder / MANIFEST))
 
 
 def parse_manifest(folder: Path, content: bytes) -> dict[str, Any]:
-    """Take manifest.json apart.
+    """Parse manifest.json and check its required keys.
 
     Raises:
-        BadBundle: it is no manifest that this code knows.
+        BadBundle: it is invalid.
     """
     manifest = parse_json(folder / MANIFEST, content)
     if manifest.get("schema") != SCHEMA:
         raise BadBundle(
-            f"{folder.name}/{MANIFEST}: schema {manifest.get('schema')!r}, and this code reads "
-            f"{SCHEMA}. Release the version again with `uv run poe release`."
+            f"{folder.name}/{MANIFEST}: got schema {manifest.get('schema')!r}; expected {SCHEMA}. "
+            "Release the version again with `uv run poe release`."
         )
     for name, kind in REQUIRED.items():
         if not isinstance(manifest.get(name), kind):
-            raise BadBundle(f"{folder.name}/{MANIFEST}: `{name}` is missing or no {kind.__name__}")
+            raise BadBundle(
+                f"{folder.name}/{MANIFEST}: `{name}` is missing or not a {kind.__name__}"
+            )
     return manifest
 
 
 def read_small(path: Path) -> bytes:
-    """Read a file of which a few kilobytes are expected.
+    """Read a file of at most MAX_JSON_BYTES.
 
     Raises:
-        BadBundle: it is missing, no regular file, or far too large.
+        BadBundle: it is missing, not a regular file, or too large.
     """
     try:
         # Neither follows a link nor waits for a pipe.
         with open(os.open(path, os.O_RDONLY | _O_NOFOLLOW | _O_NONBLOCK), "rb") as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise BadBundle(f"{path.parent.name}/{path.name} is no regular file")
-            content = opened.read(MOST_JSON_BYTES + 1)
+                raise BadBundle(f"{path.parent.name}/{path.name} is not a regular file")
+            content = opened.read(MAX_JSON_BYTES + 1)
     except FileNotFoundError:
         raise BadBundle(f"{path.parent.name}/{path.name} is missing") from None
     except OSError as error:
         raise BadBundle(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
-    if len(content) > MOST_JSON_BYTES:
-        raise BadBundle(f"{path.parent.name}/{path.name} is larger than {MOST_JSON_BYTES:,} bytes")
+    if len(content) > MAX_JSON_BYTES:
+        raise BadBundle(f"{path.parent.name}/{path.name} is larger than {MAX_JSON_BYTES:,} bytes")
     return content
 
 
@@ -118,25 +120,25 @@ def parse_json(path: Path, content: bytes) -> dict[str, Any]:
     """Parse the JSON object of a file.
 
     Raises:
-        BadBundle: it is no JSON object.
+        BadBundle: it is not a JSON object.
     """
     try:
-        found = json.loads(content)
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise BadBundle(f"{path.parent.name}/{path.name} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise BadBundle(f"{path.parent.name}/{path.name} holds no JSON object")
-    return found
+    if not isinstance(value, dict):
+        raise BadBundle(f"{path.parent.name}/{path.name} is not a JSON object")
+    return value
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """Hash every file of a release but the signature and the manifest, which stand for the rest.
+    """Hash every file of a release but the signature and the manifest.
 
     Returns:
-        Path relative to the folder, with slashes, to SHA-256 in hexadecimal; sorted.
+        SHA-256 in hexadecimal by path, relative to the folder, with slashes; sorted.
 
     Raises:
-        BadBundle: it holds a link, something that is no regular file, or too much.
+        BadBundle: see paths_of().
     """
     hashes = {path: digest(folder / path) for path in paths_of(folder)}
     return {path: hashes[path] for path in hashes if path not in (MANIFEST, SIGNATURE)}
@@ -146,31 +148,31 @@ def paths_of(folder: Path) -> list[str]:
     """List every file below a folder, relative to it and with slashes; sorted.
 
     Raises:
-        BadBundle: it holds a link, something that is no regular file, or too much.
+        BadBundle: it has a link or a special file, or exceeds MAX_FILES or MAX_BYTES.
     """
     if folder.is_symlink() or not folder.is_dir():
-        raise BadBundle(f"{folder.name} is no folder")
-    found: list[str] = []
+        raise BadBundle(f"{folder.name} is not a folder")
+    paths: list[str] = []
     total = 0
     folders = [""]
     while folders:
-        place = folders.pop()
-        with os.scandir(folder / place) as entries:
+        parent = folders.pop()
+        with os.scandir(folder / parent) as entries:
             for entry in entries:
-                path = f"{place}/{entry.name}" if place else entry.name
+                path = f"{parent}/{entry.name}" if parent else entry.name
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)
                 elif entry.is_file(follow_symlinks=False):
-                    found.append(path)
+                    paths.append(path)
                     total += entry.stat(follow_symlinks=False).st_size
                 else:
-                    raise BadBundle(f"{folder.name}: {path} is a link or no regular file")
-                if len(found) + len(folders) > MOST_FILES or total > MOST_BYTES:
+                    raise BadBundle(f"{folder.name}: {path} is a link or not a regular file")
+                if len(paths) + len(folders) > MAX_FILES or total > MAX_BYTES:
                     raise BadBundle(
-                        f"{folder.name} holds more than {MOST_FILES:,} files "
-                        f"or {MOST_BYTES / 1024**3:.0f} GiB"
+                        f"{folder.name} has more than {MAX_FILES:,} files "
+                        f"or {MAX_BYTES / 1024**3:.0f} GiB"
                     )
-    return sorted(found)
+    return sorted(paths)
 
 
 def digest(path: Path) -> str:

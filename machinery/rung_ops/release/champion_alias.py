@@ -1,28 +1,28 @@
-"""Let the registry's alias `champion` follow what production serves.
+"""Set the registry alias `champion` to the version that production serves.
 
-Nothing but people looks at it: service, gate and rollback ask the state. So a registry that does
-not answer delays nothing.
+Only people use it: service, gate and rollback read the state of the environment. So an unreachable
+registry delays nothing.
 """
 
 import os
 
-# One short try instead of several long ones; MLflow reads them when it is imported.
-HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+# One short try instead of several long ones; MLflow reads these when it is imported.
+SHORT_TIMEOUT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 
 
 def follow(version: str) -> str:
-    """Set the alias; return what became of it, as a sentence for the person who deploys."""
-    for name, value in HASTE.items():
+    """Set the alias; return the result as a sentence for the person who deploys."""
+    for name, value in SHORT_TIMEOUT.items():
         os.environ.setdefault(name, value)
     try:
         from rung_ops.tracking import registry
 
         model = registry.model_name()
         registry.client().set_registered_model_alias(model, registry.CHAMPION, version)
-    except Exception as error:  # whatever a registry that is down or new may raise
+    except Exception as error:  # an unreachable registry may raise anything
         reason = str(error).strip().splitlines()[0][:200]
         return (
-            f"The registry did not take the alias `champion` for version {version} ({reason}); "
-            "the same command moves it once the registry answers."
+            f"The alias `champion` could not be set to version {version} ({reason}). Run the same "
+            "command again when the registry is reachable."
         )
     return f"{model} version {version} is {registry.CHAMPION} in the registry."

@@ -1,4 +1,4 @@
-"""Fill the folder of a release: everything but the signature."""
+"""Write the files of a release, all but the signature."""
 
 import importlib
 import importlib.metadata
@@ -24,11 +24,12 @@ from rung_ops.release import (
 )
 from rung_ops.training import estimator
 
+# Keys of a version's origin, as the manifest records them.
 FACTS = (
     *("model", "version", "run_id", "git_commit", "git_author", "git_dirty"),
     *("data_hash", "params_hash"),
 )
-# What the answers may depend on.
+# Packages whose versions may change predictions.
 PACKAGES = (
     *("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars", "scikit-learn"),
     *("skl2onnx", "skops"),
@@ -45,17 +46,17 @@ def fill(
     documents: Mapping[str, str],
     source: Path | None = None,
 ) -> None:
-    """Write a release's files and its manifest; for the arguments see make.write().
+    """Write the files of a release and its manifest; see make.write() for the arguments.
 
     Raises:
         BadBundle: the source cannot be imported.
         NoFormat: the model cannot be written in any format.
-        UnservableRow: Row has a column that a service cannot ask for.
+        UnservableRow: Row has a column that a request cannot hold.
     """
     used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
     package = contract.Row.__module__.split(".")[0]
     shutil.copytree(source or used, staged / bundle.SOURCE / package, ignore=NOT_SOURCE)
-    # From here on nothing is taken from the project's own src/, which may have moved on.
+    # From here on, use the copied source only: src/ of the project may have changed.
     dataset = source_import.module_of(staged, package, "dataset")
     expressions = source_import.features_of(staged, package)
     seed = params()["seed"]
@@ -66,22 +67,27 @@ def fill(
     )
     write_json(staged / bundle.CONTRACT, described)
 
-    some = export_trial.drawn(held_out, export_trial.PARITY_ROWS, seed)
-    tried, unanswered = export_trial.rows(
+    some = export_trial.sample(held_out, export_trial.PARITY_ROWS, seed)
+    tested, unanswered = export_trial.rows(
         model, held_out, train, expressions, described["columns"], seed
     )
-    expected = estimator.answer(model, tried)
+    expected = estimator.predict_features(model, tested)
     if not np.isfinite(expected).all():
         bad = int((~np.isfinite(expected)).sum())
-        raise export.NoFormat(f"The model gives no number for {bad:,} of {len(expected):,} rows.")
+        raise export.NoFormat(
+            f"The model has no finite prediction for {bad:,} of {len(expected):,} rows."
+        )
     scale = 1.0 if task == "classification" else float(np.std(expected)) or 1.0
     tolerance = export.TOLERANCE * scale
-    chosen, formats = export.export(staged, package, model, tried, expected, tolerance)
+    chosen, formats = export.export(staged, package, model, tested, expected, tolerance)
 
-    _write_answered(staged / bundle.PARITY, some, estimator.answer(model, some.select(expressions)))
-    learned = export_trial.drawn(train.select(expressions), export_trial.REFERENCE_ROWS, seed)
-    _write_answered(staged / bundle.REFERENCE, learned, estimator.answer(model, learned))
-    predicted = estimator.answer(model, test.select(expressions))
+    parity = estimator.predict_features(model, some.select(expressions))
+    _write_predictions(staged / bundle.PARITY, some, parity)
+    trained = export_trial.sample(train.select(expressions), export_trial.REFERENCE_ROWS, seed)
+    _write_predictions(
+        staged / bundle.REFERENCE, trained, estimator.predict_features(model, trained)
+    )
+    predicted = estimator.predict_features(model, test.select(expressions))
     write_json(staged / bundle.METRICS, contract.score(estimator.truth(test), predicted))
     for name, text in documents.items():
         (staged / name).write_text(text, encoding="utf-8")
@@ -99,10 +105,10 @@ def fill(
         "training_rows": train.height,
         "packages": dict(_versions()),
         "parity": {
-            "rows": tried.height,
+            "rows": tested.height,
             "max_difference": chosen.max_difference,
             "tolerance": tolerance,
-            "formats": [each.told() for each in formats],
+            "formats": [each.to_manifest() for each in formats],
             "unanswered": unanswered,
         },
         "files": bundle.files_of(staged),
@@ -116,8 +122,8 @@ def _positive(dataset: ModuleType, task: str) -> str | None:
     return str(params().get("report", {}).get("positive", dataset.TARGET))
 
 
-def _write_answered(path: Path, rows: pl.DataFrame, answers: np.ndarray) -> None:
-    rows.with_columns(prediction=pl.Series(answers, dtype=pl.Float64)).write_parquet(path)
+def _write_predictions(path: Path, rows: pl.DataFrame, predictions: np.ndarray) -> None:
+    rows.with_columns(prediction=pl.Series(predictions, dtype=pl.Float64)).write_parquet(path)
 
 
 def _versions() -> Any:
@@ -129,6 +135,6 @@ def _versions() -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON for people and programs."""
+    """Write indented JSON; NaN is refused."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")

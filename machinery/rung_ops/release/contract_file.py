@@ -1,4 +1,4 @@
-"""Write down what a service must know of src/: columns with their rules, features, an example."""
+"""Build contract.json of a release: columns with their rules, features and an example row."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -12,23 +12,23 @@ from rung_ops.release.dtypes import UnknownType, family_of, text_of
 
 
 class UnservableRow(Exception):
-    """Row has a column that a service cannot ask for; the message says which and why."""
+    """Row has a column that a request cannot hold; the message says which and why."""
 
 
 def contract(
     dataset: ModuleType, features: pl.DataFrame, rows: pl.DataFrame, task: str, positive: str | None
 ) -> dict[str, Any]:
-    """Put the contract of a release together.
+    """Build the contract of a release.
 
     Args:
         dataset: the user's module, with Row, TARGET and TIME.
         features: the features of some rows, for their names and types.
         rows: rows of Row, for the example.
         task: classification or regression.
-        positive: what a row is called whose target is true; None for a regression.
+        positive: name of the positive class; None for regression.
 
     Raises:
-        UnservableRow: a column is of a type that JSON has no form for.
+        UnservableRow: a column has a type that JSON cannot represent.
     """
     schema = dataset.Row.to_schema()
     columns = [
@@ -52,18 +52,18 @@ def _column(name: str, column: pa.Column) -> dict[str, Any]:
         family, polars = family_of(dtype), text_of(dtype)
     except UnknownType as error:
         raise UnservableRow(
-            f"dataset.py: column `{name}`: {error}. Numbers, texts, truth values, dates and "
-            "moments can be; make the column one of these."
+            f"dataset.py: column `{name}`: {error}. Change it to a number, text, boolean, date or "
+            "datetime."
         ) from error
     described = column.metadata or {}
     default = described.get("default", column.default)
     unchecked: list[str] = []
     rules: dict[str, Any] = {}
     for check in column.checks:
-        found = dict(_rules(check))
-        # Two rules of one kind: the service checks the first, and says that there is another.
-        if found and not found.keys() & rules.keys():
-            rules |= found
+        converted = dict(_rules(check))
+        # Of two rules of one kind, the service checks the first and lists the other as unchecked.
+        if converted and not converted.keys() & rules.keys():
+            rules |= converted
         else:
             unchecked.append(str(check.error or check.name))
     return {
@@ -82,13 +82,13 @@ def _column(name: str, column: pa.Column) -> dict[str, Any]:
         "max_length": None,
         "unit": described.get("unit"),
         "description": column.description,
-        # Rules that only Python can check: the pipeline holds rows against them, a service not.
+        # Rules that only Python can check: the pipeline applies them, the service does not.
         "unchecked": unchecked,
     } | rules
 
 
 def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
-    """Express one check of pandera; nothing where it has no form here."""
+    """Convert a pandera check to rules; yield nothing if it cannot be converted."""
     known = check.statistics or {}
     match check.name:
         case "greater_than_or_equal_to":
@@ -107,7 +107,7 @@ def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
         case "equal_to":
             yield "isin", [_json(known["value"])]
         case "str_matches":
-            # Searched for, as everywhere in JSON Schema; pandera matches from the start.
+            # JSON Schema searches for a pattern anywhere; pandera matches from the start.
             text = getattr(known["pattern"], "pattern", known["pattern"])
             yield "pattern", text if text.startswith("^") else f"^(?:{text})"
         case "str_contains":
@@ -123,9 +123,9 @@ def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
 
 
 def _typical(column: pl.Series) -> Any:
-    """Take the most frequent value, or the middle one of numbers and moments.
+    """Return the most frequent value, or the median of numbers and times.
 
-    Column by column, so that the example, which everyone may read, is nobody's row.
+    Values are chosen column by column, so that the public example is not a real row.
     """
     values = column.drop_nulls().sort()
     if values.is_empty():
@@ -138,6 +138,6 @@ def _typical(column: pl.Series) -> Any:
 def _json(value: Any) -> Any:
     if isinstance(value, date | datetime):
         return value.isoformat()
-    if hasattr(value, "item"):  # a number of NumPy
+    if hasattr(value, "item"):  # a NumPy scalar
         return value.item()
     return value

@@ -1,7 +1,7 @@
-"""Bring a release to staging or production: `uv run poe deploy ENVIRONMENT [RELEASE]`.
+"""Deploy a release to staging or production: `uv run poe deploy ENVIRONMENT [RELEASE]`.
 
-In staging, and where nothing answers yet, it answers at once. In production it begins in the
-shadow or as a canary, as ops/rollout.toml says; without that file it stays in the shadow.
+Staging, and an environment without a release, serve it at once. In production it starts as a shadow
+or as a canary, as ops/rollout.toml says; without that file it stays a shadow.
 """
 
 import argparse
@@ -17,46 +17,45 @@ from rung_ops.serving.policy import policy
 from rung_ops.serving.settings import BadSettings
 from rung_ops.system import locks
 
-SHADOW_ONLY = 1.0  # share of the requests where no ops/rollout.toml names another
+SHADOW_SHARE = 1.0  # share of the requests without ops/rollout.toml
 NOT_PASSED = (
-    "it has not passed the gate. `--without-gate REASON` brings it there all the same, and is "
-    "recorded."
+    "it has not passed the gate. `--without-gate REASON` deploys it anyway; the reason is recorded."
 )
-TAKEN_BACK = ("roll_back", "abort")
+ROLLED_BACK = ("roll_back", "abort")
 
 
 def begin(
     folder: Path, release: str, by: str, at_once: bool = False, expected: int | None = None
 ) -> State:
-    """Let an installed release begin: answering, as a canary or in the shadow.
+    """Start serving an installed release: to all requests, as a canary or as a shadow.
 
     Args:
-        folder: the environment's.
+        folder: of the environment.
         release: its id.
-        by: who wants it.
-        at_once: let it answer everything, whatever ops/rollout.toml says.
-        expected: generation of the state that this was decided on.
+        by: the person who deploys.
+        at_once: serve it to all requests, whatever ops/rollout.toml says.
+        expected: generation of the state that the decision is based on.
 
     Raises:
         state.Refused: the state does not allow it.
-        service.settings.BadSettings: ops/rollout.toml or ops/service.toml cannot be used.
+        serving.settings.BadSettings: ops/rollout.toml or ops/service.toml is invalid.
     """
     if at_once or folder.name == paths.STAGING or state.read(folder).serving is None:
         return state.serve(folder, release, by, expected)
     rules = policy()
-    share = rules.shadow.share if rules else SHADOW_ONLY
+    share = rules.shadow.share if rules else SHADOW_SHARE
     if share > 0:
         return state.shadow(folder, release, share, by, expected)
     return state.canary(folder, release, by, expected)
 
 
-def taken_back(folder: Path, release: str) -> dict[str, Any] | None:
-    """Find the event that took a release out of an environment, if that was its last one there."""
+def rollback_event(folder: Path, release: str) -> dict[str, Any] | None:
+    """Return the last event of a release in an environment if that rolled it back."""
     last = None
     for event in state.events(folder):
         if state.concerns(event, release):
             last = event
-    return last if last and last["event"] in TAKEN_BACK else None
+    return last if last and last["event"] in ROLLED_BACK else None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,17 +66,19 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         release = options.release or install.newest()
         if release is None:
-            raise BadBundle(f"{shown(paths.candidates())} holds no release: `uv run poe release`")
+            raise BadBundle(
+                f"{shown(paths.candidates())} has no release: `uv run poe release` creates one"
+            )
         now = state.read(folder)
-        place = status.place_of(now, release)
-        if place and (now.serving == release or not options.at_once):
-            install.install(folder, release)  # mends a bundle that broke on the disk
-            print(f"{release} {place} in {environment} already.")
+        role = status.role_of(now, release)
+        if role and (now.serving == release or not options.at_once):
+            install.install(folder, release)  # replaces a bundle that was damaged on disk
+            print(f"{release} {role} in {environment} already.")
             if not options.release:
-                print("It is the newest release: `uv run poe release` makes one of a new version.")
+                print("It is the newest release: `uv run poe release` releases a new version.")
         else:
             now = _deploy(folder, release, now, options)
-            print(f"{release} {status.place_of(now, release)} in {environment}.")
+            print(f"{release} {status.role_of(now, release)} in {environment}.")
     except (
         BadBundle,
         BadSettings,
@@ -89,29 +90,30 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Nothing was changed in {environment}: {error}", file=sys.stderr)
         return 1
     if environment == paths.PRODUCTION:
-        print(_followed(folder, str(now.serving)))
+        print(_update_alias(folder, str(now.serving)))
     return 0
 
 
-def _followed(folder: Path, serving: str) -> str:
+def _update_alias(folder: Path, serving: str) -> str:
     try:
         version = bundle.read_manifest(paths.bundle(folder, serving))["version"]
     except BadBundle as error:
-        return f"The registry's alias `champion` was left as it is: {error}"
+        return f"The alias `champion` of the registry was not changed: {error}"
     return champion_alias.follow(version)
 
 
 def _deploy(folder: Path, release: str, before: State, options: argparse.Namespace) -> State:
-    back = taken_back(folder, release)
-    if back and not options.release:
+    rollback = rollback_event(folder, release)
+    if rollback and not options.release:
+        reason = rollback["detail"].get("reason") or "no reason given"
         raise state.Refused(
-            f"{release} was taken back at {back['at']} by {back['by']} "
-            f"({back['detail'].get('reason') or 'without a reason'}). Name it to try it again."
+            f"{release} was rolled back at {rollback['at']} by {rollback['by']} ({reason}). "
+            f"`uv run poe deploy {folder.name} {release}` deploys it again."
         )
     try:
         manifest = bundle.read_manifest(install.install(folder, release))
     except BadBundle:
-        state.expect(folder, before.generation)  # who deployed first may have cleared it away
+        state.expect(folder, before.generation)  # another deployment may have deleted it
         raise
     by = paths.person()
     if folder.name == paths.PRODUCTION:
@@ -123,23 +125,23 @@ def _deploy(folder: Path, release: str, before: State, options: argparse.Namespa
     now = begin(folder, release, by, options.at_once, before.generation)
     try:
         install.forget(folder, now.releases())
-    except OSError as error:  # the release is in its place, so this must not look like a failure
-        print(f"Old bundles stay where they are: {error}", file=sys.stderr)
+    except OSError as error:  # the deployment itself succeeded
+        print(f"Old bundles could not be deleted: {error}", file=sys.stderr)
     return now
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="poe deploy", description=__doc__.splitlines()[0])
     parser.add_argument("environment", choices=paths.ENVIRONMENTS)
-    parser.add_argument("release", nargs="?", help="its id; the newest candidate unless you say so")
+    parser.add_argument("release", nargs="?", help="id of the release; the newest by default")
     parser.add_argument(
         "--at-once",
         action="store_true",
-        help="let it answer everything in production without shadow and canary",
+        help="serve it to all requests in production, without shadow and canary",
     )
     parser.add_argument(
         "--without-gate",
         metavar="REASON",
-        help="bring a release to production that the gate has not let pass; the reason is recorded",
+        help="deploy to production a release that has not passed the gate; the reason is recorded",
     )
     return parser.parse_args(arguments)

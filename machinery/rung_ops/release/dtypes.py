@@ -1,10 +1,10 @@
-"""The types of columns as text and back, for files that are read where no schema is."""
+"""Convert column types to text and back, for JSON files."""
 
 import re
 
 import polars as pl
 
-# Types without parameters, by the text that polars gives them.
+# Types without parameters, by their text in polars.
 PLAIN: dict[str, pl.DataType] = {
     str(kind()): kind()
     for kind in (
@@ -16,36 +16,36 @@ DATETIME = re.compile(r"Datetime\(time_unit='(ns|us|ms)', time_zone=(?:None|'([^
 
 
 class UnknownType(Exception):
-    """A column's type has no form in JSON that a release could promise."""
+    """A column has a type that JSON cannot represent."""
 
 
 def text_of(dtype: pl.DataType) -> str:
-    """Write a type as text.
+    """Convert a type to text.
 
     Raises:
-        UnknownType: nothing but numbers, texts, truth values, dates and moments can be asked for.
+        UnknownType: it is not a number, text, boolean, date or datetime.
     """
     if str(dtype) in PLAIN or DATETIME.fullmatch(str(dtype)):
         return str(dtype)
-    raise UnknownType(f"{dtype} cannot be asked for over the network")
+    raise UnknownType(f"{dtype} cannot be part of a request")
 
 
 def dtype_of(text: str) -> pl.DataType:
-    """Read a type that text_of() wrote.
+    """Convert the text of text_of() to a type.
 
     Raises:
-        UnknownType: it did not write this.
+        UnknownType: the text names no type.
     """
     if text in PLAIN:
         return PLAIN[text]
-    moment = DATETIME.fullmatch(text)
-    if moment is None:
-        raise UnknownType(f"{text!r} is no type of a column")
-    return pl.Datetime(moment[1], moment[2])  # type: ignore[arg-type]
+    match = DATETIME.fullmatch(text)
+    if match is None:
+        raise UnknownType(f"{text!r} is not a column type")
+    return pl.Datetime(match[1], match[2])  # type: ignore[arg-type]
 
 
 def family_of(dtype: pl.DataType) -> str:
-    """Name what a value is in JSON: bool, int, float, str, date or datetime.
+    """Return the family of a type in JSON: bool, int, float, str, date or datetime.
 
     Raises:
         UnknownType: as text_of().

@@ -1,4 +1,4 @@
-"""Write the model of a release in the first form that answers as the estimator does."""
+"""Write the model of a release in the fastest format whose predictions equal the estimator's."""
 
 import json
 import shutil
@@ -20,14 +20,14 @@ from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
 from rung_ops.serving.predictors import Predictor, predictor_of
 
-# Of a probability; of a regression, in terms of the spread of its predictions. An export that
-# only rounds to 32 bits stays below 3e-7; one that takes another branch of a tree does not.
+# Largest difference of a probability; for regression, in standard deviations of the predictions.
+# Rounding to 32 bits alone stays below 3e-7; taking another branch of a tree does not.
 TOLERANCE = 1e-5
-_OWN = (BadBundle, NoLightGBM)  # speak for themselves
+_EXPLAINED = (BadBundle, NoLightGBM)  # their messages need no type name
 
 
 class NoFormat(Exception):
-    """No format answers as the estimator does; the message says what each did."""
+    """No format gives the predictions of the estimator; the message says why, for each format."""
 
 
 def _nothing(features: pl.DataFrame) -> np.ndarray:
@@ -35,14 +35,14 @@ def _nothing(features: pl.DataFrame) -> np.ndarray:
 
 
 @dataclass
-class Tried:
-    """What became of one format, as the manifest tells it.
+class FormatResult:
+    """The result of trying one format, as the manifest records it.
 
     Attributes:
         format: onnx, lightgbm, skops or custom.
-        ok: whether it may be used.
+        ok: whether its predictions equal the estimator's.
         reason: why it is not used.
-        max_difference: the largest difference to the estimator; None where nothing could be run.
+        max_difference: largest difference to the estimator's predictions; None if it did not run.
         microseconds_one_row, microseconds_64_rows: the fastest of several runs.
     """
 
@@ -54,8 +54,8 @@ class Tried:
     microseconds_64_rows: float | None = None
     predict: Predictor = field(default=_nothing, repr=False)
 
-    def told(self) -> dict[str, Any]:
-        """Give what the manifest holds."""
+    def to_manifest(self) -> dict[str, Any]:
+        """Return the entry of the manifest."""
         return {name: value for name, value in vars(self).items() if name != "predict"}
 
 
@@ -66,19 +66,19 @@ def export(
     features: pl.DataFrame,
     expected: np.ndarray,
     tolerance: float,
-) -> tuple[Tried, list[Tried]]:
+) -> tuple[FormatResult, list[FormatResult]]:
     """Write the model of a release.
 
     Args:
         staged: the release's folder, with its source.
         package: the name of the user's package.
         estimator: the fitted estimator.
-        features: what to compare the answers on.
-        expected: the estimator's answers, shape (n_rows,).
-        tolerance: the largest difference that is borne, in units of `expected`.
+        features: rows to compare the predictions on, shape (n_rows, n_features).
+        expected: the estimator's predictions, shape (n_rows,).
+        tolerance: the largest accepted difference, in units of `expected`.
 
     Returns:
-        The format that was chosen, and all that were tried.
+        The selected format, and all that were tried.
 
     Raises:
         NoFormat: none can be used.
@@ -89,29 +89,29 @@ def export(
     if custom_model.is_custom(module):
         custom_model.refuse_unless_planned(REPOSITORY)
         attempts: list[tuple[str, Callable[[Path], None]]] = [
-            ("custom", lambda place: _write_custom(place, module, estimator))
+            ("custom", lambda folder: _write_custom(folder, module, estimator))
         ]
     else:
         attempts = [
-            ("onnx", lambda place: _write_onnx(place, estimator, features)),
-            ("lightgbm", lambda place: _write_lightgbm(place, estimator, features)),
+            ("onnx", lambda folder: _write_onnx(folder, estimator, features)),
+            ("lightgbm", lambda folder: _write_lightgbm(folder, estimator, features)),
         ]
     tried = [
         _try(kind, attempt, staged, package, features, expected, tolerance)
         for kind, attempt in attempts
     ]
     if not any(each.ok for each in tried) and not custom_model.is_custom(module):
-        attempt = ("skops", lambda place: _write_skops(place, package, estimator))
+        attempt = ("skops", lambda folder: _write_skops(folder, package, estimator))
         tried.append(_try(*attempt, staged, package, features, expected, tolerance))
     usable = [each for each in tried if each.ok]
     if not usable:
-        told = "; ".join(f"{each.format}: {each.reason}" for each in tried)
-        raise NoFormat(f"The model cannot be released in any format. {told}")
-    chosen = _fastest(usable, features)
-    _put(_place(staged, chosen.format), staged)
+        reasons = "; ".join(f"{each.format}: {each.reason}" for each in tried)
+        raise NoFormat(f"The model cannot be released in any format. {reasons}")
+    selected = _fastest(usable, features)
+    _move_model(_trial_folder(staged, selected.format), staged)
     for each in tried:
-        shutil.rmtree(_place(staged, each.format), ignore_errors=True)
-    return chosen, tried
+        shutil.rmtree(_trial_folder(staged, each.format), ignore_errors=True)
+    return selected, tried
 
 
 def _try(
@@ -122,77 +122,77 @@ def _try(
     features: pl.DataFrame,
     expected: np.ndarray,
     tolerance: float,
-) -> Tried:
-    """Write one format beside the release and hold its answers against the estimator's."""
-    place = _place(staged, kind)
-    place.mkdir()
-    # What a predictor may read besides the model.
-    shutil.copytree(staged / bundle.SOURCE, place / bundle.SOURCE)
-    tried = Tried(kind)
+) -> FormatResult:
+    """Write one format beside the release and compare its predictions with the estimator's."""
+    folder = _trial_folder(staged, kind)
+    folder.mkdir()
+    # A predictor may import the source besides the model.
+    shutil.copytree(staged / bundle.SOURCE, folder / bundle.SOURCE)
+    result = FormatResult(kind)
     try:
-        write(place)
-        tried.predict = predictor_of(place, {"format": kind, "package": package})
-        found = tried.predict(features)
-    except Exception as error:  # converters and runtimes raise what they like
+        write(folder)
+        result.predict = predictor_of(folder, {"format": kind, "package": package})
+        predictions = result.predict(features)
+    except Exception as error:  # converters and runtimes may raise anything
         text = str(error).strip().splitlines()
-        raised = "" if isinstance(error, _OWN) else f"{type(error).__name__}: "
-        tried.reason = f"{raised}{text[0] if text else ''}"[:300]
-        return tried
-    if found.shape != expected.shape:
-        tried.reason = f"answers in shape {found.shape} instead of {expected.shape}"
-        return tried
-    difference = np.abs(found - expected)
+        raised = "" if isinstance(error, _EXPLAINED) else f"{type(error).__name__}: "
+        result.reason = f"{raised}{text[0] if text else ''}"[:300]
+        return result
+    if predictions.shape != expected.shape:
+        result.reason = f"got predictions of shape {predictions.shape}; expected {expected.shape}"
+        return result
+    difference = np.abs(predictions - expected)
     if np.isfinite(difference).any():
-        tried.max_difference = float(np.nanmax(difference[np.isfinite(difference)]))
-    off = int((~(difference <= tolerance)).sum())  # no number is never close
-    tried.ok = off == 0
+        result.max_difference = float(np.nanmax(difference[np.isfinite(difference)]))
+    off = int((~(difference <= tolerance)).sum())  # counts NaN as different
+    result.ok = off == 0
     if off:
-        tried.reason = (
+        result.reason = (
             f"{off:,} of {len(expected):,} rows differ by more than {tolerance:.3g}, "
-            f"at most by {tried.max_difference}"
+            f"at most by {result.max_difference}"
         )
-    return tried
+    return result
 
 
-def _fastest(usable: list[Tried], features: pl.DataFrame) -> Tried:
-    """Measure the formats that can be used and take one; the others say why they were not."""
+def _fastest(usable: list[FormatResult], features: pl.DataFrame) -> FormatResult:
+    """Measure the usable formats and select one; set the reason of the others."""
     measured = speed.measure({each.format: each.predict for each in usable}, features)
     for each in usable:
         each.microseconds_one_row, each.microseconds_64_rows = measured[each.format]
-    taken = speed.faster({each.format: measured[each.format] for each in usable})
+    selected = speed.select({each.format: measured[each.format] for each in usable})
     for each in usable:
-        if each.format != taken:
-            each.reason = f"answers the same, but {taken} is faster or simpler"
-    return next(each for each in usable if each.format == taken)
+        if each.format != selected:
+            each.reason = f"same predictions, but {selected} is faster or simpler"
+    return next(each for each in usable if each.format == selected)
 
 
-def _write_onnx(place: Path, estimator: Any, features: pl.DataFrame) -> None:
-    (place / bundle.ONNX).write_bytes(to_onnx(estimator, features))
+def _write_onnx(folder: Path, estimator: Any, features: pl.DataFrame) -> None:
+    (folder / bundle.ONNX).write_bytes(to_onnx(estimator, features))
 
 
-def _write_lightgbm(place: Path, estimator: Any, features: pl.DataFrame) -> None:
+def _write_lightgbm(folder: Path, estimator: Any, features: pl.DataFrame) -> None:
     booster, encoder = to_lightgbm(estimator, features)
-    (place / bundle.LIGHTGBM).write_text(booster, encoding="utf-8")
+    (folder / bundle.LIGHTGBM).write_text(booster, encoding="utf-8")
     text = json.dumps(encoder, indent=2, ensure_ascii=False, allow_nan=False)
-    (place / bundle.ENCODER).write_text(text + "\n", encoding="utf-8")
+    (folder / bundle.ENCODER).write_text(text + "\n", encoding="utf-8")
 
 
-def _write_skops(place: Path, package: str, estimator: Any) -> None:
-    dump(estimator, place / bundle.SKOPS)
-    estimators.load(place, package)  # refuses what TRUSTED does not list
+def _write_skops(folder: Path, package: str, estimator: Any) -> None:
+    dump(estimator, folder / bundle.SKOPS)
+    estimators.load(folder, package)  # refuses types that TRUSTED does not list
 
 
-def _write_custom(place: Path, module: ModuleType, estimator: Any) -> None:
-    module.save(estimator, place / bundle.CUSTOM)
-    if not (place / bundle.CUSTOM).exists():
-        raise BadBundle("save() in model.py wrote nothing at the path that it was given")
+def _write_custom(folder: Path, module: ModuleType, estimator: Any) -> None:
+    module.save(estimator, folder / bundle.CUSTOM)
+    if not (folder / bundle.CUSTOM).exists():
+        raise BadBundle("save() in model.py did not write to the path that it got")
 
 
-def _place(staged: Path, kind: str) -> Path:
+def _trial_folder(staged: Path, kind: str) -> Path:
     return staged.parent / f"{staged.name}-{kind}"
 
 
-def _put(place: Path, staged: Path) -> None:
-    for path in place.iterdir():
+def _move_model(folder: Path, staged: Path) -> None:
+    for path in folder.iterdir():
         if path.name != bundle.SOURCE:
             path.rename(staged / path.name)

@@ -1,4 +1,4 @@
-"""Gather what an export is tried on, before a release trusts it."""
+"""Collect the rows that an exported model is compared with the estimator on."""
 
 import re
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ import polars as pl
 from rung_ops.release import source_import
 from rung_ops.training import estimator
 
-REFERENCE_ROWS = 10_000  # of training: what drift is measured against
-PARITY_ROWS = 1_000  # held out: what the service checks itself on, each time it loads the release
+REFERENCE_ROWS = 10_000  # training rows that the monitor compares with
+PARITY_ROWS = 1_000  # held-out rows whose predictions the service checks when it loads a release
 
-MOST_ROWS = 50_000
-ROWS_AN_EDGE = 3
+MAX_ROWS = 50_000
+ROWS_PER_EDGE = 3
 
 
 def rows(
@@ -26,64 +26,66 @@ def rows(
     columns: list[dict[str, Any]],
     seed: int,
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Gather features: of held-out rows, of training rows, and of rows at the contract's edges.
+    """Compute features of held-out rows, of training rows, and of rows at the contract's edges.
 
-    Training rows count as well: a tree splits at their values, so it is there that rounding to 32
+    Training rows are included because a tree splits at their values: that is where rounding to 32
     bits takes the other branch.
 
     Args:
         model: the estimator.
         held_out: rows of Row without the target.
-        train: rows that it learned from.
+        train: rows that the model was trained on.
         expressions: FEATURES.
         columns: of contract.json.
-        seed: of the choice where there are too many.
+        seed: of the sample, if there are more than MAX_ROWS.
 
     Returns:
-        The features, and the edges for which the model itself has no answer.
+        The features, and the edge cases for which the model itself has no prediction.
     """
-    chosen = drawn(held_out, MOST_ROWS, seed)
-    if chosen.height < MOST_ROWS:
-        learned = drawn(train.select(chosen.columns), MOST_ROWS - chosen.height, seed)
-        chosen = pl.concat([chosen, learned])
-    answered, unanswered = _answered_edges(model, list(edges(held_out, columns)), expressions)
-    return pl.concat([chosen.select(expressions), *answered]), unanswered
+    chosen = sample(held_out, MAX_ROWS, seed)
+    if chosen.height < MAX_ROWS:
+        trained = sample(train.select(chosen.columns), MAX_ROWS - chosen.height, seed)
+        chosen = pl.concat([chosen, trained])
+    predicted, unanswered = _predicted_edges(model, list(edges(held_out, columns)), expressions)
+    return pl.concat([chosen.select(expressions), *predicted]), unanswered
 
 
-def _answered_edges(
+def _predicted_edges(
     model: Any, cases: list[tuple[str, pl.DataFrame]], expressions: list[pl.Expr]
 ) -> tuple[list[pl.DataFrame], list[str]]:
     if not cases:
         return [], []
-    together = _answered(model, pl.concat([some for _, some in cases]), expressions)
-    if isinstance(together, pl.DataFrame):
-        return [together], []
-    answers = {case: _answered(model, some, expressions) for case, some in cases}
+    joined = _features_or_fault(model, pl.concat([some for _, some in cases]), expressions)
+    if isinstance(joined, pl.DataFrame):
+        return [joined], []
+    results = {case: _features_or_fault(model, some, expressions) for case, some in cases}
     return (
-        [found for found in answers.values() if isinstance(found, pl.DataFrame)],
-        [f"{case}: {found}" for case, found in answers.items() if isinstance(found, str)],
+        [result for result in results.values() if isinstance(result, pl.DataFrame)],
+        [f"{case}: {result}" for case, result in results.items() if isinstance(result, str)],
     )
 
 
-def _answered(model: Any, some: pl.DataFrame, expressions: list[pl.Expr]) -> pl.DataFrame | str:
-    """Give the features of rows that the model has an answer for, otherwise why it has none."""
+def _features_or_fault(
+    model: Any, some: pl.DataFrame, expressions: list[pl.Expr]
+) -> pl.DataFrame | str:
+    """Return the features of rows if the model can predict them, otherwise why it cannot."""
     try:
         features = some.select(expressions)
-        finite = np.isfinite(estimator.answer(model, features)).all()
+        finite = np.isfinite(estimator.predict_features(model, features)).all()
     except source_import.FAULTS as error:
         return type(error).__name__
-    return features if finite else "no number"
+    return features if finite else "not a finite number"
 
 
 def edges(
     held_out: pl.DataFrame, columns: list[dict[str, Any]]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Make rows at the edges of the contract, of which the data may hold none.
+    """Create rows at the edges of the contract, which the data may lack.
 
     Yields:
-        What is at the edge, and a few rows with it.
+        A description of the edge case, and a few rows with it.
     """
-    some = held_out.head(ROWS_AN_EDGE)
+    some = held_out.head(ROWS_PER_EDGE)
     for column in columns:
         name = column["name"]
         for value in _edges_of(column, held_out[name]):
@@ -104,18 +106,18 @@ def _edges_of(column: dict[str, Any], seen: pl.Series) -> Iterator[Any]:
 
 
 def _unknown_text(column: dict[str, Any], seen: pl.Series) -> Iterator[str]:
-    """Find a text that the data does not hold and the contract allows: letters moved on by one."""
+    """Return a text that the data lacks and the contract allows: a known one, letters shifted."""
     known = set(seen.unique().drop_nulls().to_list())
     for text in sorted(known):
-        moved = re.sub("[A-Za-z0-9]", lambda found: _next(found[0]), text)
-        if moved not in known and re.search(column["pattern"] or "", moved):
-            yield moved
+        shifted = re.sub("[A-Za-z0-9]", lambda match: _next(match[0]), text)
+        if shifted not in known and re.search(column["pattern"] or "", shifted):
+            yield shifted
             return
 
 
 def _next(character: str) -> str:
-    around = {"Z": "A", "z": "a", "9": "0"}
-    return around.get(character) or chr(ord(character) + 1)
+    wrapped = {"Z": "A", "z": "a", "9": "0"}
+    return wrapped.get(character) or chr(ord(character) + 1)
 
 
 def _value(column: dict[str, Any], written: Any) -> Any:
@@ -124,9 +126,9 @@ def _value(column: dict[str, Any], written: Any) -> Any:
     return date.fromisoformat(written) if column["dtype"] == "date" else written
 
 
-def drawn(rows: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
-    """Draw rows at random, in their order; all where there are no more."""
-    if rows.height <= most:
+def sample(rows: pl.DataFrame, limit: int, seed: int) -> pl.DataFrame:
+    """Sample at most `limit` rows without replacement, keeping their order."""
+    if rows.height <= limit:
         return rows
-    chosen = np.random.default_rng(seed).choice(rows.height, most, replace=False)
+    chosen = np.random.default_rng(seed).choice(rows.height, limit, replace=False)
     return rows[np.sort(chosen)]

@@ -1,8 +1,8 @@
-"""Say whether a version may replace what production serves: `uv run poe gate [VERSION]`.
+"""Decide whether a version may replace the production release: `uv run poe gate [VERSION]`.
 
-Where production serves nothing yet, the registry's champion stands in, and without one the
-version must beat the rule that ignores every feature. The verdict goes to reports/gate.json,
-and `poe deploy production` asks for it.
+Before the first deployment to production, the version is compared with the registry's champion;
+without a champion, with the baseline that ignores every feature. The verdict is written to
+reports/gate.json; `poe deploy production` requires it.
 """
 
 import json
@@ -20,24 +20,27 @@ from rung_ops.serving.settings import ANY_SPEED
 from rung_ops.tracking import registry, versions
 
 
-def verdict(asked: str = registry.CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
-    """Judge a version of the registry by what production serves.
+def verdict(wanted: str = registry.CHALLENGER, rules: gate_rules.Rules | None = None) -> Verdict:
+    """Compare a registered version with the release that production serves.
 
     Args:
-        asked: its number or alias.
-        rules: what it must show; those of ops/gate.toml unless given.
+        wanted: number or alias of the version.
+        rules: of the gate; by default those of ops/gate.toml.
 
     Raises:
         gate_rules.BadRules: ops/gate.toml cannot be applied.
     """
-    return judge.hold(champion, asked, rules)
+    return judge.compare(champion, wanted, rules)
 
 
 def champion(rows: pl.DataFrame) -> Champion | None:
-    """Score rows with the release that production serves, else with the registry's champion.
+    """Score rows with the release that production serves, or else with the registry's champion.
+
+    Returns:
+        The champion and its predictions, shape (n_rows,); None without a champion.
 
     Raises:
-        versions.ScoringError: there is one, and it gives no predictions of these rows.
+        versions.ScoringError: the champion cannot score these rows.
     """
     folder = paths.environment(paths.PRODUCTION)
     try:
@@ -52,11 +55,11 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         _, predictions = loaded.score(rows)
     except source_import.FAULTS as error:
         raise versions.ScoringError(
-            f"{served} cannot score the test rows: {type(error).__name__}: {error}. Leave Row the "
-            "columns that it reads until a version that does without them answers."
+            f"{served} cannot score the test rows: {type(error).__name__}: {error}. Keep the "
+            "columns that it reads in Row until production serves a version without them."
         ) from error
-    known = {name: str(loaded.manifest.get(name, "")) for name in versions.ORIGIN}
-    return Champion({"release": served} | known, predictions, _slices(path))
+    origin = {name: str(loaded.manifest.get(name, "")) for name in versions.ORIGIN}
+    return Champion({"release": served} | origin, predictions, _slices(path))
 
 
 def _slices(folder: Path) -> list[dict[str, Any]]:
@@ -65,5 +68,5 @@ def _slices(folder: Path) -> list[dict[str, Any]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Judge a version by what production serves; return the exit code."""
+    """Compare a version with the production release; return the exit code."""
     return judge.main(arguments, verdict)

@@ -1,4 +1,4 @@
-"""Whether a release went through the gate, against just what it is to replace."""
+"""Check that a release passed the gate against the release that it will replace."""
 
 import json
 from collections.abc import Iterator
@@ -9,38 +9,38 @@ from rung_ops.project.paths import REPORTS, shown
 from rung_ops.release.state import State
 
 GATE = REPORTS / "gate.json"
-SAME = ("version", "run_id", "git_commit", "data_hash")
+IDENTITY = ("version", "run_id", "git_commit", "data_hash")
 
 
 def objections(
     manifest: dict[str, Any], state: State, path: Path | None = None, awaited: bool = False
 ) -> Iterator[str]:
-    """Say why the gate's last verdict does not let a release into production.
+    """Yield the reasons why the last verdict of the gate does not admit a release to production.
 
     Args:
         manifest: of the release.
         state: of production.
-        path: the verdict; reports/gate.json unless given.
-        awaited: let one pass about which only people have still to decide.
+        path: of the verdict; by default reports/gate.json.
+        awaited: accept a verdict that awaits only a decision of people.
     """
     path = path or GATE
-    remedy = f"`uv run poe gate {manifest.get('version')}` holds it against the champion"
+    remedy = f"run `uv run poe gate {manifest.get('version')}`"
     try:
         verdict = json.loads(path.read_bytes())
         judged, champion = verdict["challenger"], verdict["champion"]
         passed, reasons = verdict["promote"], verdict["reasons"]
         awaits = verdict.get("awaits", [])
     except FileNotFoundError:
-        yield f"{shown(path)} is missing, so nobody has judged it; {remedy}"
+        yield f"{shown(path)} is missing; {remedy}"
         return
     except (ValueError, KeyError, TypeError):
-        yield f"{shown(path)} is no verdict; {remedy}"
+        yield f"{shown(path)} is not a verdict of the gate; {remedy}"
         return
-    other = [name for name in SAME if judged.get(name) != str(manifest.get(name))]
+    other = [name for name in IDENTITY if judged.get(name) != str(manifest.get(name))]
     if other:
-        yield f"the gate judged version {judged.get('version')}, which is not this; {remedy}"
+        yield f"the gate judged another version, {judged.get('version')}; {remedy}"
         return
     if passed is not True and not (awaited and awaits and not reasons):
-        yield from [*reasons, *awaits] or ["the gate did not let it pass"]
+        yield from [*reasons, *awaits] or ["the gate rejected it"]
     if state.serving and (champion or {}).get("release") != state.serving:
-        yield f"the gate did not hold it against {state.serving}, which answers now; {remedy}"
+        yield f"the gate did not compare it with {state.serving}, which is served now; {remedy}"

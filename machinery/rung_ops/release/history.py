@@ -1,7 +1,8 @@
-"""A file of events in which no line can be changed, taken out or added without being noticed.
+"""A tamper-evident file of events: a chain of hashes, one JSON line for each event.
 
-Each line holds the hash of the line before it and its own, over the rest of its content. That
-shows a change in the middle; only a signature over the last hash shows that the end was cut off.
+Each line holds the hash of the previous line and its own, over the rest of its content. That
+reveals a line that was changed, removed or inserted; only a signature over the last hash reveals
+that lines were cut off at the end.
 """
 
 import hashlib
@@ -13,14 +14,14 @@ from typing import Any
 
 from rung_ops.system import atomic, locks
 
-START = "0" * 64  # stands for the hash before the first line
+START = "0" * 64  # previous_hash of the first line
 KEYS = {"at", "event", "by", "detail", "previous_hash", "hash"}
 REPAIRED = "repaired"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """The first line that does not fit.
+    """The first invalid line of a history.
 
     Attributes:
         line: its number, counted from 1.
@@ -35,12 +36,12 @@ class Fault:
 
 
 def now() -> str:
-    """Tell the time in UTC, as history and state write it."""
+    """Return the current time in UTC, as history and state write it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def entry(previous_hash: str, event: str, by: str, detail: dict[str, Any]) -> dict[str, Any]:
-    """Make a line that follows the line with previous_hash."""
+    """Create the event that follows the line with `previous_hash`."""
     made = {
         "at": now(),
         "event": event,
@@ -52,43 +53,43 @@ def entry(previous_hash: str, event: str, by: str, detail: dict[str, Any]) -> di
 
 
 def append(path: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
-    """Add an event to a history of its own, one writer at a time.
+    """Append an event to a history without a state.json, under the lock of its folder.
 
-    A history beside a state.json is written through rung_ops.release.state alone, which knows what a
-    killed process may have left out.
+    Write a history beside a state.json through rung_ops.release.state, which also repairs what a
+    killed process left out.
 
     Returns:
-        The line that was added.
+        The event.
     """
     with locks.locked(path.parent):
-        settle(path)
+        repair(path)
         made = entry(last_hash(path), event, by, detail)
         write(path, made)
     return made
 
 
 def write(path: Path, made: dict[str, Any]) -> None:
-    """Write a line that entry() made; the caller holds the lock."""
+    """Append an event that entry() created; the caller holds the lock."""
     atomic.append(path, _line(made))
 
 
-def settle(path: Path, owed: dict[str, Any] | None = None) -> None:
-    """Bring a history in order after a kill; the caller holds the lock.
+def repair(path: Path, pending: dict[str, Any] | None = None) -> None:
+    """Repair a history after a process was killed; the caller holds the lock.
 
-    A last line without its end is finished where only the end was missing, else taken out; that
-    is recorded. What is owed is added unless it is there.
+    An incomplete last line is completed if only its line break is missing, and removed otherwise;
+    either is recorded.
 
     Args:
-        path: the history.
-        owed: a line that took effect and may never have been written.
+        path: of the history.
+        pending: an event that took effect; it is appended unless the file has it.
     """
     content = _content(path)
-    whole = content.rfind(b"\n") + 1
-    kept, torn = content[:whole], content[whole:]
+    end = content.rfind(b"\n") + 1
+    kept, torn = content[:end], content[end:]
     finished = _parsed(torn + b"\n") is not None
     if finished:
         kept += torn + b"\n"
-    missing = _line(owed) if owed and _line(owed) not in kept else b""
+    missing = _line(pending) if pending and _line(pending) not in kept else b""
     if not torn:
         if missing:
             atomic.append(path, missing)
@@ -100,31 +101,31 @@ def settle(path: Path, owed: dict[str, Any] | None = None) -> None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Read all events, the oldest first; lines that are none are left out."""
+    """Read all events, oldest first; invalid lines are skipped."""
     return _events(_content(path))
 
 
 def last_hash(path: Path) -> str:
-    """Tell the hash that the next line has to name."""
+    """Return the hash of the last event, for the next event's `previous_hash`."""
     return _last_hash(_content(path))
 
 
 def verify(path: Path) -> Fault | None:
-    """Check every line against the one before it.
+    """Check the hash of every line and its link to the previous line.
 
     Returns:
-        The first line that does not fit, or None.
+        The first invalid line, or None.
     """
     expected = START
     for number, line in enumerate(_content(path).splitlines(keepends=True), start=1):
         event = _parsed(line)
         if event is None:
             finished = line.endswith(b"\n")
-            return Fault(number, "is no event" if finished else "was not written to its end")
+            return Fault(number, "is not an event" if finished else "is incomplete")
         if event["hash"] != _hash(event):
-            return Fault(number, f"({event['event']}) was changed: its hash is another")
+            return Fault(number, f"({event['event']}) was changed: its hash differs")
         if event["previous_hash"] != expected:
-            return Fault(number, f"({event['event']}) does not follow the line before it")
+            return Fault(number, f"({event['event']}) does not follow the previous line")
         expected = event["hash"]
     return None
 
@@ -163,5 +164,5 @@ def _hash(event: dict[str, Any]) -> str:
 
 
 def _canonical(value: dict[str, Any]) -> bytes:
-    """Write a value in the one way in which equal values give equal bytes."""
+    """Serialize a value so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -1,4 +1,4 @@
-"""Copy a candidate into an environment: verified and tried where it will lie, or not at all."""
+"""Copy a candidate into an environment, after verifying and loading the copy."""
 
 import shutil
 from collections.abc import Iterable
@@ -15,44 +15,44 @@ DRAFT = ".draft"
 
 
 def newest() -> str | None:
-    """Name the candidate that was made last; None where there is none."""
+    """Return the id of the newest candidate; None without candidates."""
     made = []
     for folder in paths.candidates().glob("[!.]*"):
         try:
             made.append((bundle.read_manifest(folder)["created"], folder.name))
         except BadBundle:
-            continue  # what is no release is not the newest one; naming it says what is wrong
+            continue  # `poe deploy ENVIRONMENT NAME` says what is wrong with it
     return max(made)[1] if made else None
 
 
 def install(folder: Path, release: str) -> Path:
-    """Copy a candidate to the bundles of an environment, and load it as the service will.
+    """Copy a candidate to the bundles of an environment, and load it as the service does.
 
-    A release that is there already and is good stays as it is. A kill at any moment leaves a whole
-    release, or none under its name.
+    A valid release of that id is left unchanged. If the process is killed, a release exists under
+    its id only if it is complete.
 
     Args:
-        folder: the environment's.
-        release: the candidate's id.
+        folder: of the environment.
+        release: id of the candidate.
 
     Returns:
-        Where it lies.
+        The folder of the installed release.
 
     Raises:
         BadBundle: there is no such candidate, it is of another model, or the service would refuse
             it.
-        service.settings.BadSettings: ops/service.toml cannot be used.
-        locks.LockTimeoutError: another deployment is under way.
+        serving.settings.BadSettings: ops/service.toml is invalid.
+        locks.LockTimeoutError: another deployment is running.
     """
     source, final = paths.candidates() / release, paths.bundle(folder, release)
     bundles = final.parent
     draft = bundles / DRAFT
     with locks.locked(bundles):
-        shutil.rmtree(draft, ignore_errors=True)  # of a deployment that was killed
-        if final.exists() and _is_good(final):
+        shutil.rmtree(draft, ignore_errors=True)  # left by a deployment that was killed
+        if final.exists() and _is_valid(final):
             return final
         if not source.is_dir():
-            raise BadBundle(f"there is no candidate {release}: `uv run poe release` makes one")
+            raise BadBundle(f"there is no candidate {release}: `uv run poe release` creates one")
         copied = draft / release
         shutil.copytree(source, copied, symlinks=True)
         try:
@@ -68,7 +68,7 @@ def install(folder: Path, release: str) -> Path:
 
 
 def forget(folder: Path, used: Iterable[str]) -> list[str]:
-    """Delete the bundles of an environment that nothing refers to any more; return their names."""
+    """Delete the unused bundles of an environment; return their ids."""
     bundles = paths.bundle(folder, "x").parent
     with locks.locked(bundles):
         old = {path.name for path in bundles.glob("[!.]*")} - set(used)
@@ -83,20 +83,20 @@ def _load(path: Path) -> releases.Release:
     except OSError as error:
         raise BadBundle(
             f"the public key {paths.public_key()} cannot be read ({error.strerror}): "
-            "`uv run poe keys` makes one"
+            "`uv run poe keys` creates one"
         ) from error
     loaded = releases.load(path, key, limits())
-    # All models of a repository are signed by one key, which does not tell them apart.
+    # One key signs all models of a repository, so the signature does not identify the model.
     if (model := loaded.manifest["model"]) != project_name():
         raise BadBundle(
-            f"{path.name} is a release of the model {model}, and this is {project_name()}: deploy "
-            "it where that model lies. If the model was renamed, `uv run poe release` makes a "
-            "release under its new name."
+            f"{path.name} is a release of the model {model}, but this is {project_name()}: deploy "
+            f"it from the folder of {model}. If the model was renamed, `uv run poe release` "
+            "creates a release under its new name."
         )
     return loaded
 
 
-def _is_good(path: Path) -> bool:
+def _is_valid(path: Path) -> bool:
     try:
         _load(path)
     except BadBundle:

@@ -1,4 +1,4 @@
-"""Make the pair of keys that signs releases, and find the private one: `uv run poe keys`."""
+"""Create the key pair that signs releases, and read its private key: `uv run poe keys`."""
 
 import argparse
 import os
@@ -18,47 +18,47 @@ MAKE = "`uv run poe keys`"
 
 
 class NoKey(Exception):
-    """There is no private key to sign with, or not the right one; the message says what to do."""
+    """The private key is missing or does not match release.pub; the message says what to do."""
 
 
 def private_key() -> bytes:
-    """Find the private key, as CI hands it over or as it lies in this folder.
+    """Read the private key from $RELEASE_PRIVATE_KEY, or else from .keys/release.pem.
 
     Returns:
         PEM text.
 
     Raises:
-        NoKey: there is none, or it is not that of the public key here.
-        signing.BadKey: it is none that signs.
+        NoKey: there is no private key, or it does not belong to the public key.
+        signing.BadKey: it cannot sign.
     """
-    text = secret.given(VARIABLE)
+    text = secret.read(VARIABLE)
     where = VARIABLE if text else shown(PRIVATE)
     if not text and PRIVATE.is_file():
         text = PRIVATE.read_bytes()
     if not text:
         raise NoKey(
             f"There is no key to sign with: {shown(PRIVATE)} is missing, and {VARIABLE} is not "
-            f"set. {MAKE} makes a pair of keys, and says what CI needs."
+            f"set. {MAKE} creates a key pair and explains what CI needs."
         )
     public = paths.public_key()
     if not public.is_file():
         raise NoKey(
-            f"{shown(public)} is missing, and the service trusts no other key. Bring it back from "
-            f"git, or take {where} away and make a new pair with {MAKE}."
+            f"{shown(public)} is missing, and the service trusts no other key. Restore it from "
+            f"git, or remove {where} and create a new pair with {MAKE}."
         )
     if public.read_bytes().split() != public_key_of(text).split():
         raise NoKey(
-            f"The key in {where} is not that of {shown(public)}, which the service trusts. "
-            "Give the key that belongs to it."
+            f"The key in {where} does not belong to {shown(public)}, which the service trusts. "
+            "Use the private key of that pair."
         )
     return text
 
 
 def make(private: Path, public: Path) -> None:
-    """Make a pair of EC P-256 keys in PEM; the private one can be read by its owner alone.
+    """Create a pair of EC P-256 keys in PEM; only the owner can read the private one.
 
     Raises:
-        FileExistsError: one of the files is there: what it signed could not be verified any more.
+        FileExistsError: one of the files exists; releases signed with it would become invalid.
     """
     for path in (private, public):
         if path.exists():
@@ -76,7 +76,7 @@ def make(private: Path, public: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the pair; return the exit code."""
+    """Create the pair; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe keys", description=__doc__.splitlines()[0])
     parser.parse_args(arguments)
     private, public = PRIVATE, paths.public_key()
@@ -84,14 +84,14 @@ def main(arguments: list[str] | None = None) -> int:
         make(private, public)
     except FileExistsError as error:
         print(
-            f"{shown(Path(str(error)))} is there already, and was left alone: with another key, "
-            "releases that were signed with it would be refused. To change keys on purpose, move "
-            f"{shown(private)} and {shown(public)} away, run {MAKE} again, and release anew.",
+            f"{shown(Path(str(error)))} exists and was not changed: with another key, the service "
+            "would refuse releases that were signed with it. To change keys on purpose, move "
+            f"{shown(private)} and {shown(public)} away, run {MAKE} and release again.",
             file=sys.stderr,
         )
         return 1
     print(f"{shown(private)} signs: keep it secret; git ignores it")
     print(f"{shown(public)} verifies: commit it, the service reads it")
     print(f"in CI: put the text of {shown(private)} into a secret named {VARIABLE}")
-    print(f"where it has to be one line: `{secret.ONE_LINE.format(path=shown(private))}`")
+    print(f"if a secret must be one line: `{secret.ONE_LINE.format(path=shown(private))}`")
     return 0

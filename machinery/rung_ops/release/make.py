@@ -30,39 +30,38 @@ def write(
     documents: Mapping[str, str] | None = None,
     source: Path | None = None,
 ) -> Path:
-    """Write a release into a folder of releases: whole, signed and tried, or not at all.
+    """Write a release into a folder of releases: signed and load-tested, or not at all.
 
     Args:
-        folder: where it goes; its own folder in there is named by its id, and one of the same id
-            is replaced.
+        folder: the parent folder; a release of the same id is replaced.
         estimator: the fitted estimator.
-        train, test: rows of Row that it learned from, and others.
+        train, test: rows of Row that it was trained on, and held-out rows.
         facts: model, version, run_id, git_commit, git_author, git_dirty, data_hash, params_hash.
-        private_key: PEM text of the key that signs.
-        documents: further files by name, as slices.json, comparison.json and card.md.
-        source: the user's package as it was at training; the one in use unless given.
+        private_key: PEM text of the signing key.
+        documents: text of further files by name, such as slices.json, comparison.json, card.md.
+        source: the user's package as it was at training; by default the one in use.
 
     Returns:
-        The release's folder.
+        The folder of the release.
 
     Raises:
         BadBundle: the service would refuse it.
         NoFormat: the model cannot be written in any format.
-        UnservableRow: Row has a column that a service cannot ask for.
+        UnservableRow: Row has a column that a request cannot hold.
         signing.BadKey: the key cannot sign.
-        locks.LockTimeoutError: another process keeps the folder's lock.
+        locks.LockTimeoutError: another process holds the lock of the folder.
     """
     public_key = signing.public_key_of(private_key)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
-    with atomic.draft_folder(folder) as place:
-        staged = place / name
+    with atomic.draft_folder(folder) as draft:
+        staged = draft / name
         content.fill(staged, estimator, train, test, facts, documents or {}, source)
         signing.sign(staged, private_key)
         release.load(staged, public_key)
         final = folder / name
         with locks.locked(folder):
             if final.exists():
-                final.rename(place / "replaced")
+                final.rename(draft / "replaced")
             staged.rename(final)
     return final
 
@@ -74,25 +73,26 @@ def main(arguments: list[str] | None = None) -> int:
         "version",
         nargs="?",
         default="challenger",
-        help="its number or its alias; the challenger unless you say so",
+        help="number or alias of the version; the challenger by default",
     )
-    asked = parser.parse_args(arguments).version
+    wanted = parser.parse_args(arguments).version
     from rung_ops.release import registry_artifacts
 
     try:
         private_key = keys.private_key()
-        version = registry_artifacts.version(asked)
+        version = registry_artifacts.version(wanted)
         facts = registry_artifacts.facts(version)
         folder = paths.candidates()
         name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
-        if _is_there(folder / name, signing.public_key_of(private_key)):
+        if _is_valid(folder / name, signing.public_key_of(private_key)):
             print(f"{name} was released before: {shown(folder / name)}")
             return 0
         train, test = registry_artifacts.rows(version)
-        with tempfile.TemporaryDirectory() as place:
-            source = registry_artifacts.source(version, Path(place))
-            estimator = registry_artifacts.estimator_of(version, Path(place))
-            documents = registry_artifacts.documents(version, Path(place))
+        with tempfile.TemporaryDirectory() as temporary:
+            downloads = Path(temporary)
+            source = registry_artifacts.source(version, downloads)
+            estimator = registry_artifacts.estimator_of(version, downloads)
+            documents = registry_artifacts.documents(version, downloads)
             made = write(folder, estimator, train, test, facts, private_key, documents, source)
     except (
         *(
@@ -108,13 +108,13 @@ def main(arguments: list[str] | None = None) -> int:
     ) as error:
         print(f"Nothing was released. {error}", file=sys.stderr)
         return 1
-    for line in told(made):
+    for line in summary(made):
         print(line)
     return 0
 
 
-def _is_there(folder: Path, public_key: bytes) -> bool:
-    """Tell whether a release is there and good: it may be in use, and is not written twice."""
+def _is_valid(folder: Path, public_key: bytes) -> bool:
+    """Return whether a valid release exists: it may be in use, so it is not written again."""
     try:
         verify(folder, public_key)
     except (BadBundle, OSError):
@@ -122,25 +122,25 @@ def _is_there(folder: Path, public_key: bytes) -> bool:
     return True
 
 
-def told(folder: Path) -> list[str]:
-    """Say what was written, for the person who asked for it."""
+def summary(folder: Path) -> list[str]:
+    """Describe a release and the formats that were tried, a line each."""
     manifest = bundle.read_manifest(folder)
     parity = manifest["parity"]
     size = sum((folder / path).stat().st_size for path in bundle.paths_of(folder))
-    lines = [_told_of(each) for each in parity["formats"]]
-    lines += [f"note: the model itself has no answer for {case}" for case in parity["unanswered"]]
+    lines = [_format_line(each) for each in parity["formats"]]
+    lines += [f"note: the model has no prediction for {case}" for case in parity["unanswered"]]
     if manifest["git_dirty"] == "true":
-        lines.append("note: the version was made from files that differ from its commit")
+        lines.append("note: the version was made from uncommitted changes")
     return [
         *lines,
         f"{manifest['format']}, {size / 1e6:.1f} MB; on {parity['rows']:,} rows it differs from "
         f"the estimator by at most {parity['max_difference']:.2g} "
-        f"(tolerated: {parity['tolerance']:.2g})",
+        f"(tolerance: {parity['tolerance']:.2g})",
         f"released {folder.name}: {shown(folder)}",
     ]
 
 
-def _told_of(tried: dict[str, Any]) -> str:
+def _format_line(tried: dict[str, Any]) -> str:
     if not tried["ok"]:
         return f"{tried['format']}: not used: {tried['reason']}"
     return (

@@ -1,4 +1,4 @@
-"""Bring back what a version of the registry was made from, to release just that."""
+"""Download what a registered version was made from: model, rows, source and reports."""
 
 import io
 import os
@@ -20,14 +20,14 @@ from rung_ops.training import estimator, model_card
 
 PACKAGE = contract.Row.__module__.split(".")[0]
 PIPELINE = "`uv run poe pipeline`"
-CODE = "code"  # where a run keeps src/ as it was
+CODE = "code"  # artifact folder of a run with its copy of src/
 
 
 class NotReleasable(Exception):
-    """A version lacks something that a release needs; the message says what and what to do."""
+    """A version lacks something that a release needs; the message says what to do."""
 
 
-def version(asked: str) -> ModelVersion:
+def version(wanted: str) -> ModelVersion:
     """Find a version by its number or alias.
 
     Raises:
@@ -35,51 +35,51 @@ def version(asked: str) -> ModelVersion:
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
-        return registry.version(asked)
+        return registry.version(wanted)
     except registry.MlflowException as error:
-        there = ", ".join(str(each.version) for each in registry.versions())
+        existing = ", ".join(str(each.version) for each in registry.versions())
         raise NotReleasable(
-            f"There is no version {asked} of {registry.model_name()}; "
-            + (f"there are {there}." if there else f"{PIPELINE} makes the first one.")
+            f"There is no version {wanted} of {registry.model_name()}; "
+            + (f"there are {existing}." if existing else f"{PIPELINE} creates the first one.")
         ) from error
 
 
 def facts(version: ModelVersion) -> dict[str, Any]:
-    """Read what the manifest tells of a version's origin.
+    """Read the origin of a version, as the manifest records it.
 
     Raises:
         NotReleasable: the version was not registered by the pipeline.
     """
-    found = {name: version.tags.get(name) for name in content.FACTS}
-    found |= {
+    origin = {name: version.tags.get(name) for name in content.FACTS}
+    origin |= {
         "model": version.name,
         "version": str(version.version),
         "run_id": version.run_id,
     }
-    missing = [name for name, value in found.items() if not value]
+    missing = [name for name, value in origin.items() if not value]
     if missing:
         raise NotReleasable(
-            f"Version {version.version} says nothing of {', '.join(missing)}: nobody can tell what "
-            f"it was made from. {PIPELINE} registers versions that do."
+            f"Version {version.version} has no {', '.join(missing)}, so its origin is unknown. "
+            f"{PIPELINE} registers versions with their origin."
         )
-    return found
+    return origin
 
 
 def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read the rows that a version learned from and those that judged it.
+    """Read the rows that a version was trained on and those that it was tested on.
 
     Raises:
-        NotReleasable: the rows here are others, or none.
+        NotReleasable: data/ holds other rows, or none.
     """
-    back = (
+    restore = (
         f"`git checkout {version.tags['git_commit'][:12]} && uv sync && uv run poe pull` and "
-        f"{PIPELINE} bring them back"
+        f"{PIPELINE} restore them"
     )
     if not TRAIN.is_file() or not TEST.is_file():
-        raise NotReleasable(f"{shown(TRAIN)} and {shown(TEST)} are not here; {back}.")
+        raise NotReleasable(f"{shown(TRAIN)} and {shown(TEST)} are missing; {restore}.")
     if source_state.data_hash() != version.tags["data_hash"]:
         raise NotReleasable(
-            f"Version {version.version} was made from other rows than those in data/; {back}."
+            f"Version {version.version} was made from other rows than those in data/; {restore}."
         )
     run = registry.client().get_run(str(version.run_id))
     settings = params()
@@ -90,35 +90,35 @@ def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
         if run.data.params.get(name) != str(here):
             raise NotReleasable(
                 f"Version {version.version} was trained with {name} = "
-                f"{run.data.params.get(name)}, and params.toml says {here}, which splits the rows "
-                f"otherwise; {back}."
+                f"{run.data.params.get(name)}, but params.toml has {here}, which gives another "
+                f"split; {restore}."
             )
     return pl.read_parquet(TRAIN), pl.read_parquet(TEST)
 
 
-def estimator_of(version: ModelVersion, place: Path) -> Any:
-    """Load the model that the registry holds, trusting what TRUSTED in model.py lists.
+def estimator_of(version: ModelVersion, folder: Path) -> Any:
+    """Load the estimator of a version, trusting the types that TRUSTED in model.py lists.
 
     Args:
-        version: whose model.
-        place: a folder for what is fetched.
+        version: of the registry.
+        folder: where to download it to.
 
     Raises:
-        NotReleasable: the registry does not hold it, or it holds types that nobody vouched for.
+        NotReleasable: the registry does not have it, or it holds types that are not trusted.
     """
     try:
         fetched = mlflow.artifacts.download_artifacts(
-            f"models:/{version.name}/{version.version}", dst_path=str(place / "model")
+            f"models:/{version.name}/{version.version}", dst_path=str(folder / "model")
         )
     except (registry.MlflowException, OSError) as error:
         raise NotReleasable(
-            f"The registry does not give the model of version {version.version}: {error}"
+            f"The model of version {version.version} could not be downloaded: {error}"
         ) from error
-    # MLflow's own loader would trust what the model's description asks for.
+    # MLflow's own loader would trust the types that the downloaded model itself lists.
     paths = sorted(Path(fetched).rglob("*.skops"))
     if len(paths) != 1:
         raise NotReleasable(
-            f"Version {version.version} holds {len(paths)} models in skops' format instead of one."
+            f"Version {version.version} has {len(paths)} skops files; expected one."
         )
     try:
         return estimator.load(paths[0])
@@ -126,14 +126,14 @@ def estimator_of(version: ModelVersion, place: Path) -> Any:
         raise NotReleasable(str(error)) from error
 
 
-def source(version: ModelVersion, place: Path) -> Path:
-    """Bring back the user's package as it was when the version was made.
+def source(version: ModelVersion, folder: Path) -> Path:
+    """Restore the user's package as it was when the version was made.
 
-    A commit that is here is believed first; the copy in the registry serves where files were not
-    committed, or the clone is too shallow.
+    It comes from the version's commit, or from the run's copy where the files were not committed
+    or the clone is too shallow.
 
     Raises:
-        NotReleasable: neither is there.
+        NotReleasable: neither exists.
     """
     if version.tags["git_dirty"] != "true":
         archive = subprocess.run(
@@ -144,53 +144,56 @@ def source(version: ModelVersion, place: Path) -> Path:
         )
         if archive.returncode == 0:
             with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as opened:
-                opened.extractall(place, filter="data")
-            return place / "src" / PACKAGE
-    folder = _artifacts(version, CODE, place)
-    found = sorted(path.parent for path in folder.rglob("features.py")) if folder else []
-    if not found:
+                opened.extractall(folder, filter="data")
+            return folder / "src" / PACKAGE
+    copy = _artifacts(version, CODE, folder)
+    packages = sorted(path.parent for path in copy.rglob("features.py")) if copy else []
+    if not packages:
         raise NotReleasable(
-            f"The source of version {version.version} is neither in git here nor in the registry. "
-            f"Commit, and register it again with {PIPELINE}."
+            f"The source of version {version.version} is neither in this clone nor in the "
+            f"registry. Commit, and register a version again with {PIPELINE}."
         )
-    return found[0]
+    return packages[0]
 
 
-def documents(version: ModelVersion, place: Path) -> dict[str, str]:
-    """Read the figures of the version's run, and fill the model card with them.
+def documents(version: ModelVersion, folder: Path) -> dict[str, str]:
+    """Download the reports of the version's run, and fill the model card with them.
+
+    Returns:
+        Text by file name.
 
     Raises:
-        NotReleasable: the run has no figures, or nobody wrote what the model is for.
+        NotReleasable: the run has no reports, or docs/model_card.md is missing.
     """
-    folder = _artifacts(version, "reports", place)
+    reports = _artifacts(version, "reports", folder)
     names = (bundle.METRICS, bundle.SLICES, bundle.COMPARISON)
-    missing = [name for name in names if not folder or not (folder / name).is_file()]
-    if folder is None or missing:
+    missing = [name for name in names if not reports or not (reports / name).is_file()]
+    if reports is None or missing:
         raise NotReleasable(
-            f"The run of version {version.version} holds no {', '.join(missing)}. "
+            f"The run of version {version.version} has no {', '.join(missing)}. "
             f"{PIPELINE} records them."
         )
     if not model_card.PROSE.is_file():
         raise NotReleasable(f"{shown(model_card.PROSE)} is missing: write what the model is for.")
-    found = {name: (folder / name).read_text(encoding="utf-8") for name in names}
-    figures = place / "figures"
-    shutil.copytree(folder, figures)
-    if _is_the_run_here(version):  # what the registry does not keep, as fairness
+    texts = {name: (reports / name).read_text(encoding="utf-8") for name in names}
+    figures = folder / "figures"
+    shutil.copytree(reports, figures)
+    if _is_latest_run(version):  # adds reports that the registry does not keep, such as fairness
         shutil.copytree(REPORTS, figures, dirs_exist_ok=True)
-    # What lies in model/ may be a later one.
+    # model/ may hold a later version.
     source_state = f"Model: {version.name}, version {version.version} of the registry."
     text = model_card.card(model_card.PROSE.read_text(encoding="utf-8"), figures, source_state)
-    return found | {bundle.CARD: text}
+    return texts | {bundle.CARD: text}
 
 
-def _is_the_run_here(version: ModelVersion) -> bool:
+def _is_latest_run(version: ModelVersion) -> bool:
     return last_run.read().get("run_id") == str(version.run_id)
 
 
-def _artifacts(version: ModelVersion, name: str, place: Path) -> Path | None:
+def _artifacts(version: ModelVersion, name: str, folder: Path) -> Path | None:
     try:
         fetched = mlflow.artifacts.download_artifacts(
-            run_id=version.run_id, artifact_path=name, dst_path=str(place / "run")
+            run_id=version.run_id, artifact_path=name, dst_path=str(folder / "run")
         )
     except (registry.MlflowException, OSError):
         return None

@@ -1,8 +1,7 @@
-"""Put the previous release back: `uv run poe rollback [ENVIRONMENT] [--reason TEXT]`.
+"""Roll back to the previous release: `uv run poe rollback [ENVIRONMENT] [--reason TEXT]`.
 
-While a release is on trial, as canary or in the shadow, only that trial ends; else the release
-before the present one answers again. It asks nothing but the state of the environment: no registry,
-no model, no network.
+If a canary or a shadow is running, only those end; otherwise the previous release is served again. A
+rollback needs only the state of the environment: no registry, no model, no network.
 """
 
 import argparse
@@ -16,29 +15,29 @@ from rung_ops.system import locks
 
 
 def roll_back(folder: Path, by: str, reason: str, before: State | None = None) -> str:
-    """Roll an environment back; return what happened, as a sentence.
+    """Roll an environment back; return the result as a sentence.
 
     Args:
-        folder: the environment's.
-        by: who wants it.
-        reason: why; it goes into the history.
-        before: the state that the caller decided on; read now unless given.
+        folder: of the environment.
+        by: the person who rolls back.
+        reason: recorded in the history.
+        before: the state that the decision is based on; by default the current one.
 
     Raises:
-        state.Refused: there is nothing to go back to, or somebody else was faster.
+        state.Refused: there is no previous release, or the state was changed in the meantime.
     """
     before = before or state.read(folder)
     if not before.on_trial and before.previous:
         path = paths.bundle(folder, before.previous[0])
         if not (path / "manifest.json").is_file():
             raise state.Refused(
-                f"The bundle of {before.previous[0]} is gone from {path.parent}: "
-                f"`uv run poe deploy {folder.name} {before.previous[0]} --at-once` brings it back."
+                f"The bundle of {before.previous[0]} is missing from {path.parent}: "
+                f"`uv run poe deploy {folder.name} {before.previous[0]} --at-once` restores it."
             )
     now = state.roll_back(folder, by, reason, expected=before.generation)
     if before.on_trial:
-        return f"{_trial_ended(before)} {_still_answers(now, folder.name)}"
-    return f"{now.serving} answers in {folder.name} again instead of {before.serving}."
+        return f"{_trial_ended(before)} {_still_serves(now, folder.name)}"
+    return f"{folder.name} serves {now.serving} again instead of {before.serving}."
 
 
 def _trial_ended(before: State) -> str:
@@ -46,15 +45,15 @@ def _trial_ended(before: State) -> str:
     if before.canary:
         ended.append(f"The canary {before.canary.release} has ended.")
     if before.shadow:
-        ended.append(f"{before.shadow.release} is no longer in the shadow.")
+        ended.append(f"The shadow {before.shadow.release} has ended.")
     return " ".join(ended)
 
 
-def _still_answers(now: State, environment: str) -> str:
-    answers = f"{now.serving} answers everything in {environment}, as before."
+def _still_serves(now: State, environment: str) -> str:
+    serves = f"{environment} still serves {now.serving}."
     if not now.previous:
-        return answers
-    return f"{answers} Run `poe rollback` once more to go back to {now.previous[0]}."
+        return serves
+    return f"{serves} Run `poe rollback` again to go back to {now.previous[0]}."
 
 
 def main(
@@ -64,13 +63,13 @@ def main(
 
     Args:
         arguments: of the command line.
-        act: does it, as roll_back() does.
+        act: performs the rollback, with the signature of roll_back().
     """
     parser = argparse.ArgumentParser(prog="poe rollback", description=__doc__.splitlines()[0])
     parser.add_argument(
         "environment", nargs="?", default=paths.PRODUCTION, choices=paths.ENVIRONMENTS
     )
-    parser.add_argument("--reason", default="", help="why; it goes into the history")
+    parser.add_argument("--reason", default="", help="recorded in the history")
     options = parser.parse_args(arguments)
     folder = paths.environment(options.environment)
     try:
@@ -78,5 +77,5 @@ def main(
     except (state.Refused, state.BadState, locks.LockTimeoutError, OSError) as error:
         print(f"Nothing was changed in {options.environment}: {error}", file=sys.stderr)
         return 1
-    print("A service that runs takes it up within a second; `uv run poe releases` shows it.")
+    print("A running service follows within a second; `uv run poe releases` shows the state.")
     return 0

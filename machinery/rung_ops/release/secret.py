@@ -1,24 +1,24 @@
-"""Read the private keys that CI and the host of the service hand over in variables."""
+"""Read private keys from environment variables, as CI and the service's host pass them."""
 
 import base64
 import binascii
 import os
 
-ONE_LINE = "base64 < {path} | tr -d '\\n'"  # writes a key as a secret of one line
+ONE_LINE = "base64 < {path} | tr -d '\\n'"  # writes a key as a one-line secret
 
 
-def given(variable: str) -> bytes:
-    """Read a variable that holds a private key.
+def read(variable: str) -> bytes:
+    """Read a private key from an environment variable.
 
-    Some vendors keep a secret out of their logs only if it is one line without a space, which PEM
-    is not: there it may be the file in base64.
+    Some CI vendors mask a secret in logs only if it is one line without spaces, which PEM is not;
+    so the PEM text may be in base64.
 
     Returns:
-        PEM text, or what stands there if it is none; empty where the variable is not set.
+        PEM text, or the value unchanged if it is not PEM; empty if the variable is not set.
     """
     text = os.environ.get(variable, "").strip().encode()
     if text == f"$({variable})".encode():
-        return b""  # what Azure leaves where a pipeline has no such variable
+        return b""  # Azure leaves the reference if the pipeline has no such variable
     try:
         decoded = base64.b64decode(text, validate=True).strip()
     except binascii.Error:

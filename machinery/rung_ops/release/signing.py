@@ -1,4 +1,4 @@
-"""Sign a release with the model-signing library, in OpenSSF Model Signing's format."""
+"""Sign a release with the model-signing library, in the format of OpenSSF Model Signing."""
 
 import tempfile
 from pathlib import Path
@@ -14,18 +14,18 @@ class BadKey(Exception):
 
 
 def sign(folder: Path, private_key: bytes) -> None:
-    """Write the signature of all files of a folder into it.
+    """Sign all files of a folder and write the signature into the folder.
 
     Args:
-        folder: the release; its name becomes the name of what is signed.
+        folder: of the release; its name becomes the signed subject's name.
         private_key: PEM text of an EC P-256 key without a password.
 
     Raises:
-        BadKey: it is none.
+        BadKey: the key is of another kind.
     """
-    public_key_of(private_key)  # refuses what is no such key
+    public_key_of(private_key)  # raises BadKey
     config = signing.Config().set_hashing_config(every_file())
-    # The library takes the key from a file only. This one is readable by nobody else.
+    # The library reads the key only from a file. Only the current user can read this one.
     with tempfile.NamedTemporaryFile(suffix=".pem") as file:
         file.write(private_key)
         file.flush()
@@ -34,7 +34,7 @@ def sign(folder: Path, private_key: bytes) -> None:
 
 
 def every_file() -> hashing.Config:
-    """Have every file count but the signature; the library leaves out git's own unless told."""
+    """Return a configuration that hashes every file but the signature, also git's own files."""
     return hashing.Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
 
 
@@ -42,14 +42,14 @@ def public_key_of(private_key: bytes) -> bytes:
     """Derive the PEM text of the public key.
 
     Raises:
-        BadKey: the private key is no EC P-256 key in PEM without a password.
+        BadKey: the private key is not an EC P-256 key in PEM without a password.
     """
     try:
         key = serialization.load_pem_private_key(private_key, password=None)
     except (ValueError, TypeError) as error:
-        raise BadKey(f"The private key is no PEM text without a password: {error}") from error
+        raise BadKey(f"The private key is not valid PEM without a password: {error}") from error
     if getattr(getattr(key, "curve", None), "name", "") != "secp256r1":
-        raise BadKey("The private key is no EC P-256 key. `uv run poe keys` makes one.")
+        raise BadKey("The private key is not an EC P-256 key. `uv run poe keys` creates one.")
     return key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

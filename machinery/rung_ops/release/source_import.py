@@ -1,8 +1,8 @@
-"""Import the user's code of one release, apart from that of every other release and the project.
+"""Import the user's code of a release, isolated from other releases and from the project.
 
-A release carries the text of src/ as it was. Its modules get a name of their own, made from the
-text, and what they import from their package leads to the same text. So two releases live in one
-process, none sees the other's modules or the project's, and there is nothing to put back.
+A release carries a copy of src/. Its modules are imported under an alias derived from their text,
+and their imports of their own package resolve to that alias. So one process can hold two releases
+without either seeing the modules of the other or of the project.
 """
 
 import builtins
@@ -24,7 +24,7 @@ import polars as pl
 from rung_ops.release.bundle import SOURCE, BadBundle
 
 PREFIX = "_release_"
-# What the user's code may raise while it scores: anything, and a panic of polars is no Exception.
+# The user's code may raise anything while it scores; a panic of polars is not an Exception.
 FAULTS = (Exception, pl.exceptions.PanicException)
 
 
@@ -36,19 +36,20 @@ def features_of(folder: Path, package: str) -> list[pl.Expr]:
         package: the name of the user's package.
 
     Raises:
-        BadBundle: its source cannot be imported, or holds no list of expressions.
+        BadBundle: its source cannot be imported, or FEATURES is not a list of expressions.
     """
-    found = getattr(module_of(folder, package, "features"), "FEATURES", None)
-    features = list(found) if isinstance(found, Sequence) else []
+    value = getattr(module_of(folder, package, "features"), "FEATURES", None)
+    features = list(value) if isinstance(value, Sequence) else []
     if not features or not all(isinstance(feature, pl.Expr) for feature in features):
         raise BadBundle(
-            f"{folder.name}: FEATURES in {SOURCE}/{package}/features.py is no list of expressions"
+            f"{folder.name}: FEATURES in {SOURCE}/{package}/features.py is not a list of "
+            "expressions"
         )
     return features
 
 
 def module_of(folder: Path, package: str, name: str) -> ModuleType:
-    """Import one module of a release's source, as `features`, `model` or `dataset`.
+    """Import one module of a release's source, such as `features`, `model` or `dataset`.
 
     Raises:
         BadBundle: it cannot be imported; the message says why.
@@ -57,36 +58,36 @@ def module_of(folder: Path, package: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(f"{alias}.{name}")
     except Exception as error:  # the user's code may raise anything
-        said = str(error).replace(alias, package)
+        message = str(error).replace(alias, package)
         raise BadBundle(
             f"{folder.name}: {SOURCE}/{package}/{name}.py cannot be imported "
-            f"({type(error).__name__}: {said})"
+            f"({type(error).__name__}: {message})"
         ) from error
 
 
 @contextmanager
-def under_its_name(folder: Path, package: str, modules: Iterable[str]) -> Iterator[None]:
-    """Let a loader that finds classes by the name of their module find those of a release.
+def importable_by_name(folder: Path, package: str, modules: Iterable[str]) -> Iterator[None]:
+    """Make modules of a release importable by their real names, for a loader of pickled classes.
 
     Args:
         folder: a verified release.
         package: the name of the user's package.
-        modules: names of modules; those of other packages are left alone.
+        modules: names of modules; those of other packages are ignored.
 
     Raises:
         BadBundle: one of them cannot be imported.
     """
-    found = {
+    modules_by_name = {
         name: module_of(folder, package, name.removeprefix(f"{package}."))
         for name in modules
         if name.startswith(f"{package}.")
     }
-    if found:
-        found[package] = sys.modules[_install(folder, package)]
-    # Only one at a time: it is the process's own table that is changed.
-    with _by_name:
-        before = {name: sys.modules.get(name) for name in found}
-        sys.modules.update(found)
+    if modules_by_name:
+        modules_by_name[package] = sys.modules[_install(folder, package)]
+    # One thread at a time: sys.modules belongs to the whole process.
+    with _modules_lock:
+        before = {name: sys.modules.get(name) for name in modules_by_name}
+        sys.modules.update(modules_by_name)
         try:
             yield
         finally:
@@ -98,7 +99,7 @@ def under_its_name(folder: Path, package: str, modules: Iterable[str]) -> Iterat
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules of the releases that were installed, and of nothing else."""
+    """Finds the modules of installed releases only."""
 
     def __init__(self) -> None:
         self.packages: dict[str, dict[str, tuple[Path, bytes]]] = {}
@@ -115,13 +116,13 @@ class _Finder(importlib.abc.MetaPathFinder):
         package = f"{stem}/__init__.py".lstrip("/")
         for file in (package, f"{stem}.py"):
             if file in files:
-                place, text = files[file]
-                loader = _Loader(alias, place, text)
+                source_path, text = files[file]
+                parent = [str(source_path.parent)]
                 return importlib.util.spec_from_file_location(
                     fullname,
-                    place,
-                    loader=loader,
-                    submodule_search_locations=[str(place.parent)] if file == package else None,
+                    source_path,
+                    loader=_Loader(alias, source_path, text),
+                    submodule_search_locations=parent if file == package else None,
                 )
         if any(file.startswith(f"{stem}/" if stem else "") for file in files):
             spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
@@ -130,24 +131,24 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.InspectLoader):
-    """Runs text that was read once, so that no later change of the file counts.
+    """Runs source text that was read once, so later changes of the file have no effect.
 
     It writes no bytecode: a new file would break the release's signature.
     """
 
-    def __init__(self, alias: str, place: Path, text: bytes) -> None:
+    def __init__(self, alias: str, path: Path, text: bytes) -> None:
         self.alias = alias
-        self.place = place
+        self.path = path
         self.text = text
 
     def get_source(self, fullname: str) -> str:
         return importlib.util.decode_source(self.text)
 
     def get_code(self, fullname: str) -> Any:
-        return compile(self.text, str(self.place), "exec", dont_inherit=True)
+        return compile(self.text, str(self.path), "exec", dont_inherit=True)
 
     def is_package(self, fullname: str) -> bool:
-        return self.place.name == "__init__.py"
+        return self.path.name == "__init__.py"
 
     def exec_module(self, module: ModuleType) -> None:
         own = dict(vars(builtins))
@@ -156,13 +157,13 @@ class _Loader(importlib.abc.InspectLoader):
         exec(self.get_code(module.__name__), module.__dict__)
 
 
-_by_name = threading.RLock()
+_modules_lock = threading.RLock()
 _finder = _Finder()
 _names: dict[str, str] = {}  # alias to the package's real name
 
 
 def _import_for(alias: str) -> Any:
-    """Make the import statement of a release's modules, also for functions that run later."""
+    """Return the __import__ of a release's modules, which functions that run later use too."""
     package = _names[alias]
 
     def import_(
@@ -180,9 +181,9 @@ def _import_for(alias: str) -> Any:
 
 
 def _install(folder: Path, package: str) -> str:
-    """Read a release's source and return the name under which it can be imported."""
+    """Read the source of a release and return the alias that it can be imported by."""
     root = (folder / SOURCE / package).resolve()
-    # Whatever lies beside the modules counts: they may read it.
+    # Hash all files beside the modules: the modules may read them.
     texts = {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
@@ -194,10 +195,10 @@ def _install(folder: Path, package: str) -> str:
     alias = PREFIX + content.hexdigest()[:24]
     files = {name: (root / name, text) for name, text in texts.items() if name.endswith(".py")}
     if not files:
-        raise BadBundle(f"{folder.name} holds no source: {SOURCE}/{package} is missing or empty")
+        raise BadBundle(f"{folder.name} has no source: {SOURCE}/{package} is missing or empty")
     with _finder.lock:
-        # The same text in the same place is the same modules: a release that comes back after
-        # another costs nothing.
+        # The same text at the same path gives the same modules, so a release that is served
+        # again is not imported again.
         if alias not in _finder.packages:
             _names[alias] = package
             _finder.packages[alias] = files

@@ -1,4 +1,4 @@
-"""Time the forms of one model against each other, and take one."""
+"""Measure how fast the formats of a model predict, and select one."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,37 +8,41 @@ import polars as pl
 
 BATCH = 64
 ROUNDS = 30
-# LightGBM's own format asks for LightGBM in the service, so it has to be worth it.
-CLEARLY = 0.9
+# A later format must take less than this share of the time: LightGBM's own format adds LightGBM to
+# the image of the service.
+MAX_RATIO = 0.9
 
-Times = tuple[float, float]  # microseconds of one row and of 64 rows
+Times = tuple[float, float]  # microseconds for one row and for 64 rows
 
 
 def measure(
     predictors: Mapping[str, Callable[[pl.DataFrame], np.ndarray]], features: pl.DataFrame
 ) -> dict[str, Times]:
-    """Time one row and a batch; the fastest of several runs counts.
+    """Measure the time for one row and for a batch, the fastest of several runs.
 
-    The forms take turns, so that a busy moment of the machine hits all of them.
+    The formats take turns, so that other load on the machine affects all of them.
+
+    Returns:
+        Times by format.
     """
     batch = features.sample(BATCH, with_replacement=features.height < BATCH, seed=0)
     fastest = {name: [np.inf, np.inf] for name in predictors}
     for _ in range(ROUNDS):
         for name, predict in predictors.items():
-            for place, rows in enumerate((batch[:1], batch)):
+            for index, rows in enumerate((batch[:1], batch)):
                 start = time.perf_counter()
                 predict(rows)
-                passed = 1e6 * (time.perf_counter() - start)
-                fastest[name][place] = min(fastest[name][place], passed)
+                elapsed = 1e6 * (time.perf_counter() - start)
+                fastest[name][index] = min(fastest[name][index], elapsed)
     return {name: (round(one, 1), round(many, 1)) for name, (one, many) in fastest.items()}
 
 
-def faster(measured: Mapping[str, Times]) -> str:
-    """Take the first form, unless a later one is clearly faster over one row and a batch."""
+def select(measured: Mapping[str, Times]) -> str:
+    """Return the first format, unless a later one is clearly faster for one row and a batch."""
     names = list(measured)
-    taken = names[0]
+    selected = names[0]
     for name in names[1:]:
-        ratio = np.sqrt(np.prod(np.array(measured[name]) / np.array(measured[taken])))
-        if ratio < CLEARLY:
-            taken = name
-    return taken
+        ratio = np.sqrt(np.prod(np.array(measured[name]) / np.array(measured[selected])))
+        if ratio < MAX_RATIO:
+            selected = name
+    return selected

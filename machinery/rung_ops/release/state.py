@@ -1,8 +1,8 @@
-"""Every change of what an environment serves: the only writer of its state and history.
+"""Every change of an environment: the only writer of its state and history.
 
-Each function takes the folder of the environment, who wants the change, and, from a program that
-decided on a state it had read, that state's generation: where the state has moved on since,
-`Overtaken` tells so and nothing is changed. All raise what stored.change() raises.
+Each function takes the folder of the environment, the person or program that makes the change, and
+optionally the generation of the state that the decision is based on: if the state has changed since,
+it raises `Overtaken` and changes nothing. All raise what state_file.change() raises.
 """
 
 from dataclasses import replace
@@ -27,39 +27,39 @@ from rung_ops.release.state_file import (
     read,
 )
 
-REMEMBERED = 10  # releases that a roll back can reach one after the other
-SECOND = "second_release"  # of an event that ended two trials at once
+MAX_PREVIOUS = 10  # releases that repeated rollbacks can restore
+SECOND = "second_release"  # detail of an event that ended both a canary and a shadow
 Changed = tuple[State, dict[str, Any]]
 
 
 def serve(folder: Path, release: str, by: str, expected: int | None = None) -> State:
-    """Let a release answer everything; a canary or a shadow ends, and cannot replace it later."""
+    """Serve a release to all requests; end a canary and a shadow, so they cannot replace it."""
 
     def move(state: State) -> Changed:
         if state.serving == release:
             raise Refused(f"{release} is served already.")
-        return _served(replace(state, shadow=None), release)
+        return _serve(replace(state, shadow=None), release)
 
     return change(folder, "serve", by, expected, move)
 
 
 def shadow(folder: Path, release: str, share: float, by: str, expected: int | None = None) -> State:
-    """Let a release answer a share of the requests in secret."""
+    """Start a shadow: a release scores a share of the requests, in (0, 1], unseen by callers."""
 
     def move(state: State) -> Changed:
-        _refuse_to_try(state, release)
+        _check_candidate(state, release)
         if not 0 < share <= 1:
-            raise Refused(f"A share of {share} is none: give more than 0 and at most 1.")
+            raise Refused(f"Got a share of {share}; expected more than 0 and at most 1.")
         return replace(state, shadow=Shadow(release, share)), {"release": release, "share": share}
 
     return change(folder, "shadow", by, expected, move)
 
 
 def canary(folder: Path, release: str, by: str, expected: int | None = None) -> State:
-    """Let a release answer the first step's share of the requests."""
+    """Start a canary: a release answers the first step's share of the requests."""
 
     def move(state: State) -> Changed:
-        _refuse_to_try(state, release)
+        _check_candidate(state, release)
         was_shadow = state.shadow is not None and state.shadow.release == release
         shadow = None if was_shadow else state.shadow
         return replace(state, canary=Canary(release, 0, now()), shadow=shadow), {"release": release}
@@ -68,33 +68,34 @@ def canary(folder: Path, release: str, by: str, expected: int | None = None) -> 
 
 
 def advance(folder: Path, by: str, expected: int | None = None) -> State:
-    """Take the canary to its next step."""
+    """Move the canary to its next step."""
 
     def move(state: State) -> Changed:
-        tried = _canary_of(state)
-        further = Canary(tried.release, tried.step + 1, now())
-        return replace(state, canary=further), {"release": tried.release, "step": further.step}
+        current = _canary_of(state)
+        following = Canary(current.release, current.step + 1, now())
+        detail = {"release": following.release, "step": following.step}
+        return replace(state, canary=following), detail
 
     return change(folder, "advance", by, expected, move)
 
 
 def promote(folder: Path, by: str, expected: int | None = None) -> State:
-    """Let the canary answer everything; a shadow stays, and is held against it from now on."""
+    """Serve the canary to all requests; a shadow stays and is compared with it from now on."""
     return change(
-        folder, "promote", by, expected, lambda state: _served(state, _canary_of(state).release)
+        folder, "promote", by, expected, lambda state: _serve(state, _canary_of(state).release)
     )
 
 
 def abort(
     folder: Path, reason: str, by: str, expected: int | None = None, release: str | None = None
 ) -> State:
-    """End the trial of a release; unless it is named that of the canary, else of the shadow."""
+    """End the canary or shadow of a release; by default the canary if there is one."""
 
     def move(state: State) -> Changed:
-        tried = [each for each in (state.canary, state.shadow) if each is not None]
-        if not tried:
+        candidates = [each for each in (state.canary, state.shadow) if each is not None]
+        if not candidates:
             raise Refused("There is neither a canary nor a shadow to end.")
-        ended = next((each for each in tried if release in (None, each.release)), None)
+        ended = next((each for each in candidates if release in (None, each.release)), None)
         if ended is None:
             raise Refused(f"{release} is neither the canary nor the shadow.")
         is_canary = ended is state.canary
@@ -105,13 +106,13 @@ def abort(
 
 
 def roll_back(folder: Path, by: str, reason: str = "", expected: int | None = None) -> State:
-    """End the trial of canary and shadow; where nothing is on trial, bring the previous back."""
+    """End a canary and a shadow; serve the previous release again if there is neither."""
 
     def move(state: State) -> Changed:
         if state.on_trial:
             return replace(state, canary=None, shadow=None), _ended(state) | {"reason": reason}
         if not state.previous:
-            raise Refused("There is no previous release to go back to.")
+            raise Refused("There is no previous release to roll back to.")
         left = replace(state, serving=state.previous[0], previous=state.previous[1:])
         return left, {"release": state.serving, "reason": reason}
 
@@ -119,7 +120,7 @@ def roll_back(folder: Path, by: str, reason: str = "", expected: int | None = No
 
 
 def stop(folder: Path, by: str, reason: str, expected: int | None = None) -> State:
-    """Answer nothing from now on, whatever is deployed, until resume()."""
+    """Refuse all requests, whatever is deployed, until resume()."""
 
     def move(state: State) -> Changed:
         return replace(state, stopped=Stopped(by, now(), reason)), {"reason": reason}
@@ -128,36 +129,38 @@ def stop(folder: Path, by: str, reason: str, expected: int | None = None) -> Sta
 
 
 def resume(folder: Path, by: str, expected: int | None = None) -> State:
-    """Answer again after stop()."""
+    """Accept requests again after stop()."""
 
     def move(state: State) -> Changed:
         if not state.stopped:
-            raise Refused("It is not stopped.")
+            raise Refused("The service is not stopped.")
         return replace(state, stopped=None), {}
 
     return change(folder, "resume", by, expected, move)
 
 
 def concerns(event: dict[str, Any], release: str) -> bool:
-    """Tell whether an event of the history is about a release."""
+    """Return whether an event of the history is about a release."""
     return release in (event["detail"].get("release"), event["detail"].get(SECOND))
 
 
 def _ended(state: State) -> dict[str, Any]:
-    """Name what was on trial, as the history does."""
+    """Return the canary and the shadow as details of an event."""
     return dict(zip(("release", SECOND), state.on_trial, strict=False))
 
 
-def _served(state: State, release: str) -> Changed:
+def _serve(state: State, release: str) -> Changed:
     before = [state.serving] if state.serving else []
     previous = [each for each in (*before, *state.previous) if each != release]
-    served = replace(state, serving=release, previous=tuple(previous[:REMEMBERED]), canary=None)
-    return served, {"release": release}
+    previous = previous[:MAX_PREVIOUS]
+    return replace(state, serving=release, previous=tuple(previous), canary=None), {
+        "release": release
+    }
 
 
-def _refuse_to_try(state: State, release: str) -> None:
+def _check_candidate(state: State, release: str) -> None:
     if state.serving is None:
-        raise Refused("Nothing is served yet that a release could be held against.")
+        raise Refused("No release is served yet that this one could be compared with.")
     if release == state.serving:
         raise Refused(f"{release} is served already.")
     if state.canary and state.canary.release == release:

@@ -1,8 +1,7 @@
-"""The state of an environment, and how it lies on the disk.
+"""The state of an environment and its files, state.json and history.jsonl.
 
-state.json is the truth: a change has happened when that file has been put in its place. It holds
-the line of the history that belongs to it, so that a process killed before it wrote the line
-takes nothing away: whoever changes the state next writes it.
+A change takes effect when state.json is replaced. The file also holds the history line of that
+change: if a process is killed before it appends the line, the next change appends it.
 """
 
 import json
@@ -19,20 +18,20 @@ HISTORY = "history.jsonl"
 
 
 class Refused(Exception):
-    """A change that makes no sense in the present state; the message says why."""
+    """The current state does not allow the change; the message says why."""
 
 
 class Overtaken(Refused):
-    """Somebody else changed the state after it was looked at, so the decision may be wrong."""
+    """The state has changed since it was read, so the decision may be outdated."""
 
 
 class BadState(Exception):
-    """A state.json that these functions did not write."""
+    """state.json is damaged."""
 
 
 @dataclass(frozen=True)
 class Shadow:
-    """A release that answers in secret, to a share of the requests in (0, 1]."""
+    """A release that scores a share of the requests, in (0, 1]; callers never see its answers."""
 
     release: str
     share: float
@@ -40,7 +39,7 @@ class Shadow:
 
 @dataclass(frozen=True)
 class Canary:
-    """A release that answers some requests: `step` counts from 0, and began at `since`."""
+    """A release that answers some of the requests: `step` counts from 0 and began at `since`."""
 
     release: str
     step: int
@@ -49,7 +48,7 @@ class Canary:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Nothing is answered: who wanted it, since when, and why."""
+    """The service refuses all requests: who stopped it, when, and why."""
 
     by: str
     at: str
@@ -58,15 +57,15 @@ class Stopped:
 
 @dataclass(frozen=True)
 class State:
-    """What an environment serves.
+    """The releases that an environment serves.
 
     Attributes:
-        generation: grows by one with each change; 0 where nothing was ever deployed.
-        serving: the release that answers, if any.
-        previous: releases that answered before, the newest first.
-        shadow: the release that answers in secret, if any.
-        canary: the release that answers some requests, if any.
-        stopped: set while nothing is answered.
+        generation: grows by one with each change; 0 before the first deployment.
+        serving: the release that answers requests, if any.
+        previous: releases that were served before, newest first.
+        shadow: the release in shadow, if any.
+        canary: the release that answers some of the requests, if any.
+        stopped: set while the service refuses all requests.
     """
 
     generation: int = 0
@@ -78,20 +77,20 @@ class State:
 
     @property
     def on_trial(self) -> tuple[str, ...]:
-        """Name the releases on trial: the canary, then the shadow."""
+        """Return the releases in canary and shadow, in this order."""
         return tuple(each.release for each in (self.canary, self.shadow) if each)
 
     def releases(self) -> set[str]:
-        """Name every release that is in use, or that a roll back can reach."""
+        """Return every release that is in use or that a rollback can restore."""
         return set(self.on_trial) | set(self.previous) | ({self.serving} if self.serving else set())
 
 
-# What a change makes of the state it finds: the new one, and what the history says of it.
+# Maps the current state to the new one and to the details for the history.
 Move = Callable[[State], tuple[State, dict[str, Any]]]
 
 
 def read(folder: Path) -> State:
-    """Read the state of an environment; the empty one where nothing was ever deployed.
+    """Read the state of an environment; an empty one before the first deployment.
 
     Raises:
         BadState: state.json is damaged.
@@ -100,7 +99,7 @@ def read(folder: Path) -> State:
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
-    """Read what happened to an environment, the oldest first.
+    """Read the events of an environment, oldest first.
 
     Raises:
         BadState: state.json is damaged.
@@ -111,27 +110,27 @@ def events(folder: Path) -> list[dict[str, Any]]:
 
 
 def change(folder: Path, event: str, by: str, expected: int | None, move: Move) -> State:
-    """Change the state of an environment, one writer at a time.
+    """Change the state of an environment under its lock.
 
     Args:
-        folder: the environment's.
-        event: what the history calls it.
-        by: the person, or the part of the machinery, that wants it.
-        expected: the generation that the decision was made on; None where any will do.
-        move: makes the new state. Raises Refused when the change makes no sense.
+        folder: of the environment.
+        event: its name in the history.
+        by: the person or program that makes the change.
+        expected: the generation that the decision is based on; None accepts any.
+        move: returns the new state; raises Refused when the current state does not allow it.
 
     Raises:
-        Refused: so says the move.
-        Overtaken: the generation is another than expected.
+        Refused: raised by `move`.
+        Overtaken: the current generation is not the expected one.
         BadState: state.json is damaged.
         locks.LockTimeoutError: another process holds the lock.
     """
     path = folder / HISTORY
     with locks.locked(folder):
         state, last = _read(folder)
-        history.settle(path, last)
+        history.repair(path, last)
         if expected is not None:
-            _hold(folder, state, last, expected)
+            _expect(folder, state, last, expected)
         new, detail = move(state)
         new = replace(new, generation=state.generation + 1)
         detail = {"generation": new.generation, "serving": new.serving} | detail
@@ -143,21 +142,24 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
 
 
 def expect(folder: Path, generation: int) -> None:
-    """Raise Overtaken when an environment has changed since this generation of its state."""
-    _hold(folder, *_read(folder), generation)
+    """Raise Overtaken if the state of an environment is no longer of this generation."""
+    _expect(folder, *_read(folder), generation)
 
 
-def _hold(folder: Path, state: State, last: dict[str, Any] | None, expected: int) -> None:
+def _expect(folder: Path, state: State, last: dict[str, Any] | None, expected: int) -> None:
     if expected != state.generation:
-        did = f": {last['event']} by {last['by']} at {last['at']}" if last else ""
-        raise Overtaken(f"{folder.name} was changed in the meantime{did}. Look, and decide.")
+        change = f": {last['event']} by {last['by']} at {last['at']}" if last else ""
+        raise Overtaken(
+            f"{folder.name} was changed in the meantime{change}. Check `uv run poe releases` and "
+            "run the command again."
+        )
 
 
 def note(folder: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
-    """Add a line to the history of an environment without changing its state."""
+    """Append an event to the history of an environment without changing its state."""
     path = folder / HISTORY
     with locks.locked(folder):
-        history.settle(path, _read(folder)[1])
+        history.repair(path, _read(folder)[1])
         made = history.entry(history.last_hash(path), event, by, detail)
         history.write(path, made)
     return made
@@ -183,6 +185,6 @@ def _read(folder: Path) -> tuple[State, dict[str, Any] | None]:
         return State(), None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadState(
-            f"{path} is damaged ({error!r}). Take it away and `poe deploy` a release by its name; "
-            f"the last lines of {path.with_name(HISTORY)} say what was served."
+            f"{path} is damaged ({error!r}). Delete it and `poe deploy` a release by its name; "
+            f"the last lines of {path.with_name(HISTORY)} show what was served."
         ) from error

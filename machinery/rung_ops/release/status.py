@@ -1,4 +1,4 @@
-"""Print what is served, what is on trial, and what happened: `uv run poe releases`."""
+"""Print the releases of each environment and its latest events: `uv run poe releases`."""
 
 import argparse
 import sys
@@ -10,23 +10,23 @@ from rung_ops.project.paths import shown
 from rung_ops.release import history, paths, state
 from rung_ops.release.state import State
 
-EVENTS = 10  # of the history that are shown
-SAID = ("release", state.SECOND, "share", "step", "reason")
+EVENTS = 10  # latest events shown
+DETAILS = ("release", state.SECOND, "share", "step", "reason")
 
 
-def place_of(now: State, release: str) -> str | None:
-    """Say what a release does in an environment; None where it does nothing."""
+def role_of(now: State, release: str) -> str | None:
+    """Describe the role of a release in an environment; None if it has none."""
     if now.serving == release:
-        return "answers"
+        return "is served"
     if now.canary and now.canary.release == release:
         return f"is the canary, at step {now.canary.step}"
     if now.shadow and now.shadow.release == release:
-        return f"is in the shadow, for {now.shadow.share:.0%} of the requests"
+        return f"is the shadow, for {now.shadow.share:.0%} of the requests"
     return None
 
 
 def describe(folder: Path) -> Iterator[str]:
-    """Describe an environment and its latest changes, a line at a time.
+    """Describe an environment and its latest events, a line each.
 
     Raises:
         state.BadState: its state is damaged.
@@ -35,30 +35,30 @@ def describe(folder: Path) -> Iterator[str]:
     yield folder.name
     if now.stopped:
         yield f"  STOPPED by {now.stopped.by} at {now.stopped.at}: {now.stopped.reason}"
-    yield f"  answers    {now.serving or 'nothing yet'}"
+    yield f"  serving    {now.serving or 'nothing yet'}"
     if now.canary:
         yield f"  canary     {now.canary.release}, step {now.canary.step} since {now.canary.since}"
     if now.shadow:
         yield f"  shadow     {now.shadow.release}, {now.shadow.share:.0%} of the requests"
     if now.previous:
-        yield f"  before     {', '.join(now.previous)}"
+        yield f"  previous   {', '.join(now.previous)}"
     for event in state.events(folder)[-EVENTS:]:
-        yield f"  {_told(event)}"
+        yield f"  {_event_line(event)}"
     path = folder / state.HISTORY
     if fault := history.verify(path):
         yield f"  {shown(path)}: {fault}"
 
 
-def _told(event: dict[str, Any]) -> str:
-    known = (event["detail"].get(name) for name in SAID)
-    words = " ".join(str(each) for each in known if each not in (None, ""))
-    return f"{event['at'][:19]}  {event['event']:13} {words}  ({event['by']})"
+def _event_line(event: dict[str, Any]) -> str:
+    values = (event["detail"].get(name) for name in DETAILS)
+    detail = " ".join(str(each) for each in values if each not in (None, ""))
+    return f"{event['at'][:19]}  {event['event']:13} {detail}  ({event['by']})"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Describe every environment and the candidates; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe releases", description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", action="store_true", help="only name the folder they lie in")
+    parser.add_argument("--folder", action="store_true", help="print only the releases' folder")
     if parser.parse_args(arguments).folder:
         print(paths.releases())
         return 0
@@ -71,5 +71,5 @@ def main(arguments: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             code = 1
     ready = sorted(path.name for path in paths.candidates().glob("[!.]*"))
-    print(f"candidates\n  {', '.join(ready) or 'none: `uv run poe release` makes one'}")
+    print(f"candidates\n  {', '.join(ready) or 'none: `uv run poe release` creates one'}")
     return code

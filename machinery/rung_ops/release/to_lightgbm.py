@@ -1,4 +1,4 @@
-"""Write a LightGBM model in its own format, with a table that codes the features for it."""
+"""Convert a LightGBM estimator to LightGBM's own format, with a table that encodes features."""
 
 import math
 from collections.abc import Iterator
@@ -11,90 +11,90 @@ from sklearn.preprocessing import OrdinalEncoder
 
 
 class NoLightGBM(Exception):
-    """An estimator that is more, or something else, than LightGBM behind coded columns."""
+    """The estimator is not LightGBM after an optional column encoder; the message says why."""
 
 
 def to_lightgbm(estimator: Any, features: pl.DataFrame) -> tuple[str, dict[str, Any]]:
-    """Take an estimator apart.
+    """Split an estimator into a booster and an encoder of its features.
 
     Args:
         estimator: fitted on a frame of features.
-        features: some rows of them, for their names and types.
+        features: some rows of features, for their names and types.
 
     Returns:
         The booster's text, and the encoder: {"columns": [...]}, one entry for each column that
-        the booster expects, in order: `feature`, and for a coded one `values` with their `codes`,
-        the code of any other value (`unknown`) and of none (`missing`). A code that is null is
-        not a number. Where `values` is null the feature is the column.
+        the booster expects, in order: `feature`, and for an encoded one `values` with their
+        `codes`, the code of any other value (`unknown`) and of a null (`missing`). A null code
+        stands for NaN. If `values` is null, the column is the feature itself.
 
     Raises:
-        NoLightGBM: it cannot be written so.
+        NoLightGBM: it cannot be converted.
     """
     named = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
     steps = [step for _, step in named]
     booster = getattr(steps[-1], "booster_", None)
     if booster is None or type(steps[-1]).__module__.split(".")[0] != "lightgbm":
-        raise NoLightGBM(f"the model is a {type(steps[-1]).__name__}, none of LightGBM")
+        raise NoLightGBM(f"the model is {type(steps[-1]).__name__}, not a LightGBM estimator")
     before = [step for step in steps[:-1] if step not in (None, "passthrough")]
     if not before:
-        columns = [_as_it_is(name, features) for name in features.columns]
+        columns = [_unchanged(name, features) for name in features.columns]
     elif len(before) == 1 and isinstance(before[0], ColumnTransformer):
-        columns = list(_coded(before[0], features))
+        columns = list(_encoded(before[0], features))
     else:
         names = ", ".join(type(step).__name__ for step in before)
-        raise NoLightGBM(f"before the model stands {names}, which is no ColumnTransformer alone")
+        raise NoLightGBM(f"the steps before the model are {names}; expected one ColumnTransformer")
     return booster.model_to_string(), {"columns": columns}
 
 
-def _coded(transformer: ColumnTransformer, features: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _encoded(transformer: ColumnTransformer, features: pl.DataFrame) -> Iterator[dict[str, Any]]:
     for name, part, chosen in transformer.transformers_:
         if isinstance(part, str) and part == "drop":
             continue
         if isinstance(chosen, str):
             chosen = [chosen]
         if not isinstance(chosen, list) or not all(isinstance(each, str | int) for each in chosen):
-            raise NoLightGBM(f"the columns of `{name}` are not given as a list of names")
+            raise NoLightGBM(f"the columns of `{name}` are not a list of names")
         named = [features.columns[each] if isinstance(each, int) else each for each in chosen]
         if isinstance(part, Pipeline) and len(part.steps) == 1:
             part = part.steps[0][1]
         if isinstance(part, OrdinalEncoder):
             yield from (
-                _table(part, place, features.select(named)) for place in range(part.n_features_in_)
+                _table(part, index, features.select(named)) for index in range(part.n_features_in_)
             )
-        elif _passes(part):
-            yield from (_as_it_is(each, features) for each in named)
+        elif _is_passthrough(part):
+            yield from (_unchanged(each, features) for each in named)
         else:
-            raise NoLightGBM(f"`{name}` is a {type(part).__name__}, which no table can stand for")
+            raise NoLightGBM(f"`{name}` is {type(part).__name__}, not an OrdinalEncoder")
 
 
-def _passes(part: Any) -> bool:
+def _is_passthrough(part: Any) -> bool:
     if isinstance(part, str):
         return part == "passthrough"
-    # What a fitted ColumnTransformer makes of "passthrough".
+    # A fitted ColumnTransformer replaces "passthrough" by this.
     return type(part).__name__ == "FunctionTransformer" and part.func is None
 
 
-def _as_it_is(name: str, features: pl.DataFrame) -> dict[str, Any]:
+def _unchanged(name: str, features: pl.DataFrame) -> dict[str, Any]:
     kind = features.schema[name]
     if not (kind.is_numeric() or kind == pl.Boolean):
-        raise NoLightGBM(f"`{name}` is {kind}, which the model could not read as a number")
+        raise NoLightGBM(f"`{name}` is {kind}; the model expects a number")
     return {"feature": name, "values": None}
 
 
-def _table(encoder: OrdinalEncoder, place: int, features: pl.DataFrame) -> dict[str, Any]:
-    """Ask the encoder itself for every code, so that rare values that it pools are pooled."""
-    name = features.columns[place]
-    learned = encoder.categories_[place].tolist()
-    known = [value for value in learned if value is not None and value == value]
+def _table(encoder: OrdinalEncoder, index: int, features: pl.DataFrame) -> dict[str, Any]:
+    """Build the table with the encoder's own transform, which also pools infrequent values."""
+    name = features.columns[index]
+    categories = encoder.categories_[index].tolist()
+    known = [value for value in categories if value is not None and value == value]
     others = [categories[0] for categories in encoder.categories_]
 
     def code(value: Any) -> float | None:
-        row = [*others[:place], value, *others[place + 1 :]]
+        row = [*others[:index], value, *others[index + 1 :]]
         try:
-            found = encoder.transform(pl.DataFrame([row], schema=features.schema, orient="row"))
-        except ValueError:  # handle_unknown="error": the model has no answer either
+            codes = encoder.transform(pl.DataFrame([row], schema=features.schema, orient="row"))
+        except ValueError:  # handle_unknown="error": the model has no prediction either
             return None
-        return None if math.isnan(found[0, place]) else float(found[0, place])
+        return None if math.isnan(codes[0, index]) else float(codes[0, index])
 
     return {
         "feature": name,
@@ -106,7 +106,7 @@ def _table(encoder: OrdinalEncoder, place: int, features: pl.DataFrame) -> dict[
 
 
 def _unlike(known: list[Any]) -> Any:
-    """Make up a value that is none of these."""
+    """Return a value that is not among the known ones."""
     if all(isinstance(value, str) for value in known):
         return "\ue001"
     return next(number for number in range(len(known) + 1) if number not in known)

@@ -1,4 +1,4 @@
-"""Write a fitted estimator as ONNX: one input for each feature, one output with the answer."""
+"""Convert a fitted estimator to ONNX: one input for each feature, one output of predictions."""
 
 import copy
 import sys
@@ -21,26 +21,26 @@ from sklearn.pipeline import Pipeline
 
 from rung_ops.release.bundle import MISSING_TEXT
 
-# LightGBM's converter needs just this version of the operators for machine learning.
+# The converter of LightGBM needs exactly this version of the ai.onnx.ml operators.
 OPERATORS = {"": 21, "ai.onnx.ml": 3}
 
 
 def to_onnx(estimator: Any, features: pl.DataFrame) -> bytes:
-    """Convert an estimator.
+    """Convert an estimator to ONNX.
 
     Args:
         estimator: fitted on a frame of features.
-        features: some rows of them, for their names and types.
+        features: some rows of features, for their names and types.
 
     Returns:
-        The model, as bundle.ONNX describes it. Whether it answers the same must be tried: numbers
-        become 32-bit ones, and several converters are silently wrong on some settings.
+        The serialized model, as bundle.ONNX describes it. Compare its predictions with the
+        estimator's: numbers become 32-bit, and some converters are silently wrong.
 
     Raises:
-        Exception: of any kind; converters raise what they like where they know no way.
+        Exception: of any type; the estimator cannot be converted.
     """
-    if "lightgbm" in sys.modules:  # otherwise the estimator holds none
-        _know_lightgbm()
+    if "lightgbm" in sys.modules:  # otherwise the estimator has no part of it
+        _register_lightgbm()
     model = _from_named_columns(_with_missing_texts(estimator), features)
     inputs = [
         (name, (FloatTensorType if _is_number(kind) else StringTensorType)([None, 1]))
@@ -48,7 +48,7 @@ def to_onnx(estimator: Any, features: pl.DataFrame) -> bytes:
     ]
     options = {id(model): {"zipmap": False}} if is_classifier(model) else None
     converted = convert(model, initial_types=inputs, target_opset=OPERATORS, options=options)
-    # A classifier's first output is the label, which nobody asks for.
+    # A classifier's first output is the label, which the service does not use.
     return select_model_inputs_outputs(
         converted, outputs=[converted.graph.output[-1].name]
     ).SerializeToString()
@@ -59,20 +59,20 @@ def _is_number(kind: pl.DataType) -> bool:
         return True
     if kind == pl.String:
         return False
-    raise TypeError(f"a feature of type {kind} has no form in ONNX here: make it a number or text")
+    raise TypeError(f"got a feature of type {kind}; ONNX export expects numbers or text")
 
 
 def _from_named_columns(estimator: Any, features: pl.DataFrame) -> Any:
-    """Put a step before an estimator that takes one matrix, which puts the columns together."""
+    """Prepend a step that joins the named columns, if the estimator expects one matrix."""
     first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
     if isinstance(first, ColumnTransformer):
         return estimator
-    together = ColumnTransformer([("together", "passthrough", features.columns)])
-    return Pipeline([("columns", together.fit(features)), ("model", estimator)])
+    joined = ColumnTransformer([("joined", "passthrough", features.columns)])
+    return Pipeline([("columns", joined.fit(features)), ("model", estimator)])
 
 
 def _with_missing_texts(estimator: Any) -> Any:
-    """Copy an estimator that has learned None as a text, and give it a text that stands for it."""
+    """Copy an estimator, with MISSING_TEXT in place of None among the texts that it learned."""
     copied = copy.deepcopy(estimator)
     for part in _parts(copied, set()):
         if getattr(part, "missing_values", 0) is None:
@@ -83,25 +83,25 @@ def _with_missing_texts(estimator: Any) -> Any:
     return copied
 
 
-def _parts(holder: Any, seen: set[int]) -> Iterator[BaseEstimator]:
-    """Walk through an estimator and all those inside it."""
-    if id(holder) in seen:
+def _parts(value: Any, visited: set[int]) -> Iterator[BaseEstimator]:
+    """Yield an estimator and all estimators nested in it."""
+    if id(value) in visited:
         return
-    seen.add(id(holder))
-    if isinstance(holder, BaseEstimator):
-        yield holder
-        held = list(vars(holder).values())
-    elif isinstance(holder, dict):
-        held = list(holder.values())
-    elif isinstance(holder, list | tuple):
-        held = list(holder)
+    visited.add(id(value))
+    if isinstance(value, BaseEstimator):
+        yield value
+        children = list(vars(value).values())
+    elif isinstance(value, dict):
+        children = list(value.values())
+    elif isinstance(value, list | tuple):
+        children = list(value)
     else:
         return
-    for each in held:
-        yield from _parts(each, seen)
+    for child in children:
+        yield from _parts(child, visited)
 
 
-def _know_lightgbm() -> None:
+def _register_lightgbm() -> None:
     import lightgbm
     from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 

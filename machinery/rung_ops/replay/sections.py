@@ -6,7 +6,7 @@ from typing import Any
 
 from rung_ops.replay import wording
 
-MOST_FEATURES = 40  # rows of the table of drift
+MAX_FEATURES = 40  # rows of the table of drift
 
 
 def table(timeline: dict[str, Any]) -> str:
@@ -31,11 +31,11 @@ def drift(timeline: dict[str, Any]) -> str:
         return "<p>Nothing was looked at.</p>"
     head = "".join(f"<th>{escape(each['name'])}</th>" for each in periods)
     rows = []
-    for name in names[:MOST_FEATURES]:
+    for name in names[:MAX_FEATURES]:
         found = [{f["name"]: f for f in each["drift"]}.get(name) for each in periods]
         cells = "".join(map(_drift_cell, found))
         rows.append(f'<tr><th class="text" scope="row">{escape(name)}</th>{cells}</tr>')
-    left_out = len(names) - MOST_FEATURES
+    left_out = len(names) - MAX_FEATURES
     more = f"<p>{left_out} more are in the data of this page.</p>" if left_out > 0 else ""
     return (
         "<p>The population stability index against what the release that answered had learned "

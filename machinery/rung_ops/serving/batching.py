@@ -26,7 +26,7 @@ TURN = 0.25
 # Turns of the event loop without another job after which a batch is closed: in the first a request
 # may have been read that becomes a job in the second. Each takes some microseconds.
 QUIET = 2
-MOST_TURNS = 32  # however many come
+MAX_TURNS = 32  # however many come
 
 BUSY = 10  # times the computing in a batch, up to which a long wait is the machine's fault
 
@@ -131,7 +131,7 @@ class Batcher:
         self._quiet = self._quiet + 1 if waiting == self._known else 0
         self._known = waiting
         self._turns += 1
-        if self._quiet < QUIET and self._turns < MOST_TURNS and self.waiting < ROWS:
+        if self._quiet < QUIET and self._turns < MAX_TURNS and self.waiting < ROWS:
             asyncio.get_running_loop().call_soon(self._fill)
         else:
             self._turn()

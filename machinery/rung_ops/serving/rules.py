@@ -11,7 +11,7 @@ from rung_ops.serving.refusal import Refusal, wrong_column, wrong_value
 Rule = Callable[[pl.Series], pl.Series]
 
 # Bytes: a dictionary or a view repeats a long text as often as it likes, in a small body.
-MOST_TEXT = 64_000_000
+MAX_TEXT = 64_000_000
 TEXTS = (pl.String, pl.Categorical, pl.Enum)
 FITS: dict[str, Callable[[pl.DataType], bool]] = {
     "bool": lambda kind: kind == pl.Boolean,
@@ -42,9 +42,9 @@ class ColumnRules:
             return values.cast(column.dtype)
         if not FITS[column.family](values.dtype):
             raise wrong_column(None, column.name, f"got {values.dtype}; expected {column.words}")
-        if column.family == "str" and _written_out(values) > MOST_TEXT:
+        if column.family == "str" and _written_out(values) > MAX_TEXT:
             raise Refusal(
-                413, f"column `{column.name}`: its texts are more than {MOST_TEXT:,} bytes together"
+                413, f"column `{column.name}`: its texts are more than {MAX_TEXT:,} bytes together"
             )
         values = _exact(values, column)
         for rule in self._rules:

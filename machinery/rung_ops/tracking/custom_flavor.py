@@ -18,7 +18,7 @@ class _Predictor:
 
     def predict(self, features: pd.DataFrame, params: dict[str, Any] | None = None) -> np.ndarray:
         """Predict features; shape (n_rows,)."""
-        return estimator.answer(self.model, pl.from_pandas(features))
+        return estimator.predict_features(self.model, pl.from_pandas(features))
 
 
 def _load_pyfunc(path: str) -> _Predictor:

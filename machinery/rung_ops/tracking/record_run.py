@@ -75,7 +75,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column")
     features = estimator.features(rows.head(EXAMPLE_ROWS))
     is_custom = custom_model.is_custom(contract.model)
-    answer = estimator.answer(model, features) if is_custom else model.predict(features)
+    answer = estimator.predict_features(model, features) if is_custom else model.predict(features)
     with mlflow.start_run(tags=tags) as run:
         data = from_polars(rows, targets=contract.TARGET, name=shown(ROWS), digest=digest)
         mlflow.log_input(data, "training")

@@ -34,10 +34,10 @@ def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
     Returns:
         Shape (n_rows,): the probability of the positive class in [0, 1], or the value.
     """
-    return answer(estimator, features(rows))
+    return predict_features(estimator, features(rows))
 
 
-def answer(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
+def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
     """Predict from features that are there already; otherwise as predict()."""
     if custom_model.is_custom(contract.model):
         return custom_model.predict(contract.model, estimator, inputs)

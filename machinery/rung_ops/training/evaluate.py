@@ -24,7 +24,7 @@ from rung_ops.training import estimator, plot_tables, plots
 from rung_ops.training.report import page
 from rung_ops.training.slices import score_by_slice
 
-MOST_VALUES = 25  # a slice of more values is in the table; as a plot it cannot be read
+MAX_VALUES = 25  # a slice of more values is in the table; as a plot it cannot be read
 
 
 class Plot(NamedTuple):
@@ -55,7 +55,7 @@ def all_plots(
     yield Plot("importances", "Importance of the features", weights, plots.importances)
     metric = params()["score"]["metric"]
     for (column,), table in slices.group_by("column", maintain_order=True):
-        if 1 < table.height <= MOST_VALUES:
+        if 1 < table.height <= MAX_VALUES:
             what = f"{metric} by {column}"
             yield Plot(f"by_{column}", what, table, plots.by_slice(metric))
 

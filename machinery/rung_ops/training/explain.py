@@ -41,7 +41,7 @@ def explain(
     coded = Coded(pl.concat([background, rows]))
 
     def answer(numbers: np.ndarray) -> np.ndarray:
-        return estimator.answer(model, coded.decode(numbers))
+        return estimator.predict_features(model, coded.decode(numbers))
 
     numbers = coded.encode(background)
     masker = shap.maskers.Independent(numbers, max_samples=len(numbers))
@@ -83,7 +83,7 @@ def report(
     seconds = bounds.get("seconds", SECONDS)
     shares, base = explain(model, features, estimator.features(background), seed, seconds)
     features = features.head(len(shares))
-    predicted = estimator.answer(model, features)
+    predicted = estimator.predict_features(model, features)
     notes = []
     if len(shares) < sample.height:
         notes.append(

@@ -7,7 +7,7 @@ import polars as pl
 
 from rung_ops.project.errors import StageError
 
-MOST_GROUPS = 20
+MAX_GROUPS = 20
 
 
 class UnknownGroupError(StageError):
@@ -33,7 +33,7 @@ def groups(column: pl.Series, cuts: list[float]) -> np.ndarray:
         place = np.searchsorted(cuts, column.fill_null(0).to_numpy())
         named = pl.Series(column.name, [names[at] for at in place])
         return named.set(column.is_null(), "missing").to_numpy()
-    if column.n_unique() > MOST_GROUPS:
+    if column.n_unique() > MAX_GROUPS:
         many = f"`{column.name}` has {column.n_unique()} values"
         raise UnknownGroupError(
             f"{many}: name the numbers to cut it at, or derive a coarser column"

@@ -23,7 +23,7 @@ TITLES = {
     "validation": "The data as it was validated",
 }
 PRIVATE = {"examples"}  # single rows: a card is read by many, and a row may be a person
-MOST_LINES = 20
+MAX_LINES = 20
 
 
 def card(prose: str, reports: Path, origin: str | None = None) -> str:
@@ -72,7 +72,7 @@ def _written(content: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
         named = content.items() if isinstance(content, dict) else ()
         yield from _table([{"": name, **row} for name, row in named] or rows)
     elif isinstance(content, list):
-        for row in rows[:MOST_LINES]:
+        for row in rows[:MAX_LINES]:
             yield from _written(row, path) if _nested(row) else (f"- {_cell(row)}",)
         yield ""
     else:
@@ -88,10 +88,10 @@ def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
     names = list(dict.fromkeys(name for row in rows for name in row))
     yield f"|{'|'.join(_cell(_words(name)) for name in names)}|"
     yield f"|{'|'.join('-' for _ in names)}|"
-    for row in rows[:MOST_LINES]:
+    for row in rows[:MAX_LINES]:
         yield f"|{'|'.join(_cell(row.get(name, '')) for name in names)}|"
-    if len(rows) > MOST_LINES:
-        yield from ("", f"{len(rows) - MOST_LINES} more lines are in the report.")
+    if len(rows) > MAX_LINES:
+        yield from ("", f"{len(rows) - MAX_LINES} more lines are in the report.")
     yield ""
 
 

@@ -58,7 +58,7 @@ def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     actual, inputs = estimator.truth(rows), estimator.features(rows)
 
     def figure(changed: pl.DataFrame) -> float:
-        return contract.score(actual, estimator.answer(model, changed))[metric]
+        return contract.score(actual, estimator.predict_features(model, changed))[metric]
 
     whole = figure(inputs)
     found = []

@@ -94,7 +94,7 @@ def needs_the_first_row(truth: np.ndarray, predicted: np.ndarray) -> float:
     [
         (undefined, "the figure of the challenger on all 2,000 rows is nan"),
         (never_defined, "the figure of the challenger on all 2,000 rows is nan"),
-        (needs_the_first_row, "draws of 2,000 rows have no figure"),
+        (needs_the_first_row, "samples of 2,000 rows have no figure"),
     ],
 )
 def test_what_has_no_figure_is_not_compared(figure: paired_test.Figure, reason: str) -> None:

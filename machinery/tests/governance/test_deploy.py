@@ -75,8 +75,8 @@ def test_a_later_verdict_on_what_is_in_the_shadow_is_recorded_too(
     [
         ({"promote": False, "reasons": ["worse than the champion"]}, "worse than the champion"),
         ({**UNAPPROVED, "reasons": ["outside of the plan"]}, "outside of the plan"),
-        ({"challenger": {"version": "7"}}, "the gate judged version 7, which is not this"),
-        ({"champion": {"release": "v0"}}, "the gate did not hold it against"),
+        ({"challenger": {"version": "7"}}, "the gate judged another version, 7"),
+        ({"champion": {"release": "v0"}}, "the gate did not compare it with"),
         ({"figures": {"metric": "auc", "challenger": 0.8}}, "did not compare it with the plan"),
     ],
 )
@@ -102,7 +102,7 @@ def test_without_a_verdict_nothing_comes_to_production(
 ) -> None:
     assert deploy.main(["production"]) == 1
 
-    assert "nobody has judged it" in capsys.readouterr().err
+    assert "gate.json is missing" in capsys.readouterr().err
     assert events(production) == []
 
 

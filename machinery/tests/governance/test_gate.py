@@ -104,7 +104,7 @@ def test_a_version_that_nobody_has_validated_awaits_that_alone(
     assert (made.promote, made.reasons) == (False, [])
     assert "there is no validation of version 1" in made.awaits[0]
 
-    assert report.tell(replace(made, figures={})) == 1
+    assert report.publish(replace(made, figures={})) == 1
     assert "there is no validation of version 1" in capsys.readouterr().err
 
 

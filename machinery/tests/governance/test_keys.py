@@ -48,7 +48,7 @@ def test_keys_that_are_there_are_left_alone(
     assert keys.main([]) == keys.main(["--audit"]) == 1
 
     assert keys.public_key() == before
-    assert "is there already, and was left alone" in capsys.readouterr().err
+    assert "exists and was not changed" in capsys.readouterr().err
 
 
 def test_without_keys_the_command_that_makes_them_is_named(folder: Path) -> None:

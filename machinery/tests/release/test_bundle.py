@@ -251,7 +251,7 @@ def test_a_release_that_fails_leaves_nothing(
         def predict(self, features: pl.DataFrame) -> np.ndarray:
             return np.full(features.height, np.nan)
 
-    with pytest.raises(NoFormat, match="no number for"):
+    with pytest.raises(NoFormat, match="no finite prediction for"):
         make.write(tmp_path, Silent(), trained.train, trained.test, FACTS, release_private_key)
 
     assert list(tmp_path.glob("[!.]*")) == []
@@ -286,7 +286,7 @@ def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
     [
         ({"schema": 99}, "schema 99"),
         ({"id": None}, "`id` is missing"),
-        ({"files": []}, "`files` is missing or no dict"),
+        ({"files": []}, "`files` is missing or not a dict"),
     ],
 )
 def test_a_manifest_of_another_kind_is_refused(
@@ -377,7 +377,7 @@ def test_poe_release_writes_the_registrys_version_once(
     manifest = verify(written, (folder / "release.pub").read_bytes())
     assert manifest["run_id"] == made["run_id"]
     assert manifest["git_dirty"] == "true"
-    assert "differ from its commit" in told
+    assert "made from uncommitted changes" in told
     assert json.loads((written / bundle.METRICS).read_text()) == {params()["score"]["metric"]: 0.25}
     assert (written / bundle.CARD).read_text().startswith("# What it is for")
     assert "version 1 of the registry" in (written / bundle.CARD).read_text()
@@ -396,11 +396,11 @@ def test_poe_release_writes_the_registrys_version_once(
     ("arguments", "broken", "reason"),
     [
         (["7"], None, "There is no version 7 of"),
-        (["1"], "TRAIN", "are not here"),
+        (["1"], "TRAIN", "are missing"),
         (["1"], "data_hash", "was made from other rows"),
         (["1"], "seed", "with seed ="),
         (["1"], "PROSE", "write what the model is for"),
-        (["1"], "CODE", "neither in git here nor in the registry"),
+        (["1"], "CODE", "neither in this clone nor in the registry"),
     ],
 )
 def test_poe_release_says_what_is_missing_and_writes_nothing(

@@ -51,7 +51,7 @@ def judged(release: Path, against: str | None = None, **changes: Any) -> None:
     verdict = {
         "promote": True,
         "reasons": [],
-        "challenger": {name: str(manifest[name]) for name in gate_check.SAME},
+        "challenger": {name: str(manifest[name]) for name in gate_check.IDENTITY},
         "champion": {"release": against} if against else None,
     }
     gate_check.GATE.write_text(json.dumps(verdict | changes), encoding="utf-8")
@@ -68,7 +68,7 @@ def test_staging_answers_at_once_and_asks_for_no_verdict(
 ) -> None:
     code, told = deployed(capsys, "staging", FIRST)
 
-    assert (code, told) == (0, f"{FIRST} answers in staging.\n")
+    assert (code, told) == (0, f"{FIRST} is served in staging.\n")
     assert state.read(releases / "staging").serving == FIRST
     assert state.read(releases / "production") == State()
     assert apart == []
@@ -85,7 +85,7 @@ def test_the_newest_candidate_is_taken(
     assert install.newest() == "v3-a-b"
     assert deployed(capsys, "staging")[0] == 0
     code, told = deployed(capsys, "staging")
-    assert (code, "answers in staging already" in told, "poe release" in told) == (0, True, True)
+    assert (code, "is served in staging already" in told, "poe release" in told) == (0, True, True)
 
 
 def test_a_release_that_passed_the_gate_is_the_first_to_answer_in_production(
@@ -95,7 +95,7 @@ def test_a_release_that_passed_the_gate_is_the_first_to_answer_in_production(
 
     code, told = deployed(capsys, "production", FIRST)
 
-    assert (code, told) == (0, f"{FIRST} answers in production.\nFollowed.\n")
+    assert (code, told) == (0, f"{FIRST} is served in production.\nFollowed.\n")
     assert state.read(production).serving == FIRST
     assert apart == ["1"]
 
@@ -103,14 +103,14 @@ def test_a_release_that_passed_the_gate_is_the_first_to_answer_in_production(
 @pytest.mark.parametrize(
     ("verdict", "reason"),
     [
-        (None, "gate.json is missing, so nobody has judged it; `uv run poe gate 2`"),
-        ("{", "is no verdict"),
-        ({"challenger": {}}, "which is not this"),
+        (None, "gate.json is missing; run `uv run poe gate 2`"),
+        ("{", "is not a verdict"),
+        ({"challenger": {}}, "the gate judged another version"),
         ({"promote": False, "reasons": ["worse than the champion"]}, "- worse than the champion"),
-        ({"promote": False}, "the gate did not let it pass"),
-        ({"promote": "yes"}, "the gate did not let it pass"),
-        ({"champion": {"release": "v0"}}, f"did not hold it against {FIRST}"),
-        ({"champion": None}, f"did not hold it against {FIRST}"),
+        ({"promote": False}, "the gate rejected it"),
+        ({"promote": "yes"}, "the gate rejected it"),
+        ({"champion": {"release": "v0"}}, f"did not compare it with {FIRST}"),
+        ({"champion": None}, f"did not compare it with {FIRST}"),
     ],
     ids=str,
 )
@@ -170,7 +170,7 @@ def gone(release: Path) -> None:
     [
         (tampered, "features.py was changed after it was signed"),
         (unsigned, "is not signed"),
-        (signed_by_another, "was not signed with the private key"),
+        (signed_by_another, "was signed with another private key"),
         (gone, f"there is no candidate {FIRST}"),
     ],
 )
@@ -243,7 +243,7 @@ def test_who_does_not_want_to_wait_lets_what_is_tried_answer(
     deployed(capsys, "production", SECOND)
 
     code, told = deployed(capsys, "production", SECOND)
-    assert (code, "is in the shadow, for 100% of the requests" in told) == (0, True)
+    assert (code, "is the shadow, for 100% of the requests" in told) == (0, True)
     assert state.read(production).serving == FIRST
 
     assert deployed(capsys, "production", SECOND, "--at-once")[0] == 0
@@ -264,7 +264,7 @@ def test_what_was_taken_back_comes_again_only_by_its_name(
     judged(releases / "candidates" / SECOND, FIRST)
 
     code, told = deployed(capsys, "production", "--at-once")
-    assert (code, "was taken back at" in told, "too many late answers" in told) == (1, True, True)
+    assert (code, "was rolled back at" in told, "too many late answers" in told) == (1, True, True)
     assert state.read(production).serving == FIRST
 
     assert deployed(capsys, "production", SECOND, "--at-once")[0] == 0
@@ -359,7 +359,7 @@ def test_a_release_of_another_model_is_refused(
 
     code, told = deployed(capsys, "staging", other.name)
 
-    assert (code, "v3-a-b is a release of the model other, and this is " in told) == (1, True)
+    assert (code, "v3-a-b is a release of the model other, but this is " in told) == (1, True)
     assert state.read(releases / "staging") == State()
     assert not paths.bundle(releases / "staging", other.name).exists()
 
@@ -380,5 +380,5 @@ def test_a_registry_that_is_down_is_told_and_delays_nothing(
 
     told = champion_alias.follow("1")
 
-    assert "did not take the alias `champion` for version 1" in told
-    assert "the same command moves it" in told
+    assert "alias `champion` could not be set to version 1" in told
+    assert "Run the same command again" in told

@@ -87,12 +87,12 @@ def release(folder: Path, model: str = "") -> Path:
 
 def exported(
     staged: Path, model: Any, columns: list[str], tolerance: float = export.TOLERANCE
-) -> tuple[str, list[export.Tried]]:
+) -> tuple[str, list[export.FormatResult]]:
     """Fit a model to some rows, export it, and hold what was written against it on all rows."""
     inputs = FEATURES.select(columns)
     regression = isinstance(model[-1] if isinstance(model, Pipeline) else model, Ridge)
     model.fit(inputs[:400], FEATURES["number"].to_numpy()[:400] if regression else TRUTH[:400])
-    expected = estimator.answer(model, inputs)
+    expected = estimator.predict_features(model, inputs)
     chosen, tried = export.export(staged, PACKAGE, model, inputs, expected, tolerance)
 
     written = predictor_of(staged, {"format": chosen.format, "package": PACKAGE})
@@ -166,7 +166,7 @@ def test_a_usual_pipeline_becomes_onnx(tmp_path: Path, name: str) -> None:
     assert (chosen, [each.format for each in tried]) == ("onnx", ["onnx", "lightgbm"])
     assert tried[0].max_difference is not None
     assert (tried[0].microseconds_one_row or 0) > 0
-    assert "none of LightGBM" in str(tried[1].reason)
+    assert "not a LightGBM estimator" in str(tried[1].reason)
 
 
 def test_an_export_that_takes_another_branch_is_not_used(tmp_path: Path) -> None:
@@ -279,10 +279,10 @@ def test_a_model_that_no_format_holds_is_refused_with_all_reasons(tmp_path: Path
 
 
 def test_a_form_is_preferred_only_if_it_is_clearly_faster() -> None:
-    assert speed.faster({"onnx": (30.0, 200.0), "lightgbm": (28.0, 200.0)}) == "onnx"
-    assert speed.faster({"onnx": (30.0, 200.0), "lightgbm": (20.0, 150.0)}) == "lightgbm"
-    assert speed.faster({"onnx": (30.0, 200.0), "lightgbm": (10.0, 900.0)}) == "onnx"
-    assert speed.faster({"lightgbm": (30.0, 200.0)}) == "lightgbm"
+    assert speed.select({"onnx": (30.0, 200.0), "lightgbm": (28.0, 200.0)}) == "onnx"
+    assert speed.select({"onnx": (30.0, 200.0), "lightgbm": (20.0, 150.0)}) == "lightgbm"
+    assert speed.select({"onnx": (30.0, 200.0), "lightgbm": (10.0, 900.0)}) == "onnx"
+    assert speed.select({"lightgbm": (30.0, 200.0)}) == "lightgbm"
 
 
 def test_every_form_is_timed_on_one_row_and_on_many() -> None:
@@ -341,7 +341,7 @@ def test_a_model_that_is_more_than_coded_columns_has_no_table() -> None:
     inputs = FEATURES.select("letter", "number")
     model.fit(inputs, TRUTH)
 
-    with pytest.raises(NoLightGBM, match="`text` is a OneHotEncoder"):
+    with pytest.raises(NoLightGBM, match="`text` is OneHotEncoder"):
         to_lightgbm(model, inputs)
 
 

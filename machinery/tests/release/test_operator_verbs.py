@@ -174,9 +174,9 @@ def test_what_a_rollback_took_out_of_a_trial_is_not_deployed_again_by_itself(
     rollback.roll_back(folder, BY, "it is worse")
 
     for release in tried:
-        event = deploy.taken_back(folder, release)
+        event = deploy.rollback_event(folder, release)
         assert event is not None and event["detail"]["reason"] == "it is worse"
-    assert deploy.taken_back(folder, "v2") is None
+    assert deploy.rollback_event(folder, "v2") is None
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def compare(trained: Trained, loaded: Release, rows: pl.DataFrame) -> None:
     # Training never has a single row.
     among_others = pl.concat([rows, SAMPLE.head(2).select(rows.columns)])
     features = estimator.features(among_others)[: rows.height]
-    expected = estimator.answer(trained.estimator, features)
+    expected = estimator.predict_features(trained.estimator, features)
 
     served, found = loaded.score(rows)
 

@@ -38,7 +38,7 @@ def test_the_release_before_answers_again(folder: Path, capsys: pytest.CaptureFi
     code, told = back(capsys, "--reason", "too many late answers")
 
     assert code == 0
-    assert "v1 answers in production again instead of v2." in told
+    assert "production serves v1 again instead of v2." in told
     assert state.read(folder) == State(3, "v1")
     last = history.read(folder / state.HISTORY)[-1]
     assert (last["event"], last["detail"]["reason"]) == ("roll_back", "too many late answers")
@@ -52,8 +52,8 @@ def test_a_canary_ends_before_what_answers_is_taken_back(
     code, told = back(capsys)
     assert code == 0
     assert told.startswith(
-        "The canary v3 has ended. v2 answers everything in production, as before. "
-        "Run `poe rollback` once more to go back to v1.\n"
+        "The canary v3 has ended. production still serves v2. "
+        "Run `poe rollback` again to go back to v1.\n"
     )
     assert state.read(folder) == State(4, "v2", ("v1",))
 
@@ -67,7 +67,7 @@ def test_a_shadow_ends_before_what_answers_is_taken_back(
     state.shadow(folder, "v3", 1.0, BY)
 
     code, told = back(capsys)
-    assert (code, "v3 is no longer in the shadow. v2 answers everything" in told) == (0, True)
+    assert (code, "The shadow v3 has ended. production still serves v2" in told) == (0, True)
     assert state.read(folder) == State(4, "v2", ("v1",))
 
     assert back(capsys)[0] == 0
@@ -93,7 +93,7 @@ def test_where_nothing_was_before_nothing_is_changed(
 
     assert code == 1
     assert told == (
-        "Nothing was changed in production: There is no previous release to go back to.\n"
+        "Nothing was changed in production: There is no previous release to roll back to.\n"
     )
     assert state.read(folder).serving == "v1"
 
@@ -128,7 +128,7 @@ def test_going_back_needs_neither_a_registry_nor_a_network_nor_a_model(folder: P
     )
 
     assert done.returncode == 0, done.stderr
-    assert "v1 answers in production again" in done.stdout
+    assert "production serves v1 again" in done.stdout
     lines = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines())
     imported = {line.partition(".")[0] for line in lines}
     assert {"argparse", "rung_ops"} <= imported

@@ -169,10 +169,10 @@ def test_a_file_beside_the_features_is_that_of_the_release(tmp_path: Path) -> No
         ("import no_such_package\n", "no_such_package"),
         ("FEATURES = [\n", "SyntaxError"),
         ("raise SystemError('no disk')\n", "SystemError: no disk"),
-        ("FEATURES = []\n", "no list of expressions"),
-        ("FEATURES = ['number']\n", "no list of expressions"),
-        ("FEATURES = 7\n", "no list of expressions"),
-        ("features = []\n", "no list of expressions"),
+        ("FEATURES = []\n", "not a list of expressions"),
+        ("FEATURES = ['number']\n", "not a list of expressions"),
+        ("FEATURES = 7\n", "not a list of expressions"),
+        ("features = []\n", "not a list of expressions"),
     ],
 )
 def test_source_that_is_no_use_is_refused_with_the_reason(
@@ -186,14 +186,14 @@ def test_source_that_is_no_use_is_refused_with_the_reason(
 
 
 def test_a_release_without_source_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadBundle, match="holds no source"):
+    with pytest.raises(BadBundle, match="has no source"):
         source_import.features_of(tmp_path, PACKAGE)
 
 
 def test_classes_are_found_by_their_modules_name_while_it_is_asked_for(tmp_path: Path) -> None:
     folder = release(tmp_path / "one", model="class Model: pass\n")
 
-    with source_import.under_its_name(folder, PACKAGE, [f"{PACKAGE}.model", "numpy"]):
+    with source_import.importable_by_name(folder, PACKAGE, [f"{PACKAGE}.model", "numpy"]):
         assert sys.modules[f"{PACKAGE}.model"] is source_import.module_of(folder, PACKAGE, "model")
 
     assert PACKAGE not in sys.modules

@@ -29,7 +29,7 @@ def test_a_project_without_releases_is_told_how_to_begin(
 
     assert code == 0
     assert said.count("nothing yet") == 2
-    assert "`uv run poe release` makes one" in said
+    assert "`uv run poe release` creates one" in said
     assert not folder.exists()
 
 
@@ -48,10 +48,10 @@ def test_everything_that_is_under_way_is_told(
 
     assert code == 0
     lines = [line.strip() for line in said.splitlines()]
-    assert "answers    v2" in lines
+    assert "serving    v2" in lines
     assert any(line.startswith("canary     v3, step 0 since") for line in lines)
     assert "shadow     v4, 25% of the requests" in lines
-    assert "before     v1" in lines
+    assert "previous   v1" in lines
     assert any(line.startswith("STOPPED by Ada") for line in lines)
     assert any("stop" in line and "it harms people  (Ada)" in line for line in lines)
     assert lines[-2:] == ["candidates", "v4"]
@@ -60,9 +60,9 @@ def test_everything_that_is_under_way_is_told(
 @pytest.mark.parametrize(
     ("release", "place"),
     [
-        ("v2", "answers"),
+        ("v2", "is served"),
         ("v3", "is the canary, at step 0"),
-        ("v4", "is in the shadow, for 25% of the requests"),
+        ("v4", "is the shadow, for 25% of the requests"),
         ("v1", None),
     ],
 )
@@ -72,7 +72,7 @@ def test_the_place_of_a_release_is_named(folder: Path, release: str, place: str 
     state.canary(folder, "v3", BY)
     state.shadow(folder, "v4", 0.25, BY)
 
-    assert status.place_of(state.read(folder), release) == place
+    assert status.role_of(state.read(folder), release) == place
 
 
 def test_only_the_latest_changes_are_told(folder: Path) -> None:
@@ -104,5 +104,5 @@ def test_a_damaged_state_does_not_hide_the_other_environment(
     code, said = told(capsys)
 
     assert code == 1
-    assert "answers    v1" in said
+    assert "serving    v1" in said
     assert "is damaged" in said

@@ -222,7 +222,7 @@ def test_more_lines_taken_out_are_noticed_later_too(folder: Path) -> None:
 def test_a_damaged_state_says_what_to_do(folder: Path) -> None:
     (folder / state.STATE).write_text('{"generation": 3}')
 
-    with pytest.raises(state.BadState, match="Take it away and `poe deploy`"):
+    with pytest.raises(state.BadState, match="Delete it and `poe deploy`"):
         state.read(folder)
     with pytest.raises(state.BadState):
         state.roll_back(folder, BY)
@@ -328,7 +328,7 @@ def test_a_change_that_makes_no_sense_changes_nothing(
 
 def test_nothing_can_be_tried_where_nothing_is_served(tmp_path: Path) -> None:
     assert state.read(tmp_path) == State()
-    with pytest.raises(state.Refused, match="Nothing is served"):
+    with pytest.raises(state.Refused, match="No release is served"):
         state.canary(tmp_path, "v1", BY)
 
 

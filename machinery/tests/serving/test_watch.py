@@ -175,8 +175,8 @@ def pipe(path: Path) -> None:
 BAD: list[tuple[Any, Any, str]] = [
     (None, corrupt, "was changed after it was signed"),
     (None, unsigned, "is not signed"),
-    (None, shutil.rmtree, "is no folder"),
-    (None, pipe, "is a link or no regular file"),
+    (None, shutil.rmtree, "is not a folder"),
+    (None, pipe, "is a link or not a regular file"),
     (no_contract, None, "is no contract"),
     (fewer_features, None, "and the contract says"),
     (other_answers, None, "differ by 100"),
