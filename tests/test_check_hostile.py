@@ -61,7 +61,15 @@ def sparse(folder: Path) -> None:
 
 
 def names(folder: Path) -> None:
-    for name in (b"a\nb.py", b"\x1b[31mtrain.py", b"\xff\xfe.py", "\u202eyp.train.py".encode()):
+    (folder / "::error file=x::").mkdir()
+    (folder / "::error file=x::/train.py").write_text("import torch\nm.fit(1)\n")
+    for name in (
+        b"##vso[task.x]train.py",
+        b"a\nb.py",
+        b"\x1b[31mtrain.py",
+        b"\xff\xfe.py",
+        "\u202eyp.train.py".encode(),
+    ):
         Path(os.fsdecode(bytes(folder) + b"/" + name)).write_text("import torch\nm.fit(1)\n")
 
 
@@ -156,7 +164,10 @@ def test_names_and_texts_reach_no_terminal_as_control_characters(tmp_path: Path)
         )
 
         assert 0 == done.returncode, done.stderr
-        assert not set(done.stdout.decode()) & {"\x1b", "\u202e", "\r"}
+        printed = done.stdout.decode()
+        assert not set(printed) & {"\x1b", "\u202e", "\r"}
+        assert "##vso[" not in printed
+        assert not [line for line in printed.splitlines() if line.lstrip().startswith("::")]
 
 
 def test_time_that_runs_out_is_said(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from rung_ops.project.errors import StageError
 from rung_ops.project.model_folders import modules
 from rung_ops.project.paths import REPOSITORY, ROOT, package_name, shown
+from rung_ops.system.printable import printable
 
 dataset: ModuleType
 features: ModuleType
@@ -87,7 +88,7 @@ def explain(what: str, error: BaseException) -> str:
         error: what it raised.
     """
     lines = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    reason = f"{type(error).__name__}: {printable(lines[0])}" if lines else type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
         place = f"{shown(Path(error.filename))}, line {error.lineno}: "
         return f"{place}{what} failed ({type(error).__name__}: {error.msg})."

@@ -1,6 +1,11 @@
 """A place in a repository that supports a predicate."""
 
+import re
 from dataclasses import dataclass
+
+# In a log, these make GitHub Actions and Azure Pipelines do something: Azure's may stand anywhere in
+# a line, GitHub's `::name::` at its start.
+CI_COMMAND = re.compile(r"##(?=\[|vso\[)|^(\s*):(?=:)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,13 @@ class Hit:
 
 
 def printable(text: str) -> str:
-    """Return a text of a repository that can be shown: one line, without control characters."""
-    return "".join(
+    """Return a text of a repository that can be shown: one line, without what a log obeys."""
+    line = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
         for letter in text.replace("\t", " ")
     )
+    return CI_COMMAND.sub(_escaped_command, line)
+
+
+def _escaped_command(found: re.Match[str]) -> str:
+    return r"\x23#" if found[0] == "##" else rf"{found[1]}\x3a"

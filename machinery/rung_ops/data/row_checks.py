@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import pandera.polars as pa
 import polars as pl
 
+from rung_ops.system.printable import printable
+
 SHOWN = 5  # row numbers and values printed for one problem
 
 
@@ -33,7 +35,7 @@ class Problem:
         all_rows = len(self.rows) + self.more
         more = f" and {all_rows - SHOWN:,} more" if all_rows > SHOWN else ""
         rows = f" (row{'s' if all_rows > 1 else ''} {where}{more})" if self.rows else ""
-        return f"{self.source}: column `{self.column}` {self.what}{self.example}{rows}"
+        return printable(f"{self.source}: column `{self.column}` {self.what}{self.example}{rows}")
 
 
 def inspect(

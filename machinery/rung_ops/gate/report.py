@@ -11,6 +11,7 @@ from typing import Any
 from rung_ops.gate.verdict import Verdict
 from rung_ops.project.paths import REPORTS, shown
 from rung_ops.system import atomic
+from rung_ops.system.printable import printable
 
 VERDICT = REPORTS / "gate.json"
 
@@ -21,7 +22,7 @@ def publish(verdict: Verdict) -> int:
     for line in table(verdict):
         print(line)
     for note in verdict.notes:
-        print(f"note: {note}")
+        print(f"note: {printable(note)}")
     if verdict.promote:
         action = f"replace {name(verdict.champion)}" if verdict.champion else "be the first"
         print(f"Passed: {name(verdict.challenger)} may {action}.")
@@ -35,7 +36,7 @@ def publish(verdict: Verdict) -> int:
             file=sys.stderr,
         )
     for reason in [*verdict.reasons, *verdict.awaits]:
-        print(f"- {reason}", file=sys.stderr)
+        print(f"- {printable(reason)}", file=sys.stderr)
     print(f"All figures: {shown(VERDICT)}; rules: ops/gate.toml", file=sys.stderr)
     return 1
 
@@ -72,7 +73,7 @@ def table(verdict: Verdict) -> Iterator[str]:
     few = 0
     for each in figures["slices"]:
         if each["judged"]:
-            label = f"{each['column']} {each['value']}"
+            label = printable(f"{each['column']} {each['value']}")
             gain = None
             if each["challenger"] is not None and each["champion"] is not None:
                 gain = each["challenger"] - each["champion"]

@@ -36,6 +36,7 @@ from rung_ops.project.paths import REPORTS, params, project_name, shown
 from rung_ops.release import paths, state
 from rung_ops.release.bundle import BadBundle
 from rung_ops.system import atomic, locks
+from rung_ops.system.printable import printable
 
 FOLDER = REPORTS / "monitor"
 PROM = "monitor.prom"
@@ -146,7 +147,7 @@ def main(
         return COULD_NOT
     print(report.summary(result))
     for problem in result.problems:
-        print(f"- {problem}")
+        print(f"- {printable(problem)}")
     print(f"look at {shown(FOLDER / 'report.html')}")
     if result.problems:
         notify(

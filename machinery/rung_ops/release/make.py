@@ -18,6 +18,7 @@ from rung_ops.release.export import NoFormat
 from rung_ops.release.verify import verify
 from rung_ops.serving import release
 from rung_ops.system import atomic, locks
+from rung_ops.system.printable import printable
 
 
 def write(
@@ -128,7 +129,9 @@ def summary(folder: Path) -> list[str]:
     parity = manifest["parity"]
     size = sum((folder / path).stat().st_size for path in bundle.paths_of(folder))
     lines = [_format_line(each) for each in parity["formats"]]
-    lines += [f"note: the model has no prediction for {case}" for case in parity["unanswered"]]
+    lines += [
+        f"note: the model has no prediction for {printable(case)}" for case in parity["unanswered"]
+    ]
     if manifest["git_dirty"] == "true":
         lines.append("note: the version was made from uncommitted changes")
     return [

@@ -13,6 +13,7 @@ from sklearn.metrics import mean_absolute_error
 
 from rung_ops import contract
 from rung_ops.project.paths import PREDICTIONS, REPORTS, params, shown
+from rung_ops.system.printable import printable
 from rung_ops.training import estimator
 from rung_ops.training.groups import UnknownGroupError, groups
 
@@ -161,6 +162,6 @@ def main() -> int:
         for figure, value in found["differences"].items():
             print(f"{column}: {figure} differs by {'?' if value is None else f'{value:.3f}'}")
     for note in report["notes"]:
-        print(f"note: {note}")
+        print(f"note: {printable(note)}")
     print(f"look at {shown(FAIRNESS)}")
     return 0

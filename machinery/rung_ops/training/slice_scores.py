@@ -5,6 +5,7 @@ import json
 import polars as pl
 
 from rung_ops.project.paths import PREDICTIONS, REPORTS, params
+from rung_ops.system.printable import printable
 from rung_ops.training.slices import score_by_slice
 
 SLICES = REPORTS / "slices.json"
@@ -22,5 +23,5 @@ def main() -> int:
         scored = slices.drop_nulls(metric).sort(metric, descending=not score["higher_is_better"])
         for weak in scored.head(NAMED).iter_rows(named=True):
             figure = f"{metric} {weak[metric]:.4f}, {weak['rows']:,} rows"
-            print(f"{weak['column']} {weak['value']}: {figure}")
+            print(printable(f"{weak['column']} {weak['value']}: {figure}"))
     return 0

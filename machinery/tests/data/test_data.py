@@ -1,9 +1,12 @@
 """Bad rows are found and named before anything is trained on them."""
 
+from pathlib import Path
+
 import polars as pl
+import pytest
 
 from rung_ops import contract
-from rung_ops.data.ingest import read
+from rung_ops.data.ingest import UnreadableFileError, read
 from rung_ops.data.row_checks import inspect
 from rung_ops.project.paths import raw_files
 
@@ -53,3 +56,30 @@ def test_an_empty_value_is_named_where_none_may_be() -> None:
     _, problems = inspect(some_rows().with_columns(hole), SCHEMA, "new.csv")
 
     assert (required, (6,)) in [(p.column, p.rows) for p in problems]
+
+
+HOSTILE = "x\n##vso[task.setvariable]y\n::error::z\x1b[31m"
+
+
+def test_a_problem_is_one_line_whatever_the_columns_are_called() -> None:
+    rows = some_rows().drop(contract.TARGET).with_columns(pl.lit(1).alias(HOSTILE))
+
+    _, problems = inspect(rows, SCHEMA, HOSTILE)
+
+    assert_harmless(str(problems[0]))
+
+
+def test_a_file_that_cannot_be_read_is_named_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / f"{HOSTILE.replace('/', '')}.csv"
+    path.write_bytes(b"")
+
+    with pytest.raises(UnreadableFileError) as error:
+        read(path)
+
+    assert_harmless(str(error.value))
+
+
+def assert_harmless(text: str) -> None:
+    assert text.isprintable()
+    assert "##vso[" not in text
+    assert not text.startswith("::")

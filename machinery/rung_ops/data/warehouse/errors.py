@@ -3,6 +3,8 @@
 import errno
 import re
 
+from rung_ops.system.printable import printable
+
 AGAIN = "What was taken stays; `uv run poe data pull` goes on where this one stopped."
 
 
@@ -89,7 +91,7 @@ def advice(said: str, code: str | None = None) -> str:
 def first_lines(said: str) -> str:
     """Shorten a driver's message to what a person reads: without the query, which is known."""
     lines = [line.strip() for line in said.split("Query was:")[0].splitlines()]
-    text = " ".join(line for line in lines if line)
+    text = printable(" ".join(line for line in lines if line))
     return re.sub(r"\A[A-Z_]+: (\[libpq\] )?", "", text).rstrip(".?")
 
 

@@ -16,6 +16,7 @@ from rung_ops.data.warehouse.source import Ends, Rows, Source, connected
 from rung_ops.data.warehouse.url import Address
 from rung_ops.data.warehouse.windows import Window
 from rung_ops.project.paths import shown
+from rung_ops.system.printable import printable
 
 SNAPSHOT = "all-rows.parquet"  # the file of a project without a watermark
 
@@ -82,7 +83,7 @@ class Pull:
             found, row_types(), before, last.name if last else "", self.settings.watermark
         )
         if wrong:
-            raise WarehouseError("\n".join([*wrong, columns.MEANT]))
+            raise WarehouseError("\n".join([*map(printable, wrong), columns.MEANT]))
 
     def _explained(self, error: WarehouseError) -> WarehouseError:
         """Say what a column was that the query asks for and the warehouse no longer has."""

@@ -1,0 +1,24 @@
+"""Text that comes from data, files or their names, made safe to print."""
+
+import re
+
+# Written by a log, these make GitHub Actions and Azure Pipelines do something: Azure's may stand
+# anywhere in a line, GitHub's `::name::` at its start.
+CI_COMMAND = re.compile(r"##(?=\[|vso\[)|^(\s*):(?=:)", re.IGNORECASE)
+
+
+def printable(text: str) -> str:
+    """Return a text as one line without control characters and without commands for a CI.
+
+    What is not printable is written as Python writes it in a literal, so that it can be told apart.
+    """
+    line = "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+    return CI_COMMAND.sub(_escaped_command, line)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _escaped_command(found: re.Match[str]) -> str:
+    return r"\x23#" if found[0] == "##" else rf"{found[1]}\x3a"

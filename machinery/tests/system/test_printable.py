@@ -1,0 +1,29 @@
+"""What comes from data is printed as one line that neither a terminal nor a CI obeys."""
+
+import pytest
+
+from rung_ops.system.printable import printable
+
+UNSAFE = {
+    "a line break": ("a\nb", r"a\nb"),
+    "a line separator": ("a\u2028b", r"a\u2028b"),
+    "an escape sequence": ("\x1b[31mred", r"\x1b[31mred"),
+    "a change of direction": ("\u202etxt", r"\u202etxt"),
+    "bytes that are not UTF-8": ("a\udcffb", r"a\udcffb"),
+    "a command of GitHub Actions": ("::set-env name=PATH::x", r"\x3a:set-env name=PATH::x"),
+    "an indented command": ("  ::error::x", r"  \x3a:error::x"),
+    "an old command of GitHub": ("a ##[set-env]x", r"a \x23#[set-env]x"),
+    "a command of Azure Pipelines": ("a ##VSO[task.x]y", r"a \x23#VSO[task.x]y"),
+}
+
+
+@pytest.mark.parametrize("what", UNSAFE)
+def test_unsafe_text_is_escaped(what: str) -> None:
+    text, expected = UNSAFE[what]
+
+    assert printable(text) == expected
+
+
+@pytest.mark.parametrize("text", ["data/incoming/März 2026.csv", "a::b", "C:\\x", "## heading", ""])
+def test_plain_text_stays(text: str) -> None:
+    assert printable(text) == text
