@@ -26,6 +26,7 @@ from rung_ops.project.paths import (
     TEST,
     TRAIN,
     VALIDATION,
+    links_refused,
     params,
     raw_files,
     shown,
@@ -86,8 +87,10 @@ def ingest_files() -> None:
     """Read each file of data/sample and data/incoming with load(); write its rows to data/ingested.
 
     Raises:
-        StageError: there is no raw file, load() cannot read one, or the disk is full.
+        StageError: there is no raw file, one is a link or cannot be read, or the disk is full.
     """
+    if refused := links_refused():
+        raise StageError("\n".join(refused))
     files = raw_files()
     if not files:
         raise StageError("There is no data: put a file into data/sample.")

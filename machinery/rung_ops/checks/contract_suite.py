@@ -3,11 +3,14 @@
 A promise that does not hold is named in one sentence; those that rest on it are skipped.
 """
 
+import warnings
 from collections.abc import Callable
 
 import pytest
 
 from rung_ops.checks import promises
+from rung_ops.data import incoming_git
+from rung_ops.project.paths import REPOSITORY
 
 
 def _check(promise: Callable[[], None]) -> None:
@@ -40,6 +43,13 @@ def test_params_fit_src() -> None:
 def test_raw_files_keep_the_rules_of_row() -> None:
     """load() reads every raw file."""
     _check(promises.raw_files_keep_row)
+
+
+def test_raw_files_are_versioned_by_dvc_and_not_by_git() -> None:
+    """Rows in git stay in its history; where DVC is, it versions them."""
+    if (REPOSITORY / ".dvc").is_dir():
+        for path in incoming_git.tracked_raw_files():
+            warnings.warn(incoming_git.tracked(path), stacklevel=1)
 
 
 def test_load_reads_a_file_without_the_target() -> None:

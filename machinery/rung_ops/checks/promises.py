@@ -17,10 +17,11 @@ from polars.testing import assert_frame_equal
 from rung_ops import contract
 from rung_ops.contract import ContractError, explain
 from rung_ops.data.ingest import read
+from rung_ops.data.parquet_size import refuse_large_frame, refuse_too_large
 from rung_ops.data.row_checks import inspect
 from rung_ops.project import hooks
 from rung_ops.project.errors import StageError
-from rung_ops.project.paths import SAMPLE, params, raw_files, raw_files_in, shown
+from rung_ops.project.paths import SAMPLE, links_refused, params, raw_files, raw_files_in, shown
 from rung_ops.training import estimator
 
 MOST_ROWS = 2_000  # enough for a model, quick to fit
@@ -125,6 +126,8 @@ def _parameter(settings: dict[str, Any], table: str, name: str) -> Any:
 
 def raw_files_keep_row() -> None:
     """load() reads every raw file, and its rows keep the rules of Row."""
+    if refused := links_refused():
+        raise ContractError("\n".join(refused))
     if not raw_files():
         raise ContractError("There is no data: put a file into data/sample.")
     for path in raw_files():
@@ -135,9 +138,11 @@ def raw_files_keep_row() -> None:
 
 
 def _loaded(path: Path) -> pl.DataFrame:
+    refuse_too_large(path)
     with _named(f"load() of {shown(path)}"):
         frame = contract.load(path)
         if isinstance(frame, pl.LazyFrame):
+            refuse_large_frame(frame, path)
             frame = frame.collect()
     if not isinstance(frame, pl.DataFrame):
         kind = type(frame).__name__
@@ -152,7 +157,7 @@ def target_may_be_missing() -> None:
     for path in raw_files():
         readers: dict[str, Any] = {".parquet": pl.read_parquet, ".csv": pl.read_csv}
         table = readers.get(path.suffix)
-        if table is None or contract.TARGET not in (frame := table(path).head(50)).columns:
+        if table is None or contract.TARGET not in (frame := table(path, n_rows=50)).columns:
             continue  # another format, or load() makes the target from other columns
         with tempfile.TemporaryDirectory() as folder:
             without = Path(folder) / path.name

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from rung_ops.project.paths import INCOMING, REPOSITORY, ROOT, raw_files, shown
+from rung_ops.data import incoming_git
+from rung_ops.project.paths import INCOMING, REPOSITORY, ROOT, links_refused, raw_files, shown
+from rung_ops.system.printable import printable
 
 
 def versioned() -> list[Path]:
@@ -56,27 +58,15 @@ def problems_of(files: list[Path]) -> list[str]:
 
 def version() -> int:
     """Check and version what is new; return the exit code."""
-    away = [dvc for dvc in versioned() if not dvc.with_suffix("").exists()]
-    if away:
-        more = f" and {len(away) - 1} more" if len(away) > 1 else ""
-        print(
-            f"{shown(away[0].with_suffix(''))}{more} is versioned, and not here: `uv run poe pull` "
-            "fetches it. Nothing was versioned or trained.",
-            file=sys.stderr,
-        )
-        return 1
     files = changed_files()
+    if refused := _not_here() or _cannot_be_versioned(files):
+        print(*refused, "Nothing was versioned or trained.", sep="\n", file=sys.stderr)
+        return 1
     if not files:
         return 0
-    problems = problems_of(files)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if problems:
-        print(
-            "Nothing was versioned or trained. Mend the rows in the file, or the rule in "
-            "dataset.py.",
-            file=sys.stderr,
-        )
+    if problems := problems_of(files):
+        advice = "Mend the rows in the file, or the rule in dataset.py."
+        print(*problems, f"Nothing was versioned or trained. {advice}", sep="\n", file=sys.stderr)
         return 1
     code = _dvc("add", *(shown(path) for path in files))
     if code == 0:
@@ -88,6 +78,27 @@ def version() -> int:
                 file=sys.stderr,
             )
     return code
+
+
+def _not_here() -> list[str]:
+    away = [dvc for dvc in versioned() if not dvc.with_suffix("").exists()]
+    if not away:
+        return []
+    more = f" and {len(away) - 1} more" if len(away) > 1 else ""
+    return [
+        f"{shown(away[0].with_suffix(''))}{more} is versioned, and not here: `uv run poe pull` "
+        "fetches it."
+    ]
+
+
+def _cannot_be_versioned(files: list[Path]) -> list[str]:
+    """Say which new files DVC cannot take, whatever their rows are."""
+    unfit = [
+        f"{shown(path)}: rename this file; names in data/incoming hold printable letters only."
+        for path in files
+        if not path.name.isprintable()
+    ]
+    return links_refused() or unfit or incoming_git.problems(files)
 
 
 def pull() -> int:
@@ -122,4 +133,11 @@ def _advice(otherwise: str) -> str:
 
 
 def _dvc(*arguments: str) -> int:
-    return subprocess.run(["dvc", *arguments, "--quiet"], cwd=ROOT, check=False).returncode
+    """Run DVC; print its errors, which it keeps to itself with --quiet."""
+    done = subprocess.run(
+        ["dvc", *arguments], cwd=ROOT, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        print(*map(printable, said), sep="\n", file=sys.stderr)
+    return done.returncode

@@ -7,11 +7,13 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.data.parquet_size import TooLargeError, refuse_large_frame, refuse_too_large
 from rung_ops.data.row_checks import inspect
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import INGESTED, ROOT, SAMPLE, raw_files, raw_files_in, shown
 from rung_ops.system import atomic
 from rung_ops.system.disk import is_full
+from rung_ops.system.printable import printable
 
 
 class UnreadableFileError(StageError):
@@ -29,8 +31,12 @@ def read(path: Path) -> pl.DataFrame:
         UnreadableFileError: load() cannot make a frame of it.
     """
     with _named(path):
+        refuse_too_large(path)
         frame = contract.load(path)
-        return frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+        if not isinstance(frame, pl.LazyFrame):
+            return frame
+        refuse_large_frame(frame, path)
+        return frame.collect()
 
 
 def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
@@ -52,6 +58,7 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic.writing(target) as draft, _named(path):
+        refuse_too_large(path)
         frame = contract.load(path)
         if isinstance(frame, pl.LazyFrame):
             frame.sink_parquet(draft, row_group_size=row_group_size)
@@ -64,13 +71,15 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
+    except TooLargeError as error:
+        raise UnreadableFileError(str(error)) from error
     except Exception as error:  # load() is the user's, and may raise anything, a lazy frame late
         if is_full(error):
             raise DiskFullError(
                 f"{shown(path)}: there is no room for its rows in {shown(INGESTED)}. Make room on "
                 "the disk, and type it again."
             ) from error
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        reason = printable(next(iter(str(error).strip().splitlines()), ""))
         raise UnreadableFileError(
             f"{shown(path)}: cannot be read ({type(error).__name__}: {reason}). "
             "Mend the file, or take it out of the folder."

@@ -4,6 +4,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.data.ingest import source_of
+from rung_ops.data.parquet_size import refuse_large_frame
 from rung_ops.data.row_checks import Problem, inspect
 from rung_ops.project.paths import INGESTED
 
@@ -13,6 +14,9 @@ def check_rows() -> tuple[pl.DataFrame, list[Problem], dict[str, int]]:
 
     Returns:
         The rows of all files, the problems found, and the number of rows by file.
+
+    Raises:
+        TooLargeError: the rows of a file do not fit into memory.
     """
     schema = contract.Row.to_schema()
     frames: list[pl.DataFrame] = []
@@ -20,7 +24,9 @@ def check_rows() -> tuple[pl.DataFrame, list[Problem], dict[str, int]]:
     counts: dict[str, int] = {}
     for path in sorted(INGESTED.rglob("*.parquet")):
         source = source_of(path)
-        typed, found = inspect(pl.read_parquet(path), schema, source)
+        rows = pl.scan_parquet(path, hive_partitioning=False, glob=False)
+        refuse_large_frame(rows, path)
+        typed, found = inspect(rows.collect(), schema, source)
         frames.append(typed)
         problems += found
         counts[source] = typed.height

@@ -5,9 +5,12 @@ directory upwards.
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
+
+from rung_ops.system.printable import printable
 
 
 class NoProjectError(Exception):
@@ -90,6 +93,8 @@ PREDICTIONS = REPORTS / "predictions.parquet"
 REPORT = REPORTS / "report.html"
 VALIDATION = REPORTS / "validation.json"
 
+# Where DVC keeps a file's content; with `cache.type = symlink` it puts links to there.
+DVC_OBJECT = re.compile(r".*/files/md5/[0-9a-f]{2}/[0-9a-f]{30}")
 # Files that stand beside the data and are none.
 BESIDE = {".md", ".py", ".dvc", ".txt"}
 
@@ -98,10 +103,28 @@ def raw_files() -> list[Path]:
     """List the raw files in data/sample and data/incoming, in a fixed order.
 
     The sample is there to begin with. Once rows were taken from a warehouse it is left out: they
-    may be the same rows.
+    may be the same rows. Links in data/incoming are left out: see links_in_incoming().
     """
-    taken = raw_files_in(WAREHOUSE)
-    return raw_files_in(INCOMING) + ([] if taken else raw_files_in(SAMPLE))
+    links = links_in_incoming()
+    incoming = [path for path in raw_files_in(INCOMING) if path not in links]
+    return incoming + ([] if raw_files_in(WAREHOUSE) else raw_files_in(SAMPLE))
+
+
+def links_in_incoming() -> list[Path]:
+    """List the links in data/incoming that are not DVC's own, in a fixed order.
+
+    Whoever delivers data may put one there that leads to any file of this machine.
+    """
+    links = [path for path in INCOMING.rglob("*") if path.is_symlink()]
+    return sorted(p for p in links if not DVC_OBJECT.fullmatch(p.resolve().as_posix()))
+
+
+def links_refused() -> list[str]:
+    """Say of each link in data/incoming that it is not followed."""
+    return [
+        f"{shown(path)} is a link, and links are not followed: put the file itself there."
+        for path in links_in_incoming()
+    ]
 
 
 def raw_files_in(folder: Path) -> list[Path]:
@@ -151,8 +174,11 @@ def project_name(model: Path = ROOT) -> str:
 
 
 def shown(path: Path) -> str:
-    """Name a path the way a person would type it who stands where the model lies."""
+    """Name a path the way a person would type it who stands where the model lies.
+
+    It is safe to print: a file name may hold line breaks and other control characters.
+    """
     if path.is_relative_to(ROOT):
-        return path.relative_to(ROOT).as_posix()
+        return printable(path.relative_to(ROOT).as_posix())
     above = path.is_relative_to(REPOSITORY)
-    return Path(os.path.relpath(path, ROOT)).as_posix() if above else str(path)
+    return printable(Path(os.path.relpath(path, ROOT)).as_posix() if above else str(path))

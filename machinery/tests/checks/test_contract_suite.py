@@ -168,3 +168,20 @@ def test_a_broken_promise_is_named_in_a_sentence(small: Path, tmp_path: Path, na
     said = printed.split("FAILURES", 1)[1].split("short test summary", 1)[0].splitlines()[2:-1]
     assert re.fullmatch(sentence, "\n".join(said).strip()), said
     assert "Traceback" not in printed
+
+
+def test_raw_rows_in_git_are_warned_of(small: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(small, project)
+    (project / ".dvc").mkdir()
+    path = raw_files_in(project / "data/sample")[0]
+    raw = project / "data/incoming" / path.name
+    raw.parent.mkdir()
+    path.rename(raw)
+    for command in (["init", "--quiet"], ["add", "-A"]):
+        subprocess.run(["git", *command], cwd=project, check=True)
+
+    code, printed = run(project)
+
+    assert code == 0, printed
+    assert f"data/incoming/{path.name} is in git" in printed

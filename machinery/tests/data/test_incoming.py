@@ -1,6 +1,7 @@
 """New files are checked before they are versioned, and a bad one is named."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,8 @@ import pytest
 from rung_ops import contract
 from rung_ops.data import incoming
 from rung_ops.data.ingest import read
-from rung_ops.project.paths import raw_files
+from rung_ops.project import paths
+from rung_ops.project.paths import raw_files, shown
 
 SCHEMA = contract.Row.to_schema()
 NUMBER = next(name for name, dtype in SCHEMA.dtypes.items() if dtype.type.is_numeric())
@@ -67,3 +69,68 @@ def test_a_file_that_is_versioned_and_not_here_is_named(
     said = capsys.readouterr().err
     assert "old.csv" in said
     assert "`uv run poe pull`" in said
+
+
+@pytest.fixture
+def new_file() -> Iterator[Path]:
+    """A good file in data/incoming of the project, which is a git repository."""
+    path = paths.INCOMING / "arrived.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    read(raw_files()[0]).head(10).write_csv(path)
+    yield path
+    git("reset", "--quiet", "--", shown(path))
+    path.unlink()
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=paths.ROOT, check=True)
+
+
+def test_a_file_that_git_holds_is_refused_with_the_way_out(
+    new_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git("add", "--force", "--", shown(new_file))
+
+    assert incoming.version() == 1
+
+    said = capsys.readouterr().err
+    assert "data/incoming/arrived.csv is in git" in said
+    assert "`git rm --cached data/incoming/arrived.csv`" in said
+
+
+def test_a_rule_that_keeps_the_record_out_of_git_is_named(
+    new_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ignore = paths.ROOT / ".gitignore"
+    before = ignore.read_text(encoding="utf-8")
+    lines = len(before.splitlines())
+    try:
+        ignore.write_text(f"{before}/data/\n", encoding="utf-8")
+
+        assert incoming.version() == 1
+    finally:
+        ignore.write_text(before, encoding="utf-8")
+
+    said = capsys.readouterr().err
+    assert f"line {lines + 1} of .gitignore is `/data/`" in said
+
+
+def test_an_error_of_dvc_is_printed(
+    new_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "changed_files", lambda: [Path(f"{new_file}.gone")])
+    monkeypatch.setattr(incoming, "problems_of", lambda files: [])
+
+    assert incoming.version() != 0
+
+    assert "ERROR" in capsys.readouterr().err
+
+
+def test_a_file_name_with_a_line_break_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a\n::error::b.csv").write_text("a\n1\n")
+
+    assert incoming.version() == 1
+
+    assert r"a\n::error::b.csv: rename this file" in capsys.readouterr().err

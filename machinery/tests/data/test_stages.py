@@ -10,8 +10,11 @@ from machinery.tests.in_project import split
 from rung_ops import contract
 from rung_ops.data.ingest import DiskFullError, UnreadableFileError, read, write
 from rung_ops.data.row_checks import inspect
+from rung_ops.project import paths
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params, raw_files
-from rung_ops.system import disk
+from rung_ops.stages import ingest_files
+from rung_ops.system import disk, memory
 
 
 def rows() -> pl.DataFrame:
@@ -85,3 +88,77 @@ def test_a_full_disk_is_no_fault_of_the_file(
 
     assert disk.is_full(OSError(28, "No space left on device"))
     assert not disk.is_full(ValueError("28"))
+
+
+@pytest.fixture
+def many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of a few kB whose rows need more than the 10 MB that are free."""
+    monkeypatch.setattr(memory, "available", lambda: 10_000_000)
+    path = tmp_path / "many.parquet"
+    pl.DataFrame({"a": pl.Series([1]).new_from_index(0, 5_000_000)}).write_parquet(path)
+    assert path.stat().st_size < 100_000
+    return path
+
+
+@pytest.mark.parametrize("use", [read, lambda path: write(path, path.with_suffix(".out"))])
+def test_a_parquet_file_of_too_many_rows_is_refused_before_it_is_read(
+    many_rows: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[Path], object]
+) -> None:
+    def load(path: Path) -> pl.DataFrame:
+        assert path != many_rows, "it was read"
+        return pl.read_parquet(path)
+
+    monkeypatch.setattr(contract, "load", load)
+
+    with pytest.raises(UnreadableFileError, match=r"many\.parquet: holds 5,000,000 rows"):
+        use(many_rows)
+
+
+def test_a_lazy_load_may_take_some_of_many_rows(
+    many_rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "load", lambda path: pl.scan_parquet(path).head(10))
+
+    assert write(many_rows, many_rows.with_suffix(".out")) == 10
+    assert read(many_rows).height == 10
+
+
+def test_a_lazy_load_of_too_many_rows_is_not_collected(
+    many_rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "load", pl.scan_parquet)
+
+    with pytest.raises(UnreadableFileError, match="holds 5,000,000 rows"):
+        read(many_rows)
+
+
+def test_a_link_in_data_incoming_is_named_and_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incoming, elsewhere = tmp_path / "incoming", tmp_path / "elsewhere"
+    incoming.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "secret.csv").write_text("a\n1\n")
+    (incoming / "file.csv").symlink_to(elsewhere / "secret.csv")
+    (incoming / "folder").symlink_to(elsewhere)
+    monkeypatch.setattr(paths, "INCOMING", incoming)
+
+    assert not [path for path in raw_files() if path.is_relative_to(incoming)]
+    with pytest.raises(StageError) as error:
+        ingest_files()
+    assert "file.csv is a link, and links are not followed" in str(error.value)
+    assert "folder is a link" in str(error.value)
+
+
+def test_a_link_into_the_cache_of_dvc_is_a_raw_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incoming = tmp_path / "incoming"
+    kept = tmp_path / ".dvc/cache/files/md5/0a" / ("1" * 30)
+    incoming.mkdir()
+    kept.parent.mkdir(parents=True)
+    kept.write_text("a\n1\n")
+    (incoming / "file.csv").symlink_to(kept)
+    monkeypatch.setattr(paths, "INCOMING", incoming)
+
+    assert incoming / "file.csv" in raw_files()

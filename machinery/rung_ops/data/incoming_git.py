@@ -1,0 +1,55 @@
+"""What git has to do with the files in data/incoming: their rows belong to DVC, their records to git."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from rung_ops.project.paths import INCOMING, ROOT, raw_files, shown
+
+
+def tracked_raw_files() -> list[Path]:
+    """List the raw files in data/incoming that git holds, or will hold with the next commit."""
+    listed = _git("ls-files", "-z", "--", shown(INCOMING)).split("\0")
+    known = {ROOT / name for name in listed if name}
+    return [path for path in raw_files() if path.is_relative_to(INCOMING) and path in known]
+
+
+def problems(files: Sequence[Path]) -> list[str]:
+    """Say which raw files DVC cannot version because of git, and what to do."""
+    known = set(tracked_raw_files())
+    found = [tracked(path) for path in files if path in known]
+    return found + [_ignored(rule, path) for path in files if (rule := _rule_against(path))]
+
+
+def tracked(path: Path) -> str:
+    """Say that git holds a raw file, and what to do."""
+    return (
+        f"{shown(path)} is in git, so DVC cannot version it, and its rows stay in the history once "
+        f"they are committed. `git rm --cached {shown(path)}` takes it out of git and leaves the "
+        "file here."
+    )
+
+
+def _rule_against(path: Path) -> str:
+    """Find the line of a .gitignore that keeps a file's record out of git; empty for none."""
+    matched = _git("check-ignore", "--verbose", "--non-matching", "--", f"{path}.dvc")
+    rule = matched.partition("\t")[0]
+    pattern = rule.split(":", 2)[-1]
+    return "" if rule == "::" or pattern.startswith("!") else rule
+
+
+def _ignored(rule: str, path: Path) -> str:
+    file, line, pattern = rule.split(":", 2)
+    return (
+        f"{shown(path)}.dvc, the record that is committed, is ignored by git: line {line} of {file} "
+        f"is `{pattern}`. Take that line out, or write what it is meant for, such as "
+        "`/data/*.parquet`."
+    )
+
+
+def _git(*arguments: str) -> str:
+    """Return what git prints; nothing where there is no repository, as DVC says so itself."""
+    done = subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, errors="replace", check=False
+    )
+    return done.stdout

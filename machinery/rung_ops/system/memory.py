@@ -1,0 +1,42 @@
+"""How much memory a process may still take."""
+
+import os
+from pathlib import Path
+
+MEMINFO = Path("/proc/meminfo")
+# A container's limit and what it uses: control groups of version 2, then of version 1.
+CONTAINER = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+
+
+def available() -> int | None:
+    """Return the bytes that are free, in the container where there is one; None if unknown."""
+    known = [
+        free for free in (_of_machine(), *(_of_container(*files) for files in CONTAINER)) if free
+    ]
+    return min(known, default=None)
+
+
+def _of_machine() -> int | None:
+    try:
+        for line in MEMINFO.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:  # macOS tells what it has, not what is free
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _of_container(limit: Path, used: Path) -> int | None:
+    try:
+        return max(int(limit.read_text()) - int(used.read_text()), 1)
+    except (OSError, ValueError):  # none, or "max": no limit
+        return None
