@@ -15,8 +15,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests import in_project  # noqa: F401, I001  first: changes to a project
-from rung_ops.project.paths import project_name
+from rung_ops.project.paths import REPOSITORY, project_name
 
+# Folders of tests, and what they need of the project.
+NEEDS = {
+    "governance": "governance",
+    "kubernetes": "deploy/kubernetes/overlays/scheduled",
+    "ray": "ops/ray.toml",
+}
 ROWS = 3_000
 FACTS = {
     "model": project_name(),
@@ -37,6 +43,16 @@ class Trained:
     estimator: Any
     train: pl.DataFrame
     test: pl.DataFrame
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests of what the project does not have, as an ejected one may not."""
+    missing = {Path(__file__).parent / folder: need for folder, need in NEEDS.items()}
+    missing = {folder: need for folder, need in missing.items() if not (REPOSITORY / need).exists()}
+    for item in items:
+        for folder, need in missing.items():
+            if item.path.is_relative_to(folder):
+                item.add_marker(pytest.mark.skip(reason=f"needs a project with {need}"))
 
 
 def private_key() -> bytes:

@@ -15,7 +15,6 @@ from machinery.tests.conftest import FACTS, Trained
 from rung_ops.governance import approval, keys, plan
 from rung_ops.project.paths import ROOT
 
-HERE = Path(__file__).parent
 COMMIT = "ab" * 20
 APPROVED: dict[str, Any] = {
     "model": FACTS["model"],
@@ -28,16 +27,6 @@ APPROVED: dict[str, Any] = {
     "limitations": "The sample is small; see the model card.",
     "decision": "approved",
 }
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip this folder where the project has no records to test with."""
-    if (ROOT / "governance").is_dir():
-        return
-    reason = "needs a project with governance/: set RUNG_GAME=governance"
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
