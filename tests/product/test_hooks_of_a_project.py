@@ -1,4 +1,4 @@
-"""Hooks that a team writes and names in pyproject.toml: the real service calls them."""
+"""Hooks that a team writes and names in pyproject.toml: service, report and monitor call them."""
 
 import json
 import urllib.error
@@ -16,11 +16,14 @@ pytestmark = pytest.mark.slow
 HOOKS = '''
 """What our service does beside predicting."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
+from rung_ops.training.evaluate import Plot
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -61,6 +64,31 @@ def careful(rows: pl.DataFrame, predictions: np.ndarray) -> np.ndarray:
     """Never be sure."""
     assert (rows["distance"] == 500).all()
     return predictions.clip(0.4, 0.6)
+
+
+def by_distance(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> Iterator[Plot]:
+    """Draw what is predicted at each distance."""
+    table = pl.DataFrame({"distance": rows["distance"], "predicted": predicted})
+
+    def draw(axes: Axes, table: pl.DataFrame) -> None:
+        axes.scatter(table["distance"], table["predicted"])
+
+    yield Plot("by_distance", "Predictions by distance", table, draw)
+
+
+def widest(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
+    """Say how far apart the predictions are."""
+    return {"widest": float(np.ptp(predicted))}
+
+
+def not_too_many(predictions: pl.DataFrame) -> list[str]:
+    """Report more than one prediction a flight."""
+    return [f"{predictions.height} predictions of one flight"]
+
+
+def tell(subject: str, message: str) -> None:
+    """Leave the message where our pager looks."""
+    Path("told.txt").write_text(f"{subject}\\n{message}")
 '''
 NAMED = """
 [tool.rung.hooks]
@@ -68,14 +96,18 @@ asgi_middleware = "late_flights.hooks:api_key"
 routes = "late_flights.hooks:routes"
 before_prediction = "late_flights.hooks:known_distance"
 after_prediction = "late_flights.hooks:careful"
+report_plots = "late_flights.hooks:by_distance"
+report_metrics = "late_flights.hooks:widest"
+monitor_check = "late_flights.hooks:not_too_many"
+notify = "late_flights.hooks:tell"
 """
 
 
 @pytest.fixture(scope="module")
 def project(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Make a project on rung 3 with hooks, whose first model is in production."""
+    """Make a project on rung 4 with hooks, whose first model is in production."""
     folder = tmp_path_factory.mktemp("hooks") / "project"
-    project = start(copier_template, folder, use_case="velocity", level=3)
+    project = start(copier_template, folder, use_case="velocity", level=4)
     (folder / "few.py").write_text(FEW_ROWS)
     project.run("uv run python few.py && rm few.py")
     promise_less(project)
@@ -119,6 +151,27 @@ def test_a_service_asks_for_the_key_enriches_clips_and_answers_further_routes(
     assert status == 200
     assert answer["predictions"][0] == answer["predictions"][1]
     assert 0.4 <= answer["predictions"][0] <= 0.6
+
+
+def test_the_report_has_the_plot_and_the_figure(project: Project) -> None:
+    figures = json.loads((project.folder / "reports/metrics.json").read_text())
+
+    assert 0 < figures["widest"] <= 1
+    assert "Predictions by distance" in (project.folder / "reports/report.html").read_text()
+
+
+def test_the_monitor_counts_what_the_check_finds_and_notifies(project: Project) -> None:
+    said = project.fail("uv run poe monitor")
+
+    assert "- 2 predictions of one flight\n" in said
+    assert (
+        "2 predictions of one flight"
+        in (project.folder / "reports/monitor/report.html").read_text()
+    )
+    subject, _, message = (project.folder / "told.txt").read_text().partition("\n")
+    assert "the monitor found" in subject
+    assert "2 predictions of one flight" in message
+    (project.folder / "told.txt").unlink()
 
 
 def test_the_code_of_the_hooks_passes_the_checks_of_the_project(project: Project) -> None:
