@@ -85,7 +85,7 @@ def sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> Anchor | None:
             return None
         if torn is not None:
             path = folder / ANCHORS
-            atomic.write(path, path.read_bytes()[:torn])
+            atomic.write(path, history.content(path)[:torn])
         statement = Anchor(history.now(), folder.name, len(lines), lines[-1], "")
         proof = base64.b64encode(key.sign(statement.payload(), ALGORITHM)).decode()
         content = json.dumps(
@@ -97,15 +97,13 @@ def sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> Anchor | None:
 
 def hashes_of(folder: Path) -> list[str]:
     """List the hash that each line of the history claims, without a last one that is torn."""
-    path = folder / state.HISTORY
-    content = path.read_bytes() if path.exists() else b""
+    content = history.content(folder / state.HISTORY)
     return [_claimed(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
 
 def read(folder: Path) -> tuple[list[Anchor], int | None]:
     """Read the anchors; and where a torn last line begins, if there is one."""
-    path = folder / ANCHORS
-    content = path.read_bytes() if path.exists() else b""
+    content = history.content(folder / ANCHORS)
     whole = content.rfind(b"\n") + 1
     made = [_anchor(line) for line in content[:whole].splitlines()]
     return made, whole if whole < len(content) else None

@@ -129,7 +129,12 @@ def main(arguments: list[str] | None = None) -> int:
     if not (folder / state.HISTORY).exists():
         print(f"Nothing has happened in {options.environment} yet.", file=sys.stderr)
         return 1
-    for event in history.read(folder / state.HISTORY):
+    try:
+        events = history.read(folder / state.HISTORY)
+    except OSError as error:
+        print(f"NOT VERIFIED, the log cannot be read: {error}.", file=sys.stderr)
+        return 1
+    for event in events:
         print(_line(event))
     print()
     if options.sign:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.governance import audit
-from rung_ops.release import state
+from rung_ops.release import history, state
 
 OVERRIDE = "override"
 # Characters: an override names a decision and says why; it must not become a file on a person.
@@ -100,14 +100,11 @@ class Overrides:
 
     def _catch_up(self) -> None:
         try:
-            with self._path.open("rb") as file:
-                size = file.seek(0, 2)
-                if size < self._read:  # a torn end was cut off, or the file is another
-                    self._read, self._found = 0, {}
-                file.seek(self._read)
-                new = file.read()
+            if self._path.stat().st_size < self._read:  # a torn end was cut off, or it is another
+                self._read, self._found = 0, {}
         except FileNotFoundError:
             return
+        new = history.content(self._path, self._read)
         whole = new.rfind(b"\n") + 1
         self._read += whole
         for line in new[:whole].splitlines():

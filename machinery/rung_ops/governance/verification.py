@@ -1,6 +1,5 @@
 """Check the history of an environment against its chain and its anchors."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,14 +93,10 @@ def _wrong(
 def _missing_line(folder: Path, lines: list[str]) -> str:
     """Say whether the state has a change that the history lacks."""
     try:
-        kept = json.loads((folder / state.STATE).read_bytes())
-        entry = kept["entry"]
-        known = entry is None or entry["hash"] in lines
-    except FileNotFoundError:
-        return ""
-    except (ValueError, KeyError, TypeError):
+        entry = state.read_with_entry(folder)[1]
+    except state.BadState:
         return "is damaged"
-    if known:
+    if entry is None or entry["hash"] in lines:
         return ""
     return (
         f"its last change ({entry['event']} by {entry['by']} at {entry['at']}) is not in the "

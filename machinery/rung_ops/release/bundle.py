@@ -3,9 +3,10 @@
 import hashlib
 import json
 import os
-import stat
 from pathlib import Path
 from typing import Any
+
+from rung_ops.system.files import read_regular
 
 SCHEMA = 1  # version of the manifest; readers refuse others
 
@@ -101,19 +102,13 @@ def read_small(path: Path) -> bytes:
     Raises:
         BadBundle: it is missing, not a regular file, or too large.
     """
+    name = f"{path.parent.name}/{path.name}"
     try:
-        # Neither follows a link nor waits for a pipe.
-        with open(os.open(path, os.O_RDONLY | _O_NOFOLLOW | _O_NONBLOCK), "rb") as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise BadBundle(f"{path.parent.name}/{path.name} is not a regular file")
-            content = opened.read(MAX_JSON_BYTES + 1)
+        return read_regular(path, MAX_JSON_BYTES)
     except FileNotFoundError:
-        raise BadBundle(f"{path.parent.name}/{path.name} is missing") from None
+        raise BadBundle(f"{name} is missing") from None
     except OSError as error:
-        raise BadBundle(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
-    if len(content) > MAX_JSON_BYTES:
-        raise BadBundle(f"{path.parent.name}/{path.name} is larger than {MAX_JSON_BYTES:,} bytes")
-    return content
+        raise BadBundle(f"{name} cannot be read: {error}") from error
 
 
 def parse_json(path: Path, content: bytes) -> dict[str, Any]:
@@ -179,7 +174,3 @@ def digest(path: Path) -> str:
     """Hash a file with SHA-256, in hexadecimal."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-_O_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # neither exists on Windows
-_O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)

@@ -14,7 +14,7 @@ import polars as pl
 from rung_ops.gate import judge
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Champion, Verdict
-from rung_ops.release import bundle, paths, source_import, state
+from rung_ops.release import bundle, paths, source_import, state, verify
 from rung_ops.serving import release
 from rung_ops.serving.settings import ANY_SPEED
 from rung_ops.tracking import registry, versions
@@ -48,7 +48,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
         if served is None:
             return judge.registered(rows)
         path = paths.bundle(folder, served)
-        loaded = release.load(path, paths.public_key().read_bytes(), ANY_SPEED)
+        loaded = release.load(path, verify.public_key(), ANY_SPEED)
     except (state.BadState, bundle.BadBundle, OSError) as error:
         raise versions.ScoringError(f"the release in production cannot be used: {error}") from error
     try:

@@ -7,16 +7,18 @@ that lines were cut off at the end.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rung_ops.system import atomic, locks
+from rung_ops.system.files import read_regular, stamp
 
 START = "0" * 64  # previous_hash of the first line
 KEYS = {"at", "event", "by", "detail", "previous_hash", "hash"}
 REPAIRED = "repaired"
+MAX_BYTES = 256 * 1024**2  # some 600,000 lines; all of it is read at once
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,30 @@ class Fault:
 
     def __str__(self) -> str:
         return f"line {self.line} {self.reason}"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How far a history was checked.
+
+    Attributes:
+        lines, size: how many lines, and how many bytes they take.
+        last_hash: of the last line.
+        last_change: hash of the last line that changed what is served; empty where none did.
+        fault: the first line that does not fit.
+        stamp: of the file, as it was then.
+    """
+
+    lines: int = 0
+    size: int = 0
+    last_hash: str = START
+    last_change: str = ""
+    fault: Fault | None = None
+    stamp: tuple[int, int, int] = (0, 0, 0)
+
+    def holds(self, entry: dict[str, Any]) -> bool:
+        """Tell whether an entry is the last change, or is still to be written as the next line."""
+        return entry["hash"] == self.last_change or entry["previous_hash"] == self.last_hash
 
 
 def now() -> str:
@@ -83,9 +109,7 @@ def repair(path: Path, pending: dict[str, Any] | None = None) -> None:
         path: of the history.
         pending: an event that took effect; it is appended unless the file has it.
     """
-    content = _content(path)
-    end = content.rfind(b"\n") + 1
-    kept, torn = content[:end], content[end:]
+    kept, torn = _split(content(path))
     finished = _parsed(torn + b"\n") is not None
     if finished:
         kept += torn + b"\n"
@@ -102,12 +126,12 @@ def repair(path: Path, pending: dict[str, Any] | None = None) -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Read all events, oldest first; invalid lines are skipped."""
-    return _events(_content(path))
+    return _events(content(path))
 
 
 def last_hash(path: Path) -> str:
     """Return the hash of the last event, for the next event's `previous_hash`."""
-    return _last_hash(_content(path))
+    return _last_hash(content(path))
 
 
 def verify(path: Path) -> Fault | None:
@@ -116,31 +140,103 @@ def verify(path: Path) -> Fault | None:
     Returns:
         The first invalid line, or None.
     """
-    expected = START
-    for number, line in enumerate(_content(path).splitlines(keepends=True), start=1):
+    whole, torn = _split(content(path))
+    checked = _follow(Checked(), whole)
+    if checked.fault is None and torn:
+        return Fault(checked.lines + 1, "is incomplete")
+    return checked.fault
+
+
+def follow(path: Path, before: Checked) -> Checked:
+    """Check the lines that were added to a history since it was last checked.
+
+    A last line without its end is left for the next time: it is being written, or the next change
+    repairs it.
+
+    Args:
+        path: the history.
+        before: what this function returned then, or Checked().
+
+    Raises:
+        OSError: the history cannot be read, or is no regular file of at most MAX_BYTES.
+    """
+    try:
+        found = stamp(path)
+    except FileNotFoundError:
+        return Checked()
+    if found == before.stamp:
+        return before
+    has_grown = before.stamp[0] == found[0] and before.stamp[2] < found[2]
+    known = before if has_grown and before.fault is None else Checked()
+    whole, _ = _split(content(path, known.size))
+    return replace(_follow(known, whole), stamp=found)
+
+
+def _follow(known: Checked, text: bytes) -> Checked:
+    """Check whole lines that follow those that are known."""
+    lines, last, change = known.lines, known.last_hash, known.last_change
+    fault = None
+    for line in text.splitlines(keepends=True):
         event = _parsed(line)
-        if event is None:
-            finished = line.endswith(b"\n")
-            return Fault(number, "is not an event" if finished else "is incomplete")
-        if event["hash"] != _hash(event):
-            return Fault(number, f"({event['event']}) was changed: its hash differs")
-        if event["previous_hash"] != expected:
-            return Fault(number, f"({event['event']}) does not follow the previous line")
-        expected = event["hash"]
-    return None
+        reason = _unfit(event, last)
+        if event is None or reason:
+            fault = Fault(lines + 1, reason)
+            break
+        lines, last = lines + 1, event["hash"]
+        if "generation" in event["detail"]:
+            change = last
+    return Checked(lines, known.size + len(text), last, change, fault)
 
 
-def _content(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
+def _unfit(event: dict[str, Any] | None, previous_hash: str) -> str:
+    if event is None:
+        return "is not an event"
+    if not is_unchanged(event):
+        return f"({event['event']}) was changed: its hash differs"
+    if event["previous_hash"] != previous_hash:
+        return f"({event['event']}) does not follow the previous line"
+    return ""
 
 
-def _events(content: bytes) -> list[dict[str, Any]]:
-    parsed = (_parsed(line) for line in content.splitlines(keepends=True))
+def is_event(value: dict[str, Any]) -> bool:
+    """Tell whether an object has the form of a line of a history."""
+    return (
+        value.keys() == KEYS
+        and isinstance(value["detail"], dict)
+        and all(isinstance(value[name], str) for name in KEYS - {"detail"})
+    )
+
+
+def is_unchanged(event: dict[str, Any]) -> bool:
+    """Tell whether the hash of a line is that of its content."""
+    return bool(event["hash"] == _hash(event))
+
+
+def content(path: Path, start: int = 0) -> bytes:
+    """Read a history as it lies on the disk, from a byte on; empty where there is none.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file of at most MAX_BYTES.
+    """
+    try:
+        return read_regular(path, MAX_BYTES, start=start)
+    except FileNotFoundError:
+        return b""
+
+
+def _split(text: bytes) -> tuple[bytes, bytes]:
+    """Divide a history into its whole lines, and what was not written to its end."""
+    whole = text.rfind(b"\n") + 1
+    return text[:whole], text[whole:]
+
+
+def _events(text: bytes) -> list[dict[str, Any]]:
+    parsed = (_parsed(line) for line in text.splitlines(keepends=True))
     return [each for each in parsed if each is not None]
 
 
-def _last_hash(content: bytes) -> str:
-    events = _events(content)
+def _last_hash(text: bytes) -> str:
+    events = _events(text)
     return str(events[-1]["hash"]) if events else START
 
 
@@ -149,9 +245,9 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and event.keys() == KEYS else None
+    return event if isinstance(event, dict) and is_event(event) else None
 
 
 def _line(made: dict[str, Any]) -> bytes:

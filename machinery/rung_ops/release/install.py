@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rung_ops.project.paths import project_name
-from rung_ops.release import bundle, paths
+from rung_ops.release import bundle, paths, verify
 from rung_ops.release.bundle import BadBundle
+from rung_ops.release.state_format import InvalidStateError, check_release_id
 from rung_ops.serving import release as releases
 from rung_ops.serving.settings import limits
 from rung_ops.system import atomic, locks
@@ -44,6 +45,10 @@ def install(folder: Path, release: str) -> Path:
         serving.settings.BadSettings: ops/service.toml is invalid.
         locks.LockTimeoutError: another deployment is running.
     """
+    try:
+        check_release_id(release)
+    except InvalidStateError as error:
+        raise BadBundle(str(error)) from error
     source, final = paths.candidates() / release, paths.bundle(folder, release)
     bundles = final.parent
     draft = bundles / DRAFT
@@ -78,14 +83,7 @@ def forget(folder: Path, used: Iterable[str]) -> list[str]:
 
 
 def _load(path: Path) -> releases.Release:
-    try:
-        key = paths.public_key().read_bytes()
-    except OSError as error:
-        raise BadBundle(
-            f"the public key {paths.public_key()} cannot be read ({error.strerror}): "
-            "`uv run poe keys` creates one"
-        ) from error
-    loaded = releases.load(path, key, limits())
+    loaded = releases.load(path, verify.public_key(), limits())
     # One key signs all models of a repository, so the signature does not identify the model.
     if (model := loaded.manifest["model"]) != project_name():
         raise BadBundle(

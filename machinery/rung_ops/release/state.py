@@ -14,18 +14,16 @@ from rung_ops.release.state_file import (
     HISTORY,
     STATE,
     BadState,
-    Canary,
     Overtaken,
     Refused,
-    Shadow,
-    State,
-    Stopped,
     change,
     events,
     expect,
     note,
     read,
+    read_with_entry,
 )
+from rung_ops.release.state_format import Canary, Shadow, State, Stopped
 
 MAX_PREVIOUS = 10  # releases that repeated rollbacks can restore
 SECOND = "second_release"  # detail of an event that ended both a canary and a shadow
@@ -192,6 +190,7 @@ __all__ = [
     "note",
     "promote",
     "read",
+    "read_with_entry",
     "resume",
     "roll_back",
     "serve",

@@ -6,15 +6,18 @@ change: if a process is killed before it appends the line, the next change appen
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rung_ops.release import history
+from rung_ops.release.state_format import InvalidStateError, State, parse
 from rung_ops.system import atomic, locks
+from rung_ops.system.files import UnusableFileError, read_regular
 
 STATE = "state.json"
 HISTORY = "history.jsonl"
+MAX_BYTES = 1_000_000  # of state.json; the commands write a few hundred
 
 
 class Refused(Exception):
@@ -29,62 +32,6 @@ class BadState(Exception):
     """state.json is damaged."""
 
 
-@dataclass(frozen=True)
-class Shadow:
-    """A release that scores a share of the requests, in (0, 1]; callers never see its answers."""
-
-    release: str
-    share: float
-
-
-@dataclass(frozen=True)
-class Canary:
-    """A release that answers some of the requests: `step` counts from 0 and began at `since`."""
-
-    release: str
-    step: int
-    since: str
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """The service refuses all requests: who stopped it, when, and why."""
-
-    by: str
-    at: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class State:
-    """The releases that an environment serves.
-
-    Attributes:
-        generation: grows by one with each change; 0 before the first deployment.
-        serving: the release that answers requests, if any.
-        previous: releases that were served before, newest first.
-        shadow: the release in shadow, if any.
-        canary: the release that answers some of the requests, if any.
-        stopped: set while the service refuses all requests.
-    """
-
-    generation: int = 0
-    serving: str | None = None
-    previous: tuple[str, ...] = ()
-    shadow: Shadow | None = None
-    canary: Canary | None = None
-    stopped: Stopped | None = None
-
-    @property
-    def on_trial(self) -> tuple[str, ...]:
-        """Return the releases in canary and shadow, in this order."""
-        return tuple(each.release for each in (self.canary, self.shadow) if each)
-
-    def releases(self) -> set[str]:
-        """Return every release that is in use or that a rollback can restore."""
-        return set(self.on_trial) | set(self.previous) | ({self.serving} if self.serving else set())
-
-
 # Maps the current state to the new one and to the details for the history.
 Move = Callable[[State], tuple[State, dict[str, Any]]]
 
@@ -95,7 +42,25 @@ def read(folder: Path) -> State:
     Raises:
         BadState: state.json is damaged.
     """
-    return _read(folder)[0]
+    return read_with_entry(folder)[0]
+
+
+def read_with_entry(folder: Path) -> tuple[State, dict[str, Any] | None]:
+    """Read the state of an environment and the history line of its last change.
+
+    Raises:
+        BadState: state.json is damaged.
+    """
+    path = folder / STATE
+    try:
+        return parse(read_regular(path, MAX_BYTES))
+    except FileNotFoundError:
+        return State(), None
+    except (InvalidStateError, UnusableFileError) as error:
+        raise BadState(
+            f"{path} is damaged ({error}). Delete it and `poe deploy` a release by its name; "
+            f"the last lines of {path.with_name(HISTORY)} show what was served."
+        ) from error
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
@@ -104,7 +69,7 @@ def events(folder: Path) -> list[dict[str, Any]]:
     Raises:
         BadState: state.json is damaged.
     """
-    last = _read(folder)[1]
+    last = read_with_entry(folder)[1]
     written = history.read(folder / HISTORY)
     return written if last is None or last in written else [*written, last]
 
@@ -127,7 +92,7 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
     """
     path = folder / HISTORY
     with locks.locked(folder):
-        state, last = _read(folder)
+        state, last = read_with_entry(folder)
         history.repair(path, last)
         if expected is not None:
             _expect(folder, state, last, expected)
@@ -135,15 +100,14 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         new = replace(new, generation=state.generation + 1)
         detail = {"generation": new.generation, "serving": new.serving} | detail
         made = history.entry(history.last_hash(path), event, by, detail)
-        content = json.dumps(asdict(new) | {"entry": made}, indent=2) + "\n"
-        atomic.write(folder / STATE, content.encode())
+        atomic.write(folder / STATE, _content_of(new, made))
         history.write(path, made)
     return new
 
 
 def expect(folder: Path, generation: int) -> None:
     """Raise Overtaken if the state of an environment is no longer of this generation."""
-    _expect(folder, *_read(folder), generation)
+    _expect(folder, *read_with_entry(folder), generation)
 
 
 def _expect(folder: Path, state: State, last: dict[str, Any] | None, expected: int) -> None:
@@ -159,32 +123,23 @@ def note(folder: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
     """Append an event to the history of an environment without changing its state."""
     path = folder / HISTORY
     with locks.locked(folder):
-        history.repair(path, _read(folder)[1])
+        history.repair(path, read_with_entry(folder)[1])
         made = history.entry(history.last_hash(path), event, by, detail)
         history.write(path, made)
     return made
 
 
-def _read(folder: Path) -> tuple[State, dict[str, Any] | None]:
-    path = folder / STATE
+def _content_of(state: State, entry: dict[str, Any]) -> bytes:
+    """Write a state and its history line as JSON; refuse what read() would refuse.
+
+    Raises:
+        Refused: an id is invalid, or the file would be too large.
+    """
+    content = json.dumps(asdict(state) | {"entry": entry}, indent=2).encode() + b"\n"
+    if len(content) > MAX_BYTES:
+        raise Refused(f"The new state takes {len(content):,} bytes: give a shorter reason.")
     try:
-        kept = json.loads(path.read_bytes())
-        entry = kept.pop("entry")
-        return (
-            State(
-                generation=int(kept["generation"]),
-                serving=kept["serving"],
-                previous=tuple(kept["previous"]),
-                shadow=Shadow(**kept["shadow"]) if kept["shadow"] else None,
-                canary=Canary(**kept["canary"]) if kept["canary"] else None,
-                stopped=Stopped(**kept["stopped"]) if kept["stopped"] else None,
-            ),
-            entry,
-        )
-    except FileNotFoundError:
-        return State(), None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadState(
-            f"{path} is damaged ({error!r}). Delete it and `poe deploy` a release by its name; "
-            f"the last lines of {path.with_name(HISTORY)} show what was served."
-        ) from error
+        parse(content)
+    except InvalidStateError as error:
+        raise Refused(f"The new state is invalid: {error}.") from error
+    return content

@@ -30,6 +30,7 @@ def describe(folder: Path) -> Iterator[str]:
 
     Raises:
         state.BadState: its state is damaged.
+        OSError: its history cannot be read.
     """
     now = state.read(folder)
     yield folder.name
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             for line in describe(paths.environment(name)):
                 print(line)
-        except state.BadState as error:
+        except (state.BadState, OSError) as error:
             print(error, file=sys.stderr)
             code = 1
     ready = sorted(path.name for path in paths.candidates().glob("[!.]*"))

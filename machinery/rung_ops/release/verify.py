@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from rung_ops.release import paths
 from rung_ops.release.bundle import (
     MANIFEST,
     SIGNATURE,
@@ -26,11 +27,29 @@ from rung_ops.release.bundle import (
     paths_of,
     read_small,
 )
+from rung_ops.system.files import read_regular
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+MAX_KEY_BYTES = 64_000
+
+
+def public_key() -> bytes:
+    """Read the key that releases are verified with.
+
+    Raises:
+        BadBundle: it cannot be read.
+    """
+    path = paths.public_key()
+    try:
+        return read_regular(path, MAX_KEY_BYTES, follow=True)  # a mounted secret is a link
+    except OSError as error:
+        raise BadBundle(
+            f"the public key {path} cannot be read ({error.strerror or error}): "
+            "`uv run poe keys` makes one"
+        ) from error
 
 
 def verify(folder: Path, public_key: bytes) -> dict[str, Any]:
@@ -47,8 +66,8 @@ def verify(folder: Path, public_key: bytes) -> dict[str, Any]:
         BadBundle: it is unsigned, signed by another key, or its files are not those that were
             signed.
     """
-    paths = paths_of(folder)
-    if SIGNATURE not in paths:
+    found = paths_of(folder)
+    if SIGNATURE not in found:
         raise BadBundle(
             f"{folder.name} is not signed: {SIGNATURE} is missing. "
             "`uv run poe release` writes signed releases."
@@ -57,7 +76,7 @@ def verify(folder: Path, public_key: bytes) -> dict[str, Any]:
     manifest_text = read_small(folder / MANIFEST)
     present = {
         path: hashlib.sha256(manifest_text).hexdigest() if path == MANIFEST else None
-        for path in paths
+        for path in found
         if path != SIGNATURE
     }
     for path in sorted(present.keys() | signed.keys()):

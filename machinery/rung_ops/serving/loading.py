@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung_ops.release import bundle, paths
+from rung_ops.release import bundle, paths, verify
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving import loaded_release
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.settings import Limits
+from rung_ops.system.files import stamp
 
 LOG = logging.getLogger("service")
 
@@ -61,11 +62,11 @@ class Loader:
         """
         if name in self._held:
             return self._held[name]
-        stamp = _stamp(paths.bundle(self._folder, name))
+        now = _stamp(paths.bundle(self._folder, name))
         bad = self._bad.get(name)
-        believed = bad is not None and bad.stamp == stamp and time.monotonic() < bad.until
+        believed = bad is not None and bad.stamp == now and time.monotonic() < bad.until
         if not believed and name not in self._loading:
-            self._start(name, stamp)
+            self._start(name, now)
         if bad is not None:
             raise BadBundle(bad.reason)
         return None
@@ -86,7 +87,7 @@ class Loader:
         def load() -> None:
             try:
                 found: LoadedRelease | str = loaded_release.load(
-                    path, public_key(), limits, "serving"
+                    path, verify.public_key(), limits, "serving"
                 )
             except BadBundle as error:
                 found = str(error)
@@ -133,21 +134,6 @@ class Loader:
         self._loaded()
 
 
-def public_key() -> bytes:
-    """Read the key that releases are verified with.
-
-    Raises:
-        BadBundle: it cannot be read.
-    """
-    path = paths.public_key()
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadBundle(
-            f"the public key {path} cannot be read ({error.strerror}): `uv run poe keys` makes one"
-        ) from error
-
-
 def _stamp(path: Path) -> Stamp:
     """Tell a bundle and the key from what stood there before, without reading them."""
     files = (path / bundle.MANIFEST, path / bundle.SIGNATURE, paths.public_key())
@@ -156,7 +142,6 @@ def _stamp(path: Path) -> Stamp:
 
 def _of_file(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        return stamp(path)
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,5 +1,6 @@
 """What the service counts, for Prometheus."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -21,8 +22,10 @@ from prometheus_client.process_collector import ProcessCollector
 from rung_ops.serving.histogram import Histogram
 from rung_ops.serving.slo import SLO
 from rung_ops.serving.trial_figures import Comparison
+from rung_ops.system.files import read_regular
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+MAX_MONITOR_BYTES = 16_000_000  # of the monitor's figures, which are some kilobytes
 ARMS = ("serving", "canary")
 # Of a request's answer: `invalid` is the caller's mistake, `refused` was shed or stopped, `failed`
 # is ours.
@@ -170,8 +173,10 @@ class Metrics:
     def exposition(self) -> bytes:
         """Give all figures in Prometheus' format, those of the monitor too where there are any."""
         text = generate_latest(self.registry)
-        if self._monitor is not None and self._monitor.is_file():
-            text += self._monitor.read_bytes()
+        if self._monitor is None:
+            return text
+        with contextlib.suppress(OSError):
+            text += read_regular(self._monitor, MAX_MONITOR_BYTES)
         return text
 
     def collect(self) -> Iterator[Metric]:

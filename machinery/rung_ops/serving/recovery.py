@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rung_ops.release import history
 from rung_ops.release.state import HISTORY, State, Stopped
+from rung_ops.release.state_format import InvalidStateError, check_release_id
 
 
 def state_from_history(folder: Path) -> State:
@@ -22,7 +23,7 @@ def state_from_history(folder: Path) -> State:
         return State()
     for event in events:
         detail = event["detail"]
-        now = detail.get("serving", serving)
+        now = _release(detail.get("serving"), serving)
         if serving is not None and now != serving:
             previous = [serving, *(each for each in previous if each not in (serving, now))]
         serving = now
@@ -31,3 +32,11 @@ def state_from_history(folder: Path) -> State:
         elif event["event"] == "resume":
             stopped = None
     return State(serving=serving, previous=tuple(previous), stopped=stopped)
+
+
+def _release(value: object, otherwise: str | None) -> str | None:
+    """Take an id out of the history, whose lines anybody may have written."""
+    try:
+        return check_release_id(value)
+    except InvalidStateError:
+        return otherwise

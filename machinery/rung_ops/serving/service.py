@@ -34,6 +34,7 @@ class HeldReleases:
         canary: the release that answers some requests.
         shadow: the release that answers in secret.
         problems: what is wrong, in words; empty where all is as the state asks for.
+        is_state_valid: state and history of the environment are what the commands have written.
     """
 
     state: State = State()
@@ -41,6 +42,7 @@ class HeldReleases:
     canary: LoadedRelease | None = None
     shadow: Shadow | None = None
     problems: tuple[str, ...] = ()
+    is_state_valid: bool = True
 
 
 class Service:
@@ -84,8 +86,10 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Tell whether requests are welcome."""
-        return self.held.serving is not None and not self.stopped and not self.draining
+        """Tell whether requests are welcome: those that come are answered also without."""
+        held = self.held
+        answers = held.serving is not None and not self.stopped and not self.draining
+        return answers and held.is_state_valid
 
     @property
     def stopped(self) -> Stopped | None:

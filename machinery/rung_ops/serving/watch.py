@@ -8,8 +8,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from rung_ops.release import history
 from rung_ops.release import state as states
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import BadState, State
@@ -19,12 +22,29 @@ from rung_ops.serving.recovery import state_from_history
 from rung_ops.serving.service import HeldReleases, Service
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.trial_figures import Comparison
+from rung_ops.system.files import UnusableFileError
 
 LOG = logging.getLogger("service")
 
 STEP = 1.0  # seconds between two looks at what is on trial
+REPAIR = (
+    "Keep a copy of it and of state.json, take both away, and `poe deploy` the release by its name."
+)
 
-Reading = tuple[State, tuple[str, ...]]
+
+@dataclass(frozen=True)
+class Reading:
+    """What the folder of an environment said.
+
+    Attributes:
+        state: what it asks for, or what stands in for that.
+        problems: why something stands in, or what is wrong with the history.
+        is_valid: state.json and history hold what the commands have written.
+    """
+
+    state: State
+    problems: tuple[str, ...] = ()
+    is_valid: bool = True
 
 
 class Watch:
@@ -44,6 +64,8 @@ class Watch:
             folder, service.limits, self._wake.set, lambda: service.metrics.swap("refused")
         )
         self._known: State | None = None  # the last state that could be read
+        self._entry: dict[str, Any] | None = None  # the history's line for the state
+        self._checked = history.Checked()
         self._unloadable: dict[str, str] = {}  # releases on trial, and why
 
     async def run(self) -> None:
@@ -62,35 +84,63 @@ class Watch:
 
     async def look(self) -> None:
         """Read the state once, and do of what it asks for what can be done without waiting."""
-        reading = await asyncio.to_thread(self._read)
+        reading = await asyncio.to_thread(self._read_all)
         before = self._service.held
-        held = self._held_releases(*reading)
+        held = self._held_releases(reading)
         if held == before:
             return
         # Nothing comes between this reading and install(): a stop or a rollback of the meantime
         # must not be undone, not even until the next look.
-        if self._read() != reading:
+        if self._read().state != reading.state:
             if held.shadow is not None and held.shadow is not before.shadow:
                 held.shadow.close(0)
             self._wake.set()
             return
         self._install(held)
 
+    def _read_all(self) -> Reading:
+        """Read state and history; the history may take long, and is read beside the event loop."""
+        found = self._read()
+        problem = self._wrong_history()
+        if not problem or not found.is_valid:
+            return found
+        return Reading(found.state, (*found.problems, problem), is_valid=False)
+
     def _read(self) -> Reading:
         """Read the state; where that is impossible say why, and what stands in for it."""
+        is_valid, self._entry = True, None
         try:
-            found = states.read(self._folder)
+            found, self._entry = states.read_with_entry(self._folder)
             if found.generation:
                 self._known = found
-                return found, ()
+                return Reading(found)
             problem = f"{self._folder / states.STATE} is missing."
-        except (BadState, OSError) as error:
+        except BadState as error:
+            problem, is_valid = str(error), False
+        except OSError as error:  # unreachable, which says nothing against what it holds
             problem = str(error)
         stand_in = self._known or state_from_history(self._folder)
-        return stand_in, (problem,) if stand_in != State() else ()
+        if stand_in == State() and is_valid:
+            return Reading(stand_in)
+        return Reading(stand_in, (problem,), is_valid)
 
-    def _held_releases(self, state: State, read: tuple[str, ...]) -> HeldReleases:
-        problems = list(read)
+    def _wrong_history(self) -> str:
+        """Say what is wrong with the history, or with the place of the state's entry in it."""
+        path = self._folder / states.HISTORY
+        try:
+            self._checked = history.follow(path, self._checked)
+        except UnusableFileError as error:
+            return f"{error}. {REPAIR}"
+        except OSError:
+            return ""  # unreachable, as above
+        if self._checked.fault is not None:
+            return f"{path}: {self._checked.fault}. {REPAIR}"
+        if self._entry is not None and not self._checked.holds(self._entry):
+            return f"{path}: its last change is another than that of {states.STATE}. {REPAIR}"
+        return ""
+
+    def _held_releases(self, reading: Reading) -> HeldReleases:
+        state, problems = reading.state, list(reading.problems)
         self._unloadable.clear()
         serving = self._serving(state, problems)
         canary = shadow = None
@@ -101,7 +151,7 @@ class Watch:
             found = self._on_trial(state.shadow.release, problems)
             if found is not None:
                 shadow = self._shadow(found, state.shadow, serving)
-        return HeldReleases(state, serving, canary, shadow, tuple(problems))
+        return HeldReleases(state, serving, canary, shadow, tuple(problems), reading.is_valid)
 
     def _serving(self, state: State, problems: list[str]) -> LoadedRelease | None:
         """Give the release that is to answer; where it is bad, the last good one."""

@@ -15,6 +15,7 @@ from rung_ops.system import locks
 
 DRAFT_FOLDER = ".new-"  # what the names of draft folders begin with
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows only
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe without a reader is an error, not a wait
 
 
 def draft_of(path: Path, writer: str = "") -> Path:
@@ -26,10 +27,12 @@ def write(path: Path, content: bytes) -> None:
     """Replace the content of a file.
 
     One writer at a time (see locks): there is one draft, and one that a killed process left is
-    overwritten.
+    removed.
     """
     draft = draft_of(path)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o644)
+    # A new file: a link in its place would have another file overwritten, a pipe would make it wait.
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
     try:
         _write(descriptor, content)
         os.fsync(descriptor)
@@ -69,7 +72,8 @@ def put(draft: Path, path: Path) -> None:
 def append(path: Path, content: bytes) -> None:
     """Add to the end of a file, and return when it is on the disk."""
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY
+    descriptor = os.open(path, flags | _NO_WAIT, 0o644)
     try:
         _write(descriptor, content)
         os.fsync(descriptor)

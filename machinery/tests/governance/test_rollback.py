@@ -30,7 +30,7 @@ def test_the_previous_release_answers_again_and_the_log_says_why(
     assert rollback.main(["--reason", "it refuses everybody"]) == 0
 
     assert state.read(production).serving == twice[0]
-    assert f"{twice[0]} answers in production again" in capsys.readouterr().out
+    assert f"production serves {twice[0]} again" in capsys.readouterr().out
     last = history.read(production / state.HISTORY)[-1]
     assert (last["event"], last["detail"]["reason"]) == ("roll_back", "it refuses everybody")
     assert audit.report(production) == []
@@ -59,7 +59,7 @@ def test_a_trial_ends_although_the_previous_release_is_no_longer_approved(
 
     now = state.read(production)
     assert (now.serving, now.shadow) == (twice[1], None)
-    assert "v9-waits is no longer in the shadow" in capsys.readouterr().out
+    assert "The shadow v9-waits has ended." in capsys.readouterr().out
 
 
 def test_without_the_audit_key_it_comes_back_all_the_same_and_that_is_said(

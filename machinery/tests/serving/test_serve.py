@@ -113,6 +113,22 @@ def test_from_start_to_end(
     assert last in logged["id"].to_list()
 
 
+def test_a_pipe_in_the_place_of_the_state_is_said_and_does_not_keep_it_from_ending(
+    process: Process, production: Environment, row: bytes
+) -> None:
+    path = production.folder / state.STATE
+    path.unlink()
+    os.mkfifo(path)
+    soon(lambda: process.ask("GET", "/health/ready")[0] == 503)
+
+    _, told = process.ask("GET", "/health/ready")
+    assert "state.json is not a regular file" in told["problems"][0]
+    assert process.ask("POST", "/predict", row)[0] == 200
+
+    process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(30) == 0
+
+
 def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 100.0
     monkeypatch.setattr(server.time, "monotonic", lambda: clock)

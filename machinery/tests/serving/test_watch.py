@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -294,7 +295,7 @@ def test_at_a_cold_start_the_last_good_release_answers(
     assert watched.swaps("refused") == 2
 
 
-def test_a_damaged_state_changes_nothing_and_is_told_of(
+def test_with_a_damaged_state_the_same_release_answers_and_the_service_is_not_ready(
     watched: Watched, production: Environment
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
@@ -305,11 +306,12 @@ def test_a_damaged_state_changes_nothing_and_is_told_of(
         watched.look()
 
         assert watched.serving == "v1"
-        assert watched.service.ready
+        assert not watched.service.ready
         assert "state.json is damaged" in watched.problems
     (watched.folder / state.STATE).unlink()
     watched.look()
     assert watched.serving == "v1"
+    assert watched.service.ready  # the way out: it is taken away, then the release is deployed
     assert "state.json is missing" in watched.problems
 
     (watched.folder / state.STATE).write_bytes(whole)
@@ -333,7 +335,148 @@ def test_at_a_cold_start_the_history_stands_in_for_a_damaged_state(
     watched.look()
 
     assert watched.serving == "v1"
+    assert watched.service.answering().release.id == "v1"
+    assert watched.service.ready is (damaged is None)
+
+
+def test_an_id_that_leads_out_of_the_environment_is_not_loaded(
+    watched: Watched, production: Environment
+) -> None:
+    production.add("v9").rename(watched.folder / "v9")
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    path = watched.folder / state.STATE
+    path.write_text(path.read_text().replace('"v1"', '"../v9"'))
+    watched.look()
+
+    assert watched.serving == "v1"
+    assert not watched.service.ready
+    assert "'../v9' is not the id of a release" in watched.problems
+
+
+@pytest.mark.parametrize("named", ["../v9", 7, ["v1"], None])
+def test_at_a_cold_start_an_id_of_the_history_that_is_none_is_passed_over(
+    watched: Watched, named: object
+) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    state.note(watched.folder, "looked", "Eve", serving=named)
+    (watched.folder / state.STATE).unlink()
+    watched.look()
+
+    assert watched.serving == "v1"
+
+
+@pytest.mark.parametrize("name", [state.STATE, state.HISTORY])
+@pytest.mark.parametrize("kind", ["pipe", "sparse", "link", "folder"])
+def test_what_is_no_regular_file_is_not_waited_for_and_makes_the_service_not_ready(
+    watched: Watched, name: str, kind: str
+) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    path = watched.folder / name
+    whole = path.read_bytes()
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "sparse":
+        with path.open("wb") as opened:
+            opened.truncate(1 << 40)
+    elif kind == "link":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    watched.look()
+
+    assert watched.serving == "v1"
+    assert not watched.service.ready
+    assert name in watched.problems
+
+    path.rmdir() if kind == "folder" else path.unlink()
+    path.write_bytes(whole)
+    watched.look()
+    assert (watched.service.ready, watched.problems) == (True, "")
+
+
+def changed_line(lines: list[bytes]) -> list[bytes]:
+    return [lines[0].replace(b"Ada", b"Eve"), *lines[1:]]
+
+
+def without_a_line(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], *lines[2:]]
+
+
+def without_the_end(lines: list[bytes]) -> list[bytes]:
+    return lines[:-3]
+
+
+def with_another_line(lines: list[bytes]) -> list[bytes]:
+    return [*lines, b"{}\n"]
+
+
+def empty(lines: list[bytes]) -> list[bytes]:
+    return []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (changed_line, "line 1 (serve) was changed"),
+        (without_a_line, "line 2 (resume) does not follow the previous line"),
+        (without_the_end, "its last change is another than that of state.json"),
+        (with_another_line, "line 5 is not an event"),
+        (empty, "its last change is another than that of state.json"),
+    ],
+)
+def test_a_history_that_was_changed_makes_the_service_not_ready(
+    watched: Watched, change: Callable[[list[bytes]], list[bytes]], reason: str
+) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    state.stop(watched.folder, "Ada", "a drill")
+    state.resume(watched.folder, "Ada")
+    state.note(watched.folder, "looked", "Ada")
+    watched.look()
     assert watched.service.ready
+    path = watched.folder / state.HISTORY
+    path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
+    watched.look()
+
+    assert watched.serving == "v1"
+    assert not watched.service.ready
+    assert reason in watched.problems
+
+    # The way out that is advised.
+    for name in (state.STATE, state.HISTORY):
+        (watched.folder / name).rename(watched.folder / f"{name}.kept")
+    state.serve(watched.folder, "v1", "Ada")
+    watched.look()
+    assert (watched.service.ready, watched.problems) == (True, "")
+
+
+def test_an_older_state_put_back_makes_the_service_not_ready(watched: Watched) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    older = (watched.folder / state.STATE).read_bytes()
+    state.stop(watched.folder, "Ada", "it refuses everybody")
+    watched.look()
+    (watched.folder / state.STATE).write_bytes(older)
+    watched.look()
+
+    assert not watched.service.ready
+    assert "its last change is another than that of state.json" in watched.problems
+
+
+def test_a_line_that_a_killed_process_did_not_finish_is_no_fault(watched: Watched) -> None:
+    state.serve(watched.folder, "v1", "Ada")
+    state.stop(watched.folder, "Ada", "a drill")
+    state.resume(watched.folder, "Ada")
+    path = watched.folder / state.HISTORY
+    path.write_bytes(path.read_bytes()[:-40])
+    watched.look()
+    assert (watched.service.ready, watched.problems) == (True, "")
+
+    state.note(watched.folder, "looked", "Ada")
+    watched.look()
+    assert (watched.service.ready, watched.problems) == (True, "")
 
 
 def test_at_a_cold_start_with_a_damaged_state_a_stop_still_holds(watched: Watched) -> None:

@@ -1,0 +1,219 @@
+"""A state.json that these functions did not write is refused, whatever is wrong with it."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_ops.release import history, install, state
+from rung_ops.release.bundle import BadBundle
+
+BY = "Ada"
+Content = dict[str, Any]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An environment that serves v2 after v1, tries v3 and v4, and is stopped."""
+    state.serve(tmp_path, "v1", BY)
+    state.serve(tmp_path, "v2", BY)
+    state.canary(tmp_path, "v3", BY)
+    state.shadow(tmp_path, "v4", 0.5, BY)
+    state.stop(tmp_path, BY, "enough")
+    return tmp_path
+
+
+def change(folder: Path, how: Callable[[Content], object]) -> None:
+    """Change state.json by hand."""
+    path = folder / state.STATE
+    content = json.loads(path.read_bytes())
+    how(content)
+    path.write_text(json.dumps(content))
+
+
+def signed_again(content: Content) -> None:
+    """Make the hash of the entry fit its content, as an attacker would."""
+    entry = content["entry"]
+    content["entry"] = history.entry(
+        entry["previous_hash"], entry["event"], entry["by"], entry["detail"]
+    )
+
+
+WRONG: dict[str, tuple[Callable[[Content], object], str]] = {
+    "an id with a path": (
+        lambda content: content.update(serving="../../candidates/v9"),
+        "`serving`: '../../candidates/v9' is not the id of a release",
+    ),
+    "an absolute id": (lambda content: content.update(serving="/tmp/v9"), "`serving`"),
+    "a hidden id": (lambda content: content.update(serving=".draft"), "`serving`"),
+    "an id with a line break": (lambda content: content.update(serving="v2\n"), "`serving`"),
+    "an endless id": (lambda content: content.update(serving="v" * 1000), "`serving`"),
+    "an id that is a number": (lambda content: content.update(serving=2), "`serving`"),
+    "an id with a path before": (lambda content: content.update(previous=["v1/.."]), "`previous`"),
+    "a text of ids": (lambda content: content.update(previous="v1"), "`previous`"),
+    "too many ids": (lambda content: content.update(previous=["v1"] * 1000), "`previous`"),
+    "a canary with a path": (
+        lambda content: content["canary"].update(release="../v3"),
+        "`canary`",
+    ),
+    "a step before the first": (lambda content: content["canary"].update(step=-1), "`canary`"),
+    "a step that is a text": (lambda content: content["canary"].update(step="1"), "`canary`"),
+    "a canary without a step": (lambda content: content["canary"].pop("step"), "`canary`"),
+    "a canary of two": (lambda content: content.update(canary=["v3", 0]), "`canary`"),
+    "a share above 1": (lambda content: content["shadow"].update(share=7), "`shadow`"),
+    "no share": (lambda content: content["shadow"].update(share=float("nan")), "`shadow`"),
+    "a shadow with a path": (lambda content: content["shadow"].update(release=".."), "`shadow`"),
+    "a stop without a reason": (lambda content: content["stopped"].pop("reason"), "`stopped`"),
+    "a stop by a number": (lambda content: content["stopped"].update(by=1), "`stopped`"),
+    "a generation below 0": (lambda content: content.update(generation=-1), "`generation`"),
+    "a generation that is a text": (lambda content: content.update(generation="5"), "`generation`"),
+    "an infinite generation": (
+        lambda content: content.update(generation=float("inf")),
+        "`generation`",
+    ),
+    "no serving": (lambda content: content.pop("serving"), "`serving` is missing"),
+    "no entry": (lambda content: content.pop("entry"), "`entry` is missing"),
+    "an entry that is none": (lambda content: content.update(entry={"event": "x"}), "`entry`"),
+    "another release than the entry says": (
+        lambda content: content.update(serving="v1"),
+        "`entry`: it belongs to another state",
+    ),
+    "another generation than the entry says": (
+        lambda content: content.update(generation=99),
+        "`entry`: it belongs to another state",
+    ),
+    "a changed entry": (
+        lambda content: content["entry"].update(by="Eve"),
+        "`entry`: it was changed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("how", "reason"), WRONG.values(), ids=WRONG)
+def test_a_value_that_no_command_writes_is_named(
+    folder: Path, how: Callable[[Content], object], reason: str
+) -> None:
+    change(folder, how)
+
+    with pytest.raises(state.BadState, match="Delete it and `poe deploy`") as refused:
+        state.read(folder)
+
+    assert reason in str(refused.value)
+
+
+def test_a_state_is_refused_by_its_values_also_where_its_entry_fits(folder: Path) -> None:
+    def consistent(content: Content) -> None:
+        content["serving"] = content["entry"]["detail"]["serving"] = "../../candidates/v9"
+        signed_again(content)
+
+    change(folder, consistent)
+
+    with pytest.raises(state.BadState, match="is not the id of a release"):
+        state.read(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"\xff", id="no text"),
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b'{"generation": ' + b"9" * 10_000 + b"}", id="a long number"),
+        pytest.param(b'"' + b"x" * 2_000_000 + b'"', id="large"),
+    ],
+)
+def test_what_is_no_state_is_refused(folder: Path, content: bytes) -> None:
+    (folder / state.STATE).write_bytes(content)
+
+    with pytest.raises(state.BadState, match=r"state\.json"):
+        state.read(folder)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as opened:
+        opened.truncate(1 << 40)
+
+
+def link(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("put", [pipe, sparse, link, Path.mkdir])
+def test_only_a_regular_file_is_read(folder: Path, put: Callable[[Path], None]) -> None:
+    path = folder / state.STATE
+    path.unlink()
+    put(path)
+
+    with pytest.raises(state.BadState, match="Delete it"):
+        state.read(folder)
+    with pytest.raises(state.BadState):
+        state.stop(folder, BY, "now")
+
+
+@pytest.mark.parametrize("put", [pipe, sparse])
+def test_a_history_that_is_no_regular_file_keeps_nobody_waiting(
+    folder: Path, put: Callable[[Path], None]
+) -> None:
+    path = folder / state.HISTORY
+    path.unlink()
+    put(path)
+
+    with pytest.raises(OSError, match=r"history\.jsonl"):
+        state.stop(folder, BY, "now")
+    with pytest.raises(OSError, match=r"history\.jsonl"):
+        state.events(folder)
+
+
+def test_a_pipe_or_a_link_in_the_place_of_the_draft_keeps_nobody_waiting(folder: Path) -> None:
+    draft, victim = folder / ".state.json.tmp", folder.parent / "victim"
+    victim.write_text("mine")
+
+    os.mkfifo(draft)
+    state.resume(folder, BY)
+    draft.symlink_to(victim)
+    state.stop(folder, BY, "again")
+
+    assert victim.read_text() == "mine"
+    assert state.read(folder).stopped is not None
+
+
+@pytest.mark.parametrize("name", ["../../candidates/v9", "/tmp/v9", ".draft", "", "a b", "v1\n"])
+def test_no_command_writes_an_id_that_is_none(folder: Path, name: str) -> None:
+    before = (folder / state.STATE).read_bytes()
+
+    for change_to in (
+        lambda: state.serve(folder, name, BY),
+        lambda: state.canary(folder, name, BY),
+        lambda: state.shadow(folder, name, 0.5, BY),
+    ):
+        with pytest.raises(state.Refused, match="is not the id of a release"):
+            change_to()
+    with pytest.raises(BadBundle, match="is not the id of a release"):
+        install.install(folder, name)
+
+    assert (folder / state.STATE).read_bytes() == before
+
+
+def test_a_reason_that_would_not_be_read_again_is_refused(folder: Path) -> None:
+    before = (folder / state.STATE).read_bytes()
+
+    with pytest.raises(state.Refused, match="shorter"):
+        state.stop(folder, BY, "x" * 2_000_000)
+
+    assert (folder / state.STATE).read_bytes() == before
+
+
+def test_what_the_commands_write_is_read_again(folder: Path) -> None:
+    now = state.read(folder)
+
+    assert (now.generation, now.serving, now.previous) == (5, "v2", ("v1",))
+    assert now.canary and now.shadow and now.stopped
+    assert now.on_trial == ("v3", "v4")
