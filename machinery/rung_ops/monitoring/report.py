@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import polars as pl
 import polars.selectors as cs
 from markupsafe import Markup, escape
@@ -13,6 +12,9 @@ from markupsafe import Markup, escape
 from rung_ops.monitoring import drift, kolmogorov, plots, quality_metric
 from rung_ops.monitoring.freshness import Age
 from rung_ops.monitoring.result import MonitorResult
+from rung_ops.system import html as page
+
+LAYOUT = Path(__file__).with_suffix(".html")
 
 
 def html(project: str, environment: str, result: MonitorResult) -> str:
@@ -23,21 +25,15 @@ def html(project: str, environment: str, result: MonitorResult) -> str:
         environment: staging or production.
         result: what a check found.
     """
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    templates.filters["code"] = _code
-    return templates.get_template("report.html").render(
+    return page.render(
+        LAYOUT,
         title=f"{project} in {environment}",
         lead=(
             f"Release {result.release.id}, predictions from {result.since:%Y-%m-%d %H:%M} "
             f"to {result.until:%Y-%m-%d %H:%M} UTC."
         ),
         result=result,
+        problems=[_code(problem) for problem in result.problems],
         tiles=_tiles(result),
         method=_method(result),
         cards=_cards(result),
