@@ -29,7 +29,7 @@ VERBS = {
     "predict": Verb("batch.predict", "predict", "score a file of rows"),
     "tune": Verb("training.tune", "track", "search for better parameters"),
     "baseline": Verb("training.baseline", "train", "compare the model with the simplest ones"),
-    "slices": Verb("training.slice_scores", "train", "score every slice"),
+    "slices": Verb("training.slices", "train", "score every slice"),
     "model-card": Verb(
         "training.model_card", "track", "fill the model card with the figures of the last run"
     ),

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from rung_ops.training.tune import Asked, Search
+from rung_ops.training.tune import Search, Suggestion
 
 
 class RoundSearcher(Searcher):
@@ -18,8 +18,8 @@ class RoundSearcher(Searcher):
         """Take a search that has asked for nothing yet."""
         super().__init__()
         self.search = search
-        self.waiting: list[Asked] = []
-        self.running: dict[str, Asked] = {}
+        self.waiting: list[Suggestion] = []
+        self.running: dict[str, Suggestion] = {}
         self.figures: dict[str, float] = {}
         self.wrong: str | None = None
 

@@ -1,4 +1,4 @@
-"""Stage: hold the model against the simplest ones, so that its worth is known."""
+"""Stage: compare the model with a baseline that ignores every feature."""
 
 import json
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from rung_ops.training import estimator
 
 COMPARISON = REPORTS / "comparison.json"
 RESAMPLES = 500
-LEVEL = 0.95  # of the interval; its ends are the 2.5th and 97.5th percentile
+LEVEL = 0.95  # confidence level: from the 2.5th to the 97.5th percentile
 
 
 def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
-    """Predict with the rule that ignores every feature: the mean, or the share of positives.
+    """Predict rows with a baseline: the mean, or the share of positives, of the training rows.
 
     Returns:
         Shape (n_rows,).
@@ -37,30 +37,38 @@ def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
 
 
 def interval(figure: Callable[[np.ndarray], float], n_rows: int, seed: int) -> tuple[float, float]:
-    """Find the range of a figure by a bootstrap over rows.
+    """Compute the bootstrap confidence interval of a figure.
 
     Args:
-        figure: takes the numbers of the rows drawn, shape (n_rows,).
-        n_rows: how many rows there are.
-        seed: of the draws.
+        figure: computes the figure for row numbers, shape (n_rows,).
+        n_rows: number of rows.
+        seed: of the bootstrap samples.
+
+    Returns:
+        The lower and the upper bound.
     """
-    draws = np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     figures = []
     for _ in range(RESAMPLES):
         try:
-            figures.append(figure(draws.integers(0, n_rows, n_rows)))
-        except ValueError:  # a draw of one class only cannot be scored
+            figures.append(figure(random.integers(0, n_rows, n_rows)))
+        except ValueError:  # a sample of a single class cannot be scored
             continue
     low, high = np.nanpercentile(figures, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return float(low), float(high)
 
 
 def compare(actual: np.ndarray, model: np.ndarray, simple: np.ndarray) -> dict[str, float | bool]:
-    """Compare two sets of predictions of the same rows by the deciding figure.
+    """Compare two sets of predictions of the same rows by the metric of params.toml.
+
+    Args:
+        actual: target values, shape (n_rows,).
+        model: predictions of the model, shape (n_rows,).
+        simple: predictions of the baseline, shape (n_rows,).
 
     Returns:
-        The figure of both, the gain of the model (positive is better) with its interval, and
-        whether the whole interval is a gain.
+        The figures of both, the gain of the model (positive is better) with its confidence
+        interval, and whether the whole interval is positive.
     """
     settings = params()
     metric = settings["score"]["metric"]
@@ -86,13 +94,14 @@ def main() -> int:
     """Compare the model with the baseline; return the exit code."""
     rows = pl.read_parquet(PREDICTIONS)
     simple = baseline(pl.read_parquet(TRAIN), rows)
-    found = compare(estimator.truth(rows), rows["predicted"].to_numpy(), simple)
-    COMPARISON.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    result = compare(estimator.truth(rows), rows["predicted"].to_numpy(), simple)
+    COMPARISON.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    metric = params()["score"]["metric"]
     print(
-        f"{params()['score']['metric']}: {found['model']:.4f}, a constant {found['baseline']:.4f}; "
-        f"gain {found['gain']:+.4f}, {LEVEL:.0%} interval "
-        f"{found['gain_low']:+.4f} to {found['gain_high']:+.4f}"
+        f"{metric}: {result['model']:.4f}, a constant {result['baseline']:.4f}; "
+        f"gain {result['gain']:+.4f}, {LEVEL:.0%} interval "
+        f"{result['gain_low']:+.4f} to {result['gain_high']:+.4f}"
     )
-    if not found["better"]:
+    if not result["better"]:
         print("The model is not clearly better than a constant: do not release it.")
     return 0

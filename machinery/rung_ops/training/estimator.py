@@ -1,4 +1,4 @@
-"""The model as the machinery sees it: rows in, numbers out, and a file it can trust."""
+"""Predict with the project's model, and save and load it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,26 +10,26 @@ from rung_ops import contract, custom_model
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 
-# skops and scikit-learn are imported where they are used: stages that need no model start faster.
+# skops and scikit-learn are imported in functions: stages that need no model start faster.
 
 
 class UntrustedModelError(StageError):
-    """A model file holds types that model.py does not list in TRUSTED."""
+    """A model file holds types that TRUSTED in model.py does not list."""
 
 
 def features(rows: pl.DataFrame) -> pl.DataFrame:
-    """Evaluate FEATURES; shape (n_rows, n_features)."""
+    """Compute FEATURES of rows; shape (n_rows, n_features)."""
     return rows.select(contract.FEATURES)
 
 
 def truth(rows: pl.DataFrame) -> np.ndarray:
-    """Take the target; shape (n_rows,), 0 and 1 where it is true or false."""
+    """Return the target of rows, shape (n_rows,); a boolean target as 0 and 1."""
     target = rows[contract.TARGET]
     return (target.cast(pl.Int8) if target.dtype == pl.Boolean else target).to_numpy()
 
 
 def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
-    """Predict rows.
+    """Predict rows of Row.
 
     Returns:
         Shape (n_rows,): the probability of the positive class in [0, 1], or the value.
@@ -38,7 +38,7 @@ def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
 
 
 def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
-    """Predict from features that are there already; otherwise as predict()."""
+    """Predict from computed features; returns the same as predict()."""
     if custom_model.is_custom(contract.model):
         return custom_model.predict(contract.model, estimator, inputs)
     from sklearn.base import is_classifier
@@ -49,7 +49,10 @@ def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
 
 
 def is_classification(estimator: Any) -> bool:
-    """Tell whether a model predicts a probability; of one not of scikit-learn, the target says."""
+    """Return whether a model predicts a probability.
+
+    For a model that is not a scikit-learn estimator, the type of the target decides.
+    """
     if hasattr(estimator, "__sklearn_tags__"):
         from sklearn.base import is_classifier
 
@@ -58,19 +61,19 @@ def is_classification(estimator: Any) -> bool:
 
 
 def save(estimator: Any, path: Path) -> None:
-    """Write an estimator: with save() of model.py, else with skops, whose files hold no code.
+    """Save an estimator with save() of model.py, or else with skops, whose files hold no code.
 
     Raises:
         UntrustedModelError: TRUSTED lacks a type that load() would need.
-        StageError: save() of model.py wrote nothing at the path.
+        StageError: save() of model.py did not write to the path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if custom_model.is_custom(contract.model):
         contract.model.save(estimator, path)
         if not path.exists():
             raise StageError(
-                f"save() in model.py wrote nothing at {shown(path)}: write one file or one folder "
-                "exactly there (numpy.savez adds `.npz` to a path, and not to an open file)."
+                f"save() in model.py did not write to {shown(path)}: write one file or folder at "
+                "exactly this path (numpy.savez adds `.npz` to a path, but not to an open file)."
             )
         return
     import skops.io
@@ -80,7 +83,7 @@ def save(estimator: Any, path: Path) -> None:
 
 
 def load(path: Path) -> Any:
-    """Read an estimator that save() wrote.
+    """Load an estimator that save() wrote.
 
     Raises:
         UntrustedModelError: the file holds a type that TRUSTED does not list.
@@ -100,6 +103,6 @@ def _refuse_untrusted(path: Path) -> None:
     if unknown:
         listed = ", ".join(f'"{name}"' for name in unknown)
         raise UntrustedModelError(
-            f"{shown(path)} holds types that nobody has vouched for: {listed}. "
-            "If you know them, add them to TRUSTED in model.py."
+            f"{shown(path)} holds types that are not trusted: {listed}. "
+            "If you trust them, add them to TRUSTED in model.py."
         )

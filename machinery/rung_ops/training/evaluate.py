@@ -1,4 +1,4 @@
-"""Write what the evaluation found: figures, plots, and a report to look at."""
+"""Write the results of the evaluation: figures, plots and an HTML report."""
 
 import json
 import shutil
@@ -24,11 +24,18 @@ from rung_ops.training import estimator, plot_tables, plots
 from rung_ops.training.report import page
 from rung_ops.training.slices import score_by_slice
 
-MAX_VALUES = 25  # a slice of more values is in the table; as a plot it cannot be read
+MAX_VALUES = 25  # slices with more values are only in the table: a plot would be unreadable
 
 
 class Plot(NamedTuple):
-    """One plot: its file name, what it shows, its table, and how it is drawn."""
+    """A plot of the report.
+
+    Attributes:
+        name: file name of its table, without suffix.
+        what: what it shows, for readers who cannot see it.
+        table: the data that it shows.
+        draw: draws the table on axes.
+    """
 
     name: str
     what: str
@@ -39,7 +46,7 @@ class Plot(NamedTuple):
 def all_plots(
     model: Any, rows: pl.DataFrame, predicted: np.ndarray, slices: pl.DataFrame
 ) -> Iterator[Plot]:
-    """Yield the plots that a data scientist expects of such a model."""
+    """Yield the standard plots for a classifier or a regressor."""
     actual = estimator.truth(rows)
     if estimator.is_classification(model):
         yield Plot("roc", "ROC curve", plot_tables.roc(actual, predicted), plots.roc)
@@ -52,7 +59,7 @@ def all_plots(
         yield Plot("residuals", "Residuals against predictions", table, plots.residuals)
         yield Plot("distribution", "Spread of the residuals", table, plots.distribution)
     weights = plot_tables.importances(model, rows)
-    yield Plot("importances", "Importance of the features", weights, plots.importances)
+    yield Plot("importances", "Feature importance", weights, plots.importances)
     metric = params()["score"]["metric"]
     for (column,), table in slices.group_by("column", maintain_order=True):
         if 1 < table.height <= MAX_VALUES:
@@ -63,32 +70,32 @@ def all_plots(
 def write_report(
     model: Any, rows: pl.DataFrame, predicted: np.ndarray, metrics: dict[str, float]
 ) -> None:
-    """Write the figures, the plots and reports/report.html, and print the figures.
+    """Write figures, plots and reports/report.html, and print the figures.
 
-    Plots of the hook `report_plots` and figures of the hook `report_metrics` are added.
+    Includes the plots of the hook `report_plots` and the figures of the hook `report_metrics`.
 
     Args:
-        model: what load_model() returns.
-        rows: rows of Row that the model has not learned from, shape (n_rows, n_columns).
-        predicted: shape (n_rows,), as predict() returns it.
+        model: from load_model().
+        rows: held-out rows of Row, shape (n_rows, n_columns).
+        predicted: from predict(), shape (n_rows,).
         metrics: the figures of score().
 
     Raises:
-        HookError: a hook cannot be used, or returns something else than it should.
+        HookError: a hook cannot be loaded, or returns a wrong type.
     """
-    metrics = metrics | _metrics_of_the_project(rows, predicted)
+    metrics = metrics | _hook_metrics(rows, predicted)
     slices = score_by_slice(rows, predicted)
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
     METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     rows.with_columns(predicted=predicted).write_parquet(PREDICTIONS)
-    drawn = []
-    of_the_project = _plots_of_the_project(model, rows, predicted)
-    for plot in (*all_plots(model, rows, predicted, slices), *of_the_project):
+    images = []
+    hook_plots = _hook_plots(model, rows, predicted)
+    for plot in (*all_plots(model, rows, predicted, slices), *hook_plots):
         plot.table.write_csv(PLOTS / f"{plot.name}.csv")
-        drawn.append((plot.what, plots.svg(plot.draw, plot.table)))
+        images.append((plot.what, plots.svg(plot.draw, plot.table)))
     REPORT.write_text(
-        page(project_name(), _lead(model, rows), metrics, drawn, slices.to_dicts()),
+        page(project_name(), _lead(model, rows), metrics, images, slices.to_dicts()),
         encoding="utf-8",
     )
     for name, value in metrics.items():
@@ -96,34 +103,34 @@ def write_report(
     print(f"Open {shown(REPORT)} in a browser.")
 
 
-def _metrics_of_the_project(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
+def _hook_metrics(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
     metrics_of = hooks.load("report_metrics")
     if metrics_of is None:
         return {}
-    found = metrics_of(rows, predicted)
-    if not isinstance(found, dict):
-        raise hooks.HookError(f"report_metrics: got {type(found).__name__}; expected a dict.")
+    metrics = metrics_of(rows, predicted)
+    if not isinstance(metrics, dict):
+        raise hooks.HookError(f"report_metrics: got {type(metrics).__name__}; expected a dict.")
     try:
-        return {str(name): float(value) for name, value in found.items()}
+        return {str(name): float(value) for name, value in metrics.items()}
     except (TypeError, ValueError) as error:
         raise hooks.HookError(f"report_metrics: a figure must be a number: {error}.") from error
 
 
-def _plots_of_the_project(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> list[Plot]:
+def _hook_plots(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> list[Plot]:
     plots_of = hooks.load("report_plots")
-    found = [] if plots_of is None else list(plots_of(model, rows, predicted))
-    for plot in found:
+    hook_plots = [] if plots_of is None else list(plots_of(model, rows, predicted))
+    for plot in hook_plots:
         if not isinstance(plot, Plot):
             raise hooks.HookError(
                 f"report_plots: got {type(plot).__name__}; expected rung_ops.training.evaluate.Plot."
             )
-    return found
+    return hook_plots
 
 
 def _lead(model: Any, rows: pl.DataFrame) -> str:
     last = getattr(model, "steps", [("", model)])[-1][1]
-    sentence = f"{type(last).__name__} predicts {contract.TARGET}, judged on {rows.height:,} rows"
+    sentence = f"{type(last).__name__} predicts {contract.TARGET}; tested on {rows.height:,} rows"
     if contract.TIME is None:
-        return f"{sentence} it has not seen."
+        return f"{sentence} that were held out."
     days = rows[contract.TIME].dt.strftime("%Y-%m-%d")
-    return f"{sentence} from {days.min()!s} to {days.max()!s}, later than all it learned from."
+    return f"{sentence} from {days.min()!s} to {days.max()!s}, after the training rows."

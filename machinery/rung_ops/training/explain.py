@@ -1,4 +1,4 @@
-"""Stage: say which features the predictions rest on, overall and for single rows (SHAP)."""
+"""Stage: explain predictions with SHAP values, overall and for single rows."""
 
 import json
 import time
@@ -11,13 +11,11 @@ from matplotlib.axes import Axes
 
 from rung_ops.project.paths import MODEL, REPORTS, TEST, TRAIN, params, shown
 from rung_ops.training import estimator, plots
-from rung_ops.training.feature_codes import Coded
 
 EXPLANATIONS = REPORTS / "explanations.json"
 PLOT = REPORTS / "explanations.svg"
 TABLE = REPORTS / "explanations.csv"
-# Bounds of the work: rows explained, rows they are compared with, seconds. [explain] in
-# params.toml may set others.
+# Defaults of [explain] in params.toml: rows to explain, background rows, time limit in seconds.
 ROWS, BACKGROUND, SECONDS = 100, 50, 120
 EXAMPLES, REASONS = 5, 6
 
@@ -25,55 +23,96 @@ EXAMPLES, REASONS = 5, 6
 def explain(
     model: Any, rows: pl.DataFrame, background: pl.DataFrame, seed: int, seconds: float
 ) -> tuple[np.ndarray, float]:
-    """Share each prediction out among the features.
+    """Compute the SHAP values of predictions.
 
     Args:
         model: the fitted estimator.
-        rows: the features of the rows to explain.
-        background: the features of the rows they are compared with.
-        seed: for the order in which features are exchanged.
-        seconds: no further row is begun after this time.
+        rows: features of the rows to explain, shape (n_rows, n_features).
+        background: features of the rows they are compared with, shape (n_background, n_features).
+        seed: of the permutations of features.
+        seconds: time limit; after it, no further row is started.
 
     Returns:
-        Shape (n_explained, n_features), each row adding up to its prediction less the base;
-        and the base, the mean prediction of the background.
+        SHAP values, shape (n_explained, n_features), each row adding up to its prediction minus
+        the base value; and the base value, the mean prediction of the background.
     """
-    coded = Coded(pl.concat([background, rows]))
+    encoder = FeatureEncoder(pl.concat([background, rows]))
 
-    def answer(numbers: np.ndarray) -> np.ndarray:
-        return estimator.predict_features(model, coded.decode(numbers))
+    def predict(numbers: np.ndarray) -> np.ndarray:
+        return estimator.predict_features(model, encoder.decode(numbers))
 
-    numbers = coded.encode(background)
+    numbers = encoder.encode(background)
     masker = shap.maskers.Independent(numbers, max_samples=len(numbers))
-    explainer = shap.explainers.Permutation(answer, masker, seed=seed)
-    evaluations = 2 * rows.width + 1  # the least: once through the features, there and back
+    explainer = shap.explainers.Permutation(predict, masker, seed=seed)
+    evaluations = 2 * rows.width + 1  # the minimum: one permutation, forwards and backwards
     start = time.monotonic()
-    shares: list[np.ndarray] = []
-    for row in coded.encode(rows):
-        if shares and time.monotonic() - start > seconds:
+    values: list[np.ndarray] = []
+    for row in encoder.encode(rows):
+        if values and time.monotonic() - start > seconds:
             break
-        found = explainer(row[np.newaxis, :], max_evals=evaluations, silent=True)
-        shares.append(found.values[0])
-    return np.array(shares), float(answer(numbers).mean())
+        explanation = explainer(row[np.newaxis, :], max_evals=evaluations, silent=True)
+        values.append(explanation.values[0])
+    return np.array(values), float(predict(numbers).mean())
 
 
-def reasons(features: pl.DataFrame, shares: np.ndarray, place: int) -> list[dict[str, Any]]:
-    """Name the features that moved one prediction most, and by how much."""
-    order = np.argsort(-np.abs(shares[place]), kind="stable")[:REASONS]
+class FeatureEncoder:
+    """Encodes features as numbers, as SHAP needs them; numeric features are unchanged."""
+
+    def __init__(self, features: pl.DataFrame) -> None:
+        """Assign a code to each value of the features that are not numeric."""
+        self.schema = features.schema
+        self.values = {
+            name: features[name].unique(maintain_order=True)
+            for name, kind in features.schema.items()
+            if not kind.is_numeric()
+        }
+
+    def encode(self, features: pl.DataFrame) -> np.ndarray:
+        """Encode features; shape (n_rows, n_features), a missing number is NaN."""
+        columns = [
+            self._codes(features[name])
+            if name in self.values
+            else features[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            for name in self.schema
+        ]
+        return np.column_stack(columns)
+
+    def decode(self, numbers: np.ndarray) -> pl.DataFrame:
+        """Convert the numbers of encode() back to features."""
+        columns = []
+        for index, (name, kind) in enumerate(self.schema.items()):
+            if name in self.values:
+                column = self.values[name].gather(numbers[:, index].astype(int))
+            else:
+                column = pl.Series(name, numbers[:, index]).fill_nan(None).cast(kind)
+            columns.append(column.alias(name))
+        return pl.DataFrame(columns)
+
+    def _codes(self, column: pl.Series) -> np.ndarray:
+        known = self.values[column.name]
+        table = pl.DataFrame({"value": known, "code": np.arange(len(known), dtype=float)})
+        wanted = pl.DataFrame({"value": column})
+        joined = wanted.join(table, on="value", how="left", nulls_equal=True, maintain_order="left")
+        return joined["code"].to_numpy()
+
+
+def reasons(features: pl.DataFrame, values: np.ndarray, row: int) -> list[dict[str, Any]]:
+    """Return the features with the largest effects on the prediction of one row."""
+    order = np.argsort(-np.abs(values[row]), kind="stable")[:REASONS]
     return [
         {
-            "feature": features.columns[at],
-            "value": _shown(features[place, int(at)]),
-            "effect": round(float(shares[place, at]), 4),
+            "feature": features.columns[index],
+            "value": _json_value(features[row, int(index)]),
+            "effect": round(float(values[row, index]), 4),
         }
-        for at in order
+        for index in order
     ]
 
 
 def report(
     model: Any, test: pl.DataFrame, train: pl.DataFrame, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Explain a sample of the test rows against a sample of the training rows."""
+    """Explain a sample of the test rows; a sample of the training rows is the background."""
     bounds, seed = settings.get("explain", {}), settings["seed"]
     sample = test.with_row_index("row").sample(
         min(bounds.get("rows", ROWS), test.height), seed=seed, shuffle=True
@@ -81,23 +120,23 @@ def report(
     background = train.sample(min(bounds.get("background", BACKGROUND), train.height), seed=seed)
     features = estimator.features(sample)
     seconds = bounds.get("seconds", SECONDS)
-    shares, base = explain(model, features, estimator.features(background), seed, seconds)
-    features = features.head(len(shares))
+    values, base = explain(model, features, estimator.features(background), seed, seconds)
+    features = features.head(len(values))
     predicted = estimator.predict_features(model, features)
     notes = []
-    if len(shares) < sample.height:
+    if len(values) < sample.height:
         notes.append(
-            f"Stopped after {seconds} s: {len(shares)} of {sample.height} rows are explained. "
+            f"Stopped after {seconds} s: {len(values)} of {sample.height} rows are explained. "
             "Set seconds, rows or background under [explain] in params.toml."
         )
-    weights = dict(zip(features.columns, np.abs(shares).mean(axis=0), strict=True))
+    weights = dict(zip(features.columns, np.abs(values).mean(axis=0), strict=True))
     ranked = np.argsort(predicted, kind="stable")
     chosen = sorted(
-        {int(ranked[at]) for at in np.linspace(0, len(ranked) - 1, EXAMPLES, dtype=int)}
+        {int(ranked[rank]) for rank in np.linspace(0, len(ranked) - 1, EXAMPLES, dtype=int)}
     )
     return {
-        "method": "SHAP by permutation: mean absolute share of each feature in the prediction",
-        "rows": len(shares),
+        "method": "permutation SHAP: mean absolute SHAP value of each feature",
+        "rows": len(values),
         "background": background.height,
         "base": round(base, 4),
         "importance": {
@@ -106,24 +145,24 @@ def report(
         },
         "examples": [
             {
-                "test_row": int(sample["row"][place]),
-                "predicted": round(float(predicted[place]), 4),
-                "reasons": reasons(features, shares, place),
+                "test_row": int(sample["row"][row]),
+                "predicted": round(float(predicted[row]), 4),
+                "reasons": reasons(features, values, row),
             }
-            for place in sorted(chosen, key=lambda at: -predicted[at])
+            for row in sorted(chosen, key=lambda row: -predicted[row])
         ],
         "notes": notes,
     }
 
 
 def draw(axes: Axes, table: pl.DataFrame) -> None:
-    """Draw the fifteen features that weigh most."""
-    heaviest = table.head(15).reverse()
-    axes.barh(heaviest["feature"], heaviest["importance"], color=plots.BLUE)
-    axes.set(title="What the predictions rest on", xlabel="mean absolute share (SHAP)")
+    """Draw the fifteen most important features."""
+    top = table.head(15).reverse()
+    axes.barh(top["feature"], top["importance"], color=plots.BLUE)
+    axes.set(title="Feature importance", xlabel="mean absolute SHAP value")
 
 
-def _shown(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 4)
     return value if value is None or isinstance(value, bool | int | str) else str(value)
@@ -132,17 +171,17 @@ def _shown(value: Any) -> Any:
 def main() -> int:
     """Write the explanations, their table and their plot; return the exit code."""
     model = estimator.load(MODEL)
-    found = report(model, pl.read_parquet(TEST), pl.read_parquet(TRAIN), params())
+    result = report(model, pl.read_parquet(TEST), pl.read_parquet(TRAIN), params())
     EXPLANATIONS.write_text(
-        json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    importance = found["importance"]
+    importance = result["importance"]
     table = pl.DataFrame({"feature": list(importance), "importance": list(importance.values())})
     table.write_csv(TABLE)
     PLOT.write_text(plots.svg(draw, table), encoding="utf-8")
     for name, weight in table.head(5).iter_rows():
         print(f"{name:>20} {weight:.4f}")
-    for note in found["notes"]:
+    for note in result["notes"]:
         print(f"note: {note}")
-    print(f"look at {shown(EXPLANATIONS)} and {shown(PLOT)}")
+    print(f"Wrote {shown(EXPLANATIONS)} and {shown(PLOT)}.")
     return 0

@@ -1,4 +1,4 @@
-"""Stage: compare how the model treats the groups that [fairness.groups] in params.toml names."""
+"""Stage: compare the model's figures between the groups under [fairness.groups] in params.toml."""
 
 import json
 import math
@@ -19,30 +19,31 @@ from rung_ops.training.groups import UnknownGroupError, groups
 
 FAIRNESS = REPORTS / "fairness.json"
 TABLE = REPORTS / "fairness.csv"
-THRESHOLD = 0.5  # a probability from here on counts as positive; [fairness] threshold
-SMALLEST_GROUP = 30  # below it a rate is mostly chance; [fairness] smallest_group
+# Defaults of [fairness] in params.toml.
+THRESHOLD = 0.5  # threshold: probabilities from here on count as positive
+SMALLEST_GROUP = 30  # smallest_group: rates of fewer rows are mostly chance
 COUNTS = ("rows", "positives")
 
 
 def true_positive_rate(truth: np.ndarray, chosen: np.ndarray) -> float:
-    """Share of the positives that were found; undefined, not 0, where there are none."""
-    found = fairlearn.metrics.true_positive_rate(truth, chosen, pos_label=1)
-    return float(found) if np.any(truth == 1) else math.nan
+    """Return the share of positives that were predicted as positive; NaN without positives."""
+    rate = fairlearn.metrics.true_positive_rate(truth, chosen, pos_label=1)
+    return float(rate) if np.any(truth == 1) else math.nan
 
 
 def false_positive_rate(truth: np.ndarray, chosen: np.ndarray) -> float:
-    """Share of the negatives that were taken for positive; undefined where there are none."""
-    found = fairlearn.metrics.false_positive_rate(truth, chosen, pos_label=1)
-    return float(found) if np.any(truth == 0) else math.nan
+    """Return the share of negatives that were predicted as positive; NaN without negatives."""
+    rate = fairlearn.metrics.false_positive_rate(truth, chosen, pos_label=1)
+    return float(rate) if np.any(truth == 0) else math.nan
 
 
 def mean_error(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Prediction less truth on average: positive where a group is overestimated."""
+    """Return the mean of predicted minus actual: positive if a group is overestimated."""
     return float(np.mean(predicted - truth))
 
 
 def positives(truth: np.ndarray, chosen: np.ndarray) -> int:
-    """Rows that the true positive rate rests on; the others carry the false positive rate."""
+    """Return the number of positives, which the true positive rate is computed from."""
     return int(np.sum(truth == 1))
 
 
@@ -61,22 +62,26 @@ REGRESSION = {
 
 
 def compare(
-    truth: np.ndarray, answer: np.ndarray, group: np.ndarray, smallest: int, judge: dict[str, Any]
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    group: np.ndarray,
+    smallest: int,
+    metrics: dict[str, Any],
 ) -> tuple[dict[str, Any], list[str]]:
     """Compare the groups of one column.
 
     Args:
-        truth: shape (n_rows,).
-        answer: what the model says: 0 or 1, or a value; shape (n_rows,).
+        truth: target values, shape (n_rows,).
+        predicted: predicted class, 0 or 1, or predicted value; shape (n_rows,).
         group: name of each row's group, shape (n_rows,).
-        smallest: groups of fewer rows are shown, and left out of the differences.
-        judge: figures by name, each a function of truth and answer.
+        smallest: groups with fewer rows are reported but left out of the differences.
+        metrics: figures by name, each a function of truth and predicted.
 
     Returns:
-        The figures of each group and the largest differences; and what is to be said of them.
+        The figures of each group with their largest differences, and notes on them.
     """
     frame = fairlearn.metrics.MetricFrame(
-        metrics=judge, y_true=truth, y_pred=answer, sensitive_features=group
+        metrics=metrics, y_true=truth, y_pred=predicted, sensitive_features=group
     )
     values: dict[str, dict[str, Any]] = {
         str(name): {
@@ -86,9 +91,9 @@ def compare(
         for name, row in frame.by_group.iterrows()
     }
     compared = {name: row for name, row in values.items() if row["rows"] >= smallest}
-    notes = [note for name, row in values.items() for note in _doubts(name, row, smallest)]
+    notes = [note for name, row in values.items() for note in _notes(name, row, smallest)]
     differences = {}
-    for figure in [name for name in judge if name not in COUNTS]:
+    for figure in [name for name in metrics if name not in COUNTS]:
         defined = [row[figure] for row in compared.values() if row[figure] is not None]
         differences[figure] = _number(max(defined) - min(defined)) if len(defined) > 1 else None
         if len(defined) < 2:
@@ -96,36 +101,45 @@ def compare(
     return {"values": values, "differences": differences}, notes
 
 
-def _doubts(name: str, row: dict[str, Any], smallest: int) -> Iterator[str]:
+def _notes(name: str, row: dict[str, Any], smallest: int) -> Iterator[str]:
     for figure in [figure for figure, value in row.items() if value is None]:
-        yield f"{name}: {figure} is undefined, as there is no row to take it of"
+        yield f"{name}: {figure} is undefined, because no row counts for it"
     if row["rows"] < smallest:
         yield f"{name}: {row['rows']} rows, fewer than {smallest}: left out of the differences"
     elif 0 < row.get("positives", smallest) < smallest:
-        yield f"{name}: true_positive_rate rests on {row['positives']} rows"
+        yield f"{name}: true_positive_rate is computed from {row['positives']} rows"
     elif 0 < row["rows"] - row.get("positives", 0) < smallest:
-        yield f"{name}: false_positive_rate rests on {row['rows'] - row['positives']} rows"
+        negatives = row["rows"] - row["positives"]
+        yield f"{name}: false_positive_rate is computed from {negatives} rows"
 
 
 def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
-    """Compare every group that the settings name, on rows with a column `predicted`."""
-    truth, answer = estimator.truth(rows), rows["predicted"].to_numpy()
+    """Compare the groups of the settings.
+
+    Args:
+        rows: test rows with a column `predicted`, shape (n_rows, n_columns + 1).
+        settings: content of params.toml.
+
+    Raises:
+        UnknownGroupError: a column is missing or does not give groups.
+    """
+    truth, predicted = estimator.truth(rows), rows["predicted"].to_numpy()
     chosen = settings.get("fairness", {})
     smallest = chosen.get("smallest_group", SMALLEST_GROUP)
     report: dict[str, Any] = {"task": "regression", "target": contract.TARGET}
-    judge = REGRESSION
+    metrics = REGRESSION
     if set(np.unique(truth)) <= {0, 1}:
         threshold = chosen.get("threshold", THRESHOLD)
-        answer, judge = (answer >= threshold).astype(int), CLASSIFICATION
+        predicted, metrics = (predicted >= threshold).astype(int), CLASSIFICATION
         positive = settings.get("report", {}).get("positive", "positive")
         report |= {"task": "classification", "positive": positive, "threshold": threshold}
     report |= {"smallest_group": smallest, "groups": {}, "notes": []}
     named = chosen.get("groups", {})
     for column, cuts in named.items():
         if column not in rows.columns:
-            raise UnknownGroupError(f"`{column}` is no column of Row")
+            raise UnknownGroupError(f"`{column}` is not a column of Row")
         of_column = groups(rows[column], cuts)
-        report["groups"][column], notes = compare(truth, answer, of_column, smallest, judge)
+        report["groups"][column], notes = compare(truth, predicted, of_column, smallest, metrics)
         report["notes"] += [f"{column}, {note}" for note in notes]
     if not named:
         report["notes"] = ["No groups are named under [fairness.groups] in params.toml."]
@@ -133,11 +147,11 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(report: dict[str, Any]) -> pl.DataFrame:
-    """Put the figures into one long table, to plot and to compare runs by."""
+    """Return the figures of all groups as a long table, for plots and to compare runs."""
     lines = [
         (figure, f"{column} {name}", value, f"{figure}, {column} {name}")
-        for column, found in report["groups"].items()
-        for name, row in found["values"].items()
+        for column, compared in report["groups"].items()
+        for name, row in compared["values"].items()
         for figure, value in row.items()
         if figure not in COUNTS
     ]
@@ -158,10 +172,10 @@ def main() -> int:
         return 1
     FAIRNESS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     table(report).write_csv(TABLE)
-    for column, found in report["groups"].items():
-        for figure, value in found["differences"].items():
+    for column, compared in report["groups"].items():
+        for figure, value in compared["differences"].items():
             print(f"{column}: {figure} differs by {'?' if value is None else f'{value:.3f}'}")
     for note in report["notes"]:
         print(f"note: {printable(note)}")
-    print(f"look at {shown(FAIRNESS)}")
+    print(f"Wrote {shown(FAIRNESS)}.")
     return 0

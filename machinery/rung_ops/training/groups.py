@@ -1,4 +1,4 @@
-"""Name the group that each row belongs to: by words, or by where numbers are cut."""
+"""Assign each row to a group: by the values of a column, or by ranges of its numbers."""
 
 from itertools import pairwise
 
@@ -11,31 +11,31 @@ MAX_GROUPS = 20
 
 
 class UnknownGroupError(StageError):
-    """A column under [fairness.groups] cannot be made into groups; the message says why."""
+    """A column under [fairness.groups] does not give groups; the message says why."""
 
 
 def groups(column: pl.Series, cuts: list[float]) -> np.ndarray:
-    """Name the group of every row; shape (n_rows,).
+    """Return the name of each row's group, shape (n_rows,).
 
     Args:
-        column: the values.
-        cuts: where a column of numbers is cut: [25] makes `up to 25` and `above 25`.
+        column: the values, shape (n_rows,).
+        cuts: upper ends of the ranges of a numeric column: [25] gives `up to 25` and `above 25`.
 
     Raises:
-        UnknownGroupError: numbers without cuts make too many groups, or words cannot be cut.
+        UnknownGroupError: there are cuts for text, or more than MAX_GROUPS values without cuts.
     """
     if cuts and not column.dtype.is_numeric():
-        raise UnknownGroupError(f"`{column.name}` holds no numbers and cannot be cut: write []")
+        raise UnknownGroupError(f"`{column.name}` is not numeric and cannot be cut: write []")
     if cuts:
         cuts = sorted(cuts)
         between = [f"above {low:g} up to {high:g}" for low, high in pairwise(cuts)]
         names = [f"up to {cuts[0]:g}", *between, f"above {cuts[-1]:g}"]
-        place = np.searchsorted(cuts, column.fill_null(0).to_numpy())
-        named = pl.Series(column.name, [names[at] for at in place])
+        ranges = np.searchsorted(cuts, column.fill_null(0).to_numpy())
+        named = pl.Series(column.name, [names[index] for index in ranges])
         return named.set(column.is_null(), "missing").to_numpy()
     if column.n_unique() > MAX_GROUPS:
-        many = f"`{column.name}` has {column.n_unique()} values"
         raise UnknownGroupError(
-            f"{many}: name the numbers to cut it at, or derive a coarser column"
+            f"`{column.name}` has {column.n_unique()} values; expected at most {MAX_GROUPS}: list "
+            "the numbers to cut it at, or derive a coarser column"
         )
     return column.cast(pl.String).fill_null("missing").to_numpy()

@@ -1,4 +1,4 @@
-"""Put the prose of docs/model_card.md and the figures of the last run into one model card."""
+"""Build the model card from the text of docs/model_card.md and the figures of the last run."""
 
 import hashlib
 import json
@@ -12,44 +12,44 @@ from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
 
 PROSE = ROOT / "docs/model_card.md"
 CARD = REPORTS / "model_card.md"
-# In this order, where they exist; other reports follow by name.
+# Titles of reports, in the order of the card; other reports follow by name.
 TITLES = {
     "run": "The run",
     "metrics": "Scores on the test rows",
-    "comparison": "Against the simplest models",
+    "comparison": "Compared with a baseline",
     "slices": "By slice",
     "fairness": "By group",
-    "explanations": "What the predictions rest on",
-    "validation": "The data as it was validated",
+    "explanations": "Feature importance",
+    "validation": "Validation of the data",
 }
-PRIVATE = {"examples"}  # single rows: a card is read by many, and a row may be a person
+PRIVATE = {"examples"}  # left out: single rows may describe a person
 MAX_LINES = 20
 
 
 def card(prose: str, reports: Path, origin: str | None = None) -> str:
-    """Put the card together.
+    """Build a model card in Markdown.
 
     Args:
-        prose: what the owner wrote.
-        reports: the folder with the run's figures, in any number of .json files.
-        origin: a sentence that says which model they are of; the one in model/ unless given.
+        prose: text of docs/model_card.md.
+        reports: folder with the figures of the run, as .json files.
+        origin: a sentence that identifies the model; by default the one in model/.
     """
-    parts = [prose.rstrip(), "", "## Figures of the run", "", origin or _origin()]
+    parts = [prose.rstrip(), "", "## Figures of the run", "", origin or _local_origin()]
     for path in sorted(reports.glob("*.json"), key=_order):
         title = TITLES.get(path.stem, path.stem.replace("_", " ").capitalize())
         content = json.loads(path.read_text(encoding="utf-8"))
-        parts += ["", f"### {title}", "", *_written(content)]
+        parts += ["", f"### {title}", "", *_markdown(content)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
 
 
 def figures(content: Any) -> str:
-    """Write the JSON of a report as Markdown; single rows are left out."""
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(_written(content))).strip()
+    """Format the JSON of a report as Markdown; single rows are left out."""
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(_markdown(content))).strip()
 
 
-def _origin() -> str:
+def _local_origin() -> str:
     if not MODEL.is_file():
-        return "There is no trained model beside these figures."
+        return f"The model of these figures is missing: there is no {shown(MODEL)}."
     digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
     return f"Model: {shown(MODEL)}, SHA-256 `{digest}`."
 
@@ -59,21 +59,21 @@ def _order(path: Path) -> tuple[int, str]:
     return known.index(path.stem) if path.stem in known else len(known), path.stem
 
 
-def _written(content: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Write JSON as Markdown: each mapping of figures as a table below its name."""
+def _markdown(content: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Format JSON as Markdown: each mapping of figures as a table below its name."""
     if not content:
         return
     if not _nested(content):
         content = [content]
     rows = content if isinstance(content, list) else list(content.values())
     if path and (all(_flat(row) for row in rows) or not any(_nested(row) for row in rows)):
-        yield from (f"**{', '.join(_words(name) for name in path)}**", "")
+        yield from (f"**{', '.join(_label(name) for name in path)}**", "")
     if all(_flat(row) for row in rows):
         named = content.items() if isinstance(content, dict) else ()
         yield from _table([{"": name, **row} for name, row in named] or rows)
     elif isinstance(content, list):
         for row in rows[:MAX_LINES]:
-            yield from _written(row, path) if _nested(row) else (f"- {_cell(row)}",)
+            yield from _markdown(row, path) if _nested(row) else (f"- {_cell(row)}",)
         yield ""
     else:
         single = {key: value for key, value in content.items() if not _nested(value)}
@@ -81,12 +81,12 @@ def _written(content: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
             yield from _table([{"": key, " ": value} for key, value in single.items()])
         for key, value in content.items():
             if _nested(value) and key not in PRIVATE:
-                yield from _written(value, (*path, key))
+                yield from _markdown(value, (*path, key))
 
 
 def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    yield f"|{'|'.join(_cell(_words(name)) for name in names)}|"
+    yield f"|{'|'.join(_cell(_label(name)) for name in names)}|"
     yield f"|{'|'.join('-' for _ in names)}|"
     for row in rows[:MAX_LINES]:
         yield f"|{'|'.join(_cell(row.get(name, '')) for name in names)}|"
@@ -103,7 +103,7 @@ def _flat(row: Any) -> bool:
     return isinstance(row, dict) and not any(_nested(value) for value in row.values())
 
 
-def _words(name: str) -> str:
+def _label(name: str) -> str:
     return str(name).replace("_", " ")
 
 
@@ -121,8 +121,8 @@ def main() -> int:
         print(f"{shown(PROSE)} is missing: write what the model is for.", file=sys.stderr)
         return 1
     if not any(REPORTS.glob("*.json")):
-        print("There are no figures yet: `uv run poe pipeline` makes them.", file=sys.stderr)
+        print("There are no figures yet: `uv run poe pipeline` creates them.", file=sys.stderr)
         return 1
     CARD.write_text(card(PROSE.read_text(encoding="utf-8"), REPORTS), encoding="utf-8")
-    print(f"look at {shown(CARD)}")
+    print(f"Wrote {shown(CARD)}.")
     return 0

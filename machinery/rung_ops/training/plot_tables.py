@@ -1,4 +1,4 @@
-"""The tables behind the report's plots; written as CSV, so that runs can be compared."""
+"""Tables for the plots of the report; also written as CSV, to compare runs."""
 
 from typing import Any
 
@@ -11,46 +11,47 @@ from rung_ops import contract
 from rung_ops.project.paths import params
 from rung_ops.training import estimator
 
-POINTS = 200  # a curve of more points looks the same and makes the report heavy
+POINTS = 200  # more points would not change the look of a curve
 IMPORTANCE_ROWS = 4_000
 REPEATS = 3
 
 
 def roc(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
-    """False and true positive rate at every threshold, thinned to POINTS."""
+    """Compute the ROC curve: false and true positive rate, at most POINTS rows."""
     false_positive, true_positive, _ = roc_curve(truth, predicted)
     curve = {"false_positive_rate": false_positive, "true_positive_rate": true_positive}
     return _thinned(pl.DataFrame(curve))
 
 
 def precision_recall(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
-    """Precision and recall at every threshold, thinned to POINTS."""
+    """Compute precision and recall by threshold, at most POINTS rows."""
     precision, recall, _ = precision_recall_curve(truth, predicted)
     return _thinned(pl.DataFrame({"recall": recall, "precision": precision}))
 
 
 def calibration(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
-    """Predicted probability against the share that came true, in ten bins of equal size."""
-    came_true, said = calibration_curve(truth, predicted, n_bins=10, strategy="quantile")
-    return pl.DataFrame({"predicted": said, "observed": came_true})
+    """Compute mean predicted probability and observed share in ten bins of equal size."""
+    observed, mean_predicted = calibration_curve(truth, predicted, n_bins=10, strategy="quantile")
+    return pl.DataFrame({"predicted": mean_predicted, "observed": observed})
 
 
 def residuals(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
-    """Predicted value and residual (truth less prediction) of up to 2,000 rows."""
+    """Compute predicted value and residual (actual minus predicted) of up to 2,000 rows."""
     chosen = np.linspace(0, len(truth) - 1, min(2_000, len(truth))).astype(int)
     table = {"predicted": predicted[chosen], "residual": truth[chosen] - predicted[chosen]}
     return pl.DataFrame(table)
 
 
 def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
-    """How much the deciding figure worsens when one feature is shuffled, most important first.
+    """Compute the permutation importance of each feature: loss of score when it is shuffled.
 
     Args:
         model: the fitted estimator.
-        rows: test rows; IMPORTANCE_ROWS of them are used.
+        rows: test rows; at most IMPORTANCE_ROWS of them are used.
 
     Returns:
-        One row a feature: feature, importance (mean over REPEATS), deviation.
+        One row for each feature, most important first: feature, importance (mean over REPEATS),
+        deviation (standard deviation).
     """
     settings = params()
     metric, sign = settings["score"]["metric"], 1 if settings["score"]["higher_is_better"] else -1
@@ -60,15 +61,15 @@ def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     def figure(changed: pl.DataFrame) -> float:
         return contract.score(actual, estimator.predict_features(model, changed))[metric]
 
-    whole = figure(inputs)
-    found = []
+    unshuffled = figure(inputs)
+    results = []
     for name in inputs.columns:
         drops = [
-            sign * (whole - figure(inputs.with_columns(inputs[name].shuffle(seed=repeat))))
+            sign * (unshuffled - figure(inputs.with_columns(inputs[name].shuffle(seed=repeat))))
             for repeat in range(REPEATS)
         ]
-        found.append((name, float(np.mean(drops)), float(np.std(drops))))
-    table = pl.DataFrame(found, schema=["feature", "importance", "deviation"], orient="row")
+        results.append((name, float(np.mean(drops)), float(np.std(drops))))
+    table = pl.DataFrame(results, schema=["feature", "importance", "deviation"], orient="row")
     return table.sort("importance", "feature", descending=[True, False])
 
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else. Its layout is in report.html."""
+"""The report as a single self-contained HTML file. Its layout is in report.html."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ def page(
     plots: list[tuple[str, str]],
     slices: list[dict[str, object]],
 ) -> str:
-    """Put the page together.
+    """Render the report as HTML.
 
     Args:
         title: the heading.
-        lead: one sentence on the model and its rows.
+        lead: one sentence about the model and its test rows.
         metrics: the figures of score().
-        plots: what each shows, for those who cannot see it, and its SVG.
-        slices: one mapping of column names to cells for each row of the table.
+        plots: the label and the SVG of each plot.
+        slices: rows of the table, each a mapping of column names to cells.
     """
     return html.render(LAYOUT, title=title, lead=lead, metrics=metrics, plots=plots, slices=slices)

@@ -1,5 +1,6 @@
-"""The score of every slice: by month, and by the columns that params.toml names."""
+"""Stage: score every slice of the test rows: by month, and by columns that params.toml names."""
 
+import json
 import math
 import warnings
 
@@ -7,16 +8,19 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.project.paths import params
+from rung_ops.project.paths import PREDICTIONS, REPORTS, params
+from rung_ops.system.printable import printable
 from rung_ops.training.estimator import features, truth
 
+SLICES = REPORTS / "slices.json"
 MONTH = "month"
-# Rows; below, figures are mostly chance, and may tell the outcome of a single person.
-SMALLEST = 30
+# Figures of fewer rows are mostly chance, and may reveal the outcome of a single person.
+MIN_ROWS = 30
+WORST = 3  # slices that are printed
 
 
 def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
-    """Take the columns to slice by, as text; shape (n_rows, n_slice_columns)."""
+    """Return the columns to slice by, as text; shape (n_rows, n_slice_columns)."""
     known = rows.with_columns(c for c in features(rows) if c.name not in rows.columns)
     names = params().get("report", {}).get("slices", [])
     columns = known.select(pl.col(name).cast(pl.String).fill_null("missing") for name in names)
@@ -26,24 +30,24 @@ def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
-    """Score every slice on its own.
+    """Score every slice of the rows.
 
     Args:
         rows: test rows.
-        predicted: shape (n_rows,), as estimator.predict() returns it.
+        predicted: from estimator.predict(), shape (n_rows,).
 
     Returns:
-        One row a slice: column, value, rows, mean_truth, mean_predicted and each figure of
-        score(); null where a slice has fewer than SMALLEST rows, or one class only.
+        One row for each slice: column, value, rows, mean_truth, mean_predicted and each figure of
+        score(); null if the slice has fewer than MIN_ROWS rows or a single class.
     """
     actual = truth(rows)
-    found = []
+    slices = []
     columns = slice_columns(rows)
     for column in columns.columns:
         values = columns[column]
-        for value in sorted(values.unique(), key=_in_order):
+        for value in sorted(values.unique(), key=_sort_key):
             inside = (values == value).to_numpy()
-            found.append(
+            slices.append(
                 {
                     "column": column,
                     "value": value,
@@ -51,12 +55,13 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
                     **_figures(actual[inside], predicted[inside]),
                 }
             )
-    nothing = {"column": pl.String, "value": pl.String, "rows": pl.Int64}
-    return pl.DataFrame(found or None, schema=None if found else nothing, infer_schema_length=None)
+    empty = {"column": pl.String, "value": pl.String, "rows": pl.Int64}
+    schema = None if slices else empty
+    return pl.DataFrame(slices or None, schema=schema, infer_schema_length=None)
 
 
-def _in_order(value: str) -> tuple[float, str]:
-    """Sort numbers by size, and words behind them by the alphabet."""
+def _sort_key(value: str) -> tuple[float, str]:
+    """Sort numbers by size, then text alphabetically."""
     try:
         return float(value), value
     except ValueError:
@@ -64,7 +69,7 @@ def _in_order(value: str) -> tuple[float, str]:
 
 
 def _figures(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
-    if len(actual) < SMALLEST:
+    if len(actual) < MIN_ROWS:
         return {}
     means: dict[str, float | None] = {
         "mean_truth": float(actual.mean()),
@@ -73,7 +78,22 @@ def _figures(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | Non
     try:
         with warnings.catch_warnings(action="ignore"):
             figures = contract.score(actual, predicted)
-    except ValueError:  # a figure that is not defined, as AUC of one class; some warn and give NaN
+    except ValueError:  # an undefined figure, such as the AUC of one class; others warn, give NaN
         return means
     means |= {name: float(value) for name, value in figures.items() if math.isfinite(value)}
     return means
+
+
+def main() -> int:
+    """Write reports/slices.json and print the worst slices; return the exit code."""
+    rows = pl.read_parquet(PREDICTIONS)
+    slices = score_by_slice(rows, rows["predicted"].to_numpy())
+    SLICES.write_text(json.dumps(slices.to_dicts(), indent=2) + "\n", encoding="utf-8")
+    score = params()["score"]
+    metric = score["metric"]
+    if metric in slices.columns:
+        scored = slices.drop_nulls(metric).sort(metric, descending=not score["higher_is_better"])
+        for worst in scored.head(WORST).iter_rows(named=True):
+            figure = f"{metric} {worst[metric]:.4f}, {worst['rows']:,} rows"
+            print(printable(f"{worst['column']} {worst['value']}: {figure}"))
+    return 0

@@ -15,7 +15,7 @@ from rung_ops import contract
 from rung_ops.ray.searcher import RoundSearcher
 from rung_ops.ray.trial import evaluate
 from rung_ops.training import tune
-from rung_ops.training.tune import Search, one_by_one
+from rung_ops.training.tune import Search, sequential
 
 TRIALS, TOGETHER = 14, 4  # more than the ten that are drawn without a look at what came of others
 
@@ -43,7 +43,7 @@ def tried(search: Search) -> list[tuple[Any, Any]]:
 def test_workers_that_end_in_any_order_find_what_one_finds() -> None:
     alone, with_many = Search(TRIALS, TOGETHER), Search(TRIALS, TOGETHER)
     with mlflow.start_run():
-        one_by_one(alone, pl.DataFrame())
+        sequential(alone, pl.DataFrame())
 
     searcher, order = RoundSearcher(with_many), random.Random(3)
     with mlflow.start_run():
@@ -68,7 +68,7 @@ def test_rounds_of_another_size_look_at_results_at_other_times() -> None:
     searches = [Search(TRIALS, together) for together in (1, TOGETHER)]
     for search in searches:
         with mlflow.start_run():
-            one_by_one(search, pl.DataFrame())
+            sequential(search, pl.DataFrame())
 
     first, other = map(tried, searches)
     assert first[:10] == other[:10]

@@ -125,7 +125,9 @@ def test_a_save_that_writes_elsewhere_is_named(
 ) -> None:
     module.save = lambda model, path: np.savez(path, weights=model.weights)  # adds .npz
 
-    with pytest.raises(Exception, match="wrote nothing at .*one file or one folder exactly there"):
+    with pytest.raises(
+        Exception, match="did not write to .*one file or folder at exactly this path"
+    ):
         estimator.save(fitted, tmp_path / "model.skops")
 
 

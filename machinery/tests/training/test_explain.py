@@ -8,8 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from rung_ops.training.explain import explain, reasons
-from rung_ops.training.feature_codes import Coded
+from rung_ops.training.explain import FeatureEncoder, explain, reasons
 
 FEATURES = pl.DataFrame(
     {
@@ -37,7 +36,7 @@ def explained(rows: pl.DataFrame, **changes: Any) -> tuple[np.ndarray, float]:
 
 
 def test_what_is_coded_comes_back_as_it_was() -> None:
-    coded = Coded(FEATURES)
+    coded = FeatureEncoder(FEATURES)
 
     assert_frame_equal(FEATURES, coded.decode(coded.encode(FEATURES)))
 

@@ -34,7 +34,7 @@ def test_a_rate_of_no_rows_is_undefined_and_named() -> None:
 
     assert found["values"]["a"]["true_positive_rate"] is None
     assert found["differences"]["true_positive_rate"] is None
-    assert "a: true_positive_rate is undefined, as there is no row to take it of" in notes
+    assert "a: true_positive_rate is undefined, because no row counts for it" in notes
 
 
 def test_a_small_group_is_shown_and_left_out_of_the_differences() -> None:
@@ -64,7 +64,7 @@ def test_numbers_are_cut_into_groups() -> None:
     ("column", "cuts", "said"),
     [
         (pl.Series("age", range(50)), [], "has 50 values"),
-        (pl.Series("sex", ["f", "m"]), [3], "holds no numbers"),
+        (pl.Series("sex", ["f", "m"]), [3], "is not numeric"),
     ],
 )
 def test_a_column_that_makes_no_groups_is_refused(
