@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops.target import positive
+
 PLAN = "governance/change_control_plan.yaml"
 
 
@@ -42,7 +44,7 @@ def predict(module: ModuleType, model: Any, features: pl.DataFrame) -> np.ndarra
     if hasattr(module, "predict"):
         return np.asarray(module.predict(model, features), np.float64)
     if hasattr(model, "predict_proba"):
-        return np.asarray(model.predict_proba(features), np.float64)[:, 1]
+        return positive(np.asarray(model.predict_proba(features), np.float64))
     return np.asarray(model.predict(features), np.float64)
 
 

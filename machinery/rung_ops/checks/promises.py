@@ -22,6 +22,7 @@ from rung_ops.data.row_checks import inspect
 from rung_ops.project import hooks
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import SAMPLE, links_refused, params, raw_files, raw_files_in, shown
+from rung_ops.target import refuse_type
 from rung_ops.training import estimator
 
 MOST_ROWS = 2_000  # enough for a model, quick to fit
@@ -44,6 +45,7 @@ def well_typed() -> None:
             f"dataset.py: TARGET is {target!r}, which is not a column of Row. "
             f"There are: {', '.join(columns)}."
         )
+    refuse_type(target, columns[target].type)
     if time is not None and time not in columns:
         raise ContractError(
             f"dataset.py: TIME is {time!r}, which is not a column of Row. "

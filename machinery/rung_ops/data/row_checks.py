@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandera.polars as pa
 import polars as pl
 
+from rung_ops.release.dtypes import time_zone
 from rung_ops.system.printable import printable
 
 SHOWN = 5  # row numbers and values printed for one problem
@@ -50,7 +51,7 @@ def inspect(
 
     Returns:
         The typed frame (shape (n_rows, n_columns of the schema); null where a value could not be
-        cast) and the problems. The frame is empty when columns are missing.
+        cast) and the problems. The frame is empty when the file as a whole is refused.
     """
     wanted = {name: column.dtype.type for name, column in schema.columns.items()}
     if not frame.height:
@@ -60,9 +61,27 @@ def inspect(
         there = ", ".join(frame.columns[:20])
         problem = Problem(source, ", ".join(missing), f"is missing; the file has {there}")
         return pl.DataFrame(schema=wanted), [problem]
+    if offsets := _unwanted_offsets(frame, wanted, source):
+        return pl.DataFrame(schema=wanted), offsets
     typed, problems = _cast(frame.select(*wanted), wanted, source)
     seen = {(problem.column, row) for problem in problems for row in problem.rows}
     return typed, problems + _broken_rules(typed, schema, source, seen)
+
+
+def _unwanted_offsets(
+    frame: pl.DataFrame, wanted: dict[str, pl.DataType], source: str
+) -> list[Problem]:
+    """Find columns of times with an offset where Row has none: a cast would move them to UTC."""
+    return [
+        Problem(
+            source,
+            name,
+            f"holds times with an offset ({zone}), and Row has times without: make them local times "
+            "in load(), such as with `dt.convert_time_zone(...).dt.replace_time_zone(None)`",
+        )
+        for name, dtype in wanted.items()
+        if (zone := time_zone(frame.schema[name])) and not time_zone(dtype)
+    ]
 
 
 def _cast(

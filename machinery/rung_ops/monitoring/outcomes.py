@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops.project.paths import placed, shown
-from rung_ops.release.dtypes import dtype_of
+from rung_ops.release.dtypes import dtype_of, time_zone
 
 OUTCOMES = placed("OUTCOMES", "data/outcomes")
 TRUTH = "truth"
@@ -137,6 +137,8 @@ def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
     try:
         if values.dtype == pl.String and dtype.is_temporal():
             values = values.str.to_datetime(strict=False)
+        if time_zone(values.dtype) and not time_zone(dtype):
+            return pl.Series(values.name, [None] * len(values), dtype=dtype)
         return values.cast(dtype, strict=False)
     except pl.exceptions.PolarsError:
         return pl.Series(values.name, [None] * len(values), dtype=dtype)

@@ -58,3 +58,8 @@ def family_of(dtype: pl.DataType) -> str:
     if dtype.is_temporal():
         return "date" if dtype == pl.Date else "datetime"
     return "bool" if dtype == pl.Boolean else "str"
+
+
+def time_zone(dtype: pl.DataType) -> str | None:
+    """Name the time zone of a type; None where it has none, or is no time."""
+    return dtype.time_zone if isinstance(dtype, pl.Datetime) else None

@@ -25,8 +25,9 @@ KINDS = {
     "float": "a number",
     "str": "a text",
     "date": "a date as 2026-01-31",
-    "datetime": "a time as 2026-01-31T08:00:00",
+    "datetime": "a time as 2026-01-31T08:00:00Z",
 }
+WITHOUT_OFFSET = "a time without an offset, as 2026-01-31T08:00:00"
 BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 SHOWN = 20  # values of a list that are named in words
 SECOND = {"ns": 1_000_000_000, "us": 1_000_000, "ms": 1_000}  # ticks of a frame's moments
@@ -65,9 +66,14 @@ class Column:
     description: str | None
 
     @property
+    def without_offset(self) -> bool:
+        """Whether it holds times that have no time zone; one with an offset would be moved to UTC."""
+        return isinstance(self.dtype, pl.Datetime) and self.dtype.time_zone is None
+
+    @property
     def words(self) -> str:
         """What is asked for, in words: "a whole number, at least 1, at most 9999"."""
-        said = [KINDS[self.family]]
+        said = [WITHOUT_OFFSET if self.without_offset else KINDS[self.family]]
         if self.isin is not None:
             some = ", ".join(map(str, self.isin[:SHOWN]))
             said = [f"one of {some}" + (", ..." if len(self.isin) > SHOWN else "")]
@@ -151,5 +157,5 @@ def ticks(moment: datetime, second: int) -> int:
 
 
 def since_1970(moment: datetime) -> timedelta:
-    """Measure a moment as polars does: an offset counts, and without one none is meant."""
+    """Measure a moment as polars does; without an offset it is taken as UTC."""
     return moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)

@@ -80,7 +80,8 @@ def _value(schema: dict[str, Any], column: Column, rules: dict[str, Any]) -> dic
     value = _not_null(schema)
     value |= rules
     if column.family == "datetime":
-        value["format"] = "date-time"
+        # Of the OpenAPI registry: a `date-time` has an offset.
+        value["format"] = "date-time-local" if column.without_offset else "date-time"
     if "pattern" in value:  # as the contract writes it, not as Python does
         value["pattern"] = column.pattern
     if not column.required:

@@ -16,6 +16,7 @@ from rung_ops import custom_model
 from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving.boosters import Booster
+from rung_ops.target import positive
 
 Predictor = Callable[[pl.DataFrame], np.ndarray]
 
@@ -61,7 +62,9 @@ def _onnx(folder: Path, manifest: dict[str, Any]) -> Predictor:
 
     def predict(features: pl.DataFrame) -> np.ndarray:
         given = {column.name: feeds[column.name](column) for column in features.get_columns()}
-        return session.run(answer, given)[0][:, -1].astype(np.float64)
+        # One column of values, or the probabilities of the classes.
+        numbers = session.run(answer, given)[0].astype(np.float64)
+        return numbers[:, 0] if numbers.shape[1] == 1 else positive(numbers)
 
     return predict
 
@@ -126,7 +129,7 @@ def _skops(folder: Path, manifest: dict[str, Any]) -> Predictor:
 
     model = estimators.load(folder, manifest["package"])
     if is_classifier(model):
-        return lambda features: np.asarray(model.predict_proba(features), np.float64)[:, 1]
+        return lambda features: positive(np.asarray(model.predict_proba(features), np.float64))
     return lambda features: np.asarray(model.predict(features), np.float64)
 
 

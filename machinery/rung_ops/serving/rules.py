@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.release.dtypes import time_zone
 from rung_ops.serving.columns import SECOND, Column, ticks
 from rung_ops.serving.refusal import Refusal, wrong_column, wrong_value
 
@@ -42,6 +43,8 @@ class ColumnRules:
             return values.cast(column.dtype)
         if not FITS[column.family](values.dtype):
             raise wrong_column(None, column.name, f"got {values.dtype}; expected {column.words}")
+        if column.without_offset and time_zone(values.dtype):
+            raise wrong_column(None, column.name, f"got {values.dtype}; expected {column.words}")
         if column.family == "str" and _written_out(values) > MAX_TEXT:
             raise Refusal(
                 413, f"column `{column.name}`: its texts are more than {MAX_TEXT:,} bytes together"
@@ -72,7 +75,7 @@ def _exact(values: pl.Series, column: Column) -> pl.Series:
         found = values.cast(column.dtype, strict=False)
         lost = (found.is_null() | (found != values)) & values.is_not_null()
     elif isinstance(values.dtype, pl.Datetime) and isinstance(column.dtype, pl.Datetime):
-        # An offset counts, and without one none is meant.
+        # Without an offset it is taken as UTC.
         naive = values.cast(pl.Datetime(values.dtype.time_unit))
         found = naive.cast(pl.Datetime(column.dtype.time_unit), strict=False)
         lost = found.is_null() & values.is_not_null()

@@ -51,7 +51,13 @@ def value_type(column: Column) -> tuple[Any, list[Check]]:
     checks = [_compared(name, limit) for name, limit in column.bounds.items()]
     if column.family == "datetime" and str(column.dtype).startswith("Datetime(time_unit='ns'"):
         checks.append(Check(lambda value: abs(since_1970(value)) <= _NANOSECONDS, {}))
-    return PYTHON[column.family], checks
+    return _python_type(column), checks
+
+
+def _python_type(column: Column) -> Any:
+    if column.without_offset:
+        return Annotated[datetime, msgspec.Meta(tz=False)]
+    return PYTHON[column.family]
 
 
 def _listed(column: Column) -> tuple[Any, list[Check]]:
@@ -67,7 +73,7 @@ def _listed(column: Column) -> tuple[Any, list[Check]]:
     if column.family == "datetime":
         moments = {since_1970(value) for value in allowed}
         # A moment can be written with any offset, so a list of texts would publish too little.
-        return datetime, [Check(lambda value: since_1970(value) in moments, {})]
+        return _python_type(column), [Check(lambda value: since_1970(value) in moments, {})]
     listed = [value.isoformat() if column.family == "date" else value for value in allowed]
     return PYTHON[column.family], [Check(set(allowed).__contains__, {"enum": listed})]
 

@@ -9,6 +9,7 @@ import polars as pl
 from rung_ops import contract, custom_model
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
+from rung_ops.target import positive, refuse_classes, refuse_type
 
 # skops and scikit-learn are imported in functions: stages that need no model start faster.
 
@@ -23,8 +24,13 @@ def features(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def truth(rows: pl.DataFrame) -> np.ndarray:
-    """Return the target of rows, shape (n_rows,); a boolean target as 0 and 1."""
+    """Return the target of rows, shape (n_rows,); a boolean target as 0 and 1.
+
+    Raises:
+        UnsupportedTargetError: it is neither true or false nor a number.
+    """
     target = rows[contract.TARGET]
+    refuse_type(contract.TARGET, target.dtype)
     return (target.cast(pl.Int8) if target.dtype == pl.Boolean else target).to_numpy()
 
 
@@ -44,7 +50,7 @@ def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
     from sklearn.base import is_classifier
 
     if is_classifier(estimator):
-        return np.asarray(estimator.predict_proba(inputs))[:, 1]
+        return positive(np.asarray(estimator.predict_proba(inputs)))
     return np.asarray(estimator.predict(inputs))
 
 
@@ -65,6 +71,7 @@ def save(estimator: Any, path: Path) -> None:
 
     Raises:
         UntrustedModelError: TRUSTED lacks a type that load() would need.
+        UnsupportedTargetError: it is a classifier of more than two classes, or of one.
         StageError: save() of model.py did not write to the path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +84,10 @@ def save(estimator: Any, path: Path) -> None:
             )
         return
     import skops.io
+    from sklearn.base import is_classifier
 
+    if is_classifier(estimator):
+        refuse_classes(len(estimator.classes_))
     skops.io.dump(estimator, path)
     _refuse_untrusted(path)
 

@@ -44,6 +44,21 @@ BROKEN = {
         "test_names_of_src_are_of_the_right_kind",
         r"dataset.py: TARGET is 'nothing', which is not a column of Row. There are: .*",
     ),
+    "a TARGET of more than two classes": (
+        f"{PACKAGE}/dataset.py",
+        'class Row(Row):\n    kind: str\nTARGET = "kind"\n',
+        "test_names_of_src_are_of_the_right_kind",
+        r"The target `kind` is of type String\. Only targets of two classes and numbers are .*",
+    ),
+    "a classifier of three classes": (
+        f"{PACKAGE}/model.py",
+        "class Three:\n    def fit(self, features, truth):\n        return self\n"
+        "    def predict_proba(self, features):\n        return np.zeros((len(features), 3))\n"
+        "def build(params):\n    return Three()\ndef save(model, path):\n    path.touch()\n"
+        "def load(path):\n    return Three()\n",
+        "test_a_saved_model_answers_the_same",
+        r"The model tells 3 classes apart\. Only targets of two classes and numbers are .*",
+    ),
     "an unknown column": (
         f"{PACKAGE}/features.py",
         'FEATURES.append(__import__("polars").col("nothing"))\n',

@@ -102,7 +102,7 @@ def test_openapi_has_the_rules_of_the_contract(caller: Caller) -> None:
     assert (columns["number"]["minimum"], columns["number"]["maximum"]) == (1, 100)
     assert columns["kind"]["enum"] == ["a", "b"]
     assert columns["code"]["pattern"] == "^[A-Z]{2}$"
-    assert columns["at"]["format"] == "date-time"
+    assert columns["at"]["format"] == "date-time-local"
     number, null = columns["weight"]["anyOf"]
     assert (number["type"], number["exclusiveMinimum"], null["type"]) == ("number", 0, "null")
     assert columns["weight"]["default"] == 2.0

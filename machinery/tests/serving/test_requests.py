@@ -1,6 +1,6 @@
 """Rows of JSON become a frame of the contract's types."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -42,15 +42,29 @@ def test_defaults_are_filled_in_and_named_by_row(reader: Reader) -> None:
     assert table.by_row() == [["weight", "note"], [], ["weight"]]
 
 
-def test_an_offset_counts_and_without_one_none_is_meant() -> None:
-    column = PLAIN | {"name": "at", "dtype": "datetime", "polars": MOMENT}
+UTC_MOMENT = MOMENT.replace("None", "'UTC'")
+
+
+def test_a_column_with_a_time_zone_takes_any_offset_and_none_for_utc() -> None:
+    column = PLAIN | {"name": "at", "dtype": "datetime", "polars": UTC_MOMENT}
     reader = Reader(columns_of({"columns": [column]}))
     texts = ["2026-01-31T08:00:00", "2026-01-31T08:00:00Z", "2026-01-31T10:00:00.5+02:00"]
     rows = reader.many(encoded([{"at": text} for text in texts]), 3)
 
-    eight = datetime(2026, 1, 31, 8)
+    eight = datetime(2026, 1, 31, 8, tzinfo=UTC)
     expected = [eight, eight, eight + timedelta(milliseconds=500)]
     assert reader.table(rows).frame["at"].to_list() == expected
+
+
+@pytest.mark.parametrize("rules", [{}, {"isin": ["2026-01-31T08:00:00"]}])
+@pytest.mark.parametrize("text", ["2026-01-31T08:00:00Z", "2026-01-31T10:00:00+02:00"])
+def test_an_offset_is_refused_where_the_contract_has_none(text: str, rules: Any) -> None:
+    column = PLAIN | {"name": "at", "dtype": "datetime", "polars": MOMENT} | rules
+    reader = Reader(columns_of({"columns": [column]}))
+
+    assert reader.many(encoded([{"at": "2026-01-31T08:00:00"}]), 1)
+    with pytest.raises(Refusal, match="row 1, column `at`: expected "):
+        reader.many(encoded([{"at": text}]), 1)
 
 
 def test_the_key_tells_one_row_from_another(reader: Reader) -> None:

@@ -3,7 +3,7 @@
 import io
 import random
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def test_numbers_texts_and_moments_of_other_types_are_taken_where_nothing_is_los
     other = TABLE.with_columns(
         pl.col("number").cast(pl.Float32),
         pl.col("kind").cast(pl.Categorical),
-        pl.col("at").dt.cast_time_unit("ns").dt.replace_time_zone("UTC"),
+        pl.col("at").dt.cast_time_unit("ns"),
         pl.Series("weight", [1, None, 3], dtype=pl.UInt8),
         pl.Series("note", [None] * 3, dtype=pl.Null),
         pl.lit(1).alias("unknown"),
@@ -151,6 +151,10 @@ def test_numbers_texts_and_moments_of_other_types_are_taken_where_nothing_is_los
             "row 2, column `code`: got " + "x" * 60 + "...; expected",
         ),
         ("at", [date(2026, 1, 31)] * 3, "column `at`: got Date; expected a time"),
+        (
+            *("at", [datetime(2026, 1, 31, 8, tzinfo=UTC)] * 3),
+            "column `at`: got Datetime(time_unit='us', time_zone='UTC'); expected a time without",
+        ),
         ("weight", [1.0, 0.0, 1.0], "row 2, column `weight`: got 0.0; expected a nu"),
         ("weight", [1.0, float("inf"), 1.0], "row 2, column `weight`: got inf; expected"),
         ("note", [[1], [2], [3]], "column `note`: got List(Int64)"),

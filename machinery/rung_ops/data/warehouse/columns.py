@@ -5,6 +5,8 @@ from collections.abc import Callable
 import polars as pl
 import pyarrow as pa
 
+from rung_ops.release.dtypes import time_zone
+
 Types = dict[str, pl.DataType]
 
 MEANT = (
@@ -83,6 +85,8 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
 
 
 def _fits(found: pl.DataType, wanted: pl.DataType) -> bool:
+    if time_zone(found) and not time_zone(wanted):
+        return False
     # What the types say; whether each value survives is for quality.py to tell, row by row.
     kinds: tuple[Callable[[pl.DataType], bool], ...] = (
         lambda dtype: dtype.is_numeric(),
