@@ -7,6 +7,7 @@ import skops.io
 
 from rung_ops.release import source_import
 from rung_ops.release.bundle import SKOPS, BadBundle
+from rung_ops.trusted_types import refusal, trusted
 
 
 def load(folder: Path, package: str) -> Any:
@@ -20,13 +21,9 @@ def load(folder: Path, package: str) -> Any:
         BadBundle: it holds a type that neither skops nor TRUSTED in the release's model.py trusts.
     """
     # People wrote and reviewed TRUSTED; never trust the types that the file itself lists.
-    trusted = list(getattr(source_import.module_of(folder, package, "model"), "TRUSTED", []))
-    unknown = sorted(set(skops.io.get_untrusted_types(file=folder / SKOPS)) - set(trusted))
-    if unknown:
-        raise BadBundle(
-            f"{folder.name}: the model holds types that TRUSTED in model.py does not list: "
-            f"{', '.join(unknown)}. If you know them, add them."
-        )
-    modules = {name.rpartition(".")[0] for name in trusted}
+    listed = list(getattr(source_import.module_of(folder, package, "model"), "TRUSTED", []))
+    if said := refusal(folder / SKOPS, listed, folder.name):
+        raise BadBundle(said)
+    modules = {name.rpartition(".")[0] for name in listed}
     with source_import.importable_by_name(folder, package, modules):
-        return skops.io.load(folder / SKOPS, trusted=trusted)
+        return skops.io.load(folder / SKOPS, trusted=trusted(listed))

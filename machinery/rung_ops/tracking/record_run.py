@@ -32,6 +32,7 @@ from rung_ops.project.paths import (
 from rung_ops.tracking import last_run, registry, server_check, store_address
 from rung_ops.tracking.source_state import NoCommitError, origin
 from rung_ops.training import estimator
+from rung_ops.trusted_types import trusted
 
 EXAMPLE_ROWS = 5
 CODE = "code"
@@ -100,7 +101,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
                 model,
                 name="model",
                 serialization_format="skops",
-                skops_trusted_types=contract.TRUSTED,
+                skops_trusted_types=trusted(contract.TRUSTED),
                 pip_requirements=requirements(),
                 signature=signature,
                 input_example=some,

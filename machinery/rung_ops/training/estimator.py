@@ -10,6 +10,7 @@ from rung_ops import contract, custom_model
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.target import positive, refuse_classes, refuse_type
+from rung_ops.trusted_types import refusal, trusted
 
 # skops and scikit-learn are imported in functions: stages that need no model start faster.
 
@@ -103,16 +104,9 @@ def load(path: Path) -> Any:
     import skops.io
 
     _refuse_untrusted(path)
-    return skops.io.load(path, trusted=contract.TRUSTED)
+    return skops.io.load(path, trusted=trusted(contract.TRUSTED))
 
 
 def _refuse_untrusted(path: Path) -> None:
-    import skops.io
-
-    unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(contract.TRUSTED))
-    if unknown:
-        listed = ", ".join(f'"{name}"' for name in unknown)
-        raise UntrustedModelError(
-            f"{shown(path)} holds types that are not trusted: {listed}. "
-            "If you trust them, add them to TRUSTED in model.py."
-        )
+    if said := refusal(path, contract.TRUSTED, shown(path)):
+        raise UntrustedModelError(said)
