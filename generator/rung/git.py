@@ -1,36 +1,15 @@
-"""Plain git, with the person's hooks and prompts off wherever Rung acts by itself."""
+"""What Rung asks git for."""
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rung.errors import RungError
+from rung.git_call import ELSEWHERE, QUIET, QUIET_AS_IGNORED, completed, environment, started
 
-# Settings of the person's that would run programs, ask questions or hide files.
-QUIET = {
-    "core.hooksPath": os.devnull,
-    "core.fsmonitor": "false",
-    "core.excludesFile": os.devnull,
-    "core.filesRefLockTimeout": "10000",  # ms: another Rung may be writing the same tag
-    "commit.gpgSign": "false",
-    "tag.gpgSign": "false",
-    "log.showSignature": "false",  # it would run gpg.program
-}
-# The same where what the person's own file ignores counts as ignored by the project.
-QUIET_AS_IGNORED = {name: value for name, value in QUIET.items() if name != "core.excludesFile"}
-# Set while git runs a hook; they would lead git away from the folder it is started in.
-ELSEWHERE = {
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
-}
+__all__ = ["ELSEWHERE", "QUIET", "QUIET_AS_IGNORED", "completed", "environment", "started"]
+
 # For commits that are the same on every machine: nothing of this one goes into them.
 SAME_EVERYWHERE = {
     f"GIT_{who}_{what}": value
@@ -53,12 +32,6 @@ def require() -> None:
         )
 
 
-def environment() -> dict[str, str]:
-    """Return the environment for git: this one, without what points it at another repository."""
-    kept = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    return {**kept, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
-
-
 def run(
     folder: Path,
     *arguments: str,
@@ -76,15 +49,8 @@ def run(
         extra: Environment variables to add.
     """
     require()
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    done = subprocess.run(
-        ["git", *options, *arguments],
-        cwd=folder,
-        env=environment() | dict(extra or {}),
-        input=stdin.encode("utf-8", "surrogateescape"),
-        capture_output=True,
-        check=False,
-    )
+    text = stdin.encode("utf-8", "surrogateescape")
+    done = completed(folder, *arguments, settings=settings, extra=extra, stdin=text)
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
         raise RungError(f"`git {arguments[0]}` failed in {folder}:\n{words}")
@@ -106,7 +72,7 @@ def show(repository: Path, version: str, path: str) -> str | None:
     """
     inside = repository / ".git"
     extra = {"GIT_DIR": str(inside if inside.exists() else repository)}
-    return answers(repository, "show", f"{version}:{path}", extra=extra)
+    return answers(repository, "cat-file", "blob", f"{version}:{path}", extra=extra)
 
 
 def repository_above(folder: Path) -> Path | None:
@@ -145,11 +111,26 @@ def prefix(top: Path, folder: Path) -> str:
 
 
 def blobs(said: str, oids: Iterable[str]) -> dict[str, bytes]:
-    """Take apart what `cat-file --batch` printed of blobs that are all there, in this order."""
+    """Take apart what `cat-file --batch` printed of blobs, in this order.
+
+    Raises:
+        RungError: One of them is missing.
+    """
     stream, found, at = said.encode("utf-8", "surrogateescape"), {}, 0
     for oid in oids:
         head = stream.index(b"\n", at)
-        size = int(stream[at:head].split()[2])
+        facts = stream[at:head].split()
+        if len(facts) != 3:
+            raise lacks(oid)
+        size = int(facts[2])
         found[oid] = stream[head + 1 : head + 1 + size]
         at = head + size + 2
     return found
+
+
+def lacks(oid: str) -> RungError:
+    """Return the error for an object that a repository ought to hold."""
+    return RungError(
+        f"The repository lacks the object {oid}.\n"
+        "`git fsck` lists what is missing; a fresh clone brings it back."
+    )

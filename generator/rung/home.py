@@ -1,4 +1,4 @@
-"""Paths that begin with a tilde."""
+"""Paths as a person types them."""
 
 from pathlib import Path
 
@@ -18,3 +18,8 @@ def expanded(path: Path) -> Path:
             f"{path} cannot be found: nobody is called `{path.parts[0][1:]}` here.\n"
             "Write the path out, or put `./` before it."
         ) from error
+
+
+def no_option(path: Path) -> str:
+    """Return a path in a form that no command takes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rung import cache, git, plain_yaml, template
 from rung.errors import RungError
+from rung.repository import refuse_unreadable
 
 RELEASE = re.compile(r"v?\d+(\.\d+)*\Z")
 
@@ -74,6 +75,7 @@ def _of_clone(repository: Path, version: str | None) -> Source:
             f"The template {repository} is not a git repository, so a project made from it could "
             "never be updated.\nGive `--template` the path or the URL of a git repository."
         )
+    refuse_unreadable(repository)
     if git.answers(repository, "rev-parse", "--verify", "--quiet", "HEAD") is None:
         raise RungError(f"The template {repository} has no commit yet. Commit it, then try again.")
     if version:
@@ -88,7 +90,7 @@ def _of_clone(repository: Path, version: str | None) -> Source:
     release = next((tag for tag in tags if RELEASE.match(tag)), None)
     if release:
         return Source(str(repository), release, repository)
-    dirty = git.run(repository, "status", "--porcelain")
+    dirty = git.run(repository, "status", "--porcelain", "--ignore-submodules=dirty")
     return Source(
         str(repository),
         git.run(repository, "rev-parse", "HEAD").strip(),

@@ -508,11 +508,13 @@ def test_a_lock_of_another_git_is_not_removed(
 
 
 def test_a_git_that_is_killed_alone_leaves_nothing(
-    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+    born: Born, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = born(0)
     old = stands(project)
-    git(project, "config", "filter.deadly.smudge", "kill -9 $PPID; cat")
+    configuration = tmp_path / "gitconfig"  # the person's; a filter of the repository's is off
+    configuration.write_text('[filter "deadly"]\nsmudge = "kill -9 $PPID; cat"\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
     (project / ".git/info/attributes").write_text("ops/one.py filter=deadly\n")
     with (
         climbing.look(project, Wish({"level": 1}), str(small)) as seen,

@@ -247,3 +247,35 @@ def test_a_template_that_is_not_trusted_is_quoted() -> None:
 
     with pytest.raises(RungError, match=r"--template 'https://example.org/a;touch b'"):
         followed.recorded({"_src_path": address, "_commit": "v1"})
+
+
+def test_a_repository_that_git_cannot_work_in_is_named_for_what_it_is(
+    born: Born, small: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(born(0)), str(bare))
+    elsewhere = born(1)
+    git(elsewhere, "config", "core.worktree", str(tmp_path))
+    empty = born(2)
+    git(empty, "config", "core.bare", "true")
+
+    for folder, said in ((bare, "bare"), (elsewhere, "core.worktree"), (empty, "core.bare")):
+        for verb, *more in (("plan",), ("adopt",), ("check", "--base", "HEAD")):
+            template = () if verb == "check" else ("--template", small)
+            done = rung(verb, folder, *more, *template)
+            assert 2 == done.returncode, done.stderr
+            if (verb, folder) != ("plan", bare):  # it has no answers file either
+                assert said in done.stderr
+
+
+@pytest.mark.parametrize("words", [("plan",), ("adopt",), ("check", "--base", "HEAD")])
+def test_a_repository_of_another_user_is_named_as_such(
+    born: Born, small: Path, words: tuple[str, ...]
+) -> None:
+    template = () if words[0] == "check" else ("--template", small)
+    others = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    done = rung(words[0], born(0), *words[1:], *template, environment=others)
+
+    assert 2 == done.returncode
+    assert "belongs to another user" in done.stderr
+    assert "no commit" not in done.stderr

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rung import answers as given
-from rung import git, project
+from rung import git, project, repository
 from rung.adoption import complete, existing
 from rung.adoption.inferred import Inferred, infer
 from rung.climbing import move, ready, trees, workbench
@@ -107,7 +107,7 @@ def _stands(folder: Path) -> tuple[Path, str]:
     git.require()
     if not folder.is_dir():
         raise RungError(f"{folder} is no folder. Give the path of the repository to adopt.")
-    top = git.repository_above(folder)
+    top = repository.root(folder)
     if top is None:
         raise RungError(
             f"{folder} is not in a git repository, so an adoption could not be undone.\n"

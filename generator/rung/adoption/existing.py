@@ -54,12 +54,12 @@ def read(folder: Path) -> Existing:
         about, path = line.split("\t", 1)
         mode, _, _, size = about.split()
         if mode in ("100644", "100755"):  # a link's or a submodule's content is no text of ours
-            sizes[path] = int(size)
+            sizes[path] = int(size) if size.isdigit() else LARGEST + 1  # git says BAD of none
 
     def text(path: str) -> str:
         if sizes.get(path, LARGEST + 1) > LARGEST:
             return ""
-        return git.answers(folder, "show", f"HEAD:./{path}") or ""
+        return git.answers(folder, "cat-file", "blob", f"HEAD:./{path}") or ""
 
     people = git.answers(folder, "log", f"-{RECENT}", "--format=%an <%ae>", "--", ".") or ""
     return Existing(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rung import answers as given
-from rung import git, project
+from rung import git, home, project
 from rung.climbing import answered, changelog, followed, saved, words
 from rung.climbing import climb as climbing
 from rung.climbing.climb import RUNGS, Look, Wish
@@ -55,7 +55,9 @@ def plan(
         else:
             print(words.plan(seen.plan))
         if out is not None:
-            print(f"Saved. To do it: `rung climb {shlex.quote(str(out))}`", file=sys.stderr)
+            print(
+                f"Saved. To do it: `rung climb {shlex.quote(home.no_option(out))}`", file=sys.stderr
+            )
         return 1 if seen.plan.conflicts else 0
 
 
@@ -127,7 +129,7 @@ def finish(seen: Look, branch: str | None, *, verify: bool, command: str) -> int
 
 
 def _typed(verb: str, path: Path, wished: Wish, trusted: str | None) -> str:
-    parts = ["rung", verb, *([] if path == Path() else [str(path)])]
+    parts = ["rung", verb, *([] if path == Path() else [home.no_option(path)])]
     for name, value in wished.answers.items():
         parts += ["--to", str(value)] if name == "level" else ["-d", f"{name}={value}"]
     parts += ["--template-version", wished.version] if wished.version else []

@@ -1,6 +1,8 @@
 """Which template a project's answers lead to: only one that somebody vouches for."""
 
+import os
 import shlex
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,8 @@ from typing import Any
 from rung import cache, git, project, source, template
 from rung.errors import RungError
 from rung.source import RELEASE, Source
+
+NETWORK = "file:git:http:https:ssh"  # protocols by which a template may come
 
 
 def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
@@ -71,8 +75,7 @@ def newest(now: Source) -> Source:
     if now.repository is not None:
         chosen = source.choose(str(now.repository), None)
         return Source(now.address, chosen.ref, now.repository, chosen.note)
-    words = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", "--", now.address)
-    tags = [line.rpartition("refs/tags/")[2] for line in git.run(Path.cwd(), *words).splitlines()]
+    tags = _tags(now.address)
     release = next((tag for tag in tags if RELEASE.match(tag)), None)
     if release is None:
         raise RungError(
@@ -80,3 +83,14 @@ def newest(now: Source) -> Source:
             "Name a version of it with `--template-version`."
         )
     return at(now.address, release)
+
+
+def _tags(address: str) -> list[str]:
+    """Return the tags of a template elsewhere, the newest version first."""
+    words = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", "--", address)
+    # Away from the project, whose configuration would say how the server is reached.
+    with tempfile.TemporaryDirectory(prefix="rung-") as away:
+        protocols = os.environ.get("GIT_ALLOW_PROTOCOL", NETWORK)
+        extra = {"GIT_CEILING_DIRECTORIES": str(Path(away).parent), "GIT_ALLOW_PROTOCOL": protocols}
+        said = git.run(Path(away), *words, extra=extra)
+    return [line.rpartition("refs/tags/")[2] for line in said.splitlines()]

@@ -1,6 +1,6 @@
 """Merge text by lines, with git's own merge: with markers, or both sides where order is free."""
 
-import subprocess
+import os
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -27,15 +27,13 @@ def merge(base: bytes, ours: bytes, theirs: bytes, *, union: bool = False) -> tu
         place = Path(folder)
         for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
             (place / name).write_bytes(content)
-        done = subprocess.run(
-            ["git", "merge-file", "-p", "-q", *options, "ours", "base", "theirs"],
-            cwd=place,
-            env=git.environment()
-            | {"GIT_DIR": str(place), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        nobodys = {
+            "GIT_DIR": str(place),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+        words = ("merge-file", "-p", "-q", *options, "ours", "base", "theirs")
+        done = git.completed(place, *words, extra=nobodys)
     if done.returncode > 127:
         raise RungError(done.stderr.decode(errors="replace").strip() or "git merge-file failed")
     return done.stdout, done.returncode

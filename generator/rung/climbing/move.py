@@ -16,8 +16,6 @@ from rung.errors import NotDoneError, RungError
 # ignores is not overwritten either.
 SETTINGS = git.QUIET_AS_IGNORED | {
     "advice.diverging": "false",
-    "gc.auto": "0",  # a child in the background would hold the lock
-    "maintenance.auto": "false",
     "merge.autoStash": "false",
     "merge.stat": "false",
     "merge.verifySignatures": "false",
@@ -119,13 +117,12 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
 
     The child inherits the lock: should this process die, nobody begins before the child has ended.
     """
-    options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
     arguments = ["merge", "--ff-only", "--no-overwrite-ignore", "--quiet", "--no-stat", commit]
     with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen(
-            ["git", *options, *arguments],
-            cwd=top,
-            env=git.environment(),
+        child = git.started(
+            top,
+            *arguments,
+            settings=SETTINGS,
             pass_fds=(descriptor,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from rung import git, project
+from rung import git, project, repository
 from rung.errors import RungError
 
 MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
-PARTIAL = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"
 # What git keeps in its folder while something is half-done, by the command that ends it.
 HALF_DONE = {
     "MERGE_HEAD": "merge",
@@ -32,7 +31,7 @@ def has_package(folder: Path, package: str) -> None:
 
 def committed(folder: Path) -> Path:
     """Return the repository's root, once everything in it is known to be in a commit."""
-    top = git.repository_above(folder)
+    top = repository.root(folder)
     if top is None:
         raise RungError(
             f"{folder} is not in a git repository, so a climb could not be undone.\n"
@@ -52,21 +51,8 @@ def committed(folder: Path) -> Path:
             f"{top} has changes that are not committed, `{changed[0].strip()}` for one.\n"
             "Commit or stash them, so that the climb can be seen, and undone, on its own."
         )
-    _whole(top)
     _overlooks_nothing(top)
     return top
-
-
-def _whole(top: Path) -> None:
-    """Raise a RungError for a partial clone; git from 2.47 on says so of the remote alone."""
-    asked = ("config", "--name-only", "-z", "--get-regexp", PARTIAL)
-    keys = [key for key in (git.answers(top, *asked) or "").split("\0") if key]
-    if any(not key.endswith("filter") for key in keys):  # which alone means nothing
-        forget = "".join(f"\n  git config --unset-all {shlex.quote(key)}" for key in keys)
-        raise RungError(
-            f"{top} is a partial clone, and what it lacks would have to be fetched.\n"
-            f"Run these, then climb:\n  git fetch --refetch --no-filter{forget}"
-        )
 
 
 def _overlooks_nothing(top: Path) -> None:
@@ -80,9 +66,9 @@ def _overlooks_nothing(top: Path) -> None:
     if skipped and git.answers(top, "config", "--type=bool", "core.sparseCheckout") == "true":
         commands.append("git sparse-checkout disable")
     elif skipped:
-        commands.append(f"git update-index --no-skip-worktree {_few(skipped)}")
+        commands.append(f"git update-index --no-skip-worktree -- {_few(skipped)}")
     if assumed:  # git clears one of the two at a time
-        commands.append(f"git update-index --no-assume-unchanged {_few(assumed)}")
+        commands.append(f"git update-index --no-assume-unchanged -- {_few(assumed)}")
     raise RungError(
         f"git was told to overlook changes in {_some(list(dict.fromkeys(skipped + assumed)))}, so "
         "a climb could lose them.\nRun what follows, commit what git then shows, and climb."
@@ -101,9 +87,11 @@ def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
     Git notes in its index what it has seen, for which it needs room, unless it is only to look.
     """
     # What the person's own file ignores is as good as ignored by the project's.
-    status = ("status", "--porcelain", "--untracked-files=normal")
+    # Of a submodule only its commit counts: git would run the filters that its configuration has.
+    options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
     extra = {"GIT_OPTIONAL_LOCKS": "0"} if only_look else {}
-    return git.run(top, *status, settings=git.QUIET_AS_IGNORED, extra=extra).splitlines()
+    said = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
+    return said.splitlines()
 
 
 def unobstructed(folder: Path, paths: Iterable[str], edited: Mapping[str, bytes]) -> None:

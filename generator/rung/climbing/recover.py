@@ -9,6 +9,7 @@ from pathlib import Path
 from rung import git
 from rung.climbing import back, journal, lock, locks_of_git
 from rung.climbing.journal import Journal
+from rung.climbing.workbench import SUBMODULE
 from rung.errors import RungError
 
 
@@ -88,7 +89,8 @@ def _snapshot(top: Path, left: Journal) -> bool:
             asked = git.run(top, "rev-parse", "--git-path", "index").rstrip("\n")
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(top / asked, index)
-            git.run(top, "add", "--all", "--", ".", settings=git.QUIET_AS_IGNORED, extra=extra)
+            settings = git.QUIET_AS_IGNORED
+            git.run(top, "add", "--all", "--", *_own_files(top), settings=settings, extra=extra)
             tree = git.run(top, "write-tree", extra=extra).strip()
             parents = [left.before, *([earlier] if earlier else [])]
             options = [word for parent in parents for word in ("-p", parent)]
@@ -100,3 +102,10 @@ def _snapshot(top: Path, left: Journal) -> bool:
         except (RungError, OSError):
             return False
     return True
+
+
+def _own_files(top: Path) -> list[str]:
+    """Return pathspecs for all files but submodules, whose own configuration may name programs."""
+    entries = git.run(top, "ls-files", "--stage", "-z").split("\0")
+    inner = [line.partition("\t")[2] for line in entries if line.startswith(SUBMODULE)]
+    return [".", *(f":(exclude,literal){path}" for path in inner)]

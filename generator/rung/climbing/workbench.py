@@ -72,15 +72,7 @@ class Workbench:
 
     def tries(self, *arguments: str) -> tuple[int, str]:
         """Run git on the bench where a failure is an answer; return exit code and output."""
-        options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        done = subprocess.run(
-            ["git", *options, *arguments],
-            cwd=self.place,
-            env=git.environment() | self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        done = git.completed(self.place, *arguments, settings=SETTINGS, extra=self._environment)
         text = done.stdout if done.returncode < 2 else done.stdout + done.stderr
         return done.returncode, text.decode("utf-8", "surrogateescape")
 
@@ -139,7 +131,9 @@ class Workbench:
         """Return the tree of a folder within a tree; the empty tree where it is not there."""
         if not prefix:
             return self.git("rev-parse", f"{tree}^{{tree}}").strip()
-        found = self.git("ls-tree", "-z", "--full-tree", tree, prefix).rstrip("\0")
+        literal = {"GIT_LITERAL_PATHSPECS": "1"}
+        words = ("ls-tree", "-z", "--full-tree", "--", tree, prefix)
+        found = self.git(*words, extra=literal).rstrip("\0")
         about = found.partition("\t")[0].split()
         return about[2] if about[1:2] == ["tree"] else self.empty()
 
@@ -181,15 +175,17 @@ class Workbench:
 
         Nothing is read into memory here, however large the files are.
         """
-        pairs = self.git("diff-tree", "-r", "-t", "-z", "--no-renames", before, commit)
-        metadata = (field for field in pairs.split("\0") if field.startswith(":"))
-        changed = (field[1:].split(" ") for field in metadata)
+        fields = self.git("diff-tree", "-r", "-t", "-z", "--no-renames", before, commit).split("\0")
+        changed = (facts[1:].split(" ") for facts in fields[0:-1:2])  # a path follows each
         new = {oid for _, mode, _, oid, state in changed if state != "D" and mode != SUBMODULE}
         wanted = "\n".join([commit, self.git("rev-parse", f"{commit}^{{tree}}").strip(), *new, ""])
-        packing = subprocess.Popen(
-            ["git", "-c", "pack.threads=1", "pack-objects", "--quiet", "--stdout"],
-            cwd=self.place,
-            env=git.environment() | self._environment,
+        packing = git.started(
+            self.place,
+            "pack-objects",
+            "--threads=1",
+            "--quiet",
+            "--stdout",
+            extra=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -197,14 +193,7 @@ class Workbench:
         assert packing.stdin is not None and packing.stdout is not None
         packing.stdin.write(wanted.encode())
         packing.stdin.close()
-        unpacking = subprocess.run(
-            ["git", "unpack-objects", "-q"],
-            cwd=self.top,
-            env=git.environment(),
-            stdin=packing.stdout,
-            capture_output=True,
-            check=False,
-        )
+        unpacking = git.completed(self.top, "unpack-objects", "-q", stdin=packing.stdout)
         packing.stdout.close()
         words = packing.stderr.read() if packing.stderr else b""
         if packing.wait() or unpacking.returncode:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from rung import git
 from rung.errors import RungError
+from rung.repository import root
 
 MOST_BYTES = 2_000_000_000
 MOST_FILES = 200_000
@@ -28,8 +29,8 @@ def copy(repository: Path, into: Path) -> Path:
     Raises:
         RungError: It is too large, or git cannot read it.
     """
-    top = git.repository_above(repository)
-    if top is None or shutil.which("git") is None:
+    top = root(repository) if shutil.which("git") else None
+    if top is None:
         _files(repository, into, _all(repository))
         return into
     listed = git.run(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -40,7 +41,8 @@ def copy(repository: Path, into: Path) -> Path:
     if git.answers(top, "rev-parse", "--verify", "--quiet", "HEAD"):
         # Objects lent or linked would be touched: git renews the date of one that it finds there.
         clone = ("clone", "--quiet", "--no-hardlinks", "--no-checkout", "--template=")
-        git.run(top, *clone, "--", str(top), str(into))
+        local = {"GIT_ALLOW_PROTOCOL": "file"}
+        git.run(top, *clone, "--", str(top), str(into), extra=local)
         git.run(into, "remote", "remove", "origin")
         git.run(into, "read-tree", "HEAD")
     else:

@@ -1,11 +1,11 @@
 """The files of a commit, written out to be reviewed: by git's objects alone, without its filters."""
 
 import os
-import subprocess
 from pathlib import Path, PurePosixPath
 
 from rung import git
 from rung.errors import RungError
+from rung.repository import root
 
 MODES = {"100644", "100755"}
 MOST = 20_000  # files
@@ -18,7 +18,8 @@ def write(repository: Path, revision: str, folder: Path) -> None:
     Raises:
         RungError: The path is in no git repository, or the commit is not there.
     """
-    if revision.startswith("-") or git.repository_above(repository) is None:
+    top = root(repository)
+    if revision.startswith("-") or top is None:
         raise RungError(
             f"`--base {revision}` needs a commit, and {repository} in a git repository."
         )
@@ -27,7 +28,7 @@ def write(repository: Path, revision: str, folder: Path) -> None:
         raise RungError(
             f"There is no commit `{revision}` in {repository}. `git fetch` may bring it."
         )
-    prefix = (git.answers(repository, "rev-parse", "--show-prefix") or "").rstrip("/")
+    prefix = git.prefix(top, repository)
     tree = f"{found}:{prefix}" if prefix else found
     wanted: list[tuple[str, str, int]] = []
     for line in git.run(repository, "ls-tree", "-r", "-l", "-z", tree).split("\0")[:MOST]:
@@ -35,19 +36,13 @@ def write(repository: Path, revision: str, folder: Path) -> None:
         parts = PurePosixPath(path).parts
         if tab and facts[:6] in MODES and ".." not in parts and not path.startswith("/"):
             _, _, name, size = facts.split()
+            if not size.isdigit():  # git says BAD
+                raise git.lacks(name)
             wanted.append((name, path, int(size)))
-    asked = "".join(f"{name}\n" for name, _, size in wanted if size <= BYTES)
-    options = [word for key, value in git.QUIET.items() for word in ("-c", f"{key}={value}")]
-    content = subprocess.run(
-        ["git", *options, "cat-file", "--batch"],
-        cwd=repository,
-        env=git.environment(),
-        input=asked.encode(),
-        capture_output=True,
-        check=True,
-    ).stdout
-    place = 0
-    for _, path, length in wanted:
+    names = [name for name, _, size in wanted if size <= BYTES]
+    asked = "".join(f"{name}\n" for name in names)
+    contents = git.blobs(git.run(repository, "cat-file", "--batch", stdin=asked), names)
+    for name, path, length in wanted:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         if length > BYTES:
@@ -56,6 +51,4 @@ def write(repository: Path, revision: str, folder: Path) -> None:
                     written.fileno(), length
                 )  # a hole of that size, for size is all it shows
             continue
-        place = content.index(b"\n", place) + 1
-        file.write_bytes(content[place : place + length])
-        place += length + 1
+        file.write_bytes(contents[name])
