@@ -133,7 +133,7 @@ def test_a_server_that_is_killed_while_a_run_is_recorded(server: Server) -> None
     code, said = while_recording(server, lambda: server.end(signal.SIGKILL))
 
     assert code == 1
-    tells(said, "The MLflow server at", "failed in the middle", "nothing is lost")
+    tells(said, "The MLflow server at", "failed during the command", "are kept")
     server.up()
     completes(server, versions)
 
@@ -146,8 +146,8 @@ def test_a_database_that_is_killed_while_a_run_is_recorded(server: Server) -> No
     down = server.project.fail("uv run poe pipeline")
 
     assert code == 1
-    tells(said, "failed in the middle", "its database does not answer", "nothing is lost")
-    tells(down, "cannot work", "its database does not answer", "Nothing was trained")
+    tells(said, "failed during the command", "its database does not answer", "are kept")
+    tells(down, "responds with an error", "its database does not answer", "Nothing was trained")
     server.database.start()
     completes(server, versions)
 
@@ -161,7 +161,7 @@ def test_a_key_of_the_store_that_was_replaced(server: Server) -> None:
 
     said = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
 
-    tells(said, "failed in the middle", "the store of its files", "nothing is lost")
+    tells(said, "failed during the command", "its artifact store", "are kept")
     server.store.kill()
     server.store.identity = mine
     server.store.start()
@@ -177,7 +177,7 @@ def test_a_session_of_the_servers_that_expired(server: Server, line: Line) -> No
     finally:
         refusing.close()
         line.lead(server.store.port)
-    tells(said, "failed in the middle", "the store of its files", "nothing is lost")
+    tells(said, "failed during the command", "its artifact store", "are kept")
     completes(server, versions)
 
 
@@ -193,7 +193,7 @@ def test_a_clock_that_is_wrong(server: Server) -> None:
     finally:
         server.end()
 
-    tells(said, "failed in the middle", "the store of its files", "its clock", "nothing is lost")
+    tells(said, "failed during the command", "its artifact store", "and clock", "are kept")
     server.up()
     completes(server, versions + 1)
 
@@ -283,7 +283,7 @@ def test_credentials_that_are_wrong_or_change_while_a_run_is_recorded(
     said = project.fail(f"{named} MLFLOW_TRACKING_PASSWORD=wrong-password uv run poe pipeline")
 
     user = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-    tells(said, "refuses who asks (401", user, "Nothing was trained")
+    tells(said, "refuses the credentials (401", user, "Nothing was trained")
 
     def recording() -> bool:
         found = asked(guarded, "runs/search", {"experiment_ids": ["1"]}, first)
@@ -304,7 +304,7 @@ def test_credentials_that_are_wrong_or_change_while_a_run_is_recorded(
     )
 
     assert code == 1
-    tells(said, "refuses who asks", user, "nothing is lost")
+    tells(said, "refuses the credentials", user, "are kept")
     right = f"{named} MLFLOW_TRACKING_PASSWORD={second}"
     project.run(f"{right} uv run poe pipeline")
     assert "version 1, challenger" in project.run(f"{right} uv run poe lineage")

@@ -83,5 +83,5 @@ def _account_for(version: Any) -> str:
     from rung_ops.tracking import registry
 
     registry.client().set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
-    last_run.account_for(str(version.run_id), version.name, str(version.version))
+    last_run.write_and_commit(str(version.run_id), version.name, str(version.version))
     return str(version.version)

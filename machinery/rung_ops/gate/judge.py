@@ -121,7 +121,7 @@ def registered(rows: pl.DataFrame) -> Champion | None:
 
 def _version(wanted: str) -> ModelVersion:
     # A failing server must not count as a verdict against the version.
-    with server_check.kept_up(store_address.tracking_uri, RETRY):
+    with server_check.server_errors(store_address.tracking_uri, RETRY):
         return registry.version(wanted)
 
 
@@ -159,7 +159,7 @@ def main(arguments: list[str] | None = None, judge: Callable[[str], Verdict] = v
     )
     wanted = parser.parse_args(arguments).version
     try:
-        with server_check.kept_up(store_address.tracking_uri, RETRY):
+        with server_check.server_errors(store_address.tracking_uri, RETRY):
             result = judge(wanted)
         return publish(result)
     except gate_rules.BadRules as error:

@@ -33,7 +33,7 @@ def objections() -> tuple[list[str], str]:
     if server_check.is_server(uri) and (wrong := server_check.problem(uri, PATIENCE)):
         return [], _skipped(wrong)
     try:
-        with server_check.kept_up(lambda: uri, ""):
+        with server_check.server_errors(lambda: uri, ""):
             return _of_the_champion(), ""
     except registry.ServerDownError as down:
         return [], _skipped(str(down))

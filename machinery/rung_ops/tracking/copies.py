@@ -1,7 +1,7 @@
-"""Copy a run with all that belongs to it to another store, once, however often it is interrupted.
+"""Copy runs with their models and files to another store; an interrupted copy can be continued.
 
-The copy is created with a tag that names the original, in one request. Whoever finds it unfinished
-goes on with it: parameters, metrics, tags and files may be written twice without harm.
+A copy is created with a tag that names the original, in one request. The next call continues an
+unfinished copy: writing parameters, metrics, tags and files twice is harmless.
 """
 
 import tempfile
@@ -14,13 +14,14 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from rung_ops.tracking.registry import WAITING
 
-ORIGINAL = "copied_from_run"  # of a run: the id it has in the store it was recorded in
+ORIGINAL = "copied_from_run"  # tag of a copied run: id of the original
 MODEL_ORIGINAL = "copied_from_model"
 COMPLETE = "copy_complete"
 PARENT = "mlflow.parentRunId"
-AT_ONCE = 100  # what one request may hold of parameters and tags; of metrics it is 1,000
-METRICS_AT_ONCE = 1000
-# MLflow writes this one itself, and takes no other value.
+# Limits of one request.
+MAX_PARAMS = 100
+MAX_METRICS = 1000
+# Tags that are not copied; MLflow sets mlflow.log-model.history itself.
 NOT_COPIED = {WAITING, "mlflow.log-model.history"}
 
 
@@ -28,56 +29,56 @@ class Copying:
     """Copies runs from one store to another.
 
     Attributes:
-        source: where they are.
-        target: where they go.
-        runs: ids of the runs that are there, by the ids that they have here.
-        models: the same of their models.
-        copied: how many runs were written; those that were complete do not count.
+        source: the store to copy from.
+        target: the store to copy to.
+        runs: ids in the target by ids in the source.
+        models: the same for logged models.
+        copied: number of runs written, without those that were complete before.
     """
 
     def __init__(self, source: MlflowClient, target: MlflowClient) -> None:
-        """Take two stores."""
+        """Set the two stores."""
         self.source, self.target = source, target
         self.runs: dict[str, str] = {}
         self.models: dict[str, str] = {}
         self.copied = 0
 
     def run(self, run: Run) -> str:
-        """Copy a run, its parent before it; return the id of the copy."""
-        here = run.info.run_id
-        if here in self.runs:
-            return self.runs[here]
+        """Copy a run, after its parent; return the id of the copy."""
+        original = run.info.run_id
+        if original in self.runs:
+            return self.runs[original]
         parent = run.data.tags.get(PARENT)
         if parent:
             self.run(self.source.get_run(parent))
         experiment = self._experiment(self.source.get_experiment(run.info.experiment_id))
-        found = self._copy_of(here, experiment)
-        there = found.info.run_id if found else self._create(run, experiment)
-        self.runs[here] = there
-        done = found is not None and found.data.tags.get(COMPLETE) == "true"
-        self._models(run, there, experiment, done)
+        existing = self._copy_of(original, experiment)
+        copy = existing.info.run_id if existing else self._create(run, experiment)
+        self.runs[original] = copy
+        done = existing is not None and existing.data.tags.get(COMPLETE) == "true"
+        self._models(run, copy, experiment, done)
         if not done:
-            self._fill(run, there)
-            # The last write: whoever sees the tag needs no second look.
-            self.target.set_tag(there, COMPLETE, "true")
+            self._fill(run, copy)
+            # Written last: the tag says that the copy is complete.
+            self.target.set_tag(copy, COMPLETE, "true")
             self.copied += 1
-        return there
+        return copy
 
     def _experiment(self, experiment: Experiment) -> str:
-        found = self.target.get_experiment_by_name(experiment.name)
-        if found is None:
+        existing = self.target.get_experiment_by_name(experiment.name)
+        if existing is None:
             return self.target.create_experiment(experiment.name)
-        return str(found.experiment_id)
+        return str(existing.experiment_id)
 
-    def _copy_of(self, here: str, experiment: str) -> Run | None:
-        asked = f"tags.{ORIGINAL} = '{here}'"
-        found = self.target.search_runs([experiment], asked, max_results=1)
-        return found[0] if found else None
+    def _copy_of(self, original: str, experiment: str) -> Run | None:
+        query = f"tags.{ORIGINAL} = '{original}'"
+        copies = self.target.search_runs([experiment], query, max_results=1)
+        return copies[0] if copies else None
 
     def _create(self, run: Run, experiment: str) -> str:
         tags = self._tags(run) | {ORIGINAL: run.info.run_id}
-        made = self.target.create_run(experiment, run.info.start_time, tags, run.info.run_name)
-        return str(made.info.run_id)
+        created = self.target.create_run(experiment, run.info.start_time, tags, run.info.run_name)
+        return str(created.info.run_id)
 
     def _tags(self, run: Run) -> dict[str, str]:
         tags = {name: value for name, value in run.data.tags.items() if name not in NOT_COPIED}
@@ -85,65 +86,65 @@ class Copying:
             tags[PARENT] = self.runs[tags[PARENT]]
         return tags
 
-    def _fill(self, run: Run, there: str) -> None:
-        here = run.info.run_id
+    def _fill(self, run: Run, copy: str) -> None:
         params = [Param(name, value) for name, value in run.data.params.items()]
         tags = [RunTag(name, value) for name, value in self._tags(run).items()]
-        for start in range(0, max(len(params), len(tags)), AT_ONCE):
-            some = slice(start, start + AT_ONCE)
-            self.target.log_batch(there, params=params[some], tags=tags[some])
+        for start in range(0, max(len(params), len(tags)), MAX_PARAMS):
+            some = slice(start, start + MAX_PARAMS)
+            self.target.log_batch(copy, params=params[some], tags=tags[some])
         points = [
             Metric(each.key, each.value, each.timestamp, each.step)
             for name in run.data.metrics
-            for each in self.source.get_metric_history(here, name)
+            for each in self.source.get_metric_history(run.info.run_id, name)
         ]
-        for start in range(0, len(points), METRICS_AT_ONCE):
-            self.target.log_batch(there, metrics=points[start : start + METRICS_AT_ONCE])
+        for start in range(0, len(points), MAX_METRICS):
+            self.target.log_batch(copy, metrics=points[start : start + MAX_METRICS])
         if run.inputs and run.inputs.dataset_inputs:
-            self.target.log_inputs(there, run.inputs.dataset_inputs)
+            self.target.log_inputs(copy, run.inputs.dataset_inputs)
         files = _folder(run.info.artifact_uri)
         if files.is_dir() and any(files.iterdir()):
-            self.target.log_artifacts(there, str(files))
-        self.target.set_terminated(there, run.info.status, run.info.end_time)
+            self.target.log_artifacts(copy, str(files))
+        self.target.set_terminated(copy, run.info.status, run.info.end_time)
 
-    def _models(self, run: Run, there: str, experiment: str, done: bool) -> None:
-        asked = f"source_run_id = '{run.info.run_id}'"
-        for model in self.source.search_logged_models([run.info.experiment_id], asked):
-            found = self.target.search_logged_models(
+    def _models(self, run: Run, run_copy: str, experiment: str, done: bool) -> None:
+        query = f"source_run_id = '{run.info.run_id}'"
+        for model in self.source.search_logged_models([run.info.experiment_id], query):
+            copies = self.target.search_logged_models(
                 [experiment], f"tags.{MODEL_ORIGINAL} = '{model.model_id}'", max_results=1
             )
-            copy = found[0] if found else self._create_model(model, there, experiment)
+            copy = copies[0] if copies else self._create_model(model, run_copy, experiment)
             self.models[model.model_id] = copy.model_id
             if not done:
-                self._fill_model(model, copy, there)
+                self._fill_model(model, copy, run_copy)
 
-    def _create_model(self, model: LoggedModel, there: str, experiment: str) -> LoggedModel:
+    def _create_model(self, model: LoggedModel, run_copy: str, experiment: str) -> LoggedModel:
         return self.target.create_logged_model(
             experiment,
             model.name,
-            there,
-            # The internal tags are the registry's: a version sets them anew.
+            run_copy,
+            # The registry sets the internal tags of a registered version.
             {k: v for k, v in model.tags.items() if not k.startswith("mlflow.")}
             | {MODEL_ORIGINAL: model.model_id},
             model.params,
             model.model_type,
         )
 
-    def _fill_model(self, model: LoggedModel, copy: LoggedModel, there: str) -> None:
+    def _fill_model(self, model: LoggedModel, copy: LoggedModel, run_copy: str) -> None:
         files = _folder(model.artifact_location)
         if files.is_dir():
             self.target.log_model_artifacts(copy.model_id, str(files))
-            with tempfile.TemporaryDirectory() as place:
-                # The description names the run and the model, which are others there.
+            with tempfile.TemporaryDirectory() as folder:
+                # MLmodel names run and model by their ids, which differ in the target.
                 described = Model.load(str(files))
-                described.run_id, described.model_id = there, copy.model_id
+                described.run_id, described.model_id = run_copy, copy.model_id
                 described.artifact_path = copy.artifact_location
-                described.save(str(Path(place) / "MLmodel"))
-                self.target.log_model_artifacts(copy.model_id, place)
-        # Of all writes the one that may not be repeated.
-        said = self.target.get_run(there).outputs
-        if copy.model_id not in [each.model_id for each in (said.model_outputs if said else [])]:
-            self.target.log_outputs(there, [LoggedModelOutput(copy.model_id, 0)])
+                described.save(str(Path(folder) / "MLmodel"))
+                self.target.log_model_artifacts(copy.model_id, folder)
+        # The only write that must not be repeated.
+        outputs = self.target.get_run(run_copy).outputs
+        logged = [each.model_id for each in (outputs.model_outputs if outputs else [])]
+        if copy.model_id not in logged:
+            self.target.log_outputs(run_copy, [LoggedModelOutput(copy.model_id, 0)])
         self.target.finalize_logged_model(copy.model_id, model.status)
 
 

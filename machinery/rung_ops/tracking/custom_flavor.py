@@ -1,4 +1,4 @@
-"""Let MLflow load a model that save() of model.py wrote: it calls `_load_pyfunc` of this module."""
+"""Load a model that save() of model.py wrote, as an MLflow pyfunc."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rung_ops.training import estimator
 
 
 class _Predictor:
-    """What MLflow calls."""
+    """The interface that MLflow expects."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -21,5 +21,5 @@ class _Predictor:
         return estimator.predict_features(self.model, pl.from_pandas(features))
 
 
-def _load_pyfunc(path: str) -> _Predictor:
+def _load_pyfunc(path: str) -> _Predictor:  # MLflow finds it by this name
     return _Predictor(estimator.load(Path(path)))

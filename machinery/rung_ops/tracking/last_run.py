@@ -1,4 +1,4 @@
-"""What the pipeline's last stage made: reports/run.json names the run, the model and its version."""
+"""Read and write reports/run.json: run, model and version that the pipeline recorded last."""
 
 import json
 import subprocess
@@ -9,25 +9,25 @@ RUN = REPORTS / "run.json"
 
 
 def read() -> dict[str, str]:
-    """Read run_id, model, version; empty where the pipeline never ran to its end."""
+    """Read run_id, model and version; empty if the pipeline never completed."""
     try:
-        found = json.loads(RUN.read_bytes())
+        content = json.loads(RUN.read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
-    return {str(key): str(value) for key, value in found.items()}
+    return {str(key): str(value) for key, value in content.items()}
 
 
 def write(run_id: str, model: str, version: str) -> None:
-    """Write down what was made."""
+    """Write reports/run.json."""
     RUN.parent.mkdir(parents=True, exist_ok=True)
-    made = {"run_id": run_id, "model": model, "version": version}
-    RUN.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    content = {"run_id": run_id, "model": model, "version": version}
+    RUN.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def account_for(run_id: str, model: str, version: str) -> None:
-    """Write down what was made by another program than the pipeline's stage.
+def write_and_commit(run_id: str, model: str, version: str) -> None:
+    """Write reports/run.json outside the pipeline's stage, and commit it to DVC.
 
-    DVC is told, as it would find its output changed otherwise, and record the run a second time.
+    Otherwise DVC would see a changed output and record the run a second time.
     """
     write(run_id, model, version)
     subprocess.run(["dvc", "commit", "--quiet", "--force", "track"], cwd=ROOT, check=True)

@@ -1,4 +1,4 @@
-"""Print what a model version was made from: `uv run poe lineage [VERSION or alias]`."""
+"""Print the origin of a model version: `uv run poe lineage [VERSION or alias]`."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ TAGS = ("git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
 
 
 def describe(version: ModelVersion) -> str:
-    """Tell a version's commit, data, parameters and figures, and the way back to them."""
+    """Format commit, data, parameters and figures of a version, and how to reproduce it."""
     tags = {tag: version.tags.get(tag, "not recorded") for tag in TAGS}
     run = registry.client().get_run(str(version.run_id))
     dirty = tags["git_dirty"] == "true"
@@ -31,7 +31,7 @@ def describe(version: ModelVersion) -> str:
         "figures",
         *(f"  {name} = {value:.4f}" for name, value in sorted(run.data.metrics.items())),
         "",
-        "To make it again:",
+        "To reproduce it:",
         f"  git checkout {tags['git_commit'][:12]} && uv sync && uv run poe pull",
         "  uv run poe pipeline",
     ]
@@ -45,16 +45,17 @@ def main(arguments: list[str] | None = None) -> int:
         "version",
         nargs="?",
         default=registry.CHALLENGER,
-        help="its number or its alias; the challenger unless you say so",
+        help="number or alias of the version; the challenger by default",
     )
-    asked = parser.parse_args(arguments).version
+    wanted = parser.parse_args(arguments).version
     try:
-        version = registry.version(asked)
+        version = registry.version(wanted)
     except registry.MlflowException:
-        there = ", ".join(str(each.version) for each in registry.versions())
+        existing = ", ".join(str(each.version) for each in registry.versions())
+        remedy = "`uv run poe pipeline` creates the first one."
         print(
-            f"There is no version {asked} of {registry.model_name()}; "
-            + (f"there are {there}." if there else "`uv run poe pipeline` makes the first one."),
+            f"There is no version {wanted} of {registry.model_name()}; "
+            + (f"there are {existing}." if existing else remedy),
             file=sys.stderr,
         )
         return 1

@@ -1,4 +1,4 @@
-"""A tracking server as a process of this machine: to try it, and for tests."""
+"""A tracking server as a local process, for trials and tests."""
 
 import json
 import os
@@ -14,48 +14,48 @@ from rung_ops.system import processes
 from rung_ops.tracking import server_check
 
 ADDRESS = "http://127.0.0.1:5000"
-PLACE = REPOSITORY / ".tracking"
+FOLDER = REPOSITORY / ".tracking"
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
-WAIT = 180.0  # seconds; a slow machine takes 40 to load MLflow and to make the tables
+WAIT = 180.0  # seconds; a slow machine takes 40 to load MLflow and to create the tables
 
 
 class ServerStartError(StageError):
-    """The server does not start; the message says why and what to do."""
+    """The server did not start; the message says why and what to do."""
 
 
 def start(uri: str) -> str:
-    """Start the server at an address of this machine, and wait until it answers.
+    """Start the server at an address of this machine, and wait until it responds.
 
     Returns:
-        What became of it.
+        The result as a sentence.
 
     Raises:
-        ServerStartError: the address is of another machine or taken, or the server ended.
+        ServerStartError: the address is of another machine or in use, or the server ended.
     """
     address = urlsplit(uri)
     port = address.port or 5000
     if address.hostname not in THIS_MACHINE or address.scheme != "http":
         raise ServerStartError(
-            f"tracking.toml names {uri}, which is not this machine. To try a server here, set "
-            f"MLFLOW_TRACKING_URI={ADDRESS} and type it again."
+            f"tracking.toml names {uri}, which is not this machine. To try a local server, set "
+            f"MLFLOW_TRACKING_URI={ADDRESS} and run the command again."
         )
     if server_check.problem(uri, 2.0) is None:
-        return f"A tracking server answers at {uri} already."
-    PLACE.mkdir(exist_ok=True)
-    log = PLACE / "server.log"
+        return f"A tracking server runs at {uri} already."
+    FOLDER.mkdir(exist_ok=True)
+    log = FOLDER / "server.log"
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{PLACE / 'mlflow.db'}"),
-        *("--artifacts-destination", str(PLACE / "artifacts")),
+        *("--backend-store-uri", f"sqlite:///{FOLDER / 'mlflow.db'}"),
+        *("--artifacts-destination", str(FOLDER / "artifacts")),
     ]
-    with log.open("ab") as written:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command,
-            cwd=PLACE,
+            cwd=FOLDER,
             env=_environment(),
             stdin=subprocess.DEVNULL,
-            stdout=written,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -65,44 +65,44 @@ def start(uri: str) -> str:
         if process.poll() is not None:
             _state().unlink(missing_ok=True)
             raise ServerStartError(
-                f"The server ended with exit code {process.returncode}. {shown(log)} says why; "
-                f"often another program has the port {port}: {_last_line(log)}"
+                f"The server ended with exit code {process.returncode}. See {shown(log)}; often "
+                f"another program uses port {port}. Last line: {_last_line(log)}"
             )
         if server_check.problem(uri, 2.0) is None:
             return (
                 f"The tracking server is ready: {uri} (process {process.pid}, data and log in "
-                f"{shown(PLACE)}/). `uv run poe tracking-server --local --stop` stops it."
+                f"{shown(FOLDER)}/). `uv run poe tracking-server --local --stop` stops it."
             )
         time.sleep(0.5)
     stop()
-    raise ServerStartError(f"The server did not answer within {WAIT:.0f} s; see {shown(log)}.")
+    raise ServerStartError(f"The server did not respond within {WAIT:.0f} s; see {shown(log)}.")
 
 
 def _environment() -> dict[str, str]:
-    # The server is asked by its clients, and is none.
+    # These variables configure clients; the server is not one.
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
-    # Its jobs judge answers of language models: five processes that nobody here asks anything.
+    # Its jobs evaluate language models: five processes that a project does not use.
     return kept | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def stop() -> str:
-    """Stop the server that start() started here, with its workers; say what became of it."""
+    """Stop the server that start() started, with its workers; return the result as a sentence."""
     try:
         pid = int(json.loads(_state().read_bytes())["pid"])
         processes.stop_group(pid, 30)
     except FileNotFoundError:
-        return "No tracking server was started here."
+        return "No tracking server was started in this project."
     except ProcessLookupError:
         _state().unlink(missing_ok=True)
-        return "The tracking server had ended already."
+        return "The tracking server had ended before."
     _state().unlink(missing_ok=True)
-    return f"The tracking server is stopped; {shown(PLACE)}/ keeps what it holds."
+    return f"The tracking server is stopped; its data stay in {shown(FOLDER)}/."
 
 
 def _state() -> Path:
-    return PLACE / "server.json"
+    return FOLDER / "server.json"
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:200] if lines else "it said nothing"
+    return lines[-1][:200] if lines else "(the log is empty)"

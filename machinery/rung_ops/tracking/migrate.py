@@ -1,6 +1,6 @@
-"""Copy all runs and versions that were recorded here to the server: `uv run poe track-migrate`.
+"""Copy all local runs and versions to the server: `uv run poe track-migrate`.
 
-It may be interrupted and typed again: what is there is not copied twice. Nothing is deleted here.
+An interrupted migration can be run again: nothing is copied twice. The local store is kept.
 """
 
 import argparse
@@ -13,40 +13,43 @@ from rung_ops.tracking.copies import Copying
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Copy everything, and say what became of it; return the exit code."""
+    """Copy all runs and versions, and print progress; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe track-migrate", description=__doc__.splitlines()[0])
     parser.parse_args(arguments)
     if not store_address.STORE.is_file():
-        print(f"There is no {store_address.STORE.name} here: no run was recorded in this folder.")
+        print(f"There is no {store_address.STORE.name}: no run was recorded in this folder.")
         return 0
-    return stores.carry(migrate)
+    return stores.run_copy(migrate)
 
 
 def migrate(copying: Copying) -> Iterator[str]:
-    """Copy runs, then versions, aliases and tags; say what is done while it is done."""
+    """Copy runs, then versions, aliases and tags; yield lines of progress."""
     all_runs = stores.runs(copying.source)
     runs = [
         run for run in all_runs if RunStatus.is_terminated(RunStatus.from_string(run.info.status))
     ]
-    yield f"{len(runs)} runs to {store_address.tracking_uri()}"
+    yield f"copying {len(runs)} runs to {store_address.tracking_uri()}"
     for number, run in enumerate(runs, 1):
         before = copying.copied
         copying.run(run)
-        what = "copied" if copying.copied > before else "there already"
-        yield f"run {number} of {len(runs)}: {run.info.run_name}, {what}"
+        result = "copied" if copying.copied > before else "copied before"
+        yield f"run {number} of {len(runs)}: {run.info.run_name}, {result}"
     if len(all_runs) > len(runs):
         yield (
-            f"{len(all_runs) - len(runs)} runs are not at their end and were left: they go on, or "
-            "were killed."
+            f"{len(all_runs) - len(runs)} unfinished runs were skipped: they are running or were "
+            "killed."
         )
     for model in copying.source.search_registered_models():
-        here = registered.versions_here(copying.source, model.name)
-        able = [each for each in here if str(each.run_id) in copying.runs]
-        numbers = registered.register(copying, able)
+        versions = registered.versions_of(copying.source, model.name)
+        copied = [each for each in versions if str(each.run_id) in copying.runs]
+        numbers = registered.register(copying, copied)
         yield from registered.aliases(copying, model.name, numbers)
-        for one, other in numbers.items():
-            if one != other:
-                yield f"{model.name} version {one} is {other} there: other versions came first"
-        yield f"{model.name}: {len(numbers)} versions are there"
-    kept = f"{store_address.STORE.name} and mlruns/"
-    yield f"Done. {kept} are as they were; delete them when nobody needs them."
+        for local, remote in numbers.items():
+            if local != remote:
+                yield (
+                    f"local version {local} of {model.name} is version {remote} at the server, "
+                    "which had other versions before"
+                )
+        yield f"{model.name}: {len(numbers)} versions are at the server"
+    local_store = f"{store_address.STORE.name} and mlruns/"
+    yield f"Done. {local_store} were not changed; delete them when they are no longer needed."

@@ -1,4 +1,4 @@
-"""Say whether the tracking server is ready, before anything is trained."""
+"""Check that the tracking server is ready, before training starts."""
 
 import sys
 
@@ -6,32 +6,32 @@ from rung_ops.tracking import registry, server_check, store_address, sync
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Ask the server, and bring it what waits here; return the exit code.
+    """Check the server, and copy waiting runs to it; return the exit code.
 
-    With --say it stops nothing: what follows records no run.
+    With --say it only prints the problem and returns 0, before commands that record no run.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     uri = store_address.tracking_uri()
     if not server_check.is_server(uri):
         return 0
-    wrong = server_check.problem(
+    reason = server_check.problem(
         uri, store_address.policy().get("timeout_seconds", server_check.SECONDS)
     )
-    if wrong is None:
+    if reason is None:
         return 0 if "--say" in arguments else sync.main([])
-    print(wrong, file=sys.stderr)
+    print(reason, file=sys.stderr)
     if "--say" in arguments:
-        print("Training goes on: it records no run. The pipeline does.", file=sys.stderr)
-    elif registry.goes_on():
+        print("Training continues: only the pipeline records a run.", file=sys.stderr)
+    elif registry.continues_without_server():
         print(
-            'Training goes on without it, as ops/tracking.toml says (when_down = "continue"): the run '
-            "is recorded here, and brought there when it is back.",
+            'Training continues, as ops/tracking.toml says (when_down = "continue"): the run is '
+            "recorded locally and copied to the server when it is back.",
             file=sys.stderr,
         )
     else:
         print(
-            'Nothing was trained. To train without it and record the run later: when_down = "'
-            'continue" in ops/tracking.toml.',
+            "Nothing was trained. To train without the server and record the run later, set "
+            'when_down = "continue" in ops/tracking.toml.',
             file=sys.stderr,
         )
         return 1

@@ -36,14 +36,14 @@ from rung_ops.trusted_types import trusted
 
 EXAMPLE_ROWS = 5
 CODE = "code"
-AGAIN = (
-    "The model and its reports are here, and nothing is lost: `uv run poe pipeline` records the "
-    "run when the server is back."
+RETRY = (
+    "The model and its reports are kept: `uv run poe pipeline` records the run when the server is "
+    "back."
 )
 
 
 def requirements() -> list[str]:
-    """Pin what the model needs to predict: the project's own dependencies, as installed here."""
+    """Pin the dependencies of the project at their installed versions."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in project["dependencies"]]
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]
@@ -51,44 +51,46 @@ def requirements() -> list[str]:
 
 def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested tables: {"model": {"depth": 3}} becomes {"model.depth": 3}."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{prefix}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found
+        values |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return values
 
 
 def record(tags: dict[str, str]) -> dict[str, str]:
-    """Write one run and register its model.
+    """Record a run and register its model.
 
     Args:
-        tags: what the model was made from, as origin() gives it.
+        tags: origin of the model, from origin().
 
     Returns:
         run_id, model, version.
     """
     store = registry.recorder()
-    tags |= registry.marks()
+    tags |= registry.run_tags()
     rows = pl.read_parquet(ROWS)
-    digest = tags["data_hash"][:8]  # MLflow keeps a short one for people; the whole is a tag
+    digest = tags["data_hash"][:8]  # MLflow shows a short one; the full hash is a tag
     some = estimator.features(rows.head(EXAMPLE_ROWS)).to_pandas()
     model = estimator.load(MODEL)
     warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column")
     features = estimator.features(rows.head(EXAMPLE_ROWS))
     is_custom = custom_model.is_custom(contract.model)
-    answer = estimator.predict_features(model, features) if is_custom else model.predict(features)
+    predicted = (
+        estimator.predict_features(model, features) if is_custom else model.predict(features)
+    )
     with mlflow.start_run(tags=tags) as run:
         data = from_polars(rows, targets=contract.TARGET, name=shown(ROWS), digest=digest)
         mlflow.log_input(data, "training")
-        # One call for all of them: each call is a transaction of the store.
+        # One call, because each call is a transaction of the store.
         store.log_batch(
             run.info.run_id,
             metrics=[Metric(*each, timestamp=0, step=0) for each in _figures().items()],
             params=[Param(name, str(value)[:6000]) for name, value in flat(params()).items()],
         )
-        signature = infer_signature(some, answer)
+        signature = infer_signature(some, predicted)
         if is_custom:
-            # The file itself; MLflow loads it by `_load_pyfunc` of the module named here.
+            # Logs the file; MLflow loads it with `_load_pyfunc` of loader_module.
             logged = mlflow.pyfunc.log_model(
                 name="model",
                 loader_module="rung_ops.tracking.custom_flavor",
@@ -121,21 +123,21 @@ def record(tags: dict[str, str]) -> dict[str, str]:
 def _artifacts() -> dict[str, list[Path]]:
     return {
         "reports": [REPORT, METRICS, REPORTS / "comparison.json", REPORTS / "slices.json"],
-        # With these the data can be got back from DVC, also where they were never committed.
+        # DVC restores the data from these, even if they were never committed.
         "data": [ROOT / "dvc.lock", *versioned()],
-        # With these the model can be scored after src/ has moved on.
+        # The code that the model was made with: src/ may change later.
         **_code(),
     }
 
 
 def _code() -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
+    paths: dict[str, list[Path]] = {}
     source = ROOT / "src"
     for path in sorted(source.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             folder = "/".join([CODE, *path.parent.relative_to(source).parts])
-            found.setdefault(folder, []).append(path)
-    return found
+            paths.setdefault(folder, []).append(path)
+    return paths
 
 
 def _figures() -> dict[str, float]:
@@ -158,21 +160,21 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     try:
-        with server_check.kept_up(store_address.tracking_uri, AGAIN):
-            made = record(tags)
+        with server_check.server_errors(store_address.tracking_uri, RETRY):
+            recorded = record(tags)
     except registry.ServerDownError as down:
-        if not registry.goes_on():
+        if not registry.continues_without_server():
             raise
-        registry.go_aside(str(down))
-        # Anew, for MLflow still holds the run that it could not end.
+        registry.record_locally(str(down))
+        # In a new process: this one still has an active run that could not be ended.
         return subprocess.run(
             [sys.executable, "-m", "rung_ops", "track"], cwd=ROOT, check=False
         ).returncode
-    last_run.write(**made)
-    print(f"{made['model']} version {made['version']} is {registry.CHALLENGER}")
+    last_run.write(**recorded)
+    print(f"{recorded['model']} version {recorded['version']} is {registry.CHALLENGER}")
     if tags["git_dirty"] == "true":
         print(
-            "Some files here are not committed, so the commit alone does not lead back to it. "
-            "Commit, then `uv run dvc repro --force --single-item track` registers it again."
+            "Some files are not committed, so the commit alone does not reproduce this version. "
+            "Commit, then run `uv run dvc repro --force --single-item track` to register it again."
         )
     return 0

@@ -1,4 +1,7 @@
-"""Register copied models, in the order and, where the registry is empty, with the numbers of here."""
+"""Register copied models at the server, in the order of the local versions.
+
+An empty registry gives them the same numbers.
+"""
 
 import json
 from collections.abc import Iterable
@@ -10,36 +13,36 @@ from mlflow.tracking import MlflowClient
 from rung_ops.tracking.copies import ORIGINAL, Copying
 from rung_ops.tracking.registry import WAITING
 
-NUMBER_BEFORE = "migrated_from"  # of a version: the number it had in the store it comes from
-SUCCESSION = "champions_before"  # of a model: numbers of versions, which may be others there
+LOCAL_NUMBER = "migrated_from"  # tag of a version: its number in the local store
+PAST_CHAMPIONS = "champions_before"  # tag of a model: numbers of versions, which may change
 
 
-def versions_here(store: MlflowClient, name: str) -> list[ModelVersion]:
-    """List the versions of a model, the oldest first."""
-    found = store.search_model_versions(f"name='{name}'")
-    return sorted(found, key=lambda each: int(each.version))
+def versions_of(store: MlflowClient, name: str) -> list[ModelVersion]:
+    """List the versions of a model, oldest first."""
+    unsorted = store.search_model_versions(f"name='{name}'")
+    return sorted(unsorted, key=lambda each: int(each.version))
 
 
 def register(copying: Copying, versions: Iterable[ModelVersion]) -> dict[str, str]:
-    """Register versions of one model whose runs were copied, those that are there excepted.
+    """Register versions of one model whose runs were copied; skip registered ones.
 
     Returns:
-        The number there of each number here.
+        The number at the server by local number.
     """
     numbers: dict[str, str] = {}
-    there: dict[str | None, str] | None = None
+    registered: dict[str | None, str] | None = None
     for version in versions:
-        if there is None:
+        if registered is None:
             _model(copying.target, version.name)
-            there = {
+            registered = {
                 each.tags.get(ORIGINAL): str(each.version)
-                for each in versions_here(copying.target, version.name)
+                for each in versions_of(copying.target, version.name)
             }
-        # Two versions of one run are told apart by their numbers.
-        known = f"{version.run_id}/{version.version}"
-        if known not in there:
-            there[known] = _register(copying, version, known)
-        numbers[str(version.version)] = there[known]
+        # The number distinguishes versions of the same run.
+        original = f"{version.run_id}/{version.version}"
+        if original not in registered:
+            registered[original] = _register(copying, version, original)
+        numbers[str(version.version)] = registered[original]
     return numbers
 
 
@@ -52,18 +55,18 @@ def _model(target: MlflowClient, name: str) -> RegisteredModel:
         return target.create_registered_model(name)
 
 
-def _register(copying: Copying, version: ModelVersion, known: str) -> str:
+def _register(copying: Copying, version: ModelVersion, original: str) -> str:
     tags = {name: value for name, value in version.tags.items() if name != WAITING}
     model = copying.models[_model_id(version)]
-    made = copying.target.create_model_version(
+    created = copying.target.create_model_version(
         version.name,
         f"models:/{model}",
         copying.runs[str(version.run_id)],
-        tags | {ORIGINAL: known, NUMBER_BEFORE: str(version.version)},
+        tags | {ORIGINAL: original, LOCAL_NUMBER: str(version.version)},
         description=version.description or None,
         model_id=model,
     )
-    return str(made.version)
+    return str(created.version)
 
 
 def _model_id(version: ModelVersion) -> str:
@@ -71,29 +74,31 @@ def _model_id(version: ModelVersion) -> str:
 
 
 def aliases(copying: Copying, name: str, numbers: dict[str, str]) -> list[str]:
-    """Give aliases and the model's tags, where the model there has none of that name.
+    """Copy aliases and tags of the model; keep those that the server has.
 
     Returns:
-        What was left as it is, as sentences.
+        The differences that were kept, as sentences.
     """
-    here, there = copying.source.get_registered_model(name), _model(copying.target, name)
-    left = []
-    for alias, number in here.aliases.items():
-        to = numbers.get(str(number))
-        taken = there.aliases.get(alias)
-        if to is None or str(taken) == to:
+    local, remote = copying.source.get_registered_model(name), _model(copying.target, name)
+    kept = []
+    for alias, number in local.aliases.items():
+        wanted = numbers.get(str(number))
+        current = remote.aliases.get(alias)
+        if wanted is None or str(current) == wanted:
             continue
-        if taken is not None:
-            left.append(f"{alias} stays version {taken} of {name} there; here it is {number}.")
+        if current is not None:
+            kept.append(
+                f"{alias} stays version {current} of {name} at the server; locally it is {number}."
+            )
             continue
-        copying.target.set_registered_model_alias(name, alias, to)
-    for tag, value in here.tags.items():
-        if tag not in there.tags:
-            if tag == SUCCESSION:
+        copying.target.set_registered_model_alias(name, alias, wanted)
+    for tag, value in local.tags.items():
+        if tag not in remote.tags:
+            if tag == PAST_CHAMPIONS:
                 value = json.dumps(
                     [numbers.get(str(each), str(each)) for each in json.loads(value)]
                 )
             copying.target.set_registered_model_tag(name, tag, value)
-    if here.description and not there.description:
-        copying.target.update_registered_model(name, here.description)
-    return left
+    if local.description and not remote.description:
+        copying.target.update_registered_model(name, local.description)
+    return kept

@@ -1,4 +1,4 @@
-"""Where training runs and model versions are recorded."""
+"""The MLflow store of training runs and model versions."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from rung_ops.project.paths import ROOT, project_name
 from rung_ops.tracking import relocate, server_check, store_address
 from rung_ops.tracking.server_check import ServerDownError
-from rung_ops.tracking.store_address import ASIDE, SQLITE, policy, tracking_uri
+from rung_ops.tracking.store_address import LOCAL_ONLY, SQLITE, policy, tracking_uri
 
 WAITING = "waiting_for_server"
 CHALLENGER = "challenger"
@@ -21,84 +21,84 @@ CHAMPION = "champion"
 
 
 def client() -> MlflowClient:
-    """Open the store; a new one is made where there is none.
+    """Open the store; a local one is created if it does not exist.
 
     Raises:
-        ServerDownError: it is a server, and it does not answer.
+        ServerDownError: the store is a server, and it does not respond.
     """
-    for chatty in ("alembic", "mlflow"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for logger in ("alembic", "mlflow"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
     uri = tracking_uri()
     if uri.startswith(SQLITE):
-        relocate.bring_home(Path(uri.removeprefix(SQLITE)))
+        relocate.fix_paths(Path(uri.removeprefix(SQLITE)))
     if server_check.is_server(uri):
-        server_check.demand(uri, policy().get("timeout_seconds", server_check.SECONDS))
+        server_check.require(uri, policy().get("timeout_seconds", server_check.SECONDS))
     mlflow.set_tracking_uri(uri)
     return MlflowClient()
 
 
 def recorder() -> MlflowClient:
-    """Open the store for runs of the project, or the local one where ops/tracking.toml allows that.
+    """Open the store to record a run; the local one if the server is down and the policy allows it.
 
     Raises:
-        ServerDownError: the server does not answer, and ops/tracking.toml says to stop then.
+        ServerDownError: the server does not respond, and ops/tracking.toml says to stop then.
     """
     try:
         store = client()
     except ServerDownError as down:
-        if not goes_on():
+        if not continues_without_server():
             raise
-        go_aside(str(down))
+        record_locally(str(down))
         store = client()
     start_experiment()
     return store
 
 
-def goes_on() -> bool:
-    """Tell whether training goes on without the server."""
+def continues_without_server() -> bool:
+    """Return whether training continues if the server is down, as ops/tracking.toml says."""
     return policy().get("when_down", "stop") == "continue"
 
 
-def go_aside(reason: str) -> None:
-    """Record here from now on, and in the programs that this one starts."""
-    os.environ[ASIDE] = "1"
+def record_locally(reason: str) -> None:
+    """Record runs in the local store from now on, also in child processes."""
+    os.environ[LOCAL_ONLY] = "1"
     print(
-        f"{reason}\nThe run is recorded in {store_address.STORE.name} and waits there: "
-        "`uv run poe track-sync`, or the next `uv run poe pipeline`, brings it to the server.",
+        f"{reason}\nThe run is recorded in {store_address.STORE.name} and waits for the server: "
+        "`uv run poe track-sync`, or the next `uv run poe pipeline`, copies it there.",
         file=sys.stderr,
     )
 
 
-def marks() -> dict[str, str]:
-    """Give the tags that a run gets from where it is recorded."""
-    return {WAITING: "true"} if os.environ.get(ASIDE) else {}
+def run_tags() -> dict[str, str]:
+    """Return the tags of a new run: WAITING if it must be copied to the server later."""
+    return {WAITING: "true"} if os.environ.get(LOCAL_ONLY) else {}
 
 
 def model_name() -> str:
-    """Name the model as the registry knows it: the project's name."""
+    """Return the name of the registered model, which is the project's name."""
     return project_name()
 
 
-def version(asked: str) -> ModelVersion:
+def version(wanted: str) -> ModelVersion:
     """Find a version of the model by its number or its alias.
 
     Raises:
         mlflow.exceptions.MlflowException: there is no such version.
     """
     store = client()
-    if asked.isdecimal():
-        return store.get_model_version(model_name(), asked)
-    return store.get_model_version_by_alias(model_name(), asked)
+    if wanted.isdecimal():
+        return store.get_model_version(model_name(), wanted)
+    return store.get_model_version_by_alias(model_name(), wanted)
 
 
 def versions() -> list[ModelVersion]:
-    """List all versions of the model, the newest first."""
-    found = client().search_model_versions(f"name='{model_name()}'")
-    return sorted(found, key=lambda each: int(each.version), reverse=True)
+    """List all versions of the model, newest first."""
+    unsorted = client().search_model_versions(f"name='{model_name()}'")
+    return sorted(unsorted, key=lambda each: int(each.version), reverse=True)
 
 
 def start_experiment() -> None:
-    """Make the project's experiment the one that runs are written to."""
+    """Set the project's experiment as the active one; create it if it does not exist."""
     store = client()
     if store.get_experiment_by_name(model_name()) is None:
         artifacts = None if os.environ.get("MLFLOW_TRACKING_URI") else (ROOT / "mlruns").as_uri()
@@ -112,9 +112,9 @@ __all__ = [
     "MlflowException",
     "ServerDownError",
     "client",
-    "marks",
     "model_name",
     "recorder",
+    "run_tags",
     "start_experiment",
     "version",
     "versions",

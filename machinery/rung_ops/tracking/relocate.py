@@ -1,7 +1,7 @@
-"""Let a local store of runs find its files again where the project has moved.
+"""Correct the artifact paths of a local MLflow store after the project's folder was moved.
 
-MLflow writes down whole paths. A registry that one CI job made and another one downloads, or a
-project in a folder of another name, would hold versions whose models nobody finds.
+MLflow stores absolute paths. Without correction, a store that one CI job wrote and another one
+downloads, or that of a renamed folder, would point to missing files.
 """
 
 import sqlite3
@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-FOLDER = "mlruns"  # MLflow's own name for it, beside the store
-# Where MLflow's tables say where files are.
+FOLDER = "mlruns"  # MLflow's default name of the artifact folder, beside the store
+# Columns with paths, by table of MLflow.
 PATHS = {
     "experiments": "artifact_location",
     "runs": "artifact_uri",
@@ -19,14 +19,14 @@ PATHS = {
 }
 
 
-def bring_home(store: Path) -> int:
-    """Correct the paths of files that are in the folder beside the store, not where it says.
+def fix_paths(store: Path) -> int:
+    """Correct paths to missing files that exist in the folder beside the store.
 
     Args:
         store: the SQLite file.
 
     Returns:
-        How many paths were corrected.
+        The number of corrected paths.
     """
     if not store.is_file():
         return 0
@@ -34,20 +34,20 @@ def bring_home(store: Path) -> int:
     with closing(sqlite3.connect(store, timeout=60)) as opened, opened:
         tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
         for table, column in PATHS.items():
-            if table not in tables:  # of another version of MLflow
+            if table not in tables:  # another version of MLflow
                 continue
-            asked = f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL"
-            for (said,) in opened.execute(asked).fetchall():
-                here = _here(said, store.parent.absolute() / FOLDER)
-                if here is not None:
+            query = f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL"
+            for (recorded,) in opened.execute(query).fetchall():
+                actual = _actual_path(recorded, store.parent.absolute() / FOLDER)
+                if actual is not None:
                     change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"
-                    corrected += opened.execute(change, (here, said)).rowcount
+                    corrected += opened.execute(change, (actual, recorded)).rowcount
     return corrected
 
 
-def _here(said: str, folder: Path) -> str | None:
-    """Give the place beside the store of a path that is not there; None where nothing is to do."""
-    parts = urlsplit(said)
+def _actual_path(recorded: str, folder: Path) -> str | None:
+    """Return the path below the folder that replaces a missing one; None if not needed."""
+    parts = urlsplit(recorded)
     if parts.scheme not in ("", "file"):
         return None
     old = Path(unquote(parts.path))

@@ -1,6 +1,6 @@
 """Start the tracking server of tracking/compose.yaml: `uv run poe tracking-server`.
 
-With --local it runs on this machine without containers, in a SQLite file and a folder.
+With --local it runs on this machine without containers, with a SQLite file and a folder.
 """
 
 import argparse
@@ -13,26 +13,26 @@ from rung_ops.tracking import local, server_check, store_address
 
 COMPOSE = REPOSITORY / "tracking/compose.yaml"
 SECRETS = REPOSITORY / ".env"
-WAIT = 300  # seconds; the first start makes the tables of the database
+WAIT = 300  # seconds; the first start creates the tables of the database
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Start or stop the server; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe tracking-server", description=__doc__.split(":")[0])
     parser.add_argument(
-        "--local", action="store_true", help="without containers, to try it; data in .tracking/"
+        "--local", action="store_true", help="run without containers; data in .tracking/"
     )
-    parser.add_argument("--stop", action="store_true", help="stop it; what it holds is kept")
+    parser.add_argument("--stop", action="store_true", help="stop the server; its data are kept")
     options = parser.parse_args(arguments)
     try:
         if options.local:
-            said = local.stop() if options.stop else local.start(_own_address())
+            result = local.stop() if options.stop else local.start(_own_address())
         else:
-            said = _compose(options.stop)
+            result = _compose(options.stop)
     except local.ServerStartError as error:
         print(error, file=sys.stderr)
         return 1
-    print(said)
+    print(result)
     return 0
 
 
@@ -46,13 +46,13 @@ def _own_address() -> str:
 def _compose(stop: bool) -> str:
     if shutil.which("docker") is None:
         raise local.ServerStartError(
-            "docker is not installed here, and the server of tracking/compose.yaml runs in "
-            "containers. Install Docker with its compose plug-in, or start it without containers: "
+            "Docker is not installed; the server of tracking/compose.yaml needs it. Install Docker "
+            "with its compose plug-in, or start the server without containers: "
             "`uv run poe tracking-server --local`."
         )
     if not SECRETS.is_file():
         raise local.ServerStartError(
-            f"{shown(SECRETS)} is missing, which holds the passwords of database and store: copy "
+            f"{shown(SECRETS)} with the passwords of database and store is missing: copy "
             ".env.example to .env and fill it in. git ignores it."
         )
     command = ["docker", "compose", "--file", str(COMPOSE), "--env-file", str(SECRETS)]
@@ -60,12 +60,12 @@ def _compose(stop: bool) -> str:
     command += [] if stop else ["--wait-timeout", str(WAIT)]
     if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:
         raise local.ServerStartError(
-            "The containers did not come up; the lines above say why. Their logs: "
+            "The containers did not start; see the lines above. For their logs, run "
             "`docker compose --file tracking/compose.yaml --env-file .env logs`."
         )
     if stop:
-        return "The server is stopped; its volumes keep what it holds."
-    wrong = server_check.problem(_own_address())
-    if wrong:
-        raise local.ServerStartError(f"The containers are up and healthy, but: {wrong}")
+        return "The server is stopped; its data stay in the volumes."
+    reason = server_check.problem(_own_address())
+    if reason:
+        raise local.ServerStartError(f"The containers are healthy, but: {reason}")
     return f"The tracking server is ready: {_own_address()}"

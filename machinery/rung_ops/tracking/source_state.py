@@ -1,4 +1,4 @@
-"""What a model is made from: the commit, the data and the parameters, as text."""
+"""The origin of a model: hashes of the commit, the data and the parameters."""
 
 import hashlib
 import subprocess
@@ -9,20 +9,20 @@ import yaml
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT, ROWS, shown
 
-# The pipeline itself writes this one; a change of it is no change of the project.
+# The pipeline writes this file, so a change of it does not count as uncommitted.
 WRITTEN_BY_THE_PIPELINE = "dvc.lock"
 
 
 class NoCommitError(StageError):
-    """There is no commit that a model could be traced back to."""
+    """The project has no commit that a model could be traced to."""
 
 
 def origin() -> dict[str, str]:
-    """Name commit, author, data and parameters.
+    """Return the origin of a model trained now.
 
     Returns:
-        git_commit (40 hex digits), git_author, git_dirty ("true" when the files here are not
-        those of the commit), data_hash (MD5 of the validated rows, as DVC keeps them), params_hash.
+        git_commit (40 hex digits), git_author, git_dirty ("true" with uncommitted changes),
+        data_hash (MD5 of the validated rows, as in dvc.lock), params_hash (SHA-256).
 
     Raises:
         NoCommitError: the project has no commit yet.
@@ -32,9 +32,7 @@ def origin() -> dict[str, str]:
         author = _git("show", "--no-patch", "--format=%an <%ae>", "HEAD")
         changed = _git("status", "--porcelain", "--", ".")
     except (OSError, subprocess.CalledProcessError) as error:
-        raise NoCommitError(
-            "Commit the project first: a model is traced back to a commit."
-        ) from error
+        raise NoCommitError("Commit the project first: a model is traced to a commit.") from error
     files = [line[3:] for line in changed.splitlines()]
     dirty = [path for path in files if Path(path).name != WRITTEN_BY_THE_PIPELINE]
     return {
@@ -47,7 +45,7 @@ def origin() -> dict[str, str]:
 
 
 def data_hash() -> str:
-    """Read the hash of the validated rows from dvc.lock, or compute it where DVC has not run."""
+    """Read the hash of the validated rows from dvc.lock, or compute it if DVC has not run."""
     lock = ROOT / "dvc.lock"
     if lock.exists():
         stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})

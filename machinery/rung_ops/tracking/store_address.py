@@ -1,4 +1,4 @@
-"""Which store holds runs and model versions: said without MLflow, which takes seconds to import."""
+"""The address of the store of runs and model versions, without importing MLflow, which is slow."""
 
 import os
 import tomllib
@@ -8,25 +8,25 @@ from rung_ops.project.paths import ROOT, policy_file
 
 SQLITE = "sqlite:///"
 STORE = ROOT / "mlflow.db"
-POLICY = policy_file("tracking.toml")  # there where runs are recorded by a server
-# Set where a run is recorded here because the server is down; its runs carry the tag.
-ASIDE = "TRACKING_ASIDE"
+POLICY = policy_file("tracking.toml")  # exists in projects with a tracking server
+# Set while runs are recorded locally because the server is down; these runs are tagged WAITING.
+LOCAL_ONLY = "TRACKING_LOCAL_ONLY"
 
 
 def policy() -> dict[str, Any]:
-    """Read what ops/tracking.toml says of the server; empty where there is none."""
+    """Read [server] of ops/tracking.toml; empty without that file."""
     if not POLICY.is_file():
         return {}
     return dict(tomllib.loads(POLICY.read_text(encoding="utf-8")).get("server", {}))
 
 
 def local_uri() -> str:
-    """Name the store in the project's own folder."""
+    """Return the address of the store in the project's folder."""
     return f"{SQLITE}{STORE}"
 
 
 def tracking_uri() -> str:
-    """Name the store: what MLFLOW_TRACKING_URI or ops/tracking.toml says, or a local SQLite file."""
-    if os.environ.get(ASIDE):
+    """Return the address of the store: $MLFLOW_TRACKING_URI, ops/tracking.toml, or the local one."""
+    if os.environ.get(LOCAL_ONLY):
         return local_uri()
     return os.environ.get("MLFLOW_TRACKING_URI") or policy().get("uri") or local_uri()

@@ -1,7 +1,7 @@
-"""Score rows with a version of the registry by the code that it was made with.
+"""Score rows with a registered version and the code that it was made with.
 
-The model and the features of a version belong together, and src/ has moved on since. So each
-version is scored in a process of its own, which imports src/ as the run recorded it.
+The features of a version may differ from those in src/ now. So each version is scored in its own
+process, which imports src/ as its run recorded it.
 """
 
 import json
@@ -23,16 +23,16 @@ from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT
 from rung_ops.training import estimator
 
-CODE = "code"  # artifact of a run: src/ as it was
+CODE = "code"  # artifact of a run: its copy of src/
 ORIGIN = ("version", "run_id", "git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
 
 
 class ScoringError(StageError):
-    """A version gives no predictions; the message says which and why."""
+    """A version cannot score rows; the message says which and why."""
 
 
 def origin_of(version: ModelVersion) -> dict[str, str]:
-    """Tell what a version is: its number, its run, and what it was made from."""
+    """Return the origin of a version: number, run, commit, data and parameters."""
     known = version.tags | {"version": str(version.version), "run_id": str(version.run_id)}
     return {name: known.get(name, "") for name in ORIGIN}
 
@@ -41,33 +41,33 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
     """Score a Parquet file of rows.
 
     Returns:
-        Shape (n_rows,), as estimator.predict() gives them.
+        Predictions as from estimator.predict(), shape (n_rows,).
 
     Raises:
-        ScoringError: the store lacks the model or its code, or the code cannot score the rows.
+        ScoringError: the model or its code is missing, or the code cannot score the rows.
     """
     name = f"version {version.version}"
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        model = _fetch(place / "model", artifact_uri=f"models:/{version.name}/{version.version}")
-        code = _fetch(place / "run", run_id=version.run_id, artifact_path=CODE)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        model = _fetch(folder / "model", artifact_uri=f"models:/{version.name}/{version.version}")
+        code = _fetch(folder / "run", run_id=version.run_id, artifact_path=CODE)
         models = sorted(model.rglob("*.skops")) if model else []
         if len(models) != 1:
-            raise ScoringError(f"{name}: the store holds {len(models)} models in skops' format")
+            raise ScoringError(f"{name} has {len(models)} skops files in the store; expected one")
         if code is None:
             raise ScoringError(
-                f"{name}: its run holds no `{CODE}`, so its features are not known. "
-                "Versions that `uv run poe pipeline` records from now on have it."
+                f"{name}: its run has no artifact `{CODE}`, so its features are unknown. "
+                "`uv run poe pipeline` records new versions with it."
             )
-        if _same(code, ROOT / "src"):  # which saves the start of a process
+        if _same(code, ROOT / "src"):  # saves starting a process
             return estimator.predict(estimator.load(models[0]), pl.read_parquet(rows))
-        answers = place / "predictions.npy"
+        output = folder / "predictions.npy"
         done = subprocess.run(
             [
                 sys.executable,
                 "-m",
                 "rung_ops.tracking.versions",
-                *map(str, (code, models[0], rows, answers)),
+                *map(str, (code, models[0], rows, output)),
             ],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(code)},
@@ -78,21 +78,21 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
         if done.returncode:
             reason = (done.stderr.strip() or "no message").splitlines()[-1]
             raise ScoringError(f"{name} cannot score these rows: {reason}")
-        return np.asarray(np.load(answers, allow_pickle=False))
+        return np.asarray(np.load(output, allow_pickle=False))
 
 
 def slices(version: ModelVersion) -> list[dict[str, Any]]:
-    """Read the slices of a version's own evaluation; empty where none were recorded."""
+    """Read the slices of a version's own evaluation; empty if none were recorded."""
     with tempfile.TemporaryDirectory() as folder:
-        found = _fetch(Path(folder), run_id=version.run_id, artifact_path="reports/slices.json")
-        return list(json.loads(found.read_text(encoding="utf-8"))) if found else []
+        file = _fetch(Path(folder), run_id=version.run_id, artifact_path="reports/slices.json")
+        return list(json.loads(file.read_text(encoding="utf-8"))) if file else []
 
 
-def _fetch(place: Path, **wanted: Any) -> Path | None:
+def _fetch(folder: Path, **artifact: Any) -> Path | None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    place.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     try:
-        return Path(mlflow.artifacts.download_artifacts(**wanted, dst_path=str(place)))
+        return Path(mlflow.artifacts.download_artifacts(**artifact, dst_path=str(folder)))
     except (MlflowException, OSError):
         return None
 
@@ -105,11 +105,12 @@ def _same(one: Path, other: Path) -> bool:
     return texts[0] == texts[1]
 
 
-def _score(code: Path, model: Path, rows: Path, answers: Path) -> None:
+def _score(code: Path, model: Path, rows: Path, output: Path) -> None:
     source = Path(str(sys.modules[contract.Row.__module__].__file__))
     if not source.is_relative_to(code):
-        raise ScoringError(f"its package is called otherwise than {contract.Row.__module__}")
-    np.save(answers, estimator.predict(estimator.load(model), pl.read_parquet(rows)))
+        package = contract.Row.__module__.split(".")[0]
+        raise ScoringError(f"its package has another name; expected {package}")
+    np.save(output, estimator.predict(estimator.load(model), pl.read_parquet(rows)))
 
 
 if __name__ == "__main__":

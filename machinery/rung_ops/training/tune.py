@@ -100,7 +100,7 @@ class Search:
         """Add the figure of a suggestion, and log it as a child of the active run."""
         trial, parent = suggestion.trial, mlflow.active_run()
         assert parent is not None
-        tags = registry.marks() | {"mlflow.parentRunId": parent.info.run_id}
+        tags = registry.run_tags() | {"mlflow.parentRunId": parent.info.run_id}
         run = self.store.create_run(parent.info.experiment_id, tags=tags).info.run_id
         self.store.log_batch(
             run,
@@ -127,7 +127,7 @@ def _run_search(
     search: Search, rows: pl.DataFrame, run_trials: Callable[[Search, pl.DataFrame], None]
 ) -> optuna.Study:
     # After an exception, the run ends as FAILED.
-    with mlflow.start_run(run_name="tune", tags=registry.marks()):
+    with mlflow.start_run(run_name="tune", tags=registry.run_tags()):
         run_trials(search, rows)
         mlflow.log_metric(search.metric, search.study.best_value)
     return search.study
@@ -174,7 +174,7 @@ def main(
     current = score_of(settings["model"], rows, metric, settings["seed"])
     print(f"params.toml now: {metric} {current:.4f}", flush=True)
     try:
-        with server_check.kept_up(store_address.tracking_uri, "Tune again when it is back."):
+        with server_check.server_errors(store_address.tracking_uri, "Tune again when it is back."):
             study = _run_search(Search(trials, together), rows, run_trials)
     except TuningError as error:
         print(error, file=sys.stderr)

@@ -22,15 +22,15 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(last_run, "RUN", tmp_path / "run.json")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for name in ("MLFLOW_TRACKING_URI", store_address.ASIDE):
+    for name in ("MLFLOW_TRACKING_URI", store_address.LOCAL_ONLY):
         # Set first, so that what the code under test sets is taken back too.
         monkeypatch.setenv(name, "set")
         monkeypatch.delenv(name)
-    server_check.demand.cache_clear()
+    server_check.require.cache_clear()
     before = mlflow.get_tracking_uri()
     yield
     mlflow.set_tracking_uri(before)
-    server_check.demand.cache_clear()
+    server_check.require.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def with_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(with_a_run: Path) -> MlflowClient:
     """The local store; it holds the run `one`, which is version 1."""
     shutil.copytree(with_a_run, store_address.STORE.parent, dirs_exist_ok=True)
-    relocate.bring_home(store_address.STORE)
+    relocate.fix_paths(store_address.STORE)
     return MlflowClient(store_address.local_uri(), store_address.local_uri())
 
 

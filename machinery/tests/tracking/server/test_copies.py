@@ -87,8 +87,8 @@ def test_where_others_came_first_the_old_number_is_told(
     said = "\n".join(migrate.migrate(copying(here, there)))
 
     assert there.get_model_version("tiny", "2").tags["migrated_from"] == "1"
-    assert "tiny version 1 is 2 there" in said
-    assert "challenger stays version 1 of tiny there" in said
+    assert "local version 1 of tiny is version 2 at the server" in said
+    assert "challenger stays version 1 of tiny at the server" in said
     assert str(there.get_model_version_by_alias("tiny", "challenger").version) == "1"
 
 
@@ -99,7 +99,7 @@ def test_a_second_time_copies_nothing(here: MlflowClient, there: MlflowClient) -
     said = "\n".join(migrate.migrate(again))
 
     assert again.copied == 0
-    assert "there already" in said
+    assert "copied before" in said
     assert len(runs_of(there)) == 1
     assert len(there.search_model_versions()) == 1
 
@@ -147,7 +147,7 @@ def test_only_what_waits_is_brought_and_becomes_the_challenger(
     waited = recorded(here, "meanwhile", waiting=True)
     assert stores.waiting() == 1
 
-    list(sync.bring(copying(here, there)))
+    list(sync.sync(copying(here, there)))
 
     (copy,) = runs_of(there)
     assert copy.data.tags[ORIGINAL] == waited
@@ -166,11 +166,11 @@ def test_killed_before_it_was_noted_it_is_not_brought_twice(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(sync, "_no_longer_waiting", killed)
+        patch.setattr(sync, "_mark_copied", killed)
         with pytest.raises(Killed):
-            list(sync.bring(copying(here, there)))
+            list(sync.sync(copying(here, there)))
     assert stores.waiting() == 1
-    list(sync.bring(copying(here, there)))
+    list(sync.sync(copying(here, there)))
 
     assert len(runs_of(there)) == 1
     assert len(there.search_model_versions()) == 1

@@ -55,8 +55,8 @@ def test_a_server_that_answers_is_no_problem(answering: Answering) -> None:
         (403, "Permission denied", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
         (403, "Invalid Host header", "TRACKING_HOSTS"),
         (500, "could not connect to the database", "could not connect to the database"),
-        (404, "not here", "no MLflow server"),
-        (200, "<html>welcome</html>", "no MLflow server"),
+        (404, "not here", "not an MLflow server"),
+        (200, "<html>welcome</html>", "not an MLflow server"),
     ],
 )
 def test_every_other_answer_says_what_to_do(
@@ -79,7 +79,7 @@ def test_a_port_where_nobody_listens_is_refused_at_once(free_port: int) -> None:
 def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
     """As SystemExit does; and whoever can go on without a registry catches an MlflowException."""
     with pytest.raises(SystemExit) as ended:
-        server_check.demand(f"http://127.0.0.1:{free_port}")
+        server_check.require(f"http://127.0.0.1:{free_port}")
 
     assert isinstance(ended.value, MlflowException)
     assert "does not answer" in str(ended.value.code)
@@ -90,7 +90,7 @@ def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
     [
         (401, "Who are you", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
         (503, "no database", "503: no database"),
-        (200, json.dumps({"experiments": []}), "look at the store of its files"),
+        (200, json.dumps({"experiments": []}), "check its artifact store"),
     ],
 )
 def test_a_failure_in_the_middle_says_which_part_failed(
@@ -100,7 +100,7 @@ def test_a_failure_in_the_middle_says_which_part_failed(
 
     with (
         pytest.raises(server_check.ServerDownError) as ended,
-        server_check.kept_up(lambda: uri, "Again."),
+        server_check.server_errors(lambda: uri, "Again."),
     ):
         raise requests.HTTPError("Server Error")
 
@@ -113,7 +113,7 @@ def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answerin
 
     with (
         pytest.raises(server_check.ServerDownError) as ended,
-        server_check.kept_up(lambda: uri, "Again."),
+        server_check.server_errors(lambda: uri, "Again."),
     ):
         raise RestException({"error_code": "PERMISSION_DENIED", "message": "not yours"})
 
@@ -145,18 +145,18 @@ def test_training_goes_on_where_the_file_says_so(
     policy(store_address.POLICY, f"http://127.0.0.1:{free_port}", "continue")
 
     assert ready.main([]) == 0
-    assert "goes on without it" in capsys.readouterr().err
+    assert "Training continues" in capsys.readouterr().err
 
 
 def test_a_run_is_recorded_here_and_marked(tmp_path: Path, free_port: int) -> None:
     policy(store_address.POLICY, f"http://127.0.0.1:{free_port}", "continue")
-    assert registry.marks() == {}
+    assert registry.run_tags() == {}
 
     store = registry.recorder()
 
     assert store_address.STORE.is_file()
     assert store.get_experiment_by_name(registry.model_name()) is not None
-    assert registry.marks() == {registry.WAITING: "true"}
+    assert registry.run_tags() == {registry.WAITING: "true"}
 
 
 def test_a_run_is_not_recorded_elsewhere_where_the_file_says_stop(free_port: int) -> None:
