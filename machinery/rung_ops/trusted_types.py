@@ -65,17 +65,18 @@ def trusted(listed: Iterable[str]) -> list[str]:
     return sorted(BY_DEFAULT.union(listed))
 
 
-def refusal(path: Path, listed: Iterable[str], name: str) -> str | None:
+def refusal(saved: Path | bytes, listed: Iterable[str], name: str) -> str | None:
     """Say which types of a file are not trusted, and what to do; None where all are.
 
     Args:
-        path: a file that skops wrote.
+        saved: a file that skops wrote, or its content.
         listed: TRUSTED of model.py.
         name: the file's name, for the message.
     """
     import skops.io
 
-    unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted(listed)))
+    given = {"data": saved} if isinstance(saved, bytes) else {"file": saved}
+    unknown = sorted(set(skops.io.get_untrusted_types(**given)) - set(trusted(listed)))
     if not unknown:
         return None
     names = ", ".join(f'"{each}"' for each in unknown)

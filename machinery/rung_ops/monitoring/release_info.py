@@ -12,6 +12,7 @@ import polars as pl
 
 from rung_ops.release import bundle, source_import, verify
 from rung_ops.release.bundle import BadBundle
+from rung_ops.release.release_files import ReleaseFiles
 
 Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
@@ -21,14 +22,14 @@ class Released:
     """A release without its model, which is not loaded.
 
     Attributes:
-        folder: the bundle.
+        files: of the bundle; a folder where they are not verified.
         manifest, contract: as the bundle has them.
         reference: features of training rows, and `prediction`.
         metrics: the figures of score() on the test rows.
         slices: the same for each slice, with its `column` and `value`.
     """
 
-    folder: Path
+    files: Path | ReleaseFiles
     manifest: dict[str, Any]
     contract: dict[str, Any]
     reference: pl.DataFrame
@@ -46,7 +47,7 @@ class Released:
         Raises:
             BadBundle: its source cannot be imported.
         """
-        score: Score = source_import.module_of(self.folder, self.manifest["package"], "model").score
+        score: Score = source_import.module_of(self.files, self.manifest["package"], "model").score
         return score
 
 
@@ -60,27 +61,26 @@ def load(folder: Path, public_key: bytes) -> Released:
     Raises:
         BadBundle: it must not be used; the message says why.
     """
-    manifest = verify.verify(folder, public_key)
-    path = folder / bundle.CONTRACT
+    manifest, files = verify.open_verified(folder, public_key)
     try:
-        reference = pl.read_parquet(io.BytesIO((folder / bundle.REFERENCE).read_bytes()))
+        reference = pl.read_parquet(io.BytesIO(files.read(bundle.REFERENCE)))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise BadBundle(f"{folder.name}/{bundle.REFERENCE} cannot be read: {error}") from error
     return Released(
-        folder,
+        files,
         manifest,
-        bundle.parse_json(path, bundle.read_small(path)),
+        files.json(bundle.CONTRACT),
         reference,
-        _json(folder / bundle.METRICS, {}),
-        _json(folder / bundle.SLICES, []),
+        _json(files, bundle.METRICS, {}),
+        _json(files, bundle.SLICES, []),
     )
 
 
-def _json(path: Path, otherwise: Any) -> Any:
+def _json(files: ReleaseFiles, path: str, otherwise: Any) -> Any:
     """Read a document that a release may lack."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
+    if path not in files:
         return otherwise
+    try:
+        return json.loads(files.read(path, bundle.MAX_JSON_BYTES))
     except ValueError as error:
-        raise BadBundle(f"{path.parent.name}/{path.name} is not JSON: {error}") from error
+        raise BadBundle(f"{files.name}/{path} is not JSON: {error}") from error

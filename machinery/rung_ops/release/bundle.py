@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rung_ops.system.files import read_regular
+from rung_ops.system.files import open_regular, read_regular
 
 SCHEMA = 1  # version of the manifest; readers refuse others
 
@@ -172,5 +172,8 @@ def paths_of(folder: Path) -> list[str]:
 
 def digest(path: Path) -> str:
     """Hash a file with SHA-256, in hexadecimal."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    try:
+        with open_regular(path) as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise BadBundle(f"{path} cannot be read: {error}") from error

@@ -7,23 +7,26 @@ import skops.io
 
 from rung_ops.release import source_import
 from rung_ops.release.bundle import SKOPS, BadBundle
+from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.trusted_types import refusal, trusted
 
 
-def load(folder: Path, package: str) -> Any:
-    """Load the estimator of a verified release.
+def load(release: Path | ReleaseFiles, package: str) -> Any:
+    """Load the estimator of a release.
 
     Args:
-        folder: the release.
+        release: its files; a folder while it is being made.
         package: the name of the user's package.
 
     Raises:
         BadBundle: it holds a type that neither skops nor TRUSTED in the release's model.py trusts.
     """
     # People wrote and reviewed TRUSTED; never trust the types that the file itself lists.
-    listed = list(getattr(source_import.module_of(folder, package, "model"), "TRUSTED", []))
-    if said := refusal(folder / SKOPS, listed, folder.name):
+    files = ReleaseFiles.of(release)
+    content = files.read(SKOPS)
+    listed = list(getattr(source_import.module_of(files, package, "model"), "TRUSTED", []))
+    if said := refusal(content, listed, files.name):
         raise BadBundle(said)
     modules = {name.rpartition(".")[0] for name in listed}
-    with source_import.importable_by_name(folder, package, modules):
-        return skops.io.load(folder / SKOPS, trusted=trusted(listed))
+    with source_import.importable_by_name(files, package, modules):
+        return skops.io.loads(content, trusted=trusted(listed))

@@ -6,7 +6,6 @@ reports/gate.json; `poe deploy production` requires it.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,6 +14,7 @@ from rung_ops.gate import judge
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Champion, Verdict
 from rung_ops.release import bundle, paths, source_import, state, verify
+from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving import release
 from rung_ops.serving.settings import ANY_SPEED
 from rung_ops.tracking import registry, versions
@@ -49,6 +49,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             return judge.registered(rows)
         path = paths.bundle(folder, served)
         loaded = release.load(path, verify.public_key(), ANY_SPEED)
+        slices = _slices(loaded.files)
     except (state.BadState, bundle.BadBundle, OSError) as error:
         raise versions.ScoringError(f"the release in production cannot be used: {error}") from error
     try:
@@ -59,12 +60,11 @@ def champion(rows: pl.DataFrame) -> Champion | None:
             "columns that it reads in Row until production serves a version without them."
         ) from error
     origin = {name: str(loaded.manifest.get(name, "")) for name in versions.ORIGIN}
-    return Champion({"release": served} | origin, predictions, _slices(path))
+    return Champion({"release": served} | origin, predictions, slices)
 
 
-def _slices(folder: Path) -> list[dict[str, Any]]:
-    path = folder / bundle.SLICES
-    return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+def _slices(files: ReleaseFiles) -> list[dict[str, Any]]:
+    return list(json.loads(files.read(bundle.SLICES))) if bundle.SLICES in files else []
 
 
 def main(arguments: list[str] | None = None) -> int:

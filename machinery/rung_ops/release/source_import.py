@@ -22,55 +22,58 @@ from typing import Any
 import polars as pl
 
 from rung_ops.release.bundle import SOURCE, BadBundle
+from rung_ops.release.release_files import PrivateCopy, ReleaseFiles
+
+Release = Path | ReleaseFiles
 
 PREFIX = "_release_"
 # The user's code may raise anything while it scores; a panic of polars is not an Exception.
 FAULTS = (Exception, pl.exceptions.PanicException)
 
 
-def features_of(folder: Path, package: str) -> list[pl.Expr]:
+def features_of(release: Release, package: str) -> list[pl.Expr]:
     """Import FEATURES as they were when the release was made.
 
     Args:
-        folder: a verified release.
+        release: its verified files; a folder while it is being made.
         package: the name of the user's package.
 
     Raises:
         BadBundle: its source cannot be imported, or FEATURES is not a list of expressions.
     """
-    value = getattr(module_of(folder, package, "features"), "FEATURES", None)
+    value = getattr(module_of(release, package, "features"), "FEATURES", None)
     features = list(value) if isinstance(value, Sequence) else []
     if not features or not all(isinstance(feature, pl.Expr) for feature in features):
         raise BadBundle(
-            f"{folder.name}: FEATURES in {SOURCE}/{package}/features.py is not a list of "
+            f"{release.name}: FEATURES in {SOURCE}/{package}/features.py is not a list of "
             "expressions"
         )
     return features
 
 
-def module_of(folder: Path, package: str, name: str) -> ModuleType:
+def module_of(release: Release, package: str, name: str) -> ModuleType:
     """Import one module of a release's source, such as `features`, `model` or `dataset`.
 
     Raises:
         BadBundle: it cannot be imported; the message says why.
     """
-    alias = _install(folder, package)
+    alias = _install(release, package)
     try:
         return importlib.import_module(f"{alias}.{name}")
     except Exception as error:  # the user's code may raise anything
         message = str(error).replace(alias, package)
         raise BadBundle(
-            f"{folder.name}: {SOURCE}/{package}/{name}.py cannot be imported "
+            f"{release.name}: {SOURCE}/{package}/{name}.py cannot be imported "
             f"({type(error).__name__}: {message})"
         ) from error
 
 
 @contextmanager
-def importable_by_name(folder: Path, package: str, modules: Iterable[str]) -> Iterator[None]:
+def importable_by_name(release: Release, package: str, modules: Iterable[str]) -> Iterator[None]:
     """Make modules of a release importable by their real names, for a loader of pickled classes.
 
     Args:
-        folder: a verified release.
+        release: its verified files; a folder while it is being made.
         package: the name of the user's package.
         modules: names of modules; those of other packages are ignored.
 
@@ -78,12 +81,12 @@ def importable_by_name(folder: Path, package: str, modules: Iterable[str]) -> It
         BadBundle: one of them cannot be imported.
     """
     modules_by_name = {
-        name: module_of(folder, package, name.removeprefix(f"{package}."))
+        name: module_of(release, package, name.removeprefix(f"{package}."))
         for name in modules
         if name.startswith(f"{package}.")
     }
     if modules_by_name:
-        modules_by_name[package] = sys.modules[_install(folder, package)]
+        modules_by_name[package] = sys.modules[_install(release, package)]
     # One thread at a time: sys.modules belongs to the whole process.
     with _modules_lock:
         before = {name: sys.modules.get(name) for name in modules_by_name}
@@ -98,33 +101,49 @@ def importable_by_name(folder: Path, package: str, modules: Iterable[str]) -> It
                     sys.modules[name] = module
 
 
+class _Package:
+    """The source of one release, and where its modules believe to lie."""
+
+    def __init__(self, root: Path, contents: Mapping[str, bytes], is_verified: bool) -> None:
+        self.texts = {name: text for name, text in contents.items() if name.endswith(".py")}
+        self.root = root
+        # What lies in the release's own folder is not verified when a module reads it later, or
+        # when Python looks there for a module that the release does not have.
+        self.is_searched = not is_verified
+        if is_verified and len(self.texts) < len(contents):
+            self.copy = PrivateCopy(contents)
+            self.root, self.is_searched = self.copy.folder, True
+
+    def search_locations(self, path: Path) -> list[str]:
+        return [str(path.parent)] if self.is_searched else []
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds the modules of installed releases only."""
 
     def __init__(self) -> None:
-        self.packages: dict[str, dict[str, tuple[Path, bytes]]] = {}
+        self.packages: dict[str, _Package] = {}
         self.lock = threading.Lock()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         alias, _, inner = fullname.partition(".")
-        files = self.packages.get(alias)
-        if files is None:
+        release = self.packages.get(alias)
+        if release is None:
             return None
         stem = inner.replace(".", "/")
         package = f"{stem}/__init__.py".lstrip("/")
         for file in (package, f"{stem}.py"):
-            if file in files:
-                source_path, text = files[file]
-                parent = [str(source_path.parent)]
-                return importlib.util.spec_from_file_location(
-                    fullname,
-                    source_path,
-                    loader=_Loader(alias, source_path, text),
-                    submodule_search_locations=parent if file == package else None,
-                )
-        if any(file.startswith(f"{stem}/" if stem else "") for file in files):
+            if file in release.texts:
+                source_path = release.root / file
+                loader = _Loader(alias, source_path, release.texts[file])
+                found = importlib.util.spec_from_file_location(fullname, source_path, loader=loader)
+                if found is not None and file == package:
+                    # Set afterwards: the function takes an empty list for the file's own folder.
+                    found.submodule_search_locations = release.search_locations(source_path)
+                return found
+        if any(file.startswith(f"{stem}/" if stem else "") for file in release.texts):
             spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
             return spec  # a folder without __init__.py
         return None
@@ -180,28 +199,25 @@ def _import_for(alias: str) -> Any:
     return import_
 
 
-def _install(folder: Path, package: str) -> str:
+def _install(release: Release, package: str) -> str:
     """Read the source of a release and return the alias that it can be imported by."""
-    root = (folder / SOURCE / package).resolve()
+    files = ReleaseFiles.of(release)
+    source = f"{SOURCE}/{package}"
+    root = (files.folder / source).resolve()
     # Hash all files beside the modules: the modules may read them.
-    texts = {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
-    content = hashlib.sha256(f"{package}\0{root}".encode())
+    texts = {path.removeprefix(f"{source}/"): files.read(path) for path in files.below(source)}
+    content = hashlib.sha256(f"{package}\0{root}\0{files.is_verified}".encode())
     for name, text in texts.items():
         content.update(b"\0%s\0%d\0%s" % (name.encode(), len(text), text))
     alias = PREFIX + content.hexdigest()[:24]
-    files = {name: (root / name, text) for name, text in texts.items() if name.endswith(".py")}
-    if not files:
-        raise BadBundle(f"{folder.name} has no source: {SOURCE}/{package} is missing or empty")
+    if not any(name.endswith(".py") for name in texts):
+        raise BadBundle(f"{release.name} has no source: {source} is missing or empty")
     with _finder.lock:
         # The same text at the same path gives the same modules, so a release that is served
         # again is not imported again.
         if alias not in _finder.packages:
             _names[alias] = package
-            _finder.packages[alias] = files
+            _finder.packages[alias] = _Package(root, texts, files.is_verified)
         if _finder not in sys.meta_path:
             sys.meta_path.insert(0, _finder)
     return alias

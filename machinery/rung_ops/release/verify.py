@@ -27,6 +27,7 @@ from rung_ops.release.bundle import (
     paths_of,
     read_small,
 )
+from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.system.files import read_regular
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -53,6 +54,11 @@ def public_key() -> bytes:
 
 
 def verify(folder: Path, public_key: bytes) -> dict[str, Any]:
+    """Check a release as open_verified() does; return its manifest."""
+    return open_verified(folder, public_key)[0]
+
+
+def open_verified(folder: Path, public_key: bytes) -> tuple[dict[str, Any], ReleaseFiles]:
     """Check the signature, the files and the manifest of a release.
 
     Args:
@@ -60,7 +66,7 @@ def verify(folder: Path, public_key: bytes) -> dict[str, Any]:
         public_key: PEM text of an EC P-256 key, as in release.pub.
 
     Returns:
-        The manifest.
+        The manifest, and the files, which are checked again whenever they are read.
 
     Raises:
         BadBundle: it is unsigned, signed by another key, or its files are not those that were
@@ -89,7 +95,7 @@ def verify(folder: Path, public_key: bytes) -> dict[str, Any]:
     manifest = parse_manifest(folder, manifest_text)
     if manifest["files"] != {path: hash_ for path, hash_ in signed.items() if path != MANIFEST}:
         raise BadBundle(f"{folder.name}: `files` in {MANIFEST} is not the list that was signed")
-    return manifest
+    return manifest, ReleaseFiles(folder, signed)
 
 
 def _key(public_key: bytes) -> ec.EllipticCurvePublicKey:

@@ -15,36 +15,42 @@ import polars as pl
 from rung_ops import custom_model
 from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
+from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving.boosters import Booster
 from rung_ops.target import positive
 
 Predictor = Callable[[pl.DataFrame], np.ndarray]
 
 
-def predictor_of(folder: Path, manifest: dict[str, Any]) -> Predictor:
-    """Load the model of a verified release.
+def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
+    """Load the model of a release.
+
+    Args:
+        release: its verified files; a folder while it is being made.
+        manifest: its `format`, and the name of the user's `package`.
 
     Raises:
         BadBundle: it is of an unknown format, or cannot be loaded.
     """
+    files = ReleaseFiles.of(release)
     load = FORMATS.get(manifest["format"])
     if load is None:
         raise BadBundle(
-            f"{folder.name}: the model's format is {manifest['format']!r}, and this service knows "
+            f"{files.name}: the model's format is {manifest['format']!r}, and this service knows "
             f"{', '.join(FORMATS)}. Bring the service up to date, or release the version again."
         )
     try:
-        return load(folder, manifest)
+        return load(files, manifest)
     except BadBundle:
         raise
     except Exception as error:  # each runtime raises errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise BadBundle(
-            f"{folder.name}: the model cannot be loaded ({type(error).__name__}: {reason})"
+            f"{files.name}: the model cannot be loaded ({type(error).__name__}: {reason})"
         ) from error
 
 
-def _onnx(folder: Path, manifest: dict[str, Any]) -> Predictor:
+def _onnx(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     # Its wheels tell Microsoft how they are used, and keep an id on the disk, unless this is set
     # before the import: https://github.com/microsoft/onnxruntime/pull/27379
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -55,7 +61,7 @@ def _onnx(folder: Path, manifest: dict[str, Any]) -> Predictor:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
-        (folder / bundle.ONNX).read_bytes(), options, providers=["CPUExecutionProvider"]
+        files.read(bundle.ONNX), options, providers=["CPUExecutionProvider"]
     )
     feeds = {each.name: _FEEDS[each.type] for each in session.get_inputs()}
     answer = [session.get_outputs()[0].name]
@@ -93,10 +99,9 @@ _FEEDS: dict[str, Callable[[pl.Series], np.ndarray]] = {
 }
 
 
-def _lightgbm(folder: Path, manifest: dict[str, Any]) -> Predictor:
-    path = folder / bundle.ENCODER
-    columns = bundle.parse_json(path, bundle.read_small(path))["columns"]
-    booster = Booster((folder / bundle.LIGHTGBM).read_text(encoding="utf-8"), len(columns))
+def _lightgbm(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
+    columns = files.json(bundle.ENCODER)["columns"]
+    booster = Booster(files.read(bundle.LIGHTGBM).decode(), len(columns))
     feeds = [(column["feature"], _coder(column)) for column in columns]
 
     def predict(features: pl.DataFrame) -> np.ndarray:
@@ -121,28 +126,34 @@ def _code(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _skops(folder: Path, manifest: dict[str, Any]) -> Predictor:
+def _skops(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     # Imports scikit-learn: a second of start and 100 MB, which only such a release costs.
     from sklearn.base import is_classifier
 
     from rung_ops.release import estimators
 
-    model = estimators.load(folder, manifest["package"])
+    model = estimators.load(files, manifest["package"])
     if is_classifier(model):
         return lambda features: positive(np.asarray(model.predict_proba(features), np.float64))
     return lambda features: np.asarray(model.predict(features), np.float64)
 
 
-def _custom(folder: Path, manifest: dict[str, Any]) -> Predictor:
+def _custom(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     # By the model.py that the release carries, signed as everything in it.
-    module = source_import.module_of(folder, manifest["package"], "model")
+    module = source_import.module_of(files, manifest["package"], "model")
     if not custom_model.is_custom(module):
-        raise BadBundle(f"{folder.name}: model.py lacks save() and load(), which read its model")
-    model = module.load(folder / bundle.CUSTOM)
-    return lambda features: custom_model.predict(module, model, features)
+        raise BadBundle(f"{files.name}: model.py lacks save() and load(), which read its model")
+    copy = files.copy(bundle.CUSTOM)
+    model = module.load(copy.folder / bundle.CUSTOM)
+
+    def predict(features: pl.DataFrame) -> np.ndarray:
+        assert copy, "kept as long as the model, which may read its files later"
+        return custom_model.predict(module, model, features)
+
+    return predict
 
 
-FORMATS: dict[str, Callable[[Path, dict[str, Any]], Predictor]] = {
+FORMATS: dict[str, Callable[[ReleaseFiles, dict[str, Any]], Predictor]] = {
     "onnx": _onnx,
     "lightgbm": _lightgbm,
     "skops": _skops,

@@ -3,6 +3,7 @@
 Used by the service, and by whatever else has to score with a release: gate, monitor, replay.
 """
 
+import io
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,8 @@ import polars as pl
 from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.dtypes import UnknownType, dtype_of
-from rung_ops.release.verify import verify
+from rung_ops.release.release_files import ReleaseFiles
+from rung_ops.release.verify import open_verified
 from rung_ops.serving.predictors import Predictor, predictor_of
 from rung_ops.serving.settings import Limits
 
@@ -27,7 +29,7 @@ class Release:
 
     Attributes:
         id: its name.
-        folder: where it was read from.
+        files: those that it was read from.
         manifest: of what, when and how it was made.
         contract: columns with their rules, features, an example.
         schema: names and types of the columns, but for the target.
@@ -38,7 +40,7 @@ class Release:
     """
 
     id: str
-    folder: Path
+    files: ReleaseFiles
     manifest: dict[str, Any]
     contract: dict[str, Any]
     schema: dict[str, pl.DataType]
@@ -74,39 +76,35 @@ def load(folder: Path, public_key: bytes, limits: Limits | None = None) -> Relea
     Raises:
         BadBundle: it must not be used; the message says why.
     """
-    manifest = verify(folder, public_key)
+    manifest, files = open_verified(folder, public_key)
     if manifest["id"] != folder.name:
         raise BadBundle(f"{folder.name} is release {manifest['id']} under another name")
-    path = folder / bundle.CONTRACT
-    contract = bundle.parse_json(path, bundle.read_small(path))
+    contract = files.json(bundle.CONTRACT)
     try:
         schema = {each["name"]: dtype_of(each["polars"]) for each in contract["columns"]}
         promised = {each["name"]: each["dtype"] for each in contract["features"]}
     except (KeyError, TypeError, UnknownType) as error:
         raise BadBundle(f"{folder.name}/{bundle.CONTRACT} is no contract: {error}") from error
-    features = source_import.features_of(folder, manifest["package"])
-    predictor = predictor_of(folder, manifest)
-    name, documents = folder.name, _documents(folder)
-    scoring = Release(name, folder, manifest, contract, schema, features, predictor, documents)
+    features = source_import.features_of(files, manifest["package"])
+    predictor = predictor_of(files, manifest)
+    name, documents = folder.name, _documents(files)
+    scoring = Release(name, files, manifest, contract, schema, features, predictor, documents)
     return replace(scoring, seconds=_check(scoring, promised, limits or Limits()))
 
 
-def _documents(folder: Path) -> dict[str, Any]:
+def _documents(files: ReleaseFiles) -> dict[str, Any]:
     """Read what people want to know; None for what a release does without."""
-    found: dict[str, Any] = {}
-    for name, file in (("metrics", bundle.METRICS), ("comparison", bundle.COMPARISON)):
-        path = folder / file
-        found[name] = bundle.parse_json(path, bundle.read_small(path)) if path.exists() else None
-    card = folder / bundle.CARD
-    found["card"] = bundle.read_small(card).decode(errors="replace") if card.exists() else None
-    return found
+    named = {"metrics": bundle.METRICS, "comparison": bundle.COMPARISON}
+    found = {name: files.json(path) if path in files else None for name, path in named.items()}
+    card = files.read(bundle.CARD, bundle.MAX_JSON_BYTES) if bundle.CARD in files else None
+    return found | {"card": card.decode(errors="replace") if card is not None else None}
 
 
 def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[float, float]:
     """Hold a release against the rows that it carries; return what they took."""
     name = release.id
     try:
-        rows = pl.read_parquet(release.folder / bundle.PARITY)
+        rows = pl.read_parquet(io.BytesIO(release.files.read(bundle.PARITY)))
         expected = rows["prediction"].to_numpy()
         rows = rows.select(pl.col(name).cast(kind) for name, kind in release.schema.items())
     except (OSError, pl.exceptions.PolarsError) as error:

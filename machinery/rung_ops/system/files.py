@@ -1,8 +1,11 @@
 """Read files that others may have put there: regular ones only, within bounds, without waiting."""
 
 import errno
+import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # neither exists on Windows
@@ -14,17 +17,16 @@ class UnusableFileError(OSError):
     """A file that is a link, no regular file, or too large; the message says which."""
 
 
-def read_regular(path: Path, most: int, follow: bool = False, start: int = 0) -> bytes:
-    """Read a regular file.
+@contextmanager
+def open_regular(path: Path, follow: bool = False) -> Iterator[io.BufferedReader]:
+    """Open a regular file for reading. A pipe in its place is refused, not waited for.
 
     Args:
-        path: the file. A pipe in its place is refused, not waited for.
-        most: a file with more bytes than this from `start` on is refused unread.
+        path: the file.
         follow: accept a link to a regular file.
-        start: bytes at the beginning that are left out.
 
     Raises:
-        UnusableFileError: it is a link, no regular file, or too large.
+        UnusableFileError: it is a link, or not a regular file.
         OSError: it is missing, or cannot be read.
     """
     flags = os.O_RDONLY | _NO_WAIT | _BINARY | (0 if follow else _NO_FOLLOW)
@@ -35,20 +37,33 @@ def read_regular(path: Path, most: int, follow: bool = False, start: int = 0) ->
             raise UnusableFileError(f"{path} is a link") from error
         raise
     try:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnusableFileError(f"{path} is not a regular file")
-        # A sparse file is refused by its size, and one that grows meanwhile by what was read.
-        content = None
-        if about.st_size - start <= most:
-            with open(descriptor, "rb", closefd=False) as opened:
-                opened.seek(start)
-                content = opened.read(most + 1)
+        with open(descriptor, "rb", closefd=False) as opened:
+            yield opened
     finally:
         os.close(descriptor)
-    if content is None or len(content) > most:
-        raise UnusableFileError(f"{path} is larger than {start + most:,} bytes")
-    return content
+
+
+def read_regular(path: Path, limit: int, follow: bool = False, start: int = 0) -> bytes:
+    """Read a regular file.
+
+    Args:
+        path: the file.
+        limit: a file with more bytes than this from `start` on is refused.
+        follow: accept a link to a regular file.
+        start: bytes at the beginning that are left out.
+
+    Raises:
+        UnusableFileError: it is a link, not a regular file, or too large.
+        OSError: it is missing, or cannot be read.
+    """
+    with open_regular(path, follow) as opened:
+        size = os.fstat(opened.fileno()).st_size - start
+        if size > limit:
+            raise UnusableFileError(f"{path} is larger than {start + limit:,} bytes")
+        opened.seek(start)
+        return opened.read(max(size, 0))  # what is appended meanwhile is for the next time
 
 
 def stamp(path: Path) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.release.state import State
 from rung_ops.serving import routes
 from rung_ops.serving.app import App
@@ -65,7 +66,15 @@ def release(name: str = "v1", times: float = 1.0, contract: dict[str, Any] = CON
     manifest = {"id": name, "version": "1", "task": "regression"}
     documents = {"metrics": {"rmse": 1.5}, "comparison": None, "card": "# Card"}
     return Release(
-        name, Path(name), manifest, contract, {}, [product], predict, documents, seconds=pace
+        name,
+        ReleaseFiles(Path(name)),
+        manifest,
+        contract,
+        {},
+        [product],
+        predict,
+        documents,
+        seconds=pace,
     )
 
 

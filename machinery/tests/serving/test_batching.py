@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from machinery.tests.serving.calls import CONTRACT, release
+from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving.batching import QUIET, ROWS, SMALL, Batcher
 from rung_ops.serving.jobs import Job, Scored, ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
@@ -40,7 +41,8 @@ class Batches:
             return made.predictor(features)
 
         return Release(
-            *("v1", Path("v1"), {}, CONTRACT, {}, made.features, predict, {}), seconds=pace
+            *("v1", ReleaseFiles(Path("v1")), {}, CONTRACT, {}, made.features, predict, {}),
+            seconds=pace,
         )
 
     def job(self, rows: int, number: int = 1) -> Job:
