@@ -60,6 +60,7 @@ CASES = {
     "text": Case({"text": r"\bdrift\b", "in": ["**/*.py"]}, {"a.py": "a = 1\nDrift = 2\n"}, {"a.py": "# drift\n'''drift'''\ndrifted = 1\n"}, "a.py:2"),
     "text, yaml": Case({"text": "filter=lfs", "in": [".gitattributes"]}, {".gitattributes": "*.bin filter=lfs\n"}, {".gitattributes": "# *.bin filter=lfs\n"}),
     "headings": Case({"headings": ["use", "limit"], "in": ["*.md"]}, {"a.md": "# Intended use\nFor people who ask.\n\nLimits\n------\nNot for prices at all.\n"}, {"a.md": "# Intended use\nFor people who ask.\n# Limits\nTODO\n"}, "a.md:1"),
+    "headings, not written yet": Case({"headings": ["use"], "in": ["*.md"]}, {"a.md": "# Use\n\nWe rank the flights of tomorrow.\n"}, {"a.md": "# Use\n\nNot written yet. Who uses it, when and how?\n"}),
     "headings, in one document": Case({"headings": ["use", "limit"], "in": ["*.md"]}, {"a.md": "# Use\nFor people who ask.\n## Limits\nNone that we know.\n"}, {"a.md": "# Use\nFor people who ask.\n", "b.md": "# Limits\nNone that we know.\n"}),
     "headings, in a fence": Case({"headings": ["use"], "in": ["*.md"]}, {"a.md": "# Use\nFor people who ask.\n"}, {"a.md": "```\n# Use\nFor people who ask.\n```\n"}),
     "key": Case({"key": "stages", "in": ["dvc.yaml"]}, {"dvc.yaml": "stages:\n  a: 1\n"}, {"dvc.yaml": "# stages:\nplots: {stages: 1}\n"}, "dvc.yaml:1"),

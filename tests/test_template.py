@@ -1,12 +1,17 @@
 """Every combination of answers gives a project that is whole and parses."""
 
+import json
 import re
+import runpy
 import subprocess
 import tomllib
 from itertools import pairwise, product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
+import polars as pl
 import pytest
 
 from tests.conftest import (
@@ -181,3 +186,36 @@ def test_the_dags_ask_for_files_that_a_project_has(render: Render, game: str) ->
 
     assert len(asked) == 2
     assert [name for name in asked if not (project / "ops" / name).exists()] == []
+
+
+@pytest.mark.parametrize("game", ["velocity", "governance"])
+def test_documents_of_a_project_of_another_name_say_nothing_of_the_example(
+    render: Render, game: str
+) -> None:
+    folder = render(level=2, use_case=game, project_name="Bike rentals", description="How many?")
+
+    for page in ("model_card", "datasheet"):
+        text = (folder / f"docs/{page}.md").read_text("utf-8")
+        assert "Bike rentals" in text
+        assert "Not written yet" in text
+        assert not re.search("flight|credit", text, re.IGNORECASE)
+
+
+def test_the_notebook_groups_by_columns_and_by_features(render: Render, tmp_path: Path) -> None:
+    """`[report] slices` may name either; the cell runs as a notebook runs it."""
+    notebook = json.loads((render(level=0) / "notebooks/explore.ipynb").read_text("utf-8"))
+    cells = {cell["id"]: "".join(cell["source"]) for cell in notebook["cells"]}
+    rows = pl.DataFrame({"carrier": ["UA", "AA"], "hour": [1, 2], "late": [True, False]})
+    features = [pl.col("carrier"), (pl.col("hour") + 1).alias("hour_of_day")]
+    contract = SimpleNamespace(TARGET="late", TIME=None, FEATURES=features)
+    drawn = Mock()
+    drawn.subplots.side_effect = lambda **_: (Mock(), Mock())
+    params = {"report": {"slices": ["carrier", "hour_of_day"]}}
+
+    cell = tmp_path / "cell.py"
+    cell.write_text(cells["target"], "utf-8")
+    runpy.run_path(
+        str(cell), {"pl": pl, "plt": drawn, "rows": rows, "contract": contract, "params": params}
+    )
+
+    assert drawn.subplots.call_count == 2

@@ -1,18 +1,39 @@
 """The command `rung-ops`: one verb for everything that tasks, stages, CI jobs and images call."""
 
 import importlib
+import os
+import select
 import sys
 
 from rung_ops.verbs import VERBS
 
 OK, REFUSED, USAGE = 0, 1, 2  # exit codes
+NOBODY_READS = 141  # as a shell has it for SIGPIPE
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; return its exit code.
+    """Run one verb; return its exit code. It ends quietly where its output goes to `head`."""
+    code = NOBODY_READS
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _stdout_is_closed():
+            raise
+        # Python flushes once more when it ends, and would print a traceback then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
-    A verb is one word or two, as `gate` and `governance gate`; what follows is its own.
-    """
+
+def _stdout_is_closed() -> bool:
+    """Tell whether nobody reads stdout any more; another pipe may have broken."""
+    waiting = select.poll()
+    waiting.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in waiting.poll(0))
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run one verb: one word or two, as `gate` and `governance gate`; what follows is its own."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("-h", "--help"):
         print(usage())

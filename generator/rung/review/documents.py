@@ -8,7 +8,8 @@ UNDERLINE = re.compile(r"^(=+|-+|~+|\^+)[ \t]*$")
 FENCE = re.compile(r"^ {0,3}(```|~~~)")
 HTML_COMMENT = re.compile(r"<!--(?:[^-]|-(?!->))*+(?:-->)?")
 PLACEHOLDER = re.compile(
-    r"\b(?:todo|tbd|tba|fixme|xxx|n/?a|lorem ipsum|placeholder|coming soon|to be (?:done|defined|written"
+    r"\bnot written yet\b[^\n]*"  # with the question that follows it
+    r"|\b(?:todo|tbd|tba|fixme|xxx|n/?a|lorem ipsum|placeholder|coming soon|to be (?:done|defined|written"
     r"|added|determined|filled)|fill (?:this )?in|insert \w+ here|more information needed|your \w+ here)\b"
     r"|<[^<>\n]{1,60}>|\{\{[^{}\n]{0,60}\}\}|\[(?:[^\[\]\n]{0,60}(?:here|needed|name|todo|tbd)[^\[\]\n]{0,20})\]",
     re.IGNORECASE,

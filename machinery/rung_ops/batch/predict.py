@@ -14,7 +14,15 @@ from rung_ops.data import ingest
 from rung_ops.data.row_checks import Problem, inspect
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import MODEL, ROOT, shown
+from rung_ops.system import atomic
+from rung_ops.system.printable import printable
 from rung_ops.training import estimator
+
+WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
+    ".parquet": pl.DataFrame.write_parquet,
+    ".csv": pl.DataFrame.write_csv,
+}
+ROW = "number of the row"  # no column of a user's is called so
 
 
 class PredictionError(StageError):
@@ -82,16 +90,44 @@ def answer(
     good = [index for index in range(rows.height) if index not in said]
     predicted: Any = estimator.predict(model, typed[good]) if good else []
     answers = pl.DataFrame(
-        {"row": good, "prediction": predicted},
-        schema_overrides={"row": pl.Int64, "prediction": pl.Float64},
+        {ROW: good, "prediction": predicted},
+        schema_overrides={ROW: pl.Int64, "prediction": pl.Float64},
     )
     notes = pl.DataFrame(
-        {"row": list(said), "problem": ["; ".join(sorted(words)) for words in said.values()]},
-        schema={"row": pl.Int64, "problem": pl.String},
+        {ROW: list(said), "problem": ["; ".join(sorted(words)) for words in said.values()]},
+        schema={ROW: pl.Int64, "problem": pl.String},
     )
-    numbered = rows.with_columns(row=pl.int_range(rows.height, dtype=pl.Int64))
-    joined = numbered.join(answers, on="row", how="left", maintain_order="left")
-    return joined.join(notes, on="row", how="left", maintain_order="left").drop("row")
+    # A file that was scored before has these columns, and they would take the place of the new ones.
+    numbered = rows.drop("prediction", "problem", strict=False).with_columns(
+        pl.int_range(rows.height, dtype=pl.Int64).alias(ROW)
+    )
+    joined = numbered.join(answers, on=ROW, how="left", maintain_order="left")
+    return joined.join(notes, on=ROW, how="left", maintain_order="left").drop(ROW)
+
+
+def refuse_output(path: Path) -> None:
+    """Raise PredictionError for the name of a file that write() cannot write."""
+    if path.suffix not in WRITERS:
+        raise PredictionError(
+            f"{shown(path)}: predictions are written as {' or '.join(WRITERS)}; name such a file."
+        )
+
+
+def write(scored: pl.DataFrame, path: Path) -> None:
+    """Write what score() returned, in the format that the file's name says, whole or not at all.
+
+    Raises:
+        PredictionError: a column cannot be written in this format.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with atomic.writing(path) as draft:
+            WRITERS[path.suffix](scored, draft)
+    except pl.exceptions.PolarsError as error:
+        raise PredictionError(
+            f"{shown(path)}: cannot be written as {path.suffix} ({printable(str(error))}); "
+            "name a .parquet file."
+        ) from error
 
 
 def main(
@@ -107,19 +143,25 @@ def main(
     """
     parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
     parser.add_argument("input", type=Path, help="rows to score, in a file that load() reads")
-    parser.add_argument("output", type=Path, nargs="?", default=ROOT / "reports/scored.parquet")
+    parser.add_argument(
+        *("output",),
+        type=Path,
+        nargs="?",
+        default=ROOT / "reports/scored.parquet",
+        help="a .parquet or .csv file",
+    )
     options = parser.parse_args(arguments)
     if not MODEL.exists():
         print("There is no model yet: `uv run poe train` makes one.", file=sys.stderr)
         return 1
     try:
+        refuse_output(options.output)
         scored, problems = score(read(options.input), shown(options.input))
         scored = before_writing(scored)
+        write(scored, options.output)
     except PredictionError as error:
         print(error, file=sys.stderr)
         return 1
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    scored.write_parquet(options.output)
     for problem in problems:
         print(problem, file=sys.stderr)
     bad = scored["problem"].is_not_null().sum()

@@ -51,16 +51,17 @@ def parts(folder: Path) -> list[Path]:
 
 
 def finish(folder: Path, output: Path) -> None:
-    """Put the parts in the output's place: as one file where its name ends in .parquet.
+    """Put the parts in the output's place: as one file where its name ends in .parquet or .csv.
 
     Raises:
         PredictionError: the files that were scored do not have the same columns.
         OSError: it cannot be written; the previous output stays.
     """
-    if output.suffix == ".parquet":
+    if output.suffix in (".parquet", ".csv"):
         whole = folder / "whole"
+        rows = pl.scan_parquet(parts(folder))
         try:
-            pl.scan_parquet(parts(folder)).sink_parquet(whole)
+            rows.sink_csv(whole) if output.suffix == ".csv" else rows.sink_parquet(whole)
         except pl.exceptions.SchemaError as error:
             raise PredictionError(
                 f"{shown(output)}: the files do not have the same columns ({error}); name a folder "

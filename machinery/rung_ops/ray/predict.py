@@ -150,7 +150,7 @@ def main(
     """
     parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
     parser.add_argument("input", type=Path, help="a file that load() reads, or a folder of them")
-    parser.add_argument("output", type=Path, nargs="?", help="a .parquet file, or a folder")
+    parser.add_argument("output", type=Path, nargs="?", help="a .parquet or .csv file, or a folder")
     options = parser.parse_args(arguments)
     target = options.output
     if target is None:

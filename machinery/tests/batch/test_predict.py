@@ -63,3 +63,43 @@ def test_a_file_that_is_no_table_is_refused(
 
     assert predict.main([str(tmp_path / "new.csv")]) == 1
     assert "new.csv" in capsys.readouterr().err
+
+
+def test_the_name_of_the_output_says_its_format(rows: pl.DataFrame, tmp_path: Path) -> None:
+    rows.write_parquet(tmp_path / "new.parquet")
+
+    for name, read in {"out.csv": pl.read_csv, "out.parquet": pl.read_parquet}.items():
+        assert predict.main([str(tmp_path / "new.parquet"), str(tmp_path / name)]) == 0
+        assert read(tmp_path / name)["prediction"].len() == rows.height
+
+
+def test_an_output_of_another_format_is_refused_before_scoring(
+    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows.write_parquet(tmp_path / "new.parquet")
+
+    assert predict.main([str(tmp_path / "new.parquet"), str(tmp_path / "out.xlsx")]) == 1
+
+    assert "written as .parquet or .csv" in capsys.readouterr().err
+    assert not (tmp_path / "out.xlsx").exists()
+
+
+def test_a_column_that_csv_cannot_hold_is_named(
+    rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows.with_columns(tags=pl.lit([1, 2])).write_parquet(tmp_path / "new.parquet")
+
+    assert predict.main([str(tmp_path / "new.parquet"), str(tmp_path / "out.csv")]) == 1
+
+    assert "cannot be written as .csv" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_file_that_was_scored_before_gets_new_predictions(rows: pl.DataFrame) -> None:
+    first, _ = predict.score(rows, "new.parquet")
+    again = first.with_columns(prediction=pl.lit(-1.0), row=pl.lit("kept"))
+
+    second, _ = predict.score(again, "new.parquet")
+
+    assert second["prediction"].equals(first["prediction"])
+    assert second["row"].unique().to_list() == ["kept"]

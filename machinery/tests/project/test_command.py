@@ -1,7 +1,10 @@
 """The command `rung-ops`: what its verbs name exists, and it says what is wrong in a sentence."""
 
 import importlib
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +96,36 @@ def test_another_major_version_is_refused(
 
     said = capsys.readouterr().err
     assert (f"rung-ops {expected}" in said) == refused
+
+
+def test_output_that_nobody_reads_to_the_end_is_no_error() -> None:
+    """As in `poe lineage | head`: the reader is gone before the verb prints."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "rung_ops", "--help"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+
+    assert done.stderr == b""
+
+
+def test_a_verb_that_prints_much_ends_quietly(tmp_path: Path) -> None:
+    code = (
+        "import sys; from rung_ops import __main__ as command\n"
+        "def much(): print('x' * 1_000_000)\n"
+        "command._run = lambda arguments: much()\n"
+        "sys.exit(command.main())\n"
+    )
+    command_line = f'"{sys.executable}" -c "$CODE" | head -c 1'
+    done = subprocess.run(
+        ["bash", "-c", command_line],
+        env=os.environ | {"CODE": code},
+        capture_output=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == (b"x", b"")
