@@ -65,6 +65,8 @@ def _hooks() -> Iterator[str]:
     yield 'notify = "late_flights.hooks:notify"'
     yield "```"
     yield ""
+    yield "Of several models in one repository, `[tool.rung.models.NAME.hooks]` takes its place for one."
+    yield ""
     for name, hook in HOOKS.items():
         yield f"### `{name}`"
         yield ""

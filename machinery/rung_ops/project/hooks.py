@@ -5,6 +5,11 @@ They stand in pyproject.toml, a line each:
     [tool.rung.hooks]
     notify = "late_flights.hooks:notify"
 
+Of several models in one repository, each may have hooks of its own; they take the place of those:
+
+    [tool.rung.models.cancellations.hooks]
+    notify = "cancellations.hooks:notify"
+
 hook_table.py has the signature of each; a function is called with its arguments by position.
 """
 
@@ -16,7 +21,8 @@ from typing import Any
 
 from rung_ops.project.errors import StageError
 from rung_ops.project.hook_table import HOOKS
-from rung_ops.project.paths import settings
+from rung_ops.project.model_folders import make_importable
+from rung_ops.project.paths import REPOSITORY, ROOT, settings
 
 
 class HookError(StageError):
@@ -29,22 +35,32 @@ def load(name: str) -> Callable[..., Any] | None:
     Raises:
         HookError: the name is unknown, the function is missing, or its signature is another.
     """
-    named = settings().get("hooks", {})
+    table, named = _named()
     if not isinstance(named, dict):
-        raise HookError("pyproject.toml: [tool.rung.hooks] must be a table.")
+        raise HookError(f"pyproject.toml: [{table}] must be a table.")
     for other in named:
         if other not in HOOKS:
             raise HookError(
-                f"pyproject.toml: [tool.rung.hooks] names `{other}`, which is not a hook. "
+                f"pyproject.toml: [{table}] names `{other}`, which is not a hook. "
                 f"There are: {', '.join(HOOKS)}."
             )
     if name not in named:
         return None
-    return _function(name, str(named[name]))
+    return _function(name, str(named[name]), f'pyproject.toml: [{table}] {name} = "{named[name]}"')
 
 
-def _function(name: str, target: str) -> Callable[..., Any]:
-    where = f'pyproject.toml: [tool.rung.hooks] {name} = "{target}"'
+def _named() -> tuple[str, Any]:
+    """Give the table of hooks that the model of this process uses, and its name."""
+    own = settings()
+    if ROOT != REPOSITORY:
+        model = own.get("models", {}).get(ROOT.name, {})
+        if "hooks" in model:
+            make_importable(ROOT)
+            return f"tool.rung.models.{ROOT.name}.hooks", model["hooks"]
+    return "tool.rung.hooks", own.get("hooks", {})
+
+
+def _function(name: str, target: str, where: str) -> Callable[..., Any]:
     module, _, attribute = target.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)

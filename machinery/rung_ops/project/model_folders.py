@@ -44,13 +44,18 @@ def package(home: Path) -> str:
     return found[0]
 
 
+def make_importable(home: Path) -> None:
+    """Let this process import another model's package."""
+    # At the end: a process that scores an older version has put that one's source first.
+    if str(home / "src") not in sys.path:
+        sys.path.append(str(home / "src"))
+
+
 def modules(home: Path, *names: str) -> list[ModuleType]:
     """Import modules of another model's package.
 
     Raises:
         ModelFolderError: its src/ is not that of one package.
     """
-    # At the end: a process that scores an older version has put that one's source first.
-    if str(home / "src") not in sys.path:
-        sys.path.append(str(home / "src"))
+    make_importable(home)
     return [importlib.import_module(f"{package(home)}.{name}") for name in names]

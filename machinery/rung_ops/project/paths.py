@@ -44,7 +44,7 @@ REPOSITORY = find_project(Path.cwd().resolve())
 
 
 def settings() -> dict[str, Any]:
-    """Read the `[tool.rung]` table of pyproject.toml: `package`, `machinery`, `hooks`."""
+    """Read the `[tool.rung]` table of pyproject.toml: `package`, `machinery`, `hooks`, `models`."""
     return dict(_tool(REPOSITORY / "pyproject.toml")["rung"])
 
 
