@@ -120,7 +120,7 @@ def completed(
     return subprocess.run(
         _command(folder, arguments, settings, extra),
         cwd=folder,
-        env=environment(extra),
+        env=_environment(settings, extra),
         capture_output=True,
         check=False,
         **fed,
@@ -138,7 +138,7 @@ def started(
     return subprocess.Popen(
         _command(folder, arguments, settings, extra),
         cwd=folder,
-        env=environment(extra),
+        env=_environment(settings, extra),
         **streams,
     )
 
@@ -151,8 +151,22 @@ def _command(
 ) -> list[str]:
     if _may_filter(arguments):
         settings = {**settings, **filters_off(folder, extra)}
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    plain = {name: value for name, value in settings.items() if "=" not in name}
+    options = [word for name, value in plain.items() for word in ("-c", f"{name}={value}")]
     return ["git", "--no-pager", *options, *arguments]
+
+
+def _environment(settings: Mapping[str, str], extra: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the environment for git, with the settings that no option can name.
+
+    A branch may have `=` in its name. Git knows these variables from 2.31 on.
+    """
+    whole = environment(extra)
+    odd = [(name, value) for name, value in settings.items() if "=" in name]
+    first = int(whole.get("GIT_CONFIG_COUNT") or 0)
+    for number, (name, value) in enumerate(odd, start=first):
+        whole |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return whole | ({"GIT_CONFIG_COUNT": str(first + len(odd))} if odd else {})
 
 
 def _may_filter(arguments: tuple[str, ...]) -> bool:

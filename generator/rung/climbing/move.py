@@ -1,6 +1,7 @@
 """Bring a project from one commit to the next, so that it stands on the old or on the new one."""
 
 import contextlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -16,11 +17,22 @@ from rung.errors import NotDoneError, RungError
 # ignores is not overwritten either.
 SETTINGS = git.QUIET_AS_IGNORED | {
     "advice.diverging": "false",
-    "merge.autoStash": "false",
-    "merge.stat": "false",
-    "merge.verifySignatures": "false",
+    "core.ignoreStat": "false",  # it would set assume-unchanged bits
+    "core.sparseCheckout": "false",  # it would leave new files out
     "submodule.recurse": "false",
 }
+FORWARD = (
+    "merge",
+    "--ff-only",
+    "--quiet",
+    "--commit",
+    "--no-autostash",
+    "--no-overwrite-ignore",
+    "--no-signoff",
+    "--no-squash",
+    "--no-stat",
+    "--no-verify-signatures",
+)
 
 
 def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
@@ -63,6 +75,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
         marks = back.marks(bench.top, files)
         try:
             failed = _forward(bench.top, commit, descriptor)
+            failed = failed or _unfinished(bench.top, before, commit, files)
         except BaseException:
             ended = _back(bench.top, "The climb was stopped.")
             if ended is not None and (ended.stands_on != "before" or words.kept(ended)):
@@ -117,12 +130,15 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
 
     The child inherits the lock: should this process die, nobody begins before the child has ended.
     """
-    arguments = ["merge", "--ff-only", "--no-overwrite-ignore", "--quiet", "--no-stat", commit]
+    # What the person has set for the branch may name a strategy, which no option takes back.
+    branch = git.answers(top, "symbolic-ref", "--quiet", "--short", "HEAD")
+    settings = SETTINGS | ({f"branch.{branch}.mergeOptions": ""} if branch else {})
     with tempfile.TemporaryFile() as said:
         child = git.started(
             top,
-            *arguments,
-            settings=SETTINGS,
+            *FORWARD,
+            commit,
+            settings=settings,
             pass_fds=(descriptor,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -141,6 +157,27 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
         said.seek(0)
         words_of_git = said.read().decode(errors="replace").strip() or f"exit code {code}"
     return f"Git could not bring {top} forward:\n{words_of_git}" if code else ""
+
+
+def _unfinished(top: Path, before: str, commit: str, files: list[back.Change]) -> str:
+    """Return why a fast-forward that git calls done is not, or nothing.
+
+    Where HEAD has moved and a file is not as it was committed, HEAD goes back.
+    """
+    if head(top) != commit:
+        return f"Git reported no error, and {top} is not on the new commit."
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules")
+    extra = {"GIT_OPTIONAL_LOCKS": "0"}
+    said = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
+    changed = sorted({line[3:] for line in said.split("\0")} & {one.path for one in files})
+    if not changed:
+        return ""
+    git.run(top, "update-ref", "-m", "rung: go back", "HEAD", before, commit)
+    return (
+        f"`{changed[0]}` in {top} differed from the commit right after git had written it.\n"
+        "A filter or an attribute may change it: `git check-attr --all -- "
+        f"{shlex.quote(changed[0])}`."
+    )
 
 
 def _back(top: Path, why: str) -> Recovered | None:
