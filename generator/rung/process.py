@@ -65,24 +65,32 @@ def run(
         NotDoneError: It failed; its output is printed first.
     """
     started = time.monotonic()
+    code, output = attempt(title, command, folder, extra)
+    took = time.monotonic() - started
+    if code:
+        print(output, file=sys.stderr)
+        raise NotDoneError(
+            f"`{' '.join(command)}` failed in {folder} with exit code {code}; "
+            "its output stands above."
+        )
+    print(f"  {title}: {took:.1f} s", flush=True)
+    return took
+
+
+def attempt(
+    title: str, command: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Run a program to its end; return its exit code and what it printed."""
     with tempfile.TemporaryFile() as output:
         child = begin(command, folder, extra, output)
         try:
-            _watch(child, title, started)
+            _watch(child, title, time.monotonic())
         except BaseException:
             child.terminate()
             child.wait()
             raise
-        took = time.monotonic() - started
-        if child.returncode:
-            output.seek(0)
-            print(output.read().decode(errors="replace"), file=sys.stderr)
-            raise NotDoneError(
-                f"`{' '.join(command)}` failed in {folder} with exit code {child.returncode}; "
-                "its output stands above."
-            )
-    print(f"  {title}: {took:.1f} s", flush=True)
-    return took
+        output.seek(0)
+        return child.returncode, output.read().decode(errors="replace")
 
 
 def _watch(child: "subprocess.Popen[bytes]", title: str, started: float) -> None:

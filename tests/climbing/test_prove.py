@@ -89,6 +89,56 @@ def test_without_uv_it_says_how_to_go_on(
         verified(born(0), small, 1)
 
 
+CHECKED = """\
+[tool.poe.tasks.check]
+sequence = ["lint", { ref = "test" }]
+"""
+# Fails in the way that ruff and pytest do, as files of the project say.
+LINTING_UV = """\
+#!/bin/sh
+shift 3
+case "$1" in
+  lint) test ! -e lint || { cat lint; exit 1; } ;;
+  test) test ! -e test || { cat test; exit 1; } ;;
+  check) test ! -e lint && test ! -e test ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("fails", "climbs"),
+    [
+        ({"lint": "E501 Line too long --> mine.py:3:101\n"}, True),
+        ({"lint": "E501 Line too long --> ops/one.py:3:101\n"}, False),
+        ({"test": "mine.py:3: AssertionError\n"}, False),
+        ({"lint": "E501 mine.py:3:101\n", "test": "mine.py:3: AssertionError\n"}, False),
+    ],
+)
+def test_lint_of_a_file_that_the_climb_does_not_change_is_said_and_stops_nothing(
+    born: Born,
+    small: Path,
+    uv: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    fails: dict[str, str],
+    climbs: bool,
+) -> None:
+    (tmp_path / "uv").write_text(LINTING_UV)
+    project = born(0)
+    tiny.write(project, {"mine.py": "x = 1\n", "pyproject.toml": CHECKED, **fails})
+    commit(project)
+
+    if climbs:
+        verified(project, small, 1)
+        assert "lint: what stands above is about files that the climb does not change" in (
+            capsys.readouterr().err
+        )
+    else:
+        with pytest.raises(NotDoneError, match="do not pass in the new state"):
+            verified(project, small, 1)
+    assert climbs == (project / "ops/one.py").exists()
+
+
 @pytest.mark.slow
 def test_a_real_project_climbs_with_its_checks_and_they_stop_it(
     tmp_path: Path, copier_template: Path
