@@ -204,7 +204,7 @@ def test_what_a_killed_pass_had_started_is_waited_for_and_not_done_twice(
 
     said = flown.autopilot()
 
-    assert "still runs: waiting for it" in said
+    assert "still running: waiting for it" in said
     assert came_to(undisturbed) == came_to(flown)
 
 
