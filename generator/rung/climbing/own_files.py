@@ -24,7 +24,7 @@ def only_fail(uv: str, folder: Path, changed: Collection[str]) -> list[str]:
     Returns:
         The tasks that fail for files that the climb does not change; empty where another one fails.
     """
-    failed = []
+    failed: list[str] = []
     for task in _tasks(folder):
         command = [uv, "run", "--quiet", "poe", *task.split()]
         code, output = process.attempt(f"check the new state: {task}", command, folder)

@@ -2,9 +2,11 @@
 
 import os
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
-from rung_ops.project.paths import ROOT, policy_file
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import ROOT, policy_file, shown
 
 SQLITE = "sqlite:///"
 STORE = ROOT / "mlflow.db"
@@ -13,11 +15,34 @@ POLICY = policy_file("tracking.toml")  # exists in projects with a tracking serv
 LOCAL_ONLY = "TRACKING_LOCAL_ONLY"
 
 
+# What may stand under [server] in ops/tracking.toml, in words.
+VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "uri": (lambda value: isinstance(value, str) and "://" in value, "an address"),
+    "when_down": (lambda value: value in ("stop", "continue"), '"stop" or "continue"'),
+    "timeout_seconds": (
+        lambda value: type(value) in (int, float) and value > 0,
+        "a number of seconds above 0",
+    ),
+}
+
+
 def policy() -> dict[str, Any]:
-    """Read [server] of ops/tracking.toml; empty without that file."""
+    """Read [server] of ops/tracking.toml; empty without that file.
+
+    Raises:
+        StageError: a value is unknown, or is not what it has to be.
+    """
     if not POLICY.is_file():
         return {}
-    return dict(tomllib.loads(POLICY.read_text(encoding="utf-8")).get("server", {}))
+    server = tomllib.loads(POLICY.read_text(encoding="utf-8")).get("server", {})
+    for name, value in server.items():
+        if name not in VALUES:
+            known = ", ".join(VALUES)
+            raise StageError(f"{shown(POLICY)}: [server] {name} is unknown. There are: {known}.")
+        allowed, words = VALUES[name]
+        if not allowed(value):
+            raise StageError(f"{shown(POLICY)}: [server] {name} is {value!r}; it must be {words}.")
+    return dict(server)
 
 
 def local_uri() -> str:

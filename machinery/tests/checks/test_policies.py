@@ -63,3 +63,21 @@ def test_a_value_of_another_type_is_named(project: Path, name: str) -> None:
     assert done.returncode == 1
     assert f"ops/{name}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("uri = 'somewhere'", "[server] uri is 'somewhere'; it must be an address."),
+        ("when_down = 'wait'", "[server] when_down is 'wait'; it must be"),
+        ("timeout_seconds = true", "[server] timeout_seconds is True; it must be a number"),
+        ("timeout = 3", "[server] timeout is unknown. There are: uri, when_down"),
+    ],
+)
+def test_a_value_of_the_tracking_server_is_named(project: Path, line: str, said: str) -> None:
+    (project / "ops/tracking.toml").write_text(f"[server]\n{line}\n", encoding="utf-8")
+
+    done = run(project)
+
+    assert done.returncode == 1
+    assert said in done.stderr
