@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 from rung_ops.autopilot.step_runner import StepFailed
-from rung_ops.project.paths import INCOMING, ROOT, others, shown
+from rung_ops.data import dvc_stages
+from rung_ops.project.paths import ROOT, others, shown
 
 # Variables, as they count for more than the options of git, and a CI machine may set them too.
 IDENTITY = {
@@ -19,10 +20,10 @@ IDENTITY = {
     for key, value in (("NAME", "autopilot"), ("EMAIL", "autopilot@localhost"))
 }
 UNSIGNED = ("-c", "commit.gpgsign=false")
-LOCKS = ("dvc.lock", "governance/dvc.lock")
-# What the autopilot writes into the repository.
-OWN = (
-    *("data/incoming/served-*.parquet", "data/incoming/served-*.parquet.dvc"),
+# What the autopilot writes into the repository, beside what DVC's stages write.
+RECORDS = "data/incoming/served-*.parquet.dvc"
+RAW = (
+    "data/incoming/served-*.parquet",
     "data/incoming/.served-*.parquet",  # half written
 )
 IGNORED = "data/incoming/.gitignore"  # DVC keeps it
@@ -40,12 +41,21 @@ def others_changes(resumed: bool) -> list[str]:
     # Git names paths from the top of the repository, of which the project may be a folder.
     above = git("rev-parse", "--show-prefix").strip()
     changed = [entry[3:].removeprefix(above) for entry in listed if entry]
-    return [path for path in changed if not (resumed and is_own(path))]
+    if not resumed:
+        return changed
+    stages = dvc_stages.written(ROOT)
+    return [path for path in changed if not is_own(path, stages)]
 
 
-def is_own(path: str) -> bool:
-    """Tell whether a file, named relative to the project, is one that the autopilot writes."""
-    return path in (*LOCKS, IGNORED) or any(Path(path).match(pattern) for pattern in OWN)
+def is_own(path: str, stages: set[str]) -> bool:
+    """Tell whether a file, named relative to the project, is one that the autopilot writes.
+
+    Args:
+        path: of the file.
+        stages: what DVC's stages write, from dvc_stages.written().
+    """
+    ours = path == IGNORED or any(Path(path).match(pattern) for pattern in (RECORDS, *RAW))
+    return ours or dvc_stages.is_written(path, stages)
 
 
 def refuse_others(resumed: bool) -> None:
@@ -73,12 +83,13 @@ def commit(message: str) -> str:
     Raises:
         StepFailed: git refused, as a hook may do.
     """
-    tracked = git("ls-files", "-z").split("\0")
-    there = [name for name in LOCKS if (ROOT / name).exists() or name in tracked]
-    records = [shown(path) for path in sorted(INCOMING.glob("served-*.parquet.dvc"))]
-    kept = [IGNORED] if (ROOT / IGNORED).exists() else []
-    paths = [*there, *records, *kept]
-    if paths and git("status", "--porcelain", "--", *paths):
+    stages = dvc_stages.written(ROOT)
+    paths = [
+        path
+        for path in others_changes(resumed=False)
+        if is_own(path, stages) and not any(Path(path).match(pattern) for pattern in RAW)
+    ]
+    if paths:
         git("add", "--", *paths)
         git(*UNSIGNED, "commit", "--quiet", "--message", message, "--", *paths)
     return head()
@@ -90,7 +101,8 @@ def restore() -> list[str]:
     Returns:
         Those that had changed, named relative to the project.
     """
-    changed = [path for path in others_changes(resumed=False) if is_own(path)]
+    stages = dvc_stages.written(ROOT)
+    changed = [path for path in others_changes(resumed=False) if is_own(path, stages)]
     for path in changed:
         if is_committed(ROOT / path):
             git("checkout", "--quiet", "HEAD", "--", path)

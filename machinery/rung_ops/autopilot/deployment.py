@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from rung_ops.autopilot import hooks, journal
+from rung_ops.autopilot import hooks, journal, marks
 from rung_ops.autopilot import publish as publishing
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done, StepFailed
@@ -40,12 +40,12 @@ def gate(tools: Tools, record: Record) -> Done:
     reasons, awaits = verdict.get("reasons", []), verdict.get("awaits", [])
     if code == 0 or (awaits and not reasons):
         return Done({"verdict": verdict})
+    summary = f"the gate refused version {version}: {'; '.join(reasons)}"
+    if rows := journal.detail(record, "collect").get("file"):
+        marked = marks.mark_refused(rows, version, reasons)
+        summary += f"; {shown(marked)} says so of the rows that it was trained with"
     publishing.publish()  # or the rows would be new again, and the next pass make the same version
-    return Done(
-        {"verdict": verdict, "refused": version},
-        outcome="refused",
-        summary=f"the gate refused version {version}: {'; '.join(reasons)}",
-    )
+    return Done({"verdict": verdict, "refused": version}, outcome="refused", summary=summary)
 
 
 def release(tools: Tools, record: Record) -> Done:

@@ -2,15 +2,12 @@
 
 import hashlib
 import subprocess
-from pathlib import Path
 
 import yaml
 
+from rung_ops.data import dvc_stages
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT, ROWS, shown
-
-# The pipeline writes this file, so a change of it does not count as uncommitted.
-WRITTEN_BY_THE_PIPELINE = "dvc.lock"
 
 
 class NoCommitError(StageError):
@@ -30,11 +27,14 @@ def origin() -> dict[str, str]:
     try:
         commit = _git("rev-parse", "HEAD")
         author = _git("show", "--no-patch", "--format=%an <%ae>", "HEAD")
-        changed = _git("status", "--porcelain", "--", ".")
+        changed = _git("status", "--porcelain", "--no-renames", "-z", "--", ".")
+        above = _git("rev-parse", "--show-prefix")
     except (OSError, subprocess.CalledProcessError) as error:
         raise NoCommitError("Commit the project first: a model is traced to a commit.") from error
-    files = [line[3:] for line in changed.splitlines()]
-    dirty = [path for path in files if Path(path).name != WRITTEN_BY_THE_PIPELINE]
+    # What the pipeline itself writes does not count as uncommitted.
+    stages = dvc_stages.written(ROOT)
+    files = [entry[3:].removeprefix(above) for entry in changed.split("\0") if entry]
+    dirty = [path for path in files if not dvc_stages.is_written(path, stages)]
     return {
         "git_commit": commit,
         "git_author": author,

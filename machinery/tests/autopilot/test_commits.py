@@ -4,8 +4,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from rung_ops.autopilot import commits
+from rung_ops.autopilot import commits, marks
 from rung_ops.autopilot.step_runner import StepFailed
 
 SERVED = "data/incoming/served-2026-01-01-2026-01-31.parquet.dvc"
@@ -33,9 +34,8 @@ def project(
         git(tmp_path, "config", f"user.{key}", value)
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "--quiet", "--message", "Start")
-    for module, name in (("commits", "ROOT"), ("commits", "INCOMING")):
-        there = folder / "data/incoming" if name == "INCOMING" else folder
-        monkeypatch.setattr(f"rung_ops.autopilot.{module}.{name}", there)
+    for module in ("commits", "marks"):
+        monkeypatch.setattr(f"rung_ops.autopilot.{module}.ROOT", folder)
     for name in ("ROOT", "REPOSITORY"):
         monkeypatch.setattr(f"rung_ops.project.paths.{name}", folder)
     return folder
@@ -143,3 +143,66 @@ def test_what_another_models_team_has_not_committed_stops_only_that_model(projec
         (project / folder / "thought.py").write_text("# not yet\n")
 
     assert commits.others_changes(resumed=False) == ["models/notes/thought.py"]
+
+
+STAGES = """\
+stages:
+  features:
+    cmd: python features.py
+    outs:
+      - table.csv: {cache: false}
+      - kept/big.parquet
+    metrics: [figures.json]
+  other:
+    wdir: ..
+    cmd: python other.py
+    outs: [summary]
+"""
+
+
+def test_what_the_projects_own_stages_write_is_committed_with_the_run(project: Path) -> None:
+    (project / "mine").mkdir()
+    (project / "mine/dvc.yaml").write_text(STAGES)
+    git(project, "add", "--all", ".")
+    git(project, "commit", "--quiet", "--message", "Stages")
+    (project / "mine/kept").mkdir()
+    (project / "summary").mkdir()
+    written = [
+        *("mine/dvc.lock", "mine/table.csv", "mine/figures.json", "mine/kept/.gitignore"),
+        "summary/a.txt",
+    ]
+    for name in written:
+        (project / name).write_text("new\n")
+
+    commits.refuse_others(resumed=True)
+    commits.commit("pipeline: train version 2")
+
+    committed = git(project, "show", "--format=", "--name-only", "--relative").split()
+    assert sorted(committed) == sorted(written)
+    assert commits.others_changes(resumed=False) == []
+
+
+@pytest.mark.parametrize("outs", [".", "..", "../.."])
+def test_a_stage_that_writes_everywhere_makes_no_persons_file_the_autopilots(
+    project: Path, outs: str
+) -> None:
+    (project / "dvc.yaml").write_text(f"stages: {{all: {{cmd: x, outs: ['{outs}']}}}}\n")
+    git(project, "add", "--all", ".")
+    git(project, "commit", "--quiet", "--message", "Stages")
+    (project / "params.toml").write_text("seed = 3\n")
+
+    assert commits.others_changes(resumed=True) == ["params.toml"]
+
+
+def test_rows_of_a_version_that_the_gate_refused_are_marked(project: Path) -> None:
+    (project / SERVED).write_text("outs:\n- md5: 0a\n  path: a.parquet\nmeta:\n  mine: 1\n")
+    commits.commit("data: add rows")
+
+    marks.mark_refused(SERVED.removesuffix(".dvc"), "12", ["worse by 0.1"])
+
+    marked = yaml.safe_load(git(project, "show", f"HEAD:./{SERVED}"))
+    assert marked["outs"] == [{"md5": "0a", "path": "a.parquet"}]
+    assert marked["meta"] == {
+        "mine": 1,
+        "gate": {"refused": "version 12", "reasons": ["worse by 0.1"]},
+    }
