@@ -115,7 +115,7 @@ def test_the_terminal_tells_the_same_as_the_page(
         figures = (f"{each[side]['figure']:.3f}" for side in ("with", "without"))
         assert re.search(rf"{each['name']} +{each['rows']:,} +{' +'.join(figures)}", said)
     assert timeline["outcome"] in said
-    assert "look at reports/replay/timeline.html" in said
+    assert "Wrote reports/replay/timeline.html" in said
 
 
 def test_the_page_opens_in_a_browser_and_asks_for_nothing(

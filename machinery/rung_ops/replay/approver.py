@@ -1,7 +1,7 @@
-"""The person whom a replay stands in for, where a release waits for an approval.
+"""Approve releases in a replay in place of a person.
 
-What it writes is not a validation, and says so. It approves of everything that the gate and the
-plan have let through, so a replay shows what the rules alone would do.
+The record that it writes is not a validation, and says so. It approves every release that passed the
+gate and the change control plan, so a replay shows what the rules alone would do.
 """
 
 import json
@@ -13,28 +13,28 @@ from rung_ops.replay import copy_commands, period_traffic, project_copy
 
 RECORDS = "governance/validation"
 NAME = "a stand-in of the replay"
-NOBODY = "Nobody has looked at it: this record was written by a replay, in a person's place."
+NOT_VALIDATED = "Not validated: a replay wrote this record in place of a person."
 
 
-def is_asked() -> bool:
-    """Tell whether people approve of releases here before they answer."""
-    return (project_copy.PLACE / RECORDS).is_dir()
+def is_required() -> bool:
+    """Return whether this project requires an approval before a release is served."""
+    return (project_copy.FOLDER / RECORDS).is_dir()
 
 
 def waiting() -> str | None:
-    """Name the release that waits in the shadow for a person, if people are asked."""
-    shadow = period_traffic.standing().shadow
-    return shadow.release if shadow and is_asked() else None
+    """Return the release in shadow that waits for an approval, if any."""
+    shadow = period_traffic.serving_state().shadow
+    return shadow.release if shadow and is_required() else None
 
 
 def approve(release: str) -> None:
-    """Approve of a release and let it answer, as a person would: a record, a commit, `poe promote`.
+    """Approve and promote a release: write the record, commit it, run `poe promote`.
 
     Raises:
-        VerbFailed: something else speaks against it.
+        VerbFailed: `poe promote` refused the release.
     """
     manifest = bundle.read_manifest(paths.bundle(period_traffic.production(), release))
-    path = project_copy.PLACE / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
+    path = project_copy.FOLDER / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
     # JSON is YAML, and quotes what has to be quoted.
     path.write_text(json.dumps(_record(manifest), indent=2) + "\n", encoding="utf-8")
     project_copy.commit(f"Approve of version {manifest['version']}, by {NAME}")
@@ -49,8 +49,8 @@ def _record(manifest: dict[str, Any]) -> dict[str, Any]:
         "data_hash": manifest["data_hash"],
         "validator": {"name": NAME, "email": "approver@localhost"},
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "conceptual_soundness": NOBODY,
-        "outcomes_analysis": NOBODY,
-        "limitations": NOBODY,
+        "conceptual_soundness": NOT_VALIDATED,
+        "outcomes_analysis": NOT_VALIDATED,
+        "limitations": NOT_VALIDATED,
         "decision": "approved",
     }

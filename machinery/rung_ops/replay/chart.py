@@ -1,6 +1,6 @@
-"""The timeline's chart as SVG: quality period by period, who answered, and what happened when.
+"""The chart of the timeline as SVG: quality, serving releases and events of each period.
 
-Colours come from the page's style sheet, so that it reads in light and dark.
+Colours come from the style sheet of the page, which has a light and a dark theme.
 """
 
 import math
@@ -11,12 +11,12 @@ from typing import Any
 LEFT, RIGHT, TOP = 52, 12, 14
 COLUMN = 92  # width of a period
 PLOT = 230  # height of the plot
-BAND = 16  # height of the band that shows who answered
+BAND = 16  # height of the band that shows the serving releases
 LANE = 26  # height of the lane of events
 COLOURS = 6  # of releases, used in turn
 HALF = 4  # half the size of a mark
 
-# What can happen, in a shape of its own each, as colours alone do not tell everybody.
+# A shape for each kind of event, as not everybody can tell colours apart.
 MARKS = {
     "trained": "M0,-4.5A4.5,4.5 0 1 0 0.01,-4.5Z",
     "promoted": "M0,-5.5L5.5,4.5H-5.5Z",
@@ -30,18 +30,18 @@ def chart(timeline: dict[str, Any]) -> str:
     """Draw the timeline.
 
     Args:
-        timeline: as rung_ops.replay.timeline makes it.
+        timeline: from timeline.build().
     """
     periods = timeline["periods"]
     low, high, step = scale(_values(periods))
     width = LEFT + COLUMN * len(periods) + RIGHT
     height = TOP + PLOT + 24 + BAND + LANE + 4
 
-    def place(value: float) -> float:
+    def y_of(value: float) -> float:
         return TOP + PLOT * (1 - (value - low) / (high - low))
 
-    parts = [*_grid(low, high, step, width, place)]
-    parts += _line(periods, "without", 6, place) + _line(periods, "with", -6, place)
+    parts = [*_grid(low, high, step, width, y_of)]
+    parts += _line(periods, "without", 6, y_of) + _line(periods, "with", -6, y_of)
     parts += list(_columns(timeline, height))
     return (
         f'<svg class="chart" viewBox="0 0 {width} {height}" style="min-width:{width}px" '
@@ -52,7 +52,7 @@ def chart(timeline: dict[str, Any]) -> str:
 
 
 def scale(values: list[float]) -> tuple[float, float, float]:
-    """Choose the ends of an axis and the distance of its lines: round numbers, three or more."""
+    """Return the lower and upper end of an axis and the step of its grid, as round numbers."""
     if not values:
         return 0.0, 1.0, 0.25
     low, high = min(values), max(values)
@@ -65,7 +65,7 @@ def scale(values: list[float]) -> tuple[float, float, float]:
 
 
 def colours(timeline: dict[str, Any]) -> dict[str, int]:
-    """Number the releases that answered, in the order in which they came."""
+    """Assign a colour number to each release that served, in order of appearance."""
     numbers: dict[str, int] = {}
     for period in timeline["periods"]:
         for share in period["answered"]:
@@ -74,7 +74,7 @@ def colours(timeline: dict[str, Any]) -> dict[str, int]:
 
 
 def mark(kind: str, x: float, y: float, what: str) -> str:
-    """Draw a mark for something that happened."""
+    """Draw the mark of an event."""
     shape, name = MARKS[kind], kind.replace(" ", "-")
     return (
         f'<path class="mark {name}" d="{shape}" transform="translate({x:.1f},{y:.1f})">'
@@ -92,24 +92,24 @@ def _values(periods: list[dict[str, Any]]) -> list[float]:
     ]
 
 
-def _grid(low: float, high: float, step: float, width: int, place: Any) -> Iterator[str]:
-    places = max(0, -math.floor(math.log10(step)))
+def _grid(low: float, high: float, step: float, width: int, y_of: Any) -> Iterator[str]:
+    decimals = max(0, -math.floor(math.log10(step)))
     for number in range(round((high - low) / step) + 1):
         value = low + number * step
-        y = place(value)
+        y = y_of(value)
         yield f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}">{value:.{places}f}</text>'
+        yield f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}">{value:.{decimals}f}</text>'
 
 
-def _line(periods: list[dict[str, Any]], side: str, aside: float, place: Any) -> list[str]:
+def _line(periods: list[dict[str, Any]], side: str, offset: float, y_of: Any) -> list[str]:
     points, parts = [], []
     for number, period in enumerate(periods):
-        found = period[side]
-        if not found:
+        figure = period[side]
+        if not figure:
             continue
-        x, y = LEFT + COLUMN * (number + 0.5) + aside, place(found["figure"])
+        x, y = LEFT + COLUMN * (number + 0.5) + offset, y_of(figure["figure"])
         points.append(f"{x:.1f},{y:.1f}")
-        ends = f'y1="{place(found["low"]):.1f}" y2="{place(found["high"]):.1f}"'
+        ends = f'y1="{y_of(figure["low"]):.1f}" y2="{y_of(figure["high"]):.1f}"'
         parts.append(f'<line class="interval {side}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
         if side == "with":
             parts.append(f'<circle class="point {side}" cx="{x:.1f}" cy="{y:.1f}" r="{HALF}"/>')
@@ -125,28 +125,28 @@ def _columns(timeline: dict[str, Any], height: int) -> Iterator[str]:
     for number, period in enumerate(timeline["periods"]):
         left = LEFT + COLUMN * number
         below = TOP + PLOT + 17
-        said = f"{period['name']}: {period['headline']}"
-        yield f'<a href="#{escape(period["id"])}" aria-label="{escape(said)}">'
-        yield f"<title>{escape(said)}</title>"
+        label = f"{period['name']}: {period['headline']}"
+        yield f'<a href="#{escape(period["id"])}" aria-label="{escape(label)}">'
+        yield f"<title>{escape(label)}</title>"
         yield f'<rect class="hit" x="{left}" y="2" width="{COLUMN}" height="{height - 4}" rx="4"/>'
         centre = left + COLUMN / 2
         yield f'<text class="name" x="{centre}" y="{below}">{escape(period["name"])}</text>'
-        yield from _who_answered(period, left, below + 8, numbers)
+        yield from _serving_band(period, left, below + 8, numbers)
         yield from _events(period, left, below + 8 + BAND + LANE / 2)
         yield "</a>"
 
 
-def _who_answered(
+def _serving_band(
     period: dict[str, Any], left: float, top: float, numbers: dict[str, int]
 ) -> Iterator[str]:
     total = sum(share["rows"] for share in period["answered"]) or 1
     x, room = left + 1.0, COLUMN - 2.0
     for share in period["answered"]:
         width = room * share["rows"] / total
-        said = f"{share['release']} answered {share['rows']:,} of {total:,}"
+        title = f"{share['release']} answered {share['rows']:,} of {total:,}"
         yield (
             f'<rect class="release r{numbers[share["release"]]}" x="{x:.1f}" y="{top}" '
-            f'width="{width:.1f}" height="{BAND}"><title>{escape(said)}</title></rect>'
+            f'width="{width:.1f}" height="{BAND}"><title>{escape(title)}</title></rect>'
         )
         if width > 24:
             label = share["release"].split("-")[0]
@@ -156,7 +156,7 @@ def _who_answered(
 
 
 def _events(period: dict[str, Any], left: float, y: float) -> Iterator[str]:
-    """Draw what happened: during the period on the left, at its end on the right."""
+    """Draw events: those during the period on the left, those at its end on the right."""
     during = [event for event in period["events"] if event["when"] == "during"]
     after = [event for event in period["events"] if event["when"] == "after"]
     for number, event in enumerate(during):

@@ -10,21 +10,22 @@ from rung_ops import contract
 from rung_ops.monitoring.jackknife import standard_error, student_t_quantile
 from rung_ops.project.paths import params
 
-LEVEL = 0.95  # of the intervals
+LEVEL = 0.95  # confidence level of the intervals
 
 Figure = dict[str, float]
 
 
-def compare(actual: np.ndarray, given: np.ndarray, frozen: np.ndarray) -> dict[str, Figure | None]:
-    """Score what was answered, and what the first release would have answered.
+def compare(actual: np.ndarray, served: np.ndarray, frozen: np.ndarray) -> dict[str, Figure | None]:
+    """Score the served predictions and those of the first release.
 
     Args:
-        actual: what happened, shape (n_rows,).
-        given, frozen: the two predictions, shape (n_rows,).
+        actual: outcomes, shape (n_rows,).
+        served: predictions that the service returned, shape (n_rows,).
+        frozen: predictions of the first release, shape (n_rows,).
 
     Returns:
-        with, without and difference, each with figure, low and high; None where it is not
-        defined. A difference above 0 is in the autopilot's favour.
+        with, without and difference, each with figure, low and high; None if undefined. A positive
+        difference favours the autopilot.
     """
     settings = params()
     metric, seed = settings["score"]["metric"], settings["seed"]
@@ -38,11 +39,11 @@ def compare(actual: np.ndarray, given: np.ndarray, frozen: np.ndarray) -> dict[s
         error = standard_error(of, len(actual), seed)
         if not math.isfinite(error):
             return None
-        whole, half = of(np.arange(len(actual))), student_t_quantile(1 - LEVEL) * error
-        return {"figure": whole, "low": whole - half, "high": whole + half}
+        value, half = of(np.arange(len(actual))), student_t_quantile(1 - LEVEL) * error
+        return {"figure": value, "low": value - half, "high": value + half}
 
     return {
-        "with": figure(lambda chosen: score(chosen, given)),
+        "with": figure(lambda chosen: score(chosen, served)),
         "without": figure(lambda chosen: score(chosen, frozen)),
-        "difference": figure(lambda chosen: sign * (score(chosen, given) - score(chosen, frozen))),
+        "difference": figure(lambda chosen: sign * (score(chosen, served) - score(chosen, frozen))),
     }

@@ -1,4 +1,4 @@
-"""Programs that run in the copy: the project's verbs, as a person would type them."""
+"""Run the project's verbs in the copy."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rung_ops.replay import project_copy
 
-SHOWN = 30  # last lines of a verb's words that are repeated when it failed
-LOGS = "dated"  # the folder of the log as the monitor and the autopilot see it
+SHOWN = 30  # lines of output in the message of a failed verb
+LOGS = "dated"  # folder of the prediction log that the monitor and the autopilot read
 
 
 class VerbFailed(Exception):
@@ -15,21 +15,21 @@ class VerbFailed(Exception):
 
 
 def command(*words: str) -> list[str]:
-    """Give the command line of a verb: in this environment, without making one for the copy."""
+    """Return the command line of a verb, which runs in the current Python environment."""
     poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
-    return [*poe, "--directory", str(project_copy.PLACE), *words]
+    return [*poe, "--directory", str(project_copy.FOLDER), *words]
 
 
 def run(*words: str, allowed: Sequence[int] = (0,)) -> str:
-    """Run a verb in the copy, and return what it printed.
+    """Run a verb in the copy, and return its output.
 
     Raises:
-        VerbFailed: it ended with another exit code than those allowed.
+        VerbFailed: its exit code is not among the allowed ones.
     """
     done = subprocess.run(
         command(*words),
-        cwd=project_copy.PLACE,
-        env=project_copy.environment() | {"LOGS": str(project_copy.PLACE / LOGS)},
+        cwd=project_copy.FOLDER,
+        env=project_copy.environment() | {"LOGS": str(project_copy.FOLDER / LOGS)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -37,12 +37,12 @@ def run(*words: str, allowed: Sequence[int] = (0,)) -> str:
         errors="replace",
         check=False,
     )
-    with (project_copy.PLACE / "verbs.log").open("a", encoding="utf-8") as log:
+    with (project_copy.FOLDER / "verbs.log").open("a", encoding="utf-8") as log:
         log.write(f"$ poe {' '.join(words)}\n{done.stdout}\n")
     if done.returncode not in allowed:
         last = "".join(f"  {line}\n" for line in done.stdout.splitlines()[-SHOWN:])
         raise VerbFailed(
             f"`poe {' '.join(words)}` ended with exit code {done.returncode} in "
-            f"{project_copy.PLACE}:\n{last}"
+            f"{project_copy.FOLDER}:\n{last}"
         )
     return done.stdout

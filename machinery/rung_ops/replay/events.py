@@ -1,19 +1,19 @@
-"""What the releases and the autopilot did in a period, for the page and the terminal."""
+"""Describe the events of a period, for the page and the terminal."""
 
 from typing import Any
 
 from rung_ops.autopilot import decide
 from rung_ops.replay import wording
 
-# What an event in the history of the releases is on the page.
+# Names on the page of events in the history of the releases.
 DURING = {
     **{"promote": "promoted", "serve": "promoted"},
     **{"abort": "rolled back", "roll_back": "rolled back"},
 }
 
 
-def told(record: dict[str, Any]) -> dict[str, Any]:
-    """Take from the record of a pass what the page tells."""
+def summarize(record: dict[str, Any]) -> dict[str, Any]:
+    """Summarize the record of a pass for the page."""
     steps = {each["step"]: each for each in record["steps"]}
     decided = steps["decide"]["detail"]
     return {
@@ -29,45 +29,45 @@ def told(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def headline(made: dict[str, Any] | None) -> str:
-    """Say in one line what the autopilot did at the end of a period."""
-    if made is None:
+def headline(summary: dict[str, Any] | None) -> str:
+    """Describe in one line what the autopilot did at the end of a period."""
+    if summary is None:
         return "the replay ends here"
-    first = made["reasons"][0]
-    if made["action"] == decide.NOTHING:
+    first = summary["reasons"][0]
+    if summary["action"] == decide.NOTHING:
         return f"nothing: {first}"
-    if made["action"] == decide.WAIT:
+    if summary["action"] == decide.WAIT:
         return f"waited: {first}"
-    if made["action"] == decide.RETRAIN:
-        return f"trained version {made['version']}, as {first}; {made['summary']}"
-    return str(made["summary"])
+    if summary["action"] == decide.RETRAIN:
+        return f"trained version {summary['version']}, as {first}; {summary['summary']}"
+    return str(summary["summary"])
 
 
-def events(during: list[dict[str, Any]], made: dict[str, Any] | None) -> list[dict[str, str]]:
-    """List what the chart marks: what happened during a period, and at its end."""
-    found = [
-        {"kind": DURING[event["event"]], "when": "during", "says": _says(event)}
+def events(during: list[dict[str, Any]], summary: dict[str, Any] | None) -> list[dict[str, str]]:
+    """List the events of a period for the chart: during the period and at its end."""
+    marked = [
+        {"kind": DURING[event["event"]], "when": "during", "says": _sentence(event)}
         for event in during
         if event["event"] in DURING
     ]
-    if made is None:
-        return found
-    if made["version"]:
-        says = f"version {made['version']} was trained"
-        found.append({"kind": "trained", "when": "after", "says": says})
+    if summary is None:
+        return marked
+    if summary["version"]:
+        sentence = f"version {summary['version']} was trained"
+        marked.append({"kind": "trained", "when": "after", "says": sentence})
     kinds = {
         "refused": "refused",
         "rolled back": "rolled back",
         "trial ended": "rolled back",
         "waits for approval": "waits for a person",
     }
-    if made["outcome"] in kinds:
-        kind = kinds[made["outcome"]]
-        found.append({"kind": kind, "when": "after", "says": made["summary"]})
-    return found
+    if summary["outcome"] in kinds:
+        kind = kinds[summary["outcome"]]
+        marked.append({"kind": kind, "when": "after", "says": summary["summary"]})
+    return marked
 
 
-def _says(event: dict[str, Any]) -> str:
+def _sentence(event: dict[str, Any]) -> str:
     detail = event["detail"]
     reason = f": {detail['reason']}" if detail.get("reason") else ""
     when = f"within {event['row']:,} requests"

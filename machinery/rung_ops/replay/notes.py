@@ -1,4 +1,4 @@
-"""What whoever reads a timeline has to know of how it was made."""
+"""Notes for readers of the timeline on how the replay was run."""
 
 from rung_ops.project.paths import ROOT
 from rung_ops.replay import approver, project_copy
@@ -6,42 +6,42 @@ from rung_ops.replay.periods import LASTS, TENTH
 
 
 def notes(unit: str, begin: int) -> list[str]:
-    """List what a replay does otherwise than a year would.
+    """List the differences between a replay and real operation.
 
     Args:
-        unit: what a period is called.
-        begin: how many of them made the first release.
+        unit: name of a period: month or tenth.
+        begin: number of periods that the first release was trained on.
     """
-    found = [
-        "All of it ran in a copy of the project, .replay/, with its own repository, data, registry "
-        "and releases: each request went to the service over HTTP, one row at a time, and each "
-        "pass is a real `poe autopilot`. verbs.log and service.log there hold every word.",
-        f"The first {begin} {unit}s stand for the sample that a project begins with. The release "
-        "made from them is the one that stays frozen.",
-        f"The outcomes of a {unit} are known at its end, all of them; then the autopilot makes "
-        f"one pass. The last {unit} has none, as nothing that it decided would show.",
-        "The service stamps its log with the machine's clock. The monitor and the autopilot read "
-        "a copy of that log in which every answer has the time of its row.",
-        "The intervals take rows as independent of each other. Rows of one day are alike, so true "
-        "intervals are somewhat wider.",
+    lines = [
+        "The replay ran in a copy of the project, .replay/, with its own repository, data, registry "
+        "and releases. Each row was sent to the service as an HTTP request, and each pass is a real "
+        "`poe autopilot`. verbs.log and service.log there hold the output.",
+        f"The first release was trained on the first {begin} {unit}s and stays frozen for the "
+        "comparison.",
+        f"All outcomes of a {unit} become known at its end; then the autopilot makes one pass. "
+        f"There is no pass after the last {unit}.",
+        "The service logs the time of the machine. The monitor and the autopilot read a copy of "
+        "the log in which every prediction has the time of its row.",
+        "The intervals assume independent rows. Rows of one day are similar, so true intervals are "
+        "somewhat wider.",
     ]
-    if approver.is_asked():
-        found.append(
-            "A release has to be approved of by a person before it answers. The autopilot prepared "
-            f"each one and stopped there; the replay approved of it a {unit} later, in that "
-            "person's place. Nobody validated anything, and a person may well have refused."
+    if approver.is_required():
+        lines.append(
+            "A person has to approve a release before it is served. The autopilot prepared each one "
+            f"and stopped; the replay approved it a {unit} later in place of the person, without a "
+            "validation. A person might have refused."
         )
     if unit == TENTH:
-        found.append(
-            f"The rows were cut into tenths in their order, each taken to last {LASTS.days} days: "
-            "they have no time, or too few or too many months. What drifts between them need not "
-            "have anything to do with time."
+        lines.append(
+            "The rows have no time, or too few or too many months. So they were cut into tenths in "
+            f"their order, each counted as {LASTS.days} days; drift between tenths need not be "
+            "drift over time."
         )
-    for name, tables in project_copy.INSTEAD.items():
+    for name, tables in project_copy.SETTINGS.items():
         if (ROOT / name).is_file():
             values = "; ".join(
                 f"[{table}] {', '.join(f'{key} = {value}' for key, value in keys.items())}"
                 for table, keys in tables.items()
             )
-            found.append(f"In the copy's {name} other values stand than in yours: {values}.")
-    return found
+            lines.append(f"In the copy, these settings of {name} were replaced: {values}.")
+    return lines

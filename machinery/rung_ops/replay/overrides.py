@@ -1,15 +1,15 @@
-"""Values changed in a TOML file, its other lines left as they are."""
+"""Change values in a TOML file and keep its other lines."""
 
 import re
 from pathlib import Path
 
 
 def override(path: Path, tables: dict[str, dict[str, object]]) -> None:
-    """Change values in a TOML file, and leave its other lines as they are.
+    """Change values in a TOML file and keep its other lines.
 
     Args:
-        path: the file.
-        tables: new values by table and key. A value that is there stands on one line.
+        path: of the file.
+        tables: new values by table and key. An existing value must be on a single line.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     for table, values in tables.items():
@@ -19,7 +19,7 @@ def override(path: Path, tables: dict[str, dict[str, object]]) -> None:
 
 
 def _override(lines: list[str], table: str, key: str, line: str) -> None:
-    """Put a line in the place of that of a key, or below the heading of its table."""
+    """Replace the line of a key, or insert a line below the heading of its table."""
     heading = re.compile(r"\[([\w.]+)\]")
     headings = [at for at, text in enumerate(lines) if heading.match(text)]
     start = next((at for at in headings if lines[at].startswith(f"[{table}]")), None)

@@ -1,4 +1,4 @@
-"""The timeline as one HTML file that needs nothing else. Its layout is in page.html."""
+"""The timeline as a single self-contained HTML file. Its layout is in page.html."""
 
 import json
 from pathlib import Path
@@ -15,27 +15,27 @@ MAX_FEATURES = 40  # rows of the table of drift
 
 
 def page(timeline: dict[str, Any]) -> str:
-    """Put the page together.
+    """Render the timeline as HTML.
 
     Args:
-        timeline: as rung_ops.replay.timeline makes it; the page holds it whole, as JSON.
+        timeline: from timeline.build(); the page also embeds it as JSON.
     """
-    happened = {event["kind"] for each in timeline["periods"] for event in each["events"]}
+    kinds = {event["kind"] for each in timeline["periods"] for event in each["events"]}
     return html.render(
         LAYOUT,
         **timeline,
         wording=wording,
         chart=Markup(chart(timeline)),
-        marks={kind: Markup(mark(kind, 11, 8, kind)) for kind in MARKS if kind in happened},
+        marks={kind: Markup(mark(kind, 11, 8, kind)) for kind in MARKS if kind in kinds},
         drift=_drift(timeline["periods"]),
         most_features=MAX_FEATURES,
-        # Nothing in the data may end the element that it stands in.
+        # Escaped, so that no data can end the <script> element.
         data=Markup(json.dumps(timeline, ensure_ascii=False).replace("<", "\\u003c")),
     )
 
 
 def _drift(periods: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any] | None]]]:
-    """List each feature with what was found of it in each period, None where it was not looked at."""
-    of_periods = [{found["name"]: found for found in each["drift"]} for each in periods]
+    """List each feature with its drift in each period, None if it was not checked."""
+    of_periods = [{feature["name"]: feature for feature in each["drift"]} for each in periods]
     names = dict.fromkeys(name for each in of_periods for name in each)
     return [(name, [each.get(name) for each in of_periods]) for name in names]

@@ -1,7 +1,7 @@
-"""A period's rows sent to the service, the log dated as the rows are, and the outcomes.
+"""Send the rows of a period to the service, and write its dated log and its outcomes.
 
-The service stamps its log with the time of the machine. The monitor and the autopilot of the copy
-read a second log, in which each answer has the moment of its row.
+The service logs the time of the machine. The monitor and the autopilot of the copy read a second
+log, in which each prediction has the time of its row.
 """
 
 from collections.abc import Iterator
@@ -22,19 +22,19 @@ from rung_ops.replay.periods import WHEN, Period
 from rung_ops.replay.traffic import Answer, Service, ServiceFailed, wait_for
 
 CHUNK = 500  # rows
-CHUNK_ON_TRIAL = 100  # rows between two looks of the service at the release on trial
-PAUSE = 0.3  # seconds: the service looks every 0.25
+TRIAL_CHUNK = 100  # rows sent at once while a canary or shadow may change
+PAUSE = 0.3  # seconds; the service reads its state every 0.25
 LOGGED_WITHIN = 30.0  # seconds
 
 
 @dataclass
 class Served:
-    """A period after it was served.
+    """The result of serving a period.
 
     Attributes:
-        period: that was served.
+        period: the period.
         answers: one for each of its rows.
-        events: what the history of the releases says, each with `row`, by which it happened.
+        events: events of the release history, each with `row`, the number of rows sent by then.
     """
 
     period: Period
@@ -42,12 +42,12 @@ class Served:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def predictions(self) -> np.ndarray:
-        """Give what was answered, shape (n_rows,)."""
+        """Return the predictions, shape (n_rows,)."""
         return np.array([answer.prediction for answer in self.answers])
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Keep what the history of the releases says of the time inside."""
+        """Add the events that the release history gains during the block."""
         known = len(state.events(production()))
         yield
         new = state.events(production())[known:]
@@ -62,7 +62,7 @@ class Served:
 
 
 def serve(service: Service, period: Period) -> Served:
-    """Send the rows of a period, and follow what becomes of a release on trial.
+    """Send the rows of a period, and follow a canary or shadow meanwhile.
 
     Raises:
         ServiceFailed: a request was not answered.
@@ -72,32 +72,32 @@ def serve(service: Service, period: Period) -> Served:
     served = Served(period, [])
     sent = 0
     while sent < rows.height:
-        tried = _on_trial()
-        size = CHUNK_ON_TRIAL if tried else CHUNK
+        trial = _trial_state()
+        size = TRIAL_CHUNK if trial else CHUNK
         with served.following():
             served.answers += service.send(rows[sent : sent + size], ids[sent : sent + size])
             sent = min(sent + size, rows.height)
-            if tried:
-                wait_for(lambda before=tried: _on_trial() != before, PAUSE)  # type: ignore[misc]
+            if trial:
+                wait_for(lambda before=trial: _trial_state() != before, PAUSE)  # type: ignore[misc]
     return served
 
 
 def names(period: Period) -> list[str]:
-    """Name each request of a period."""
+    """Return the id of each request of a period."""
     return [f"{period.id}-{number}" for number in range(1, period.rows.height + 1)]
 
 
 def date_log(served: Served, since: datetime) -> None:
-    """Write the answers of a period to the log that the monitor and the autopilot read.
+    """Write the predictions of a period to the log that the monitor and the autopilot read.
 
     Args:
         served: the period.
         since: when its first request was sent, by the machine's clock.
 
     Raises:
-        ServiceFailed: the service did not log all that it had answered.
+        ServiceFailed: the service did not log all predictions.
     """
-    folder = project_copy.PLACE / "logs" / paths.PRODUCTION / "predictions"
+    folder = project_copy.FOLDER / "logs" / paths.PRODUCTION / "predictions"
     ids = names(served.period)
     when = pl.DataFrame({"id": ids, WHEN: served.period.rows[WHEN]})
 
@@ -105,41 +105,41 @@ def date_log(served: Served, since: datetime) -> None:
         log = prediction_log.read(folder, since=since).collect()
         return log.join(when, on="id", how="inner", maintain_order="left")
 
-    def whole() -> bool:
+    def is_complete() -> bool:
         return logged().filter(pl.col("arm") != "shadow").height >= len(ids)
 
-    if not wait_for(whole, LOGGED_WITHIN):
-        raise ServiceFailed(f"{served.period.name}: not all answers came into the prediction log.")
+    if not wait_for(is_complete, LOGGED_WITHIN):
+        raise ServiceFailed(f"{served.period.name}: the prediction log is incomplete.")
     dated = logged().with_columns(pl.col(WHEN).alias("time")).drop(WHEN).sort("time")
     prediction_log.write_predictions(
-        dated, project_copy.PLACE / copy_commands.LOGS / paths.PRODUCTION / "predictions"
+        dated, project_copy.FOLDER / copy_commands.LOGS / paths.PRODUCTION / "predictions"
     )
 
 
-def tell_outcomes(period: Period) -> None:
-    """Put what really happened into data/outcomes."""
-    folder = project_copy.PLACE / "data/outcomes"
+def write_outcomes(period: Period) -> None:
+    """Write the outcomes of a period to data/outcomes."""
+    folder = project_copy.FOLDER / "data/outcomes"
     folder.mkdir(parents=True, exist_ok=True)
     key = list(contract.Row.to_schema().unique or [])
     if key:
-        told = period.rows.select(*key, contract.TARGET)
+        outcomes = period.rows.select(*key, contract.TARGET)
     else:
-        told = period.rows.select(pl.Series("id", names(period)), contract.TARGET)
-    told.write_parquet(folder / f"{period.id}.parquet")
+        outcomes = period.rows.select(pl.Series("id", names(period)), contract.TARGET)
+    outcomes.write_parquet(folder / f"{period.id}.parquet")
 
 
 def production() -> Path:
-    """Find the folder of what the copy serves."""
-    return project_copy.PLACE / "releases" / paths.PRODUCTION
+    """Return the folder of the copy's production environment."""
+    return project_copy.FOLDER / "releases" / paths.PRODUCTION
 
 
-def standing() -> state.State:
-    """Read what the copy serves."""
+def serving_state() -> state.State:
+    """Read the state of the copy's production environment."""
     return state.read(production())
 
 
 def lines_of_trial(events: list[dict[str, Any]]) -> Iterator[str]:
-    """Tell what happened to a release on trial, in the order in which it did."""
+    """Format the events of a canary or shadow, in their order."""
     for event in events:
         detail = event["detail"]
         step = f" {detail['step']}" if "step" in detail else ""
@@ -148,14 +148,14 @@ def lines_of_trial(events: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def clock() -> datetime:
-    """Tell the time of the machine."""
+    """Return the current time of the machine, in UTC."""
     return datetime.now(UTC)
 
 
-def _on_trial() -> tuple[Any, ...] | None:
-    now = standing()
-    return (now.generation,) if now.canary or (now.shadow and _moves_by_itself()) else None
+def _trial_state() -> tuple[Any, ...] | None:
+    now = serving_state()
+    return (now.generation,) if now.canary or (now.shadow and _has_rollout()) else None
 
 
-def _moves_by_itself() -> bool:
-    return (project_copy.PLACE / "ops/rollout.toml").is_file()
+def _has_rollout() -> bool:
+    return (project_copy.FOLDER / "ops/rollout.toml").is_file()

@@ -1,4 +1,4 @@
-"""The rows cut into periods: months where they have a time, else tenths in their order."""
+"""Cut the rows into periods: months if they have a time, otherwise tenths in their order."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,12 +12,12 @@ from rung_ops.gate import rules
 from rung_ops.project.paths import params, raw_files, shown
 
 MONTH, TENTH = "month", "tenth"
-FEWEST, MOST = 4, 24  # months that a replay goes through; others are cut into tenths
+MIN_MONTHS, MAX_MONTHS = 4, 24  # otherwise rows are cut into tenths
 TENTHS = 10
-SAMPLE = 2  # periods that the first release learns from, or more where the gate asks for more rows
-WHEN = "when"  # the moment at which a row is taken to have been asked about, in UTC
+SAMPLE = 2  # periods that the first release is trained on; more if the gate needs more rows
+WHEN = "when"  # column: time of the request for a row, in UTC
 
-# Where rows have no time, each tenth is taken to last a month, from this day on.
+# Rows without a time: each tenth counts as a month, starting here.
 START = datetime(2001, 1, 1, tzinfo=UTC)
 LASTS = timedelta(days=30)
 
@@ -32,8 +32,8 @@ class Period:
 
     Attributes:
         name: such as 2013-03, or tenth 3.
-        rows: columns of Row, and WHEN; in the order of WHEN.
-        start, end: its first moment, and the first that is no longer in it; in UTC.
+        rows: columns of Row and WHEN, ordered by WHEN.
+        start, end: start (inclusive) and end (exclusive), in UTC.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Period:
 
 
 def all_rows() -> pl.DataFrame:
-    """Read every raw file of the project, and keep the rows that satisfy Row.
+    """Read all raw files of the project.
 
     Raises:
-        TooFewRows: a file cannot be read, or breaks Row.
+        TooFewRows: a file cannot be read, or has rows that violate Row.
     """
     frames = []
     for path in raw_files():
@@ -61,7 +61,7 @@ def all_rows() -> pl.DataFrame:
             raise TooFewRows(str(error)) from error
         typed, problems = inspect(frame, contract.Row.to_schema(), shown(path))
         if problems:
-            raise TooFewRows(f"{problems[0]}: mend it first (`uv run poe validate`).")
+            raise TooFewRows(f"{problems[0]}: fix it first (`uv run poe validate`).")
         frames.append(typed)
     if not frames:
         raise TooFewRows("There is no data: put a file into data/sample.")
@@ -69,7 +69,7 @@ def all_rows() -> pl.DataFrame:
 
 
 def cut(rows: pl.DataFrame) -> tuple[str, list[Period]]:
-    """Cut rows into periods, the earliest first.
+    """Cut rows into periods, earliest first.
 
     Returns:
         The unit, MONTH or TENTH, and the periods.
@@ -83,7 +83,7 @@ def cut(rows: pl.DataFrame) -> tuple[str, list[Period]]:
         when = pl.col(time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         rows = rows.with_columns(when.alias(WHEN))
         months = rows.with_columns(pl.col(WHEN).dt.truncate("1mo").alias("its month"))
-        if FEWEST <= months["its month"].n_unique() <= MOST:
+        if MIN_MONTHS <= months["its month"].n_unique() <= MAX_MONTHS:
             parts = months.partition_by("its month", include_key=False, maintain_order=True)
             return MONTH, [_month(part) for part in parts]
     elif time is not None:
@@ -92,10 +92,10 @@ def cut(rows: pl.DataFrame) -> tuple[str, list[Period]]:
 
 
 def beginning(periods: list[Period]) -> int:
-    """Tell how many periods the first release needs: the gate judges it as it does any other.
+    """Return how many periods the first release needs to have enough test rows for the gate.
 
     Raises:
-        TooFewRows: no period would be left to go through.
+        TooFewRows: no period would be left to replay.
     """
     share = params()["split"]["test_share"]
     wanted = rules.read().min_rows / share
@@ -105,8 +105,8 @@ def beginning(periods: list[Period]) -> int:
         if number >= SAMPLE and rows >= wanted and number < len(periods):
             return number
     raise TooFewRows(
-        f"There are {rows:,} rows. The first release takes {wanted:,.0f} of them, as the gate "
-        f"wants {wanted * share:,.0f} test rows (ops/gate.toml), and none would be left to replay."
+        f"There are {rows:,} rows. The first release needs {wanted:,.0f} of them, as the gate "
+        f"needs {wanted * share:,.0f} test rows (ops/gate.toml), so none would be left to replay."
     )
 
 
@@ -120,7 +120,7 @@ def _tenths(rows: pl.DataFrame) -> list[Period]:
     if rows.height < TENTHS * SAMPLE:
         raise TooFewRows(f"There are {rows.height} rows: too few to cut them into {TENTHS} parts.")
     bounds = [round(rows.height * number / TENTHS) for number in range(TENTHS + 1)]
-    found = []
+    periods = []
     for number in range(TENTHS):
         part = rows[bounds[number] : bounds[number + 1]]
         if WHEN in part.columns:
@@ -129,8 +129,8 @@ def _tenths(rows: pl.DataFrame) -> list[Period]:
             start = START + number * LASTS
             end = start + LASTS
             step = LASTS / part.height
-            moments = [start + step * place for place in range(part.height)]
+            times = [start + step * index for index in range(part.height)]
             kind = pl.Datetime("us", "UTC")
-            part = part.with_columns(pl.Series(WHEN, moments).cast(kind))
-        found.append(Period(f"tenth {number + 1}", part, start, end))
-    return found
+            part = part.with_columns(pl.Series(WHEN, times).cast(kind))
+        periods.append(Period(f"tenth {number + 1}", part, start, end))
+    return periods

@@ -1,4 +1,4 @@
-"""The copy of the project in which a replay takes place; nothing outside it is touched."""
+"""Create the copy of the project that a replay runs in; nothing outside it is changed."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ import polars as pl
 from rung_ops.project.paths import REPOSITORY, ROOT
 from rung_ops.replay.overrides import override
 
-PLACE = ROOT / ".replay"
+FOLDER = ROOT / ".replay"
 FIRST = "data/sample/first.parquet"
-BESIDE = {".md", ".py", ".txt"}  # what stands beside the data and is none
+NOT_DATA = {".md", ".py", ".txt"}  # suffixes of files in data/ that are no data
 
 
 class NoCopy(Exception):
@@ -22,7 +22,7 @@ class NoCopy(Exception):
 
 IDENTITY = {"name": "replay", "email": "replay@localhost"}
 
-# What would lead a program out of the copy.
+# Environment variables that would make a program use files or servers outside the copy.
 OUTSIDE = {
     *("RELEASES", "LOGS", "OUTCOMES", "AUTOPILOT_PUSH", "RELEASE_KEY", "RELEASE_PRIVATE_KEY"),
     *("AUDIT_PRIVATE_KEY", "OPERATOR_TOKEN", "SERVICE_ENVIRONMENT", "SERVICE_URL"),
@@ -36,10 +36,10 @@ OUTSIDE = {
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"),
 }
 
-# What a replay writes into the copy, and the autopilot must not take for somebody's changes.
-ASIDE = ("dated/", "service.log", "verbs.log")
+# Files of the replay in the copy, which the autopilot must not see as uncommitted changes.
+IGNORED = ("dated/", "service.log", "verbs.log")
 
-# The copy's own remote: what is collected must not reach the team's.
+# A remote of the copy's own, so that collected data are not pushed to the team's remote.
 DVC = """[core]
     remote = replay
 ['remote "replay"']
@@ -48,9 +48,9 @@ DVC = """[core]
     dir = cache
 """
 
-# Settings that count the requests or the days of a real service. A replay sends a month in
-# seconds, and only the requests that the sample has.
-INSTEAD: dict[str, dict[str, dict[str, object]]] = {
+# Settings that are replaced, as they count requests or days of a real service: a replay sends a
+# month in seconds, and only as many requests as the sample has rows.
+SETTINGS: dict[str, dict[str, dict[str, object]]] = {
     "ops/rollout.toml": {
         "shadow": {"share": 1.0, "min_rows": 300, "min_seconds": 0},
         "canary": {"steps": [0.1, 0.5, 1.0], "min_requests": 100, "min_seconds": 0},
@@ -60,48 +60,48 @@ INSTEAD: dict[str, dict[str, dict[str, object]]] = {
 
 
 def make(first: pl.DataFrame, url: str) -> Path:
-    """Make the copy, in the place of an earlier one.
+    """Create the copy; an earlier one is deleted.
 
     Args:
-        first: rows that stand for data/sample.
+        first: rows that replace data/sample.
         url: of the service that the replay will start.
 
     Raises:
-        NoCopy: git failed.
+        NoCopy: this is not the repository's first model, or git failed.
     """
     if ROOT != REPOSITORY:
         raise NoCopy(
-            "The replay works on a copy of the whole repository, and on its first model: type it "
-            f"at the top, not in {ROOT.name}."
+            "A replay runs the repository's first model. Run the command in the repository's "
+            f"top folder, not in {ROOT.name}."
         )
-    shutil.rmtree(PLACE, ignore_errors=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)
     listed = _git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and _wanted(name):
-            (PLACE / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, PLACE / name)
-    (PLACE / FIRST).parent.mkdir(parents=True, exist_ok=True)
-    first.write_parquet(PLACE / FIRST)
-    (PLACE / ".dvc").mkdir(exist_ok=True)
-    (PLACE / ".dvc/config.local").write_text(DVC, encoding="utf-8")
-    for name, tables in INSTEAD.items():
-        if (PLACE / name).is_file():
-            override(PLACE / name, tables)
-    override(PLACE / "ops/autopilot.toml", {"service": {"url": url}})
-    _git(PLACE, "init", "--quiet", "--initial-branch", "replay")
+        if (ROOT / name).is_file() and _is_copied(name):
+            (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, FOLDER / name)
+    (FOLDER / FIRST).parent.mkdir(parents=True, exist_ok=True)
+    first.write_parquet(FOLDER / FIRST)
+    (FOLDER / ".dvc").mkdir(exist_ok=True)
+    (FOLDER / ".dvc/config.local").write_text(DVC, encoding="utf-8")
+    for name, tables in SETTINGS.items():
+        if (FOLDER / name).is_file():
+            override(FOLDER / name, tables)
+    override(FOLDER / "ops/autopilot.toml", {"service": {"url": url}})
+    _git(FOLDER, "init", "--quiet", "--initial-branch", "replay")
     for key, value in IDENTITY.items():
-        _git(PLACE, "config", f"user.{key}", value)
-    _git(PLACE, "config", "commit.gpgsign", "false")
-    (PLACE / ".git/info/exclude").write_text("".join(f"/{name}\n" for name in ASIDE))
-    _git(PLACE, "config", "core.hooksPath", os.devnull)
+        _git(FOLDER, "config", f"user.{key}", value)
+    _git(FOLDER, "config", "commit.gpgsign", "false")
+    (FOLDER / ".git/info/exclude").write_text("".join(f"/{name}\n" for name in IGNORED))
+    _git(FOLDER, "config", "core.hooksPath", os.devnull)
     commit("Start of the replay")
-    return PLACE
+    return FOLDER
 
 
 def commit(message: str) -> None:
-    """Commit everything in the copy that git does not ignore."""
-    _git(PLACE, "add", "--all")
-    _git(PLACE, "commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
+    """Commit all files of the copy that git does not ignore."""
+    _git(FOLDER, "add", "--all")
+    _git(FOLDER, "commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
 
 
 def environment() -> dict[str, str]:
@@ -110,24 +110,24 @@ def environment() -> dict[str, str]:
     An ejected project has the library as source in machinery/; the copy then runs its own.
     """
     kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
-    beside = str(Path(sys.executable).parent)
-    code = [str(PLACE / "src")]
-    if (PLACE / "machinery/rung_ops").is_dir():
-        code.append(str(PLACE / "machinery"))
+    executables = str(Path(sys.executable).parent)
+    code = [str(FOLDER / "src")]
+    if (FOLDER / "machinery/rung_ops").is_dir():
+        code.append(str(FOLDER / "machinery"))
     if "PYTHONPATH" in kept:
         code.append(kept["PYTHONPATH"])
     return kept | {
-        "PATH": f"{beside}{os.pathsep}{kept.get('PATH', '')}",
+        "PATH": f"{executables}{os.pathsep}{kept.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(code),
     }
 
 
-def _wanted(name: str) -> bool:
-    """Leave out the data, what the pipeline made of it, and the key of the team's releases."""
+def _is_copied(name: str) -> bool:
+    """Return whether a file is copied: not the data, pipeline results and team's settings."""
     path = Path(name)
     if path.is_relative_to("data"):
-        return path.suffix in BESIDE or path.name == ".gitkeep"
-    # Its runs must not reach the team's server either.
+        return path.suffix in NOT_DATA or path.name == ".gitkeep"
+    # Without ops/tracking.toml, runs are recorded locally instead of at the team's server.
     return path.name != "dvc.lock" and name not in ("release.pub", "ops/tracking.toml")
 
 

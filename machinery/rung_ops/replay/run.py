@@ -1,4 +1,4 @@
-"""Run the sample's time through the real service and the real autopilot, and draw what happened."""
+"""Replay the sample through the service and the autopilot, and draw a timeline: `poe replay`."""
 
 import argparse
 import json
@@ -21,11 +21,11 @@ DATA = FOLDER / "timeline.json"
 def main(arguments: list[str] | None = None) -> int:
     """Replay, write the timeline, and print it as a table; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe replay", description=__doc__.splitlines()[0])
-    parser.add_argument("--months", type=int, help="how many months, or tenths, to go through")
+    parser.add_argument("--months", type=int, help="number of months, or tenths, to replay")
     parser.add_argument("--open", action="store_true", help="open the timeline in a browser")
     options = parser.parse_args(arguments)
     if options.months is not None and options.months < 1:
-        print(f"--months is {options.months}; give 1 or more.", file=sys.stderr)
+        print(f"--months: got {options.months}; expected 1 or more.", file=sys.stderr)
         return 1
     try:
         timeline = simulation.replay(*cut(all_rows()), most=options.months)
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     DATA.write_text(json.dumps(timeline, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     TIMELINE.write_text(page.page(timeline), encoding="utf-8")
     print(f"\n{wording.table(timeline)}\n\n{timeline['outcome']}")
-    print(f"{timeline['seconds']:.0f} s in all; look at {shown(TIMELINE)}")
+    print(f"Wrote {shown(TIMELINE)} in {timeline['seconds']:.0f} s.")
     if options.open:
         webbrowser.open(TIMELINE.as_uri())
     return 0

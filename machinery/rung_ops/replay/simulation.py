@@ -1,4 +1,4 @@
-"""The course of a replay: a first release, then period by period traffic, outcomes, autopilot."""
+"""Run a replay: a first release, then for each period traffic, outcomes and the autopilot."""
 
 import json
 import time
@@ -30,18 +30,18 @@ from rung_ops.training import estimator
 
 
 def replay(unit: str, periods: list[Period], most: int | None) -> dict[str, Any]:
-    """Go through all periods.
+    """Replay all periods.
 
     Args:
-        unit: what a period is called.
-        periods: the first of them make the first release.
-        most: how many of the others to go through; None for all.
+        unit: name of a period: month or tenth.
+        periods: in order; the first release is trained on the first of them.
+        most: how many of the others to replay; None for all.
 
     Returns:
-        The timeline, as timeline.put_together() makes it.
+        The timeline, from timeline.build().
 
     Raises:
-        TooFewRows, NoCopy, VerbFailed, ServiceFailed: a part of it failed; the message says which.
+        TooFewRows, NoCopy, VerbFailed, ServiceFailed: a step failed; the message says which.
     """
     started = time.monotonic()
     begin = beginning(periods)
@@ -49,15 +49,17 @@ def replay(unit: str, periods: list[Period], most: int | None) -> dict[str, Any]
     later = periods[begin:][:most]
     port = free_port()
     project_copy.make(first, f"http://127.0.0.1:{port}")
-    _say(f"{shown(project_copy.PLACE)}: a copy of this project; nothing outside it is changed")
+    _say(f"{shown(project_copy.FOLDER)}: a copy of this project; nothing outside it is changed")
     frozen = _first_release(first.height)
     service = Service(
-        copy_commands.command("serve"), project_copy.PLACE, project_copy.environment(), port
+        copy_commands.command("serve"), project_copy.FOLDER, project_copy.environment(), port
     )
     try:
         service.wait()
-        with ThreadPoolExecutor(1) as aside:
-            told = [_period(service, each, frozen, aside, each is later[-1]) for each in later]
+        with ThreadPoolExecutor(1) as executor:
+            results = [
+                _period(service, each, frozen, executor, each is later[-1]) for each in later
+            ]
     finally:
         service.close()
     about = {
@@ -66,51 +68,51 @@ def replay(unit: str, periods: list[Period], most: int | None) -> dict[str, Any]
         "unit": unit,
         "level": compare.LEVEL,
         "first": {"release": frozen.id, "rows": first.height},
-        "stand_in": approver.is_asked(),
+        "stand_in": approver.is_required(),
         "notes": notes.notes(unit, begin),
         "seconds": time.monotonic() - started,
     }
-    return timeline.put_together(about, told)
+    return timeline.build(about, results)
 
 
 def _first_release(rows: int) -> Release:
-    """Train on the first periods and put the release into production, as a person would."""
+    """Train on the first periods and deploy the release to production."""
     start = time.monotonic()
     copy_commands.run("keys")
     project_copy.commit("Keys of the replay")
     copy_commands.run("pipeline")
     project_copy.commit("Train the first version")
-    copy_commands.run("gate", allowed=(0, 1))  # what speaks against it stops the deployment
+    copy_commands.run("gate", allowed=(0, 1))  # `deploy` checks the verdict
     copy_commands.run("release")
     copy_commands.run("deploy", "production")
-    if period_traffic.standing().serving is None:
+    if period_traffic.serving_state().serving is None:
         approver.approve(next((period_traffic.production() / "bundles").glob("[!.]*")).name)
-    folder = period_traffic.production() / "bundles" / str(period_traffic.standing().serving)
-    loaded = serving_release.load(folder, (project_copy.PLACE / "release.pub").read_bytes())
+    folder = period_traffic.production() / "bundles" / str(period_traffic.serving_state().serving)
+    loaded = serving_release.load(folder, (project_copy.FOLDER / "release.pub").read_bytes())
     _say(f"first release: {loaded.id}, of {rows:,} rows, in {time.monotonic() - start:.0f} s")
     return loaded
 
 
 def _period(
-    service: Service, period: Period, frozen: Release, aside: ThreadPoolExecutor, last: bool
+    service: Service, period: Period, frozen: Release, executor: ThreadPoolExecutor, last: bool
 ) -> dict[str, Any]:
     start, since = time.monotonic(), period_traffic.clock()
     done = period_traffic.serve(service, period)
     seconds = time.monotonic() - start
     period_traffic.date_log(done, since)
-    period_traffic.tell_outcomes(period)
+    period_traffic.write_outcomes(period)
     _approve(done)
-    # The other core has nothing to do while the autopilot works.
-    comparison = aside.submit(_compare, done, frozen)
-    answering = ", ".join(each["release"].split("-")[0] for each in done.by_release())
-    _say(f"{period.name}: {period.rows.height:,} requests in {seconds:.1f} s, by {answering}")
-    told = None if last else events.told(_pass(period))
-    if last:  # nothing that was decided after it would show
+    # In parallel with the autopilot.
+    comparison = executor.submit(_compare, done, frozen)
+    serving = ", ".join(each["release"].split("-")[0] for each in done.by_release())
+    _say(f"{period.name}: {period.rows.height:,} requests in {seconds:.1f} s, by {serving}")
+    summary = None if last else events.summarize(_pass(period))
+    if last:  # no period is left that a decision could affect
         copy_commands.run("monitor", "--now", period.end.isoformat(), allowed=(0, 1))
-    found = comparison.result()
+    compared = comparison.result()
     _say(
-        f"{period.name}: {params()['score']['metric']} {wording.figure(found['with'])}, frozen "
-        f"{wording.figure(found['without'])}; {events.headline(told)} "
+        f"{period.name}: {params()['score']['metric']} {wording.figure(compared['with'])}, frozen "
+        f"{wording.figure(compared['without'])}; {events.headline(summary)} "
         f"({time.monotonic() - start:.0f} s)"
     )
     return {
@@ -121,23 +123,23 @@ def _period(
         "rows": period.rows.height,
         "seconds": seconds,
         "answered": done.by_release(),
-        **found,
+        **compared,
         "drift": _drift(),
         "trial": _trial(done),
-        "pass": told,
-        "headline": events.headline(told),
-        "events": events.events(done.events, told),
+        "pass": summary,
+        "headline": events.headline(summary),
+        "events": events.events(done.events, summary),
     }
 
 
 def _approve(done: Served) -> None:
-    """Approve of a release that a person would have to, after it was tried for the period."""
+    """Approve a release that waits for a person, after a period in shadow."""
     waits = approver.waiting()
     if not waits:
         return
     with done.following():
         approver.approve(waits)
-    _say(f"{done.period.name}: {waits} is approved of by {approver.NAME}, after its trial")
+    _say(f"{done.period.name}: {waits} is approved by {approver.NAME}, after its shadow")
 
 
 def _compare(done: Served, frozen: Release) -> dict[str, Any]:
@@ -148,18 +150,18 @@ def _compare(done: Served, frozen: Release) -> dict[str, Any]:
 
 
 def _pass(period: Period) -> dict[str, Any]:
-    """Let the autopilot make its pass, and read what it wrote down."""
+    """Run a pass of the autopilot and read its record."""
     copy_commands.run("autopilot", "--now", period.end.isoformat())
-    records = sorted((project_copy.PLACE / "releases/autopilot/passes").glob("*.json"))
-    found = [json.loads(path.read_bytes()) for path in records]
-    return dict(max(found, key=lambda record: (record["at"], record["started"])))
+    paths = sorted((project_copy.FOLDER / "releases/autopilot/passes").glob("*.json"))
+    records = [json.loads(path.read_bytes()) for path in paths]
+    return dict(max(records, key=lambda record: (record["at"], record["started"])))
 
 
 def _drift() -> list[dict[str, Any]]:
-    found = pl.read_parquet(project_copy.PLACE / "reports/monitor/drift.parquet")
+    drift = pl.read_parquet(project_copy.FOLDER / "reports/monitor/drift.parquet")
     return [
         {"name": row["feature"], "psi": row["psi"], "drifted": bool(row["drifted"])}
-        for row in found.iter_rows(named=True)
+        for row in drift.iter_rows(named=True)
     ]
 
 

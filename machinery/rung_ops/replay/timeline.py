@@ -1,4 +1,4 @@
-"""A whole replay, put together from its periods: figures, and what has to be said of them."""
+"""Build the timeline of a replay: figures and text from its periods."""
 
 from collections.abc import Iterator
 from statistics import mean
@@ -10,17 +10,20 @@ from rung_ops.replay.wording import BETTER, EVEN, WORSE
 SCHEMA = 1
 Period = dict[str, Any]
 
-ITSELF = "itself"  # nothing to compare: the first release gave every answer
+ITSELF = "itself"  # nothing to compare: only the first release served
 
 
-def put_together(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]:
-    """Put a replay together.
+def build(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]:
+    """Build the timeline.
 
     Args:
-        about: project, metric, unit, level, first, stand_in (whether the replay approved of
-            releases, where a person has to), notes, seconds.
+        about: project, metric, unit, level, first, stand_in (whether the replay approved releases
+            in place of a person), notes, seconds.
         periods: id, name, from, until, rows, seconds, answered, with, without, difference, drift,
-            trial, pass (from told()), headline, events.
+            trial, pass (from events.summarize()), headline, events.
+
+    Returns:
+        The content of reports/replay/timeline.json.
     """
     marks = [event["kind"] for each in periods for event in each["events"]]
     first = about["first"]["release"]
@@ -49,12 +52,12 @@ def put_together(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]
         "figures": figures,
         "counts": counts,
         "outcome": (
-            f"Measured by {metric} and compared with the first release, frozen, the answers were "
-            f"better in {counts[BETTER]} of {len(judged)} {unit}s and worse in {counts[WORSE]}. In "
-            f"{counts[EVEN]} the difference may be chance: its {about['level']:.0%} interval holds "
-            f"0. In {counts[ITSELF]} the first release gave every answer itself."
+            f"By {metric}, the predictions were better than those of the frozen first release in "
+            f"{counts[BETTER]} of {len(judged)} {unit}s and worse in {counts[WORSE]}. In "
+            f"{counts[EVEN]} the difference may be chance: its {about['level']:.0%} interval "
+            f"includes 0. In {counts[ITSELF]} only the first release served."
         ),
-        "honest": list(_honest(about, periods, marks)) or ["There was no such case."],
+        "honest": list(_shortcomings(about, periods, marks)) or ["There was no such case."],
         "periods": periods,
     }
 
@@ -63,30 +66,30 @@ def _lead(about: dict[str, Any], periods: list[Period]) -> str:
     first = about["first"]
     rows = sum(each["rows"] for each in periods)
     stand_in = (
-        " Releases have to be approved of by a person here: the replay did so in that person's "
-        f"place, each time a {about['unit']} later, and nobody validated anything."
+        " In this project a person has to approve releases: the replay did so in place of the "
+        f"person, a {about['unit']} later each time, without a validation."
     )
     return (
-        f"{rows:,} rows, {periods[0]['name']} to {periods[-1]['name']}, sent through the "
-        f"prediction service {about['unit']} by {about['unit']}, with the autopilot looking after "
-        f"it at the end of each. The first release, {first['release']}, was made from the "
-        f"{first['rows']:,} rows before; frozen, it is what the autopilot is compared with."
+        f"{rows:,} rows, {periods[0]['name']} to {periods[-1]['name']}, were sent to the "
+        f"prediction service {about['unit']} by {about['unit']}, with a pass of the autopilot at "
+        f"the end of each. The first release, {first['release']}, was trained on the "
+        f"{first['rows']:,} rows before; it is frozen for the comparison."
         + (stand_in if about["stand_in"] else "")
     )
 
 
 def _judged(period: Period, first: str) -> str:
-    """Tell whether the answers of a period were better than the first release's."""
+    """Compare the served predictions of a period with those of the first release."""
     if all(share["release"] == first for share in period["answered"]):
         return ITSELF
     return wording.judged(period["difference"])
 
 
-def _honest(about: dict[str, Any], periods: list[Period], marks: list[str]) -> Iterator[str]:
-    """Name where the autopilot brought nothing, or did harm."""
+def _shortcomings(about: dict[str, Any], periods: list[Period], marks: list[str]) -> Iterator[str]:
+    """Yield the cases in which the autopilot did not help, or did harm."""
     metric, unit = about["metric"], about["unit"]
     if "promoted" not in marks:
-        yield "No release was promoted, so every answer came from the first one."
+        yield "No release was promoted, so only the first one served."
         return
     for each in periods:
         if wording.judged(each["difference"]) == WORSE:
@@ -104,5 +107,5 @@ def _honest(about: dict[str, Any], periods: list[Period], marks: list[str]) -> I
     if even:
         yield (
             f"In {len(even)} of the {len(later)} {unit}s from the first promotion on, the "
-            f"difference may be chance, as its interval holds 0: {', '.join(even)}."
+            f"difference may be chance, as its interval includes 0: {', '.join(even)}."
         )

@@ -1,4 +1,4 @@
-"""Requests to the real service, row by row, and what it answered."""
+"""Start the service of the copy, and send it rows as requests."""
 
 import http.client
 import json
@@ -22,12 +22,12 @@ STARTS_WITHIN = 60.0  # seconds
 
 
 class ServiceFailed(Exception):
-    """The service of the replay does not start or answer; the message repeats its last words."""
+    """The service did not start or answer; the message repeats the end of its log."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request got: the id it was sent with, the prediction, and who made it."""
+    """The answer to a request: its id, the prediction, and the release that made it."""
 
     id: str
     prediction: float
@@ -35,27 +35,27 @@ class Answer:
 
 
 class Service:
-    """The service of the copy, in a process of its own, until close()."""
+    """The service of the copy, running in a process until close()."""
 
     def __init__(
         self, command: Sequence[str], folder: Path, environment: dict[str, str], port: int
     ) -> None:
-        """Start it.
+        """Start the service.
 
         Args:
-            command: that starts it, without the port.
-            folder: the copy.
-            environment: for its process.
-            port: that it listens on.
+            command: command line, without the port.
+            folder: of the copy.
+            environment: environment variables of its process.
+            port: the port it listens on.
         """
         self.port = port
-        self._words = (folder / "service.log").open("w+", encoding="utf-8")
+        self._log = (folder / "service.log").open("w+", encoding="utf-8")
         self._process = subprocess.Popen(
             [*command, "--port", str(self.port)],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=self._words,
+            stdout=self._log,
             stderr=subprocess.STDOUT,
         )
 
@@ -75,13 +75,13 @@ class Service:
             except OSError:
                 pass
             time.sleep(0.1)
-        raise ServiceFailed(f"The service did not become ready:\n{self._said()}")
+        raise ServiceFailed(f"The service did not become ready:\n{self._log_end()}")
 
     def send(self, rows: pl.DataFrame, ids: Sequence[str]) -> list[Answer]:
-        """Send each row as a request of its own, from a few callers at once.
+        """Send each row as a request, from CALLERS threads.
 
         Returns:
-            One answer for each row, in their order.
+            One answer for each row, in the order of the rows.
 
         Raises:
             ServiceFailed: a request was not answered.
@@ -106,22 +106,22 @@ class Service:
         for caller in callers:
             caller.join()
         if failed:
-            raise ServiceFailed(f"A request was not answered: {failed[0]}\n{self._said()}")
+            raise ServiceFailed(f"A request was not answered: {failed[0]}\n{self._log_end()}")
         return [answer for answer in answers if answer is not None]
 
     def close(self) -> None:
-        """Let it finish what it has begun, and end it."""
+        """Stop the service after it has answered open requests."""
         processes.stop(self._process, 30)
-        self._words.close()
+        self._log.close()
 
-    def _said(self) -> str:
-        self._words.flush()
-        self._words.seek(0)
-        return "".join(f"  {line}" for line in self._words.readlines()[-20:])
+    def _log_end(self) -> str:
+        self._log.flush()
+        self._log.seek(0)
+        return "".join(f"  {line}" for line in self._log.readlines()[-20:])
 
 
 def wait_for(holds: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something holds; tell whether it does."""
+    """Wait until a condition holds; return whether it did within the time."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
@@ -132,15 +132,15 @@ def wait_for(holds: Callable[[], bool], seconds: float) -> bool:
 
 def _ask(connection: http.client.HTTPConnection, body: bytes, name: str) -> Answer:
     headers = {"content-type": "application/json", "x-request-id": name}
-    status, said = 0, b""
+    status, content = 0, b""
     for _ in range(TRIES):
         connection.request("POST", "/predict", body, headers)
-        reply = connection.getresponse()
-        status, said = reply.status, reply.read()
+        response = connection.getresponse()
+        status, content = response.status, response.read()
         if status != 503:
             break
-        time.sleep(0.05)  # it asks callers to come back
+        time.sleep(0.05)  # 503 asks the caller to retry
     if status != 200:
-        raise ServiceFailed(f"status {status}: {said[:500].decode(errors='replace')}")
-    found: dict[str, Any] = json.loads(said)
-    return Answer(name, float(found["prediction"]), str(found["release"]))
+        raise ServiceFailed(f"status {status}: {content[:500].decode(errors='replace')}")
+    answer: dict[str, Any] = json.loads(content)
+    return Answer(name, float(answer["prediction"]), str(answer["release"]))

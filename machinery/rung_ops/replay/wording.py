@@ -1,4 +1,4 @@
-"""Figures in words, the same in the terminal and on the page."""
+"""Format figures as text, for the terminal and the page."""
 
 from datetime import datetime
 from typing import Any
@@ -6,29 +6,29 @@ from typing import Any
 BETTER, WORSE, EVEN = "better", "worse", "even"
 
 
-def figure(found: dict[str, Any] | None) -> str:
-    """Write a figure; a dash where there is none."""
-    return _number(found["figure"], "") if found else "–"
+def figure(value: dict[str, Any] | None) -> str:
+    """Format a figure; a dash if there is none."""
+    return _number(value["figure"], "") if value else "–"
 
 
-def interval(found: dict[str, Any] | None, signed: bool = False) -> str:
-    """Write a figure with its interval; a dash where there is none."""
-    if not found:
+def interval(value: dict[str, Any] | None, signed: bool = False) -> str:
+    """Format a figure with its interval; a dash if there is none."""
+    if not value:
         return "–"
     sign = "+" if signed else ""
-    figure, low, high = (_number(found[name], sign) for name in ("figure", "low", "high"))
+    figure, low, high = (_number(value[name], sign) for name in ("figure", "low", "high"))
     return f"{figure} ({low} to {high})"
 
 
 def judged(difference: dict[str, Any] | None) -> str:
-    """Tell whether the whole interval of a difference lies on one side; more is better."""
+    """Return BETTER or WORSE if the interval of a difference excludes 0, otherwise EVEN."""
     if not difference or difference["low"] <= 0 <= difference["high"]:
         return EVEN
     return BETTER if difference["low"] > 0 else WORSE
 
 
 def steps(taken: list[dict[str, Any]]) -> str:
-    """Name the steps of a pass with the seconds they took."""
+    """Format the steps of a pass with their durations."""
     return ", ".join(f"{each['step']} {each['seconds']:.1f} s" for each in taken)
 
 
@@ -38,14 +38,14 @@ def _number(value: float, sign: str) -> str:
 
 
 def seconds_between(started: str, ended: str | None) -> float:
-    """Tell the seconds between two stamps of the journal; 0 where the second is missing."""
+    """Return the seconds between two times of the journal; 0 if the second is missing."""
     if ended is None:
         return 0.0
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
 def table(timeline: dict[str, Any]) -> str:
-    """Draw one row for each period, for a terminal."""
+    """Format a table for the terminal, with one row for each period."""
     heads = (timeline["unit"], "requests", "with", "frozen", "difference", "drifted", "autopilot")
     rows = [heads] + [
         (

@@ -88,7 +88,7 @@ def test_a_first_release_that_leaves_no_period_is_refused(
 ) -> None:
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=ROWS))
 
-    with pytest.raises(TooFewRows, match="the gate wants 240 test rows"):
+    with pytest.raises(TooFewRows, match="the gate needs 240 test rows"):
         periods.beginning(periods.cut(timed)[1])
 
 
@@ -116,14 +116,14 @@ def test_programs_of_the_copy_cannot_reach_outside(monkeypatch: pytest.MonkeyPat
     made = project_copy.environment()
 
     assert not project_copy.OUTSIDE & made.keys()
-    assert made["PYTHONPATH"].split(os.pathsep) == [str(project_copy.PLACE / "src"), "elsewhere"]
+    assert made["PYTHONPATH"].split(os.pathsep) == [str(project_copy.FOLDER / "src"), "elsewhere"]
 
 
 def test_the_copy_of_an_ejected_project_runs_its_own_library(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "machinery/rung_ops").mkdir(parents=True)
-    monkeypatch.setattr(project_copy, "PLACE", tmp_path)
+    monkeypatch.setattr(project_copy, "FOLDER", tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
 
     found = project_copy.environment()["PYTHONPATH"].split(os.pathsep)
@@ -132,7 +132,7 @@ def test_the_copy_of_an_ejected_project_runs_its_own_library(
 
 
 def test_what_is_changed_in_the_copy_is_there_in_the_project() -> None:
-    for name, tables in project_copy.INSTEAD.items():
+    for name, tables in project_copy.SETTINGS.items():
         if not (project_copy.ROOT / name).is_file():
             continue
         written = tomllib.loads((project_copy.ROOT / name).read_text())

@@ -9,7 +9,7 @@ import pytest
 
 from rung_ops.replay import chart, page, wording
 from rung_ops.replay import events as story
-from rung_ops.replay.timeline import put_together
+from rung_ops.replay.timeline import build
 
 SECOND = {"release": "v2-a-b", "rows": 700}
 STEP = {"started": "2026-01-01T00:00:00.000+00:00", "ended": "2026-01-01T00:00:02.500+00:00"}
@@ -37,7 +37,7 @@ def period(
         {"event": event, "by": "service", "row": 300, "detail": {"release": "v2-a-b"}}
         for event in during
     ]
-    told = story.told(made) if made else None
+    told = story.summarize(made) if made else None
     return {
         "id": f"p-{name}",
         "name": name,
@@ -72,7 +72,7 @@ def timeline() -> dict[str, Any]:
     }
     trained: dict[str, Any] = {"train": {"version": "2"}, "deploy": {"release": "v2-a-b"}}
     refused: dict[str, Any] = {"train": {"version": "3"}, "gate": {"refused": "3"}}
-    return put_together(
+    return build(
         about,
         [
             period("2026-03", 0.0, record("retrain", "on trial", **trained)),
@@ -102,19 +102,19 @@ def test_what_did_not_help_is_told(timeline: dict[str, Any]) -> None:
     assert "2026-05: auc was worse than that of the first release by −0.020" in told
     assert "2026-04: not better" in told
     assert "2026-05: v2 is worse" in told
-    assert "as its interval holds 0: 2026-06" in told
+    assert "as its interval includes 0: 2026-06" in told
     assert "2026-03" not in told  # nothing was promoted yet, so nothing could have helped
 
 
 def test_without_a_promotion_nothing_is_claimed(timeline: dict[str, Any]) -> None:
     first = timeline["periods"][0]
-    alone = put_together({key: timeline[key] for key in timeline if key != "periods"}, [first])
+    alone = build({key: timeline[key] for key in timeline if key != "periods"}, [first])
 
-    assert alone["honest"] == ["No release was promoted, so every answer came from the first one."]
+    assert alone["honest"] == ["No release was promoted, so only the first one served."]
 
 
 def test_what_a_person_has_to_do_is_marked() -> None:
-    made = story.told(record("retrain", "waits for approval", train={"version": "2"}))
+    made = story.summarize(record("retrain", "waits for approval", train={"version": "2"}))
 
     assert [event["kind"] for event in story.events([], made)] == [
         "trained",
