@@ -235,7 +235,7 @@ def test_a_pass_that_failed_can_be_given_up(moved: Flown, tmp_path: Path) -> Non
 
     said = flown.autopilot("--abandon")
 
-    assert "is given up" in said
+    assert "is abandoned" in said
     assert flown.passes()[-1]["outcome"] == "abandoned"
     assert not list((flown.folder / "data/incoming").glob("served-*"))
     assert (flown.git("status", "--porcelain"), flown.git("rev-parse", "HEAD")) == ("", start)
@@ -258,7 +258,7 @@ def test_what_a_person_has_not_committed_stops_the_training_and_is_left_alone(
     assert "commit or revert them" in said
     assert kept == "M params.toml"
     assert code == -signal.SIGKILL  # with the rows collected: what follows is not the subject here
-    assert "going on at `collect`" in said_then
+    assert "continuing at `collect`" in said_then
     assert flown.passes()[-1]["steps"][-1]["ended"]
 
 
@@ -340,7 +340,7 @@ def test_a_promoted_release_that_is_worse_is_taken_back(undisturbed: Flown, tmp_
     said = flown.autopilot("--now", "2013-06-20")
     again = flown.autopilot("--now", "2013-06-21")
 
-    assert "was promoted and answers" in said
+    assert "was promoted and is served" in said
     assert flown.passes()[1]["outcome"] == "rolled back"
     assert flown.state()["serving"] == before
     assert flown.history()[-1]["event"] == "roll_back"
@@ -382,7 +382,7 @@ def test_a_checkout_that_is_thrown_away_takes_nothing_with_it(moved: Flown, tmp_
     last.poe("pull")
     after = last.autopilot("--now", "2013-06-02")
 
-    assert "its commits are not in this checkout: a new one begins" in lost
+    assert "its commits are not in this checkout: starting a new one" in lost
     assert [each["outcome"] for each in last.passes()] == ["abandoned", "on trial", "wait"]
     assert pushed == last.git("rev-parse", "HEAD")
     assert last.state()["shadow"]["release"] in after
@@ -406,8 +406,8 @@ def test_under_governance_a_pass_prepares_everything_and_stops_at_the_approval(
     assert prepared.startswith("v2-")
     assert [each["outcome"] for each in flown.passes()] == ["waits for approval", "wait"]
     assert STEPS == [each["step"] for each in flown.passes()[0]["steps"]]
-    assert "answers nobody until a person approves it" in said
-    assert "the next training waits for the outcome" in again
+    assert "is not served until a person approves it" in said
+    assert "the next training waits for its verdict" in again
     assert flown.state()["serving"] == first
     assert flown.state()["canary"] is None
     assert "judged" in events
@@ -419,4 +419,4 @@ def test_under_governance_a_pass_prepares_everything_and_stops_at_the_approval(
     settled = flown.autopilot("--now", "2013-06-21")
 
     assert flown.state()["serving"] == prepared
-    assert f"{prepared}: was promoted and answers" in settled
+    assert f"{prepared}: was promoted and is served" in settled

@@ -1,8 +1,8 @@
-"""What production has seen and how it turned out, as new rows to learn from.
+"""Collect labelled rows of production as new training rows.
 
-A row of the prediction log whose outcome is known becomes a row of Row, in
-data/incoming/served-FIRST-LAST.parquet: the input columns, the target, and the id of the answer,
-so that no row is taken twice. FIRST and LAST are the days of the answers.
+A row of the prediction log whose outcome is known becomes a row of Row in
+data/incoming/served-FIRST-LAST.parquet: the input columns, the target, and the id of the prediction,
+so that no row is collected twice. FIRST and LAST are the days of the predictions.
 """
 
 from pathlib import Path
@@ -16,34 +16,34 @@ from rung_ops.data.row_checks import inspect
 from rung_ops.project.paths import INCOMING, ROWS, shown
 from rung_ops.system import atomic
 
-# Names that no column of Row is likely to have; load() may return more columns than Row's.
+# Further columns beside those of Row; load() may return more columns than Row has.
 ID = "prediction_id"
 TIME = "prediction_time"
 
 
 def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
-    """Keep the rows that no training has.
+    """Return the rows that no training has used.
 
     Args:
-        labelled: answers whose outcome is known: ID, TIME and the columns of Row.
+        labelled: predictions with known outcome: ID, TIME and the columns of Row.
 
     Returns:
-        One row for each answer, in the order of their time: ID, TIME and the typed columns of Row.
-        Rows that break Row are left out: nothing may be learned from them.
+        One row for each prediction, ordered by time: ID, TIME and the typed columns of Row. Rows
+        that violate Row are left out.
 
     Raises:
-        StepFailed: an earlier file of served rows is not here.
+        StepFailed: an earlier file of served rows is missing.
     """
     schema = contract.Row.to_schema()
     fresh = labelled.unique(ID, keep="first", maintain_order=True).sort(TIME, ID)
-    fresh = fresh.join(_taken(), on=ID, how="anti", maintain_order="left")
+    fresh = fresh.join(_collected_ids(), on=ID, how="anti", maintain_order="left")
     if not fresh.height:
         return fresh
     typed, problems = inspect(fresh, schema, "the prediction log")
     if any(not problem.rows for problem in problems):
         raise StepFailed(f"{next(p for p in problems if not p.rows)}. Nothing was collected.")
     if schema.unique:
-        # A key that was asked about twice is one row of Row: the last answer stands for it.
+        # Of several predictions for a key, only the last becomes a row.
         problems = [problem for problem in problems if problem.column != ", ".join(schema.unique)]
     bad = {row - 1 for problem in problems for row in problem.rows}
     good = [number for number in range(fresh.height) if number not in bad]
@@ -57,10 +57,13 @@ def new_rows(labelled: pl.DataFrame) -> pl.DataFrame:
 
 
 def write(rows: pl.DataFrame) -> Path:
-    """Write new rows to data/incoming; the file is there whole or not at all.
+    """Write new rows to a file in data/incoming, atomically.
 
     Args:
         rows: from new_rows(); not empty.
+
+    Returns:
+        The path of the file.
     """
     days = rows[TIME].dt.strftime("%Y-%m-%d").sort()
     stem = f"served-{days[0]}-{days[-1]}"
@@ -74,8 +77,8 @@ def write(rows: pl.DataFrame) -> Path:
     return path
 
 
-def take_back_unfinished() -> None:
-    """Remove served rows that no commit names: a pass was stopped before it had committed them."""
+def remove_uncommitted() -> None:
+    """Delete files of served rows that a stopped pass did not commit."""
     for path in INCOMING.glob(".served-*.parquet.tmp"):
         path.unlink()
     for path in INCOMING.glob("served-*.parquet"):
@@ -86,21 +89,21 @@ def take_back_unfinished() -> None:
 
 
 def readable(path: Path) -> bool:
-    """Tell whether load() in dataset.py reads a file of served rows."""
+    """Return whether load() in dataset.py can read a file of served rows."""
     try:
         frame = contract.load(path)
-    except Exception:  # load() is the user's, and may raise anything
+    except Exception:  # the user's load() may raise anything
         return False
     frame = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
     return set(contract.Row.to_schema().columns) <= set(frame.columns)
 
 
-def _taken() -> pl.DataFrame:
-    """Read the ids of all rows that were collected before."""
+def _collected_ids() -> pl.DataFrame:
+    """Read the ids of all collected rows."""
     ids = [pl.DataFrame({ID: []}, schema={ID: pl.String})]
     for record in sorted(INCOMING.glob("served-*.parquet.dvc")):
         path = record.with_suffix("")
         if not path.exists():
-            raise StepFailed(f"{shown(path)} is not here: `uv run poe pull` fetches it.")
+            raise StepFailed(f"{shown(path)} is missing: `uv run poe pull` fetches it.")
         ids.append(pl.read_parquet(path, columns=[ID]))
     return pl.concat(ids)

@@ -1,8 +1,7 @@
-"""The autopilot's own commits: under its own name, of its own files, and of nothing else.
+"""Commits of the autopilot: under its own name, and of its own files only.
 
-A model is traced back to a commit, so the data that it learns from is committed before it is
-trained. Whatever a person has not committed is never touched: the autopilot refuses to train
-until that is settled.
+A model is traced to a commit, so its training data are committed before it is trained. The autopilot
+never changes uncommitted work of people: it refuses to train until that is committed or reverted.
 """
 
 import os
@@ -13,14 +12,14 @@ from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.data import dvc_stages
 from rung_ops.project.paths import ROOT, others, shown
 
-# Variables, as they count for more than the options of git, and a CI machine may set them too.
+# Environment variables, because they override git's options, and CI may set them.
 IDENTITY = {
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")
     for key, value in (("NAME", "autopilot"), ("EMAIL", "autopilot@localhost"))
 }
 UNSIGNED = ("-c", "commit.gpgsign=false")
-# What the autopilot writes into the repository, beside what DVC's stages write.
+# Files that the autopilot writes into the repository, beside the outputs of DVC stages.
 RECORDS = "data/incoming/served-*.parquet.dvc"
 RAW = (
     "data/incoming/served-*.parquet",
@@ -29,16 +28,16 @@ RAW = (
 IGNORED = "data/incoming/.gitignore"  # DVC keeps it
 
 
-def others_changes(resumed: bool) -> list[str]:
-    """Name what is changed here and not committed, and is not the autopilot's own.
+def foreign_changes(resumed: bool) -> list[str]:
+    """List uncommitted changes that are not the autopilot's own.
 
     Args:
-        resumed: the pass has begun to write before, so its files may be among the changed ones.
+        resumed: whether the pass was started before, so that its own files may have changed.
     """
     options = ("--porcelain", "--untracked-files=all", "-z", "--no-renames")
-    theirs = [f":(exclude){folder}" for folder in others()]
-    listed = git("status", *options, "--", ".", *theirs).split("\0")
-    # Git names paths from the top of the repository, of which the project may be a folder.
+    excluded = [f":(exclude){folder}" for folder in others()]
+    listed = git("status", *options, "--", ".", *excluded).split("\0")
+    # Git lists paths from the top of the repository, which may be above the project.
     above = git("rev-parse", "--show-prefix").strip()
     changed = [entry[3:].removeprefix(above) for entry in listed if entry]
     if not resumed:
@@ -48,37 +47,37 @@ def others_changes(resumed: bool) -> list[str]:
 
 
 def is_own(path: str, stages: set[str]) -> bool:
-    """Tell whether a file, named relative to the project, is one that the autopilot writes.
+    """Return whether the autopilot writes a file.
 
     Args:
-        path: of the file.
-        stages: what DVC's stages write, from dvc_stages.written().
+        path: of the file in the project.
+        stages: outputs of DVC stages, from dvc_stages.written().
     """
-    ours = path == IGNORED or any(Path(path).match(pattern) for pattern in (RECORDS, *RAW))
-    return ours or dvc_stages.is_written(path, stages)
+    own = path == IGNORED or any(Path(path).match(pattern) for pattern in (RECORDS, *RAW))
+    return own or dvc_stages.is_written(path, stages)
 
 
-def refuse_others(resumed: bool) -> None:
-    """Refuse to go on where a person has uncommitted changes.
+def refuse_foreign_changes(resumed: bool) -> None:
+    """Check that there are no uncommitted changes of people.
 
     Raises:
         StepFailed: there are some.
     """
-    found = others_changes(resumed)
-    if found:
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    changes = foreign_changes(resumed)
+    if changes:
+        more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
         raise StepFailed(
-            f"Some files here are changed and not committed: {', '.join(found[:5])}{more}. "
-            "A model is traced back to a commit: commit or revert them "
-            "(`git status` lists them), then run `poe autopilot` again."
+            f"Some files have uncommitted changes: {', '.join(changes[:5])}{more}. A model is "
+            "traced to a commit: commit or revert them (`git status` lists them), then run "
+            "`poe autopilot` again."
         )
 
 
 def commit(message: str) -> str:
-    """Commit the autopilot's own files, where one has changed.
+    """Commit the autopilot's own files, if one has changed.
 
     Returns:
-        The commit that now holds them: the new one, or the one that was there.
+        The hash of the new commit, or of HEAD if nothing has changed.
 
     Raises:
         StepFailed: git refused, as a hook may do.
@@ -86,7 +85,7 @@ def commit(message: str) -> str:
     stages = dvc_stages.written(ROOT)
     paths = [
         path
-        for path in others_changes(resumed=False)
+        for path in foreign_changes(resumed=False)
         if is_own(path, stages) and not any(Path(path).match(pattern) for pattern in RAW)
     ]
     if paths:
@@ -96,13 +95,13 @@ def commit(message: str) -> str:
 
 
 def restore() -> list[str]:
-    """Put the autopilot's own files back to what the last commit holds.
+    """Restore the autopilot's own files from the last commit.
 
     Returns:
-        Those that had changed, named relative to the project.
+        The restored files, as paths in the project.
     """
     stages = dvc_stages.written(ROOT)
-    changed = [path for path in others_changes(resumed=False) if is_own(path, stages)]
+    changed = [path for path in foreign_changes(resumed=False) if is_own(path, stages)]
     for path in changed:
         if is_committed(ROOT / path):
             git("checkout", "--quiet", "HEAD", "--", path)
@@ -112,12 +111,12 @@ def restore() -> list[str]:
 
 
 def head() -> str:
-    """Name the commit that is checked out."""
+    """Return the hash of HEAD."""
     return git("rev-parse", "HEAD").strip()
 
 
-def holds(commit: str) -> bool:
-    """Tell whether what is checked out comes after a commit, or is that commit."""
+def contains(commit: str) -> bool:
+    """Return whether a commit is HEAD or an ancestor of it."""
     try:
         git("merge-base", "--is-ancestor", commit, "HEAD")
     except StepFailed:
@@ -126,7 +125,7 @@ def holds(commit: str) -> bool:
 
 
 def is_committed(path: Path) -> bool:
-    """Tell whether the last commit holds a file."""
+    """Return whether HEAD contains a file."""
     try:
         git("cat-file", "-e", f"HEAD:./{shown(path)}")
     except StepFailed:
@@ -135,10 +134,10 @@ def is_committed(path: Path) -> bool:
 
 
 def git(*arguments: str) -> str:
-    """Run git in the project as the autopilot, and return what it printed.
+    """Run git in the project as the autopilot; return its output.
 
     Raises:
-        StepFailed: it failed; the message repeats what it said.
+        StepFailed: it failed; the message repeats its output.
     """
     done = subprocess.run(
         ["git", *arguments],
@@ -150,6 +149,6 @@ def git(*arguments: str) -> str:
         check=False,
     )
     if done.returncode != 0:
-        said = (done.stderr + done.stdout).strip()
-        raise StepFailed(f"`git {' '.join(arguments[:6])}` failed: {said}")
+        output = (done.stderr + done.stdout).strip()
+        raise StepFailed(f"`git {' '.join(arguments[:6])}` failed: {output}")
     return done.stdout

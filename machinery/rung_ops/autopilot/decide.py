@@ -1,4 +1,4 @@
-"""What to do, and why: the rules of ops/autopilot.toml applied to what was found."""
+"""Decide on an action and its reasons: apply the rules of ops/autopilot.toml to the facts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,35 +19,35 @@ ALL_OFF = "every rule of [retrain] is off"
 
 
 class Finding(NamedTuple):
-    """What a rule found: whether it asks for the action, in a sentence."""
+    """The result of a rule: whether it applies, and a sentence."""
 
-    asks: bool
+    applies: bool
     says: str
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done, and every reason for and against it; the first is the one to name alone."""
+    """The action, and all reasons for and against it, the most important first."""
 
     action: str
     reasons: tuple[str, ...]
 
 
 def decide(facts: Facts, policy: Policy) -> Decision:
-    """Apply the rules, the most urgent first."""
+    """Apply the rules, most urgent first."""
     if facts.serving is None:
-        says = "production serves nothing yet: `uv run poe deploy production` brings a release"
+        says = "production serves nothing yet: run `uv run poe deploy production`"
         return Decision(NOTHING, (says,))
     if facts.verdict and facts.verdict.worse:
         return Decision(ROLL_BACK, (facts.verdict.says,))
     if facts.trial:
         return _of_trial(facts, facts.trial, policy)
     kept = (facts.verdict.says,) if facts.verdict else ()
-    found = list(reasons_to_train(facts, policy)) or [Finding(False, ALL_OFF)]
-    wanted = tuple(finding.says for finding in found if finding.asks)
+    findings = list(reasons_to_train(facts, policy)) or [Finding(False, ALL_OFF)]
+    wanted = tuple(finding.says for finding in findings if finding.applies)
     if not wanted:
-        return Decision(NOTHING, tuple(finding.says for finding in found) + kept)
-    against = tuple(finding.says for finding in reasons_to_wait(facts, policy) if finding.asks)
+        return Decision(NOTHING, tuple(finding.says for finding in findings) + kept)
+    against = tuple(finding.says for finding in reasons_to_wait(facts, policy) if finding.applies)
     if against:
         return Decision(NOTHING, tuple(f"held back, as {says}" for says in against) + wanted + kept)
     return Decision(RETRAIN, wanted + kept)
@@ -60,7 +60,7 @@ def reasons_to_train(facts: Facts, policy: Policy) -> Iterator[Finding]:
         yield _of_drift(facts, rule.drifted_features)
     if rule.prediction_drift:
         says = {
-            None: "whether the predictions have drifted is not known",
+            None: "it is unknown whether the predictions have drifted",
             True: "the predictions have drifted",
             False: "the predictions have not drifted",
         }
@@ -71,13 +71,13 @@ def reasons_to_train(facts: Facts, policy: Policy) -> Iterator[Finding]:
         days = (facts.now - facts.knows_until) / DAY
         yield Finding(
             days > rule.model_age_days,
-            f"the release knows data until {facts.knows_until:%Y-%m-%d}, {days:.0f} days ago "
-            f"(more than {rule.model_age_days} are too many)",
+            f"the release was trained on data until {facts.knows_until:%Y-%m-%d}, {days:.0f} days "
+            f"ago (limit: {rule.model_age_days})",
         )
     if rule.new_rows:
         yield Finding(
             facts.new_rows >= rule.new_rows,
-            f"{facts.new_rows:,} labelled rows are new ({rule.new_rows:,} are a reason)",
+            f"{facts.new_rows:,} labelled rows are new (threshold: {rule.new_rows:,})",
         )
 
 
@@ -86,7 +86,7 @@ def reasons_to_wait(facts: Facts, policy: Policy) -> Iterator[Finding]:
     rule = policy.limits
     yield Finding(
         facts.new_rows < rule.least_new_rows,
-        f"{facts.new_rows:,} labelled rows are new, and {rule.least_new_rows:,} are wanted",
+        f"{facts.new_rows:,} labelled rows are new; {rule.least_new_rows:,} are needed",
     )
     if facts.trainings:
         yield _too_early(
@@ -96,50 +96,50 @@ def reasons_to_wait(facts: Facts, policy: Policy) -> Iterator[Finding]:
     if rule.most:
         yield Finding(
             len(recent) >= rule.most,
-            f"{len(recent)} trainings fell into the last {rule.per_days} days, and {rule.most} "
-            "are the most",
+            f"there were {len(recent)} trainings in the last {rule.per_days} days (limit: "
+            f"{rule.most})",
         )
     if facts.refused:
         before = policy.refused
         yield _too_early(facts.now, facts.refused, before.days, "the last version was refused")
         yield Finding(
             facts.new_rows < before.new_rows,
-            f"the last version was refused, and of {before.new_rows:,} labelled rows newer than "
-            f"that there are {facts.new_rows:,}",
+            f"the last version was refused, and {facts.new_rows:,} of {before.new_rows:,} needed "
+            "labelled rows are new",
         )
 
 
 def _of_trial(facts: Facts, trial: Trial, policy: Policy) -> Decision:
     days = (facts.now - trial.since) / DAY
-    says = f"{trial.release} is in {trial.arm} since {trial.since:%Y-%m-%d}"
+    says = f"{trial.release} has been in {trial.arm} since {trial.since:%Y-%m-%d}"
     patience = policy.trial.patience_days
     if trial.arm == "canary" and patience and days > patience:
-        return Decision(END_TRIAL, (f"{says}, and {patience} days without a verdict are the most",))
-    return Decision(WAIT, (f"{says}: the next training waits for the outcome",))
+        return Decision(END_TRIAL, (f"{says}, without a verdict (limit: {patience} days)",))
+    return Decision(WAIT, (f"{says}: the next training waits for its verdict",))
 
 
 def _of_drift(facts: Facts, most: int) -> Finding:
     if facts.drifted is None:
-        return Finding(False, "whether features have drifted is not known")
+        return Finding(False, "it is unknown whether features have drifted")
     names = f" ({', '.join(facts.drifted)})" if facts.drifted else ""
     count = len(facts.drifted)
     says = f"{count} feature{'s have' if count != 1 else ' has'} drifted{names}"
-    return Finding(count >= most, f"{says}; {most} are a reason")
+    return Finding(count >= most, f"{says} (threshold: {most})")
 
 
 def _of_quality(quality: Quality | None, most: float) -> Finding:
     if quality is None:
-        return Finding(False, "too few outcomes are known to judge the quality in production")
+        return Finding(False, "too few outcomes are known to measure the quality in production")
     best = quality.high if quality.higher_is_better else quality.low
-    asks = quality.worse_by(best) > most
+    worse = quality.worse_by(best) > most
     return Finding(
-        asks,
+        worse,
         f"{quality.name} in production is {quality.figure:.4f} ({quality.low:.4f} to "
         f"{quality.high:.4f}, {quality.rows:,} rows) against {quality.at_release:.4f} at release: "
-        f"{'worse' if asks else 'not certainly worse'} by more than {most:g}",
+        f"{'worse' if worse else 'not certainly worse'} by more than {most:g}",
     )
 
 
 def _too_early(now: datetime, last: datetime, days: int, what: str) -> Finding:
-    gone = (now - last) / DAY
-    return Finding(gone < days, f"{what} {gone:.0f} days ago, and {days} have to pass")
+    passed = (now - last) / DAY
+    return Finding(passed < days, f"{what} {passed:.0f} days ago (minimum: {days})")

@@ -1,4 +1,4 @@
-"""What a decision rests on: the facts that a pass has found."""
+"""The facts that a decision is based on."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,14 +6,14 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Quality:
-    """The deciding figure of the serving release in production, on rows whose outcome is known.
+    """The metric of the serving release in production, on rows with known outcome.
 
     Attributes:
-        name: of the figure.
+        name: of the metric.
         higher_is_better: its direction.
-        figure, low, high: its value, and its interval.
-        at_release: what the release had on its own test rows.
-        rows: how many there are.
+        figure, low, high: its value and confidence interval.
+        at_release: its value on the test rows of the release.
+        rows: number of rows.
     """
 
     name: str
@@ -25,13 +25,13 @@ class Quality:
     rows: int
 
     def worse_by(self, end: float) -> float:
-        """Tell how much worse a value is than at release; negative where it is better."""
+        """Return how much worse a value is than at release; negative if it is better."""
         return (self.at_release - end) * (1 if self.higher_is_better else -1)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the promoted release is worse than the one before it, and how that was found."""
+    """Whether the promoted release is worse than the previous one, and why."""
 
     worse: bool
     says: str
@@ -39,7 +39,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Trial:
-    """A release that is tried in production: its arm is shadow or canary."""
+    """A release in shadow or canary: `arm` says which."""
 
     release: str
     arm: str
@@ -48,20 +48,20 @@ class Trial:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a decision rests on.
+    """The facts of a pass.
 
     Attributes:
-        now: as of when it is judged; all times have a zone.
-        serving: the release that answers in production, if any.
-        knows_until: the newest moment that the release can know of.
-        drifted: names of the features that have drifted; None when it is unknown.
-        prediction_drifted: whether the predictions have; None when it is unknown.
-        quality: None where too few outcomes are known.
-        new_rows: labelled rows that no model has seen.
-        trainings: when earlier passes trained.
+        now: time of the decision; all times have a time zone.
+        serving: the serving release in production, if any.
+        knows_until: time of the newest training row of the release.
+        drifted: names of the features that have drifted; None if unknown.
+        prediction_drifted: whether the predictions have drifted; None if unknown.
+        quality: None if too few outcomes are known.
+        new_rows: number of labelled rows that no training has used.
+        trainings: times of trainings by earlier passes.
         refused: when the gate last refused a version, or one was rolled back.
-        trial: what is being tried now, if anything.
-        verdict: on the promoted release against the one before it; None when there is none to give.
+        trial: the release in shadow or canary, if any.
+        verdict: the promoted release compared with the previous one; None without a comparison.
     """
 
     now: datetime

@@ -1,4 +1,4 @@
-"""Gather the facts: from what the monitor saw, the journal and the releases."""
+"""Gather the facts from the monitor, the journal and the releases."""
 
 import json
 from collections.abc import Sequence
@@ -17,42 +17,42 @@ from rung_ops.release import bundle, paths
 from rung_ops.release.state import State, concerns, events
 
 PRODUCTION = paths.PRODUCTION
-# Steps after which a version is not tried again for a while, by what their detail is called then.
+# Keys in the detail of steps after which the autopilot waits before it trains again.
 SET_BACKS = {"gate": "refused", "settle": "taken back", "roll back": "taken back"}
 SET_BACKS |= {"end trial": "taken back", "release": "vetoed"}
 
 
 def settled(state: State, passes: Sequence[Record]) -> dict[str, Any]:
-    """Tell what became of the release that a pass deployed last.
+    """Return the result of the release that a pass deployed last.
 
     Returns:
-        release, says, and `promoted` or `taken back` (the release) where that is decided; empty
-        where no release waits for an answer.
+        release, says, and `promoted` or `taken back` (the release) if that is decided; empty if
+        the result was recorded before.
     """
-    told = {
+    recorded = {
         detail.get("promoted") or detail.get("taken back")
         for name in ("settle", "roll back", "end trial")
         for _, detail in journal.ended(list(passes), name)
     }
     deployed = [detail["release"] for _, detail in journal.ended(list(passes), "deploy")]
-    if not deployed or deployed[-1] in told:
+    if not deployed or deployed[-1] in recorded:
         return {}
     release = deployed[-1]
     for arm, tried in (("canary", state.canary), ("shadow", state.shadow)):
         if tried and tried.release == release:
             return {"release": release, "says": f"is in {arm}"}
     if state.serving == release:
-        return {"release": release, "promoted": release, "says": "was promoted and answers"}
+        return {"release": release, "promoted": release, "says": "was promoted and is served"}
     return {"release": release, "taken back": release, "says": _why_not(release)}
 
 
 def gather(record: Record, state: State, passes: Sequence[Record], policy: Policy) -> Facts:
-    """Put together what is known as of the pass."""
+    """Gather the facts as of the time of the pass."""
     now = datetime.fromisoformat(record["at"])
     if state.serving is None:
         return Facts(now, None, None, None, None, None, 0)
-    seen = journal.detail(record, "look")
-    status = seen.get("status") or {}
+    observed = journal.detail(record, "look")
+    status = observed.get("status") or {}
     drift = status.get("drift") or {}
     judged = bool(drift.get("judged"))
     known = answers(PRODUCTION, now)
@@ -74,9 +74,9 @@ def gather(record: Record, state: State, passes: Sequence[Record], policy: Polic
     )
 
 
-def plain(known: Facts) -> dict[str, Any]:
-    """Write facts as JSON."""
-    return dict(json.loads(json.dumps(asdict(known), default=str)))
+def as_json(facts: Facts) -> dict[str, Any]:
+    """Convert facts to JSON values."""
+    return dict(json.loads(json.dumps(asdict(facts), default=str)))
 
 
 def _knows_until(release: str) -> datetime | None:
@@ -85,12 +85,12 @@ def _knows_until(release: str) -> datetime | None:
     return moment(manifest.get("trained_until") or manifest["created"])
 
 
-def _quality(found: dict[str, Any] | None) -> Quality | None:
-    if not found or found["figure"] is None or found["expected"] is None:
+def _quality(status: dict[str, Any] | None) -> Quality | None:
+    if not status or status["figure"] is None or status["expected"] is None:
         return None
     higher = params()["score"]["higher_is_better"]
-    ends = (found["figure"], found["low"], found["high"], found["expected"])
-    return Quality(found["metric"], higher, *ends, rows=found["outcomes"])
+    figures = (status["figure"], status["low"], status["high"], status["expected"])
+    return Quality(status["metric"], higher, *figures, rows=status["outcomes"])
 
 
 def _last_set_back(passes: Sequence[Record]) -> datetime | None:
@@ -118,7 +118,7 @@ def _trial(state: State, passes: Sequence[Record]) -> Trial | None:
 
 
 def _began(release: str) -> datetime:
-    """Tell when a person put a release on trial."""
+    """Return when a person started a shadow or canary."""
     return next(
         datetime.fromisoformat(event["at"])
         for event in reversed(_history())
@@ -129,9 +129,9 @@ def _began(release: str) -> datetime:
 def _why_not(release: str) -> str:
     for event in reversed(_history()):
         if event["event"] in ("abort", "roll_back") and concerns(event, release):
-            reason = event["detail"].get("reason") or "no reason was given"
+            reason = event["detail"].get("reason") or "no reason given"
             return f"was rolled back by {event['by']}: {reason}"
-    return "is no longer tried: another release was deployed in its place"
+    return "is no longer tested: another release was deployed in its place"
 
 
 def _history() -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""The project's own say in a pass: a veto before training and releasing, and notifications.
+"""Hooks of the project: a veto before training and releasing, and notifications.
 
-Both are hooks of `[tool.rung.hooks]` in pyproject.toml; without them nothing happens here.
+Both are set in `[tool.rung.hooks]` of pyproject.toml.
 """
 
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ def veto(action: str, facts: dict[str, Any]) -> str | None:
         The reason against the action; None where there is none, or no hook.
 
     Raises:
-        StepFailed: the hook cannot be used, raised, or returned something else. The action does
-            not take place, as it is not known whether it may.
+        StepFailed: the hook cannot be loaded, raised, or returned a wrong type. The action does
+            not take place.
     """
     try:
         function = hooks.load(VETO)
@@ -38,7 +38,7 @@ def veto(action: str, facts: dict[str, Any]) -> str | None:
         reason = function(action, dict(facts))
     except StageError as error:
         raise StepFailed(str(error)) from error
-    except Exception as error:  # the hook is the user's, and may raise anything
+    except Exception as error:  # the user's hook may raise anything
         raise StepFailed(
             f"The hook {VETO} raised {type(error).__name__}: {error}. Without its answer the "
             f"autopilot does not {action}: repair the hook, or remove its line from pyproject.toml."

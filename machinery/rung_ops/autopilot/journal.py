@@ -1,8 +1,8 @@
-"""What each pass did: one JSON file a pass, never half written, so that a pass can be continued.
+"""The journal: one JSON file for each pass, written atomically, so that a pass can be continued.
 
-A pass without `finished` was killed or failed: the next run goes on at its first step without
-`ended`. The journal lies with the releases, as it tells of what is served: whoever may change
-production from another checkout finds it too, and it outlives a CI machine as they do.
+A pass without `finished` was killed or failed: the next run continues at its first step without
+`ended`. The journal is beside the releases, so that every checkout that can change production finds
+it.
 """
 
 import json
@@ -20,25 +20,25 @@ Record = dict[str, Any]
 
 
 class BadJournal(Exception):
-    """A file of the journal that the autopilot did not write; the message says what to do."""
+    """A file of the journal is invalid; the message says what to do."""
 
 
 def folder() -> Path:
-    """Find the folder of the journal."""
+    """Return the folder of the journal."""
     return paths.releases() / "autopilot"
 
 
 def clock() -> str:
-    """Tell the time of the machine in UTC, as steps are stamped with it."""
+    """Return the current time of the machine in UTC, as recorded for steps."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def begin(at: datetime, by: str) -> Record:
-    """Open the record of a new pass; save() writes it.
+    """Create the record of a new pass; save() writes it.
 
     Args:
-        at: as of when the pass judges, with a zone.
-        by: who started it.
+        at: time that the pass decides for, with a time zone.
+        by: the person who started it.
     """
     stem = at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S")
     taken = {path.stem for path in _files()}
@@ -60,7 +60,7 @@ def begin(at: datetime, by: str) -> Record:
 
 
 def save(record: Record) -> None:
-    """Write the record as it is now: whoever reads finds the old one or the new one."""
+    """Write the record, atomically."""
     passes = folder() / "passes"
     passes.mkdir(parents=True, exist_ok=True)
     content = json.dumps(record, indent=2, allow_nan=False, default=str) + "\n"
@@ -68,12 +68,12 @@ def save(record: Record) -> None:
 
 
 def passes() -> list[Record]:
-    """Read the records of all passes, the oldest first.
+    """Read the records of all passes, oldest first.
 
     Raises:
         BadJournal: one is damaged.
     """
-    found = []
+    records = []
     for path in _files():
         try:
             record = json.loads(path.read_bytes())
@@ -82,33 +82,33 @@ def passes() -> list[Record]:
             raise BadJournal(_damaged(path)) from error
         if not known:
             raise BadJournal(_damaged(path))
-        found.append(record)
-    return sorted(found, key=lambda record: (record["at"], record["started"]))
+        records.append(record)
+    return sorted(records, key=lambda record: (record["at"], record["started"]))
 
 
 def unfinished(records: list[Record]) -> Record | None:
-    """Find the pass that was killed or failed, if there is one."""
+    """Return the pass that was killed or failed, if any."""
     open_ones = [record for record in records if record["finished"] is None]
     return open_ones[-1] if open_ones else None
 
 
 def step(record: Record, name: str) -> Record | None:
-    """Find what was recorded of a step; None before it was started."""
+    """Return the entry of a step; None before it was started."""
     return next((each for each in record["steps"] if each["step"] == name), None)
 
 
 def detail(record: Record, name: str) -> Record:
-    """Take what a step that ended left behind; empty where it has not."""
-    found = step(record, name)
-    return dict(found["detail"]) if found and found["ended"] else {}
+    """Return the detail of a step; empty if it has not ended."""
+    entry = step(record, name)
+    return dict(entry["detail"]) if entry and entry["ended"] else {}
 
 
 def ended(records: list[Record], name: str) -> Iterator[tuple[datetime, Record]]:
-    """Yield when a step ended and what it left behind, for each pass in which it did."""
+    """Yield the time and the detail of a step, for each pass in which it ended."""
     for record in records:
-        found = step(record, name)
-        if found and found["ended"]:
-            yield datetime.fromisoformat(record["at"]), dict(found["detail"])
+        entry = step(record, name)
+        if entry and entry["ended"]:
+            yield datetime.fromisoformat(record["at"]), dict(entry["detail"])
 
 
 def _files() -> list[Path]:

@@ -1,4 +1,4 @@
-"""What production answered and how it turned out: the prediction log, joined with outcomes."""
+"""Labelled predictions: the prediction log joined with outcomes."""
 
 from datetime import datetime
 from pathlib import Path
@@ -17,24 +17,24 @@ RELEASE, ARM, PREDICTION = "answered_by", "answered_as", "answered"
 
 
 def answers(environment: str, until: datetime, folder: Path | None = None) -> pl.DataFrame:
-    """Read the answers whose outcome is known.
+    """Read the predictions whose outcome is known.
 
     Args:
-        environment: whose prediction log.
-        until: the first moment that is not looked at, with a zone.
-        folder: of the outcomes; data/outcomes if not given.
+        environment: of the prediction log.
+        until: end time, exclusive, with a time zone.
+        folder: of the outcomes; by default data/outcomes.
 
     Returns:
-        One row for each answer that somebody was given, the earliest first: ID, TIME, RELEASE,
-        ARM (serving, canary or batch), PREDICTION, and the columns of Row with the target.
+        One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
+        (serving, canary or batch), PREDICTION, and the columns of Row with the target.
     """
     log = prediction_log.read(prediction_log.folder(environment), until=until)
-    given = log.filter(pl.col("arm") != "shadow").collect()
+    received = log.filter(pl.col("arm") != "shadow").collect()
     empty = pl.DataFrame(schema={ID: pl.String, TIME: prediction_log.TIME})
-    if not given.height:
+    if not received.height:
         return empty
-    told = outcomes.read(_contract(environment), folder or outcomes.OUTCOMES)
-    known = outcomes.join(given, told).filter(pl.col(TRUTH).is_not_null())
+    labels = outcomes.read(_contract(environment), folder or outcomes.OUTCOMES)
+    known = outcomes.join(received, labels).filter(pl.col(TRUTH).is_not_null())
     if not known.height:
         return empty
     return known.select(
@@ -49,9 +49,9 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
 
 
 def _contract(environment: str) -> dict[str, Any]:
-    """Read the contract of the release that answers: it says whose outcome is whose."""
-    place = paths.environment(environment)
-    path = paths.bundle(place, str(state.read(place).serving)) / bundle.CONTRACT
+    """Read the contract of the serving release, which names the key of a row."""
+    folder = paths.environment(environment)
+    path = paths.bundle(folder, str(state.read(folder).serving)) / bundle.CONTRACT
     return bundle.parse_json(path, bundle.read_small(path))
 
 

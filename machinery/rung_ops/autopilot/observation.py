@@ -1,4 +1,4 @@
-"""The steps that change nothing: look at production, settle the last release, decide."""
+"""Steps that change nothing: observe production, follow the last release, decide."""
 
 import json
 from dataclasses import asdict
@@ -29,13 +29,13 @@ THEN = {
 
 
 def look(tools: Tools, record: Record) -> Done:
-    """Run the monitor, and read what the service counts.
+    """Run the monitor, and read the counters of the service.
 
-    The detail has serving (the release that answers), status (as the monitor wrote it; None where
-    no prediction was logged) and reading (None where no service answers).
+    The detail has serving (the serving release), status (of the monitor; None if no prediction was
+    logged) and reading (None if the service does not answer).
 
     Raises:
-        StepFailed: the monitor wrote no status.
+        StepFailed: the monitor did not write its status.
     """
     serving = production().serving
     if serving is None:
@@ -50,30 +50,30 @@ def look(tools: Tools, record: Record) -> Done:
 
 
 def settle(tools: Tools, record: Record) -> Done:
-    """Find out what became of the release that an earlier pass put on trial."""
-    found = gather.settled(production(), journal.passes())
-    if found:
-        tools.say(f"{found['release']}: {found['says']}")
-    return Done(found)
+    """Find the result of the release that an earlier pass deployed."""
+    result = gather.settled(production(), journal.passes())
+    if result:
+        tools.say(f"{result['release']}: {result['says']}")
+    return Done(result)
 
 
 def decide(tools: Tools, record: Record) -> Done:
     """Apply the rules."""
-    known = gather.gather(record, production(), journal.passes(), tools.policy)
-    made = rules.decide(known, tools.policy)
-    tools.say(f"Decided: {made.action}, because")
-    for reason in made.reasons:
+    gathered = gather.gather(record, production(), journal.passes(), tools.policy)
+    decision = rules.decide(gathered, tools.policy)
+    tools.say(f"Decided: {decision.action}, because")
+    for reason in decision.reasons:
         tools.say(f"- {reason}")
-    facts = gather.plain(known)
-    detail = asdict(made) | {"facts": facts}
-    if made.action == rules.RETRAIN and (veto := hooks.veto(hooks.TRAIN, facts)):
+    facts = gather.as_json(gathered)
+    detail = asdict(decision) | {"facts": facts}
+    if decision.action == rules.RETRAIN and (veto := hooks.veto(hooks.TRAIN, facts)):
         tools.say(f"Vetoed: {veto}")
         summary = f"the project's veto against training: {veto}"
         return Done(detail | {"veto": veto}, outcome=hooks.VETOED, summary=summary)
-    then = THEN[made.action]
+    then = THEN[decision.action]
     if then:
         return Done(detail, then)
-    return Done(detail, outcome=made.action, summary=made.reasons[0])
+    return Done(detail, outcome=decision.action, summary=decision.reasons[0])
 
 
 def _written_status(tools: Tools, record: Record) -> dict[str, Any]:
@@ -83,15 +83,15 @@ def _written_status(tools: Tools, record: Record) -> dict[str, Any]:
         return dict(json.loads(STATUS.read_bytes()))
     except (FileNotFoundError, ValueError):
         raise StepFailed(
-            f"`poe monitor` ended with exit code {code} and wrote no {shown(STATUS)}: what it "
-            "printed stands above."
+            f"`poe monitor` ended with exit code {code} and did not write {shown(STATUS)}: see its "
+            "output above."
         ) from None
 
 
 def _printed_status(tools: Tools, record: Record) -> dict[str, Any]:
-    """Let the monitor print its status instead of writing it."""
+    """Run the monitor so that it prints its status instead of writing it."""
     printed = tools.tasks.last_line("monitor", "--json", "--now", record["at"])
     try:
         return dict(json.loads(printed))
     except (ValueError, TypeError):
-        raise StepFailed(f"`poe monitor --json` gave no status: {printed}") from None
+        raise StepFailed(f"`poe monitor --json` did not print a status: {printed}") from None

@@ -1,4 +1,4 @@
-"""The rules by which the autopilot acts: ops/autopilot.toml, read and checked."""
+"""Read and check ops/autopilot.toml, the rules of the autopilot."""
 
 import tomllib
 from dataclasses import dataclass, fields
@@ -11,7 +11,7 @@ POLICY = policy_file("autopilot.toml")
 
 
 class BadPolicy(Exception):
-    """autopilot.toml cannot be followed; the message says which line and what to do."""
+    """autopilot.toml is invalid; the message says where and what to do."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Retrain:
 
 @dataclass(frozen=True)
 class Limits:
-    """What holds a training back, whatever the reason."""
+    """Limits of training, whatever the reason to train."""
 
     least_new_rows: int
     days_between: int
@@ -52,7 +52,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Rollback:
-    """When a promoted release is rolled back; `level` is that of the intervals."""
+    """When a promoted release is rolled back; `level` is the confidence level, in [0.5, 1)."""
 
     least_rows: int
     watch_days: int
@@ -62,7 +62,7 @@ class Rollback:
 
 @dataclass(frozen=True)
 class Service:
-    """Where the service answers, without a path; empty where it is not asked."""
+    """URL of the service, without a path; empty if its metrics are not read."""
 
     url: str
 
@@ -86,7 +86,7 @@ def read(path: Path = POLICY) -> Policy:
         BadPolicy: the file is missing or not TOML, or a rule is missing, unknown or out of range.
     """
     try:
-        written = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadPolicy(
             f"{shown(path)} is missing, so the autopilot has no rules. Restore it with "
@@ -95,13 +95,13 @@ def read(path: Path = POLICY) -> Policy:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadPolicy(f"{shown(path)} is not valid TOML: {error}. Fix that line.") from error
     tables = get_type_hints(Policy)
-    _refuse_unknown(shown(path), set(written) - set(tables), set(tables))
-    rules = {name: _table(shown(path), name, written.get(name), tables[name]) for name in tables}
+    _refuse_unknown(shown(path), set(document) - set(tables), set(tables))
+    rules = {name: _table(shown(path), name, document.get(name), tables[name]) for name in tables}
     policy = Policy(**rules)
     if not 0.5 <= policy.rollback.level < 1:
         raise BadPolicy(
-            f"{shown(path)}: [rollback] level is {policy.rollback.level}; "
-            "give at least 0.5 and less than 1, such as 0.99."
+            f"{shown(path)}: [rollback] level: got {policy.rollback.level}; "
+            "expected at least 0.5 and less than 1, such as 0.99."
         )
     return policy
 
@@ -119,9 +119,9 @@ def _table(file: str, table: str, written: Any, kind: type[Any]) -> Any:
     )
 
 
-def _rule(place: str, written: dict[str, Any], name: str, kinds: dict[str, type]) -> Any:
+def _rule(where: str, written: dict[str, Any], name: str, kinds: dict[str, type]) -> Any:
     if name not in written:
-        raise BadPolicy(f"{place} is missing. Add it; 0 or false switches a rule off.")
+        raise BadPolicy(f"{where} is missing. Add it; 0 or false switches a rule off.")
     value, kind = written[name], kinds[name]
     if kind is str and isinstance(value, str):
         return value
@@ -131,12 +131,12 @@ def _rule(place: str, written: dict[str, Any], name: str, kinds: dict[str, type]
     elif kind is not str and isinstance(value, int if kind is int else int | float) and value >= 0:
         return kind(value)
     wanted = {bool: "true or false", int: "a whole number, 0 or more", str: "a text"}
-    raise BadPolicy(f"{place} is {value!r}; give {wanted.get(kind, '0 or more')}.")
+    raise BadPolicy(f"{where}: got {value!r}; expected {wanted.get(kind, '0 or more')}.")
 
 
-def _refuse_unknown(place: str, unknown: set[str], known: set[str]) -> None:
+def _refuse_unknown(where: str, unknown: set[str], known: set[str]) -> None:
     if unknown:
         raise BadPolicy(
-            f"{place}: unknown rule `{min(unknown)}`. The rules are "
+            f"{where}: unknown rule `{min(unknown)}`; expected "
             f"{', '.join(f'`{name}`' for name in sorted(known))}."
         )

@@ -1,7 +1,7 @@
-"""After a promotion: is the release that answers now worse than the one before it?
+"""Check whether a promoted release is worse than the previous one.
 
-Both are scored on the same rows and outcomes: the new release with what it answered, the one before
-with what it would have answered. So a harder month does not count against the new release.
+Both are scored on the same rows and outcomes: the new release by its logged predictions, the
+previous one by predicting the rows now. So a harder month does not count against the new release.
 """
 
 from collections.abc import Sequence
@@ -33,18 +33,18 @@ def verdict(
     now: datetime,
     policy: Rollback,
 ) -> Verdict | None:
-    """Compare the serving release with the one before it.
+    """Compare the serving release with the previous one.
 
     Args:
         state: of production.
         answers: from rung_ops.autopilot.labelled.
-        readings: from rung_ops.autopilot.request_errors, the oldest first.
-        now: as of when.
+        readings: from rung_ops.autopilot.request_errors, oldest first.
+        now: time of the check, with a time zone.
         policy: [rollback] of ops/autopilot.toml.
 
     Returns:
-        None where there is nothing to compare: no promotion, one that is long past, or one that
-        was already rolled back.
+        None if there is nothing to compare: no promotion, one before the watch period, or one
+        that was rolled back.
     """
     before = predecessor(state)
     if state.serving is None or before is None:
@@ -54,18 +54,18 @@ def verdict(
         return failing
     if answers.is_empty():
         return None
-    mine = answers.filter(pl.col(RELEASE) == state.serving)
-    since = mine.filter(pl.col(ARM) == "serving")[TIME].min()
+    own = answers.filter(pl.col(RELEASE) == state.serving)
+    since = own.filter(pl.col(ARM) == "serving")[TIME].min()
     if since is None or now - since > timedelta(days=policy.watch_days):  # type: ignore[operator]
         return None
-    if mine.height < policy.least_rows:
-        says = f"{state.serving} has {mine.height:,} known outcomes, and is judged from "
-        return Verdict(False, f"{says}{policy.least_rows:,} on")
-    return _of_quality(before, state.serving, mine, policy)
+    if own.height < policy.least_rows:
+        says = f"{state.serving} has {own.height:,} known outcomes; "
+        return Verdict(False, f"{says}{policy.least_rows:,} are needed to judge it")
+    return _of_quality(before, state.serving, own, policy)
 
 
 def predecessor(state: State) -> str | None:
-    """Name the release before the one that answers, if that one came by a promotion."""
+    """Return the release before the serving one, if that was promoted."""
     last, serving = None, None
     for event in events(paths.environment(paths.PRODUCTION)):
         if event["detail"].get("serving", serving) != serving:
@@ -76,55 +76,55 @@ def predecessor(state: State) -> str | None:
 def _of_errors(
     before: str, now: str, readings: Sequence[dict[str, Any]], policy: Rollback
 ) -> Verdict | None:
-    then, since = request_errors.rate(readings, before), request_errors.rate(readings, now)
-    if not policy.error_rate or not then.requests or not since.requests:
+    earlier, since = request_errors.rate(readings, before), request_errors.rate(readings, now)
+    if not policy.error_rate or not earlier.requests or not since.requests:
         return None
-    low, high = request_errors.rise(then, since, policy.level)
+    low, high = request_errors.rise(earlier, since, policy.level)
     if low <= policy.error_rate:
         return None
     return Verdict(
         True,
         f"{now} failed to answer {since.share:.2%} of {since.requests:,} requests, and {before} "
-        f"{then.share:.2%} of {then.requests:,}: the rise of {low:.2%} to {high:.2%} is above "
-        f"{policy.error_rate:.2%}",
+        f"{earlier.share:.2%} of {earlier.requests:,}: the rise of {low:.2%} to {high:.2%} is "
+        f"above {policy.error_rate:.2%}",
     )
 
 
-def _of_quality(before: str, now: str, mine: pl.DataFrame, policy: Rollback) -> Verdict | None:
+def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> Verdict | None:
     folder = paths.environment(paths.PRODUCTION)
     try:
         loaded = serving_release.load(
             paths.bundle(folder, before), paths.public_key().read_bytes(), ANY_SPEED
         )
-        rows = mine.select(pl.col(name).cast(kind) for name, kind in loaded.schema.items())
-        then = loaded.score(rows)[1]
+        rows = own.select(pl.col(name).cast(kind) for name, kind in loaded.schema.items())
+        earlier = loaded.score(rows)[1]
     except source_import.FAULTS as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         return Verdict(False, f"{before} cannot be compared on the same rows: {reason}")
     settings = params()
     metric = settings["score"]["metric"]
     sign = 1 if settings["score"]["higher_is_better"] else -1
-    actual = estimator.truth(mine)
-    given = mine[PREDICTION].to_numpy()
+    actual = estimator.truth(own)
+    served = own[PREDICTION].to_numpy()
 
     def gain(chosen: np.ndarray) -> float:
-        ours = contract.score(actual[chosen], given[chosen])[metric]
-        return float(sign * (ours - contract.score(actual[chosen], then[chosen])[metric]))
+        figure = contract.score(actual[chosen], served[chosen])[metric]
+        return float(sign * (figure - contract.score(actual[chosen], earlier[chosen])[metric]))
 
     deviation = standard_error(gain, len(actual), settings["seed"])
     if not np.isfinite(deviation):
         return Verdict(False, f"{metric} of {now} is not defined on its {len(actual):,} outcomes")
-    whole = gain(np.arange(len(actual)))
+    estimate = gain(np.arange(len(actual)))
     half = student_t_quantile(1 - policy.level) * deviation
-    worse = whole + half < 0
+    worse = estimate + half < 0
     return Verdict(
         worse,
         f"{now} is {'worse' if worse else 'not certainly worse'} than {before} was: on the same "
-        f"{len(actual):,} rows {metric} differs by {sign * whole:+.4f} "
-        f"({_ends(sign, whole, half)}, {policy.level:.0%} interval)",
+        f"{len(actual):,} rows {metric} differs by {sign * estimate:+.4f} "
+        f"({_ends(sign, estimate, half)}, {policy.level:.0%} interval)",
     )
 
 
-def _ends(sign: int, whole: float, half: float) -> str:
-    low, high = sorted((sign * (whole - half), sign * (whole + half)))
+def _ends(sign: int, estimate: float, half: float) -> str:
+    low, high = sorted((sign * (estimate - half), sign * (estimate + half)))
     return f"{low:+.4f} to {high:+.4f}"

@@ -1,6 +1,6 @@
-"""Push the autopilot's commits, with the rows that they name, to where the next checkout starts.
+"""Push the autopilot's commits and the data that they refer to.
 
-AUTOPILOT_PUSH names remote and branch, as "origin main"; unset, commits stay in this checkout.
+AUTOPILOT_PUSH names remote and branch, such as "origin main"; unset, commits stay in this checkout.
 """
 
 import os
@@ -15,62 +15,62 @@ VARIABLE = "AUTOPILOT_PUSH"
 
 
 def publish() -> str | None:
-    """Push what this checkout has committed; nothing happens where it is there already.
+    """Push the commits of this checkout, if they were not pushed before.
 
     Returns:
-        Remote and branch; None where AUTOPILOT_PUSH is unset.
+        Remote and branch; None if AUTOPILOT_PUSH is unset.
 
     Raises:
-        StepFailed: the rows or the commits did not arrive.
+        StepFailed: the rows or the commits could not be pushed.
     """
     target = os.environ.get(VARIABLE, "").split()
     if not target:
         return None
     if len(target) != 2:
         raise StepFailed(
-            f'{VARIABLE} is "{" ".join(target)}"; give remote and branch, as "origin main".'
+            f'{VARIABLE}: got "{" ".join(target)}"; expected remote and branch, such as "origin main".'
         )
     _push_rows()
     remote, branch = target
     try:
         commits.git("push", "--quiet", remote, f"HEAD:refs/heads/{branch}")
     except StepFailed:
-        _take_in(remote, branch)
+        _merge_remote(remote, branch)
         commits.git("push", "--quiet", remote, f"HEAD:refs/heads/{branch}")
     return f"{remote} {branch}"
 
 
 def _push_rows() -> None:
-    """Send the rows first: a commit that names rows that cannot be fetched stops later passes."""
+    """Push the rows first: later passes fail on a commit whose rows cannot be fetched."""
     records = [shown(path) for path in sorted(INCOMING.glob("served-*.parquet.dvc"))]
     if not records:
         return
-    _, *places = _dvc("remote", "list").split() or [""]
-    if not places:
+    _, *urls = _dvc("remote", "list").split() or [""]
+    if not urls:
         raise StepFailed(
-            "DVC knows no remote, and the commits name rows that others have to fetch. "
-            "`uv run dvc remote add --default data ...` names a place that everybody reaches."
+            "DVC has no remote, but the pushed commits refer to rows that others must fetch. Add a "
+            "shared remote: `uv run dvc remote add --default data ...`."
         )
-    place = Path(places[0])
-    if place.is_absolute() and place.resolve().is_relative_to(REPOSITORY):
+    remote = Path(urls[0])
+    if remote.is_absolute() and remote.resolve().is_relative_to(REPOSITORY):
         raise StepFailed(
-            f"DVC's remote is {shown(place)}, a folder of this checkout, and the commits go to "
-            "others: they would not find the rows. `uv run dvc remote modify local url ...` names "
-            "a place that everybody reaches."
+            f"DVC's remote is {shown(remote)}, a folder of this checkout, so others could not "
+            "fetch the rows of the pushed commits. Set a shared remote: "
+            "`uv run dvc remote modify local url ...`."
         )
     _dvc("push", "--quiet", *records)
 
 
-def _take_in(remote: str, branch: str) -> None:
-    """Merge what others pushed meanwhile, so that the commit of the release stays what it is."""
+def _merge_remote(remote: str, branch: str) -> None:
+    """Merge commits that others pushed meanwhile; a rebase would change the release's commit."""
     commits.git("fetch", "--quiet", remote, branch)
     try:
         commits.git(*commits.UNSIGNED, "merge", "--quiet", "--no-edit", "FETCH_HEAD")
     except StepFailed:
         commits.git("merge", "--abort")
         raise StepFailed(
-            f"Others pushed to {remote} {branch} what contradicts this pass's commits. Merge "
-            "by hand and push, then `poe autopilot` goes on."
+            f"Commits on {remote} {branch} conflict with those of this pass. Merge by hand and "
+            "push, then run `poe autopilot` to continue."
         ) from None
 
 
@@ -79,6 +79,6 @@ def _dvc(*arguments: str) -> str:
         ["dvc", *arguments], cwd=ROOT, capture_output=True, text=True, errors="replace", check=False
     )
     if done.returncode != 0:
-        said = (done.stderr + done.stdout).strip()
-        raise StepFailed(f"`dvc {' '.join(arguments[:2])}` failed: {said}")
+        output = (done.stderr + done.stdout).strip()
+        raise StepFailed(f"`dvc {' '.join(arguments[:2])}` failed: {output}")
     return done.stdout

@@ -1,7 +1,7 @@
-"""How often the service itself failed, by the release that served: from what /metrics counts.
+"""The share of requests that the service failed to answer, by release, from /metrics.
 
-The service counts since it was started and not by release. So each pass keeps what it read, and
-what lies between two of them with the same release and the same process is that release's.
+The counters run since the start of the service and are not labelled by release. So each pass keeps
+its reading; the difference of two readings with the same release and process counts for the release.
 """
 
 import math
@@ -17,35 +17,35 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rung_ops.statistics import wilson_interval
 
-PATIENCE = 5.0  # seconds
+TIMEOUT = 5.0  # seconds
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Requests that failed, of how many."""
+    """Failed requests of all requests."""
 
     failed: int
     requests: int
 
     @property
     def share(self) -> float:
-        """Tell the share that failed; 0 of none."""
+        """Share of failed requests, in [0, 1]; 0 without requests."""
         return self.failed / self.requests if self.requests else 0.0
 
 
 def reading(url: str, serving: str) -> dict[str, Any] | None:
-    """Read the counts of a service.
+    """Read the counters of a service.
 
     Args:
         url: of the service, without a path.
-        serving: the release that answers now.
+        serving: the serving release.
 
     Returns:
-        release, process (when it was started), answered, failed; None where no service answers.
+        release, process (its start time), answered, failed; None if the service does not answer.
     """
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=PATIENCE) as reply:
-            families = list(text_string_to_metric_families(reply.read().decode()))
+        with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=TIMEOUT) as response:
+            families = list(text_string_to_metric_families(response.read().decode()))
     except (OSError, ValueError, urllib.error.URLError):
         return None
     counts: dict[str, float] = {"answered": 0.0, "failed": 0.0}
@@ -60,7 +60,7 @@ def reading(url: str, serving: str) -> dict[str, Any] | None:
 
 
 def rate(readings: Sequence[dict[str, Any]], release: str) -> Rate:
-    """Add up what lies between readings of the same release and process, in their order."""
+    """Sum the differences of consecutive readings of the same release and process."""
     failed = answered = 0
     for first, second in pairwise(readings):
         same = first["release"] == second["release"] == release
@@ -71,11 +71,14 @@ def rate(readings: Sequence[dict[str, Any]], release: str) -> Rate:
 
 
 def rise(before: Rate, after: Rate, level: float) -> tuple[float, float]:
-    """Find the interval of the rise of a share, by Newcombe's method from Wilson's intervals.
+    """Compute the confidence interval of the rise of a share, by Newcombe's method.
 
     Args:
         before, after: of at least one request each.
-        level: of the interval, between 0 and 1.
+        level: confidence level, in (0, 1).
+
+    Returns:
+        The lower and the upper bound, in [-1, 1].
     """
     deviations = NormalDist().inv_cdf((1 + level) / 2)
     low_before, high_before = wilson_interval(before.failed, before.requests, deviations)

@@ -1,4 +1,4 @@
-"""The steps that make a version: new rows, a commit of them, the pipeline, a commit of its run."""
+"""Steps that train a version: collect rows, commit them, run the pipeline, commit its run."""
 
 from datetime import datetime
 from typing import Any
@@ -15,10 +15,10 @@ from rung_ops.tracking import last_run
 
 
 def collect(tools: Tools, record: Record) -> Done:
-    """Write the labelled rows that no model has seen to data/incoming."""
-    commits.refuse_others(resumed=tries(record, "collect") > 1)
-    served.take_back_unfinished()
-    if not ROWS.exists():  # a fresh clone; they say which rows training has
+    """Write the labelled rows that no training used to data/incoming."""
+    commits.refuse_foreign_changes(resumed=tries(record, "collect") > 1)
+    served.remove_uncommitted()
+    if not ROWS.exists():  # a fresh clone; new_rows() needs them
         tools.tasks.must("validate")
     rows = served.new_rows(answers(paths.PRODUCTION, datetime.fromisoformat(record["at"])))
     if rows.is_empty():
@@ -27,23 +27,23 @@ def collect(tools: Tools, record: Record) -> Done:
     if not served.readable(path):
         path.unlink()
         raise StepFailed(
-            f"load() in dataset.py does not read {shown(path)}, a Parquet file with the "
-            "columns of Row: teach it to, and commit."
+            f"load() in dataset.py cannot read {shown(path)}, a Parquet file with the columns of "
+            "Row. Extend load() to read such files, and commit."
         )
     tools.say(f"collected {rows.height:,} labelled rows: {shown(path)}")
     return Done({"rows": rows.height, "file": shown(path)})
 
 
 def commit_rows(tools: Tools, record: Record) -> Done:
-    """Version the new rows and commit them, so that the model can be traced back to them."""
+    """Version the new rows with DVC and commit them, so that the model can be traced to them."""
     tools.tasks.must("incoming")
     rows = journal.detail(record, "collect")["rows"]
-    return Done({"commit": commits.commit(f"data: add {rows:,} rows that production answered")})
+    return Done({"commit": commits.commit(f"data: add {rows:,} labelled rows of production")})
 
 
 def train(tools: Tools, record: Record) -> Done:
     """Run the pipeline."""
-    commits.refuse_others(resumed=True)
+    commits.refuse_foreign_changes(resumed=True)
     if tries(record, "train") > 1:
         adopted = _adopt()
         if adopted:
@@ -53,33 +53,33 @@ def train(tools: Tools, record: Record) -> Done:
 
 
 def commit_run(tools: Tools, record: Record) -> Done:
-    """Commit what the pipeline says it made."""
+    """Commit the files that record the pipeline's run."""
     version = journal.detail(record, "train").get("version", "")
     return Done({"commit": commits.commit(f"pipeline: train version {version}")})
 
 
 def _adopt() -> str | None:
-    """Take over a version that a pipeline registered and was killed before it could say so.
+    """Adopt a version that a killed pipeline registered without recording it.
 
-    Without this the pipeline would run its last stage again, and register the model twice.
+    Otherwise the pipeline would run its last stage again and register the model twice.
 
     Returns:
-        The version's number; None where every registered version is accounted for.
+        The number of the version; None if there is no such version.
     """
-    # Imported here, as they bring MLflow, and most passes train nothing.
+    # Imported here because they import MLflow, and most passes do not train.
     from rung_ops.tracking import registry
     from rung_ops.tracking.source_state import origin
 
-    made = origin()
+    current = origin()
     for version in registry.versions():
         if str(version.version) == last_run.read().get("version"):
             return None
-        if all(version.tags.get(name) == made[name] for name in made):
-            return _account_for(version)
+        if all(version.tags.get(name) == current[name] for name in current):
+            return _record_version(version)
     return None
 
 
-def _account_for(version: Any) -> str:
+def _record_version(version: Any) -> str:
     from rung_ops.tracking import registry
 
     registry.client().set_registered_model_alias(version.name, registry.CHALLENGER, version.version)

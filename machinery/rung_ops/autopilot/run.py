@@ -1,4 +1,4 @@
-"""Make one pass of the loop: look, decide, train, gate, release, take over or go back."""
+"""Make one pass: observe, decide, train, gate, release, promote or roll back: `poe autopilot`."""
 
 import argparse
 import sys
@@ -18,18 +18,18 @@ ABANDONED = "abandoned"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make a pass, or finish the one that was stopped; return the exit code."""
+    """Make a pass, or continue the one that was stopped; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe autopilot", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--look", action="store_true", help="say what would be decided, and change nothing"
+        "--look", action="store_true", help="print the decision without changing anything"
     )
     parser.add_argument(
         "--abandon",
         action="store_true",
-        help="give up the pass that failed, instead of trying it again",
+        help="end the pass that failed instead of continuing it",
     )
     parser.add_argument(
-        "--now", type=_moment, default=None, help="judge as of this time (now), as a replay does"
+        "--now", type=_time, default=None, help="decide as of this time (default: the current time)"
     )
     options = parser.parse_args(arguments)
     now = options.now or datetime.now(UTC).replace(microsecond=0)
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, now: datetime, rules: policy.Policy, lock: int) -> int:
-    # Imported here: they load polars, and a run that is refused need not wait for that.
+    # Imported here because they import polars, which a refused run need not wait for.
     from rung_ops.autopilot.steps import FIRST, steps
     from rung_ops.autopilot.tools import TaskRunner, Tools
 
@@ -56,12 +56,12 @@ def _run(options: argparse.Namespace, now: datetime, rules: policy.Policy, lock:
     record = _resumed(started) or journal.begin(now, person())
     try:
         work = steps(Tools(rules, TaskRunner(lock), _say))
-        step_runner.carry_out(record, FIRST, work, hooks.notify_of_step)
+        step_runner.run(record, FIRST, work, hooks.notify_of_step)
     except StepFailed as error:
         hooks.notify("The autopilot failed", str(error))
         print(
-            f"{error}\nThe pass stays open: `poe autopilot` tries this step again, and "
-            "`poe autopilot --abandon` gives the pass up.",
+            f"{error}\nThe pass stays open: `poe autopilot` retries this step, and "
+            "`poe autopilot --abandon` ends the pass.",
             file=sys.stderr,
         )
         return 1
@@ -76,7 +76,7 @@ def _look(now: datetime, rules: policy.Policy) -> int:
 
     started = journal.unfinished(journal.passes())
     if started:
-        _say(f"Pass {started['pass']} is open: `poe autopilot` goes on with it first.")
+        _say(f"Pass {started['pass']} is open: `poe autopilot` continues it first.")
     work = steps(Tools(rules, TaskRunner(None), _say, dry=True))
     record = journal.begin(now, person())
     for name in FIRST:
@@ -86,26 +86,26 @@ def _look(now: datetime, rules: policy.Policy) -> int:
 
 
 def _resumed(started: Record | None) -> Record | None:
-    """Take up the pass that was stopped, unless what it made is not here."""
+    """Return the pass that was stopped, unless this checkout lacks its results."""
     if started is None:
         return None
-    lost = _lost(started)
-    if lost is None:
+    missing = _missing(started)
+    if missing is None:
         at = next((each["step"] for each in started["steps"] if not each["ended"]), "its next step")
-        _say(f"Pass {started['pass']} was stopped: going on at `{at}`.")
+        _say(f"Pass {started['pass']} was stopped: continuing at `{at}`.")
         return started
-    _say(f"Pass {started['pass']} was stopped, and {lost}: a new one begins.")
-    _end(started, lost)
+    _say(f"Pass {started['pass']} was stopped, and {missing}: starting a new one.")
+    _end(started, missing)
     return None
 
 
-def _lost(record: Record) -> str | None:
-    """Say what this checkout lacks of what a pass has made; None where it can go on.
+def _missing(record: Record) -> str | None:
+    """Return which result of a pass this checkout lacks; None if it can continue.
 
-    Once its commits are published, and with them all that others need, nothing else has to be here.
+    After a pass has pushed its commits, any checkout can continue it.
     """
     made = [each["detail"].get("commit") for each in record["steps"] if each["detail"]]
-    if not all(commits.holds(commit) for commit in made if commit):
+    if not all(commits.contains(commit) for commit in made if commit):
         return "its commits are not in this checkout"
     rows = journal.detail(record, "collect").get("file")
     if rows and not (ROOT / rows).exists() and not Path(f"{ROOT / rows}.dvc").exists():
@@ -119,15 +119,15 @@ def _lost(record: Record) -> str | None:
 
 def _abandon(started: Record | None) -> int:
     if started is None:
-        _say("No pass is open: there is nothing to abandon.")
+        _say("No pass is open.")
         return 0
     from rung_ops.autopilot import collect
 
-    collect.take_back_unfinished()
+    collect.remove_uncommitted()
     for path in commits.restore():
-        _say(f"{path}: as it was committed last")
-    _end(started, f"given up by {person()}")
-    _say(f"Pass {started['pass']} is given up.")
+        _say(f"restored {path}")
+    _end(started, f"abandoned by {person()}")
+    _say(f"Pass {started['pass']} is abandoned.")
     return 0
 
 
@@ -136,12 +136,12 @@ def _end(record: Record, why: str) -> None:
     journal.save(record)
 
 
-def _moment(text: str) -> datetime:
+def _time(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time; give one such as 2026-01-31T12:00:00+00:00"
+            f"got {text!r}; expected a time such as 2026-01-31T12:00:00+00:00"
         ) from error
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 

@@ -1,7 +1,7 @@
-"""A pass, step by step: what is done is written down before the next thing is begun.
+"""Run the steps of a pass, and record each step in the journal before the next one starts.
 
-A process can be killed between a step's work and the word that it ended, so each step is begun
-again from its start: every one of them finds out for itself what is there already.
+A process can be killed after a step's work and before the record of its end. So an unrecorded step
+is run again from its start, and every step checks what it has done before.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ from rung_ops.autopilot.journal import Record
 
 @dataclass(frozen=True)
 class Done:
-    """What a step came to.
+    """The result of a step.
 
     Attributes:
-        detail: what later steps and passes need to know, as JSON.
-        then: names of the steps that follow, where this one decides on them.
-        outcome: set when the pass ends here: in a word,
-        summary: and in a sentence.
+        detail: values for later steps and passes, as JSON.
+        then: names of the steps to run next, if this step decides that.
+        outcome: final status if the pass ends here, such as `refused`.
+        summary: final message, a sentence.
     """
 
     detail: dict[str, Any] = field(default_factory=dict)
@@ -30,24 +30,24 @@ class Done:
 
 
 class StepFailed(Exception):
-    """A step could not be done; the next run tries it again. The message says what to do."""
+    """A step failed; the next run retries it. The message says what to do."""
 
 
 Step = Callable[[Record], Done]
 
 
-def carry_out(
+def run(
     record: Record,
     first: tuple[str, ...],
     steps: Mapping[str, Step],
     on_end: Callable[[Record], None] = lambda entry: None,
 ) -> None:
-    """Do what a pass has still to do, and record each step as it begins and ends.
+    """Run the remaining steps of a pass, and record the start and end of each.
 
     Args:
-        record: of the pass; it is changed, and saved at each change.
-        first: names of the steps that every pass begins with.
-        steps: all steps by their name.
+        record: of the pass; changed in place, and saved at each change.
+        first: names of the first steps of every pass.
+        steps: all steps by name.
         on_end: called with the entry of each step that ended, after it was saved.
 
     Raises:
@@ -58,7 +58,7 @@ def carry_out(
         name = waiting.pop(0)
         entry = journal.step(record, name)
         if entry is None or not entry["ended"]:
-            entry = _do(record, name, steps[name])
+            entry = _run_step(record, name, steps[name])
             on_end(entry)
         if entry["outcome"]:
             _finish(record, entry["outcome"], entry["summary"])
@@ -67,7 +67,7 @@ def carry_out(
     _finish(record, "done", "")
 
 
-def _do(record: Record, name: str, step: Step) -> Record:
+def _run_step(record: Record, name: str, step: Step) -> Record:
     entry = journal.step(record, name)
     if entry is None:
         entry = {"step": name, "tries": 0}

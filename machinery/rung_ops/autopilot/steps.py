@@ -1,6 +1,6 @@
-"""The steps of a pass: their names, their order, and what does each.
+"""The steps of a pass by name, and the first ones.
 
-Each may be begun a second time, and then finds what it has done already.
+Each step can be run again after it was interrupted: it checks what it has done before.
 """
 
 from functools import partial
@@ -9,12 +9,12 @@ from rung_ops.autopilot import deployment, observation, retraining
 from rung_ops.autopilot.step_runner import Step
 from rung_ops.autopilot.tools import Tools
 
-# Every pass begins with these; `decide` names what follows (observation.THEN).
+# The first steps of every pass; `decide` names the next ones (observation.THEN).
 FIRST = ("look", "settle", "decide")
 
 
 def steps(tools: Tools) -> dict[str, Step]:
-    """Give all steps by their names."""
+    """Return all steps by name."""
     work = {
         "look": observation.look,
         "settle": observation.settle,

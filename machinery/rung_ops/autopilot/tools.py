@@ -1,7 +1,7 @@
-"""What the steps of a pass share: the rules, and the project's own tasks.
+"""The tools of the steps: the rules, and a runner of the project's poe tasks.
 
-Tasks run as a person would type them, `poe gate` or `poe deploy production`: what each does differs
-between projects (ops/tasks.toml), and the autopilot need not know.
+Steps run tasks such as `poe gate` and `poe deploy production`, whose commands differ between
+projects (ops/tasks.toml).
 """
 
 import os
@@ -19,24 +19,24 @@ from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.project.paths import ROOT
 from rung_ops.release import paths, state
 
-SHOWN = 30  # last lines of a task's output that are repeated when it failed
+SHOWN = 30  # lines of output in the message of a failed task
 
 
 class TaskRunner:
-    """Runs poe tasks in this environment, and hands each the lock of the pass."""
+    """Runs poe tasks in the current environment, passing each the lock of the pass."""
 
     def __init__(self, lock: int | None, quiet: bool = False) -> None:
-        """Set up.
+        """Set the options.
 
         Args:
-            lock: file descriptor that a program keeps open as long as it runs, if there is one.
-            quiet: do not repeat what the tasks print.
+            lock: file descriptor that each task keeps open while it runs, if there is a lock.
+            quiet: do not print the output of tasks.
         """
         self._lock = lock
         self._quiet = quiet
 
     def run(self, *words: str) -> int:
-        """Run a task with its arguments, and return its exit code; see also must()."""
+        """Run a task with its arguments; return its exit code."""
         return self._run(words)[0]
 
     def must(self, *words: str) -> None:
@@ -47,23 +47,23 @@ class TaskRunner:
         """
         code, last = self._run(words)
         if code != 0:
-            said = "".join(f"  {line}\n" for line in last)
-            raise StepFailed(f"`poe {' '.join(words)}` ended with exit code {code}:\n{said}")
+            output = "".join(f"  {line}\n" for line in last)
+            raise StepFailed(f"`poe {' '.join(words)}` ended with exit code {code}:\n{output}")
 
     def last_line(self, *words: str) -> str:
-        """Run a task quietly, and return the last line it printed; empty where it printed none."""
+        """Run a task quietly; return the last line of its output, or an empty string."""
         last = TaskRunner(self._lock, quiet=True)._run(words)[1]
         return last[-1] if last else ""
 
     def _run(self, words: tuple[str, ...]) -> tuple[int, list[str]]:
-        # This environment as it is: `uv run` would first make one for the folder it is called in.
+        # In the current environment: `uv run` would create one for the working directory.
         poe = [sys.executable, "-m", "poethepoet", "--quiet", "--executor", "simple"]
-        beside = str(Path(sys.executable).parent)
+        executables = str(Path(sys.executable).parent)
         last: deque[str] = deque(maxlen=SHOWN)
         with subprocess.Popen(
             [*poe, "--directory", str(ROOT), *words],
             cwd=ROOT,
-            env=os.environ | {"PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"},
+            env=os.environ | {"PATH": f"{executables}{os.pathsep}{os.environ.get('PATH', '')}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,13 +80,13 @@ class TaskRunner:
 
 @dataclass(frozen=True)
 class Tools:
-    """What every step is given.
+    """The tools that every step gets.
 
     Attributes:
         policy: the rules.
-        tasks: runs `poe gate` and its like.
+        tasks: runs poe tasks.
         say: prints a line.
-        dry: nothing may be written.
+        dry: whether writing is forbidden.
     """
 
     policy: Policy
@@ -96,11 +96,11 @@ class Tools:
 
 
 def production() -> state.State:
-    """Read what production serves."""
+    """Read the state of production."""
     return state.read(paths.environment(paths.PRODUCTION))
 
 
 def tries(record: Record, name: str) -> int:
-    """Tell how often a step was begun, this time included."""
-    found = journal.step(record, name)
-    return int(found["tries"]) if found else 0
+    """Return how often a step was started, including this time."""
+    entry = journal.step(record, name)
+    return int(entry["tries"]) if entry else 0

@@ -22,18 +22,18 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".parquet": pl.DataFrame.write_parquet,
     ".csv": pl.DataFrame.write_csv,
 }
-ROW = "number of the row"  # no column of a user's is called so
+ROW = "number of the row"  # not the name of a column in Row
 
 
 class PredictionError(StageError):
-    """The file as a whole cannot be scored; the message says why and what to do."""
+    """The file cannot be scored; the message says why and what to do."""
 
 
 def read(path: Path) -> pl.DataFrame:
-    """Read a file to score with load() of dataset.py, as training reads its raw files.
+    """Read a file to score with load() of dataset.py, as training does.
 
     Raises:
-        PredictionError: there is no such file, or load() cannot read it.
+        PredictionError: the file does not exist, or load() cannot read it.
     """
     if not path.is_file():
         raise PredictionError(f"{shown(path)}: there is no such file.")
@@ -44,77 +44,83 @@ def read(path: Path) -> pl.DataFrame:
 
 
 def score(rows: pl.DataFrame, source: str) -> tuple[pl.DataFrame, list[Problem]]:
-    """Predict every row that keeps the contract.
+    """Predict every row that satisfies the contract.
 
     Args:
-        rows: the columns of Row but for the target; others are carried along.
-        source: the file's name, for the messages.
+        rows: the columns of Row without the target; further columns are kept.
+        source: name of the file, for messages.
 
     Returns:
-        What answer() returns, and the problems found.
+        The result of score_rows(), and the problems.
 
     Raises:
         PredictionError: columns are missing, or there are no rows.
     """
     typed, problems = inspect(rows, schema(), source)
     refuse(problems)
-    return answer(rows, typed, problems, estimator.load(MODEL)), problems
+    return score_rows(rows, typed, problems, estimator.load(MODEL)), problems
 
 
 def schema() -> pa.DataFrameSchema:
-    """Make the contract's Row without the target."""
-    whole = contract.Row.to_schema()
-    return whole.remove_columns([contract.TARGET] if contract.TARGET in whole.columns else [])
+    """Return the schema of Row without the target."""
+    row = contract.Row.to_schema()
+    return row.remove_columns([contract.TARGET] if contract.TARGET in row.columns else [])
 
 
 def refuse(problems: list[Problem]) -> None:
-    """Raise PredictionError for a problem of the file as a whole."""
+    """Raise PredictionError for a problem of the whole file, such as a missing column."""
     for problem in problems:
         if not problem.rows:
             raise PredictionError(str(problem))
 
 
-def answer(
+def score_rows(
     rows: pl.DataFrame, typed: pl.DataFrame, problems: list[Problem], model: Any
 ) -> pl.DataFrame:
-    """Predict every row in which no problem was found.
+    """Predict every row without a problem.
+
+    Args:
+        rows: as read, shape (n_rows, n_columns).
+        typed: the same rows with the types of Row.
+        problems: of these rows.
+        model: from estimator.load().
 
     Returns:
         All rows in their order with two more columns: `prediction` (probability of the positive
         class, or the value; null for a bad row) and `problem` (null for a good one).
     """
-    said: dict[int, list[str]] = {}
+    messages: dict[int, list[str]] = {}
     for problem in problems:
         for row in problem.rows:
-            said.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
-    good = [index for index in range(rows.height) if index not in said]
+            messages.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
+    good = [index for index in range(rows.height) if index not in messages]
     predicted: Any = estimator.predict(model, typed[good]) if good else []
-    answers = pl.DataFrame(
+    predictions = pl.DataFrame(
         {ROW: good, "prediction": predicted},
         schema_overrides={ROW: pl.Int64, "prediction": pl.Float64},
     )
     notes = pl.DataFrame(
-        {ROW: list(said), "problem": ["; ".join(sorted(words)) for words in said.values()]},
+        {ROW: list(messages), "problem": ["; ".join(sorted(m)) for m in messages.values()]},
         schema={ROW: pl.Int64, "problem": pl.String},
     )
-    # A file that was scored before has these columns, and they would take the place of the new ones.
+    # Replace these columns in a file that was scored before.
     numbered = rows.drop("prediction", "problem", strict=False).with_columns(
         pl.int_range(rows.height, dtype=pl.Int64).alias(ROW)
     )
-    joined = numbered.join(answers, on=ROW, how="left", maintain_order="left")
+    joined = numbered.join(predictions, on=ROW, how="left", maintain_order="left")
     return joined.join(notes, on=ROW, how="left", maintain_order="left").drop(ROW)
 
 
 def refuse_output(path: Path) -> None:
-    """Raise PredictionError for the name of a file that write() cannot write."""
+    """Raise PredictionError if write() does not know the suffix of a file."""
     if path.suffix not in WRITERS:
         raise PredictionError(
-            f"{shown(path)}: predictions are written as {' or '.join(WRITERS)}; name such a file."
+            f"{shown(path)}: got suffix `{path.suffix}`; expected {' or '.join(WRITERS)}."
         )
 
 
 def write(scored: pl.DataFrame, path: Path) -> None:
-    """Write what score() returned, in the format that the file's name says, whole or not at all.
+    """Write scored rows atomically, in the format of the file's suffix.
 
     Raises:
         PredictionError: a column cannot be written in this format.
@@ -125,7 +131,7 @@ def write(scored: pl.DataFrame, path: Path) -> None:
             WRITERS[path.suffix](scored, draft)
     except pl.exceptions.PolarsError as error:
         raise PredictionError(
-            f"{shown(path)}: cannot be written as {path.suffix} ({printable(str(error))}); "
+            f"{shown(path)} cannot be written as {path.suffix} ({printable(str(error))}); "
             "name a .parquet file."
         ) from error
 
@@ -134,12 +140,12 @@ def main(
     arguments: list[str] | None = None,
     before_writing: Callable[[pl.DataFrame], pl.DataFrame] = lambda scored: scored,
 ) -> int:
-    """Score a file; return 0, or 1 when nothing could be scored.
+    """Score a file; return the exit code.
 
     Args:
         arguments: of the command line.
-        before_writing: takes what score() returned and returns what is written. Raises PredictionError
-            where nothing may be written.
+        before_writing: maps the scored rows to the rows that are written. Raises PredictionError
+            if nothing may be written.
     """
     parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
     parser.add_argument("input", type=Path, help="rows to score, in a file that load() reads")
@@ -152,7 +158,7 @@ def main(
     )
     options = parser.parse_args(arguments)
     if not MODEL.exists():
-        print("There is no model yet: `uv run poe train` makes one.", file=sys.stderr)
+        print("There is no model yet: `uv run poe train` creates one.", file=sys.stderr)
         return 1
     try:
         refuse_output(options.output)

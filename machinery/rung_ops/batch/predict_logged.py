@@ -15,19 +15,18 @@ from rung_ops.training import estimator
 
 ENVIRONMENT = "batch"
 ARM = "batch"
-# The column of the output that finds a row's prediction in the log.
-PREDICTION_ID = "prediction_id"
-MANY = 50_000  # rows written at a time, to bound the memory
+PREDICTION_ID = "prediction_id"  # column of the output: id of the prediction in the log
+CHUNK = 50_000  # rows written at a time, to limit memory
 
 
 def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
-    """Write what was predicted into the log, before anybody sees it.
+    """Write predictions to the log, before they are written to the output.
 
     Args:
-        scored: what rung_ops.batch.predict.score() returned.
+        scored: from rung_ops.batch.predict.score().
 
     Returns:
-        The rows with a further column, PREDICTION_ID, null where there is no prediction.
+        The rows with the column PREDICTION_ID, null for rows without a prediction.
 
     Raises:
         PredictionError: the log could not be written, so no prediction may be used.
@@ -39,14 +38,14 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
         pl.when(pl.col("prediction").is_not_null()).then(identity).alias(PREDICTION_ID)
     )
     good = named.filter(pl.col(PREDICTION_ID).is_not_null())
-    made_by, time = release(), prediction_log.now()
+    model, time = release(), prediction_log.now()
     try:
-        for part in good.iter_slices(MANY):
+        for part in good.iter_slices(CHUNK):
             rows = _typed(part)
             logged = prediction_log.Batch(
                 time=time,
                 ids=part[PREDICTION_ID].to_list(),
-                release=made_by,
+                release=model,
                 arm=ARM,
                 rows=rows,
                 features=estimator.features(rows),
@@ -55,19 +54,19 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
             prediction_log.write_predictions(prediction_log.assemble([logged]), folder)
     except OSError as error:
         raise PredictionError(
-            f"{shown(folder)} cannot be written ({error}), and a prediction that is not logged "
-            "may not be used: nothing was written. Make room, or set LOGS to another folder."
+            f"{shown(folder)} cannot be written ({error}). Predictions that are not logged may not "
+            "be used, so nothing was written. Free disk space, or set LOGS to another folder."
         ) from error
-    print(f"{good.height:,} predictions of {made_by} logged: {shown(folder)}")
+    print(f"{good.height:,} predictions of {model} logged: {shown(folder)}")
     return named
 
 
 def release() -> str:
-    """Name the model that predicts: its version, where the last run registered it, and its hash.
+    """Return a name of the model: its version if the last run registered it, and its hash.
 
     Returns:
-        As in `v3-9f86d081`, or `unregistered-9f86d081`: the first digits of the SHA-256 of the
-        model's file.
+        Such as `v3-9f86d081` or `unregistered-9f86d081`, with the first digits of the SHA-256 of
+        the model's file.
     """
     content = MODEL.read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:8]

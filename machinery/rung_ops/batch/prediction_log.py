@@ -1,12 +1,12 @@
-"""The prediction log: one row for each answer, in Parquet files by day that are never half there.
+"""The prediction log: one row for each prediction, in Parquet files by day, written atomically.
 
-Columns: `id`, `time` (UTC, when it was answered), `release` (the model that answered), `arm`
-(serving, canary, shadow or batch), `row` (the input columns), `features` (what the model saw),
-`prediction`, `defaults_used` (columns for which the contract's default stood in).
+Columns: `id`, `time` (UTC, of the prediction), `release` (that predicted), `arm` (serving, canary,
+shadow or batch), `row` (the input columns), `features` (inputs of the model), `prediction`,
+`defaults_used` (columns that were filled with the contract's default).
 
-A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files;
-merged, they become one file with the numbers of all, and the small ones stay a while for whoever
-is reading them. So `read` passes over a file whose numbers another one covers.
+A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files.
+Merging them gives one file with the range of their numbers; the small files are kept for a while for
+processes that are reading them. So `read` skips a file whose numbers another one covers.
 """
 
 import hashlib
@@ -50,11 +50,17 @@ class Part(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What was answered at one moment by one release; frames and lists of equal length.
+    """Predictions of one release at one time; frames and lists of equal length.
 
     Attributes:
         time: microseconds since 1970, UTC.
-        defaults: names of the columns that were defaulted, for each row; None for none at all.
+        ids: id of each prediction, length n_rows.
+        release: id of the release.
+        arm: serving, canary, shadow or batch.
+        rows: input columns, shape (n_rows, n_columns).
+        features: shape (n_rows, n_features).
+        predictions: shape (n_rows,).
+        defaults: names of the defaulted columns of each row; None if no row has any.
     """
 
     time: int
@@ -68,20 +74,20 @@ class Batch(NamedTuple):
 
 
 def folder(environment: str) -> Path:
-    """Name the folder of an environment's log; the variable LOGS moves all logs elsewhere."""
+    """Return the folder of an environment's log, below logs/ or $LOGS."""
     return placed("LOGS", "logs") / environment / "predictions"
 
 
 def now() -> int:
-    """Tell the time as the log keeps it: microseconds since 1970, UTC."""
+    """Return the current time in the log's unit: microseconds since 1970, UTC."""
     return time.time_ns() // 1000
 
 
 def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
-    """Make rows of the log from batches whose frames have the same columns.
+    """Build rows of the log from batches whose frames have the same columns.
 
     Raises:
-        polars.exceptions.PolarsError, ValueError: the parts of a batch do not fit each other.
+        polars.exceptions.PolarsError, ValueError: the parts of a batch differ in length.
     """
     lengths = [len(batch.ids) for batch in batches]
     origin = pl.DataFrame(
@@ -96,7 +102,7 @@ def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
     predictions = np.concatenate([batch.predictions for batch in batches])
     ids = [identity for batch in batches for identity in batch.ids]
     if not len(ids) == rows.height == features.height == len(predictions):
-        raise ValueError(f"{len(ids)} ids, {rows.height} rows, {len(predictions)} predictions")
+        raise ValueError(f"got {len(ids)} ids, {rows.height} rows, {len(predictions)} predictions")
     return pl.DataFrame(
         [
             pl.Series("id", ids, dtype=pl.String),
@@ -122,27 +128,27 @@ def _defaults(batches: Sequence[Batch], lengths: list[int]) -> pl.Series:
 
 
 def columns_of(frame: pl.DataFrame) -> str:
-    """Name the columns of a frame of the log in a few characters; equal ones have equal names."""
+    """Return a short hash of the schema of a frame of the log."""
     return hashlib.sha256(repr(frame.schema).encode()).hexdigest()[:8]
 
 
 def writer_name() -> str:
-    """Make a name that no other writer has."""
+    """Return a unique name for a writer."""
     return f"w{int(time.time())}{secrets.token_hex(4)}"
 
 
 def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int) -> Part:
-    """Write rows of one day as one file, which appears whole or not at all.
+    """Write rows of one day as one file, atomically.
 
     Args:
         frame: rows of the log, all of the same day; not empty.
-        folder: of the log; the day's folder is made below it.
-        writer: who writes, from writer_name().
-        first: number of the file, or of the first of those it stands for.
-        last: number of the last of those it stands for; `first` for a new file.
+        folder: of the log; the day's folder is created below it.
+        writer: from writer_name().
+        first: number of the file, or of the first file that it replaces.
+        last: number of the last file that it replaces; `first` for a new file.
 
     Raises:
-        OSError, polars.exceptions.PolarsError: it could not be written; nothing is left behind.
+        OSError, polars.exceptions.PolarsError: it could not be written; no file is left.
     """
     day = datetime.fromtimestamp(frame["time"][0].timestamp(), UTC).date()
     columns = columns_of(frame)
@@ -165,12 +171,12 @@ def write_predictions(frame: pl.DataFrame, folder: Path) -> list[Path]:
 
 
 def parts(day: Path) -> list[Part]:
-    """List the files of a day's folder, without those whose numbers another one covers."""
-    return uncovered(found(day))
+    """List the files of a day's folder, without those that another one covers."""
+    return uncovered(all_parts(day))
 
 
-def found(day: Path) -> list[Part]:
-    """List all files of a day's folder; one that is named otherwise is a writer of its own."""
+def all_parts(day: Path) -> list[Part]:
+    """List all files of a day's folder; a file with another kind of name counts as a writer."""
     listed = []
     for path in sorted(day.glob("*.parquet")):
         name = NAME.fullmatch(path.name)
@@ -183,7 +189,7 @@ def found(day: Path) -> list[Part]:
 
 
 def uncovered(listed: Iterable[Part]) -> list[Part]:
-    """Leave out every file that another one of the same writer and columns covers."""
+    """Remove each file whose numbers another one of the same writer and columns covers."""
     by_writer: dict[tuple[str, str], list[Part]] = defaultdict(list)
     for part in listed:
         by_writer[part.writer, part.columns].append(part)
@@ -204,13 +210,13 @@ def read(
 
     Args:
         folder: of the log, from folder().
-        since: the first moment wanted, with a time zone.
-        until: the first moment no longer wanted, with a time zone.
+        since: start time, inclusive, with a time zone.
+        until: end time, exclusive, with a time zone.
 
     Returns:
-        The columns of SCHEMA. Where releases differ in their columns, `row` and `features` hold
-        those of all, empty where a release had none. Collect it within minutes: a file that was
-        merged into a larger one is then removed.
+        The columns of SCHEMA. If releases differ in their columns, `row` and `features` have the
+        columns of all, null where a release lacks one. Collect it within minutes: files that were
+        merged into a larger one are removed then.
     """
     by_columns: dict[str, list[Path]] = defaultdict(list)
     for day in sorted(folder.glob("date=*")):
@@ -224,9 +230,9 @@ def read(
     if not by_columns:
         return pl.LazyFrame(schema=SCHEMA)
     scans = [pl.scan_parquet(files, hive_partitioning=False) for files in by_columns.values()]
-    whole = scans[0] if len(scans) == 1 else pl.concat(scans, how="diagonal_relaxed")
+    log = scans[0] if len(scans) == 1 else pl.concat(scans, how="diagonal_relaxed")
     if since is not None:
-        whole = whole.filter(pl.col("time") >= since.astimezone(UTC))
+        log = log.filter(pl.col("time") >= since.astimezone(UTC))
     if until is not None:
-        whole = whole.filter(pl.col("time") < until.astimezone(UTC))
-    return whole
+        log = log.filter(pl.col("time") < until.astimezone(UTC))
+    return log

@@ -62,7 +62,7 @@ class Scorer:
             typed, problems = inspect(piece, self.schema, block.source)
             predict.refuse(problems)
             problems += self._repeated(block, first, piece.height)
-            scored = predict.answer(piece, typed, problems, self.model)
+            scored = predict.score_rows(piece, typed, problems, self.model)
             _write(scored, self.output / f"part-{block.number:06}-{number:04}.parquet")
             bad += scored.height - scored["problem"].null_count()
             found += [

@@ -81,7 +81,7 @@ class Files:
 def tidy(day: Path) -> None:
     """Remove what nobody reads any more: files merged a while ago, and what a crash left."""
     now = time.time()
-    listed = prediction_log.found(day)
+    listed = prediction_log.all_parts(day)
     kept = {part.path for part in prediction_log.uncovered(listed)}
     for part in listed:
         if part.path not in kept and now - part.path.stat().st_mtime > LINGER:

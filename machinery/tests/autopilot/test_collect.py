@@ -125,7 +125,7 @@ def test_what_no_commit_names_is_collected_anew(
     as_committed(kept)
     monkeypatch.setattr("rung_ops.autopilot.commits.is_committed", lambda path: path.exists())
 
-    collect.take_back_unfinished()
+    collect.remove_uncommitted()
 
     assert kept.exists()
     assert not left.exists()

@@ -87,7 +87,7 @@ def test_a_persons_changes_are_named_and_left_alone(project: Path, change: str) 
     (project / change).write_text("seed = 3\n")
 
     with pytest.raises(StepFailed, match=rf"{change}\. .*commit or revert them"):
-        commits.refuse_others(resumed=True)
+        commits.refuse_foreign_changes(resumed=True)
 
     assert (project / change).read_text() == "seed = 3\n"
 
@@ -95,9 +95,9 @@ def test_a_persons_changes_are_named_and_left_alone(project: Path, change: str) 
 def test_the_passs_own_files_are_in_nobodys_way_once_it_has_begun(project: Path) -> None:
     write_own(project)
 
-    commits.refuse_others(resumed=True)
+    commits.refuse_foreign_changes(resumed=True)
     with pytest.raises(StepFailed, match=r"dvc\.lock"):
-        commits.refuse_others(resumed=False)
+        commits.refuse_foreign_changes(resumed=False)
 
 
 def test_files_of_other_projects_in_the_repository_do_not_count(project: Path) -> None:
@@ -106,7 +106,7 @@ def test_files_of_other_projects_in_the_repository_do_not_count(project: Path) -
         pytest.skip("the project is the whole repository")
     (top / "elsewhere.txt").write_text("y\n")
 
-    commits.refuse_others(resumed=False)
+    commits.refuse_foreign_changes(resumed=False)
 
 
 def test_own_files_go_back_to_the_last_commit(project: Path) -> None:
@@ -122,8 +122,8 @@ def test_own_files_go_back_to_the_last_commit(project: Path) -> None:
 
 
 def test_a_commit_of_another_checkout_is_not_here(project: Path) -> None:
-    assert commits.holds(commits.head())
-    assert not commits.holds("0123456789" * 4)
+    assert commits.contains(commits.head())
+    assert not commits.contains("0123456789" * 4)
 
 
 def test_a_refused_commit_is_told(project: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_another_models_team_has_not_committed_stops_only_that_model(projec
         (project / folder).mkdir(parents=True)
         (project / folder / "thought.py").write_text("# not yet\n")
 
-    assert commits.others_changes(resumed=False) == ["models/notes/thought.py"]
+    assert commits.foreign_changes(resumed=False) == ["models/notes/thought.py"]
 
 
 STAGES = """\
@@ -174,12 +174,12 @@ def test_what_the_projects_own_stages_write_is_committed_with_the_run(project: P
     for name in written:
         (project / name).write_text("new\n")
 
-    commits.refuse_others(resumed=True)
+    commits.refuse_foreign_changes(resumed=True)
     commits.commit("pipeline: train version 2")
 
     committed = git(project, "show", "--format=", "--name-only", "--relative").split()
     assert sorted(committed) == sorted(written)
-    assert commits.others_changes(resumed=False) == []
+    assert commits.foreign_changes(resumed=False) == []
 
 
 @pytest.mark.parametrize("outs", [".", "..", "../.."])
@@ -191,7 +191,7 @@ def test_a_stage_that_writes_everywhere_makes_no_persons_file_the_autopilots(
     git(project, "commit", "--quiet", "--message", "Stages")
     (project / "params.toml").write_text("seed = 3\n")
 
-    assert commits.others_changes(resumed=True) == ["params.toml"]
+    assert commits.foreign_changes(resumed=True) == ["params.toml"]
 
 
 def test_rows_of_a_version_that_the_gate_refused_are_marked(project: Path) -> None:

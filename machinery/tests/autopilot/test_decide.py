@@ -53,10 +53,10 @@ def test_nothing_is_done_without_a_reason_and_each_rule_says_what_it_saw() -> No
 
     assert action == decide.NOTHING
     for part in (
-        "1 feature has drifted (hour); 2 are a reason",
+        "1 feature has drifted (hour) (threshold: 2)",
         "predictions have not drifted",
         "auc in production is 0.7100 (0.6900 to 0.7300, 4,000 rows) against 0.7000 at release",
-        "knows data until 2026-05-02, 30 days ago",
+        "trained on data until 2026-05-02, 30 days ago",
         "1,000 labelled rows are new",
     ):
         assert part in reasons
@@ -69,7 +69,7 @@ def test_nothing_is_done_without_a_reason_and_each_rule_says_what_it_saw() -> No
         ({"prediction_drifted": True}, "the predictions have drifted"),
         ({"quality": replace(WELL, figure=0.66, low=0.65, high=0.67)}, "worse by more than 0.02"),
         ({"knows_until": days_ago(91)}, "91 days ago"),
-        ({"new_rows": 5000}, "5,000 labelled rows are new (5,000 are a reason)"),
+        ({"new_rows": 5000}, "5,000 labelled rows are new (threshold: 5,000)"),
     ],
 )
 def test_each_rule_alone_is_a_reason_to_train(facts: dict[str, Any], reason: str) -> None:
@@ -92,19 +92,19 @@ def test_quality_counts_with_its_whole_interval_and_in_its_direction() -> None:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"new_rows": 99}, "99 labelled rows are new, and 100 are wanted"),
-        ({"trainings": (days_ago(27),)}, "the last training was 27 days ago, and 28 have to pass"),
+        ({"new_rows": 99}, "99 labelled rows are new; 100 are needed"),
+        ({"trainings": (days_ago(27),)}, "the last training was 27 days ago (minimum: 28)"),
         (
             {"trainings": (days_ago(300), days_ago(200), days_ago(100))},
-            "3 trainings fell into the last 365 days, and 3 are the most",
+            "there were 3 trainings in the last 365 days (limit: 3)",
         ),
         (
             {"refused": days_ago(10), "new_rows": 3000},
-            "the last version was refused 10 days ago, and 30 have to pass",
+            "the last version was refused 10 days ago (minimum: 30)",
         ),
         (
             {"refused": days_ago(40)},
-            "the last version was refused, and of 2,000 labelled rows newer than that there are",
+            "the last version was refused, and 1,000 of 2,000 needed labelled rows are new",
         ),
     ],
 )
@@ -141,7 +141,7 @@ def test_what_nobody_could_measure_is_no_reason() -> None:
     action, reasons = decided(drifted=None, prediction_drifted=None, quality=None)
 
     assert action == decide.NOTHING
-    assert "whether features have drifted is not known" in reasons
+    assert "it is unknown whether features have drifted" in reasons
     assert "too few outcomes are known" in reasons
 
 
@@ -169,14 +169,14 @@ def test_a_release_on_trial_is_waited_for(arm: str, days: int) -> None:
     action, reasons = decided(trial=Trial("v2", arm, days_ago(days)), prediction_drifted=True)
 
     assert action == decide.WAIT
-    assert f"v2 is in {arm} since" in reasons
+    assert f"v2 has been in {arm} since" in reasons
 
 
 def test_a_canary_about_which_nobody_decides_is_ended() -> None:
     action, reasons = decided(trial=Trial("v2", "canary", days_ago(15)))
 
     assert action == decide.END_TRIAL
-    assert "14 days without a verdict are the most" in reasons
+    assert "without a verdict (limit: 14 days)" in reasons
 
 
 def test_without_a_release_there_is_nothing_to_look_after() -> None:

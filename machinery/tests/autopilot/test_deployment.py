@@ -58,12 +58,12 @@ def test_a_release_is_taken_back_also_while_another_one_is_on_trial(folder: Path
     done = deployment.roll_back(tools(verbs), record(decide=WORSE))
 
     assert production().serving == "v1"
-    assert "v2 was rolled back, v1 serves again" in done.summary
+    assert "v2 was rolled back; v1 is served again" in done.summary
     assert len(verbs.called) == 2  # the first one ends the canary
 
 
 def test_what_was_not_taken_back_is_not_said_to_be(folder: Path) -> None:
-    with pytest.raises(StepFailed, match="v2 still serves"):
+    with pytest.raises(StepFailed, match="v2 is still served"):
         deployment.roll_back(tools(Verbs(lambda: None)), record(decide=WORSE))
 
 
@@ -75,4 +75,4 @@ def test_what_was_sent_back_meanwhile_is_not_deployed_again(folder: Path) -> Non
     done = deployment.deploy(tools(verbs), record(release={"release": "v3"}))
 
     assert verbs.called == []
-    assert done.summary == "v3 was taken out of production"
+    assert done.summary == "v3 was removed from production"

@@ -15,7 +15,7 @@ from rung_ops.autopilot.tools import Tools
 from rung_ops.project.hooks import HookError
 
 AT = "2026-01-31T00:00:00+00:00"
-NOW = run._moment(AT)
+NOW = run._time(AT)
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +161,7 @@ def test_a_step_is_notified_of_after_it_was_saved_and_only_once() -> None:
     work = {"settle": lambda record: Done({"promoted": "v2", "says": "answers"})}
 
     for _ in range(2):
-        step_runner.carry_out(
+        step_runner.run(
             record,
             ("settle",),
             work,

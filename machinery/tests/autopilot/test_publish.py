@@ -80,7 +80,7 @@ def test_what_others_pushed_meanwhile_is_merged_and_commits_stay_what_they_are(
 
     head = git(origin, "rev-parse", "main")
     assert {made, theirs} <= set(git(origin, "rev-list", head).split())
-    assert commits.holds(made)
+    assert commits.contains(made)
 
 
 def test_what_contradicts_is_left_to_a_person(origin: Path, checkout: Path, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_without_a_place_commits_stay_here(
 def test_half_a_place_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(publish.VARIABLE, "main")
 
-    with pytest.raises(StepFailed, match="give remote and branch"):
+    with pytest.raises(StepFailed, match="expected remote and branch"):
         publish.publish()
 
 
@@ -144,15 +144,15 @@ def test_a_pass_goes_on_where_its_work_is(
     monkeypatch.setattr(last_run, "RUN", checkout / "run.json")
     record = {"steps": [{"step": step, "ended": journal.clock(), "detail": detail}]}
 
-    assert str(run._lost(record)).startswith(lacks)
+    assert str(run._missing(record)).startswith(lacks)
 
     published = {"step": "publish", "ended": journal.clock(), "detail": {"pushed to": "x"}}
     if step == "train":
-        assert run._lost({"steps": [*record["steps"], published]}) is None
+        assert run._missing({"steps": [*record["steps"], published]}) is None
         (checkout / "run.json").write_text('{"version": "2", "run_id": "a"}')
     elif step == "collect":
         write(checkout, f"{detail['file']}.dvc", "outs:\n")
     else:
         detail["commit"] = git(checkout, "rev-parse", "HEAD")
 
-    assert run._lost(record) is None
+    assert run._missing(record) is None

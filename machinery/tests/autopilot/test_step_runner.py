@@ -55,7 +55,7 @@ def steps(place: Path, before: str = "", after: str = "") -> dict[str, Step]:
 def run(work: dict[str, Step]) -> Record:
     """Go on with the open pass, or begin one."""
     record = journal.unfinished(journal.passes()) or journal.begin(AT, "Ada")
-    step_runner.carry_out(record, FIRST, work)
+    step_runner.run(record, FIRST, work)
     return record
 
 

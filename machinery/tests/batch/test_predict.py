@@ -80,7 +80,7 @@ def test_an_output_of_another_format_is_refused_before_scoring(
 
     assert predict.main([str(tmp_path / "new.parquet"), str(tmp_path / "out.xlsx")]) == 1
 
-    assert "written as .parquet or .csv" in capsys.readouterr().err
+    assert "expected .parquet or .csv" in capsys.readouterr().err
     assert not (tmp_path / "out.xlsx").exists()
 
 

@@ -178,7 +178,7 @@ def test_ray_gives_the_answers_of_the_whole(
     rows.write_parquet(file, row_group_size=100)
     # A worker is a process of its own, and loads the model of the project.
     if not MODEL.exists():
-        pytest.skip("there is no model yet: `uv run poe train` makes one")
+        pytest.skip("there is no model yet: `uv run poe train` creates one")
     for module in (predict, on_ray):
         monkeypatch.setattr(module, "MODEL", MODEL)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
