@@ -206,6 +206,64 @@ def test_missing_entries_are_named_and_added_when_asked(
     assert [] == made.wanting
 
 
+@pytest.mark.parametrize("rule", ["data", "/data/", "data/*", "/data/**"])
+def test_records_of_new_data_are_hidden_by_no_rule_and_other_data_stays_hidden(
+    tmp_path: Path, template: source.Source, rule: str
+) -> None:
+    folder = repository(tmp_path / "late", {".gitignore": f"{rule}\n", "a.py": ""})
+
+    made = adopt(folder, template, merge=True)
+
+    assert [".gitignore"] == made.merged
+    asked = ["data/incoming/a.csv.dvc", "data/sample/a.csv", "data/own.csv", "data/rows.parquet"]
+    ignored = subprocess.run(
+        ["git", "check-ignore", *asked], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ["data/own.csv", "data/rows.parquet"] == ignored.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("python", "told"),
+    [(">=3.9", True), (">=3.8,<3.11", True), (">=3.12", False), ("~=3.11", False)],
+)
+def test_a_python_that_rung_does_not_run_on_is_said(
+    tmp_path: Path, template: source.Source, python: str, told: bool
+) -> None:
+    pyproject = f'[project]\nname = "a"\nversion = "1"\nrequires-python = "{python}"\n'
+    folder = repository(tmp_path / "late", {"pyproject.toml": pyproject})
+
+    said = adopted.text(adopt(folder, template, dry_run=True))
+
+    assert told == (f"`project.requires-python` is '{python}', and Rung runs on" in said)
+    assert told == ("make it '>=3.11,<3.14'" in said)
+
+
+@pytest.mark.parametrize(
+    ("also", "settings", "files"),
+    [
+        ({}, "", ["src", "pipeline", "tests"]),
+        ({}, "[tool.mypy]\nstrict = true\n", ["src", "pipeline", "tests"]),
+        ({}, '[tool.mypy]\npackages = ["churn"]\n', None),
+        ({"mypy.ini": "[mypy]\nfiles = src\n"}, "", None),
+    ],
+)
+def test_mypy_is_told_what_to_check_where_nothing_says_it(
+    tmp_path: Path,
+    template: source.Source,
+    also: dict[str, str],
+    settings: str,
+    files: list[str] | None,
+) -> None:
+    pyproject = f'[project]\nname = "a"\nversion = "1"\n{settings}'
+    folder = repository(tmp_path / "late", {"pyproject.toml": pyproject, **also})
+
+    adopt(folder, template, merge=True)
+
+    now = tomllib.loads((folder / "pyproject.toml").read_text())["tool"].get("mypy", {})
+    assert files == now.get("files")
+    assert ("strict" in settings) == ("strict" in now)
+
+
 def test_what_was_adopted_without_the_entries_is_completed_later(
     tmp_path: Path, template: source.Source
 ) -> None:

@@ -25,6 +25,8 @@ machinery = "1"
 [tool.poe]
 include = ["ops/tasks.toml"]
 env = { OMP_WAIT_POLICY = "passive" }
+[tool.mypy]
+files = ["src"]
 [tool.ruff]
 line-length = 100
 """

@@ -84,6 +84,7 @@ def lacking(
         flat: Whether src/ has to be named, since the person's own packaging may not know of it.
     """
     packaged = bool({"setup.py", "setup.cfg"} & ours.keys())
+    mypy = bool({"mypy.ini", ".mypy.ini"} & ours.keys())
     found = {}
     for path in sorted(SHARED.keys() & ours.keys() & theirs.keys()):
         mine, rungs = ours[path].oid, theirs[path].oid
@@ -92,7 +93,7 @@ def lacking(
             continue
         complete = SHARED[path]
         text, entries, by_hand = complete(
-            contents[mine], contents[rungs], flat=flat, packaged=packaged
+            contents[mine], contents[rungs], flat=flat, packaged=packaged, mypy=mypy
         )
         if entries or by_hand:
             completed = Entry(ours[path].mode, bench.store(text))

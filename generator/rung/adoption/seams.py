@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import tomlkit
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from tomlkit.exceptions import TOMLKitError
 
@@ -13,6 +14,20 @@ NAME = re.compile(r"[A-Za-z0-9._-]+")
 IDENTITY = ("name", "version", "requires-python", "dependencies")
 GROUP = "model"  # of the packages that predict, where they cannot stand in [project]
 SOURCES = "tool.uv.sources"
+PYTHONS = tuple(f"3.{minor}" for minor in range(6, 11))  # older than Rung's, still in use
+# Rules that also hide the records of new data, which git has to hold from rung 2 on.
+HIDES_DATA = {
+    b"data",
+    b"data/",
+    b"/data",
+    b"/data/",
+    b"data/*",
+    b"/data/*",
+    b"data/**",
+    b"/data/**",
+}
+SHOWS_DATA = [b"!/data/", b"/data/*", b"!/data/incoming/", b"!/data/sample/"]
+SHOWS_ALL = [b"!/data/incoming/**", b"!/data/sample/**"]
 NEEDED = (
     "dependency-groups",
     "tool.uv.default-groups",
@@ -24,7 +39,7 @@ NEEDED = (
 
 
 def toml(
-    ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False
+    ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False, mypy: bool = False
 ) -> tuple[bytes, list[str], list[str]]:
     """Add to a pyproject.toml the packages, groups and settings that Rung's verbs need.
 
@@ -33,6 +48,7 @@ def toml(
         theirs: Rung's.
         flat: Whether src/ has to be named, since the person's own packaging may not know of it.
         packaged: Whether another file, such as setup.py, says how the repository is packaged.
+        mypy: Whether another file, such as mypy.ini, says what mypy checks.
 
     Returns:
         The completed file, what it got, and why it could not get the rest; the file as it was where
@@ -71,6 +87,11 @@ def toml(
                 source = source[part]
                 target = target.setdefault(part, tomlkit.table(is_super_table=part == "tool"))
             got += _added(target, last, source[last], at, by_hand)
+        at = "tool.mypy"
+        if not mypy:
+            got += _checked_by_mypy(mine["tool"], rung["tool"]["mypy"])
+        if project is not None:
+            by_hand += _python(project, rung["project"]["requires-python"])
         return tomlkit.dumps(mine).encode(), got, by_hand
     except (TOMLKitError, TypeError, AttributeError):  # a key is there and is something else
         return ours, [], [f"nothing was added, since `{at}` cannot stand beside what is there"]
@@ -96,6 +117,31 @@ def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -
             named = ", ".join(map(repr, value))
             by_hand.append(f"`{dotted}` is no list: make it one of what it says and of {named}")
     return []
+
+
+def _checked_by_mypy(tool: Any, rungs: dict[str, Any]) -> list[str]:
+    """Say what mypy checks, where nothing does: `poe types` names no files, and would fail."""
+    if "mypy" not in tool:
+        tool["mypy"] = _multiline(rungs)
+        return ["`tool.mypy`"]
+    if {"files", "packages", "modules"} & tool["mypy"].keys():
+        return []
+    tool["mypy"]["files"] = _multiline(rungs["files"])
+    return ["`tool.mypy.files`"]
+
+
+def _python(project: Any, rungs: str) -> list[str]:
+    """Say that a project takes a Python that Rung does not run on: uv would find no packages."""
+    said = project.get("requires-python")
+    try:
+        taken = SpecifierSet(said) if isinstance(said, str) else None
+    except InvalidSpecifier:
+        taken = None
+    if taken is None or not any(old in taken for old in PYTHONS if old not in SpecifierSet(rungs)):
+        return []
+    return [
+        f"`project.requires-python` is {said!r}, and Rung runs on {rungs!r} only: make it {rungs!r}"
+    ]
 
 
 def _inline(value: dict[str, Any]) -> Any:
@@ -133,11 +179,15 @@ def _name(requirement: str) -> str:
 
 
 def lines(
-    ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False
+    ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False, mypy: bool = False
 ) -> tuple[bytes, list[str], list[str]]:
     """Append to an ignore file the patterns that it lacks; return it, what it got, and nothing."""
     mine = {line.strip() for line in ours.splitlines()}
     new = [line for line in theirs.splitlines() if line and line[:1] != b"#" and line not in mine]
+    if (hiding := mine & HIDES_DATA) and SHOWS_DATA[2] not in mine:
+        deep = any(rule.endswith(b"**") for rule in hiding)
+        # First, as what Rung makes in data/ stays hidden by the patterns that follow.
+        new = [*SHOWS_DATA, *(SHOWS_ALL if deep else []), *new]
     if not new:
         return ours, [], []
     gap = b"" if ours.endswith(b"\n") or not ours else b"\n"
