@@ -1,4 +1,4 @@
-"""Making requests over kept-alive connections, as fast as they are answered or at a given rate."""
+"""Send requests over kept-alive connections, as fast as they are answered or at a given rate."""
 
 import asyncio
 import itertools
@@ -12,23 +12,23 @@ from urllib.parse import SplitResult, urlsplit
 
 import httptools
 
-BROKEN = 0  # stands for the status of a request whose connection broke
-NAMED = "load-"  # the id of every request of a test begins so, and finds its rows in a log
-WAIT = 30.0  # seconds after which an answer is no longer waited for
+BROKEN = 0  # status of a request whose connection broke
+PREFIX = "load-"  # of the request ids of every test, to find them in a log
+TIMEOUT = 30.0  # seconds
 PAUSE = 0.1  # seconds after a connection broke
 
 
 @dataclass
 class Answers:
-    """What came back.
+    """The answers to the requests of a test.
 
     Attributes:
-        seconds: by status, for each answer; a rate given, from the moment at which it was due.
-        unmade: requests that were due and not made, as no connection was free in time.
+        seconds: latency of each answer, by status; at a given rate, since the request was due.
+        unmade: requests that were due and not sent, because no connection was free.
         elapsed: seconds of the whole test.
-        busy: share of that time in which this program was computing: near 1, it is the program
-            that was measured.
-        said: by status, the first body other than a prediction.
+        busy: share of that time in which this program was computing; near 1, the test measured
+            this program.
+        said: first body that is not a prediction, by status.
     """
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
@@ -38,14 +38,14 @@ class Answers:
     said: dict[int, str] = field(default_factory=dict)
 
     def add(self, status: int, seconds: float, body: bytes) -> None:
-        """Take in an answer."""
+        """Add an answer."""
         self.seconds.setdefault(status, []).append(seconds)
         if status != 200 and status not in self.said:
             self.said[status] = body[:500].decode(errors="replace")
 
 
 class Connection(asyncio.Protocol):
-    """One connection: a request at a time."""
+    """A connection that sends one request at a time."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -55,11 +55,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def open(self) -> bool:
-        """Whether it can take a request."""
+        """Whether it can send a request."""
         return self._transport is not None and not self._transport.is_closing()
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request; return status and body, BROKEN where the connection broke."""
+        """Send a request; return status and body, or BROKEN if the connection broke."""
         self._answer = asyncio.get_running_loop().create_future()
         self._body = b""
         if self._transport is None:
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         return await self._answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
@@ -102,29 +102,29 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """A test of one address with prepared requests.
+    """A load test of one address with prepared requests.
 
     Attributes:
-        name: what the id of each request begins with, in the service's log too.
+        name: prefix of the request ids, also in the service's log.
     """
 
     def __init__(self, url: str, bodies: Sequence[bytes], rate: float | None = None) -> None:
-        """Prepare.
+        """Prepare the requests.
 
         Args:
-            url: of the service, as in http://127.0.0.1:8000.
-            bodies: of the requests, taken in turn.
-            rate: requests a second, whether or not the service keeps up; None for as many as it
+            url: of the service, such as http://127.0.0.1:8000.
+            bodies: of the requests, used in turn.
+            rate: requests per second, whether or not the service keeps up; None for as many as it
                 answers.
         """
-        self._place = urlsplit(url)
-        self._requests = [_request(self._place, body) for body in bodies]
+        self._url = urlsplit(url)
+        self._requests = [_request(self._url, body) for body in bodies]
         self._rate = rate
-        self.name = f"{NAMED}{secrets.token_hex(4)}"
+        self.name = f"{PREFIX}{secrets.token_hex(4)}"
         self._numbers = itertools.count()
 
     async def run(self, connections: int, seconds: float) -> Answers:
-        """Make requests for some seconds; each connection makes one after the other."""
+        """Send requests for some seconds, one at a time on each connection."""
         answers = Answers()
         started, computed = time.perf_counter(), time.process_time()
         await asyncio.gather(
@@ -143,8 +143,8 @@ class Load:
             due = started + number / self._rate if self._rate else time.perf_counter()
             if due >= end:
                 break
-            # Late, because no connection was free: the caller would have waited from `due` on.
-            # Early, this program sleeps, and how long it oversleeps is not the service's doing.
+            # If late because no connection was free, the latency counts from `due`. If early, it
+            # counts from the end of the sleep, which may be longer than requested.
             early = due - time.perf_counter()
             if early > 0:
                 await asyncio.sleep(early)
@@ -158,9 +158,9 @@ class Load:
             head, body = self._requests[number % len(self._requests)]
             request = b"%bX-Request-Id: %b-%d\r\n\r\n%b" % (head, name, number, body)
             try:
-                status, answer = await asyncio.wait_for(connection.ask(request), WAIT)
+                status, answer = await asyncio.wait_for(connection.ask(request), TIMEOUT)
             except TimeoutError:
-                status, answer = BROKEN, f"no answer within {WAIT:g} seconds".encode()
+                status, answer = BROKEN, f"no answer within {TIMEOUT:g} seconds".encode()
                 connection.close()
             answers.add(status, time.perf_counter() - due, answer)
             if status == BROKEN:
@@ -170,22 +170,22 @@ class Load:
 
     async def _connected(self) -> Connection | None:
         loop = asyncio.get_running_loop()
-        secure = True if self._place.scheme == "https" else None
-        port = self._place.port or (443 if secure else 80)
+        secure = True if self._url.scheme == "https" else None
+        port = self._url.port or (443 if secure else 80)
         try:
             _, connection = await loop.create_connection(
-                Connection, self._place.hostname or "", port, ssl=secure
+                Connection, self._url.hostname or "", port, ssl=secure
             )
         except OSError:
             return None
         return connection
 
 
-def _request(place: SplitResult, body: bytes) -> tuple[bytes, bytes]:
-    """Write all of a request but its id: the head before it, the body after it."""
-    path = f"{place.path.rstrip('/')}/predict"
+def _request(url: SplitResult, body: bytes) -> tuple[bytes, bytes]:
+    """Return the parts of a request before and after its id."""
+    path = f"{url.path.rstrip('/')}/predict"
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n"
     )
     return head.encode(), body

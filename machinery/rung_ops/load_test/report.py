@@ -1,4 +1,4 @@
-"""Figures of a load test, and what they say about the promises in ops/service.toml."""
+"""The figures of a load test, compared with the SLO in ops/service.toml."""
 
 from dataclasses import dataclass
 
@@ -7,25 +7,25 @@ import numpy as np
 from rung_ops.load_test.client import BROKEN, Answers
 from rung_ops.serving.slo import SLO
 
-BUSY = 0.9  # share of the time from which the figures may be those of the test itself
+BUSY = 0.9  # above this CPU share of the client, the figures may be those of the client
 REFUSED = 503
-SPARE = 0.01  # share of the requests that the end of the test may cut off
-CLEARLY = 1.05  # times as many requests as are promised have to be made to miss some of them
+CUT_OFF = 0.01  # share of the requests that the end of the test may cut off
+MIN_OVERLOAD = 1.05  # a rate below this multiple of the SLO's rate cannot show that it is missed
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a load test found.
+    """The figures of a load test.
 
     Attributes:
-        answered, refused, failed: numbers of requests; failed are all but the other two.
-        unmade: requests that could not be made at the rate that was asked for.
-        percentiles: of the answered requests, in milliseconds, by name; NaN without any.
-        refusals_p99: milliseconds in which 99 in 100 refusals came.
-        a_second: answered requests.
-        rows_a_second: rows of answered requests.
-        busy: share of the time in which the test itself was computing.
-        said: of each kind of failure, how often and what came back.
+        answered, refused, failed: numbers of requests: status 200, status 503, all others.
+        unmade: requests that could not be sent at the given rate.
+        percentiles: latencies of answered requests in milliseconds, by name; NaN without any.
+        refusals_p99: 99th percentile of the latency of refusals, in milliseconds.
+        a_second: answered requests per second.
+        rows_a_second: rows of answered requests per second.
+        busy: share of the time in which the client was computing, in [0, 1].
+        said: number and first response of each kind of failure.
     """
 
     answered: int
@@ -41,16 +41,16 @@ class Figures:
 
     @property
     def requests(self) -> int:
-        """All that were made."""
+        """Number of requests sent."""
         return self.answered + self.refused + self.failed
 
 
 def figures(answers: Answers, rows: int) -> Figures:
-    """Sum up answers to requests of so many rows each."""
+    """Compute the figures of answers to requests of `rows` rows each."""
     milliseconds = {status: 1000 * np.array(each) for status, each in answers.seconds.items()}
     good = milliseconds.get(200, np.array([]))
     refusals = milliseconds.get(REFUSED, np.array([]))
-    asked = {"p50": 50, "p95": 95, "p99": 99, "slowest": 100}
+    percents = {"p50": 50, "p95": 95, "p99": 99, "slowest": 100}
     failures = {
         status: len(each)
         for status, each in answers.seconds.items()
@@ -61,7 +61,7 @@ def figures(answers: Answers, rows: int) -> Figures:
         refused=len(refusals),
         failed=sum(failures.values()),
         unmade=answers.unmade,
-        percentiles={name: _percentile(good, each) for name, each in asked.items()},
+        percentiles={name: _percentile(good, each) for name, each in percents.items()},
         refusals_p99=_percentile(refusals, 99),
         a_second=len(good) / answers.elapsed,
         rows_a_second=rows * len(good) / answers.elapsed,
@@ -74,70 +74,70 @@ def figures(answers: Answers, rows: int) -> Figures:
     )
 
 
-def missed(found: Figures, promise: SLO, rate: float | None, rows: int = 1) -> list[str]:
-    """Say which promises were not kept, and by how much; empty when all were.
+def missed(measured: Figures, slo: SLO, rate: float | None, rows: int = 1) -> list[str]:
+    """Return the parts of the SLO that were missed, and by how much.
 
     Args:
-        found: by the test.
-        promise: [slo] of ops/service.toml.
-        rate: requests a second that were made; None for as many as were answered.
-        rows: in each request; time and number are promised for requests of one.
+        measured: figures of the test.
+        slo: [slo] of ops/service.toml.
+        rate: requests sent per second; None for as many as were answered.
+        rows: rows of each request; latency and rate are only checked for 1.
     """
-    if not found.answered:
-        return ["not a single request was answered"]
+    if not measured.answered:
+        return ["no request was answered"]
     faults = []
-    for name, limit in (("p50", promise.p50_ms), ("p99", promise.p99_ms)):
-        if rows == 1 and not found.percentiles[name] <= limit:
+    for name, limit in (("p50", slo.p50_ms), ("p99", slo.p99_ms)):
+        if rows == 1 and not measured.percentiles[name] <= limit:
             faults.append(
-                f"{name} is {found.percentiles[name]:.1f} ms, {name}_ms promises {limit:g} ms"
+                f"{name} is {measured.percentiles[name]:.1f} ms; {name}_ms allows {limit:g} ms"
             )
     for name, verb, count, most in (
-        ("failed", "failed", found.failed, promise.max_failed),
-        ("refused", "were refused", found.refused, promise.max_refused),
+        ("failed", "failed", measured.failed, slo.max_failed),
+        ("refused", "were refused", measured.refused, slo.max_refused),
     ):
-        if count > most * found.requests:
+        if count > most * measured.requests:
             faults.append(
-                f"{count:,} of {found.requests:,} requests {verb}, max_{name} allows {most:.2%}"
+                f"{count:,} of {measured.requests:,} requests {verb}; max_{name} allows {most:.2%}"
             )
-    least = promise.min_requests_per_second
-    asked = rate is None or rate >= CLEARLY * least
-    if rows == 1 and asked and found.a_second < least:
+    least = slo.min_requests_per_second
+    is_loaded = rate is None or rate >= MIN_OVERLOAD * least
+    if rows == 1 and is_loaded and measured.a_second < least:
         faults.append(
-            f"{found.a_second:,.0f} requests a second were answered, "
-            f"min_requests_per_second promises {least:g}"
+            f"{measured.a_second:,.0f} requests per second were answered; "
+            f"min_requests_per_second requires {least:g}"
         )
-    if found.unmade > SPARE * (found.unmade + found.requests):
+    if measured.unmade > CUT_OFF * (measured.unmade + measured.requests):
         faults.append(
-            f"{found.unmade:,} requests could not be made, as every connection waited for an "
-            "answer: the service cannot keep this rate, or it needs more --connections"
+            f"{measured.unmade:,} requests could not be sent, because every connection was waiting: "
+            "the service cannot keep this rate, or the test needs more --connections"
         )
     return faults
 
 
-def lines(found: Figures, promise: SLO, rows: int) -> list[str]:
-    """Write the figures for a person to read, limits beside them."""
-    second = f"{found.a_second:,.0f} a second"
+def lines(measured: Figures, slo: SLO, rows: int) -> list[str]:
+    """Format the figures with their limits."""
+    second = f"{measured.a_second:,.0f} per second"
     if rows > 1:
-        second += f", {found.rows_a_second:,.0f} rows a second"
-    limits = {"p50": promise.p50_ms, "p99": promise.p99_ms}
-    written = [
-        f"answered  {found.answered:>10,}     {second}",
-        f"refused   {found.refused:>10,}"
-        + (f"     99 in 100 within {found.refusals_p99:.1f} ms" if found.refused else ""),
-        f"failed    {found.failed:>10,}",
+        second += f", {measured.rows_a_second:,.0f} rows per second"
+    limits = {"p50": slo.p50_ms, "p99": slo.p99_ms}
+    refusals = f"     p99 {measured.refusals_p99:.1f} ms" if measured.refused else ""
+    formatted = [
+        f"answered  {measured.answered:>10,}     {second}",
+        f"refused   {measured.refused:>10,}{refusals}",
+        f"failed    {measured.failed:>10,}",
     ]
-    if found.unmade:
-        written.append(f"not made  {found.unmade:>10,}     every connection waited for an answer")
-    written.append("")
-    for name, value in found.percentiles.items():
+    if measured.unmade:
+        formatted.append(f"not sent  {measured.unmade:>10,}     every connection was waiting")
+    formatted.append("")
+    for name, value in measured.percentiles.items():
         limit = f"     at most {limits[name]:g} ms" if name in limits and rows == 1 else ""
-        shown = f"{value:,.1f} ms" if value == value else "-"
-        written.append(f"{name:<10}{shown:>10}{limit}")
-    written += [f"  {said}" for said in found.said]
-    if found.busy > BUSY:
-        written += ["", f"This test itself was busy {found.busy:.0%} of the time: the service may"]
-        written += ["be faster than it says. Run it on another machine, or at a lower --rate."]
-    return written
+        text = f"{value:,.1f} ms" if value == value else "-"
+        formatted.append(f"{name:<10}{text:>10}{limit}")
+    formatted += [f"  {failure}" for failure in measured.said]
+    if measured.busy > BUSY:
+        formatted += ["", f"The test itself was busy {measured.busy:.0%} of the time: the service"]
+        formatted += ["may be faster. Run it on another machine, or at a lower --rate."]
+    return formatted
 
 
 def _percentile(values: np.ndarray, which: float) -> float:

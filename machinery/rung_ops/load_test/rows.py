@@ -1,4 +1,4 @@
-"""What a load test sends: rows that the release was checked with, as a caller would write them."""
+"""The requests of a load test: parity rows of the release, as JSON."""
 
 from itertools import cycle, islice
 from pathlib import Path
@@ -10,17 +10,17 @@ import polars as pl
 from rung_ops.release import bundle, paths
 from rung_ops.release.dtypes import dtype_of
 
-MOST = 1_000  # different bodies; a thousand rows are what a release carries
-MAX_ROWS = 50_000  # in all bodies together, so that they fit into the memory
+MAX_BODIES = 1_000  # as many as a release has parity rows
+MAX_ROWS = 50_000  # of all bodies, to limit memory
 
 
 def bodies(rows: list[dict[str, Any]], size: int) -> list[bytes]:
-    """Write requests of so many rows each, all rows in turn.
+    """Build request bodies of `size` rows each, using the rows in turn.
 
     Returns:
-        JSON: one object where the size is 1, else an array of objects.
+        JSON: an object for size 1, otherwise an array of objects.
     """
-    number = max(1, min(MOST, MAX_ROWS // size, len(rows)))
+    number = max(1, min(MAX_BODIES, MAX_ROWS // size, len(rows)))
     if size == 1:
         return [msgspec.json.encode(row) for row in rows[:number]]
     endless = cycle(rows)
@@ -28,26 +28,26 @@ def bodies(rows: list[dict[str, Any]], size: int) -> list[bytes]:
 
 
 def rows_of(release: str, contract: dict[str, Any]) -> list[dict[str, Any]]:
-    """Find rows for a release: those of its bundle where that lies here, else its example.
+    """Return rows for a release: the parity rows of a local bundle, or else the example row.
 
     Args:
         release: its id.
-        contract: as the service tells it under /model.
+        contract: from the service's /model.
 
     Returns:
-        Rows by column, at least one.
+        Rows as mappings from column to value, at least one.
     """
     for folder in _folders(release):
         try:
             held_out = pl.read_parquet(folder / bundle.PARITY)
-            found = held_out.select(
+            rows = held_out.select(
                 pl.col(column["name"]).cast(dtype_of(column["polars"]))
                 for column in contract["columns"]
             )
         except (OSError, pl.exceptions.PolarsError):
-            continue  # what is wrong with it, the service says
-        if found.height:
-            return found.to_dicts()
+            continue  # the service reports what is wrong with it
+        if rows.height:
+            return rows.to_dicts()
     return [contract["example"]]
 
 

@@ -1,7 +1,7 @@
-"""Put the service under load and hold it against its promises: `uv run poe load [URL]`.
+"""Load-test the service and compare it with its SLO: `uv run poe load [URL]`.
 
-Without a URL a service is started for the test, with the release that answers in staging, and
-ended after it. The promises stand in ops/service.toml under [slo].
+Without a URL, the test starts a service with the serving release of staging and stops it at the end.
+The SLO is [slo] in ops/service.toml.
 """
 
 import argparse
@@ -33,28 +33,30 @@ REPORT = REPORTS / "load.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Test; return the exit code: 1 where a promise was not kept, or nothing could be tested."""
+    """Run the test; return the exit code: 1 if the SLO was missed or nothing could be tested."""
     options = _options(arguments)
     try:
-        promise, most = slo.read_slo(), settings.limits().max_rows
+        limits, most = slo.read_slo(), settings.limits().max_rows
         if options.rows > most:
-            raise BadSettings(f"service.toml: max_rows of [service] allows {most:,} rows a request")
+            raise BadSettings(
+                f"--rows: got {options.rows:,}; [service] max_rows in service.toml allows {most:,}"
+            )
         with _target(options) as target:
-            found = _test(target, options)
+            measured = _test(target, options)
     except (Unreachable, BadBundle, BadSettings, state.BadState) as error:
         print(f"Nothing was tested: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
+        print("Interrupted; no report was written.", file=sys.stderr)
         return 1
-    missed = load_report.missed(found, promise, options.rate, options.rows)
-    for line in load_report.lines(found, promise, options.rows):
+    missed = load_report.missed(measured, limits, options.rate, options.rows)
+    for line in load_report.lines(measured, limits, options.rows):
         print(line)
-    _write(target, options, found, promise, missed)
+    _write(target, options, measured, limits, missed)
     if missed:
-        print("\nservice.toml promises more:", *(f"- {fault}" for fault in missed), sep="\n")
+        print("\nThe SLO was missed:", *(f"- {fault}" for fault in missed), sep="\n")
         return 1
-    print("\nAll promises of ops/service.toml were kept.")
+    print("\nThe SLO in ops/service.toml was met.")
     return 0
 
 
@@ -67,18 +69,18 @@ def _target(options: argparse.Namespace) -> AbstractContextManager[Target]:
 def _test(target: Target, options: argparse.Namespace) -> Figures:
     rows = load_rows.rows_of(target.release, target.contract)
     load = Load(target.url, load_rows.bodies(rows, options.rows), options.rate)
-    what = "one row" if options.rows == 1 else f"{options.rows:,} rows"
-    pace = f"{options.rate:g} requests a second" if options.rate else "as fast as it answers"
+    size = "one row" if options.rows == 1 else f"{options.rows:,} rows"
+    rate = f"{options.rate:g} requests per second" if options.rate else "as fast as it answers"
     print(
         f"{target.release} at {target.url}: {options.seconds:g} s, {options.connections} "
-        f"connections, {what} a request, {pace}"
+        f"connections, {size} per request, {rate}"
     )
     if len(rows) == 1:
-        print("Its bundle is not here: each row is the example of its contract.")
+        print("There is no local bundle of it: each row is the example of its contract.")
     if options.url:
-        print(f"In the service's log the ids of these requests begin with {load.name}.")
+        print(f"The ids of these requests start with {load.name}, also in the service's log.")
     print()
-    with contextlib.suppress(ImportError):  # it does not exist for Windows
+    with contextlib.suppress(ImportError):  # uvloop does not support Windows
         import uvloop
 
         return load_report.figures(
@@ -92,28 +94,28 @@ def _test(target: Target, options: argparse.Namespace) -> Figures:
 def _write(
     target: Target,
     options: argparse.Namespace,
-    found: Figures,
-    promise: SLO,
+    measured: Figures,
+    limits: SLO,
     missed: list[str],
 ) -> None:
-    asked = {name: getattr(options, name) for name in ("seconds", "connections", "rows", "rate")}
+    chosen = {name: getattr(options, name) for name in ("seconds", "connections", "rows", "rate")}
     report = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "url": options.url,
         "environment": None if options.url else options.environment,
         "release": target.release,
-        **asked,
-        "found": asdict(found),
-        "promised": {name: getattr(promise, name) for name in promise.__struct_fields__},
+        **chosen,
+        "found": asdict(measured),
+        "promised": {name: getattr(limits, name) for name in limits.__struct_fields__},
         "missed": missed,
     }
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(_finite(report), indent=2) + "\n", encoding="utf-8")
-    print(f"\n{shown(REPORT)} has the figures.")
+    print(f"\nWrote {shown(REPORT)}.")
 
 
 def _finite(value: object) -> object:
-    """Put null in the place of what JSON has no form for."""
+    """Replace numbers that JSON cannot represent by None."""
     if isinstance(value, dict):
         return {name: _finite(each) for name, each in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -125,19 +127,19 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "url",
         nargs="?",
         type=_url,
-        help="of a service that runs, as in http://127.0.0.1:8000; its log gets these requests too",
+        help="of a running service, such as http://127.0.0.1:8000; its log gets the requests too",
     )
     parser.add_argument(
         "--environment",
         default=paths.STAGING,
         choices=paths.ENVIRONMENTS,
-        help="without a URL: whose release is tested (staging)",
+        help="without a URL: the environment whose release is tested (staging)",
     )
     for name, kind, default, text in (
-        ("seconds", _amount, 10.0, "how long (10)"),
-        ("connections", _whole, 16, "that are open at once (16)"),
-        ("rows", _whole, 1, "in each request (1)"),
-        ("rate", _amount, None, "requests a second, whether or not the service keeps up"),
+        ("seconds", _positive, 10.0, "duration of the test (10)"),
+        ("connections", _positive_integer, 16, "number of connections (16)"),
+        ("rows", _positive_integer, 1, "rows of each request (1)"),
+        ("rate", _positive, None, "requests per second, whether or not the service keeps up"),
     ):
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=text)
     return parser.parse_args(arguments)
@@ -145,28 +147,30 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _url(text: str) -> str:
     try:
-        found = urlsplit(text)
-        named = found.scheme in ("http", "https") and found.hostname and (found.port or True)
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
     except ValueError:
-        named = False
-    if not named:
-        raise argparse.ArgumentTypeError(f"`{text}` is no URL as http://127.0.0.1:8000")
+        valid = False
+    if not valid:
+        raise argparse.ArgumentTypeError(
+            f"got `{text}`; expected a URL such as http://127.0.0.1:8000"
+        )
     return text
 
 
-def _number(text: str, kind: Callable[[str], float], what: str) -> float:
+def _number(text: str, kind: Callable[[str], float], expected: str) -> float:
     try:
         value = kind(text)
     except ValueError:
         value = 0
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"`{text}` is {what}")
+        raise argparse.ArgumentTypeError(f"got `{text}`; expected {expected}")
     return value
 
 
-def _amount(text: str) -> float:
-    return _number(text, float, "no number above 0")
+def _positive(text: str) -> float:
+    return _number(text, float, "a number above 0")
 
 
-def _whole(text: str) -> int:
-    return int(_number(text, int, "no whole number above 0"))
+def _positive_integer(text: str) -> int:
+    return int(_number(text, int, "a whole number above 0"))

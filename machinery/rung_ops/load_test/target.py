@@ -1,7 +1,7 @@
-"""The service that a load test asks: one that runs somewhere, or one of its own.
+"""The service that a load test sends requests to: a running one, or one that the test starts.
 
-A service of its own has a copy of the release that answers in an environment, and a folder of its
-own: its predictions are in no log that anybody reads, and it moves no rollout.
+The test starts a service with a copy of an environment's serving release and with temporary folders,
+so the test does not affect prediction logs or a rollout.
 """
 
 import contextlib
@@ -30,20 +30,20 @@ from rung_ops.system.ports import free_port
 
 HOST = "127.0.0.1"
 READY_SECONDS = 60.0
-LAST_WORDS = 15  # lines of a service that did not start
+SHOWN = 15  # lines of output of a service that did not start
 
 
 class Unreachable(Exception):
-    """There is no service that could be tested; the message says why, and what to do."""
+    """No service can be tested; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A service that answers.
+    """A running service.
 
     Attributes:
-        url: where it is, without a slash at the end.
-        release: the id of the release that answers.
+        url: its address, without a trailing slash.
+        release: id of the serving release.
         contract: of the release.
     """
 
@@ -53,81 +53,81 @@ class Target:
 
 
 def running(url: str) -> Target:
-    """Ask a service that runs what it serves.
+    """Read what a running service serves.
 
     Raises:
-        Unreachable: nothing answers there, or something else than the service.
+        Unreachable: nothing answers at the address, or another kind of service.
     """
     url = url.rstrip("/")
     try:
         with urlopen(f"{url}/model", timeout=10) as answer:
-            told = msgspec.json.decode(answer.read())
-        return Target(url, told["release"]["id"], told["contract"])
+            model = msgspec.json.decode(answer.read())
+        return Target(url, model["release"]["id"], model["contract"])
     except HTTPError as error:
-        said = error.read(500).decode(errors="replace")
-        raise Unreachable(f"{url} does not serve: status {error.code}, {said}") from error
+        text = error.read(500).decode(errors="replace")
+        raise Unreachable(f"{url} does not serve: status {error.code}, {text}") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise Unreachable(
-            f"Nothing answers at {url} ({reason}). Is it running? `uv run poe serve` starts it."
+            f"Nothing answers at {url} ({reason}). `uv run poe serve` starts the service."
         ) from error
     except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise Unreachable(f"{url}/model is no answer of the prediction service.") from error
+        raise Unreachable(f"{url} is not a prediction service: see {url}/model.") from error
 
 
 @contextlib.contextmanager
 def own(environment: str) -> Iterator[Target]:
-    """Start a service with the release that answers in an environment, and end it afterwards.
+    """Start a service with the serving release of an environment, and stop it at the end.
 
     Raises:
-        Unreachable: nothing answers there, or the service does not start.
+        Unreachable: the environment serves nothing, or the service does not start.
         bundle.BadBundle: the service would refuse the release.
-        settings.BadSettings: ops/service.toml cannot be used.
+        settings.BadSettings: ops/service.toml is invalid.
         state.BadState: the state of the environment is damaged.
     """
     folder = paths.environment(environment)
     release = state.read(folder).serving
     if release is None:
         raise Unreachable(
-            f"Nothing was deployed to {environment}, so there is nothing to test: "
-            f"`uv run poe deploy {environment}` brings a release there."
+            f"{environment} serves no release that could be tested: run "
+            f"`uv run poe deploy {environment}`."
         )
     with tempfile.TemporaryDirectory(prefix="load-") as name:
-        place = Path(name)
-        there = place / "releases" / ROOT.relative_to(REPOSITORY) / environment  # see placed()
+        temporary = Path(name)
+        copy = temporary / "releases" / ROOT.relative_to(REPOSITORY) / environment  # see placed()
         try:
-            copied = paths.bundle(there, release)
+            copied = paths.bundle(copy, release)
             shutil.copytree(paths.bundle(folder, release), copied, symlinks=True)
-            state.serve(there, release, paths.person())
-            # A service waits for a better release; this says at once what is wrong with this one.
-            found = releases.load(copied, paths.public_key().read_bytes(), limits())
+            state.serve(copy, release, paths.person())
+            # Raises at once if the release is invalid; the service would wait for another one.
+            loaded = releases.load(copied, paths.public_key().read_bytes(), limits())
         except OSError as error:
             raise Unreachable(f"{release} of {environment} cannot be copied: {error}") from error
-        with _started(place, environment) as url:
-            yield Target(url, found.id, found.contract)
+        with _started(temporary, environment) as url:
+            yield Target(url, loaded.id, loaded.contract)
 
 
 @contextlib.contextmanager
-def _started(place: Path, environment: str) -> Iterator[str]:
+def _started(folder: Path, environment: str) -> Iterator[str]:
     port = free_port()
-    settings = {"RELEASES": str(place / "releases"), "LOGS": str(place / "logs")}
-    words = place / "words.txt"
-    with words.open("wb") as written:
+    settings = {"RELEASES": str(folder / "releases"), "LOGS": str(folder / "logs")}
+    log = folder / "service.log"
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "rung_ops", "serve", "--environment", environment]
             + ["--host", HOST, "--port", str(port)],
             cwd=ROOT,
             env=os.environ | settings | {"RELEASE_KEY": str(paths.public_key().resolve())},
             stdin=subprocess.DEVNULL,
-            stdout=written,
+            stdout=output,
             stderr=subprocess.STDOUT,
         )
     url = f"http://{HOST}:{port}"
     try:
         if not _ready(url, process):
-            said = words.read_text(encoding="utf-8", errors="replace").splitlines()
-            listed = "".join(f"\n  {line}" for line in said[-LAST_WORDS:])
-            raise Unreachable(f"The service did not become ready. It said:{listed}")
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            listed = "".join(f"\n  {line}" for line in lines[-SHOWN:])
+            raise Unreachable(f"The service did not become ready. Its output:{listed}")
         yield url
     finally:
         processes.stop(process, 10)

@@ -1,4 +1,4 @@
-"""Logging predictions without ever making one wait: a bounded queue and one thread that writes."""
+"""Log predictions without delaying them: a bounded queue and a writer thread."""
 
 import logging
 import threading
@@ -15,32 +15,32 @@ from rung_ops.serving.log_files import Files, frames
 
 LOG = logging.getLogger("service")
 
-# A batch of one row keeps some 5 kB alive, a row in a large batch some 0.1 kB: a batch counts as
-# so many rows more than it has.
-BATCH = 32
-LAST_TRIES = 5  # to write what waits at the end, where the thread dies again and again
+# Weight of a batch in rows, in addition to its rows: a batch of one row takes about 5 kB of memory,
+# a row in a large batch about 0.1 kB.
+BATCH_WEIGHT = 32
+MAX_RESTARTS = 5  # of a dying thread, while closing
 
 
 class PredictionLog:
-    """Takes batches of predictions and writes them to Parquet, about once a second.
+    """Queues batches of predictions and writes them to Parquet, about once a second.
 
-    Nothing that happens to the disk or to the thread reaches a prediction: rows wait in memory,
-    then are dropped and counted.
+    Failures of the disk or the thread never affect a prediction: rows wait in memory, and are
+    dropped and counted when the queue is full.
 
     Attributes:
-        written: rows that are in a file.
-        dropped: rows that never will be: the queue was full, or they were malformed.
-        failures: attempts to write that failed; their rows are kept and tried again.
-        restarts: how often the thread was found dead and started anew.
+        written: rows written to files.
+        dropped: rows lost because the queue was full or they were malformed.
+        failures: failed attempts to write; their rows are kept and retried.
+        restarts: how often a dead thread was restarted.
     """
 
     def __init__(self, folder: Path, seconds: float = 1.0, rows: int = 200_000) -> None:
-        """Start to log.
+        """Start the writer thread.
 
         Args:
             folder: of the log, from prediction_log.folder().
             seconds: time between two files.
-            rows: how many rows may wait in memory.
+            rows: maximum number of rows in memory.
         """
         self.written = self.dropped = self.failures = self.restarts = 0
         self._seconds = seconds
@@ -65,9 +65,9 @@ class PredictionLog:
         predictions: np.ndarray,
         defaults: Sequence[Sequence[str]] | None = None,
     ) -> None:
-        """Keep references to a batch for the thread to write; never waits for it, never raises."""
+        """Queue a batch for the thread; never waits and never raises."""
         batch = Batch(now(), ids, release, arm, rows, features, predictions, defaults)
-        weight = len(ids) + BATCH
+        weight = len(ids) + BATCH_WEIGHT
         with self._lock:
             full = self._weight + weight > self._limit or self._closing
             if full:
@@ -78,21 +78,21 @@ class PredictionLog:
         if self._weight * 2 > self._limit:
             self._wake.set()
         if not self._thread.is_alive():
-            self._revive()
+            self._restart()
 
     @property
     def waiting(self) -> int:
-        """How many rows wait to be written."""
+        """Number of rows that are not written yet."""
         with self._lock:
             return sum(len(batch.ids) for batch in [*self._writing, *self._waiting])
 
     def close(self, seconds: float = 5.0) -> None:
-        """Write what waits and stop; what is not written after so many seconds is dropped."""
+        """Write the waiting rows and stop; rows not written within `seconds` are dropped."""
         until = time.monotonic() + seconds
         self._closing = True
         self._wake.set()
         self._thread.join(seconds)
-        for _ in range(LAST_TRIES):  # by a thread that died nothing more is written
+        for _ in range(MAX_RESTARTS):  # if the thread died
             left = until - time.monotonic()
             if self._finished or self._thread.is_alive() or left <= 0:
                 break
@@ -105,20 +105,20 @@ class PredictionLog:
             self._waiting.clear()
         if lost:
             self.dropped += lost
-            LOG.warning("The prediction log lost %d rows that it could not write in time.", lost)
+            LOG.warning("The prediction log dropped %d rows: not written in time.", lost)
 
     def _start(self) -> threading.Thread:
         thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         thread.start()
         return thread
 
-    def _revive(self) -> None:
+    def _restart(self) -> None:
         with self._lock:
             if self._thread.is_alive() or self._closing:
                 return
             self.restarts += 1
             self._thread = self._start()
-        LOG.warning("The writer of the prediction log had died; it was started again.")
+        LOG.warning("The writer of the prediction log died and was restarted.")
 
     def _run(self) -> None:
         while not self._closing:
@@ -127,40 +127,40 @@ class PredictionLog:
             self._write()
             self._merge()
             if self._failing and not self._closing:
-                time.sleep(self._seconds)  # a queue that is full wakes this thread all the time
+                time.sleep(self._seconds)  # a full queue would wake this thread continuously
         self._write()
         self._merge(everything=True)
         self._finished = True
 
     def _write(self) -> None:
-        # What is being written stays in reach: if this thread dies, the next one takes it up.
+        # Kept in self._writing, so that a restarted thread continues if this one dies.
         with self._lock:
             self._writing = [*self._writing, *self._waiting]
             self._waiting.clear()
         for group, frame in frames(self._writing):
             if isinstance(frame, BaseException):
                 self.dropped += sum(len(batch.ids) for batch in group)
-                LOG.error("Predictions cannot be logged, their parts do not fit: %s", frame)
+                LOG.error("Predictions cannot be logged; their parts differ: %s", frame)
             else:
                 try:
                     self._files.write(frame)
-                except Exception as error:  # any disk, any reason: the service goes on
+                except Exception as error:  # no failure of the disk may stop the service
                     self._failed(error)
                     continue
                 self.written += frame.height
                 self._failing = False
-            self._settle(group)
+            self._remove(group)
 
-    def _settle(self, group: list[Batch]) -> None:
+    def _remove(self, group: list[Batch]) -> None:
         done = {id(batch) for batch in group}
         with self._lock:
             self._writing = [batch for batch in self._writing if id(batch) not in done]
-            self._weight -= sum(len(batch.ids) + BATCH for batch in group)
+            self._weight -= sum(len(batch.ids) + BATCH_WEIGHT for batch in group)
 
     def _merge(self, everything: bool = False) -> None:
         try:
             self._files.merge(everything)
-        except Exception as error:  # the small files stay, and are read as they are
+        except Exception as error:  # the small files stay readable
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:

@@ -1,7 +1,7 @@
-"""Bringing a release to everybody step by step, and back at once where it does not hold.
+"""Roll a release out step by step, and roll it back at once if it is worse.
 
-Each replica of the service judges what it has answered itself. The state's generation sees to it
-that no two of them move it from the same point: the first one does, the others look again.
+Each replica of the service judges its own requests. The generation of the state ensures that only
+one replica takes each step: the first one does, the others read the state again.
 """
 
 import logging
@@ -26,21 +26,21 @@ BY = "service"
 
 
 class Rollout:
-    """Watches the release on trial and moves the state of the environment.
+    """Judges the canary or the shadow, and changes the state of the environment.
 
     Attributes:
-        last: the last verdict, for people to read; None while nothing is on trial.
+        last: the last verdict; None without a canary or shadow.
     """
 
     def __init__(
         self, folder: Path, policy: Policy | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Watch.
+        """Set the environment and the policy.
 
         Args:
-            folder: the environment's, from rung_ops.release.paths.
-            policy: the team's; None where nothing takes over by itself.
-            clock: tells seconds; another one for tests.
+            folder: of the environment.
+            policy: of ops/rollout.toml; None if no release is promoted automatically.
+            clock: returns seconds; replaced in tests.
         """
         self.last: Verdict | None = None
         self._folder = folder
@@ -48,11 +48,11 @@ class Rollout:
         self._clock = clock
         self._watched: object = None
         self._began = 0.0
-        self._said = ""
+        self._logged = ""
         self._trial: Trial | None = None
 
     def arms(self, state: State) -> TrafficSplit:
-        """Divide the keys as the state asks for."""
+        """Return the traffic split of a state."""
         if state.canary is None or self._policy is None:
             return TrafficSplit()
         steps = self._policy.canary.steps
@@ -61,26 +61,26 @@ class Rollout:
     def observe(
         self, arm: str, seconds: Sequence[float], keys: Sequence[str], predictions: np.ndarray
     ) -> None:
-        """Take in a batch that was answered; otherwise as Trial.observe()."""
-        trial = self._trial  # step() may take it away from another thread
+        """Record an answered batch; see Trial.observe()."""
+        trial = self._trial  # step() may replace it in another thread
         if trial is not None:
             trial.observe(arm, seconds, keys, predictions)
 
     def fail(self, arm: str, requests: int = 1) -> None:
-        """Take in requests that the release of an arm could not answer."""
+        """Record requests that the release of an arm failed to answer."""
         trial = self._trial
         if trial is not None:
             trial.fail(arm, requests)
 
     def step(self, state: State, compared: Comparison | None = None) -> State:
-        """Judge what is on trial, and act.
+        """Judge the canary or the shadow, and advance, promote or abort it.
 
         Args:
             state: of the environment, as the service follows it.
-            compared: what the shadow has found, where there is one.
+            compared: the comparison of the shadow, if there is one.
 
         Returns:
-            The state after it: another one where something was decided.
+            The new state, or the same one if nothing was decided.
         """
         if self._policy is None or state.stopped or state.serving is None:
             self._watch(None)
@@ -93,7 +93,7 @@ class Rollout:
         return state
 
     def unloadable(self, state: State, release: str, reason: str) -> State:
-        """Send back a release on trial that cannot be loaded."""
+        """Abort a canary or shadow that cannot be loaded."""
         on_trial = {each.release for each in (state.canary, state.shadow) if each is not None}
         if self._policy is None or release not in on_trial:
             return state
@@ -137,22 +137,22 @@ class Rollout:
     def _act(self, move: Callable[[int], State], state: State) -> State:
         try:
             moved = move(state.generation)
-        except Refused:  # somebody else was faster: what they did is looked at next
+        except Refused:  # another process was faster; the next poll reads its change
             return state
         except (BadState, LockTimeoutError, OSError) as error:
-            if str(error) != self._said:
-                LOG.error("%s: the rollout is stuck: %s", self._folder.name, error)
-            self._said = str(error)
+            if str(error) != self._logged:
+                LOG.error("%s: the rollout cannot continue: %s", self._folder.name, error)
+            self._logged = str(error)
             return state
-        tried = (
+        canary = (
             f"step {moved.canary.step} of {moved.canary.release}" if moved.canary else "no canary"
         )
-        why = f": {self.last.reason}" if self.last else ""
-        LOG.warning("%s serves %s, %s%s", self._folder.name, moved.serving, tried, why)
+        reason = f": {self.last.reason}" if self.last else ""
+        LOG.warning("%s serves %s, %s%s", self._folder.name, moved.serving, canary, reason)
         return moved
 
     def _watch(self, what: object) -> None:
-        """Start anew when something else is on trial; what it answered before says nothing."""
+        """Reset the trial when another canary or shadow starts."""
         if what != self._watched:
             self._watched, self._began, self._trial, self.last = what, self._clock(), None, None
 

@@ -1,7 +1,7 @@
-"""Follow the state of an environment: load what it asks for, and swap when that is ready.
+"""Follow the state of an environment: load its releases, and swap when they are ready.
 
-What is bad never takes the place of what is good: the last good release goes on, and what is
-wrong is told by /health/ready, /model and the metrics.
+If a release cannot be loaded, the service continues with the last good one; /health/ready, /model
+and the metrics report the problem.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ from rung_ops.system.files import UnusableFileError
 
 LOG = logging.getLogger("service")
 
-STEP = 1.0  # seconds between two looks at what is on trial
+STEP = 1.0  # seconds between two checks of a canary or shadow
 REPAIR = (
-    "Keep a copy of it and of state.json, take both away, and `poe deploy` the release by its name."
+    "Keep a copy of it and of state.json, delete both, and `poe deploy` the release by its name."
 )
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the folder of an environment said.
+    """The result of reading the folder of an environment.
 
     Attributes:
-        state: what it asks for, or what stands in for that.
-        problems: why something stands in, or what is wrong with the history.
-        is_valid: state.json and history hold what the commands have written.
+        state: the state of the environment, or a substitute.
+        problems: why there is a substitute, or what is wrong with the history.
+        is_valid: whether state.json and history are intact.
     """
 
     state: State
@@ -48,14 +48,14 @@ class Reading:
 
 
 class Watch:
-    """Keeps a service in step with the state of its environment."""
+    """Updates a service when the state of its environment changes."""
 
     def __init__(self, service: Service, folder: Path) -> None:
-        """Watch.
+        """Set the service and its environment.
 
         Args:
-            service: that is kept in step.
-            folder: the environment's.
+            service: to update.
+            folder: of the environment.
         """
         self._service = service
         self._folder = folder
@@ -63,34 +63,33 @@ class Watch:
         self._loader = Loader(
             folder, service.limits, self._wake.set, lambda: service.metrics.swap("refused")
         )
-        self._known: State | None = None  # the last state that could be read
-        self._entry: dict[str, Any] | None = None  # the history's line for the state
+        self._known: State | None = None  # the last state that was read
+        self._entry: dict[str, Any] | None = None  # history line of the state
         self._checked = history.Checked()
-        self._unloadable: dict[str, str] = {}  # releases on trial, and why
+        self._unloadable: dict[str, str] = {}  # reason by release, of canary and shadow
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
-        await asyncio.gather(self._looks(), self._steps())
+        """Poll until cancelled."""
+        await asyncio.gather(self._poll(), self._steps())
 
-    async def _looks(self) -> None:
+    async def _poll(self) -> None:
         while True:
             self._wake.clear()
             try:
                 await self.look()
-            except Exception:  # this goes on as long as the service does
-                LOG.exception("Looking after %s failed; it is tried again.", self._folder.name)
+            except Exception:  # must not end while the service runs
+                LOG.exception("Following %s failed; retrying.", self._folder.name)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._service.limits.poll_seconds)
 
     async def look(self) -> None:
-        """Read the state once, and do of what it asks for what can be done without waiting."""
+        """Read the state once, and apply what is loaded; start loading the rest."""
         reading = await asyncio.to_thread(self._read_all)
         before = self._service.held
         held = self._held_releases(reading)
         if held == before:
             return
-        # Nothing comes between this reading and install(): a stop or a rollback of the meantime
-        # must not be undone, not even until the next look.
+        # Read again right before install(), so that a stop or rollback in the meantime is not undone.
         if self._read().state != reading.state:
             if held.shadow is not None and held.shadow is not before.shadow:
                 held.shadow.close(0)
@@ -99,33 +98,33 @@ class Watch:
         self._install(held)
 
     def _read_all(self) -> Reading:
-        """Read state and history; the history may take long, and is read beside the event loop."""
-        found = self._read()
-        problem = self._wrong_history()
-        if not problem or not found.is_valid:
-            return found
-        return Reading(found.state, (*found.problems, problem), is_valid=False)
+        """Read state and history, in a thread because a long history takes time."""
+        reading = self._read()
+        problem = self._history_problem()
+        if not problem or not reading.is_valid:
+            return reading
+        return Reading(reading.state, (*reading.problems, problem), is_valid=False)
 
     def _read(self) -> Reading:
-        """Read the state; where that is impossible say why, and what stands in for it."""
+        """Read the state; if that fails, use the last known state or that of the history."""
         is_valid, self._entry = True, None
         try:
-            found, self._entry = states.read_with_entry(self._folder)
-            if found.generation:
-                self._known = found
-                return Reading(found)
+            state, self._entry = states.read_with_entry(self._folder)
+            if state.generation:
+                self._known = state
+                return Reading(state)
             problem = f"{self._folder / states.STATE} is missing."
         except BadState as error:
             problem, is_valid = str(error), False
-        except OSError as error:  # unreachable, which says nothing against what it holds
+        except OSError as error:  # unreachable, but not damaged
             problem = str(error)
-        stand_in = self._known or state_from_history(self._folder)
-        if stand_in == State() and is_valid:
-            return Reading(stand_in)
-        return Reading(stand_in, (problem,), is_valid)
+        substitute = self._known or state_from_history(self._folder)
+        if substitute == State() and is_valid:
+            return Reading(substitute)
+        return Reading(substitute, (problem,), is_valid)
 
-    def _wrong_history(self) -> str:
-        """Say what is wrong with the history, or with the place of the state's entry in it."""
+    def _history_problem(self) -> str:
+        """Return what is wrong with the history, or with the state's entry in it."""
         path = self._folder / states.HISTORY
         try:
             self._checked = history.follow(path, self._checked)
@@ -136,7 +135,7 @@ class Watch:
         if self._checked.fault is not None:
             return f"{path}: {self._checked.fault}. {REPAIR}"
         if self._entry is not None and not self._checked.holds(self._entry):
-            return f"{path}: its last change is another than that of {states.STATE}. {REPAIR}"
+            return f"{path}: its last change differs from that of {states.STATE}. {REPAIR}"
         return ""
 
     def _held_releases(self, reading: Reading) -> HeldReleases:
@@ -145,36 +144,36 @@ class Watch:
         serving = self._serving(state, problems)
         canary = shadow = None
         if state.canary is not None:
-            found = self._on_trial(state.canary.release, problems)
-            canary = self._canary(found) if found is not None else None
+            loaded = self._on_trial(state.canary.release, problems)
+            canary = self._canary(loaded) if loaded is not None else None
         if state.shadow is not None:
-            found = self._on_trial(state.shadow.release, problems)
-            if found is not None:
-                shadow = self._shadow(found, state.shadow, serving)
+            loaded = self._on_trial(state.shadow.release, problems)
+            if loaded is not None:
+                shadow = self._shadow(loaded, state.shadow, serving)
         return HeldReleases(state, serving, canary, shadow, tuple(problems), reading.is_valid)
 
     def _serving(self, state: State, problems: list[str]) -> LoadedRelease | None:
-        """Give the release that is to answer; where it is bad, the last good one."""
+        """Return the serving release; if it cannot be loaded, the last good one."""
         if state.serving is None:
             return None
-        answering = self._service.held.serving
+        current = self._service.held.serving
         for name in (state.serving, *self._last_good(state)):
             try:
-                served = self._loader.get(name) or answering
+                served = self._loader.get(name) or current
             except BadBundle as error:
                 problems.append(f"{error}.")
                 continue
             if served is None:
                 problems.append(f"{name} is being loaded.")
             elif problems and name != state.serving:
-                problems.append(f"{name} answers in its place.")
+                problems.append(f"{name} is served instead.")
             return served
         return None
 
     def _last_good(self, state: State) -> Iterator[str]:
-        answering = self._service.held.serving
-        if answering is not None:
-            yield answering.release.id
+        current = self._service.held.serving
+        if current is not None:
+            yield current.release.id
         yield from state.previous
 
     def _on_trial(self, name: str, problems: list[str]) -> LoadedRelease | None:
@@ -185,20 +184,20 @@ class Watch:
             self._unloadable[name] = str(error)
             return None
 
-    def _canary(self, found: LoadedRelease) -> LoadedRelease:
+    def _canary(self, loaded: LoadedRelease) -> LoadedRelease:
         before = self._service.held.canary
-        same = before is not None and before.release is found.release
-        return before if before is not None and same else found.on("canary")
+        same = before is not None and before.release is loaded.release
+        return before if before is not None and same else loaded.on("canary")
 
     def _shadow(
-        self, found: LoadedRelease, wanted: states.Shadow, serving: LoadedRelease | None
+        self, loaded: LoadedRelease, wanted: states.Shadow, serving: LoadedRelease | None
     ) -> Shadow:
         before = self._service.held
-        # Beside another release that answers, what was compared before says nothing.
-        alike = before.state.shadow == wanted and _name(before.serving) == _name(serving)
-        if before.shadow is not None and alike and before.shadow.release is found.release:
+        # A comparison with another serving release is not continued.
+        same = before.state.shadow == wanted and _name(before.serving) == _name(serving)
+        if before.shadow is not None and same and before.shadow.release is loaded.release:
             return before.shadow
-        return Shadow(found.release, wanted.share, self._service.log, self._service.hooks.adjust)
+        return Shadow(loaded.release, wanted.share, self._service.log, self._service.hooks.adjust)
 
     def _install(self, held: HeldReleases) -> None:
         before, state = self._service.held, held.state
@@ -208,8 +207,8 @@ class Watch:
                 LOG.warning("%s: %s", self._folder.name, problem)
         if _name(held.serving) != _name(before.serving):
             self._service.metrics.swap("loaded")
-            LOG.info("%s answers", _name(held.serving) or "nothing")
-        # The one before stays in memory, so that the way back needs no disk.
+            LOG.info("serving %s", _name(held.serving) or "nothing")
+        # The previous release stays in memory, so that a rollback needs no disk.
         wanted = {state.serving, *state.previous[:1], _name(held.serving)}
         wanted |= {each.release for each in (state.canary, state.shadow) if each is not None}
         used = {name for name in wanted if name is not None}
@@ -221,10 +220,10 @@ class Watch:
             held = self._service.held
             compared = held.shadow.found if held.shadow is not None else None
             try:
-                # In a thread, as it may wait for the lock of the environment.
+                # In a thread, because it may wait for the lock of the environment.
                 await asyncio.to_thread(self._step, held.state, compared)
             except Exception:
-                LOG.exception("Judging what is on trial failed; it is tried again.")
+                LOG.exception("Checking the canary or shadow failed; retrying.")
             self._wake.set()
 
     def _step(self, state: State, compared: Comparison | None) -> None:

@@ -1,5 +1,5 @@
 """What stands between an overlay and a cluster is named, with what to do. No cluster is asked:
-a program named kubectl answers in its place.
+a program named kubectl is served instead.
 """
 
 from collections.abc import Callable

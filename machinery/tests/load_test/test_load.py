@@ -35,14 +35,14 @@ def answers(seconds: dict[int, list[float]], unmade: int = 0) -> Answers:
         (answers({200: [0.01] * 99, BROKEN: [0.01]}), SLO(), None, "1 of 100 requests failed"),
         (answers({200: [0.01] * 99, 422: [0.01]}), SLO(), None, "1 of 100 requests failed"),
         (answers({200: [0.01] * 99, 503: [0.01]}), SLO(), None, "1 of 100 requests were refu"),
-        (answers({503: [0.01]}), SLO(max_refused=1), None, "not a single request was answered"),
+        (answers({503: [0.01]}), SLO(max_refused=1), None, "no request was answered"),
         (
             answers({200: [0.01] * 50}),
             SLO(min_requests_per_second=100),
             None,
-            "50 requests a second were answered",
+            "50 requests per second were answered",
         ),
-        (answers({200: [0.01] * 50}, unmade=50), SLO(), 100, "50 requests could not be made"),
+        (answers({200: [0.01] * 50}, unmade=50), SLO(), 100, "50 requests could not be sent"),
     ],
 )
 def test_a_broken_promise_is_named(
@@ -73,8 +73,8 @@ def test_the_figures_are_written_beside_their_limits() -> None:
 
     written = "\n".join(load_report.lines(found, SLO(p50_ms=25), 1))
 
-    assert "answered          10     10 a second" in written
-    assert "refused            1     99 in 100 within 4.0 ms" in written
+    assert "answered          10     10 per second" in written
+    assert "refused            1     p99 4.0 ms" in written
     assert "p50           2.0 ms     at most 25 ms" in written
 
 
@@ -250,7 +250,7 @@ def test_a_promise_that_is_not_kept_fails_the_test(
     code = run.main(["--seconds", "0.5", "--connections", "1"])
 
     assert code == 1
-    assert "p50_ms promises 1e-06 ms" in capsys.readouterr().out
+    assert "p50_ms allows 1e-06 ms" in capsys.readouterr().out
 
 
 def test_without_a_release_it_says_what_to_do(

@@ -94,7 +94,7 @@ def test_what_was_answered_is_logged(caller: Caller, tmp_path: Path) -> None:
         ({"number": 10**30}, "number", "at most 100"),
         ({"kind": "c"}, "kind", "one of a, b"),
         ({"code": "ABC"}, "code", "matching ^[A-Z]{2}$"),
-        ({"at": "yesterday"}, "at", "a time without an offset, as 2026-01-31T08:00:00"),
+        ({"at": "yesterday"}, "at", "a time without an offset, such as 2026-01-31T08:00:00"),
         ({"weight": 0}, "weight", "more than 0"),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 
 from machinery.tests.serving.calls import CONTRACT, release
 from rung_ops.release.release_files import ReleaseFiles
-from rung_ops.serving.batching import QUIET, ROWS, SMALL, Batcher
+from rung_ops.serving.batching import IDLE_ITERATIONS, MAX_ROWS, SMALL, Batcher
 from rung_ops.serving.jobs import Job, Scored, ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.refusal import Refusal
@@ -72,7 +72,7 @@ def test_a_job_alone_is_scored_at_once(batches: Batches) -> None:
     async def alone() -> list[float]:
         job = batches.small(5)
         batches.batcher.submit(job)
-        for _ in range(QUIET + 2):  # turns of the loop, in which no time passes
+        for _ in range(IDLE_ITERATIONS + 2):  # turns of the loop, in which no time passes
             await asyncio.sleep(0)
         assert job.future.done()
         return job.predictions
@@ -117,7 +117,7 @@ def test_where_rows_take_long_batches_are_short() -> None:
 
 def test_small_jobs_have_their_turn_between_the_parts_of_a_large_one(batches: Batches) -> None:
     async def both() -> tuple[Job, list[int]]:
-        large = batches.job(3 * ROWS)
+        large = batches.job(3 * MAX_ROWS)
         batches.batcher.submit(large)
         await batches.batcher.submit(batches.small())
         seen = list(batches.sizes)
@@ -126,8 +126,8 @@ def test_small_jobs_have_their_turn_between_the_parts_of_a_large_one(batches: Ba
 
     large, seen = asyncio.run(both())
     assert len(seen) < 4
-    assert len(large.predictions) == 3 * ROWS
-    assert sorted(batches.sizes) == [1, ROWS, ROWS, ROWS]
+    assert len(large.predictions) == 3 * MAX_ROWS
+    assert sorted(batches.sizes) == [1, MAX_ROWS, MAX_ROWS, MAX_ROWS]
 
 
 def test_a_batch_is_of_one_release(batches: Batches) -> None:
@@ -199,7 +199,7 @@ def test_an_empty_queue_takes_any_size() -> None:
 
 def test_a_part_that_fails_ends_its_job_and_no_other(batches: Batches) -> None:
     async def both() -> tuple[Job, Job]:
-        bad, good = batches.job(2 * ROWS, 13), batches.job(SMALL + 1, 2)
+        bad, good = batches.job(2 * MAX_ROWS, 13), batches.job(SMALL + 1, 2)
         batches.batcher.submit(bad)
         batches.batcher.submit(good)
         with pytest.raises(ScoringError, match="v1 cannot score this: 13 is unlucky"):

@@ -14,7 +14,7 @@ import pytest
 
 from rung_ops.batch import prediction_log
 from rung_ops.serving import log_files, log_queue
-from rung_ops.serving.log_files import Files, tidy
+from rung_ops.serving.log_files import Files, delete_merged
 from rung_ops.serving.log_queue import PredictionLog
 
 OFTEN = 0.02  # seconds between two files
@@ -99,7 +99,7 @@ def test_after_closing_nothing_is_taken(logs: PredictionLog, folder: Path) -> No
 
 
 def test_a_full_queue_drops_and_counts(folder: Path) -> None:
-    small = PredictionLog(folder, seconds=3600, rows=4 * (1 + log_queue.BATCH))
+    small = PredictionLog(folder, seconds=3600, rows=4 * (1 + log_queue.BATCH_WEIGHT))
     small._wake.set = lambda: None  # type: ignore[method-assign]  # the writer sleeps on
     for number in range(10):
         add(small, str(number))
@@ -133,7 +133,7 @@ def test_a_disk_that_stays_full_costs_a_bounded_memory(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Disk(monkeypatch)
-    logs = PredictionLog(folder, seconds=OFTEN, rows=10 * (1 + log_queue.BATCH))
+    logs = PredictionLog(folder, seconds=OFTEN, rows=10 * (1 + log_queue.BATCH_WEIGHT))
     for number in range(100):
         add(logs, str(number))
     assert logs.waiting == 10
@@ -188,7 +188,7 @@ def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
 
     assert logged(folder) == ["a", "b"]
     assert logs.restarts == 1
-    assert sum("had died" in message for message in caplog.messages) == 1
+    assert sum("died and was restarted" in message for message in caplog.messages) == 1
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -268,7 +268,7 @@ def frame(name: str, count: int = 1) -> pl.DataFrame:
 
 
 def test_many_small_files_become_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_files, "MANY", 5)
+    monkeypatch.setattr(log_files, "MAX_FILES", 5)
     files = Files(folder)
     names = []
     for number in range(23):
@@ -285,7 +285,7 @@ def test_many_small_files_become_one(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_full_files_are_not_written_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_files, "FULL", 10)
+    monkeypatch.setattr(log_files, "FULL_ROWS", 10)
     files = Files(folder)
     for number in range(4):
         files.write(frame(f"small{number}", 4))
@@ -301,8 +301,8 @@ def test_full_files_are_not_written_again(folder: Path, monkeypatch: pytest.Monk
 def test_a_full_file_among_small_ones_is_not_taken_for_merged(
     folder: Path, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(log_files, "FULL", 10)
-    monkeypatch.setattr(log_files, "LINGER", -1.0)
+    monkeypatch.setattr(log_files, "FULL_ROWS", 10)
+    monkeypatch.setattr(log_files, "KEEP_SECONDS", -1.0)
     files = Files(folder)
     for number in range(small):
         files.write(frame(f"before{number}"))
@@ -313,7 +313,7 @@ def test_a_full_file_among_small_ones_is_not_taken_for_merged(
     files.merge(everything=True)
 
     day = next(folder.iterdir())
-    tidy(day)
+    delete_merged(day)
     assert len(list(day.iterdir())) == 3
     assert len(logged(folder)) == 10 + 2 * small
 
@@ -328,9 +328,9 @@ def test_the_reader_of_a_merged_file_has_time_to_finish(
     files.merge(everything=True)
     assert sorted(reading.collect()["id"]) == ["a-0", "b-0", "c-0"]
 
-    monkeypatch.setattr(log_files, "LINGER", -1.0)
+    monkeypatch.setattr(log_files, "KEEP_SECONDS", -1.0)
     day = next(folder.iterdir())
-    tidy(day)
+    delete_merged(day)
     assert len(list(day.iterdir())) == 1
     assert logged(folder) == ["a-0", "b-0", "c-0"]
 
@@ -342,10 +342,10 @@ def test_what_a_killed_writer_left_is_removed_after_a_while(
     day = next(folder.iterdir())
     left = day / ".w1.00000000.00000001-00000001.parquet.tmp"
     left.write_bytes(b"PAR1")
-    tidy(day)
+    delete_merged(day)
     assert left.exists()
-    monkeypatch.setattr(log_files, "STALE", -1.0)
-    tidy(day)
+    monkeypatch.setattr(log_files, "STALE_SECONDS", -1.0)
+    delete_merged(day)
 
     assert not left.exists()
     assert logged(folder) == ["a-0"]

@@ -49,11 +49,11 @@ def test_alive_and_ready_are_two_things(empty: Caller) -> None:
 
 
 def test_a_kept_release_is_ready_and_the_problem_is_told(caller: Caller) -> None:
-    caller.install(problems=("v2 is not signed.", "v1 answers in its place."))
+    caller.install(problems=("v2 is not signed.", "v1 is served instead."))
     answer = caller.get("/health/ready")
 
     assert answer.status == 200
-    assert answer.json["problems"] == ["v2 is not signed.", "v1 answers in its place."]
+    assert answer.json["problems"] == ["v2 is not signed.", "v1 is served instead."]
 
 
 def test_who_stopped_it_and_why_is_told(caller: Caller) -> None:

@@ -200,7 +200,7 @@ def test_a_bad_release_is_kept_out_and_told_of(
     assert watched.serving == "v1"
     assert watched.service.ready
     assert reason in watched.problems
-    assert watched.problems.endswith("v1 answers in its place.")
+    assert watched.problems.endswith("v1 is served instead.")
     assert (watched.swaps("loaded"), watched.swaps("refused")) == (1, 1)
 
 
@@ -422,9 +422,9 @@ def empty(lines: list[bytes]) -> list[bytes]:
     [
         (changed_line, "line 1 (serve) was changed"),
         (without_a_line, "line 2 (resume) does not follow the previous line"),
-        (without_the_end, "its last change is another than that of state.json"),
+        (without_the_end, "its last change differs from that of state.json"),
         (with_another_line, "line 5 is not an event"),
-        (empty, "its last change is another than that of state.json"),
+        (empty, "its last change differs from that of state.json"),
     ],
 )
 def test_a_history_that_was_changed_makes_the_service_not_ready(
@@ -462,7 +462,7 @@ def test_an_older_state_put_back_makes_the_service_not_ready(watched: Watched) -
     watched.look()
 
     assert not watched.service.ready
-    assert "its last change is another than that of state.json" in watched.problems
+    assert "its last change differs from that of state.json" in watched.problems
 
 
 def test_a_line_that_a_killed_process_did_not_finish_is_no_fault(watched: Watched) -> None:
