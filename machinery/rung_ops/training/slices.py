@@ -23,10 +23,10 @@ def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the columns to slice by, as text; shape (n_rows, n_slice_columns)."""
     known = rows.with_columns(c for c in features(rows) if c.name not in rows.columns)
     names = params().get("report", {}).get("slices", [])
-    columns = known.select(pl.col(name).cast(pl.String).fill_null("missing") for name in names)
-    if contract.TIME is None:
-        return columns
-    return columns.with_columns(rows[contract.TIME].dt.strftime("%Y-%m").alias(MONTH))
+    columns = {name: known[name].cast(pl.String) for name in names}
+    if contract.TIME is not None:
+        columns[MONTH] = rows[contract.TIME].dt.strftime("%Y-%m")
+    return pl.DataFrame({name: values.fill_null("missing") for name, values in columns.items()})
 
 
 def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:

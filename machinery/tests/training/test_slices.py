@@ -1,0 +1,30 @@
+"""Rows are sliced by the columns of params.toml, and by month where rows have a time."""
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rung_ops import contract
+from rung_ops.training import slices
+
+ROWS = pl.DataFrame({"kind": ["a", None], "at": [datetime(2026, 1, 31), None]})
+
+
+@pytest.mark.parametrize("names", [None, [], ["kind"], ["kind", "size"]])
+@pytest.mark.parametrize("time", [None, "at"])
+def test_slices_are_optional_and_may_be_features(
+    monkeypatch: pytest.MonkeyPatch, names: list[str] | None, time: str | None
+) -> None:
+    report: dict[str, Any] = {} if names is None else {"report": {"slices": names}}
+    size = pl.DataFrame({"size": [1]})
+    monkeypatch.setattr(slices, "params", lambda: report)
+    monkeypatch.setattr(slices, "features", lambda rows: pl.concat([size] * rows.height))
+    monkeypatch.setattr(contract, "TIME", time, raising=False)
+
+    found = slices.slice_columns(ROWS).to_dict(as_series=False)
+
+    known = {"kind": ["a", "missing"], "size": ["1", "1"], slices.MONTH: ["2026-01", "missing"]}
+    wanted = [*(names or []), *([slices.MONTH] if time else [])]
+    assert found == {name: known[name] for name in wanted}
