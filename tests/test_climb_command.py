@@ -98,10 +98,14 @@ def test_a_changed_answer_goes_the_same_way(born: Path, climb: Climb) -> None:
     assert not (born / ".github/workflows/check.yml").exists()
 
 
+OURS, RUNGS = 'cmd = "python ours.py"', 'cmd = "python pipeline/evaluate.py"'
+LATER = 'cmd = "dvc repro evaluate"'
+
+
 @pytest.fixture
 def in_conflict(born: Path) -> Path:
-    page = born / "RUNG.md"
-    page.write_text(page.read_text("utf-8").replace("# Rung 0: Manual", "# Our own title"), "utf-8")
+    file = born / "ops/tasks.toml"
+    file.write_text(file.read_text("utf-8").replace(RUNGS, OURS), "utf-8")
     git(born, "commit", "--quiet", "--no-verify", "-am", "Edit what Rung keeps")
     return born
 
@@ -112,9 +116,9 @@ def test_conflicts_end_with_code_1_and_nothing_is_written(in_conflict: Path, cli
     done = climb("--to", "2")
 
     assert 1 == done.returncode
-    assert "RUNG.md: you and Rung changed the same lines" in done.stderr
-    assert "yours | # Our own title" in done.stderr
-    assert "rung  | # Rung 2: Trained" in done.stderr
+    assert "ops/tasks.toml: you and Rung changed the same lines" in done.stderr
+    assert f"yours | {OURS}" in done.stderr
+    assert f"rung  | {LATER}" in done.stderr
     assert (before, head) == (files_of(in_conflict), git(in_conflict, "rev-parse", "HEAD"))
 
 
@@ -126,14 +130,16 @@ def test_conflicts_go_to_a_branch_and_are_finished_as_it_says(
 
     assert 1 == done.returncode, done.stderr
     assert (before, "main") == (files_of(in_conflict), git(in_conflict, "branch", "--show-current"))
-    marked = git(in_conflict, "show", "up:RUNG.md")
-    assert "<<<<<<< yours\n# Our own title\n=======\n# Rung 2: Trained\n>>>>>>> rung" in marked
-    prepare(in_conflict, "git switch -q up; sed -i '/^[<=>]\\{7\\}/d' RUNG.md")
+    marked = git(in_conflict, "show", "up:ops/tasks.toml")
+    assert f"<<<<<<< yours\n{OURS}\n=======\n{LATER}\n" in marked
+    prepare(in_conflict, "git switch -q up; sed -i '/^=======/,/^>>>>>>>/d' ops/tasks.toml")
+    prepare(in_conflict, "sed -i '/^<<<<<<< yours/d' ops/tasks.toml")
     prepare(in_conflict, "git add --all && git commit --quiet --no-verify --amend --no-edit")
     prepare(in_conflict, "git switch -q - && git merge -q --ff-only up && git branch -q -d up")
 
     assert "already stands on rung 2" in climb("--to", "2").stdout
-    assert "# Our own title\n# Rung 2: Trained\n" in (in_conflict / "RUNG.md").read_text("utf-8")
+    text = (in_conflict / "ops/tasks.toml").read_text("utf-8")
+    assert OURS in text and LATER not in text
 
 
 def test_a_climb_that_is_given_up_leaves_nothing(in_conflict: Path, climb: Climb) -> None:

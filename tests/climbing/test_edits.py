@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,13 +46,13 @@ def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
     born: Born, small: Path, either_merge: None
 ) -> None:
     project = born(0)
-    (project / "RUNG.md").write_text("# Mine\n\nWith github.\n")
+    (project / "ops/zero.py").write_text(tiny.CODE + "\n\nLEVEL = 99\n")
     commit(project)
     before = files_of(project)
     (conflict,) = plan(project, small, level=1).conflicts
 
-    assert ("RUNG.md", "lines") == (conflict.path, conflict.why)
-    assert [(1, "# Mine\n", "# Rung 1\n")] == [
+    assert ("ops/zero.py", "lines") == (conflict.path, conflict.why)
+    assert [(16, "LEVEL = 99\n", "LEVEL = 1\n")] == [
         (place.line, place.yours, place.rung) for place in conflict.places
     ]
     assert before == files_of(project)
@@ -186,6 +187,22 @@ def test_a_binary_that_both_changed_is_a_conflict(tmp_path: Path) -> None:
     assert ("data/table.bin", "binary") == (conflict.path, conflict.why)
 
 
+def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=2)
+    write(project, {"data/table.bin": b"\0mine", "data/table.bin.rung": "a file of mine\n"})
+    commit(project)
+    (project / ".git/info/exclude").write_text("*.rung-2\n")
+    write(project, {"data/table.bin.rung-2": "and one that git ignores\n"})
+    tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
+    with climbing.look(project, climbing.Wish(version="v0.2.0"), str(made_from)) as seen:
+        climbing.branch(seen, "side", words.message(seen.plan))
+
+    assert "a file of mine" == git(project, "show", "side:data/table.bin.rung")
+    assert "rung" in git(project, "show", "side:data/table.bin.rung-3")
+    assert "data/table.bin.rung-2" not in git(project, "ls-tree", "-r", "--name-only", "side")
+
+
 def test_bytes_that_are_no_utf8_are_kept(born: Born, small: Path) -> None:
     project = born(0)
     file = project / "ops/zero.py"
@@ -256,17 +273,88 @@ def test_a_file_of_yours_where_a_folder_of_rungs_goes_is_a_conflict(
     assert "mine\n" == (project / "data").read_text()
 
 
-def test_a_folder_of_yours_where_a_file_of_rungs_goes_is_a_conflict(
+def test_a_folder_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
     born: Born, small: Path, either_merge: None
 ) -> None:
     project = born(0)
     write(project, {"Dockerfile/mine": "mine\n"})
     commit(project)
     with climbing.look(project, climbing.Wish({"level": 2}), str(small)) as seen:
-        found, result = seen.plan.conflicts, seen.bench.files(seen.plan.result)
+        own, result = seen.plan.own, seen.bench.files(seen.plan.result)
 
-    assert [("Dockerfile", "kind")] == [(one.path, one.why) for one in found]
+    assert ["Dockerfile"] == own
     assert ["Dockerfile/mine"] == [path for path in result if path.startswith("Dockerfile")]
+    for level in (1, 2, 0, 2):
+        climb(project, small, level=level)
+    assert "mine\n" == (project / "Dockerfile/mine").read_text()
+
+
+def test_a_link_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
+    born: Born, small: Path, either_merge: None
+) -> None:
+    project = born(0)
+    (project / "Dockerfile").symlink_to("README.md")
+    commit(project)
+
+    assert ["Dockerfile"] == climb(project, small, level=1).own
+    for level in (2, 0, 1):
+        climb(project, small, level=level)
+    assert "README.md" == str((project / "Dockerfile").readlink())
+
+
+def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(born: Born, small: Path) -> None:
+    """As .dvc/.gitignore is, where the person has run `dvc init` before."""
+    project = born(0)
+    write(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
+    commit(project)
+    climb(project, small, level=1)
+    seen = climb(project, small, level=0)
+
+    assert tiny.FILES["files/Dockerfile"] == (project / "Dockerfile").read_text()
+    assert ["ops/one.py"] == seen.retired
+    assert ["Dockerfile"] == seen.had
+    assert any(line.startswith("Dockerfile (") for line in words.left_alone(seen))
+
+
+@pytest.mark.parametrize("path", ["ops/one.py", "Dockerfile"])
+def test_a_deletion_survives_the_way_down_and_up(born: Born, small: Path, path: str) -> None:
+    project = born(1)
+    write(project, {path: None})
+    commit(project)
+    for level in (0, 1, 2, 0, 2):
+        climb(project, small, level=level)
+        assert not (project / path).exists()
+    for other in {"ops/one.py", "Dockerfile", "ops/two.py"} - {path}:
+        assert (project / other).exists()
+
+
+def test_a_rename_survives_the_way_down_and_up(born: Born, small: Path) -> None:
+    project = born(1)
+    git(project, "mv", "ops/one.py", "ops/mine.py")
+    commit(project)
+    for level in (0, 1, 2, 0):
+        climb(project, small, level=level)
+        assert not (project / "ops/one.py").exists()
+        assert (project / "ops/mine.py").exists()
+
+    assert {"ops/one.py": "ops/mine.py"} == climb(project, small, level=1).renamed
+    (project / "ops/mine.py").unlink()
+    commit(project)
+    climb(project, small, level=0)
+    climb(project, small, level=1)
+    assert not (project / "ops/one.py").exists()
+
+
+def test_a_file_of_your_own_that_you_deleted_stops_no_file_of_rungs(
+    born: Born, small: Path
+) -> None:
+    project = born(0)
+    for content in ("FROM mine\n", None):
+        write(project, {"Dockerfile": content})
+        commit(project)
+    climb(project, small, level=1)
+
+    assert tiny.FILES["files/Dockerfile"] == (project / "Dockerfile").read_text()
 
 
 def test_a_folder_reached_through_a_link_is_refused(
@@ -368,3 +456,38 @@ def test_another_vendor_takes_the_old_ones_files_away_but_not_edited_ones(
     assert (project / ".gitlab-ci.yml").exists()
     assert not (project / ".github/workflows/check.yml").exists()
     assert (project / ".github/workflows/mine.yml").exists()
+
+
+HANDS = [(level, written) for level in (0, 1, 2) for written in (0, 1, 2) if level != written]
+
+
+@pytest.mark.parametrize("amended", [False, True], ids=["commit", "amend"])
+@pytest.mark.parametrize("edited", [False, True], ids=["page", "page edited"])
+@pytest.mark.parametrize(
+    ("level", "change"),
+    [(level, ("level", level, written)) for level, written in HANDS]
+    + [(1, ("ci", "github", "gitlab"))],
+)
+def test_answers_written_by_hand_are_refused_in_every_direction(
+    born: Born, small: Path, level: int, change: tuple[str, Any, Any], edited: bool, amended: bool
+) -> None:
+    if amended and change[0] != "level":
+        pytest.skip("nothing in the project tells")
+    project = born(level)
+    if edited:
+        (project / "RUNG.md").write_text(f"# Rung {level}\n\nWith github.\n\nOurs.\n")
+        commit(project)
+    key, old, new = change
+    file = project / ".copier-answers.yml"
+    file.write_text(file.read_text().replace(f"{key}: {old}", f"{key}: {new}"))
+    git(project, "add", "--all")
+    how = ["--amend", "--no-edit"] if amended else ["-m", "By hand"]
+    git(project, "commit", "--quiet", "--no-verify", *how)
+    goals: list[dict[str, Any]] = [{"level": goal} for goal in (0, 1, 2)] + [{"ci": "gitlab"}]
+
+    for goal in goals:
+        with pytest.raises(RungError, match="by hand"):
+            plan(project, small, **goal)
+    file.write_text(file.read_text().replace(f"{key}: {new}", f"{key}: {old}"))
+    commit(project)
+    assert [] == plan(project, small, level=0).conflicts

@@ -298,7 +298,7 @@ def test_a_folder_of_any_name_climbs(
 def test_what_is_to_be_typed_takes_a_folder_for_no_option(born: Born, small: Path) -> None:
     project = born(0)
     project.rename(project.parent / "-x")
-    tiny.write(project.parent / "-x", {"RUNG.md": "# Ours\n"})
+    tiny.write(project.parent / "-x", {"ops/zero.py": tiny.CODE + "\n\nLEVEL = 99\n"})
     tiny.commit(project.parent / "-x")
     done = rung("climb", "--template", small, "--to", "1", "--", "-x", cwd=project.parent)
 

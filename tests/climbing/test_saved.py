@@ -120,7 +120,7 @@ def test_json_says_all_of_a_plan_and_nothing_else(
     born: Born, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = born(0)
-    (project / "RUNG.md").write_text("# Mine\n\nWith github.\n")
+    (project / "ops/zero.py").write_text(tiny.CODE + "\n\nLEVEL = 99\n")
     commit(project)
     code = rung("plan", project, "--to", 1, "--template", small, "--json")
     said = json.loads(capsys.readouterr().out)
@@ -129,7 +129,7 @@ def test_json_says_all_of_a_plan_and_nothing_else(
     assert {"Dockerfile", "ops/one.py"} == set(said["added"])
     assert ["mypy>=1.17", "pre-commit>=4"] == said["dependencies"]
     assert 1 == said["after"]["answers"]["level"]
-    assert "# Mine\n" in said["conflicts"][0]["places"][0]["yours"]
+    assert "LEVEL = 99\n" in said["conflicts"][0]["places"][0]["yours"]
 
 
 def test_the_patch_of_a_plan_gives_what_the_climb_gives(

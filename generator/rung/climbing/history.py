@@ -5,6 +5,7 @@ the render it came from tells the user's changes from Rung's.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rung import git, project
@@ -16,40 +17,103 @@ from rung.source import Source
 DEEPEST = 40  # changes of the answers file that are looked back through
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """What Rung last rendered at a path.
+
+    Args:
+        entry: The file.
+        tree: The tree of all files that were rendered with it.
+        commit: The last commit of the project with those answers.
+    """
+
+    entry: Entry
+    tree: str
+    commit: str
+
+
 def earlier_answers(bench: Workbench, prefix: str, head: str) -> Iterator[dict[str, Any]]:
     """Yield what the answers file said, newest first, each state once."""
+    yield from (said for said, _ in _states(bench, prefix, head))
+
+
+def _states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield what the answers file said and the last commit in which it did, newest first."""
     path = project.answers_below(prefix)
-    words = ("log", f"--max-count={DEEPEST}", "--format=%H", head, "--", f":(top,literal){path}")
+    words = ("log", f"--max-count={DEEPEST}", "--format=%P", head, "--", f":(top,literal){path}")
+    parents = (git.answers(bench.top, *words) or "").splitlines()
     seen: list[dict[str, Any]] = []
-    for commit in (git.answers(bench.top, *words) or "").split():
-        text = git.show(bench.top, commit, path)
+    for commit in (head, *(line.split(" ")[0] for line in parents)):
+        text = git.show(bench.top, commit, path) if commit else None
         try:
             said = answered.parse(text or "", path)
         except RungError:
             continue
         if said not in seen:
             seen.append(said)
-            yield said
+            yield said, commit
 
 
 def last_rendered(
     bench: Workbench, prefix: str, head: str, now: Source, paths: Iterable[str]
-) -> dict[str, Entry]:
+) -> dict[str, Rendered]:
     """Return, for each path that was once Rung's in this project, what Rung last rendered there."""
-    wanted, found = set(paths), dict[str, Entry]()
-    for said in earlier_answers(bench, prefix, head):
+    wanted, found = set(paths), dict[str, Rendered]()
+    for said, commit in _states(bench, prefix, head):
         if not wanted:
             break
         if said.get("_src_path") != now.address or not isinstance(said.get("_commit"), str):
             continue
         try:
             version = followed.at(now.address, said["_commit"])
-            files = bench.files(trees.rendered(bench, version, answered.answers(said)))
+            tree = trees.rendered(bench, version, answered.answers(said))
         except RungError:
             continue  # that version cannot be had any more; an earlier one may do
-        found |= {path: files[path] for path in wanted & files.keys()}
+        files = bench.files(tree)
+        found |= {path: Rendered(files[path], tree, commit) for path in wanted & files.keys()}
         wanted -= files.keys()
     return found
+
+
+def removed_once(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
+    """Return those of the paths that some commit took away: what never was has no history."""
+    return set(paths) & {path for _, path in _changes(bench, prefix, head, "D", paths)}
+
+
+def added_by_user(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:
+    """Return those of the paths whose newest addition came without a change of the answers.
+
+    A climb adds its files and changes the answers in one commit.
+    """
+    newest: dict[str, str] = {}
+    for commit, path in _changes(bench, prefix, head, "A", paths):
+        newest.setdefault(path, commit)
+    answers = project.answers_below(prefix)
+    words = ("diff-tree", "--root", "-m", "--name-only", "-r", "-z", "--no-commit-id")
+    climbs = {
+        commit
+        for commit in set(newest.values())
+        if git.run(bench.top, *words, commit, "--", f":(top,literal){answers}")
+    }
+    return {path for path in set(paths) & newest.keys() if newest[path] not in climbs}
+
+
+def _changes(
+    bench: Workbench, prefix: str, head: str, kind: str, paths: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield commit and path of each addition (A) or deletion (D) of the paths, newest first."""
+    below = f"{prefix}/" if prefix else ""
+    specs = [f":(top,literal){below}{path}" for path in sorted(paths)]
+    if not specs:
+        return
+    options = ("--no-renames", f"--diff-filter={kind}", "--name-only", "-z", "--format=%x01%H")
+    said = git.run(bench.top, "log", *options, head, "--", *specs)
+    commit = ""
+    for field in said.split("\0"):
+        if field.startswith("\x01"):
+            commit = field[1:]
+        elif name := field.removeprefix("\n"):
+            yield commit, name.removeprefix(below)
 
 
 def before_adoption(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:

@@ -16,13 +16,18 @@ def takes_both(path: str) -> bool:
     return name in IGNORES or name.endswith((".dockerignore", ".gitignore"))
 
 
-def merge(base: bytes, ours: bytes, theirs: bytes, *, union: bool = False) -> tuple[bytes, int]:
+def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[bytes, int]:
     """Return the merged text, with markers `yours` and `rung`, and how many conflicts it has.
+
+    Args:
+        base, ours, theirs: The texts.
+        favor: What stands where both changed the same lines: `union` (both) or `theirs`, without
+            markers.
 
     Raises:
         RungError: It is not text.
     """
-    options = ["--union"] if union else ["-L", "yours", "-L", "before", "-L", "rung"]
+    options = [f"--{favor}"] if favor else ["-L", "yours", "-L", "before", "-L", "rung"]
     with tempfile.TemporaryDirectory(prefix="rung-") as folder:
         place = Path(folder)
         for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):

@@ -178,6 +178,8 @@ def _look(
         sides.follow_template(moved)
     sides.follow_user(names)
     own = sides.recall(prefix, head, before)
+    names |= sides.recall_absent(prefix, head, before)
+    had = sides.leave_had(prefix, head)
     was, mine, rungs = sides.was, sides.mine, sides.rungs
     merged = merge.merge(bench, sides.base, sides.ours, sides.theirs)
     found = resolve.resolve(bench, merged, was, mine, rungs, own)
@@ -201,6 +203,7 @@ def _look(
         gone=found.gone,
         own=found.own,
         ignored=ignored,
+        had=had,
         edited=_edited(was, mine, result, found),
         yours=len(mine.keys() - was.keys() - rungs.keys()),
         by_key=found.by_key,

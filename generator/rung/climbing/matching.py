@@ -1,6 +1,7 @@
 """Whether the answers file tells the truth about what was rendered: a level written into it by
 hand would make that level's files count as deleted by the user, and never appear."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
 from rung.source import Source
 
+HEADING = re.compile(rb"^# Rung (\d+)", re.MULTILINE)
 TELLING = "RUNG.md"  # Rung's page about the project, which says every answer that matters
 
 
@@ -53,7 +55,10 @@ def check(
     earlier = next(
         (one for one in history.earlier_answers(bench, prefix, head) if one != dict(said)), None
     )
-    if earlier is None or earlier.get("_src_path") != now.address:
+    if earlier is None:
+        _check_heading(bench, said, base, ours)
+        return
+    if earlier.get("_src_path") != now.address:
         return
     try:
         source = followed.at(now.address, str(earlier.get("_commit")))
@@ -75,6 +80,28 @@ def check(
             f"was changed there by hand, and the files are those of the answers before.\n"
             f"Undo it: `{_undo(bench, prefix, said, earlier)}`, commit, then climb "
             "with `-d NAME=VALUE` or `--to N`."
+        )
+
+
+def _check_heading(
+    bench: Workbench,
+    said: Mapping[str, Any],
+    base: Mapping[str, Entry],
+    ours: Mapping[str, Entry],
+) -> None:
+    """Raise a RungError where the project's page is that of another rung.
+
+    Nothing else tells, where the answers have been the same since the first commit.
+    """
+    pages = [files[TELLING].oid for files in (base, ours) if TELLING in files]
+    texts = bench.contents(pages)
+    rungs = [found[1] for oid in pages if (found := HEADING.search(texts.get(oid, b"")))]
+    if len(rungs) == 2 and rungs[0] != rungs[1]:
+        was = rungs[1].decode()
+        raise RungError(
+            f"{project.ANSWERS} does not match the project: it says `level: {said['level']}`, which "
+            f"was changed there by hand, and {TELLING} is that of rung {was}.\n"
+            f"Write `level: {was}` there again, commit, then climb with `--to N`."
         )
 
 

@@ -63,6 +63,7 @@ class Plan:
         gone: Files that the user deleted; they stay away.
         own: Files of the user's where Rung brings one of the same name; Rung's are left out.
         ignored: Files of Rung's that are left out, since something git does not keep stands there.
+        had: Files like those that Rung retires, which the user had before it brought them; they stay.
         edited: Files of Rung's that the user has edited and the climb leaves alone.
         yours: How many files are the user's alone.
         by_key: Files merged key by key.
@@ -87,6 +88,7 @@ class Plan:
     gone: list[str] = field(default_factory=list)
     own: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    had: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
     yours: int = 0
     by_key: list[str] = field(default_factory=list)

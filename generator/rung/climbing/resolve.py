@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from rung import project
-from rung.climbing import by_key, in_text
+from rung.climbing import by_key, in_text, page
 from rung.climbing.blocks import UnmergeableError
 from rung.climbing.hunks import Hunk, hunks
 from rung.climbing.merge import BASE, OURS, THEIRS, Merged
@@ -84,8 +84,11 @@ def resolve(
         if not any(path in files for files in (base, ours, theirs)):
             # Git puts the file aside, as `data~commit`. Yours stays where it was; Rung's is left out.
             real = path.rpartition("~")[0]
-            done.conflicts.append(Conflict(real, KIND))
             changes[path] = None
+            if OURS not in stages and _can_be_own(real):
+                done.own.append(real)  # a folder or a link of the user's
+            else:
+                done.conflicts.append(Conflict(real, KIND))
             if real in ours:
                 changes |= {below: None for below in theirs if below.startswith(f"{real}/")}
                 changes[real] = ours[real]
@@ -110,8 +113,7 @@ def resolve(
     for path, three in sorted((versions | both).items()):
         found = _settled(path, three, texts, clean=path in both)
         unsettled = isinstance(found, Conflict) or (found is not None and found[1] is not None)
-        can_be_own = not path.startswith(MACHINERY) and path not in NOBODYS_OWN
-        if path in own or (unsettled and can_be_own and _is_own(three, texts)):
+        if path in own or (unsettled and _can_be_own(path) and _is_own(three, texts)):
             done.own.append(path)
             changes[path] = three[1]
         elif isinstance(found, Conflict):
@@ -128,6 +130,11 @@ def resolve(
     done.tree = bench.edited(merged.tree, changes)
     done.conflicts.sort(key=lambda conflict: conflict.path)
     return done
+
+
+def _can_be_own(path: str) -> bool:
+    """Say whether the project works where a file of the user's takes the place of Rung's."""
+    return not path.startswith(MACHINERY) and path not in NOBODYS_OWN
 
 
 def _is_own(three: tuple[Entry | None, Entry, Entry], texts: Mapping[str, bytes]) -> bool:
@@ -177,11 +184,14 @@ def _settled(
     text, conflicts = in_text.merge(was, mine, rungs)
     if not conflicts and (parses(path, text) or not parses(path, mine)):
         return text, None, False
+    if path == page.NAME:
+        merged = page.merge(*(in_text.with_line_ends(one, b"\n") for one in (was, mine, rungs)))
+        return in_text.with_line_ends(merged, ends), None, False
     keyed = _by_key(path, was, mine, rungs)
     if keyed is not None:
         return in_text.with_line_ends(keyed, ends), None, True
     if in_text.takes_both(path):
-        return in_text.merge(was, mine, rungs, union=True)[0], None, False
+        return in_text.merge(was, mine, rungs, favor="union")[0], None, False
     if not conflicts:
         return Conflict(path, UNREADABLE)
     return text, Conflict(path, LINES, tuple(hunks(text))), False

@@ -96,5 +96,48 @@ class Sides:
         if not again:
             return set()
         came = history.last_rendered(self.bench, prefix, head, now, again)
-        self.base = self.bench.edited(self.base, came)
+        entries = {path: one.entry for path, one in came.items()}
+        self.base = self.bench.edited(self.base, entries)
         return history.before_adoption(self.bench, prefix, head, again - came.keys())
+
+    def recall_absent(self, prefix: str, head: str, now: Source) -> dict[str, str]:
+        """Put under what only Rung has the render after which the user deleted or renamed it.
+
+        A climb down leaves no trace of either in the answers, so the project's history is asked.
+
+        Args:
+            prefix: The project's folder in its repository, or nothing.
+            head: The last commit.
+            now: The template, at the version the project has.
+
+        Returns:
+            The user's names of Rung's files, by Rung's names.
+        """
+        new = self.rungs.keys() - self.was.keys() - self.mine.keys()
+        removed = history.removed_once(self.bench, prefix, head, new)
+        names: dict[str, str] = {}
+        gone: dict[str, Entry] = {}
+        for path, last in history.last_rendered(self.bench, prefix, head, now, removed).items():
+            project = self.bench.inside(last.commit, prefix)
+            if path in self.bench.files(project):
+                continue  # the climb took it away
+            name = renames.renamed(self.bench, last.tree, project).get(path)
+            if name in self.mine:
+                names[path] = name
+                gone[name] = last.entry
+            else:
+                gone[path] = last.entry
+        self.base = self.bench.edited(self.base, gone)
+        self.theirs = renames.moved(self.bench, self.theirs, self.rungs, names)
+        return names
+
+    def leave_had(self, prefix: str, head: str) -> list[str]:
+        """Take out of the base what the user had before Rung rendered the same, and return it."""
+        retired = {
+            path
+            for path in self.was.keys() & self.mine.keys() - self.rungs.keys()
+            if self.was[path] == self.mine[path]
+        }
+        had = history.added_by_user(self.bench, prefix, head, retired)
+        self.base = trees.without(self.bench, self.base, had)
+        return sorted(had)

@@ -112,6 +112,7 @@ def left_alone(seen: Plan) -> list[str]:
         f"{path} (git does not keep what stands there; Rung's file of that name is left out)"
         for path in seen.ignored
     ]
+    told += [f"{path} (yours before Rung had one like it)" for path in seen.had]
     told += [f"{path} (you edited it)" for path in seen.edited]
     told += [f"{new} (Rung's {old}, renamed by you)" for old, new in seen.renamed.items()]
     return told + ([f"{seen.yours} files of your own"] if seen.yours else [])
@@ -194,7 +195,8 @@ def branched(seen: Plan, name: str) -> str:
         lines += [line for one in seen.conflicts for line in conflict(one)]
         steps += [
             "(edit these files: keep what you want of `yours` and `rung`, remove the markers;",
-            " where PATH.rung stands beside a file it is Rung's version: delete it in the end)",
+            " where PATH.rung stands beside a file it is Rung's version, or PATH.rung-2 if you have",
+            " a PATH.rung: delete it in the end)",
         ]
     if any(one.why == resolve.MOVED for one in seen.conflicts):
         steps.append(

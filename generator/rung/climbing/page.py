@@ -1,0 +1,39 @@
+"""Merge RUNG.md: Rung writes its page, and what people add to it is kept below a line of its own.
+
+The page changes with every rung and every newer template, so a merge by lines would leave a conflict
+wherever somebody has written into it.
+"""
+
+from rung.climbing import in_text
+
+NAME = "RUNG.md"
+LINE = b"<!-- Yours: Rung leaves alone what stands below this line. -->"
+
+
+def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """Return Rung's new page with the person's edits; those that meet Rung's go below the line.
+
+    Args:
+        base: The page as Rung rendered it last.
+        ours: The page of the project, with line ends as the others have them.
+        theirs: The page that Rung renders now.
+    """
+    (was, _), (mine, own), (rungs, _) = (_split(text) for text in (base, ours, theirs))
+    text, _ = in_text.merge(was, mine, rungs, favor="theirs")
+    return b"".join([_ended(text), LINE, b"\n", _ended(own), _missing(mine, was, text)])
+
+
+def _split(text: bytes) -> tuple[bytes, bytes]:
+    """Return Rung's part of a page, and what stands below the line."""
+    rungs, _, own = text.partition(LINE)
+    return rungs, own.removeprefix(b"\n")
+
+
+def _missing(mine: bytes, was: bytes, merged: bytes) -> bytes:
+    """Return the lines that the person has written and the merged page does not have."""
+    known = {line.strip() for text in (was, merged) for line in text.splitlines()}
+    return b"".join(line + b"\n" for line in mine.splitlines() if line.strip() not in known)
+
+
+def _ended(text: bytes) -> bytes:
+    return text if not text or text.endswith(b"\n") else text + b"\n"
