@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from rung.climbing import page
-from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import climb, commit
 
