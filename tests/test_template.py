@@ -219,3 +219,13 @@ def test_the_notebook_groups_by_columns_and_by_features(render: Render, tmp_path
     )
 
     assert drawn.subplots.call_count == 2
+
+
+def test_scheduled_jobs_of_two_projects_begin_at_different_minutes(render: Render) -> None:
+    def minutes(package: str) -> set[str]:
+        project = render(level=4, use_case="governance", package=package)
+        texts = [file.read_text() for file in (project / ".github/workflows").iterdir()]
+        return {minute for text in texts for minute in re.findall(r'cron: "(\d+) ', text)}
+
+    assert len(minutes("late_flights")) == 1
+    assert minutes("late_flights") != minutes("early_trains")
