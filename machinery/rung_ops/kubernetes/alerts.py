@@ -1,7 +1,7 @@
-"""Write the alert rules as the Prometheus operator reads them: `uv run poe kubernetes-alerts`.
+"""Write the alert rules for the Prometheus operator: `uv run poe kubernetes-alerts`.
 
-They are those of ops/prometheus/alerts.yml, so run this when that file has changed. With `--check`
-nothing is written, and exit code 1 says that the file is out of date.
+The rules are those of ops/prometheus/alerts.yml: run this after a change of that file. With `--check`
+nothing is written, and exit code 1 means that the file is out of date.
 
 Exit code 2: alerts.yml is missing or is not valid YAML.
 """
@@ -19,7 +19,7 @@ NOTE = "# Written by `uv run poe kubernetes-alerts`.\n"
 
 
 def text() -> str:
-    """Make the text of the file.
+    """Return the content of the file.
 
     Raises:
         OSError: the rules cannot be read.
@@ -35,11 +35,11 @@ def text() -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the file, or tell whether it is out of date; return the exit code."""
+    """Write the file, or check whether it is out of date; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="poe kubernetes-alerts", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--check", action="store_true", help="write nothing, say what would change")
+    parser.add_argument("--check", action="store_true", help="only check whether it is up to date")
     options = parser.parse_args(arguments)
     try:
         wanted = text()
@@ -54,5 +54,5 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     FILE.parent.mkdir(parents=True, exist_ok=True)
     FILE.write_text(wanted, encoding="utf-8")
-    print(f"{shown(FILE)} is written")
+    print(f"Wrote {shown(FILE)}.")
     return 0

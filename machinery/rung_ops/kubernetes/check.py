@@ -1,7 +1,7 @@
 """Build every overlay and check it against Kubernetes' schemas: `uv run poe kubernetes-check`.
 
-No cluster is asked. Exit code 0: all hold. 1: something does not, and is named. 2: it could not
-look, as Kustomize is missing or an overlay cannot be built.
+It needs no cluster. Exit code 0: all manifests are valid. 1: some are not. 2: nothing was checked,
+because Kustomize is missing or an overlay cannot be built.
 """
 
 import argparse
@@ -19,11 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="poe kubernetes-check", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("overlay", nargs="*", help="all of them unless you name some")
+    parser.add_argument("overlay", nargs="*", help="overlays to check; all by default")
     parser.add_argument(
         "--version",
         default=manifests.VERSION,
-        help=f"of Kubernetes; {manifests.VERSION} unless you say so",
+        help=f"version of Kubernetes ({manifests.VERSION})",
     )
     options = parser.parse_args(arguments)
     faults = 0
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             built = manifests.parse(manifests.build(overlay))
             verdict = manifests.check(built, options.version)
             print(summary(overlay, verdict, options.version))
-            for line in [*verdict.faults, *doubts(built)]:
+            for line in [*verdict.faults, *notes(built)]:
                 print(f"- {line}")
             faults += len(verdict.faults)
     except (CannotBuild, BadSettings) as error:
@@ -42,20 +42,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def summary(overlay: str, verdict: Verdict, version: str) -> str:
-    """Say how many manifests were checked, how many are valid, and what was not checked."""
-    looked = len(verdict.held) + len(verdict.faults)
-    said = f"{overlay}: {len(verdict.held)} of {looked} manifests hold for Kubernetes {version}"
+    """Describe how many manifests were checked and are valid, and which were not checked."""
+    checked = len(verdict.valid) + len(verdict.faults)
+    line = (
+        f"{overlay}: {len(verdict.valid)} of {checked} manifests are valid for Kubernetes {version}"
+    )
     if verdict.unknown:
         kinds = ", ".join(sorted(set(verdict.unknown)))
-        said += f"; not checked, as their schemas come with the cluster: {kinds}"
-    return said
+        line += f"; not checked, as their schemas come with the cluster: {kinds}"
+    return line
 
 
-def doubts(built: list[Manifest]) -> list[str]:
-    """Say what no schema knows: how sure an automatic rollout is where several pods judge it.
+def notes(built: list[Manifest]) -> list[str]:
+    """Return notes on the probability of a false abort of a rollout by several pods.
 
-    Each pod judges a release by what it answered itself, so that each is a chance for a false
-    alarm (docs/kubernetes.md). In staging a release answers at once, and nobody judges it.
+    Each pod judges a release by its own requests, so each one can abort it by chance
+    (docs/kubernetes.md). Staging serves a release at once, without a rollout.
     """
     rules = policy.policy()
     most = 1

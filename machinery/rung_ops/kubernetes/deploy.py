@@ -1,10 +1,10 @@
-"""Bring an overlay to the cluster that kubectl knows: `uv run poe kubernetes-deploy OVERLAY`.
+"""Apply an overlay to the current cluster of kubectl: `uv run poe kubernetes-deploy OVERLAY`.
 
-It checks the manifests, applies them as they were checked, and waits for the Deployments. A model
-is deployed as everywhere, by `uv run poe deploy`: this brings the program.
+It checks the manifests, applies them, and waits for the Deployments. It deploys the service; `uv run
+poe deploy` deploys a model.
 
-Exit code 0: it is there. 1: something refused it, or it did not become ready. 2: it could not be
-tried, as a tool or a cluster is missing.
+Exit code 0: applied and ready. 1: refused, or not ready in time. 2: nothing was changed, because a
+tool or a cluster is missing.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from rung_ops.kubernetes import manifests
 from rung_ops.kubernetes.manifests import CannotBuild, Manifest
 
 SECONDS = 300
-ANSWER = "--request-timeout=15s"  # so that a cluster that is gone is told soon
+TIMEOUT = "--request-timeout=15s"
 WAITING = (
     "jsonpath={range .items[*]}{.metadata.name}: "
     "{range .status.containerStatuses[*]}{.state.waiting.reason} {.state.waiting.message}"
@@ -29,17 +29,17 @@ class CannotTry(Exception):
 
 
 class Refused(Exception):
-    """The manifests are wrong, or the cluster did not take them; the message says why."""
+    """The manifests are invalid, or the cluster refused them; the message says why."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Bring an overlay to the cluster; return the exit code."""
+    """Apply an overlay; return the exit code."""
     options = _options(arguments)
     try:
         text = manifests.build(options.overlay)
         built = manifests.parse(text)
         if faults := manifests.check(built).faults:
-            raise Refused("\n- ".join(["the manifests are wrong:", *faults]))
+            raise Refused("\n- ".join(["the manifests are invalid:", *faults]))
         print(f"Applying {options.overlay} to the cluster {cluster()}.", flush=True)
         apply(text)
         for deployment in manifests.of_kind(built, "Deployment"):
@@ -50,31 +50,30 @@ def main(arguments: list[str] | None = None) -> int:
     except Refused as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{options.overlay} is there.")
+    print(f"{options.overlay} is ready.")
     return 0
 
 
 def cluster() -> str:
-    """Name the cluster that kubectl talks to, once it has answered.
+    """Return the name of kubectl's current cluster, after it has answered.
 
     Raises:
-        CannotTry: there is no kubectl, it knows no cluster, or the cluster does not answer.
+        CannotTry: kubectl or its configuration is missing, or the cluster does not answer.
     """
     if not shutil.which("kubectl"):
         raise CannotTry(
-            "`kubectl` is not on PATH, and brings manifests to a cluster: "
-            "https://kubernetes.io/docs/tasks/tools/ says how to install it."
+            "`kubectl` is not on PATH. Install it: https://kubernetes.io/docs/tasks/tools/."
         )
     context = _kubectl("config", "current-context")
     if context.returncode != 0:
         raise CannotTry(
-            "kubectl knows no cluster. Put its file into ~/.kube/config or name it by the variable "
-            "KUBECONFIG, and choose with `kubectl config use-context NAME`."
+            "kubectl has no current cluster. Put its configuration into ~/.kube/config or set "
+            "KUBECONFIG, and run `kubectl config use-context NAME`."
         )
     name = context.stdout.strip()
-    asked = _kubectl("version", ANSWER)
-    if asked.returncode != 0:
-        raise CannotTry(f"the cluster {name} does not answer: {_last(asked)}")
+    version = _kubectl("version", TIMEOUT)
+    if version.returncode != 0:
+        raise CannotTry(f"the cluster {name} does not answer: {_last(version)}")
     return name
 
 
@@ -82,24 +81,21 @@ def apply(text: str) -> None:
     """Apply manifests.
 
     Raises:
-        Refused: the cluster did not take all of them.
+        Refused: the cluster refused at least one of them.
     """
-    done = _kubectl("apply", "--filename", "-", given=text)
+    done = _kubectl("apply", "--filename", "-", stdin=text)
     print(done.stdout, end="")
     if done.returncode != 0:
         missing = "no matches for kind" in done.stderr
-        why = (
-            "\nA kind that the cluster does not know comes with an operator: install that, or take "
-            "the component out of the overlay."
-        )
-        raise Refused(f"`kubectl apply` failed: {done.stderr.strip()}{why if missing else ''}")
+        remedy = "\nInstall the operator that defines this kind, or remove its component from the overlay."
+        raise Refused(f"`kubectl apply` failed: {done.stderr.strip()}{remedy if missing else ''}")
 
 
 def wait_for(deployment: Manifest, seconds: int) -> None:
-    """Wait until the pods of a Deployment are those that were applied, and ready.
+    """Wait until the applied pods of a Deployment are ready.
 
     Raises:
-        Refused: they are not, after so many seconds; the message says what they wait for.
+        Refused: they are not ready in time; the message says what they wait for.
     """
     about = deployment["metadata"]
     where = ("--namespace", about["namespace"])
@@ -115,16 +111,15 @@ def wait_for(deployment: Manifest, seconds: int) -> None:
     environment = about["labels"].get("environment", "production")
     raise Refused(
         f"{about['name']} is not ready ({_last(done)}). Its pods:\n{pods or 'there are none'}\n"
-        "ImagePullBackOff: the nodes do not find the image that the overlay names. Where nothing "
-        f"is said they run and serve no release yet: `uv run poe deploy {environment}` brings "
-        f"one, `kubectl --namespace {about['namespace']} logs deployment/{about['name']}` says "
-        "more."
+        "ImagePullBackOff: the nodes cannot pull the image of the overlay. Without a reason, they "
+        f"run but serve no release: run `uv run poe deploy {environment}`, and see "
+        f"`kubectl --namespace {about['namespace']} logs deployment/{about['name']}`."
     )
 
 
-def _kubectl(*words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def _kubectl(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["kubectl", *words], input=given, capture_output=True, text=True, check=False
+        ["kubectl", *words], input=stdin, capture_output=True, text=True, check=False
     )
 
 
@@ -142,6 +137,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--seconds",
         type=int,
         default=SECONDS,
-        help=f"to wait until the pods are ready; {SECONDS} unless you say so",
+        help=f"time until the pods must be ready ({SECONDS})",
     )
     return parser.parse_args(arguments)

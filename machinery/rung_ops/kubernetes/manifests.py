@@ -21,21 +21,21 @@ class CannotBuild(Exception):
 
 @dataclass
 class Verdict:
-    """What the schemas say of an overlay's manifests.
+    """The result of checking the manifests of an overlay.
 
     Attributes:
-        held: names of those that hold, as "Service prediction".
-        faults: of those that do not, each a sentence.
-        unknown: kinds that Kubernetes itself does not have, so that they were not checked.
+        valid: names of valid manifests, such as "Service prediction".
+        faults: a sentence for each invalid manifest.
+        unknown: kinds without a schema in Kubernetes itself, which were not checked.
     """
 
-    held: list[str] = field(default_factory=list)
+    valid: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
 
 def overlays() -> list[str]:
-    """Name the overlays."""
+    """List the overlays."""
     return sorted(path.parent.name for path in OVERLAYS.glob("*/kustomization.yaml"))
 
 
@@ -43,11 +43,11 @@ def build(overlay: str) -> str:
     """Build an overlay; return its manifests as YAML.
 
     Raises:
-        CannotBuild: it is not an overlay, Kustomize refused it, or there is no Kustomize.
+        CannotBuild: there is no such overlay, Kustomize failed, or it is not installed.
     """
     folder = OVERLAYS / overlay
     if overlay not in overlays():
-        raise CannotBuild(f"there is no overlay {overlay}, but {', '.join(overlays())}")
+        raise CannotBuild(f"there is no overlay {overlay}; there are {', '.join(overlays())}")
     done = subprocess.run([*_kustomize(), str(folder)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CannotBuild(f"{shown(folder)} cannot be built: {done.stderr.strip()}")
@@ -55,7 +55,7 @@ def build(overlay: str) -> str:
 
 
 def parse(text: str) -> list[Manifest]:
-    """Read manifests."""
+    """Parse manifests."""
     return [each for each in yaml.safe_load_all(text) if each]
 
 
@@ -72,7 +72,7 @@ def check(manifests: list[Manifest], version: str = VERSION) -> Verdict:
         name = f"{manifest['kind']} {manifest['metadata']['name']}"
         try:
             schemas.validate(manifest, version, strict=True)
-            verdict.held.append(name)
+            verdict.valid.append(name)
         except schemas.ValidationError as error:
             where = ".".join(str(part) for part in error.path)
             verdict.faults.append(f"{name}: {where or 'it'}: {error.message}")
@@ -80,14 +80,14 @@ def check(manifests: list[Manifest], version: str = VERSION) -> Verdict:
             verdict.unknown.append(manifest["kind"])
         except schemas.VersionNotSupportedError as error:
             raise CannotBuild(
-                f"there are no schemas of Kubernetes {version} here: name another version, or "
+                f"there are no schemas of Kubernetes {version}: name another version, or run "
                 "`uv lock --upgrade-package kubernetes-validate`"
             ) from error
     return verdict
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
-    """Pick the manifests of a kind."""
+    """Return the manifests of a kind."""
     return [each for each in manifests if each["kind"] == kind]
 
 
@@ -97,7 +97,7 @@ def _kustomize() -> list[str]:
     if shutil.which("kubectl"):
         return ["kubectl", "kustomize"]
     raise CannotBuild(
-        "neither `kustomize` nor `kubectl` is on PATH, and one of them builds the overlays. "
-        "Debian and Ubuntu have a package `kustomize` or `kubectl`, Homebrew both, "
-        "or see https://kubectl.docs.kubernetes.io/installation/kustomize/."
+        "building overlays needs `kustomize` or `kubectl` on PATH. Install one with the package "
+        "manager of your system, or see "
+        "https://kubectl.docs.kubernetes.io/installation/kustomize/."
     )

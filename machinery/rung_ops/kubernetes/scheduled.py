@@ -1,9 +1,9 @@
-"""One run of monitor or autopilot in a pod: `rung-ops kubernetes scheduled VERB`.
+"""Run the monitor or the autopilot in a pod: `rung-ops kubernetes scheduled VERB`.
 
-The pod has cloned the repository; its image holds git and the packages (ops.Dockerfile). Reports
-are copied beside the prediction log, as the clone is gone with the pod.
+The pod has cloned the repository; its image has git and the packages (ops.Dockerfile). Reports are
+copied beside the prediction log, because the clone is deleted with the pod.
 
-Exit code: that of the verb. 2: it could not begin.
+Exit code: that of the verb. 2: it could not start.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from rung_ops.batch import prediction_log
 from rung_ops.project.paths import REPORTS, ROOT
 
 VERBS = ("monitor", "autopilot")
-LOCK = "PACKAGES_LOCK"  # where the image keeps the uv.lock that it was built from
-COULD_NOT = 2  # exit code
+LOCK = "PACKAGES_LOCK"  # variable: path of the uv.lock that the image was built from
+NOT_STARTED = 2  # exit code
 
 
 class CannotBegin(Exception):
@@ -28,25 +28,25 @@ class CannotBegin(Exception):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a verb as a scheduled job does; return the exit code."""
+    """Run a verb; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("verb", choices=VERBS)
     verb = parser.parse_args(arguments).verb
     try:
         same_packages()
         if verb == "autopilot":
-            go_on()
+            merge_earlier_passes()
             pull()
     except (CannotBegin, StepFailed) as error:
-        print(f"{verb} did not begin: {error}", file=sys.stderr)
-        return COULD_NOT
+        print(f"{verb} did not start: {error}", file=sys.stderr)
+        return NOT_STARTED
     code = subprocess.run([*_poe(), verb], cwd=ROOT, check=False).returncode
     keep_reports(verb)
     return code
 
 
 def same_packages() -> None:
-    """Refuse an image that holds other packages than the commit asks for.
+    """Check that the image has the packages of the commit.
 
     Raises:
         CannotBegin: it was built from another uv.lock.
@@ -55,21 +55,21 @@ def same_packages() -> None:
     wanted = ROOT / "uv.lock"
     if not built.is_file() or not wanted.is_file() or built.read_bytes() != wanted.read_bytes():
         raise CannotBegin(
-            "the image was built from another uv.lock than this commit has. Build it again "
-            "(deploy/kubernetes/ops.Dockerfile), and name its tag in "
+            "the image was built from another uv.lock than that of this commit. Build it again "
+            "(deploy/kubernetes/ops.Dockerfile), and set its tag in "
             "deploy/kubernetes/overlays/scheduled/kustomization.yaml."
         )
 
 
-def go_on() -> None:
-    """Take in what earlier passes have committed to their own branch, where there is one.
+def merge_earlier_passes() -> None:
+    """Merge the branch that earlier passes pushed to, if there is one.
 
     Raises:
         StepFailed: git could not merge it.
     """
     target = os.environ.get("AUTOPILOT_PUSH", "").split()
     if len(target) != 2:
-        return  # the autopilot itself says what is wrong with it
+        return  # the autopilot reports an invalid value
     branch = "/".join(target)
     if commits.git("branch", "--remotes", "--list", branch).strip():
         commits.git(
@@ -78,7 +78,7 @@ def go_on() -> None:
 
 
 def pull() -> None:
-    """Get the data that is versioned.
+    """Fetch the versioned data.
 
     Raises:
         CannotBegin: it cannot be pulled.
@@ -93,14 +93,14 @@ def pull() -> None:
 
 
 def keep_reports(verb: str) -> None:
-    """Copy the reports to reports/VERB beside the logs; the newest take the place of the last."""
+    """Copy the reports to reports/VERB beside the logs, replacing earlier ones."""
     if not REPORTS.is_dir():
         return
     logs = prediction_log.folder("production").parents[1]
     try:
         shutil.copytree(REPORTS, logs / "reports" / verb, dirs_exist_ok=True)
-    except OSError as error:  # what the verb said counts, not this
-        print(f"The reports could not be kept: {error}", file=sys.stderr)
+    except OSError as error:  # does not change the exit code of the verb
+        print(f"The reports could not be copied: {error}", file=sys.stderr)
 
 
 def _poe() -> list[str]:

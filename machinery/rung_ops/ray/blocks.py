@@ -1,4 +1,4 @@
-"""A file or a folder of rows as blocks that a worker reads by itself."""
+"""Split a file or a folder of rows into blocks for workers."""
 
 import json
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ from rung_ops.project.paths import raw_files_in, shown
 
 @dataclass(frozen=True)
 class Block:
-    """Whole row groups of one Parquet file.
+    """Consecutive row groups of a Parquet file.
 
     Attributes:
         number: of the block, over all files, from 0.
-        path: the Parquet file.
-        source: the file that the user named, for the messages.
-        first: row of the file with which the block begins, from 0.
+        path: of the Parquet file.
+        source: the user's file, for messages.
+        first: first row of the block in the file, from 0.
         height: number of rows.
-        repeated: by rule, rows of the file, from 0, with a key that occurs more than once.
+        repeated: rows of the file, from 0, whose key occurs more than once, by rule.
     """
 
     number: int
@@ -35,29 +35,29 @@ class Block:
     repeated: dict[str, list[int]]
 
     def text(self) -> str:
-        """Write it down for a worker."""
+        """Serialize the block as JSON."""
         return json.dumps(asdict(self))
 
 
-def files_of(place: Path, scratch: Path, rows: int) -> list[tuple[Path, str]]:
-    """Read the files to score through load(), and write each as Parquet for the workers.
+def files_of(source: Path, scratch: Path, rows: int) -> list[tuple[Path, str]]:
+    """Read the files to score with load(), and write each as Parquet for the workers.
 
     Args:
-        place: a file, or a folder of them.
-        scratch: a folder for what is written; each machine of a cluster must see it.
-        rows: rows in a row group, the least that a worker reads.
+        source: a file, or a folder of files.
+        scratch: folder for the Parquet files; all machines of a cluster need access to it.
+        rows: rows of a row group, the smallest unit that a worker reads.
 
     Returns:
-        The Parquet files, each with the name of the file that it came from.
+        The Parquet files, each with the name of its source file.
 
     Raises:
         PredictionError: there are no files, load() cannot read one, or the disk is full.
     """
-    found = raw_files_in(place) if place.is_dir() else [place]
-    if not found:
-        raise PredictionError(f"{shown(place)}: there are no files to score.")
+    sources = raw_files_in(source) if source.is_dir() else [source]
+    if not sources:
+        raise PredictionError(f"{shown(source)}: there are no files to score.")
     files = []
-    for number, path in enumerate(found):
+    for number, path in enumerate(sources):
         written = scratch / f"{number}.rows"
         _write(path, written, rows)
         files.append((written, shown(path)))
@@ -73,17 +73,17 @@ def _write(path: Path, target: Path, rows: int) -> None:
         raise PredictionError(str(error)) from error
     except ingest.DiskFullError as error:
         raise PredictionError(
-            f"There is no room left on a disk: the rows of {shown(path)} do not fit into "
-            f"{shown(target.parent)}. Make room, and run it again."
+            f"A disk is full: the rows of {shown(path)} do not fit into {shown(target.parent)}. "
+            "Free space, and run the command again."
         ) from error
 
 
 def blocks_of(files: list[tuple[Path, str]], rows: int) -> list[Block]:
-    """Cut files into blocks of whole row groups.
+    """Split files into blocks of complete row groups.
 
     Args:
         files: from files_of().
-        rows: a block is closed as soon as it has as many.
+        rows: minimum number of rows of a block, except the last one of a file.
 
     Raises:
         PredictionError: a file is not Parquet, or has no rows.

@@ -20,29 +20,29 @@ from rung_ops.ray.settings import Settings
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-# Nor are workers started by `uv run` because we were: they have the packages of their machine.
+# Workers use the packages of their machine, even if this process was started by `uv run`.
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 
-STORE = 100 * 2**20  # bytes of shared memory for what processes hand to each other; Ray's least: 75
+STORE = 100 * 2**20  # bytes of Ray's object store in shared memory; its minimum is 75 MiB
 MB = 2**20
 NOT_SENT = shutil.ignore_patterns("__pycache__", "tests", "*.pyc")
 
 
 class Unreachable(Exception):
-    """Ray cannot be used as ops/ray.toml asks for it; the message says why and what to do."""
+    """Ray cannot be used with the settings of ops/ray.toml; the message says why."""
 
 
 @contextlib.contextmanager
 def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
-    """Start a Ray of this machine, or connect to the cluster; give the module `ray`.
+    """Start Ray on this machine, or connect to the cluster; yield the module `ray`.
 
     Args:
         settings: of ops/ray.toml.
-        store: bytes of shared memory, where Ray is started here.
+        store: bytes of the object store, if Ray is started on this machine.
 
     Raises:
         Unreachable: Ray is not installed, the cluster does not answer, runs another version or
-            does not let us in, or has no machine with room for a worker.
+            refuses access, or has no machine with resources for a worker.
     """
     try:
         import ray
@@ -56,7 +56,7 @@ def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
                 _join(ray, settings, sent(Path(folder)), quiet)
         else:
             ray.init(
-                # An address, so that a cluster that happens to run here is left alone.
+                # "local" prevents connecting to a cluster that runs on this machine.
                 address="local",
                 num_cpus=max(1, round(settings.workers * settings.cpus)),
                 object_store_memory=store,
@@ -65,18 +65,17 @@ def connected(settings: Settings, store: int = STORE) -> Iterator[Any]:
             )
             _end_unused_services(ray)
         try:
-            _check_room(ray, settings)
+            _check_resources(ray, settings)
             yield ray
         finally:
             ray.shutdown()
 
 
 def _end_unused_services(ray: Any) -> None:
-    """End what Ray starts on one machine and what is not needed here: 160 MB of a gibibyte.
+    """Stop services of Ray that a project does not use, which saves 160 MB of memory.
 
-    These are the logs' way to a driver that does not want them, the page for a browser, and what
-    adds machines to a cloud. Ray has no option for it, and a version that names them otherwise
-    just keeps them.
+    These are the log monitor, the dashboard and the autoscaler. Ray has no option for it; a version
+    that names them differently keeps them running.
     """
     node = ray._private.worker._global_node
     for service in ("log_monitor", "dashboard", "monitor"):
@@ -87,14 +86,14 @@ def _end_unused_services(ray: Any) -> None:
 def sent(folder: Path) -> dict[str, Any]:
     """Copy the code that workers on other machines need; return Ray's runtime environment.
 
-    Only src/, the model and the files of settings travel: no data, no secrets. The machines have
-    rung-ops installed, as they have Ray; it finds its project in the working directory.
+    Only src/, the model and the settings are copied: no data and no secrets. The machines need
+    rung-ops and Ray installed; rung-ops finds its project in the working directory.
     """
     code = folder / "code"
     (code / "ops").mkdir(parents=True)
-    for place in dict.fromkeys((REPOSITORY, ROOT)):
-        for file in (*place.glob("*.toml"), *place.glob("ops/*.toml")):
-            shutil.copy(file, code / file.relative_to(place))
+    for source in dict.fromkeys((REPOSITORY, ROOT)):
+        for file in (*source.glob("*.toml"), *source.glob("ops/*.toml")):
+            shutil.copy(file, code / file.relative_to(source))
     if MODEL.exists():
         (code / "model").mkdir()
         shutil.copy(MODEL, code / "model")
@@ -114,38 +113,39 @@ def sent(folder: Path) -> dict[str, Any]:
 
 
 def _check_address(settings: Settings) -> None:
-    """Check that the address answers, as Ray would try for two minutes."""
+    """Check that the address answers; Ray itself would retry for two minutes."""
     if settings.address == "auto":
         return
     if "://" in settings.address:
         raise Unreachable(
-            f"{settings.address} does not work here: the client of Ray runs Tune on the "
-            "cluster, apart from the search. Give the address of the cluster itself, "
-            '"HOST:6379", from a machine in its network, or send a job to it.'
+            f"{settings.address} is not supported: the Ray Client would run Tune on the cluster, "
+            "separately from the search. Use the address of the cluster itself, "
+            '"HOST:6379", from a machine in its network, or submit a job to it.'
         )
     host, _, port = settings.address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), settings.wait_seconds).close()
     except ValueError as error:
         raise Unreachable(
-            f'The address of the cluster is {settings.address!r}; give "HOST:PORT" or "auto".'
+            f'`address`: got {settings.address!r}; expected "HOST:PORT" or "auto".'
         ) from error
     except OSError as error:
         raise Unreachable(
-            f"Nothing answers at {settings.address} ({error}). Is the cluster up, and the address "
-            'in ops/ray.toml or RAY_ADDRESS its own? `address = ""` runs it on this machine.'
+            f"Nothing answers at {settings.address} ({error}). Check that the cluster is running, "
+            "and the address in ops/ray.toml or RAY_ADDRESS. To use this machine, set "
+            '`address = ""`.'
         ) from error
 
 
 @contextlib.contextmanager
 def _time_limit(settings: Settings) -> Iterator[None]:
-    """End the process where Ray hangs: no work has started, and its wait cannot be interrupted."""
+    """End the process if Ray hangs while connecting, which cannot be interrupted otherwise."""
 
     def give_up() -> None:
         print(
-            f"{settings.address} does not answer as a Ray cluster does, not within "
-            f"{settings.wait_seconds:g} s. Is it the port of its head, 6379 as a rule? Raise "
-            "`wait_seconds` in ops/ray.toml if it is only slow.",
+            f"{settings.address} did not answer like a Ray cluster within "
+            f"{settings.wait_seconds:g} s. Check the port of its head, usually 6379. If it is "
+            "slow, raise `wait_seconds` in ops/ray.toml.",
             file=sys.stderr,
             flush=True,
         )
@@ -164,23 +164,23 @@ def _join(ray: Any, settings: Settings, code: dict[str, Any], quiet: dict[str, A
     try:
         ray.init(address=settings.address, runtime_env=code, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())
-        if "ersion mismatch" in said:
+        message = " ".join(str(error).split())
+        if "ersion mismatch" in message:
             raise Unreachable(
-                f"{settings.address} runs another version than this project: {said} Install the "
+                f"{settings.address} runs another version than this project: {message} Install the "
                 f"cluster with Ray {ray.__version__} and Python {sys.version.split()[0]}, or "
-                "change both here."
+                "change both in this project."
             ) from error
-        if "uthenti" in said or "token" in said:
+        if "uthenti" in message or "token" in message:
             raise Unreachable(
-                f"{settings.address} does not let us in: {said} Set RAY_AUTH_TOKEN to the token of "
+                f"{settings.address} refuses access: {message} Set RAY_AUTH_TOKEN to the token of "
                 "the cluster."
             ) from error
-        raise Unreachable(f"{settings.address} cannot be used: {said}") from error
+        raise Unreachable(f"{settings.address} cannot be used: {message}") from error
 
 
-def _check_room(ray: Any, settings: Settings) -> None:
-    """Refuse what no machine can hold, for which Ray would wait without end."""
+def _check_resources(ray: Any, settings: Settings) -> None:
+    """Refuse workers that no machine has resources for: Ray would wait forever."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     wanted = settings.memory_mb * MB
     if any(
@@ -191,6 +191,6 @@ def _check_room(ray: Any, settings: Settings) -> None:
         f"{has.get('CPU', 0):g} CPUs and {has.get('memory', 0) / MB:,.0f} MB" for has in machines
     )
     raise Unreachable(
-        f"No machine has room for a worker of {settings.cpus:g} CPUs and {settings.memory_mb:,} MB "
-        f"(there is {most}). Lower `cpus` or `memory_mb` in ops/ray.toml."
+        f"No machine has {settings.cpus:g} CPUs and {settings.memory_mb:,} MB for a worker "
+        f"(available: {most}). Lower `cpus` or `memory_mb` in ops/ray.toml."
     )

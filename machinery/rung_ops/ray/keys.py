@@ -1,4 +1,4 @@
-"""Rows with a key that occurs in other blocks too: the driver finds them, as no worker can."""
+"""Find rows whose key occurs more than once in a file, across blocks."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,11 +12,11 @@ import polars as pl
 from rung_ops.batch.predict import PredictionError
 from rung_ops.ray.blocks import Block
 
-AT_ONCE = 2_000_000  # rows whose keys are held in memory at the same time
+MAX_KEYS = 2_000_000  # rows whose keys are in memory at the same time
 
 
 def keys_of(schema: pa.DataFrameSchema) -> dict[str, tuple[str, list[str]]]:
-    """Name the rules that say something is unique: by its columns, the words and the columns."""
+    """Return the uniqueness rules of a schema: message and columns by name."""
     keys = {", ".join(schema.unique): ("must be unique", schema.unique)} if schema.unique else {}
     for name, column in schema.columns.items():
         if column.unique:
@@ -25,7 +25,7 @@ def keys_of(schema: pa.DataFrameSchema) -> dict[str, tuple[str, list[str]]]:
 
 
 def without_keys(schema: pa.DataFrameSchema) -> pa.DataFrameSchema:
-    """Leave out of a schema what only the whole file can show."""
+    """Remove the uniqueness rules, which only apply to a complete file, from a schema."""
     single = [name for name, column in schema.columns.items() if column.unique]
     for name in single:
         schema = schema.update_column(name, unique=False)
@@ -34,13 +34,13 @@ def without_keys(schema: pa.DataFrameSchema) -> pa.DataFrameSchema:
 
 
 def mark(blocks: list[Block], schema: pa.DataFrameSchema) -> list[Block]:
-    """Tell each block which of its rows have a key that its file holds more than once.
+    """Set `repeated` of each block: its rows whose key occurs more than once in the file.
 
-    Only the columns of the key are read. Where there are more than AT_ONCE rows it is done in
-    several passes, each with its share of the keys, so that the memory stays the same.
+    Reads only the columns of the keys. More than MAX_KEYS rows are read in several passes, each with
+    a share of the keys, to limit memory.
 
     Raises:
-        PredictionError: a column of a key is missing or cannot be read as Row says.
+        PredictionError: a column of a key is missing or has another type than in Row.
     """
     keys = keys_of(schema)
     if not keys:
@@ -49,14 +49,14 @@ def mark(blocks: list[Block], schema: pa.DataFrameSchema) -> list[Block]:
     for path in dict.fromkeys(block.path for block in blocks):
         of_file = [block for block in blocks if block.path == path]
         height = sum(block.height for block in of_file)
-        found = {
+        repeated = {
             name: _repeated(Path(path), height, columns, schema, of_file[0].source)
             for name, (_, columns) in keys.items()
         }
         for block in of_file:
             within = {
                 name: [int(row) for row in rows[slice(*_bounds(rows, block))]]
-                for name, rows in found.items()
+                for name, rows in repeated.items()
             }
             marked.append(replace(block, repeated={k: v for k, v in within.items() if v}))
     return marked
@@ -70,7 +70,7 @@ def _bounds(rows: np.ndarray, block: Block) -> tuple[int, int]:
 def _repeated(
     path: Path, height: int, columns: list[str], schema: pa.DataFrameSchema, source: str
 ) -> np.ndarray:
-    passes = -(-height // AT_ONCE)
+    passes = -(-height // MAX_KEYS)
     try:
         parts = list(islice(_passes(path, columns, schema, passes), passes))
     except pl.exceptions.PolarsError as error:

@@ -1,4 +1,4 @@
-"""Write predictions: all of them or none, and one run at a time."""
+"""Write predictions atomically, one run at a time."""
 
 import contextlib
 import os
@@ -18,23 +18,23 @@ PART = "part-*.parquet"
 
 @contextlib.contextmanager
 def unfinished(output: Path) -> Iterator[Path]:
-    """Give a folder beside the output for parts; what a run that was killed left there goes.
+    """Create a folder beside the output for parts; delete those of killed runs.
 
     Raises:
-        PredictionError: another run writes the same output, or the output is something else.
+        PredictionError: another run is writing the output, or the output has other files.
     """
     if output.is_dir() and any(not one.match(PART) for one in output.iterdir()):
         raise PredictionError(
-            f"{shown(output)}: holds other things than predictions; name another folder"
+            f"{shown(output)} has files other than predictions; name another folder"
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     lock = locks.try_lock(output.parent / f".{output.name}.lock")
     if lock is None:
-        raise PredictionError(f"{shown(output)}: another run is writing it; wait for its end")
+        raise PredictionError(f"{shown(output)}: another run is writing it; wait until it ends")
     try:
         for left in output.parent.glob(f".{output.name}.*.unfinished"):
             shutil.rmtree(left)
-        # A name of its own: workers of a run that was killed may write for another second.
+        # A unique name, because workers of a killed run may continue for a second.
         folder = output.parent / f".{output.name}.{secrets.token_hex(4)}.unfinished"
         folder.mkdir()
         try:
@@ -51,23 +51,23 @@ def parts(folder: Path) -> list[Path]:
 
 
 def finish(folder: Path, output: Path) -> None:
-    """Put the parts in the output's place: as one file where its name ends in .parquet or .csv.
+    """Replace the output by the parts, joined to one file if it ends in .parquet or .csv.
 
     Raises:
-        PredictionError: the files that were scored do not have the same columns.
-        OSError: it cannot be written; the previous output stays.
+        PredictionError: the scored files have different columns.
+        OSError: it cannot be written; the previous output is kept.
     """
     if output.suffix in (".parquet", ".csv"):
-        whole = folder / "whole"
+        joined = folder / "joined"
         rows = pl.scan_parquet(parts(folder))
         try:
-            rows.sink_csv(whole) if output.suffix == ".csv" else rows.sink_parquet(whole)
+            rows.sink_csv(joined) if output.suffix == ".csv" else rows.sink_parquet(joined)
         except pl.exceptions.SchemaError as error:
             raise PredictionError(
-                f"{shown(output)}: the files do not have the same columns ({error}); name a folder "
-                "as output, and each keeps its own"
+                f"{shown(output)}: the files have different columns ({error}); name a folder as "
+                "output to keep them"
             ) from error
-        atomic.put(whole, output)
+        atomic.put(joined, output)
         return
     done = folder / "done"
     done.mkdir()

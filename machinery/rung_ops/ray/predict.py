@@ -1,8 +1,8 @@
 """Score a file or a folder of rows on Ray: `uv run poe predict INPUT [OUTPUT]`.
 
-The predictions are those of `rung-ops predict`: load() reads each file. A file becomes a file, a
-folder becomes a folder of parts in the order of the rows. load() decides how much of a file is in
-memory at once (a LazyFrame: a piece of it); afterwards it is a block for each worker.
+The predictions are those of `rung-ops predict`: load() reads each file. A file gives a file; a folder
+gives a folder of parts in the order of the rows. load() determines how much of a file is in memory at
+once (a LazyFrame: a part of it); after that it is one block for each worker.
 """
 
 import argparse
@@ -31,22 +31,22 @@ def run(
     chosen: Settings,
     before_writing: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
 ) -> tuple[int, int, list[Problem]]:
-    """Score on Ray; return how many rows there were, how many of them are bad, and the problems.
+    """Score on Ray; return the number of rows, the number of bad rows, and the problems.
 
     Raises:
-        PredictionError: the input as a whole cannot be scored, or the output not be written.
+        PredictionError: the input cannot be scored, or the output cannot be written.
         Unreachable: Ray cannot be used.
     """
     # Workers may have another working directory.
     target = target.absolute()
     with output.unfinished(target) as folder:
-        found = blocks.blocks_of(blocks.files_of(source, folder, chosen.rows), chosen.rows)
-        found = keys.mark(found, schema())
+        of_files = blocks.blocks_of(blocks.files_of(source, folder, chosen.rows), chosen.rows)
+        of_files = keys.mark(of_files, schema())
         with connect.connected(chosen) as ray:
             if chosen.address:
-                _check_shared_files(ray, {*(Path(block.path) for block in found), folder})
+                _check_shared_files(ray, {*(Path(block.path) for block in of_files), folder})
             try:
-                told = _score_blocks(ray, found, folder, chosen)
+                results = _score_blocks(ray, of_files, folder, chosen)
             except ray.exceptions.RayError as error:
                 raise PredictionError(errors.explain(error)) from error
         try:
@@ -56,14 +56,15 @@ def run(
             output.finish(folder, target)
         except OSError as error:
             raise PredictionError(f"{errors.explain(error)} Nothing was written.") from error
-    told.sort(key=lambda one: int(one["number"]))
-    return sum(t["rows"] for t in told), sum(t["bad"] for t in told), _problems(told, found)
+    results.sort(key=lambda result: int(result["number"]))
+    rows, bad = (sum(result[name] for result in results) for name in ("rows", "bad"))
+    return rows, bad, _problems(results, of_files)
 
 
 def _score_blocks(
-    ray: Any, found: list[Block], folder: Path, chosen: Settings
+    ray: Any, of_files: list[Block], folder: Path, chosen: Settings
 ) -> list[dict[str, Any]]:
-    """Let Ray Data hand the blocks to workers, and collect what came of each."""
+    """Score the blocks on workers with Ray Data; return the result of each."""
     from ray import data
 
     from rung_ops.ray.scorer import Scorer
@@ -72,11 +73,11 @@ def _score_blocks(
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    # A block that ends its worker ends it again. To call one that is being restarted counts as a
-    # try too, and is done many times a second: only the restarts are counted.
+    # Limit only restarts: a call to a worker that is being restarted counts as a task retry, and
+    # Ray makes many of them per second.
     lost = {"max_restarts": chosen.retries, "max_task_retries": -1}
     items = data.from_items(
-        [{"block": block.text()} for block in found], override_num_blocks=len(found)
+        [{"block": block.text()} for block in of_files], override_num_blocks=len(of_files)
     )
     with warnings.catch_warnings():
         # To be replaced in Ray 2.64 by arguments that 2.60 does not have.
@@ -88,8 +89,8 @@ def _score_blocks(
             compute=data.ActorPoolStrategy(
                 min_size=1,
                 max_size=chosen.workers,
-                initial_size=min(chosen.workers, len(found)),
-                # One in hand and no queue: what a lost worker held is little.
+                initial_size=min(chosen.workers, len(of_files)),
+                # Without a queue, so that a lost worker loses only one block.
                 max_tasks_in_flight_per_actor=1,
             ),
             num_cpus=chosen.cpus,
@@ -97,37 +98,37 @@ def _score_blocks(
             fn_constructor_args=(digest, str(folder), chosen.rows),
             ray_remote_args_fn=lambda: lost,
         )
-    return [json.loads(row["told"]) for row in scored.iter_rows()]
+    return [json.loads(row["result"]) for row in scored.iter_rows()]
 
 
-def _check_shared_files(ray: Any, places: set[Path]) -> None:
-    """Ask each machine whether it sees the files, as a worker could be started on any of them."""
+def _check_shared_files(ray: Any, required: set[Path]) -> None:
+    """Check that each machine of the cluster has access to the files."""
 
-    def unseen(paths: list[str]) -> list[str]:
+    def missing(paths: list[str]) -> list[str]:
         return [path for path in paths if not Path(path).exists()]
 
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-    asked = {
-        node["NodeManagerHostname"]: ray.remote(unseen)
+    checks = {
+        node["NodeManagerHostname"]: ray.remote(missing)
         .options(num_cpus=0, scheduling_strategy=strategy(node["NodeID"], soft=False))
-        .remote([str(path) for path in places])
+        .remote([str(path) for path in required])
         for node in ray.nodes()
         if node["Alive"]
     }
-    for machine, answer in asked.items():
-        for path in ray.get(answer):
+    for machine, check in checks.items():
+        for path in ray.get(check):
             raise PredictionError(
-                f"{path}: the machine {machine} of the cluster does not see it. Keep input and "
-                "output where all of them do, on a network share at the same path."
+                f"{path} does not exist on the machine {machine} of the cluster. Put input and "
+                "output on a network share at the same path on all machines."
             )
 
 
-def _problems(told: list[dict[str, Any]], found: list[Block]) -> list[Problem]:
-    """Join what blocks say about the same rule of the same file."""
+def _problems(results: list[dict[str, Any]], of_files: list[Block]) -> list[Problem]:
+    """Join the problems of blocks with the same rule and file."""
     joined: dict[tuple[str, str, str], Problem] = {}
-    for one in told:
-        source = found[one["number"]].source
-        for column, what, example, rows, count in one["problems"]:
+    for result in results:
+        source = of_files[result["number"]].source
+        for column, what, example, rows, count in result["problems"]:
             known = joined.get((source, column, what), Problem(source, column, what, (), example))
             shown_rows = (*known.rows, *rows)[:SHOWN]
             more = len(known.rows) + known.more + count - len(shown_rows)
@@ -141,12 +142,12 @@ def main(
     arguments: list[str] | None = None,
     before_writing: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
 ) -> int:
-    """Score; return 0, or 1 when nothing could be scored.
+    """Score; return the exit code.
 
     Args:
         arguments: of the command line.
-        before_writing: takes a part as it was scored and returns what is written, in the order of
-            the rows. Raises PredictionError where nothing may be written.
+        before_writing: maps the scored rows of a part to the rows that are written, in the order
+            of the rows. Raises PredictionError if nothing may be written.
     """
     parser = argparse.ArgumentParser(prog="poe predict", description=__doc__.splitlines()[0])
     parser.add_argument("input", type=Path, help="a file that load() reads, or a folder of them")
@@ -156,7 +157,7 @@ def main(
     if target is None:
         target = ROOT / ("reports/scored" if options.input.is_dir() else "reports/scored.parquet")
     if not MODEL.exists():
-        print("There is no model yet: `uv run poe train` makes one.", file=sys.stderr)
+        print("There is no model yet: `uv run poe train` creates one.", file=sys.stderr)
         return 1
     try:
         rows, bad, problems = run(options.input, target, settings(), before_writing)

@@ -1,4 +1,4 @@
-"""What a worker does: it loads the model once, reads blocks, and writes what it predicts."""
+"""The worker: load the model once, score blocks, and write predictions."""
 
 import hashlib
 import json
@@ -19,13 +19,13 @@ from rung_ops.training import estimator
 
 
 class Scorer:
-    """Scores blocks; Ray makes one in each worker."""
+    """Scores blocks; Ray creates one in each worker."""
 
     def __init__(self, digest: str, output: str, rows: int) -> None:
         """Load the model.
 
         Args:
-            digest: SHA-256 of its file; a restarted worker must not load another.
+            digest: SHA-256 of the model's file, so that a restarted worker loads the same one.
             output: folder for the parts.
             rows: scored at a time.
 
@@ -33,7 +33,7 @@ class Scorer:
             PredictionError: the model has changed.
         """
         if hashlib.sha256(MODEL.read_bytes()).hexdigest() != digest:
-            raise predict.PredictionError(f"{shown(MODEL)} has changed since the scoring began")
+            raise predict.PredictionError(f"{shown(MODEL)} has changed since the scoring started")
         self.model = estimator.load(MODEL)
         self.output, self.rows = Path(output), rows
         schema = predict.schema()
@@ -43,20 +43,24 @@ class Scorer:
         """Score blocks.
 
         Args:
-            batch: `block` holds blocks as texts.
+            batch: `block`, blocks as JSON.
 
         Returns:
-            `told`: what came of each, as a text.
+            `result`, the result of each block as JSON.
         """
-        return {"told": [json.dumps(self.score(Block(**json.loads(b)))) for b in batch["block"]]}
+        results = [json.dumps(self.score(Block(**json.loads(b)))) for b in batch["block"]]
+        return {"result": results}
 
     def score(self, block: Block) -> dict[str, Any]:
-        """Score a block, a piece after the other, each into a part of its own.
+        """Score a block in pieces, and write each piece as a part.
 
-        A block that is retried, because its worker was lost, writes the same files.
+        A retried block writes the same files.
+
+        Returns:
+            number, rows, bad and problems of the block.
         """
         rows = pl.scan_parquet(block.path).slice(block.first, block.height).collect()
-        bad, found = 0, []
+        bad, summaries = 0, []
         for number, piece in enumerate(rows.iter_slices(self.rows)):
             first = block.first + number * self.rows
             typed, problems = inspect(piece, self.schema, block.source)
@@ -65,18 +69,18 @@ class Scorer:
             scored = predict.score_rows(piece, typed, problems, self.model)
             _write(scored, self.output / f"part-{block.number:06}-{number:04}.parquet")
             bad += scored.height - scored["problem"].null_count()
-            found += [
+            summaries += [
                 (p.column, p.what, p.example, [row + first for row in p.rows[:SHOWN]], len(p.rows))
                 for p in problems
             ]
-        return {"number": block.number, "rows": rows.height, "bad": bad, "problems": found}
+        return {"number": block.number, "rows": rows.height, "bad": bad, "problems": summaries}
 
     def _repeated(self, block: Block, first: int, height: int) -> list[Problem]:
         problems = []
         for name, rows in block.repeated.items():
-            here = tuple(row - first + 1 for row in rows if first <= row < first + height)
-            if here:
-                problems.append(Problem(block.source, name, self.keys[name][0], here))
+            within = tuple(row - first + 1 for row in rows if first <= row < first + height)
+            if within:
+                problems.append(Problem(block.source, name, self.keys[name][0], within))
         return problems
 
 

@@ -1,7 +1,7 @@
-"""The project's search, with the interface of Ray Tune.
+"""The project's search with the interface of Ray Tune.
 
-Ray's own OptunaSearch tells results in the order in which they come, so that another number of
-workers would try other parameters; and it does not keep what space() returns.
+Ray's own OptunaSearch reports results in the order in which they arrive, so the number of workers
+would change the suggested parameters; and it does not keep the result of space().
 """
 
 from typing import Any
@@ -12,10 +12,10 @@ from rung_ops.training.tune import Search, Suggestion
 
 
 class RoundSearcher(Searcher):
-    """Hands out the trials of a round, and tells the search of them when all have ended."""
+    """Suggests the trials of a round, and reports them to the search when all have ended."""
 
     def __init__(self, search: Search) -> None:
-        """Take a search that has asked for nothing yet."""
+        """Set a search that has not suggested trials yet."""
         super().__init__()
         self.search = search
         self.waiting: list[Suggestion] = []
@@ -24,7 +24,7 @@ class RoundSearcher(Searcher):
         self.wrong: str | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """Give parameters, or None while others of the round are still judged."""
+        """Suggest parameters, or None while trials of the round are running."""
         if self.wrong:
             return str(Searcher.FINISHED)
         if not self.waiting and len(self.figures) == len(self.running):

@@ -1,4 +1,4 @@
-"""The settings of ops/ray.toml: where Ray runs, and how much it may take."""
+"""The settings of ops/ray.toml: the address of Ray, and its resources."""
 
 import os
 import tomllib
@@ -8,8 +8,15 @@ from typing import Any
 from rung_ops.project.paths import policy_file
 
 FILE = policy_file("ray.toml")
-LEAST: dict[str, int] = {"wait_seconds": 1, "workers": 1, "cpus": 0, "memory_mb": 0, "retries": 0}
-LEAST |= {"rows": 1, "together": 1}
+MINIMUM: dict[str, int] = {
+    "wait_seconds": 1,
+    "workers": 1,
+    "cpus": 0,
+    "memory_mb": 0,
+    "retries": 0,
+    "rows": 1,
+    "together": 1,
+}
 
 KINDS: dict[type, tuple[str, Any]] = {
     str: ("a text", str),
@@ -24,17 +31,17 @@ class InvalidSettings(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of ops/ray.toml, by their names there.
+    """The values of ops/ray.toml.
 
     Attributes:
-        address: of a cluster; empty for a Ray of this machine.
-        wait_seconds: for a cluster to answer.
-        workers: processes that work at the same time.
-        cpus: of each of them.
-        memory_mb: that must be free where one is started, in units of 2**20 bytes.
-        retries: how often work is retried when its worker or its machine is lost.
-        rows: scored at a time.
-        together: trials that are asked for before their results are looked at.
+        address: of a cluster; empty for Ray on this machine.
+        wait_seconds: time for a cluster to answer.
+        workers: number of worker processes.
+        cpus: of each worker.
+        memory_mb: free memory that a worker needs, in units of 2**20 bytes.
+        retries: how often work is retried after its worker or machine was lost.
+        rows: number of rows scored at a time.
+        together: trials in a round of a search.
     """
 
     address: str = ""
@@ -48,7 +55,7 @@ class Settings:
 
 
 def settings() -> Settings:
-    """Read ops/ray.toml; the variable RAY_ADDRESS wins over its address.
+    """Read ops/ray.toml; the variable RAY_ADDRESS overrides its address.
 
     Raises:
         InvalidSettings: the file is not TOML, or has an unknown name or an invalid value.
@@ -63,12 +70,14 @@ def settings() -> Settings:
     known: dict[str, Any] = Settings.__dataclass_fields__
     for name, value in values.items():
         if name not in known:
-            raise InvalidSettings(f"ray.toml: `{name}` is unknown; there are {', '.join(known)}")
-        kind, fits = KINDS[known[name].type]
-        if not isinstance(value, fits) or isinstance(value, bool):
-            raise InvalidSettings(f"ray.toml: `{name}` is {value!r}; give {kind}")
-        if name in LEAST and value < LEAST[name]:
-            raise InvalidSettings(f"ray.toml: `{name}` is {value}; give {LEAST[name]} or more")
+            raise InvalidSettings(f"ray.toml: unknown key `{name}`; expected {', '.join(known)}")
+        kind, types = KINDS[known[name].type]
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise InvalidSettings(f"ray.toml: `{name}`: got {value!r}; expected {kind}")
+        if name in MINIMUM and value < MINIMUM[name]:
+            raise InvalidSettings(
+                f"ray.toml: `{name}`: got {value}; expected {MINIMUM[name]} or more"
+            )
     if os.environ.get("RAY_ADDRESS"):
         values["address"] = os.environ["RAY_ADDRESS"]
     return Settings(**values)

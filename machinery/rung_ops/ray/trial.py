@@ -1,4 +1,4 @@
-"""A trial of the search, as a worker runs it: it scores parameters by cross-validation."""
+"""Score the hyperparameters of a trial by cross-validation, on a worker."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from rung_ops.training import tune
 
 
 def evaluate(config: dict[str, Any], rows: pl.DataFrame, metric: str, seed: int) -> dict[str, Any]:
-    """Score parameters.
+    """Score hyperparameters.
 
     Args:
-        config: `settings`, as rung_ops.training.tune.score_of() takes them.
+        config: `settings`, for rung_ops.training.tune.score_of().
         rows: training rows.
-        metric: which figure of score().
+        metric: the figure of score().
         seed: of the model and the folds.
 
     Returns:
-        `figure`, or `wrong`: the error of the user's code. It is returned, not raised, as Ray would
-        retry the trial, with the same result.
+        `figure`, or `wrong`: the error of the user's code. It is not raised, because Ray would
+        retry the trial with the same result.
     """
     try:
         return {"figure": tune.score_of(config["settings"], rows, metric, seed)}

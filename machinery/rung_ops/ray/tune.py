@@ -15,15 +15,15 @@ from rung_ops.ray.settings import InvalidSettings, Settings, settings
 from rung_ops.training import tune
 from rung_ops.training.tune import Search, TuningError
 
-# The store has every trial already; Ray need not write them into files too.
+# MLflow records every trial, so Ray need not write files of its own.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-# The output mode that is quiet with verbose=0.
+# This output mode prints nothing with verbose=0.
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 NAMES = "parameters"
 
 
 def on_ray(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
-    """Let workers score the trials.
+    """Score the trials on workers.
 
     Raises:
         TuningError: Ray cannot be used, the user's code raised, or too many workers were lost.
@@ -69,8 +69,8 @@ def _fit(search: Search, rows: pl.DataFrame, chosen: Settings) -> None:
             ),
         ).fit()
     searcher.finish()
-    ended = search.study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
-    if searcher.wrong or len(ended) < search.trials:
+    complete = search.study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    if searcher.wrong or len(complete) < search.trials:
         errors = [ray_errors.explain(error) for error in results.errors]
         raise TuningError(f"A trial failed: {searcher.wrong or ''} {' '.join(errors[:1])}".strip())
 

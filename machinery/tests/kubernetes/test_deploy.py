@@ -54,13 +54,13 @@ def test_what_was_checked_is_what_is_applied(
     applied = yaml.safe_load((folder / "applied").read_text())
     assert applied["kind"] == "Deployment"
     said = capsys.readouterr().out
-    assert "to the cluster here" in said and "staging is there" in said
+    assert "to the cluster here" in said and "staging is ready" in said
 
 
 @pytest.mark.parametrize(
     ("answer", "code", "said"),
     [
-        ({"config": "exit 1"}, 2, "kubectl knows no cluster"),
+        ({"config": "exit 1"}, 2, "kubectl has no current cluster"),
         (
             {"version": "echo connection refused >&2; exit 1"},
             2,
@@ -70,7 +70,7 @@ def test_what_was_checked_is_what_is_applied(
         (
             {"apply": "echo 'no matches for kind \"ServiceMonitor\"' >&2; exit 1"},
             1,
-            "take the component out",
+            "remove its component",
         ),
         ({"rollout": "echo timed out >&2; exit 1"}, 1, "ImagePullBackOff no such image"),
     ],
@@ -108,5 +108,5 @@ def test_wrong_manifests_reach_no_cluster(
     monkeypatch.setattr(manifests, "build", lambda overlay: yaml.safe_dump(wrong))
 
     assert deploy.main(["staging"]) == 1
-    assert "the manifests are wrong" in capsys.readouterr().err
+    assert "the manifests are invalid" in capsys.readouterr().err
     assert not (folder / "asked").exists()

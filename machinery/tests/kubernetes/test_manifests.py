@@ -231,7 +231,7 @@ def test_a_field_that_kubernetes_does_not_know_is_a_fault() -> None:
 
     verdict = manifests.check([one("Deployment"), wrong, operator])
 
-    assert verdict.held == ["Deployment prediction"]
+    assert verdict.valid == ["Deployment prediction"]
     assert len(verdict.faults) == 1 and "targetport" in verdict.faults[0]
     assert verdict.unknown == ["Other"]
 
@@ -242,11 +242,11 @@ def test_who_has_no_kustomize_is_told_what_to_install(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert check.main([]) == 2
-    assert "neither `kustomize` nor `kubectl` is on PATH" in capsys.readouterr().err
+    assert "needs `kustomize` or `kubectl` on PATH" in capsys.readouterr().err
 
 
 def test_an_overlay_that_is_none_is_named_with_those_there_are() -> None:
-    with pytest.raises(CannotBuild, match="no overlay prod, but production"):
+    with pytest.raises(CannotBuild, match="no overlay prod; there are production"):
         manifests.build("prod")
 
 

@@ -111,11 +111,11 @@ def test_it_goes_on_from_what_earlier_passes_committed(
     monkeypatch.setattr(commits, "ROOT", clone)
 
     monkeypatch.setenv("AUTOPILOT_PUSH", "origin nobody")
-    scheduled.go_on()
+    scheduled.merge_earlier_passes()
     assert not (clone / "rows").exists()
 
     monkeypatch.setenv("AUTOPILOT_PUSH", "origin autopilot")
-    scheduled.go_on()
+    scheduled.merge_earlier_passes()
     assert (clone / "rows").read_text() == "of the last pass"
 
 

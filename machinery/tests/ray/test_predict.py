@@ -103,7 +103,7 @@ def test_a_key_is_found_twice_however_far_apart_and_in_several_passes(
     expected = rows[name].is_duplicated().arg_true().to_list()
 
     for at_once in (1_000, 60):
-        monkeypatch.setattr(keys, "AT_ONCE", at_once)
+        monkeypatch.setattr(keys, "MAX_KEYS", at_once)
         marked = keys.mark(found, schema)
         assert sorted(row for b in marked for row in b.repeated.get(name, [])) == expected
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_scored_is_refused_before_ray_is_started(
         ("absent.parquet", "out.parquet", "there is no such file"),
         ("empty", "out", "there are no files to score"),
         ("none.parquet", "out.parquet", "holds no rows"),
-        ("good.parquet", "mine", "other things than predictions"),
+        ("good.parquet", "mine", "files other than predictions"),
     ):
         assert on_ray.main([str(tmp_path / source), str(tmp_path / target)]) == 1
         assert said in capsys.readouterr().err

@@ -36,7 +36,7 @@ def test_the_environment_names_the_cluster_of_the_day(monkeypatch: pytest.Monkey
         ("[workers]\nworkers = 0", "1 or more"),
         ("[workers]\nworkers = 1.5", "whole number"),
         ('[workers]\ncpus = "two"', "a number"),
-        ("[score]\nrow = 5", "`row` is unknown"),
+        ("[score]\nrow = 5", "unknown key `row`"),
         ("[score\n", "not TOML"),
     ],
 )
@@ -105,4 +105,4 @@ def test_a_full_disk_is_called_one() -> None:
     worker = RuntimeError("Traceback (most recent call last): ...")
     worker.__cause__ = OSError(errno.ENOSPC, "No space left on device")
 
-    assert "no room left" in errors.explain(worker)
+    assert "A disk is full" in errors.explain(worker)
