@@ -10,6 +10,7 @@ from typing import Any
 
 from rung_ops.serving import answers
 from rung_ops.serving.arrow import FORMS
+from rung_ops.serving.body_budget import BodyBudget
 from rung_ops.serving.jobs import Job, ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.refusal import Refusal
@@ -47,6 +48,7 @@ class App:
         """
         self._service = service
         self._pages = pages
+        self._budget = BodyBudget(service.limits.max_bodies)
         self._routes = {"/predict": self._predict, "/predict/batch": self._batch}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -86,7 +88,7 @@ class App:
         served = service.answering()
         service.batcher.admit(1)
         given = parse_headers(sent)
-        body = await read_body(receive, given.length, service.limits.max_body)
+        body = await self._body(receive, given)
         if _first(body) == b"[":
             most = service.limits.max_rows
             job = self._job(served, given, arrived, lambda held: held.reader.many(body, most))
@@ -108,7 +110,7 @@ class App:
         form = FORMS.get(given.media_type)
         if form is None and given.media_type not in ANY_JSON:
             raise Refusal(415, f"{given.media_type} is not supported: send {', '.join(KINDS)}.")
-        body = await read_body(receive, given.length, service.limits.max_body)
+        body = await self._body(receive, given)
         most = service.limits.max_rows
 
         def read(held: LoadedRelease) -> Table:
@@ -126,6 +128,9 @@ class App:
             (b"x-release", job.served.release.id.encode()),
         ]
         return answers.as_arrow(job, form)
+
+    async def _body(self, receive: Receive, given: RequestHeaders) -> bytes:
+        return await read_body(receive, given.length, self._service.limits.max_body, self._budget)
 
     def _job(self, served: LoadedRelease, given: RequestHeaders, arrived: float, read: Read) -> Job:
         service = self._service

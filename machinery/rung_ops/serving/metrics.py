@@ -30,6 +30,8 @@ ARMS = ("serving", "canary")
 # Of a request's answer: `invalid` is the caller's mistake, `refused` was shed or stopped, `failed`
 # is ours.
 OUTCOMES = ("answered", "invalid", "refused", "failed")
+# Why the service ended a connection by itself.
+ENDED = ("connections", "head_size", "head_time", "body_time", "write_time")
 # An answer takes about a millisecond; the objective in ops/service.toml is some tens of them.
 SECONDS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -103,6 +105,14 @@ class Metrics:
         )
         for outcome in ("loaded", "refused"):
             self._swaps.labels(outcome)
+        self._ended = Counter(
+            "service_connections_ended",
+            "Connections that the service ended: too many, or one sent too much or too slowly.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in ENDED:
+            self._ended.labels(reason)
         self._ready = Gauge(
             "service_ready", "1 while the service answers predictions.", registry=self.registry
         )
@@ -144,6 +154,10 @@ class Metrics:
             for names in defaults:
                 for name in names:
                     self._defaults.labels(name).inc()
+
+    def count_ended(self, reason: str) -> None:
+        """Count a connection that the service ended by itself."""
+        self._ended.labels(reason).inc()
 
     def count(self, outcome: str, arm: str = "none", requests: int = 1) -> None:
         """Count requests that were not answered: invalid, refused or failed."""

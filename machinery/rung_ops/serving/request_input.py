@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
+from rung_ops.serving.body_budget import BodyBudget, UnfinishedBody
 from rung_ops.serving.refusal import Refusal
 
 Message = MutableMapping[str, Any]
@@ -60,11 +61,17 @@ def _printable(value: bytes, name: str, longest: int) -> str:
     return word
 
 
-async def read_body(receive: Receive, announced: int, most: int) -> bytes:
+async def read_body(receive: Receive, announced: int, most: int, budget: BodyBudget) -> bytes:
     """Read the body of a request.
 
+    Args:
+        receive: of ASGI.
+        announced: its size in bytes, or 0.
+        most: a larger one, in bytes, is refused.
+        budget: for bodies that come in parts.
+
     Raises:
-        Refusal: it is larger than `most` bytes.
+        Refusal: it is larger than `most` bytes, or there is no room for it.
         Disconnected: the caller hung up.
     """
     if announced > most:
@@ -77,17 +84,24 @@ async def read_body(receive: Receive, announced: int, most: int) -> bytes:
         if len(body) > most:
             raise _too_large(most)
         return body
-    parts = [body]
-    size = len(body)
-    while message.get("more_body"):
+    with budget.unfinished() as unfinished:
+        return await _rest(receive, body, most, unfinished)
+
+
+async def _rest(receive: Receive, first: bytes, most: int, unfinished: UnfinishedBody) -> bytes:
+    parts = [first]
+    unfinished.add(len(first))
+    more = True
+    while more:
         message = await receive()
         if message["type"] != "http.request":
             raise Disconnected
         part = message.get("body", b"")
-        size += len(part)
-        if size > most:
+        unfinished.add(len(part))
+        if unfinished.size > most:
             raise _too_large(most)
         parts.append(part)
+        more = message.get("more_body", False)
     return b"".join(parts)
 
 

@@ -5,11 +5,14 @@ import logging
 import os
 import signal
 import time
+from functools import partial
 from types import FrameType
 
 import uvicorn
 
+from rung_ops.serving.connections import BACKLOG, Connections, affordable
 from rung_ops.serving.hooks import Asgi
+from rung_ops.serving.protocol import BoundedProtocol
 from rung_ops.serving.service import Service
 
 LOG = logging.getLogger("service")
@@ -29,13 +32,15 @@ class Server(uvicorn.Server):
 
     def __init__(self, service: Service, app: Asgi, host: str, port: int) -> None:
         """Configure uvicorn: its fast parts, and nothing for each request."""
+        limits = service.limits
+        bounds = Connections(affordable(limits.max_connections), service.metrics.count_ended)
         super().__init__(
             uvicorn.Config(
                 app,
                 host,
                 port,
                 loop="auto",  # uvloop, where there is one
-                http="httptools",
+                http=partial(BoundedProtocol, limits=limits, bounds=bounds),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="on",
                 access_log=False,
@@ -43,6 +48,8 @@ class Server(uvicorn.Server):
                 log_level="warning",
                 server_header=False,
                 proxy_headers=False,
+                # Not limit_concurrency: it refuses health checks, too, and idle connections stay.
+                backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=FINISH,
             )

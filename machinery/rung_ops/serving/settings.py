@@ -26,6 +26,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         strict: refuse a row with a field that the contract does not know, instead of passing it
             over.
         max_body_mb: a larger body, in MB, is refused.
+        max_bodies_mb: while bodies that came in part take more than this, in MB, the oldest of them
+            is refused.
+        max_connections: with more of them, one that does nothing is closed.
+        head_seconds, body_seconds: a request whose headers, or whose body, take longer is ended.
         max_rows: more rows in one request are refused.
         max_waiting_rows: while so many rows wait to be scored, further requests are refused.
         max_wait_ms: a request that would have to wait longer, as estimated, is refused.
@@ -39,6 +43,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     strict: bool = False
     max_body_mb: Positive = 16.0
+    max_bodies_mb: Positive = 128.0
+    max_connections: Whole = 1_000
+    head_seconds: Positive = 10.0
+    body_seconds: Positive = 30.0
     max_rows: Whole = 100_000
     max_waiting_rows: Whole = 2_000
     max_wait_ms: Positive = 200.0
@@ -52,6 +60,11 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def max_body(self) -> int:
         """Bytes of the largest body."""
         return int(self.max_body_mb * 1_000_000)
+
+    @property
+    def max_bodies(self) -> int:
+        """Bytes of all bodies that came in part; enough for the largest one."""
+        return max(int(self.max_bodies_mb * 1_000_000), self.max_body)
 
 
 ANY_SPEED = Limits(max_row_ms=1e9)  # where it is no matter how long a row takes

@@ -21,6 +21,8 @@ from rung_ops.batch import prediction_log
 from rung_ops.project.paths import ROOT
 from rung_ops.release import state
 from rung_ops.serving import serve, server
+from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.settings import Limits
 
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
@@ -132,7 +134,8 @@ def test_a_pipe_in_the_place_of_the_state_is_said_and_does_not_keep_it_from_endi
 def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 100.0
     monkeypatch.setattr(server.time, "monotonic", lambda: clock)
-    told = server.Server(SimpleNamespace(), None, "127.0.0.1", 0)  # type: ignore[arg-type]
+    service = SimpleNamespace(limits=Limits(), metrics=Metrics())
+    told = server.Server(service, None, "127.0.0.1", 0)  # type: ignore[arg-type]
     told._loop = asyncio.new_event_loop()
 
     told.handle_exit(signal.SIGINT, None)

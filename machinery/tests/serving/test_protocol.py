@@ -1,0 +1,336 @@
+"""Callers that send too much, too slowly or not at all are ended, and the others are answered."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import uvicorn
+
+from rung_ops.serving import connections
+from rung_ops.serving.connections import Connections
+from rung_ops.serving.protocol import MAX_HEAD, MAX_HEADERS, BoundedProtocol
+from rung_ops.serving.settings import Limits
+
+PATIENCE = 30  # seconds for what takes milliseconds
+LATE = 0.3
+HEALTH = b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
+POST = b"POST /predict HTTP/1.1\r\nhost: a\r\n"
+
+
+async def sizes(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the size of the body; /large answers more than a socket holds."""
+    body = b""
+    more = scope["method"] == "POST"
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    told = b"x" * 50_000_000 if scope["path"] == "/large" else b"%d" % len(body)
+    headers = [(b"content-length", b"%d" % len(told))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": told})
+
+
+class Bounded:
+    """A server with bounds, in a thread of its own."""
+
+    def __init__(self, limits: Limits, most: int = 100, app: Any = sizes) -> None:
+        self.ended: Counter[str] = Counter()
+        bounds = Connections(most, lambda reason: self.ended.update([reason]))
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                port=0,
+                http=partial(BoundedProtocol, limits=limits, bounds=bounds),  # type: ignore[arg-type]
+                lifespan="off",
+                log_config=None,
+            )
+        )
+        self.bounds = bounds
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+
+    def __enter__(self) -> "Bounded":
+        self.thread.start()
+        eventually(lambda: self.server.started)
+        self.port = self.server.servers[0].sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = self.server.force_exit = True
+        self.thread.join(PATIENCE)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+
+    def healthy(self) -> bool:
+        """Tell whether somebody who comes now is answered."""
+        with self.connect() as opened:
+            return status(ask(opened, HEALTH)) == 200
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    waited = threading.Event()
+    for _ in range(PATIENCE * 100):
+        if holds():
+            return
+        waited.wait(0.01)
+    raise AssertionError("it never came to hold")
+
+
+def ask(opened: socket.socket, content: bytes) -> bytes:
+    """Send something; return the first piece of the answer, empty where the end came instead."""
+    opened.sendall(content)
+    return opened.recv(65_536)
+
+
+def until_the_end(opened: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
+    received = b""
+    try:
+        while part := opened.recv(1 << 20):
+            received += part
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def reason(answer: bytes) -> str:
+    return str(json.loads(answer.partition(b"\r\n\r\n")[2])["error"])
+
+
+def send_all(opened: socket.socket, pieces: Iterator[bytes] | list[bytes]) -> bytes:
+    """Send pieces until the server has had enough; return what it answered."""
+    try:
+        for piece in pieces:
+            opened.sendall(piece)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    return until_the_end(opened)
+
+
+@pytest.fixture
+def bounded() -> Iterator[Bounded]:
+    """A server with the usual limits."""
+    with Bounded(Limits()) as made:
+        yield made
+
+
+@pytest.fixture
+def hurried() -> Iterator[Bounded]:
+    """A server that waits for nobody."""
+    with Bounded(Limits(head_seconds=LATE, body_seconds=LATE)) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"GET /health HTTP/1.1\r\na: " + b"x" * 2_000_000, id="one header"),
+        pytest.param(b"GET /health HTTP/1.1\r\n" + b"a: b\r\n" * 100_000, id="many headers"),
+        pytest.param(b"GET /" + b"x" * 2_000_000, id="the address"),
+        pytest.param(b"\r\n" * 100_000, id="empty lines"),
+        pytest.param(
+            b"GET /health HTTP/1.1\r\n" + b"a: b\r\n" * (MAX_HEADERS + 1) + b"\r\n",
+            id="one header too many",
+        ),
+        pytest.param(
+            POST + b"transfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n" + b"a: b\r\n" * 100_000,
+            id="trailers",
+        ),
+        pytest.param(
+            POST + b"transfer-encoding: chunked\r\n\r\n1;" + b"x" * 2_000_000, id="chunk extension"
+        ),
+    ],
+)
+def test_a_head_that_is_too_large_is_refused_and_the_connection_closed(
+    bounded: Bounded, head: bytes
+) -> None:
+    with bounded.connect() as opened:
+        answer = send_all(opened, [head])
+
+    # A caller that goes on sending may see the end of the connection only.
+    assert not answer or status(answer) == 431
+    assert bounded.ended["head_size"] == 1
+    eventually(lambda: len(bounded.bounds) == 0)
+    assert bounded.healthy()
+
+
+def test_the_refusal_says_what_is_wrong(bounded: Bounded) -> None:
+    head = b"GET /health HTTP/1.1\r\na: " + b"x" * MAX_HEAD
+    with bounded.connect() as opened:
+        answer = send_all(opened, [head[:MAX_HEAD]])
+
+    assert status(answer) == 431
+    assert b"connection: close" in answer
+    assert reason(answer) == "The headers are larger than 64,000 bytes or more than 200."
+
+
+def test_a_head_in_bounds_is_answered_in_whatever_pieces_it_comes(bounded: Bounded) -> None:
+    head = b"GET /health HTTP/1.1\r\na: " + b"x" * 60_000 + b"\r\n\r\n"
+    with bounded.connect() as opened:
+        for start in range(0, len(head), 7_000):
+            opened.sendall(head[start : start + 7_000])
+        assert status(opened.recv(65_536)) == 200
+        assert status(ask(opened, head)) == 200  # and once more: it counts anew
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_large_body_in_one_piece_is_read_to_its_end(bounded: Bounded, is_chunked: bool) -> None:
+    body = b"x" * 3_000_000
+    if is_chunked:
+        sent = POST + b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    else:
+        sent = POST + b"content-length: %d\r\n\r\n%s" % (len(body), body)
+    with bounded.connect() as opened:
+        assert ask(opened, sent).endswith(b"\r\n\r\n3000000")
+
+
+def test_requests_in_one_piece_are_answered_in_their_order(bounded: Bounded) -> None:
+    requests = [POST + b"content-length: %d\r\n\r\n%s" % (size, b"x" * size) for size in (1, 2, 3)]
+    with bounded.connect() as opened:
+        opened.sendall(
+            b"".join(requests) + HEALTH.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+        )
+        bodies = [
+            each.partition(b"\r\n\r\n")[2] for each in until_the_end(opened).split(b"HTTP/1.1")
+        ]
+
+    assert bodies[1:] == [b"1", b"2", b"3", b"0"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        pytest.param(b"", "head_time", id="nothing"),
+        pytest.param(b"\r\n", "head_time", id="an empty line"),
+        pytest.param(b"GET /health HT", "head_time", id="half of a head"),
+        pytest.param(POST + b"content-length: 9\r\n\r\nhalf", "body_time", id="half of a body"),
+        pytest.param(POST + b"content-length: 9\r\n\r\n", "body_time", id="no body"),
+        pytest.param(
+            POST + b"transfer-encoding: chunked\r\n\r\n1\r\nx\r\n",
+            "body_time",
+            id="half of the chunks",
+        ),
+        pytest.param(HEALTH + b"GET /health HT", "head_time", id="half of a second head"),
+    ],
+)
+def test_who_does_not_go_on_is_ended(hurried: Bounded, sent: bytes, expected: str) -> None:
+    with hurried.connect() as opened:
+        opened.sendall(sent)
+        answer = until_the_end(opened)
+
+    assert hurried.ended[expected] == 1
+    last = answer.rpartition(b"HTTP/1.1")[2]
+    if sent.strip():
+        assert last.startswith(b" 408")
+    eventually(lambda: len(hurried.bounds) == 0)
+
+
+def test_a_byte_now_and_then_does_not_prolong_the_time(hurried: Bounded) -> None:
+    def slowly() -> Iterator[bytes]:
+        yield POST + b"content-length: 1000000\r\n\r\n"
+        for _ in range(PATIENCE * 20):
+            threading.Event().wait(LATE / 6)
+            yield b"x"
+
+    with hurried.connect() as opened:
+        send_all(opened, slowly())
+
+    assert hurried.ended["body_time"] == 1
+
+
+def test_an_answer_that_takes_long_is_waited_for() -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(4 * LATE)
+        await sizes(scope, receive, send)
+
+    with Bounded(Limits(head_seconds=LATE, body_seconds=LATE), app=slow) as made:
+        with made.connect() as opened:
+            assert status(ask(opened, POST + b"content-length: 1\r\n\r\nx")) == 200
+    assert not made.ended
+
+
+def test_who_does_not_read_the_answer_is_ended(hurried: Bounded) -> None:
+    with hurried.connect() as opened:
+        opened.sendall(HEALTH.replace(b"/health", b"/large"))
+        eventually(lambda: hurried.ended["write_time"] == 1)
+    eventually(lambda: len(hurried.bounds) == 0)
+
+
+def test_whoever_does_nothing_gives_way_to_whoever_asks() -> None:
+    with Bounded(Limits(), most=20) as made:
+        idle = [made.connect() for _ in range(100)]
+        eventually(lambda: made.ended["connections"] == 80)
+
+        assert all(made.healthy() for _ in range(30))
+        assert len(made.bounds) <= 20
+        for each in idle:
+            each.close()
+
+
+def test_bodies_that_do_not_end_give_way_too_and_idle_callers_before_them() -> None:
+    with Bounded(Limits(), most=10) as made:
+        asked = made.connect()
+        assert status(ask(asked, HEALTH)) == 200
+        unfinished = [made.connect() for _ in range(30)]
+        for each in unfinished:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                each.sendall(POST + b"content-length: 9\r\n\r\nhalf")
+
+        assert all(made.healthy() for _ in range(30))
+        assert len(made.bounds) <= 10
+
+
+def test_where_all_are_being_answered_a_new_one_is_refused() -> None:
+    release = threading.Event()
+
+    async def busy(scope: Any, receive: Any, send: Any) -> None:
+        while not release.is_set():
+            await asyncio.sleep(0.01)
+        await sizes(scope, receive, send)
+
+    with Bounded(Limits(), most=3, app=busy) as made:
+        working = [made.connect() for _ in range(3)]
+        for each in working:
+            each.sendall(HEALTH)
+        eventually(lambda: len(made.server.server_state.tasks) == 3)
+        with made.connect() as opened:
+            answer = until_the_end(opened)
+        assert (status(answer), b"retry-after: 5" in answer) == (503, True)
+
+        release.set()
+        assert [status(each.recv(65_536)) for each in working] == [200] * 3
+
+
+def test_so_many_connections_are_taken_as_there_are_descriptors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import resource
+
+    set_to: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
+    reserved = connections.BACKLOG + connections.OTHER_FILES
+    for soft, hard, expected in (
+        (256, 256, 256 - reserved),
+        (256, 4096, 1000),
+        (4096, 4096, 1000),
+        (64, 64, 1),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 1000),
+    ):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, found=(soft, hard): found)
+        assert connections.affordable(1000) == expected
+    assert (1000 + reserved, 4096) in set_to
