@@ -33,7 +33,15 @@ class Server(uvicorn.Server):
     def __init__(self, service: Service, app: Asgi, host: str, port: int) -> None:
         """Configure uvicorn: its fast parts, and nothing for each request."""
         limits = service.limits
-        bounds = Connections(affordable(limits.max_connections), service.metrics.count_ended)
+        most = affordable(limits.max_connections)
+        if most < limits.max_connections:
+            LOG.warning(
+                "The limit of open files (`ulimit -n`) allows %d connections, and max_connections in "
+                "ops/service.toml is %d.",
+                most,
+                limits.max_connections,
+            )
+        bounds = Connections(most, service.metrics.count_ended)
         super().__init__(
             uvicorn.Config(
                 app,
