@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.data.parquet_footer import MAGIC, unpacked_bytes
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.system import memory
 
-MAGIC = b"PAR1"
 COPIES = 2  # of the rows, at least: as they were read, and in the types of Row
 SAMPLED = 64  # rows that the width of a type is measured on
 
@@ -34,9 +34,11 @@ def refuse_too_large(path: Path) -> None:
         return
     try:
         frame = pl.scan_parquet(path, hive_partitioning=False, glob=False)
-        size = _size(frame)
+        rows, least = _size(frame)
     except pl.exceptions.PolarsError:
         return  # load() will say what is wrong with it
+    # Texts count with what they take in the file; equal ones of a dictionary are kept once.
+    size = rows, max(least, unpacked_bytes(path) or 0)
     if _fits(size) or _is_read_lazily(path, frame.collect_schema()):
         return
     raise TooLargeError(_message(path, size))

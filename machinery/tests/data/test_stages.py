@@ -114,6 +114,19 @@ def test_a_parquet_file_of_too_many_rows_is_refused_before_it_is_read(
         use(many_rows)
 
 
+def test_texts_that_are_long_when_unpacked_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 10_000_000)
+    path = tmp_path / "texts.parquet"
+    texts = [str(number) + "x" * 1_000_000 for number in range(20)]
+    pl.DataFrame({"a": texts}).write_parquet(path)
+    assert path.stat().st_size < 100_000
+
+    with pytest.raises(UnreadableFileError, match=r"texts\.parquet: holds 20 rows"):
+        read(path)
+
+
 def test_a_lazy_load_may_take_some_of_many_rows(
     many_rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
