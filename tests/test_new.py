@@ -4,6 +4,7 @@ import os
 import pty
 import select
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rung import project, staging
+from rung import cache, project, staging
+from rung.errors import RungError
 from tests.command import RUNG, git, rung, running
 from tests.conftest import files_of
 
@@ -227,6 +229,90 @@ def test_a_failure_at_the_last_moment_leaves_nothing(tmp_path: Path, existing: b
         raise RuntimeError
 
     assert before == sorted(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("existing", [True, False])
+@pytest.mark.parametrize("when", ["render", "place"])
+def test_a_killed_one_leaves_nothing_that_refuses_the_retry(
+    tmp_path: Path, copier_template: Path, existing: bool, when: str
+) -> None:
+    destination = tmp_path / "made"
+    if existing:
+        destination.mkdir()
+
+    def killed() -> None:
+        with staging.staged(destination) as room:
+            room.mkdir()
+            (room / "a").mkdir()
+            (room / "a/file").write_text("half", "utf-8")
+            (room / "b").write_text("half", "utf-8")
+            if when == "render":
+                os.kill(os.getpid(), signal.SIGKILL)
+            real, count = Path.rename, [0]
+
+            def dying(self: Path, to: Path) -> Path:
+                count[0] += 1
+                if count[0] == 2 or not existing:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(self, to)
+
+            Path.rename = dying  # type: ignore[method-assign, assignment]
+
+    child = os.fork()
+    if child == 0:
+        killed()
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    done = rung("new", destination, "--defaults", "--template", copier_template)
+
+    assert 0 == done.returncode, done.stderr
+    assert not (destination / "a").exists()
+    assert [] == list(tmp_path.rglob(".rung-*"))
+    assert "" == git(destination, "status", "--porcelain")
+
+
+def test_what_was_changed_since_a_kill_is_not_removed(tmp_path: Path) -> None:
+    room = tmp_path / ".rung-0123456789abcdef"
+    (room / tmp_path.name).mkdir(parents=True)
+    (room / "placing").write_text("moved\n", "utf-8")
+    os.utime(room / "placing", (1, 1))
+    (tmp_path / "moved").write_text("and edited", "utf-8")
+
+    with pytest.raises(RungError, match="not empty"), staging.staged(tmp_path):
+        pass
+    assert (tmp_path / "moved").exists()
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_of_two_at_once_the_loser_deletes_nothing_of_the_winners(
+    tmp_path: Path, existing: bool
+) -> None:
+    destination = tmp_path / "made"
+    if existing:
+        destination.mkdir()
+    with pytest.raises(RungError, match="not empty"), staging.staged(destination) as loser:
+        loser.mkdir()
+        (loser / "a").write_text("loser", "utf-8")
+        with staging.staged(destination) as winner:
+            winner.mkdir()
+            (winner / "a").write_text("winner", "utf-8")
+            (winner / "z").write_text("winner", "utf-8")
+
+    assert {"a": "winner", "z": "winner"} == {
+        path.name: path.read_text("utf-8") for path in destination.iterdir()
+    }
+    assert [] == list(tmp_path.rglob(".rung-*"))
+
+
+def test_the_cache_is_the_persons_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
+
+    assert 0o700 == stat.S_IMODE(cache.bare("renders").parent.stat().st_mode)
+    (tmp_path / "cache").chmod(0o777)
+    assert 0o700 == stat.S_IMODE(cache.bare("renders").parent.stat().st_mode)
+    monkeypatch.setattr(os, "getuid", lambda: 4321)
+    with pytest.raises(RungError, match="belongs to another user"):
+        cache.bare("renders")
 
 
 def test_from_a_clone_without_tags_the_commit_is_taken_and_said(

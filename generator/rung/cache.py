@@ -23,6 +23,33 @@ def home() -> Path:
     return Path(named or user_cache_path("rung", appauthor=False)).absolute()
 
 
+def prepared() -> Path:
+    """Return the folder of Rung's caches, made if there is none: the person's own, and closed.
+
+    What is in it is rendered and committed, so nobody else may write there.
+
+    Raises:
+        RungError: It belongs to somebody else, or cannot be made.
+    """
+    folder = home()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (folder, *folder.iterdir()):
+            if hasattr(os, "getuid") and path.lstat().st_uid != os.getuid():
+                raise RungError(
+                    f"{path} belongs to another user, who could change what Rung keeps there.\n"
+                    "Name a folder of your own in the environment variable RUNG_CACHE_DIR."
+                )
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise RungError(
+            f"The cache {folder} cannot be written: {error.strerror}.\n"
+            "Name another folder in the environment variable RUNG_CACHE_DIR."
+        ) from error
+    return folder
+
+
 def repository() -> Path:
     """Return the path of the repository that keeps the template's versions."""
     return home() / "template.git"
@@ -66,13 +93,12 @@ def bare(name: str, kind: str = "sha1") -> Path:
         name: What it is called, without `.git`.
         kind: How it names its objects: sha1 or sha256.
     """
-    place = home() / f"{name}.git"
+    place = prepared() / f"{name}.git"
     try:
         if (place / "HEAD").is_file():
             for folder in ("objects", "refs"):  # a cleaner takes away what is empty
                 (place / folder).mkdir(exist_ok=True)
             return place
-        home().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home()) as aside:
             made = Path(aside) / place.name
             # Always named: GIT_DEFAULT_HASH may say something else.

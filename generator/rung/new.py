@@ -12,7 +12,7 @@ from rung import answers as given
 from rung import git, home, plain_yaml, project
 from rung.errors import RungError
 from rung.source import Source
-from rung.staging import check_free, staged
+from rung.staging import check_free, clear_left_over, staged
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def new(
         with_git: Whether to make a repository; None: unless there is one around it.
     """
     folder = _normal(destination)
+    clear_left_over(folder)
     _check(folder, source, answers, defaults=defaults)
     around = git.repository_above(folder)
     with staged(folder) as room:

@@ -81,7 +81,7 @@ def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
     for number, (name, value) in enumerate(settings.items(), start=first):
         added |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     mirrors = os.environ.get("COPIER_CACHE_DIR")
-    os.environ["COPIER_CACHE_DIR"] = str(cache.home() / "copier")
+    os.environ["COPIER_CACHE_DIR"] = str(cache.prepared() / "copier")
     try:
         with local.env(**added):
             for name in git.ELSEWHERE:

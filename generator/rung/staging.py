@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -13,6 +14,8 @@ from rung.errors import RungError
 
 # A repository just cloned from an empty one is as good as empty.
 ALLOWED = {".git"}
+ROOM = re.compile(r"\.rung-[0-9a-f]{16}\Z")  # where a project is made before it is moved
+PLACING = "placing"  # in a room: what is moved, one name a line
 
 
 def check_free(destination: Path) -> None:
@@ -21,7 +24,8 @@ def check_free(destination: Path) -> None:
         destination.lstat()
         if not destination.is_dir():
             raise RungError(f"{destination} is a file. Choose another folder.")
-        taken = sorted(path.name for path in destination.iterdir() if path.name not in ALLOWED)
+        names = (path.name for path in destination.iterdir())
+        taken = sorted(name for name in names if name not in ALLOWED and not ROOM.match(name))
     except FileNotFoundError:
         return
     except OSError as error:
@@ -40,6 +44,7 @@ def staged(destination: Path) -> Iterator[Path]:
 
     It stands beside the destination, so that the move is one rename on one file system.
     """
+    clear_left_over(destination)
     check_free(destination)
     parent = destination if destination.is_dir() else destination.parent
     made = _missing(parent)
@@ -47,13 +52,18 @@ def staged(destination: Path) -> Iterator[Path]:
     room = parent / f".rung-{secrets.token_hex(8)}"
     with stopped_like_ctrl_c():
         try:
-            try:
-                parent.mkdir(parents=True, exist_ok=True)
-                room.mkdir(mode=0o700)
-            except OSError as error:
-                raise RungError(_unusable(destination, error)) from error
-            yield room / destination.name
-            _place(room / destination.name, destination)
+            with contextlib.ExitStack() as held:
+                try:
+                    parent.mkdir(parents=True, exist_ok=True)
+                    with _locked(parent):
+                        room.mkdir(mode=0o700)
+                        held.enter_context(_locked(room))
+                except OSError as error:
+                    raise RungError(_unusable(destination, error)) from error
+                yield room / destination.name
+                with _locked(destination.parent):
+                    check_free(destination)  # another one may have been faster
+                    _place(room, destination)
         except BaseException:
             shutil.rmtree(room, ignore_errors=True)
             _forget(made)
@@ -61,16 +71,75 @@ def staged(destination: Path) -> Iterator[Path]:
         shutil.rmtree(room, ignore_errors=True)
 
 
-def _place(filled: Path, destination: Path) -> None:
+@contextlib.contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a folder's lock, which ends with this process; give whether it was free.
+
+    A folder that cannot be opened is not locked: nothing can be made in it either.
+    """
+    try:
+        import fcntl  # not on every system
+
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (ImportError, OSError):
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def clear_left_over(destination: Path) -> None:
+    """Clear away what killed ones have left: their rooms, and what they had moved out of these."""
+    parent = destination if destination.is_dir() else destination.parent
+    with _locked(parent), contextlib.suppress(OSError):
+        for room in [path for path in parent.iterdir() if ROOM.match(path.name)]:
+            with _locked(room, wait=False) as free:
+                if not free or room.is_symlink() or room.stat().st_uid != os.getuid():
+                    continue
+            if _take_back(room, destination):
+                shutil.rmtree(room, ignore_errors=True)
+
+
+def _take_back(room: Path, destination: Path) -> bool:
+    """Remove what a killed one has moved to its destination; not where it was changed since."""
+    listed = room / PLACING
+    if not listed.is_file() or room.parent != destination:
+        return True
+    moved = [
+        destination / name
+        for name in listed.read_text("utf-8").splitlines()
+        if os.path.lexists(destination / name)
+        and not os.path.lexists(room / destination.name / name)
+    ]
+    since = listed.stat().st_mtime_ns
+    inside = [path for top in moved for path in (top, *top.rglob("*")) if not path.is_dir()]
+    if any(path.lstat().st_mtime_ns > since for path in inside):
+        return False
+    for path in moved:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    return True
+
+
+def _place(room: Path, destination: Path) -> None:
+    filled = room / destination.name
     if not destination.is_dir():
         filled.rename(destination)
         return
     # An empty folder stays itself: it may be where the person's shell stands, or a mount.
     moved: list[Path] = []
+    names = sorted(path.name for path in filled.iterdir())
+    (room / PLACING).write_text("".join(f"{name}\n" for name in names), "utf-8")
     try:
-        for path in sorted(filled.iterdir()):
-            path.rename(destination / path.name)
-            moved.append(destination / path.name)
+        for name in names:
+            if os.path.lexists(destination / name):
+                raise RungError(f"{destination / name} has come there meanwhile. Nothing was made.")
+            (filled / name).rename(destination / name)
+            moved.append(destination / name)
     except BaseException:
         for path in moved:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -24,7 +24,7 @@ def lent(kind: str) -> Iterator[Path]:
         kind: How it names its objects: sha1 or sha256.
     """
     name = "renders" if kind == "sha1" else f"renders-{kind}"
-    with _read(cache.home() / f"{name}.git"):
+    with _read(cache.prepared() / f"{name}.git"):
         yield cache.bare(name, kind)
 
 
@@ -33,7 +33,6 @@ def _read(place: Path) -> Iterator[None]:
     try:
         import fcntl
 
-        place.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(place.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o644)
     except (ImportError, OSError):  # not on every system; a cache that is not to be written
         yield
