@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
@@ -19,6 +20,8 @@ NOT_READ = 141  # as a program that SIGPIPE ends: how far it came, nobody has re
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if sys.stdout is None:  # closed by whoever started this; nothing may be opened in its place
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name need not be a text
@@ -37,9 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing may be flushed to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return NOT_READ
     except Exception as error:
+        if isinstance(error, OSError) and _output_fails():
+            print(
+                f"rung: what is to be said cannot be written: {error.strerror}.\n"
+                "The command itself came to its end. Make room, or write to another place.",
+                file=sys.stderr,
+            )
+            return UNREADABLE
         if os.environ.get("RUNG_DEBUG"):
             raise
         from rung import template
@@ -50,6 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return UNEXPECTED
+
+
+def _output_fails() -> bool:
+    """Say whether the output is what cannot be written: another line fails, too."""
+    try:
+        print(flush=True)
+    except OSError:
+        _drop_output()
+        return True
+    return False
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:

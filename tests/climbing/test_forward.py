@@ -1,19 +1,21 @@
 """A fast-forward is one whatever the person has set, or the project is led back."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rung.climbing import climb as climbing
-from rung.climbing import move, words
+from rung.climbing import followed, move, words
 from rung.climbing.climb import Wish
 from rung.errors import NotDoneError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import files_of, git
-from tests.command import rung
+from tests.command import RUNG, rung
 
 # What a person may have set that changes what `git merge` or `git status` does.
 SETTINGS = {
@@ -106,3 +108,56 @@ def test_a_file_written_right_after_the_forward_stays(
 
     assert "mine\n" == (project / "README.md").read_text()
     assert "M README.md" == git(project, "status", "--porcelain")
+
+
+@pytest.mark.parametrize("redirected", [">/dev/full", ">&-", "2>&-"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_climb_whose_words_cannot_be_written_is_done_all_the_same(
+    born: Born, small: Path, redirected: str, unbuffered: str
+) -> None:
+    project = born(0)
+    command = f"{RUNG} climb {project} --no-verify --template {small} {redirected}"
+    done = subprocess.run(
+        command,
+        shell=True,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (2 if "full" in redirected else 0) == done.returncode, done.stderr
+    assert "should not happen" not in done.stderr
+    assert "Climb to rung 1" == git(project, "log", "-1", "--format=%s")
+    assert "" == git(project, "status", "--porcelain")
+
+
+def test_the_templates_address_may_end_in_a_slash(born: Born, small: Path) -> None:
+    project = born(0)
+    answers = project / ".copier-answers.yml"
+    answers.write_text(answers.read_text().replace(f"_src_path: {small}", f"_src_path: {small}/"))
+    tiny.commit(project)
+    done = rung("plan", project, "--template", f"{small}/")
+
+    assert 0 == done.returncode, done.stderr
+    for address in ("https://host/a/b", "https://host/a/b/", "https://host/a/b.git/"):
+        assert followed.same("https://host/a/b.git") == followed.same(address)
+
+
+def test_no_advice_is_given_that_cannot_be_followed(born: Born, small: Path) -> None:
+    project = born(0)
+    answers = project / ".copier-answers.yml"
+    answers.write_text(re.sub("_commit: .*", "_commit: main", answers.read_text()))
+    tiny.commit(project)
+    done = rung("plan", project, "--template", small)
+
+    assert 2 == done.returncode
+    assert "-d _commit" not in done.stderr
+
+
+def test_attributes_from_elsewhere_do_not_lead_a_climb_astray(born: Born, small: Path) -> None:
+    project = born(0)
+    others = {"GIT_ATTR_SOURCE": "refs/heads/none"}
+    done = rung("climb", project, "--no-verify", "--template", small, environment=others)
+
+    assert 0 == done.returncode, done.stderr

@@ -44,12 +44,17 @@ def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
                 f"The project's template {address} is not there any more.\n"
                 f"Write where it is now for `_src_path` in {project.ANSWERS}, and commit."
             )
-    if address.removesuffix(".git") not in {one.removesuffix(".git") for one in allowed}:
+    if same(address) not in {same(one) for one in allowed}:
         raise RungError(
             f"The project names a template that is not the one of this Rung: {address}\n"
             f"If you trust it, run the command again with `--template {shlex.quote(address)}`."
         )
     return at(address, ref)
+
+
+def same(address: str) -> str:
+    """Return an address in one spelling: a slash or `.git` at its end changes nothing."""
+    return address.rstrip("/").removesuffix(".git").rstrip("/") or address
 
 
 def at(address: str, version: str) -> Source:

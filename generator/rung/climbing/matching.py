@@ -44,11 +44,15 @@ def check(
     text = bench.contents([entry.oid]).get(entry.oid, b"") if entry else b""
     rendered = answered.parse(text.decode("utf-8", "replace"), project.ANSWERS)
     for name, value in said.items():
-        if name in rendered and rendered[name] != value:
+        if name in rendered and rendered[name] != value and not _same(name, rendered[name], value):
+            change = (
+                "."
+                if name.startswith("_")
+                else f", then change the answer with `rung climb -d {name}=VALUE`."
+            )
             raise RungError(
                 f"{project.ANSWERS} says `{name}: {value}`, and the template makes "
-                f"`{rendered[name]}` of that.\nRestore the file from git, then change the answer "
-                f"with `rung climb -d {name}=VALUE`."
+                f"`{rendered[name]}` of that.\nRestore the file from git{change}"
             )
     if _untouched(base, ours):
         return
@@ -81,6 +85,11 @@ def check(
             f"Undo it: `{_undo(bench, prefix, said, earlier)}`, commit, then climb "
             "with `-d NAME=VALUE` or `--to N`."
         )
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    """Say whether two spellings of the template's address mean the same one."""
+    return name == "_src_path" and followed.same(str(one)) == followed.same(str(other))
 
 
 def _check_heading(
