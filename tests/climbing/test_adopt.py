@@ -472,3 +472,20 @@ def test_the_command_says_the_plan_and_a_refusal_ends_with_code_2(
     assert "azure  (you said so)" in plan.stdout
     assert "  + ops/tasks.toml" in plan.stdout
     assert "Commit or stash" in refused.stderr
+
+
+def test_patterns_that_match_what_git_keeps_are_left_out_and_the_others_named(
+    tmp_path: Path, template: source.Source
+) -> None:
+    files = SHAPES["src"] | {"model/net.py": "NET = 1\n", "logs/.gitkeep": ""}
+    folder = repository(tmp_path / "late", files)
+
+    made = adopt(folder, template, merge=True)
+
+    patterns = (folder / ".gitignore").read_text().splitlines()
+    assert not {"/model/", "/logs/"} & set(patterns)
+    assert "/reports/" in patterns
+    said = adopted.text(made)
+    assert ".gitignore: patterns: " in said and "`/reports/`" in said
+    assert ".gitignore: `/model/` is left out, since git keeps `model/net.py`" in said
+    assert "" == git(folder, "status", "--porcelain", "--ignored")

@@ -191,4 +191,4 @@ def test_twice_is_once() -> None:
     ],
 )
 def test_patterns_are_appended(ours: bytes, merged: bytes) -> None:
-    assert merged == seams.lines(ours, b"# What\n/model/\n\n/logs/\n")[0]
+    assert merged == seams.lines(ours, b"# What\n/model/\n\n/logs/\n", lambda _: "")[0]

@@ -37,6 +37,7 @@ class Adoption:
         hidden: Files left out because git ignores the person's own ones in their place.
         example: Whether the example was planted, since nothing of the contract was there.
         wanting: Entries that the person's pyproject.toml and .gitignore lack.
+        completed: Entries that were added to them.
         by_hand: What cannot be added to them, and why.
         commit: The commit that holds it all; nothing for a plan.
     """
@@ -52,6 +53,7 @@ class Adoption:
     hidden: list[str] = field(default_factory=list)
     example: bool = True
     wanting: list[str] = field(default_factory=list)
+    completed: list[str] = field(default_factory=list)
     by_hand: list[str] = field(default_factory=list)
     commit: str = ""
 
@@ -193,5 +195,6 @@ def _seams(
         return {}
     changes = {path: one.completed for path, one in lacking.items() if one.entries}
     adoption.merged = sorted(changes)
+    adoption.completed = complete.told(lacking)
     adoption.kept = [path for path in adoption.kept if path not in changes]
     return changes

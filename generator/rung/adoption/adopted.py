@@ -33,7 +33,10 @@ def _changes(made: Adoption) -> str:
     lines = [f"Added, {len(made.added)} files:" if made.commit else "To be added:"]
     lines += _some("+", made.added)
     if made.merged:
-        lines += ["Completed, with nothing of yours changed:", *_some("~", made.merged)]
+        lines += [
+            "Completed, with nothing of yours changed:",
+            *(f"  ~ {entry}" for entry in made.completed),
+        ]
     return "\n".join(lines)
 
 

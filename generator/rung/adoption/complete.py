@@ -1,6 +1,6 @@
 """Complete the files that a repository shares with Rung: entries are added, and nothing changes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
 
 TASKS = b"ops/tasks.toml"
-SHARED = {"pyproject.toml": seams.toml, ".gitignore": seams.lines}
+SHARED = {"pyproject.toml", ".gitignore"}
 
 
 @dataclass(frozen=True)
@@ -86,19 +86,33 @@ def lacking(
     packaged = bool({"setup.py", "setup.cfg"} & ours.keys())
     mypy = bool({"mypy.ini", ".mypy.ini"} & ours.keys())
     found = {}
-    for path in sorted(SHARED.keys() & ours.keys() & theirs.keys()):
+    for path in sorted(SHARED & ours.keys() & theirs.keys()):
         mine, rungs = ours[path].oid, theirs[path].oid
         contents = bench.contents([mine, rungs])
         if not ours[path].is_text_file or mine not in contents:  # too long to be settings
             continue
-        complete = SHARED[path]
-        text, entries, by_hand = complete(
-            contents[mine], contents[rungs], flat=flat, packaged=packaged, mypy=mypy
-        )
+        both = (contents[mine], contents[rungs])
+        if path == "pyproject.toml":
+            made = seams.toml(*both, flat=flat, packaged=packaged, mypy=mypy)
+        else:
+            made = seams.lines(*both, _tracked(bench, ours))
+        text, entries, by_hand = made
         if entries or by_hand:
             completed = Entry(ours[path].mode, bench.store(text))
             found[path] = Lacking(entries, completed, by_hand)
     return found
+
+
+def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str]:
+    """Return what gives the first file of the project that an ignore pattern matches."""
+    bench.git("read-tree", bench.edited(bench.empty(), ours))
+
+    def tracked(pattern: str) -> str:
+        words = ("ls-files", "--cached", "--ignored", "-z", f"--exclude={pattern}")
+        # Git wants a work tree for it, and looks at none.
+        return bench.git(*words, extra={"GIT_WORK_TREE": str(bench.place)}).partition("\0")[0]
+
+    return tracked
 
 
 def _knows_tasks(bench: Workbench, ours: Mapping[str, Entry]) -> bool:

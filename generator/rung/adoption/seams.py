@@ -1,7 +1,7 @@
 """What Rung needs in files that are the person's: added where it is missing, changed nowhere."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tomlkit
@@ -179,17 +179,33 @@ def _name(requirement: str) -> str:
 
 
 def lines(
-    ours: bytes, theirs: bytes, *, flat: bool = False, packaged: bool = False, mypy: bool = False
+    ours: bytes, theirs: bytes, tracked: Callable[[str], str]
 ) -> tuple[bytes, list[str], list[str]]:
-    """Append to an ignore file the patterns that it lacks; return it, what it got, and nothing."""
+    """Append to an ignore file the patterns that it lacks.
+
+    Args:
+        ours: The person's file.
+        theirs: Rung's.
+        tracked: Gives a file that git keeps and a pattern matches, or nothing.
+
+    Returns:
+        The file, what it got, and the patterns that are left out, since they match what git keeps.
+    """
     mine = {line.strip() for line in ours.splitlines()}
-    new = [line for line in theirs.splitlines() if line and line[:1] != b"#" and line not in mine]
+    lacks = [line for line in theirs.splitlines() if line and line[:1] != b"#" and line not in mine]
+    kept = {line: tracked(line.decode(errors="replace")) for line in lacks}
+    new = [line for line in lacks if not kept[line]]
+    left_out = [
+        f"`{line.decode(errors='replace')}` is left out, since git keeps `{file}`"
+        for line, file in kept.items()
+        if file
+    ]
     if (hiding := mine & HIDES_DATA) and SHOWS_DATA[2] not in mine:
         deep = any(rule.endswith(b"**") for rule in hiding)
         # First, as what Rung makes in data/ stays hidden by the patterns that follow.
         new = [*SHOWS_DATA, *(SHOWS_ALL if deep else []), *new]
     if not new:
-        return ours, [], []
+        return ours, [], left_out
     gap = b"" if ours.endswith(b"\n") or not ours else b"\n"
     named = ", ".join(f"`{line.decode(errors='replace')}`" for line in new)
-    return ours + gap + b"\n# Rung\n" + b"\n".join(new) + b"\n", [f"patterns: {named}"], []
+    return ours + gap + b"\n# Rung\n" + b"\n".join(new) + b"\n", [f"patterns: {named}"], left_out
