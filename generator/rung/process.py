@@ -18,6 +18,13 @@ from rung.git import ELSEWHERE
 # kept, or every start compiles everything anew.
 OURS = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS")
 FRAMES = "|/-\\"
+# What uv says where every file that an index has was left out by its day.
+TOO_NEW = ("is missing an upload date", "was filtered by `exclude-newer`")
+NO_DAYS = (
+    "Packages newer than the day of `exclude-newer` under [tool.uv] in pyproject.toml are not taken, "
+    "and so are all of an index that gives no days, as many mirrors of companies. Set a later day, or "
+    "delete the line where your index has none; uv.lock still says what is installed."
+)
 HEARTBEAT = 10.0  # seconds between signs of life where no spinner can turn
 
 
@@ -69,6 +76,8 @@ def run(
     took = time.monotonic() - started
     if code:
         print(output, file=sys.stderr)
+        if any(words in output for words in TOO_NEW):
+            print(NO_DAYS, file=sys.stderr)
         raise NotDoneError(
             f"`{' '.join(command)}` failed in {folder} with exit code {code}; "
             "its output stands above."
