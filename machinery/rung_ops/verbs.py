@@ -1,4 +1,4 @@
-"""Every verb of `rung-ops`: the function that runs it, the extra that installs it, what it does."""
+"""The verbs of `rung-ops`: function, extra that installs it, and help."""
 
 from typing import NamedTuple
 
@@ -19,39 +19,41 @@ VERBS = {
     "warehouse": Verb(
         "data.warehouse.command:cli",
         "warehouse",
-        "show what was taken from the warehouse, or `pull` new rows",
+        "show what was pulled from the warehouse, or `pull` new rows",
     ),
     "incoming": Verb(
         "data.incoming:version", "track", "check and version new files in data/incoming"
     ),
-    "pull": Verb("data.incoming:pull", "track", "get the data that is versioned"),
+    "pull": Verb("data.incoming:pull", "track", "fetch the versioned data"),
     # Training
     "predict": Verb("batch.predict", "predict", "score a file of rows"),
-    "tune": Verb("training.tune", "track", "search for better parameters"),
-    "baseline": Verb("training.baseline", "train", "compare the model with the simplest ones"),
+    "tune": Verb("training.tune", "track", "search for better hyperparameters"),
+    "baseline": Verb("training.baseline", "train", "compare the model with a baseline"),
     "slices": Verb("training.slices", "train", "score every slice"),
     "model-card": Verb(
         "training.model_card", "track", "fill the model card with the figures of the last run"
     ),
     # Runs and versions
     "track": Verb("tracking.record_run", "track", "record the run and register the version"),
-    "lineage": Verb("tracking.lineage", "track", "print what a model version was made from"),
-    "tracking ready": Verb("tracking.ready", "track", "say whether the tracking server answers"),
+    "lineage": Verb("tracking.lineage", "track", "print the origin of a model version"),
+    "tracking ready": Verb("tracking.ready", "track", "check that the tracking server answers"),
     "tracking runs": Verb("tracking.runs", "track", "open the runs of the tracking server"),
     "tracking server": Verb("tracking.server", "tracking-server", "start the tracking server"),
     "tracking sync": Verb(
-        "tracking.sync", "track", "copy runs recorded here while the server was down"
+        "tracking.sync", "track", "copy runs that were recorded while the server was down"
     ),
-    "tracking migrate": Verb(
-        "tracking.migrate", "track", "copy all runs recorded here to the server"
-    ),
+    "tracking migrate": Verb("tracking.migrate", "track", "copy all local runs to the server"),
     # Gate and release
-    "keys": Verb("release.keys", "release", "make the key pair that signs releases"),
+    "keys": Verb("release.keys", "release", "create the key pair that signs releases"),
     "gate": Verb("release.gate", "release", "compare a version with what production serves"),
     "release": Verb("release.make", "release", "write a version as a signed bundle"),
-    "deploy": Verb("release.deploy", "release", "bring a release to staging or production"),
-    "rollback": Verb("release.rollback", "release", "put the previous release back"),
-    "releases": Verb("release.status", "release", "print what is served, and what happened to it"),
+    "deploy": Verb("release.deploy", "release", "deploy a release to staging or production"),
+    "rollback": Verb("release.rollback", "release", "roll back to the previous release"),
+    "releases": Verb(
+        "release.status",
+        "release",
+        "print the releases of each environment and their latest events",
+    ),
     # Serving
     "serve": Verb("serving.serve", "serve", "start the prediction service"),
     "load-test": Verb(
@@ -61,16 +63,14 @@ VERBS = {
     "monitor": Verb(
         "monitoring.run",
         "monitor",
-        "check what was predicted: drift, missing values, age, outcomes",
+        "monitor predictions: drift, missing values, freshness, quality",
     ),
     "autopilot": Verb(
         "autopilot.run",
         "monitor",
         "make one pass: observe, decide, retrain, gate, release, promote or roll back",
     ),
-    "replay": Verb(
-        "replay.run", "monitor", "replay the sample's time through service and autopilot"
-    ),
+    "replay": Verb("replay.run", "monitor", "replay the sample through service and autopilot"),
     # Governance
     "records": Verb(
         "governance.records", "records", "check the governance records against their schemas"
@@ -84,51 +84,53 @@ VERBS = {
         "governance.registry_promotion", "governance", "make an approved version champion"
     ),
     "registry rollback": Verb(
-        "governance.registry_rollback", "governance", "make the previous champion champion again"
+        "governance.registry_rollback", "governance", "restore the previous champion"
     ),
     "governance keys": Verb(
-        "governance.keys", "governance", "make the keys that sign releases and the audit log"
+        "governance.keys", "governance", "create the keys that sign releases and the audit log"
     ),
     "governance gate": Verb(
         "governance.gate", "governance", "compare a version with champion, plan and approval"
     ),
     "governance deploy": Verb(
-        "governance.deploy", "governance", "bring a release to staging, or to production's shadow"
+        "governance.deploy",
+        "governance",
+        "deploy a release to staging, or to production as a shadow",
     ),
     "governance promote": Verb(
-        "governance.promote", "governance", "let an approved version answer"
+        "governance.promote", "governance", "promote an approved version in production"
     ),
     "governance rollback": Verb(
-        "governance.rollback", "governance", "put the previous release back"
+        "governance.rollback", "governance", "roll back to the previous release"
     ),
     "governance predict": Verb(
         "batch.predict_logged", "governance", "score a file of rows and log each prediction"
     ),
     "governance stop": Verb(
-        "governance.kill_switch:stop", "governance", "switch the model off, with a reason"
+        "governance.kill_switch:stop", "governance", "stop the model, with a reason"
     ),
     "governance resume": Verb(
-        "governance.kill_switch:resume", "governance", "switch the model on again"
+        "governance.kill_switch:resume", "governance", "resume a stopped model"
     ),
     "governance audit-log": Verb(
-        "governance.audit", "governance", "verify the audit log, and print it"
+        "governance.audit", "governance", "verify and print the audit log"
     ),
     "governance technical-file": Verb(
         "governance.technical_file", "governance", "assemble the technical file"
     ),
     "governance monitor": Verb(
-        "governance.monitor", "governance", "check what was predicted, by the monitoring plan"
+        "governance.monitor", "governance", "monitor predictions by the monitoring plan"
     ),
     # Infrastructure
     "models": Verb("project.models", "train", "list the models of this repository, or add one"),
     "ray predict": Verb("ray.predict", "ray", "score a file or a folder of rows on Ray"),
     "ray predict-logged": Verb("ray.predict:logged", "ray", "score on Ray and log each prediction"),
-    "ray tune": Verb("ray.tune", "ray", "search for better parameters on Ray"),
+    "ray tune": Verb("ray.tune", "ray", "search for better hyperparameters on Ray"),
     "kubernetes check": Verb(
-        "kubernetes.check", "kubernetes", "build every overlay and check it against the schemas"
+        "kubernetes.check", "kubernetes", "build all overlays and check them against the schemas"
     ),
     "kubernetes deploy": Verb(
-        "kubernetes.deploy", "kubernetes", "bring an overlay to the cluster of kubectl"
+        "kubernetes.deploy", "kubernetes", "apply an overlay to the current cluster of kubectl"
     ),
     "kubernetes alerts": Verb(
         "kubernetes.alerts", "kubernetes", "write the alert rules for the Prometheus operator"
@@ -138,5 +140,5 @@ VERBS = {
     ),
     # Checks
     "policies": Verb("checks.policies", "train", "check every policy file in ops/"),
-    "secrets": Verb("checks.secrets", "train", "look for secrets in the files that git tracks"),
+    "secrets": Verb("checks.secrets", "train", "check the files that git tracks for secrets"),
 }

@@ -136,7 +136,7 @@ def test_github_under_governance_a_person_decides(start: Started, tmp_path: Path
     key = here.secrets.pop("AUDIT_PRIVATE_KEY")
     done = here.github("monitor", "schedule")
     assert done.returncode == 1, done.stdout
-    assert "What was found is not in the audit log: there is no key" in done.stdout
+    assert "Findings of the monitor are not in the audit log: there is no key" in done.stdout
     assert here.events().count("monitored") == told
     here.secrets["AUDIT_PRIVATE_KEY"] = key
     done = here.github("monitor", "schedule")

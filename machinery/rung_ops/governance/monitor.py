@@ -80,7 +80,7 @@ def note(folder: Path, result: MonitorResult, by: str) -> list[str]:
             folder, MONITORED, by, release=result.release.id, kinds=kinds, problems=result.problems
         )
     except (keys.NoKey, OSError, locks.LockTimeoutError, state.BadState) as error:
-        return [f"What was found is not in the audit log: {error}"]
+        return [f"Findings of the monitor are not in the audit log: {error}"]
 
 
 def _kind(problem: str) -> str:

@@ -194,7 +194,10 @@ def test_without_the_key_no_line_is_left_that_nobody_signs_for(
 
     assert monitor.main([]) == 1
 
-    assert "What was found is not in the audit log: there is no key" in capsys.readouterr().err
+    assert (
+        "Findings of the monitor are not in the audit log: there is no key"
+        in capsys.readouterr().err
+    )
     assert audit.report(production) == []
 
 
