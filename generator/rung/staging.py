@@ -95,14 +95,19 @@ def _locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
 
 def clear_left_over(destination: Path) -> None:
     """Clear away what killed ones have left: their rooms, and what they had moved out of these."""
-    parent = destination if destination.is_dir() else destination.parent
-    with _locked(parent), contextlib.suppress(OSError):
-        for room in [path for path in parent.iterdir() if ROOM.match(path.name)]:
-            with _locked(room, wait=False) as free:
-                if not free or room.is_symlink() or room.stat().st_uid != os.getuid():
-                    continue
-            if _take_back(room, destination):
-                shutil.rmtree(room, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        parent = destination if destination.is_dir() else destination.parent
+        with _locked(parent):
+            _sweep(parent, destination)
+
+
+def _sweep(parent: Path, destination: Path) -> None:
+    for room in [path for path in parent.iterdir() if ROOM.match(path.name)]:
+        with _locked(room, wait=False) as free:
+            if not free or room.is_symlink() or room.stat().st_uid != os.getuid():
+                continue
+        if _take_back(room, destination):
+            shutil.rmtree(room, ignore_errors=True)
 
 
 def _take_back(room: Path, destination: Path) -> bool:
