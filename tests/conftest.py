@@ -106,9 +106,10 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the renders of tests out of the person's own cache."""
+    """Keep the renders of tests, and what they trust, out of the person's own folders."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUNG_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("RUNG_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
         yield
 
 

@@ -304,11 +304,35 @@ def test_a_template_that_nobody_vouches_for_is_not_followed(
     assert "" == git(born, "status", "--porcelain")
 
 
-def test_a_template_of_somebody_elses_is_followed_only_when_named(born: Path) -> None:
-    done = rung("climb", born, "--to", "1")
+def test_a_template_of_somebody_elses_is_followed_once_it_was_named(
+    born: Path, copier_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNG_CONFIG_DIR", str(tmp_path / "config"))
+    other = rung("plan", born, "--to", "1", "--template", "/some/other")
+    done = rung("plan", born, "--to", "1")
 
-    assert 2 == done.returncode
+    assert (2, 2) == (other.returncode, done.returncode)
     assert "--template" in done.stderr
+    assert not (tmp_path / "config").exists()
+
+    named = rung("plan", born, "--to", "1", "--template", copier_template)
+    again = rung("plan", born, "--to", "1")
+
+    assert (0, 0) == (named.returncode, again.returncode)
+    assert f"Trusted from now on, as {tmp_path / 'config/templates.txt'} says" in named.stderr
+    assert "Trusted" not in again.stderr
+
+
+def test_a_file_of_trusted_templates_that_cannot_be_written_stops_nothing(
+    born: Path, copier_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RUNG_CONFIG_DIR", str(tmp_path / "file"))
+
+    done = rung("plan", born, "--to", "1", "--template", copier_template)
+
+    assert 0 == done.returncode
+    assert "cannot be written (File exists): name it again." in done.stderr
 
 
 def yaml_with(text: str, address: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rung import cache, git, project, source, template
+from rung import cache, git, project, source, template, vouched
 from rung.errors import RungError
 from rung.source import RELEASE, Source
 
@@ -18,7 +18,7 @@ def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
     """Return the template at the version the project has, if it is one that may be followed.
 
     A project can come from anywhere, and so can the address in it: only Rung's own template, and
-    the one named by `--template`, is read.
+    one that was named by `--template` once, is read.
 
     Args:
         said: The answers file.
@@ -28,11 +28,13 @@ def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
         RungError: Nobody vouches for it, or it is not there.
     """
     address, ref = said["_src_path"], said["_commit"]
-    allowed = {template.url()}
+    allowed = {template.url(), *vouched.remembered()}
     if clone := template.clone():
         allowed.add(str(clone))
-    if trusted:
-        allowed.add(str(Path(trusted).resolve()) if Path(trusted).exists() else trusted)
+    named = trusted and (str(Path(trusted).resolve()) if Path(trusted).exists() else trusted)
+    if named and same(named) == same(address) and same(address) not in map(same, allowed):
+        vouched.remember(address)
+        allowed.add(address)
     if "://" not in address and not address.startswith("git@"):
         if not Path(address).is_absolute():
             raise RungError(
@@ -47,7 +49,8 @@ def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
     if same(address) not in {same(one) for one in allowed}:
         raise RungError(
             f"The project names a template that is not the one of this Rung: {address}\n"
-            f"If you trust it, run the command again with `--template {shlex.quote(address)}`."
+            f"If you trust it, run the command again with `--template {shlex.quote(address)}`; "
+            "Rung remembers it."
         )
     return at(address, ref)
 

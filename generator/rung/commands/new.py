@@ -52,7 +52,7 @@ def new(
 ) -> int:
     """Start a project."""
     from rung import answers as given
-    from rung import new, outcome, source
+    from rung import new, outcome, source, vouched
 
     chosen = source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
@@ -68,5 +68,7 @@ def new(
         print(f"{len(born.files)} files; nothing was written.", file=sys.stderr)
         return 0
     born = new.new(destination, chosen, said, defaults=defaults, with_git=False if no_git else None)
+    if template:
+        vouched.remember(chosen.address)
     print(outcome.born(born, wants_git=not no_git))
     return 0
