@@ -61,5 +61,5 @@ def family_of(dtype: pl.DataType) -> str:
 
 
 def time_zone(dtype: pl.DataType) -> str | None:
-    """Name the time zone of a type; None where it has none, or is no time."""
+    """Return the time zone of a type; None if it has none or is not a datetime."""
     return dtype.time_zone if isinstance(dtype, pl.Datetime) else None

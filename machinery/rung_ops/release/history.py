@@ -57,7 +57,7 @@ class Checked:
     stamp: tuple[int, int, int] = (0, 0, 0)
 
     def holds(self, entry: dict[str, Any]) -> bool:
-        """Tell whether an entry is the last change, or is still to be written as the next line."""
+        """Return whether an entry is the last change, or the next one that is not appended yet."""
         return entry["hash"] == self.last_change or entry["previous_hash"] == self.last_hash
 
 
@@ -199,7 +199,7 @@ def _unfit(event: dict[str, Any] | None, previous_hash: str) -> str:
 
 
 def is_event(value: dict[str, Any]) -> bool:
-    """Tell whether an object has the form of a line of a history."""
+    """Return whether an object has the keys of a history line."""
     return (
         value.keys() == KEYS
         and isinstance(value["detail"], dict)
@@ -208,7 +208,7 @@ def is_event(value: dict[str, Any]) -> bool:
 
 
 def is_unchanged(event: dict[str, Any]) -> bool:
-    """Tell whether the hash of a line is that of its content."""
+    """Return whether the hash of a line matches its content."""
     return bool(event["hash"] == _hash(event))
 
 

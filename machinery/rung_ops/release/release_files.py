@@ -46,7 +46,7 @@ class ReleaseFiles:
         return self.folder.name
 
     def __contains__(self, path: str) -> bool:
-        """Tell whether the release has a file."""
+        """Return whether the release has a file."""
         return path in self._hashes if self.is_verified else (self.folder / path).is_file()
 
     def read(self, path: str, limit: int = MAX_BYTES) -> bytes:

@@ -1,12 +1,16 @@
-"""The prediction service: loads signed releases and answers from them, and never imports training.
+"""The prediction service: loads signed releases and serves predictions; never imports training.
 
-The way of a request: serve and server start; app routes; intake reads; requests and arrow make
-rows (columns, value_types, rules and patterns are the contract, arrow_guard comes before polars,
-refusal and complaints say what is wrong); jobs and batching score them with a served release
-(release, predictors, boosters, pace); answers writes.
-What is held: watch follows the environment's state (loading, recovery); service holds what answers.
-Written down: log, log_files; metrics, histogram. For people: pages, told, openapi, docs_page.
-A new release: rollout, with arms, shadow, figures, sequential, verdict, and policy of ops/rollout.toml.
-The load test: load, with load_client, load_report, load_rows and load_target.
-Settings of ops/service.toml: settings, tables.
+- A request: `serve` and `server` start the service (`protocol`, `connections` and `body_budget` limit
+  connections), `app` routes, `request_input` reads headers and bodies, `requests` and `arrow` build
+  rows (`columns`, `value_types`, `rules` and `patterns` are the contract; `arrow_guard` checks Arrow
+  before polars reads it; `refusal` and `validation_errors` are the errors), `jobs` and `batching` score
+  them with a `loaded_release` (`release`, `predictors`, `boosters`, `latency_model`), `hooks` calls the
+  project's code, `answers` writes the response.
+- Releases: `watch` follows the environment's state (`loading`, `recovery`); `service` holds the loaded
+  releases.
+- Logs and metrics: `log_queue`, `log_files`, `metrics`, `histogram`.
+- Pages: `routes`, `status`, `openapi`, `docs_page`.
+- Rollout: `rollout`, `traffic_split`, `shadow`, `trial_figures`, `sequential`, `rollout_verdict`;
+  `policy` reads ops/rollout.toml.
+- ops/service.toml: `settings`, `slo`.
 """

@@ -15,7 +15,7 @@ from rung_ops.serving.requests import Table
 
 
 class ScoringError(Exception):
-    """The release could not score the rows, or its answer is no number."""
+    """The release could not score the rows, or a prediction is not a number."""
 
 
 class Job:

@@ -179,7 +179,7 @@ class Metrics:
         shadow: Shadows | None = None,
         queued: Callable[[], int] | None = None,
     ) -> None:
-        """Read the figures of others whenever they are asked for; `queued` counts waiting rows."""
+        """Export figures of other objects when scraped; `queued` counts waiting rows."""
         self._log = log or self._log
         self._shadow = shadow or self._shadow
         self._queued = queued or self._queued

@@ -84,7 +84,9 @@ def load(folder: Path, public_key: bytes, limits: Limits | None = None) -> Relea
         schema = {each["name"]: dtype_of(each["polars"]) for each in contract["columns"]}
         promised = {each["name"]: each["dtype"] for each in contract["features"]}
     except (KeyError, TypeError, UnknownType) as error:
-        raise BadBundle(f"{folder.name}/{bundle.CONTRACT} is no contract: {error}") from error
+        raise BadBundle(
+            f"{folder.name}/{bundle.CONTRACT} is not a valid contract: {error}"
+        ) from error
     features = source_import.features_of(files, manifest["package"])
     predictor = predictor_of(files, manifest)
     name, documents = folder.name, _documents(files)
@@ -109,7 +111,7 @@ def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[
         rows = rows.select(pl.col(name).cast(kind) for name, kind in release.schema.items())
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise BadBundle(f"{name}/{bundle.PARITY} is no table of its rows: {reason}") from error
+        raise BadBundle(f"{name}/{bundle.PARITY} is not a table of its rows: {reason}") from error
     if not rows.height:
         raise BadBundle(f"{name}/{bundle.PARITY} holds no rows")
     try:
@@ -129,7 +131,7 @@ def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[
             f"one row of shape {first.shape}"
         )
     if not np.isfinite(predicted).all():
-        raise BadBundle(f"{name}: {(~np.isfinite(predicted)).sum()} predictions are no number")
+        raise BadBundle(f"{name}: {(~np.isfinite(predicted)).sum()} predictions are not numbers")
     tolerance = float(release.manifest["parity"].get("tolerance") or 0.0)
     difference = float(np.abs(predicted - expected).max())
     if not difference <= tolerance:

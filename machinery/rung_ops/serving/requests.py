@@ -26,7 +26,7 @@ class Table(NamedTuple):
 
     Attributes:
         frame: their columns, shape (n_rows, n_columns), defaults filled in.
-        missing: by column, the rows in which the default stands in, counted from 0.
+        missing: rows that got the default, counted from 0, by column.
     """
 
     frame: pl.DataFrame
@@ -58,7 +58,7 @@ class Reader:
         Args:
             columns: of the contract, without the target.
             key: names of the columns that tell one row from another.
-            strict: refuse fields that are no column.
+            strict: refuse unknown fields.
         """
         self.columns = columns
         names = [column.name for column in columns]

@@ -13,7 +13,7 @@ Action = Literal["wait", "advance", "abort"]
 
 # Of a shadow: rows that fail, predictions that move. Of a step: bad answers, latency, drift.
 OF_SHADOW, OF_STEP = 2, 3
-FLOOR = 0.005  # seconds; nobody feels twice as much of less
+FLOOR = 0.005  # seconds; below this, doubled latencies do not matter
 TYPICAL = 0.5  # share of the batches that may take longer than the limit: the limit of a median
 
 

@@ -1,4 +1,4 @@
-"""Everything that is no prediction: health, what is served, figures, and how to call."""
+"""Routes other than predictions: health, served release, metrics and documentation."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -62,7 +62,7 @@ class Pages:
         self._service = service
 
     async def live(self, request: Request) -> Response:
-        """Say that the process answers: where it does not, start it anew."""
+        """Report that the process responds; restart it if it does not."""
         return _json({"live": True})
 
     async def ready(self, request: Request) -> Response:
@@ -70,7 +70,7 @@ class Pages:
         return _json(status.service_status(self._service), 200 if self._service.ready else 503)
 
     async def model(self, request: Request) -> Response:
-        """Tell what answers: its version, figures, card and contract, and what is on trial."""
+        """Describe the serving release: version, metrics, model card, contract and rollout."""
         serving = self._service.held.serving
         if serving is None:
             raise HTTPException(503, f"No release is served: {self._service.advice}")

@@ -105,7 +105,7 @@ def _rules(column: Column) -> Any:
 
 
 def _comparable(column: Column, limit: Any) -> tuple[Rule, Any]:
-    """Give a form of the column and of a value in which they can be compared: moments as ticks."""
+    """Convert a column and a value so that they can be compared: times become ticks."""
     if isinstance(column.dtype, pl.Datetime):
         second = SECOND[column.dtype.time_unit]
         value = None if limit is None else ticks(limit, second)

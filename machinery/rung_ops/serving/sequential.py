@@ -1,7 +1,7 @@
 """Tests that may be looked at as often as one likes: the false-alarm rate holds all the same.
 
 A test with a fixed number of rows, looked at every second, raises a false alarm sooner or later.
-These bound the chance of ever being wrong, at whatever moment somebody looks.
+These bound the probability of ever being wrong, however often they are checked.
 """
 
 import math
@@ -16,7 +16,7 @@ FEW = 20  # values below which nothing is said about a distribution
 
 
 def exceeds(events: int, total: int, limit: float, false_alarm: float) -> bool:
-    """Tell whether the share of events is certainly above a limit.
+    """Return whether the share of events is above a limit, with the given error rate.
 
     A mixture of likelihood ratios is a nonnegative supermartingale while the share is at most the
     limit, and so reaches 1 / false_alarm at any time with at most that chance (Ville 1939).

@@ -74,7 +74,7 @@ def application(service: Service, further: list[BaseRoute]) -> Asgi:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until told to stop; return the exit code."""
+    """Serve until a stop signal; return the exit code."""
     options = _options(arguments)
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
@@ -107,12 +107,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--port",
         type=int,
         default=os.environ.get(PORT_VARIABLE) or PORT,
-        help=f"port to listen on; {PORT_VARIABLE}, or {PORT}, unless you say so",
+        help=f"port to listen on; by default {PORT_VARIABLE}, or {PORT}",
     )
     parser.add_argument(
         "--environment",
         default=settings.environment_name(),
-        help="staging or production; SERVICE_ENVIRONMENT, or production, unless you say so",
+        help="staging or production; by default SERVICE_ENVIRONMENT, or production",
     )
     parser.add_argument(
         "--with",

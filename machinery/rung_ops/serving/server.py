@@ -28,7 +28,7 @@ SAME_SIGNAL = 1.0
 
 
 class Server(uvicorn.Server):
-    """Runs until it is told to stop, drains, and ends with exit code 0."""
+    """Runs until a stop signal, drains, and ends with exit code 0."""
 
     def __init__(self, service: Service, app: Asgi, host: str, port: int) -> None:
         """Configure uvicorn: its fast parts, and nothing for each request."""
@@ -87,7 +87,7 @@ class Server(uvicorn.Server):
         )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, and end at once at the second that somebody sends."""
+        """Drain on the first signal, and end at once on the second one."""
         if self._loop is None:
             self.should_exit = True
         elif self._told is None:

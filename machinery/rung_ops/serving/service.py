@@ -26,13 +26,13 @@ from rung_ops.serving.traffic_split import TrafficSplit
 
 @dataclass(frozen=True)
 class HeldReleases:
-    """What an environment's state asked for, and what came of it.
+    """The loaded releases of an environment's state.
 
     Attributes:
         state: of the environment, as it was read last.
         serving: the release that answers; None while there is none that can.
         canary: the release that answers some requests.
-        shadow: the release that answers in secret.
+        shadow: the release in shadow.
         problems: what is wrong, in words; empty where all is as the state asks for.
         is_state_valid: state and history of the environment are what the commands have written.
     """
@@ -53,7 +53,7 @@ class Service:
         limits: what it takes in.
         held: what it holds; replaced as a whole.
         metrics, rollout, log: where what was answered is counted, judged and kept.
-        draining: it was told to stop, and answers what still comes.
+        draining: it is stopping, and still answers requests.
         hooks: the project's.
         batcher: what scores.
     """
@@ -86,7 +86,7 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Tell whether requests are welcome: those that come are answered also without."""
+        """Return whether the service is ready; it answers requests in any case."""
         held = self.held
         answers = held.serving is not None and not self.stopped and not self.draining
         return answers and held.is_state_valid
@@ -121,7 +121,7 @@ class Service:
         self._tell()
 
     def drain(self) -> None:
-        """Say from now on that requests are no longer welcome, and answer those that come."""
+        """Become not ready, and still answer requests."""
         self.draining = True
         self._tell()
 
@@ -152,7 +152,7 @@ class Service:
             return " ".join(self.held.problems)
         return (
             f"nothing was deployed to {self.environment}. `uv run poe release` makes a release, "
-            f"`uv run poe deploy {self.environment}` brings it here."
+            f"`uv run poe deploy {self.environment}` deploys a release."
         )
 
     def arm(self, key: str) -> LoadedRelease | None:
@@ -163,7 +163,7 @@ class Service:
 
     @property
     def alike(self) -> bool:
-        """Tell whether the canary asks for the same columns as the release that answers."""
+        """Return whether the canary has the same columns as the serving release."""
         return self._alike
 
     def _tell(self) -> None:
@@ -195,6 +195,6 @@ class Service:
 
 
 def _keys(scored: Scored, ids: Sequence[str]) -> list[str]:
-    """Name who asked for each row: what the caller gave as key, else what the row is of."""
+    """Return the routing key of each row: that of the caller, or else the key of the row."""
     keys = [job.key for job, start, stop in scored.parts for _ in range(start, stop)]
     return [key or identity for key, identity in zip(keys, ids, strict=True)]

@@ -67,7 +67,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return max(int(self.max_bodies_mb * 1_000_000), self.max_body)
 
 
-ANY_SPEED = Limits(max_row_ms=1e9)  # where it is no matter how long a row takes
+ANY_SPEED = Limits(max_row_ms=1e9)  # no limit on the time for a row
 
 
 def limits(path: Path = FILE) -> Limits:
@@ -86,7 +86,7 @@ def table(path: Path, name: str) -> dict[str, Any]:
     """Read one table of a TOML file; empty where the file or the table is missing.
 
     Raises:
-        BadSettings: the file is no TOML, or the name is no table.
+        BadSettings: the file is not valid TOML, or the name is not a table.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8")).get(name, {})
@@ -95,7 +95,7 @@ def table(path: Path, name: str) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path.name} is no TOML: {error}") from error
     if not isinstance(found, dict):
-        raise BadSettings(f"{path.name}: `{name}` is no table")
+        raise BadSettings(f"{path.name}: `{name}` is not a table")
     return found
 
 

@@ -33,6 +33,6 @@ def service_status(service: Service) -> dict[str, Any]:
 
 
 def release_details(found: Release) -> dict[str, Any]:
-    """Tell what a release is: how it was made, how good it is, and what it asks for."""
+    """Describe a release: origin, metrics and contract."""
     made = {name: found.manifest[name] for name in MANIFEST if name in found.manifest}
     return {"release": made, **found.documents, "contract": found.contract}

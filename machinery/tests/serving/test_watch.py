@@ -178,7 +178,7 @@ BAD: list[tuple[Any, Any, str]] = [
     (None, unsigned, "is not signed"),
     (None, shutil.rmtree, "is not a folder"),
     (None, pipe, "is a link or not a regular file"),
-    (no_contract, None, "is no contract"),
+    (no_contract, None, "is not a valid contract"),
     (fewer_features, None, "and the contract says"),
     (other_answers, None, "differ by 100"),
     (no_rows, None, "holds no rows"),
@@ -207,7 +207,7 @@ def test_a_bad_release_is_kept_out_and_told_of(
 @pytest.mark.parametrize(
     ("predictions", "seconds", "reason"),
     [
-        ([np.nan], 0.0, "are no number"),
+        ([np.nan], 0.0, "are not numbers"),
         (None, 0.1, "max_row_ms under [service] in service.toml is 50"),
     ],
 )
