@@ -170,7 +170,8 @@ def test_no_line_of_the_repository_is_a_command_to_the_runner(runner: Runner) ->
     token, _, rest = rest.partition("\n")
 
     assert "" == before
-    assert "##[add-mask]x" in rest.partition(f"::{token}::")[0]
+    assert "##[add-mask]" not in done.stdout
+    assert r"\x23#[add-mask]x" in rest.partition(f"::{token}::")[0]
 
 
 @pytest.mark.slow
