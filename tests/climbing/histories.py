@@ -81,6 +81,7 @@ class History:
         self.fresh = fresh
         self.answers = dict(answers)
         self.tokens: dict[str, str] = {}
+        self.deleted: set[str] = set()  # by the person; such files stay away on every rung
         self.log: list[str] = [f"start with {dict(answers)}"]
 
     def edit(self, kind: Edit, seed: int) -> None:
@@ -113,8 +114,10 @@ class History:
 
     def climb(self, engine: Engine, changed: Mapping[str, Any]) -> "Verdict":
         """Climb, and judge it."""
+        last = tree(self.project)
         self.commit()
         before, where = tree(self.project), self.places()
+        self.deleted = (self.deleted | (last.keys() - before.keys())) - before.keys()
         # What another edit deleted or replaced is the person's own doing.
         self.tokens = {token: kind for token, kind in self.tokens.items() if token in where}
         head = git(self.project, "rev-parse", "HEAD")
@@ -139,7 +142,9 @@ class History:
         after = tree(self.project)
         verdict.broken += self._unread(before, after)
         stale = _stale(tree(self.fresh(old)), before, after, tree(self.fresh(new)))
-        verdict.stale = [path for path in stale if path not in named]
+        verdict.stale = [
+            path for path in stale if path not in named | (self.deleted - after.keys())
+        ]
         return verdict
 
     def _unread(self, before: Tree, after: Tree) -> list[str]:

@@ -268,10 +268,15 @@ def test_a_command_that_only_looks_takes_back_what_the_climb_wrote_alone(
 
 
 def test_a_recovery_is_said_although_the_look_is_refused(
-    born: Born, small: Path, capsys: pytest.CaptureFixture[str]
+    born: Born,
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     project = born(0)
     begun(project, small)
+    monkeypatch.setenv("RUNG_CONFIG_DIR", str(tmp_path / "trusts-nothing"))
 
     with pytest.raises(RungError), climbing.look(project, Wish({"level": 1})):
         pass
