@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from rung import shortage
 from rung.cli import app
 from rung.errors import RungError
 
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return UNREADABLE
         if os.environ.get("RUNG_DEBUG"):
             raise
+        if advice := shortage.remedy(error):
+            print(f"rung: {_short(error)}.\n{advice} Then run it again.", file=sys.stderr)
+            return UNREADABLE
         from rung import template
 
         print(
@@ -74,6 +78,13 @@ def _output_fails() -> bool:
 
 def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _short(error: Exception) -> str:
+    """Say what the machine has run out of, and at which file, where that is known."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return "Out of memory"
 
 
 def _run(arguments: list[str]) -> int:

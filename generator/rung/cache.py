@@ -12,7 +12,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from rung import git, template
+from rung import git, shortage, template
 from rung.errors import RungError
 
 
@@ -43,11 +43,15 @@ def prepared() -> Path:
         if folder.stat().st_mode & 0o077:
             folder.chmod(0o700)
     except OSError as error:
-        raise RungError(
-            f"The cache {folder} cannot be written: {error.strerror}.\n"
-            "Name another folder in the environment variable RUNG_CACHE_DIR."
-        ) from error
+        raise _unwritable(error) from error
     return folder
+
+
+def _unwritable(error: OSError) -> RungError:
+    advice = "Name another folder in the environment variable RUNG_CACHE_DIR."
+    return RungError(
+        f"The cache {home()} cannot be written: {error.strerror}.\n{shortage.remedy(error) or advice}"
+    )
 
 
 def repository() -> Path:
@@ -107,10 +111,7 @@ def bare(name: str, kind: str = "sha1") -> Path:
             with contextlib.suppress(OSError):  # another Rung was faster
                 made.rename(place)
     except OSError as error:
-        raise RungError(
-            f"The cache {home()} cannot be written: {error.strerror}.\n"
-            "Name another folder in the environment variable RUNG_CACHE_DIR."
-        ) from error
+        raise _unwritable(error) from error
     return place
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from rung import shortage
 from rung.errors import RungError
 from rung.git_call import ELSEWHERE, QUIET, QUIET_AS_IGNORED, completed, environment, started
 
@@ -52,8 +53,9 @@ def run(
     text = stdin.encode("utf-8", "surrogateescape")
     done = completed(folder, *arguments, settings=settings, extra=extra, stdin=text)
     if done.returncode:
-        words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
-        raise RungError(f"`git {arguments[0]}` failed in {folder}:\n{words}")
+        words = done.stderr.decode(errors="replace").strip() or shortage.end(done.returncode)
+        said = [f"`git {arguments[0]}` failed in {folder}:", words, shortage.remedy_in(words)]
+        raise RungError("\n".join(filter(None, said)))
     return done.stdout.decode("utf-8", "surrogateescape")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung import cache, git, spared
+from rung import cache, git, shortage, spared
 from rung.errors import RungError
 
 ANSWERS = ".copier-answers.yml"
@@ -54,15 +54,14 @@ def _copier(address: str, ref: str) -> Iterator[Any]:
         except CopierAnswersInterrupt as error:
             raise KeyboardInterrupt from error
         except ProcessExecutionError as error:
-            words = (error.stderr or "").strip().splitlines()
             raise RungError(
-                f"The template {address} could not be read at {ref}:\n"
-                f"{words[-1] if words else error}\n"
-                "Check the address, the version and the network, then try again."
+                _unreadable(address, ref, error.stderr or "", int(error.retcode or 0))
             ) from error
         except CommandNotFound as error:
             raise RungError("git is not installed, or not on PATH.") from error
         except OSError as error:
+            if shortage.remedy(error):
+                raise  # what is short is told where all errors are
             raise RungError(f"A file cannot be read or written: {error}.") from error
         except (CopierError, ValueError) as error:
             raise RungError(_in_plain_words(error)) from error
@@ -93,6 +92,17 @@ def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
             del os.environ["COPIER_CACHE_DIR"]
         else:
             os.environ["COPIER_CACHE_DIR"] = mirrors
+
+
+def _unreadable(address: str, ref: str, output: str, exit_code: int) -> str:
+    """Say why git could not clone a template: its last line, and what to do."""
+    ended = [shortage.end(exit_code)] if exit_code < 0 else []
+    lines = output.strip().splitlines() + ended or [shortage.end(exit_code)]
+    advice = shortage.remedy_in("\n".join(lines))
+    return (
+        f"The template {address} could not be read at {ref}:\n{lines[-1]}\n"
+        f"{advice or 'Check the address, the version and the network, then try again.'}"
+    )
 
 
 def _in_plain_words(error: Exception) -> str:

@@ -11,7 +11,7 @@ import pytest
 from rung.climbing import climb as climbing
 from rung.climbing import followed, move, words
 from rung.climbing.climb import Wish
-from rung.errors import NotDoneError
+from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import files_of, git
@@ -82,13 +82,31 @@ def test_a_forward_that_does_something_else_is_led_back(
 
     with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
         monkeypatch.setattr(move, "_forward", otherwise)
-        with pytest.raises(NotDoneError, match="as it was"):
+        with pytest.raises(RungError, match="as it was"):
             climbing.climb(seen, words.message(seen.plan), verify=False)
 
     assert before == git(project, "rev-parse", "HEAD")
     assert files == files_of(project)
     assert "" == git(project, "status", "--porcelain")
     assert "" == git(project, "for-each-ref", "refs/rung/pending")
+
+
+def test_a_forward_that_git_refuses_ends_with_what_to_change(
+    born: Born, small: Path, tmp_path: Path
+) -> None:
+    project = born(0)
+    settings = tmp_path / "gitconfig"
+    settings.write_text('[filter "own"]\nsmudge = false\nrequired = true\n')
+    (project / ".git/info/attributes").write_text("ops/one.py filter=own\n")
+    own = {"GIT_CONFIG_GLOBAL": str(settings)}
+    done = rung("climb", project, "--no-verify", "--template", small, environment=own)
+
+    assert 2 == done.returncode, done.stderr
+    assert "smudge filter own failed" in done.stderr
+    assert "as it was" in done.stderr
+    assert "run the command again" in done.stderr
+    (project / ".git/info/attributes").unlink()
+    assert "" == git(project, "status", "--porcelain")
 
 
 def test_a_file_written_right_after_the_forward_stays(

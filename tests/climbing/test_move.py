@@ -17,7 +17,7 @@ from rung import git as plain_git
 from rung.climbing import climb as climbing
 from rung.climbing import journal, lock, locks_of_git, move, recover, words
 from rung.climbing.climb import Look, Wish
-from rung.errors import NotDoneError, RungError
+from rung.errors import RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import commit, files_of, git
@@ -452,7 +452,7 @@ def test_what_is_written_at_the_last_moment_stays(
 
     with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
         monkeypatch.setattr(journal, "write", written)
-        with pytest.raises(NotDoneError, match="could not bring") as refused:
+        with pytest.raises(RungError, match="could not bring") as refused:
             apply(seen)
 
     assert "Nothing was touched" in str(refused.value)
@@ -479,7 +479,7 @@ def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
 
     with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
         monkeypatch.setattr(move, "_forward", half_way)
-        with pytest.raises(NotDoneError, match="No space left") as failed:
+        with pytest.raises(RungError, match="No space left") as failed:
             apply(seen)
 
     assert "refs/rung/crash" in str(failed.value)
@@ -523,7 +523,7 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
     (project / ".git/info/attributes").write_text("ops/one.py filter=deadly\n")
     with (
         climbing.look(project, Wish({"level": 1}), str(small)) as seen,
-        pytest.raises(NotDoneError, match="as it was"),
+        pytest.raises(RungError, match="as it was"),
     ):
         apply(seen)
 

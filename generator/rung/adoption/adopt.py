@@ -77,7 +77,6 @@ def adopt(
 
     Raises:
         RungError: It cannot be adopted; nothing was touched.
-        NotDoneError: Git failed half-way; all is as it was.
     """
     questions = source.read("levels/questions.yml")
     given.check(said, questions)

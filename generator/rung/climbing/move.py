@@ -7,11 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rung import git
+from rung import git, shortage
 from rung.climbing import back, journal, lock, locks_of_git, ready, recover, words
 from rung.climbing.recover import Recovered
 from rung.climbing.workbench import Workbench
-from rung.errors import NotDoneError, RungError
+from rung.errors import RungError
 
 # What a person may have set that would stop a fast-forward, or do more than one. What their own file
 # ignores is not overwritten either.
@@ -21,6 +21,7 @@ SETTINGS = git.QUIET_AS_IGNORED | {
     "core.sparseCheckout": "false",  # it would leave new files out
     "submodule.recurse": "false",
 }
+MEND = "Change what the message above names, then run the command again."
 FORWARD = (
     "merge",
     "--ff-only",
@@ -49,8 +50,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
 
     Raises:
         RungError: HEAD or a file has changed, another climb or another git is under way; nothing
-            was touched.
-        NotDoneError: Git refused, or failed half-way; what it had written is taken back.
+            was touched. Or git refused, or failed half-way; what it had written is taken back.
     """
     commit = bench.commit(tree, [before], message)
     with lock.held(bench.top) as descriptor:
@@ -83,7 +83,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
             raise
         if failed and marks == back.marks(bench.top, files) and head(bench.top) == before:
             journal.clear(bench.top)
-            raise NotDoneError(
+            raise RungError(
                 f"{failed}\nNothing was touched. Commit or stash what you have changed meanwhile, "
                 "or mend what git says, then run the command again."
             )
@@ -91,9 +91,9 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
             ended = _back(bench.top, failed)
             if ended is None or ended.stands_on == "before":
                 kept = words.kept(ended) if ended else ""
-                raise NotDoneError(f"{failed}\nThe project is as it was.{kept}")
+                raise RungError(f"{failed}\nThe project is as it was.{kept}\n{MEND}")
             if ended.stands_on != "pending":
-                raise NotDoneError(f"{failed}\n{words.recovered(ended)}")
+                raise RungError(f"{failed}\n{words.recovered(ended)}\n{MEND}")
         journal.clear(bench.top)
     return commit
 
@@ -155,8 +155,11 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
             if (child.returncode or 0) < 0:
                 locks_of_git.clear(top, patience=0.0)
         said.seek(0)
-        words_of_git = said.read().decode(errors="replace").strip() or f"exit code {code}"
-    return f"Git could not bring {top} forward:\n{words_of_git}" if code else ""
+        words_of_git = said.read().decode(errors="replace").strip() or shortage.end(code)
+    if not code:
+        return ""
+    lines = [f"Git could not bring {top} forward:", words_of_git, shortage.remedy_in(words_of_git)]
+    return "\n".join(filter(None, lines))
 
 
 def _unfinished(top: Path, before: str, commit: str, files: list[back.Change]) -> str:
