@@ -1,7 +1,7 @@
 """Whether the answers file tells the truth about what was rendered: a level written into it by
 hand would make that level's files count as deleted by the user, and never appear."""
 
-import re
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +11,6 @@ from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
 from rung.source import Source
 
-HEADING = re.compile(rb"^# Rung (\d+)", re.MULTILINE)
 TELLING = "RUNG.md"  # Rung's page about the project, which says every answer that matters
 
 
@@ -56,35 +55,127 @@ def check(
             )
     if _untouched(base, ours):
         return
-    earlier = next(
-        (one for one in history.earlier_answers(bench, prefix, head) if one != dict(said)), None
-    )
-    if earlier is None:
-        _check_heading(bench, said, base, ours)
-        return
-    if earlier.get("_src_path") != now.address:
+    _check_earlier(bench, said, now, base, ours, head, prefix)
+    _check_choices(bench, said, now, base, ours, head, prefix)
+
+
+def _check_earlier(
+    bench: Workbench,
+    said: Mapping[str, Any],
+    now: Source,
+    base: Mapping[str, Entry],
+    ours: Mapping[str, Entry],
+    head: str,
+    prefix: str,
+) -> None:
+    """Raise a RungError where the answers before these fit the files better."""
+    before = history.earlier_answers(bench, prefix, head)
+    earlier = next((one for one in before if one != dict(said)), None)
+    if earlier is None or earlier.get("_src_path") != now.address:
         return
     try:
         source = followed.at(now.address, str(earlier.get("_commit")))
         was = bench.files(trees.rendered(bench, source, answered.answers(earlier)))
     except RungError:
         return  # that version cannot be had any more, and nothing can be said
-    yours = trees.of_the_user({*base, *was}, [now, source])
-    telling = {
-        path
-        for path in {*base, *was} - yours - {project.ANSWERS}
-        if base.get(path) != was.get(path)
-    }
+    telling = _telling(base, was, [now, source])
     as_said = sum(ours.get(path) == base.get(path) for path in telling)
     as_before = sum(ours.get(path) == was.get(path) for path in telling)
     if as_before > as_said:
-        changed = [name for name in said if said[name] != earlier.get(name)]
-        raise RungError(
-            f"{project.ANSWERS} does not match the project: {', '.join(f'`{n}`' for n in changed)} "
-            f"was changed there by hand, and the files are those of the answers before.\n"
-            f"Undo it: `{_undo(bench, prefix, said, earlier)}`, commit, then climb "
-            "with `-d NAME=VALUE` or `--to N`."
-        )
+        changed = {name: earlier.get(name) for name in said if said[name] != earlier.get(name)}
+        raise _mismatch(said, changed, f"Run `{_undo(bench, prefix, said, earlier)}`")
+
+
+def _check_choices(
+    bench: Workbench,
+    said: Mapping[str, Any],
+    now: Source,
+    base: Mapping[str, Entry],
+    ours: Mapping[str, Entry],
+    head: str,
+    prefix: str,
+) -> None:
+    """Raise a RungError where another choice fits the files better, which history does not tell.
+
+    The answers may have been changed in the very commit that brought the files. Each other choice
+    takes a render, so they are looked at only where the files give reason to.
+    """
+    if not _is_doubtful(bench, now, base, ours, head, prefix):
+        return
+    answers = answered.answers(dict(said))
+    for name, values in _other_choices(now, answers).items():
+        fits = {one: _fit(bench, now, base, ours, answers | {name: one}) for one in values}
+        best = max(fits, key=lambda one: fits[one], default=None)
+        if best is not None and fits[best] > 0:
+            raise _mismatch(said, {name: best}, f"Write `{name}: {best}` there again")
+
+
+def _is_doubtful(
+    bench: Workbench,
+    now: Source,
+    base: Mapping[str, Entry],
+    ours: Mapping[str, Entry],
+    head: str,
+    prefix: str,
+) -> bool:
+    """Say whether a file of Rung's never was there, or others came with the answers.
+
+    The others count only where Rung's page is not that of these answers either.
+    """
+    missing = {path for path in base if not os.path.lexists(bench.top / prefix / path)}
+    if missing - history.removed_once(bench, prefix, head, missing):
+        return True
+    others = ours.keys() - base.keys() - trees.of_the_user(ours, [now])
+    came = others - history.added_by_user(bench, prefix, head, others)
+    return bool(came) and not _has_page_of(bench, base, ours)
+
+
+def _fit(
+    bench: Workbench,
+    now: Source,
+    base: Mapping[str, Entry],
+    ours: Mapping[str, Entry],
+    answers: Mapping[str, Any],
+) -> int:
+    """Return how many files more are as these answers render them than are as in the base."""
+    try:
+        other = bench.files(trees.rendered(bench, now, answers))
+    except RungError:
+        return 0  # the choice does not go together with the other answers
+    telling = _telling(base, other, [now])
+    as_said, as_other = (
+        sum(path in side and ours.get(path) == side[path] for path in telling)
+        for side in (base, other)
+    )
+    return as_other - as_said
+
+
+def _telling(
+    one: Mapping[str, Entry], other: Mapping[str, Entry], sources: list[Source]
+) -> set[str]:
+    """Return the files of Rung's in which two renders differ."""
+    paths = {*one, *other}
+    yours = trees.of_the_user(paths, sources)
+    return {path for path in paths - yours - {project.ANSWERS} if one.get(path) != other.get(path)}
+
+
+def _other_choices(now: Source, answers: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the choices of each answered question that were not taken."""
+    found = {}
+    for name in answers.keys() & (questions := now.read("levels/questions.yml")).keys():
+        choices = questions[name].get("choices", [])
+        values = choices.values() if isinstance(choices, dict) else choices
+        found[name] = [one for one in values if one != answers[name]]
+    return dict(sorted(found.items()))
+
+
+def _mismatch(said: Mapping[str, Any], was: Mapping[str, Any], undo: str) -> RungError:
+    says, fits = (", ".join(f"`{n}: {side.get(n)}`" for n in was) for side in (said, was))
+    return RungError(
+        f"{project.ANSWERS} does not match the project: it says {says}, and the files are those of "
+        f"{fits}.\nEither it was changed by hand, or a climb was committed or taken back only in part."
+        f"\n{undo}, commit, then climb with `-d NAME=VALUE` or `--to N`."
+    )
 
 
 def _same(name: str, one: Any, other: Any) -> bool:
@@ -92,26 +183,14 @@ def _same(name: str, one: Any, other: Any) -> bool:
     return name == "_src_path" and followed.same(str(one)) == followed.same(str(other))
 
 
-def _check_heading(
-    bench: Workbench,
-    said: Mapping[str, Any],
-    base: Mapping[str, Entry],
-    ours: Mapping[str, Entry],
-) -> None:
-    """Raise a RungError where the project's page is that of another rung.
-
-    Nothing else tells, where the answers have been the same since the first commit.
-    """
-    pages = [files[TELLING].oid for files in (base, ours) if TELLING in files]
-    texts = bench.contents(pages)
-    rungs = [found[1] for oid in pages if (found := HEADING.search(texts.get(oid, b"")))]
-    if len(rungs) == 2 and rungs[0] != rungs[1]:
-        was = rungs[1].decode()
-        raise RungError(
-            f"{project.ANSWERS} does not match the project: it says `level: {said['level']}`, which "
-            f"was changed there by hand, and {TELLING} is that of rung {was}.\n"
-            f"Write `level: {was}` there again, commit, then climb with `--to N`."
-        )
+def _has_page_of(bench: Workbench, base: Mapping[str, Entry], ours: Mapping[str, Entry]) -> bool:
+    """Say whether the project's page has every line that Rung rendered, in their order."""
+    if not base.keys() & ours.keys() >= {TELLING}:
+        return False
+    rendered, page = base[TELLING].oid, ours[TELLING].oid
+    texts = bench.contents([rendered, page])
+    lines = iter(texts.get(page, b"").splitlines())
+    return all(line in lines for line in texts.get(rendered, b"").splitlines())
 
 
 def _untouched(base: Mapping[str, Entry], ours: Mapping[str, Entry]) -> bool:
