@@ -6,12 +6,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import skops.io
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from rung_ops import contract, custom_model
+from rung_ops.release import bundle
+from rung_ops.serving.predictors import predictor_of
 from rung_ops.target import UnsupportedTargetError
 from rung_ops.training import estimator
 
+PACKAGE = "sample_package"
 NUMBERS = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
 
 
@@ -45,3 +51,29 @@ def test_two_classes_and_numbers_are_predicted() -> None:
 
     assert probabilities.shape == (4,)
     np.testing.assert_allclose(estimator.predict_features(line, NUMBERS), NUMBERS["x"], atol=1e-9)
+
+
+@pytest.fixture
+def three_classes(tmp_path: Path) -> Path:
+    """Return a release whose classifier tells three classes apart, in both formats."""
+    model = fitted([0, 1, 2, 2])
+    (tmp_path / bundle.SKOPS).write_bytes(skops.io.dumps(model))
+    options = {id(model): {"zipmap": False}}
+    inputs = [("x", FloatTensorType([None, 1]))]
+    written = convert_sklearn(model, initial_types=inputs, options=options)
+    # As in a release: the first output is the prediction.
+    del written.graph.output[0]
+    (tmp_path / bundle.ONNX).write_bytes(written.SerializeToString())
+    source = tmp_path / bundle.SOURCE / PACKAGE
+    source.mkdir(parents=True)
+    (source / "__init__.py").touch()
+    (source / "model.py").write_text("TRUSTED: list[str] = []\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["skops", "onnx"])
+def test_the_service_refuses_a_release_of_three_classes(three_classes: Path, kind: str) -> None:
+    predict = predictor_of(three_classes, {"format": kind, "package": PACKAGE})
+
+    with pytest.raises(UnsupportedTargetError, match="tells 3 classes apart"):
+        predict(NUMBERS)
