@@ -5,7 +5,8 @@ import sys
 
 from mlflow.entities.model_registry import ModelVersion
 
-from rung_ops.tracking import registry
+from rung_ops.release import bundle, paths, state
+from rung_ops.tracking import registry, store_address
 
 TAGS = ("git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
 
@@ -38,6 +39,60 @@ def describe(version: ModelVersion) -> str:
     return "\n".join(lines)
 
 
+def served_version() -> str | None:
+    """Return the version that production serves; None if its folder is not here or unreadable.
+
+    A rollback needs no registry, so the alias `champion` may still be at the version before it.
+    """
+    folder = paths.environment(paths.PRODUCTION)
+    try:
+        serving = state.read(folder).serving
+        if serving is None:
+            return None
+        return str(bundle.read_manifest(paths.bundle(folder, serving))["version"])
+    except (state.BadState, bundle.BadBundle, OSError):
+        return None
+
+
+def find(wanted: str) -> ModelVersion:
+    """Find a version by its number or alias; the champion is what production serves.
+
+    Raises:
+        mlflow.exceptions.MlflowException: there is no such version.
+    """
+    serving = served_version() if wanted == registry.CHAMPION else None
+    if serving is None:
+        return registry.version(wanted)
+    found = registry.version(serving)
+    if registry.CHAMPION not in found.aliases:
+        print(f"Production serves version {serving}; {_alias()}.", file=sys.stderr)
+    return found
+
+
+def _alias() -> str:
+    try:
+        number = registry.version(registry.CHAMPION).version
+    except registry.MlflowException:
+        return f"no version has the alias `{registry.CHAMPION}`"
+    return f"the alias `{registry.CHAMPION}` is at version {number}"
+
+
+def _missing(wanted: str) -> str:
+    """Say that there is no such version, which there are, or where the runs may be."""
+    uri = store_address.tracking_uri()
+    place = uri.removeprefix(store_address.SQLITE)
+    there = ", ".join(str(each.version) for each in registry.versions())
+    remedy = "`uv run poe pipeline` creates the first one."
+    lacks = f"There is no version {wanted} of {registry.model_name()} in {place}; "
+    lacks += f"there are {there}." if there else remedy
+    if place == uri:
+        return lacks
+    return (
+        f"{lacks}\nRuns in a file are on the machine that recorded them. For a version of a colleague "
+        "or of CI, run this there, or set MLFLOW_TRACKING_URI to the registry that you share."
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the lineage of a version; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe lineage", description=__doc__.splitlines()[0])
@@ -49,15 +104,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     wanted = parser.parse_args(arguments).version
     try:
-        version = registry.version(wanted)
+        version = find(wanted)
     except registry.MlflowException:
-        existing = ", ".join(str(each.version) for each in registry.versions())
-        remedy = "`uv run poe pipeline` creates the first one."
-        print(
-            f"There is no version {wanted} of {registry.model_name()}; "
-            + (f"there are {existing}." if existing else remedy),
-            file=sys.stderr,
-        )
+        print(_missing(wanted), file=sys.stderr)
         return 1
     print(describe(version))
     return 0

@@ -13,6 +13,7 @@ import pytest
 from machinery.tests.in_project import fit
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
+from rung_ops.release import bundle, paths, rollback, state
 from rung_ops.tracking import lineage, record_run, registry
 from rung_ops.training import estimator
 
@@ -73,7 +74,73 @@ def test_lineage_of_an_unknown_version_names_those_there_are(
     made: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert lineage.main(["99"]) == 1
-    assert "there are 2, 1" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "there are 2, 1" in told
+    assert "on the machine that recorded them" in told
+
+
+def test_an_empty_registry_says_where_the_runs_of_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A colleague's clone has the commits of a version, and none of its runs."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+    assert lineage.main(["1"]) == 1
+    told = capsys.readouterr().err
+    assert f"{tmp_path}/mlflow.db" in told
+    assert "on the machine that recorded them" in told
+    assert "MLFLOW_TRACKING_URI" in told
+
+
+@pytest.fixture
+def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Production, which serves version 1 again after a rollback of version 2."""
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    folder = paths.environment(paths.PRODUCTION)
+    for number in ("1", "2"):
+        bundle_folder = paths.bundle(folder, f"v{number}")
+        bundle_folder.mkdir(parents=True)
+        required = {name: kind() for name, kind in bundle.REQUIRED.items()}
+        manifest = required | {"schema": bundle.SCHEMA, "version": number}
+        (bundle_folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+        state.serve(folder, f"v{number}", "Ada")
+    return folder
+
+
+def test_the_champion_is_what_production_serves_after_a_rollback(
+    made: dict[str, str], production: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.client().set_registered_model_alias(made["model"], registry.CHAMPION, "2")
+    try:
+        assert lineage.main(["champion"]) == 0
+        before = capsys.readouterr()
+        rollback.roll_back(production, "Ada", "too many late answers")
+
+        assert lineage.main(["champion"]) == 0
+    finally:
+        registry.client().delete_registered_model_alias(made["model"], registry.CHAMPION)
+    after = capsys.readouterr()
+    assert before.err == ""
+    assert "version 2" in before.out.splitlines()[0]
+    assert "version 1" in after.out.splitlines()[0]
+    assert "Production serves version 1; the alias `champion` is at version 2" in after.err
+
+
+def test_a_champion_without_an_environment_at_hand_is_that_of_the_alias(
+    made: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("RELEASES", str(tmp_path / "none"))
+    registry.client().set_registered_model_alias(made["model"], registry.CHAMPION, "2")
+    try:
+        assert lineage.main(["champion"]) == 0
+    finally:
+        registry.client().delete_registered_model_alias(made["model"], registry.CHAMPION)
+
+    assert "version 2" in capsys.readouterr().out.splitlines()[0]
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_registered_model_answers_as_the_saved_one(made: dict[str, str]) -> None:
