@@ -3,7 +3,9 @@
 import json
 import re
 import runpy
+import shutil
 import subprocess
+import sys
 import tomllib
 from itertools import pairwise, product
 from pathlib import Path
@@ -232,3 +234,25 @@ def test_scheduled_jobs_of_two_projects_begin_at_different_minutes(render: Rende
 
     assert len(minutes("late_flights")) == 1
     assert minutes("late_flights") != minutes("early_trains")
+
+
+def test_format_lays_the_code_out_also_where_lint_finds_a_long_line(
+    render: Render, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(render(use_case="velocity", level=0, team_size="one"), project)
+    long = f"LONG = '{'x' * 200}'\n"  # which nothing can break
+    (project / "pipeline/own.py").write_text(f"import os\n{long}def  one( ):\n    return   1\n")
+    tasks = tomllib.loads((project / "ops/tasks.toml").read_text())["tool"]["poe"]["tasks"]
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        tool, *words = command.split()
+        here = Path(sys.executable).with_name(tool)
+        return subprocess.run(
+            [here, *words], cwd=project, capture_output=True, text=True, check=False
+        )
+
+    for step in tasks["format"]["sequence"]:
+        assert 0 == run(step["cmd"]).returncode  # the next one would not run
+    assert "def one():\n    return 1\n" in (project / "pipeline/own.py").read_text()
+    assert "E501" in run(tasks["lint"]["cmd"]).stdout
