@@ -259,19 +259,51 @@ def test_a_link_of_yours_stays_a_link(born: Born, small: Path, tmp_path: Path) -
     assert "README.md" == str((project / "mine").readlink())
 
 
-def test_a_file_of_yours_where_a_folder_of_rungs_goes_is_a_conflict(
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_or_link_of_yours_where_a_folder_of_rungs_goes_stays_and_is_named(
+    born: Born, small: Path, tmp_path: Path, either_merge: None, link: bool
+) -> None:
+    project, elsewhere = born(0), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (project / "data").rmdir()  # Copier makes it, empty
+    if link:
+        (project / "data").symlink_to(elsewhere)
+    else:
+        write(project, {"data": "mine\n"})
+    commit(project)
+
+    assert ["data"] == climb(project, small, level=2).own
+    for level in (1, 2, 0):
+        climb(project, small, level=level)
+    assert link == (project / "data").is_symlink()
+    assert link or "mine\n" == (project / "data").read_text()
+    assert [] == list(elsewhere.iterdir())
+
+
+def test_a_file_of_yours_where_the_folder_of_settings_goes_is_a_conflict(tmp_path: Path) -> None:
+    made_from = tiny.template(tmp_path / "template")
+    project = tiny.born(made_from, tmp_path / "p", level=0)
+    write(project, {"machinery": "mine\n"})
+    commit(project)
+    tiny.release(made_from, "v0.2.0", {"files/machinery/code.py": "CODE = 1\n"})
+    found = plan(project, made_from, "v0.2.0").conflicts
+
+    assert [("machinery", "kind")] == [(one.path, one.why) for one in found]
+    assert "mine\n" == (project / "machinery").read_text()
+
+
+def test_a_link_in_the_place_of_rungs_page_stays(
     born: Born, small: Path, either_merge: None
 ) -> None:
     project = born(0)
-    (project / "data").rmdir()  # Copier makes it, empty
-    write(project, {"data": "mine\n"})
+    (project / "RUNG.md").unlink()
+    (project / "RUNG.md").symlink_to("README.md")
     commit(project)
-    with climbing.look(project, climbing.Wish({"level": 2}), str(small)) as seen:
-        found, result = seen.plan.conflicts, seen.bench.files(seen.plan.result)
+    for level in (1, 2, 0):
+        assert ["RUNG.md"] == climb(project, small, level=level).own
 
-    assert [("data", "kind")] == [(one.path, one.why) for one in found]
-    assert ["data"] == [path for path in result if path.startswith("data")]
-    assert "mine\n" == (project / "data").read_text()
+    assert "README.md" == str((project / "RUNG.md").readlink())
+    assert "# Yours\n" == (project / "README.md").read_text()
 
 
 def test_a_folder_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
@@ -358,14 +390,14 @@ def test_a_file_of_your_own_that_you_deleted_stops_no_file_of_rungs(
     assert tiny.FILES["files/Dockerfile"] == (project / "Dockerfile").read_text()
 
 
-def test_a_folder_reached_through_a_link_is_refused(
+def test_a_folder_reached_through_a_link_that_git_does_not_keep_is_refused(
     born: Born, small: Path, tmp_path: Path
 ) -> None:
     project = born(0)
     (tmp_path / "elsewhere").mkdir()
     (project / "data").rmdir()
     (project / "data").symlink_to(tmp_path / "elsewhere")
-    commit(project)
+    (project / ".git/info/exclude").write_text("/data\n")
 
     with pytest.raises(RungError, match="`data`"):
         plan(project, small, level=2)

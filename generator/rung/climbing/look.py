@@ -165,7 +165,7 @@ def _look(
     planted -= _first_planted(sides, before, after) | moved.merges(planted)
     sides.leave_out(planted)
     matching.check(bench, said, before, sides.was, sides.mine, head, prefix)
-    ready.unobstructed(folder, {*sides.was, *sides.rungs}, _held(bench, sides))
+    ready.unobstructed(folder, {*sides.was, *sides.rungs}, _held(bench, sides), sides.mine)
     standing = Standing(before.address, said["_commit"], before.commit(), answers)
     rendered = sides.was
     goal = _goal(bench, sides.rungs, after)

@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from rung import git, project, repository
@@ -94,21 +94,26 @@ def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
     return said.splitlines()
 
 
-def unobstructed(folder: Path, paths: Iterable[str], edited: Mapping[str, bytes]) -> None:
+def unobstructed(
+    folder: Path, paths: Iterable[str], edited: Mapping[str, bytes], kept: Container[str]
+) -> None:
     """Raise a RungError if Rung's files would be reached through a link, or are still undecided.
+
+    A link that git keeps is merged as a file of the user's, and nothing goes through it.
 
     Args:
         folder: The project.
         paths: The files of Rung's that a climb may write or remove, relative to the folder.
         edited: Those of them that the user has edited, with what they hold.
+        kept: The files of the project that git keeps.
     """
     paths = sorted(paths)
     above = {str(up) for path in paths for up in PurePosixPath(path).parents if up.name}
-    links = [path for path in sorted(above) if (folder / path).is_symlink()]
+    links = [path for path in sorted(above) if (folder / path).is_symlink() and path not in kept]
     if links:
         raise RungError(
-            f"Links stand where Rung's folders go, and a climb would write through them: "
-            f"{_some(links)}.\nPut folders of the project in their place, and commit."
+            f"Links that git does not keep stand where Rung's folders go, and a climb would write "
+            f"through them: {_some(links)}.\nPut folders in their place, or commit the links."
         )
     rejected = [f"{path}.rej" for path in paths if (folder / f"{path}.rej").exists()]
     marked = [path for path, text in edited.items() if all(m.search(text) for m in MARKERS)]

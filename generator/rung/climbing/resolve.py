@@ -16,7 +16,13 @@ LINES, BINARY, KIND, UNREADABLE, MOVED = "lines", "binary", "kind", "unreadable"
 MACHINERY = ("ops/", "machinery/")  # do not work with a file of somebody else's in it
 OF_RUNGS = 0.2  # of Rung's lines, and of the user's; a file with fewer was written anew
 FEWEST = 5  # lines of Rung's; of fewer an edit leaves too little to know a file by
-NOBODYS_OWN = {project.ANSWERS, "pyproject.toml", "RUNG.md"}  # without Rung's part no climb holds
+NOBODYS_OWN = {
+    project.ANSWERS,
+    "pyproject.toml",
+    "ops",
+    "machinery",
+    "vendor",
+}  # without Rung's part no climb holds
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,8 @@ def resolve(
             # Git puts the file aside, as `data~commit`. Yours stays where it was; Rung's is left out.
             real = path.rpartition("~")[0]
             changes[path] = None
-            if OURS not in stages and _can_be_own(real):
-                done.own.append(real)  # a folder or a link of the user's
+            if _can_be_own(real):
+                done.own.append(real)  # a file, folder or link of the user's
             else:
                 done.conflicts.append(Conflict(real, KIND))
             if real in ours:
@@ -145,7 +151,9 @@ def _is_own(three: tuple[Entry | None, Entry, Entry], texts: Mapping[str, bytes]
     base, ours, _ = three
     if base is None:
         return True
-    if not ours.is_text_file or not {base.oid, ours.oid} <= texts.keys():
+    if not ours.is_text_file:
+        return True  # a link or a submodule
+    if not {base.oid, ours.oid} <= texts.keys():
         return False
     rendered, written = texts[base.oid], texts[ours.oid]
     if not (in_text.is_text(rendered) and in_text.is_text(written)):
