@@ -47,6 +47,7 @@ VERBS = {
     "keys": Verb("release.keys", "release", "create the key pair that signs releases"),
     "gate": Verb("release.gate", "release", "compare a version with what production serves"),
     "release": Verb("release.make", "release", "write a version as a signed bundle"),
+    "sign": Verb("release.sign", "sign", "sign releases that another job of CI built"),
     "deploy": Verb("release.deploy", "release", "deploy a release to staging or production"),
     "rollback": Verb("release.rollback", "release", "roll back to the previous release"),
     "releases": Verb(

@@ -5,12 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from rung_ops.project.paths import REPOSITORY, shown
 from rung_ops.release import paths, secret
-from rung_ops.release.signing import public_key_of
+from rung_ops.release.signing import new_key, public_key_of
 
 PRIVATE = REPOSITORY / ".keys/release.pem"
 VARIABLE = "RELEASE_PRIVATE_KEY"
@@ -63,12 +60,7 @@ def make(private: Path, public: Path) -> None:
     for path in (private, public):
         if path.exists():
             raise FileExistsError(path)
-    key = ec.generate_private_key(ec.SECP256R1())
-    text = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    text = new_key()
     private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(text)
@@ -92,6 +84,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(f"{shown(private)} signs: keep it secret; git ignores it")
     print(f"{shown(public)} verifies: commit it, the service reads it")
-    print(f"in CI: put the text of {shown(private)} into a secret named {VARIABLE}")
+    print(
+        f"in CI: put the text of {shown(private)} into a secret named {VARIABLE} of the environment "
+        "`signing`"
+    )
     print(f"if a secret must be one line: `{secret.ONE_LINE.format(path=shown(private))}`")
     return 0

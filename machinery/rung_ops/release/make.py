@@ -27,18 +27,18 @@ def write(
     train: pl.DataFrame,
     test: pl.DataFrame,
     facts: Mapping[str, Any],
-    private_key: bytes,
+    private_key: bytes | None,
     documents: Mapping[str, str] | None = None,
     source: Path | None = None,
 ) -> Path:
-    """Write a release into a folder of releases: signed and load-tested, or not at all.
+    """Write a release into a folder of releases: load-tested and signed, or not at all.
 
     Args:
         folder: the parent folder; a release of the same id is replaced.
         estimator: the fitted estimator.
         train, test: rows of Row that it was trained on, and held-out rows.
         facts: model, version, run_id, git_commit, git_author, git_dirty, data_hash, params_hash.
-        private_key: PEM text of the signing key.
+        private_key: PEM text of the signing key; None leaves it unsigned, for `rung-ops sign`.
         documents: text of further files by name, such as slices.json, comparison.json, card.md.
         source: the user's package as it was at training; by default the one in use.
 
@@ -52,13 +52,17 @@ def write(
         signing.BadKey: the key cannot sign.
         locks.LockTimeoutError: another process holds the lock of the folder.
     """
-    public_key = signing.public_key_of(private_key)
+    # The load test needs a signature, so one of a key that nobody trusts stands in for it.
+    key = private_key or signing.new_key()
+    public_key = signing.public_key_of(key)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
     with atomic.draft_folder(folder) as draft:
         staged = draft / name
         content.fill(staged, estimator, train, test, facts, documents or {}, source)
-        signing.sign(staged, private_key)
+        signing.sign(staged, key)
         release.load(staged, public_key)
+        if private_key is None:
+            (staged / bundle.SIGNATURE).unlink()
         final = folder / name
         with locks.locked(folder):
             if final.exists():
@@ -76,16 +80,22 @@ def main(arguments: list[str] | None = None) -> int:
         default="challenger",
         help="number or alias of the version; the challenger by default",
     )
-    wanted = parser.parse_args(arguments).version
+    parser.add_argument(
+        "--unsigned",
+        metavar="FOLDER",
+        type=Path,
+        help="write it there without a signature, for `rung-ops sign` in another job of CI",
+    )
+    options = parser.parse_args(arguments)
     from rung_ops.release import registry_artifacts
 
     try:
-        private_key = keys.private_key()
-        version = registry_artifacts.version(wanted)
+        private_key = None if options.unsigned else keys.private_key()
+        version = registry_artifacts.version(options.version)
         facts = registry_artifacts.facts(version)
-        folder = paths.candidates()
+        folder = options.unsigned or paths.candidates()
         name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
-        if _is_valid(folder / name, signing.public_key_of(private_key)):
+        if private_key and _is_valid(folder / name, signing.public_key_of(private_key)):
             print(f"{name} was released before: {shown(folder / name)}")
             return 0
         train, test = registry_artifacts.rows(version)
@@ -139,8 +149,14 @@ def summary(folder: Path) -> list[str]:
         f"{manifest['format']}, {size / 1e6:.1f} MB; on {parity['rows']:,} rows it differs from "
         f"the estimator by at most {parity['max_difference']:.2g} "
         f"(tolerance: {parity['tolerance']:.2g})",
-        f"released {folder.name}: {shown(folder)}",
+        f"{_verb(folder)}: {shown(folder)}",
     ]
+
+
+def _verb(folder: Path) -> str:
+    if (folder / bundle.SIGNATURE).exists():
+        return f"released {folder.name}"
+    return f"built {folder.name}, unsigned"
 
 
 def _format_line(tried: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from model_signing import hashing, signing
 
 from rung_ops.release.bundle import SIGNATURE
@@ -31,6 +32,15 @@ def sign(folder: Path, private_key: bytes) -> None:
         file.flush()
         config.use_elliptic_key_signer(private_key=file.name)
     config.sign(folder, folder / SIGNATURE)
+
+
+def new_key() -> bytes:
+    """Create an EC P-256 private key; return its PEM text."""
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def every_file() -> hashing.Config:

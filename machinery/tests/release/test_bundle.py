@@ -258,6 +258,20 @@ def test_a_release_that_fails_leaves_nothing(
     assert not list(tmp_path.glob(f"{atomic.DRAFT_FOLDER}*"))
 
 
+def test_a_release_without_a_key_is_tried_and_left_unsigned(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+    load = make.release.load
+    monkeypatch.setattr(make.release, "load", lambda *given: tried.append(load(*given).id))
+
+    made = make.write(tmp_path, trained.estimator, trained.train, trained.test, FACTS, None)
+
+    assert tried == [made.name]
+    assert bundle.SIGNATURE not in bundle.paths_of(made)
+    assert bundle.read_manifest(made)["files"] == bundle.files_of(made)
+
+
 def test_a_release_that_the_service_would_refuse_leaves_what_was_there(
     release_folder: Path,
     trained: Trained,
@@ -356,6 +370,24 @@ def test_poe_release_without_a_key_names_the_command(
     assert code == 1
     assert "uv run poe keys" in told
     assert not (project[0] / "releases").exists()
+
+
+def test_poe_release_unsigned_needs_no_key_and_touches_no_candidates(
+    project: tuple[Path, dict[str, str]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, made = project
+    monkeypatch.setattr(keys, "PRIVATE", folder / "nowhere.pem")
+
+    code, told = released(capsys, "--unsigned", str(folder / "built"))
+
+    assert code == 0, told
+    (written,) = (folder / "built").glob("[!.]*")
+    assert f"built {written.name}, unsigned" in told
+    assert bundle.SIGNATURE not in bundle.paths_of(written)
+    assert bundle.read_manifest(written)["run_id"] == made["run_id"]
+    assert not (folder / "releases").exists()
 
 
 def test_poe_release_writes_the_registrys_version_once(

@@ -1,0 +1,139 @@
+"""`rung-ops sign` signs what another job built, or nothing; it runs none of the project's code."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from machinery.tests.conftest import private_key
+from rung_ops.project.paths import REPOSITORY
+from rung_ops.release import bundle, sign
+from rung_ops.release.verify import verify
+
+LOADED = """
+import sys
+from rung_ops.release import sign
+code = sign.main([sys.argv[1]])
+print(code, *sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+@pytest.fixture
+def built(
+    release_folder: Path,
+    release_key: bytes,
+    release_private_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """An unsigned release in a folder of its own, and the key pair as CI gives it."""
+    made = tmp_path / "built" / release_folder.name
+    shutil.copytree(release_folder, made)
+    (made / bundle.SIGNATURE).unlink()
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", release_private_key.decode())
+    return made
+
+
+def refused(built: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Assert that nothing is signed; return the reason."""
+    assert sign.main([str(built.parent)]) == 1
+    assert not list(built.parent.rglob(bundle.SIGNATURE))
+    return capsys.readouterr().err
+
+
+def test_what_was_built_is_signed(
+    built: Path, release_key: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sign.main([str(built.parent)]) == 0
+
+    assert f"signed {built.name}" in capsys.readouterr().out
+    assert verify(built, release_key)["id"] == built.name
+
+
+def test_a_changed_byte_of_any_file_is_not_signed(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in bundle.files_of(built):
+        path = built / name
+        before = path.read_bytes()
+        path.write_bytes(before + b" ")
+
+        assert f"{name} is not the file that" in refused(built, capsys)
+
+        path.write_bytes(before)
+
+
+def test_one_wrong_release_of_several_leaves_all_unsigned(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(built, built.parent / "v2-aaaaaaaa-bbbbbb")
+
+    assert "under another name" in refused(built, capsys)
+
+
+def test_a_file_that_the_manifest_does_not_list_is_not_signed(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (built / "src/more.py").write_text("more = 1\n")
+
+    assert "src/more.py is not the file that" in refused(built, capsys)
+
+
+def test_a_missing_file_is_not_signed(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (built / bundle.CARD).unlink()
+
+    assert "card.md is not the file that" in refused(built, capsys)
+
+
+def test_a_link_is_not_signed(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (built / bundle.CARD).unlink()
+    (built / bundle.CARD).symlink_to("/etc/hostname")
+
+    assert "is a link" in refused(built, capsys)
+
+
+def test_a_release_with_a_signature_is_not_signed_again(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (built / bundle.SIGNATURE).write_text("{}")
+
+    assert sign.main([str(built.parent)]) == 1
+    assert "has a signature already" in capsys.readouterr().err
+    assert (built / bundle.SIGNATURE).read_text() == "{}"
+
+
+def test_a_folder_without_releases_is_an_error(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sign.main([str(built.parent / "elsewhere")]) == 1
+    assert "holds no release" in capsys.readouterr().err
+
+
+def test_a_key_that_the_service_does_not_trust_signs_nothing(
+    built: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", private_key().decode())
+
+    assert "does not belong to" in refused(built, capsys)
+
+
+def test_signing_imports_nothing_of_the_project(built: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", LOADED, str(built.parent)],
+        cwd=REPOSITORY,
+        env=os.environ,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    code, *modules = told[-1].split()
+
+    assert code == "0"
+    package = bundle.read_manifest(built)["package"]
+    heavy = {package, "pipeline", "dvc", "mlflow", "onnx", "pandas", "polars", "sklearn", "skops"}
+    assert not heavy & set(modules)
