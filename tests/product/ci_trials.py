@@ -146,6 +146,31 @@ def went_through_a_pass(site: Site) -> dict[str, Any]:
     return told
 
 
+# Put into the project's package: notes in which job it was imported, and whether that job had the key.
+NOTE = """import os
+from pathlib import Path
+
+if folder := os.environ.get("NOTES", os.environ.get("ARTIFACTS")):
+    job = os.environ.get("GITHUB_JOB") or os.environ.get("CI_JOB_NAME", "none")
+    has_key = "RELEASE_PRIVATE_KEY" in os.environ
+    Path(folder, f"imported-in-{job}").write_text(str(has_key))
+"""
+
+
+def watch_imports(folder: Path) -> None:
+    """Let the project's package note each job that imports it."""
+    (package,) = (folder / "src").glob("*/__init__.py")
+    package.write_text(NOTE)
+
+
+def ran_the_project_without_the_key(notes: Path, jobs: set[str]) -> None:
+    """Find that the project's package was imported in these jobs, and never beside the key."""
+    found = {path.name.removeprefix("imported-in-"): path for path in notes.glob("imported-in-*")}
+
+    assert jobs == set(found)
+    assert {"False"} == {path.read_text() for path in found.values()}
+
+
 def take_few(folder: Path) -> None:
     """Leave rows out that will be answered, and make those few a reason to train."""
     take_few_credits(folder)

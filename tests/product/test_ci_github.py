@@ -12,9 +12,11 @@ from tests.product.ci_trials import (
     as_the_status_says,
     audits,
     brings_a_first_release,
+    ran_the_project_without_the_key,
     take_few,
     trains,
     waits_for_a_person,
+    watch_imports,
     went_through_a_pass,
 )
 from tests.product.conftest import Started, commit
@@ -85,12 +87,16 @@ def test_github_train_uploads_what_it_made_and_approve_needs_a_validation_record
 
 
 def test_github_deploys_from_rung_3_on(start: Started, tmp_path: Path) -> None:
-    here = site(start, tmp_path, ci="github", level=3, use_case="velocity")
+    here = site(start, tmp_path, watch_imports, ci="github", level=3, use_case="velocity")
 
     done = here.github("deploy", "push")
 
     assert done.returncode == 0, done.stdout
     assert [here.production()["serving"]] == here.candidates()
+    ran_the_project_without_the_key(tmp_path, {"build", "staging", "production"})
+    (built,) = (tmp_path / "built/deployed/candidates").glob("[!.]*")
+    assert not (built / "model.sig").exists()
+    assert (tmp_path / "release/deployed/candidates" / built.name / "model.sig").is_file()
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +118,7 @@ def test_github_monitor_looks_at_what_was_answered(on_github: Site) -> None:
 
     done = on_github.github("monitor", "schedule")
 
-    as_the_status_says(done, on_github.folder / "monitor/monitor")
+    as_the_status_says(done, on_github.folder / "monitor")
 
 
 def test_github_autopilot_makes_a_pass_and_pushes_its_branch(on_github: Site) -> None:
@@ -123,9 +129,15 @@ def test_github_autopilot_makes_a_pass_and_pushes_its_branch(on_github: Site) ->
 
 
 def test_github_under_governance_a_person_decides(start: Started, tmp_path: Path) -> None:
-    here = site(start, tmp_path, take_few, ci="github", level=4, use_case="governance")
+    def prepare(folder: Path) -> None:
+        take_few(folder)
+        watch_imports(folder)
+
+    here = site(start, tmp_path, prepare, ci="github", level=4, use_case="governance")
     job = job_of_github(here.github)
     brings_a_first_release(here, job, tmp_path, "trained")
+    jobs = {"train", "build", "staging", "production", "approve"}
+    ran_the_project_without_the_key(tmp_path, jobs)
     waits_for_a_person(here, job)
 
     # The same applicant 600 times is worth a line in the audit log, where its key is.

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.product.ci_site import Site, break_a_test, gitlab, job_of_gitlab, site
+from tests.product.ci_site import RELEASE_JOBS, Site, break_a_test, gitlab, job_of_gitlab, site
 from tests.product.ci_trials import (
     a_year_passes,
     as_the_status_says,
     audits,
     brings_a_first_release,
+    ran_the_project_without_the_key,
     take_few,
     trains,
     waits_for_a_person,
+    watch_imports,
     went_through_a_pass,
 )
 from tests.product.conftest import Started, run
@@ -66,13 +68,14 @@ def test_gitlab_train_keeps_what_it_made_and_approve_needs_a_validation_record(
 
 
 def test_gitlab_deploys_from_rung_3_on(start: Started, tmp_path: Path, venv: Path) -> None:
-    here = site(start, tmp_path, ci="gitlab", level=3, use_case="velocity")
+    here = site(start, tmp_path, watch_imports, ci="gitlab", level=3, use_case="velocity")
 
-    for job in ("release", "deploy"):
-        done = here.gitlab(job, venv)
+    for job in RELEASE_JOBS:
+        done = here.gitlab(job, venv, NOTES=str(tmp_path))
         assert done.returncode == 0, done.stdout
 
     assert [here.production()["serving"]] == here.candidates()
+    ran_the_project_without_the_key(tmp_path, {"build", "staging", "deploy"})
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +85,7 @@ def on_gitlab(start: Started, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 def test_gitlab_deploy_brings_a_merge_to_production(on_gitlab: Site, venv: Path) -> None:
-    for job in ("release", "deploy"):
+    for job in RELEASE_JOBS:
         done = on_gitlab.gitlab(job, venv)
         assert done.returncode == 0, done.stdout
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.product.ci_site import Site, job_of_github, job_of_gitlab, site
+from tests.product.ci_site import RELEASE_JOBS, Site, job_of_github, job_of_gitlab, site
 from tests.product.ci_trials import (
     a_year_passes,
     as_the_status_says,
@@ -51,7 +51,7 @@ def test_github_monitors_the_second_model(on_github: Site) -> None:
 
     done = on_github.github("monitor", "schedule", "--matrix", f"model:{NAME}")
 
-    as_the_status_says(done, on_github.folder / f"monitor-{NAME}/monitor")
+    as_the_status_says(done, on_github.folder / f"monitor-{NAME}")
 
 
 def test_github_autopilot_makes_a_pass_of_the_second_model(on_github: Site) -> None:
@@ -71,7 +71,7 @@ def on_gitlab(start: Started, tmp_path_factory: pytest.TempPathFactory) -> Site:
 def test_gitlab_deploys_the_second_model_to_a_folder_of_its_own(
     on_gitlab: Site, venv: Path
 ) -> None:
-    for job in ("release", "deploy"):
+    for job in RELEASE_JOBS:
         done = on_gitlab.gitlab(f"{job}: [{SECOND}]", venv)
         assert done.returncode == 0, done.stdout
 
