@@ -87,11 +87,14 @@ def environment(
     signing_key: ec.EllipticCurvePrivateKey,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """Production with a release that answers."""
+    """Production with a release that answers, and an audit log that is signed to its end."""
     folder = tmp_path_factory.mktemp("overseen") / "releases/production"
     shutil.copytree(release_folder, folder / "bundles" / release_folder.name)
     (folder.parent / "release.pub").write_bytes(release_key)
     state.serve(folder, release_folder.name, "Ada")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
+        audit.record(folder, "reviewed", "Ada", review=True)  # signs what happened before
     return folder
 
 
@@ -107,10 +110,20 @@ def service(environment: Path, signing_key: ec.EllipticCurvePrivateKey) -> Itera
 
 
 @pytest.fixture(scope="module")
+def without_token(environment: Path) -> Iterator[Running]:
+    """Another one, without a token."""
+    running = Running(environment, environment.parent / "release.pub", {"OPERATOR_TOKEN": ""})
+    wait_until(running.lives)
+    yield running
+    running.process.terminate()
+    running.process.wait(timeout=PATIENCE)
+
+
+@pytest.fixture
 def started_stopped(
     environment: Path, signing_key: ec.EllipticCurvePrivateKey
 ) -> Iterator[Running]:
-    """Another one, without a token, that was started after somebody had stopped the model."""
+    """Another one that was started after somebody had stopped the model; the test resumes it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
         assert kill_switch.switch_off(environment, "Olga", "a drill") == []
@@ -245,9 +258,9 @@ def test_without_the_token_nobody_oversees_anything(
 
 
 def test_a_service_that_has_no_token_lets_nobody_oversee_it_and_says_how(
-    started_stopped: Running,
+    without_token: Running,
 ) -> None:
-    status, answer = started_stopped.ask("/stop", OLGA, "")
+    status, answer = without_token.ask("/stop", OLGA, "")
 
     assert status == 403
     assert "start it with the variable OPERATOR_TOKEN" in answer["error"]
