@@ -138,7 +138,7 @@ def find_nothing_to_go_back_to(project: Project, words: str) -> None:
     """Be told that the first one has none before it; test_service_rollout.py goes back for real."""
     said = project.fail(f"uv run poe {words}")
 
-    assert "to go back to" in said
+    assert "to roll back to" in said
 
 
 def commit_what_is_versioned(project: Project) -> None:

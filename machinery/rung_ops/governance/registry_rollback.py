@@ -33,7 +33,7 @@ def rollback(reason: str) -> tuple[str, str]:
         raise Refused(f"There is no {CHAMPION}: `uv run poe promote VERSION` makes the first one.")
     before = predecessors()
     if not before:
-        raise Refused(f"Version {left} is the first {CHAMPION}: there is none to go back to.")
+        raise Refused(f"Version {left} is the first {CHAMPION}: there is none to roll back to.")
     try:
         version = registry.version(before[-1])
     except MlflowException as error:
