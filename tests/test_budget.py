@@ -25,9 +25,9 @@ BUDGETS = {
     ("governance", 3): (80, 4_400),
     ("governance", 4): (85, 4_700),
 }
-# By game: files and lines that the climb from rung 2 to 3 may add. Of governance's, 320 lines are
+# By game: files and lines that the climb from rung 2 to 3 may add. Of governance's, 300 lines are
 # records that people fill in.
-CLIMB = {"velocity": (25, 900), "governance": (25, 1_150)}
+CLIMB = {"velocity": (25, 900), "governance": (25, 1_200)}
 LARGEST = (150, 7_500)
 MOST_ANSWERS: dict[str, Any] = {
     "use_case": "governance",
