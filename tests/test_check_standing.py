@@ -201,7 +201,9 @@ TOGETHER: dict[str, set[str]] = {
     "training-trigger": {"pipeline-integration-test"},
     "pipeline-integration-test": {"training-trigger"},
     # `promote` sets the alias as well
-    "human-approval-gate": {"training-trigger", "environment-promotion"},
+    "human-approval-gate": {
+        *("training-trigger", "environment-promotion", "independent-validation"),
+    },
     # setting an alias of a registered model
     "environment-promotion": {"automated-promotion-policy"},
     # without the headings of its tables rollout.toml does not parse
