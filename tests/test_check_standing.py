@@ -204,6 +204,8 @@ TOGETHER: dict[str, set[str]] = {
     "human-approval-gate": {
         *("training-trigger", "environment-promotion", "independent-validation"),
     },
+    # `promote` refuses what no validator approved of
+    "independent-validation": {"human-approval-gate", "environment-promotion"},
     # setting an alias of a registered model
     "environment-promotion": {"automated-promotion-policy"},
     # without the headings of its tables rollout.toml does not parse
