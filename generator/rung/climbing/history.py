@@ -32,13 +32,8 @@ class Rendered:
     commit: str
 
 
-def earlier_answers(bench: Workbench, prefix: str, head: str) -> Iterator[dict[str, Any]]:
-    """Yield what the answers file said, newest first, each state once."""
-    yield from (said for said, _ in _states(bench, prefix, head))
-
-
-def _states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield what the answers file said and the last commit in which it did, newest first."""
+def states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield what the answers file said and the last commit in which it did, newest first, each once."""
     path = project.answers_below(prefix)
     words = ("log", f"--max-count={DEEPEST}", "--format=%P", head, "--", f":(top,literal){path}")
     parents = (git.answers(bench.top, *words) or "").splitlines()
@@ -59,7 +54,7 @@ def last_rendered(
 ) -> dict[str, Rendered]:
     """Return, for each path that was once Rung's in this project, what Rung last rendered there."""
     wanted, found = set(paths), dict[str, Rendered]()
-    for said, commit in _states(bench, prefix, head):
+    for said, commit in states(bench, prefix, head):
         if not wanted:
             break
         if said.get("_src_path") != now.address or not isinstance(said.get("_commit"), str):

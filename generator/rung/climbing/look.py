@@ -164,7 +164,8 @@ def _look(
     planted = trees.of_the_user({*sides.was, *sides.rungs}, [before, after])
     planted -= _first_planted(sides, before, after) | moved.merges(planted)
     sides.leave_out(planted)
-    matching.check(bench, said, before, sides.was, sides.mine, head, prefix)
+    compared = matching.Compared(bench, said, before, sides.was, sides.mine, head, prefix)
+    matching.check(compared)
     ready.unobstructed(folder, {*sides.was, *sides.rungs}, _held(bench, sides), sides.mine)
     standing = Standing(before.address, said["_commit"], before.commit(), answers)
     rendered = sides.was

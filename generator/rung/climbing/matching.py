@@ -3,9 +3,10 @@ hand would make that level's files count as deleted by the user, and never appea
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rung import git, project
+from rung import project
 from rung.climbing import answered, followed, history, trees
 from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
@@ -14,16 +15,9 @@ from rung.source import Source
 TELLING = "RUNG.md"  # Rung's page about the project, which says every answer that matters
 
 
-def check(
-    bench: Workbench,
-    said: Mapping[str, Any],
-    now: Source,
-    base: Mapping[str, Entry],
-    ours: Mapping[str, Entry],
-    head: str,
-    prefix: str,
-) -> None:
-    """Raise a RungError when the answers differ from those that the project was rendered with.
+@dataclass(frozen=True)
+class Compared:
+    """A project beside what its answers say.
 
     Args:
         bench: Where the trees stand.
@@ -34,15 +28,27 @@ def check(
         head: The last commit.
         prefix: The project's folder in the repository, or nothing.
     """
-    if project.ANSWERS not in ours:
+
+    bench: Workbench
+    said: Mapping[str, Any]
+    now: Source
+    base: Mapping[str, Entry]
+    ours: Mapping[str, Entry]
+    head: str
+    prefix: str
+
+
+def check(here: Compared) -> None:
+    """Raise a RungError when the answers differ from those that the project was rendered with."""
+    if project.ANSWERS not in here.ours:
         raise RungError(
             f"Git does not keep {project.ANSWERS}, so nobody can say what was rendered.\n"
             f"Run `git add --force {project.ANSWERS}`, commit, then climb."
         )
-    entry = base.get(project.ANSWERS)
-    text = bench.contents([entry.oid]).get(entry.oid, b"") if entry else b""
+    entry = here.base.get(project.ANSWERS)
+    text = here.bench.contents([entry.oid]).get(entry.oid, b"") if entry else b""
     rendered = answered.parse(text.decode("utf-8", "replace"), project.ANSWERS)
-    for name, value in said.items():
+    for name, value in here.said.items():
         if name in rendered and rendered[name] != value and not _same(name, rendered[name], value):
             change = (
                 "."
@@ -53,99 +59,76 @@ def check(
                 f"{project.ANSWERS} says `{name}: {value}`, and the template makes "
                 f"`{rendered[name]}` of that.\nRestore the file from git{change}"
             )
-    if _untouched(base, ours):
+    if _untouched(here):
         return
-    _check_earlier(bench, said, now, base, ours, head, prefix)
-    _check_choices(bench, said, now, base, ours, head, prefix)
+    _check_earlier(here)
+    _check_choices(here)
 
 
-def _check_earlier(
-    bench: Workbench,
-    said: Mapping[str, Any],
-    now: Source,
-    base: Mapping[str, Entry],
-    ours: Mapping[str, Entry],
-    head: str,
-    prefix: str,
-) -> None:
+def _check_earlier(here: Compared) -> None:
     """Raise a RungError where the answers before these fit the files better."""
-    before = history.earlier_answers(bench, prefix, head)
-    earlier = next((one for one in before if one != dict(said)), None)
-    if earlier is None or earlier.get("_src_path") != now.address:
+    states = history.states(here.bench, here.prefix, here.head)
+    earlier, commit = next(((one, at) for one, at in states if one != dict(here.said)), ({}, ""))
+    if earlier.get("_src_path") != here.now.address:
         return
     try:
-        source = followed.at(now.address, str(earlier.get("_commit")))
-        was = bench.files(trees.rendered(bench, source, answered.answers(earlier)))
+        source = followed.at(here.now.address, str(earlier.get("_commit")))
+        was = here.bench.files(trees.rendered(here.bench, source, answered.answers(earlier)))
     except RungError:
         return  # that version cannot be had any more, and nothing can be said
-    telling = _telling(base, was, [now, source])
-    as_said = sum(ours.get(path) == base.get(path) for path in telling)
-    as_before = sum(ours.get(path) == was.get(path) for path in telling)
+    telling = _telling(here.base, was, [here.now, source])
+    as_said = sum(here.ours.get(path) == here.base.get(path) for path in telling)
+    as_before = sum(here.ours.get(path) == was.get(path) for path in telling)
     if as_before > as_said:
-        changed = {name: earlier.get(name) for name in said if said[name] != earlier.get(name)}
-        raise _mismatch(said, changed, f"Run `{_undo(bench, prefix, said, earlier)}`")
+        changed = {
+            name: earlier.get(name) for name in here.said if here.said[name] != earlier.get(name)
+        }
+        raise _mismatch(
+            here.said, changed, f"Run `git restore --source {commit[:12]} {project.ANSWERS}`"
+        )
 
 
-def _check_choices(
-    bench: Workbench,
-    said: Mapping[str, Any],
-    now: Source,
-    base: Mapping[str, Entry],
-    ours: Mapping[str, Entry],
-    head: str,
-    prefix: str,
-) -> None:
+def _check_choices(here: Compared) -> None:
     """Raise a RungError where another choice fits the files better, which history does not tell.
 
     The answers may have been changed in the very commit that brought the files. Each other choice
     takes a render, so they are looked at only where the files give reason to.
     """
-    if not _is_doubtful(bench, now, base, ours, head, prefix):
+    if not _is_doubtful(here):
         return
-    answers = answered.answers(dict(said))
-    for name, values in _other_choices(now, answers).items():
-        fits = {one: _fit(bench, now, base, ours, answers | {name: one}) for one in values}
+    answers = answered.answers(dict(here.said))
+    for name, values in _other_choices(here.now, answers).items():
+        fits = {one: _fit(here, answers | {name: one}) for one in values}
         best = max(fits, key=lambda one: fits[one], default=None)
         if best is not None and fits[best] > 0:
-            raise _mismatch(said, {name: best}, f"Write `{name}: {best}` there again")
+            raise _mismatch(here.said, {name: best}, f"Write `{name}: {best}` there again")
 
 
-def _is_doubtful(
-    bench: Workbench,
-    now: Source,
-    base: Mapping[str, Entry],
-    ours: Mapping[str, Entry],
-    head: str,
-    prefix: str,
-) -> bool:
+def _is_doubtful(here: Compared) -> bool:
     """Say whether a file of Rung's never was there, or others came with the answers.
 
     The others count only where Rung's page is not that of these answers either.
     """
-    missing = {path for path in base if not os.path.lexists(bench.top / prefix / path)}
-    if missing - history.removed_once(bench, prefix, head, missing):
+    missing = {
+        path for path in here.base if not os.path.lexists(here.bench.top / here.prefix / path)
+    }
+    if missing - history.removed_once(here.bench, here.prefix, here.head, missing):
         return True
-    others = ours.keys() - base.keys() - trees.of_the_user(ours, [now])
-    came = others - history.added_by_user(bench, prefix, head, others)
-    return bool(came) and not _has_page_of(bench, base, ours)
+    others = here.ours.keys() - here.base.keys() - trees.of_the_user(here.ours, [here.now])
+    came = others - history.added_by_user(here.bench, here.prefix, here.head, others)
+    return bool(came) and not _has_page(here)
 
 
-def _fit(
-    bench: Workbench,
-    now: Source,
-    base: Mapping[str, Entry],
-    ours: Mapping[str, Entry],
-    answers: Mapping[str, Any],
-) -> int:
+def _fit(here: Compared, answers: Mapping[str, Any]) -> int:
     """Return how many files more are as these answers render them than are as in the base."""
     try:
-        other = bench.files(trees.rendered(bench, now, answers))
+        other = here.bench.files(trees.rendered(here.bench, here.now, answers))
     except RungError:
         return 0  # the choice does not go together with the other answers
-    telling = _telling(base, other, [now])
+    telling = _telling(here.base, other, [here.now])
     as_said, as_other = (
-        sum(path in side and ours.get(path) == side[path] for path in telling)
-        for side in (base, other)
+        sum(path in side and here.ours.get(path) == side[path] for path in telling)
+        for side in (here.base, other)
     )
     return as_other - as_said
 
@@ -183,30 +166,15 @@ def _same(name: str, one: Any, other: Any) -> bool:
     return name == "_src_path" and followed.same(str(one)) == followed.same(str(other))
 
 
-def _has_page_of(bench: Workbench, base: Mapping[str, Entry], ours: Mapping[str, Entry]) -> bool:
+def _has_page(here: Compared) -> bool:
     """Say whether the project's page has every line that Rung rendered, in their order."""
-    if not base.keys() & ours.keys() >= {TELLING}:
+    if not here.base.keys() & here.ours.keys() >= {TELLING}:
         return False
-    rendered, page = base[TELLING].oid, ours[TELLING].oid
-    texts = bench.contents([rendered, page])
+    rendered, page = here.base[TELLING].oid, here.ours[TELLING].oid
+    texts = here.bench.contents([rendered, page])
     lines = iter(texts.get(page, b"").splitlines())
     return all(line in lines for line in texts.get(rendered, b"").splitlines())
 
 
-def _untouched(base: Mapping[str, Entry], ours: Mapping[str, Entry]) -> bool:
-    return base.get(TELLING) == ours.get(TELLING) and base.keys() <= ours.keys()
-
-
-def _undo(
-    bench: Workbench, prefix: str, said: Mapping[str, Any], earlier: Mapping[str, Any]
-) -> str:
-    path = project.answers_below(prefix)
-    words = ("log", "--format=%H", "--max-count=40", "--", f":(top,literal){path}")
-    for commit in (git.answers(bench.top, *words) or "").split():
-        text = git.show(bench.top, commit, path)
-        try:
-            if answered.parse(text or "", path) == dict(earlier):
-                return f"git restore --source {commit[:12]} {project.ANSWERS}"
-        except RungError:
-            continue
-    return f"git restore --source HEAD~1 {project.ANSWERS}"
+def _untouched(here: Compared) -> bool:
+    return here.base.get(TELLING) == here.ours.get(TELLING) and here.base.keys() <= here.ours.keys()
