@@ -3,13 +3,13 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from rung_ops.governance import audit, kill_switch
 from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, history, state
 from rung_ops.system import atomic
+from rung_ops.system.ports import free_port
 
 TOKEN = "a-token-for-tests-only"  # pragma: allowlist secret
 PATIENCE = 60.0  # seconds for what takes one; a busy machine takes longer
@@ -31,9 +32,7 @@ class Running:
     """A service in a process of its own."""
 
     def __init__(self, folder: Path, key: Path, environ: dict[str, str]) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
             [
@@ -80,6 +79,17 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@contextmanager
+def started(environment: Path, environ: dict[str, str]) -> Iterator[Running]:
+    """Start a service in an environment, and end it."""
+    running = Running(environment, environment.parent / "release.pub", environ)
+    try:
+        yield running
+    finally:
+        running.process.terminate()
+        running.process.wait(timeout=PATIENCE)
+
+
 @pytest.fixture(scope="module")
 def environment(
     release_folder: Path,
@@ -102,21 +112,17 @@ def environment(
 def service(environment: Path, signing_key: ec.EllipticCurvePrivateKey) -> Iterator[Running]:
     """The service that answers there."""
     environ = {"OPERATOR_TOKEN": TOKEN, "AUDIT_PRIVATE_KEY": pem(signing_key).decode()}
-    running = Running(environment, environment.parent / "release.pub", environ)
-    wait_until(running.ready)
-    yield running
-    running.process.terminate()
-    running.process.wait(timeout=PATIENCE)
+    with started(environment, environ) as running:
+        wait_until(running.ready)
+        yield running
 
 
 @pytest.fixture(scope="module")
 def without_token(environment: Path) -> Iterator[Running]:
     """Another one, without a token."""
-    running = Running(environment, environment.parent / "release.pub", {"OPERATOR_TOKEN": ""})
-    wait_until(running.lives)
-    yield running
-    running.process.terminate()
-    running.process.wait(timeout=PATIENCE)
+    with started(environment, {"OPERATOR_TOKEN": ""}) as running:
+        wait_until(running.lives)
+        yield running
 
 
 @pytest.fixture
@@ -127,11 +133,9 @@ def started_stopped(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
         assert kill_switch.switch_off(environment, "Olga", "a drill") == []
-    running = Running(environment, environment.parent / "release.pub", {"OPERATOR_TOKEN": ""})
-    wait_until(running.lives)
-    yield running
-    running.process.terminate()
-    running.process.wait(timeout=PATIENCE)
+    with started(environment, {"OPERATOR_TOKEN": ""}) as running:
+        wait_until(running.lives)
+        yield running
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Settings and addresses that cannot be are refused, with a word on what to do."""
 
 import errno
-import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ pytest.importorskip("ray", reason="needs Ray: the extra `ray` of rung-ops")
 from rung_ops.project.paths import find_project
 from rung_ops.ray import connect, errors, settings
 from rung_ops.ray.settings import InvalidSettings, Settings
+from rung_ops.system.ports import free_port
 
 
 def test_the_file_as_it_comes_holds_what_the_code_takes_without_one(
@@ -60,9 +60,7 @@ def test_an_address_of_another_kind_is_refused_at_once(address: str) -> None:
 
 
 def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
+    port = free_port()
 
     with (
         pytest.raises(connect.Unreachable, match=f"127.0.0.1:{port}"),

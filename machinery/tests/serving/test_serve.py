@@ -23,6 +23,7 @@ from rung_ops.release import state
 from rung_ops.serving import serve, server
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.settings import Limits
+from rung_ops.system.ports import free_port
 
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
@@ -31,9 +32,7 @@ class Process:
     """A service that runs by itself."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.log = folder / "service.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -1,9 +1,7 @@
 """A small MLflow server as a process, and a local store with runs to bring to it."""
 
 import shutil
-import socket
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -11,6 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.dummy import DummyClassifier
 
+from rung_ops.system import ports
 from rung_ops.tracking import last_run, registry, relocate, server_check, store_address
 
 
@@ -69,9 +68,7 @@ def there(with_a_run: Path, tmp_path: Path) -> MlflowClient:
 @pytest.fixture
 def free_port() -> int:
     """Find a port that nobody uses."""
-    with closing(socket.socket()) as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
+    return ports.free_port()
 
 
 def policy(path: Path, uri: str, when_down: str = "stop") -> None:
