@@ -45,18 +45,19 @@ def _push_rows() -> None:
     records = [shown(path) for path in sorted(INCOMING.glob("served-*.parquet.dvc"))]
     if not records:
         return
-    _, *urls = _dvc("remote", "list").split() or [""]
-    if not urls:
+    # Asked for value by value: the lines of `dvc remote list` are wrapped at 80 columns.
+    name = _dvc("config", "core.remote").strip()
+    if not name:
         raise StepFailed(
-            "DVC has no remote, but the pushed commits refer to rows that others must fetch. Add a "
-            "shared remote: `uv run dvc remote add --default data ...`."
+            "DVC has no default remote, but the pushed commits refer to rows that others must "
+            "fetch. Add a shared remote: `uv run dvc remote add --default data ...`."
         )
-    remote = Path(urls[0])
+    remote = Path(_dvc("config", f"remote.{name}.url").strip())
     if remote.is_absolute() and remote.resolve().is_relative_to(REPOSITORY):
         raise StepFailed(
             f"DVC's remote is {shown(remote)}, a folder of this checkout, so others could not "
             "fetch the rows of the pushed commits. Set a shared remote: "
-            "`uv run dvc remote modify local url ...`."
+            f"`uv run dvc remote modify {name} url ...`."
         )
     _dvc("push", "--quiet", *records)
 

@@ -112,12 +112,12 @@ def test_half_a_place_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch
         publish.publish()
 
 
-def test_rows_that_nobody_else_could_fetch_are_not_published(origin: Path, checkout: Path) -> None:
-    write(
-        checkout,
-        ".dvc/config",
-        "[core]\n    remote = local\n['remote \"local\"']\n    url = ../x\n",
-    )
+@pytest.mark.parametrize("folder", ["x", "a folder/" + 5 * "of a name longer than a line/"])
+def test_rows_that_others_could_not_fetch_are_not_published(
+    origin: Path, checkout: Path, folder: str
+) -> None:
+    remotes = f"['remote \"other\"']\n    url = s3://bucket\n['remote \"local\"']\n    url = ../{folder}\n"
+    write(checkout, ".dvc/config", f"[core]\n    remote = local\n{remotes}")
     made = write(checkout, "data/incoming/served-2026-01-01-2026-01-31.parquet.dvc", "outs:\n")
 
     with pytest.raises(StepFailed, match="a folder of this checkout"):
