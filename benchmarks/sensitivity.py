@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
-from rung.strategy import Answers, Strategy, from_answers
-from rung.strategy.weights import Question, Weights, load
+from rung.assess.strategy import Answers, Strategy, from_answers
+from rung.assess.weights import Question, Weights, load
 
 ROOT = Path(__file__).resolve().parents[1]
 PERSONAS = ROOT / "docs" / "personas"
@@ -115,7 +115,7 @@ def main() -> None:
     """Compute the tables, and print them or write them into a page."""
     from page import publish
 
-    from rung.assessment.answers import read
+    from rung.assess.answers import read
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page")

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.sensitivity import SECTION, section
-from rung.advice import FORMATS
-from rung.assessment.answers import Said, assume, decide, read, understand
-from rung.assessment.asking import ask_person, form
-from rung.assessment.assess import advised, assess
+from rung.assess.answers import Said, assume, decide, read, understand
+from rung.assess.assessment import advised, assess
+from rung.assess.formats import FORMATS
+from rung.assess.interview import ask_person, form
+from rung.assess.strategy import Choice
 from rung.errors import RungError
-from rung.strategy import Choice
 from tests.test_strategy import LEVELS, PERSONAS, WEIGHTS, any_answers, persona
 
 NOTHING_SAID = Said({}, Choice())

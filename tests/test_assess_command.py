@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rung.assessment import page as strategy_page
+from rung.assess import page as strategy_page
 from rung.errors import RungError
 from rung.review.review import review
 from tests.command import RUNG, git, rung

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from rung.assessment.answers import Said, read
-from rung.assessment.assess import assess
-from rung.assessment.roadmap import TO_BUILD
+from rung.assess.answers import Said, read
+from rung.assess.assessment import assess
+from rung.assess.roadmap import TO_BUILD
+from rung.assess.strategy import Answers, Choice, Scan, from_answers, successful_mlops
+from rung.assess.weights import load
 from rung.errors import RungError
 from rung.levels import BLOCKS
 from rung.levels import load as load_levels
-from rung.strategy import Answers, Choice, Scan, from_answers, successful_mlops
-from rung.strategy.weights import load
 from tests.conftest import GAMES, ROOT, TEAM_SIZES
 
 WEIGHTS = load(ROOT / "levels")

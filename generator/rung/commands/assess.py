@@ -62,21 +62,21 @@ def assess(
     docs/assess.md.
     """
     from rung import levels, template
-    from rung.advice import FORMATS as FORMS
-    from rung.assessment import answers as given
-    from rung.assessment import page
-    from rung.assessment.asking import form as blank_form
-    from rung.assessment.asking import gather
-    from rung.assessment.assess import assess, measured
+    from rung.assess import answers as given
+    from rung.assess import page
+    from rung.assess.assessment import assess, measured
+    from rung.assess.formats import FORMATS as FORMS
+    from rung.assess.interview import form as blank_form
+    from rung.assess.interview import gather
+    from rung.assess.weights import load
     from rung.errors import RungError
-    from rung.strategy.weights import load
 
     if form not in FORMS:
         raise RungError(f"`--format {form}`: there is no such format. Give {FORMATS}.")
     folder = template.folder() / "levels"
     weights = load(folder)
     if scan is not None:
-        from rung.assessment.scan import (
+        from rung.assess.measure import (
             scan as look,  # it reads Python's grammar, which takes a moment
         )
     if questions:

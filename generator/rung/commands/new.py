@@ -58,7 +58,7 @@ def new(
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
     said = given.gather(answers, pairs or [], options)
     if from_assessment:
-        from rung.assessment.assess import advised
+        from rung.assess.assessment import advised
 
         said = advised(from_assessment) | said
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)

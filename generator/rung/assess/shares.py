@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rung.strategy.weights import Question, Term, Weights
+from rung.assess.weights import Question, Term, Weights
 
 Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers given
 

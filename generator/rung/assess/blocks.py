@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from rung.assess.game import Game
+from rung.assess.scan import Scan
+from rung.assess.shares import DIGITS, Reckoned, Shares
+from rung.assess.weights import After
 from rung.errors import RungError
 from rung.levels import BLOCKS
-from rung.strategy.game import Game
-from rung.strategy.scan import Scan
-from rung.strategy.shares import DIGITS, Reckoned, Shares
-from rung.strategy.weights import After
 
 FIRST = "foundation"  # the other blocks stand on it
 

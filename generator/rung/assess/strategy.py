@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from rung.strategy.blocks import Block, blocks, ordered
-from rung.strategy.game import Game, game
-from rung.strategy.rungs import Rung, north, start, target
-from rung.strategy.scan import Scan
-from rung.strategy.shares import Answers, Reckoned, Shares
-from rung.strategy.weights import PARTS, Weights
+from rung.assess.blocks import Block, blocks, ordered
+from rung.assess.game import Game, game
+from rung.assess.rungs import Rung, north, start, target
+from rung.assess.scan import Scan
+from rung.assess.shares import Answers, Reckoned, Shares
+from rung.assess.weights import PARTS, Weights
 
 __all__ = [
     "Answers",

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from rung.assessment.answers import Said, assume, understand
-from rung.assessment.answers import read as read_file
+from rung.assess.answers import Said, assume, understand
+from rung.assess.answers import read as read_file
+from rung.assess.strategy import Answers, Choice
+from rung.assess.weights import Question, Weights
 from rung.errors import RungError
-from rung.strategy import Answers, Choice
-from rung.strategy.weights import Question, Weights
 
 WIDTH = 88
 

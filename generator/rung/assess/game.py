@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rung.strategy.shares import Reckoned, Shares
+from rung.assess.shares import Reckoned, Shares
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,7 @@ def load(folder: Path) -> Weights:
     Raises:
         RungError: It is missing, or does not say what a strategy must.
     """
-    from rung.strategy import weights_file  # it makes the classes above, so it cannot come first
+    # It makes the classes above, so it cannot come first.
+    from rung.assess import weights_file
 
     return weights_file.read(folder / "strategy.yml")

@@ -1,9 +1,9 @@
 """Words that every form of an assessment shares."""
 
-from rung.assessment.assess import Assessment, measured
-from rung.assessment.roadmap import Beside, Stage
-from rung.strategy import Block, Rung
-from rung.strategy.shares import Counted
+from rung.assess.assessment import Assessment, measured
+from rung.assess.roadmap import Beside, Stage
+from rung.assess.shares import Counted
+from rung.assess.strategy import Block, Rung
 
 GAMES = {
     "velocity": "learn fast, release often, undo in seconds",

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rung import answers as files
+from rung.assess.game import game
+from rung.assess.shares import Shares
+from rung.assess.strategy import Answers, Choice
+from rung.assess.weights import Assumption, Question, Weights
 from rung.errors import RungError
-from rung.strategy import Answers, Choice
-from rung.strategy.game import game
-from rung.strategy.shares import Shares
-from rung.strategy.weights import Assumption, Question, Weights
 
 GAMES = ("governance", "velocity")
 TOP = 4  # the highest rung

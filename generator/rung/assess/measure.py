@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from rung.assess.strategy import Scan
 from rung.errors import RungError
 from rung.review.review import review
-from rung.strategy import Scan
 
 
 def scan(path: Path, game: str) -> Scan:

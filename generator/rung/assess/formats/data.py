@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from rung.assessment.assess import Assessment, measured
-from rung.assessment.roadmap import Item, Stage
-from rung.strategy import Block, Reckoned, Rung
+from rung.assess.assessment import Assessment, measured
+from rung.assess.roadmap import Item, Stage
+from rung.assess.strategy import Block, Reckoned, Rung
 
 
 def as_json(made: Assessment) -> str:

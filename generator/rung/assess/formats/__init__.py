@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from rung.advice.data import as_json
-from rung.advice.html import as_html
-from rung.advice.markdown import as_markdown
-from rung.advice.text import as_text
-from rung.assessment.assess import Assessment
+from rung.assess.assessment import Assessment
+from rung.assess.formats.data import as_json
+from rung.assess.formats.html import as_html
+from rung.assess.formats.markdown import as_markdown
+from rung.assess.formats.text import as_text
 
 FORMATS: Mapping[str, Callable[[Assessment], str]] = {
     "text": as_text,

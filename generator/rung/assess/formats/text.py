@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Iterator
 
-from rung.advice import words
-from rung.assessment.assess import Assessment
-from rung.assessment.roadmap import Stage
+from rung.assess.assessment import Assessment
+from rung.assess.formats import words
+from rung.assess.roadmap import Stage
 
 WIDTH = 92
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rung.assess.strategy import Block, Scan, Strategy
 from rung.levels import TIERS, Capability, Level
-from rung.strategy import Block, Scan, Strategy
 
 THERE = "there"  # the repository has it
 BEGINS = "comes with the start"  # a project that starts on that rung has it from its first day

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from rung.advice import words
-from rung.assessment.assess import Assessment
-from rung.assessment.roadmap import Stage
+from rung.assess.assessment import Assessment
+from rung.assess.formats import words
+from rung.assess.roadmap import Stage
 
 
 def as_markdown(made: Assessment) -> str:

@@ -7,9 +7,7 @@ from typing import Any
 import yaml
 
 from rung import plain_yaml
-from rung.errors import RungError
-from rung.levels import BLOCKS
-from rung.strategy.weights import (
+from rung.assess.weights import (
     CIRCUMSTANCES,
     DERIVED,
     PARTS,
@@ -21,6 +19,8 @@ from rung.strategy.weights import (
     Term,
     Weights,
 )
+from rung.errors import RungError
+from rung.levels import BLOCKS
 
 GAMES = ("governance", "velocity")
 ANSWERS = 4

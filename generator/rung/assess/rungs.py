@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from rung.strategy.game import Game
-from rung.strategy.scan import Scan
-from rung.strategy.shares import DIGITS, Shares
-from rung.strategy.weights import Step
+from rung.assess.game import Game
+from rung.assess.scan import Scan
+from rung.assess.shares import DIGITS, Shares
+from rung.assess.weights import Step
 
 
 @dataclass(frozen=True)

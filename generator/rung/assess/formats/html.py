@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from html import escape
 
-from rung.advice import words
-from rung.assessment.assess import Assessment
-from rung.assessment.roadmap import Item, Stage
-from rung.strategy import Reckoned
+from rung.assess.assessment import Assessment
+from rung.assess.formats import words
+from rung.assess.roadmap import Item, Stage
+from rung.assess.strategy import Reckoned
 
 STYLE = """\
 :root { color-scheme: light dark; --text: light-dark(#1b1f24, #e6e8eb);

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from rung import template
-from rung.assessment import answers as given
-from rung.assessment.answers import Said
-from rung.assessment.roadmap import Roadmap, roadmap
+from rung.assess import answers as given
+from rung.assess.answers import Said
+from rung.assess.roadmap import Roadmap, roadmap
+from rung.assess.strategy import Answers, Choice, Scan, Strategy, from_answers
+from rung.assess.weights import Weights
+from rung.assess.weights import load as load_weights
 from rung.errors import RungError
 from rung.levels import Level
 from rung.levels import load as load_levels
-from rung.strategy import Answers, Choice, Scan, Strategy, from_answers
-from rung.strategy.weights import Weights
-from rung.strategy.weights import load as load_weights
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,0 @@
-"""What `rung assess` does: from a team's answers to a strategy and a roadmap."""
