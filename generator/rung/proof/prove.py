@@ -19,6 +19,7 @@ from rung.review.findings import Finding, Trial
 from rung.review.limits import Limits
 from rung.review.review import Review
 from rung.review.runners import Runners
+from rung.review.shell import executed
 
 COMMANDS = 500  # that a run leads to
 
@@ -93,9 +94,10 @@ def _leads_to(content: Content, command: tuple[str, ...]) -> list[str]:
     runners = Runners(content)
     found: dict[tuple[str, str], None] = {(" ".join(command), ""): None}
     waiting = list(found)
+    started: set[tuple[str, str]] = set()
     while waiting and len(found) < COMMANDS:
         text, path = waiting.pop(0)
-        for behind, file, _ in runners.behind(text, path):
+        for behind, file, _ in runners.behind(executed(text), path, started):
             if (behind, file) not in found:
                 found[(behind, file)] = None
                 waiting.append((behind, file))

@@ -1,13 +1,16 @@
 """CI: its files, the commands in them, and those that these commands lead to."""
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from rung.review import data_files, documents
+from rung.review import data_files, disabled, documents, shell
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.runners import Runners
+from rung.review.shell import executed
 
 COMMAND_KEYS = {
     *(
@@ -32,21 +35,13 @@ INCLUDED = re.compile(
     re.MULTILINE,
 )
 SCHEDULED = re.compile(
-    r"^\s*-?\s*(?:schedules?|cron)\s*:|CI_PIPELINE_SOURCE.{0,10}schedule|\btriggers\s*\{\s*cron|"
-    r"^\s*cron\s*\(|scheduledTrigger|^kind:\s*CronJob",
+    r"^[ \t]*+(?:-[ \t]*+)?(?:schedules?|cron)[ \t]*:|CI_PIPELINE_SOURCE.{0,10}schedule"
+    r"|\btriggers\s*\{\s*cron|^[ \t]*+cron[ \t]*\(|scheduledTrigger|^kind:[ \t]*CronJob",
     re.IGNORECASE | re.MULTILINE,
 )
-# What is printed or said in a comment is not run.
-PRINTED = re.compile(
-    r"(?<![\w./-])(?:echo|printf|Write-(?:Host|Output))\b(?:[^&;|$`]|\$(?!\())*", re.IGNORECASE
-)
-COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
-# What is installed is not yet run.
-INSTALL = re.compile(
-    r"\b(?:pip3?|pipx|uv|conda|mamba|poetry|pdm|npm|yarn|apt|apt-get|brew)\s+"
-    r"(?:[\w-]+\s+)?(?:install|add|i)\b[^&;|]*"
-)
+NAMES = {"name", "displayName", "description", "desc", "id", "paths", "paths-ignore", "branches"}
 MOST = 3_000  # commands of one CI file
+MOST_OF_ALL = 200_000  # commands of all CI files together
 
 
 @dataclass(frozen=True)
@@ -60,16 +55,40 @@ class Command:
 
 @dataclass
 class Workflow:
-    """One CI file: its text without comments, and all the commands that it leads to."""
+    """One CI file, without comments and without jobs that never run.
+
+    Attributes:
+        path: of the file.
+        text: what is left of it, line by line.
+        named: what its settings say besides names, filters and commands.
+        commands: all that it leads to.
+    """
 
     path: str
     text: str
+    named: list[str] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
 
-    @property
+    @cached_property
+    def lines(self) -> list[tuple[int, str]]:
+        """Its lines that are not blank, with their numbers: no pattern runs over many blank ones."""
+        lines = enumerate(self.text.split("\n"), 1)
+        return [(number, line.rstrip()) for number, line in lines if line.strip()]
+
+    @cached_property
     def is_scheduled(self) -> bool:
         """Say whether it runs on a schedule."""
-        return SCHEDULED.search(self.text) is not None
+        return SCHEDULED.search("\n".join(line for _, line in self.lines)) is not None
+
+    def says(self, regex: re.Pattern[str]) -> tuple[int, str] | None:
+        """Return the line in which a pattern matches, and its number."""
+        squeezed = "\n".join(line for _, line in self.lines)
+        match = regex.search(squeezed)
+        if match is None:
+            return None
+        place = match.start() + len(match[0]) - len(match[0].lstrip())
+        number, line = self.lines[squeezed.count("\n", 0, place)] if self.lines else (1, "")
+        return number, line.strip()
 
 
 class CI:
@@ -80,23 +99,61 @@ class CI:
         self.content = content
         self.runners = runners
         self.workflows: list[Workflow] = []
-        paths = content.files.find(*content.files.reading.ci)
+        texts = dict(self._texts())
+        everything = "\n".join(texts.values())
+        number = 0
+        for path, text in texts.items():
+            if content.files.clock.stops(content.files.left_out, path) or number > MOST_OF_ALL:
+                content.files.left_out.note("CI files whose commands were not followed", path)
+                content.files.left_out.out_of_time = True
+                break
+            workflow = self._workflow(path, text, everything)
+            number += len(workflow.commands)
+            self.workflows.append(workflow)
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        """Give each CI file and what it includes, without comments."""
+        files = self.content.files
         seen: set[str] = set()
-        waiting = list(paths)
+        waiting = deque(files.find(*files.reading.ci))
         while waiting and len(seen) < 500:
-            path = waiting.pop(0)
+            path = waiting.popleft()
             if path in seen:
                 continue
             seen.add(path)
-            text = content.text(path)
+            text = self.content.text(path)
             if text is None or not text.strip():
                 continue
             text = documents.without_comments(path, text)
             if "cloudbuild" in path.lower() and "gcr.io" not in text and "docker.pkg" not in text:
                 continue
-            commands = list(self.follow(self._commands(path, text)))
-            self.workflows.append(Workflow(path, text, commands))
-            waiting += self._included(path, text)
+            yield path, text
+            waiting.extend(self._included(path, text))
+
+    def _workflow(self, path: str, text: str, everything: str) -> Workflow:
+        if documents.ending(path) == "jenkinsfile":
+            own = list(_of_jenkins(path, text))
+            return Workflow(path, text, [], list(self.follow(own)))
+        try:
+            nodes = data_files.read(path, text)
+        except data_files.UnreadableError:
+            self.content.files.left_out.note("data files that do not parse", path)
+            return Workflow(path, "")
+        nodes, dead = disabled.without(nodes, everything)
+        lines = text.split("\n")
+        for first, last in dead:
+            lines[first - 1 : last] = [""] * len(lines[first - 1 : last])
+        own, named = [], []
+        for node in nodes:
+            for key, below in data_files.everything(node):
+                if key in COMMAND_KEYS:
+                    own += _of_node(key, below, path)
+                elif below.value is not None and key is not None and key not in NAMES:
+                    named.append(below.value)
+        for command in own:
+            if not executed(command.text) and 0 < command.line <= len(lines):
+                lines[command.line - 1] = ""
+        return Workflow(path, "\n".join(lines), named, list(self.follow(own)))
 
     def _included(self, path: str, text: str) -> Iterator[str]:
         folder = path.rpartition("/")[0]
@@ -107,34 +164,24 @@ class CI:
                     yield from self.content.files.find(glob)
 
     def follow(self, commands: Iterable[Command]) -> Iterator[Command]:
-        """Give commands, and after them those that they start."""
-        seen: set[tuple[str, str, int]] = set()
-        waiting = list(commands)
+        """Give commands, and after them those that they start, each task once."""
+        seen: set[Command] = set()
+        started: set[tuple[str, str]] = set()
+        waiting = deque(commands)
         while waiting and len(seen) < MOST:
-            command = waiting.pop(0)
-            if (command.text, command.path, command.line) in seen:
+            command = waiting.popleft()
+            if command in seen:
                 continue
-            seen.add((command.text, command.path, command.line))
+            seen.add(command)
             yield command
-            waiting += [
-                Command(*found) for found in self.runners.behind(command.text, command.path)
-            ]
+            for found in self.runners.behind(executed(command.text), command.path, started):
+                waiting.append(Command(*found))
 
-    def _commands(self, path: str, text: str) -> Iterator[Command]:
-        if documents.ending(path) == "jenkinsfile":
-            for match in JENKINS.finditer(text):
-                words = next(filter(None, match.groups()), "")
-                yield from lines_of(words, path, text.count("\n", 0, match.start()) + 1)
-            return
-        try:
-            nodes = data_files.read(path, text)
-        except data_files.UnreadableError:
-            self.content.files.left_out.note("data files that do not parse", path)
-            return
-        for node in nodes:
-            for key, below in data_files.everything(node):
-                if key in COMMAND_KEYS:
-                    yield from _of_node(key, below, path)
+
+def _of_jenkins(path: str, text: str) -> Iterator[Command]:
+    for match in JENKINS.finditer(text):
+        words = next(filter(None, match.groups()), "")
+        yield from lines_of(words, path, text.count("\n", 0, match.start()) + 1)
 
 
 def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
@@ -155,25 +202,8 @@ def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
                 )
 
 
-def acts(command: str) -> str:
-    """Return a command without what it only prints, installs or says in a comment."""
-    return INSTALL.sub("", PRINTED.sub("", COMMENT.sub("", command)))
-
-
 def lines_of(script: str, path: str, line: int) -> Iterator[Command]:
-    """Give each line of a script, those that end in a backslash joined with the next."""
+    """Give each command of a script that stands in a file, in or below a line."""
     first = line + 1 if "\n" in script.strip() else line
-    joined = ""
-    for number, each in enumerate(script.split("\n")):
-        bare = each.strip()
-        if bare.startswith("#"):
-            continue
-        joined = f"{joined} {bare}".strip()
-        if joined.endswith("\\"):
-            joined = joined[:-1].strip()
-            continue
-        if joined:
-            yield Command(joined[:1_000], path, first + number)
-        joined = ""
-    if joined:
-        yield Command(joined[:1_000], path, first)
+    for number, text in shell.lines(script):
+        yield Command(text, path, first + number)

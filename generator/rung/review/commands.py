@@ -35,7 +35,7 @@ class Commands:
     def on_a_schedule(self) -> frozenset[tuple[str, int]]:
         """File and line of each command that a scheduled CI file leads to."""
         return frozenset(
-            (command.path, self.content.line_of(command.path, command.text, command.line))
+            (command.path, command.line)
             for workflow in self.ci.workflows
             if workflow.is_scheduled
             for command in workflow.commands

@@ -1,7 +1,6 @@
 """What the files of a repository hold, as text, Python source or data, each read when asked for."""
 
 import json
-import re
 from collections.abc import Sequence
 
 from rung.review import data_files, python_source
@@ -49,23 +48,18 @@ class Content:
         lines = "\n\n".join(code)[: self.files.limits.text]
         return python_source.shortened(lines, self.files.limits.line)
 
-    def line_of(self, path: str, text: str, line: int) -> int:
-        """Return where a text stands in a TOML or JSON file, whose parsers do not say it."""
-        if not path.endswith((".toml", ".json", "Pipfile")):
-            return line
-        lines = (self.text(path) or "").split("\n")
-        return next((number for number, each in enumerate(lines, 1) if text[:60] in each), line)
-
-    def line_of_key(self, path: str, key: str, line: int) -> int:
-        """Return where a key stands in a TOML or JSON file."""
-        if not path.endswith((".toml", ".json", "Pipfile")):
-            return line
-        sought = re.compile(
-            rf"""^\s*[\["'\w.]*\b{re.escape(key)}["'\]]*\s*(?:[=:]|$)""", re.MULTILINE
-        )
-        text = self.text(path) or ""
-        found = sought.search(text)
-        return text.count("\n", 0, found.end()) + 1 if found else line
+    def line_in_notebook(self, path: str, line: int) -> int:
+        """Return where a line of a notebook's code stands in its file."""
+        raw = (self.files.read(path, self.files.limits.notebook) or b"").decode("utf-8", "replace")
+        source = self.python(path)
+        place = found = 0
+        for each in (source.raw if source else "").split("\n")[:line]:
+            for written in (json.dumps(each, ensure_ascii=False), json.dumps(each)):
+                at = raw.find(written[1:-1], place)
+                if each.strip() and at >= 0:
+                    place = found = at
+                    break
+        return raw.count("\n", 0, found) + 1
 
     def data(self, path: str) -> Sequence[Node]:
         """Return the documents of a YAML, TOML or JSON file; none where it does not parse."""

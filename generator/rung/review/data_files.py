@@ -7,6 +7,7 @@ too deep is given up before it takes the stack.
 import json
 import re
 import tomllib
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -19,6 +20,9 @@ from rung.plain_yaml import Loader
 DEPTH = 60
 EVENTS = 60_000
 STEPS = 50_000  # of one search
+MISSED = (
+    200  # keys and values that are not found as they are written, from which on none is looked for
+)
 DEEP_TOML = re.compile(r"^[^=\n#\"']*(?:\.[^=\n.#\"']*){60}", re.MULTILINE)
 
 
@@ -30,11 +34,13 @@ class Node:
         line: where it begins, from 1; 0 where that is not known.
         value: of a scalar.
         entries: of a mapping (name, node) or a list (None, node).
+        last: where it ends, in YAML.
     """
 
     line: int
     value: str | None = None
     entries: list[tuple[str | None, "Node"]] = field(default_factory=list)
+    last: int = 0
 
     def get(self, *names: str) -> "Node | None":
         """Return what stands below these keys."""
@@ -67,9 +73,9 @@ def read(path: str, text: str) -> list[Node]:
         if path.endswith((".toml", "Pipfile")):
             if DEEP_TOML.search(text):
                 raise UnreadableError("nested too deep")
-            return [_plain(tomllib.loads(text), Lines(text))]
+            return [_plain(tomllib.loads(text), Places(text))]
         if path.endswith((".json", ".ipynb")):
-            return [_plain(json.loads(text), Lines(text))]
+            return [_plain(json.loads(text), Places(text))]
         return list(_yaml(text))
     except UnreadableError:
         raise
@@ -82,7 +88,7 @@ def _yaml(text: str) -> Iterator[Node]:
     anchors: dict[str, Node] = {}
     stack: list[Node] = []
     keys: list[str | None] = []
-    number = key_line = 0
+    number = key_line = last = 0
     try:
         while loader.check_event():
             event = loader.get_event()
@@ -90,7 +96,7 @@ def _yaml(text: str) -> Iterator[Node]:
             if number > EVENTS or len(stack) > DEPTH:
                 raise UnreadableError("too large or nested too deep")
             if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-                stack.pop()
+                stack.pop().last = last
                 keys.pop()
                 continue
             line = event.start_mark.line + 1 if event.start_mark else 0
@@ -98,6 +104,10 @@ def _yaml(text: str) -> Iterator[Node]:
                 node = anchors.get(str(event.anchor)) or Node(line, "")
             elif isinstance(event, yaml.ScalarEvent):
                 node = Node(line, event.value)
+                # A block ends where the next line begins.
+                end = event.end_mark
+                last = max(line, end.line + (end.column > 0)) if end else line
+                node.last = last
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
                 node = Node(line)
             else:
@@ -127,42 +137,68 @@ MAPPING = "\0a key is to come"
 SEQUENCE = "\0no key"
 
 
-class Lines:
-    """Finds the line of a key in a text whose parser does not say it."""
+class Places:
+    """Finds the line of a key or value in a text whose parser does not say it, in the text's order."""
 
     def __init__(self, text: str) -> None:
-        """Note the first line of each word."""
-        self.first: dict[str, int] = {}
-        for number, line in enumerate(text.split("\n")[:20_000], 1):
-            for word in re.findall(r"[\w-]+", line[:300]):
-                self.first.setdefault(word, number)
+        """Begin at the start of a text."""
+        self.text = text
+        self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self.place = 0
+        self.missed = 0
 
-    def of(self, key: str) -> int:
-        """Return the first line that has the last word of a key."""
-        words = re.findall(r"[\w-]+", key)
-        return self.first.get(words[-1], 0) if words else 0
+    def line(self, sought: str) -> int:
+        """Return the line of the next place that has a word; 0 where none has."""
+        bare = re.split(r"[\n\"'\\]", sought.strip(), maxsplit=1)[0][:80]
+        if not bare or self.missed > MISSED:
+            return 0
+        found = self._find(bare, self.place)
+        if found < 0:
+            self.missed += 1
+            found = self._find(bare, 0)
+            return bisect_right(self.starts, found) if found >= 0 else 0
+        self.place = found + len(bare)
+        return bisect_right(self.starts, found)
+
+    def _find(self, bare: str, place: int) -> int:
+        for _ in range(50):
+            place = self.text.find(bare, place)
+            end = place + len(bare)
+            if place < 0 or not (
+                (place and _in_word(self.text[place - 1])) or _in_word(self.text[end : end + 1])
+            ):
+                return place
+            place = end
+        return -1
 
 
-def _plain(data: Any, lines: Lines) -> Node:
+def _in_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"
+
+
+def _plain(data: Any, places: Places) -> Node:
     top = Node(1)
-    waiting: list[tuple[Any, Node, int]] = [(data, top, 0)]
+    waiting: list[tuple[Any, Node, int, str | None]] = [(data, top, 0, None)]
     number = 0
     while waiting:
-        value, node, depth = waiting.pop()
+        value, node, depth, key = waiting.pop()
         number += 1
         if number > EVENTS or depth > DEPTH:
             raise UnreadableError("too large or nested too deep")
+        if key is not None:
+            node.line = places.line(key) or node.line
         if isinstance(value, dict):
             pairs: list[tuple[str | None, Any]] = [(str(key), each) for key, each in value.items()]
         elif isinstance(value, list):
             pairs = [(None, each) for each in value]
         else:
             node.value = _scalar(value)
+            if key is None and depth:
+                node.line = places.line(node.value) or node.line
             continue
-        for key, each in pairs:
-            below = Node(lines.of(key) if key else node.line)
-            node.entries.append((key, below))
-            waiting.append((each, below, depth + 1))
+        node.entries = [(name, Node(node.line)) for name, _ in pairs]
+        for (name, each), (_, below) in zip(reversed(pairs), reversed(node.entries), strict=True):
+            waiting.append((each, below, depth + 1, name))
     return top
 
 

@@ -68,13 +68,18 @@ def _of_toml(document: Node) -> Iterator[tuple[str, int]]:
     optional = document.get("project", "optional-dependencies")
     for table in (groups, optional):
         for _, node in table.entries if table else []:
-            for text in node.texts():
-                yield text, node.line
+            yield from _each(node)
     for key, node in everything(document):
         if key in LISTS and not any(name for name, _ in node.entries):
-            for text in node.texts():
-                yield text, node.line
+            yield from _each(node)
         if key in TABLES:
             for name, below in node.entries:
                 if name:
                     yield name, below.line
+
+
+def _each(node: Node) -> Iterator[tuple[str, int]]:
+    """Give a text, or those of a list, each with its own line."""
+    for each in [node, *(below for _, below in node.entries)]:
+        if each.value is not None:
+            yield each.value, each.line

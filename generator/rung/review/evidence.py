@@ -4,16 +4,18 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rung.review import dependencies
-from rung.review.ci import CI, acts
+from rung.review.ci import CI
 from rung.review.commands import Commands
 from rung.review.content import Content
 from rung.review.hit import Hit
 from rung.review.predicates import FLAGS, NAMES_TESTS, PREDICATES, Leaf
 from rung.review.reach import Reach, is_test
 from rung.review.runners import Runners
+from rung.review.shell import executed
 from rung.review.sieve import Sieve
 from rung.review.view import View
 
@@ -38,6 +40,7 @@ class Evidence:
             for leaf in _leaves(predicate):
                 self.leaves.setdefault(_name(leaf), leaf)
         self.hits: dict[str, list[Hit]] = defaultdict(list)
+        self.matched: dict[tuple[str, str], bool] = {}  # by pattern and command
         self._look()
 
     def _look(self) -> None:
@@ -66,7 +69,13 @@ class Evidence:
             for name, leaf in sieves[bits].possible(view):
                 found = self.hits[name]
                 if len(found) < KEPT:
-                    found.extend(PREDICATES[leaf.kind](view, leaf))
+                    found.extend(self._placed(hit) for hit in PREDICATES[leaf.kind](view, leaf))
+
+    def _placed(self, hit: Hit) -> Hit:
+        """Return a hit in a notebook's code with the line of its file."""
+        if not hit.in_notebook or not hit.line:
+            return hit
+        return replace(hit, line=self.content.line_in_notebook(hit.path, hit.line))
 
     def holds(self, predicate: Predicate, used: Predicate = None) -> list[Hit]:
         """Return what supports a predicate outside notebooks; nothing when it does not hold."""
@@ -117,9 +126,15 @@ class Evidence:
     def _runs(self, wanted: str) -> Iterator[Hit]:
         regex = re.compile(wanted, FLAGS)
         for command in self.commands.all:
-            if regex.search(acts(command.text)):
-                line = self.content.line_of(command.path, command.text, command.line)
-                yield Hit(command.path, line, command.text)
+            if self._acts(regex, command.text):
+                yield Hit(command.path, command.line, command.text)
+
+    def _acts(self, regex: re.Pattern[str], command: str) -> bool:
+        found = self.matched.get((regex.pattern, command))
+        if found is None:
+            found = bool(regex.search(command) and regex.search(executed(command)))
+            self.matched[regex.pattern, command] = found
+        return found
 
     def _in_ci(self, predicate: Mapping[str, str]) -> Iterator[Hit]:
         says = re.compile(predicate["ci_says"], FLAGS) if "ci_says" in predicate else None
@@ -127,20 +142,15 @@ class Evidence:
         for workflow in self.ci.workflows:
             hits: list[Hit] = []
             if says:
-                match = says.search(workflow.text)
-                if not match:
+                said = workflow.says(says)
+                if not said:
                     continue
-                place = match.start() + len(match[0]) - len(match[0].lstrip())
-                line = workflow.text.count("\n", 0, place)
-                hits.append(Hit(workflow.path, line + 1, workflow.text.split("\n")[line].strip()))
+                hits.append(Hit(workflow.path, *said))
             if runs:
-                found = next(
-                    (one for one in workflow.commands if runs.search(acts(one.text))), None
-                )
+                found = next((one for one in workflow.commands if self._acts(runs, one.text)), None)
                 if not found:
                     continue
-                line = self.content.line_of(found.path, found.text, found.line)
-                hits.append(Hit(found.path, line, found.text))
+                hits.append(Hit(found.path, found.line, found.text))
             yield from hits
 
     def _depends(self, wanted: Iterable[str]) -> Iterator[Hit]:

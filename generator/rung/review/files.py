@@ -52,6 +52,8 @@ class Files:
         """
         if path in self.kept:
             return self.kept[path]
+        if path not in self.names.lower:
+            return None
         content = self._read(path, most or self.limits.text)
         size = len(content or b"")
         if self.kept_bytes + size > KEPT:

@@ -52,3 +52,12 @@ class Clock:
     def is_up(self) -> bool:
         """Say whether the time is over."""
         return time.process_time() > self.end
+
+    def stops(self, left_out: LeftOut, path: str) -> bool:
+        """Say whether the time is over; what it stops makes the result partial, and is named."""
+        if not self.is_up():
+            return False
+        if not left_out.out_of_time:
+            left_out.note("not reached in time", path)
+        left_out.out_of_time = True
+        return True

@@ -110,7 +110,7 @@ def text(view: View, leaf: Leaf) -> Iterator[Hit]:
             lower = line.lower()
             if not any(needle in lower for needle in wanted):
                 continue
-        if view.content.files.clock.is_up():
+        if view.content.files.clock.stops(view.content.files.left_out, view.path):
             return
         if regex.search(line):
             yield Hit(view.path, number, view.line(number) or line.strip())
@@ -145,9 +145,7 @@ def key(view: View, leaf: Leaf) -> Iterator[Hit]:
                 continue
             if not matches and not least and node.value is not None and not node.value.strip():
                 continue
-            name = leaf.value.rpartition(".")[2]
-            line = view.content.line_of_key(view.path, name, node.line)
-            yield Hit(view.path, line, view.line(line) if line else leaf.value)
+            yield Hit(view.path, node.line, view.line(node.line) if node.line else leaf.value)
             return
 
 

@@ -55,10 +55,12 @@ class Source:
     Attributes:
         text: without comments and docstrings, with the lines where they were.
         code: without the content of strings as well.
+        raw: as it is written.
     """
 
     text: str
     code: str
+    raw: str = ""
     aliases: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -145,7 +147,7 @@ def read(text: str) -> Source:
         place = match.end()
     said.append(text[place:])
     code.append(text[place:])
-    return Source("".join(said), "".join(code))
+    return Source("".join(said), "".join(code), text)
 
 
 def shortened(text: str, most: int) -> str:

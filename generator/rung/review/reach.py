@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from rung.review.ci import CI
+from rung.review.ci import CI, Workflow
 from rung.review.content import Content
 from rung.review.documents import without_comments
+from rung.review.shell import executed, lines
 
 MODULE = re.compile(r"(?<![\w./-])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?=[:\s\"',\])]|$)")
 RUN_MODULE = re.compile(r"-m[\s\"',]+([A-Za-z_][\w.]*)")
@@ -19,6 +20,11 @@ TEST = re.compile(
 FLOW = re.compile(
     r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b"
 )
+PROSE = (".md", ".lock", ".ipynb", ".csv")
+# Files of commands, line by line, and what describes a task in TOML.
+RECIPES = re.compile(r"(?:^|/)[^/]*(?:makefile|justfile|dockerfile|\.mk|\.sh)[^/]*$", re.IGNORECASE)
+DESCRIBES = re.compile(r"^[ \t]*(?:help|description|desc)[ \t]*=.*", re.MULTILINE)
+INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
 MOST = 5_000  # files followed
 
 
@@ -34,6 +40,7 @@ class Reach:
         """Note by which names each file can be imported."""
         self.content = content
         self.ci = ci
+        self.workflow_paths = {workflow.path for workflow in ci.workflows}
         self.modules: dict[str, list[str]] = defaultdict(list)
         self.by_name: dict[str, list[str]] = defaultdict(list)
         paths = content.files.names.lower
@@ -48,16 +55,15 @@ class Reach:
     def reached(self) -> frozenset[str]:
         """All files that something starts, and what they import or name."""
         files = self.content.files
-        roots = {workflow.path for workflow in self.ci.workflows}
+        roots = set(self.workflow_paths)
         roots.update(path for path in files.find(*files.reading.roots) if not is_test(path))
         roots.update(self._read_by_stages())
-        texts = [command.text for workflow in self.ci.workflows for command in workflow.commands]
-        texts += [workflow.text for workflow in self.ci.workflows]
+        texts = [text for workflow in self.ci.workflows for text in _texts(workflow)]
         texts += self._entry_points()
         for tasks in self.ci.runners.poe_tasks.values():
             for file, node in tasks:
                 roots.add(file)
-                texts += [text for text, _, _ in self.ci.runners.poe_commands(node, file)]
+                texts += [executed(text) for text, _, _ in self.ci.runners.poe_commands(node, file)]
         return self._follow(roots, texts)
 
     @cached_property
@@ -68,7 +74,7 @@ class Reach:
         for workflow in self.ci.workflows:
             if workflow.is_scheduled:
                 roots.add(workflow.path)
-                texts += [workflow.text, *(command.text for command in workflow.commands)]
+                texts += _texts(workflow)
         for path in self.content.files.find("**/*.yml", "**/*.yaml"):
             if (
                 b"CronJob" in (raw := self.content.files.read(path) or b"")
@@ -130,17 +136,33 @@ class Reach:
         waiting = list(roots)
         for text in texts:
             waiting += self._named(text, "", seen)
-        while waiting and len(seen) < MOST and not self.content.files.clock.is_up():
+        while waiting and len(seen) < MOST:
             path = waiting.pop()
+            if self.content.files.clock.stops(self.content.files.left_out, path):
+                break
             if path.endswith(".py"):
                 waiting += self._imported(path, seen)
             elif self.content.files.size(path) < self.content.files.limits.data:
-                said = self.content.text(path)
-                if said and path.rpartition(".")[2] not in ("md", "lock", "ipynb", "csv"):
-                    waiting += self._named(
-                        without_comments(path, said), path.rpartition("/")[0], seen
-                    )
+                said = self._says(path)
+                if said:
+                    waiting += self._named(said, path.rpartition("/")[0], seen)
         return frozenset(seen)
+
+    def _says(self, path: str) -> str:
+        """Return what a file that is no Python names, without what it only prints or describes."""
+        said = self.content.text(path)
+        if not said or path in self.workflow_paths or path.endswith(PROSE):
+            return ""
+        said = without_comments(path, said)
+        if path.endswith(".toml"):
+            return DESCRIBES.sub("", said)
+        if RECIPES.search(path):
+            instruction = INSTRUCTION if "ockerfile" in path else None
+            return "\n".join(
+                executed(instruction.sub("", text) if instruction else text)
+                for _, text in lines(said)
+            )
+        return said
 
     def _named(self, text: str, folder: str, seen: set[str]) -> list[str]:
         """Return the files, not seen before, that a command or a configuration names."""
@@ -200,6 +222,11 @@ class Reach:
         new = [path for path in dict.fromkeys(found) if path not in seen and not is_test(path)]
         seen.update(new)
         return new
+
+
+def _texts(workflow: Workflow) -> list[str]:
+    """Return what a CI file runs, and what its settings name."""
+    return [*(executed(command.text) for command in workflow.commands), *workflow.named]
 
 
 def _module_names(path: str, packages: set[str]) -> list[str]:

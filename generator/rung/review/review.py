@@ -131,7 +131,7 @@ def _machine_learning(content: Content, evidence: Evidence) -> list[Hit]:
         return hits[:3]
     leaf = Leaf("imports", list(reads.modules), {})
     for path in content.files.find("**/*.py", "**/*.ipynb"):
-        if content.files.clock.is_up():
+        if content.files.clock.stops(content.files.left_out, path):
             break
         if not is_test(path):
             hits += imports(View(content, path), leaf)

@@ -3,10 +3,16 @@
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import islice
 
+from rung.review import shell
 from rung.review.content import Content
 from rung.review.data_files import Node
 
+# What one of the patterns below needs.
+ANY = re.compile(
+    r"make|MAKE|poe|tox|nox|just|npm|yarn|hatch|pdm|mise|task|pre-commit|prek|dvc|\.(?:ba)?sh"
+)
 Found = tuple[str, str, int]  # a command, the file it stands in, and the line
 
 RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
@@ -32,23 +38,30 @@ class Runners:
             (re.compile(r"\b(?:npm|yarn|pnpm)\s+(?:run(?:-script)?\s+)?" + WORD), self._npm),
             (re.compile(r"\b(?:hatch|pdm)\s+run\s+" + WORD), self._hatch),
             (re.compile(r"\bmise\s+(?:run|r)\s+" + WORD), self._mise),
+            (re.compile(r"(?:^|[\s;&|(])(?:go-)?task\s+" + WORD), self._task),
             (re.compile(r"\b(pre-commit|prek)\s+run\b"), self._pre_commit),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), self._dvc),
             (SCRIPT, self._script),
         ]
 
-    def behind(self, command: str, path: str) -> list[Found]:
+    def behind(self, command: str, path: str, started: set[tuple[str, str]]) -> list[Found]:
         """Return the commands that a command starts through the repository's task files.
 
         Args:
-            command: one line.
+            command: what is executed of a line.
             path: the file it stands in.
+            started: tasks that were given before, and are not given again; it grows.
         """
         found: list[Found] = []
+        if not ANY.search(command):
+            return found
         for pattern, follow in self.table:
             for match in pattern.finditer(command):
-                found += follow(match[1] or "", path)
-        return found[:500]
+                task = (pattern.pattern, match[1] or "")
+                if task not in started:
+                    started.add(task)
+                    found += islice(follow(match[1] or "", path), 500)
+        return found
 
     def tasks(self) -> Iterator[Found]:
         """Give each command of poe's tasks, DVC's stages and make's targets."""
@@ -78,11 +91,16 @@ class Runners:
         rules: dict[str, list[tuple[list[str], list[Found]]]] = {}
         for file in self.content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
             recipe: list[Found] = []
+            goes_on = False
             for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
-                if line.startswith("\t"):
-                    text = line.strip().lstrip("@-+")
-                    if text and not text.startswith("#"):
-                        recipe.append((text, file, number))
+                if line.startswith("\t") or goes_on:
+                    text = line.strip()
+                    if goes_on and recipe:
+                        before, _, first = recipe.pop()
+                        recipe.append((f"{before[:-1].rstrip()} {text}"[:1_000], file, first))
+                    elif text.lstrip("@-+") and not text.startswith("#"):
+                        recipe.append((text.lstrip("@-+"), file, number))
+                    goes_on = text.endswith("\\") and bool(recipe)
                 elif match := RULE.match(line):
                     recipe = []
                     for target in match[1].split():
@@ -175,8 +193,8 @@ class Runners:
             tables += [node.get("scripts") for _, node in envs.entries] if envs else []
             for table in filter(None, tables):
                 found = table.get(name)
-                for text in found.texts() if found else []:
-                    yield text, "pyproject.toml", found.line if found else 1
+                if found and not any(name for name, _ in found.entries):
+                    yield from ((text, "pyproject.toml", found.line) for text in found.texts())
                 command = found.get("cmd") if found else None
                 if command and command.value:
                     yield command.value, "pyproject.toml", command.line
@@ -185,12 +203,13 @@ class Runners:
         for file in self.content.files.find("mise.toml", ".mise.toml", ".config/mise.toml"):
             for document in self.content.data(file):
                 found = document.get("tasks", task)
-                for text in found.texts() if found else []:
-                    yield text, file, found.line if found else 1
+                if found and not any(name for name, _ in found.entries):
+                    yield from ((text, file, found.line) for text in found.texts())
                 for key in ("run", "depends"):
                     node = found.get(key) if found else None
                     for text in node.texts() if node else []:
-                        yield (text if key == "run" else f"mise run {text}"), file, 1
+                        said = text if key == "run" else f"mise run {text}"
+                        yield said, file, node.line if node else 1
 
     def _pre_commit(self, _: str, path: str) -> Iterator[Found]:
         for file in self.content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):
@@ -217,7 +236,19 @@ class Runners:
         bare = name.lstrip("./")
         folder = path.rpartition("/")[0]
         for file in self.content.files.find(bare) or self.content.files.find(f"{folder}/{bare}"):
-            text = self.content.text(file) or ""
-            for number, line in enumerate(text.split("\n")[:2_000], 1):
-                if line.strip() and not line.strip().startswith("#"):
-                    yield line.strip(), file, number
+            for number, line in islice(shell.lines(self.content.text(file) or ""), 2_000):
+                yield line, file, number + 1
+
+    def _task(self, task: str, path: str) -> Iterator[Found]:
+        """Give the commands of a task of go-task."""
+        for file in self.content.files.find("**/Taskfile.yml", "**/Taskfile.yaml"):
+            for document in self.content.data(file):
+                node = document.get("tasks", task)
+                for key in ("cmds", "deps", "cmd"):
+                    below = node.get(key) if node else None
+                    for each in [below, *(one for _, one in below.entries)] if below else []:
+                        said = each.value or getattr(
+                            each.get("cmd") or each.get("task"), "value", ""
+                        )
+                        if said:
+                            yield f"task {said}" if key == "deps" else said, file, each.line

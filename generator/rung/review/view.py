@@ -7,8 +7,10 @@ from rung.review import documents
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.python_source import Source
+from rung.review.shell import executed
 
 WORDS = bytes(byte if chr(byte).isalnum() or byte == 95 else 32 for byte in range(128)) + b" " * 128
+RECIPES = {"makefile", "mk", "sh", "bash", "justfile"}
 SMALL = 4_000  # bytes: a larger file says something
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
 
@@ -50,7 +52,10 @@ class View:
         if self.is_python:
             return self.source.text.split("\n") if self.source else []
         text = self.content.text(self.path)
-        return documents.without_comments(self.path, text).split("\n") if text else []
+        lines = documents.without_comments(self.path, text).split("\n") if text else []
+        if documents.ending(self.path) in RECIPES:  # what is only printed says nothing
+            lines = [line if not line.strip() or executed(line.strip()) else "" for line in lines]
+        return lines
 
     @cached_property
     def nodes(self) -> list[Node]:

@@ -1,0 +1,73 @@
+"""Jobs and steps of CI that never run, found by what they say of themselves."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from rung.review.data_files import Node
+
+# `if` of GitHub, `condition` and `enabled` of Azure, `when` of GitLab and CircleCI.
+SWITCHES = ("if", "condition", "enabled", "when")
+FALSE = re.compile(r"(?:\$\{\{\s*)?(?:false|never|0)(?:\s*&&.*)?(?:\s*\}\})?$", re.IGNORECASE)
+
+
+def without(documents: Sequence[Node], used: str) -> tuple[list[Node], list[tuple[int, int]]]:
+    """Take out what never runs.
+
+    Args:
+        documents: of a CI file; they are changed.
+        used: the text of all CI files, in which hidden jobs of GitLab are named that others extend.
+
+    Returns:
+        The documents that are left, and the first and last line of each part taken out.
+    """
+    dead: list[tuple[int, int]] = []
+    left = []
+    for document in documents:
+        workflow = document.get("workflow")
+        if _never(document) or (workflow is not None and _never(workflow)):
+            dead.append((document.line, document.last))
+            continue
+        dead += _hide(document, used)
+        dead += _prune(document)
+        left.append(document)
+    return left, dead
+
+
+def _hide(document: Node, used: str) -> Iterator[tuple[int, int]]:
+    kept = []
+    for key, node in document.entries:
+        if key and key.startswith(".") and len(key) > 1 and used.count(key) < 2:
+            yield node.line, node.last
+        else:
+            kept.append((key, node))
+    document.entries = kept
+
+
+def _prune(document: Node) -> Iterator[tuple[int, int]]:
+    waiting = [document]
+    seen = {id(document)}
+    while waiting:
+        node = waiting.pop()
+        kept = []
+        for key, below in node.entries:
+            if below.entries and _never(below) and key != "rules":
+                yield below.line, below.last
+                continue
+            kept.append((key, below))
+            if id(below) not in seen:
+                seen.add(id(below))
+                waiting.append(below)
+        node.entries = kept
+
+
+def _never(node: Node) -> bool:
+    if any(
+        key in SWITCHES and below.value is not None and FALSE.match(below.value.strip())
+        for key, below in node.entries
+    ):
+        # A rule of GitLab that says never is one of several: its list decides.
+        return not any(key in ("changes", "exists") for key, _ in node.entries)
+    rules = node.get("rules")
+    return (
+        rules is not None and bool(rules.entries) and all(_never(one) for _, one in rules.entries)
+    )

@@ -1,0 +1,231 @@
+"""Only what would be executed is evidence: not what is printed, searched for, described or disabled."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from rung.review.review import Review, review
+from rung.review.shell import executed
+from tests.repositories import ML, PLENTY, evidence, plant
+
+CI = ".github/workflows/ci.yml"
+CLAIMS = "pytest, ruff, dvc repro, kubectl apply"
+WORDS = r"\b(pytest|ruff|dvc repro|kubectl apply|train\.py)\b"
+
+
+def look(folder: Path) -> Review:
+    return review(folder, limits=PLENTY)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "echo 'TODO pytest'",
+        'echo "run pytest; then ruff"',
+        "printf '%s\\n' pytest",
+        "uv run echo pytest",
+        "grep -rn pytest .",
+        "grep -q 'dvc repro' Makefile || exit 1",
+        "git commit -m 'run pytest'",
+        "git log --grep pytest",
+        "gh pr comment --body 'pytest passed'",
+        'export NEXT="kubectl apply"',
+        "NEXT='dvc repro'",
+        "cat pytest.ini",
+        "ls train.py",
+        "chmod +x train.py",
+        "test -f train.py",
+        "[ -f train.py ] && true",
+        "[[ $X == pytest ]]",
+        "# pytest",
+        "ls # pytest",
+        ": pytest",
+        "which pytest",
+        "command -v pytest",
+        "pip install pytest",
+        "python -m pip install -U pytest ruff",
+        "uv pip install pytest",
+        "uv tool install ruff",
+        "pytest --version",
+        "ruff --help",
+        "kubectl apply --dry-run=client -f a.yml",
+        "make -n train.py",
+        "@echo train.py",
+        "sed -i s/pytest/unittest/ a.txt",
+        "if false; then pytest; fi",
+        "false && pytest",
+        "true || pytest",
+        "echo $PYTEST pytest",
+        "man pytest",
+        "Write-Host pytest",
+        "rm -f train.py",
+        'curl -d \'{"text": "pytest passed"}\' https://example.org',
+    ],
+)
+def test_what_a_line_does_not_run_is_left_out(line: str, tmp_path: Path) -> None:
+    script = {CI: f"jobs:\n  a:\n    steps:\n      - run: |\n          {line}\n"}
+
+    assert [] == evidence(plant(tmp_path, script)).holds({"ci_runs": WORDS})
+
+
+@pytest.mark.parametrize(
+    ("line", "runs"),
+    [
+        ("echo start && pytest -q", "pytest -q"),
+        ("echo $(pytest -q)", "pytest -q"),
+        ('echo "$(pytest -q)"', "pytest -q"),
+        ("echo `pytest -q`", "pytest -q"),
+        ("bash -c 'echo a; pytest'", "pytest"),
+        ("if [ -d tests ]; then pytest; fi", "pytest"),
+        ("PYTHONPATH=. uv run pytest", "pytest"),
+        ("sudo -E env A=1 pytest", "pytest"),
+        ("! pytest", "pytest"),
+        ("grep -q a b || pytest", "pytest"),
+        ("for i in 1 2; do pytest; done", "pytest"),
+        ("pytest | tee log.txt", "pytest"),
+        ("cat a.yml | kubectl apply -f -", "kubectl apply"),
+        ("true && pytest", "pytest"),
+        ("false || pytest", "pytest"),
+        ("docker run image pytest", "pytest"),
+        ("python train.py --message 'done'", "train.py"),
+        ("pip install pytest && pytest", "pytest"),
+        ("find . -name 'test_*' -exec pytest {} +", "pytest"),
+        ("{ pytest; }", "pytest"),
+        ("(cd src; pytest)", "pytest"),
+        ("it's pytest", "pytest"),
+        ("echo 'it is' pytest; pytest", "pytest"),
+    ],
+)
+def test_what_a_line_runs_is_kept(line: str, runs: str) -> None:
+    assert runs in executed(line)
+
+
+def test_a_long_line_takes_time_in_proportion() -> None:
+    begin = time.process_time()
+    for line in ("'" * 1_000, "$(" * 500, "echo `" * 160, "a;" * 500, "if false; then " * 70):
+        executed(line)
+
+    assert time.process_time() - begin < 0.5
+
+
+DISABLED = {
+    "a job, if: false": "on: push\njobs:\n  a:\n    if: false\n    steps:\n      - run: {}\n",
+    "a job, an expression": "on: push\njobs:\n  a:\n    if: ${{{{ false }}}}\n    steps:\n      - run: {}\n",
+    "a step": "on: push\njobs:\n  a:\n    steps:\n      - run: {}\n        if: false && always()\n",
+}
+GITLAB = {
+    "when: never": "a:\n  when: never\n  script:\n    - {}\n",
+    "rules of never": "a:\n  rules:\n    - when: never\n  script:\n    - {}\n",
+    "a hidden job that nothing extends": ".a:\n  script:\n    - {}\n",
+    "rules without a way through": "a:\n  rules:\n    - if: $A\n      when: never\n  script: ['{}']\n",
+}
+AZURE = {
+    "condition": "jobs:\n- job: a\n  condition: false\n  steps:\n  - script: {}\n",
+    "enabled": "steps:\n- script: {}\n  enabled: false\n",
+}
+CASES = [
+    *((CI, text) for text in DISABLED.values()),
+    *((".gitlab-ci.yml", text) for text in GITLAB.values()),
+    *(("azure-pipelines.yml", text) for text in AZURE.values()),
+]
+
+
+@pytest.mark.parametrize(("path", "text"), CASES, ids=[*DISABLED, *GITLAB, *AZURE])
+@pytest.mark.parametrize("predicate", [{"ci_runs": r"\bpytest\b"}, {"ci_says": r"\bpytest\b"}])
+def test_a_job_that_is_disabled_runs_nothing(
+    path: str, text: str, predicate: dict[str, str], tmp_path: Path
+) -> None:
+    assert [] == evidence(plant(tmp_path, {path: text.format("pytest")})).holds(predicate)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (CI, "jobs:\n  a:\n    if: github.ref == 'refs/heads/main'\n    steps:\n      - run: pytest\n"),
+        (CI, "jobs:\n  b:\n    if: false\n    steps: []\n  a:\n    steps:\n      - run: pytest\n"),
+        (".gitlab-ci.yml", "a:\n  rules:\n    - if: $A\n      when: never\n    - if: $B\n  script: [pytest]\n"),
+        (".gitlab-ci.yml", ".a:\n  script: [pytest]\nb:\n  extends: .a\n"),
+        (".gitlab-ci.yml", ".a: &a\n  script: [pytest]\nb:\n  <<: *a\n"),
+        (".gitlab-ci.yml", ".a:\n  script: [pytest]\nb:\n  script:\n    - !reference [.a, script]\n"),
+        ("azure-pipelines.yml", "jobs:\n- job: a\n  condition: succeeded()\n  steps:\n  - script: pytest\n"),
+    ],
+)  # fmt: skip
+def test_a_job_with_a_condition_counts(path: str, text: str, tmp_path: Path) -> None:
+    assert evidence(plant(tmp_path, {path: text})).holds({"ci_runs": r"\bpytest\b"})
+
+
+def test_a_repository_that_only_says_what_it_would_do_stands_on_rung_0(tmp_path: Path) -> None:
+    """The repository of 47 lines that stood on rung 3."""
+    files = ML | {
+        "README.md": "# A model\n\nIt predicts what we want.\n",
+        ".gitignore": "*.pyc\n",
+        CI: "on: push\njobs:\n  later:\n    if: false\n    runs-on: ubuntu-latest\n    environment: production\n"
+        f'    steps:\n      - run: echo "TODO {CLAIMS}"\n      - run: |\n          {CLAIMS.replace(", ", chr(10) + 10 * " ")}\n',
+        "tests/test_a.py": "def test_a():\n    pass\n",
+        "dvc.yaml": "stages:\n  train:\n    cmd: echo TODO train\n",
+        "Makefile": "deploy:\n\t@echo kubectl apply\n",
+        "train.py": "from sklearn.linear_model import Ridge\nimport mlflow\nmlflow.log_metric('a', 1)\n"
+        "Ridge().fit(x, y)\n",
+        "gate.py": "def current_model(name: str) -> str:\n    return name\n",
+    }
+
+    found = look(plant(tmp_path, files))
+
+    assert 0 == found.level
+    for name in ("ci-build-test", "automated-model-deployment", "environment-promotion"):
+        assert not found.findings[name].holds, name
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"mise.toml": '[tasks.check]\ndescription = "pytest and ruff"\nrun = "true"\n'}, "mise run check"),
+        ({"justfile": "# pytest\ncheck:\n    @echo pytest\n"}, "just check"),
+        ({"pyproject.toml": '[tool.poe.tasks.check]\nhelp = "pytest"\ncmd = "true"\n'}, "poe check"),
+        ({"Makefile": "check: ## pytest\n\t@echo pytest\n\ttrue\n"}, "make check"),
+        ({"Makefile": "test:\n\tpytest\n"}, "echo make test"),
+        ({"Taskfile.yml": "tasks:\n  check:\n    desc: pytest\n    cmds: ['true']\n"}, "task check"),
+        ({"package.json": '{"scripts": {"a": "true"}, "description": "pytest"}'}, "npm run a"),
+        ({"a.sh": "cat <<EOF > b.txt\npytest\nEOF\n"}, "bash a.sh"),
+        ({"a.sh": "exit 0\npytest\n"}, "bash a.sh"),
+        ({"a.sh": "check() {\n  pytest\n}\n"}, "echo a.sh"),
+    ],
+)  # fmt: skip
+def test_a_description_of_a_task_is_not_run(
+    files: dict[str, str], command: str, tmp_path: Path
+) -> None:
+    workflow = {CI: f"on: push\njobs:\n  a:\n    steps:\n      - run: {command}\n"}
+
+    looked = evidence(plant(tmp_path, files | workflow))
+
+    assert [] == looked.holds({"ci_runs": r"\bpytest\b"})
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["python - <<EOF\npytest.main()\nEOF\n", "if [ $A ]; then\nexit 0\nfi\npytest\n", "exit $(pytest -q)\n"],
+)  # fmt: skip
+def test_a_script_is_read_as_far_as_it_runs(script: str, tmp_path: Path) -> None:
+    files = {CI: "jobs:\n  a:\n    steps:\n      - run: bash a.sh\n", "a.sh": script}
+
+    assert evidence(plant(tmp_path, files)).holds({"ci_runs": r"\bpytest\b"})
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {CI: "on:\n  push:\n    paths: [train.py]\njobs:\n  a:\n    steps:\n      - run: ls\n"},
+        {CI: "name: train.py\njobs:\n  a:\n    steps:\n      - name: train.py\n        run: ls\n"},
+        {CI: "jobs:\n  a:\n    steps:\n      - run: echo python train.py\n"},
+        {CI: "jobs:\n  a:\n    if: false\n    steps:\n      - run: python train.py\n"},
+        {"Makefile": "train:\n\t@echo python train.py\n"},
+        {"pyproject.toml": '[tool.poe.tasks.train]\nhelp = "python train.py"\ncmd = "true"\n'},
+        {"Dockerfile": "FROM a\nRUN echo python train.py\n"},
+    ],
+)
+def test_what_is_only_named_is_not_reached(files: dict[str, str], tmp_path: Path) -> None:
+    fits = {"calls": ["fit"]}
+    looked = evidence(plant(tmp_path, files | {"train.py": "m.fit(1)\n"}), fits)
+
+    assert [] == looked.holds({"reached": fits})

@@ -1,0 +1,84 @@
+"""Evidence stands on the line that says it, and the clock leaves nothing out silently."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung.review.limits import Limits
+from rung.review.review import review
+from tests.repositories import ML, evidence, plant
+
+CI = ".github/workflows/ci.yml"
+RUN = "on: push\njobs:\n  a:\n    steps:\n      - run: {}\n"
+NOTEBOOK = json.dumps(
+    {"cells": [{"cell_type": "markdown", "source": ["# A\n"]}, {"cell_type": "code", "source": ["a = 'x'\n", "import torch\n"]}]},
+    indent=1,
+)  # fmt: skip
+
+LINES: list[tuple[Any, dict[str, str], str]] = [
+    ({"depends": ["torch"]}, {"pyproject.toml": '[project]\ndependencies = [\n  "numpy",\n  "torch>=2",\n]\n'}, "pyproject.toml:4"),
+    ({"depends": ["mlflow"]}, {"pyproject.toml": '[project]\nname = "mlflow"\ndependencies = ["a"]\n[dependency-groups]\nx = [\n  "mlflow",\n]\n'}, "pyproject.toml:6"),
+    ({"ci_runs": "pytest"}, {CI: RUN.format("|\n          uv run \\\n            pytest \\\n            -q")}, f"{CI}:6"),
+    ({"ci_runs": "pytest"}, {CI: RUN.format("make a"), "Makefile": "a:\n\tuv run \\\n\t  pytest\n"}, "Makefile:2"),
+    ({"ci_runs": "pytest"}, {CI: RUN.format("bash a.sh"), "a.sh": "set -e\nuv run \\\n  pytest\n"}, "a.sh:2"),
+    ({"ci_runs": "pytest"}, {CI: RUN.format("npm run unit"), "package.json": '{\n  "scripts": {\n    "a": "b",\n    "unit": "pytest"\n  }\n}\n'}, "package.json:4"),
+    ({"runs": "train"}, {"pyproject.toml": '[tool.poe.tasks]\nc = "ls"\n[tool.poe.tasks.a]\nsequence = [\n  "c",\n  {cmd = "python train.py"},\n]\n'}, "pyproject.toml:6"),
+    ({"key": "b.x", "in": ["*.toml"]}, {"a.toml": "[a]\nx = 1\n[b]\nx = 2\n"}, "a.toml:4"),
+    ({"imports": ["torch"]}, {"a.ipynb": NOTEBOOK}, f"a.ipynb:{NOTEBOOK[: NOTEBOOK.index('import torch')].count(chr(10)) + 1}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("predicate", "files", "place"), LINES, ids=[place for _, _, place in LINES]
+)
+def test_evidence_stands_on_its_line(
+    predicate: Any, files: dict[str, str], place: str, tmp_path: Path
+) -> None:
+    hits = evidence(plant(tmp_path, files), predicate).holds_anywhere(predicate)
+
+    assert place in [f"{hit.path}:{hit.line}" for hit in hits]
+
+
+def test_a_file_that_is_not_there_is_not_said_to_be_closed(tmp_path: Path) -> None:
+    found = review(plant(tmp_path, ML | {CI: RUN.format("tox && hatch run unit")}))
+
+    assert not found.left_out.counts["could not be opened"]
+
+
+COSTLY = {
+    "a Makefile whose targets start each other": {
+        CI: RUN.format("make a0"),
+        "Makefile": "".join(f"a{n}:\n" + "".join(f"\tmake a{k % 6} X={k}\n" for k in range(500)) for n in range(6)),
+    },
+    "400 workflows": {
+        "Makefile": "all:\n" + "".join(f"\tpython a{k}.py\n" for k in range(400)),
+        **{f".github/workflows/{n}.yml": RUN.format("make all") for n in range(400)},
+    },
+    "blank lines before a schedule": {CI: "on:\n" + "\n" * 100_000 + " " * 900 + "x: 1\n"},
+    "lines of blanks": {CI: "on:\n" + f"{' ' * 900}x: 1\n" * 400},
+    "quotes": {CI: RUN.format("|\n" + "          '\"`$(\n" * 4_000)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", COSTLY)
+def test_what_would_take_minutes_is_read_in_time(case: str, tmp_path: Path) -> None:
+    folder = plant(tmp_path, ML | COSTLY[case])
+    begin = time.process_time()
+
+    review(folder)
+
+    assert time.process_time() - begin < 6.5
+
+
+@pytest.mark.parametrize("case", ["400 workflows", "a Makefile whose targets start each other"])
+def test_what_the_clock_stops_makes_the_result_partial(case: str, tmp_path: Path) -> None:
+    folder = plant(tmp_path, ML | COSTLY[case])
+    whole = review(folder, limits=Limits(seconds=60))
+    stopped = review(folder, limits=Limits(seconds=0.01))
+
+    assert not whole.left_out.out_of_time
+    assert stopped.left_out.out_of_time
+    assert stopped.left_out.examples
