@@ -2,13 +2,18 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rung.review.limits import Limits
+from rung.review.ci import CI as CI_FILES
+from rung.review.limits import Clock, LeftOut, Limits
+from rung.review.predicates import PREDICATES
 from rung.review.review import review
+from rung.review.runners import Runners
+from rung.review.view import View
 from tests.repositories import ML, evidence, plant
 
 CI = ".github/workflows/ci.yml"
@@ -82,3 +87,21 @@ def test_what_the_clock_stops_makes_the_result_partial(case: str, tmp_path: Path
     assert not whole.left_out.out_of_time
     assert stopped.left_out.out_of_time
     assert stopped.left_out.examples
+
+
+def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path) -> None:
+    """One by one, for the search through files alone would set it for all of them."""
+    text = {"text": "fit", "in": ["*.py"]}
+    folder = plant(tmp_path, {CI: RUN.format("python a.py"), "a.py": "fit(1)\n"})
+    looked = evidence(folder, text)
+    leaf = next(iter(looked.leaves.values()))
+
+    def stopped(part: Callable[[], Any]) -> bool:
+        looked.content.files.clock = Clock(-1)
+        looked.content.files.left_out = LeftOut()
+        part()
+        return looked.content.files.left_out.out_of_time
+
+    assert stopped(lambda: CI_FILES(looked.content, Runners(looked.content)))
+    assert stopped(lambda: looked.reach.reached)
+    assert stopped(lambda: list(PREDICATES["text"](View(looked.content, "a.py"), leaf)))
