@@ -174,7 +174,7 @@ def test_under_governance_a_release_and_its_approval_go_by_the_server(
         project.run(f"uv run poe {words}")
     server.end(signal.SIGKILL)
     said = project.run("uv run poe promote 1")
-    assert "is served in production" in said and "alias `champion` could not be set" in said
+    assert "answers in production" in said and "alias `champion` could not be set" in said
 
     server.up()
     said = project.run("uv run poe promote 1")

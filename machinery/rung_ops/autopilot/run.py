@@ -8,7 +8,7 @@ from pathlib import Path
 from rung_ops.autopilot import commits, hooks, journal, policy, step_runner
 from rung_ops.autopilot.journal import BadJournal, Record
 from rung_ops.autopilot.policy import BadPolicy
-from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT
 from rung_ops.release.paths import person
 from rung_ops.system import locks
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _look(now, rules)
         with locks.single_instance(journal.folder(), who, _say, "The autopilot") as lock:
             return _run(options, now, rules, lock)
-    except (BadPolicy, BadJournal, locks.AlreadyRunningError, StepFailed) as error:
+    except (BadPolicy, BadJournal, locks.AlreadyRunningError, StageError) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace, now: datetime, rules: policy.Policy, lock:
     try:
         work = steps(Tools(rules, TaskRunner(lock), _say))
         step_runner.run(record, FIRST, work, hooks.notify_of_step)
-    except StepFailed as error:
+    except StageError as error:
         hooks.notify("The autopilot failed", str(error))
         print(
             f"{error}\nThe pass stays open: `poe autopilot` retries this step, and "

@@ -10,6 +10,7 @@ from typing import Any
 
 from rung_ops.autopilot import journal
 from rung_ops.autopilot.journal import Record
+from rung_ops.project.errors import StageError
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Done:
     summary: str = ""
 
 
-class StepFailed(Exception):
+class StepFailed(StageError):
     """A step failed; the next run retries it. The message says what to do."""
 
 
@@ -77,7 +78,7 @@ def _run_step(record: Record, name: str, step: Step) -> Record:
     journal.save(record)
     try:
         done = step(record)
-    except StepFailed as error:
+    except StageError as error:
         entry["failed"] = str(error)
         journal.save(record)
         raise

@@ -3,7 +3,9 @@
 import json
 import subprocess
 
-from rung_ops.project.paths import REPORTS, ROOT
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import REPORTS, ROOT, shown
+from rung_ops.system.printable import printable
 
 RUN = REPORTS / "run.json"
 
@@ -28,6 +30,22 @@ def write_and_commit(run_id: str, model: str, version: str) -> None:
     """Write reports/run.json outside the pipeline's stage, and commit it to DVC.
 
     Otherwise DVC would see a changed output and record the run a second time.
+
+    Raises:
+        StageError: DVC refused; the message repeats what it said.
     """
     write(run_id, model, version)
-    subprocess.run(["dvc", "commit", "--quiet", "--force", "track"], cwd=ROOT, check=True)
+    # Without --quiet, which would keep the reason back.
+    done = subprocess.run(
+        ["dvc", "commit", "--force", "track"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StageError(
+            f"{shown(RUN)} names version {version}, but DVC could not commit it, so the next "
+            f"pipeline would record the run again: {printable(done.stderr.strip())}"
+        )
