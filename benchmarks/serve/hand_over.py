@@ -5,6 +5,7 @@ Writes pipeline.joblib, rows.json (raw rows that the model was not trained on) a
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ def main() -> None:
     """Write the three files."""
     project, folder = (Path(argument).resolve() for argument in sys.argv[1:])
     sys.path.insert(0, str(project))
+    os.chdir(project)  # rung_ops looks for its project from here upwards
 
     import joblib
     import polars as pl
