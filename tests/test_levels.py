@@ -14,7 +14,7 @@ import yaml
 
 from rung import ladder
 from rung.errors import RungError
-from rung.levels import Capability, Claim, load
+from rung.levels import BLOCKS, Capability, Claim, load
 from tests.conftest import (
     COMBINATIONS,
     GAMES,
@@ -66,6 +66,7 @@ def raw(file: str, question: str) -> Any:
     return yaml.safe_load((ROOT / "levels" / file).read_text())[question]["default"]
 
 
+MODELS = yaml.safe_load((ROOT / "levels" / "sources.yml").read_text())
 INFRASTRUCTURE = raw("infrastructure.yml", "infrastructure")
 YOURS = raw("yours.yml", "yours")
 
@@ -271,9 +272,49 @@ def test_the_page_of_a_project_is_tidy_markdown(render: Render, answers: dict[st
 def test_the_docs_say_what_the_levels_say() -> None:
     page = ROOT / "docs" / "levels.md"
 
-    assert page.read_text() == ladder.markdown(LEVELS), (
+    assert page.read_text() == ladder.markdown(LEVELS, MODELS), (
         "docs/levels.md is out of date: run `uv run rung levels --markdown > docs/levels.md`"
     )
+
+
+def test_each_capability_serves_one_stage_of_the_workflow() -> None:
+    placed = [name for names in MODELS["workflow"].values() for name in names]
+
+    assert sorted(placed) == sorted(found.id for found in CAPABILITIES)
+    empty = {stage for stage, names in MODELS["workflow"].items() if not names}
+    assert empty == set(MODELS["workflow_notes"])
+
+
+def test_each_answer_about_infrastructure_fills_a_layer_of_the_stack() -> None:
+    words = " ".join(MODELS["stack"].values())
+    questions = yaml.safe_load((ROOT / "levels" / "questions.yml").read_text())
+
+    for question in ("data", "tracking", "ci", "compute", "orchestrator"):
+        assert f"`{question}`" in words
+        for answer in questions[question]["choices"].values():
+            assert f"`{answer}`" in words, answer
+
+
+def test_each_block_belongs_to_a_stage_of_the_roadmap() -> None:
+    placed = [block for blocks in MODELS["roadmap"].values() for block in blocks]
+
+    assert sorted(BLOCKS) == sorted(placed)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("explainability", "Art. 86"),
+        ("freshness-and-staleness", "Monitor 4"),
+        ("scripted-training", "Google, level 0"),
+        ("change-control-plan", "reissued 18 Aug 2025"),
+    ],
+)
+def test_a_source_that_was_wrong_once_is_right(name: str, source: str) -> None:
+    known = {found.id: found for found in CAPABILITIES}
+
+    assert source in known[name].source
+    assert "Microsoft" not in known["repo-hygiene"].source
 
 
 def test_the_text_of_the_ladder_fits_a_terminal() -> None:

@@ -1,6 +1,7 @@
 """The ladder to look at: the levels as a text table and as the page docs/levels.md."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rung.levels import STANDING, Capability, Level
 
@@ -17,7 +18,7 @@ seconds) and **governance** (decisions are explained and approved before they co
 {summary}
 
 Two maturity models stand behind the rungs, Microsoft's (levels 0 to 4) and Google's (levels 0 to
-2); the controls of the governance game come from banking supervision, the EU AI Act, the NIST AI
+2); [what a rung lacks of them](#the-models-behind-the-rungs) is named below. The controls of the governance game come from banking supervision, the EU AI Act, the NIST AI
 Risk Management Framework and the FDA. The last column of each table names the source.
 
 In the tables, *in your project* lists what a generated project has for the capability: files,
@@ -44,6 +45,38 @@ Stay here while {stay}
 """
 
 
+MODELS = """\
+
+## The models behind the rungs
+
+{checked}
+
+{points}
+
+{lacks}
+
+**What governance contains.** {governance}
+
+### Algorithmia's roadmap
+
+Algorithmia's Roadmap to Machine Learning Maturity (2019) has four stages that depend on each other, each with
+three levels. The text of its twelve cells could not be had: stages are mapped to blocks, levels are not mapped.
+
+{roadmap}
+
+### The AI Infrastructure Alliance's workflow and stack
+
+Which stage of the workflow each capability serves, after the Alliance's
+[drawings](https://github.com/ai-infrastructure-alliance/blueprints) (2021 to 2023):
+
+{workflow}
+
+Which layer of its stack a project fills, and by which answer:
+
+{stack}
+"""
+
+
 def text(levels: Sequence[Level]) -> str:
     """Return the ladder as a table for a terminal."""
     head = [("Rung", "Name", "Microsoft", "Google")]
@@ -55,8 +88,8 @@ def text(levels: Sequence[Level]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def markdown(levels: Sequence[Level]) -> str:
-    """Return the page docs/levels.md."""
+def markdown(levels: Sequence[Level], models: Mapping[str, Any]) -> str:
+    """Return the page docs/levels.md; `models` is levels/sources.yml."""
     summary = _table(
         ("Rung", "Promise", "Microsoft", "Google"),
         (
@@ -69,7 +102,7 @@ def markdown(levels: Sequence[Level]) -> str:
             for rung in levels
         ),
     )
-    return PAGE.format(summary=summary) + "".join(map(_section, levels))
+    return PAGE.format(summary=summary) + "".join(map(_section, levels)) + _models(models)
 
 
 def _section(rung: Level) -> str:
@@ -92,6 +125,35 @@ def _section(rung: Level) -> str:
                 (f"`{found.id}`", _game(found), found.why, _project(found), found.source)
                 for found in rung.capabilities.values()
             ),
+        ),
+    )
+
+
+def _models(models: Mapping[str, Any]) -> str:
+    stages = models["workflow"]
+    notes = models["workflow_notes"]
+    return MODELS.format(
+        checked=models["checked"],
+        points=models["points"],
+        governance=models["governance"],
+        lacks=_table(
+            ("Rung", "Model", "The rung does not ask for"),
+            ((str(entry["rung"]), entry["model"], entry["what"]) for entry in models["lacks"]),
+        ),
+        roadmap=_table(
+            ("Stage", "Blocks of capabilities"),
+            ((stage, ", ".join(blocks)) for stage, blocks in models["roadmap"].items()),
+        ),
+        workflow=_table(
+            ("Stage", "Capabilities"),
+            (
+                (stage, ", ".join(f"`{name}`" for name in names) or f"none; {notes[stage]}")
+                for stage, names in stages.items()
+            ),
+        ),
+        stack=_table(
+            ("Layer", "In a project"),
+            ((layer, what or "empty") for layer, what in models["stack"].items()),
         ),
     )
 

@@ -11,8 +11,13 @@ def levels(
     ] = False,
 ) -> int:
     """Show the ladder."""
-    from rung import ladder, levels, template
+    from rung import ladder, levels, plain_yaml, template
 
-    rungs = levels.load(template.folder() / "levels")
-    print(ladder.markdown(rungs) if markdown else ladder.text(rungs), end="")
+    folder = template.folder() / "levels"
+    rungs = levels.load(folder)
+    if markdown:
+        models = plain_yaml.load((folder / "sources.yml").read_text("utf-8"))
+        print(ladder.markdown(rungs, models), end="")
+    else:
+        print(ladder.text(rungs), end="")
     return 0
