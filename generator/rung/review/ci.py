@@ -76,18 +76,22 @@ class Workflow:
         return [(number, line.rstrip()) for number, line in lines if line.strip()]
 
     @cached_property
+    def squeezed(self) -> str:
+        """Its lines that are not blank, as one text."""
+        return "\n".join(line for _, line in self.lines)
+
+    @cached_property
     def is_scheduled(self) -> bool:
         """Say whether it runs on a schedule."""
-        return SCHEDULED.search("\n".join(line for _, line in self.lines)) is not None
+        return SCHEDULED.search(self.squeezed) is not None
 
     def says(self, regex: re.Pattern[str]) -> tuple[int, str] | None:
         """Return the line in which a pattern matches, and its number."""
-        squeezed = "\n".join(line for _, line in self.lines)
-        match = regex.search(squeezed)
+        match = regex.search(self.squeezed)
         if match is None:
             return None
         place = match.start() + len(match[0]) - len(match[0].lstrip())
-        number, line = self.lines[squeezed.count("\n", 0, place)] if self.lines else (1, "")
+        number, line = self.lines[self.squeezed.count("\n", 0, place)] if self.lines else (1, "")
         return number, line.strip()
 
 

@@ -52,14 +52,14 @@ class Content:
         """Return where a line of a notebook's code stands in its file."""
         raw = (self.files.read(path, self.files.limits.notebook) or b"").decode("utf-8", "replace")
         source = self.python(path)
-        place = found = 0
+        place = 0
         for each in (source.raw if source else "").split("\n")[:line]:
             for written in (json.dumps(each, ensure_ascii=False), json.dumps(each)):
                 at = raw.find(written[1:-1], place)
                 if each.strip() and at >= 0:
-                    place = found = at
+                    place = at
                     break
-        return raw.count("\n", 0, found) + 1
+        return raw.count("\n", 0, place) + 1
 
     def data(self, path: str) -> Sequence[Node]:
         """Return the documents of a YAML, TOML or JSON file; none where it does not parse."""

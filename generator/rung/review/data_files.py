@@ -20,9 +20,7 @@ from rung.plain_yaml import Loader
 DEPTH = 60
 EVENTS = 60_000
 STEPS = 50_000  # of one search
-MISSED = (
-    200  # keys and values that are not found as they are written, from which on none is looked for
-)
+MISSED = 200  # words of one file not found as written, after which no more are looked for
 DEEP_TOML = re.compile(r"^[^=\n#\"']*(?:\.[^=\n.#\"']*){60}", re.MULTILINE)
 
 
@@ -51,6 +49,11 @@ class Node:
                 return None
             found = below
         return found
+
+    @property
+    def is_mapping(self) -> bool:
+        """Say whether its entries have keys."""
+        return any(key for key, _ in self.entries)
 
     def texts(self) -> list[str]:
         """Return the scalar itself, or those of a list."""

@@ -70,7 +70,7 @@ def _of_toml(document: Node) -> Iterator[tuple[str, int]]:
         for _, node in table.entries if table else []:
             yield from _each(node)
     for key, node in everything(document):
-        if key in LISTS and not any(name for name, _ in node.entries):
+        if key in LISTS and not node.is_mapping:
             yield from _each(node)
         if key in TABLES:
             for name, below in node.entries:

@@ -193,7 +193,7 @@ class Runners:
             tables += [node.get("scripts") for _, node in envs.entries] if envs else []
             for table in filter(None, tables):
                 found = table.get(name)
-                if found and not any(name for name, _ in found.entries):
+                if found and not found.is_mapping:
                     yield from ((text, "pyproject.toml", found.line) for text in found.texts())
                 command = found.get("cmd") if found else None
                 if command and command.value:
@@ -203,7 +203,7 @@ class Runners:
         for file in self.content.files.find("mise.toml", ".mise.toml", ".config/mise.toml"):
             for document in self.content.data(file):
                 found = document.get("tasks", task)
-                if found and not any(name for name, _ in found.entries):
+                if found and not found.is_mapping:
                     yield from ((text, file, found.line) for text in found.texts())
                 for key in ("run", "depends"):
                     node = found.get(key) if found else None

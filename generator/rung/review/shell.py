@@ -11,9 +11,8 @@ TOKEN = re.compile(
     r"|(?P<comment>(?<![^\s;|&()])\#.*)|(?P<plain>[^\s'\"\\$`&|;()#]+|.)",
     re.DOTALL,
 )
-EXPRESSION = re.compile(
-    r"\$\{\{([^{}]*)\}\}"
-)  # of GitHub, which may hold what looks like operators
+# Of GitHub; it may hold what looks like operators.
+EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
 SUBSTITUTED = re.compile(r"\$\((?!\()|`")
 ASSIGNED = re.compile(r"\w+\+?=")
 LONGEST = 1_000  # characters of a command
