@@ -4,11 +4,11 @@ AUTOPILOT_PUSH names remote and branch, such as "origin main"; unset, commits st
 """
 
 import os
-import subprocess
 from pathlib import Path
 
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.data import dvc
 from rung_ops.project.paths import INCOMING, REPOSITORY, ROOT, shown
 
 VARIABLE = "AUTOPILOT_PUSH"
@@ -76,9 +76,7 @@ def _merge_remote(remote: str, branch: str) -> None:
 
 
 def _dvc(*arguments: str) -> str:
-    done = subprocess.run(
-        ["dvc", *arguments], cwd=ROOT, capture_output=True, text=True, errors="replace", check=False
-    )
+    done = dvc.run(ROOT, *arguments)
     if done.returncode != 0:
         output = (done.stderr + done.stdout).strip()
         raise StepFailed(f"`dvc {' '.join(arguments[:2])}` failed: {output}")

@@ -1,13 +1,12 @@
 """Check new files in data/incoming, then version them with DVC; or fetch the versioned ones."""
 
 import hashlib
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
-from rung_ops.data import incoming_git
+from rung_ops.data import dvc, incoming_git
 from rung_ops.project.paths import INCOMING, REPOSITORY, ROOT, links_refused, raw_files, shown
 from rung_ops.system.printable import printable
 
@@ -134,9 +133,7 @@ def _advice(otherwise: str) -> str:
 
 def _dvc(*arguments: str) -> int:
     """Run DVC; print its errors, which it keeps to itself with --quiet."""
-    done = subprocess.run(
-        ["dvc", *arguments], cwd=ROOT, capture_output=True, text=True, errors="replace", check=False
-    )
+    done = dvc.run(ROOT, *arguments)
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         print(*map(printable, said), sep="\n", file=sys.stderr)

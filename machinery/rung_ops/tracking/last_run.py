@@ -1,8 +1,8 @@
 """Read and write reports/run.json: run, model and version that the pipeline recorded last."""
 
 import json
-import subprocess
 
+from rung_ops.data import dvc
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import REPORTS, ROOT, shown
 from rung_ops.system.printable import printable
@@ -36,14 +36,7 @@ def write_and_commit(run_id: str, model: str, version: str) -> None:
     """
     write(run_id, model, version)
     # Without --quiet, which would keep the reason back.
-    done = subprocess.run(
-        ["dvc", "commit", "--force", "track"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    done = dvc.run(ROOT, "commit", "--force", "track")
     if done.returncode != 0:
         raise StageError(
             f"{shown(RUN)} names version {version}, but DVC could not commit it, so the next "

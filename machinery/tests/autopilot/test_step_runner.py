@@ -12,6 +12,7 @@ import pytest
 from rung_ops.autopilot import journal, step_runner
 from rung_ops.autopilot.journal import BadJournal, Record
 from rung_ops.autopilot.step_runner import Done, Step, StepFailed
+from rung_ops.project.errors import StageError
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
 FIRST = ("look", "decide")
@@ -106,13 +107,16 @@ def test_a_step_that_ended_is_not_begun_again(kept: Path) -> None:
     assert (kept / "done").read_text().split() == list(ALL)
 
 
-def test_a_step_that_fails_is_tried_again_by_the_next_run(kept: Path) -> None:
+@pytest.mark.parametrize("error", [StepFailed, StageError])
+def test_a_step_that_fails_is_tried_again_by_the_next_run(
+    kept: Path, error: type[Exception]
+) -> None:
     work = steps(kept)
 
     def fail(record: Record) -> Done:
-        raise StepFailed("the disk is full")
+        raise error("the disk is full")
 
-    with pytest.raises(StepFailed):
+    with pytest.raises(error):
         run(work | {"train": fail})
     failed = journal.passes()[0]
     record = run(work)

@@ -1,0 +1,21 @@
+"""What reports/run.json names is committed to DVC, or the reason why not is said."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rung_ops.project.errors import StageError
+from rung_ops.tracking import last_run
+
+
+def test_what_dvc_refuses_is_said_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    monkeypatch.setattr(last_run, "ROOT", tmp_path)
+    monkeypatch.setattr(last_run, "RUN", tmp_path / "reports/run.json")
+
+    with pytest.raises(StageError, match="names version 3.*'dvc.yaml' does not exist"):
+        last_run.write_and_commit("a1", "late", "3")
