@@ -18,8 +18,9 @@ seconds) and **governance** (decisions are explained and approved before they co
 {summary}
 
 Two maturity models stand behind the rungs, Microsoft's (levels 0 to 4) and Google's (levels 0 to
-2); [what a rung lacks of them](#the-models-behind-the-rungs) is named below. The controls of the governance game come from banking supervision, the EU AI Act, the NIST AI
-Risk Management Framework and the FDA. The last column of each table names the source.
+2); [what a rung lacks of them](#the-models-behind-the-rungs) is named below. The controls of the
+governance game come from banking supervision, the EU AI Act, the NIST AI Risk Management Framework
+and the FDA. The last column of each table names the source.
 
 In the tables, *in your project* lists what a generated project has for the capability: files,
 of which you get those of your own CI vendor and team size, and jobs of your CI.
