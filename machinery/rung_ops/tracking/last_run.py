@@ -5,6 +5,7 @@ import json
 from rung_ops.data import dvc
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import REPORTS, ROOT, shown
+from rung_ops.system import atomic
 from rung_ops.system.printable import printable
 
 RUN = REPORTS / "run.json"
@@ -32,13 +33,19 @@ def write_and_commit(run_id: str, model: str, version: str) -> None:
     Otherwise DVC would see a changed output and record the run a second time.
 
     Raises:
-        StageError: DVC refused; the message repeats what it said.
+        StageError: DVC refused; the message repeats what it said. The file is as it was before, so
+            that whoever tries again finds the same work to do.
     """
+    before = RUN.read_bytes() if RUN.exists() else None
     write(run_id, model, version)
     # Without --quiet, which would keep the reason back.
     done = dvc.run(ROOT, "commit", "--force", "track")
     if done.returncode != 0:
+        if before is None:
+            RUN.unlink()
+        else:
+            atomic.write(RUN, before)
         raise StageError(
-            f"{shown(RUN)} names version {version}, but DVC could not commit it, so the next "
-            f"pipeline would record the run again: {printable(done.stderr.strip())}"
+            f"DVC could not commit {shown(RUN)} with version {version}, so the file was put back: "
+            f"{printable(done.stderr.strip())}"
         )

@@ -9,13 +9,19 @@ from rung_ops.project.errors import StageError
 from rung_ops.tracking import last_run
 
 
-def test_what_dvc_refuses_is_said_with_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("before", [{}, {"run_id": "a0", "model": "late", "version": "2"}])
+def test_what_dvc_refuses_is_said_with_its_reason_and_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str]
 ) -> None:
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=tmp_path, check=True)
     monkeypatch.setattr(last_run, "ROOT", tmp_path)
     monkeypatch.setattr(last_run, "RUN", tmp_path / "reports/run.json")
 
-    with pytest.raises(StageError, match="names version 3.*'dvc.yaml' does not exist"):
+    if before:
+        last_run.write(**before)
+
+    with pytest.raises(StageError, match="with version 3.*'dvc.yaml' does not exist"):
         last_run.write_and_commit("a1", "late", "3")
+
+    assert last_run.read() == before
