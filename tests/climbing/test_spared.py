@@ -6,9 +6,11 @@ from typing import Any
 
 import copier
 import pytest
+import yaml
 from copier import _main
 from jinja2 import Environment
 
+from rung import plain_yaml
 from rung.errors import RungError
 from tests.climbing import tiny
 
@@ -67,8 +69,12 @@ def test_a_text_is_compiled_once(
 
 
 def test_copier_is_afterwards_what_it_was(small: Path, tmp_path: Path) -> None:
-    def now() -> tuple[Any, Any]:
-        return Environment.from_string, vars(_main)["is_git_available"]
+    def now() -> list[Any]:
+        worker = vars(_main.Worker)
+        return [
+            *(Environment.from_string, vars(_main)["is_git_available"], yaml.SafeLoader),
+            *(worker["_render_string"], worker["answers_relpath"]),
+        ]
 
     before = now()
     tiny.fresh(small, tmp_path / "one")
@@ -76,3 +82,33 @@ def test_copier_is_afterwards_what_it_was(small: Path, tmp_path: Path) -> None:
         tiny.fresh(small, tmp_path / "two", level=9)
 
     assert before == now()
+
+
+def test_answers_are_gathered_only_where_jinja_has_something_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered: list[Any] = []
+    real = _main.Worker._render_context
+
+    def context(self: Any) -> Any:
+        gathered.append(self)
+        return real(self)
+
+    monkeypatch.setattr(_main.Worker, "_render_context", context)
+
+    def texts(folder: str, **more: str) -> int:
+        gathered.clear()
+        tiny.fresh(tiny.template(tmp_path / folder, files=more), tmp_path / f"{folder}-made")
+        return len(gathered)
+
+    assert texts("one") == texts("two", **{"files/plain/plain.txt": "plain\n"})
+
+
+def test_yaml_is_read_by_libyaml(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where PyYAML has it, the template's own files are never read in Python."""
+    assert plain_yaml.Loader is not yaml.SafeLoader, "PyYAML is built without libyaml here"
+    monkeypatch.delattr(yaml.parser.Parser, "check_event")
+
+    tiny.fresh(small, tmp_path / "spared", level=1)
