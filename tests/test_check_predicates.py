@@ -9,6 +9,7 @@ import pytest
 from rung.review.predicates import PREDICATES
 from tests.repositories import evidence, plant
 from tests.test_levels_evidence import PREDICATES as DESCRIBED
+from tests.test_levels_evidence import TOGETHER
 
 
 @dataclass
@@ -104,6 +105,17 @@ CASES = {
     "all": Case({"all": [{"exists": ["a"]}, {"exists": ["b"]}]}, {"a": "some text", "b": "some text"}, {"a": "some text"}),
     "any": Case({"any": [{"exists": ["a"]}, {"exists": ["b"]}]}, {"b": "some text"}, {"c": "some text"}, "b"),
     "none": Case({"none": [{"exists": ["a"]}, {"exists": ["b"]}]}, {"c": "some text"}, {"b": "some text"}),
+    "same_file": Case({"same_file": [{"imports": ["torch"]}, CALLS_FIT]}, {"a.py": "import torch\nm.fit(1)\n"}, {"a.py": "import torch\n", "b.py": "m.fit(1)\n"}, "a.py:1"),
+    "same_file, one of several": Case({"same_file": [{"any": [{"imports": ["jax"]}, {"imports": ["torch"]}]}, CALLS_FIT]}, {f"{n}.py": "import jax\n" for n in range(9)} | {"z.py": "import torch\nm.fit(1)\n"}, {"a.py": "import torch\n", "b.py": "import jax\n", "c.py": "m.fit(1)\n"}, "z.py:1"),
+    "same_file, of CI": Case({"same_file": [{"ci_runs": "check"}, {"ci_runs": "train"}]}, {CI: RUN.format("./check && ./train")}, {CI: RUN.format("./check"), ".github/workflows/b.yml": RUN.format("./train")}),
+    "leads_to": Case({"leads_to": [{"imports": ["flask"]}, CALLS_FIT]}, {"a.py": "import flask\nfrom b import m\n", "b.py": "import c\n", "c.py": "m.fit(1)\n"}, {"a.py": "import flask\n", "c.py": "import a\nm.fit(1)\n"}, "a.py:1"),
+    "leads_to, from CI": Case({"leads_to": [{"ci_runs": "check"}, CALLS_FIT]}, {CI: RUN.format("./check && python c.py"), "c.py": "m.fit(1)\n"}, {CI: RUN.format("./check"), "c.py": "m.fit(1)\n"}),
+    "function": Case({"function": "^check", "body": ["drift", "post"], "in": ["*.py"]}, {"a.py": "x = 1\n\n\ndef check(rows: list[int] = (\n    1,\n)) -> None:\n    if drift(rows):\n\n        post(1)\n"}, {"a.py": "def check(rows):\n    drift(rows)\n\n\ndef tell():\n    post(1)\n"}, "a.py:4"),
+    "function, what it calls": Case({"function": "^check", "body": ["drift", "post"], "in": ["*.py"]}, {"a.py": "class A:\n    def check(self): self.tell(drift)\n\n    def tell(self, rows):\n        again()\n\n\ndef again():\n    post(1)\n"}, {"a.py": "def tell():\n    check(drift)\n    post(1)\n\n\ndef check(rows):\n    drift(1)\n"}, "a.py:2"),
+    "function, outside of all": Case({"function": "", "body": ["drift", "post"], "in": ["*.py"]}, {"a.py": "def a():\n    pass\n\n\nif drift:\n    post(1)\n"}, {"a.py": "def a():\n    drift(1)\n\n\npost(1)\n"}, "a.py:5"),
+    "function, not of a text": Case({"function": "^check", "body": ["drift"], "in": ["*.py"]}, {"a.py": "def check():\n    return 'drift'\n"}, {"a.py": "x = '''1\ndef check():\n    drift\n'''\ndef check():\n    # drift\n    return 1\n"}),
+    "scheduled, not another job": Case({"scheduled": {"runs": "train"}}, {CI: "on: {schedule: [{cron: x}], push: }\njobs:\n  a:\n    if: github.event_name == 'schedule'\n    steps: [{run: ./train}]\n"}, {CI: "on: {schedule: [{cron: x}], push: }\njobs:\n  a:\n    if: github.event_name == 'push'\n    steps: [{run: ./train}]\n  b:\n    steps: [{run: ls}]\n"}),
+    "key, switched off": Case({"key": "**.canary", "in": ["*.yml"]}, {"a.yml": "a:\n  canary: {enabled: true}\n"}, {"a.yml": "canary: {enabled: false, weight: 1}\nb:\n  canary: off\n"}),
     "reached, by make": Case({"reached": CALLS_FIT}, {"Makefile": "train:\n\tpython src/a/run.py\n", "src/a/run.py": "from a.model import go\n", "src/a/model.py": "m.fit(1)\n"}, {"Makefile": "train:\n\tls\n", "src/a/model.py": "m.fit(1)\n"}, "src/a/model.py:1"),
     "reached, by a module": Case({"reached": CALLS_FIT}, {CI: RUN.format("python -m a.run"), "a/__init__.py": "", "a/run.py": "from .model import go\n", "a/model.py": "m.fit(1)\n"}, {CI: RUN.format("python -m a.run"), "a/run.py": "import b\n", "a/model.py": "m.fit(1)\n"}),
     "reached, by an image": Case({"reached": CALLS_FIT}, {"Dockerfile": 'CMD ["uvicorn", "app.main:app"]\n', "app/main.py": "m.fit(1)\n"}, {"Dockerfile": "# app/main.py\nCMD ls\n", "app/main.py": "m.fit(1)\n"}),
@@ -141,7 +153,7 @@ def test_a_predicate_does_not_hold_where_its_evidence_is_missing(
 def test_each_predicate_of_the_vocabulary_has_a_case() -> None:
     kinds = {name.partition(",")[0].partition(" ")[0] for name in CASES}
 
-    assert {*DESCRIBED, "all", "any", "none", "reached", "scheduled"} == kinds
+    assert {*DESCRIBED, *TOGETHER, "reached", "scheduled"} == kinds
     assert set(PREDICATES) < kinds
 
 

@@ -34,6 +34,7 @@ def number(value: Any) -> bool:
 
 # For each predicate: what its value is, the keys it needs beside it and those it may have.
 Check = Callable[[Any], bool]
+TOGETHER = {"all", "any", "none", "same_file", "leads_to"}
 PREDICATES: dict[str, tuple[Check, dict[str, Check], dict[str, Check]]] = {
     "exists": (texts, {}, {}),
     "larger_than_mb": (number, {"in": texts}, {}),
@@ -41,6 +42,7 @@ PREDICATES: dict[str, tuple[Check, dict[str, Check], dict[str, Check]]] = {
     "imports": (texts, {}, {"in": texts}),
     "calls": (texts, {}, {"in": texts}),
     "text": (regex, {"in": texts}, {}),
+    "function": (lambda value: value == "" or regex(value), {"body": regexes, "in": texts}, {}),
     "headings": (regexes, {"in": texts}, {}),
     "key": (text, {"in": texts}, {"matches": regex, "at_least": number}),
     "keys": (texts, {"in": texts}, {"at_least": number}),
@@ -57,7 +59,7 @@ def follows(predicate: Any) -> bool:
     if not isinstance(predicate, dict) or not predicate:
         return False
     kind, value = next(iter(predicate.items()))
-    if kind in {"all", "any", "none"}:
+    if kind in TOGETHER:
         nested = isinstance(value, list) and bool(value) and all(map(follows, value))
         return len(predicate) == 1 and nested
     if kind in {"reached", "scheduled"}:
@@ -104,5 +106,5 @@ def test_what_is_not_in_the_vocabulary_is_noticed(predicate: dict[str, Any]) -> 
 def test_every_predicate_in_use_is_described() -> None:
     page = (ROOT / "levels" / "README.md").read_text()
 
-    for kind in [*PREDICATES, "all", "any", "none", "reached", "scheduled"]:
+    for kind in [*PREDICATES, *TOGETHER, "reached", "scheduled"]:
         assert f"{{{kind}: " in page, kind

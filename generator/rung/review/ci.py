@@ -35,7 +35,7 @@ INCLUDED = re.compile(
     re.MULTILINE,
 )
 SCHEDULED = re.compile(
-    r"^[ \t]*+(?:-[ \t]*+)?(?:schedules?|cron)[ \t]*:|CI_PIPELINE_SOURCE.{0,10}schedule"
+    r"^[ \t]*+(?:-[ \t]*+)?(?:schedules?|cron)[ \t]*:|^[\"']?on[\"']?:.*\bschedule\b|CI_PIPELINE_SOURCE.{0,10}schedule"
     r"|\btriggers\s*\{\s*cron|^[ \t]*+cron[ \t]*\(|scheduledTrigger|^kind:[ \t]*CronJob",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -62,12 +62,14 @@ class Workflow:
         text: what is left of it, line by line.
         named: what its settings say besides names, filters and commands.
         commands: all that it leads to.
+        scheduled: those of them that a schedule starts.
     """
 
     path: str
     text: str
     named: list[str] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
+    scheduled: list[Command] = field(default_factory=list)
 
     @cached_property
     def lines(self) -> list[tuple[int, str]]:
@@ -137,7 +139,9 @@ class CI:
     def _workflow(self, path: str, text: str, everything: str) -> Workflow:
         if documents.ending(path) == "jenkinsfile":
             own = list(_of_jenkins(path, text))
-            return Workflow(path, text, [], list(self.follow(own)))
+            workflow = Workflow(path, text, [], list(self.follow(own)))
+            workflow.scheduled = workflow.commands if workflow.is_scheduled else []
+            return workflow
         try:
             nodes = data_files.read(path, text)
         except data_files.UnreadableError:
@@ -157,7 +161,12 @@ class CI:
         for command in own:
             if not executed(command.text) and 0 < command.line <= len(lines):
                 lines[command.line - 1] = ""
-        return Workflow(path, "\n".join(lines), named, list(self.follow(own)))
+        workflow = Workflow(path, "\n".join(lines), named, list(self.follow(own)))
+        if workflow.is_scheduled:
+            others = list(disabled.not_on_a_schedule(nodes))
+            own = [one for one in own if not any(a <= one.line <= z for a, z in others)]
+            workflow.scheduled = list(self.follow(own)) if others else workflow.commands
+        return workflow
 
     def _included(self, path: str, text: str) -> Iterator[str]:
         folder = path.rpartition("/")[0]

@@ -33,12 +33,11 @@ class Commands:
 
     @cached_property
     def on_a_schedule(self) -> frozenset[tuple[str, int]]:
-        """File and line of each command that a scheduled CI file leads to."""
+        """File and line of each command that a schedule of CI leads to."""
         return frozenset(
             (command.path, command.line)
             for workflow in self.ci.workflows
-            if workflow.is_scheduled
-            for command in workflow.commands
+            for command in workflow.scheduled
         )
 
     def _of_images(self) -> Iterator[Command]:

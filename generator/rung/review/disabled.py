@@ -1,13 +1,16 @@
-"""Jobs and steps of CI that never run, found by what they say of themselves."""
+"""Jobs and steps of CI that never run, or not on a schedule, by what they say of themselves."""
 
 import re
 from collections.abc import Iterator, Sequence
 
-from rung.review.data_files import Node
+from rung.review.data_files import Node, everything
 
 # `if` of GitHub, `condition` and `enabled` of Azure, `when` of GitLab and CircleCI.
 SWITCHES = ("if", "condition", "enabled", "when")
 FALSE = re.compile(r"(?:\$\{\{\s*)?(?:false|never|0)(?:\s*&&.*)?(?:\s*\}\})?$", re.IGNORECASE)
+
+EVENT = re.compile(r"event_name|CI_PIPELINE_SOURCE|Build\.Reason", re.IGNORECASE)
+NOT_SCHEDULED = re.compile(r"!=\s*[\"']?schedule|\bne\([^)]*schedule", re.IGNORECASE)
 
 
 def without(documents: Sequence[Node], used: str) -> tuple[list[Node], list[tuple[int, int]]]:
@@ -71,3 +74,35 @@ def _never(node: Node) -> bool:
     return (
         rules is not None and bool(rules.entries) and all(_never(one) for _, one in rules.entries)
     )
+
+
+def not_on_a_schedule(documents: Sequence[Node]) -> Iterator[tuple[int, int]]:
+    """Give the first and last line of each job and step that a schedule does not start."""
+    for document in documents:
+        for _, node in everything(document):
+            if node.entries and _waits_for_another_event(node):
+                yield node.line, node.last
+
+
+def _waits_for_another_event(node: Node) -> bool:
+    when, excepted, rules = node.get("when"), node.get("except"), node.get("rules")
+    if when is not None and when.value == "manual":
+        return True
+    if excepted is not None and "schedules" in excepted.texts():
+        return True
+    conditions = [below.value for key, below in node.entries if key in SWITCHES and below.value]
+    if any(map(_names_another_event, conditions)):
+        return True
+    return (
+        rules is not None
+        and bool(rules.entries)
+        and all(_never(one) or _waits_for_another_event(one) for _, one in rules.entries)
+    )
+
+
+def _names_another_event(condition: str) -> bool:
+    if not EVENT.search(condition):
+        return False
+    if NOT_SCHEDULED.search(condition):
+        return True
+    return "schedule" not in condition.lower() and re.search(r"==|\beq\(", condition) is not None

@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 from rung.review import dependencies
@@ -23,6 +24,7 @@ Predicate = Any  # as levels/README.md describes it
 Accept = Callable[[Hit], bool]
 SHOWN = 5  # hits of one predicate
 KEPT = 3_000
+TOGETHER = ("all", "any", "none", "same_file", "leads_to")  # predicates of predicates
 
 
 class Evidence:
@@ -79,42 +81,64 @@ class Evidence:
 
     def holds(self, predicate: Predicate, used: Predicate = None) -> list[Hit]:
         """Return what supports a predicate outside notebooks; nothing when it does not hold."""
-        return self._holds(predicate, lambda hit: not hit.in_notebook, used) or []
+        return self._shown(predicate, lambda hit: not hit.in_notebook, used)
 
     def holds_anywhere(self, predicate: Predicate) -> list[Hit]:
         """Return what supports a predicate, notebooks included."""
-        return self._holds(predicate, lambda hit: True, None) or []
+        return self._shown(predicate, lambda hit: True, None)
 
-    def _holds(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Hit] | None:
+    def _shown(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Hit]:
+        found = self._found(predicate, accept, used)
+        if predicate == "reached" or not {"all", "any"} & set(predicate):
+            return found[:SHOWN]
+        return found[: 2 * SHOWN]
+
+    def _found(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Hit]:
+        """Return all that supports a predicate."""
         if predicate == "reached":
-            return self._holds(used, self._within(self.reach.reached), None)
+            return self._found(used, self._within(self.reach.reached), None)
         kind, value = next(iter(predicate.items()))
-        if kind in ("all", "any", "none"):
-            return self._combined(kind, value, accept, used)
+        if kind in TOGETHER:
+            parts = [self._found(part, accept, used) for part in value]
+            return list(dict.fromkeys(self._together(kind, parts)))
         if kind == "reached":
-            return self._holds(value, self._within(self.reach.reached), None)
+            return self._found(value, self._within(self.reach.reached), None)
         if kind == "scheduled":
-            return self._holds(value, self._starts_on_a_schedule, None)
+            return self._found(value, self._starts_on_a_schedule, None)
         if kind in ("ci_runs", "ci_says"):
-            return list(self._in_ci(predicate))[:SHOWN] or None
+            return list(self._in_ci(predicate))
         if kind == "runs":
-            return [hit for hit in self._runs(value) if accept(hit)][:SHOWN] or None
+            return [hit for hit in self._runs(value) if accept(hit)]
         if kind == "depends":
-            return list(self._depends(value))[:SHOWN] or None
+            return list(self._depends(value))
         options = {name: each for name, each in predicate.items() if name != kind}
         found = self.hits.get(_name(Leaf(kind, value, options)), [])
-        return [hit for hit in found if accept(hit)][:SHOWN] or None
+        return [hit for hit in found if accept(hit)]
 
-    def _combined(
-        self, kind: str, parts: list[Predicate], accept: Accept, used: Predicate
-    ) -> list[Hit] | None:
-        found = [self._holds(part, accept, used) for part in parts]
+    def _together(self, kind: str, parts: list[list[Hit]]) -> Iterable[Hit]:
+        """Return what is left of the hits of each part."""
+        if kind == "any":
+            return _in_turn(parts)
         if kind == "none":
-            return None if any(found) else [Hit("", 0, "nothing of this kind was found")]
-        if kind == "all" and not all(found):
-            return None
-        hits = [hit for each in found for hit in each or []]
-        return list(dict.fromkeys(hits))[: 2 * SHOWN] or None
+            return [] if any(parts) else [Hit("", 0, "nothing of this kind was found")]
+        if not all(parts):
+            return []
+        if kind == "leads_to":
+            return self._leads_to(parts)
+        if kind == "same_file":
+            paths = set.intersection(*({hit.path for hit in hits} for hits in parts))
+            parts = [[hit for hit in hits if hit.path in paths] for hits in parts]
+        return _in_turn(parts)
+
+    def _leads_to(self, parts: list[list[Hit]]) -> list[Hit]:
+        first, *others = parts
+        found: list[Hit] = []
+        for start in dict.fromkeys(hit.path for hit in first):
+            within = self._within(self.reach.of(start))
+            ends = [list(filter(within, hits)) for hits in others]
+            if all(ends):
+                found += _in_turn([[hit for hit in first if hit.path == start], *ends])
+        return found
 
     def _within(self, paths: frozenset[str]) -> Accept:
         return lambda hit: not hit.in_notebook and hit.path in paths
@@ -163,11 +187,17 @@ class Evidence:
                 yield Hit(*self.packages[asked])
 
 
+def _in_turn(parts: Iterable[Iterable[Hit]]) -> Iterator[Hit]:
+    """Give the first hit of each part, then the second of each, for what is shown is cut."""
+    for hits in zip_longest(*parts):
+        yield from filter(None, hits)
+
+
 def _leaves(predicate: Predicate) -> Iterator[Leaf]:
     if predicate == "reached":
         return
     kind, value = next(iter(predicate.items()))
-    if kind in ("all", "any", "none"):
+    if kind in TOGETHER:
         for part in value:
             yield from _leaves(part)
     elif kind in ("reached", "scheduled"):

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rung.review import data_files, documents, needles
+from rung.review import data_files, documents, functions, needles
+from rung.review.data_files import Node
 from rung.review.hit import Hit
 from rung.review.view import View
 
 FLAGS = re.IGNORECASE | re.MULTILINE
 CODE = ("**/*.py", "**/*.ipynb")
+OFF = re.compile("|false|off|no|none|null|disabled", re.IGNORECASE)  # of a key's value
 NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
 
 
@@ -46,11 +48,18 @@ class Leaf:
     def needles(self) -> tuple[bytes, ...]:
         """Lower-case bytes, one of which a file must have to match."""
         if self.kind == "text":
-            return tuple(needle.encode() for needle in needles.of(self.value))
+            return _needles(self.value)
+        if self.kind == "function":
+            return next(filter(None, map(_needles, self.options["body"])), ())
         if self.kind == "key":
             literal = [part for part in re.split(r"[.*]+", self.value) if part]
             return (max(literal, key=len).lower().encode(),) if literal else ()
         return ()
+
+    @cached_property
+    def body(self) -> list[re.Pattern[str]]:
+        """The regular expressions that the body of a function has to match."""
+        return [re.compile(value, FLAGS) for value in self.options["body"]]
 
     @cached_property
     def words(self) -> frozenset[bytes]:
@@ -62,6 +71,10 @@ class Leaf:
     def wanted(self) -> frozenset[str]:
         """The names it states."""
         return frozenset(self.value)
+
+
+def _needles(regex: str) -> tuple[bytes, ...]:
+    return tuple(needle.encode() for needle in needles.of(regex))
 
 
 def exists(view: View, leaf: Leaf) -> Iterator[Hit]:
@@ -117,6 +130,35 @@ def text(view: View, leaf: Leaf) -> Iterator[Hit]:
             return
 
 
+def function(view: View, leaf: Leaf) -> Iterator[Hit]:
+    """A function whose name and body match, with what it calls in the same file."""
+    if view.source is None or (leaf.needles and not any(n in view.lower for n in leaf.needles)):
+        return
+    (named,) = leaf.regexes
+    by_name = {one.name: one for one in view.functions}
+    # Of each function, the lines in which each expression of the body matches first.
+    matched = {name: _matching_lines(view, leaf.body, one) for name, one in by_name.items()}
+    for one in by_name.values():
+        within = [matched[name] for name in functions.leads_to(one, by_name)]
+        if named.search(one.name) and len(set().union(*within)) == len(leaf.body):
+            line = one.line if one.name else 1 + min(matched[""].values(), default=0)
+            yield Hit(view.path, line, view.line(line) or one.name)
+            return
+
+
+def _matching_lines(
+    view: View, body: list[re.Pattern[str]], one: functions.Function
+) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for number, line in enumerate(one.text.split("\n")):
+        if view.content.files.clock.stops(view.content.files.left_out, view.path):
+            break
+        for place, regex in enumerate(body):
+            if line and place not in found and regex.search(line):
+                found[place] = number
+    return found
+
+
 def headings(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A document that has text below a heading for each of the expressions."""
     found = []
@@ -143,7 +185,7 @@ def key(view: View, leaf: Leaf) -> Iterator[Hit]:
                 continue
             if least and not any(_number(value) >= least for value in values):
                 continue
-            if not matches and not least and node.value is not None and not node.value.strip():
+            if not matches and not least and _is_off(node):
                 continue
             yield Hit(view.path, node.line, view.line(node.line) if node.line else leaf.value)
             return
@@ -165,6 +207,12 @@ def keys(view: View, leaf: Leaf) -> Iterator[Hit]:
         yield Hit(view.path, line, ", ".join(sorted(found)))
 
 
+def _is_off(node: Node) -> bool:
+    enabled = node.get("enabled")
+    value = node.value if enabled is None else enabled.value
+    return value is not None and OFF.fullmatch(value.strip()) is not None
+
+
 def _number(value: str) -> float:
     try:
         return float(value)
@@ -179,6 +227,7 @@ PREDICATES: dict[str, Callable[[View, Leaf], Iterator[Hit]]] = {
     "imports": imports,
     "calls": calls,
     "text": text,
+    "function": function,
     "headings": headings,
     "key": key,
     "keys": keys,

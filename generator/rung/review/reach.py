@@ -2,18 +2,15 @@
 
 import posixpath
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from rung.review.ci import CI, Workflow
 from rung.review.content import Content
 from rung.review.documents import without_comments
+from rung.review.modules import Modules
 from rung.review.shell import executed, lines
 
-MODULE = re.compile(r"(?<![\w./-])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?=[:\s\"',\])]|$)")
-RUN_MODULE = re.compile(r"-m[\s\"',]+([A-Za-z_][\w.]*)")
-FILE = re.compile(r"[\w./-]+\.\w+")
 TEST = re.compile(
     r"(?:^|/)(?:tests?|e2e)/|(?:^|/)(?:test_[^/]*|[^/]*_test|conftest)\.py$", re.IGNORECASE
 )
@@ -37,19 +34,12 @@ class Reach:
     """The files that the roots of a repository lead to."""
 
     def __init__(self, content: Content, ci: CI) -> None:
-        """Note by which names each file can be imported."""
+        """Know what is there."""
         self.content = content
         self.ci = ci
         self.workflow_paths = {workflow.path for workflow in ci.workflows}
-        self.modules: dict[str, list[str]] = defaultdict(list)
-        self.by_name: dict[str, list[str]] = defaultdict(list)
-        paths = content.files.names.lower
-        packages = {path.rpartition("/")[0] for path in paths if path.endswith("__init__.py")}
-        for path in paths:
-            self.by_name[path.rpartition("/")[2]].append(path)
-            if path.endswith(".py"):
-                for name in _module_names(path, packages):
-                    self.modules[name].append(path)
+        self.modules = Modules(content.files.names.lower)
+        self.from_one: dict[str, frozenset[str]] = {}
 
     @cached_property
     def reached(self) -> frozenset[str]:
@@ -72,9 +62,9 @@ class Reach:
         roots = {path for path in self.content.files.find("**/*.py") if self._has_schedule(path)}
         texts = []
         for workflow in self.ci.workflows:
-            if workflow.is_scheduled:
-                roots.add(workflow.path)
-                texts += _texts(workflow)
+            texts += [executed(command.text) for command in workflow.scheduled]
+            if workflow.scheduled:
+                texts += workflow.named
         for path in self.content.files.find("**/*.yml", "**/*.yaml"):
             if (
                 b"CronJob" in (raw := self.content.files.read(path) or b"")
@@ -82,6 +72,14 @@ class Reach:
             ):
                 roots.add(path)
         return self._follow(roots, texts)
+
+    def of(self, path: str) -> frozenset[str]:
+        """Return a file and all that it leads to."""
+        if path not in self.from_one:
+            workflows = [one for one in self.ci.workflows if one.path == path]
+            texts = [text for workflow in workflows for text in _texts(workflow)]
+            self.from_one[path] = self._follow([path], texts)
+        return self.from_one[path]
 
     def _has_schedule(self, path: str) -> bool:
         raw = self.content.files.read(path) or b""
@@ -135,7 +133,7 @@ class Reach:
         seen: set[str] = set(roots)
         waiting = list(roots)
         for text in texts:
-            waiting += self._named(text, "", seen)
+            waiting += self._new(self.modules.named(text), seen)
         while waiting and len(seen) < MOST:
             path = waiting.pop()
             if self.content.files.clock.stops(self.content.files.left_out, path):
@@ -145,7 +143,7 @@ class Reach:
             elif self.content.files.size(path) < self.content.files.limits.data:
                 said = self._says(path)
                 if said:
-                    waiting += self._named(said, path.rpartition("/")[0], seen)
+                    waiting += self._new(self.modules.named(said, path.rpartition("/")[0]), seen)
         return frozenset(seen)
 
     def _says(self, path: str) -> str:
@@ -164,27 +162,6 @@ class Reach:
             )
         return said
 
-    def _named(self, text: str, folder: str, seen: set[str]) -> list[str]:
-        """Return the files, not seen before, that a command or a configuration names."""
-        found: list[str] = []
-        for token in set(FILE.findall(text)):
-            bare = token.lstrip("./")
-            candidates = self.by_name.get(bare.rpartition("/")[2], ())
-            near = [path for path in candidates if path in (bare, f"{folder}/{bare}")]
-            found += near or [path for path in candidates if f"/{path}".endswith(f"/{bare}")][:5]
-        for name in {*RUN_MODULE.findall(text), *MODULE.findall(text)}:
-            found += self._module(name)
-        return self._new(found, seen)
-
-    def _module(self, name: str) -> list[str]:
-        """Return the files of the longest part of a dotted name that is a module here."""
-        while name:
-            if name in self.modules:
-                runs = self.modules.get(f"{name}.__main__", [])
-                return [*self.modules[name], *runs]
-            name = name.rpartition(".")[0]
-        return []
-
     def _imported(self, path: str, seen: set[str]) -> list[str]:
         source = self.content.python(path)
         if source is None:
@@ -192,31 +169,14 @@ class Reach:
         folder = path.rpartition("/")[0]
         found: list[str] = []
         for name in source.imports:
-            found += self._resolve(name, folder)
+            found += self.modules.imported(name, folder)
         for token in re.findall(r"""["']([\w./-]+(?::\w+)?)["']""", source.text):
             if "." in token:
                 bare = token.partition(":")[0]
-                named = self.by_name.get(bare.rpartition("/")[2], [])
+                named = self.modules.by_name.get(bare.rpartition("/")[2], [])
                 found += [each for each in named if not each.endswith("__init__.py")][:5]
-                found += self.modules.get(bare, [])
+                found += self.modules.by_module.get(bare, [])
         return self._new(found, seen)
-
-    def _resolve(self, name: str, folder: str) -> list[str]:
-        dots = len(name) - len(name.lstrip("."))
-        if dots:
-            parts = folder.split("/")
-            base = "/".join(parts[: len(parts) - dots + 1])
-            stem = f"{base}/{name[dots:].replace('.', '/')}".strip("/")
-            tried = (f"{stem}.py", f"{stem}/__init__.py")
-            return [path for path in tried if path in self.content.files.names.lower]
-        beside = f"{folder}/{name.replace('.', '/')}.py".lstrip("/")
-        if beside in self.content.files.names.lower:
-            return [beside]
-        found: list[str] = []
-        parts = name.split(".")
-        for end in range(1, len(parts) + 1):
-            found += self.modules.get(".".join(parts[:end]), [])[:3]
-        return found
 
     def _new(self, found: Iterable[str], seen: set[str]) -> list[str]:
         new = [path for path in dict.fromkeys(found) if path not in seen and not is_test(path)]
@@ -227,17 +187,3 @@ class Reach:
 def _texts(workflow: Workflow) -> list[str]:
     """Return what a CI file runs, and what its settings name."""
     return [*(executed(command.text) for command in workflow.commands), *workflow.named]
-
-
-def _module_names(path: str, packages: set[str]) -> list[str]:
-    """Return the dotted names by which a file can be imported."""
-    stem = path.removesuffix(".py").removesuffix("/__init__")
-    parts = stem.split("/")
-    top = len(parts) - 1
-    while top > 0 and "/".join(parts[:top]) in packages:
-        top -= 1
-    names = {".".join(parts[top:])}
-    if parts[0] == "src":
-        names.add(".".join(parts[1:]))
-    names.add(".".join(parts))
-    return [name for name in names if name]

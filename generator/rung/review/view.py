@@ -3,9 +3,10 @@
 import re
 from functools import cached_property
 
-from rung.review import documents
+from rung.review import documents, functions
 from rung.review.content import Content
 from rung.review.data_files import Node
+from rung.review.functions import Function
 from rung.review.python_source import Source
 from rung.review.shell import executed
 
@@ -45,6 +46,11 @@ class View:
     def source(self) -> Source | None:
         """Its Python source."""
         return self.content.python(self.path) if self.is_python else None
+
+    @cached_property
+    def functions(self) -> list[Function]:
+        """Its functions, where it is Python."""
+        return functions.read(self.source) if self.source else []
 
     @cached_property
     def lines(self) -> list[str]:

@@ -1,0 +1,78 @@
+"""By which names the files of a repository are run and imported."""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection
+
+MODULE = re.compile(r"(?<![\w./-])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?=[:\s\"',\])]|$)")
+RUN_MODULE = re.compile(r"-m[\s\"',]+([A-Za-z_][\w.]*)")
+FILE = re.compile(r"[\w./-]+\.\w+")
+
+
+class Modules:
+    """The files of a repository by their names, and its Python modules by theirs."""
+
+    def __init__(self, paths: Collection[str]) -> None:
+        """Note the names of each file."""
+        self.paths = paths
+        self.by_module: dict[str, list[str]] = defaultdict(list)
+        self.by_name: dict[str, list[str]] = defaultdict(list)
+        packages = {path.rpartition("/")[0] for path in paths if path.endswith("__init__.py")}
+        for path in paths:
+            self.by_name[path.rpartition("/")[2]].append(path)
+            if path.endswith(".py"):
+                for name in _module_names(path, packages):
+                    self.by_module[name].append(path)
+
+    def named(self, text: str, folder: str = "") -> list[str]:
+        """Return the files that a command or a configuration names."""
+        found: list[str] = []
+        for token in set(FILE.findall(text)):
+            bare = token.lstrip("./")
+            candidates = self.by_name.get(bare.rpartition("/")[2], ())
+            near = [path for path in candidates if path in (bare, f"{folder}/{bare}")]
+            found += near or [path for path in candidates if f"/{path}".endswith(f"/{bare}")][:5]
+        for name in {*RUN_MODULE.findall(text), *MODULE.findall(text)}:
+            found += self._longest(name)
+        return found
+
+    def _longest(self, name: str) -> list[str]:
+        """Return the files of the longest part of a dotted name that is a module here."""
+        while name:
+            if name in self.by_module:
+                runs = self.by_module.get(f"{name}.__main__", [])
+                return [*self.by_module[name], *runs]
+            name = name.rpartition(".")[0]
+        return []
+
+    def imported(self, name: str, folder: str) -> list[str]:
+        """Return the files that an import of a name, in a file of a folder, brings."""
+        dots = len(name) - len(name.lstrip("."))
+        if dots:
+            parts = folder.split("/")
+            base = "/".join(parts[: len(parts) - dots + 1])
+            stem = f"{base}/{name[dots:].replace('.', '/')}".strip("/")
+            tried = (f"{stem}.py", f"{stem}/__init__.py")
+            return [path for path in tried if path in self.paths]
+        beside = f"{folder}/{name.replace('.', '/')}.py".lstrip("/")
+        if beside in self.paths:
+            return [beside]
+        found: list[str] = []
+        parts = name.split(".")
+        for end in range(1, len(parts) + 1):
+            found += self.by_module.get(".".join(parts[:end]), [])[:3]
+        return found
+
+
+def _module_names(path: str, packages: set[str]) -> list[str]:
+    """Return the dotted names by which a file can be imported."""
+    stem = path.removesuffix(".py").removesuffix("/__init__")
+    parts = stem.split("/")
+    top = len(parts) - 1
+    while top > 0 and "/".join(parts[:top]) in packages:
+        top -= 1
+    names = {".".join(parts[top:])}
+    if parts[0] == "src":
+        names.add(".".join(parts[1:]))
+    names.add(".".join(parts))
+    return [name for name in names if name]

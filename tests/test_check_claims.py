@@ -1,0 +1,252 @@
+"""What only looks like evidence is not: two things count together in one file or on one path."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from rung.levels import TIERS
+from rung.review.review import review
+from tests.repositories import ML, PLENTY, plant
+
+CI = ".github/workflows/ci.yml"
+NIGHTLY = "on:\n  schedule:\n    - cron: '1 1 * * *'\njobs:\n  a:\n    steps:\n      - run: {}\n"
+PUSH = "on: push\njobs:\n  a:\n    steps:\n      - run: {}\n"
+DISPATCH = "requests.post('https://api.github.com/repos/a/b/dispatches', json=body)\n"
+APP = "from fastapi import FastAPI\napp = FastAPI()\n"
+GROUPED = "def metrics_by_route(rows):\n    for name, part in rows.groupby('route'):\n        yield name, f1_score(part.y, part.p)\n"
+TRAIN_TASK = "from airflow import DAG\ndag = DAG('a', schedule='@daily')\n{}\n"
+
+
+@dataclass
+class Claim:
+    """Files that were taken for a capability, and files that show it.
+
+    Attributes:
+        tier: that the first do not earn, and the second do.
+    """
+
+    capability: str
+    wrong: dict[str, str]
+    right: dict[str, str] = field(default_factory=dict)
+    tier: str = "used"
+
+
+def py(text: str, path: str = "a.py") -> dict[str, str]:
+    return {path: text}
+
+
+def ci(command: str, form: str = PUSH) -> dict[str, str]:
+    return {CI: form.format(command)}
+
+
+# Each of these was claimed in a public repository.
+KNOWN = {
+    "a drift endpoint and an unrelated dispatch": Claim(
+        "drift-triggered-retraining",
+        py(f"{APP}@app.get('/drift')\ndef drift():\n    return {{'drift': share()}}\n", "app/drift.py")
+        | {CI: "on:\n  repository_dispatch:\n    types: [docs]\njobs: {a: {steps: [{run: mkdocs}]}}\n"},
+        py(f"def check(rows):\n    if drift_share(rows) > 0.3:\n        start()\n\n\ndef start():\n    {DISPATCH}", "app/drift.py"),
+    ),
+    "a schedule of batch scoring": Claim(
+        "training-trigger",
+        ci("python score.py --model models/train/latest.pkl", NIGHTLY),
+        ci("python train.py", NIGHTLY),
+    ),
+    "a decorator named register": Claim(
+        "model-registry",
+        py("from models import Model, register_model\n\n\n@Model.register('ranker')\nclass Ranker(Model):\n    pass\n\n\n@register_model\ndef tiny():\n    return 1\n"),
+        py("import mlflow\nmlflow.register_model(uri, 'ranker')\n"),
+    ),
+    "an arrow": Claim(
+        "model-quality-gate",
+        py("def current_model(name: str) -> Model:\n    score = load(name)\n    return score\n"),
+        py("def may_replace(new_mse, production_mse):\n    return new_mse < production_mse\n"),
+    ),
+    "a name with by": Claim(
+        "slice-evaluation",
+        py("score_by_index = {\n    1: 0.2,\n}\n"),
+        py(GROUPED),
+    ),
+    "a column of a report": Claim(
+        "prediction-logging",
+        py("report = rows[['id', 'prediction_log']].rename(columns={'prediction_log': 'log'})\n"),
+        py("def log_prediction(request, answer):\n    store.write({'model_version': VERSION, 'features': request, 'prediction': answer})\n"),
+    ),
+    "soft delete": Claim(
+        "audit-log-retention",
+        {"main.tf": 'resource "azurerm_storage_account" "logs" {\n  blob_properties {\n    delete_retention_policy {\n      days = 7\n    }\n  }\n}\n# audit\n'},
+        {"main.tf": 'resource "aws_s3_bucket" "audit_log" {\n  object_lock_enabled = true\n}\n'},
+    ),
+    "a test of ingestion": Claim(
+        "training-reproducibility",
+        py("from ingest import rows\n\n\ndef test_rows_are_deterministic():\n    assert rows(1) == rows(1)\n", "tests/test_ingest.py")
+        | py("SEED = 1\nmodel = Ridge(random_state=1)\n"),
+        py("def test_training_is_deterministic():\n    assert train(1).coef == train(1).coef\n", "tests/test_train.py")
+        | py("model = Ridge(random_state=1)\n"),
+        tier="automated",
+    ),
+    "a label of an alert": Claim(
+        "serving-slo-load-test",
+        {"alerts.yml": "groups:\n- rules:\n  - alert: Slow\n    labels: {slo: latency}\n"},
+        {"locustfile.py": "from locust import HttpUser\n"},
+    ),
+    "a variable that switches off": Claim(
+        "alert-routing",
+        {"main.tf": "create_pagerduty_secret = false\n"},
+        {"main.tf": 'resource "pagerduty_service" "model" {\n  name = "model"\n}\n'},
+    ),
+}  # fmt: skip
+
+FOUND = {
+    "a join of paths": Claim(
+        "outcome-monitoring",
+        py("def load(ground_truth):\n    predictions = os.path.join(ground_truth, 'predictions.csv')\n    return ','.join(ground_truth)\n"),
+        py("def follow(predictions, actuals):\n    return predictions.merge(actuals, on='id')\n"),
+    ),
+    "a pipeline of Hugging Face": Claim(
+        "orchestrated-pipeline",
+        py("from transformers import pipeline\nclassify = pipeline('sentiment-analysis')\n", "pipeline.py"),
+        py("from zenml import pipeline\n\n\n@pipeline\ndef training():\n    fit()\n", "pipeline.py"),
+    ),
+    "all traffic to one model": Claim(
+        "canary-or-ab-rollout",
+        py("endpoint.deploy(model, traffic_split={'0': 100})\n") | {"deploy.sh": "az ml online-endpoint update --traffic 'blue=100'\n"},
+        py("endpoint.deploy(model, traffic_split={'0': 10, old: 90})\n"),
+    ),
+    "a canary that is off": Claim(
+        "canary-or-ab-rollout",
+        {"values.yaml": "canary: false\n", "b.yaml": "canary:\n  enabled: false\n"},
+        {"values.yaml": "canary:\n  weight: 10\n"},
+    ),
+    "a mirror of packages": Claim(
+        "shadow-deployment",
+        {"k8s/pip.yaml": "pip:\n  mirror: https://example.org/simple\n"},
+        {"k8s/route.yaml": "spec:\n  http:\n  - mirror: {host: challenger}\n"},
+    ),
+    "a rollback of a database": Claim(
+        "one-step-rollback",
+        py("class Store:\n    def rollback(self):\n        self.session.rollback()\n"),
+        py("def rollback(client):\n    client.set_alias('champion', previous_version(client))\n"),
+    ),
+    "docker load": Claim(
+        "serving-slo-load-test",
+        ci("docker load -i image.tar") | {"locustfile.py": "from locust import HttpUser\n"},
+        ci("locust --headless -f locustfile.py") | {"locustfile.py": "from locust import HttpUser\n"},
+        tier="automated",
+    ),
+    "a stage of an image": Claim(
+        "environment-promotion",
+        ci("docker build --target production .") | {"overlays/production/kustomization.yaml": "resources: [a]\n"},
+        ci("databricks bundle deploy --target prod") | {"overlays/production/kustomization.yaml": "resources: [a]\n"},
+        tier="automated",
+    ),
+    "a receiver that nobody reads": Claim(
+        "alert-routing",
+        {"alertmanager.yml": "receivers:\n- name: 'null'\n"},
+        {"alertmanager.yml": "receivers:\n- name: on-call\n  pagerduty_configs: [{routing_key: a}]\n"},
+    ),
+    "the digamma function": Claim(
+        "drift-monitoring",
+        py("from scipy.special import psi\n\n\ndef update(x):\n    return psi(x)\n"),
+        py("from stats import psi\n\n\ndef drift(live, trained):\n    return psi(live, trained)\n"),
+    ),
+    "an environment of Azure": Claim(
+        "data-versioning",
+        {"job.yml": "environment: azureml:sklearn-env:3\n"},
+        {"job.yml": "inputs:\n  rows:\n    path: azureml:flights:3\n"},
+    ),
+    "a snapshot of a disk": Claim(
+        "data-versioning",
+        py("import boto3\nsnapshot_id = ec2.create_snapshot()['SnapshotId']\n"),
+        py("from pyiceberg.catalog import load_catalog\nrows = table.scan(snapshot_id=7).to_arrow()\n"),
+    ),
+    "a step of training": Claim(
+        "model-quality-gate",
+        py("def climb(current_score, best_score):\n    if current_score > best_score:\n        return current_score\n"),
+        py("def gate(candidate_metrics, champion_metrics):\n    assert candidate_metrics['auc'] >= champion_metrics['auc']\n"),
+    ),
+    "an operator of Airflow": Claim(
+        "model-quality-gate",
+        py("train_model >> current_model\nscore = 1\n"),
+        py("if new_model_mse < production_model_mse:\n    promote()\n"),
+    ),
+    "a web page beside a model": Claim(
+        "prediction-service",
+        py("import flask\napp = flask.Flask('docs')\n", "docs/serve.py") | py("import torch\nmodel = torch.load('a.pt')\n", "train.py"),
+        py("from fastapi import FastAPI\nfrom model import load\napp = FastAPI()\n", "app.py") | py("import joblib\n\n\ndef load():\n    return joblib.load('a')\n", "model.py"),
+    ),
+    "a job by hand for the pages": Claim(
+        "human-approval-gate",
+        {".gitlab-ci.yml": "pages:\n  when: manual\n  script: [mkdocs build]\n"},
+        {".gitlab-ci.yml": "release:\n  when: manual\n  script: [python promote.py]\n"},
+    ),
+    "a diagnostic setting that keeps nothing": Claim(
+        "audit-log-retention",
+        {"main.tf": 'resource "azurerm_monitor_diagnostic_setting" "a" {\n  log {\n    category = "AuditEvent"\n    retention_policy {\n      enabled = false\n    }\n  }\n}\n'},
+        {"main.tf": 'resource "google_storage_bucket" "prediction_log" {\n  retention_policy {\n    retention_period = 15811200\n  }\n}\n'},
+    ),
+    "another schema": Claim(
+        "audit-log-retention",
+        ci("check-jsonschema --builtin-schema vendor.github-workflows a.yml") | {"retention.yaml": "retention_days: 365\n"},
+        ci("check-jsonschema --schemafile a.json retention.yaml") | {"retention.yaml": "retention_days: 365\n"},
+        tier="automated",
+    ),
+    "a test of overridden settings": Claim(
+        "human-oversight",
+        py("def test_override_of_settings():\n    assert settings(a=1).a == 1\n", "tests/test_a.py") | py("kill_switch = True\n"),
+        py("def test_override_of_a_decision():\n    assert override(decision) == 'refused'\n", "tests/test_a.py") | py("kill_switch = True\n"),
+        tier="automated",
+    ),
+    "a record by key": Claim(
+        "online-feature-store",
+        py("row = client.get_record(7)\n"),
+        py("import boto3\nrow = client.get_record(FeatureGroupName='flights', RecordIdentifierValueAsString='7')\n"),
+    ),
+    "a message of a bot": Claim(
+        "alert-routing",
+        py("from slack_sdk import WebClient\nWebClient().chat_postMessage(text='done')\n"),
+        py("from slack_sdk import WebClient\n\n\ndef alert(text):\n    WebClient().chat_postMessage(text=text)\n"),
+    ),
+    "a daily report": Claim(
+        "training-trigger",
+        py(TRAIN_TASK.format("ReportOperator(task_id='trained_model_report')"), "dags/a.py"),
+        py(TRAIN_TASK.format("PythonOperator(task_id='train', python_callable=train_model)\ntrain_model()"), "dags/a.py"),
+    ),
+    "a job that the schedule leaves out": Claim(
+        "training-trigger",
+        {".gitlab-ci.yml": "score:\n  rules: [{if: $CI_PIPELINE_SOURCE == 'schedule'}]\n  script: [python score.py]\ntrain:\n  rules: [{if: $CI_PIPELINE_SOURCE == 'push'}]\n  script: [python train.py]\n"},
+        {".gitlab-ci.yml": "score:\n  rules: [{if: $CI_PIPELINE_SOURCE == 'push'}]\n  script: [python score.py]\ntrain:\n  rules: [{if: $CI_PIPELINE_SOURCE == 'schedule'}]\n  script: [python train.py]\n"},
+    ),
+    "a step for another event": Claim(
+        "training-trigger",
+        ci("python train.py\n        if: github.event_name != 'schedule'", NIGHTLY),
+        ci("python train.py\n        if: github.event_name != 'pull_request'", NIGHTLY),
+    ),
+    "a champion without a challenger": Claim(
+        "automated-promotion-policy",
+        py("client.set_registered_model_alias(name, 'champion', version)\n") | py("challenger = 1\n", "b.py"),
+        py("if challenger_auc > champion_auc:\n    client.set_registered_model_alias(name, 'champion', version)\nprint('challenger', 'champion')\n"),
+    ),
+    "two jobs that know nothing of each other": Claim(
+        "drift-triggered-retraining",
+        py("def drift(rows):\n    return psi(rows)\n", "monitor.py") | py(f"def announce():\n    {DISPATCH}", "docs.py"),
+        py("from call import retrain\n\n\ndef drift(rows):\n    if psi(rows) > 1:\n        retrain()\n", "monitor.py") | py(f"def retrain():\n    {DISPATCH}", "call.py"),
+    ),
+}  # fmt: skip
+CLAIMS = KNOWN | FOUND
+
+
+def points(folder: Path, claim: Claim, files: dict[str, str]) -> float:
+    found = review(plant(folder, ML | files), limits=PLENTY)
+    return found.findings[claim.capability].points
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=list(CLAIMS))
+def test_what_only_looks_like_it_is_not_claimed(claim: Claim, tmp_path: Path) -> None:
+    assert points(tmp_path, claim, claim.wrong) < TIERS[claim.tier]
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=list(CLAIMS))
+def test_what_shows_it_is_found(claim: Claim, tmp_path: Path) -> None:
+    assert points(tmp_path, claim, claim.right) >= TIERS[claim.tier]
