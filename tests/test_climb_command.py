@@ -67,6 +67,19 @@ def test_it_says_what_changed_and_makes_one_commit(born: Path, climb: Climb) -> 
     assert "" == git(born, "status", "--porcelain")
 
 
+def test_the_plan_tells_a_team_what_is_one_persons(born: Path, copier_template: Path) -> None:
+    options = ("--template", copier_template, "--to", "2", "-d")
+    told, alone, served = (
+        " ".join(rung("plan", born, *options, answer).stdout.split())
+        for answer in ("team_size=team", "team_size=one", "tracking=server")
+    )
+
+    for what in ("`dvc_remote/` is a folder on one person's machine", "in `mlflow.db` are on"):
+        assert what in told
+        assert what not in alone
+    assert "* a tracking server that every member and CI can reach" in served
+
+
 def test_without_a_rung_it_climbs_to_the_next_one(born: Path, climb: Climb) -> None:
     assert "From rung 0 to rung 1" in climb().stdout
 

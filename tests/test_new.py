@@ -93,6 +93,32 @@ def test_the_next_steps_can_be_pasted(tmp_path: Path, copier_template: Path) -> 
     subprocess.run(["sh", "-ec", f"{steps[0]}\ntest -f pyproject.toml"], check=True)
 
 
+REMOTE = "`dvc_remote/` is a folder on one person's machine"
+REGISTRY = "`mlflow.db` are on the machine of the person who trained them"
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({"team_size": "team", "level": "2"}, {REMOTE, REGISTRY}),
+        ({"team_size": "teams", "level": "2", "tracking": "server"}, {REMOTE}),
+        ({"team_size": "team", "level": "2", "data": "store"}, {REGISTRY}),
+        ({"team_size": "team", "level": "1"}, set()),
+        ({"team_size": "one", "level": "2"}, set()),
+    ],
+)
+def test_a_team_is_told_what_is_one_persons(
+    tmp_path: Path, copier_template: Path, answers: dict[str, str], said: set[str]
+) -> None:
+    options = [f"-d{question}={answer}" for question, answer in answers.items()]
+    done = rung("new", tmp_path / "made", "--defaults", "--template", copier_template, *options)
+    page = (tmp_path / "made" / "RUNG.md").read_text()
+    here = page.partition("## The next rung")[0]
+
+    assert said == {each for each in (REMOTE, REGISTRY) if each in " ".join(done.stdout.split())}
+    assert said == {each for each in (REMOTE, REGISTRY) if each in here}
+
+
 def test_a_dry_run_lists_every_file_and_writes_none(
     tmp_path: Path, copier_template: Path, made: Path
 ) -> None:

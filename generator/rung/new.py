@@ -4,12 +4,13 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rung import answers as given
 from rung import git, home, plain_yaml, project
+from rung.asks import of_infrastructure
 from rung.errors import RungError
 from rung.source import Source
 from rung.staging import check_free, clear_left_over, staged
@@ -26,6 +27,7 @@ class Born:
         repository: The repository around it that it was left to, or None when it has its own.
         committed: Whether its files are in a first commit.
         signed: Whether that commit bears the person's name.
+        asks: What the answers about infrastructure ask of the team.
     """
 
     folder: Path
@@ -34,6 +36,7 @@ class Born:
     repository: Path | None = None
     committed: bool = False
     signed: bool = True
+    asks: list[str] = field(default_factory=list)
 
 
 def new(
@@ -62,8 +65,9 @@ def new(
         files = _files(room)
         own = around is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
-        level = _level(room)
-    return Born(folder, files, level, around, own, signed)
+        recorded = _answers(room)
+    asks = of_infrastructure(source, recorded)
+    return Born(folder, files, int(recorded["level"]), around, own, signed, asks)
 
 
 def preview(
@@ -75,7 +79,7 @@ def preview(
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / folder.name
         project.render(source.address, source.ref, room, answers, defaults=defaults)
-        return Born(folder, _files(room), _level(room))
+        return Born(folder, _files(room), int(_answers(room)["level"]))
 
 
 def next_steps(folder: Path) -> list[str]:
@@ -108,6 +112,6 @@ def _files(room: Path) -> list[str]:
     )
 
 
-def _level(room: Path) -> int:
-    recorded = plain_yaml.load((room / project.ANSWERS).read_text("utf-8"))
-    return int(recorded["level"])
+def _answers(room: Path) -> dict[str, Any]:
+    recorded: dict[str, Any] = plain_yaml.load((room / project.ANSWERS).read_text("utf-8"))
+    return recorded

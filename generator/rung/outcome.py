@@ -16,4 +16,6 @@ def born(made: Born, *, wants_git: bool) -> str:
         lines.append(f"It stands inside the repository {made.repository}: add and commit it there.")
     if not made.signed:
         lines.append(NAMELESS)
+    if made.asks:
+        lines += ["\nThe team brings:", *(f"  * {ask}" for ask in made.asks)]
     return "\n".join([*lines, "\nNext:", *(f"  {step}" for step in next_steps(made.folder))])

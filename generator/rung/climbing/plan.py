@@ -8,6 +8,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from rung import asks
 from rung.climbing.resolve import Conflict
 from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
@@ -159,22 +160,23 @@ def on_the_way(source: Source, before: Standing, after: Standing) -> dict[str, A
     """Return rises, commands and asks of the rungs above the one the project stands on."""
     rises: list[Rise] = []
     commands: dict[str, str] = {}
-    asks: list[str] = []
     game = after.answers.get("use_case")
     known = {
         command["run"]
         for rung in _rungs(source, 0, before.level)
-        for command in _of(rung, "commands", game)
+        for command in _commands(rung, game)
     }
-    for rung in _rungs(source, before.level + 1, after.level):
+    above = _rungs(source, before.level + 1, after.level)
+    for rung in above:
         rises.append(
             Rise(rung["level"], rung["title"], rung["promise"], rung["cost"], rung["stay"])
         )
-        for command in _of(rung, "commands", game):
+        for command in _commands(rung, game):
             if command["run"] not in known:
                 commands[command["run"]] = command["does"]
-        asks += [ask["ask"] for ask in _of(rung, "asks", game)]
-    return {"rises": rises, "commands": commands, "asks": asks}
+    had = asks.of_infrastructure(source, before.answers)
+    new = [ask for ask in asks.of_infrastructure(source, after.answers) if ask not in had]
+    return {"rises": rises, "commands": commands, "asks": asks.of_rungs(above, game) + new}
 
 
 def _rungs(source: Source, first: int, last: int) -> list[dict[str, Any]]:
@@ -187,8 +189,5 @@ def _rungs(source: Source, first: int, last: int) -> list[dict[str, Any]]:
         return []  # a template that describes its rungs in another way
 
 
-def _of(rung: Mapping[str, Any], what: str, game: Any) -> list[dict[str, Any]]:
-    entries = [
-        {"ask": entry} if isinstance(entry, str) else entry for entry in rung.get(what) or []
-    ]
-    return [entry for entry in entries if entry.get("game", "both") in ("both", game)]
+def _commands(rung: Mapping[str, Any], game: str | None) -> list[dict[str, Any]]:
+    return [entry for entry in rung.get("commands") or [] if entry.get("game", game) == game]
