@@ -39,6 +39,14 @@ SCHEDULED = re.compile(
     r"|\btriggers\s*\{\s*cron|^[ \t]*+cron[ \t]*\(|scheduledTrigger|^kind:[ \t]*CronJob",
     re.IGNORECASE | re.MULTILINE,
 )
+# What one of the texts of reading.yml needs, to read most files no further.
+BY_CONTENT = re.compile(rb"gcr\.io|pkg\.dev|provisionerId|workerType|taskQueueId")
+ELSEWHERE = re.compile(
+    r"^[ \t]*-?[ \t]*uses:[ \t]*['\"]?(?P<github>[\w.-]+/[\w.-]+/\.github/workflows/[\w./@-]+)"
+    r"|^[ \t]*-?[ \t]*(?:project|remote|component):[ \t]*['\"]?(?P<gitlab>[\w.:/@$-]*/[\w.:/@$-]+)"
+    r"|\btemplate:[ \t]*['\"]?(?P<azure>[\w./-]+@(?!self\b)\w+)|@Library\(\s*['\"](?P<jenkins>[^'\"\n]+)",
+    re.MULTILINE,
+)
 NAMES = {"name", "displayName", "description", "desc", "id", "paths", "paths-ignore", "branches"}
 MOST = 3_000  # commands of one CI file
 MOST_OF_ALL = 200_000  # commands of all CI files together
@@ -87,6 +95,13 @@ class Workflow:
         """Say whether it runs on a schedule."""
         return SCHEDULED.search(self.squeezed) is not None
 
+    @property
+    def calls_elsewhere(self) -> Iterator[tuple[int, str]]:
+        """Give what it calls of other repositories, with the line of each."""
+        for match in ELSEWHERE.finditer(self.squeezed):
+            number, _ = self.lines[self.squeezed.count("\n", 0, match.end())]
+            yield number, next(filter(None, match.groups()))
+
     def says(self, regex: re.Pattern[str]) -> tuple[int, str] | None:
         """Return the line in which a pattern matches, and its number."""
         match = regex.search(self.squeezed)
@@ -121,7 +136,7 @@ class CI:
         """Give each CI file and what it includes, without comments."""
         files = self.content.files
         seen: set[str] = set()
-        waiting = deque(files.find(*files.reading.ci))
+        waiting = deque([*files.find(*files.reading.ci), *self._by_content()])
         while waiting and len(seen) < 500:
             path = waiting.popleft()
             if path in seen:
@@ -131,10 +146,23 @@ class CI:
             if text is None or not text.strip():
                 continue
             text = documents.without_comments(path, text)
-            if "cloudbuild" in path.lower() and "gcr.io" not in text and "docker.pkg" not in text:
-                continue
             yield path, text
             waiting.extend(self._included(path, text))
+
+    def _by_content(self) -> Iterator[str]:
+        """Give the files that are CI by what they say."""
+        files = self.content.files
+        wanted = [
+            [re.compile(each, re.MULTILINE) for each in one] for one in files.reading.ci_by_content
+        ]
+        for path in files.find("**/*.yml", "**/*.yaml"):
+            if files.clock.stops(files.left_out, path):
+                return
+            raw = files.read(path) or b""
+            if BY_CONTENT.search(raw) and len(raw) < files.limits.data:
+                text = documents.without_comments(path, self.content.text(path) or "")
+                if any(all(each.search(text) for each in one) for one in wanted):
+                    yield path
 
     def _workflow(self, path: str, text: str, everything: str) -> Workflow:
         if documents.ending(path) == "jenkinsfile":

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from rung.errors import RungError
@@ -136,13 +137,30 @@ class Files:
             name = entry.name.lower()
             path = folder + entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder and leave(name):
+            if is_folder and leave(name) and not self._holds_sources(name, path):
                 if name != ".git":
                     self.left_out.note("fixtures, vendored and generated folders", path)
             elif is_folder and ("{{" in name or "{%" in name):
                 self.left_out.note("unrendered templates", path)
             elif not stack or not is_ignored(stack, path.lower(), name, is_folder):
                 yield entry, path, stack
+
+    def _holds_sources(self, name: str, path: str) -> bool:
+        """Say whether a folder that is usually generated was written by hand."""
+        if name not in self.reading.unless_sources:
+            return False
+        names: list[str] = []
+        waiting = [os.path.join(self.root, path)]  # noqa: PTH118
+        for folder in waiting:
+            try:
+                with os.scandir(folder) as scanned:
+                    entries = list(islice(scanned, 200))
+            except OSError:
+                continue
+            names += [entry.name.lower() for entry in entries]
+            if len(waiting) == 1:
+                waiting += [one.path for one in entries if one.is_dir(follow_symlinks=False)][:20]
+        return self.reading.holds_sources(names)
 
     def _ignored(self, path: str) -> Ignored:
         content = self._read(path, IGNORE_BYTES) or b""

@@ -1,7 +1,8 @@
 """How a repository is read: the data of levels/reading.yml."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import yaml
 
 from rung import plain_yaml
 from rung.errors import RungError
+
+SOURCES = (".py", ".sh", ".yml", ".yaml", ".tf", "dockerfile", "makefile")
 
 
 @dataclass(frozen=True)
@@ -18,14 +21,23 @@ class Reading:
     packages: tuple[str, ...]
     modules: tuple[str, ...]
     ci: tuple[str, ...]
+    ci_by_content: tuple[tuple[str, ...], ...]
     dependencies: tuple[str, ...]
     roots: tuple[str, ...]
     folders: frozenset[str]
     endings: tuple[str, ...]
+    unless_sources: tuple[str, ...]
+    generated: tuple[str, ...]
 
     def leaves_out(self, name: str) -> bool:
         """Say whether a folder of this lower-case name is left out."""
-        return name in self.folders or name.endswith(self.endings)
+        return name in self.folders or name in self.unless_sources or name.endswith(self.endings)
+
+    def holds_sources(self, names: Sequence[str]) -> bool:
+        """Say whether a folder with these lower-case names was written, not generated."""
+        if any(fnmatchcase(name, glob) for name in names for glob in self.generated):
+            return False
+        return any(name.endswith(SOURCES) for name in names)
 
 
 def load(folder: Path) -> Reading:
@@ -37,10 +49,13 @@ def load(folder: Path) -> Reading:
             packages=tuple(data["machine_learning"]["packages"]),
             modules=tuple(data["machine_learning"]["modules"]),
             ci=tuple(data["ci"]),
+            ci_by_content=tuple(map(tuple, data["ci_by_content"])),
             dependencies=tuple(data["dependencies"]),
             roots=tuple(data["roots"]),
             folders=frozenset(data["left_out"]["folders"]),
             endings=tuple(data["left_out"]["endings"]),
+            unless_sources=tuple(data["left_out"]["unless_sources"]),
+            generated=tuple(data["left_out"]["generated"]),
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error

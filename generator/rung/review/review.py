@@ -95,6 +95,17 @@ def review(
             "No machine-learning package or import was found: this is not a machine-learning "
             "repository, as far as its files show, and no rung above 0 is given."
         )
+    elsewhere = [
+        f"`{name}` ({workflow.path}:{line})"
+        for workflow in evidence.ci.workflows
+        for line, name in workflow.calls_elsewhere
+    ]
+    if elsewhere:
+        more = f" and {len(elsewhere) - 3} more" if len(elsewhere) > 3 else ""
+        notes.append(
+            f"CI calls other repositories, which are not read: {', '.join(elsewhere[:3])}{more}. "
+            "The level may be higher; attest in rung.toml what they do."
+        )
     wanted = files.find(*files.reading.dependencies)
     projects = {path.rpartition("/")[0] for path in wanted if "/" in path}
     if len(projects) >= PROJECTS:

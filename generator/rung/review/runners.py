@@ -5,21 +5,22 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import islice
 
-from rung.review import shell
+from rung.review import launched, makefiles, shell
 from rung.review.content import Content
 from rung.review.data_files import Node
+from rung.review.makefiles import Found, Rules
 
 # What one of the patterns below needs.
 ANY = re.compile(
     r"make|MAKE|poe|tox|nox|just|npm|yarn|hatch|pdm|mise|task|pre-commit|prek|dvc|\.(?:ba)?sh"
+    r"|python|\.py|inv"
 )
-Found = tuple[str, str, int]  # a command, the file it stands in, and the line
 
-RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
 RECIPE = re.compile(r"^@?([A-Za-z0-9_-]+)(?:[ \t]+[^:\n=]*)?:(?!=)[ \t]*([^\n#]*)")
 WORD = r"([A-Za-z0-9_.:/-]+)"
-SESSION = re.compile(r"session\.run\w*\(([^)]{0,1000})\)", re.DOTALL)
-QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
+PYTHON = re.compile(
+    r"(?:^|[\s;&|(])(?:\S*python[\d.]*\s+(?:-[^\smc]\S*\s+)*)(-m\s+[\w.]+|[\w./-]+\.py)\b"
+)
 SCRIPT = re.compile(r"(?:^|[\s;&|(./])([\w./-]+\.(?:sh|bash))\b")
 
 
@@ -42,6 +43,8 @@ class Runners:
             (re.compile(r"\b(pre-commit|prek)\s+run\b"), self._pre_commit),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), self._dvc),
             (SCRIPT, self._script),
+            (PYTHON, self._python),
+            (re.compile(r"(?:^|[\s;&|(])(inv(?:oke)?)\s+\w"), self._invoke),
         ]
 
     def behind(self, command: str, path: str, started: set[tuple[str, str]]) -> list[Found]:
@@ -87,26 +90,8 @@ class Runners:
                         yield from more
 
     @cached_property
-    def _make_rules(self) -> dict[str, list[tuple[list[str], list[Found]]]]:
-        rules: dict[str, list[tuple[list[str], list[Found]]]] = {}
-        for file in self.content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
-            recipe: list[Found] = []
-            goes_on = False
-            for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
-                if line.startswith("\t") or goes_on:
-                    text = line.strip()
-                    if goes_on and recipe:
-                        before, _, first = recipe.pop()
-                        recipe.append((f"{before[:-1].rstrip()} {text}"[:1_000], file, first))
-                    elif text.lstrip("@-+") and not text.startswith("#"):
-                        recipe.append((text.lstrip("@-+"), file, number))
-                    goes_on = text.endswith("\\") and bool(recipe)
-                elif match := RULE.match(line):
-                    recipe = []
-                    for target in match[1].split():
-                        if target != ".PHONY":
-                            rules.setdefault(target, []).append((match[2].split(), recipe))
-        return rules
+    def _make_rules(self) -> Rules:
+        return makefiles.rules(self.content)
 
     def _poe(self, task: str, path: str) -> Iterator[Found]:
         for file, node in self.poe_tasks.get(task, []):
@@ -159,11 +144,7 @@ class Runners:
 
     def _nox(self, _: str, path: str) -> Iterator[Found]:
         for file in self.content.files.find("**/noxfile.py"):
-            source = self.content.python(file)
-            text = source.text if source else ""
-            for match in SESSION.finditer(text):
-                words = " ".join(QUOTED.findall(match[1]))
-                yield words, file, text.count("\n", 0, match.start()) + 1
+            yield from self._started_by(file)
 
     def _just(self, recipe: str, path: str) -> Iterator[Found]:
         for file in self.content.files.find("**/justfile", "**/.justfile"):
@@ -238,6 +219,25 @@ class Runners:
         for file in self.content.files.find(bare) or self.content.files.find(f"{folder}/{bare}"):
             for number, line in islice(shell.lines(self.content.text(file) or ""), 2_000):
                 yield line, file, number + 1
+
+    def _python(self, name: str, path: str) -> Iterator[Found]:
+        """Give the commands that a Python file or module starts."""
+        if name.startswith("-m"):
+            stem = name.split()[1].replace(".", "/")
+            wanted = [f"**/{stem}.py", f"**/{stem}/__main__.py"]
+        else:
+            wanted = [f"**/{name.removeprefix('./')}"]
+        for file in self.content.files.find(*wanted)[:3]:
+            yield from self._started_by(file)
+
+    def _started_by(self, file: str) -> Iterator[Found]:
+        source = self.content.python(file)
+        for command, line in launched.by(source) if source else ():
+            yield command, file, line
+
+    def _invoke(self, _: str, path: str) -> Iterator[Found]:
+        for file in self.content.files.find("tasks.py", "tasks/*.py"):
+            yield from self._started_by(file)
 
     def _task(self, task: str, path: str) -> Iterator[Found]:
         """Give the commands of a task of go-task."""

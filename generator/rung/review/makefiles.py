@@ -1,0 +1,33 @@
+"""The targets of Makefiles, what each needs and what it runs."""
+
+import re
+
+from rung.review.content import Content
+
+Found = tuple[str, str, int]  # a command, the file it stands in, and the line
+Rules = dict[str, list[tuple[list[str], list[Found]]]]  # by target: what it needs, what it runs
+
+RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
+
+
+def rules(content: Content) -> Rules:
+    """Return the targets of all Makefiles, in their order."""
+    found: Rules = {}
+    for file in content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
+        recipe: list[Found] = []
+        goes_on = False
+        for number, line in enumerate((content.text(file) or "").split("\n"), 1):
+            if line.startswith("\t") or goes_on:
+                text = line.strip()
+                if goes_on and recipe:
+                    before, _, first = recipe.pop()
+                    recipe.append((f"{before[:-1].rstrip()} {text}"[:1_000], file, first))
+                elif text.lstrip("@-+") and not text.startswith("#"):
+                    recipe.append((text.lstrip("@-+"), file, number))
+                goes_on = text.endswith("\\") and bool(recipe)
+            elif match := RULE.match(line):
+                recipe = []
+                for target in match[1].split():
+                    if target != ".PHONY":
+                        found.setdefault(target, []).append((match[2].split(), recipe))
+    return found

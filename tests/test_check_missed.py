@@ -1,0 +1,148 @@
+"""What was missed in repositories of rung 2 and above is found, in other forms than the usual one."""
+
+from pathlib import Path
+
+import pytest
+
+from rung.levels import TIERS
+from rung.review.review import review
+from tests.repositories import ML, PLENTY, evidence, plant
+
+CI = ".github/workflows/ci.yml"
+RUN = "on: push\njobs:\n  a:\n    steps:\n      - run: {}\n"
+COMPILES = "from kfp import compiler, dsl\n\n\n@dsl.pipeline\ndef training():\n    train()\n\n\ncompiler.Compiler().compile(training, 'a.yaml')\n"
+UNIT = "def test_fit():\n    import sklearn\n    assert fit(1)\n"
+TASK = "tasks:\n  - provisionerId: proj\n    workerType: ci\n    payload:\n      command:\n        - - /bin/bash\n          - -lc\n          - pip install . && pytest\n"
+BUILD = "steps:\n  - name: gcr.io/cloud-builders/docker\n    entrypoint: bash\n    args: [-c, pytest -q]\n"
+
+# By what is shown: the files, the capability and the tier it earns.
+MISSED: dict[str, tuple[dict[str, str], str, str]] = {
+    "a comparison of two measures": (
+        {"gate.py": "def main():\n    new_model_mse = mse(a)\n    if new_model_mse < production_model_mse:\n        deploy()\n"},
+        "model-quality-gate", "used",
+    ),
+    "a comparison of two entries": (
+        {"gate.py": "keep = production['rmse'] <= candidate['rmse']\n"},
+        "model-quality-gate", "used",
+    ),
+    "a list of words in a script": (
+        {CI: RUN.format("python ci/run.py"), "ci/run.py": "import subprocess\nsubprocess.run(\n    ['dvc', 'repro', name],\n    check=True,\n)\n", "dvc.yaml": "stages: {a: {cmd: ls}}\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "a list of words in a module": (
+        {CI: RUN.format("python -m ops.release --fast"), "ops/release.py": "from subprocess import check_call\ncheck_call(['az', 'ml', 'online-deployment', 'create'])\n"},
+        "automated-model-deployment", "automated",
+    ),
+    "a task of Invoke": (
+        {CI: RUN.format("invoke check"), "tasks.py": "@task\ndef check(c):\n    c.run('pytest -q')\n"},
+        "ci-build-test", "used",
+    ),
+    "prefect.yaml": (
+        {CI: RUN.format("prefect deploy --all"), "prefect.yaml": "deployments:\n- name: train\n  entrypoint: flows/train.py:train\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "a schedule of prefect.yaml": (
+        {"prefect.yaml": "deployments:\n- name: a\n  entrypoint: flows/train.py:train\n  schedules:\n  - cron: 1 1 * * *\n"},
+        "training-trigger", "automated",
+    ),
+    "Cloud Build of another name": ({"ci/unit.yaml": BUILD}, "ci-build-test", "used"),
+    "Taskcluster": ({".taskcluster.yml": TASK}, "ci-build-test", "used"),
+    "Taskcluster of another name": ({"infra/data.yml": TASK}, "ci-build-test", "used"),
+    "Argo in CI": (
+        {CI: RUN.format("argo template create flows/train.yaml"), "flows/train.yaml": "kind: WorkflowTemplate\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "Kubeflow compiled in CI": (
+        {CI: RUN.format("python pipelines/train.py"), "pipelines/train.py": COMPILES},
+        "orchestrated-pipeline", "automated",
+    ),
+    "Kubeflow compiled by make in CI": (
+        {CI: RUN.format("make compile"), "Makefile": "compile:\n\tpython -m pipelines.train\n", "pipelines/train.py": COMPILES},
+        "orchestrated-pipeline", "automated",
+    ),
+    "Vertex AI started in CI": (
+        {CI: RUN.format("python run.py"), "run.py": "from google.cloud import aiplatform\naiplatform.PipelineJob(name).submit()\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "tests named after": ({"ranker/model_tests.py": UNIT}, "unit-tests", "used"),
+    "tests of the model named after": ({"ranker/model_tests.py": UNIT}, "ml-unit-tests", "used"),
+    "a folder build with sources": (
+        {"build/package/Dockerfile": "FROM python:3.13\n"}, "container-image", "used",
+    ),
+    "pins in a folder": (
+        {"requirements/prod.txt": "torch==2.1\n"}, "pinned-dependencies", "used",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISSED.values(), ids=list(MISSED))
+def test_what_was_missed_is_found(case: tuple[dict[str, str], str, str], tmp_path: Path) -> None:
+    files, capability, tier = case
+    base = {} if capability == "pinned-dependencies" else ML
+
+    found = review(plant(tmp_path, base | files), limits=PLENTY).findings[capability]
+
+    assert found.points >= TIERS[tier]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {CI: RUN.format("python a.py"), "a.py": "subprocess.run(['echo', 'pytest'])\n"},
+        {CI: RUN.format("python a.py"), "a.py": "# subprocess.run(['pytest'])\nnames = ['pytest']\n"},
+        {CI: RUN.format("ls a.py"), "a.py": "subprocess.run(['pytest'])\n"},
+        {"a.yml": "steps:\n  - name: python\n    args: [pytest]\n"},
+        {"a.yml": "steps:\n  - run: pytest\nimage:\n  name: gcr.io/a/b\n"},
+        {"a.yml": "workerType: ci\ncommand: pytest\n"},
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_command_of_ci_is_none(
+    files: dict[str, str], tmp_path: Path
+) -> None:
+    assert [] == evidence(plant(tmp_path, files)).holds({"ci_runs": r"\bpytest\b"})
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"build/lib/a/Dockerfile": "FROM python:3.13\n"},
+        {"build/bdist.linux/Dockerfile": "FROM python:3.13\n", "build/a.py": "a = 1\n"},
+        {"build/index.html": "<p>A page</p>\n", "build/Dockerfile": "FROM a\n"},
+        {"dist/Dockerfile": "FROM python:3.13\n"},
+    ],
+)
+def test_what_is_generated_is_left_out(files: dict[str, str], tmp_path: Path) -> None:
+    found = review(plant(tmp_path, ML | files), limits=PLENTY)
+
+    assert not found.findings["container-image"].holds
+    assert found.left_out.counts["fixtures, vendored and generated folders"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "named"),
+    [
+        (CI, "on: push\njobs:\n  a:\n    uses: org/ops/.github/workflows/train.yml@v1\n", f"`org/ops/.github/workflows/train.yml@v1` ({CI}:4)"),
+        (".gitlab-ci.yml", "include:\n  - project: org/ops\n    file: train.yml\n", "`org/ops` (.gitlab-ci.yml:2)"),
+        ("azure-pipelines.yml", "steps:\n- template: train.yml@ops\n", "`train.yml@ops` (azure-pipelines.yml:2)"),
+        ("Jenkinsfile", "@Library('ops') _\n", "`ops` (Jenkinsfile:1)"),
+    ],
+)  # fmt: skip
+def test_ci_of_another_repository_is_said_not_to_be_read(
+    path: str, text: str, named: str, tmp_path: Path
+) -> None:
+    notes = review(plant(tmp_path, ML | {path: text}), limits=PLENTY).notes
+
+    assert [True] == ["level may be higher" in note and named in note for note in notes]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "on: push\njobs:\n  a:\n    uses: ./.github/workflows/train.yml\n",
+        "on: push\njobs:\n  a:\n    steps:\n      - uses: actions/checkout@v7\n",
+        "on: push\njobs:\n  a:\n    if: false\n    uses: org/ops/.github/workflows/a.yml@v1\n",
+        "on: push # uses: org/ops/.github/workflows/a.yml@v1\njobs: {}\n",
+    ],
+)
+def test_ci_of_its_own_is_not_said_to_be_elsewhere(text: str, tmp_path: Path) -> None:
+    assert [] == review(plant(tmp_path, ML | {CI: text}), limits=PLENTY).notes
