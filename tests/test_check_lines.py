@@ -1,20 +1,23 @@
 """Evidence stands on the line that says it, and the clock leaves nothing out silently."""
 
 import json
-import time
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rung.review import ci, limits
 from rung.review.ci import CI as CI_FILES
+from rung.review.ci import Workflow
 from rung.review.limits import Clock, LeftOut, Limits
 from rung.review.predicates import PREDICATES
 from rung.review.review import review
 from rung.review.runners import Runners
 from rung.review.view import View
-from tests.repositories import ML, evidence, plant
+from tests.repositories import ML, PLENTY, READING, evidence, plant
+from tests.steps import steps
 
 CI = ".github/workflows/ci.yml"
 RUN = "on: push\njobs:\n  a:\n    steps:\n      - run: {}\n"
@@ -53,40 +56,78 @@ def test_a_file_that_is_not_there_is_not_said_to_be_closed(tmp_path: Path) -> No
     assert not found.left_out.counts["could not be opened"]
 
 
-COSTLY = {
-    "a Makefile whose targets start each other": {
+# Repositories that grow with a number, and once took steps in proportion to its square or cube.
+COSTLY: dict[str, Callable[[int], dict[str, str]]] = {
+    "a Makefile whose targets start each other": lambda size: {
         CI: RUN.format("make a0"),
-        "Makefile": "".join(f"a{n}:\n" + "".join(f"\tmake a{k % 6} X={k}\n" for k in range(500)) for n in range(6)),
+        "Makefile": "".join(f"a{n}:\n" + "".join(f"\tmake a{k % 6} X={k}\n" for k in range(size)) for n in range(6)),
     },
-    "400 workflows": {
-        "Makefile": "all:\n" + "".join(f"\tpython a{k}.py\n" for k in range(400)),
-        **{f".github/workflows/{n}.yml": RUN.format("make all") for n in range(400)},
+    "workflows that start all": lambda size: {
+        "Makefile": "all:\n" + "".join(f"\tpython a{k}.py\n" for k in range(20)),
+        **{f".github/workflows/{n}.yml": RUN.format("make all") for n in range(size)},
     },
-    "blank lines before a schedule": {CI: "on:\n" + "\n" * 100_000 + " " * 900 + "x: 1\n"},
-    "lines of blanks": {CI: "on:\n" + f"{' ' * 900}x: 1\n" * 400},
-    "quotes": {CI: RUN.format("|\n" + "          '\"`$(\n" * 4_000)},
+    "lines of blanks": lambda size: {CI: "on:\n" + f"{' ' * 900}x: 1\n" * size},
+    "quotes": lambda size: {CI: RUN.format("|\n" + "          '\"`$(\n" * size)},
+    "functions that call each other": lambda size: {
+        "drift.py": "".join(f"def drift{n}():\n    drift{n + 1}()\n    train()\n" for n in range(size)),
+    },
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", COSTLY)
-def test_what_would_take_minutes_is_read_in_time(case: str, tmp_path: Path) -> None:
-    folder = plant(tmp_path, ML | COSTLY[case])
-    begin = time.process_time()
+def test_what_grows_takes_steps_in_proportion(case: str, tmp_path: Path) -> None:
+    few, many = (plant(tmp_path / str(size), ML | COSTLY[case](size)) for size in (20, 80))
+    review(few, limits=PLENTY)  # what is read once for all repositories
 
-    review(folder)
+    assert steps(lambda: review(many, limits=PLENTY)) < 5 * steps(
+        lambda: review(few, limits=PLENTY)
+    )
 
-    assert time.process_time() - begin < 6.5
+
+def test_no_pattern_of_ci_sees_blank_lines() -> None:
+    workflow = Workflow(CI, "on:\n" + "\n" * 1_000 + "   \n  schedule:   \n" + " \n" * 1_000)
+
+    assert "on:\n  schedule:" == workflow.squeezed
+    assert workflow.is_scheduled
 
 
-@pytest.mark.parametrize("case", ["400 workflows", "a Makefile whose targets start each other"])
-def test_what_the_clock_stops_makes_the_result_partial(case: str, tmp_path: Path) -> None:
-    folder = plant(tmp_path, ML | COSTLY[case])
-    whole = review(folder, limits=Limits(seconds=60))
-    stopped = review(folder, limits=Limits(seconds=0.01))
+PATTERNS = [ci.SCHEDULED, ci.ELSEWHERE, ci.INCLUDED]
+PATTERNS += [re.compile(text) for texts in READING.ci_by_content for text in texts]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.pattern[:40])
+def test_no_pattern_of_ci_goes_back_over_blanks(pattern: re.Pattern[str]) -> None:
+    repeated = re.findall(r"(?:\\s|\[ \\t\])[*+]\+?", pattern.pattern)
+
+    assert all(repeat.endswith(("*+", "++")) for repeat in repeated)
+
+
+class Ticks:
+    """A clock that is one second later at each look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def process_time(self) -> int:
+        self.looks += 1
+        return self.looks
+
+
+@pytest.mark.parametrize("case", ["workflows that start all", "functions that call each other"])
+def test_what_the_clock_stops_makes_the_result_partial(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = plant(tmp_path, ML | COSTLY[case](400))
+    ticks = Ticks()
+    monkeypatch.setattr(limits, "time", ticks)
+    whole = review(folder, limits=Limits(seconds=1_000_000))
+    needed, ticks.looks = ticks.looks, 0
+    stopped = review(folder, limits=Limits(seconds=needed // 2))
 
     assert not whole.left_out.out_of_time
     assert stopped.left_out.out_of_time
     assert stopped.left_out.examples
+    assert ticks.looks < needed
 
 
 def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path) -> None:

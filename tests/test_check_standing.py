@@ -29,6 +29,16 @@ def project(render: Render, folder: Path, **answers: Any) -> Path:
     return folder
 
 
+def write_documents(folder: Path) -> None:
+    """Put text of one's own below each heading of the example's documents."""
+    for path in OF_THE_EXAMPLE.values():
+        file = folder / path
+        if file.exists():
+            lines = file.read_text("utf-8").split("\n")
+            headings = [line for line in lines if line.startswith("#")]
+            file.write_text("".join(f"{line}\n\nWe rank our own trains.\n\n" for line in headings))
+
+
 PLAIN_ONES: list[dict[str, Any]] = [
     {"use_case": game, "team_size": "one", "ci": "github", "level": level}
     for game in GAMES
@@ -40,23 +50,33 @@ PLAIN_ONES: list[dict[str, Any]] = [
 def test_a_generated_project_stands_on_its_rung(
     render: Render, tmp_path: Path, answers: dict[str, Any]
 ) -> None:
-    found = review(project(render, tmp_path / "project", **answers), limits=PLENTY)
+    folder = project(render, tmp_path / "project", **answers)
+    found = review(folder, limits=PLENTY)
 
     assert answers["level"] == found.level
     assert answers["use_case"] == found.game
     assert not found.left_out.out_of_time
+    for name in OF_THE_EXAMPLE.values():
+        if (folder / name).exists():
+            assert any(f"`{name}`" in note for note in found.notes)
     assert all(
         finding.holds
         for finding in found.findings.values()
         for rung in [finding.capability.rung(found.game)]
         if rung is not None
         and rung <= found.level
-        and finding.capability.id not in NOT_IN_PROJECTS
+        and finding.capability.id not in NOT_IN_PROJECTS | set(OF_THE_EXAMPLE)
         and (found.game, finding.capability.id) != ("governance", "canary-or-ab-rollout")
     )
 
 
 # What a project of Rung's does without: there is nothing to deploy to, and no store to serve from.
+# Documents that are the example's until somebody writes them.
+OF_THE_EXAMPLE = {
+    "use-case-brief": "docs/use_case.md",
+    "model-card": "docs/model_card.md",
+    "datasheet": "docs/datasheet.md",
+}
 NOT_IN_PROJECTS = {"online-feature-store", "infrastructure-as-code", "ownership-roles"}
 
 
@@ -221,6 +241,7 @@ def test_what_is_taken_out_is_all_that_is_missing(
 ) -> None:
     answers = {"team_size": "team", "ci": "github"} | answers
     folder = project(render, tmp_path / "project", **answers)
+    write_documents(folder)
     before = held(review(folder, limits=PLENTY))
     assert name in before
 

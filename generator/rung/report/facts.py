@@ -30,6 +30,10 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
         "game": review.game,
         "game_from": review.game_from,
         "machine_learning": bool(review.machine_learning),
+        "machine_learning_by": [
+            {"file": printable(hit.path), "line": hit.line, "text": matched(hit)}
+            for hit in review.machine_learning
+        ],
         "repository": printable(review.name),
         "template_version": printable(review.template_version) or None,
         "profile": {
@@ -56,9 +60,14 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
                 "tier": blocker.finding.tier,
                 "fix": blocker.finding.capability.fix,
                 "effort": blocker.finding.capability.effort,
+                "brings": round(blocker.brings, 2),
             }
             for blocker in standing.blockers
         ],
+        "missing": {
+            "keystones": standing.missing[0],
+            "points": round(standing.missing[1], 2),
+        },
         "files": review.looked_at,
         "partial": review.left_out.out_of_time,
         "left_out": [
@@ -145,6 +154,25 @@ def changes(review: Review, before: Review) -> list[dict[str, str | None]]:
         for name, finding in review.findings.items()
         if finding.tier != before.findings[name].tier
     ]
+
+
+def counts_as(review: Review) -> str:
+    """Return in one line why a repository counts as machine learning; empty where it does not."""
+    if not review.machine_learning:
+        return ""
+    hit = review.machine_learning[0]
+    return f"Machine learning, for {place(hit)} says {matched(hit)}"
+
+
+def lacks(review: Review) -> str:
+    """Return in one line how much the next rung lacks; empty where nothing does."""
+    keystones, points = review.standing.missing
+    parts = []
+    if keystones:
+        parts.append(f"{keystones} {'keystone' if keystones == 1 else 'keystones'}")
+    if points:
+        parts.append(f"{points:.2f} points")
+    return f"Rung {review.level + 1} lacks {' and '.join(parts)}." if parts else ""
 
 
 def left_out(review: Review) -> list[str]:

@@ -4,7 +4,9 @@ from rung.report.facts import (
     NOTHING_TO_RUN,
     best,
     changes,
+    counts_as,
     how,
+    lacks,
     left_out,
     matched,
     place,
@@ -26,14 +28,16 @@ def make(review: Review, before: Review | None = None) -> str:
         "",
         f"Microsoft {rung.microsoft}; Google {rung.google}. Game: {review.game} ({review.game_from}).",
         how(review),
+        _plain(counts_as(review)),
         "",
     ]
     lines += [f"> {_plain(note)}" for note in review.notes] + [""] * bool(review.notes)
     if before is not None:
         lines += _change(review, before)
     lines += ["### Next", ""]
+    lines += [lacks(review), ""] if lacks(review) else []
     lines += [
-        f"- **{blocker.finding.capability.id}** ({blocker.finding.capability.effort}): "
+        f"- **{blocker.finding.capability.id}** ({blocker.finding.capability.effort}, +{blocker.brings:g}): "
         f"{_plain(blocker.finding.capability.fix)} {blocker.reason[0].upper()}{blocker.reason[1:]}."
         for blocker in review.standing.blockers
     ] or [NOTHING if review.machine_learning else NO_MODEL]

@@ -27,7 +27,7 @@ PAGE = """\
 <h1>Rung {level}: {title}</h1>
 <p>{promise}</p>
 <p class="quiet">Microsoft {microsoft}; Google {google}. Game: {game} ({game_from}).
-{files} files looked at. {how}</p>
+{files} files looked at. {how} {counts_as}</p>
 {notes}
 </header>
 <main>
@@ -63,6 +63,7 @@ def make(review: Review, before: Review | None = None) -> str:
         game_from=words(review.game_from),
         files=f"{review.looked_at:,}",
         how=_how(review),
+        counts_as=safe(facts.counts_as(review)),
         runs=runs(review),
         notes="".join(f'<p class="note">{safe(note)}</p>' for note in review.notes),
         ladder=ladder(review),
@@ -95,13 +96,13 @@ def make(review: Review, before: Review | None = None) -> str:
 def _next(review: Review) -> str:
     steps = "".join(
         f"<li><strong>{safe(blocker.finding.capability.id)}</strong> "
-        f'<span class="effort">{safe(blocker.finding.capability.effort)}</span><br>'
+        f'<span class="effort">{safe(blocker.finding.capability.effort)}, +{blocker.brings:g}</span><br>'
         f"{words(blocker.finding.capability.fix)} "
         f'<span class="quiet">{safe(blocker.reason[0].upper() + blocker.reason[1:])}.</span></li>'
         for blocker in review.standing.blockers
     )
     return (
-        f"<ol>{steps}</ol>"
+        f"<p>{facts.lacks(review)}</p><ol>{steps}</ol>"
         if steps
         else f"<p>{NOTHING if review.machine_learning else NO_MODEL}</p>"
     )

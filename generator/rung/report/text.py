@@ -7,7 +7,9 @@ from rung.report.facts import (
     NOTHING_TO_RUN,
     best,
     changes,
+    counts_as,
     how,
+    lacks,
     left_out,
     matched,
     place,
@@ -33,6 +35,8 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
     yield f"  Game: {review.game} ({review.game_from}). {review.looked_at:,} files looked at."
     yield f"  {how(review)}"
+    if review.machine_learning:
+        yield f"  {counts_as(review)}"
     for note in review.notes:
         yield from textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="  ")
     if before is not None:
@@ -102,10 +106,10 @@ def _next(review: Review) -> Iterator[str]:
         if review.machine_learning:
             yield "\nNothing keeps it from a higher rung."
         return
-    yield "\nNext"
+    yield f"\nNext: {lacks(review)}" if lacks(review) else "\nNext"
     for blocker in blockers:
         capability = blocker.finding.capability
-        yield f"  {capability.id} ({capability.effort}): {blocker.reason}"
+        yield f"  {capability.id} ({capability.effort}, +{blocker.brings:g}): {blocker.reason}"
         yield from textwrap.wrap(
             capability.fix, WIDTH, initial_indent="    ", subsequent_indent="    "
         )

@@ -31,20 +31,20 @@ JENKINS = re.compile(
     r"|'(?P<c>[^'\n]*)'|\"(?P<d>[^\"\n]*)\")"
 )
 INCLUDED = re.compile(
-    r"""^[ \t]*-?[ \t]*(?:local|template|uses|include)[ \t]*:[ \t]*['"]?([./\w*-]+)['"]?""",
+    r"""^[ \t]*+-?[ \t]*+(?:local|template|uses|include)[ \t]*+:[ \t]*+['"]?([./\w*-]+)['"]?""",
     re.MULTILINE,
 )
 SCHEDULED = re.compile(
-    r"^[ \t]*+(?:-[ \t]*+)?(?:schedules?|cron)[ \t]*:|^[\"']?on[\"']?:.*\bschedule\b|CI_PIPELINE_SOURCE.{0,10}schedule"
-    r"|\btriggers\s*\{\s*cron|^[ \t]*+cron[ \t]*\(|scheduledTrigger|^kind:[ \t]*CronJob",
+    r"^[ \t]*+(?:-[ \t]*+)?(?:schedules?|cron)[ \t]*+:|^[\"']?on[\"']?:.*\bschedule\b|CI_PIPELINE_SOURCE.{0,10}schedule"
+    r"|\btriggers\s*+\{\s*+cron|^[ \t]*+cron[ \t]*+\(|scheduledTrigger|^kind:[ \t]*+CronJob",
     re.IGNORECASE | re.MULTILINE,
 )
 # What one of the texts of reading.yml needs, to read most files no further.
 BY_CONTENT = re.compile(rb"gcr\.io|pkg\.dev|provisionerId|workerType|taskQueueId")
 ELSEWHERE = re.compile(
-    r"^[ \t]*-?[ \t]*uses:[ \t]*['\"]?(?P<github>[\w.-]+/[\w.-]+/\.github/workflows/[\w./@-]+)"
-    r"|^[ \t]*-?[ \t]*(?:project|remote|component):[ \t]*['\"]?(?P<gitlab>[\w.:/@$-]*/[\w.:/@$-]+)"
-    r"|\btemplate:[ \t]*['\"]?(?P<azure>[\w./-]+@(?!self\b)\w+)|@Library\(\s*['\"](?P<jenkins>[^'\"\n]+)",
+    r"^[ \t]*+-?[ \t]*+uses:[ \t]*+['\"]?(?P<github>[\w.-]+/[\w.-]+/\.github/workflows/[\w./@-]+)"
+    r"|^[ \t]*+-?[ \t]*+(?:project|remote|component):[ \t]*+['\"]?(?P<gitlab>[\w.:/@$-]*/[\w.:/@$-]+)"
+    r"|\btemplate:[ \t]*+['\"]?(?P<azure>[\w./-]+@(?!self\b)\w+)|@Library\([ \t]*+['\"](?P<jenkins>[^'\"\n]+)",
     re.MULTILINE,
 )
 NAMES = {"name", "displayName", "description", "desc", "id", "paths", "paths-ignore", "branches"}
@@ -160,7 +160,8 @@ class CI:
                 return
             raw = files.read(path) or b""
             if BY_CONTENT.search(raw) and len(raw) < files.limits.data:
-                text = documents.without_comments(path, self.content.text(path) or "")
+                whole = documents.without_comments(path, self.content.text(path) or "")
+                text = Workflow(path, whole).squeezed
                 if any(all(each.search(text) for each in one) for one in wanted):
                     yield path
 

@@ -1,9 +1,9 @@
 """What the files of a repository hold, as text, Python source or data, each read when asked for."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from rung.review import data_files, python_source
+from rung.review import data_files, documents, examples, python_source
 from rung.review.data_files import Node
 from rung.review.files import Files
 from rung.review.python_source import Source
@@ -12,9 +12,10 @@ from rung.review.python_source import Source
 class Content:
     """The content of a repository's files. What does not parse is None, and counted."""
 
-    def __init__(self, files: Files) -> None:
-        """Read the files of a repository."""
+    def __init__(self, files: Files, texts: Mapping[str, frozenset[str]] | None = None) -> None:
+        """Read the files of a repository; of `texts`, the lines of the examples, none counts."""
         self.files = files
+        self.examples = texts or {}
         self.last: tuple[str, Source] | None = None
 
     def text(self, path: str, most: int | None = None) -> str | None:
@@ -24,6 +25,17 @@ class Content:
             return None
         text = content.decode("utf-8", "replace").replace("\r\n", "\n").removeprefix("\ufeff")
         return python_source.shortened(text, self.files.limits.line)
+
+    def document(self, path: str) -> str | None:
+        """Return a document without what it has of an example's."""
+        text = self.text(path)
+        known = self.examples.get(path.lower().rpartition("/")[2])
+        return examples.without(text, known) if text and known else text
+
+    def is_untouched(self, path: str) -> bool:
+        """Say whether a document says nothing but what an example says."""
+        text, own = self.text(path), self.document(path)
+        return bool(text) and text != own and not documents.says_something(_prose(own or ""))
 
     def python(self, path: str) -> Source | None:
         """Return the source of a Python file or of a notebook's code cells."""
@@ -75,6 +87,10 @@ class Content:
         except data_files.UnreadableError:
             self.files.left_out.note("data files that do not parse", path)
             return []
+
+
+def _prose(text: str) -> str:
+    return "\n".join(line for line in text.split("\n") if not line.startswith("#"))
 
 
 def _joined(source: object) -> str:

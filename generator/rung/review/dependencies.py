@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rung.review.content import Content
 from rung.review.data_files import Node, everything
+from rung.review.reach import is_documentation, is_test
 
 NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*(?=$|[<>=!~;@ ,(])")
 QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
@@ -25,9 +26,13 @@ def normalised(name: str) -> str:
 
 
 def read(content: Content) -> dict[str, tuple[str, int, str]]:
-    """Return each package, also as `name[extra]`, with the file, the line and the text."""
+    """Return each package, also as `name[extra]`, with the file, the line and the text.
+
+    What only tests depend on is left out; a file of the documentation is named where no other is.
+    """
     found: dict[str, tuple[str, int, str]] = {}
-    for path in content.files.find(*content.files.reading.dependencies)[:2_000]:
+    paths = content.files.find(*content.files.reading.dependencies)[:2_000]
+    for path in sorted((path for path in paths if not is_test(path)), key=is_documentation):
         for text, line in _of_file(content, path):
             match = NAME.match(text)
             if match:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
+MOST = 300  # headings of a document
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*$")
 UNDERLINE = re.compile(r"^(=+|-+|~+|\^+)[ \t]*$")
 FENCE = re.compile(r"^ {0,3}(```|~~~)")
@@ -46,7 +48,7 @@ def sections(text: str) -> list[tuple[str, int, str]]:
     The text of a heading reaches to the next one of its rank or above.
     """
     lines = HTML_COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text).split("\n")
-    headings = list(_headings(lines))
+    headings = list(islice(_headings(lines), MOST))
     found = []
     for place, (line, rank, words) in enumerate(headings):
         body: list[str] = []
@@ -58,8 +60,6 @@ def sections(text: str) -> list[tuple[str, int, str]]:
         inside = {number for number, _, _ in headings[place + 1 :] if number < end}
         body = [lines[number] for number in range(line + 1, end) if number not in inside]
         found.append((words, line + 1, "\n".join(body[:400])))
-        if place > 300:
-            break
     return found
 
 

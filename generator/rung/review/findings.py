@@ -98,8 +98,8 @@ class Finding:
         """Return it with what the team says: an attestation lifts it to `used`."""
         if word.kind == "attestation" and self.points < TIERS["used"]:
             shown = (
-                *self.shown,
                 Shown("used", Hit("rung.toml", 0, f"{word.reason} ({word.link})")),
+                *self.shown,
             )
             return replace(self, tier="used", shown=shown, word=word)
         return replace(self, word=word)
@@ -118,5 +118,10 @@ def find(capability: Capability, evidence: Evidence) -> Finding:
     if "automated" in stated and (tiers["used"] or not used):
         tiers["automated"] = evidence.holds(stated["automated"], used)
     held = [tier for tier in TIERS if tiers.get(tier)]
-    shown = tuple(Shown(tier, hit) for tier in held for hit in tiers[tier])
+    # The strongest first: the highest tier, and in it a line before a file by its name.
+    shown = tuple(
+        Shown(tier, hit)
+        for tier in reversed(held)
+        for hit in sorted(tiers[tier], key=lambda hit: not hit.line)
+    )
     return Finding(capability, held[-1] if held else None, shown)

@@ -14,6 +14,7 @@ from rung.review.shell import executed, lines
 TEST = re.compile(
     r"(?:^|/)(?:tests?|e2e)/|(?:^|/)(?:test_[^/]*|[^/]*_tests?|conftest)\.py$", re.IGNORECASE
 )
+DOCUMENTATION = re.compile(r"(?:^|/)(?:docs?|documentation)/", re.IGNORECASE)
 FLOW = re.compile(
     r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b"
 )
@@ -28,6 +29,11 @@ MOST = 5_000  # files followed
 def is_test(path: str) -> bool:
     """Say whether a file is part of the tests."""
     return TEST.search(path) is not None
+
+
+def is_documentation(path: str) -> bool:
+    """Say whether a file is part of the documentation."""
+    return DOCUMENTATION.search(path) is not None
 
 
 class Reach:

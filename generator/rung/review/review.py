@@ -8,16 +8,17 @@ from pathlib import Path
 
 from rung import levels, template
 from rung.levels import Level
+from rung.review import examples, reading, said, standing
 from rung.review import findings as found
-from rung.review import reading, said, standing
 from rung.review.content import Content
+from rung.review.dependencies import normalised
 from rung.review.evidence import Evidence
 from rung.review.files import Files
 from rung.review.findings import Finding, Trial
 from rung.review.hit import Hit
 from rung.review.limits import LeftOut, Limits
 from rung.review.predicates import Leaf, imports
-from rung.review.reach import is_test
+from rung.review.reach import is_documentation, is_test
 from rung.review.reading import Reading
 from rung.review.standing import Standing
 from rung.review.view import View
@@ -78,7 +79,7 @@ def review(
     """
     ladder, reads = _ladder(template.folder() / "levels")
     files = Files(root, reads, limits or Limits())
-    content = Content(files)
+    content = Content(files, _examples(template.folder() / "templates/examples"))
     words = said.read(content, ladder, today or date.today())
     capabilities = {name: one for rung in ladder for name, one in rung.capabilities.items()}
     evidence = Evidence(
@@ -113,6 +114,16 @@ def review(
             f"{len(projects)} of its folders have dependencies of their own. If they are projects, "
             "what each has adds up here: check them one by one."
         )
+    untouched = [
+        f"`{path}`"
+        for path in files.find(*(f"**/{name}" for name in content.examples))
+        if content.is_untouched(path)
+    ]
+    if untouched:
+        notes.append(
+            f"{', '.join(untouched)}: still the text of Rung's example, which earns nothing. "
+            "Write what holds for your model."
+        )
     if files.left_out.counts["unrendered templates"]:
         notes.append("It holds an unrendered template; render a project and check that one.")
     return Review(
@@ -130,6 +141,11 @@ def review(
     )
 
 
+@lru_cache(maxsize=1)
+def _examples(folder: Path) -> Mapping[str, frozenset[str]]:
+    return examples.load(folder)
+
+
 @lru_cache(maxsize=1)  # a fleet is read by the same ladder
 def _ladder(folder: Path) -> tuple[tuple[Level, ...], Reading]:
     return levels.load(folder), reading.load(folder)
@@ -137,14 +153,15 @@ def _ladder(folder: Path) -> tuple[tuple[Level, ...], Reading]:
 
 def _machine_learning(content: Content, evidence: Evidence) -> list[Hit]:
     reads = content.files.reading
-    hits = evidence.holds({"depends": list(reads.packages)})
+    packages = (evidence.packages.get(normalised(name)) for name in reads.packages)
+    hits = [Hit(*place) for place in packages if place and not is_documentation(place[0])]
     if hits:
         return hits[:3]
     leaf = Leaf("imports", list(reads.modules), {})
     for path in content.files.find("**/*.py", "**/*.ipynb"):
         if content.files.clock.stops(content.files.left_out, path):
             break
-        if not is_test(path):
+        if not is_test(path) and not is_documentation(path):
             hits += imports(View(content, path), leaf)
         if hits:
             break

@@ -8,6 +8,7 @@ from statistics import mean
 from rung.levels import BLOCKS, STANDING, TIERS, Level
 from rung.review.findings import Finding
 
+EFFORTS = ("an hour", "a day", "a week", "a month")  # of levels/, least first
 SECTIONS = ("Data", "Model", "Infra", "Monitor")  # of the ML Test Score
 BANDS = (
     (0, "research rather than production"),
@@ -21,10 +22,20 @@ BANDS = (
 
 @dataclass(frozen=True)
 class Blocker:
-    """A capability that keeps a repository from the next rung."""
+    """A capability that keeps a repository from the next rung.
+
+    Attributes:
+        finding: what was found of it.
+        reason: why it is asked for.
+    """
 
     finding: Finding
     reason: str
+
+    @property
+    def brings(self) -> float:
+        """The points that it brings where it is done as well as the ladder can see."""
+        return max(TIERS[tier] for tier in self.finding.capability.evidence) - self.finding.points
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,9 @@ class Standing:
         averages: of each rung, points per capability that the game asks for.
         profile: of each block, the same, over all rungs, and how many capabilities that is.
         score: of each section of the ML Test Score, points and how many of its tests are looked for.
-        blockers: what is missing for the next rung, keystones first.
+        blockers: what is missing for the next rung, the least effort first.
+        missing: of the next rung, keystones, and points over all that it asks for; with both at 0
+            nothing is.
     """
 
     level: int
@@ -44,6 +57,7 @@ class Standing:
     profile: Mapping[str, tuple[float, int]]
     score: Mapping[str, tuple[float, int]]
     blockers: Sequence[Blocker]
+    missing: tuple[int, float] = (0, 0.0)
 
     @property
     def final_score(self) -> float:
@@ -79,12 +93,14 @@ def stand(
         level = rung.level
     above = levels[min(level + 1, len(levels) - 1)]
     wanted = [above] if above.level > level and ml else []
+    blockers = [one for rung in wanted for one in _blockers(rung, findings, game, averages)]
     return Standing(
         level,
         averages,
         _profile(findings, game),
         _score(findings),
-        [blocker for rung in wanted for blocker in _blockers(rung, findings, game, averages)],
+        sorted(blockers, key=lambda one: EFFORTS.index(one.finding.capability.effort)),
+        _missing(above, findings, game) if wanted else (0, 0.0),
     )
 
 
@@ -92,14 +108,20 @@ def _asked(findings: Mapping[str, Finding], game: str, level: int) -> list[Findi
     return [one for one in findings.values() if one.capability.rung(game) == level]
 
 
+def _missing(rung: Level, findings: Mapping[str, Finding], game: str) -> tuple[int, float]:
+    keystones = sum(not _met(group, findings) for group in _groups(rung, game))
+    asked = _counted(_asked(findings, game, rung.level))
+    return keystones, max(0.0, STANDING * len(asked) - sum(one.points for one in asked))
+
+
 def _average(findings: Sequence[Finding]) -> float:
-    # What is there counts, waived or not: a waiver must never cost a rung.
-    counted = [
-        finding.points
-        for finding in findings
-        if not finding.waived or finding.points >= TIERS["used"]
-    ]
+    counted = [finding.points for finding in _counted(findings)]
     return mean(counted) if counted else 1.0
+
+
+def _counted(findings: Sequence[Finding]) -> list[Finding]:
+    # What is there counts, waived or not: a waiver must never cost a rung.
+    return [one for one in findings if not one.waived or one.points >= TIERS["used"]]
 
 
 def _groups(rung: Level, game: str) -> list[tuple[str, ...]]:

@@ -71,12 +71,14 @@ class View:
     @cached_property
     def sections(self) -> list[tuple[str, int, str]]:
         """Its headings with the text below each."""
-        text = self.content.text(self.path)
+        text = self.content.document(self.path)
         return documents.sections(text) if text else []
 
     @cached_property
     def says_something(self) -> bool:
         """Say whether more is in it than nothing, comments and placeholders."""
+        if self.path.endswith(".md") and self.content.is_untouched(self.path):
+            return False
         size = self.content.files.size(self.path)
         if size == 0 or size > SMALL:
             return size > 0
