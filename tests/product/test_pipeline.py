@@ -86,6 +86,39 @@ def test_a_clone_makes_the_same_model_of_the_same_commit(project: Project, tmp_p
         assert hashes(clone)[path] == hashes(project)[path]
 
 
+def test_two_branches_that_bring_data_are_settled_as_the_page_says(
+    project: Project, tmp_path: Path
+) -> None:
+    git(tmp_path, "clone", "--quiet", str(project.folder), "clone")
+    team = Project(tmp_path / "clone")
+    team.run(f"uv sync && uv run dvc remote modify local url {tmp_path / 'shared'}")
+    team.commit("Share a remote")
+    for branch, month in (("mine", "2014-03"), ("theirs", "2014-04")):
+        team.run(f"git switch --quiet -c {branch} main && git clean -fdxq data/incoming")
+        rows = NEW_ROWS.replace("2014-01", month)
+        (team.folder / f"data/incoming/{month}.csv").write_text(rows)
+        team.run("uv run poe incoming && uv run dvc repro validate")
+        team.commit(f"Add {month}")
+
+    team.fail("git merge mine")
+    unmerged = team.run("git diff --name-only --diff-filter=U").splitlines()
+    assert unmerged == ["dvc.lock"]
+    assert "data/incoming/README.md" in team.fail("uv run poe pipeline")
+    page = (team.folder / "data/incoming/README.md").read_text()
+    settle = re.search(r"## Two branches.*?```sh\n(.*?)```", page, re.DOTALL)
+    assert settle, page
+    team.run(f"set -e\n{settle[1]}")
+
+    assert team.is_clean()
+    assert UP_TO_DATE in team.run("uv run poe pipeline")
+    counted = team.run(
+        'uv run python -c "import polars as pl; '
+        "print(pl.read_parquet('data/rows.parquet').filter(pl.col('scheduled').dt.year() == 2014)"
+        '.height)"'
+    )
+    assert int(counted) == 4
+
+
 def test_new_files_are_versioned_and_reach_a_clone(project: Project, tmp_path: Path) -> None:
     remote = tmp_path / "remote"
     project.run(f"uv run dvc remote modify local url {remote}")

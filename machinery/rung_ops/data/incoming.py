@@ -57,10 +57,12 @@ def problems_of(files: list[Path]) -> list[str]:
 
 def version() -> int:
     """Check and version what is new; return the exit code."""
+    # First of all: a record with markers cannot be read.
+    if refused := incoming_git.conflicts():
+        return _refused(refused)
     files = changed_files()
     if refused := _not_here() or _cannot_be_versioned(files):
-        print(*refused, "Nothing was versioned or trained.", sep="\n", file=sys.stderr)
-        return 1
+        return _refused(refused)
     if not files:
         return 0
     if problems := problems_of(files):
@@ -77,6 +79,11 @@ def version() -> int:
                 file=sys.stderr,
             )
     return code
+
+
+def _refused(reasons: list[str]) -> int:
+    print(*reasons, "Nothing was versioned or trained.", sep="\n", file=sys.stderr)
+    return 1
 
 
 def _not_here() -> list[str]:

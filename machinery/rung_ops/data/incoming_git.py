@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rung_ops.project.paths import INCOMING, ROOT, raw_files, shown
+from rung_ops.system.printable import printable
 
 
 def tracked_raw_files() -> list[Path]:
@@ -28,6 +29,16 @@ def tracked(path: Path) -> str:
         f"they are committed. `git rm --cached {shown(path)}` takes it out of git and leaves the "
         "file here."
     )
+
+
+def conflicts() -> list[str]:
+    """Say which records of the data a merge has left in conflict, and where it is settled."""
+    listed = _git("ls-files", "-z", "--unmerged", "--", "*dvc.lock", shown(INCOMING)).split("\0")
+    names = sorted({entry.partition("\t")[2] for entry in listed if entry})
+    page = shown(INCOMING / "README.md")
+    return [
+        f"{printable(name)} is a merge conflict: {page} says how to settle it." for name in names
+    ]
 
 
 def _rule_against(path: Path) -> str:

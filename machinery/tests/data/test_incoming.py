@@ -115,6 +115,35 @@ def test_a_rule_that_keeps_the_record_out_of_git_is_named(
     assert f"line {lines + 1} of .gitignore is `/data/`" in said
 
 
+@pytest.mark.parametrize("conflicted", ["dvc.lock", "data/incoming/.gitignore"])
+def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    conflicted: str,
+) -> None:
+    # An index of its own: tests that run beside this one share the project's.
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
+    blob = subprocess.run(
+        ["git", "hash-object", "-w", "--stdin"],
+        cwd=paths.ROOT,
+        input=b"",
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    sides = "".join(f"100644 {blob.strip()} {stage}\t{conflicted}\n" for stage in (1, 2, 3))
+    git("read-tree", "HEAD")
+    subprocess.run(
+        ["git", "update-index", "--index-info"], cwd=paths.ROOT, input=sides.encode(), check=True
+    )
+
+    assert incoming.version() == 1
+
+    said = capsys.readouterr().err
+    assert f"{conflicted} is a merge conflict" in said
+    assert "data/incoming/README.md" in said
+
+
 def test_an_error_of_dvc_is_printed(
     new_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
