@@ -74,11 +74,14 @@ def seldom(answers: dict[str, Any]) -> bool:
     return (answers["team_size"], answers["ci"]) not in TOGETHER
 
 
-# Every combination of the answers that nearly all of the template depends on, and the variants.
+# Every combination of the answers that nearly all of the template depends on.
+EVERY = [dict(zip(CORE, answers, strict=True)) for answers in product(*CORE.values())]
+# These, and the variants.
 COMBINATIONS: list[Any] = [
-    pytest.param(each, marks=pytest.mark.slow) if seldom(each) else each
-    for each in (dict(zip(CORE, answers, strict=True)) for answers in product(*CORE.values()))
+    pytest.param(each, marks=pytest.mark.slow) if seldom(each) else each for each in EVERY
 ] + VARIANTS
+# Every rung of both games, and every pair of answers.
+OFTEN = [each for each in EVERY if not seldom(each)] + VARIANTS
 
 Render = Callable[..., Path]
 

@@ -133,16 +133,16 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
 def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
     project = born(0)
     old = stands(project)
-    mine: dict[str, str | bytes | None] = {
-        "README.md": b"written while it was down\n",
-        "new-of-mine": b"new\n",
-    }
     with climbing.look(project, Wish({"level": 2}), str(small)) as seen:
         whole = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, whole)
         number, whole_once = 0, False
         while not whole_once:
             number += 1
+            mine: dict[str, str | bytes | None] = {
+                "README.md": b"written while it was down, %d\n" % number,
+                "new-of-mine": b"new %d\n" % number,
+            }
             journal.write(project, seen.plan.head, whole)
             git(project, "read-tree", "-u", "-m", "HEAD", whole)
             git(project, "read-tree", "HEAD")
@@ -159,15 +159,13 @@ def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
             git(project, "checkout", "--quiet", "README.md")
             assert old == stands(project), number
             for path, content in mine.items():
-                assert content in _all_snapshots(project, path)
+                assert content in _snapshots(project, path)
 
 
-def _all_snapshots(project: Path, path: str) -> list[bytes]:
-    found = []
+def _snapshots(project: Path, path: str) -> Iterator[bytes]:
+    """Read a file as it was kept, the newest first."""
     for one in git(project, "rev-list", "refs/rung/crash").split():
-        text = plain_git.show(project, one, path)
-        found.append(((text or "") + "\n").encode())
-    return found
+        yield ((plain_git.show(project, one, path) or "") + "\n").encode()
 
 
 def test_what_was_on_disk_is_kept_and_the_command_says_so(

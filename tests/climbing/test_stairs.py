@@ -9,7 +9,7 @@ import pytest
 from rung.climbing.workbench import Workbench
 from rung.source import Source
 from tests.climbing.stairs import arrives, bench, room, template
-from tests.conftest import GAMES, INFRASTRUCTURE, LEVELS, TEAM_SIZES, VENDORS
+from tests.conftest import GAMES, INFRASTRUCTURE, LEVELS, TOGETHER
 
 __all__ = ["bench", "room", "template"]  # fixtures
 
@@ -42,12 +42,12 @@ def test_a_climb_gives_a_fresh_project(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("team_size", TEAM_SIZES)
-@pytest.mark.parametrize("ci", VENDORS)
+@pytest.mark.parametrize(("team_size", "ci"), TOGETHER)
 @pytest.mark.parametrize("use_case", GAMES)
 def test_every_pair_of_rungs(
     room: Path, bench: Workbench, template: Source, use_case: str, ci: str, team_size: str
 ) -> None:
+    """In both games, for each team size and each vendor; the variants have each two of these."""
     common = {"use_case": use_case, "team_size": team_size, "ci": ci}
     for low, high in permutations(LEVELS, 2):
         arrives(room, bench, template, common | {"level": low}, {"level": high})
