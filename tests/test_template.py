@@ -206,6 +206,27 @@ def test_documents_of_a_project_of_another_name_say_nothing_of_the_example(
         assert not re.search("flight|credit", text, re.IGNORECASE)
 
 
+# The user's own, planted with the data and the model of the example.
+OF_THE_EXAMPLE = ("src/", "data/sample/", "queries/", "docs/use_case.md", "params.toml")
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_what_is_written_for_the_example_says_so_at_its_head(render: Render, game: str) -> None:
+    folder = render(level=4, use_case=game, project_name="Bike rentals", description="How many?")
+    pages = {
+        path: text.decode()
+        for path, text in files_of(folder).items()
+        if path.endswith((".md", ".yaml", ".toml")) and not path.startswith(OF_THE_EXAMPLE)
+    }
+
+    for path, text in pages.items():
+        if re.search("flight|credit|applicant", text, re.IGNORECASE):
+            head = " ".join(text.splitlines()[:20])
+            assert "for the credit example" in head, path
+    if game == "governance":
+        assert "model: bike-rentals" in pages["governance/validation/README.md"]
+
+
 def test_the_notebook_groups_by_columns_and_by_features(render: Render, tmp_path: Path) -> None:
     """`[report] slices` may name either; the cell runs as a notebook runs it."""
     notebook = json.loads((render(level=0) / "notebooks/explore.ipynb").read_text("utf-8"))
