@@ -1,6 +1,7 @@
 """The CI jobs of every vendor: where they run, and when."""
 
 import re
+import subprocess
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,112 @@ def test_every_job_takes_its_runner_from_a_variable(
         expected = given.get(own) or rest or given.get("CI_RUNNER") or HOSTED[ci]
         assert expected == runner(project, ci, job, given), name
     assert {"check/check", "audit/audit", "train/train", "monitor/monitor"} <= set(jobs)
+
+
+MAIN = {"CI_COMMIT_BRANCH": "main", "CI_DEFAULT_BRANCH": "main"}
+
+
+def on_gitlab(job: Job, **given: str) -> Job:
+    """Find the rule by which GitLab starts a job by itself where these variables are; or none."""
+    for rule in job.get("rules", [{}]):
+        words = re.sub(r"\$(\w+)", r"given.get('\1')", rule.get("if", "True"))
+        words = words.replace("&&", " and ").replace("||", " or ").replace("null", "None")
+        if eval(words, {"given": MAIN | given}):  # `changes` are there where nothing was pushed
+            return rule if rule.get("when") != "manual" else {}
+    return {}
+
+
+def found_by(project: Path, job: Job, tmp_path: Path) -> str:
+    """Run the steps of a job of GitHub's that are commands; give its outputs, as written."""
+    for step in job["steps"]:
+        if "run" in step:
+            output = {"GITHUB_OUTPUT": str(tmp_path / "output")}
+            subprocess.run(["bash", "-ec", step["run"]], cwd=project, env=output, check=True)
+    return (tmp_path / "output").read_text() if (tmp_path / "output").exists() else ""
+
+
+def checks_of_a_merge(project: Path, ci: str, tmp_path: Path) -> list[str]:
+    """Name the jobs that run `poe check` on what was merged."""
+    jobs = jobs_of(project, ci)
+    found = [name for name, job in jobs.items() if "uv run poe check" in yaml.safe_dump(job)]
+    if ci == "gitlab":
+        return [name for name in found if on_gitlab(jobs[name], CI_PIPELINE_SOURCE="push")]
+    files = {path.stem: read(path) for path in (project / FOLDERS[ci]).glob("*.yml")}
+    if ci == "azure":
+        assert "ResourceTrigger" not in yaml.safe_dump(jobs["check/check"])
+        return [name for name in found if files[name.split("/")[0]]["trigger"] != "none"]
+    found = [name for name in found if "push" in files[name.split("/")[0]]["on"]]
+    assert jobs["check/find"]["if"] == "github.event_name == 'push'"
+    assert jobs["check/find"]["outputs"] == {"deploys": "${{ steps.deploy.outputs.found }}"}
+    elsewhere = found_by(project, jobs["check/find"], tmp_path) == "found=yes\n"
+    condition = "${{ !cancelled() && needs.find.outputs.deploys != 'yes' }}"
+    assert jobs["check/check"]["if"] == condition
+    return [name for name in found if not (elsewhere and name == "check/check")]
+
+
+@pytest.mark.parametrize("ci", VENDORS)
+@pytest.mark.parametrize("use_case", GAMES)
+@pytest.mark.parametrize("level", LEVELS[1:])
+def test_what_was_merged_is_checked_once_and_before_it_is_deployed(
+    render: Render, ci: str, use_case: str, level: int, tmp_path: Path
+) -> None:
+    project = render(ci=ci, use_case=use_case, level=level, team_size="one")
+    deploys = use_case == "velocity" and level >= 3
+
+    in_build = ci == "github" and deploys
+    assert ["deploy/build" if in_build else "check/check"] == checks_of_a_merge(
+        project, ci, tmp_path
+    )
+    if not deploys:
+        return
+    build = jobs_of(project, ci)["deploy/build"]
+    commands = [str(step.get("run") or step.get("bash")) for step in build.get("steps", [])]
+    if ci == "gitlab":
+        assert ["check"] == build["needs"]
+        return
+    assert commands.index("uv run poe check") < commands.index("uv run poe pipeline")
+    if ci == "azure":  # a run of this one begins with one of `check`, or by hand
+        content = read(project / ".pipelines/deploy.yml")
+        (resource,) = content["resources"]["pipelines"]
+        assert ("check", "none") == (resource["source"], content["trigger"])
+        assert ["main", "master"] == resource["trigger"]["branches"]["include"]
+        (step,) = (step for step in build["steps"] if step.get("bash") == "uv run poe check")
+        assert "ne(variables['Build.Reason'], 'ResourceTrigger')" in step["condition"]
+
+
+@pytest.mark.parametrize("use_case", GAMES)
+def test_a_schedule_of_gitlab_runs_its_job_and_nothing_before_there_is_a_release(
+    render: Render, use_case: str
+) -> None:
+    project = render(ci="gitlab", use_case=use_case, level=LEVELS[-1], team_size="one")
+    jobs = jobs_of(project, "gitlab")
+
+    def started(**given: str) -> list[str]:
+        # What needs a job that a person starts waits for that person.
+        first = {name: job for name, job in jobs.items() if not job.get("needs")}
+        return [name for name, job in first.items() if on_gitlab(job, **given)]
+
+    for job in ("audit", "train", "monitor", "autopilot"):
+        given = {"CI_PIPELINE_SOURCE": "schedule", "JOB": job}
+        assert [f"{job}/{job}"] == started(**given, RELEASES="/srv/releases")
+        begins = job in ("audit", "train")
+        assert ([f"{job}/{job}"] if begins else []) == started(**given)
+
+
+def test_what_runs_for_an_older_commit_ends(whole: tuple[Path, str]) -> None:
+    project, ci = whole
+    jobs = jobs_of(project, ci)
+
+    if ci == "gitlab":
+        workflow = read(project / ".gitlab-ci.yml")["workflow"]
+        assert {"on_new_commit": "interruptible"} == workflow["auto_cancel"]
+        assert jobs["check/check"]["interruptible"]
+        rule = on_gitlab(jobs["audit/audit"], CI_PIPELINE_SOURCE="merge_request_event")
+        assert rule["interruptible"]
+    for name in ("check", "audit") if ci != "gitlab" else ():
+        content = read(project / FOLDERS[ci] / f"{name}.yml")
+        if ci == "azure":  # which starts the next run when the one before has ended
+            assert "true" == content["trigger"]["batch"]
+        else:
+            assert f"{name}-${{{{ github.ref }}}}" == content["concurrency"]["group"]
+            assert content["concurrency"]["cancel-in-progress"] is True

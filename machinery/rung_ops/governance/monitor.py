@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         return further
 
     code = run.main(arguments, thresholds, also)
-    if code != run.COULD_NOT and not options.json:
+    if looked and code != run.COULD_NOT and not options.json:
         for problem in note(folder, looked[0], paths.person()):
             print(problem, file=sys.stderr)
     return code

@@ -40,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (CannotBegin, StepFailed) as error:
         print(f"{verb} did not start: {error}", file=sys.stderr)
         return NOT_STARTED
-    code = subprocess.run([*_poe(), verb], cwd=ROOT, check=False).returncode
+    options = ["--if-deployed"] if verb == "monitor" else []
+    code = subprocess.run([*_poe(), verb, *options], cwd=ROOT, check=False).returncode
     keep_reports(verb)
     return code
 

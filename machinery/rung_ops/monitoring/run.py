@@ -1,11 +1,13 @@
 """Check what was predicted: `uv run poe monitor`.
 
 Exit code 0: nothing is wrong. 1: something is wrong, and is printed. 2: nothing could be
-checked: no release is served, no prediction was logged, or a setting is broken.
+checked: no release is served, no prediction was logged, or a setting is broken. With `--if-deployed`,
+as schedules call it, 0 where nothing was ever deployed.
 """
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -33,7 +35,7 @@ from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.status import status
 from rung_ops.project.hooks import HookError, notify
 from rung_ops.project.paths import REPORTS, params, project_name, shown
-from rung_ops.release import paths, state
+from rung_ops.release import paths, state, state_file
 from rung_ops.release.bundle import BadBundle
 from rung_ops.system import atomic, locks
 from rung_ops.system.printable import printable
@@ -131,6 +133,9 @@ def main(
         also: finds what else is wrong; returns a sentence for each problem.
     """
     options = parsed(arguments)
+    if options.if_deployed and not deployed(options.environment):
+        print(f"Nothing was deployed to {options.environment} yet: there is nothing to check.")
+        return 0
     try:
         now = _moment(options.now) or datetime.now(UTC)
         back = DAYS.fullmatch(options.since or "")
@@ -158,10 +163,24 @@ def main(
     return 1 if result.problems else 0
 
 
+def deployed(environment: str) -> bool:
+    """Tell whether an environment ever had a release, or its folder cannot be seen from here."""
+    share = os.environ.get("RELEASES")
+    if share and not Path(share).is_dir():
+        return True
+    place = paths.environment(environment)
+    return any((place / name).exists() for name in (state_file.STATE, state_file.HISTORY))
+
+
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="poe monitor", description=__doc__.splitlines()[0])
     parser.add_argument("--environment", choices=paths.ENVIRONMENTS, default=paths.PRODUCTION)
+    parser.add_argument(
+        "--if-deployed",
+        action="store_true",
+        help="exit with 0 where nothing was ever deployed",
+    )
     parser.add_argument("--since", help="begin of the window: a day, a moment, or 30d")
     parser.add_argument("--now", help="look as of this moment, in UTC; it is now if not given")
     parser.add_argument(

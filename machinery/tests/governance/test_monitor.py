@@ -211,3 +211,13 @@ def test_a_plan_that_cannot_be_read_lets_nobody_look(
 
     assert monitor.main([]) == 2
     assert "monitoring_plan.yaml is missing" in capsys.readouterr().err
+
+
+def test_a_schedule_is_quiet_before_the_first_deployment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RELEASES", str(tmp_path))
+
+    assert monitor.main(["--if-deployed"]) == 0
+    assert "Nothing was deployed to production yet" in capsys.readouterr().out
+    assert monitor.main([]) == run.COULD_NOT

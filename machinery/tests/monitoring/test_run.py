@@ -144,6 +144,26 @@ def test_an_empty_log_is_exit_code_2_and_said_clearly(
     assert "Nothing has been predicted yet" in capsys.readouterr().err
 
 
+def test_a_schedule_is_quiet_before_the_first_deployment_and_only_then(
+    serving: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("RELEASES", str(tmp_path / "empty"))
+
+    assert look("--if-deployed") == run.COULD_NOT  # a share that is not there is no beginning
+    (tmp_path / "empty").mkdir()
+    assert look("--if-deployed") == 0
+    assert "Nothing was deployed to production yet" in capsys.readouterr().out
+    assert look() == run.COULD_NOT
+
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    assert look("--if-deployed") == run.COULD_NOT  # deployed, and nothing was predicted
+    (tmp_path / "releases" / DEPLOYED / "state.json").unlink()
+    assert look("--if-deployed") == run.COULD_NOT  # its history says that something was
+
+
 def test_nothing_served_is_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,12 +39,14 @@ def dag(name: str, schedule: str, about: str) -> DAG:
     )
 
 
-def poe(task: str, model: Path, *, retries: int = 2, hours: int = 2, **more: Any) -> BashOperator:
+def poe(
+    task: str, model: Path, *options: str, retries: int = 2, hours: int = 2, **more: Any
+) -> BashOperator:
     """Call a task of ops/tasks.toml as a person would; it says nothing to the next but its end."""
     return BashOperator(
         task_id=task if model == PROJECT else f"{model.name}-{task}",
         # Locked as in CI: install what uv.lock says or stop.
-        bash_command=f"uv run --locked poe {task}",
+        bash_command=" ".join(["uv run --locked poe", task, *options]),
         cwd=str(model),
         append_env=True,
         env={"UV_NO_PROGRESS": "1"},
@@ -68,7 +70,8 @@ with dag("train", WEEKLY, "Fetch the data, run the pipeline, register the versio
 if has("monitor.toml"):
     with dag("monitor", HOURLY, "Look at what was predicted; fails when something is wrong"):
         for model in MODELS:
-            poe("monitor", model, retries=0, hours=1)  # what it found it would find again
+            # What it found it would find again.
+            poe("monitor", model, "--if-deployed", retries=0, hours=1)
 
 if has("autopilot.toml"):
     with dag("autopilot", NIGHTLY, "Look, decide, train, gate, release or take back"):
