@@ -81,6 +81,12 @@ VERBS = {
     "registry gate": Verb(
         "gate.judge", "governance", "compare a version with the registry's champion"
     ),
+    "approve": Verb(
+        "governance.approve", "governance", "approve of a version with your own key, or withdraw it"
+    ),
+    "governance release": Verb(
+        "governance.release", "governance", "write a version as a signed bundle, unless withdrawn"
+    ),
     "registry promote": Verb(
         "governance.registry_promotion", "governance", "make an approved version champion"
     ),

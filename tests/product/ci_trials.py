@@ -22,7 +22,7 @@ from tests.product.flown import (
 )
 from tests.product.mlflow_server import mlflow_server
 from tests.product.serving import free_port
-from tests.product.variants import ask, serving, validate
+from tests.product.variants import ask, serving, validate, validators_key
 
 # Runs a job by its name, with the inputs that a person would give.
 Job = Callable[..., Done]
@@ -71,7 +71,10 @@ def brings_a_first_release(site: Site, job: Job, folder: Path, kept: str) -> Non
         folder: below which lies what `train` keeps.
         kept: in which folder, as a pattern.
     """
-    shutil.copy(trains(job, folder, kept) / "mlflow.db", site.home.folder)
+    # A validator takes what the train run made, and makes the rows that it was judged on.
+    shutil.copytree(trains(job, folder, kept), site.home.folder, dirs_exist_ok=True)
+    if validators_key(site.home):
+        site.home.run("uv run dvc repro split && git checkout --quiet -- .")
     validate(site.home)
     site.project.run("git push --quiet origin main")
 

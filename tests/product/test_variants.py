@@ -21,9 +21,11 @@ from tests.product.variants import (
     in_production,
     promise_less,
     serving,
+    sign,
     start,
-    validate,
+    validators_key,
     verbs,
+    write_record,
 )
 
 # Tried elsewhere, or not here: `audit` asks a service on the network, `runs` stays up until it is
@@ -36,7 +38,7 @@ ELSEWHERE = {
 }
 # The page says what there is to say; somebody who climbs the rungs types it in this order.
 ORDER = (
-    *("tracking-server", "data", "incoming", "keys", "pipeline", "records", "gate"),
+    *("tracking-server", "data", "incoming", "keys", "pipeline", "records", "approve", "gate"),
     *("technical-file", "release", "deploy", "promote"),
     *("serve", "releases", "load", "monitor", "autopilot", "stop", "resume"),
     *("audit-log", "rollback"),
@@ -161,7 +163,17 @@ def publish_the_keys(project: Project) -> None:
 
 def have_it_validated(project: Project) -> None:
     if (project.folder / "governance/validation").exists():
-        validate(project)
+        write_record(project)
+
+
+def sign_it(project: Project, words: str) -> None:
+    """Sign as the validator; be told in a team of one that there is no second key."""
+    if validators_key(project):
+        sign(project, "1")
+    else:
+        assert "In a team of one the record alone approves" in project.fail(
+            f"uv run poe {words} 1 --key none"
+        )
 
 
 def leave_it(project: Project) -> None:
@@ -169,6 +181,7 @@ def leave_it(project: Project) -> None:
 
 
 OTHERWISE: dict[str, Callable[[Project, str], None]] = {
+    "approve": sign_it,
     "serve": ask_the_service,
     "monitor": look,
     "rollback": find_nothing_to_go_back_to,

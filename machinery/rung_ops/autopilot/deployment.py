@@ -17,7 +17,7 @@ GATE = REPORTS / "gate.json"
 BY = "autopilot"
 APPROVE = (
     "check its figures and its validation (governance/validation/README.md), then run "
-    "`uv run poe promote VERSION`"
+    "`uv run poe approve VERSION` (a validator) and `uv run poe promote VERSION`"
 )
 AT_ONCE = "check its figures, then run `uv run poe deploy production RELEASE --at-once`"
 

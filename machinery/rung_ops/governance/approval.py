@@ -1,23 +1,28 @@
-"""Whether an independent validation approves of a version, and by which record.
+"""Whether an independent validation approves of a version, and by which record and whose signature.
 
-A validation record approves of just one version, and its author is not the model's developer. The
-check needs no registry, so that it works where MLflow does not.
+A validation record approves of just one version, and its author is not the model's developer. Where
+governance/allowed_signers is there, the record counts only with an approval that is signed by a
+validator's key (`poe approve`). The check needs no registry, so that it works where MLflow does not.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from rung_ops.governance import developers, people, plan, signatures, signed_approval
 from rung_ops.governance.record_check import check_record, read_schema
 from rung_ops.project import documents
 from rung_ops.project.paths import ROOT, shown
 
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
 RECORDS = "governance/validation"
 INVENTORY = "governance/model_inventory.yaml"
 APPROVED = "approved"
+MADE_OF = ("model_hash", "git_commit", "data_hash", "params_hash")
 
 
 class Version(Protocol):
@@ -51,8 +56,40 @@ def released_version(manifest: Mapping[str, Any]) -> ReleasedVersion:
     return ReleasedVersion(str(manifest["model"]), str(manifest["version"]), tags)
 
 
-def objections(version: Version) -> list[str]:
-    """List why a version is not approved; empty where it is."""
+def objections(
+    version: Version, verdict: Mapping[str, Any] | None = None, answered: bool = False
+) -> list[str]:
+    """List why a version is not approved; empty where it is.
+
+    Args:
+        version: of the registry, or of a release.
+        verdict: of the gate now, from signed_approval.verdict_facts(); None where the gate is not
+            asked.
+        answered: whether it has come to answer already. Then only what it is made of is compared:
+            a plan or rules that changed since bind what comes after it.
+    """
+    found = record_objections(version)
+    if is_signed():
+        return found or list(_signed_objections(version, verdict, answered))
+    if signed_approval.in_history(signatures.signers_file(ROOT)):
+        found.append(
+            f"{signatures.SIGNERS} was deleted, and approvals were signed here: restore it"
+        )
+    return found
+
+
+def withdrawal_objections(version: Version) -> list[str]:
+    """Say that the approval of a version was withdrawn, and has not been signed anew since."""
+    return list(signed_approval.withdrawn(approval_path(version)))
+
+
+def is_signed() -> bool:
+    """Return whether approvals are signed here; a team of one has no second key."""
+    return signatures.signers_file(ROOT).is_file()
+
+
+def record_objections(version: Version) -> list[str]:
+    """List why the validation record does not approve of a version."""
     paths = record_paths(version)
     if not paths:
         named = f"{RECORDS}/{version.name}-{version.version}.yaml"
@@ -63,7 +100,7 @@ def objections(version: Version) -> list[str]:
     faults = list(check_record(paths[0], read_schema("validation", ROOT), ROOT))
     if faults:
         return [str(fault) for fault in faults]
-    return list(_objections(version, documents.record(paths[0])))
+    return list(_of_the_record(version, documents.record(paths[0])))
 
 
 def record_paths(version: Version) -> list[Path]:
@@ -73,7 +110,100 @@ def record_paths(version: Version) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def _objections(version: Version, record: dict[str, Any]) -> Iterator[str]:
+def root() -> Path:
+    """Return the folder of the model whose versions are approved."""
+    return ROOT
+
+
+def approval_path(version: Version) -> Path:
+    """Name the file of a version's signed approval."""
+    return ROOT / RECORDS / f"{version.name}-{version.version}.approval.json"
+
+
+def made_of(version: Version) -> dict[str, str]:
+    """Tell what a version is made of, by MADE_OF; the model of a registry's version is hashed."""
+    tags = dict(version.tags)
+    if not isinstance(version, ReleasedVersion):
+        from rung_ops.tracking import model_bytes  # brings MLflow, which takes seconds
+
+        tags["model_hash"] = model_bytes.digest(cast("ModelVersion", version))
+    return {name: tags.get(name, "") for name in MADE_OF}
+
+
+def _signed_objections(
+    version: Version, verdict: Mapping[str, Any] | None, answered: bool
+) -> Iterator[str]:
+    path = approval_path(version)
+    if not path.is_file():
+        yield f"{shown(path)} is missing: a validator signs with `uv run poe approve {version.version}`"
+        yield from withdrawal_objections(version)
+        return
+    try:
+        signed, validator = signed_approval.read(path, ROOT)
+    except signatures.NotSigned as error:
+        yield str(error)
+        return
+    (record,) = record_paths(version)
+    if (signed.get("model"), signed.get("version")) != (version.name, str(version.version)):
+        yield f"{path.name} approves of {signed.get('model')} {signed.get('version')}"
+    yield from withdrawal_objections(version)
+    yield from signed_approval.overdue(signed)
+    now = made_of(version)
+    if not answered:
+        now |= signed_approval.decided_by(record, ROOT)
+    yield from signed_approval.changed(signed, now, None if answered else verdict)
+    yield from person_objections(version, validator)
+
+
+def person_objections(version: Version, validator: str) -> Iterator[str]:
+    """Say why the one who signed may not approve.
+
+    Args:
+        version: that was developed.
+        validator: as governance/allowed_signers names the key.
+    """
+    (record,) = record_paths(version)
+    together = signatures.same_person(ROOT)
+    named = documents.record(record)["validator"]
+    me = people.known_by([validator], together)
+    if not me & people.marks(str(named["email"])):
+        yield f"the record is by {named['email']}, and {validator} signed it"
+    me |= people.marks(str(named["name"]))
+    try:
+        made = developers.commits(str(version.tags["git_commit"]), _approved_commits(version), ROOT)
+    except developers.Unknown as error:
+        yield str(error)
+        return
+    terms = plan.approval_terms(ROOT)
+    for commit in made:
+        short = commit.id[:10]
+        same = people.known_by(commit.people, together) & me
+        if same:
+            yield f"{validator} developed the model (commit {short}), and cannot validate it"
+            return
+        if commit.odd:
+            yield f"commit {short} changes {commit.odd[0]}, which the autopilot never does"
+        if terms.signed_commits and commit.people and not commit.signed:
+            yield f"commit {short} is not signed, so that who made it is only a text"
+            return
+
+
+def _approved_commits(version: Version) -> list[str]:
+    """List the commits of the model's other versions that somebody has signed an approval of."""
+    found = []
+    for path in sorted((ROOT / RECORDS).glob(f"{version.name}-*.approval.json")):
+        if path == approval_path(version):
+            continue
+        try:
+            signed, _ = signed_approval.read(path, ROOT)
+        except signatures.NotSigned:
+            continue
+        if not list(signed_approval.withdrawn(path)):
+            found.append(str(signed.get("git_commit")))
+    return found
+
+
+def _of_the_record(version: Version, record: dict[str, Any]) -> Iterator[str]:
     if (record["model"], record["version"]) != (version.name, int(version.version)):
         yield (
             f"the record is about {record['model']} {record['version']}, "
@@ -90,40 +220,43 @@ def _objections(version: Version, record: dict[str, Any]) -> Iterator[str]:
     author = version.tags.get("git_author")
     if not author:
         yield f"version {version.version} has no tag git_author, so its developer is unknown"
-    developers = _developers(version.name)
-    if not developers:
+    inventory = _inventory(version.name)
+    if not inventory:
         yield f"{INVENTORY} names no developer of {version.name}"
-    validator = _names(record["validator"]["name"]) | _names(record["validator"]["email"])
-    for same in sorted(validator & (_names(author or "") | developers)):
-        yield f"{same} developed the model, and cannot be the one who validates it"
+    trainer = version.tags.get("git_trainer", "")
+    made_it = people.known_by([author or "", trainer, *inventory.split(",")])
+    named = record["validator"]
+    if people.known_by([named["name"], named["email"]]) & made_it:
+        who = f"{named['name']} <{named['email']}>"
+        yield f"{who} developed the model, and cannot be the one who validates it"
     if record["decision"] != APPROVED:
         yield f"the validation of {record['date']} has {record['decision']} this version"
 
 
-def _developers(model: str) -> set[str]:
-    """Name the developers that the inventory names for the model."""
+def _inventory(model: str) -> str:
+    """Read whom the inventory names as the developer of the model."""
     path = ROOT / INVENTORY
     entries = documents.record(path).get("models", []) if path.is_file() else []
-    return {
-        name
-        for entry in entries
-        if entry.get("name") == model
-        for name in _names(str(entry.get("developer", "")))
-    }
-
-
-def _names(text: str) -> set[str]:
-    """Take a person apart: `Ada Lovelace <ada@example.org>` is known by name and by e-mail."""
-    return {part.strip().casefold() for part in re.split(r"[<>(),;/]", text) if part.strip()}
+    return ",".join(str(e.get("developer", "")) for e in entries if e.get("name") == model)
 
 
 def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Describe the record that approves of a release: file, its SHA-256, validator and day."""
-    (path,) = record_paths(released_version(manifest))
+    """Describe what approves of a release: record, its SHA-256, validator, day, and the signature."""
+    version = released_version(manifest)
+    (path,) = record_paths(version)
     record = documents.record(path)
-    return {
+    told = {
         "record": shown(path),
         "record_hash": hashlib.sha256(path.read_bytes()).hexdigest(),
         "validator": f"{record['validator']['name']} <{record['validator']['email']}>",
         "validated": str(record["date"]),
+    }
+    if not is_signed():
+        return told | {"signed_by": "nobody: in a team of one there is no second key"}
+    signed = approval_path(version)
+    content, signer = signed_approval.read(signed, ROOT)
+    return told | {
+        "signed_by": signer,
+        "expires": str(content["expires"]),
+        "approval_hash": hashlib.sha256(signed.read_bytes()).hexdigest(),
     }

@@ -44,7 +44,7 @@ def _of_the_champion() -> list[str]:
     from rung_ops.tracking import registry
 
     number = registry_promotion.champion()
-    return approval.objections(registry.version(number)) if number else []
+    return approval.objections(registry.version(number), answered=True) if number else []
 
 
 def _connection_error(uri: str) -> str:

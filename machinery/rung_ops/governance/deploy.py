@@ -6,9 +6,11 @@ serves nothing yet there is no shadow, and the release waits.
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from rung_ops.governance import audit, gate_record, keys
+from rung_ops.governance import approval, audit, gate_record, keys
 from rung_ops.project.paths import shown
 from rung_ops.release import bundle, gate_check, install, paths, state, status
 from rung_ops.release import deploy as release_deploy
@@ -44,6 +46,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
         raise state.Refused(f"{release} answers already.")
     if reasons := list(gate_check.objections(manifest, before, gate_check.GATE, awaited=True)):
         raise state.Refused("\n- ".join(["the gate refuses it.", *reasons]))
+    _refuse_withdrawn(folder, manifest)
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
     with audit.signed(folder) as problems:
@@ -58,12 +61,26 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     return f"{release} waits, and answers no requests: {answers}"
 
 
+def _refuse_withdrawn(folder: Path, manifest: Mapping[str, Any]) -> None:
+    version = approval.released_version(manifest)
+    if found := list(gate_record.withdrawals(folder, version)):
+        raise state.Refused(f"{manifest['id']} does not come back: {found[0]}.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Deploy; return the exit code."""
     options = _options(arguments)
     folder = paths.environment(options.environment)
     if options.environment == paths.PRODUCTION:
         return _to_production(folder, options.release)
+    try:
+        if release := options.release or install.newest():
+            _refuse_withdrawn(folder, bundle.read_manifest(paths.candidates() / release))
+    except state.Refused as error:
+        print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
+        return 1
+    except BadBundle:
+        pass  # rung_ops.release.deploy says what is wrong with it
     with audit.signed(folder) as problems:
         code = release_deploy.main([options.environment, *filter(None, [options.release])])
     for problem in problems:

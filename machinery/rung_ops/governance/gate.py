@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops.gate import judge as registry_gate
 from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import approval, bounds, plan, version_facts
+from rung_ops.governance import approval, bounds, plan, signed_approval, version_facts
 from rung_ops.project.paths import TEST, params
 from rung_ops.release import gate
 from rung_ops.tracking import registry, versions
@@ -38,7 +38,8 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
     version = registry.version(found.challenger["version"])
     if "scores" in found.figures:  # else it was refused before anything could be computed
         found = _compared_with_plan(found, version)
-    return found.awaiting(approval.objections(version))
+    facts = signed_approval.verdict_facts(dataclasses.asdict(found))
+    return found.awaiting(approval.objections(version, facts))
 
 
 def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import plan
+from rung_ops.governance import approval, plan, signed_approval
 from rung_ops.release import state
 from rung_ops.release.state import State
 
 JUDGED = "judged"
+WITHDRAWN = "withdrawn"
 
 
 def note(folder: Path, release: str, by: str, verdict: Path) -> None:
@@ -40,6 +41,7 @@ def note(folder: Path, release: str, by: str, verdict: Path) -> None:
         champion=(figures.get("champion") or {}).get("figure"),
         plan=figures["plan"],
         verdict=hashlib.sha256(content).hexdigest(),
+        facts=signed_approval.verdict_facts(said),
     )
 
 
@@ -59,6 +61,18 @@ def objections(folder: Path, release: str, now: State) -> Iterator[str]:
             yield f"the change control plan has changed since the gate judged it: {again}"
     except plan.BadPlan as error:
         yield str(error)
+
+
+def withdrawals(folder: Path, version: approval.Version) -> Iterator[str]:
+    """Say that a version's approval was withdrawn, by its file or by the audit log."""
+    yield from approval.withdrawal_objections(version)
+    path = approval.approval_path(version)
+    if not path.is_file():
+        return
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for event in state.events(folder):
+        if event["event"] == WITHDRAWN and event["detail"].get("approval") == digest:
+            yield f"the audit log says that its approval was withdrawn at {event['at']}"
 
 
 def last(folder: Path, release: str) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rung_ops.project.paths import ROOT
 
 CHANGES = "change_control_plan"
 MONITORING = "monitoring_plan"
+VALID_DAYS = 365  # how long an approval holds where the plan does not say
 
 
 class BadPlan(Exception):
@@ -40,6 +42,33 @@ class Bounds:
     never_read: frozenset[str]
     performance: tuple[dict[str, Any], ...]
     fairness: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class ApprovalTerms:
+    """What the plan asks of an approval; a project without a plan has the defaults.
+
+    Attributes:
+        valid_for: how long it holds.
+        signed_commits: whether each commit that made the version has to be signed.
+    """
+
+    valid_for: timedelta = timedelta(days=VALID_DAYS)
+    signed_commits: bool = False
+
+
+def path(root: Path = ROOT) -> Path:
+    """Name the file of the change control plan, which comes with rung 3."""
+    return root / "governance" / f"{CHANGES}.yaml"
+
+
+def approval_terms(root: Path = ROOT) -> ApprovalTerms:
+    """Read what the plan asks of an approval, whatever state the rest of it is in."""
+    terms = (documents.record(path(root)) if path(root).is_file() else {}).get("approval", {})
+    return ApprovalTerms(
+        timedelta(days=int(terms.get("valid_days", VALID_DAYS))),
+        terms.get("signed_commits") is True,
+    )
 
 
 def bounds(root: Path = ROOT) -> Bounds:
@@ -76,8 +105,7 @@ def bounds(root: Path = ROOT) -> Bounds:
 
 def digest(root: Path = ROOT) -> str:
     """Tell which change control plan it is: the SHA-256 of the file, in hexadecimal."""
-    content = (root / "governance" / f"{CHANGES}.yaml").read_bytes()
-    return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(path(root).read_bytes()).hexdigest()
 
 
 def thresholds(root: Path = ROOT) -> dict[str, dict[str, float]]:
@@ -116,10 +144,10 @@ def _names(plan: dict[str, Any], key: str) -> frozenset[str]:
 
 
 def _read(name: str, root: Path) -> dict[str, Any]:
-    path = root / "governance" / f"{name}.yaml"
-    if not path.is_file():
+    file = root / "governance" / f"{name}.yaml"
+    if not file.is_file():
         raise BadPlan(f"governance/{name}.yaml is missing: nothing is allowed without it")
-    faults = [str(each) for each in check_record(path, read_schema(name, root), root)]
+    faults = [str(each) for each in check_record(file, read_schema(name, root), root)]
     if faults:
         raise BadPlan(" ".join(faults))
-    return documents.record(path)
+    return documents.record(file)

@@ -37,13 +37,16 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     now = state.read(folder)
     release = find(folder, asked, now)
     manifest = bundle.read_manifest(install.install(folder, release))
+    facts = (gate_record.last(folder, release) or {}).get("facts")
     reasons = [
-        *approval.objections(approval.released_version(manifest)),
+        *approval.objections(approval.released_version(manifest), facts),
+        *gate_record.withdrawals(folder, approval.released_version(manifest)),
         *gate_record.objections(folder, release, now),
         *(f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)),
     ]
     if reasons:
-        raise state.Refused("\n- ".join([f"{release} may not answer.", *reasons]))
+        unique = dict.fromkeys(reasons)
+        raise state.Refused("\n- ".join([f"{release} may not answer.", *unique]))
     with audit.signed(folder) as problems:
         state.note(folder, APPROVED, by, release=release, **approval.approval_of(manifest))
         then = state.serve(folder, release, by, now.generation)

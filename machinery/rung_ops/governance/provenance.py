@@ -109,7 +109,7 @@ def versions(version: str) -> str:
                 "commit": each.tags.get("git_commit", "")[:12],
                 "author": each.tags.get("git_author", ""),
                 "data": each.tags.get("data_hash", "")[:12],
-                "approved": "no" if approval.objections(each) else "yes",
+                "approved": "no" if approval.objections(each, answered=True) else "yes",
             }
             for each in made
         ]

@@ -38,7 +38,7 @@ def rollback(reason: str) -> tuple[str, str]:
         version = registry.version(before[-1])
     except MlflowException as error:
         raise Refused(f"Version {before[-1]}, the {CHAMPION} before, is gone: {error}") from error
-    found = approval.objections(version)
+    found = approval.objections(version, answered=True)
     if found:
         listed = "".join(f"\n- {objection}" for objection in found)
         raise Refused(

@@ -7,7 +7,7 @@ approved.
 import sys
 from pathlib import Path
 
-from rung_ops.governance import approval, audit
+from rung_ops.governance import approval, audit, gate_record
 from rung_ops.release import bundle, paths, rollback, state
 
 
@@ -33,7 +33,9 @@ def _refuse_unapproved(folder: Path, release: str) -> None:
         manifest = bundle.read_manifest(paths.bundle(folder, release))
     except bundle.BadBundle:
         return  # rung_ops.release.rollback says what is wrong with it
-    if reasons := approval.objections(approval.released_version(manifest)):
+    version = approval.released_version(manifest)
+    found = approval.objections(version, answered=True)
+    if reasons := dict.fromkeys([*found, *gate_record.withdrawals(folder, version)]):
         raise state.Refused(
             "\n- ".join([f"{release} answered before, and may not any more.", *reasons])
             + "\n`uv run poe stop --by NAME --reason WHY` stops the model at once."

@@ -29,6 +29,8 @@ FACTS = (
     *("model", "version", "run_id", "git_commit", "git_author", "git_dirty"),
     *("data_hash", "params_hash"),
 )
+# Those that versions of an earlier library do not have.
+LATER_FACTS = ("git_trainer", "model_hash")
 # Packages whose versions may change predictions.
 PACKAGES = (
     *("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars", "scikit-learn"),
@@ -97,6 +99,7 @@ def fill(
         "schema": bundle.SCHEMA,
         "id": staged.name,
         **{name: facts[name] for name in FACTS},
+        **{name: facts[name] for name in LATER_FACTS if facts.get(name)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "package": package,
         "format": chosen.format,

@@ -73,21 +73,9 @@ def write(
 
 def main(arguments: list[str] | None = None) -> int:
     """Release a version; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe release", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "version",
-        nargs="?",
-        default="challenger",
-        help="number or alias of the version; the challenger by default",
-    )
-    parser.add_argument(
-        "--unsigned",
-        metavar="FOLDER",
-        type=Path,
-        help="write it there without a signature, for `rung-ops sign` in another job of CI",
-    )
-    options = parser.parse_args(arguments)
+    options = options_of(arguments)
     from rung_ops.release import registry_artifacts
+    from rung_ops.tracking import model_bytes
 
     try:
         private_key = None if options.unsigned else keys.private_key()
@@ -103,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
             downloads = Path(temporary)
             source = registry_artifacts.source(version, downloads)
             estimator = registry_artifacts.estimator_of(version, downloads)
+            facts["model_hash"] = model_bytes.digest(version, downloads)
             documents = registry_artifacts.documents(version, downloads)
             made = write(folder, estimator, train, test, facts, private_key, documents, source)
     except (
@@ -122,6 +111,24 @@ def main(arguments: list[str] | None = None) -> int:
     for line in summary(made):
         print(line)
     return 0
+
+
+def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line: version, unsigned."""
+    parser = argparse.ArgumentParser(prog="poe release", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "version",
+        nargs="?",
+        default="challenger",
+        help="number or alias of the version; the challenger by default",
+    )
+    parser.add_argument(
+        "--unsigned",
+        metavar="FOLDER",
+        type=Path,
+        help="write it there without a signature, for `rung-ops sign` in another job of CI",
+    )
+    return parser.parse_args(arguments)
 
 
 def _is_valid(folder: Path, public_key: bytes) -> bool:

@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from rung_ops import contract
 from rung_ops.project.paths import REPORTS, ROOT, TEST, TRAIN, params, shown
 from rung_ops.release import bundle, content
-from rung_ops.tracking import last_run, registry, source_state
+from rung_ops.tracking import last_run, model_bytes, registry, source_state
 from rung_ops.training import estimator, model_card
 
 PACKAGE = contract.Row.__module__.split(".")[0]
@@ -57,12 +57,13 @@ def facts(version: ModelVersion) -> dict[str, Any]:
         "run_id": version.run_id,
     }
     missing = [name for name, value in origin.items() if not value]
+    trainer = {name: version.tags[name] for name in content.LATER_FACTS if name in version.tags}
     if missing:
         raise NotReleasable(
             f"Version {version.version} has no {', '.join(missing)}, so its origin is unknown. "
             f"{PIPELINE} registers versions with their origin."
         )
-    return origin
+    return origin | trainer
 
 
 def rows(version: ModelVersion) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -106,23 +107,10 @@ def estimator_of(version: ModelVersion, folder: Path) -> Any:
     Raises:
         NotReleasable: the registry does not have it, or it holds types that are not trusted.
     """
-    try:
-        fetched = mlflow.artifacts.download_artifacts(
-            f"models:/{version.name}/{version.version}", dst_path=str(folder / "model")
-        )
-    except (registry.MlflowException, OSError) as error:
-        raise NotReleasable(
-            f"The model of version {version.version} could not be downloaded: {error}"
-        ) from error
     # MLflow's own loader would trust the types that the downloaded model itself lists.
-    paths = sorted(Path(fetched).rglob("*.skops"))
-    if len(paths) != 1:
-        raise NotReleasable(
-            f"Version {version.version} has {len(paths)} skops files; expected one."
-        )
     try:
-        return estimator.load(paths[0])
-    except estimator.UntrustedModelError as error:
+        return estimator.load(model_bytes.fetch(version, folder))
+    except (model_bytes.NoModelError, estimator.UntrustedModelError) as error:
         raise NotReleasable(str(error)) from error
 
 

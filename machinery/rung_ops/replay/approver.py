@@ -5,14 +5,18 @@ gate and the change control plan, so a replay shows what the rules alone would d
 """
 
 import json
+import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rung_ops.release import bundle, paths
 from rung_ops.replay import copy_commands, period_traffic, project_copy
 
 RECORDS = "governance/validation"
+SIGNERS = "governance/allowed_signers"
 NAME = "a stand-in of the replay"
+EMAIL = "approver@localhost"
 NOT_VALIDATED = "Not validated: a replay wrote this record in place of a person."
 
 
@@ -28,17 +32,33 @@ def waiting() -> str | None:
 
 
 def approve(release: str) -> None:
-    """Approve and promote a release: write the record, commit it, run `poe promote`.
+    """Approve and promote a release: write the record, sign where approvals are signed, promote.
 
     Raises:
-        VerbFailed: `poe promote` refused the release.
+        VerbFailed: `poe approve` or `poe promote` refused the release.
     """
     manifest = bundle.read_manifest(paths.bundle(period_traffic.production(), release))
     path = project_copy.FOLDER / RECORDS / f"{manifest['model']}-{manifest['version']}.yaml"
     # JSON is YAML, and quotes what has to be quoted.
     path.write_text(json.dumps(_record(manifest), indent=2) + "\n", encoding="utf-8")
+    if (signers := project_copy.FOLDER / SIGNERS).is_file():
+        key = _key(signers)
+        project_copy.commit(f"Validate version {manifest['version']}, by {NAME}")
+        copy_commands.run("approve", str(manifest["version"]), "--key", key)
     project_copy.commit(f"Approve of version {manifest['version']}, by {NAME}")
     copy_commands.run("promote", str(manifest["version"]))
+
+
+def _key(signers: Path) -> str:
+    """Make the stand-in's key, if it is not there, and let it alone approve; return its path."""
+    key = signers.parents[1] / ".keys/approver"
+    if not key.exists():
+        key.parent.mkdir(exist_ok=True)
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)]
+        subprocess.run(words, check=True)
+    public = key.with_suffix(".pub").read_text(encoding="utf-8")
+    signers.write_text(f"{EMAIL} {public}", encoding="utf-8")
+    return str(key)
 
 
 def _record(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +67,7 @@ def _record(manifest: dict[str, Any]) -> dict[str, Any]:
         "version": int(manifest["version"]),
         "git_commit": manifest["git_commit"],
         "data_hash": manifest["data_hash"],
-        "validator": {"name": NAME, "email": "approver@localhost"},
+        "validator": {"name": NAME, "email": EMAIL},
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "conceptual_soundness": NOT_VALIDATED,
         "outcomes_analysis": NOT_VALIDATED,

@@ -19,7 +19,8 @@ def origin() -> dict[str, str]:
 
     Returns:
         git_commit (40 hex digits), git_author, git_dirty ("true" with uncommitted changes),
-        data_hash (MD5 of the validated rows, as in dvc.lock), params_hash (SHA-256).
+        data_hash (MD5 of the validated rows, as in dvc.lock), params_hash (SHA-256), and
+        git_trainer where git knows who trains.
 
     Raises:
         NoCommitError: the project has no commit yet.
@@ -41,7 +42,17 @@ def origin() -> dict[str, str]:
         "git_dirty": "true" if dirty else "false",
         "data_hash": data_hash(),
         "params_hash": hashlib.sha256((ROOT / "params.toml").read_bytes()).hexdigest(),
+        **_trainer(),
     }
+
+
+def _trainer() -> dict[str, str]:
+    """Tell who trains, as git knows them; in CI it may know nobody."""
+    try:
+        known = _git("var", "GIT_COMMITTER_IDENT")
+    except subprocess.CalledProcessError:
+        return {}
+    return {"git_trainer": known.rpartition(">")[0] + ">"}
 
 
 def data_hash() -> str:

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from machinery.tests.conftest import FACTS, Trained
 from rung_ops.governance import approval, keys, plan
 from rung_ops.project.paths import ROOT
+
+if TYPE_CHECKING:
+    from machinery.tests.governance.signing import Desk
 
 COMMIT = "ab" * 20
 APPROVED: dict[str, Any] = {
@@ -173,3 +176,24 @@ def approve(candidates: tuple[str, str], tmp_path: Path) -> Callable[..., None]:
         path.write_text(yaml.safe_dump(record), encoding="utf-8")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry that knows the model and no version of it, made once: that takes seconds."""
+    from rung_ops.tracking import registry
+
+    made = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{made}")
+        registry.client().create_registered_model(registry.model_name())
+    return made
+
+
+@pytest.fixture
+def desk(empty_registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Desk":
+    """Ada has committed a model; Vera may approve; the gate lets every version pass."""
+    from machinery.tests.governance.signing import new_desk
+
+    shutil.copy(empty_registry, tmp_path / "mlflow.db")
+    return new_desk(tmp_path, monkeypatch)

@@ -115,7 +115,7 @@ def test_the_author_cannot_approve(judged: Callable[..., Verdict], tmp_path: Pat
 
     assert not made.promote
     assert made.awaits == [
-        "ada@example.org developed the model, and cannot be the one who validates it"
+        "A. L. <ada@example.org> developed the model, and cannot be the one who validates it"
     ]
 
 

@@ -121,7 +121,7 @@ def test_the_developer_of_the_inventory_is_refused(
     write_record(version)
 
     assert registry_promotion.main([version]) == 1
-    assert "vera valid developed the model" in capsys.readouterr().err
+    assert "vera@example.org> developed the model" in capsys.readouterr().err
 
 
 def test_a_model_that_is_not_in_the_inventory_is_refused(

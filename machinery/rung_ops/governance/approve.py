@@ -1,0 +1,164 @@
+"""Approve of a version with your own SSH key, or withdraw that: `uv run poe approve VERSION`.
+
+The validation record has to be written, and the gate is run again. What is signed names the model's
+bytes, commit, data, parameters, plan, rules and verdict; where one of them changes, it is void.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rung_ops.gate import judge, report
+from rung_ops.gate import rules as gate_rules
+from rung_ops.gate.verdict import Verdict
+from rung_ops.governance import approval, audit, gate_record, plan, signatures, signed_approval
+from rung_ops.project import documents
+from rung_ops.project.paths import shown
+from rung_ops.release import paths, state
+from rung_ops.system import locks
+from rung_ops.tracking import registry, server_check, store_address
+
+KEY_HELP = "path of your SSH key; by default git's user.signingKey"
+
+
+class Refused(Exception):
+    """Nothing was signed; the message lists every reason."""
+
+
+def approve(version: approval.Version, key: str) -> Path:
+    """Run the gate again and sign an approval of a version; return its file.
+
+    Raises:
+        Refused: the gate or the record speaks against it, or the signer may not approve.
+        signatures.NotSigned: the key does not sign.
+    """
+    if not approval.is_signed():
+        raise Refused(
+            f"{signatures.SIGNERS} is missing, so no signature could count. In a team of one the "
+            "record alone approves; with a second person, write the file"
+        )
+    _refuse(approval.record_objections(version))
+    verdict = _judge(str(version.version))
+    if verdict.reasons:
+        report.publish(verdict)
+        _refuse(verdict.reasons)
+    (record,) = approval.record_paths(version)
+    facts = signed_approval.verdict_facts(dataclasses.asdict(verdict))
+    about = {"model": version.name, "version": str(version.version)} | approval.made_of(version)
+    path = approval.approval_path(version)
+    content = signed_approval.statement(about, record, facts, approval.root())
+    with _restored(path):
+        _sign(path, content, key, str(documents.record(record)["validator"]["email"]))
+        _refuse(approval.objections(version, facts))
+    report.publish(dataclasses.replace(verdict, promote=True, awaits=[]))
+    return path
+
+
+def withdraw(version: approval.Version, reason: str, key: str) -> Path:
+    """Sign the withdrawal of a version's approval; return its file.
+
+    Raises:
+        Refused: there is no approval.
+        signatures.NotSigned: the key is not one that may approve.
+    """
+    path = approval.approval_path(version)
+    if not path.is_file():
+        raise Refused(f"{shown(path)} does not exist: there is nothing to withdraw")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    withdrawal = signed_approval.withdrawal_of(path, digest)
+    by, day = paths.person(), date.today().isoformat()
+    told = {"model": version.name, "version": str(version.version), "approval": digest}
+    with _restored(withdrawal):
+        _sign(withdrawal, told | {"by": by, "withdrawn": day, "reason": reason}, key, by)
+    folder = paths.environment(paths.PRODUCTION)
+    if (folder / state.HISTORY).exists():
+        for problem in audit.record(
+            folder, gate_record.WITHDRAWN, by, approval=digest, reason=reason
+        ):
+            print(problem, file=sys.stderr)
+    return withdrawal
+
+
+@contextmanager
+def _restored(path: Path) -> Iterator[None]:
+    """Where the block raises, leave a signed file and its signature as they were."""
+    files = (path, signed_approval.proof_of(path))
+    before = [file.read_bytes() if file.is_file() else None for file in files]
+    try:
+        yield
+    except BaseException:
+        for file, content in zip(files, before, strict=True):
+            if content is None:
+                file.unlink(missing_ok=True)
+            else:
+                file.write_bytes(content)
+        raise
+
+
+def _judge(version: str) -> Verdict:
+    if plan.path().is_file():
+        from rung_ops.governance import gate
+
+        return gate.verdict(version)
+    return judge.verdict(version)
+
+
+def _sign(path: Path, content: Mapping[str, Any], key: str, email: str) -> None:
+    signed_approval.write(path, content, key)
+    try:
+        signed_approval.read(path, approval.root())
+    except signatures.NotSigned as error:
+        line = signatures.line_for(key, email)
+        raise signatures.NotSigned(
+            f"the key is not one that {signatures.SIGNERS} allows to approve. Its owners add a line "
+            f"for each validator, such as:\n{line}"
+        ) from error
+
+
+def _refuse(reasons: list[str]) -> None:
+    if reasons:
+        raise Refused("\n- ".join(["", *reasons]))
+
+
+def _key(given: str | None) -> str:
+    told = subprocess.run(
+        ["git", "config", "user.signingKey"], capture_output=True, text=True, check=False
+    )
+    if not (key := given or told.stdout.strip()):
+        raise signatures.NotSigned(
+            "there is no key: name one with --key, or `git config user.signingKey PATH`"
+        )
+    return key
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Approve or withdraw; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe approve", description=__doc__.splitlines()[0])
+    parser.add_argument("version", help="number of the version in the registry, or an alias")
+    parser.add_argument("--key", help=KEY_HELP)
+    parser.add_argument("--withdraw", metavar="REASON", help="withdraw the approval instead")
+    options = parser.parse_args(arguments)
+    try:
+        with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
+            version = registry.version(options.version)
+        if options.withdraw:
+            path = withdraw(version, options.withdraw, _key(options.key))
+        else:
+            path = approve(version, _key(options.key))
+    except (
+        *(Refused, signatures.NotSigned, gate_rules.BadRules),
+        *(registry.MlflowException, locks.LockTimeoutError, state.BadState, OSError),
+    ) as error:
+        print(f"Nothing was signed: {error}", file=sys.stderr)
+        return 1
+    done = "withdrawn" if options.withdraw else "approved"
+    print(f"{version.name} {version.version} is {done}: {shown(path)} and its signature.")
+    print("Commit both files: what is not on the main branch has not been decided.")
+    return 0

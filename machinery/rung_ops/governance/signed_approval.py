@@ -1,0 +1,198 @@
+"""The signed approval of a version: what it binds, until when it holds, and how it is withdrawn.
+
+`<model>-<version>.approval.json` lies beside the validation record, with its signature in a file of
+that name and `.sig`, as `ssh-keygen -Y sign` names it. A withdrawal lies there in the same way.
+"""
+
+import hashlib
+import json
+import math
+import subprocess
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rung_ops.gate import rules
+from rung_ops.governance import plan, signatures
+from rung_ops.project.paths import ROOT, shown
+
+# What an approval binds, as its objections name it.
+BOUND = {
+    "model_hash": "the model's bytes",
+    "git_commit": "the commit",
+    "data_hash": "the data",
+    "params_hash": "params.toml",
+    "record": "the validation record",
+    "plan": "the change control plan",
+    "gate_rules": "the rules in ops/gate.toml",
+}
+CLOSE = 1e-3  # share by which a figure may differ on another machine
+AGAIN = "`uv run poe approve VERSION` after a look at it"
+
+
+def statement(
+    version: Mapping[str, str], record: Path, verdict: Mapping[str, Any], root: Path = ROOT
+) -> dict[str, Any]:
+    """Write what a validator signs.
+
+    Args:
+        version: model, version, model_hash, git_commit, data_hash, params_hash.
+        record: the validation record.
+        verdict: of the gate, from verdict_facts().
+        root: the model's folder.
+    """
+    now = datetime.now(UTC)
+    return dict(version) | {
+        **decided_by(record, root),
+        "verdict": dict(verdict),
+        "approved": now.isoformat(timespec="seconds"),
+        "expires": (now + plan.approval_terms(root).valid_for).date().isoformat(),
+    }
+
+
+def decided_by(record: Path, root: Path = ROOT) -> dict[str, str]:
+    """Hash the record, the plan (where there is one) and the rules of the gate."""
+    files = {"record": record, "plan": plan.path(root), "gate_rules": rules.RULES}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in files.items()
+        if path.is_file()
+    }
+
+
+def verdict_facts(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the part of a gate's verdict that an approval binds: versions, figures and reasons."""
+    figures, champion = verdict["figures"], verdict["champion"] or {}
+    return {
+        "version": str((verdict["challenger"] or {}).get("version", "")),
+        "champion_version": champion.get("version"),
+        "metric": figures.get("metric"),
+        "challenger": figures.get("challenger"),
+        "champion": (figures.get("champion") or {}).get("figure"),
+        "reasons": list(verdict["reasons"]),
+    }
+
+
+def write(path: Path, content: Mapping[str, Any], key: str) -> None:
+    """Sign content and write both files.
+
+    Raises:
+        signatures.NotSigned: the key does not sign.
+    """
+    text = (json.dumps(content, indent=2) + "\n").encode()
+    proof = signatures.sign(text, key)
+    path.write_bytes(text)
+    proof_of(path).write_text(proof, encoding="utf-8")
+
+
+def read(path: Path, root: Path = ROOT) -> tuple[dict[str, Any], str]:
+    """Read a signed file; return its content and who signed it.
+
+    Raises:
+        signatures.NotSigned: it or its signature is missing or does not count.
+    """
+    try:
+        text, proof = path.read_bytes(), proof_of(path).read_text(encoding="utf-8")
+        content = dict(json.loads(text))
+    except (OSError, ValueError) as error:
+        raise signatures.NotSigned(f"{shown(path)} cannot be read: {error}") from error
+    try:
+        return content, signatures.signer(text, proof, root)
+    except signatures.NotSigned as error:
+        raise signatures.NotSigned(f"{shown(path)}: {error}") from error
+
+
+def changed(
+    signed: Mapping[str, Any], now: Mapping[str, Any], verdict: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """Say what has changed since an approval was signed, a sentence each.
+
+    Args:
+        signed: its statement.
+        now: the same names with what is the case now; what is left out is not compared.
+        verdict: of the gate now; None leaves it out.
+    """
+    for name, what in BOUND.items():
+        if name in now and signed.get(name) != now[name]:
+            was, is_ = (str(each)[:12] for each in (signed.get(name), now[name]))
+            yield f"{what} changed since it was approved ({was}, now {is_}), so the approval is void"
+    if verdict is not None and not same_verdict(signed.get("verdict") or {}, verdict):
+        told = (_told(each) for each in (signed.get("verdict") or {}, verdict))
+        yield (
+            "the gate's verdict changed since it was approved "
+            f"({', now '.join(told)}), so the approval is void"
+        )
+
+
+def same_verdict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two verdicts say the same; figures may differ by CLOSE."""
+    return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+
+
+def overdue(signed: Mapping[str, Any]) -> Iterator[str]:
+    """Say that an approval has expired, or is of a day to come."""
+    today = datetime.now(UTC).date().isoformat()
+    if today > str(signed.get("expires", "")):
+        yield f"the approval expired on {signed.get('expires')}: {AGAIN}"
+    if today < str(signed.get("approved", ""))[:10]:
+        yield f"the approval is of {signed.get('approved')}, which is to come"
+
+
+def withdrawn(approval: Path) -> Iterator[str]:
+    """Say that an approval was withdrawn; a withdrawal that git remembers counts without its file.
+
+    Whether its signature counts does not matter: doubt is enough.
+
+    Args:
+        approval: its file; where it is gone, every withdrawal of the version counts.
+    """
+    files = sorted(approval.parent.glob(withdrawal_of(approval, "*").name))
+    if approval.is_file():
+        withdrawal = withdrawal_of(approval, hashlib.sha256(approval.read_bytes()).hexdigest())
+        if not withdrawal.is_file() and in_history(withdrawal):
+            yield f"the approval was withdrawn, and {withdrawal.name} was deleted since"
+        files = [each for each in files if each == withdrawal]
+    for file in files:
+        try:
+            told = json.loads(file.read_bytes())
+            by = f"by {told['by']} on {told['withdrawn']}: {told['reason']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            by = f"in {file.name}"
+        yield f"the approval was withdrawn {by}"
+
+
+def withdrawal_of(approval: Path, digest: str) -> Path:
+    """Name the withdrawal of just this approval: one that is signed later is another."""
+    stem = approval.name.removesuffix(".approval.json")
+    return approval.with_name(f"{stem}.withdrawal-{digest[:12]}.json")
+
+
+def proof_of(path: Path) -> Path:
+    """Name the file with a file's signature."""
+    return path.with_name(f"{path.name}.sig")
+
+
+def in_history(path: Path) -> bool:
+    """Return whether git remembers a file, whether or not it is there now."""
+    told = subprocess.run(
+        ["git", "log", "-1", "--all", "--format=%H", "--", path.name],
+        cwd=path.parent,
+        capture_output=True,
+        check=False,
+    )
+    return bool(told.stdout.strip())
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=CLOSE)
+    return bool(one == other)
+
+
+def _told(verdict: Mapping[str, Any]) -> str:
+    against = verdict.get("champion_version")
+    figure = verdict.get("challenger")
+    shown_figure = f"{figure:.4g}" if isinstance(figure, float) else figure
+    told = f"{verdict.get('metric')} {shown_figure} against {against or 'no champion'}"
+    return "; ".join([told, *verdict.get("reasons", [])])

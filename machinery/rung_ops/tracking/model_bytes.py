@@ -1,0 +1,60 @@
+"""The bytes of a version's model, as the registry holds them."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from rung_ops.release import bundle
+
+HASH = "model_hash"  # tag of a run and of its version
+
+
+class NoModelError(Exception):
+    """The registry does not have the model of a version; the message says why."""
+
+
+def fetch(version: ModelVersion, folder: Path) -> Path:
+    """Download a version's model, unless the folder has it; return its file or folder.
+
+    Raises:
+        NoModelError: the registry does not have it, or not just one.
+    """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    place = folder / "model"
+    if not place.exists():
+        try:
+            mlflow.artifacts.download_artifacts(
+                f"models:/{version.name}/{version.version}", dst_path=str(place)
+            )
+        except (MlflowException, OSError) as error:
+            raise NoModelError(
+                f"The model of version {version.version} could not be downloaded: {error}"
+            ) from error
+    paths = sorted(place.rglob("*.skops"))
+    if len(paths) != 1:
+        raise NoModelError(f"Version {version.version} has {len(paths)} skops files; expected one.")
+    return paths[0]
+
+
+def digest(version: ModelVersion, folder: Path | None = None) -> str:
+    """Hash a version's model: SHA-256, in hexadecimal; empty where the registry does not have it.
+
+    Args:
+        version: of the registry.
+        folder: where fetch() has downloaded it to; None downloads it.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            path = fetch(version, folder or Path(temporary))
+        except NoModelError:
+            return ""
+        if path.is_file():
+            return bundle.digest(path)
+        files = sorted(filter(Path.is_file, path.rglob("*")))
+        named = "".join(f"{bundle.digest(each)} {each.relative_to(path)}\n" for each in files)
+        return hashlib.sha256(named.encode()).hexdigest()
