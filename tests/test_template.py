@@ -15,6 +15,7 @@ from unittest.mock import Mock
 
 import polars as pl
 import pytest
+import yaml
 
 from tests.conftest import (
     COMBINATIONS,
@@ -245,6 +246,22 @@ def test_the_notebook_groups_by_columns_and_by_features(render: Render, tmp_path
     )
 
     assert drawn.subplots.call_count == 2
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_dvc_asks_for_no_parameter_that_poe_check_does_not_ask_for(
+    render: Render, game: str
+) -> None:
+    project = render(level=2, use_case=game)
+    asked = {
+        name
+        for file in project.rglob("dvc.yaml")
+        for stage in yaml.safe_load(file.read_text())["stages"].values()
+        for entry in stage.get("params", [])
+        for name in entry["params.toml"] or []
+    }
+
+    assert asked == {"seed", "split", "model", "score"}
 
 
 def test_scheduled_jobs_of_two_projects_begin_at_different_minutes(render: Render) -> None:

@@ -44,6 +44,14 @@ def hashes(project: Project) -> dict[str, str]:
     return dict(re.findall(r"- path: (\S+)\n\s+hash: md5\n\s+md5: (\w+)", lock))
 
 
+def commands_of_the_page(project: Project, heading: str) -> str:
+    """Read the first shell block below a heading of the page on new data."""
+    page = (project.folder / "data/incoming/README.md").read_text()
+    found = re.search(rf"^{heading}.*?```sh\n(.*?)```", page, re.DOTALL | re.MULTILINE)
+    assert found, page
+    return found[1]
+
+
 def test_nothing_runs_again_when_nothing_has_changed(project: Project) -> None:
     before = run_of(project)
 
@@ -104,10 +112,7 @@ def test_two_branches_that_bring_data_are_settled_as_the_page_says(
     unmerged = team.run("git diff --name-only --diff-filter=U").splitlines()
     assert unmerged == ["dvc.lock"]
     assert "data/incoming/README.md" in team.fail("uv run poe pipeline")
-    page = (team.folder / "data/incoming/README.md").read_text()
-    settle = re.search(r"## Two branches.*?```sh\n(.*?)```", page, re.DOTALL)
-    assert settle, page
-    team.run(f"set -e\n{settle[1]}")
+    team.run(f"set -e\n{commands_of_the_page(team, '## Two branches')}")
 
     assert team.is_clean()
     assert UP_TO_DATE in team.run("uv run poe pipeline")
@@ -122,11 +127,12 @@ def test_two_branches_that_bring_data_are_settled_as_the_page_says(
 def test_new_files_are_versioned_and_reach_a_clone(project: Project, tmp_path: Path) -> None:
     remote = tmp_path / "remote"
     project.run(f"uv run dvc remote modify local url {remote}")
+    project.commit("Share a remote")
     (project.folder / "data/incoming/january.csv").write_text(NEW_ROWS)
 
-    project.run("uv run poe pipeline")
-    project.commit("Add January")
+    project.run(f"set -e\n{commands_of_the_page(project, '# New data')}")
 
+    assert "with uncommitted changes" not in project.run("uv run poe lineage 2")
     tracked = git(project.folder, "ls-files", "data/incoming").splitlines()
     assert "data/incoming/january.csv.dvc" in tracked
     assert "data/incoming/january.csv" not in tracked

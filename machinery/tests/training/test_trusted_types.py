@@ -9,6 +9,7 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier, StackingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
@@ -35,6 +36,10 @@ def columns(*steps: Any) -> ColumnTransformer:
 
 MODELS = {
     "one-hot": make_pipeline(columns(OneHotEncoder(handle_unknown="ignore")), LogisticRegression()),
+    "words": make_pipeline(
+        ColumnTransformer([("text", TfidfVectorizer(token_pattern="."), "text")]),
+        LogisticRegression(),
+    ),
     "codes": make_pipeline(columns(OrdinalEncoder()), LogisticRegression()),
     "imputed": make_pipeline(
         columns(make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())),
