@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rung_ops.system.printable import printable
+
 WIDEST = 120  # characters of a cell; longer texts are better read in a list
 
 
@@ -83,7 +85,7 @@ def _text(value: Any) -> str:
         return "undefined"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return " ".join(str(value).split())
+    return printable(" ".join(str(value).split()))
 
 
 def _cell(value: Any) -> str:

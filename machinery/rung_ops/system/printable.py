@@ -16,6 +16,11 @@ def printable(text: str) -> str:
     return CI_COMMAND.sub(_escaped_command, line)
 
 
+def in_markdown(text: str) -> str:
+    """Return a text as one line that Markdown shows as it is, in the cell of a table too."""
+    return re.sub(r"[\\|\[]", r"\\\g<0>", printable(text)).replace("<", "&lt;")
+
+
 def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape", "backslashreplace").decode("ascii")
 

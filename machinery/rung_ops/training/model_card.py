@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
+from rung_ops.system.printable import in_markdown
 
 PROSE = ROOT / "docs/model_card.md"
 CARD = REPORTS / "model_card.md"
@@ -67,7 +68,7 @@ def _markdown(content: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
         content = [content]
     rows = content if isinstance(content, list) else list(content.values())
     if path and (all(_flat(row) for row in rows) or not any(_nested(row) for row in rows)):
-        yield from (f"**{', '.join(_label(name) for name in path)}**", "")
+        yield from (f"**{', '.join(_cell(_label(name)) for name in path)}**", "")
     if all(_flat(row) for row in rows):
         named = content.items() if isinstance(content, dict) else ()
         yield from _table([{"": name, **row} for name, row in named] or rows)
@@ -112,7 +113,7 @@ def _cell(value: Any) -> str:
         return "undefined"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value).replace("|", r"\|").replace("\n", " ")
+    return in_markdown(str(value))
 
 
 def main() -> int:

@@ -13,10 +13,13 @@ matplotlib.use("Agg")  # works without a display, as in CI
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 
+from rung_ops.system.printable import printable  # noqa: E402
+
 BLUE, ORANGE, GREY = "#2f6db3", "#d9822b", "#8a94a0"
 STYLE: Any = {
     "svg.hashsalt": "rung",  # the same figures give the same bytes
     "svg.fonttype": "path",
+    "text.parse_math": False,  # a category of "$5" is text
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -78,7 +81,8 @@ def by_slice(metric: str) -> Callable[[Axes, pl.DataFrame], None]:
         figures = scored.cast(pl.Float64).to_numpy()
         linestyle = "-" if _ordered(table) else ""
         axes.plot(positions, figures, color=BLUE, marker="o", linestyle=linestyle)
-        axes.set_xticks(positions, table["value"].to_list(), rotation=45, ha="right")
+        names = [printable(str(value)) for value in table["value"]]
+        axes.set_xticks(positions, names, rotation=45, ha="right")
         axes.set(title=f"{metric} by {table['column'][0]}", ylabel=metric)
         background = axes.twinx()
         background.bar(positions, table["rows"], color=ORANGE, alpha=0.25)

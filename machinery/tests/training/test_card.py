@@ -37,6 +37,8 @@ def test_scores_come_before_other_reports(tmp_path: Path) -> None:
         ({"groups": {"sex": {"values": {"f": {"rate": None}}}}}, "|f|undefined|"),
         ({"groups": {"sex": {"values": {"f": {"rate": None}}}}}, "**groups, sex, values**"),
         ({"a|b": "c|d"}, r"|a\|b|c\|d|"),
+        ({"##vso[x]\x1b": "<b>\n"}, r"|\\x23#vso\[x]\\x1b|&lt;b>\\n|"),
+        ({"a\n::error::": {"b": {"c": 1}}}, r"**a\\n::error::**"),
         ([], "### Report"),
         (3, "- 3"),
     ],
