@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -361,8 +362,11 @@ def test_copier_is_imported_by_project_alone() -> None:
     assert ["project.py"] == importers
 
 
-def interview(folder: Path, template: Path, keys: bytes) -> tuple[int, str]:
+def interview(
+    folder: Path, template: Path, keys: bytes, first: Sequence[bytes] = ()
+) -> tuple[int, str]:
     """Run `rung new` on a terminal, press keys whenever it waits, and return its end."""
+    waiting = iter(first)
     child, terminal = pty.fork()
     if child == 0:
         os.execv(RUNG, ["rung", "new", str(folder), "--template", str(template)])
@@ -375,7 +379,7 @@ def interview(folder: Path, template: Path, keys: bytes) -> tuple[int, str]:
                 if b"\x1b[6n" in seen[-64:]:  # it asks where the cursor is
                     os.write(terminal, b"\x1b[1;1R")
             else:
-                os.write(terminal, keys)
+                os.write(terminal, next(waiting, keys))
         except OSError:
             break
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode(errors="replace")
@@ -388,6 +392,23 @@ def test_on_a_terminal_the_questions_are_asked(tmp_path: Path, copier_template: 
     assert code == 0, seen
     assert "Which game are you playing?" in seen
     assert answers_of(tmp_path / "made")["project_name"] == "Late flights"
+
+
+@pytest.mark.slow
+def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    # Down: governance; then the project's name, and Enter for all that follows.
+    keys = [b"\x1b[B\r", b"Second look\r"]
+
+    code, seen = interview(tmp_path / "made", copier_template, b"\r", first=keys)
+
+    assert code == 0, seen
+    assert "Credit risk" in seen
+    answers = answers_of(tmp_path / "made")
+    assert answers["use_case"] == "governance"
+    assert (answers["project_name"], answers["package"]) == ("Second look", "second_look")
+    assert "officer" in answers["description"]
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ ANSWERS = ".copier-answers.yml"
 # The first rung of which an answer brings a file or a command.
 FIRST = {"data": 0, "ci": 1, "compute": 1, "tracking": 2, "orchestrator": 2}
 
+
 def asked() -> list[str]:
     """List what a person can be asked, in order."""
     questions = yaml.safe_load((ROOT / "levels" / "questions.yml").read_text())
