@@ -1,10 +1,12 @@
 """The interview: the game first, and a question only where its answer changes something."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.command import rung
 from tests.conftest import CHOICES, ROOT, Render, files_of
 
 ANSWERS = ".copier-answers.yml"
@@ -47,3 +49,17 @@ def test_what_was_answered_is_remembered_where_it_is_of_no_effect(render: Render
     answers = yaml.safe_load(files_of(render(level=0, ci="gitlab"))[ANSWERS])
 
     assert answers["ci"] == "gitlab"
+
+
+def test_a_plan_says_what_is_answered_for_the_first_time(
+    tmp_path: Path, copier_template: Path
+) -> None:
+    template = ("--template", copier_template)
+    assert rung("new", tmp_path / "made", "--defaults", "--level", "0", *template).returncode == 0
+
+    def said(*options: str) -> str:
+        return rung("plan", tmp_path / "made", "--to", "1", *options, *template).stdout
+
+    assert "From rung 0 to rung 1:" in said()
+    assert "  = ci: github\n  = compute: machine\n" in said()
+    assert "  = ci: gitlab\n" in said("-d", "ci=gitlab")

@@ -10,6 +10,7 @@ from rung.climbing.recover import Recovered
 from rung.climbing.resolve import Conflict
 
 SHOWN = 6  # lines of each side of a conflict
+FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers otherwise)"
 MANY = 20  # files of one folder that are still listed one by one
 REASONS = {
     resolve.LINES: "you and Rung changed the same lines",
@@ -38,6 +39,7 @@ def plan(seen: Plan) -> str:
     lines += _group("New commands", "+", [f"{run}: {does}" for run, does in seen.commands.items()])
     lines += _group("New CI jobs", "+", seen.jobs)
     lines += ["", *ejection(seen)] if ejection(seen) else []
+    lines += _group(FIRST_ANSWERS, "=", first_answers(seen))
     lines += _group("The team brings", "*", seen.asks)
     for rise in seen.rises:
         lines += ["", *_wrap(f"Rung {rise.level}, {rise.title}: {rise.promise}", "")]
@@ -76,6 +78,12 @@ def ejection(seen: Plan) -> list[str]:
     return lines
 
 
+def first_answers(seen: Plan) -> list[str]:
+    """Return the answers to questions that did not matter before."""
+    names = sorted(seen.after.answers.keys() - seen.before.answers.keys() - {"ejected"})
+    return [f"{name}: {seen.after.answers[name]}" for name in names]
+
+
 def title(seen: Plan) -> str:
     """Say in one line what changes: the rung, the answers, the template."""
     before, after = seen.before, seen.after
@@ -83,9 +91,9 @@ def title(seen: Plan) -> str:
         [f"From rung {before.level} to rung {after.level}"] if before.level != after.level else []
     )
     said += [
-        f"{name} from {before.answers.get(name)} to {value}"
-        for name, value in after.answers.items()
-        if name not in ("level", "ejected") and before.answers.get(name) != value
+        f"{name} from {value} to {after.answers[name]}"
+        for name, value in before.answers.items()
+        if name not in ("level", "ejected") and after.answers.get(name, value) != value
     ]
     ejected = bool(after.answers.get("ejected"))
     if bool(before.answers.get("ejected")) != ejected:
