@@ -200,7 +200,7 @@ def test_a_rung_that_does_not_exist_is_refused(
         ),
         ("answers 's/^level: 0/level: zero/'", "has no `level`"),
         ("answers 's/^level: 0/level: 2/'", "Either it was changed by hand"),
-        ("answers 's/^ci: .*/ci: jenkins/'", "`ci` is not accepted"),
+        ("answers 's/^data: .*/data: tapes/'", "`data` is not accepted"),
         ("answers 's/^package: .*/package: ..\\/..\\/etc/'", "is not there"),
         ("answers '$aextra: &a [1, 2]\\nmore: *a'", "alias or anchor"),
         ("answers '$aextra: [[[[[[[1]]]]]]]'", "deeper than answers are"),
