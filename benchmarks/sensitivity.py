@@ -96,7 +96,7 @@ def section(personas: dict[str, Answers], weights: Weights) -> str:
         lines.append(row("all", every, changes))
     lines += [
         "",
-        "Which question matters: in how many of its one-step changes, over the six personas,",
+        "Which question matters: in how many of its one-step changes, over all personas,",
         "anything above differs.",
         "",
         "|Question|Changes|Something differs|",

@@ -30,17 +30,20 @@ def test_options_answer_every_question() -> None:
     done = rung("assess", *options, "--format", "json")
 
     assert 0 == done.returncode, done.stderr
-    assert answers | {"domain": ["regulated"]} == json.loads(done.stdout)["answers"]
+    assert (
+        answers | {"domain": ["regulated"], "customers": ["ml-engineers"]}
+        == json.loads(done.stdout)["answers"]
+    )
     assert {} == json.loads(done.stdout)["assumed"]
 
 
 def test_an_option_overrules_the_file(tmp_path: Path) -> None:
     done = rung(
-        "assess", "--answers", PERSONAS / "doordash.yml", "--team", "one", "--format", "json"
+        "assess", "--answers", PERSONAS / "doordash.yml", "--size", "one", "--format", "json"
     )
     data = json.loads(done.stdout)
 
-    assert ("one", "revenue") == (data["answers"]["team"], data["answers"]["harm"])
+    assert ("one", "revenue") == (data["answers"]["size"], data["answers"]["harm"])
     assert "one" == data["project"]["team_size"]
 
 
@@ -58,7 +61,7 @@ def test_without_a_terminal_what_is_missing_is_named() -> None:
 
     assert 2 == done.returncode
     assert "no terminal to ask on" in done.stderr
-    assert "domain, timing, change" in done.stderr
+    assert "domain, timing, models" in done.stderr
     assert "--defaults" in done.stderr
     assert "" == done.stdout
 
@@ -66,7 +69,7 @@ def test_without_a_terminal_what_is_missing_is_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--format", "pdf"], "there is no such format. Give text, json, markdown or html."),
+        (["--format", "pdf"], "there is no such format. Give one of text, json, markdown, html."),
         (["--harm", "5"], "`harm`: '5' is not an answer"),
         (["--start", "7"], "`start`: 7 is no rung"),
         (["--game", "chess"], "`game`: 'chess' is not one of"),
@@ -91,16 +94,17 @@ def test_on_a_terminal_it_asks_and_only_the_result_is_output() -> None:
         stderr=subprocess.PIPE,
     )
     os.close(side)
-    os.write(terminal, b"3\n" * 11)
+    os.write(terminal, b"3\n" * 15)
     out, shown = process.communicate(timeout=60)
     os.close(terminal)
 
     data = json.loads(out)
     assert ["ads"] == data["answers"].pop("domain")
+    assert ["ml-engineers"] == data["answers"].pop("customers")
     assert {question.answers[3].name for question in WEIGHTS.questions.values()} >= set(
         data["answers"].values()
     )
-    assert b"11/11" in shown
+    assert b"15/15" in shown
 
 
 def test_the_page_is_put_into_a_project_and_renewed(tmp_path: Path) -> None:
@@ -198,7 +202,7 @@ def test_an_option_of_new_overrules_the_assessment(tmp_path: Path, copier_templa
 
 def test_the_printed_command_starts_the_same_project(tmp_path: Path, copier_template: Path) -> None:
     words = rung("assess", "--answers", PERSONAS / "payments-fraud.yml").stdout.splitlines()
-    command = words[-1].split()
+    command = next(line for line in words if "rung new" in line).split()
 
     assert ["rung", "new", "my-project"] == command[:3]
     done = rung(
@@ -229,11 +233,11 @@ def test_a_bad_assessment_is_refused_before_anything_is_made(
 
 def test_the_form_is_printed_to_be_filled_in(tmp_path: Path) -> None:
     file = tmp_path / "answers.yml"
-    file.write_text(rung("assess", "--questions").stdout.replace("\nteam:", "\nteam: 3"))
+    file.write_text(rung("assess", "--questions").stdout.replace("\nsize:", "\nsize: 3"))
     done = rung("assess", "--answers", file, "--defaults", "--format", "json")
 
     assert 0 == done.returncode, done.stderr
-    assert "several-teams" == json.loads(done.stdout)["answers"]["team"]
+    assert "teams" == json.loads(done.stdout)["answers"]["size"]
 
 
 @pytest.fixture
@@ -261,10 +265,9 @@ def test_a_scan_measures_what_is_missing(repository: Path) -> None:
     done = rung("assess", "--defaults", "--scan", repository, "--format", "json")
     data = json.loads(done.stdout)
     found = review(repository, "velocity")
-    gaps = {stage["block"]: stage["gap"] for stage in data["roadmap"] + data["left"]}
-    states = {
-        item["id"]: item["state"] for stage in data["roadmap"] for item in stage["capabilities"]
-    }
+    blocks = [step["priority"] for step in data["steps"] if step["priority"]] + data["left"]
+    gaps = {block["block"]: block["gap"] for block in blocks}
+    states = {item["id"]: item["state"] for step in data["steps"] for item in step["capabilities"]}
 
     assert found.level == data["scan"]["level"] == data["start"]["level"]
     for block, (covered, _) in found.standing.profile.items():
@@ -286,12 +289,12 @@ def test_what_a_scan_measures_is_not_asked(repository: Path) -> None:
     done = rung("assess", "--scan", repository)
 
     assert 2 == done.returncode
-    assert "no answer: domain, harm, timing, change, models, release, collaboration, team." in (
+    assert "no answer: domain, harm, timing, models, risk, pace, decisions, collaboration, " in (
         done.stderr
     )
-    text = rung("assess", "--scan", repository, "--defaults").stdout
-    assert "Where does the data come from?" not in text
-    assert "rung check --game velocity" in text
+    text = rung("assess", "--scan", repository, "--defaults", "--explain").stdout
+    assert "Where does the data come from? measured in the repository" in text
+    assert "rung adopt . --level" in text
 
 
 def test_a_scan_of_nothing_is_refused(tmp_path: Path) -> None:
@@ -306,8 +309,6 @@ def test_what_is_waived_is_not_to_be_built(repository: Path) -> None:
         '[waivers.container-image]\nreason = "scored in a notebook service"\nuntil = 2999-01-01\n'
     )
     data = json.loads(rung("assess", "--defaults", "--scan", repository, "--format", "json").stdout)
-    states = {
-        item["id"]: item["state"] for stage in data["roadmap"] for item in stage["capabilities"]
-    }
+    states = {item["id"]: item["state"] for step in data["steps"] for item in step["capabilities"]}
 
     assert "waived" == states["container-image"]

@@ -1,4 +1,4 @@
-"""The strategy's arithmetic: six personas, the weights' file, and what holds for any answers."""
+"""The strategy's arithmetic: the personas, the weights' file, and what holds for any answers."""
 
 import shutil
 from itertools import pairwise
@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
 from rung.assess.answers import Said, read
-from rung.assess.assessment import assess
+from rung.assess.assessment import Assessment, assess
 from rung.assess.roadmap import TO_BUILD
 from rung.assess.strategy import Answers, Choice, Scan, from_answers, successful_mlops
-from rung.assess.weights import load
+from rung.assess.weights import PARTS, load
 from rung.errors import RungError
 from rung.levels import BLOCKS
 from rung.levels import load as load_levels
@@ -36,11 +36,23 @@ KNOWN = [
     ("payments-fraud", "governance", 1, 3, 3, [G, D, T, S, O, X]),
     ("retail-forecasting", "velocity", 1, 2, 3, [T, O, S]),
     ("start-up-churn", "velocity", 0, 1, 1, [F]),
+    ("churn-team", "velocity", 1, 2, 2, [F, T, O]),
+    ("insurer", "governance", 1, 2, 3, [G, T, O]),
+    ("hospital-readmission", "governance", 0, 1, 3, [F, G, O, D]),
+    ("ranking-team", "velocity", 2, 4, 4, [T, S, O, X]),
+    ("bank-fraud", "governance", 1, 3, 3, [G, D, T, S, O, X]),
+    ("factory", "velocity", 0, 1, 3, [F, S, T, O, X]),
+    ("public-agency", "governance", 0, 1, 3, [F, G, D, T, O]),
+    ("real-time-bidding", "velocity", 2, 4, 4, [S, T, O, X]),
 ]
 
 
 def persona(name: str, **changes: tuple[str, ...]) -> Answers:
     return {**read(PERSONAS / f"{name}.yml", WEIGHTS).answers, **changes}
+
+
+def names(made: Assessment) -> list[str]:
+    return [step.name for step in made.roadmap.steps]
 
 
 any_answers = st.fixed_dictionaries(
@@ -72,15 +84,40 @@ def test_every_persona_of_the_docs_is_known() -> None:
     assert {row[0] for row in KNOWN} == {file.stem for file in PERSONAS.glob("*.yml")}
 
 
+def test_the_docs_say_what_rung_says_of_each_team() -> None:
+    rows = [
+        line[1:-1].split("|")
+        for line in (PERSONAS / "README.md").read_text().splitlines()
+        if line.startswith("|[")
+    ]
+    for team, hand, because, says, differs in rows:
+        name = team[1 : team.index("]")]
+        made = assess(read(PERSONAS / f"{name}.yml", WEIGHTS), WEIGHTS, LEVELS)
+        rungs = (made.strategy.start, made.strategy.target, made.strategy.north)
+        levels = ", ".join(str(rung.level) for rung in rungs)
+        said = f"{made.strategy.game.name} {levels}: {', '.join(names(made))}"
+        assert said == (hand if says == "the same" else says)
+        assert because and bool(differs) == (said != hand)
+    assert len(KNOWN) == len(rows) == 14
+
+
+def test_doordash_says_of_each_answer_whether_the_talk_states_it() -> None:
+    lines = (PERSONAS / "doordash.yml").read_text().splitlines()
+    answers = [line for line in lines if not line.startswith("#")]
+
+    assert len(WEIGHTS.questions) == len(answers)
+    assert all(" # stated" in line or " # assumed" in line for line in answers)
+
+
 def test_doordash_is_reckoned_as_on_paper() -> None:
     made = from_answers(persona("doordash"), WEIGHTS)
     by_name = {block.name: block for block in (*made.order, *made.left)}
 
     # 0.6 x 1/3 + 0.4 x the mean of 0, 0, 0, 0.5 and 0.25
     assert made.game.score.total == pytest.approx(0.26)
-    assert made.pace.total == 1
-    # 0.5 + 0.3 + 0.2 + 0.2 x (1 - 2 x 0.26)
-    assert by_name[S].priority == pytest.approx(1.096)
+    assert made.adoption.total == pytest.approx(11 / 12)
+    # (0.5 + 0.3 + 0.2 x 11/12 + 0.2 x (1 - 2 x 0.26)) x (1 - 0.1 x 2/3)
+    assert by_name[S].priority == pytest.approx(1.00738, abs=1e-5)
     # (0.4 + 0.35 x 2/3 + 0.25) x (1 - 0.5 x 2/3)
     assert by_name[X].priority == pytest.approx(0.58889, abs=1e-5)
 
@@ -98,7 +135,7 @@ def test_whatever_is_answered_the_rungs_are_in_order(answers: Answers) -> None:
 @given(answers=any_answers)
 def test_whatever_is_answered_every_sum_is_that_of_its_terms(answers: Answers) -> None:
     made = from_answers(answers, WEIGHTS)
-    sums = [made.game.score, made.pace, *(block.worth for block in (*made.order, *made.left))]
+    sums = [made.game.score, made.adoption, *(block.worth for block in (*made.order, *made.left))]
 
     for each in sums:
         assert each.total == pytest.approx(sum(term.points for term in each.terms))
@@ -121,19 +158,23 @@ def test_whatever_is_answered_blocks_come_after_their_prerequisites(answers: Ans
     assert all(more >= less for more, less in pairwise(free))
 
 
+@settings(deadline=None)  # a loaded machine takes longer
 @given(answers=any_answers)
 def test_whatever_is_answered_the_roadmap_holds_to_game_and_target(answers: Answers) -> None:
     made = assess(Said(answers, Choice()), WEIGHTS, LEVELS)
     played, target = made.strategy.game.played, made.strategy.target.level
 
-    for stage in made.roadmap.stages:
-        assert {item.capability.block for item in stage.items} <= {stage.block.name}
-        for item in stage.items:
-            assert item.capability.rung(played) == item.rung <= target
-            assert (item.state == TO_BUILD) == (item.rung > made.strategy.start.level)
-        assert all(item.rung > target for item in stage.later)
-    # What the target rests on is brought by a stage, comes with the start, or is said beside.
-    brought = {item.capability.id for stage in made.roadmap.stages for item in stage.items}
+    assert made.roadmap.steps
+    for step in made.roadmap.steps:
+        assert step.to_do or step.tasks, "a step without content"
+        assert step.owner and step.unlocks and 1 <= step.quarter <= 4 and step.days > 0
+        for item in step.items:
+            if step.name != "before use":
+                assert item.capability.rung(played) == item.rung <= target
+                assert (item.state == TO_BUILD) == (item.rung > made.strategy.start.level)
+        assert all(item.rung > target for item in step.later)
+    # What the target rests on is brought by a step, comes with the start, or is said beside.
+    brought = {item.capability.id for step in made.roadmap.steps for item in step.items}
     said = {name for found in made.roadmap.beside for name in found.any_of}
     begins = {
         name
@@ -181,10 +222,9 @@ def test_fraud_with_customers_money_just_reaches_governance() -> None:
 
 
 def test_two_of_three_is_no_fast_pace() -> None:
-    steady = from_answers(
-        persona("doordash", release=("team",), collaboration=("shared-goals",)), WEIGHTS
-    )
-    fast = from_answers(persona("doordash", release=("team",)), WEIGHTS)
+    culture = {"risk": ("balanced",), "decisions": ("team",), "collaboration": ("shared-goals",)}
+    steady = from_answers(persona("doordash", **culture), WEIGHTS)
+    fast = from_answers(persona("doordash", **culture | {"risk": ("bold",)}), WEIGHTS)
 
     assert (2, 3) == (steady.target.level, fast.target.level)
 
@@ -203,26 +243,129 @@ def test_one_and_a_half_goes_to_the_even_rung_in_spite_of_binary_fractions() -> 
 
 def test_one_person_starts_on_rung_1_at_most() -> None:
     ripe = {name: (WEIGHTS.questions[name].answers[3].name,) for name in WEIGHTS.start_of}
-    alone = from_answers(persona("doordash", team=("one",), **ripe), WEIGHTS)
+    alone = from_answers(persona("doordash", size=("one",), **ripe), WEIGHTS)
     team = from_answers(persona("doordash", **ripe), WEIGHTS)
 
     assert (1, 2) == (alone.start.level, team.start.level)
     assert "at most rung 1 for one person" in alone.start.because
 
 
-def test_a_scan_replaces_the_gaps_and_the_start() -> None:
+def test_a_scan_says_what_is_missing_where_technology_was_not_answered() -> None:
     coverage = dict.fromkeys(BLOCKS, 0.25) | {S: 1.0}
     scan = Scan(2, coverage, {"unit-tests": 1.0, "container-image": 0.25})
-    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
+    people = {
+        name: given
+        for name, given in persona("doordash").items()
+        if WEIGHTS.questions[name].part != "technology"
+    }
+    made = assess(Said(people, Choice()), WEIGHTS, LEVELS, lambda _: scan)
     blocks = {block.name: block for block in (*made.strategy.order, *made.strategy.left)}
-    items = {item.capability.id: item for stage in made.roadmap.stages for item in stage.items}
+    items = {item.capability.id: item for step in made.roadmap.steps for item in step.items}
 
+    assert made.measured
     assert 2 == made.strategy.start.level == made.project["level"]
     assert 4 == made.strategy.target.level
     assert 0 == blocks[S].gap and not blocks[S].kept
     assert 0.75 == blocks[F].gap and blocks[F].kept
     assert ("there", "to build") == (items["unit-tests"].state, items["container-image"].state)
     assert "the scan gives it 0.25 of 1" in items["container-image"].because
+
+
+def test_a_scan_leaves_the_order_that_was_answered() -> None:
+    scan = Scan(1, dict.fromkeys(BLOCKS, 0.5), {})
+    before = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS)
+    after = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
+
+    assert not after.measured
+    assert [S, T, O, X] == names(before) == names(after)
+
+
+@pytest.mark.parametrize("name", [row[0] for row in KNOWN])
+def test_what_is_owed_before_use_comes_first_and_the_north_star_brings_it(name: str) -> None:
+    answers = persona(name)
+    made = assess(Said(answers, Choice()), WEIGHTS, LEVELS)
+    regulated = {"banking", "health", "insurance", "public-services"} & set(answers["domain"])
+
+    if answers["harm"] == ("legal-or-safety",) or regulated:
+        first = made.roadmap.steps[0]
+        assert "before use" == first.name
+        owed = {item.capability.id for item in first.items}
+        assert owed >= {"human-oversight", "fairness-assessment", "technical-file"}
+        assert max(item.rung for item in first.items) <= made.strategy.north.level
+    else:
+        assert "before use" not in names(made)
+
+
+@pytest.mark.parametrize("target", [0, 1, 2, 3, 4])
+def test_what_is_owed_is_said_whatever_the_rung_and_the_game(target: int) -> None:
+    answers = persona("hospital-triage", models=("one",), timing=("batch",))
+    choice = Choice("velocity", 0, target)
+    first = assess(Said(answers, choice), WEIGHTS, LEVELS).roadmap.steps[0]
+    oversight = next(item for item in first.items if item.capability.id == "human-oversight")
+
+    assert ("before use", "to build", False) == (first.name, oversight.state, oversight.brought)
+    assert oversight.with_rung == oversight.capability.effort
+
+
+def test_no_star_of_a_dangerous_case_lies_below_what_is_owed() -> None:
+    made = from_answers(persona("hospital-triage", models=("one",), timing=("batch",)), WEIGHTS)
+    known = {name: found for level in LEVELS for name, found in level.capabilities.items()}
+    owed = [known[name].rung("governance") for duty in WEIGHTS.duties for name in duty.ask]
+
+    assert max(rung for rung in owed if rung is not None) == WEIGHTS.north_duties_at_least
+    assert WEIGHTS.north_duties_at_least <= made.north.level
+
+
+@pytest.mark.parametrize(
+    ("answers", "choice", "said"),
+    [
+        ({"domain": ("self-driving",), "harm": ("annoyance",)}, Choice(), "counted as harm legal"),
+        ({"harm": ("legal-or-safety",), "risk": ("bold",)}, Choice(), "tried and undone"),
+        ({"pace": ("days",), "decisions": ("committee",)}, Choice(), "a committee decides"),
+        ({}, Choice(target=4), "the target, rung 4, lies above the north star, rung 2"),
+    ],
+)
+def test_what_does_not_go_together_is_said(answers: Answers, choice: Choice, said: str) -> None:
+    made = assess(Said(answers, choice), WEIGHTS, LEVELS)
+
+    assert any(said in each for each in made.contradictions)
+
+
+def test_a_self_driving_car_is_governed_whatever_harm_is_said() -> None:
+    made = assess(
+        Said({"domain": ("self-driving",), "harm": ("annoyance",)}, Choice()), WEIGHTS, LEVELS
+    )
+
+    assert ("governance", "before use") == (made.strategy.game.name, names(made)[0])
+    assert ("annoyance",) == made.answers["harm"]
+
+
+@pytest.mark.parametrize(("answer", "first"), [("apart", "alignment"), ("handover", S)])
+def test_those_who_work_apart_align_first(answer: str, first: str) -> None:
+    made = assess(Said(persona("doordash", collaboration=(answer,)), Choice()), WEIGHTS, LEVELS)
+
+    assert first == names(made)[0]
+    assert (first == "alignment") == any("RACI" in task for task in made.roadmap.steps[0].tasks)
+
+
+def test_where_nothing_is_left_the_advice_is_to_stay_and_what_for() -> None:
+    points = {name: 1.0 for level in LEVELS for name in level.capabilities}
+    scan = Scan(4, dict.fromkeys(BLOCKS, 1.0), points)
+    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
+
+    assert ["stay"] == names(made)
+    assert "--min-level 4" in made.roadmap.steps[0].tasks[0]
+
+
+def test_answers_about_technology_close_gaps() -> None:
+    plain = {block.name: block for block in from_answers(persona("doordash"), WEIGHTS).order}
+    ripe = persona("doordash", delivery=("ml-cd",), experiments=("online-tests",))
+    made = from_answers(ripe, WEIGHTS)
+    blocks = {block.name: block for block in (*made.order, *made.left)}
+
+    for name in (S, T, O):
+        assert blocks[name].gap < plain[name].gap - 0.2
+        assert "delivery: ml-cd" in blocks[name].gap_because
 
 
 def test_a_choice_overrules_and_the_answers_are_said_beside_it() -> None:
@@ -247,8 +390,9 @@ def test_the_four_arguments_are_the_talks() -> None:
     assert made == from_answers(answers, WEIGHTS)
 
 
-def test_there_are_twelve_questions_of_four_answers_each_with_its_reason() -> None:
-    assert 12 == len(WEIGHTS.questions)
+def test_there_are_four_questions_for_each_of_the_talks_parts_each_with_its_reason() -> None:
+    parts = [question.part for question in WEIGHTS.questions.values()]
+    assert [part for part in PARTS for _ in range(4)] == parts
     for question in WEIGHTS.questions.values():
         shares = [answer.share for answer in question.answers]
         assert shares == sorted(shares) and (0, 1) == (shares[0], shares[-1])
@@ -277,18 +421,29 @@ def test_copiers_default_level_agrees_on_the_answers_they_share(
     expected = int(default.render(use_case=use_case, team_size=team_size))
     domain = {"velocity": ("commerce",), "governance": ("regulated",)}[use_case]
     harm = {"velocity": ("annoyance",), "governance": ("legal-or-safety",)}[use_case]
-    teams = [name for name, size in WEIGHTS.team_size.items() if size == team_size]
+    sizes = [name for name, size in WEIGHTS.project["team_size"][1].items() if size == team_size]
 
-    assert teams
-    for team in teams:
-        shared = {"domain": domain, "harm": harm, "team": (team,)}
+    assert sizes
+    for size in sizes:
+        shared = {"domain": domain, "harm": harm, "size": (size,)}
         made = assess(Said(shared, Choice()), WEIGHTS, LEVELS)
-        assert {"use_case": use_case, "team_size": team_size, "level": expected} == made.project
+        wanted = {"use_case": use_case, "team_size": team_size, "level": expected}
+        assert wanted.items() <= made.project.items()
 
 
-def test_every_team_is_a_team_size_of_a_project() -> None:
-    assert set(WEIGHTS.questions["team"].names()) == set(WEIGHTS.team_size)
-    assert set(TEAM_SIZES) == set(WEIGHTS.team_size.values())
+def test_every_answer_is_handed_to_new_as_an_answer_that_it_has() -> None:
+    questions = yaml.safe_load((ROOT / "levels" / "questions.yml").read_text())
+    for name, (asked, take) in WEIGHTS.project.items():
+        assert set(WEIGHTS.questions[asked].names()) == set(take)
+        assert set(take.values()) <= set(questions[name]["choices"].values())
+
+
+def test_what_a_step_is_made_of_is_known() -> None:
+    known = {name for level in LEVELS for name in level.capabilities}
+
+    assert {name for duty in WEIGHTS.duties for name in duty.ask} <= known
+    assert set(WEIGHTS.by_hand) <= known
+    assert {*BLOCKS, "before use", "alignment", "stay"} == set(WEIGHTS.owners)
 
 
 @pytest.mark.parametrize(

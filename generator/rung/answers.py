@@ -21,10 +21,20 @@ def gather(file: Path | None, pairs: Sequence[str], options: Mapping[str, Any]) 
     return answers | {name: value for name, value in options.items() if value is not None}
 
 
-def read(file: Path) -> dict[str, Any]:
-    """Read a YAML file of answers, such as another project's .copier-answers.yml."""
+def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
+    """Read a YAML file of answers, such as another project's .copier-answers.yml.
+
+    Args:
+        file: The file.
+        unique: Whether a key that stands there twice is refused; in YAML the last one counts.
+
+    Raises:
+        RungError: It cannot be read, or holds no mapping of names.
+    """
     try:
-        content = plain_yaml.load(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
+        content = plain_yaml.load(text)
+        twice = plain_yaml.twice(text) if unique else None
     except OSError as error:
         raise RungError(f"The answers file {file} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
@@ -33,6 +43,8 @@ def read(file: Path) -> dict[str, Any]:
             f"The answers file {file} is not YAML text: {problem}\n"
             "Write one `question: answer` on each line."
         ) from error
+    if twice:
+        raise RungError(f"The answers file {file} answers `{twice}` twice. Remove one of the two.")
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise RungError(
             f"The answers file {file} holds no answers: it must be a mapping.\n"

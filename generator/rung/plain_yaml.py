@@ -14,3 +14,19 @@ def load(text: str) -> Any:
         yaml.YAMLError: It is not YAML.
     """
     return yaml.load(text, Loader)
+
+
+def twice(text: str) -> str | None:
+    """Return the first key that stands twice in one mapping of a YAML text, or None."""
+    nodes = [yaml.compose(text, Loader)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [str(key.value) for key, _ in node.value]
+            for place, key in enumerate(keys):
+                if key in keys[:place]:
+                    return key
+            nodes += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+    return None

@@ -15,7 +15,7 @@ from rung.errors import RungError
 
 GAMES = ("governance", "velocity")
 TOP = 4  # the highest rung
-LARGEST = 1_000_000  # bytes; twelve answers take some hundred
+LARGEST = 1_000_000  # bytes; all answers take some hundred
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def load(file: Path) -> dict[str, Any]:
     if file.exists() and not file.is_file():
         raise RungError(f"{file} is not a file. Name a file of answers.")
     if file.exists() and file.stat().st_size > LARGEST:
-        raise RungError(f"{file} is larger than {LARGEST:,} bytes: it holds no twelve answers.")
-    return files.read(file)
+        raise RungError(f"{file} is larger than {LARGEST:,} bytes: no file of answers is so large.")
+    return files.read(file, unique=True)
 
 
 def understand(given: Mapping[str, Any], weights: Weights, where: str = "") -> Answers:
@@ -87,12 +87,16 @@ def _answer(question: Question, given: Any, where: str) -> tuple[str, ...]:
 
 def _name(question: Question, value: Any, where: str) -> str:
     text = str(value) if type(value) in (int, str) else ""
-    if text in [str(place) for place in range(len(question.answers))]:
-        return question.answers[int(text)].name
-    if question.answer(text) is not None:
-        return text
+    name = question.meant(text)
+    if name is not None:
+        return name
+    close = get_close_matches(text.lower(), [*question.names(), *question.synonyms], 1, 0.5)
+    near = question.meant(close[0]) if close else None
+    meant = f" Did you mean `{near}`?" if near else ""
+    if question.id == "domain" and not meant:
+        meant = " Where none fits, take the nearest by who may be harmed and which law holds."
     raise RungError(
-        f"{where}`{question.id}`: {_shown(value)} is not an answer. {_choices(question)}"
+        f"{where}`{question.id}`: {_shown(value)} is not an answer.{meant} {_choices(question)}"
     )
 
 

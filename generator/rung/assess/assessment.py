@@ -22,17 +22,21 @@ class Assessment:
     """A strategy with everything it was made from.
 
     Args:
-        answers: All twelve answers, the assumed ones among them.
+        answers: All answers, the assumed ones among them.
         assumed: For each answer that was assumed, because of what.
         choice: What the person decided against the arithmetic.
+        contradictions: What does not go together in the answers and decisions.
         scan: What was measured in a repository, if one was scanned.
+        measured: Whether technology was measured by that scan instead of being answered.
         project: The answers to give to `rung new`.
     """
 
     answers: Answers
     assumed: Mapping[str, str]
     choice: Choice
+    contradictions: tuple[str, ...]
     scan: Scan | None
+    measured: bool
     strategy: Strategy
     roadmap: Roadmap
     project: Mapping[str, Any]
@@ -59,30 +63,51 @@ def assess(
         name: said.answers[name] if name in said.answers else assumed[name][0]
         for name in weights.questions
     }
-    strategy = from_answers(answers, weights, None, said.choice)
+    contradictions, counted = _contradictions(answers, weights)
+    strategy = from_answers(counted, weights, None, said.choice)
     scan = look(strategy.game.played) if look else None
+    by_scan = scan is not None and not set(measured(weights)) <= set(said.answers)
     if scan is not None:
-        strategy = from_answers(answers, weights, scan, said.choice)
+        strategy = from_answers(counted, weights, scan, said.choice, measured=by_scan)
+    if strategy.target.level > strategy.north.level > strategy.start.level:
+        contradictions.append(
+            f"the target, rung {strategy.target.level}, lies above the north star, "
+            f"rung {strategy.north.level}: nothing that was answered calls for it"
+        )
     _check(strategy)
+    project = {
+        "use_case": strategy.game.played,
+        **{name: take[answers[of][0]] for name, (of, take) in weights.project.items()},
+        "level": strategy.start.level,
+    }
     return Assessment(
         answers=answers,
         assumed={
             name: because
             for name, (_, because) in assumed.items()
-            if scan is None or name not in measured(weights)
+            if not (by_scan and name in measured(weights))
         },
         choice=said.choice,
+        contradictions=tuple(contradictions),
         scan=scan,
+        measured=by_scan,
         strategy=strategy,
-        roadmap=roadmap(strategy, levels, scan),
-        project={
-            "use_case": strategy.game.played,
-            "team_size": weights.team_size[answers["team"][0]],
-            "level": strategy.start.level,
-        },
+        roadmap=roadmap(strategy, counted, project, weights, levels, scan),
+        project=project,
         weights=weights,
         levels=levels,
     )
+
+
+def _contradictions(answers: Answers, weights: Weights) -> tuple[list[str], Answers]:
+    """Return what does not go together, and the answers that count: there, the safe side."""
+    said, counted = [], dict(answers)
+    for entry in weights.contradictions:
+        if weights.holds(entry.where, answers):
+            instead = ", ".join(f"{name} {', '.join(each)}" for name, each in entry.take.items())
+            said.append(entry.says + (f"; counted as {instead}" if instead else ""))
+            counted |= entry.take
+    return said, counted
 
 
 def measured(weights: Weights) -> tuple[str, ...]:
@@ -99,7 +124,7 @@ def _check(strategy: Strategy) -> None:
 
 
 def advised(file: Path) -> dict[str, Any]:
-    """Return the answers for `rung new` from an assessment, or from a file of twelve answers.
+    """Return the answers for `rung new` from an assessment, or from a file of answers.
 
     Raises:
         RungError: The file is neither.
@@ -111,7 +136,7 @@ def advised(file: Path) -> dict[str, Any]:
         said = given.read(file, weights)
         return dict(assess(said, weights, load_levels(folder)).project)
     project = content["project"]
-    wanted = ("use_case", "team_size", "level")
+    wanted = ("use_case", "team_size", "data", "compute", "tracking", "level")
     if not isinstance(project, dict) or set(project) != set(wanted):
         raise RungError(
             f"{file}: `project` must hold {', '.join(wanted)}, and nothing else.\n"

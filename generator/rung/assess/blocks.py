@@ -62,12 +62,11 @@ def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
             return 1.0, "the scan has nothing to look for in it"
         covered = scan.coverage[name]
         return round(1 - covered, DIGITS), f"1 - {covered:.2f}, which the scan found"
-    less = shares.weights.gap.get(name)
-    if less is None:
-        return 1.0, "nothing is known to be there"
-    what, said = shares.words(less.of)
-    gap = round(1 - less.weight * shares[less.of], DIGITS)
-    return gap, f"1 - {less.weight:.2f} x {shares[less.of]:.2f}, {what}: {said}"
+    there = shares.sum(shares.weights.there.get(name, ()))
+    said = [
+        f"{term.weight:.2f} x {term.share:.2f}, {term.what}: {term.said}" for term in there.terms
+    ]
+    return round(max(0.0, 1 - there.total), DIGITS), " - ".join(["1", *said])
 
 
 def ordered(all_blocks: Sequence[Block], shares: Shares, game: Game) -> tuple[Block, ...]:
@@ -105,7 +104,6 @@ def _with_prerequisites(
     holds = {
         "always": True,
         "online": shares.online,
-        "batch": not shares.online,
         "governance": game.played == "governance",
         "weak_ci": foundation.gap >= shares.weights.keep_foundation_gap,
     }

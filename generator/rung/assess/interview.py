@@ -13,6 +13,12 @@ from rung.assess.weights import Question, Weights
 from rung.errors import RungError
 
 WIDTH = 88
+PARTS = {
+    "use_case": "use case",
+    "culture": "culture",
+    "technology": "technology",
+    "people": "people",
+}
 
 
 def gather(
@@ -72,7 +78,7 @@ def ask_person(
     for place, name in enumerate(names, start=1):
         question = weights.questions[name]
         assumed, _ = assume(given, weights)[name]
-        print(_asked(question, f"{place}/{len(names)}"), file=shown)
+        print(_asked(question, f"{place}/{len(names)} {PARTS[question.part]}"), file=shown)
         answer = _reply(question, ", ".join(assumed), weights, typed, shown)
         if answer is not None:
             given[name] = answer
@@ -81,7 +87,9 @@ def ask_person(
 
 def form(weights: Weights) -> str:
     """Return the questions as an answers file to fill in, in YAML."""
-    lines = ["# Answers to `rung assess`: a name or its number; `domain` takes a list."]
+    lines = [
+        "# Answers to `rung assess`: a name or its number; `domain` and `customers` take lists."
+    ]
     for question in weights.questions.values():
         lines += ["", f"# {question.ask}", *_folded(question.why, "#   ")]
         for number, answer in enumerate(question.answers):
@@ -92,7 +100,7 @@ def form(weights: Weights) -> str:
 
 
 def _asked(question: Question, place: str) -> str:
-    lines = [f"\n{place}  {question.ask}", *_folded(question.why, " " * 5)]
+    lines = [f"\n{place}: {question.ask}", *_folded(question.why, " " * 5)]
     for number, answer in enumerate(question.answers):
         lines += _folded(f"{number}  {answer.says}", " " * 5, " " * 8)
     return "\n".join(lines)

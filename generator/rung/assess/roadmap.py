@@ -1,39 +1,92 @@
-"""From a strategy to capabilities: what to build, block by block, and what not to build yet."""
+"""From a strategy to steps: what to do, in which order, by whom, until when; and what not to do yet."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from rung.assess.strategy import Block, Scan, Strategy
+from rung.assess.strategy import Answers, Block, Scan, Strategy
+from rung.assess.weights import Tasks, Weights
 from rung.levels import TIERS, Capability, Level
 
 THERE = "there"  # the repository has it
 BEGINS = "comes with the start"  # a project that starts on that rung has it from its first day
+FILL_IN = "comes with the start, to fill in"
 WAIVED = "waived"  # the team said, with a reason, that it is not needed
 TO_BUILD = "to build"
+TO_DO = (TO_BUILD, FILL_IN)
+
+BEFORE_USE, ALIGNMENT, STAY = "before use", "alignment", "stay"
+DAYS = {"an hour": 1 / 8, "a day": 1.0, "a week": 5.0, "a month": 20.0, "a quarter": 60.0}
+QUARTER = 65  # working days
+RECORDS = ("docs/", "governance/")  # what a project holds for people to fill in
 
 
 @dataclass(frozen=True)
 class Item:
-    """A capability on the way to the target, the rung that asks for it, and why it is here."""
+    """A capability on the way to the target.
+
+    Args:
+        capability: The capability.
+        rung: The rung that asks for it.
+        state: Whether it is there, comes with the start, or is to be built.
+        brought: Whether the project of Rung that the advice makes has it by the target.
+        records: What a person has to fill in then.
+        because: Why it is here.
+    """
 
     capability: Capability
     rung: int
     state: str
+    brought: bool
+    records: tuple[str, ...]
     because: tuple[str, ...]
+
+    @property
+    def with_rung(self) -> str:
+        """Return what is left to do where the project is one of Rung."""
+        if not self.brought:
+            return self.capability.effort
+        fill = f"; fill in {', '.join(self.records)}" if self.records else ""
+        return f"comes with rung {self.rung}{fill}"
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A block of the roadmap: its capabilities up to the target, and those that can wait."""
+class Step:
+    """A step of the roadmap.
 
-    block: Block
-    items: tuple[Item, ...]
-    later: tuple[Item, ...]
+    Args:
+        name: The block of capabilities, or what else it is.
+        because: Why it is done.
+        items: Its capabilities up to the target.
+        later: Those that can wait.
+        tasks: What to do beside capabilities.
+        block: The block and how its priority came about.
+        days: What is to be done, by hand, in working days of one person.
+        owner: Who answers for it.
+        unlocks: What it makes possible.
+        quarter: Until which quarter, 1 to 4, it takes by hand.
+    """
+
+    name: str
+    because: tuple[str, ...]
+    items: tuple[Item, ...] = ()
+    later: tuple[Item, ...] = ()
+    tasks: tuple[str, ...] = ()
+    block: Block | None = None
+    days: float = 0.0
+    owner: str = ""
+    unlocks: str = ""
+    quarter: int = 1
+
+    @property
+    def to_do(self) -> tuple[Item, ...]:
+        """Return the capabilities that are to be built or filled in."""
+        return tuple(item for item in self.items if item.state in TO_DO)
 
 
 @dataclass(frozen=True)
 class Beside:
-    """Capabilities, one of which a rung rests on though no stage of the roadmap brings any."""
+    """Capabilities, one of which a rung rests on though no step of the roadmap brings any."""
 
     rung: int
     any_of: tuple[str, ...]
@@ -41,7 +94,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class NotYet:
-    """Something to leave for now, and why."""
+    """Something that is not advised now, and why."""
 
     what: str
     because: str
@@ -49,88 +102,166 @@ class NotYet:
 
 @dataclass(frozen=True)
 class Roadmap:
-    """What to build and what not to build yet."""
+    """The steps in order, what the target needs beside them, and what is not advised yet."""
 
-    stages: tuple[Stage, ...]
+    steps: tuple[Step, ...]
     beside: tuple[Beside, ...]
     not_yet: tuple[NotYet, ...]
 
 
-def roadmap(strategy: Strategy, levels: Sequence[Level], scan: Scan | None = None) -> Roadmap:
-    """Return the capabilities of each block of the strategy, in its order."""
-    stages = tuple(_stage(block, strategy, levels, scan) for block in strategy.order)
+def roadmap(
+    strategy: Strategy,
+    answers: Answers,
+    project: Mapping[str, Any],
+    weights: Weights,
+    levels: Sequence[Level],
+    scan: Scan | None = None,
+) -> Roadmap:
+    """Return the steps that have something to do, in order; there is always one."""
+    planner = _Planner(strategy, answers, project, weights, levels, scan)
+    steps, empty = planner.steps()
     return Roadmap(
-        stages,
-        tuple(_beside(stages, strategy, levels, scan)),
-        tuple(_not_yet(strategy, levels)),
+        steps, tuple(planner.beside(steps)), tuple(_not_yet(strategy, levels, steps, empty))
     )
 
 
-def _stage(block: Block, strategy: Strategy, levels: Sequence[Level], scan: Scan | None) -> Stage:
-    items = [
-        _item(found, strategy, scan)
-        for level in levels
-        for found in level.capabilities.values()
-        if found.block == block.name and found.rung(strategy.game.played) is not None
-    ]
-    items.sort(key=lambda item: item.rung)  # within a rung, the order of its file
-    reached = strategy.target.level
-    return Stage(
-        block,
-        tuple(item for item in items if item.rung <= reached),
-        tuple(item for item in items if item.rung > reached),
-    )
+@dataclass(frozen=True)
+class _Planner:
+    strategy: Strategy
+    answers: Answers
+    project: Mapping[str, Any]
+    weights: Weights
+    levels: Sequence[Level]
+    scan: Scan | None
+
+    def steps(self) -> tuple[tuple[Step, ...], list[Block]]:
+        """Return the steps, and the blocks of the strategy that have nothing left to do."""
+        first = [*self._duties(), *self._tasks(ALIGNMENT, self.weights.alignment)]
+        owed = {item.capability.id for step in first for item in step.items}
+        blocks = [self._block(block, owed) for block in self.strategy.order]
+        done = [step for step in blocks if step.to_do]
+        if not done:  # the best of the others that has something to do before the target
+            left = sorted(self.strategy.left, key=lambda block: -block.priority)
+            done = [step for block in left if (step := self._block(block, owed)).to_do][:1]
+        empty = [step.block for step in blocks if step.block and not step.to_do]
+        return self._planned([*first, *done] or [*self._tasks(STAY, self.weights.stay)]), empty
+
+    def _duties(self) -> Iterator[Step]:
+        known = {name: found for level in self.levels for name, found in level.capabilities.items()}
+        held = self.weights.owed(self.answers)
+        names = dict.fromkeys(name for duty in held for name in duty.ask)
+        items = tuple(
+            self._item(known[name], "owed before use, whatever the rung") for name in names
+        )
+        step = Step(BEFORE_USE, tuple(duty.because for duty in held), items)
+        if step.to_do:
+            yield step
+
+    def _tasks(self, name: str, step: Tasks) -> Iterator[Step]:
+        if not step.any or any(self.weights.holds(where, self.answers) for where in step.any):
+            tasks = tuple(task.format(start=self.strategy.start.level) for task in step.tasks)
+            yield Step(name, (step.because,), tasks=tasks, days=DAYS[step.effort])
+
+    def _block(self, block: Block, owed: set[str]) -> Step:
+        played, reached = self.strategy.game.played, self.strategy.target.level
+        items = [
+            self._item(found, f"the target is rung {reached}")
+            for level in self.levels
+            for found in level.capabilities.values()
+            if found.block == block.name and found.rung(played) is not None and found.id not in owed
+        ]
+        items.sort(key=lambda item: item.rung)  # within a rung, the order of its file
+        return Step(
+            block.name,
+            (f"priority {block.because}",),
+            tuple(item for item in items if item.rung <= reached),
+            tuple(item for item in items if item.rung > reached),
+            block=block,
+        )
+
+    def _item(self, capability: Capability, because: str) -> Item:
+        played = self.strategy.game.played
+        asked = capability.rung(played)
+        # What only the other game asks for can be owed all the same; no project of this game has it.
+        rung = capability.level if asked is None else asked
+        paths = [claim.path for claim in capability.owns if not claim.needs] + list(capability.uses)
+        records = tuple(
+            path for path in paths if path.startswith(RECORDS) and "schemas" not in path
+        )
+        state, known = self._state(capability, asked, records)
+        lacks = self._lacks(capability.id)
+        asks = f"{played} asks for it on rung {rung}"
+        if asked is None:
+            asks = f"the {played} game does not ask for it, so no project of it has it"
+        elif lacks:
+            asks += ", and a project of Rung lacks it"
+        brought = asked is not None and not lacks and asked <= self.strategy.target.level
+        return Item(capability, rung, state, brought, records, (asks, because, known))
+
+    def _lacks(self, name: str) -> bool:
+        unless = self.weights.by_hand.get(name)
+        return unless is not None and not any(
+            self.project.get(question) in wanted for question, wanted in unless.items()
+        )
+
+    def _state(
+        self, capability: Capability, rung: int | None, records: tuple[str, ...]
+    ) -> tuple[str, str]:
+        scan, start = self.scan, self.strategy.start.level
+        if scan is not None and capability.id in scan.waived:
+            return WAIVED, "rung.toml waives it"
+        if scan is not None:
+            points = scan.points.get(capability.id, 0.0)
+            state = THERE if points >= TIERS["used"] else TO_BUILD
+            return state, f"the scan gives it {points:g} of {TIERS['automated']:g}"
+        if rung is None or rung > start:
+            return TO_BUILD, f"the start is rung {start}"
+        return FILL_IN if records else BEGINS, f"the start is rung {start}"
+
+    def _planned(self, steps: Sequence[Step]) -> tuple[Step, ...]:
+        """Add owners, efforts and quarters; a year holds the work, however long by one person."""
+        days = [
+            step.days + sum(DAYS[item.capability.effort] for item in step.to_do) for step in steps
+        ]
+        quarter = max(QUARTER, sum(days) / 4)
+        alone = self.answers["size"] == ("one",)
+        return tuple(
+            replace(
+                step,
+                days=days[place],
+                owner=self.weights.alone if alone else self.weights.owners[step.name],
+                unlocks=self.weights.unlocks[step.name],
+                quarter=min(4, 1 + int(sum(days[: place + 1]) / quarter - 1e-9)),
+            )
+            for place, step in enumerate(steps)
+        )
+
+    def beside(self, steps: Sequence[Step]) -> Iterator[Beside]:
+        """Yield what the rungs up to the target rest on and the steps do not bring."""
+        played = self.strategy.game.played
+        known = {name: found for level in self.levels for name, found in level.capabilities.items()}
+        brought = {item.capability.id for step in steps for item in step.items}
+        for level in self.levels[: self.strategy.target.level + 1]:
+            groups = level.keystones.get("both", ())
+            if played == "governance":
+                groups += level.keystones.get("governance", ())
+            for group in groups:
+                asked = [known[name] for name in group if known[name].rung(played) is not None]
+                states = [self._state(each, each.rung(played), ())[0] for each in asked]
+                names = tuple(each.id for each in asked)
+                if not brought.intersection(names) and all(state == TO_BUILD for state in states):
+                    yield Beside(level.level, names)
 
 
-def _item(capability: Capability, strategy: Strategy, scan: Scan | None) -> Item:
-    rung = _rung(capability, strategy)
-    asks = f"{strategy.game.played} asks for it on rung {rung}"
-    target = f"the target is rung {strategy.target.level}"
-    state, known = _state(capability, rung, strategy, scan)
-    return Item(capability, rung, state, (asks, target, known))
-
-
-def _state(
-    capability: Capability, rung: int, strategy: Strategy, scan: Scan | None
-) -> tuple[str, str]:
-    if scan is not None and capability.id in scan.waived:
-        return WAIVED, "rung.toml waives it"
-    if scan is not None:
-        points = scan.points.get(capability.id, 0.0)
-        state = THERE if points >= TIERS["used"] else TO_BUILD
-        return state, f"the scan gives it {points:g} of {TIERS['automated']:g}"
-    state = BEGINS if rung <= strategy.start.level else TO_BUILD
-    return state, f"the start is rung {strategy.start.level}"
-
-
-def _rung(capability: Capability, strategy: Strategy) -> int:
-    rung = capability.rung(strategy.game.played)
-    assert rung is not None, "only capabilities of the game that is played are looked at"
-    return rung
-
-
-def _beside(
-    stages: Sequence[Stage], strategy: Strategy, levels: Sequence[Level], scan: Scan | None
-) -> Iterator[Beside]:
-    """Yield what the rungs up to the target rest on and the roadmap does not bring."""
-    played = strategy.game.played
-    known = {name: found for level in levels for name, found in level.capabilities.items()}
-    brought = {item.capability.id for stage in stages for item in stage.items}
-    for level in levels[: strategy.target.level + 1]:
-        groups = level.keystones.get("both", ())
-        if played == "governance":
-            groups += level.keystones.get("governance", ())
-        for group in groups:
-            asked = [known[name] for name in group if known[name].rung(played) is not None]
-            states = [_state(each, _rung(each, strategy), strategy, scan)[0] for each in asked]
-            names = tuple(each.id for each in asked)
-            if not brought.intersection(names) and all(state == TO_BUILD for state in states):
-                yield Beside(level.level, names)
-
-
-def _not_yet(strategy: Strategy, levels: Sequence[Level]) -> Iterator[NotYet]:
+def _not_yet(
+    strategy: Strategy, levels: Sequence[Level], steps: Sequence[Step], empty: Sequence[Block]
+) -> Iterator[NotYet]:
+    for block in empty:
+        yield NotYet(f"the block {block.name}", "nothing of it is left to do before the target")
+    taken = {step.name for step in steps}
     for block in sorted(strategy.left, key=lambda each: -each.priority):
-        yield NotYet(f"the block {block.name}", _why_left(block))
+        if block.name not in taken:
+            yield NotYet(f"the block {block.name}", _why_left(block))
     target, star = strategy.target.level, strategy.north.level
     for level in levels[target + 1 :]:
         because = (

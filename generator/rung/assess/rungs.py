@@ -27,7 +27,7 @@ def start(shares: Shares, scan: Scan | None, chosen: int | None) -> Rung:
     because = [
         f"{weights.start_times:g} x {mean:.2f}, the mean of {of}, is nearest to rung {level}"
     ]
-    alone = shares["team"] == 0
+    alone = shares["size"] == 0
     most = weights.start_at_most_alone if alone else weights.start_at_most
     if level > most:
         level = most
@@ -49,6 +49,10 @@ def north(shares: Shares, game: Game) -> Rung:
     if game.played == "governance" and level > most:
         level = most
         because.append(f"at most rung {most}: {weights.north_governance_because}")
+    least = weights.north_duties_at_least
+    if level < least and weights.owed(shares.answers):
+        level = least
+        because.append(f"at least rung {least}: {weights.north_duties_because}")
     return Rung(level, tuple(because))
 
 

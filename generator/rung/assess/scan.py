@@ -14,6 +14,7 @@ class Scan:
         points: Of each capability, its tier's points: 0, 0.25, 0.5 or 1.
         waived: Capabilities that the team waived, with a reason, in rung.toml.
         notes: What a reader should know besides.
+        rung: Whether it is a project of Rung.
     """
 
     level: int
@@ -21,3 +22,4 @@ class Scan:
     points: Mapping[str, float] = field(default_factory=dict)
     waived: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    rung: bool = False

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rung.assess.weights import Question, Term, Weights
-
-Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers given
+from rung.assess.weights import Answers, Question, Term, Weights
 
 DIGITS = 9  # sums of thirds and tenths are compared after rounding to so many
 
 DERIVED_WORDS = {
     "governance": "how far this is the governance game",
-    "pace": "the pace of adoption",
+    "adoption": "how fast new practice is adopted",
     "lightness": "being far from the governance game",
     "always": "everything else stands on it",
 }
@@ -41,7 +39,7 @@ class Reckoned:
 
 
 class Shares:
-    """The shares of twelve answers, and of what is derived from them."""
+    """The shares of all answers, and of what is derived from them."""
 
     def __init__(self, weights: Weights, answers: Answers) -> None:
         """Weigh the answers; there must be one to every question."""
@@ -51,10 +49,10 @@ class Shares:
             name: share(question, answers[name]) for name, question in weights.questions.items()
         }
         self.governance = self.sum(weights.governance)
-        self.pace = self.sum(weights.pace)
+        self.adoption = self.sum(weights.adoption)
         self._shares |= {
             "governance": self.governance.total,
-            "pace": self.pace.total,
+            "adoption": self.adoption.total,
             "lightness": max(0.0, 1 - 2 * self.governance.total),
             "always": 1.0,
         }

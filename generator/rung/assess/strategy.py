@@ -6,8 +6,8 @@ from rung.assess.blocks import Block, blocks, ordered
 from rung.assess.game import Game, game
 from rung.assess.rungs import Rung, north, start, target
 from rung.assess.scan import Scan
-from rung.assess.shares import Answers, Reckoned, Shares
-from rung.assess.weights import PARTS, Weights
+from rung.assess.shares import Reckoned, Shares
+from rung.assess.weights import PARTS, Answers, Weights
 
 __all__ = [
     "Answers",
@@ -41,7 +41,7 @@ class Strategy:
 
     Args:
         game: The game, and how far it is governance.
-        pace: How fast new practice is adopted, in [0, 1].
+        adoption: How fast new practice is adopted, in [0, 1].
         start: The rung to start on.
         target: The rung for the next twelve months.
         north: The rung beyond which nothing is gained, as far as the answers say.
@@ -50,7 +50,7 @@ class Strategy:
     """
 
     game: Game
-    pace: Reckoned
+    adoption: Reckoned
     start: Rung
     target: Rung
     north: Rung
@@ -67,26 +67,28 @@ def successful_mlops(
     weights: Weights,
     scan: Scan | None = None,
     choice: Choice = NO_CHOICE,
+    measured: bool = False,
 ) -> Strategy:
-    """Turn twelve answers into a strategy; every question must be answered.
+    """Turn answers into a strategy; every question must be answered.
 
     Args:
-        use_case: The game to play: domain, harm, timing, change, models.
-        culture: The pace of adoption: release, collaboration.
+        use_case: The game to play: domain, harm, timing, models.
+        culture: The pace of adoption: risk, pace, decisions, collaboration.
         technology: The maturity of what MLOps depends on: data, experiments, delivery, compute.
         people: Who runs it: team.
         weights: The questions and what the answers weigh.
         scan: What was measured in the repository; it replaces what the answers say is missing.
         choice: What the person decided otherwise.
+        measured: Whether the scan says what is missing, as technology was not answered.
     """
     shares = Shares(weights, {**use_case, **culture, **technology, **people})
     played = game(shares, choice.game)
-    all_blocks = blocks(shares, scan)
+    all_blocks = blocks(shares, scan if measured else None)
     begun = start(shares, scan, choice.start)
     star = north(shares, played)
     return Strategy(
         game=played,
-        pace=shares.pace,
+        adoption=shares.adoption,
         start=begun,
         target=target(shares, begun, star, choice.target),
         north=star,
@@ -96,7 +98,12 @@ def successful_mlops(
 
 
 def from_answers(
-    answers: Answers, weights: Weights, scan: Scan | None = None, choice: Choice = NO_CHOICE
+    answers: Answers,
+    weights: Weights,
+    scan: Scan | None = None,
+    choice: Choice = NO_CHOICE,
+    *,
+    measured: bool = False,
 ) -> Strategy:
     """Sort the answers into the four arguments of `successful_mlops`, and call it."""
     use_case, culture, technology, people = (
@@ -104,5 +111,12 @@ def from_answers(
         for part in PARTS
     )
     return successful_mlops(
-        use_case, culture, technology, people, weights=weights, scan=scan, choice=choice
+        use_case,
+        culture,
+        technology,
+        people,
+        weights=weights,
+        scan=scan,
+        choice=choice,
+        measured=measured,
     )

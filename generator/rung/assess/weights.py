@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PARTS = ("use_case", "culture", "technology", "people")
-DERIVED = ("governance", "pace", "lightness", "always")  # what is weighed besides answers
-CIRCUMSTANCES = ("always", "online", "batch", "governance", "weak_ci")
+DERIVED = ("governance", "adoption", "lightness", "always")  # what is weighed besides answers
+Answers = Mapping[str, tuple[str, ...]]  # by question, the names of the answers given
+CIRCUMSTANCES = ("always", "online", "governance", "weak_ci")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """One of the twelve questions; `part` is an argument of `successful_mlops`."""
+    """One of the questions; `part` is an argument of `successful_mlops`."""
 
     id: str
     part: str
@@ -30,10 +31,18 @@ class Question:
     why: str
     answers: tuple[Answer, ...]
     several: bool = False
+    synonyms: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, name: str) -> Answer | None:
         """Return the answer of that name, or the one that has a domain of that name."""
         return next((each for each in self.answers if name in (each.name, *each.domains)), None)
+
+    def meant(self, text: str) -> str | None:
+        """Return the name that a person means by a number, a name or a word like it."""
+        word = "-".join(text.lower().replace("_", " ").replace("-", " ").split())
+        if word.isdigit() and int(word) < len(self.answers):
+            return self.answers[int(word)].name
+        return word if self.answer(word) else self.synonyms.get(word)
 
     def names(self) -> tuple[str, ...]:
         """Return every name that can be given as an answer, lowest share first."""
@@ -54,9 +63,37 @@ class Assumption:
     """Answers that are taken where none was given; `where` names a game and answers."""
 
     because: str
-    take: Mapping[str, tuple[str, ...]]
+    take: Answers
     game: str | None
-    answers: Mapping[str, tuple[str, ...]]
+    answers: Answers
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Answers that do not go together, and what counts instead."""
+
+    where: Answers
+    says: str
+    take: Answers
+
+
+@dataclass(frozen=True)
+class Duty:
+    """Capabilities that the law or the harm demands where one of `any` holds, whatever the rung."""
+
+    any: tuple[Answers, ...]
+    because: str
+    ask: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """A step that no capability stands for."""
+
+    any: tuple[Answers, ...]
+    because: str
+    tasks: tuple[str, ...]
+    effort: str
 
 
 @dataclass(frozen=True)
@@ -84,15 +121,23 @@ class Weights:
     source: str
     warning: str
     questions: Mapping[str, Question]
-    team_size: Mapping[str, str]
+    project: Mapping[str, tuple[str, Mapping[str, str]]]
     assumed: tuple[Assumption, ...]
+    contradictions: tuple[Contradiction, ...]
+    duties: tuple[Duty, ...]
+    alignment: Tasks
+    stay: Tasks
+    owners: Mapping[str, str]
+    unlocks: Mapping[str, str]
+    alone: str
+    by_hand: Mapping[str, Answers]
     governance: tuple[Term, ...]
-    pace: tuple[Term, ...]
+    adoption: tuple[Term, ...]
     velocity_up_to: float
     governance_from: float
     hybrid_from: float
     worth: Mapping[str, tuple[Term, ...]]
-    gap: Mapping[str, Term]
+    there: Mapping[str, tuple[Term, ...]]
     keep_from: float
     keep_foundation_gap: float
     online_from: float
@@ -105,8 +150,27 @@ class Weights:
     north_steps: tuple[Step, ...]
     north_governance_at_most: int
     north_governance_because: str
+    north_duties_at_least: int
+    north_duties_because: str
     target_above_start: int
     target_steps: tuple[Step, ...]
+
+    def holds(self, where: Answers, answers: Answers) -> bool:
+        """Return whether each question named has one of the answers named, or a domain of it."""
+        return all(
+            any(set(wanted) & self._names(question, name) for name in answers.get(question, ()))
+            for question, wanted in where.items()
+        )
+
+    def owed(self, answers: Answers) -> tuple[Duty, ...]:
+        """Return the duties that hold for these answers."""
+        return tuple(
+            duty for duty in self.duties if any(self.holds(where, answers) for where in duty.any)
+        )
+
+    def _names(self, question: str, name: str) -> set[str]:
+        answer = self.questions[question].answer(name)
+        return {name, answer.name} if answer else {name}
 
 
 def load(folder: Path) -> Weights:

@@ -13,9 +13,13 @@ from rung.assess.weights import (
     PARTS,
     After,
     Answer,
+    Answers,
     Assumption,
+    Contradiction,
+    Duty,
     Question,
     Step,
+    Tasks,
     Term,
     Weights,
 )
@@ -46,21 +50,44 @@ def _weights(document: Mapping[str, Any]) -> Weights:
     questions = {name: _question(name, data) for name, data in document["questions"].items()}
     weighed = (*questions, *DERIVED)
     start, north, target = document["start"], document["north"], document["target"]
-    pace = document["pace"]
+    adoption = document["adoption"]
     return Weights(
         source=document["source"],
         warning=document["warning"],
         questions=questions,
-        team_size={
-            _one_of(name, questions["team"].names(), "team_size"): str(size)
-            for name, size in document["team_size"].items()
+        project={
+            name: (_one_of(entry["of"], tuple(questions), "project"), dict(entry["take"]))
+            for name, entry in document["project"].items()
         },
         assumed=tuple(_assumption(entry, questions) for entry in document["assumed"]),
+        contradictions=tuple(
+            Contradiction(
+                _given(entry["where"], questions),
+                entry["says"],
+                _given(entry.get("take", {}), questions),
+            )
+            for entry in document["contradictions"]
+        ),
+        duties=tuple(
+            Duty(_any(entry, questions), entry["because"], tuple(entry["ask"]))
+            for entry in document["duties"]
+        ),
+        alignment=_tasks(document["alignment"], questions),
+        stay=_tasks(document["stay"], questions),
+        owners={name: entry["owner"] for name, entry in document["steps"].items()},
+        unlocks={name: entry["unlocks"] for name, entry in document["steps"].items()},
+        alone=document["alone"],
+        by_hand={
+            name: {question: tuple(values) for question, values in answers.items()}
+            for name, answers in document["by_hand"].items()
+        },
         governance=tuple(
             _term({"of": name, "weight": weight}, tuple(questions))
             for name, weight in document["governance"].items()
         ),
-        pace=tuple(_term({"of": name, "weight": 1 / len(pace)}, tuple(questions)) for name in pace),
+        adoption=tuple(
+            _term({"of": name, "weight": 1 / len(adoption)}, tuple(questions)) for name in adoption
+        ),
         velocity_up_to=float(document["games"]["velocity_up_to"]),
         governance_from=float(document["games"]["governance_from"]),
         hybrid_from=float(document["games"]["hybrid_from"]),
@@ -68,11 +95,11 @@ def _weights(document: Mapping[str, Any]) -> Weights:
             _one_of(block, BLOCKS, "worth"): tuple(_term(entry, weighed) for entry in terms)
             for block, terms in document["worth"].items()
         },
-        gap={
-            _one_of(block, BLOCKS, "gap"): _term(
-                {"of": entry["answer"], "weight": entry["less"]}, tuple(questions)
+        there={
+            _one_of(block, BLOCKS, "there"): tuple(
+                _term(entry, tuple(questions)) for entry in terms
             )
-            for block, entry in document["gap"].items()
+            for block, terms in document["there"].items()
         },
         keep_from=float(document["keep"]["from"]),
         keep_foundation_gap=float(document["keep"]["foundation_gap"]),
@@ -86,6 +113,8 @@ def _weights(document: Mapping[str, Any]) -> Weights:
         north_steps=tuple(_step(entry, weighed) for entry in north["steps"]),
         north_governance_at_most=int(north["governance_at_most"]),
         north_governance_because=north["governance_because"],
+        north_duties_at_least=int(north["duties_at_least"]),
+        north_duties_because=north["duties_because"],
         target_above_start=int(target["above_start"]),
         target_steps=tuple(_step(entry, weighed) for entry in target["steps"]),
     )
@@ -105,9 +134,15 @@ def _question(name: str, data: Mapping[str, Any]) -> Question:
         for place, entry in enumerate(found)
     )
     part = _one_of(data["part"], PARTS, f"questions.{name}.part")
-    return Question(
-        name, part, data["short"], data["ask"], data["why"], answers, bool(data.get("several"))
-    )
+    names = {name for answer in answers for name in (answer.name, *answer.domains)}
+    synonyms = {
+        word: _one_of(meant, tuple(names), f"questions.{name}.synonyms")
+        for meant, words in data.get("synonyms", {}).items()
+        for word in words
+        if word not in names
+    }
+    several = bool(data.get("several"))
+    return Question(name, part, data["short"], data["ask"], data["why"], answers, several, synonyms)
 
 
 def _assumption(entry: Mapping[str, Any], questions: Mapping[str, Question]) -> Assumption:
@@ -120,9 +155,15 @@ def _assumption(entry: Mapping[str, Any], questions: Mapping[str, Question]) -> 
     )
 
 
-def _given(
-    answers: Mapping[str, Any], questions: Mapping[str, Question]
-) -> Mapping[str, tuple[str, ...]]:
+def _any(entry: Mapping[str, Any], questions: Mapping[str, Question]) -> tuple[Answers, ...]:
+    return tuple(_given(answers, questions) for answers in entry.get("any", ()))
+
+
+def _tasks(entry: Mapping[str, Any], questions: Mapping[str, Question]) -> Tasks:
+    return Tasks(_any(entry, questions), entry["because"], tuple(entry["tasks"]), entry["effort"])
+
+
+def _given(answers: Mapping[str, Any], questions: Mapping[str, Question]) -> Answers:
     given = {
         name: (value,) if isinstance(value, str) else tuple(value)
         for name, value in answers.items()
@@ -130,7 +171,8 @@ def _given(
     for name, values in given.items():
         question = questions[_one_of(name, tuple(questions), "assumed")]
         for value in values:
-            _one_of(value, question.names(), f"assumed, {name}")
+            if question.answer(value) is None:
+                _one_of(value, question.names(), name)
     return given
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from rung.assess.formats import FORMATS, render
+
 Answer = str | None
-FORMATS = "text, json, markdown or html"
 
 
 def _question(help_: str) -> Any:
@@ -23,15 +24,21 @@ def assess(
     domain: Annotated[Answer, _question("What the model is for; several with commas")] = None,
     harm: Annotated[Answer, _question("The worst a wrong prediction can do")] = None,
     timing: Annotated[Answer, _question("When a prediction is needed")] = None,
-    change: Annotated[Answer, _question("How fast the world changes")] = None,
     models: Annotated[Answer, _question("How many models, a year from now")] = None,
-    release: Annotated[Answer, _question("Who decides on a release")] = None,
+    risk: Annotated[Answer, _question("What happens when a release does harm")] = None,
+    pace: Annotated[Answer, _question("How soon the model must follow a change")] = None,
+    decisions: Annotated[Answer, _question("Who decides on a release")] = None,
     collaboration: Annotated[Answer, _question("How people work together")] = None,
     data: Annotated[Answer, _question("Where the data comes from")] = None,
     experiments: Annotated[Answer, _question("How models are compared")] = None,
     delivery: Annotated[Answer, _question("What happens to code after a push")] = None,
     compute: Annotated[Answer, _question("What training and serving run on")] = None,
-    team: Annotated[Answer, _question("Who will run this")] = None,
+    customers: Annotated[
+        Answer, _question("Who works with the result; several with commas")
+    ] = None,
+    business: Annotated[Answer, _question("How the business takes part")] = None,
+    experience: Annotated[Answer, _question("What the team has run in production")] = None,
+    size: Annotated[Answer, _question("How many people work on it")] = None,
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Ask nothing; assume what is missing, and say so.")
     ] = False,
@@ -47,7 +54,12 @@ def assess(
     ] = None,
     start: Annotated[int | None, typer.Option(metavar="N", help="Overrule the start.")] = None,
     target: Annotated[int | None, typer.Option(metavar="N", help="Overrule the target.")] = None,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{FORMATS}.")] = "text",
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMATS)}.")
+    ] = "text",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print every reason, term by term, and each fix.")
+    ] = False,
     questions: Annotated[
         bool, typer.Option("--questions", help="Print a file of answers to fill in.")
     ] = False,
@@ -56,7 +68,7 @@ def assess(
         typer.Option(metavar="PATH", parser=Path, help="Put docs/strategy.md into this project."),
     ] = None,
 ) -> int:
-    """Ask twelve questions; answer with a start, a target and an order of work.
+    """Ask sixteen questions; answer with a game, a start, a target and the next steps.
 
     Each question is an option, too: answer with a number, 0 to 3, or with a name from
     docs/assess.md.
@@ -65,14 +77,15 @@ def assess(
     from rung.assess import answers as given
     from rung.assess import page
     from rung.assess.assessment import assess, measured
-    from rung.assess.formats import FORMATS as FORMS
     from rung.assess.interview import form as blank_form
     from rung.assess.interview import gather
     from rung.assess.weights import load
     from rung.errors import RungError
 
-    if form not in FORMS:
-        raise RungError(f"`--format {form}`: there is no such format. Give {FORMATS}.")
+    if form not in FORMATS:
+        raise RungError(
+            f"`--format {form}`: there is no such format. Give one of {', '.join(FORMATS)}."
+        )
     folder = template.folder() / "levels"
     weights = load(folder)
     if scan is not None:
@@ -86,15 +99,19 @@ def assess(
         "domain": domain,
         "harm": harm,
         "timing": timing,
-        "change": change,
         "models": models,
-        "release": release,
+        "risk": risk,
+        "pace": pace,
+        "decisions": decisions,
         "collaboration": collaboration,
         "data": data,
         "experiments": experiments,
         "delivery": delivery,
         "compute": compute,
-        "team": team,
+        "customers": customers,
+        "business": business,
+        "experience": experience,
+        "size": size,
     }
     choice = given.decide({"game": game, "start": start, "target": target})
     skipped = measured(weights) if scan else ()
@@ -103,8 +120,8 @@ def assess(
     made = assess(said, weights, levels.load(folder), partial(look, scan) if scan else None)
     for note in made.scan.notes if made.scan else ():
         print(note, file=sys.stderr)
-    print(FORMS[form](made), end="")
+    print(render(form, made, explain=explain), end="")
     if write is not None:
-        written = page.write(write, FORMS["markdown"](made))
+        written = page.write(write, render("markdown", made))
         print(f"Wrote {written}.", file=sys.stderr)
     return 0

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 from rung.assess.assessment import Assessment, measured
-from rung.assess.roadmap import Item, Stage
+from rung.assess.formats import words
+from rung.assess.roadmap import Item, Step
 from rung.assess.strategy import Block, Reckoned, Rung
 
 
-def as_json(made: Assessment) -> str:
+def render(made: Assessment, *, explain: bool) -> str:
     """Return the assessment as JSON; `rung new --from-assessment` and `--answers` read it."""
     return json.dumps(_data(made), indent=2, ensure_ascii=False) + "\n"
 
@@ -20,7 +21,7 @@ def _data(made: Assessment) -> dict[str, Any]:
         "answers": {
             name: list(given) if questions[name].several else given[0]
             for name, given in made.answers.items()
-            if not (made.scan and name in measured(made.weights))
+            if not (made.measured and name in measured(made.weights))
         },
         "assumed": dict(made.assumed),
         "choice": {
@@ -42,11 +43,15 @@ def _data(made: Assessment) -> dict[str, Any]:
             "because": strategy.game.because,
             **_reckoned(strategy.game.score),
         },
-        "pace": _reckoned(strategy.pace),
+        "contradictions": list(made.contradictions),
+        "adoption": _reckoned(strategy.adoption),
         "start": _rung(strategy.start),
         "target": _rung(strategy.target),
         "north_star": _rung(strategy.north),
-        "roadmap": [_stage(stage) for stage in made.roadmap.stages],
+        "steps": [_step(step) for step in made.roadmap.steps],
+        "commands": [
+            {"run": command, "brings": brings} for command, brings in words.commands(made)
+        ],
         "beside": [
             {"rung": found.rung, "any_of": list(found.any_of)} for found in made.roadmap.beside
         ],
@@ -91,10 +96,19 @@ def _block(block: Block) -> dict[str, Any]:
     }
 
 
-def _stage(stage: Stage) -> dict[str, Any]:
-    return _block(stage.block) | {
-        "capabilities": [_item(item) for item in stage.items],
-        "later": [_item(item) for item in stage.later],
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "quarter": step.quarter,
+        "owner": step.owner,
+        "by_hand_days": step.days,
+        "with_rung": words.with_rung(step),
+        "unlocks": step.unlocks,
+        "because": list(step.because),
+        "tasks": list(step.tasks),
+        "priority": _block(step.block) if step.block else None,
+        "capabilities": [_item(item) for item in step.items],
+        "later": [_item(item) for item in step.later],
     }
 
 
@@ -105,5 +119,8 @@ def _item(item: Item) -> dict[str, Any]:
         "state": item.state,
         "why": item.capability.why,
         "fix": item.capability.fix,
+        "by_hand": item.capability.effort,
+        "with_rung": item.with_rung,
+        "source": item.capability.source,
         "because": list(item.because),
     }

@@ -5,7 +5,7 @@ from html import escape
 
 from rung.assess.assessment import Assessment
 from rung.assess.formats import words
-from rung.assess.roadmap import Item, Stage
+from rung.assess.roadmap import Step
 from rung.assess.strategy import Reckoned
 
 STYLE = """\
@@ -37,8 +37,13 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0;
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { overflow-wrap: anywhere; }
 pre { background: var(--card); padding: .8rem; overflow-x: auto; }
-@media print { details::details-content { content-visibility: visible; block-size: auto; }
-  section.stage { break-inside: avoid; } }
+@media print { @page { size: A4; margin: 11mm; } :root { color-scheme: light; }
+  body { font-size: 8.5pt; line-height: 1.25; } main { padding: 0; max-width: none; }
+  h1 { margin: 0 0 .4rem; font-size: 15pt; } h2 { margin: .7rem 0 .2rem; } p { margin: .3rem 0; }
+  ol.ladder { margin: .5rem 0; } ol.ladder li { padding: .15rem .5rem; }
+  th, td { padding: .1rem .4rem .1rem 0; } tr, pre { break-inside: avoid; } pre { padding: .4rem; }
+  .capabilities { break-before: page; } .capabilities table { font-size: 6.4pt; line-height: 1.15; }
+  details, .screen { display: none; } }
 """
 
 PAGE = """\
@@ -56,26 +61,34 @@ PAGE = """\
 <h1>MLOps strategy</h1>
 <p>Game: <strong>{game}</strong>, {plays}. <span class="soft">{game_because}.</span></p>
 <p>{warning}</p>
+{contradictions}
 <ol class="ladder" aria-label="The ladder, lowest rung first">
 {ladder}
 </ol>
-<h2>The rungs</h2>
+<h2>Steps</h2>
+{steps}
+<p class="soft">{effort}</p>
+<h2>To walk it</h2>
+<pre tabindex="0"><code>{commands}</code></pre>
+<details><summary>The rungs, the game and the pace, term by term</summary>
 {rungs}
-<details><summary>The game and the pace, term by term</summary>
 <h3>How far this is the governance game: {score:.2f}</h3>
 {score_terms}
-<h3>The pace of adoption: {pace:.2f}</h3>
-{pace_terms}
+<h3>The pace of adoption: {adoption:.2f}</h3>
+{adoption_terms}
 </details>
-<h2>Order of work</h2>
-{stages}
+<section class="capabilities"><h2>What to do</h2>
+{to_do}
+</section>
+<h2 class="screen">Why these steps, in this order</h2>
+{reasons}
 {beside}
-<h2>Not yet</h2>
+<details><summary>Not yet, and why</summary>
 {not_yet}
-<h2>The answers</h2>
+</details>
+<details><summary>The answers</summary>
 {answers}
-<h2>{next_title}</h2>
-<pre tabindex="0"><code>{next_step}</code></pre>
+</details>
 <p class="soft">{source}</p>
 </main>
 </body>
@@ -83,17 +96,24 @@ PAGE = """\
 """
 
 
-def as_html(made: Assessment) -> str:
-    """Return the assessment as a page that loads nothing."""
-    strategy = made.strategy
+def render(made: Assessment, *, explain: bool) -> str:
+    """Return the assessment as a page that loads nothing and prints on two sheets."""
+    strategy, steps = made.strategy, made.roadmap.steps
     beside = _list(escape(words.beside(found)) for found in made.roadmap.beside)
+    against = _list(map(escape, made.contradictions))
     return PAGE.format(
         style=STYLE,
         game=escape(strategy.game.name),
         plays=escape(words.GAMES[strategy.game.name]),
         game_because=escape(strategy.game.because),
         warning=escape(made.weights.warning),
+        contradictions=f"<p>These answers do not go together:</p>\n{against}" if against else "",
         ladder="\n".join(_rung(made, level) for level in range(len(made.levels))),
+        steps=_steps(steps),
+        effort=escape(words.EFFORT),
+        commands=escape(
+            "\n".join(f"# {brings}\n{command}" for command, brings in words.commands(made))
+        ),
         rungs=_table(
             "The rungs",
             ("For you", "Rung", "Because"),
@@ -104,18 +124,16 @@ def as_html(made: Assessment) -> str:
         ),
         score=strategy.game.score.total,
         score_terms=_terms("The game, term by term", strategy.game.score),
-        pace=strategy.pace.total,
-        pace_terms=_terms("The pace, term by term", strategy.pace),
-        stages="\n".join(_stage(made, stage) for stage in made.roadmap.stages)
-        or "<p>Nothing: no block reaches the bound.</p>",
+        adoption=strategy.adoption.total,
+        adoption_terms=_terms("The pace, term by term", strategy.adoption),
+        to_do=_to_do(steps),
+        reasons="\n".join(_reasons(step) for step in steps),
         beside=f"<h2>To stand on the target all the same</h2>\n{beside}" if beside else "",
         not_yet=_list(
             f"<strong>{escape(entry.what)}</strong>: {escape(entry.because)}"
             for entry in made.roadmap.not_yet
         ),
         answers=_table("The answers", ("Question", "Answer", "Note"), words.answered(made)),
-        next_title=words.next_title(made),
-        next_step=escape(words.next_step(made)),
         source=escape(made.weights.source),
     )
 
@@ -131,41 +149,62 @@ def _rung(made: Assessment, level: int) -> str:
     )
 
 
-def _stage(made: Assessment, stage: Stage) -> str:
-    block = stage.block
-    reasons = [*words.after(block), f"gap {block.gap:.2f}: {block.gap_because}"]
-    later = ", ".join(f"{item.capability.id} ({item.rung})" for item in stage.later)
-    return "\n".join(
-        [
-            f'<section class="stage"><h3>{escape(block.name.capitalize())}</h3>',
-            f"<p>Priority {escape(words.priority(block))}</p>",
-            f"<details><summary>Why {escape(block.name)}, term by term</summary>",
-            _terms(f"{block.name}, term by term", block.worth),
-            _list(map(escape, reasons)),
-            "</details>",
-            _items(block.name, stage.items)
-            if stage.items
-            else f"<p>{escape(words.nothing(made, stage))}</p>",
-            f'<p class="soft">Later, with its rung: {escape(later)}.</p>' if later else "",
-            "</section>",
-        ]
+def _steps(steps: Iterable[Step]) -> str:
+    return _table(
+        "Steps",
+        ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks"),
+        (
+            (
+                f"{place} {words.step(found)}",
+                f"Q{found.quarter}",
+                found.owner,
+                words.by_hand(found.days),
+                words.with_rung(found),
+                found.unlocks,
+            )
+            for place, found in enumerate(steps, start=1)
+        ),
     )
 
 
-def _items(block: str, items: tuple[Item, ...]) -> str:
-    return _table(
-        f"{block}, capabilities",
-        ("Capability", "Rung", "State", "Why", "Because"),
+def _to_do(steps: Iterable[Step]) -> str:
+    tasks = _list(escape(task) for step in steps for task in step.tasks)
+    rows = [
         (
-            (
-                item.capability.id,
-                str(item.rung),
-                item.state,
-                item.capability.why,
-                "; ".join(item.because),
-            )
-            for item in items
-        ),
+            item.capability.id,
+            f"{words.step(step)}, {item.rung}",
+            item.capability.fix,
+            item.capability.effort,
+            item.with_rung,
+            item.capability.source,
+        )
+        for step in steps
+        for item in step.to_do
+    ]
+    head = ("Capability", "Step, rung", "To do", "By hand", "With Rung", "Source")
+    return tasks + (_table("What to do", head, rows) if rows else "")
+
+
+def _reasons(step: Step) -> str:
+    block = step.block
+    rows = (
+        (item.capability.id, str(item.rung), item.state, item.capability.why, *item.because[1:])
+        for item in step.items
+    )
+    return "\n".join(
+        [
+            f"<details><summary>{escape(words.step(step))}</summary>",
+            f"<p>Priority {escape(words.priority(block))}</p>" if block else "",
+            _terms(f"{step.name}, term by term", block.worth) if block else "",
+            _list(map(escape, words.reasons(step))),
+            _table(step.name, ("Capability", "Rung", "State", "Why", "Because", ""), rows)
+            if step.items
+            else "",
+            f'<p class="soft">Later, with its rung: {escape(words.later(step))}.</p>'
+            if step.later
+            else "",
+            "</details>",
+        ]
     )
 
 

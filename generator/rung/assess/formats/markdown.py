@@ -4,47 +4,51 @@ from collections.abc import Iterator, Sequence
 
 from rung.assess.assessment import Assessment
 from rung.assess.formats import words
-from rung.assess.roadmap import Stage
+from rung.assess.roadmap import Step
 
 
-def as_markdown(made: Assessment) -> str:
+def render(made: Assessment, *, explain: bool) -> str:
     """Return the assessment as a page of Markdown."""
     return "\n".join(_lines(made)) + "\n"
 
 
 def _lines(made: Assessment) -> Iterator[str]:
-    strategy = made.strategy
-    yield "# MLOps strategy"
-    yield ""
+    strategy, game = made.strategy, made.strategy.game
+    yield from ("# MLOps strategy", "")
+    answers = [
+        (name, f"**{words.title(made, rung.level)}**: {promise}", "; ".join(rung.because))
+        for name, rung, promise in words.rungs(made)
+    ]
+    said = f"**{game.name}**: {words.GAMES[game.name]}"
+    yield from _table(("For you", "Answer", "Because"), [("Game", said, game.because), *answers])
+    yield from ("", "## Steps", "")
     yield from _table(
-        ("For you", "Answer", "Because"),
+        ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks"),
         [
             (
-                "Game",
-                f"**{strategy.game.name}**: {words.GAMES[strategy.game.name]}",
-                strategy.game.because,
-            ),
-            *(
-                (
-                    name,
-                    f"**{words.title(made, rung.level)}**: {promise}",
-                    "; ".join(rung.because),
-                )
-                for name, rung, promise in words.rungs(made)
-            ),
+                f"{place} {words.step(found)}",
+                f"Q{found.quarter}",
+                found.owner,
+                words.by_hand(found.days),
+                words.with_rung(found),
+                found.unlocks,
+            )
+            for place, found in enumerate(made.roadmap.steps, start=1)
         ],
     )
-    yield ""
-    yield f"> {made.weights.warning}"
-    yield from ("", "How far this is the governance game:", "")
-    yield from (f"- {words.term(term)}" for term in strategy.game.score.terms)
-    yield from ("", f"The pace of adoption, {strategy.pace.total:.2f} of 1:", "")
-    yield from (f"- {words.term(term)}" for term in strategy.pace.terms)
-    yield from ("", "## Order of work")
-    for place, stage in enumerate(made.roadmap.stages, start=1):
-        yield from _stage(made, place, stage)
-    if not made.roadmap.stages:
-        yield from ("", "Nothing: no block reaches the bound.")
+    yield from ("", words.EFFORT, "", f"> {made.weights.warning}")
+    if made.contradictions:
+        yield from ("", "These answers do not go together:", "")
+        yield from (f"- {said}" for said in made.contradictions)
+    yield from ("", "```sh")
+    for command, brings in words.commands(made):
+        yield from (f"# {brings}", command)
+    yield from ("```", "", "How far this is the governance game:", "")
+    yield from (f"- {words.term(term)}" for term in game.score.terms)
+    yield from ("", f"The pace of adoption, {strategy.adoption.total:.2f} of 1:", "")
+    yield from (f"- {words.term(term)}" for term in strategy.adoption.terms)
+    for place, found in enumerate(made.roadmap.steps, start=1):
+        yield from _step(place, found)
     if made.roadmap.beside:
         yield from ("", "## To stand on the target all the same", "")
         yield from (f"- {words.beside(found)}" for found in made.roadmap.beside)
@@ -55,33 +59,32 @@ def _lines(made: Assessment) -> Iterator[str]:
     yield from ("", made.weights.source)
 
 
-def _stage(made: Assessment, place: int, stage: Stage) -> Iterator[str]:
-    yield from ("", f"### {place}. {stage.block.name.capitalize()}", "")
-    yield f"Priority {words.priority(stage.block)}."
-    yield ""
-    yield from (f"- {words.term(term)}" for term in stage.block.worth.terms)
-    yield f"- gap {stage.block.gap:.2f}: {stage.block.gap_because}"
-    yield from (f"- {reason}" for reason in words.after(stage.block))
-    yield ""
-    if stage.items:
+def _step(place: int, found: Step) -> Iterator[str]:
+    yield from ("", f"## {place}. {words.step(found)}", "")
+    if found.block:
+        yield from (f"Priority {words.priority(found.block)}.", "")
+        yield from (f"- {words.term(term)}" for term in found.block.worth.terms)
+    yield from (f"- {reason}" for reason in (*words.reasons(found), *found.tasks))
+    if found.items:
+        yield ""
         yield from _table(
-            ("Capability", "Rung", "State", "Why", "Because"),
+            ("Capability", "Rung", "State", "Why", "To do", "By hand", "With Rung", "Source"),
             [
                 (
                     f"`{item.capability.id}`",
                     str(item.rung),
                     item.state,
-                    item.capability.why,
-                    "; ".join(item.because),
+                    f"{item.capability.why} Because {'; '.join(item.because)}.",
+                    item.capability.fix,
+                    item.capability.effort,
+                    item.with_rung,
+                    item.capability.source,
                 )
-                for item in stage.items
+                for item in found.items
             ],
         )
-    else:
-        yield words.nothing(made, stage)
-    if stage.later:
-        later = ", ".join(f"`{item.capability.id}` ({item.rung})" for item in stage.later)
-        yield from ("", f"Later, with its rung: {later}.")
+    if found.later:
+        yield from ("", f"Later, with its rung: {words.later(found)}.")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,67 +1,87 @@
-"""An assessment for a terminal."""
+"""An assessment for a terminal: ten lines to present, and the reasons where they are wanted."""
 
 import textwrap
 from collections.abc import Iterator
 
 from rung.assess.assessment import Assessment
 from rung.assess.formats import words
-from rung.assess.roadmap import Stage
+from rung.assess.roadmap import Step
 
-WIDTH = 92
-
-
-def as_text(made: Assessment) -> str:
-    """Return the assessment as text of at most 92 columns."""
-    return "\n".join(_lines(made)) + "\n"
+WIDTH = 96
+SHORT = {"Target for 12 months": "Target"}
 
 
-def _lines(made: Assessment) -> Iterator[str]:
+def render(made: Assessment, *, explain: bool) -> str:
+    """Return the assessment as text; only commands may be longer than WIDTH."""
+    return "\n".join([*_summary(made), *(_details(made) if explain else ())]) + "\n"
+
+
+def _summary(made: Assessment) -> Iterator[str]:
+    game, steps = made.strategy.game, made.roadmap.steps
+    yield f"Game       {game.name}: {words.GAMES[game.name]}"
+    for name, rung, promise in words.rungs(made):
+        yield f"{SHORT.get(name, name):<10} {words.title(made, rung.level)[5:]}: {promise}"
+    for place, found in enumerate(steps[: words.FIRST], start=1):
+        head, unlocks = words.promised(place, found)
+        yield head
+        yield from _fold(unlocks, 2)
+    yield ""
+    if steps[words.FIRST :]:
+        rest = ", ".join(f"{words.step(each)} (Q{each.quarter})" for each in steps[words.FIRST :])
+        yield from _fold(f"Then: {rest}")
+    for said in made.contradictions:
+        yield from _fold(f"Does not go together: {said}.")
+    if made.assumed:
+        yield from _fold(f"Assumed, as not answered: {', '.join(made.assumed)}.")
+    yield "To walk it:"
+    for command, brings in words.commands(made):
+        yield f"  {command}"
+        yield from _fold(f"# {brings}", 6)
+    yield from _fold(made.weights.warning)
+
+
+def _details(made: Assessment) -> Iterator[str]:
     strategy = made.strategy
-    yield from _fold(f"Game: {strategy.game.name}, {words.GAMES[strategy.game.name]}")
+    yield f"\nGame: {strategy.game.name}"
     yield from _fold(f"because {strategy.game.because}", 2)
     yield from (line for term in strategy.game.score.terms for line in _fold(words.term(term), 4))
-    yield f"Pace: {strategy.pace.total:.2f} of 1"
-    yield from (line for term in strategy.pace.terms for line in _fold(words.term(term), 4))
-    for name, rung, promise in words.rungs(made):
-        yield from _fold(f"{name}: {words.title(made, rung.level)}. {promise}")
+    yield f"Pace of adoption: {strategy.adoption.total:.2f} of 1"
+    yield from (line for term in strategy.adoption.terms for line in _fold(words.term(term), 4))
+    for name, rung, _ in words.rungs(made):
+        yield f"{name}: {words.title(made, rung.level)}"
         yield from (line for reason in rung.because for line in _fold(reason, 4))
-    yield "\nOrder of work"
-    if not made.roadmap.stages:
-        yield "  Nothing: no block reaches the bound."
-    for place, stage in enumerate(made.roadmap.stages, start=1):
-        yield from _stage(made, place, stage)
+    for place, found in enumerate(made.roadmap.steps, start=1):
+        yield from _step(place, found)
     if made.roadmap.beside:
         yield "\nTo stand on the target all the same"
         yield from (line for found in made.roadmap.beside for line in _fold(words.beside(found), 2))
     yield "\nNot yet"
     for entry in made.roadmap.not_yet:
         yield from _fold(f"{entry.what}: {entry.because}", 2)
-    if made.assumed:
-        yield "\nAssumed"
-        for ask, said, because in words.answered(made):
-            if because:
-                yield from _fold(f"{ask} {said} ({because})", 2)
+    yield "\nAnswers"
+    for ask, said, because in words.answered(made):
+        yield from _fold(f"{ask} {said}{f' ({because})' if because else ''}", 2)
     yield ""
-    yield from _fold(made.weights.warning)
-    yield f"\n{words.next_title(made)}:\n  {words.next_step(made)}"
+    yield from _fold(words.EFFORT)
 
 
-def _stage(made: Assessment, place: int, stage: Stage) -> Iterator[str]:
-    yield f"\n{place} {stage.block.name}, {words.priority(stage.block)}"
-    for counted in stage.block.worth.terms:
-        yield from _fold(words.term(counted), 4)
-    yield from _fold(f"gap {stage.block.gap:.2f}: {stage.block.gap_because}", 4)
-    for reason in words.after(stage.block):
+def _step(place: int, found: Step) -> Iterator[str]:
+    yield f"\n{place} {words.step(found)}"
+    if found.block:
+        yield f"  priority {words.priority(found.block)}"
+        for counted in found.block.worth.terms:
+            yield from _fold(words.term(counted), 4)
+    for reason in (*words.reasons(found), *found.tasks):
         yield from _fold(reason, 4)
-    for item in stage.items:
+    for item in found.items:
         yield from _fold(f"- {item.capability.id} (rung {item.rung}, {item.state})", 2)
-        yield from _fold(item.capability.why, 4)
-        yield from _fold(f"because {'; '.join(item.because)}", 4)
-    if not stage.items:
-        yield f"  {words.nothing(made, stage)}"
-    if stage.later:
-        later = ", ".join(f"{item.capability.id} ({item.rung})" for item in stage.later)
-        yield from _fold(f"later, with its rung: {later}", 2)
+        yield from _fold(f"{item.capability.why} Because {'; '.join(item.because)}.", 4)
+        if item in found.to_do:
+            yield from _fold(f"To do: {item.capability.fix}", 4)
+            yield from _fold(f"By hand {item.capability.effort}; with Rung: {item.with_rung}.", 4)
+            yield from _fold(f"Source: {item.capability.source}", 4)
+    if found.later:
+        yield from _fold(f"later, with its rung: {words.later(found)}", 2)
 
 
 def _fold(text: str, indent: int = 0) -> list[str]:

@@ -1,7 +1,7 @@
 """Words that every form of an assessment shares."""
 
 from rung.assess.assessment import Assessment, measured
-from rung.assess.roadmap import Beside, Stage
+from rung.assess.roadmap import DAYS, TO_BUILD, Beside, Step
 from rung.assess.shares import Counted
 from rung.assess.strategy import Block, Rung
 
@@ -10,6 +10,12 @@ GAMES = {
     "governance": "decisions are explained and approved before they count",
     "hybrid": "fast, where a mistake is cheap; explained and approved, where it is not",
 }
+TITLES = {"before use": "Before this is used on people", "stay": "Stay on this rung"}
+FIRST = 3  # steps that are presented; the others are named
+EFFORT = (
+    "By hand, efforts are estimates for somebody who knows the tools; a quarter takes 65 days of work, "
+    "or a fourth of the whole where one person's year is too short for it."
+)
 
 
 def rungs(made: Assessment) -> tuple[tuple[str, Rung, str], ...]:
@@ -28,6 +34,41 @@ def title(made: Assessment, level: int) -> str:
     return f"rung {level} {made.levels[level].title}"
 
 
+def step(found: Step) -> str:
+    """Return what a step is called."""
+    return TITLES.get(found.name, found.name.capitalize())
+
+
+def by_hand(days: float) -> str:
+    """Return a number of working days in words."""
+    if days < 1:
+        hours = round(days * 8)
+        return "an hour" if hours == 1 else f"{hours} hours"
+    count, unit = (round(days), "day") if days < 10 else (round(days / 5), "week")
+    return f"a {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def with_rung(found: Step) -> str:
+    """Return what is left of a step where the project is one of Rung."""
+    if not found.items:
+        return "the same"
+    climbs = [item.rung for item in found.to_do if item.brought and item.state == TO_BUILD]
+    records = {path for item in found.to_do if item.brought for path in item.records}
+    rest = sum(DAYS[item.capability.effort] for item in found.to_do if not item.brought)
+    said = [
+        f"climb to rung {max(climbs)}" if climbs else "",
+        f"fill in {len(records)} record{'s' if len(records) > 1 else ''}" if records else "",
+        by_hand(rest) if rest else "",
+    ]
+    return ", ".join(filter(None, said))
+
+
+def promised(place: int, found: Step) -> tuple[str, str]:
+    """Return a step in two lines: what, until when, by whom and how long; what it makes possible."""
+    head = f"{place} {step(found)}: Q{found.quarter}, {found.owner}, {by_hand(found.days)} by hand"
+    return head, f"with Rung: {with_rung(found)}; unlocks {found.unlocks}"
+
+
 def term(counted: Counted) -> str:
     """Return a term with its arithmetic."""
     said = f": {counted.said}" if counted.said else ""
@@ -41,16 +82,18 @@ def priority(block: Block) -> str:
     return f"{block.priority:.2f} = worth {block.worth.total:.2f} x gap {block.gap:.2f}"
 
 
-def after(block: Block) -> list[str]:
-    """Return what comes before a block and why."""
-    return [f"after {' and '.join(rule.needs)}: {rule.because}" for rule in block.after]
+def reasons(found: Step) -> list[str]:
+    """Return why a step is done and why now, without the terms of its worth."""
+    block = found.block
+    if block is None:
+        return list(found.because)
+    after = [f"after {' and '.join(rule.needs)}: {rule.because}" for rule in block.after]
+    return [f"gap {block.gap:.2f}: {block.gap_because}", *after]
 
 
-def nothing(made: Assessment, stage: Stage) -> str:
-    """Say why a stage has no capabilities up to the target."""
-    if stage.later:
-        return "Nothing up to the target."
-    return f"The {made.strategy.game.played} game asks for no capability of this block."
+def later(found: Step) -> str:
+    """Name what of a block can wait, with its rung."""
+    return ", ".join(f"{item.capability.id} ({item.rung})" for item in found.later)
 
 
 def beside(found: Beside) -> str:
@@ -70,22 +113,42 @@ def answered(made: Assessment) -> list[tuple[str, str, str]]:
         )
         assumed = made.assumed.get(name)
         note = f"assumed: {assumed}" if assumed else ""
-        if made.scan and name in measured(made.weights):
+        if made.measured and name in measured(made.weights):
             said, note = "measured in the repository", ""
         rows.append((question.ask, said, note))
     return rows
 
 
-def next_title(made: Assessment) -> str:
-    """Return what that command is for."""
-    return "What was found, with file and line" if made.scan else "To start from this"
+def commands(made: Assessment) -> list[tuple[str, str]]:
+    """Return the commands that walk the roadmap, each with what it brings."""
+    start, target = made.strategy.start.level, made.strategy.target.level
+    walk = [(_begin(made, start), _brings(made, start))]
+    if made.scan and made.scan.rung:
+        walk = []
+    folder = "." if made.scan else "my-project"
+    walk += [
+        (f"rung climb {folder} --to {level}", _brings(made, level))
+        for level in range(start + 1, target + 1)
+    ]
+    return walk or [(f"rung check . --min-level {start}", "this rung is kept")]
 
 
-def next_step(made: Assessment) -> str:
-    """Return the command that starts a project from this assessment, or shows what was found."""
+def _begin(made: Assessment, start: int) -> str:
+    options = dict(made.project)
     if made.scan:
-        return f"rung check --game {made.strategy.game.played}"
-    options = " ".join(
-        f"--{name.replace('_', '-')} {value}" for name, value in made.project.items()
-    )
-    return f"rung new my-project {options}"
+        return f"rung adopt . --level {start} -d use_case={options['use_case']}"
+    words = [
+        f"--{name.replace('_', '-')} {options.pop(name)}" for name in ("use_case", "team_size")
+    ]
+    usual = {"data": "files", "compute": "machine", "tracking": "local"}
+    data = [f"-d {name}={options[name]}" for name in usual if options[name] != usual[name]]
+    return " ".join(["rung new my-project", *words, f"--level {start}", *data])
+
+
+def _brings(made: Assessment, level: int) -> str:
+    names = [
+        step(found)
+        for found in made.roadmap.steps
+        if any(item.brought and item.rung == level for item in found.items)
+    ]
+    return f"{title(made, level)}{': ' if names else ''}{', '.join(names).lower()}"
