@@ -79,7 +79,7 @@ VERBS = {
     "fairness": Verb("training.fairness", "governance", "compare how the model treats groups"),
     "explain": Verb("training.explain", "governance", "explain predictions with SHAP"),
     "registry gate": Verb(
-        "gate.judge", "governance", "compare a version with the registry's champion"
+        "governance.rejudge", "governance", "compare a version with the registry's champion"
     ),
     "approve": Verb(
         "governance.approve", "governance", "approve of a version with your own key, or withdraw it"
@@ -97,7 +97,7 @@ VERBS = {
         "governance.keys", "governance", "create the keys that sign releases and the audit log"
     ),
     "governance gate": Verb(
-        "governance.gate", "governance", "compare a version with champion, plan and approval"
+        "governance.rejudge", "governance", "compare a version with champion, plan and approval"
     ),
     "governance deploy": Verb(
         "governance.deploy",

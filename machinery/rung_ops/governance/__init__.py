@@ -1,5 +1,7 @@
 """What governance adds to releases: bounds, approval, a person who can stop it, and evidence.
 
+Approval: approve (`poe approve`), signed_approval (what is signed), signatures (ssh-keygen), people
+and developers (who made a version), rejudge (the gate again), committed, release.
 Records: record_check (one record), records (all of them: `rung-ops records`), approval (the
 validation record), champion_check (whether the registry's champion is approved).
 Plan: plan (reads the plans), version_facts (what they bound of a version), bounds (compares the

@@ -17,8 +17,7 @@ from typing import Any
 
 from rung_ops.gate import judge, report
 from rung_ops.gate import rules as gate_rules
-from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import approval, audit, gate_record, plan, signatures, signed_approval
+from rung_ops.governance import approval, audit, gate_record, rejudge, signatures, signed_approval
 from rung_ops.project import documents
 from rung_ops.project.paths import shown
 from rung_ops.release import paths, state
@@ -45,7 +44,7 @@ def approve(version: approval.Version, key: str) -> Path:
             "record alone approves; with a second person, write the file"
         )
     _refuse(approval.record_objections(version))
-    verdict = _judge(str(version.version))
+    verdict = rejudge.verdict(str(version.version))
     if verdict.reasons:
         report.publish(verdict)
         _refuse(verdict.reasons)
@@ -100,14 +99,6 @@ def _restored(path: Path) -> Iterator[None]:
             else:
                 file.write_bytes(content)
         raise
-
-
-def _judge(version: str) -> Verdict:
-    if plan.path().is_file():
-        from rung_ops.governance import gate
-
-        return gate.verdict(version)
-    return judge.verdict(version)
 
 
 def _sign(path: Path, content: Mapping[str, Any], key: str, email: str) -> None:

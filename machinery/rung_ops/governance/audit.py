@@ -17,6 +17,7 @@ from rung_ops.governance import anchors, keys, verification
 from rung_ops.release import history, paths, state
 from rung_ops.system import locks
 
+WHOLE = ("said", "rules_text", "plan_text")  # of gate_record.note(): pages, not printed
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
 
 
@@ -109,7 +110,8 @@ def _holds(folder: Path, witness: str) -> bool:
 
 
 def _line(event: dict[str, Any]) -> str:
-    detail = {name: value for name, value in event["detail"].items() if value not in (None, "")}
+    kept = {name: value for name, value in event["detail"].items() if name not in WHOLE}
+    detail = {name: value for name, value in kept.items() if value not in (None, "")}
     fields = " ".join(f"{name}={json.dumps(value)}" for name, value in detail.items())
     # Quoted, so that a name that was sent cannot look like a line of its own.
     by = event["by"] if event["by"].isprintable() else json.dumps(event["by"])

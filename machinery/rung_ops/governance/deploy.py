@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rung_ops.gate import rules as gate_rules
 from rung_ops.governance import approval, audit, gate_record, keys
 from rung_ops.project.paths import shown
 from rung_ops.release import bundle, gate_check, install, paths, state, status
@@ -47,6 +48,8 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     if reasons := list(gate_check.objections(manifest, before, gate_check.GATE, awaited=True)):
         raise state.Refused("\n- ".join(["the gate refuses it.", *reasons]))
     _refuse_withdrawn(folder, manifest)
+    if reasons := rejudged(manifest):
+        raise state.Refused("\n- ".join(["it is not what was recorded and judged.", *reasons]))
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
     with audit.signed(folder) as problems:
@@ -59,6 +62,21 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     if place := status.role_of(now, release):
         return f"{release} {place}: {answers}"
     return f"{release} waits, and answers no requests: {answers}"
+
+
+def rejudged(manifest: Mapping[str, Any]) -> list[str]:
+    """Run the gate again on the version of a release; list what differs and what speaks against it.
+
+    Raises:
+        state.Refused: the registry or the rules cannot be used.
+    """
+    from rung_ops.governance import rejudge  # brings MLflow, which takes seconds
+    from rung_ops.tracking import registry
+
+    try:
+        return rejudge.faults(str(manifest["version"]), released=manifest)
+    except (registry.MlflowException, gate_rules.BadRules) as error:
+        raise state.Refused(f"the gate could not be run again: {error}") from error
 
 
 def _refuse_withdrawn(folder: Path, manifest: Mapping[str, Any]) -> None:

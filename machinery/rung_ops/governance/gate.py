@@ -11,7 +11,6 @@ from typing import Any
 import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
-from rung_ops.gate import judge as registry_gate
 from rung_ops.gate.verdict import Verdict
 from rung_ops.governance import approval, bounds, plan, signed_approval, version_facts
 from rung_ops.project.paths import TEST, params
@@ -39,7 +38,9 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
     if "scores" in found.figures:  # else it was refused before anything could be computed
         found = _compared_with_plan(found, version)
     facts = signed_approval.verdict_facts(dataclasses.asdict(found))
-    return found.awaiting(approval.objections(version, facts))
+    # What is champion already was approved against the one before it.
+    now_answers = facts["champion_version"] == facts["version"]
+    return found.awaiting(approval.objections(version, None if now_answers else facts))
 
 
 def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:
@@ -75,8 +76,3 @@ def _fairness(version: ModelVersion) -> dict[str, Any]:
     """Compare the groups on the rows of the gate, whichever run the reports here are of."""
     predicted = pl.Series("predicted", versions.predictions(version, TEST))
     return fairness.assess(pl.read_parquet(TEST).with_columns(predicted), params())
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Judge a version; return the exit code."""
-    return registry_gate.main(arguments, verdict)

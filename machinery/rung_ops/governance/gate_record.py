@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rung_ops.gate import rules
 from rung_ops.governance import approval, plan, signed_approval
 from rung_ops.release import state
 from rung_ops.release.state import State
@@ -41,6 +42,10 @@ def note(folder: Path, release: str, by: str, verdict: Path) -> None:
         champion=(figures.get("champion") or {}).get("figure"),
         plan=figures["plan"],
         verdict=hashlib.sha256(content).hexdigest(),
+        # Themselves, as whoever looks later may not have the files of today.
+        said=said,
+        rules_text=rules.RULES.read_text(encoding="utf-8"),
+        plan_text=plan.path().read_text(encoding="utf-8"),
         facts=signed_approval.verdict_facts(said),
     )
 

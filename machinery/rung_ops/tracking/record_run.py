@@ -29,7 +29,14 @@ from rung_ops.project.paths import (
     params,
     shown,
 )
-from rung_ops.tracking import last_run, registry, server_check, store_address
+from rung_ops.tracking import (
+    last_run,
+    model_bytes,
+    registry,
+    server_check,
+    store_address,
+    trained_from,
+)
 from rung_ops.tracking.source_state import NoCommitError, origin
 from rung_ops.training import estimator
 from rung_ops.trusted_types import trusted
@@ -112,6 +119,9 @@ def record(tags: dict[str, str]) -> dict[str, str]:
             for path in filter(Path.exists, paths):
                 mlflow.log_artifact(str(path), folder)
     version = mlflow.register_model(logged.model_uri, registry.model_name(), tags=tags)
+    if digest := model_bytes.digest(version):
+        store.set_tag(run.info.run_id, model_bytes.HASH, digest)
+        store.set_model_version_tag(version.name, version.version, model_bytes.HASH, digest)
     store.set_registered_model_alias(version.name, registry.CHALLENGER, version.version)
     return {
         "run_id": run.info.run_id,
@@ -158,6 +168,13 @@ def main() -> int:
         tags = origin()
     except NoCommitError as error:
         print(error, file=sys.stderr)
+        return 1
+    if changed := trained_from.changes():
+        print(
+            f"Nothing was recorded: since the model was trained, {', '.join(changed)} changed. "
+            "`uv run poe pipeline` trains one from what is here.",
+            file=sys.stderr,
+        )
         return 1
     try:
         with server_check.server_errors(store_address.tracking_uri, RETRY):

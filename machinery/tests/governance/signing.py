@@ -13,8 +13,8 @@ import yaml
 from machinery.tests.governance.conftest import APPROVED
 from rung_ops.gate import rules
 from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import approval, approve, plan, signatures, signed_approval
-from rung_ops.tracking import registry
+from rung_ops.governance import approval, approve, plan, rejudge, signatures, signed_approval
+from rung_ops.tracking import model_bytes, registry
 
 ADA, VERA, OTTO = (
     "Ada Lovelace <ada@example.org>",
@@ -101,9 +101,12 @@ class Desk:
             "data_hash": "d" * 32,
             "params_hash": "e" * 64,
         }
-        made = registry.client().create_model_version(
-            registry.model_name(), model.as_uri(), tags=tags
-        )
+        client, name = registry.client(), registry.model_name()
+        run = client.create_run("0", tags=tags).info.run_id
+        made = client.create_model_version(name, model.as_uri(), run, tags=tags)
+        digest = model_bytes.digest(made)
+        client.set_tag(run, model_bytes.HASH, digest)
+        client.set_model_version_tag(name, made.version, model_bytes.HASH, digest)
         return registry.version(str(made.version))
 
     def record(self, version: Any, validator: str = VERA, **changes: Any) -> None:
@@ -125,6 +128,10 @@ class Desk:
         self.record(version, validator)
         return approve.main([str(version.version), "--key", self.key(validator)])
 
+    def judge(self, verdict: Verdict) -> None:
+        """Let the gate say this of every version."""
+        self.patch.setattr(rejudge, "verdict", lambda version: verdict)
+
     def resign(self, version: Any, validator: str = VERA, **changes: Any) -> None:
         """Sign another statement about a version."""
         path = approval.approval_path(version)
@@ -143,7 +150,7 @@ def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(approval, "ROOT", folder)
     monkeypatch.setattr(rules, "RULES", folder / "ops/gate.toml")
     monkeypatch.setattr(approve.report, "VERDICT", tmp_path / "gate.json")
-    monkeypatch.setattr(approve, "_judge", lambda version: PASSED)
+    made.judge(PASSED)
     inventory = {"models": [{"name": registry.model_name(), "developer": "Credit modelling"}]}
     (folder / approval.INVENTORY).write_text(yaml.safe_dump(inventory))
     plan.path(folder).write_text("approval: {valid_days: 30}\n")

@@ -59,7 +59,7 @@ def test_the_check_for_secrets_takes_no_hash_for_one(desk: Desk, approved: Any) 
 def test_what_the_gate_refuses_is_not_signed(desk: Desk, capsys: Capture) -> None:
     version = desk.version()
     refused = replace(PASSED, promote=False, reasons=["worse than the champion"])
-    desk.patch.setattr(approve, "_judge", lambda version: refused)
+    desk.judge(refused)
 
     assert desk.approve(version) == 1
 

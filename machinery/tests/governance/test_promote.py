@@ -38,6 +38,9 @@ def test_an_approved_version_comes_to_answer(
 
     assert state.read(production).serving == waiting
     assert [event["event"] for event in events(production)] == ["judged", "approved", "serve"]
+    judged = events(production)[0]["detail"]
+    assert judged["rules_text"].startswith("# What a new version must show")
+    assert judged["plan_text"] == plan.path().read_text() and judged["said"]["promote"] is True
     told = events(production)[1]["detail"]
     assert told["validator"] == "Vera Valid <vera@example.org>"
     assert len(told["record_hash"]) == 64

@@ -14,7 +14,7 @@ from machinery.tests.in_project import fit
 from rung_ops.data.ingest import sample_rows
 from rung_ops.project.paths import params
 from rung_ops.release import bundle, paths, rollback, state
-from rung_ops.tracking import lineage, record_run, registry
+from rung_ops.tracking import lineage, model_bytes, record_run, registry
 from rung_ops.training import estimator
 
 TAGS = {
@@ -53,7 +53,10 @@ def test_the_newest_version_is_the_challenger(made: dict[str, str]) -> None:
 def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]) -> None:
     run = registry.client().get_run(made["run_id"])
 
-    assert registry.version("1").tags == TAGS
+    tags = registry.version("1").tags
+    model_hash = model_bytes.digest(registry.version("1"))
+    assert tags == TAGS | {"model_hash": model_hash} and len(model_hash) == 64
+    assert run.data.tags["model_hash"] == model_bytes.digest(registry.version("2"))
     assert run.data.tags["git_commit"] == "d" * 40
     assert run.data.params["seed"] == str(params()["seed"])
     assert run.data.metrics[params()["score"]["metric"]] == 0.5

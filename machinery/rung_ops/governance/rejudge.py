@@ -1,0 +1,89 @@
+"""The gate's verdict, run again: what reports/gate.json and the registry's tags say is not believed."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
+
+from rung_ops.gate import judge, report
+from rung_ops.gate.verdict import Verdict
+from rung_ops.governance import approval, committed, plan, signed_approval
+from rung_ops.project.paths import shown
+from rung_ops.tracking import model_bytes, registry, server_check, store_address
+
+# Tags that the pipeline writes to a version and to its run.
+ORIGIN = ("git_commit", "git_author", "git_dirty", "data_hash", "params_hash", "model_hash")
+
+
+def verdict(version: str) -> Verdict:
+    """Run the gate: with the change control plan where there is one, and by what is committed.
+
+    Raises:
+        gate_rules.BadRules: ops/gate.toml cannot be applied.
+        registry.ServerDownError: the registry does not answer.
+    """
+    with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
+        if plan.path().is_file():
+            from rung_ops.governance import gate
+
+            found = gate.verdict(version)
+        else:
+            found = judge.verdict(version)
+        number = str(found.challenger.get("version", version))
+        about = approval.ReleasedVersion(registry.model_name(), number, {})
+        return found.with_reasons(list(committed.uncommitted(*approval.record_paths(about))))
+
+
+def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]:
+    """List what differs from what was recorded of a version, and why the gate refuses it.
+
+    Args:
+        version: its number.
+        released: the manifest of its release, where there is one.
+
+    Raises:
+        as verdict().
+    """
+    found = registry.version(version)
+    again = verdict(version)
+    differs = [*_origin(found, released), *_edited(again, report.VERDICT)]
+    return [*differs, *again.reasons]
+
+
+def _origin(version: ModelVersion, released: Mapping[str, Any] | None) -> Iterator[str]:
+    """Compare a version, and its release, with what its run recorded; the model by its bytes."""
+    recorded = registry.client().get_run(str(version.run_id)).data.tags
+    for name in ORIGIN:
+        was, is_ = recorded.get(name), version.tags.get(name)
+        if was != is_:
+            yield (
+                f"the registry's tag {name} of version {version.version} was edited: it is {is_}, "
+                f"and its run recorded {was}"
+            )
+        if released and was and released.get(name) != was:
+            yield f"the release says {name} {released.get(name)}, and its run recorded {was}"
+    if recorded.get("model_hash"):
+        if model_bytes.digest(version) != recorded["model_hash"]:
+            yield f"the model of version {version.version} is not the one that its run recorded"
+
+
+def _edited(again: Verdict, path: Path) -> Iterator[str]:
+    """Compare a verdict with the one that was written, where that is about the same version."""
+    try:
+        said = signed_approval.verdict_facts(json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    now = signed_approval.verdict_facts(dataclasses.asdict(again))
+    if said["version"] == now["version"] and not signed_approval.same_verdict(said, now):
+        yield (
+            f"{shown(path)} does not say what the gate says: it was edited, or what the version is "
+            "compared with has changed. `uv run poe gate` writes it again"
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Judge a version; return the exit code."""
+    return judge.main(arguments, verdict)

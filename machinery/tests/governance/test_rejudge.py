@@ -1,0 +1,94 @@
+"""The verdict is run again: edited reports and tags, and a swapped model, are found."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machinery.tests.governance.signing import PASSED, Desk
+from rung_ops.gate import report
+from rung_ops.governance import deploy, rejudge, release
+from rung_ops.release import make
+from rung_ops.tracking import registry
+
+
+@pytest.fixture
+def version(desk: Desk) -> Any:
+    """A version that the gate lets pass, and has."""
+    made = desk.version()
+    desk.judge(replace(PASSED, challenger={"version": str(made.version)}))
+    write(made)
+    desk.patch.setattr(make, "main", lambda arguments: 0)
+    return made
+
+
+def write(version: Any, **changes: Any) -> None:
+    """Write reports/gate.json as the gate does; what is given replaces a part."""
+    said = asdict(replace(PASSED, challenger={"version": str(version.version)}))
+    report.VERDICT.write_text(json.dumps(said | changes))
+
+
+def test_what_nobody_has_touched_is_released(version: Any) -> None:
+    assert rejudge.faults(str(version.version)) == []
+    assert release.main([str(version.version)]) == 0
+
+
+@pytest.mark.parametrize("name", rejudge.ORIGIN)
+def test_an_edited_tag_of_the_registry_is_found(
+    version: Any, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.client().set_model_version_tag(version.name, version.version, name, "f" * 40)
+
+    assert release.main([str(version.version)]) == 1
+    assert f"the registry's tag {name} of version" in capsys.readouterr().err
+
+
+def test_a_swapped_model_is_found(version: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (Path(version.source.removeprefix("file://")) / "model.skops").write_text("other bytes")
+
+    assert release.main([str(version.version)]) == 1
+    assert "is not the one that its run recorded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"figures": PASSED.figures | {"challenger": 0.99}},
+        {"reasons": ["worse than the champion"]},
+        {"champion": {"version": "7"}},
+    ],
+)
+def test_an_edited_verdict_is_found(
+    version: Any, edit: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(version, **edit)
+
+    assert release.main([str(version.version)]) == 1
+    assert "gate.json does not say what the gate says" in capsys.readouterr().err
+
+
+def test_a_verdict_that_was_made_to_pass_is_not_believed(desk: Desk, version: Any) -> None:
+    desk.judge(
+        replace(
+            PASSED,
+            promote=False,
+            reasons=["worse than a constant"],
+            challenger={"version": str(version.version)},
+        )
+    )
+
+    edited, refused = deploy.rejudged(manifest(version))
+    assert "does not say what the gate says" in edited and refused == "worse than a constant"
+
+
+def test_a_release_of_another_model_than_the_recorded_one_is_found(version: Any) -> None:
+    assert deploy.rejudged(manifest(version)) == []
+
+    (said,) = deploy.rejudged(manifest(version, model_hash="0" * 64))
+    assert said.startswith("the release says model_hash 0000")
+
+
+def manifest(version: Any, **changes: str) -> dict[str, str]:
+    return {"version": str(version.version)} | version.tags | changes

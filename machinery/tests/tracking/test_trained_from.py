@@ -1,0 +1,84 @@
+"""A run is recorded of what the model was trained from, or not at all."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rung_ops.data import dvc
+from rung_ops.project.errors import StageError
+from rung_ops.tracking import record_run, trained_from
+
+# As `dvc status --json` printed it.
+STATUS = {
+    "train": [
+        {"changed deps": {"src": "modified", "params.toml": {"model.C": "modified"}}},
+        "changed command",
+    ],
+    "evaluate": [{"changed deps": {"src": "modified"}}],
+}
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """A project whose lock names the stages that wrote model and figures; what DVC is asked."""
+    stages = {
+        "split": {"outs": [{"path": "data/test.parquet"}]},
+        "train": {"outs": [{"path": "model/model.skops"}]},
+        "judge": {"outs": [{"path": "reports/metrics.json"}]},
+    }
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    monkeypatch.setattr(trained_from, "ROOT", tmp_path)
+    return []
+
+
+def answer(
+    monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]], code: int, text: str
+) -> None:
+    def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        asked.append(words)
+        return subprocess.CompletedProcess(words, code, text, "dvc is locked")
+
+    monkeypatch.setattr(dvc, "run", run)
+
+
+def test_what_changed_since_the_training_is_named(
+    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(monkeypatch, asked, 0, json.dumps(STATUS))
+
+    assert trained_from.changes() == ["changed command", "model.C in params.toml", "src"]
+    assert asked == [("status", "--json", "judge", "train")]
+
+
+def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
+    asked: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer(monkeypatch, asked, 0, json.dumps(STATUS))
+    monkeypatch.setattr(record_run, "origin", dict)
+    monkeypatch.setattr(record_run, "record", lambda tags: pytest.fail("recorded"))
+
+    assert record_run.main() == 1
+    assert "since the model was trained, changed command, model.C" in capsys.readouterr().err
+
+
+def test_what_dvc_does_not_tell_is_an_error(
+    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(monkeypatch, asked, 1, "")
+
+    with pytest.raises(StageError, match="dvc is locked"):
+        trained_from.changes()
+
+
+def test_a_model_that_was_trained_without_dvc_is_not_asked_for(
+    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answer(monkeypatch, asked, 0, json.dumps(STATUS))
+    (tmp_path / "dvc.lock").unlink()
+
+    assert trained_from.changes() == [] == asked
