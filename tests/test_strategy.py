@@ -443,7 +443,9 @@ def test_what_a_step_is_made_of_is_known() -> None:
 
     assert {name for duty in WEIGHTS.duties for name in duty.ask} <= known
     assert set(WEIGHTS.by_hand) <= known
-    assert {*BLOCKS, "before use", "alignment", "stay"} == set(WEIGHTS.owners)
+    steps = yaml.safe_load((ROOT / "levels" / "strategy.yml").read_text())["steps"]
+    assert {*BLOCKS, "before use", "alignment", "stay"} == set(WEIGHTS.owners) == set(steps)
+    assert all({"owner", "unlocks"} == set(step) for step in steps.values())
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,18 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0;
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { overflow-wrap: anywhere; }
 pre { background: var(--card); padding: .8rem; overflow-x: auto; }
-@media print { @page { size: A4; margin: 11mm; } :root { color-scheme: light; }
-  body { font-size: 8.5pt; line-height: 1.25; } main { padding: 0; max-width: none; }
+@media print { @page { size: A4; margin: 9mm; } :root { color-scheme: light; }
+  body { font-size: 8pt; line-height: 1.2; } main { padding: 0; max-width: none; }
   h1 { margin: 0 0 .4rem; font-size: 15pt; } h2 { margin: .7rem 0 .2rem; } p { margin: .3rem 0; }
   ol.ladder { margin: .5rem 0; } ol.ladder li { padding: .15rem .5rem; }
   th, td { padding: .1rem .4rem .1rem 0; } tr, pre { break-inside: avoid; } pre { padding: .4rem; }
-  .capabilities { break-before: page; } .capabilities table { font-size: 6.4pt; line-height: 1.15; }
+  h2 { break-after: avoid; font-size: 11pt; } ul { margin: .2rem 0; }
+  .capabilities table { font-size: 6.2pt; line-height: 1.1; table-layout: fixed; }
+  .capabilities :is(th, td) { padding: .05rem .3rem .05rem 0; overflow-wrap: anywhere; }
+  .capabilities th:nth-child(1) { width: 15%; } .capabilities th:nth-child(2) { width: 10%; }
+  .capabilities th:nth-child(3) { width: 34%; } .capabilities th:nth-child(4) { width: 6%; }
+  .capabilities th:nth-child(5) { width: 17%; }
+  ol.ladder br { display: none; } pre { white-space: pre-wrap; overflow: hidden; }
   details, .screen { display: none; } }
 """
 
@@ -77,12 +83,12 @@ PAGE = """\
 <h3>The pace of adoption: {adoption:.2f}</h3>
 {adoption_terms}
 </details>
+{beside}
 <section class="capabilities"><h2>What to do</h2>
 {to_do}
 </section>
 <h2 class="screen">Why these steps, in this order</h2>
 {reasons}
-{beside}
 <details><summary>Not yet, and why</summary>
 {not_yet}
 </details>
@@ -145,7 +151,7 @@ def _rung(made: Assessment, level: int) -> str:
     mark = f' <span class="mark">{escape(", ".join(marks))}</span>' if marks else ""
     return (
         f"<li{' class=way' if way else ''}><strong>{level} {escape(made.levels[level].title)}"
-        f'</strong>{mark}<br><span class="soft">{escape(made.levels[level].promise)}</span></li>'
+        f'</strong>{mark} <br><span class="soft">{escape(made.levels[level].promise)}</span></li>'
     )
 
 
@@ -172,7 +178,7 @@ def _to_do(steps: Iterable[Step]) -> str:
     rows = [
         (
             item.capability.id,
-            f"{words.step(step)}, {item.rung}",
+            f"{step.name}, {item.rung}",
             item.capability.fix,
             item.capability.effort,
             item.with_rung,
