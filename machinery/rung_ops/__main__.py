@@ -1,35 +1,17 @@
 """The command `rung-ops`: one verb for everything that tasks, stages, CI jobs and images call."""
 
 import importlib
-import os
-import select
 import sys
 
+from rung_ops.system.pipes import quietly
 from rung_ops.verbs import VERBS
 
 OK, REFUSED, USAGE = 0, 1, 2  # exit codes
-NOBODY_READS = 141  # as a shell has it for SIGPIPE
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; return its exit code. It ends quietly where its output goes to `head`."""
-    code = NOBODY_READS
-    try:
-        code = _run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        if not _stdout_is_closed():
-            raise
-        # Python flushes once more when it ends, and would print a traceback then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code
-
-
-def _stdout_is_closed() -> bool:
-    """Tell whether nobody reads stdout any more; another pipe may have broken."""
-    waiting = select.poll()
-    waiting.register(sys.stdout.fileno(), 0)
-    return any(event & select.POLLERR for _, event in waiting.poll(0))
+    return quietly(lambda: _run(arguments))
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -31,6 +31,7 @@ from rung_ops.project.paths import (
     raw_files,
     shown,
 )
+from rung_ops.system.pipes import quietly
 from rung_ops.training.estimator import features, predict, truth
 from rung_ops.training.estimator import load as _load
 from rung_ops.training.estimator import save as _save
@@ -71,14 +72,23 @@ def __getattr__(name: str) -> Any:
 
 
 def stage(function: Callable[[], None]) -> Callable[[], None]:
-    """Make a function a stage: a StageError ends the process with its message and exit code 1."""
+    """Make a function a stage: a StageError ends the process with its message and exit code 1.
+
+    It ends quietly where nobody reads its output any more, as in `poe evaluate | head`.
+    """
 
     @wraps(function)
     def run() -> None:
-        try:
+        def ended() -> int:
             function()
+            return 0
+
+        try:
+            code = quietly(ended)
         except StageError as error:
             sys.exit(str(error))
+        if code:
+            sys.exit(code)
 
     return run
 

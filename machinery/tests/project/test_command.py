@@ -113,13 +113,21 @@ def test_output_that_nobody_reads_to_the_end_is_no_error() -> None:
     assert done.stderr == b""
 
 
-def test_a_verb_that_prints_much_ends_quietly(tmp_path: Path) -> None:
-    code = (
+PRINTS_MUCH = {
+    "a verb": (
         "import sys; from rung_ops import __main__ as command\n"
         "def much(): print('x' * 1_000_000)\n"
         "command._run = lambda arguments: much()\n"
         "sys.exit(command.main())\n"
-    )
+    ),
+    "a stage": (
+        "from rung_ops.stages import stage\n@stage\ndef much(): print('x' * 1_000_000)\nmuch()\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", PRINTS_MUCH.values(), ids=PRINTS_MUCH)
+def test_what_prints_much_ends_quietly(code: str) -> None:
     command_line = f'"{sys.executable}" -c "$CODE" | head -c 1'
     done = subprocess.run(
         ["bash", "-c", command_line],
