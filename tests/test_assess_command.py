@@ -180,6 +180,28 @@ def test_a_project_starts_from_an_assessment(tmp_path: Path, copier_template: Pa
     assert "" == git(made, "status", "--porcelain")
 
 
+@pytest.mark.parametrize("name", ["doordash", "bank-credit", "hospital-readmission", "factory"])
+def test_a_scan_of_the_project_that_was_advised_gives_the_same_steps(
+    tmp_path: Path, copier_template: Path, name: str
+) -> None:
+    file, made = PERSONAS / f"{name}.yml", tmp_path / "made"
+    done = rung("new", made, "--defaults", "--from-assessment", file, "--template", copier_template)
+    assert 0 == done.returncode, done.stderr
+    scans: tuple[list[str | Path], ...] = ([], ["--scan", made])
+    before, after = (
+        json.loads(rung("assess", "--answers", file, "--format", "json", *scan).stdout)
+        for scan in scans
+    )
+
+    for what in ("game", "start", "target", "north_star"):
+        assert before[what].get("level") == after[what].get("level")
+    assert [step["step"] for step in before["steps"]] == [step["step"] for step in after["steps"]]
+    assert before["commands"][1:] == [
+        each | {"run": each["run"].replace("climb .", "climb my-project")}
+        for each in after["commands"]
+    ]
+
+
 def test_an_option_of_new_overrules_the_assessment(tmp_path: Path, copier_template: Path) -> None:
     done = rung(
         "new",

@@ -13,13 +13,14 @@ from jinja2 import Environment
 
 from rung.assess.answers import Said, read
 from rung.assess.assessment import Assessment, assess
+from rung.assess.measure import scan
 from rung.assess.roadmap import TO_BUILD
 from rung.assess.strategy import Answers, Choice, Scan, from_answers, successful_mlops
 from rung.assess.weights import PARTS, load
 from rung.errors import RungError
-from rung.levels import BLOCKS
+from rung.levels import BLOCKS, TIERS
 from rung.levels import load as load_levels
-from tests.conftest import GAMES, ROOT, TEAM_SIZES
+from tests.conftest import GAMES, ROOT, TEAM_SIZES, Render
 
 WEIGHTS = load(ROOT / "levels")
 LEVELS = load_levels(ROOT / "levels")
@@ -171,7 +172,8 @@ def test_whatever_is_answered_the_roadmap_holds_to_game_and_target(answers: Answ
         for item in step.items:
             if step.name != "before use":
                 assert item.capability.rung(played) == item.rung <= target
-                assert (item.state == TO_BUILD) == (item.rung > made.strategy.start.level)
+                comes = min(item.rung, WEIGHTS.early.get(item.capability.id, 4))
+                assert (item.state == TO_BUILD) == (comes > made.strategy.start.level)
         assert all(item.rung > target for item in step.later)
     # What the target rests on is brought by a step, comes with the start, or is said beside.
     brought = {item.capability.id for step in made.roadmap.steps for item in step.items}
@@ -252,13 +254,13 @@ def test_one_person_starts_on_rung_1_at_most() -> None:
 
 def test_a_scan_says_what_is_missing_where_technology_was_not_answered() -> None:
     coverage = dict.fromkeys(BLOCKS, 0.25) | {S: 1.0}
-    scan = Scan(2, coverage, {"unit-tests": 1.0, "container-image": 0.25})
+    found = Scan(2, coverage, {"unit-tests": 1.0, "container-image": 0.25})
     people = {
         name: given
         for name, given in persona("doordash").items()
         if WEIGHTS.questions[name].part != "technology"
     }
-    made = assess(Said(people, Choice()), WEIGHTS, LEVELS, lambda _: scan)
+    made = assess(Said(people, Choice()), WEIGHTS, LEVELS, lambda _: found)
     blocks = {block.name: block for block in (*made.strategy.order, *made.strategy.left)}
     items = {item.capability.id: item for step in made.roadmap.steps for item in step.items}
 
@@ -272,9 +274,9 @@ def test_a_scan_says_what_is_missing_where_technology_was_not_answered() -> None
 
 
 def test_a_scan_leaves_the_order_that_was_answered() -> None:
-    scan = Scan(1, dict.fromkeys(BLOCKS, 0.5), {})
+    found = Scan(1, dict.fromkeys(BLOCKS, 0.5), {})
     before = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS)
-    after = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
+    after = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: found)
 
     assert not after.measured
     assert [S, T, O, X] == names(before) == names(after)
@@ -350,8 +352,8 @@ def test_those_who_work_apart_align_first(answer: str, first: str) -> None:
 
 def test_where_nothing_is_left_the_advice_is_to_stay_and_what_for() -> None:
     points = {name: 1.0 for level in LEVELS for name in level.capabilities}
-    scan = Scan(4, dict.fromkeys(BLOCKS, 1.0), points)
-    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
+    found = Scan(4, dict.fromkeys(BLOCKS, 1.0), points)
+    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: found)
 
     assert ["stay"] == names(made)
     assert "--min-level 4" in made.roadmap.steps[0].tasks[0]
@@ -438,11 +440,27 @@ def test_every_answer_is_handed_to_new_as_an_answer_that_it_has() -> None:
         assert set(take.values()) <= set(questions[name]["choices"].values())
 
 
+@pytest.mark.parametrize("rung", sorted(set(WEIGHTS.early.values())))
+@pytest.mark.parametrize("game", GAMES)
+def test_what_comes_early_is_there_from_that_rung_on(render: Render, game: str, rung: int) -> None:
+    found = scan(render(use_case=game, level=rung, team_size="team"), game)
+    asked = {
+        name
+        for level in LEVELS
+        for name, each in level.capabilities.items()
+        if each.rung(game) is not None
+    }
+
+    for name, since in WEIGHTS.early.items():
+        if since <= rung and name in asked:
+            assert found.points[name] >= TIERS["used"], name
+
+
 def test_what_a_step_is_made_of_is_known() -> None:
     known = {name for level in LEVELS for name in level.capabilities}
 
     assert {name for duty in WEIGHTS.duties for name in duty.ask} <= known
-    assert set(WEIGHTS.by_hand) <= known
+    assert set(WEIGHTS.by_hand) | set(WEIGHTS.early) <= known
     steps = yaml.safe_load((ROOT / "levels" / "strategy.yml").read_text())["steps"]
     assert {*BLOCKS, "before use", "alignment", "stay"} == set(WEIGHTS.owners) == set(steps)
     assert all({"owner", "unlocks"} == set(step) for step in steps.values())

@@ -14,6 +14,7 @@ FILL_IN = "comes with the start, to fill in"
 WAIVED = "waived"  # the team said, with a reason, that it is not needed
 TO_BUILD = "to build"
 TO_DO = (TO_BUILD, FILL_IN)
+DONE = (THERE, WAIVED)
 
 BEFORE_USE, ALIGNMENT, STAY = "before use", "alignment", "stay"
 DAYS = {"an hour": 1 / 8, "a day": 1.0, "a week": 5.0, "a month": 20.0, "a quarter": 60.0}
@@ -61,7 +62,7 @@ class Step:
         later: Those that can wait.
         tasks: What to do beside capabilities.
         block: The block and how its priority came about.
-        days: What is to be done, by hand, in working days of one person.
+        days: What it takes by hand, without a project of Rung, in working days of one person.
         owner: Who answers for it.
         unlocks: What it makes possible.
         quarter: Until which quarter, 1 to 4, it takes by hand.
@@ -214,14 +215,16 @@ class _Planner:
             points = scan.points.get(capability.id, 0.0)
             state = THERE if points >= TIERS["used"] else TO_BUILD
             return state, f"the scan gives it {points:g} of {TIERS['automated']:g}"
-        if rung is None or rung > start:
+        if rung is None or min(rung, self.weights.early.get(capability.id, rung)) > start:
             return TO_BUILD, f"the start is rung {start}"
         return FILL_IN if records else BEGINS, f"the start is rung {start}"
 
     def _planned(self, steps: Sequence[Step]) -> tuple[Step, ...]:
         """Add owners, efforts and quarters; a year holds the work, however long by one person."""
         days = [
-            step.days + sum(DAYS[item.capability.effort] for item in step.to_do) for step in steps
+            step.days
+            + sum(DAYS[item.capability.effort] for item in step.items if item.state not in DONE)
+            for step in steps
         ]
         quarter = max(QUARTER, sum(days) / 4)
         alone = self.answers["size"] == ("one",)

@@ -130,6 +130,7 @@ class Weights:
     owners: Mapping[str, str]
     unlocks: Mapping[str, str]
     alone: str
+    early: Mapping[str, int]
     by_hand: Mapping[str, Answers]
     governance: tuple[Term, ...]
     adoption: tuple[Term, ...]

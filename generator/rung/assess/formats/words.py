@@ -13,8 +13,9 @@ GAMES = {
 TITLES = {"before use": "Before this is used on people", "stay": "Stay on this rung"}
 FIRST = 3  # steps that are presented; the others are named
 EFFORT = (
-    "By hand, efforts are estimates for somebody who knows the tools; a quarter takes 65 days of work, "
-    "or a fourth of the whole where one person's year is too short for it."
+    "By hand, efforts are estimates for somebody who knows the tools, and count what comes with the "
+    "start of a project of Rung. A quarter takes 65 days of work, or a fourth of the whole where one "
+    "person's year is too short for it."
 )
 
 
