@@ -111,7 +111,7 @@ VERBS = {
         "governance.rollback", "governance", "roll back to the previous release"
     ),
     "governance predict": Verb(
-        "batch.predict_logged", "governance", "score a file of rows and log each prediction"
+        "governance.batch", "governance", "score a file of rows and log each prediction"
     ),
     "governance stop": Verb(
         "governance.kill_switch:stop", "governance", "stop the model, with a reason"

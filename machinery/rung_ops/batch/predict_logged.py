@@ -8,7 +8,7 @@ import uuid
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.batch import predict, prediction_log
+from rung_ops.batch import prediction_log
 from rung_ops.batch.predict import PredictionError
 from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
 from rung_ops.training import estimator
@@ -87,8 +87,3 @@ def _typed(rows: pl.DataFrame) -> pl.DataFrame:
     wanted = {name: column.dtype.type for name, column in schema.columns.items()}
     wanted.pop(contract.TARGET, None)
     return rows.select(pl.col(name).cast(dtype) for name, dtype in wanted.items())
-
-
-def main() -> int:
-    """Score a file and log each prediction; return the exit code."""
-    return predict.main(before_writing=log_predictions)

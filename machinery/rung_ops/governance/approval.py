@@ -152,15 +152,17 @@ def _signed_objections(
     if not answered:
         now |= signed_approval.decided_by(record, ROOT)
     yield from signed_approval.changed(signed, now, None if answered else verdict)
-    yield from person_objections(version, validator)
+    yield from person_objections(version, validator, answered)
 
 
-def person_objections(version: Version, validator: str) -> Iterator[str]:
+def person_objections(version: Version, validator: str, answered: bool = False) -> Iterator[str]:
     """Say why the one who signed may not approve.
 
     Args:
         version: that was developed.
         validator: as governance/allowed_signers names the key.
+        answered: whether it has come to answer already. Then a clone without the history is no
+            objection: a rollback must work there, and the history was asked before.
     """
     (record,) = record_paths(version)
     together = signatures.same_person(ROOT)
@@ -172,7 +174,8 @@ def person_objections(version: Version, validator: str) -> Iterator[str]:
     try:
         made = developers.commits(str(version.tags["git_commit"]), _approved_commits(version), ROOT)
     except developers.Unknown as error:
-        yield str(error)
+        if not answered:
+            yield str(error)
         return
     terms = plan.approval_terms(ROOT)
     for commit in made:

@@ -2,7 +2,8 @@
 
 As rung_ops.monitoring.run, with the limits of governance/monitoring_plan.yaml in place of those of
 ops/monitor.toml, and with the officers' overrides: many mean that the model is wrong, very few that
-its predictions are not reviewed. Problems go into the audit log when they begin, change and end.
+its predictions are not reviewed. What answers has to be approved still. Problems go into the audit log
+when they begin, change and end.
 """
 
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops.batch import prediction_log
-from rung_ops.governance import audit, keys, plan
+from rung_ops.governance import audit, keys, plan, serving_check
 from rung_ops.governance.overrides import Overrides
 from rung_ops.monitoring import run
 from rung_ops.monitoring.result import MonitorResult
@@ -107,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def also(result: MonitorResult) -> list[str]:
         further = list(overruled(folder, result, limits))
+        further += serving_check.problems(folder, result.release.id)
         looked.append(replace(result, problems=[*result.problems, *further]))
         return further
 

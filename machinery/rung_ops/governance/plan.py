@@ -51,10 +51,12 @@ class ApprovalTerms:
     Attributes:
         valid_for: how long it holds.
         signed_commits: whether each commit that made the version has to be signed.
+        refuses_batch: whether an unapproved model scores no files; else it marks what it scores.
     """
 
     valid_for: timedelta = timedelta(days=VALID_DAYS)
     signed_commits: bool = False
+    refuses_batch: bool = False
 
 
 def path(root: Path = ROOT) -> Path:
@@ -68,6 +70,7 @@ def approval_terms(root: Path = ROOT) -> ApprovalTerms:
     return ApprovalTerms(
         timedelta(days=int(terms.get("valid_days", VALID_DAYS))),
         terms.get("signed_commits") is True,
+        terms.get("batch") == "refuse",
     )
 
 

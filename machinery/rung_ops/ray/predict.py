@@ -176,6 +176,6 @@ def main(
 
 def logged() -> int:
     """Score and log each prediction; return the exit code."""
-    from rung_ops.batch import predict_logged
+    from rung_ops.governance import batch
 
-    return main(before_writing=predict_logged.log_predictions)
+    return main(before_writing=batch.log_predictions)

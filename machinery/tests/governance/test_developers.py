@@ -147,6 +147,7 @@ def test_a_shallow_clone_does_not_tell_who_developed_it(desk: Desk, tmp_path: Pa
 
     (said,) = approval.objections(version)
     assert "`git fetch --unshallow`" in said
+    assert approval.objections(version, answered=True) == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from rung_ops.batch import prediction_log
-from rung_ops.governance import audit, keys, monitor, overrides, plan
+from rung_ops.governance import audit, keys, monitor, overrides, plan, serving_check
 from rung_ops.monitoring import outcomes, run
 from rung_ops.release import bundle, history, source_import, state
 
@@ -37,6 +37,7 @@ def predicted(
     monkeypatch.setenv("RELEASE_KEY", str(key))
     monkeypatch.setattr(run, "FOLDER", tmp_path / "monitor")
     monkeypatch.setattr(outcomes, "OUTCOMES", tmp_path / "outcomes")
+    monkeypatch.setattr(serving_check, "problems", lambda folder, release: [])
     shutil.copytree(release_folder, production / "bundles" / release_folder.name)
     with audit.signed(production):
         state.serve(production, release_folder.name, "Ada")

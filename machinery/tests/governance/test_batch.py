@@ -1,0 +1,85 @@
+"""Files are scored as the approval allows: not while stopped, and not as if approved."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from machinery.tests.governance.signing import VERA, Desk
+from rung_ops.batch import predict_logged
+from rung_ops.batch.predict import PredictionError
+from rung_ops.governance import approve, batch, plan
+from rung_ops.governance.plan import ApprovalTerms
+from rung_ops.release import state
+
+SCORED = pl.DataFrame({"prediction": [0.25, None]})
+
+
+@pytest.fixture(autouse=True)
+def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is known of an earlier test, and the log takes everything."""
+    batch.objections.cache_clear()
+    monkeypatch.setattr(predict_logged, "log_predictions", lambda scored: scored)
+    monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
+    yield
+    batch.objections.cache_clear()
+
+
+def approved(desk: Desk) -> str:
+    version = desk.version()
+    assert desk.approve(version) == 0
+    return str(version.version)
+
+
+def test_an_approved_model_scores_and_nothing_is_marked(desk: Desk) -> None:
+    approved(desk)
+
+    assert batch.log_predictions(SCORED).equals(SCORED)
+
+
+def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    number = approved(desk)
+    assert approve.main([number, "--key", desk.key(VERA), "--withdraw", "it leans on age"]) == 0
+
+    (said,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
+
+    assert "withdrawn" in said and "it leans on age" in said
+    assert "The model is not approved" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("release", ["v1-9f86d081", "unregistered-9f86d081"])
+def test_where_the_plan_says_so_an_unapproved_model_scores_nothing(
+    desk: Desk, release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.version()
+    monkeypatch.setattr(predict_logged, "release", lambda: release)
+    monkeypatch.setattr(plan, "approval_terms", lambda: ApprovalTerms(refuses_batch=True))
+
+    with pytest.raises(PredictionError, match="Nothing was scored. The model is not approved"):
+        batch.log_predictions(SCORED)
+
+
+def test_the_plan_says_whether_files_are_refused_or_marked(desk: Desk) -> None:
+    assert not plan.approval_terms(desk.folder).refuses_batch
+    plan.path(desk.folder).write_text("approval: {batch: refuse}\n")
+
+    assert plan.approval_terms(desk.folder).refuses_batch
+
+
+def test_a_registry_that_cannot_be_asked_is_no_approval(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (said,) = batch.objections()  # it knows no version 1
+
+    assert said.startswith("whether it is approved is not known here: ")
+
+
+def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Path) -> None:
+    approved(desk)
+    folder = tmp_path / "releases/production"
+    state.serve(folder, "v1-abcdef01-abcdef", "Ada")
+    state.stop(folder, "Olga", "refuses everybody")
+
+    with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
+        batch.log_predictions(SCORED)

@@ -1,0 +1,79 @@
+"""What answers in production without an approval is found, however it came to answer."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from machinery.tests.conftest import FACTS
+from rung_ops.governance import approval, audit, deploy, promote, serving_check
+from rung_ops.release import state
+
+Candidates = tuple[str, str]
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def answers(candidates: Candidates, production: Path, judge: Write, approve: Write) -> str:
+    """A release that was approved and promoted; its id."""
+    judge("1", None)
+    approve("1")
+    assert deploy.main(["production", candidates[0]]) == 0
+    assert promote.main(["1"]) == 0
+    return candidates[0]
+
+
+def test_what_was_promoted_is_approved(answers: str, production: Path) -> None:
+    assert serving_check.problems(production, answers) == []
+    assert serving_check.problems(production.with_name("staging"), "v9") == []
+
+
+def test_a_release_that_was_served_past_promote_is_found(
+    answers: str, candidates: Candidates, production: Path, approve: Write
+) -> None:
+    approve("2")
+    deploy.install.install(production, candidates[1])
+    state.serve(production, candidates[1], "Eve")
+
+    (said,) = serving_check.problems(production, candidates[1])
+
+    assert said == (
+        f"{candidates[1]} answers unapproved: no signed line of the audit log approves of it"
+    )
+
+
+def test_an_approval_that_somebody_wrote_without_the_key_does_not_count(
+    answers: str, candidates: Candidates, production: Path, approve: Write
+) -> None:
+    approve("2")
+    deploy.install.install(production, candidates[1])
+    state.note(production, "approved", "Eve", release=candidates[1])
+
+    assert len(serving_check.problems(production, candidates[1])) == 1
+
+
+def test_an_edited_state_that_names_another_release_is_found(
+    answers: str, candidates: Candidates, production: Path, approve: Write
+) -> None:
+    approve("2")
+    deploy.install.install(production, candidates[1])
+    path = production / state.STATE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"serving": candidates[1]}))
+
+    (said,) = serving_check.problems(production, candidates[1])
+    assert "it belongs to another state" in said
+
+
+def test_a_withdrawal_and_a_rejection_are_found(
+    answers: str, production: Path, approve: Write
+) -> None:
+    approve("1", decision="rejected")
+    released = approval.ReleasedVersion(FACTS["model"], "1", {})
+    path = approval.approval_path(released)
+    path.with_name(f"{FACTS['model']}-1.withdrawal-000000000000.json").write_text("{}")
+
+    rejected, withdrawn = serving_check.problems(production, answers)
+
+    assert "has rejected this version" in rejected and "was withdrawn" in withdrawn
+    assert audit.report(production) == []
