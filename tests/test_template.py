@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -246,6 +247,35 @@ def test_the_notebook_groups_by_columns_and_by_features(render: Render, tmp_path
     )
 
     assert drawn.subplots.call_count == 2
+
+
+@pytest.mark.parametrize(("level", "refused"), [(1, 0), (2, 1)])
+def test_the_commit_hook_refuses_raw_rows_where_dvc_versions_them(
+    render: Render, level: int, refused: int
+) -> None:
+    project = render(level=level)
+    config = yaml.safe_load((project / ".pre-commit-config.yaml").read_text())
+    hooks = {hook["id"]: hook for repository in config["repos"] for hook in repository["hooks"]}
+    hook = hooks["raw-rows"]
+
+    def shown_to_it(path: str) -> bool:
+        return bool(re.search(hook["files"], path)) and not re.search(hook["exclude"], path)
+
+    assert shown_to_it("data/incoming/new.csv")
+    assert shown_to_it("models/late/data/incoming/deep/new.parquet")
+    for path in ("new.csv.dvc", ".gitignore", "README.md"):
+        assert not shown_to_it(f"data/incoming/{path}")
+    words = shlex.split(hook["entry"])
+    code = words[words.index("-c") :]
+    done = subprocess.run(
+        [sys.executable, *code, "data/incoming/new.csv"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == refused
+    assert ("`uv run poe incoming`: data/incoming/new.csv" in done.stderr) == bool(refused)
 
 
 @pytest.mark.parametrize("game", GAMES)
