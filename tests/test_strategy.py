@@ -182,7 +182,8 @@ def test_whatever_is_answered_the_roadmap_holds_to_game_and_target(answers: Answ
         name
         for level in LEVELS
         for name, found in level.capabilities.items()
-        if (rung := found.rung(played)) is not None and rung <= made.strategy.start.level
+        if (rung := found.rung(played)) is not None
+        and min(rung, WEIGHTS.early.get(name, rung)) <= made.strategy.start.level
     }
     for level in LEVELS[made.strategy.start.level + 1 : target + 1]:
         for group in level.keystones["both"]:
