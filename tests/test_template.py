@@ -199,7 +199,7 @@ def test_the_dags_ask_for_files_that_a_project_has(render: Render, game: str) ->
 def test_documents_of_a_project_of_another_name_say_nothing_of_the_example(
     render: Render, game: str
 ) -> None:
-    folder = render(level=2, use_case=game, project_name="Bike rentals", description="How many?")
+    folder = render(level=2, use_case=game, project_name="Bike rentals")
 
     for page in ("model_card", "datasheet"):
         text = (folder / f"docs/{page}.md").read_text("utf-8")
@@ -214,7 +214,7 @@ OF_THE_EXAMPLE = ("src/", "data/sample/", "queries/", "docs/use_case.md", "param
 
 @pytest.mark.parametrize("game", GAMES)
 def test_what_is_written_for_the_example_says_so_at_its_head(render: Render, game: str) -> None:
-    folder = render(level=4, use_case=game, project_name="Bike rentals", description="How many?")
+    folder = render(level=4, use_case=game, project_name="Bike rentals")
     pages = {
         path: text.decode()
         for path, text in files_of(folder).items()
