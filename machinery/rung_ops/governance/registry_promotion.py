@@ -1,10 +1,14 @@
 """Make a version champion if an independent validation approves: `rung-ops registry promote`."""
 
 import argparse
+import dataclasses
 import json
 import sys
 
-from rung_ops.governance import approval
+from mlflow.entities.model_registry import ModelVersion
+
+from rung_ops.governance import approval, rejudge, signed_approval
+from rung_ops.project.paths import TEST
 from rung_ops.tracking import registry
 
 # Of the registered model: the numbers of the versions that were champion, the last one at the end.
@@ -45,6 +49,16 @@ def remember(numbers: list[str]) -> None:
     registry.client().set_registered_model_tag(registry.model_name(), SUCCESSION, kept)
 
 
+def _objections(version: ModelVersion) -> list[str]:
+    """List what speaks against a version; the gate is run again where its rows are."""
+    number = str(version.version)
+    if not TEST.is_file() or number == champion():
+        return approval.objections(version)
+    verdict = rejudge.verdict(number)
+    facts = signed_approval.verdict_facts(dataclasses.asdict(verdict))
+    return [*verdict.reasons, *approval.objections(version, facts)]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Set the alias, or refuse and say why; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe promote", description=__doc__.splitlines()[0])
@@ -57,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     except registry.MlflowException as error:
         print(f"There is no version {asked} of {registry.model_name()}: {error}", file=sys.stderr)
         return 1
-    if reasons := approval.objections(version):
+    if reasons := _objections(version):
         refused = f"Refused: version {version.version} does not become {registry.CHAMPION}."
         print(refused, *(f"- {reason}" for reason in reasons), sep="\n", file=sys.stderr)
         print(f"How to write the record: {approval.RECORDS}/README.md", file=sys.stderr)

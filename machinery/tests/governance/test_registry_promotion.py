@@ -9,7 +9,8 @@ import pytest
 import yaml
 from sklearn.dummy import DummyClassifier
 
-from rung_ops.governance import approval, champion_check, records, registry_promotion
+from rung_ops.gate.verdict import Verdict
+from rung_ops.governance import approval, champion_check, records, registry_promotion, rejudge
 from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16
@@ -79,6 +80,23 @@ def test_an_approved_version_becomes_champion(version: str) -> None:
     assert registry_promotion.main([version]) == 0
     assert champion() == version
     assert champion_check.objections()[0] == []
+
+
+def test_where_the_rows_are_the_gate_is_run_again(
+    version: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_record(version)
+    worse = Verdict(False, ["worse than the champion"], {}, challenger={"version": version})
+    monkeypatch.setattr(rejudge, "verdict", lambda asked: worse)
+    monkeypatch.setattr(registry_promotion, "TEST", tmp_path / "test.parquet")
+    (tmp_path / "test.parquet").touch()
+
+    assert registry_promotion.main([version]) == 1
+    assert champion() is None
+    assert "- worse than the champion" in capsys.readouterr().err
 
 
 def test_a_version_without_a_record_is_refused(
