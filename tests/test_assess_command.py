@@ -222,8 +222,11 @@ def test_an_option_of_new_overrules_the_assessment(tmp_path: Path, copier_templa
     assert ".github/workflows/check.yml" not in files, "the level is the option's"
 
 
-def test_the_printed_command_starts_the_same_project(tmp_path: Path, copier_template: Path) -> None:
-    words = rung("assess", "--answers", PERSONAS / "payments-fraud.yml").stdout.splitlines()
+@pytest.mark.parametrize("name", ["payments-fraud", "real-time-bidding"])
+def test_the_printed_command_starts_the_same_project(
+    tmp_path: Path, copier_template: Path, name: str
+) -> None:
+    words = rung("assess", "--answers", PERSONAS / f"{name}.yml").stdout.splitlines()
     command = next(line for line in words if "rung new" in line).split()
 
     assert ["rung", "new", "my-project"] == command[:3]

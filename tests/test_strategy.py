@@ -14,7 +14,7 @@ from jinja2 import Environment
 from rung.assess.answers import Said, read
 from rung.assess.assessment import Assessment, assess
 from rung.assess.measure import scan
-from rung.assess.roadmap import TO_BUILD
+from rung.assess.steps import TO_BUILD
 from rung.assess.strategy import Answers, Choice, Scan, from_answers, successful_mlops
 from rung.assess.weights import PARTS, load
 from rung.errors import RungError
@@ -102,6 +102,19 @@ def test_the_docs_say_what_rung_says_of_each_team() -> None:
     assert len(KNOWN) == len(rows) == 14
 
 
+def test_doordash_watches_features_and_predictions_where_its_service_begins() -> None:
+    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS)
+    watch = next(step for step in made.roadmap.steps if step.name == O)
+    items = {item.capability.id: item for item in watch.items}
+    drift = items["drift-monitoring"]
+
+    assert {"prediction-logging", "drift-monitoring"} <= set(items)
+    assert (3, False, "a week") == (drift.rung, drift.brought, drift.with_rung)
+    assert "drift-triggered-retraining" in {
+        item.capability.id for step in made.roadmap.steps for item in step.later
+    }
+
+
 def test_doordash_says_of_each_answer_whether_the_talk_states_it() -> None:
     lines = (PERSONAS / "doordash.yml").read_text().splitlines()
     answers = [line for line in lines if not line.startswith("#")]
@@ -171,7 +184,9 @@ def test_whatever_is_answered_the_roadmap_holds_to_game_and_target(answers: Answ
         assert step.owner and step.unlocks and 1 <= step.quarter <= 4 and step.days > 0
         for item in step.items:
             if step.name != "before use":
-                assert item.capability.rung(played) == item.rung <= target
+                assert item.rung <= target
+                if item.capability.rung(played) != item.rung:
+                    assert WEIGHTS.sooner[item.capability.id] == item.rung and not item.brought
                 comes = min(item.rung, WEIGHTS.early.get(item.capability.id, 4))
                 assert (item.state == TO_BUILD) == (comes > made.strategy.start.level)
         assert all(item.rung > target for item in step.later)
@@ -461,7 +476,7 @@ def test_what_a_step_is_made_of_is_known() -> None:
     known = {name for level in LEVELS for name in level.capabilities}
 
     assert {name for duty in WEIGHTS.duties for name in duty.ask} <= known
-    assert set(WEIGHTS.by_hand) | set(WEIGHTS.early) <= known
+    assert {*WEIGHTS.by_hand, *WEIGHTS.early, *WEIGHTS.sooner} <= known
     steps = yaml.safe_load((ROOT / "levels" / "strategy.yml").read_text())["steps"]
     assert {*BLOCKS, "before use", "alignment", "stay"} == set(WEIGHTS.owners) == set(steps)
     assert all({"owner", "unlocks"} == set(step) for step in steps.values())

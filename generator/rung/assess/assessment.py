@@ -8,7 +8,8 @@ from typing import Any
 from rung import template
 from rung.assess import answers as given
 from rung.assess.answers import Said
-from rung.assess.roadmap import Roadmap, roadmap
+from rung.assess.roadmap import roadmap
+from rung.assess.steps import Roadmap
 from rung.assess.strategy import Answers, Choice, Scan, Strategy, from_answers
 from rung.assess.weights import Weights
 from rung.assess.weights import load as load_weights

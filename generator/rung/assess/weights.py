@@ -131,6 +131,7 @@ class Weights:
     unlocks: Mapping[str, str]
     alone: str
     early: Mapping[str, int]
+    sooner: Mapping[str, int]
     by_hand: Mapping[str, Answers]
     governance: tuple[Term, ...]
     adoption: tuple[Term, ...]

@@ -78,6 +78,7 @@ def _weights(document: Mapping[str, Any]) -> Weights:
         unlocks={name: entry["unlocks"] for name, entry in document["steps"].items()},
         alone=document["alone"],
         early={name: int(rung) for name, rung in document["early"].items()},
+        sooner={name: int(rung) for name, rung in document["sooner"].items()},
         by_hand={
             name: {question: tuple(values) for question, values in answers.items()}
             for name, answers in document["by_hand"].items()

@@ -5,7 +5,7 @@ from typing import Any
 
 from rung.assess.assessment import Assessment, measured
 from rung.assess.formats import words
-from rung.assess.roadmap import Item, Step
+from rung.assess.steps import Item, Step
 from rung.assess.strategy import Block, Reckoned, Rung
 
 

@@ -5,7 +5,7 @@ from html import escape
 
 from rung.assess.assessment import Assessment
 from rung.assess.formats import words
-from rung.assess.roadmap import Step
+from rung.assess.steps import Step
 from rung.assess.strategy import Reckoned
 
 STYLE = """\

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from rung.assess.assessment import Assessment
 from rung.assess.formats import words
-from rung.assess.roadmap import Step
+from rung.assess.steps import Step
 
 
 def render(made: Assessment, *, explain: bool) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rung.assess.assessment import Assessment
 from rung.assess.formats import words
-from rung.assess.roadmap import Step
+from rung.assess.steps import Step
 
 WIDTH = 96
 SHORT = {"Target for 12 months": "Target"}

@@ -1,8 +1,8 @@
 """Words that every form of an assessment shares."""
 
 from rung.assess.assessment import Assessment, measured
-from rung.assess.roadmap import DAYS, TO_BUILD, Beside, Step
 from rung.assess.shares import Counted
+from rung.assess.steps import DAYS, TO_BUILD, Beside, Step
 from rung.assess.strategy import Block, Rung
 
 GAMES = {
