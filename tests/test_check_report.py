@@ -47,6 +47,7 @@ def test_documentation_and_tests_make_no_repository_of_machine_learning(
         ({"tour.ipynb": NOTEBOOK}, "tour.ipynb:1 says import torch"),
         ({"requirements.txt": "numpy\ntorch==2.1\n"}, "requirements.txt:2 says torch==2.1"),
         ({"docs/requirements.txt": "torch\n", "requirements.txt": "torch==2.1\n"}, "requirements.txt:1 says torch==2.1"),
+        ({"docs/requirements.txt": "torch\n", "ml/rank/requirements.txt": "torch==2.1\n"}, "ml/rank/requirements.txt:1 says torch==2.1"),
         ({"docs/requirements.txt": "torch\n", "a.py": "import torch\n"}, "a.py:1 says import torch"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The functions of a Python file, each with what it does itself and through the others of the file."""
+"""The functions of a Python file, where each begins and ends, and which others of it each calls."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from rung.review.python_source import Source
 
 DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def[ \t]+(\w+)[ \t]*", re.MULTILINE)
+# The name that is defined is not called there.
+DEFINED = re.compile(r"(\bdef[ \t]+\w+)\(")
 CALLED = re.compile(r"(?<![\w.])(?:(?:self|cls)\.)?([A-Za-z_]\w*)[ \t]*\(")
 LONGEST = 1_000  # lines of a function
 MOST = 400  # functions of one file
@@ -19,53 +21,58 @@ class Function:
 
     Attributes:
         name: empty for what the file does outside of functions.
-        line: of its `def`, from 1.
-        code: its lines without the content of strings.
-        text: its lines with it.
+        lines: the numbers of its lines, from 1, with its `def`.
+        calls: names that it calls.
     """
 
     name: str
-    line: int
-    code: str
-    text: str
+    lines: frozenset[int]
+    calls: frozenset[str]
+
+    @property
+    def line(self) -> int:
+        """Where it begins."""
+        return min(self.lines, default=1)
 
 
-def read(source: Source) -> list[Function]:
-    """Return the functions of a file in its order, and after them what stands outside of them."""
-    code, text = source.code.split("\n"), source.text.split("\n")
+def read(source: Source) -> dict[str, Function]:
+    """Return the functions of a file by their names, and what stands outside of them as ""."""
+    code = source.code.split("\n")
     inside: set[int] = set()
-    found: list[Function] = []
+    found: dict[str, Function] = {}
     for match in DEF.finditer(source.code):
         if len(found) >= MOST:
             break
-        line = source.code.count("\n", 0, match.start())
-        first = source.code.count("\n", 0, _signature_ends(source.code, match.end()))
-        last = _ends(code[: first + LONGEST], first + 1, len(match[1].expandtabs()))
-        # What follows the signature on its line belongs to the body, and what the name says.
-        bodies = (
-            "\n".join([f"{match[2]} {lines[first].rpartition(':')[2]}", *lines[first + 1 : last]])
-            for lines in (code, text)
-        )
-        found.append(Function(match[2], line + 1, *bodies))
-        inside.update(range(line, last))
-    alone = (
-        "\n".join("" if number in inside else line for number, line in enumerate(lines))
-        for lines in (code, text)
-    )
-    return [*found, Function("", 1, *alone)]
+        line = source.line(match.start())
+        first = source.line(_signature_ends(source.code, match.end()))
+        last = _ends(code[: first + LONGEST], first, len(match[1].expandtabs()))
+        found[match[2]] = _function(match[2], frozenset(range(line, last + 1)), code)
+        inside.update(range(line, last + 1))
+    outside = frozenset(range(1, len(code) + 1)) - inside
+    found[""] = _function("", outside, code)
+    return found
 
 
-def leads_to(function: Function, functions: Mapping[str, Function]) -> Iterator[str]:
-    """Give the name of a function and of those in the same file that it calls, each once."""
+def text(source: Source) -> str:
+    """Return the text of a file in which a call is told from a definition."""
+    return DEFINED.sub(r"\1 (", source.text)
+
+
+def leads_to(function: Function, functions: Mapping[str, Function]) -> Iterator[Function]:
+    """Give a function and those of the same file that it calls, each once."""
     seen = {function.name}
     waiting = [function]
     while waiting and len(seen) <= MOST_FOLLOWED:
         one = waiting.pop()
-        yield one.name
-        for name in CALLED.findall(one.code):
-            if name in functions and name not in seen:
-                seen.add(name)
-                waiting.append(functions[name])
+        yield one
+        for name in sorted(one.calls & functions.keys() - seen):
+            seen.add(name)
+            waiting.append(functions[name])
+
+
+def _function(name: str, lines: frozenset[int], code: list[str]) -> Function:
+    said = "\n".join(DEFINED.sub("", code[number - 1]) for number in sorted(lines))
+    return Function(name, lines, frozenset(CALLED.findall(said)))
 
 
 def _signature_ends(code: str, place: int) -> int:
@@ -79,7 +86,7 @@ def _signature_ends(code: str, place: int) -> int:
 
 
 def _ends(code: list[str], line: int, indent: int) -> int:
-    """Return the number of the first line after a body that is indented deeper than its `def`."""
+    """Return the last line of a body, which is indented deeper than its `def`."""
     for number in range(line, len(code)):
         bare = code[number].lstrip()
         if bare and len(code[number].expandtabs()) - len(bare.expandtabs()) <= indent:

@@ -50,16 +50,22 @@ class Leaf:
         if self.kind == "text":
             return _needles(self.value)
         if self.kind == "function":
-            return next(filter(None, map(_needles, self.options["body"])), ())
+            return max(self.of_body, key=lambda needles: min(map(len, needles)), default=())
         if self.kind == "key":
             literal = [part for part in re.split(r"[.*]+", self.value) if part]
             return (max(literal, key=len).lower().encode(),) if literal else ()
         return ()
 
     @cached_property
-    def body(self) -> list[re.Pattern[str]]:
-        """The regular expressions that the body of a function has to match."""
-        return [re.compile(value, FLAGS) for value in self.options["body"]]
+    def of_body(self) -> list[tuple[bytes, ...]]:
+        """For each expression of a body, bytes of which a file must have one."""
+        return list(filter(None, map(_needles, self.options["body"])))
+
+    @cached_property
+    def cheapest_first(self) -> list[tuple[re.Pattern[str], tuple[bytes, ...]]]:
+        """The expressions of a body with the bytes that each needs, the most telling first."""
+        found = [(re.compile(each, FLAGS), _needles(each)) for each in self.options["body"]]
+        return sorted(found, key=lambda one: -min(map(len, one[1]), default=0))
 
     @cached_property
     def words(self) -> frozenset[bytes]:
@@ -116,15 +122,12 @@ def text(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A line that matches."""
     if leaf.needles and not any(needle in view.lower for needle in leaf.needles):
         return
-    wanted = [needle.decode() for needle in leaf.needles]
     (regex,) = leaf.regexes
-    for number, line in enumerate(view.lines, 1):
-        if wanted:
-            lower = line.lower()
-            if not any(needle in lower for needle in wanted):
-                continue
+    lines = view.searchable
+    for number in lines.having(leaf.needles) if leaf.needles else range(1, len(lines.lines) + 1):
         if view.content.files.clock.stops(view.content.files.left_out, view.path):
             return
+        line = lines.lines[number - 1]
         if regex.search(line):
             yield Hit(view.path, number, view.line(number) or line.strip())
             return
@@ -132,31 +135,35 @@ def text(view: View, leaf: Leaf) -> Iterator[Hit]:
 
 def function(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A function whose name and body match, with what it calls in the same file."""
-    if view.source is None or (leaf.needles and not any(n in view.lower for n in leaf.needles)):
+    lower = view.lower
+    if not all(any(needle in lower for needle in needles) for needles in leaf.of_body):
         return
     (named,) = leaf.regexes
-    by_name = {one.name: one for one in view.functions}
-    # Of each function, the lines in which each expression of the body matches first.
-    matched = {name: _matching_lines(view, leaf.body, one) for name, one in by_name.items()}
-    for one in by_name.values():
-        within = [matched[name] for name in functions.leads_to(one, by_name)]
-        if named.search(one.name) and len(set().union(*within)) == len(leaf.body):
-            line = one.line if one.name else 1 + min(matched[""].values(), default=0)
+    # What is cheap to see comes first: to tell strings and comments apart takes longest.
+    if (leaf.value and not any(map(named.search, view.defined))) or view.source is None:
+        return
+    matched: list[set[int]] = []  # by expression, the lines that match
+    for regex, needles_of_it in leaf.cheapest_first:
+        matched.append(set(_matching_lines(view, regex, needles_of_it)))
+        if not matched[-1]:
+            return
+    for one in view.functions.values():
+        if not named.search(one.name):
+            continue
+        lines = frozenset().union(*(each.lines for each in functions.leads_to(one, view.functions)))
+        if all(not lines.isdisjoint(numbers) for numbers in matched):
+            line = one.line if one.name else min(matched[0] & lines)
             yield Hit(view.path, line, view.line(line) or one.name)
             return
 
 
-def _matching_lines(
-    view: View, body: list[re.Pattern[str]], one: functions.Function
-) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for number, line in enumerate(one.text.split("\n")):
+def _matching_lines(view: View, regex: re.Pattern[str], wanted: tuple[bytes, ...]) -> Iterator[int]:
+    lines = view.calling_lines
+    for number in lines.having(wanted) if wanted else range(1, len(lines.lines) + 1):
         if view.content.files.clock.stops(view.content.files.left_out, view.path):
-            break
-        for place, regex in enumerate(body):
-            if line and place not in found and regex.search(line):
-                found[place] = number
-    return found
+            return
+        if regex.search(lines.lines[number - 1]):
+            yield number
 
 
 def headings(view: View, leaf: Leaf) -> Iterator[Hit]:

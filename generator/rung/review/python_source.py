@@ -67,7 +67,8 @@ class Source:
     def _starts(self) -> list[int]:
         return [0, *(match.end() for match in LINE_END.finditer(self.code))]
 
-    def _line(self, place: int) -> int:
+    def line(self, place: int) -> int:
+        """Return the number of the line, from 1, in which a place of the code stands."""
         return bisect_right(self._starts, place)
 
     @cached_property
@@ -75,7 +76,7 @@ class Source:
         """Dotted names that are imported, relative ones with their dots, and the line of each."""
         found: dict[str, int] = {}
         for match in IMPORT.finditer(self.code):
-            line = self._line(match.start())
+            line = self.line(match.start())
             for name, alias in _imported(match):
                 found.setdefault(name, line)
                 if alias:
@@ -93,7 +94,7 @@ class Source:
             first, dot, rest = name.partition(".")
             if first not in KEYWORDS:
                 full = self.aliases.get(first, first) + dot + rest
-                found.setdefault(full, self._line(place))
+                found.setdefault(full, self.line(place))
         return found
 
     def _called(self) -> Iterator[tuple[str, int]]:

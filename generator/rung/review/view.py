@@ -7,10 +7,12 @@ from rung.review import documents, functions
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.functions import Function
+from rung.review.lines import Lines
 from rung.review.python_source import Source
 from rung.review.shell import executed
 
 WORDS = bytes(byte if chr(byte).isalnum() or byte == 95 else 32 for byte in range(128)) + b" " * 128
+DEFINED = re.compile(rb"\bdef\s+(\w+)")
 RECIPES = {"makefile", "mk", "sh", "bash", "justfile"}
 SMALL = 4_000  # bytes: a larger file says something
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
@@ -48,9 +50,14 @@ class View:
         return self.content.python(self.path) if self.is_python else None
 
     @cached_property
-    def functions(self) -> list[Function]:
-        """Its functions, where it is Python."""
-        return functions.read(self.source) if self.source else []
+    def defined(self) -> set[str]:
+        """Names that may be those of its functions."""
+        return {name.decode() for name in DEFINED.findall(self.raw)}
+
+    @cached_property
+    def functions(self) -> dict[str, Function]:
+        """Its functions by name, where it is Python."""
+        return functions.read(self.source) if self.source else {}
 
     @cached_property
     def lines(self) -> list[str]:
@@ -62,6 +69,16 @@ class View:
         if documents.ending(self.path) in RECIPES:  # what is only printed says nothing
             lines = [line if not line.strip() or executed(line.strip()) else "" for line in lines]
         return lines
+
+    @cached_property
+    def searchable(self) -> Lines:
+        """Its lines, to search."""
+        return Lines(self.lines)
+
+    @cached_property
+    def calling_lines(self) -> Lines:
+        """The same of Python, with calls told from definitions."""
+        return Lines(functions.text(self.source).split("\n") if self.source else [])
 
     @cached_property
     def nodes(self) -> list[Node]:
