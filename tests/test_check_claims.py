@@ -129,6 +129,11 @@ FOUND = {
         py("class Store:\n    def rollback(self):\n        self.session.rollback()\n"),
         py("def rollback(client):\n    client.set_alias('champion', previous_version(client))\n"),
     ),
+    "a rollback of a record": Claim(
+        "one-step-rollback",
+        py("def rollback(bug, when=None):\n    assert bug['version'] or bug['image']\n    return bug\n"),
+        py("def rollback(endpoint):\n    endpoint.update(traffic={previous: 100})\n"),
+    ),
     "docker load": Claim(
         "serving-slo-load-test",
         ci("docker load -i image.tar") | {"locustfile.py": "from locust import HttpUser\n"},

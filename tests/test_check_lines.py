@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from rung.review import ci, limits
+from rung.review import ci, limits, workflow
 from rung.review.ci import CI as CI_FILES
-from rung.review.ci import Workflow
 from rung.review.limits import Clock, LeftOut, Limits
 from rung.review.predicates import PREDICATES
 from rung.review.review import review
@@ -85,13 +84,13 @@ def test_what_grows_takes_steps_in_proportion(case: str, tmp_path: Path) -> None
 
 
 def test_no_pattern_of_ci_sees_blank_lines() -> None:
-    workflow = Workflow(CI, "on:\n" + "\n" * 1_000 + "   \n  schedule:   \n" + " \n" * 1_000)
+    found = workflow.Workflow(CI, "on:\n" + "\n" * 1_000 + "   \n  schedule:   \n" + " \n" * 1_000)
 
-    assert "on:\n  schedule:" == workflow.squeezed
-    assert workflow.is_scheduled
+    assert "on:\n  schedule:" == found.squeezed
+    assert found.is_scheduled
 
 
-PATTERNS = [ci.SCHEDULED, ci.ELSEWHERE, ci.INCLUDED]
+PATTERNS = [workflow.SCHEDULED, workflow.ELSEWHERE, ci.INCLUDED]
 PATTERNS += [re.compile(text) for texts in READING.ci_by_content for text in texts]
 
 

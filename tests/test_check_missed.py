@@ -25,6 +25,10 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
         {"gate.py": "keep = production['rmse'] <= candidate['rmse']\n"},
         "model-quality-gate", "used",
     ),
+    "a comparison of short names": (
+        {"upload.py": "def compare(metrics):\n    m_chall, m_champ = metrics\n    return (m_chall < m_champ) if lower else (m_chall > m_champ)\n"},
+        "model-quality-gate", "used",
+    ),
     "a list of words in a script": (
         {CI: RUN.format("python ci/run.py"), "ci/run.py": "import subprocess\nsubprocess.run(\n    ['dvc', 'repro', name],\n    check=True,\n)\n", "dvc.yaml": "stages: {a: {cmd: ls}}\n"},
         "orchestrated-pipeline", "automated",
@@ -46,6 +50,14 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
         "training-trigger", "automated",
     ),
     "Cloud Build of another name": ({"ci/unit.yaml": BUILD}, "ci-build-test", "used"),
+    "Cloud Build in an image of another registry": (
+        {"cloudbuild/pr.yaml": "steps:\n- name: python:3.9\n  entrypoint: sh\n  args: [-c, pytest]\noptions: {logging: NONE}\n"},
+        "ci-build-test", "used",
+    ),
+    "a program of Cloud Build apart from its arguments": (
+        {"a.yaml": "steps:\n- name: gcr.io/a/b\n  entrypoint: pytest\n  args: [tests, -q]\n"},
+        "ci-build-test", "used",
+    ),
     "Taskcluster": ({".taskcluster.yml": TASK}, "ci-build-test", "used"),
     "Taskcluster of another name": ({"infra/data.yml": TASK}, "ci-build-test", "used"),
     "Argo in CI": (

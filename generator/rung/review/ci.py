@@ -3,14 +3,13 @@
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
 
 from rung.review import data_files, disabled, documents, shell
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.runners import Runners
 from rung.review.shell import executed
+from rung.review.workflow import Command, Workflow
 
 COMMAND_KEYS = {
     *(
@@ -34,82 +33,11 @@ INCLUDED = re.compile(
     r"""^[ \t]*+-?[ \t]*+(?:local|template|uses|include)[ \t]*+:[ \t]*+['"]?([./\w*-]+)['"]?""",
     re.MULTILINE,
 )
-SCHEDULED = re.compile(
-    r"^[ \t]*+(?:-[ \t]*+)?(?:schedules?|cron)[ \t]*+:|^[\"']?on[\"']?:.*\bschedule\b|CI_PIPELINE_SOURCE.{0,10}schedule"
-    r"|\btriggers\s*+\{\s*+cron|^[ \t]*+cron[ \t]*+\(|scheduledTrigger|^kind:[ \t]*+CronJob",
-    re.IGNORECASE | re.MULTILINE,
-)
 # What one of the texts of reading.yml needs, to read most files no further.
-BY_CONTENT = re.compile(rb"gcr\.io|pkg\.dev|provisionerId|workerType|taskQueueId")
-ELSEWHERE = re.compile(
-    r"^[ \t]*+-?[ \t]*+uses:[ \t]*+['\"]?(?P<github>[\w.-]+/[\w.-]+/\.github/workflows/[\w./@-]+)"
-    r"|^[ \t]*+-?[ \t]*+(?:project|remote|component):[ \t]*+['\"]?(?P<gitlab>[\w.:/@$-]*/[\w.:/@$-]+)"
-    r"|\btemplate:[ \t]*+['\"]?(?P<azure>[\w./-]+@(?!self\b)\w+)|@Library\([ \t]*+['\"](?P<jenkins>[^'\"\n]+)",
-    re.MULTILINE,
-)
+BY_CONTENT = re.compile(rb"gcr\.io|pkg\.dev|entrypoint:|args:|provisionerId|workerType|taskQueueId")
 NAMES = {"name", "displayName", "description", "desc", "id", "paths", "paths-ignore", "branches"}
 MOST = 3_000  # commands of one CI file
 MOST_OF_ALL = 200_000  # commands of all CI files together
-
-
-@dataclass(frozen=True)
-class Command:
-    """A line that CI runs, and where it stands."""
-
-    text: str
-    path: str
-    line: int
-
-
-@dataclass
-class Workflow:
-    """One CI file, without comments and without jobs that never run.
-
-    Attributes:
-        path: of the file.
-        text: what is left of it, line by line.
-        named: what its settings say besides names, filters and commands.
-        commands: all that it leads to.
-        scheduled: those of them that a schedule starts.
-    """
-
-    path: str
-    text: str
-    named: list[str] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
-    scheduled: list[Command] = field(default_factory=list)
-
-    @cached_property
-    def lines(self) -> list[tuple[int, str]]:
-        """Its lines that are not blank, with their numbers: no pattern runs over many blank ones."""
-        lines = enumerate(self.text.split("\n"), 1)
-        return [(number, line.rstrip()) for number, line in lines if line.strip()]
-
-    @cached_property
-    def squeezed(self) -> str:
-        """Its lines that are not blank, as one text."""
-        return "\n".join(line for _, line in self.lines)
-
-    @cached_property
-    def is_scheduled(self) -> bool:
-        """Say whether it runs on a schedule."""
-        return SCHEDULED.search(self.squeezed) is not None
-
-    @property
-    def calls_elsewhere(self) -> Iterator[tuple[int, str]]:
-        """Give what it calls of other repositories, with the line of each."""
-        for match in ELSEWHERE.finditer(self.squeezed):
-            number, _ = self.lines[self.squeezed.count("\n", 0, match.end())]
-            yield number, next(filter(None, match.groups()))
-
-    def says(self, regex: re.Pattern[str]) -> tuple[int, str] | None:
-        """Return the line in which a pattern matches, and its number."""
-        match = regex.search(self.squeezed)
-        if match is None:
-            return None
-        place = match.start() + len(match[0]) - len(match[0].lstrip())
-        number, line = self.lines[self.squeezed.count("\n", 0, place)] if self.lines else (1, "")
-        return number, line.strip()
 
 
 class CI:
@@ -182,7 +110,13 @@ class CI:
             lines[first - 1 : last] = [""] * len(lines[first - 1 : last])
         own, named = [], []
         for node in nodes:
+            program = ""  # of Cloud Build, which names it apart from its arguments
             for key, below in data_files.everything(node):
+                if key == "entrypoint":
+                    program = f"{below.value or ''} "
+                elif key == "args" and program and below.entries:
+                    own.append(Command(program + " ".join(below.texts()), path, below.line))
+                    program = ""
                 if key in COMMAND_KEYS:
                     own += _of_node(key, below, path)
                 elif below.value is not None and key is not None and key not in NAMES:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from rung.review import data_files, documents
-from rung.review.ci import CI, Command, lines_of
+from rung.review.ci import CI, lines_of
 from rung.review.content import Content
+from rung.review.workflow import Command
 
 IMAGES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*")
 INSTRUCTION = re.compile(r"\s*(?:RUN|CMD|ENTRYPOINT)\s+(.*)", re.IGNORECASE)

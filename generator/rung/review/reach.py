@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from rung.review.ci import CI, Workflow
+from rung.review.ci import CI
 from rung.review.content import Content
 from rung.review.documents import without_comments
 from rung.review.modules import Modules
 from rung.review.shell import executed, lines
+from rung.review.workflow import Workflow
 
 TEST = re.compile(
     r"(?:^|/)(?:tests?|e2e)/|(?:^|/)(?:test_[^/]*|[^/]*_tests?|conftest)\.py$", re.IGNORECASE
