@@ -159,7 +159,7 @@ def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
             git(project, "checkout", "--quiet", "README.md")
             assert old == stands(project), number
             for path, content in mine.items():
-                assert content in _snapshots(project, path)
+                assert content in list(_snapshots(project, path))
 
 
 def _snapshots(project: Path, path: str) -> Iterator[bytes]:
