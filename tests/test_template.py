@@ -294,14 +294,27 @@ def test_dvc_asks_for_no_parameter_that_poe_check_does_not_ask_for(
     assert asked == {"seed", "split", "model", "score"}
 
 
-def test_scheduled_jobs_of_two_projects_begin_at_different_minutes(render: Render) -> None:
+@pytest.mark.parametrize("ci", VENDORS)
+def test_scheduled_jobs_of_two_projects_begin_at_different_minutes(render: Render, ci: str) -> None:
+    folder = {"github": ".github/workflows", "gitlab": ".gitlab/ci", "azure": ".pipelines"}[ci]
+    # GitLab's schedules are made on a page; the files name one.
+    cron = r"^# `(\d+) " if ci == "gitlab" else r'cron: "(\d+) '
+
     def minutes(package: str) -> set[str]:
-        project = render(level=4, use_case="governance", package=package)
-        texts = [file.read_text() for file in (project / ".github/workflows").iterdir()]
-        return {minute for text in texts for minute in re.findall(r'cron: "(\d+) ', text)}
+        project = render(level=4, use_case="governance", ci=ci, package=package)
+        texts = [file.read_text() for file in (project / folder).glob("*.yml")]
+        return {minute for text in texts for minute in re.findall(cron, text, re.MULTILINE)}
 
     assert len(minutes("late_flights")) == 1
     assert minutes("late_flights") != minutes("early_trains")
+
+
+@pytest.mark.parametrize("ci", ["gitlab", "azure"])
+def test_renovate_does_not_update_the_template_by_plain_copier(render: Render, ci: str) -> None:
+    rules = json.loads((render(level=1, ci=ci) / "renovate.json").read_text())["packageRules"]
+
+    (copier,) = (rule for rule in rules if rule["matchManagers"] == ["copier"])
+    assert copier["enabled"] is False
 
 
 def test_format_lays_the_code_out_also_where_lint_finds_a_long_line(
