@@ -1,0 +1,138 @@
+"""Data of one's own goes up all rungs: without a time, with a text, with 300 columns."""
+
+import csv
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.command import rung
+from tests.product.serving import free_port
+from tests.product.variants import Project, ask, in_production, promise_less, serving
+
+pytestmark = pytest.mark.slow
+
+OWN_DATA = Path(__file__).parents[1] / "assets/own_data"
+FIRST = datetime(2026, 1, 1)
+Rows = Iterator[dict[str, object]]
+
+
+def yields(draw: random.Random) -> Rows:
+    """Draw 900 fields: the gate wants 200 to test on."""
+    for _ in range(900):
+        soil, rain = draw.choice(["clay", "loam", "sand"]), draw.uniform(50, 400)
+        nitrogen, irrigated = draw.uniform(0, 200), draw.random() < 0.3
+        tonnes = 2 + rain / 100 + nitrogen / 80 + irrigated + (soil == "loam") + draw.gauss(0, 0.4)
+        yield {
+            "soil": soil,
+            "rain": "" if draw.random() < 0.05 else round(rain, 1),
+            "nitrogen": round(nitrogen, 1),
+            "irrigated": str(irrigated).lower(),
+            "tonnes": round(tonnes, 2),
+        }
+
+
+def tickets(draw: random.Random) -> Rows:
+    """Draw 900 tickets whose texts hold commas, quotes, line breaks and letters beyond ASCII."""
+    calm = [
+        "thank you,\nall is well",
+        'the "new" page is nice',
+        "когда вы открыты?",
+        "größere Tüte 🙂",
+    ]
+    loud = ["nothing works at all", "we lost 3,000 € since noon", "login fails, please call"]
+    for number in range(900):
+        urgent = draw.random() < 0.4
+        said = [draw.choice(loud if draw.random() < (0.8 if urgent else 0.1) else calm)]
+        said += [draw.choice(["hello", "dear team", "hi", "good day"]), f"case {number}"]
+        draw.shuffle(said)
+        yield {
+            "received": (FIRST + timedelta(hours=7 * number)).isoformat(),
+            "message": ". ".join(said),
+            "urgent": str(urgent).lower(),
+        }
+
+
+def sensors(draw: random.Random) -> Rows:
+    """Draw 900 machines, each with 298 sensors, of which three tell something."""
+    for number in range(900):
+        said = [draw.gauss(0, 1) for _ in range(298)]
+        failed = said[3] + said[50] - said[200] + draw.gauss(0, 0.5) > 0.5
+        texts = ["" if draw.random() < 0.02 else f"{value:.3f}" for value in said]
+        yield {
+            "day": (FIRST + timedelta(days=number // 4)).date().isoformat(),
+            **{f"sensor_{place:03}": text for place, text in enumerate(texts)},
+            "failed": str(failed).lower(),
+        }
+
+
+DATA: dict[str, Callable[[random.Random], Rows]] = {
+    "yields": yields,
+    "tickets": tickets,
+    "sensors": sensors,
+}
+
+
+def bring(project: Project, name: str) -> None:
+    """Put data and code in place of the example, as the README's "Your own data" says."""
+    rows = list(DATA[name](random.Random(1)))
+    sample = project.folder / "data/sample"
+    shutil.rmtree(sample)
+    sample.mkdir()
+    with (sample / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    (package,) = (project.folder / "src").iterdir()
+    for own in (OWN_DATA / name).iterdir():
+        shutil.copy(own, project.folder if own.name == "params.toml" else package)
+    project.commit("Bring our own data")
+
+
+def climb(project: Project, template: Path, level: int) -> None:
+    """Climb one rung, with all its checks."""
+    done = rung("climb", project.folder, "--template", template, "--to", str(level))
+    assert done.returncode == 0, done.stdout + done.stderr
+    project.run("uv sync")
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_of_ones_own_goes_up_all_rungs(
+    copier_template: Path, tmp_path: Path, name: str
+) -> None:
+    project = Project(tmp_path / name)
+    options = ("--defaults", "--level", "0", "--template", copier_template)
+    done = rung("new", project.folder, *options, "-d", f"project_name={name}")
+    assert done.returncode == 0, done.stderr
+    bring(project, name)
+    project.run("uv sync")
+    for verb in ("check", "train", "evaluate", "notebook"):
+        project.run(f"uv run poe {verb}")
+    project.commit("Lock the packages")
+
+    climb(project, copier_template, 1)
+    project.run("uv run poe predict data/sample/*.csv")
+
+    climb(project, copier_template, 2)
+    project.run("uv run poe pipeline")
+    project.commit("Run the pipeline")
+
+    climb(project, copier_template, 3)
+    project.run("uv run poe keys")
+    promise_less(project)
+    project.commit("Publish the keys, agree on limits")
+    for verb in ("gate", "release", "deploy staging", "deploy production"):
+        project.run(f"uv run poe {verb}")
+
+    climb(project, copier_template, 4)
+    bundle = in_production(project.folder / "releases")
+    with serving(project, free_port()) as address:
+        answer = ask(address, json.loads((bundle / "contract.json").read_text())["example"])
+    assert bundle.name == answer["release"]
+    project.run("uv run poe monitor || test $? -eq 1")
+    project.run("uv run poe autopilot")
+    assert project.is_clean()
