@@ -69,6 +69,7 @@ def test_an_answer_may_be_a_name_or_a_number(
         ("harm: 1\nharm: 3", "answers `harm` twice. Remove one of the two"),
         ("choice: {start: 1, start: 2}", "answers `start` twice"),
         ('{"harm": 1, "harm": 1}', "answers `harm` twice"),
+        ("harm: &a [*a]", "`harm`: [[...]] is not an answer"),
         ("harm: true", "`harm`: True is not an answer"),
         ("harm: 1.0", "`harm`: 1.0 is not an answer"),
         ("harm: {a: 1}", "`harm`: {'a': 1} is not an answer"),

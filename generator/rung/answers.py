@@ -34,10 +34,10 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
     try:
         text = file.read_text("utf-8")
         content = plain_yaml.load(text)
-        twice = plain_yaml.twice(text) if unique else None
+        twice = plain_yaml.twice(yaml.compose(text, plain_yaml.Loader)) if unique else None
     except OSError as error:
         raise RungError(f"The answers file {file} cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+    except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise RungError(
             f"The answers file {file} is not YAML text: {problem}\n"

@@ -16,17 +16,28 @@ def load(text: str) -> Any:
     return yaml.load(text, Loader)
 
 
-def twice(text: str) -> str | None:
-    """Return the first key that stands twice in one mapping of a YAML text, or None."""
-    nodes = [yaml.compose(text, Loader)]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.MappingNode):
-            keys = [str(key.value) for key, _ in node.value]
-            for place, key in enumerate(keys):
-                if key in keys[:place]:
-                    return key
-            nodes += [value for _, value in node.value]
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
-    return None
+def twice(node: Any, besides: str | None = None, seen: set[int] | None = None) -> str | None:
+    """Return the first key that stands twice in one mapping of what yaml.compose() returned, or None.
+
+    YAML's readers let such a key pass. Aliases are followed once, so that none leads in a circle.
+
+    Args:
+        node: Where to look, with all below.
+        besides: A key that may stand twice.
+        seen: Ids of the nodes that were looked at.
+    """
+    seen = set() if seen is None else seen
+    if id(node) in seen or not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
+        return None
+    seen.add(id(node))
+    below = node.value
+    if isinstance(node, yaml.MappingNode):
+        below = [value for _, value in node.value]
+        known: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != besides:
+                if key.value in known:
+                    return str(key.value)
+                known.add(key.value)
+    found = (twice(each, besides, seen) for each in below)
+    return next((key for key in found if key is not None), None)

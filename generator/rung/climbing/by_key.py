@@ -4,11 +4,10 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Any
 
 import yaml
-from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
+from rung import plain_yaml
 from rung.climbing import toml_blocks, yaml_blocks
 from rung.climbing.blocks import Block, UnmergeableError, merged
 
@@ -58,26 +57,13 @@ def parses(path: str, text: str) -> bool:
         if suffix == ".toml":
             tomllib.loads(text)
         elif suffix in (".yml", ".yaml"):
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            for document in yaml.compose_all(text, loader):
-                if _names_twice(document, set()):
+            for document in yaml.compose_all(text, plain_yaml.Loader):
+                # CI vendors refuse a key that stands twice.
+                if plain_yaml.twice(document, besides="<<") is not None:
                     return False
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError, ValueError):
         return False
     return True
-
-
-def _names_twice(node: Any, seen: set[int]) -> bool:
-    """Say whether a mapping has a key twice, which YAML's readers let pass and CI vendors do not."""
-    if id(node) in seen or not isinstance(node, MappingNode | SequenceNode):
-        return False
-    seen.add(id(node))
-    if isinstance(node, SequenceNode):
-        return any(_names_twice(item, seen) for item in node.value)
-    names = [
-        key.value for key, _ in node.value if isinstance(key, ScalarNode) and key.value != "<<"
-    ]
-    return len(set(names)) < len(names) or any(_names_twice(of, seen) for _, of in node.value)
 
 
 def _keeps_every_word(base: str, ours: str, merged: str) -> bool:
