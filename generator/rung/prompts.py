@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rung.spared import replaced
+
 
 @contextlib.contextmanager
 def replaced_by_typing() -> Iterator[None]:
@@ -16,11 +18,9 @@ def replaced_by_typing() -> Iterator[None]:
     """
     from copier import _user_data
 
+    name = "get_questionary_structure"
     question: Any = getattr(_user_data, "Question", None)
-    original = getattr(question, "get_questionary_structure", None)
-    if original is None:
-        yield
-        return
+    original: Any = getattr(question, name, None)
 
     def structure(self: Any) -> dict[str, Any]:
         prompt: dict[str, Any] = original(self)
@@ -28,15 +28,12 @@ def replaced_by_typing() -> Iterator[None]:
         # Where an empty answer is allowed, it could not be given any more.
         if prompt["type"] == "input" and default and prompt["validate"]("") is not True:
             prompt |= {"default": "", "placeholder": default}
-            for name in ("filter", "validate"):
-                prompt[name] = _or_default(prompt[name], default)
+            for use in ("filter", "validate"):
+                prompt[use] = _or_default(prompt[use], default)
         return prompt
 
-    question.get_questionary_structure = structure
-    try:
+    with replaced(question, name, structure):
         yield
-    finally:
-        question.get_questionary_structure = original
 
 
 def _or_default(function: Callable[[str], Any], default: str) -> Callable[[str], Any]:

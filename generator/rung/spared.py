@@ -52,7 +52,7 @@ def _compiled_once() -> Iterator[None]:
             made[self, source] = _Plain(text) if plain else compile_text(self, source)
         return made[self, source]
 
-    with _replaced(Environment, "from_string", from_string):
+    with replaced(Environment, "from_string", from_string):
         yield
 
 
@@ -84,8 +84,8 @@ def _without_context() -> Iterator[None]:
         return Path(made.text) if isinstance(made, _Plain) else found.fget(self)
 
     with (
-        _replaced(Worker, "_render_string", render_string),
-        _replaced(Worker, "answers_relpath", property(answers_relpath)),
+        replaced(Worker, "_render_string", render_string),
+        replaced(Worker, "answers_relpath", property(answers_relpath)),
     ):
         yield
 
@@ -95,7 +95,7 @@ def _read_by_libyaml() -> Iterator[None]:
     """Read YAML by libyaml, where it is built in."""
     import yaml
 
-    with _replaced(yaml, "SafeLoader", plain_yaml.Loader):
+    with replaced(yaml, "SafeLoader", plain_yaml.Loader):
         yield
 
 
@@ -107,12 +107,13 @@ def _unasked() -> Iterator[None]:
     """
     from copier import _main
 
-    with _replaced(_main, "is_git_available", lambda: False):
+    with replaced(_main, "is_git_available", lambda: False):
         yield
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, by: Any) -> Iterator[None]:
+def replaced(owner: Any, name: str, by: Any) -> Iterator[None]:
+    """Put something in the place of what `owner` has by a name; where it has none, nothing happens."""
     before = getattr(owner, name, None)
     if before is None:
         yield
