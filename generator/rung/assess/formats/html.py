@@ -115,7 +115,7 @@ def render(made: Assessment, *, explain: bool) -> str:
         warning=escape(made.weights.warning),
         contradictions=f"<p>These answers do not go together:</p>\n{against}" if against else "",
         ladder="\n".join(_rung(made, level) for level in range(len(made.levels))),
-        steps=_steps(steps),
+        steps=_table("Steps", words.STEP_COLUMNS, words.step_rows(made)),
         effort=escape(words.EFFORT),
         commands=escape(
             "\n".join(f"# {brings}\n{command}" for command, brings in words.commands(made))
@@ -152,24 +152,6 @@ def _rung(made: Assessment, level: int) -> str:
     return (
         f"<li{' class=way' if way else ''}><strong>{level} {escape(made.levels[level].title)}"
         f'</strong>{mark} <br><span class="soft">{escape(made.levels[level].promise)}</span></li>'
-    )
-
-
-def _steps(steps: Iterable[Step]) -> str:
-    return _table(
-        "Steps",
-        ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks"),
-        (
-            (
-                f"{place} {words.step(found)}",
-                f"Q{found.quarter}",
-                found.owner,
-                words.by_hand(found.days),
-                words.with_rung(found),
-                found.unlocks,
-            )
-            for place, found in enumerate(steps, start=1)
-        ),
     )
 
 

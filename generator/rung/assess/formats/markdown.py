@@ -22,20 +22,7 @@ def _lines(made: Assessment) -> Iterator[str]:
     said = f"**{game.name}**: {words.GAMES[game.name]}"
     yield from _table(("For you", "Answer", "Because"), [("Game", said, game.because), *answers])
     yield from ("", "## Steps", "")
-    yield from _table(
-        ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks"),
-        [
-            (
-                f"{place} {words.step(found)}",
-                f"Q{found.quarter}",
-                found.owner,
-                words.by_hand(found.days),
-                words.with_rung(found),
-                found.unlocks,
-            )
-            for place, found in enumerate(made.roadmap.steps, start=1)
-        ],
-    )
+    yield from _table(words.STEP_COLUMNS, words.step_rows(made))
     yield from ("", words.EFFORT, "", f"> {made.weights.warning}")
     if made.contradictions:
         yield from ("", "These answers do not go together:", "")

@@ -64,6 +64,24 @@ def with_rung(found: Step) -> str:
     return ", ".join(filter(None, said))
 
 
+STEP_COLUMNS = ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks")
+
+
+def step_rows(made: Assessment) -> list[tuple[str, ...]]:
+    """Return the steps as rows of a table with STEP_COLUMNS."""
+    return [
+        (
+            f"{place} {step(found)}",
+            f"Q{found.quarter}",
+            found.owner,
+            by_hand(found.days),
+            with_rung(found),
+            found.unlocks,
+        )
+        for place, found in enumerate(made.roadmap.steps, start=1)
+    ]
+
+
 def promised(place: int, found: Step) -> tuple[str, str]:
     """Return a step in two lines: what, until when, by whom and how long; what it makes possible."""
     head = f"{place} {step(found)}: Q{found.quarter}, {found.owner}, {by_hand(found.days)} by hand"
