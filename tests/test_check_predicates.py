@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rung.review import evidence as evidence_module
 from rung.review.predicates import PREDICATES
 from tests.repositories import evidence, plant
 from tests.test_levels_evidence import PREDICATES as DESCRIBED
@@ -174,3 +175,19 @@ def test_what_a_test_imports_is_not_reached_by_ci(tmp_path: Path) -> None:
     looked = evidence(plant(tmp_path, files), CALLS_FIT)
 
     assert [] == looked.holds({"reached": CALLS_FIT})
+
+
+def test_what_leads_to_something_is_followed_from_so_many_files_and_the_rest_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicate = {"leads_to": [{"imports": ["flask"]}, CALLS_FIT]}
+    starts = {f"{name}.py": "import flask\n" for name in "abc"}
+    plant(tmp_path, starts | {"c.py": "import flask\nm.fit(1)\n"})
+    found = evidence(tmp_path, predicate)
+
+    monkeypatch.setattr(evidence_module, "STARTS", 2)
+    assert [] == found.holds(predicate)
+    assert found.content.files.left_out.out_of_time
+
+    monkeypatch.setattr(evidence_module, "STARTS", 3)
+    assert ["c.py:1", "c.py:2"] == [f"{hit.path}:{hit.line}" for hit in found.holds(predicate)]

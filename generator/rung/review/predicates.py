@@ -9,6 +9,7 @@ from typing import Any
 from rung.review import data_files, documents, functions, needles
 from rung.review.data_files import Node
 from rung.review.hit import Hit
+from rung.review.lines import Lines
 from rung.review.view import View
 
 FLAGS = re.IGNORECASE | re.MULTILINE
@@ -123,14 +124,10 @@ def text(view: View, leaf: Leaf) -> Iterator[Hit]:
     if leaf.needles and not any(needle in view.lower for needle in leaf.needles):
         return
     (regex,) = leaf.regexes
-    lines = view.searchable
-    for number in lines.having(leaf.needles) if leaf.needles else range(1, len(lines.lines) + 1):
-        if view.content.files.clock.stops(view.content.files.left_out, view.path):
-            return
-        line = lines.lines[number - 1]
-        if regex.search(line):
-            yield Hit(view.path, number, view.line(number) or line.strip())
-            return
+    for number in _matching_lines(view, view.searchable, regex, leaf.needles):
+        line = view.searchable.lines[number - 1]
+        yield Hit(view.path, number, view.line(number) or line.strip())
+        return
 
 
 def function(view: View, leaf: Leaf) -> Iterator[Hit]:
@@ -144,7 +141,7 @@ def function(view: View, leaf: Leaf) -> Iterator[Hit]:
         return
     matched: list[set[int]] = []  # by expression, the lines that match
     for regex, needles_of_it in leaf.cheapest_first:
-        matched.append(set(_matching_lines(view, regex, needles_of_it)))
+        matched.append(set(_matching_lines(view, view.calling_lines, regex, needles_of_it)))
         if not matched[-1]:
             return
     for one in view.functions.values():
@@ -157,8 +154,9 @@ def function(view: View, leaf: Leaf) -> Iterator[Hit]:
             return
 
 
-def _matching_lines(view: View, regex: re.Pattern[str], wanted: tuple[bytes, ...]) -> Iterator[int]:
-    lines = view.calling_lines
+def _matching_lines(
+    view: View, lines: Lines, regex: re.Pattern[str], wanted: tuple[bytes, ...]
+) -> Iterator[int]:
     for number in lines.having(wanted) if wanted else range(1, len(lines.lines) + 1):
         if view.content.files.clock.stops(view.content.files.left_out, view.path):
             return
