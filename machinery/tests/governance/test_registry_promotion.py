@@ -45,6 +45,7 @@ def version(store: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A fresh version in the registry, in a project without records; its number."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
     monkeypatch.setattr(approval, "ROOT", tmp_path)
+    monkeypatch.setattr(registry_promotion, "TEST", tmp_path / "test.parquet")  # not made yet
     client, name = registry.client(), registry.model_name()
     write_inventory(name, "Ada Lovelace")
     if not client.search_registered_models(f"name='{name}'"):
@@ -84,15 +85,13 @@ def test_an_approved_version_becomes_champion(version: str) -> None:
 
 def test_where_the_rows_are_the_gate_is_run_again(
     version: str,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_record(version)
     worse = Verdict(False, ["worse than the champion"], {}, challenger={"version": version})
     monkeypatch.setattr(rejudge, "verdict", lambda asked: worse)
-    monkeypatch.setattr(registry_promotion, "TEST", tmp_path / "test.parquet")
-    (tmp_path / "test.parquet").touch()
+    registry_promotion.TEST.touch()
 
     assert registry_promotion.main([version]) == 1
     assert champion() is None

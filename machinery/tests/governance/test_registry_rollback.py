@@ -45,6 +45,8 @@ def project(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     shutil.copy(registered, tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setattr(approval, "ROOT", tmp_path)
+    # Without these rows the gate is not run again; an ejected project has them.
+    monkeypatch.setattr(registry_promotion, "TEST", tmp_path / "test.parquet")
     (tmp_path / approval.RECORDS).mkdir(parents=True)
     inventory = {"models": [{"name": registry.model_name(), "developer": "Ada Lovelace"}]}
     (tmp_path / approval.INVENTORY).write_text(yaml.safe_dump(inventory), encoding="utf-8")
