@@ -309,6 +309,24 @@ def test_scheduled_jobs_of_two_projects_begin_at_different_minutes(render: Rende
     assert minutes("late_flights") != minutes("early_trains")
 
 
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("dags/rung_pipeline.py", {"orchestrator": "airflow"}),
+        ("deploy/kubernetes/overlays/scheduled/schedule.yaml", {"compute": "kubernetes"}),
+    ],
+)
+def test_so_do_those_of_airflow_and_kubernetes(
+    render: Render, path: str, answer: dict[str, str]
+) -> None:
+    def minutes(package: str) -> set[str]:
+        project = render(level=4, package=package, **answer)
+        return set(re.findall(r'"(\d+) [*\d]+ \* \* [*1]"', (project / path).read_text()))
+
+    assert len(minutes("late_flights")) == 1
+    assert minutes("late_flights") != minutes("early_trains")
+
+
 @pytest.mark.parametrize("ci", ["gitlab", "azure"])
 def test_renovate_does_not_update_the_template_by_plain_copier(render: Render, ci: str) -> None:
     rules = json.loads((render(level=1, ci=ci) / "renovate.json").read_text())["packageRules"]
