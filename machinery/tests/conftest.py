@@ -33,6 +33,7 @@ FACTS = {
     "git_dirty": "false",
     "data_hash": "b" * 32,
     "params_hash": "c" * 64,
+    "model_hash": "d" * 64,
 }
 
 

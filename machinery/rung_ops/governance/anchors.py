@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_ops.release import history, state
 from rung_ops.system import atomic, locks
+from rung_ops.system.files import read_regular
 
 ANCHORS = "anchors.jsonl"
 SIGNED = ("at", "environment", "lines", "head")
+TAIL = 4_096  # bytes; an anchor takes some 300
 ALGORITHM = ec.ECDSA(hashes.SHA256())
 
 
@@ -107,6 +109,18 @@ def read(folder: Path) -> tuple[list[Anchor], int | None]:
     whole = content.rfind(b"\n") + 1
     made = [_anchor(line) for line in content[:whole].splitlines()]
     return made, whole if whole < len(content) else None
+
+
+def last(folder: Path) -> Anchor | None:
+    """Read the last whole anchor; None where there is none."""
+    path = folder / ANCHORS
+    try:
+        start = max(path.stat().st_size - TAIL, 0)
+    except FileNotFoundError:
+        return None
+    content = read_regular(path, history.MAX_BYTES, start=start)
+    whole = content[: content.rfind(b"\n") + 1].splitlines()
+    return _anchor(whole[-1]) if whole else None
 
 
 def _anchor(line: bytes) -> Anchor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from rung_ops.governance import developers, people, plan, signatures, signed_approval
+from rung_ops.governance import bound_facts, developers, people, plan, signatures, signed_approval
 from rung_ops.governance.record_check import check_record, read_schema
 from rung_ops.project import documents
 from rung_ops.project.paths import ROOT, shown
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 RECORDS = "governance/validation"
 INVENTORY = "governance/model_inventory.yaml"
 APPROVED = "approved"
-MADE_OF = ("model_hash", "git_commit", "data_hash", "params_hash")
 
 
 class Version(Protocol):
@@ -121,13 +120,13 @@ def approval_path(version: Version) -> Path:
 
 
 def made_of(version: Version) -> dict[str, str]:
-    """Tell what a version is made of, by MADE_OF; the model of a registry's version is hashed."""
+    """Tell what a version is made of, by bound_facts.MADE_OF; the model of a registry's version is hashed."""
     tags = dict(version.tags)
     if not isinstance(version, ReleasedVersion):
         from rung_ops.tracking import model_bytes  # brings MLflow, which takes seconds
 
         tags["model_hash"] = model_bytes.digest(cast("ModelVersion", version))
-    return {name: tags.get(name, "") for name in MADE_OF}
+    return {name: tags.get(name, "") for name in bound_facts.MADE_OF}
 
 
 def _signed_objections(
@@ -147,11 +146,11 @@ def _signed_objections(
     if (signed.get("model"), signed.get("version")) != (version.name, str(version.version)):
         yield f"{path.name} approves of {signed.get('model')} {signed.get('version')}"
     yield from withdrawal_objections(version)
-    yield from signed_approval.overdue(signed)
+    yield from bound_facts.overdue(signed)
     now = made_of(version)
     if not answered:
         now |= signed_approval.decided_by(record, ROOT)
-    yield from signed_approval.changed(signed, now, None if answered else verdict)
+    yield from bound_facts.changed(signed, now, None if answered else verdict)
     yield from person_objections(version, validator, answered)
 
 
@@ -258,8 +257,12 @@ def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
         return told | {"signed_by": "nobody: in a team of one there is no second key"}
     signed = approval_path(version)
     content, signer = signed_approval.read(signed, ROOT)
+    text = signed.read_bytes()
     return told | {
         "signed_by": signer,
         "expires": str(content["expires"]),
-        "approval_hash": hashlib.sha256(signed.read_bytes()).hexdigest(),
+        "approval_hash": hashlib.sha256(text).hexdigest(),
+        # Themselves, as the service that verifies them has no repository.
+        "approval": text.decode(),
+        "approval_signature": signed_approval.proof_of(signed).read_text(encoding="utf-8"),
     }

@@ -17,7 +17,8 @@ from typing import Any
 
 from rung_ops.gate import judge, report
 from rung_ops.gate import rules as gate_rules
-from rung_ops.governance import approval, audit, gate_record, rejudge, signatures, signed_approval
+from rung_ops.governance import approval, audit, rejudge, signatures, signed_approval
+from rung_ops.governance.signed_log import WITHDRAWN
 from rung_ops.project import documents
 from rung_ops.project.paths import shown
 from rung_ops.release import paths, state
@@ -78,9 +79,7 @@ def withdraw(version: approval.Version, reason: str, key: str) -> Path:
         _sign(withdrawal, told | {"by": by, "withdrawn": day, "reason": reason}, key, by)
     folder = paths.environment(paths.PRODUCTION)
     if (folder / state.HISTORY).exists():
-        for problem in audit.record(
-            folder, gate_record.WITHDRAWN, by, approval=digest, reason=reason
-        ):
+        for problem in audit.record(folder, WITHDRAWN, by, approval=digest, reason=reason):
             print(problem, file=sys.stderr)
     return withdrawal
 

@@ -17,7 +17,8 @@ from rung_ops.governance import anchors, keys, verification
 from rung_ops.release import history, paths, state
 from rung_ops.system import locks
 
-WHOLE = ("said", "rules_text", "plan_text")  # of gate_record.note(): pages, not printed
+# Of gate_record.note() and approval.approval_of(): pages, not printed.
+WHOLE = ("said", "rules_text", "plan_text", "approval", "approval_signature")
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
 
 

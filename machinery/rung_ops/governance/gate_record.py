@@ -11,11 +11,11 @@ from typing import Any
 
 from rung_ops.gate import rules
 from rung_ops.governance import approval, plan, signed_approval
+from rung_ops.governance.signed_log import WITHDRAWN
 from rung_ops.release import state
 from rung_ops.release.state import State
 
 JUDGED = "judged"
-WITHDRAWN = "withdrawn"
 
 
 def note(folder: Path, release: str, by: str, verdict: Path) -> None:

@@ -22,9 +22,11 @@ from starlette.routing import Route
 
 from rung_ops.governance import kill_switch, overrides
 from rung_ops.governance.overrides import Incomplete, Overrides, complete, override_decision
+from rung_ops.governance.signed_state import SignedStateReader
 from rung_ops.release import history, paths, state
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.service import Service
+from rung_ops.serving.state_reader import StateReader
 from rung_ops.system import locks
 
 LOG = logging.getLogger("service")
@@ -48,6 +50,11 @@ def routes(service: Service) -> list[Route]:
         Route("/stop", _guarded(oversight.stop, token), methods=["POST"]),
         Route("/resume", _guarded(oversight.resume, token), methods=["POST"]),
     ]
+
+
+def state_reader(folder: Path) -> StateReader:
+    """Return what reads the state of an environment: under governance production is signed."""
+    return SignedStateReader(folder) if folder.name == paths.PRODUCTION else StateReader(folder)
 
 
 class Oversight:

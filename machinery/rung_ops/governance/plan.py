@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from rung_ops.governance.bound_facts import REPORT, STOP
 from rung_ops.governance.record_check import check_record, read_schema
 from rung_ops.project import documents
 from rung_ops.project.paths import ROOT
@@ -52,11 +53,13 @@ class ApprovalTerms:
         valid_for: how long it holds.
         signed_commits: whether each commit that made the version has to be signed.
         refuses_batch: whether an unapproved model scores no files; else it marks what it scores.
+        lapsed: what the service does when it expires or is withdrawn: stop or report.
     """
 
     valid_for: timedelta = timedelta(days=VALID_DAYS)
     signed_commits: bool = False
     refuses_batch: bool = False
+    lapsed: str = STOP
 
 
 def path(root: Path = ROOT) -> Path:
@@ -71,6 +74,7 @@ def approval_terms(root: Path = ROOT) -> ApprovalTerms:
         timedelta(days=int(terms.get("valid_days", VALID_DAYS))),
         terms.get("signed_commits") is True,
         terms.get("batch") == "refuse",
+        REPORT if terms.get("lapsed") == REPORT else STOP,
     )
 
 

@@ -6,15 +6,17 @@ the shadow it comes to answer everything. `--reject REASON` takes it out of the 
 """
 
 import argparse
+import hashlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from rung_ops.governance import approval, audit, gate_record, keys
+from rung_ops.governance import admission, approval, audit, gate_record, keys, signatures
 from rung_ops.governance.deploy import REFUSALS
+from rung_ops.governance.signed_log import APPROVED
 from rung_ops.release import bundle, champion_alias, install, paths, state
 from rung_ops.release.state import State
-
-APPROVED = "approved"
 
 
 def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
@@ -47,13 +49,64 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     if reasons:
         unique = dict.fromkeys(reasons)
         raise state.Refused("\n- ".join([f"{release} may not answer.", *unique]))
+    approved = _approved(manifest)
     with audit.signed(folder) as problems:
-        state.note(folder, APPROVED, by, release=release, **approval.approval_of(manifest))
+        state.note(folder, APPROVED, by, release=release, **approved)
         then = state.serve(folder, release, by, now.generation)
         install.forget(folder, then.releases())
     for problem in problems:
         print(problem, file=sys.stderr)
     return release, str(manifest["version"])
+
+
+def renew(folder: Path, release: str, by: str) -> bool:
+    """Write a new approval of the release that answers into the audit log; return whether it was.
+
+    Raises:
+        as promote().
+    """
+    manifest = bundle.read_manifest(paths.bundle(folder, release))
+    version = approval.released_version(manifest)
+    path = approval.approval_path(version)
+    if not approval.is_signed() or not path.is_file():
+        return False
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    lines = [each["detail"] for each in state.events(folder) if each["event"] == APPROVED]
+    known = [each for each in lines if each.get("release") == release]
+    if known and known[-1].get("approval_hash") == digest and "approval" in known[-1]:
+        return False
+    reasons = [
+        *approval.objections(version, answered=True),
+        *gate_record.withdrawals(folder, version),
+        *(f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)),
+    ]
+    if reasons:
+        raise state.Refused(
+            "\n- ".join(["its new approval does not count.", *dict.fromkeys(reasons)])
+        )
+    keys.private_key()
+    approved = _approved(manifest)
+    with audit.signed(folder) as problems:
+        state.note(folder, APPROVED, by, release=release, **approved)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return True
+
+
+def _approved(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Describe the approval of a release, as the service verifies it.
+
+    Raises:
+        state.Refused: the service would refuse it.
+    """
+    told = approval.approval_of(manifest)
+    signers = signatures.signers_file(approval.root())
+    allowed = signers.read_text(encoding="utf-8") if signers.is_file() else None
+    try:
+        admission.approved(told, manifest, allowed)
+    except admission.NotApproved as error:
+        raise state.Refused(f"the service would refuse {manifest['id']}: {error}") from error
+    return told
 
 
 def reject(folder: Path, asked: str, by: str, reason: str) -> str:
@@ -138,6 +191,8 @@ def main(arguments: list[str] | None = None) -> int:
         if there := answering(folder, options.version):
             # Typed again, it completes what a registry that was down did not take.
             print(f"{there} answers in {folder.name} already.")
+            if renew(folder, there, paths.person()):
+                print("Its new approval is in the audit log.")
             print(champion_alias.follow(_version(folder, there)))
             return 0
         release, version = promote(folder, options.version, paths.person())

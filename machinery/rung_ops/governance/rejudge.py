@@ -10,7 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops.gate import judge, report
 from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import approval, committed, plan, signed_approval
+from rung_ops.governance import approval, bound_facts, committed, plan, signed_approval
 from rung_ops.project.paths import shown
 from rung_ops.tracking import model_bytes, registry, server_check, store_address
 
@@ -77,7 +77,7 @@ def _edited(again: Verdict, path: Path) -> Iterator[str]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
     now = signed_approval.verdict_facts(dataclasses.asdict(again))
-    if said["version"] == now["version"] and not signed_approval.same_verdict(said, now):
+    if said["version"] == now["version"] and not bound_facts.same_verdict(said, now):
         yield (
             f"{shown(path)} does not say what the gate says: it was edited, or what the version is "
             "compared with has changed. `uv run poe gate` writes it again"

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rung_ops.governance import approval, gate_record, keys, verification
+from rung_ops.governance.signed_log import APPROVED
 from rung_ops.release import bundle, paths, state
-
-APPROVED = "approved"  # event of the audit log, which `poe promote` writes
 
 
 def problems(folder: Path, release: str) -> list[str]:

@@ -6,7 +6,6 @@ that name and `.sig`, as `ssh-keygen -Y sign` names it. A withdrawal lies there 
 
 import hashlib
 import json
-import math
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -16,19 +15,6 @@ from typing import Any
 from rung_ops.gate import rules
 from rung_ops.governance import plan, signatures
 from rung_ops.project.paths import ROOT, shown
-
-# What an approval binds, as its objections name it.
-BOUND = {
-    "model_hash": "the model's bytes",
-    "git_commit": "the commit",
-    "data_hash": "the data",
-    "params_hash": "params.toml",
-    "record": "the validation record",
-    "plan": "the change control plan",
-    "gate_rules": "the rules in ops/gate.toml",
-}
-CLOSE = 1e-3  # share by which a figure may differ on another machine
-AGAIN = "`uv run poe approve VERSION` after a look at it"
 
 
 def statement(
@@ -42,12 +28,13 @@ def statement(
         verdict: of the gate, from verdict_facts().
         root: the model's folder.
     """
-    now = datetime.now(UTC)
+    now, terms = datetime.now(UTC), plan.approval_terms(root)
     return dict(version) | {
         **decided_by(record, root),
         "verdict": dict(verdict),
         "approved": now.isoformat(timespec="seconds"),
-        "expires": (now + plan.approval_terms(root).valid_for).date().isoformat(),
+        "expires": (now + terms.valid_for).date().isoformat(),
+        "lapsed": terms.lapsed,
     }
 
 
@@ -103,42 +90,6 @@ def read(path: Path, root: Path = ROOT) -> tuple[dict[str, Any], str]:
         raise signatures.NotSigned(f"{shown(path)}: {error}") from error
 
 
-def changed(
-    signed: Mapping[str, Any], now: Mapping[str, Any], verdict: Mapping[str, Any] | None
-) -> Iterator[str]:
-    """Say what has changed since an approval was signed, a sentence each.
-
-    Args:
-        signed: its statement.
-        now: the same names with what is the case now; what is left out is not compared.
-        verdict: of the gate now; None leaves it out.
-    """
-    for name, what in BOUND.items():
-        if name in now and signed.get(name) != now[name]:
-            was, is_ = (str(each)[:12] for each in (signed.get(name), now[name]))
-            yield f"{what} changed since it was approved ({was}, now {is_}), so the approval is void"
-    if verdict is not None and not same_verdict(signed.get("verdict") or {}, verdict):
-        told = (_told(each) for each in (signed.get("verdict") or {}, verdict))
-        yield (
-            "the gate's verdict changed since it was approved "
-            f"({', now '.join(told)}), so the approval is void"
-        )
-
-
-def same_verdict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two verdicts say the same; figures may differ by CLOSE."""
-    return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
-
-
-def overdue(signed: Mapping[str, Any]) -> Iterator[str]:
-    """Say that an approval has expired, or is of a day to come."""
-    today = datetime.now(UTC).date().isoformat()
-    if today > str(signed.get("expires", "")):
-        yield f"the approval expired on {signed.get('expires')}: {AGAIN}"
-    if today < str(signed.get("approved", ""))[:10]:
-        yield f"the approval is of {signed.get('approved')}, which is to come"
-
-
 def withdrawn(approval: Path) -> Iterator[str]:
     """Say that an approval was withdrawn; a withdrawal that git remembers counts without its file.
 
@@ -182,17 +133,3 @@ def in_history(path: Path) -> bool:
         check=False,
     )
     return bool(told.stdout.strip())
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=CLOSE)
-    return bool(one == other)
-
-
-def _told(verdict: Mapping[str, Any]) -> str:
-    against = verdict.get("champion_version")
-    figure = verdict.get("challenger")
-    shown_figure = f"{figure:.4g}" if isinstance(figure, float) else figure
-    told = f"{verdict.get('metric')} {shown_figure} against {against or 'no champion'}"
-    return "; ".join([told, *verdict.get("reasons", [])])

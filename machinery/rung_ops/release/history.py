@@ -7,6 +7,7 @@ that lines were cut off at the end.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ START = "0" * 64  # previous_hash of the first line
 KEYS = {"at", "event", "by", "detail", "previous_hash", "hash"}
 REPAIRED = "repaired"
 MAX_BYTES = 256 * 1024**2  # some 600,000 lines; all of it is read at once
+# Takes a valid line: its number, counted from 1, and the event.
+Take = Callable[[int, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def verify(path: Path) -> Fault | None:
     return checked.fault
 
 
-def follow(path: Path, before: Checked) -> Checked:
+def follow(path: Path, before: Checked, take: Take | None = None) -> Checked:
     """Check the lines that were added to a history since it was last checked.
 
     A last line without its end is left for the next time: it is being written, or the next change
@@ -156,6 +159,7 @@ def follow(path: Path, before: Checked) -> Checked:
     Args:
         path: the history.
         before: what this function returned then, or Checked().
+        take: gets each line that is checked; line 1 again where the file was replaced.
 
     Raises:
         OSError: the history cannot be read, or is no regular file of at most MAX_BYTES.
@@ -169,10 +173,10 @@ def follow(path: Path, before: Checked) -> Checked:
     has_grown = before.stamp[0] == found[0] and before.stamp[2] < found[2]
     known = before if has_grown and before.fault is None else Checked()
     whole, _ = _split(content(path, known.size))
-    return replace(_follow(known, whole), stamp=found)
+    return replace(_follow(known, whole, take), stamp=found)
 
 
-def _follow(known: Checked, text: bytes) -> Checked:
+def _follow(known: Checked, text: bytes, take: Take | None = None) -> Checked:
     """Check whole lines that follow those that are known."""
     lines, last, change = known.lines, known.last_hash, known.last_change
     fault = None
@@ -183,6 +187,8 @@ def _follow(known: Checked, text: bytes) -> Checked:
             fault = Fault(lines + 1, reason)
             break
         lines, last = lines + 1, event["hash"]
+        if take is not None:
+            take(lines, event)
         if "generation" in event["detail"]:
             change = last
     return Checked(lines, known.size + len(text), last, change, fault)

@@ -30,6 +30,7 @@ from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.server import Server
 from rung_ops.serving.service import Service
 from rung_ops.serving.settings import BadSettings
+from rung_ops.serving.state_reader import StateReader
 from rung_ops.serving.watch import Watch
 
 PORT = 8000
@@ -53,8 +54,13 @@ def service_of(environment: str) -> Service:
     return Service(environment, limits, metrics, rollout, log, hooks.load())
 
 
-def application(service: Service, further: list[BaseRoute]) -> Asgi:
+def application(service: Service, further: list[BaseRoute], reader: StateReader) -> Asgi:
     """Put predictions in front of the pages; the watch runs from start to end.
+
+    Args:
+        service: what answers.
+        further: routes of others.
+        reader: of the environment that the watch follows.
 
     Raises:
         HookError: the project's routes or middleware cannot be used.
@@ -62,7 +68,7 @@ def application(service: Service, further: list[BaseRoute]) -> Asgi:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        watch = Watch(service, paths.environment(service.environment))
+        watch = Watch(service, reader)
         watching = asyncio.create_task(watch.run())
         yield
         watching.cancel()
@@ -82,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         service = service_of(options.environment)
         further = [route for name in options.with_ for route in routes_of(name, service)]
-        app = application(service, further)
+        app = application(service, further, reader_of(options.with_, options.environment))
     except (BadSettings, HookError, ImportError) as error:
         print(f"The service does not start: {error}", file=sys.stderr)
         return 1
@@ -98,6 +104,20 @@ def routes_of(name: str, service: Service) -> list[BaseRoute]:
     """
     routes: list[BaseRoute] = importlib.import_module(name).routes(service)
     return routes
+
+
+def reader_of(names: list[str], environment: str) -> StateReader:
+    """Return what reads the state of an environment: that of the first module that has one.
+
+    Raises:
+        ImportError: there is no such module.
+    """
+    folder = paths.environment(environment)
+    for name in names:
+        if make := getattr(importlib.import_module(name), "state_reader", None):
+            reader: StateReader = make(folder)
+            return reader
+    return StateReader(folder)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -120,6 +140,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="MODULE",
         action="append",
         default=[],
-        help="a module whose `routes(service)` are answered too",
+        help="a module whose `routes(service)` are answered too; its `state_reader(folder)`, if it "
+        "has one, says what may be served",
     )
     return parser.parse_args(arguments)

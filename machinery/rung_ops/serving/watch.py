@@ -8,64 +8,39 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from rung_ops.release import history
 from rung_ops.release import state as states
 from rung_ops.release.bundle import BadBundle
-from rung_ops.release.state import BadState, State
+from rung_ops.release.state import State
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.loading import Loader
-from rung_ops.serving.recovery import state_from_history
 from rung_ops.serving.service import HeldReleases, Service
 from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.state_reader import Reading, StateReader
 from rung_ops.serving.trial_figures import Comparison
-from rung_ops.system.files import UnusableFileError
 
 LOG = logging.getLogger("service")
 
 STEP = 1.0  # seconds between two checks of a canary or shadow
-REPAIR = (
-    "Keep a copy of it and of state.json, delete both, and `poe deploy` the release by its name."
-)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The result of reading the folder of an environment.
-
-    Attributes:
-        state: the state of the environment, or a substitute.
-        problems: why there is a substitute, or what is wrong with the history.
-        is_valid: whether state.json and history are intact.
-    """
-
-    state: State
-    problems: tuple[str, ...] = ()
-    is_valid: bool = True
 
 
 class Watch:
     """Updates a service when the state of its environment changes."""
 
-    def __init__(self, service: Service, folder: Path) -> None:
-        """Set the service and its environment.
+    def __init__(self, service: Service, reader: StateReader) -> None:
+        """Set the service.
 
         Args:
             service: to update.
-            folder: of the environment.
+            reader: of the environment that it follows.
         """
         self._service = service
-        self._folder = folder
+        self._reader = reader
+        self._name = reader.folder.name
         self._wake = asyncio.Event()
         self._loader = Loader(
-            folder, service.limits, self._wake.set, lambda: service.metrics.swap("refused")
+            reader.folder, service.limits, self._wake.set, lambda: service.metrics.swap("refused")
         )
-        self._known: State | None = None  # the last state that was read
-        self._entry: dict[str, Any] | None = None  # history line of the state
-        self._checked = history.Checked()
         self._unloadable: dict[str, str] = {}  # reason by release, of canary and shadow
 
     async def run(self) -> None:
@@ -78,65 +53,24 @@ class Watch:
             try:
                 await self.look()
             except Exception:  # must not end while the service runs
-                LOG.exception("Following %s failed; retrying.", self._folder.name)
+                LOG.exception("Following %s failed; retrying.", self._name)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._service.limits.poll_seconds)
 
     async def look(self) -> None:
         """Read the state once, and apply what is loaded; start loading the rest."""
-        reading = await asyncio.to_thread(self._read_all)
+        reading = await asyncio.to_thread(self._reader.read)
         before = self._service.held
         held = self._held_releases(reading)
         if held == before:
             return
         # Read again right before install(), so that a stop or rollback in the meantime is not undone.
-        if self._read().state != reading.state:
+        if self._reader.current() != reading.state:
             if held.shadow is not None and held.shadow is not before.shadow:
                 held.shadow.close(0)
             self._wake.set()
             return
         self._install(held)
-
-    def _read_all(self) -> Reading:
-        """Read state and history, in a thread because a long history takes time."""
-        reading = self._read()
-        problem = self._history_problem()
-        if not problem or not reading.is_valid:
-            return reading
-        return Reading(reading.state, (*reading.problems, problem), is_valid=False)
-
-    def _read(self) -> Reading:
-        """Read the state; if that fails, use the last known state or that of the history."""
-        is_valid, self._entry = True, None
-        try:
-            state, self._entry = states.read_with_entry(self._folder)
-            if state.generation:
-                self._known = state
-                return Reading(state)
-            problem = f"{self._folder / states.STATE} is missing."
-        except BadState as error:
-            problem, is_valid = str(error), False
-        except OSError as error:  # unreachable, but not damaged
-            problem = str(error)
-        substitute = self._known or state_from_history(self._folder)
-        if substitute == State() and is_valid:
-            return Reading(substitute)
-        return Reading(substitute, (problem,), is_valid)
-
-    def _history_problem(self) -> str:
-        """Return what is wrong with the history, or with the state's entry in it."""
-        path = self._folder / states.HISTORY
-        try:
-            self._checked = history.follow(path, self._checked)
-        except UnusableFileError as error:
-            return f"{error}. {REPAIR}"
-        except OSError:
-            return ""  # unreachable, as above
-        if self._checked.fault is not None:
-            return f"{path}: {self._checked.fault}. {REPAIR}"
-        if self._entry is not None and not self._checked.holds(self._entry):
-            return f"{path}: its last change differs from that of {states.STATE}. {REPAIR}"
-        return ""
 
     def _held_releases(self, reading: Reading) -> HeldReleases:
         state, problems = reading.state, list(reading.problems)
@@ -145,7 +79,8 @@ class Watch:
         canary = shadow = None
         if state.canary is not None:
             loaded = self._on_trial(state.canary.release, problems)
-            canary = self._canary(loaded) if loaded is not None else None
+            if loaded is not None and self._may_answer(loaded, problems):
+                canary = self._canary(loaded)
         if state.shadow is not None:
             loaded = self._on_trial(state.shadow.release, problems)
             if loaded is not None:
@@ -165,10 +100,18 @@ class Watch:
                 continue
             if served is None:
                 problems.append(f"{name} is being loaded.")
+            elif not self._may_answer(served, problems):
+                return None
             elif problems and name != state.serving:
                 problems.append(f"{name} is served instead.")
             return served
         return None
+
+    def _may_answer(self, served: LoadedRelease, problems: list[str]) -> bool:
+        objection = self._reader.objection(served.release.manifest)
+        if objection is not None:
+            problems.append(f"{objection.reason}.")
+        return objection is None or not objection.refuses
 
     def _last_good(self, state: State) -> Iterator[str]:
         current = self._service.held.serving
@@ -204,7 +147,7 @@ class Watch:
         self._service.install(held)
         for problem in held.problems:
             if problem not in before.problems:
-                LOG.warning("%s: %s", self._folder.name, problem)
+                LOG.warning("%s: %s", self._name, problem)
         if _name(held.serving) != _name(before.serving):
             self._service.metrics.swap("loaded")
             LOG.info("serving %s", _name(held.serving) or "nothing")

@@ -1,5 +1,6 @@
 """A project with people in it: they commit, hold SSH keys, and approve of versions."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from machinery.tests.conftest import FACTS
 from machinery.tests.governance.conftest import APPROVED
 from rung_ops.gate import rules
 from rung_ops.gate.verdict import Verdict
@@ -27,6 +29,28 @@ PASSED = Verdict(
     {"metric": "auc", "challenger": 0.79},
     challenger={"version": "1"},
 )
+
+
+# What the approval of a release of FACTS says beside what it binds.
+TERMS = {"approved": "2026-01-31T12:00:00+00:00", "expires": "2099-01-31", "lapsed": "stop"}
+
+
+def approved_line(release: str, key: str, **changes: Any) -> dict[str, str]:
+    """Sign an approval of a release of FACTS; return the details of its line in the audit log."""
+    version = release.partition("-")[0].removeprefix("v")
+    text = json.dumps(FACTS | {"version": version} | TERMS | changes)
+    return {
+        "release": release,
+        "approval": text,
+        "approval_signature": signatures.sign(text.encode(), key),
+        "approval_hash": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def new_key(path: Path) -> str:
+    """Make an SSH key; return its path."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return str(path)
 
 
 def email(person: str) -> str:

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from machinery.tests.governance.signing import ADA, OTTO, PASSED, VERA, Desk
-from rung_ops.governance import approval, approve, plan, release, signatures, signed_approval
+from rung_ops.governance import (
+    approval,
+    approve,
+    bound_facts,
+    plan,
+    release,
+    signatures,
+    signed_approval,
+)
 from rung_ops.project.paths import REPOSITORY
 from rung_ops.release import make
 from rung_ops.tracking import registry
@@ -36,7 +44,7 @@ def test_a_signed_approval_counts_and_openssh_verifies_it(desk: Desk, approved: 
 
     path = approval.approval_path(approved)
     signed = json.loads(path.read_text())
-    assert set(signed_approval.BOUND) <= set(signed)
+    assert set(bound_facts.BOUND) <= set(signed)
     assert signed["verdict"]["challenger"] == 0.79
     allowed = desk.folder / signatures.SIGNERS
     words = ["ssh-keygen", "-Y", "verify", "-n", "rung-approval", "-I", "vera@example.org"]

@@ -1,15 +1,10 @@
 """Officers overrule a prediction and stop the model through the service as it runs."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,77 +12,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
+from machinery.tests.governance.running import (
+    TOKEN,
+    Running,
+    deployed,
+    started,
+    trusted,
+    wait_until,
+)
 from rung_ops.governance import audit, kill_switch
 from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, history, state
 from rung_ops.system import atomic
-from rung_ops.system.ports import free_port
 
-TOKEN = "a-token-for-tests-only"  # pragma: allowlist secret
-PATIENCE = 60.0  # seconds for what takes one; a busy machine takes longer
 OLGA = {"by": "Olga Officer", "reason": "it refuses everybody"}
-
-
-class Running:
-    """A service in a process of its own."""
-
-    def __init__(self, folder: Path, key: Path, environ: dict[str, str]) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "rung_ops", "serve", "--port", str(port)),
-                *("--with", "rung_ops.governance.oversight"),
-            ],
-            cwd=ROOT,
-            env=os.environ
-            | {"RELEASES": str(folder.parent), "LOGS": str(folder.parent.parent / "logs")}
-            | {"RELEASE_KEY": str(key), "SERVICE_ENVIRONMENT": folder.name}
-            | environ,
-        )
-
-    def ask(self, path: str, body: Any = None, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
-        """Send JSON, or ask without; return status and answer."""
-        content = None if body is None else json.dumps(body).encode()
-        headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
-        request = urllib.request.Request(f"{self.url}{path}", content, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as refused:
-            return refused.code, json.loads(refused.read())
-
-    def ready(self) -> bool:
-        assert self.process.poll() is None, "the service ended"
-        return self._says("/health/ready")
-
-    def lives(self) -> bool:
-        assert self.process.poll() is None, "the service ended"
-        return self._says("/health/live")
-
-    def _says(self, path: str) -> bool:
-        try:
-            return self.ask(path)[0] == 200
-        except OSError:
-            return False
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-
-
-@contextmanager
-def started(environment: Path, environ: dict[str, str]) -> Iterator[Running]:
-    """Start a service in an environment, and end it."""
-    running = Running(environment, environment.parent / "release.pub", environ)
-    try:
-        yield running
-    finally:
-        running.process.terminate()
-        running.process.wait(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +34,12 @@ def environment(
     release_key: bytes,
     signing_key: ec.EllipticCurvePrivateKey,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
+) -> Iterator[Path]:
     """Production with a release that answers, and an audit log that is signed to its end."""
-    folder = tmp_path_factory.mktemp("overseen") / "releases/production"
-    shutil.copytree(release_folder, folder / "bundles" / release_folder.name)
-    (folder.parent / "release.pub").write_bytes(release_key)
-    state.serve(folder, release_folder.name, "Ada")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
-        audit.record(folder, "reviewed", "Ada", review=True)  # signs what happened before
-    return folder
+    place = tmp_path_factory.mktemp("overseen")
+    with trusted(place, signing_key) as validator:
+        folder = place / "releases/production"
+        yield deployed(folder, release_folder, release_key, signing_key, validator)
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +228,7 @@ def test_what_lacks_a_name_or_a_reason_is_refused(
 
 
 def test_oversight_brings_nothing_into_the_service_that_it_does_without() -> None:
-    heavy = {"dvc", "mlflow", "model_signing", "pandas", "pandera", "sklearn"}
+    heavy = {"dvc", "jsonschema", "mlflow", "model_signing", "pandas", "pandera", "sklearn", "yaml"}
     code = f"import sys, rung_ops.governance.oversight\nprint({heavy} & sys.modules.keys())"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

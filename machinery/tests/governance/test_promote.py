@@ -1,5 +1,6 @@
 """Nothing answers in production that was not judged, and approved by another than its author."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,20 @@ from typing import Any
 
 import pytest
 
-from rung_ops.governance import audit, deploy, keys, plan, promote
+from machinery.tests.conftest import FACTS
+from machinery.tests.governance.signing import new_key
+from rung_ops.governance import (
+    approval,
+    audit,
+    deploy,
+    keys,
+    plan,
+    promote,
+    signatures,
+    signed_approval,
+)
+from rung_ops.governance.admission import Admission
+from rung_ops.governance.signed_log import APPROVED, SignedLog
 from rung_ops.project.paths import project_name
 from rung_ops.release import history, state, state_file
 from rung_ops.tracking import registry
@@ -270,4 +284,82 @@ def test_a_bundle_that_was_changed_on_the_disk_does_not_answer(
 
     assert promote.main(["1"]) == 1
     assert "contract.json" in capsys.readouterr().err
+    assert state.read(production).serving is None
+
+
+@pytest.fixture
+def sign(
+    waiting: str, production: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Signs the approval of version 1 in a team; what is given replaces a part."""
+    key = new_key(tmp_path / "vera.key")
+    signers = signatures.signers_file(tmp_path)
+    signers.write_text(signatures.line_for(key, "vera@example.org"))
+    # test_developers.py asks who made a version.
+    monkeypatch.setattr(approval, "person_objections", lambda *about: iter(()))
+
+    def write(**changes: Any) -> None:
+        verdict = signed_approval.verdict_facts(json.loads((tmp_path / "gate.json").read_text()))
+        record = tmp_path / approval.RECORDS / f"{FACTS['model']}-1.yaml"
+        content = signed_approval.statement(FACTS, record, verdict, tmp_path)
+        path = record.with_name(f"{FACTS['model']}-1.approval.json")
+        signed_approval.write(path, content | changes, key)
+
+    return write
+
+
+def approved_of(production: Path, tmp_path: Path) -> tuple[str, int]:
+    """Return what the service says of the release of version 1, and how many lines approve of it."""
+    log = SignedLog(production)
+    log.follow()
+    admission = Admission(log, signatures.signers_file(tmp_path))
+    serving = state.read(production).serving
+    objection = admission.objection(FACTS | {"id": serving})
+    lines = [each for each in events(production) if each["event"] == APPROVED]
+    return objection.reason if objection else "", len(lines)
+
+
+def test_the_log_keeps_the_signed_approval_that_the_service_verifies(
+    waiting: str, sign: Write, production: Path, tmp_path: Path
+) -> None:
+    sign()
+    assert promote.main(["1"]) == 0
+
+    assert approved_of(production, tmp_path) == ("", 1)
+    assert promote.main(["1"]) == 0
+    assert approved_of(production, tmp_path) == ("", 1)
+
+
+def test_a_new_approval_of_what_answers_comes_into_the_log(
+    waiting: str, sign: Write, production: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign()
+    assert promote.main(["1"]) == 0
+    sign(expires="2020-01-01")
+    assert promote.main(["1"]) == 1
+    assert "its new approval does not count." in capsys.readouterr().err
+
+    sign(expires="2099-01-01")
+    assert promote.main(["1"]) == 0
+
+    assert "Its new approval is in the audit log." in capsys.readouterr().out
+    assert approved_of(production, tmp_path) == ("", 2)
+    assert audit.report(production) == []
+
+
+def test_what_the_service_would_refuse_is_not_promoted(
+    waiting: str,
+    sign: Write,
+    production: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    signers = signatures.signers_file(tmp_path)
+    # OpenSSH admits this line, and the service does not.
+    signers.write_text(signers.read_text().replace('="rung-', '="!git,rung-'))
+    sign()
+
+    assert promote.main(["1"]) == 1
+
+    assert f"the service would refuse {waiting}: its approval does not" in capsys.readouterr().err
     assert state.read(production).serving is None

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.conftest import FACTS
-from rung_ops.governance import approval, audit, deploy, gate_record, promote, rollback
+from rung_ops.governance import approval, audit, deploy, promote, rollback
+from rung_ops.governance.signed_log import WITHDRAWN
 from rung_ops.release import paths, state
 
 Candidates = tuple[str, str]
@@ -25,7 +26,7 @@ def withdraw(production: Path, version: str, where: str) -> None:
     path.write_text("{}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if where == "log":
-        audit.record(production, gate_record.WITHDRAWN, "Vera", approval=digest)
+        audit.record(production, WITHDRAWN, "Vera", approval=digest)
         return
     told = {"by": "Vera", "withdrawn": "2026-01-31", "reason": "it leans on age"}
     name = f"{FACTS['model']}-{version}.withdrawal-{digest[:12]}.json"

@@ -20,6 +20,7 @@ from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import Service
 from rung_ops.serving.settings import Limits
+from rung_ops.serving.state_reader import StateReader
 from rung_ops.serving.traffic_split import TrafficSplit
 from rung_ops.serving.watch import Watch
 
@@ -32,7 +33,7 @@ class Watched:
         self.runner = runner
         self.rollout = Rollout(self.folder, None)
         self.service = Service("production", limits, Metrics(), self.rollout)
-        self.watch = Watch(self.service, self.folder)
+        self.watch = Watch(self.service, StateReader(self.folder))
 
     def look(self, times: int = 1) -> None:
         """Look; then wait until what began to load is loaded, and look again."""

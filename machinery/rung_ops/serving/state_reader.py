@@ -1,0 +1,107 @@
+"""Read what an environment wants served, and say which release may answer there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rung_ops.release import history
+from rung_ops.release import state as states
+from rung_ops.release.state import BadState, State
+from rung_ops.serving.recovery import state_from_history
+from rung_ops.system.files import UnusableFileError
+
+REPAIR = (
+    "Keep a copy of it and of state.json, delete both, and `poe deploy` the release by its name."
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The result of reading the folder of an environment.
+
+    Attributes:
+        state: the state of the environment, or a substitute.
+        problems: why there is a substitute, or what is wrong with the history.
+        is_valid: whether state.json and history are intact.
+    """
+
+    state: State
+    problems: tuple[str, ...] = ()
+    is_valid: bool = True
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What speaks against a release that an environment wants served.
+
+    Attributes:
+        reason: in words.
+        refuses: whether it may not answer; else this is only reported.
+    """
+
+    reason: str
+    refuses: bool = True
+
+
+class StateReader:
+    """Follows state.json and the history of an environment.
+
+    Attributes:
+        folder: of the environment.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Follow the folder of an environment."""
+        self.folder = folder
+        self._known: State | None = None  # the last state that was read
+        self._entry: dict[str, Any] | None = None  # history line of the state
+        self._checked = history.Checked()
+
+    def read(self) -> Reading:
+        """Read state and history; a long history takes time."""
+        reading = self._read()
+        problem = self._history_problem()
+        if not problem or not reading.is_valid:
+            return reading
+        return Reading(reading.state, (*reading.problems, problem), is_valid=False)
+
+    def current(self) -> State:
+        """Read the state once more, to find a change since read()."""
+        return self._read().state
+
+    def objection(self, manifest: dict[str, Any]) -> Objection | None:
+        """Say what speaks against the release of a verified manifest; here every one may answer."""
+        return None
+
+    def _read(self) -> Reading:
+        """Read the state; if that fails, use the last known state or that of the history."""
+        is_valid, self._entry = True, None
+        try:
+            state, self._entry = states.read_with_entry(self.folder)
+            if state.generation:
+                self._known = state
+                return Reading(state)
+            problem = f"{self.folder / states.STATE} is missing."
+        except BadState as error:
+            problem, is_valid = str(error), False
+        except OSError as error:  # unreachable, but not damaged
+            problem = str(error)
+        substitute = self._known or state_from_history(self.folder)
+        if substitute == State() and is_valid:
+            return Reading(substitute)
+        return Reading(substitute, (problem,), is_valid)
+
+    def _history_problem(self) -> str:
+        """Return what is wrong with the history, or with the state's entry in it."""
+        path = self.folder / states.HISTORY
+        try:
+            self._checked = history.follow(path, self._checked)
+        except UnusableFileError as error:
+            return f"{error}. {REPAIR}"
+        except OSError:
+            return ""  # unreachable, as above
+        if self._checked.fault is not None:
+            return f"{path}: {self._checked.fault}. {REPAIR}"
+        if self._entry is not None and not self._checked.holds(self._entry):
+            return f"{path}: its last change differs from that of {states.STATE}. {REPAIR}"
+        return ""

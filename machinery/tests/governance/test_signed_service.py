@@ -1,0 +1,95 @@
+"""A service of production, a process of its own, answers with what the signed log lets it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from machinery.tests.governance.conftest import pem
+from machinery.tests.governance.running import (
+    Running,
+    deployed,
+    row_of,
+    started,
+    trusted,
+    wait_until,
+)
+from machinery.tests.governance.signing import approved_line
+from rung_ops.governance import audit
+from rung_ops.governance.signed_log import APPROVED, WITHDRAWN
+from rung_ops.release import state
+
+
+@pytest.fixture
+def validator(signing_key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> Iterator[str]:
+    """The path of the validator's key."""
+    with trusted(tmp_path, signing_key) as key:
+        yield key
+
+
+@pytest.fixture
+def folder(
+    two_releases: tuple[Path, Path],
+    release_key: bytes,
+    signing_key: ec.EllipticCurvePrivateKey,
+    production: Path,
+    validator: str,
+) -> Path:
+    """Production, in which the first release answers and the second one was copied."""
+    first, second = two_releases
+    deployed(production, second, release_key, signing_key, validator)
+    return deployed(production, first, release_key, signing_key, validator)
+
+
+@pytest.fixture
+def service(folder: Path, signing_key: ec.EllipticCurvePrivateKey) -> Iterator[Running]:
+    """The service that answers there."""
+    with started(folder, {"AUDIT_PRIVATE_KEY": pem(signing_key).decode()}) as running:
+        wait_until(running.ready)
+        yield running
+
+
+def answers(service: Running, folder: Path) -> int:
+    return service.ask("/predict", row_of(folder))[0]
+
+
+def test_a_release_that_was_withdrawn_stops_answering_until_it_is_approved_anew(
+    service: Running, folder: Path, validator: str
+) -> None:
+    serving = str(state.read(folder).serving)
+    assert answers(service, folder) == 200
+    line = audit.history.read(folder / state.HISTORY)[-2]["detail"]
+    assert line["release"] == serving
+
+    audit.record(folder, WITHDRAWN, "Vera", approval=line["approval_hash"])
+    wait_until(lambda: answers(service, folder) == 503)
+
+    status, told = service.ask("/health/ready")
+    assert status == 503
+    assert told["serving"] is None
+    assert f"{serving} may not answer any more: its approval was withdrawn" in told["problems"][0]
+    assert "its approval was withdrawn" in service.ask("/predict", row_of(folder))[1]["error"]
+
+    renewed = approved_line(serving, validator, expires="2099-02-01")
+    audit.record(folder, APPROVED, "Vera", **renewed)
+    wait_until(service.ready)
+    assert answers(service, folder) == 200
+
+
+def test_a_release_that_the_log_does_not_approve_of_is_refused_at_the_start(
+    two_releases: tuple[Path, Path],
+    release_key: bytes,
+    signing_key: ec.EllipticCurvePrivateKey,
+    production: Path,
+    validator: str,
+) -> None:
+    deployed(production, two_releases[0], release_key, signing_key, None)
+
+    with started(production, {}) as running:
+        wait_until(running.lives)
+        wait_until(lambda: "may not answer" in str(running.ask("/health/ready")[1]["problems"]))
+
+        assert running.ask("/predict", row_of(production))[0] == 503
+        assert running.ask("/model")[0] == 503
+        assert not running.ready()
