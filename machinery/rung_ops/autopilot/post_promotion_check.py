@@ -17,7 +17,7 @@ from rung_ops.autopilot.collect import TIME
 from rung_ops.autopilot.facts import Verdict
 from rung_ops.autopilot.labelled import ARM, PREDICTION, RELEASE
 from rung_ops.autopilot.policy import Rollback
-from rung_ops.monitoring.jackknife import standard_error, student_t_quantile
+from rung_ops.jackknife import standard_error, student_t_quantile
 from rung_ops.project.paths import params
 from rung_ops.release import paths, source_import
 from rung_ops.release.state import State, events

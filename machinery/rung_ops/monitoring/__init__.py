@@ -8,7 +8,8 @@ A check, from log to verdict:
 - drift: each feature against its reference, with samples (two samples of one feature),
   kolmogorov and contingency (the tests), stability (the PSI)
 - defaults, ranges, freshness: what was missing, out of bounds, too old
-- quality: the metric by day and slice, with quality_metric (which) and jackknife (how certain)
+- quality: the metric by day and slice, with quality_metric (which) and rung_ops.jackknife (how
+  certain)
 - hooks: the project's own check
 
 What is made of it:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.monitoring import jackknife
+from rung_ops import jackknife
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.monitoring.quality_metric import DAY, RECENT, QualityMetric

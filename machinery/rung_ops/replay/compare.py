@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rung_ops import contract
-from rung_ops.monitoring.jackknife import standard_error, student_t_quantile
+from rung_ops.jackknife import standard_error, student_t_quantile
 from rung_ops.project.paths import params
 
 LEVEL = 0.95  # confidence level of the intervals

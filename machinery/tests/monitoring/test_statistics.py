@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rung_ops.monitoring import contingency, jackknife, kolmogorov, stability
+from rung_ops import jackknife
+from rung_ops.monitoring import contingency, kolmogorov, stability
 
 SIZES = [(25, 40), (100, 100), (250, 1_000)]
 

@@ -1,0 +1,67 @@
+"""A model is better than a constant only where the whole interval of its gain says so."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rung_ops import contract
+from rung_ops.training import baseline
+
+
+@pytest.fixture(autouse=True)
+def scored_by_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"score": {"metric": "hits", "higher_is_better": True}, "seed": 3}
+    monkeypatch.setattr(baseline, "params", lambda: settings)
+    monkeypatch.setattr(
+        contract, "score", lambda truth, told: {"hits": float(np.mean((told > 0.5) == truth))}
+    )
+
+
+def outcomes(rows: int) -> np.ndarray:
+    return (np.random.default_rng(0).random(rows) < 0.25).astype(int)
+
+
+def test_the_interval_is_that_of_the_binomial_distribution() -> None:
+    actual = outcomes(8_000)
+
+    found = baseline.compare(actual, actual.astype(float), np.zeros(len(actual)))
+
+    share = actual.mean()
+    assert found["gain"] == pytest.approx(share)
+    half = 1.96 * np.sqrt(share * (1 - share) / len(actual))
+    # Twenty groups tell the standard error to within a sixth; one in a hundred is off by half.
+    assert found["gain_low"] == pytest.approx(share - half, abs=half / 2)
+    assert found["gain_high"] == pytest.approx(share + half, abs=half / 2)
+    assert found["better"] is True
+
+
+def test_a_gain_that_may_be_chance_is_not_better() -> None:
+    actual = outcomes(400)
+    guessed = (np.arange(400) == np.flatnonzero(actual)[0]).astype(float)
+
+    found = baseline.compare(actual, guessed, np.zeros(400))
+
+    assert found["gain"] > 0 > found["gain_low"]
+    assert found["better"] is False
+
+
+def test_too_few_rows_give_no_interval_and_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    actual = outcomes(30)
+    monkeypatch.setattr(baseline, "COMPARISON", tmp_path / "comparison.json")
+    for name in ("PREDICTIONS", "TRAIN"):
+        monkeypatch.setattr(baseline, name, tmp_path / f"{name}.parquet")
+        pl.DataFrame({"predicted": actual.astype(float)}).write_parquet(getattr(baseline, name))
+    monkeypatch.setattr(baseline, "baseline", lambda train, rows: np.zeros(rows.height))
+    monkeypatch.setattr(baseline.estimator, "truth", lambda rows: actual)
+
+    assert baseline.main() == 0
+
+    written = json.loads((tmp_path / "comparison.json").read_text())
+    assert set(written) == {"model", "baseline", "gain", "better"}
+    assert written["better"] is False
+    assert "30 rows are too few for an interval" in capsys.readouterr().out
