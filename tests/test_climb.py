@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pytest_copier.plugin import CopierFixture
 
-from tests.conftest import ROOT, Render, files_of
+from tests.conftest import GAMES, ROOT, Render, files_of
 
 # Together they hold every climb from one rung to another, each in one of the games: what plain Copier
 # merges are the renders between which Rung climbs in both (climbing/test_stairs.py).
@@ -22,9 +22,8 @@ STAIRS = [
     ("velocity", [0, 4, 2, 0]),
     ("velocity", [0, 3, 1, 4, 0]),
 ]
-FAST = [("velocity", [0, 4, 2, 0])]
+FAST = ("velocity", [0, 1])
 IN_VELOCITY = ["velocity", pytest.param("governance", marks=pytest.mark.slow)]
-IN_GOVERNANCE = ["governance", pytest.param("velocity", marks=pytest.mark.slow)]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -70,7 +69,7 @@ def wherever(files: dict[str, bytes]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     "use_case, stairs",
-    [one if one in FAST else pytest.param(*one, marks=pytest.mark.slow) for one in STAIRS],
+    [FAST, *(pytest.param(*one, marks=pytest.mark.slow) for one in STAIRS)],
     ids=str,
 )
 def test_a_climb_gives_the_files_of_a_fresh_project(
@@ -88,6 +87,7 @@ def test_a_climb_gives_the_files_of_a_fresh_project(
         assert wherever(files_of(project)) == wherever(files_of(render(**given)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question, answer", [("ci", "gitlab"), ("team_size", "teams")])
 def test_another_answer_is_a_climb_like_any_other(
     copier: CopierFixture, render: Render, tmp_path: Path, question: str, answer: str
@@ -102,7 +102,8 @@ def test_another_answer_is_a_climb_like_any_other(
     assert wherever(files_of(project)) == wherever(expected)
 
 
-@pytest.mark.parametrize("use_case", IN_GOVERNANCE)
+@pytest.mark.slow
+@pytest.mark.parametrize("use_case", GAMES)
 def test_every_byte_of_the_users_files_survives(
     copier: CopierFixture, tmp_path: Path, use_case: str
 ) -> None:

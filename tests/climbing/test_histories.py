@@ -142,7 +142,7 @@ def test_a_few_histories_lose_nothing(
     tally = Tally()
     months = machine(tmp_path, fresh, engines.rungs(template), tally)
 
-    live(1, 3, 6, months, (Phase.generate,))
+    live(1, 2, 5, months, (Phase.generate,))
 
     assert tally.climbs > 3
 

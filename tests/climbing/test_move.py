@@ -130,6 +130,7 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
     assert {False, True} == set(found)
 
 
+@pytest.mark.slow
 def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
     project = born(0)
     old = stands(project)

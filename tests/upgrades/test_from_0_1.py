@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.upgrades import corpus
 from tests.upgrades.corpus import TODAY
 
 OLD = "v0.1"
+OFTEN = [("velocity", 4), ("governance", 2)]  # the slow suites look at every other rung
 MOVED = plain_yaml.load((ROOT / "levels/moved.yml").read_text())
 STAGES = {f"pipeline/{name}.py" for name in ("ingest", "validate", "split", "train", "evaluate")}
 Born = Callable[[str, int], Path]
@@ -45,8 +47,13 @@ def update(project: Path, template: Path, version: str = TODAY) -> Plan:
     return tiny.climb(project, template, version)
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize(
+    ("game", "level"),
+    [
+        each if each in OFTEN else pytest.param(*each, marks=pytest.mark.slow)
+        for each in product(GAMES, LEVELS)
+    ],
+)
 class TestEveryRung:
     """Of both games."""
 
