@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from machinery.tests.checks.imported_once import AS_FORKED, run_pytest
 from rung_ops import contract
 from rung_ops.project.paths import ROOT, SAMPLE, package_name, raw_files_in
 
@@ -147,16 +147,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(project: Path) -> tuple[int, str]:
     """Run the contract suite of a project; return its exit code and what it printed."""
-    above = Path(__file__).parents[3]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_contract.py"],
-        cwd=project,
-        env=os.environ | {"PYTHONPATH": f"{project / 'src'}{os.pathsep}{above / 'machinery'}"},
-        capture_output=True,
-        text=True,
-        check=False,
+    path = f"{project / 'src'}{os.pathsep}{Path(__file__).parents[3] / 'machinery'}"
+    return run_pytest(
+        ["-p", "no:cacheprovider", *AS_FORKED, "tests/test_contract.py"],
+        project,
+        os.environ | {"PYTHONPATH": path},
+        project.with_name("printed.txt"),
     )
-    return done.returncode, done.stdout
 
 
 def test_a_new_project_keeps_every_promise(small: Path) -> None:
