@@ -30,6 +30,8 @@ docs: $(UV)
 	@mv .cache/levels.md docs/levels.md
 	@$(UV) run --quiet --group machinery python -m rung_ops.reference > .cache/machinery.md
 	@mv .cache/machinery.md docs/machinery.md
+	@$(UV) run --quiet --group machinery python tests/assets/example_text.py > .cache/example_text.txt
+	@mv .cache/example_text.txt machinery/rung_ops/governance/example_text.txt
 
 docs-check: $(UV)
 	@$(UV) run --quiet rung levels --markdown | diff docs/levels.md - || { \

@@ -132,8 +132,22 @@ def validators_key(project: Project) -> Path | None:
     return key
 
 
+# A person writes each document for the model at hand; one text serves for what the tests are about.
+WRITTEN = "Loan officers of our bank in Trento read this beside the file, and decide themselves."
+WRITE = "import sys; from rung_ops.governance import example_text, approval as of; "
+WRITE += "example_text.rewrite(of.ROOT, sys.argv[1])"
+
+
+def write_documents(project: Project) -> None:
+    """Put text of one's own into the place of the example's, and commit it."""
+    run("uv", "run", "python", "-c", WRITE, WRITTEN, cwd=project.folder)
+    if not project.is_clean():
+        project.commit("Write the documents for our model")
+
+
 def write_record(project: Project, version: str = "1") -> None:
-    """Write the record of a validation by somebody else than the version's author; commit it."""
+    """Write documents, and a record by somebody else than the version's author; commit them."""
+    write_documents(project)
     said = project.run(f"uv run poe lineage {version}")
     found = {
         "model": r"^(\S+) version \d+",

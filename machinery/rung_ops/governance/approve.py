@@ -17,7 +17,14 @@ from typing import Any
 
 from rung_ops.gate import judge, report
 from rung_ops.gate import rules as gate_rules
-from rung_ops.governance import approval, audit, rejudge, signatures, signed_approval
+from rung_ops.governance import (
+    approval,
+    audit,
+    example_text,
+    rejudge,
+    signatures,
+    signed_approval,
+)
 from rung_ops.governance.signed_log import WITHDRAWN
 from rung_ops.project import documents
 from rung_ops.project.paths import shown
@@ -44,7 +51,7 @@ def approve(version: approval.Version, key: str) -> Path:
             f"{signatures.SIGNERS} is missing, so no signature could count. In a team of one the "
             "record alone approves; with a second person, write the file"
         )
-    _refuse(approval.record_objections(version))
+    _refuse([*approval.record_objections(version), *example_text.objections(approval.root())])
     verdict = rejudge.verdict(str(version.version))
     if verdict.reasons:
         report.publish(verdict)

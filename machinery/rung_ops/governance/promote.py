@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import admission, approval, audit, gate_record, keys, signatures
+from rung_ops.governance import (
+    admission,
+    approval,
+    audit,
+    example_text,
+    gate_record,
+    keys,
+    signatures,
+)
 from rung_ops.governance.deploy import REFUSALS
 from rung_ops.governance.signed_log import APPROVED
 from rung_ops.release import bundle, champion_alias, install, paths, state
@@ -44,6 +52,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
         *approval.objections(approval.released_version(manifest), facts),
         *gate_record.withdrawals(folder, approval.released_version(manifest)),
         *gate_record.objections(folder, release, now),
+        *example_text.objections(approval.root()),
         *(f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)),
     ]
     if reasons:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rung_ops.governance import champion_check
+from rung_ops.governance import champion_check, example_text
 from rung_ops.governance.record_check import (
     ANSWER,
     PLACEHOLDER,
@@ -122,6 +122,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
     if unchecked:
         print(unchecked, file=sys.stderr)
+    if examples := example_text.objections(ROOT):
+        print(
+            f"`poe promote` refuses until {len(examples)} places are written:", *examples, sep="\n"
+        )
     if not all_problems:
         print("records: complete")
     return 1 if all_problems else 0

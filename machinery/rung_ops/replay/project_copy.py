@@ -20,6 +20,7 @@ class NoCopy(Exception):
     """The project cannot be copied; the message says why."""
 
 
+NOT_WRITTEN = "Not written: a replay put this sentence in the place of a text of the example."
 IDENTITY = {"name": "replay", "email": "replay@localhost"}
 
 # Environment variables that would make a program use files or servers outside the copy.
@@ -88,6 +89,11 @@ def make(first: pl.DataFrame, url: str) -> Path:
         if (FOLDER / name).is_file():
             override(FOLDER / name, tables)
     override(FOLDER / "ops/autopilot.toml", {"service": {"url": url}})
+    if (FOLDER / "governance").is_dir():
+        from rung_ops.governance import example_text  # its packages come with governance
+
+        # Nobody promotes with the text of the example; a replay asks what the rules would do.
+        example_text.rewrite(FOLDER, NOT_WRITTEN)
     _git(FOLDER, "init", "--quiet", "--initial-branch", "replay")
     for key, value in IDENTITY.items():
         _git(FOLDER, "config", f"user.{key}", value)

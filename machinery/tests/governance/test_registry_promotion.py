@@ -11,6 +11,7 @@ from sklearn.dummy import DummyClassifier
 
 from rung_ops.gate.verdict import Verdict
 from rung_ops.governance import approval, champion_check, records, registry_promotion, rejudge
+from rung_ops.project.paths import ROOT
 from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16
@@ -96,6 +97,18 @@ def test_where_the_rows_are_the_gate_is_run_again(
     assert registry_promotion.main([version]) == 1
     assert champion() is None
     assert "- worse than the champion" in capsys.readouterr().err
+
+
+def test_the_text_of_the_example_does_not_become_champion(
+    version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(version)
+    (approval.ROOT / "docs").mkdir()
+    shutil.copy(ROOT / "docs/use_case.md", approval.ROOT / "docs")
+
+    assert registry_promotion.main([version]) == 1
+    assert champion() is None
+    assert "- docs/use_case.md:" in capsys.readouterr().err
 
 
 def test_a_version_without_a_record_is_refused(

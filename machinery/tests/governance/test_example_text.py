@@ -1,0 +1,156 @@
+"""What a project was generated with as an example is known again, and is not promoted."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from machinery.tests.governance.signing import Desk
+from rung_ops.governance import deploy, example_text, promote, records
+from rung_ops.governance.example_text import objections, rewrite, untouched
+from rung_ops.project.paths import ROOT
+from rung_ops.release import state
+
+INVENTORY = "governance/model_inventory.yaml"
+MAKER = Path(__file__).parents[3] / "tests/assets/example_text.py"
+OWN = "Officers of our branch in Trento see the figure beside the file and decide."
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The documents of a project that nobody has touched."""
+    for name in example_text.FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def places(root: Path, file: str) -> list[str]:
+    return [part.place for part in untouched(root) if part.file == file]
+
+
+def edit(root: Path, file: str, before: str, after: str) -> None:
+    text = (root / file).read_text(encoding="utf-8")
+    assert before in text
+    (root / file).write_text(text.replace(before, after, 1), encoding="utf-8")
+
+
+@pytest.mark.skipif(not MAKER.is_file(), reason="an ejected project has no templates")
+def test_the_hashes_are_those_of_the_templates() -> None:
+    made = subprocess.run([sys.executable, MAKER], check=True, capture_output=True, text=True)
+
+    assert example_text.HASHES.read_text() == made.stdout, "run `make docs`"
+
+
+def test_each_document_of_the_example_is_known(project: Path) -> None:
+    assert {part.file for part in untouched(project)} == set(example_text.FILES)
+
+
+def test_a_place_is_named_with_its_line_and_what_to_write(project: Path) -> None:
+    lines = (project / INVENTORY).read_text(encoding="utf-8").splitlines()
+    line = 1 + next(at for at, text in enumerate(lines) if "expected_use:" in text)
+    found = next(each for each in objections(project) if "expected_use" in each)
+
+    assert found == (
+        f"{INVENTORY}:{line}, `models[0].expected_use`: still the text of the example. "
+        "Say how it is meant to be used, and by whom."
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("A credit officer sees", "A  credit\n      officer sees"),  # other lines
+        ("A credit officer sees", "A CREDIT OFFICER, sees"),  # case and signs
+        ("refuses nobody by itself.", "refuses nobody by itself. Aaaa."),  # a word behind it
+    ],
+)
+def test_the_example_in_other_clothes_is_known(project: Path, before: str, after: str) -> None:
+    edit(project, INVENTORY, before, after)
+
+    assert "`models[0].expected_use`" in places(project, INVENTORY)
+
+
+def test_text_of_ones_own_is_not_the_examples(project: Path) -> None:
+    edit(project, INVENTORY, "A credit officer sees", f"{OWN} She writes down why. She sees")
+
+    assert "`models[0].expected_use`" not in places(project, INVENTORY)
+
+
+def test_what_holds_for_every_project_is_left_alone(project: Path) -> None:
+    assert '"The audit log"' not in places(project, "governance/oversight.md")
+    assert '"Approve"' not in places(project, "governance/oversight.md")
+    assert '"Rights of the people concerned"' not in places(project, "docs/privacy.md")
+
+
+def test_documents_that_were_not_written_yet_count_as_the_example(project: Path) -> None:
+    question = "Not written yet. Who asks for a prediction, when, and what do they do with it?"
+    (project / "docs/model_card.md").write_text(f"# Card\n\n## Intended use\n\n{question}\n")
+
+    assert places(project, "docs/model_card.md") == ['"Intended use"']
+
+
+def test_every_place_can_be_written_and_the_records_stay_whole(project: Path) -> None:
+    rewrite(project, OWN)
+
+    assert untouched(project) == []
+    for name in ("model_inventory", "risk_register", "change_control_plan", "technical_file"):
+        file = next(each for each in example_text.FILES if name in each)
+        found = records.check_record(project / file, records.read_schema(name, project), project)
+        assert [str(each) for each in found if "does not exist" not in str(each)] == []
+
+
+def test_a_document_that_is_not_there_or_not_yaml_is_left_to_poe_records(project: Path) -> None:
+    (project / "docs/use_case.md").unlink()
+    (project / INVENTORY).write_text("models: [\n")
+
+    assert not places(project, "docs/use_case.md") + places(project, INVENTORY)
+
+
+def test_poe_records_lists_the_places_and_does_not_fail(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(records, "ROOT", project)
+    monkeypatch.setattr(records, "problems", lambda root: [])
+    monkeypatch.setattr(records, "champion_problems", lambda: ([], ""))
+
+    assert records.main([]) == 0
+    said = capsys.readouterr().out
+    assert "`poe promote` refuses" in said and f"{INVENTORY}:" in said
+
+
+def test_a_version_is_not_promoted_with_the_text_of_the_example(
+    candidates: tuple[str, str],
+    production: Path,
+    judge: Callable[..., None],
+    approve: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    judge("1", None)
+    approve("1")
+    assert deploy.main(["production", candidates[0]]) == 0
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs/use_case.md", tmp_path / "docs")
+
+    assert promote.main(["1"]) == 1
+
+    assert "docs/use_case.md:" in capsys.readouterr().err
+    assert state.read(production).serving is None
+    rewrite(tmp_path, OWN)
+    assert promote.main(["1"]) == 0
+
+
+def test_a_validator_signs_no_text_of_the_example(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = desk.version()
+    (desk.folder / "docs").mkdir()
+    shutil.copy(ROOT / "docs/use_case.md", desk.folder / "docs")
+
+    assert desk.approve(version) == 1
+
+    assert "still the text of the example" in capsys.readouterr().err

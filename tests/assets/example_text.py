@@ -1,0 +1,71 @@
+"""Hash what the templates say of their example, for rung_ops.governance.example_text.
+
+Prints a hash a line: python tests/assets/example_text.py
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from rung_ops.governance import example_text
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+EVERYTHING = ""
+# By document: where its text is, and the fields and headings that speak of the example. The rest is
+# true of every project: how a version is approved, what the audit log is.
+SOURCES = {
+    "docs/use_case.md": {
+        "examples/credit/use_case.md": EVERYTHING,
+        "project/models/household_credits/docs/use_case.md": EVERYTHING,
+    },
+    "docs/model_card.md": {
+        "examples/credit/model_card.md": EVERYTHING,
+        "examples/own/model_card.md": EVERYTHING,
+    },
+    "docs/datasheet.md": {
+        "examples/credit/datasheet.md": EVERYTHING,
+        "examples/own/datasheet.md": EVERYTHING,
+    },
+    "docs/privacy.md": {"project/docs/privacy.md": "Purpose|Necessity"},
+    "governance/model_inventory.yaml": {"project/governance/model_inventory.yaml.jinja": EVERYTHING},
+    "governance/risk_register.yaml": {"project/governance/risk_register.yaml": r"risks\[[0-3]\]"},
+    "governance/change_control_plan.yaml": {
+        "project/governance/change_control_plan.yaml": r"scope|approved_by"
+    },
+    "governance/oversight.md": {"project/governance/oversight.md": "Who|What the person sees"},
+    "governance/technical_file/annex_iv.md": {
+        "project/governance/technical_file/annex_iv.md": r"provider|[1-58]\. "
+    },
+}
+
+
+def hashes() -> list[str]:
+    """Hash the sentences of every part that speaks of the example."""
+    return sorted({each for part in parts() for each in example_text.hashes_of(part.text)})
+
+
+def parts() -> Iterator[example_text.Part]:
+    """List the parts that speak of the example, by the name of the document in a project."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, sources in SOURCES.items():
+            for source, places in sources.items():
+                file = Path(folder) / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(TEMPLATES / source, file)
+                # What an answer fills in is the project's own.
+                file.write_text(re.sub(r"\{\{.*?\}\}", '"x"', file.read_text("utf-8")), "utf-8")
+                found = example_text.parts_of(Path(folder), name)
+                assert any(re.search(places, part.place) for part in found), source
+                yield from (part for part in found if _is_wanted(part, places))
+
+
+def _is_wanted(part: example_text.Part, places: str) -> bool:
+    """Leave out what stands below the title: how the document is used, in every project."""
+    below_title = part.file.endswith(".md") and part.line <= 3 and part.place[0] == '"'
+    return not below_title and bool(re.search(places, part.place))
+
+
+if __name__ == "__main__":
+    print("\n".join(hashes()))
