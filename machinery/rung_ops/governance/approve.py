@@ -1,7 +1,8 @@
 """Approve of a version with your own SSH key, or withdraw that: `uv run poe approve VERSION`.
 
-The validation record has to be written, and the gate is run again. What is signed names the model's
-bytes, commit, data, parameters, plan, rules and verdict; where one of them changes, it is void.
+Where there is no validation record, its skeleton is written. The gate is run again. What is signed
+names the model's bytes, commit, data, parameters, plan, rules and verdict; where one of them
+changes, it is void.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from rung_ops.gate import rules as gate_rules
 from rung_ops.governance import (
     approval,
     audit,
-    example_text,
+    readiness,
+    record_skeleton,
     rejudge,
     signatures,
     signed_approval,
@@ -51,7 +53,7 @@ def approve(version: approval.Version, key: str) -> Path:
             f"{signatures.SIGNERS} is missing, so no signature could count. In a team of one the "
             "record alone approves; with a second person, write the file"
         )
-    _refuse([*approval.record_objections(version), *example_text.objections(approval.root())])
+    _refuse([*approval.record_objections(version), *readiness.objections(version)])
     verdict = rejudge.verdict(str(version.version))
     if verdict.reasons:
         report.publish(verdict)
@@ -147,6 +149,9 @@ def main(arguments: list[str] | None = None) -> int:
             version = registry.version(options.version)
         if options.withdraw:
             path = withdraw(version, options.withdraw, _key(options.key))
+        elif not approval.record_paths(version):
+            made = record_skeleton.write(version)
+            raise Refused(f"wrote {shown(made)}. Answer what is empty in it, and type this again")
         else:
             path = approve(version, _key(options.key))
     except (

@@ -2,8 +2,8 @@
 
 As rung_ops.monitoring.run, with the limits of governance/monitoring_plan.yaml in place of those of
 ops/monitor.toml, and with the officers' overrides: many mean that the model is wrong, very few that
-its predictions are not reviewed. What answers has to be approved still. Problems go into the audit log
-when they begin, change and end.
+its predictions are not reviewed. What answers has to be approved still, and reviews and findings
+that are past their day are named. Problems go into the audit log when they begin, change and end.
 """
 
 import sys
@@ -14,11 +14,11 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops.batch import prediction_log
-from rung_ops.governance import audit, keys, plan, serving_check
+from rung_ops.governance import approval, audit, keys, plan, readiness, serving_check
 from rung_ops.governance.overrides import Overrides
 from rung_ops.monitoring import run
 from rung_ops.monitoring.result import MonitorResult
-from rung_ops.release import paths, state
+from rung_ops.release import bundle, paths, state
 from rung_ops.system import locks
 
 MONITORED = "monitored"
@@ -46,6 +46,15 @@ def overruled(
         yield f"{told}, more than {most:.0%}. {_duty('most_share')}"
     if least is not None and result.rows >= LEAST_ROWS and share < least:
         yield f"{told}, fewer than {least:.0%}. {_duty('least_share')}"
+
+
+def past_their_day(folder: Path, release: str) -> list[str]:
+    """List reviews and findings that are overdue; the monitor looks all the same."""
+    try:
+        manifest = bundle.read_manifest(paths.bundle(folder, release))
+    except bundle.BadBundle:
+        return []  # which serving_check says
+    return readiness.warnings(approval.released_version(manifest))
 
 
 def _overruled(folder: Path, result: MonitorResult) -> int:
@@ -109,6 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     def also(result: MonitorResult) -> list[str]:
         further = list(overruled(folder, result, limits))
         further += serving_check.problems(folder, result.release.id)
+        further += past_their_day(folder, result.release.id)
         looked.append(replace(result, problems=[*result.problems, *further]))
         return further
 

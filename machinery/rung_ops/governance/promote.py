@@ -16,9 +16,9 @@ from rung_ops.governance import (
     admission,
     approval,
     audit,
-    example_text,
     gate_record,
     keys,
+    readiness,
     signatures,
 )
 from rung_ops.governance.deploy import REFUSALS
@@ -52,7 +52,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
         *approval.objections(approval.released_version(manifest), facts),
         *gate_record.withdrawals(folder, approval.released_version(manifest)),
         *gate_record.objections(folder, release, now),
-        *example_text.objections(approval.root()),
+        *readiness.objections(approval.released_version(manifest)),
         *(f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)),
     ]
     if reasons:

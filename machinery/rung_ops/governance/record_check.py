@@ -47,13 +47,16 @@ class Problem:
         return f"{self.file}{place}: {self.wrong}. {self.remedy}"
 
 
-def check_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Problem]:
+def check_record(
+    path: Path, schema: dict[str, Any], root: Path, review: bool = True
+) -> Iterator[Problem]:
     """Check one record against its schema; a placeholder does not count as an answer.
 
     Args:
         path: the record, YAML or Markdown with front matter.
         schema: from read_schema().
         root: the project.
+        review: whether a record counts as wrong once its `review_by` has passed.
     """
     file = path.relative_to(root).as_posix()
     try:
@@ -68,13 +71,30 @@ def check_record(path: Path, schema: dict[str, Any], root: Path) -> Iterator[Pro
             yield Problem(file, place, "is empty", ANSWER)
         elif guess := PLACEHOLDER.search(text):
             yield Problem(file, place, f"`{guess[0].strip()}` is a placeholder", ANSWER)
-        elif place.split(".")[-1] == REVIEW and text < date.today().isoformat():
-            wrong = f"{text} has passed, so the record may be out of date"
-            yield Problem(file, place, wrong, "Review it, correct it, and set the next day.")
+    yield from _overdue(file, fields) if review else ()
     for number, named in enumerate(fields.get("documents") or []):
         if not (root / str(named)).is_file():
             wrong = f"`{named}` does not exist"
             yield Problem(file, f"documents[{number}]", wrong, "Write it, or name another.")
+
+
+def overdue_reviews(root: Path) -> list[str]:
+    """Say which records are past the day by which they are reviewed."""
+    found = []
+    for path in sorted((root / "governance").rglob("*")):
+        if path.suffix in {".yaml", ".md"} and path.is_file():
+            try:
+                fields = documents.record(path)
+            except documents.UnreadableDocumentError:
+                continue  # which `poe records` says
+            found += [str(each) for each in _overdue(path.relative_to(root).as_posix(), fields)]
+    return found
+
+
+def _overdue(file: str, fields: dict[str, Any]) -> Iterator[Problem]:
+    if (day := fields.get(REVIEW)) and str(day) < date.today().isoformat():
+        wrong = f"{day} has passed, so the record may be out of date"
+        yield Problem(file, REVIEW, wrong, "Review it, correct it, and set the next day.")
 
 
 def asked_for(root: Path, repository: Path) -> list[str]:
@@ -98,6 +118,9 @@ def read_schema(name: str, root: Path) -> dict[str, Any]:
 def _problems_of(file: str, error: ValidationError) -> Iterator[Problem]:
     place = error.json_path.removeprefix("$").removeprefix(".")
     schema = cast(dict[str, Any], error.schema)
+    if error.instance is None:
+        yield Problem(file, place, "is empty", schema.get("description", ANSWER))
+        return
     if error.validator != "required":
         remedy = schema.get("description", "See its schema: `uv run poe records --schema NAME`.")
         yield Problem(file, place, error.message[:200], remedy)

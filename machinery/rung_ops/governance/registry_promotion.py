@@ -7,7 +7,7 @@ import sys
 
 from mlflow.entities.model_registry import ModelVersion
 
-from rung_ops.governance import approval, example_text, rejudge, signed_approval
+from rung_ops.governance import approval, readiness, rejudge, signed_approval
 from rung_ops.project.paths import TEST
 from rung_ops.tracking import registry
 
@@ -52,7 +52,7 @@ def remember(numbers: list[str]) -> None:
 def _objections(version: ModelVersion) -> list[str]:
     """List what speaks against a version; the gate is run again where its rows are."""
     number = str(version.version)
-    written = example_text.objections(approval.root())
+    written = readiness.objections(version)
     if not TEST.is_file() or number == champion():
         return [*approval.objections(version), *written]
     verdict = rejudge.verdict(number)

@@ -69,8 +69,11 @@ def _record(manifest: dict[str, Any]) -> dict[str, Any]:
         "data_hash": manifest["data_hash"],
         "validator": {"name": NAME, "email": EMAIL},
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "conceptual_soundness": NOT_VALIDATED,
-        "outcomes_analysis": NOT_VALIDATED,
-        "limitations": NOT_VALIDATED,
+        **{
+            name: f"{NOT_VALIDATED} Of {name} nothing is said."
+            for name in ("conceptual_soundness", "outcomes_analysis", "limitations")
+        },
+        "evidence": [NOT_VALIDATED],
+        "findings": [],
         "decision": "approved",
     }

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,12 @@ APPROVED: dict[str, Any] = {
     "git_commit": FACTS["git_commit"],
     "data_hash": FACTS["data_hash"],
     "validator": {"name": "Vera Valid", "email": "vera@example.org"},
-    "date": "2026-01-31",
+    "date": date.today().isoformat(),
     "conceptual_soundness": "The method fits the question that is asked.",
     "outcomes_analysis": "The figures were computed again and agree.",
     "limitations": "The sample is small; see the model card.",
+    "evidence": ["reports/metrics.json of the run"],
+    "findings": [],
     "decision": "approved",
 }
 

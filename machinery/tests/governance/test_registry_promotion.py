@@ -9,6 +9,7 @@ import pytest
 import yaml
 from sklearn.dummy import DummyClassifier
 
+from machinery.tests.governance import conftest
 from rung_ops.gate.verdict import Verdict
 from rung_ops.governance import approval, champion_check, records, registry_promotion, rejudge
 from rung_ops.project.paths import ROOT
@@ -16,16 +17,7 @@ from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16
 AUTHOR = "Ada Lovelace <ada@example.org>"
-APPROVED: dict[str, Any] = {
-    "git_commit": COMMIT,
-    "data_hash": DATA,
-    "validator": {"name": "Vera Valid", "email": "vera@example.org"},
-    "date": "2026-01-31",
-    "conceptual_soundness": "The method fits the question that is asked.",
-    "outcomes_analysis": "The figures were computed again and agree.",
-    "limitations": "The sample is small; see the model card.",
-    "decision": "approved",
-}
+APPROVED = conftest.APPROVED | {"git_commit": COMMIT, "data_hash": DATA}
 
 
 @pytest.fixture(scope="module")

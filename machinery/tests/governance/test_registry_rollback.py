@@ -9,21 +9,13 @@ import mlflow
 import pytest
 import yaml
 
+from machinery.tests.governance import conftest
 from rung_ops.governance import approval, registry_promotion, registry_rollback
 from rung_ops.tracking import registry
 
 COMMIT, DATA = "ab" * 20, "cd" * 16
 TAGS = {"git_commit": COMMIT, "data_hash": DATA, "git_author": "Ada Lovelace <ada@example.org>"}
-APPROVED: dict[str, Any] = {
-    "git_commit": COMMIT,
-    "data_hash": DATA,
-    "validator": {"name": "Vera Valid", "email": "vera@example.org"},
-    "date": "2026-01-31",
-    "conceptual_soundness": "The method fits the question that is asked.",
-    "outcomes_analysis": "The figures were computed again and agree.",
-    "limitations": "The sample is small; see the model card.",
-    "decision": "approved",
-}
+APPROVED = conftest.APPROVED | {"git_commit": COMMIT, "data_hash": DATA}
 
 
 @pytest.fixture(scope="module")
