@@ -125,6 +125,9 @@ VERBS = {
     "governance technical-file": Verb(
         "governance.technical_file", "governance", "assemble the technical file"
     ),
+    "governance examine": Verb(
+        "governance.examine", "governance", "show which requirement is met by what"
+    ),
     "governance monitor": Verb(
         "governance.monitor", "governance", "monitor predictions by the monitoring plan"
     ),

@@ -136,6 +136,15 @@ def look(project: Project, words: str) -> None:
     assert (project.folder / "reports/monitor/report.html").stat().st_size > 5_000
 
 
+def examine(project: Project, words: str) -> None:
+    """Read what is missing for an examiner, which may be much where no team has agreed on it."""
+    project.run(f"uv run poe {words} || test $? -eq 1")
+
+    told = json.loads((project.folder / "reports/examination.json").read_text())
+    assert told["controls"]["fairness"]["status"] == "run"
+    assert told["controls"]["validation"]["status"] == "statement"
+
+
 def find_nothing_to_go_back_to(project: Project, words: str) -> None:
     """Be told that the first one has none before it; test_service_rollout.py goes back for real."""
     said = project.fail(f"uv run poe {words}")
@@ -184,6 +193,7 @@ OTHERWISE: dict[str, Callable[[Project, str], None]] = {
     "approve": sign_it,
     "serve": ask_the_service,
     "monitor": look,
+    "examine": examine,
     "rollback": find_nothing_to_go_back_to,
 }
 BETWEEN: dict[str, Callable[[Project], None]] = {

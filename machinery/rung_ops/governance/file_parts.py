@@ -73,6 +73,12 @@ def report(name: str) -> Callable[[str], str]:
     return take
 
 
+def version_here() -> str:
+    """Name the version that the reports here are of; empty where nothing has run."""
+    run = REPORTS / "run.json"
+    return str(read_json(run)["version"]) if run.is_file() else ""
+
+
 def read_json(path: Path) -> Any:
     """Read a report.
 

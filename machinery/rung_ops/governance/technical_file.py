@@ -6,14 +6,13 @@ holds. What is missing is named, and the command fails.
 
 import argparse
 import hashlib
-import json
 import sys
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from rung_ops.governance import markdown
-from rung_ops.governance.file_parts import Missing, Part
+from rung_ops.governance.file_parts import Missing, Part, version_here
 from rung_ops.governance.file_sections import SECTIONS
 from rung_ops.governance.record_check import check_record, read_schema
 from rung_ops.project import documents
@@ -118,16 +117,11 @@ def _law(duties: list[dict[str, Any]], today: date) -> list[str]:
     return [markdown.table(rows), ""] if rows else []
 
 
-def _version_here() -> str:
-    run = REPORTS / "run.json"
-    return str(json.loads(run.read_text(encoding="utf-8"))["version"]) if run.is_file() else ""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Write reports/technical_file.md; return 1 when something is missing in it."""
     parser = argparse.ArgumentParser(prog="poe technical-file", description=__doc__.splitlines()[0])
     parser.add_argument("version", nargs="?", default="", help="that of the last run unless given")
-    version = parser.parse_args(arguments).version or _version_here()
+    version = parser.parse_args(arguments).version or version_here()
     if not version:
         print("There is no version yet: `uv run poe pipeline` makes the first.", file=sys.stderr)
         return 1

@@ -1,0 +1,140 @@
+"""What shows that a control is there: a run of the version, a person's statement, or nothing."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rung_ops.governance import approval, audit, example_text, readiness, records
+from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name
+from rung_ops.release import paths, state
+
+RUN, STATEMENT, MISSING, OUTSIDE = "run", "statement", "missing", "organisation"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found of a control.
+
+    Attributes:
+        status: RUN, STATEMENT, MISSING, or OUTSIDE of any repository.
+        found: what shows it, or what is missing.
+    """
+
+    status: str
+    found: str
+
+
+def evidence_of(control: dict[str, Any], version: str) -> Evidence:
+    """Look for the evidence of a control, for a version of the model."""
+    return LOOK[control["kind"]](control["artefact"], version)
+
+
+def _document(artefact: str, version: str) -> Evidence:
+    path = next(
+        (each / artefact for each in (ROOT, REPOSITORY) if (each / artefact).is_file()), None
+    )
+    if path is None:
+        return Evidence(MISSING, f"{artefact} is missing")
+    places = [part for part in example_text.untouched(ROOT) if part.file == artefact]
+    if places:
+        return Evidence(MISSING, f"{len(places)} places are still the text of the example")
+    if faults := [each for each in records.problems(ROOT) if each.file == artefact]:
+        return Evidence(MISSING, str(faults[0]))
+    words = ["git", "log", "-1", "--format=%an, %as", "--", path.name]
+    told = subprocess.run(words, cwd=path.parent, capture_output=True, text=True, check=False)
+    who = told.stdout.strip() or "not committed"
+    return Evidence(STATEMENT, f"{who}; SHA-256 {_sha256(path)}")
+
+
+def _report(artefact: str, version: str) -> Evidence:
+    path = ROOT / artefact
+    if not path.is_file():
+        return Evidence(MISSING, f"{artefact} is missing")
+    run = REPORTS / "run.json"
+    if path.name == "gate.json":
+        made = str((_json(path).get("challenger") or {}).get("version", ""))
+    else:
+        made = str(_json(run).get("version", "")) if run.is_file() else ""
+    if made != version:
+        return Evidence(MISSING, f"{artefact} is of version {made or 'unknown'}, not of {version}")
+    return Evidence(RUN, f"of version {version}; SHA-256 {_sha256(path)}")
+
+
+def _approval(artefact: str, version: str) -> Evidence:
+    from rung_ops.tracking import registry  # brings MLflow, which takes seconds
+
+    try:
+        found = registry.version(version)
+    except registry.MlflowException as error:
+        return Evidence(MISSING, str(error).splitlines()[0])
+    if objections := [*approval.objections(found), *readiness.objections(found)]:
+        return Evidence(MISSING, objections[0])
+    told = approval.approval_of({"model": found.name, "version": version, **found.tags})
+    # What a person judged is a statement; a signature proves who said it.
+    return Evidence(
+        STATEMENT, f"{told['validator']}, {told['validated']}; key: {told['signed_by']}"
+    )
+
+
+def _lineage(artefact: str, version: str) -> Evidence:
+    from rung_ops.tracking import registry
+
+    try:
+        tags = registry.version(version).tags
+    except registry.MlflowException as error:
+        return Evidence(MISSING, str(error).splitlines()[0])
+    if missing := [
+        name for name in ("git_commit", "data_hash", "params_hash") if not tags.get(name)
+    ]:
+        return Evidence(MISSING, f"version {version} has no {', '.join(missing)}")
+    if tags.get("git_dirty") == "true":
+        return Evidence(MISSING, f"version {version} was made from files that were not committed")
+    return Evidence(RUN, f"commit {tags['git_commit']}, data {tags['data_hash']}")
+
+
+def _audit_log(artefact: str, version: str) -> Evidence:
+    folder = paths.environment(paths.PRODUCTION)
+    if not (folder / state.HISTORY).is_file():
+        return Evidence(MISSING, "nothing has been deployed to production from here")
+    if faults := audit.report(folder):
+        return Evidence(MISSING, faults[0])
+    return Evidence(RUN, f"{len(state.events(folder))} lines, signed and verified")
+
+
+def _monitor(artefact: str, version: str) -> Evidence:
+    path = ROOT / artefact
+    if not path.is_file():
+        return Evidence(MISSING, "production was not checked from here")
+    told = _json(path)
+    return Evidence(RUN, f"{len(told.get('problems', []))} problems; SHA-256 {_sha256(path)}")
+
+
+def _organisation(artefact: str, version: str) -> Evidence:
+    return Evidence(OUTSIDE, f"{project_name()} cannot show it: ask the organisation")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+LOOK: dict[str, Callable[[str, str], Evidence]] = {
+    "document": _document,
+    "report": _report,
+    "approval": _approval,
+    "lineage": _lineage,
+    "audit_log": _audit_log,
+    "monitor": _monitor,
+    "organisation": _organisation,
+}
