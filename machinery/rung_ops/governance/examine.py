@@ -15,6 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from rung_ops.governance import inventory_facts
 from rung_ops.governance.control_evidence import MISSING, OUTSIDE, RUN, STATEMENT, evidence_of
 from rung_ops.governance.file_parts import version_here
 from rung_ops.project import documents
@@ -38,9 +39,9 @@ def examine(version: str, today: date) -> dict[str, Any]:
     """Look for the evidence of every control, and list the requirements that rest on it.
 
     Returns:
-        project, version, examined, statuses, controls (by id: artefact, check, owner, status,
-        found) and sources (each with requirements: ref, asks, controls, status). The status of a
-        requirement is the weakest of its controls'.
+        project, version, examined, statuses, facts (of the inventory), controls (by id: artefact,
+        check, owner, status, found) and sources (each with requirements: ref, asks, controls,
+        status). The status of a requirement is the weakest of its controls'.
     """
     told = tomllib.loads(REQUIREMENTS.read_text(encoding="utf-8"))
     people = _people()
@@ -60,6 +61,7 @@ def examine(version: str, today: date) -> dict[str, Any]:
         "version": version,
         "examined": today.isoformat(),
         "statuses": WORDS,
+        "facts": inventory_facts.facts(),
         "controls": controls,
         "sources": told["sources"],
     }
@@ -76,6 +78,8 @@ def page(examined: dict[str, Any]) -> str:
         f"<p>Examined on {examined['examined']}. A run proves that something was computed, not that "
         "it is good; a statement is what a person wrote. What a source asks is in our words.</p>",
     ]
+    facts = "".join(f"<li>{name}: {escape(text)}" for name, text in examined["facts"].items())
+    parts.append(f"<ul>{facts}</ul>")
     for source in examined["sources"]:
         parts += [
             f"<h2>{escape(source['id'])}</h2><p>{escape(source['title'])}, {escape(source['dated'])}. "

@@ -11,6 +11,7 @@ SECTIONS: dict[int, tuple[Part, ...]] = {
             record("model_inventory", "models"),
             ("governance/model_inventory.yaml",),
         ),
+        Part("What is known of it", provenance.inventory),
         Part("Instructions for use", document("docs/model_card.md"), ("docs/model_card.md",)),
         Part("This version", provenance.lineage),
     ),

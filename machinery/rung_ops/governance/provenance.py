@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.governance import approval, markdown
+from rung_ops.governance import approval, inventory_facts, markdown
 from rung_ops.governance.file_parts import PIPELINE, Missing
 from rung_ops.project import documents
 from rung_ops.project.paths import REPOSITORY, ROOT, TEST, params, project_name, shown
@@ -91,6 +91,11 @@ def inputs(version: str) -> str:
         for column in told["columns"]
     ]
     return markdown.table(listed)
+
+
+def inventory(version: str) -> str:
+    """Tell what is known of the model without asking: status, validations, rows, features."""
+    return markdown.written(inventory_facts.facts())
 
 
 def versions(version: str) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rung_ops.governance import champion_check, example_text
+from rung_ops.governance import champion_check, example_text, inventory_facts
 from rung_ops.governance.record_check import (
     ANSWER,
     PLACEHOLDER,
@@ -31,7 +31,12 @@ HEADINGS = {
 
 def problems(root: Path) -> list[Problem]:
     """Check every record and document below root; the registry is not asked."""
-    return [*_record_problems(root), *_document_problems(root), *_privacy_problems(root)]
+    return [
+        *_record_problems(root),
+        *inventory_facts.contradictions(root),
+        *_document_problems(root),
+        *_privacy_problems(root),
+    ]
 
 
 def _record_problems(root: Path) -> Iterator[Problem]:
