@@ -225,8 +225,6 @@ def test_what_is_written_for_the_example_says_so_at_its_head(render: Render, gam
         if re.search("flight|credit|applicant", text, re.IGNORECASE):
             head = " ".join(text.splitlines()[:20])
             assert "for the credit example" in head, path
-    if game == "governance":
-        assert "model: bike-rentals" in pages["governance/validation/README.md"]
 
 
 def test_the_notebook_groups_by_columns_and_by_features(render: Render, tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops.batch import prediction_log
-from rung_ops.governance import approval, audit, keys, plan, readiness, serving_check
+from rung_ops.governance import (
+    approval,
+    audit,
+    keys,
+    override_counts,
+    plan,
+    readiness,
+    serving_check,
+)
 from rung_ops.governance.overrides import Overrides
 from rung_ops.monitoring import run
 from rung_ops.monitoring.result import MonitorResult
@@ -119,6 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
         further = list(overruled(folder, result, limits))
         further += serving_check.problems(folder, result.release.id)
         further += past_their_day(folder, result.release.id)
+        made = Overrides(folder).count(result.since.isoformat())
+        further += filter(None, [override_counts.unlogged(folder, made)])
         looked.append(replace(result, problems=[*result.problems, *further]))
         return further
 

@@ -1,7 +1,8 @@
 """What production served and what the monitor found, for the technical file."""
 
-from rung_ops.governance import markdown
+from rung_ops.governance import markdown, override_counts
 from rung_ops.governance.file_parts import Missing, read_json
+from rung_ops.governance.overrides import OVERRIDE, Overrides
 from rung_ops.project.paths import REPORTS
 from rung_ops.release import paths, state
 from rung_ops.training import model_card
@@ -13,8 +14,10 @@ def served(version: str) -> str:
         events = state.events(paths.environment(paths.PRODUCTION))
     except state.BadState as error:
         raise Missing(str(error)) from error
-    # Overrides are about single persons; they are counted.
-    overrides = sum(event["event"] == "override" for event in events)
+    # Overrides are about single persons; they are counted, as the monitor counts them.
+    folder = paths.environment(paths.PRODUCTION)
+    entries = sum(event["event"] == OVERRIDE for event in events)
+    overruled = Overrides(folder).count()
     rows = [
         {
             "at": event["at"][:19],
@@ -25,11 +28,15 @@ def served(version: str) -> str:
             "approved by": event["detail"].get("validator"),
         }
         for event in events
-        if event["event"] != "override"
+        if event["event"] != OVERRIDE
     ]
     if not rows:
         return "Nothing has been deployed to production from here."
-    return f"{markdown.table(rows)}\n\nPredictions that were overruled: {overrides}."
+    told = (
+        f"Predictions that were overruled: {len(overruled)}, in {entries} entries of the audit log."
+    )
+    unlogged = override_counts.unlogged(folder, overruled)
+    return f"{markdown.table(rows)}\n\n{told} {unlogged}".rstrip()
 
 
 def monitored(version: str) -> str:

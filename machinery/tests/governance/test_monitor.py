@@ -10,7 +10,15 @@ import polars as pl
 import pytest
 
 from rung_ops.batch import prediction_log
-from rung_ops.governance import audit, keys, monitor, overrides, plan, serving_check
+from rung_ops.governance import (
+    audit,
+    keys,
+    monitor,
+    operation_record,
+    overrides,
+    plan,
+    serving_check,
+)
 from rung_ops.monitoring import outcomes, run
 from rung_ops.release import bundle, history, source_import, state
 
@@ -132,6 +140,38 @@ def test_overrides_of_what_was_not_looked_at_do_not_count(
     assert monitor.main([]) == 1
 
     assert "20 of 20 predictions were overruled" in capsys.readouterr().out
+
+
+def test_an_override_of_a_prediction_that_is_not_logged_is_named(
+    predicted: Callable[[int], None],
+    planned: Callable[..., None],
+    production: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predicted(20)
+    planned(most_share=1.0)
+    overrule(production, 21)
+    overrule(production, 21)  # a second word on each is not another prediction
+
+    assert monitor.main([]) == 1
+
+    assert "1 override names no prediction of the log: 20" in capsys.readouterr().out
+
+
+def test_the_technical_file_counts_as_the_monitor_does(
+    predicted: Callable[[int], None], production: Path
+) -> None:
+    predicted(20)
+    overrule(production, 7)
+    overrule(production, 8)
+
+    told = operation_record.served("1")
+
+    assert "Predictions that were overruled: 8, in 15 entries of the audit log." in told
+
+    overrule(production, 21)
+
+    assert operation_record.served("1").endswith("1 override names no prediction of the log: 20")
 
 
 def test_the_thresholds_of_the_plan_count_in_place_of_monitor_toml(

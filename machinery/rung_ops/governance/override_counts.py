@@ -1,0 +1,35 @@
+"""How many predictions were overruled: one count for the monitor and the technical file."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from rung_ops.batch import prediction_log
+from rung_ops.system.printable import printable
+
+NAMED = 3  # ids that a message lists
+
+
+def unlogged(folder: Path, ids: Iterable[str]) -> str:
+    """Name the overrides whose prediction the log of an environment does not have.
+
+    Args:
+        folder: the environment's.
+        ids: of the predictions that were overruled.
+
+    Returns:
+        A sentence; empty where all are logged, or where no log is here.
+    """
+    wanted = sorted(set(ids))
+    log = prediction_log.folder(folder.name)
+    if not wanted or not any(log.glob("date=*")):
+        return ""
+    found = prediction_log.read(log).select("id").filter(pl.col("id").is_in(wanted)).collect()
+    known = set(found["id"])
+    missing = [each for each in wanted if each not in known]
+    if not missing:
+        return ""
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    told = "1 override names" if len(missing) == 1 else f"{len(missing):,} overrides name"
+    return printable(f"{told} no prediction of the log: {', '.join(missing[:NAMED])}{more}")
