@@ -1,15 +1,13 @@
 """How a person overrules a prediction, or stops the model, through the service itself.
 
 POST /override, GET /override/ID, POST /stop, POST /resume: JSON in and out, each with the header
-`Authorization: Bearer TOKEN`, where TOKEN is the variable OPERATOR_TOKEN of the service. All that
-is done goes into the audit log. Who may do it, and when: governance/oversight.md.
+`Authorization: Bearer TOKEN`, with a token of rung_ops.governance.operators. All that is done goes
+into the audit log. Who may do it, and when: governance/oversight.md.
 """
 
 import asyncio
-import hmac
 import logging
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rung_ops.governance import kill_switch, overrides
+from rung_ops.governance import kill_switch, operators, overrides
 from rung_ops.governance.overrides import Incomplete, Overrides, complete, override_decision
 from rung_ops.governance.signed_state import SignedStateReader
 from rung_ops.release import history, paths, state
@@ -31,8 +29,6 @@ from rung_ops.system import locks
 
 LOG = logging.getLogger("service")
 
-TOKEN = "OPERATOR_TOKEN"
-SHORTEST_TOKEN = 16
 MAX_BYTES = 16_000
 WAIT, TURNS = 2.0, 20  # seconds for which an answer waits until the service has resumed; looks
 UNWRITABLE = (OSError, locks.LockTimeoutError, state.BadState)
@@ -42,13 +38,17 @@ Answer = Callable[[Request], Awaitable[Any]]
 
 def routes(service: Service) -> list[Route]:
     """Make the routes that let people oversee a service."""
-    token = os.environ.get(TOKEN, "")
+    try:
+        tokens = operators.from_environment()
+    except operators.BadTokens as error:  # it goes on predicting, and lets nobody oversee it
+        LOG.error("%s", error)
+        tokens = {}
     oversight = Oversight(service, paths.environment(service.environment))
     return [
-        Route("/override", _guarded(oversight.override, token), methods=["POST"]),
-        Route("/override/{id:path}", _guarded(oversight.overridden, token), methods=["GET"]),
-        Route("/stop", _guarded(oversight.stop, token), methods=["POST"]),
-        Route("/resume", _guarded(oversight.resume, token), methods=["POST"]),
+        Route("/override", _guarded(oversight.override, tokens), methods=["POST"]),
+        Route("/override/{id:path}", _guarded(oversight.overridden, tokens), methods=["GET"]),
+        Route("/stop", _guarded(oversight.stop, tokens), methods=["POST"]),
+        Route("/resume", _guarded(oversight.resume, tokens), methods=["POST"]),
     ]
 
 
@@ -114,6 +114,9 @@ class Oversight:
     async def resume(self, request: Request) -> dict[str, Any]:
         """Predict again."""
         fields = complete(await _sent(request), kill_switch.FIELDS)
+        stopped = self._service.stopped
+        if request.state.person and stopped and stopped.by == request.state.person:
+            raise Refusal(403, f"{stopped.by} stopped it: another person lets it go on.")
         try:
             problems = await run_in_threadpool(
                 kill_switch.switch_on, self._folder, fields["by"], fields["reason"]
@@ -134,12 +137,12 @@ class Oversight:
         return _with_warning({"stopped": self._service.stopped is not None, **fields}, problems)
 
 
-def _guarded(answer: Answer, token: str) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(answer: Answer, tokens: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
     """Let only holders of the token through, and answer every mistake in JSON."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            _authorise(request, token)
+            request.state.person = _person(request, tokens)
             return Response(msgspec.json.encode(await answer(request)), media_type=JSON)
         except Incomplete as error:
             refusal = Refusal(422, str(error))
@@ -158,20 +161,32 @@ def _guarded(answer: Answer, token: str) -> Callable[[Request], Awaitable[Respon
 JSON = "application/json"
 
 
-def _authorise(request: Request, token: str) -> None:
-    if len(token) < SHORTEST_TOKEN:
+def _person(request: Request, tokens: Mapping[str, str]) -> str:
+    """Name the holder of the token that a request carries; empty where all share one."""
+    if not tokens:
         raise Refusal(
             403,
-            f"Oversight of this service is not set up: start it with the variable {TOKEN} set to a "
-            f"secret of {SHORTEST_TOKEN} characters or more "
+            f"Oversight of this service is not set up: start it with the variable {operators.NAMED} "
+            f"set to `NAME:TOKEN` of each person, or with {operators.SHARED} that all share, of "
+            f"{operators.SHORTEST} characters or more "
             '(`python -c "import secrets; print(secrets.token_urlsafe())"` makes one), and give '
             "it to those whom governance/oversight.md names. `uv run poe stop` works without.",
         )
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    # In a time that does not depend on how much of it is right.
-    right = hmac.compare_digest(given.strip().encode(), token.encode())
-    if scheme.lower() != "bearer" or not right:
-        raise Refusal(401, f"Send `Authorization: Bearer TOKEN`, with the service's {TOKEN}.")
+    holder = operators.holder(given.strip(), tokens)
+    if scheme.lower() != "bearer" or holder is None:
+        wanted = f"{operators.SHARED} or of its {operators.NAMED}"
+        raise Refusal(401, f"Send `Authorization: Bearer TOKEN`, with the service's {wanted}.")
+    return holder
+
+
+def _by_holder(fields: Any, person: str) -> Any:
+    """Put the holder of a token in as who it is by; another name is refused."""
+    if not person or not isinstance(fields, dict):
+        return fields
+    if fields.setdefault("by", person) != person:
+        raise Refusal(403, f"The token is that of {person}: `by` cannot name somebody else.")
+    return fields
 
 
 async def _sent(request: Request) -> Any:
@@ -181,7 +196,7 @@ async def _sent(request: Request) -> Any:
         if len(body) > MAX_BYTES:
             raise Refusal(413, f"The body is larger than {MAX_BYTES:,} bytes.")
     try:
-        return msgspec.json.decode(body)
+        return _by_holder(msgspec.json.decode(body), request.state.person)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refusal(400, f"The body is not JSON: {error}") from error
 

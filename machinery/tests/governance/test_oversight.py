@@ -20,7 +20,7 @@ from machinery.tests.governance.running import (
     trusted,
     wait_until,
 )
-from rung_ops.governance import audit, kill_switch
+from rung_ops.governance import audit, kill_switch, operators
 from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, history, state
 from rung_ops.system import atomic
@@ -235,3 +235,58 @@ def test_oversight_brings_nothing_into_the_service_that_it_does_without() -> Non
     )
 
     assert done.stdout.strip() == "set()"
+
+
+OLGAS, VERAS = "token-of-olga-only", "token-of-vera-only"  # pragma: allowlist secret
+
+
+@pytest.fixture
+def named(environment: Path, signing_key: ec.EllipticCurvePrivateKey) -> Iterator[Running]:
+    """Another service, in which each person has a token."""
+    listed = f"Olga Officer:{OLGAS}, Vera Valid:{VERAS}"
+    environ = {"OPERATOR_TOKENS": listed, "AUDIT_PRIVATE_KEY": pem(signing_key).decode()}
+    with started(environment, environ | {"OPERATOR_TOKEN": TOKEN}) as running:
+        wait_until(running.ready)
+        yield running
+
+
+def test_a_token_says_who_it_is_and_another_person_lets_the_model_go_on(
+    named: Running, log: Callable[[], list[dict[str, Any]]], row: dict[str, Any]
+) -> None:
+    name = named.ask("/predict", row)[1]["id"]
+    override = {"id": name, "decision": "grant", "reason": "an error of the bank"}
+    why = {"reason": "it refuses everybody"}
+
+    assert named.ask("/override", override | {"by": "Vera Valid"}, OLGAS)[0] == 403
+    assert named.ask("/override", override, OLGAS)[0] == 200
+    assert log()[-1]["by"] == "Olga Officer"
+    assert named.ask("/stop", why | {"by": "Olga Officer"}, TOKEN)[0] == 401
+    assert named.ask("/stop", why, OLGAS)[0] == 200
+    status, answer = named.ask("/resume", why, OLGAS)
+    assert (status, "another person" in answer["error"]) == (403, True)
+    assert named.ask("/predict", row)[0] == 503
+    assert named.ask("/resume", why, VERAS)[0] == 200
+    assert log()[-1]["by"] == "Vera Valid"
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        OLGAS,
+        "Olga:short",
+        f":{OLGAS}",
+        f"Olga:{OLGAS},",
+        f"Olga:{OLGAS},Otto:{OLGAS}",
+        f"Olga:{OLGAS},Olga:{VERAS}",
+    ],
+)
+def test_tokens_that_do_not_name_each_person_are_refused_and_not_shown(
+    listed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPERATOR_TOKENS", listed)
+
+    with pytest.raises(operators.BadTokens) as refused:
+        operators.from_environment()
+
+    assert "entry" in str(refused.value)
+    assert OLGAS not in str(refused.value) and "short" not in str(refused.value)
