@@ -21,15 +21,20 @@ def unlogged(folder: Path, ids: Iterable[str]) -> str:
     Returns:
         A sentence; empty where all are logged, or where no log is here.
     """
-    wanted = sorted(set(ids))
-    log = prediction_log.folder(folder.name)
-    if not wanted or not any(log.glob("date=*")):
-        return ""
-    found = prediction_log.read(log).select("id").filter(pl.col("id").is_in(wanted)).collect()
-    known = set(found["id"])
-    missing = [each for each in wanted if each not in known]
+    missing = not_logged(folder, ids)
     if not missing:
         return ""
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
     told = "1 override names" if len(missing) == 1 else f"{len(missing):,} overrides name"
     return printable(f"{told} no prediction of the log: {', '.join(missing[:NAMED])}{more}")
+
+
+def not_logged(folder: Path, ids: Iterable[str]) -> list[str] | None:
+    """List those of some predictions that the log of an environment lacks; None without a log."""
+    wanted = sorted(set(ids))
+    log = prediction_log.folder(folder.name)
+    if not any(log.glob("date=*")):
+        return None
+    found = prediction_log.read(log).select("id").filter(pl.col("id").is_in(wanted)).collect()
+    known = set(found["id"])
+    return [each for each in wanted if each not in known]

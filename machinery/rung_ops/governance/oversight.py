@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars as pl
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rung_ops.governance import kill_switch, operators, overrides
+from rung_ops.governance import kill_switch, operators, override_counts, overrides
 from rung_ops.governance.overrides import Incomplete, Overrides, complete, override_decision
 from rung_ops.governance.signed_state import SignedStateReader
 from rung_ops.release import history, paths, state
@@ -31,6 +32,8 @@ LOG = logging.getLogger("service")
 
 MAX_BYTES = 16_000
 WAIT, TURNS = 2.0, 20  # seconds for which an answer waits until the service has resumed; looks
+LOGGED, LOOKS = 4.0, 8  # seconds within which a prediction is in the log; looks
+UNREADABLE = (OSError, pl.exceptions.PolarsError)
 UNWRITABLE = (OSError, locks.LockTimeoutError, state.BadState)
 
 Answer = Callable[[Request], Awaitable[Any]]
@@ -74,11 +77,29 @@ class Oversight:
     async def override(self, request: Request) -> dict[str, Any]:
         """Record that a person decided otherwise than was predicted, or in spite of it."""
         wanted = override_decision(await _sent(request))
+        if not await self._is_logged(wanted.id):
+            raise Refusal(404, f"The log has no prediction {wanted.id!r}: check the id.")
         try:
             problems = await run_in_threadpool(overrides.record, self._folder, wanted)
         except UNWRITABLE as error:
             raise Refusal(503, f"The override was not recorded: {error}", retry_after=5) from error
         return _with_warning({"id": wanted.id, "recorded": True}, problems)
+
+    async def _is_logged(self, prediction: str) -> bool:
+        """Look for a prediction in the log, which has it about a second after the answer."""
+        missing: list[str] | None = None
+        for _ in range(LOOKS):
+            try:
+                missing = await run_in_threadpool(
+                    override_counts.not_logged, self._folder, [prediction]
+                )
+            except UNREADABLE as error:  # what a person decides is not lost with the log
+                LOG.error("The prediction log could not be read: %s", error)
+                return True
+            if missing == []:
+                return True
+            await asyncio.sleep(LOGGED / LOOKS)
+        return missing is None  # where nothing is logged, nothing can be compared
 
     async def overridden(self, request: Request) -> dict[str, Any]:
         """Tell what people decided about a prediction; the last one counts."""

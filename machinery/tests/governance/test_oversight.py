@@ -111,6 +111,18 @@ def test_an_officer_overrides_a_prediction_and_the_last_word_counts(
     assert [event["by"] for event in log()[-2:]] == ["Olga", "Otto"]
 
 
+def test_a_prediction_that_was_never_made_cannot_be_overruled(
+    service: Running, log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    before = len(log())
+    made_up = {"id": "4711", "decision": "grant", "by": "Olga", "reason": "an error of the bank"}
+
+    status, answer = service.ask("/override", made_up)
+
+    assert (status, "no prediction '4711'" in answer["error"]) == (404, True)
+    assert [event["event"] for event in log()[before:]] == ["reviewed"] * (len(log()) - before)
+
+
 def test_the_kill_switch_stops_every_prediction_and_says_who_and_why(
     service: Running, log: Callable[[], list[dict[str, Any]]], row: dict[str, Any]
 ) -> None:
