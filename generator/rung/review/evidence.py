@@ -19,6 +19,7 @@ from rung.review.runners import Runners
 from rung.review.shell import executed
 from rung.review.sieve import Sieve
 from rung.review.view import View
+from rung.review.vocabulary import Vocabulary
 
 Predicate = Any  # as levels/README.md describes it
 Accept = Callable[[Hit], bool]
@@ -60,6 +61,9 @@ class Evidence:
                     if asks_for_tests or path not in tests:
                         concerned[path] |= 1 << number
         sieves: dict[int, Sieve] = {}
+        vocabulary = Vocabulary(
+            {needle for _, leaf in leaves for need in leaf.needs for needle in need.needles()}
+        )
         for done, path in enumerate(sorted(concerned, key=lambda path: (path.count("/"), path))):
             if self.content.files.clock.is_up():
                 self.content.files.left_out.out_of_time = True
@@ -67,7 +71,9 @@ class Evidence:
                 return
             bits = concerned[path]
             if bits not in sieves:
-                sieves[bits] = Sieve([one for n, one in enumerate(leaves) if bits >> n & 1])
+                sieves[bits] = Sieve(
+                    [one for n, one in enumerate(leaves) if bits >> n & 1], vocabulary
+                )
             view = View(self.content, path)
             for name, leaf in sieves[bits].possible(view):
                 found = self.hits[name]
@@ -87,6 +93,10 @@ class Evidence:
     def holds_anywhere(self, predicate: Predicate) -> list[Hit]:
         """Return what supports a predicate, notebooks included."""
         return self._shown(predicate, lambda hit: True, None)
+
+    def all_hits(self, predicate: Predicate) -> list[Hit]:
+        """Return all that supports a predicate, notebooks included."""
+        return self._found(predicate, lambda hit: True, None)
 
     def _shown(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Hit]:
         found = self._found(predicate, accept, used)

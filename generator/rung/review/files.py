@@ -72,19 +72,19 @@ class Files:
                 os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
             )
         except OSError:
-            self.left_out.note("could not be opened", path)
+            self.left_out.note_file("could not be opened", path)
             return None
         try:
             facts = os.fstat(handle)
             if not stat.S_ISREG(facts.st_mode):
-                self.left_out.note("not plain files", path)
+                self.left_out.note_file("not plain files", path)
                 return None
             if facts.st_size > most:
-                self.left_out.note("too large to be read", path)
+                self.left_out.note_file("too large to be read", path)
                 return None
             return os.read(handle, most + 1)
         except OSError:
-            self.left_out.note("could not be read", path)
+            self.left_out.note_file("could not be read", path)
             return None
         finally:
             os.close(handle)

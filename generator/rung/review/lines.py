@@ -1,6 +1,6 @@
 """The lines of a text, and those that have one of some words, found without looking at each line."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 
@@ -21,11 +21,17 @@ class Lines:
         found: set[int] = set()
         for needle in needles:
             line, place = 1, 0
-            at = self._lower.find(needle)
-            while at >= 0:
-                line += self._lower.count(b"\n", place, at)
+            for begin, _ in holding(self._lower, needle):
+                line += self._lower.count(b"\n", place, begin)
+                place = begin
                 found.add(line)
-                place = at
-                end = self._lower.find(b"\n", at)
-                at = self._lower.find(needle, end) if end >= 0 else -1
         return sorted(found)
+
+
+def holding(text: bytes, needle: bytes) -> Iterator[tuple[int, int]]:
+    """Give where each line that holds a needle begins and ends."""
+    at = text.find(needle)
+    while at >= 0:
+        end = text.find(b"\n", at)
+        yield text.rfind(b"\n", 0, at) + 1, end if end >= 0 else len(text)
+        at = text.find(needle, end) if end >= 0 else -1

@@ -4,9 +4,9 @@ import re
 from collections import defaultdict
 from collections.abc import Collection
 
-MODULE = re.compile(r"(?<![\w./-])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?=[:\s\"',\])]|$)")
+MODULE = re.compile(r"(?<![\w./-])([A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++)(?=[:\s\"',\])]|$)")
 RUN_MODULE = re.compile(r"-m[\s\"',]+([A-Za-z_][\w.]*)")
-FILE = re.compile(r"[\w./-]+\.\w+")
+FILE = re.compile(r"(?<![\w./-])[\w./-]+\.\w+")
 
 
 class Modules:

@@ -1,43 +1,75 @@
 """Which letters a text must have before a regular expression can match it."""
 
 import re
-from functools import cache
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 _parser: Any = re._parser  # type: ignore[attr-defined]  # it has no public name
-LEAST = 3  # letters
+LEAST = 2  # letters
+
+
+@dataclass(frozen=True)
+class Need:
+    """Lower-case bytes that must be there, all or one of them.
+
+    Attributes:
+        parts: the bytes, and needs of their own.
+        every: whether all of them are needed.
+    """
+
+    parts: tuple["bytes | Need", ...]
+    every: bool
+
+    def met_by(self, held: bytes | Set[bytes]) -> bool:
+        """Say whether it is met by a text, or by needles that a text is known to hold."""
+        for each in self.parts:
+            met = each in held if isinstance(each, bytes) else each.met_by(held)
+            if met is not self.every:
+                return met
+        return self.every
+
+    @cached_property
+    def best(self) -> tuple[bytes, ...]:
+        """Needles of which one must be there: those whose shortest is longest."""
+        options = [(each,) if isinstance(each, bytes) else each.best for each in self.parts]
+        if self.every:
+            return max(options, key=lambda option: min(map(len, option)))
+        return tuple(sorted({needle for option in options for needle in option}))
+
+    def needles(self) -> Iterator[bytes]:
+        """Give all the bytes that it names."""
+        for each in self.parts:
+            yield from (each,) if isinstance(each, bytes) else each.needles()
 
 
 @cache  # a fleet is read by the same expressions
-def of(regex: str) -> tuple[str, ...]:
-    """Return lower-case texts of which one is in every match; none where that cannot be said."""
-    found = _of(_parser.parse(regex, re.IGNORECASE | re.MULTILINE))
-    return tuple(sorted(found)) if found else ()
+def of(regex: str) -> Need | None:
+    """Return what a text must have for an expression to match; None where that cannot be said."""
+    return _of(_parser.parse(regex, re.IGNORECASE | re.MULTILINE))
 
 
-def _of(sequence: Any) -> set[str] | None:
-    """Return the best set of needles of a sequence: the one whose shortest is longest."""
-    options: list[set[str]] = []
-    run = ""
-    for operation, argument in sequence:
+def _of(sequence: Any, run: str = "") -> Need | None:
+    """Return what is needed of a sequence that follows a run of letters."""
+    parts: list[bytes | Need] = []
+    for operation, argument in [*sequence, ("END", None)]:
         name = str(operation)
         if name == "LITERAL" and chr(argument).isascii():
             run += chr(argument).lower()
             continue
         if len(run) >= LEAST:
-            options.append({run})
-        run = ""
-        inner: set[str] | None = None
+            parts.append(run.encode())
+        before, run = run, ""
+        inner: Need | None = None
         if name == "BRANCH":
-            parts = [_of(branch) for branch in argument[1]]
-            if all(parts):
-                inner = set().union(*(part for part in parts if part))
+            branches = [need for branch in argument[1] if (need := _of(branch, before))]
+            if len(branches) == len(argument[1]):
+                inner = Need(tuple(branches), every=False)
         elif name == "SUBPATTERN":
-            inner = _of(argument[3])
+            inner = _of(argument[3], before)
         elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT") and argument[0] >= 1:
-            inner = _of(argument[2])
+            inner = _of(argument[2], before)
         if inner:
-            options.append(inner)
-    if len(run) >= LEAST:
-        options.append({run})
-    return max(options, key=lambda option: min(map(len, option)), default=None)
+            parts.append(inner)
+    return Need(tuple(parts), every=True) if parts else None

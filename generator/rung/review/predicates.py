@@ -1,7 +1,8 @@
 """The predicates that look at files: the table from a name in levels/ to a function."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from rung.review import data_files, documents, functions, needles
 from rung.review.data_files import Node
 from rung.review.hit import Hit
 from rung.review.lines import Lines
+from rung.review.needles import Need
 from rung.review.view import View
 
 FLAGS = re.IGNORECASE | re.MULTILINE
@@ -46,33 +48,33 @@ class Leaf:
         return [re.compile(value, FLAGS) for value in values]
 
     @cached_property
-    def needles(self) -> tuple[bytes, ...]:
-        """Lower-case bytes, one of which a file must have to match."""
-        if self.kind == "text":
-            return _needles(self.value)
-        if self.kind == "function":
-            return max(self.of_body, key=lambda needles: min(map(len, needles)), default=())
+    def needs(self) -> tuple[Need, ...]:
+        """What a file must have to match: in Python each on one line, comments and all."""
         if self.kind == "key":
             literal = [part for part in re.split(r"[.*]+", self.value) if part]
-            return (max(literal, key=len).lower().encode(),) if literal else ()
-        return ()
+            return (Need((max(literal, key=len).lower().encode(),), every=True),) if literal else ()
+        stated = {"text": [self.value], "function": self.options.get("body", [])}
+        return tuple(filter(None, map(needles.of, stated.get(self.kind, []))))
 
     @cached_property
-    def of_body(self) -> list[tuple[bytes, ...]]:
-        """For each expression of a body, bytes of which a file must have one."""
-        return list(filter(None, map(_needles, self.options["body"])))
+    def needles(self) -> tuple[bytes, ...]:
+        """Lower-case bytes, one of which a file must have to match."""
+        return max((need.best for need in self.needs), key=_shortest, default=())
 
     @cached_property
     def cheapest_first(self) -> list[tuple[re.Pattern[str], tuple[bytes, ...]]]:
         """The expressions of a body with the bytes that each needs, the most telling first."""
-        found = [(re.compile(each, FLAGS), _needles(each)) for each in self.options["body"]]
-        return sorted(found, key=lambda one: -min(map(len, one[1]), default=0))
+        found = [(re.compile(each, FLAGS), _best(each)) for each in self.options["body"]]
+        return sorted(found, key=lambda one: -_shortest(one[1]))
 
     @cached_property
-    def words(self) -> frozenset[bytes]:
-        """Words, one of which a file must have to match."""
-        part = 0 if self.kind == "imports" else -1
-        return frozenset(name.split(".")[part].encode() for name in self.value)
+    def words(self) -> Mapping[bytes, Sequence[frozenset[bytes]]]:
+        """Words, one of which a file must have to match, and all that it then needs beside it."""
+        found: dict[bytes, list[frozenset[bytes]]] = defaultdict(list)
+        for name in self.value:
+            parts = name.encode().split(b".")
+            found[parts[-1]].append(frozenset(parts))
+        return found
 
     @cached_property
     def wanted(self) -> frozenset[str]:
@@ -80,8 +82,13 @@ class Leaf:
         return frozenset(self.value)
 
 
-def _needles(regex: str) -> tuple[bytes, ...]:
-    return tuple(needle.encode() for needle in needles.of(regex))
+def _best(regex: str) -> tuple[bytes, ...]:
+    need = needles.of(regex)
+    return need.best if need else ()
+
+
+def _shortest(words: tuple[bytes, ...]) -> int:
+    return min(map(len, words), default=0)
 
 
 def exists(view: View, leaf: Leaf) -> Iterator[Hit]:
@@ -99,7 +106,7 @@ def larger_than_mb(view: View, leaf: Leaf) -> Iterator[Hit]:
 
 def imports(view: View, leaf: Leaf) -> Iterator[Hit]:
     """Python code that imports one of the modules, or a part of it."""
-    if leaf.words.isdisjoint(view.words) or view.source is None:
+    if view.source is None:
         return
     for name, line in view.source.imports.items():
         parts = name.split(".")
@@ -110,7 +117,7 @@ def imports(view: View, leaf: Leaf) -> Iterator[Hit]:
 
 def calls(view: View, leaf: Leaf) -> Iterator[Hit]:
     """Python code that calls one of the names, decorates with it or derives from it."""
-    if leaf.words.isdisjoint(view.words) or view.source is None:
+    if view.source is None:
         return
     for name, line in view.source.calls.items():
         parts = name.lstrip(".").split(".")
@@ -121,7 +128,7 @@ def calls(view: View, leaf: Leaf) -> Iterator[Hit]:
 
 def text(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A line that matches."""
-    if leaf.needles and not any(needle in view.lower for needle in leaf.needles):
+    if not all(map(view.may_say, leaf.needs)):
         return
     (regex,) = leaf.regexes
     for number in _matching_lines(view, view.searchable, regex, leaf.needles):
@@ -132,12 +139,11 @@ def text(view: View, leaf: Leaf) -> Iterator[Hit]:
 
 def function(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A function whose name and body match, with what it calls in the same file."""
-    lower = view.lower
-    if not all(any(needle in lower for needle in needles) for needles in leaf.of_body):
-        return
     (named,) = leaf.regexes
     # What is cheap to see comes first: to tell strings and comments apart takes longest.
-    if (leaf.value and not any(map(named.search, view.defined))) or view.source is None:
+    if not all(map(view.may_say, leaf.needs)) or (
+        leaf.value and not any(map(named.search, view.defined))
+    ):
         return
     matched: list[set[int]] = []  # by expression, the lines that match
     for regex, needles_of_it in leaf.cheapest_first:

@@ -4,6 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 
 from rung.review.ci import CI
 from rung.review.content import Content
@@ -24,6 +25,7 @@ PROSE = (".md", ".lock", ".ipynb", ".csv")
 RECIPES = re.compile(r"(?:^|/)[^/]*(?:makefile|justfile|dockerfile|\.mk|\.sh)[^/]*$", re.IGNORECASE)
 DESCRIBES = re.compile(r"^[ \t]*(?:help|description|desc)[ \t]*=.*", re.MULTILINE)
 INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
+QUOTED = re.compile(r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']""")  # a name with a dot
 MOST = 5_000  # files followed
 
 
@@ -47,6 +49,7 @@ class Reach:
         self.workflow_paths = {workflow.path for workflow in ci.workflows}
         self.modules = Modules(content.files.names.lower)
         self.from_one: dict[str, frozenset[str]] = {}
+        self.leads: dict[str, list[str]] = {}  # from a file of Python, what it names
 
     @cached_property
     def reached(self) -> frozenset[str]:
@@ -146,7 +149,9 @@ class Reach:
             if self.content.files.clock.stops(self.content.files.left_out, path):
                 break
             if path.endswith(".py"):
-                waiting += self._imported(path, seen)
+                if path not in self.leads:
+                    self.leads[path] = list(dict.fromkeys(self._imported(path)))
+                waiting += self._new(self.leads[path], seen)
             elif self.content.files.size(path) < self.content.files.limits.data:
                 said = self._says(path)
                 if said:
@@ -169,21 +174,18 @@ class Reach:
             )
         return said
 
-    def _imported(self, path: str, seen: set[str]) -> list[str]:
+    def _imported(self, path: str) -> Iterator[str]:
         source = self.content.python(path)
         if source is None:
-            return []
+            return
         folder = path.rpartition("/")[0]
-        found: list[str] = []
         for name in source.imports:
-            found += self.modules.imported(name, folder)
-        for token in re.findall(r"""["']([\w./-]+(?::\w+)?)["']""", source.text):
-            if "." in token:
-                bare = token.partition(":")[0]
-                named = self.modules.by_name.get(bare.rpartition("/")[2], [])
-                found += [each for each in named if not each.endswith("__init__.py")][:5]
-                found += self.modules.by_module.get(bare, [])
-        return self._new(found, seen)
+            yield from self.modules.imported(name, folder)
+        for token in dict.fromkeys(QUOTED.findall(source.text)):
+            bare = token.partition(":")[0]
+            named = self.modules.by_name.get(bare.rpartition("/")[2], [])
+            yield from islice((each for each in named if not each.endswith("__init__.py")), 5)
+            yield from self.modules.by_module.get(bare, [])
 
     def _new(self, found: Iterable[str], seen: set[str]) -> list[str]:
         new = [path for path in dict.fromkeys(found) if path not in seen and not is_test(path)]

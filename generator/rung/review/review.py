@@ -17,11 +17,9 @@ from rung.review.files import Files
 from rung.review.findings import Finding, Trial
 from rung.review.hit import Hit
 from rung.review.limits import LeftOut, Limits
-from rung.review.predicates import Leaf, imports
-from rung.review.reach import is_documentation, is_test
+from rung.review.reach import is_documentation
 from rung.review.reading import Reading
 from rung.review.standing import Standing
-from rung.review.view import View
 
 PROJECTS = 8  # folders with dependencies of their own, from which on a repository may hold several
 
@@ -82,14 +80,16 @@ def review(
     content = Content(files, _examples(template.folder() / "templates/examples"))
     words = said.read(content, ladder, today or date.today())
     capabilities = {name: one for rung in ladder for name, one in rung.capabilities.items()}
-    evidence = Evidence(
-        content, [each for one in capabilities.values() for each in one.evidence.values()]
-    )
+    by_import = {
+        "imports": list(files.reading.modules)
+    }  # what shows that it is about machine learning
+    asked = [each for one in capabilities.values() for each in one.evidence.values()]
+    evidence = Evidence(content, [*asked, by_import])
     results = {name: found.find(one, evidence) for name, one in capabilities.items()}
     for name, word in words.of.items():
         results[name] = results[name].with_word(word)
     played, why = (game, "asked for") if game else words.game
-    ml = _machine_learning(content, evidence)
+    ml = _machine_learning(evidence, by_import)
     notes = list(words.notes)
     if not ml:
         notes.append(
@@ -151,18 +151,13 @@ def _ladder(folder: Path) -> tuple[tuple[Level, ...], Reading]:
     return levels.load(folder), reading.load(folder)
 
 
-def _machine_learning(content: Content, evidence: Evidence) -> list[Hit]:
-    reads = content.files.reading
+def _machine_learning(evidence: Evidence, by_import: Mapping[str, Sequence[str]]) -> list[Hit]:
+    reads = evidence.content.files.reading
     packages = (evidence.packages.get(normalised(name)) for name in reads.packages)
     hits = [Hit(*place) for place in packages if place and not is_documentation(place[0])]
     if hits:
         return hits[:3]
-    leaf = Leaf("imports", list(reads.modules), {})
-    for path in content.files.find("**/*.py", "**/*.ipynb"):
-        if content.files.clock.stops(content.files.left_out, path):
-            break
-        if not is_test(path) and not is_documentation(path):
-            hits += imports(View(content, path), leaf)
-        if hits:
-            break
-    return hits
+    imported = {hit.path: hit for hit in evidence.all_hits(by_import)}
+    found = evidence.content.files.find("**/*.py", "**/*.ipynb")
+    first = next((path for path in found if path in imported and not is_documentation(path)), None)
+    return [imported[first]] if first else []

@@ -3,16 +3,16 @@
 import re
 from functools import cached_property
 
-from rung.review import documents, functions
+from rung.review import documents, functions, vocabulary
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.functions import Function
-from rung.review.lines import Lines
+from rung.review.lines import Lines, holding
+from rung.review.needles import Need
 from rung.review.python_source import Source
 from rung.review.shell import executed
 
-WORDS = bytes(byte if chr(byte).isalnum() or byte == 95 else 32 for byte in range(128)) + b" " * 128
-DEFINED = re.compile(rb"\bdef\s+(\w+)")
+DEFINED = re.compile(rb"def\s+(\w+)")
 RECIPES = {"makefile", "mk", "sh", "bash", "justfile"}
 SMALL = 4_000  # bytes: a larger file says something
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
@@ -42,7 +42,14 @@ class View:
     @cached_property
     def words(self) -> set[bytes]:
         """All words of it."""
-        return set(self.raw.translate(WORDS).split())
+        return vocabulary.words(self.raw)
+
+    def may_say(self, need: Need) -> bool:
+        """Say whether a line has what an expression needs; what has no lines of its own may."""
+        if not self.path.endswith(".py"):
+            return True
+        places = (place for needle in need.best for place in holding(self.lower, needle))
+        return any(need.met_by(self.lower[begin:end]) for begin, end in places)
 
     @cached_property
     def source(self) -> Source | None:

@@ -1,0 +1,128 @@
+"""What is looked at in a file before it is read in full leaves nothing out that a full reading finds."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rung.review import evidence as looked
+from rung.review import limits, needles, python_source
+from rung.review.files import Files
+from rung.review.limits import Clock, Limits
+from rung.review.predicates import FLAGS
+from rung.review.vocabulary import Vocabulary, words
+from tests.repositories import LADDER, READING, plant
+
+LEAVES = [
+    leaf
+    for rung in LADDER
+    for one in rung.capabilities.values()
+    for predicate in one.evidence.values()
+    for leaf in looked._leaves(predicate)
+]
+REGEXES = sorted(
+    {leaf.value for leaf in LEAVES if leaf.kind == "text"}
+    | {body for leaf in LEAVES for body in leaf.options.get("body", [])}
+)
+NEEDLES = {needle for leaf in LEAVES for need in leaf.needs for needle in need.needles()}
+ASCII = st.characters(max_codepoint=126)
+
+
+@pytest.mark.parametrize("regex", REGEXES)
+def test_a_line_that_matches_has_what_its_expression_needs(regex: str) -> None:
+    need = needles.of(regex)
+
+    @settings(max_examples=15, deadline=None, database=None)
+    @given(st.from_regex(re.compile(regex, FLAGS), alphabet=ASCII))
+    def holds(line: str) -> None:
+        assert need is None or need.met_by(line.lower().encode())
+
+    holds()
+
+
+def test_where_a_choice_needs_nothing_neither_does_the_expression() -> None:
+    assert needles.of(r"(champion|\d)") is None
+
+
+def test_an_expression_needs_all_of_a_sequence_and_one_of_a_choice() -> None:
+    need = needles.of(r"\bpii\b\s*=\s*true|\bpseudonym")
+
+    assert need is not None
+    assert [need.met_by(line) for line in (b"pii = true", b"pseudonym", b"= true", b"pii")] == [
+        *(True, True, False, False)
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([*sorted(NEEDLES), b"a", b"_", b" ", b"(", b"\xc3\xa9"]))),
+)
+def test_the_words_of_a_file_hide_no_needle(files: list[list[bytes]]) -> None:
+    vocabulary = Vocabulary(NEEDLES)  # the same for all files, for it remembers words
+    for parts in files:
+        raw = b"".join(parts)
+        held = {needle for needle in NEEDLES if needle in raw.lower()}
+
+        assert held <= vocabulary.held(words(raw))
+
+
+CODE = [
+    ("a = 'b'  # c", "a = ''  "),
+    ('"""Doc."""\nimport a', "\nimport a"),
+    ('r"""Doc."""\nimport a', "\nimport a"),
+    ('x = rb"""a\nimport b"""', "x = ''\n"),
+    ('x = f(\n    """not a docstring"""\n)', "x = f(\n    ''\n)"),
+    ('x"""a', "x''''"),  # no prefix of a string: an empty one, and one that does not end
+    ("a = 'it\\'s' + \"b\"", "a = '' + ''"),
+    ("a = 'open\nimport b", "a = ''\nimport b"),
+    ("'''open\nimport b", "\n"),
+]
+
+
+@pytest.mark.parametrize(("text", "code"), CODE)
+def test_code_is_told_from_strings_and_comments(text: str, code: str) -> None:
+    assert code == python_source.read(text).code
+
+
+def test_calls_are_found_with_their_lines_in_their_order() -> None:
+    source = python_source.read(
+        "from a import b as c\n@deco\nclass D(c.Base):\n    def f (self):\n        c.g (1)(2); .h(3)\n"
+        "        self.f()\n        self.f()\n"
+    )
+
+    assert [("a.b.g", 5), (".h", 5), ("self.f", 6), ("a.b.Base", 3), ("deco", 2)] == list(
+        source.calls.items()
+    )
+
+
+def test_the_clock_of_the_processor_is_asked_when_its_time_may_be_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here the process gets half of the time that passes on the wall."""
+    now = SimpleNamespace(wall=0.0, asked=0)
+
+    def process_time() -> float:
+        now.asked += 1
+        return now.wall / 2
+
+    times = SimpleNamespace(perf_counter=lambda: now.wall, process_time=process_time)
+    monkeypatch.setattr(limits, "time", times)
+    clock = Clock(8)
+    looks = []
+    for now.wall in range(20):
+        looks.append(clock.is_up())
+
+    assert looks == [False] * 17 + [True] * 3
+    assert now.asked <= 10  # of 21 looks
+
+
+def test_a_file_that_is_too_large_is_counted_once(tmp_path: Path) -> None:
+    files = Files(plant(tmp_path, {"a.py": "a = 1\n" * 9}), READING, Limits(text=10))
+    for _ in range(2):
+        files.read("a.py")
+        files.kept.clear()  # as where others have taken its place
+
+    assert files.left_out.counts["too large to be read"] == 1
