@@ -106,7 +106,7 @@ def test_the_clock_of_the_processor_is_asked_when_its_time_may_be_over(
 
     def process_time() -> float:
         now.asked += 1
-        return now.wall / 2
+        return float(now.wall) / 2
 
     times = SimpleNamespace(perf_counter=lambda: now.wall, process_time=process_time)
     monkeypatch.setattr(limits, "time", times)

@@ -80,6 +80,28 @@ OF_THE_EXAMPLE = {
 NOT_IN_PROJECTS = {"online-feature-store", "infrastructure-as-code", "ownership-roles"}
 
 
+MADE = "_commit: v1\nuse_case: velocity\nlevel: 3\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "rung"),
+    [
+        ({}, 3),
+        ({".copier-answers.yml": "_commit: v1\nname: of another template\n"}, 3),
+        ({".copier-answers.yml": MADE + "compute: kubernetes\n"}, 3),
+        ({".copier-answers.yml": MADE + "compute: machine\n"}, None),
+        ({".copier-answers.yml": MADE}, None),
+        ({".copier-answers.yml": MADE, "main.tf": 'resource "a" "b" {}\n'}, 3),
+    ],
+)
+def test_infrastructure_as_code_is_asked_for_where_an_answer_names_infrastructure(
+    files: dict[str, str], rung: int | None, tmp_path: Path
+) -> None:
+    found = review(plant(tmp_path, ML | files), limits=PLENTY)
+
+    assert found.findings["infrastructure-as-code"].rung("velocity") == rung
+
+
 @pytest.mark.parametrize(
     ("call", "promotes"),
     [

@@ -52,6 +52,7 @@ CAPABILITY_KEYS = [
     "job",
     "game",
     "at",
+    "where",
     "block",
     "evidence",
     "fix",

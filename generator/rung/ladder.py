@@ -174,8 +174,9 @@ def _standing(rung: Level) -> str:
 
 
 def _game(capability: Capability) -> str:
-    earlier = [f"{game}: rung {rung}" for game, rung in capability.at.items()]
-    return capability.game + (f" ({', '.join(earlier)})" if earlier else "")
+    limits = [f"{game}: rung {rung}" for game, rung in capability.at.items()]
+    limits += [f"{question}: {' or '.join(of)}" for question, of in capability.where.items()]
+    return capability.game + (f" ({', '.join(limits)})" if limits else "")
 
 
 def _project(capability: Capability) -> str:

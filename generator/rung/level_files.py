@@ -74,6 +74,10 @@ def _capability(name: Any, level: int, entry: Any, where: str) -> Capability:
         "level": level,
         "owns": _list(data.get("owns", []), f"{where}.owns", _claim),
         "uses": _names(data.get("uses", []), f"{where}.uses"),
+        "where": {
+            question: _names(wanted, f"{where}.where.{question}")
+            for question, wanted in _mapping(data.get("where", {}), f"{where}.where").items()
+        },
     }
     return _make(Capability, data | made, where)
 

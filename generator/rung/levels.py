@@ -63,10 +63,17 @@ class Capability:
     uses: tuple[str, ...] = ()
     job: str | None = None
     at: Mapping[str, int] = field(default_factory=dict)
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def rung(self, game: str) -> int | None:
         """Return the rung at which `game` asks for this, or None when it never does."""
         return self.at.get(game, self.level) if self.game in ("both", game) else None
+
+    def is_for(self, answers: Mapping[str, Any]) -> bool:
+        """Say whether it is asked of a project that was made with such answers."""
+        return not self.where or any(
+            answers.get(question) in wanted for question, wanted in self.where.items()
+        )
 
 
 @dataclass(frozen=True)

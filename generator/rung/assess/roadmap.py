@@ -88,6 +88,7 @@ class _Planner:
             for level in self.levels
             for found in level.capabilities.values()
             if found.block == block.name and found.rung(played) is not None and found.id not in owed
+            if found.is_for(self.project)
         ]
         items.sort(key=lambda item: item.rung)  # within a rung, the order of its file
         return Step(
@@ -109,7 +110,7 @@ class _Planner:
             path for path in paths if path.startswith(RECORDS) and "schemas" not in path
         )
         state, known = self._state(capability, asked, records)
-        lacks = self._lacks(capability.id)
+        lacks = capability.id in self.weights.by_hand
         asks = f"{played} asks for it on rung {rung}"
         if asked is None:
             asks = f"the {played} game does not ask for it, so no project of it has it"
@@ -120,12 +121,6 @@ class _Planner:
             asks += f", but it belongs on rung {sooner}, where the service begins"
         brought = asked is not None and not lacks and asked <= target
         return Item(capability, rung, state, brought, records, (asks, because, known))
-
-    def _lacks(self, name: str) -> bool:
-        unless = self.weights.by_hand.get(name)
-        return unless is not None and not any(
-            self.project.get(question) in wanted for question, wanted in unless.items()
-        )
 
     def _state(
         self, capability: Capability, rung: int | None, records: tuple[str, ...]

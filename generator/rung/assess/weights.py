@@ -132,7 +132,7 @@ class Weights:
     alone: str
     early: Mapping[str, int]
     sooner: Mapping[str, int]
-    by_hand: Mapping[str, Answers]
+    by_hand: tuple[str, ...]
     governance: tuple[Term, ...]
     adoption: tuple[Term, ...]
     velocity_up_to: float

@@ -79,10 +79,7 @@ def _weights(document: Mapping[str, Any]) -> Weights:
         alone=document["alone"],
         early={name: int(rung) for name, rung in document["early"].items()},
         sooner={name: int(rung) for name, rung in document["sooner"].items()},
-        by_hand={
-            name: {question: tuple(values) for question, values in answers.items()}
-            for name, answers in document["by_hand"].items()
-        },
+        by_hand=tuple(document["by_hand"]),
         governance=tuple(
             _term({"of": name, "weight": weight}, tuple(questions))
             for name, weight in document["governance"].items()

@@ -99,7 +99,7 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
     capability = finding.capability
     said: dict[str, Any] = {
         "capability": capability.id,
-        "rung": capability.rung(review.game),
+        "rung": finding.rung(review.game),
         "block": capability.block,
         "tier": finding.tier,
         "points": finding.points,

@@ -50,7 +50,7 @@ def make(review: Review, before: Review | None = None) -> str:
     lines += ["", "<details><summary>Every finding</summary>", ""]
     lines += ["| Rung | Capability | Tier | Evidence |", "|-|-|-|-|"]
     for finding in review.findings.values():
-        level = finding.capability.rung(review.game)
+        level = finding.rung(review.game)
         if level is not None:
             hit = best(finding)
             said = _evidence(hit) if hit else ""

@@ -29,11 +29,7 @@ def evidence(review: Review) -> str:
     """Return every capability that the game asks for, to be opened."""
     parts = []
     for level in review.levels:
-        asked = [
-            one
-            for one in review.findings.values()
-            if one.capability.rung(review.game) == level.level
-        ]
+        asked = [one for one in review.findings.values() if one.rung(review.game) == level.level]
         average = review.standing.averages[level.level]
         parts.append(f"<h3>Rung {level.level}, {safe(level.title)}: {average:.2f}</h3>")
         parts += [_finding(finding) for finding in asked]

@@ -19,7 +19,7 @@ def make(review: Review, before: Review | None = None) -> str:
     asked = [
         finding
         for finding in review.findings.values()
-        if (level := finding.capability.rung(review.game)) is not None and level <= review.level + 1
+        if (level := finding.rung(review.game)) is not None and level <= review.level + 1
     ]
     blocking = {blocker.finding.capability.id for blocker in review.standing.blockers}
     run = {

@@ -44,11 +44,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
         for change in changes(review, before):
             yield f"    {change['capability']}: {change['before'] or 'none'} -> {change['after'] or 'none'}"
     for level in review.levels:
-        asked = [
-            one
-            for one in review.findings.values()
-            if one.capability.rung(review.game) == level.level
-        ]
+        asked = [one for one in review.findings.values() if one.rung(review.game) == level.level]
         average = review.standing.averages[level.level]
         yield f"\nRung {level.level}, {level.title}: {average:.2f} points on average"
         for finding in asked:
@@ -115,17 +111,23 @@ def _next(review: Review) -> Iterator[str]:
         )
 
 
+def _not_asked(review: Review, finding: Finding) -> str:
+    if finding.asked:
+        return f"The {review.game} game does not ask for it."
+    return "It is not asked for: by its answers, the project has nothing of this kind."
+
+
 def explain(review: Review, name: str) -> str:
     """Say of one capability what was looked for, what was found, and what to do."""
     finding = review.findings[name]
     capability = finding.capability
-    rung = capability.rung(review.game)
+    rung = finding.rung(review.game)
     lines = [
         f"{name}: {finding.tier or 'not found'}, {finding.points:g} of 1 point",
         f"  {capability.why}",
         f"  Rung {rung}, block {capability.block}."
         if rung is not None
-        else f"  The {review.game} game does not ask for it.",
+        else f"  {_not_asked(review, finding)}",
         f"  Source: {capability.source}",
     ]
     if finding.word:

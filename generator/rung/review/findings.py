@@ -1,6 +1,6 @@
 """What was found of each capability: its tier, and the places that show it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -63,6 +63,7 @@ class Finding:
         shown: the places that show each tier.
         word: what the team says of it.
         trials: runs that passed or failed, and say something of it.
+        asked: whether the project's answers call for it, or it is there.
     """
 
     capability: Capability
@@ -70,6 +71,16 @@ class Finding:
     shown: Sequence[Shown] = field(default_factory=tuple)
     word: Word | None = None
     trials: Sequence[Trial] = ()
+    asked: bool = True
+
+    def rung(self, game: str) -> int | None:
+        """Return the rung at which it is asked for in a game, or None when it is not."""
+        return self.capability.rung(game) if self.asked else None
+
+    def of_project(self, answers: Mapping[str, str]) -> "Finding":
+        """Return it as it counts in a project that was made with such answers."""
+        there = self.points >= TIERS["used"]
+        return replace(self, asked=there or self.capability.is_for(answers))
 
     @property
     def proof(self) -> str:

@@ -1,7 +1,8 @@
 """Which letters a text must have before a regular expression can match it."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -22,7 +23,7 @@ class Need:
     parts: tuple["bytes | Need", ...]
     every: bool
 
-    def met_by(self, held: bytes | Set[bytes]) -> bool:
+    def met_by(self, held: bytes | AbstractSet[bytes]) -> bool:
         """Say whether it is met by a text, or by needles that a text is known to hold."""
         for each in self.parts:
             met = each in held if isinstance(each, bytes) else each.met_by(held)

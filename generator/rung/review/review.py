@@ -86,6 +86,8 @@ def review(
     asked = [each for one in capabilities.values() for each in one.evidence.values()]
     evidence = Evidence(content, [*asked, by_import])
     results = {name: found.find(one, evidence) for name, one in capabilities.items()}
+    if words.answers is not None:
+        results = {name: one.of_project(words.answers) for name, one in results.items()}
     for name, word in words.of.items():
         results[name] = results[name].with_word(word)
     played, why = (game, "asked for") if game else words.game

@@ -1,6 +1,6 @@
 """What a team says of its repository: the game it plays, waivers and attestations in rung.toml."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -27,12 +27,14 @@ class Said:
         of: a capability by name, what is said of it.
         notes: what has expired.
         template_version: the tag or commit of the template that Copier notes; empty without one.
+        answers: that a project of Rung's was made with; None of any other repository.
     """
 
     game: tuple[str, str]
     of: Mapping[str, Word]
     notes: Sequence[str]
     template_version: str
+    answers: Mapping[str, str] | None
 
 
 def read(content: Content, levels: Sequence[Level], today: date) -> Said:
@@ -53,7 +55,10 @@ def read(content: Content, levels: Sequence[Level], today: date) -> Said:
                 notes.append(f"The {kind} of `{name}` in {FILE} expired on {word.until}.")
             else:
                 of[str(name)] = word
-    return Said(_game(content, document), of, notes, _template_version(content))
+    noted = list(_noted(content))
+    ours = next(((one, path) for one, path in noted if one.get("use_case") in GAMES[1:]), None)
+    versions = (one["_commit"][:LONGEST] for one, _ in noted if one.get("_commit"))
+    return Said(_game(document, ours), of, notes, next(versions, ""), ours and ours[0])
 
 
 def _document(content: Content) -> Node:
@@ -83,7 +88,7 @@ def _word(kind: str, name: str, node: Node, known: set[str]) -> Word:
     return Word(kind, given["reason"], until, given.get("link", ""))
 
 
-def _game(content: Content, document: Node) -> tuple[str, str]:
+def _game(document: Node, ours: tuple[Mapping[str, str], str] | None) -> tuple[str, str]:
     node = document.get("game")
     if node is not None:
         if node.value not in GAMES[1:]:
@@ -91,18 +96,13 @@ def _game(content: Content, document: Node) -> tuple[str, str]:
                 f"{FILE}: `game` is {node.value!r}, and may be {' or '.join(GAMES[1:])}."
             )
         return str(node.value), FILE
-    for path in content.files.find(ANSWERS):
-        for answers in content.data(path):
-            answered = answers.get("use_case")
-            if answered and answered.value in GAMES[1:]:
-                return str(answered.value), path
+    if ours:
+        return ours[0]["use_case"], ours[1]
     return "velocity", "assumed; `--game governance` judges by the other"
 
 
-def _template_version(content: Content) -> str:
+def _noted(content: Content) -> Iterator[tuple[dict[str, str], str]]:
+    """Give the answers that Copier notes, of whatever template, and the file of each."""
     for path in content.files.find(ANSWERS):
-        for answers in content.data(path):
-            noted = answers.get("_commit")
-            if noted and noted.value:
-                return noted.value[:LONGEST]
-    return ""
+        for document in content.data(path):
+            yield {str(name): node.value or "" for name, node in document.entries}, path

@@ -1,7 +1,8 @@
 """Which predicates a file can match at all, by the words and bytes it holds: most match none."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from rung.review.predicates import Leaf
 from rung.review.view import View
@@ -40,7 +41,7 @@ class Sieve:
         if not self.by_needle:
             return  # and do not read the file
         if len(self.by_needle) < FEW:
-            held: bytes | Set[bytes] = view.lower
+            held: bytes | AbstractSet[bytes] = view.lower
             found = {needle for needle in self.by_needle if needle in view.lower}
         else:
             held = self.vocabulary.held(view.words)

@@ -105,7 +105,7 @@ def stand(
 
 
 def _asked(findings: Mapping[str, Finding], game: str, level: int) -> list[Finding]:
-    return [one for one in findings.values() if one.capability.rung(game) == level]
+    return [one for one in findings.values() if one.rung(game) == level]
 
 
 def _missing(rung: Level, findings: Mapping[str, Finding], game: str) -> tuple[int, float]:
@@ -160,7 +160,7 @@ def _profile(findings: Mapping[str, Finding], game: str) -> dict[str, tuple[floa
         asked = [
             one
             for one in findings.values()
-            if one.capability.block == block and one.capability.rung(game) is not None
+            if one.capability.block == block and one.rung(game) is not None
         ]
         if asked:
             profile[block] = (_average(asked), len(asked))
