@@ -109,6 +109,25 @@ def test_a_long_line_takes_steps_in_proportion(part: str) -> None:
     assert many < 2.5 * few
 
 
+@pytest.mark.parametrize(
+    ("stages", "holds"),
+    [
+        ("{a: {cmd: echo train}}", False),
+        ("{a: {cmd: [echo train, 'echo done']}, b: {do: {cmd: echo b}}}", False),
+        ("{a: {cmd: echo train}, b: {cmd: python train.py}}", True),
+        ("{a: {cmd: 'echo train && python train.py'}}", True),
+        ("{a: {wdir: b}}", True),  # what it runs stands elsewhere
+    ],
+)
+def test_a_pipeline_of_stages_that_only_print_is_none(
+    stages: str, holds: bool, tmp_path: Path
+) -> None:
+    wanted = {"key": "stages", "in": ["**/dvc.yaml"]}
+    found = evidence(plant(tmp_path, {"dvc.yaml": f"stages: {stages}\n"}), wanted)
+
+    assert holds == bool(found.holds(wanted))
+
+
 DISABLED = {
     "a job, if: false": "on: push\njobs:\n  a:\n    if: false\n    steps:\n      - run: {}\n",
     "a job, an expression": "on: push\njobs:\n  a:\n    if: ${{{{ false }}}}\n    steps:\n      - run: {}\n",

@@ -1,9 +1,10 @@
-"""Jobs and steps of CI that never run, or not on a schedule, by what they say of themselves."""
+"""Jobs, steps and stages that never run anything, or not on a schedule, by what they say themselves."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from rung.review.data_files import Node, everything
+from rung.review.shell import executed
 
 # `if` of GitHub, `condition` and `enabled` of Azure, `when` of GitLab and CircleCI.
 SWITCHES = ("if", "condition", "enabled", "when")
@@ -34,6 +35,25 @@ def without(documents: Sequence[Node], used: str) -> tuple[list[Node], list[tupl
         dead += _prune(document)
         left.append(document)
     return left, dead
+
+
+def without_idle_stages(documents: Sequence[Node]) -> list[Node]:
+    """Return a pipeline of DVC without the stages that run nothing, such as those that only print."""
+    for document in documents:
+        stages = document.get("stages")
+        if stages is not None:
+            stages.entries = [(name, stage) for name, stage in stages.entries if not _idle(stage)]
+            if not stages.entries:
+                document.entries = [
+                    (key, node) for key, node in document.entries if node is not stages
+                ]
+    return list(documents)
+
+
+def _idle(stage: Node) -> bool:
+    command = stage.get("cmd") or stage.get("do", "cmd")
+    texts = command.texts() if command else []
+    return bool(texts) and not any(map(executed, texts))
 
 
 def _hide(document: Node, used: str) -> Iterator[tuple[int, int]]:

@@ -39,6 +39,7 @@ HASH_ENDINGS = {
     ),
     *("makefile", "dockerfile", "justfile", "codeowners", "gitattributes", "procfile", "pipfile"),
 }
+RECIPES = {"makefile", "mk", "sh", "bash", "justfile"}  # files of commands, line by line
 SLASH_ENDINGS = {"js", "ts", "bicep", "proto", "groovy", "go", "java", "scala", "jenkinsfile"}
 
 

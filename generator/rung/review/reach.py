@@ -8,7 +8,7 @@ from itertools import islice
 
 from rung.review.ci import CI
 from rung.review.content import Content
-from rung.review.documents import without_comments
+from rung.review.documents import RECIPES, ending, without_comments
 from rung.review.modules import Modules
 from rung.review.shell import executed, lines
 from rung.review.workflow import Workflow
@@ -21,8 +21,6 @@ FLOW = re.compile(
     r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b"
 )
 PROSE = (".md", ".lock", ".ipynb", ".csv")
-# Files of commands, line by line, and what describes a task in TOML.
-RECIPES = re.compile(r"(?:^|/)[^/]*(?:makefile|justfile|dockerfile|\.mk|\.sh)[^/]*$", re.IGNORECASE)
 DESCRIBES = re.compile(r"^[ \t]*(?:help|description|desc)[ \t]*=.*", re.MULTILINE)
 INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
 QUOTED = re.compile(r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']""")  # a name with a dot
@@ -166,8 +164,9 @@ class Reach:
         said = without_comments(path, said)
         if path.endswith(".toml"):
             return DESCRIBES.sub("", said)
-        if RECIPES.search(path):
-            instruction = INSTRUCTION if "ockerfile" in path else None
+        kind = ending(path)
+        if kind in RECIPES or kind == "dockerfile":
+            instruction = INSTRUCTION if kind == "dockerfile" else None
             return "\n".join(
                 executed(instruction.sub("", text) if instruction else text)
                 for _, text in lines(said)

@@ -3,7 +3,7 @@
 import re
 from functools import cached_property
 
-from rung.review import documents, functions, vocabulary
+from rung.review import disabled, documents, functions, vocabulary
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.functions import Function
@@ -13,7 +13,6 @@ from rung.review.python_source import Source
 from rung.review.shell import executed
 
 DEFINED = re.compile(rb"def\s+(\w+)")
-RECIPES = {"makefile", "mk", "sh", "bash", "justfile"}
 SMALL = 4_000  # bytes: a larger file says something
 FILLER = re.compile(r"\b(?:pass|TODO|FIXME|from|import|\.\.\.)\b|\W", re.IGNORECASE)
 
@@ -73,7 +72,7 @@ class View:
             return self.source.text.split("\n") if self.source else []
         text = self.content.text(self.path)
         lines = documents.without_comments(self.path, text).split("\n") if text else []
-        if documents.ending(self.path) in RECIPES:  # what is only printed says nothing
+        if documents.ending(self.path) in documents.RECIPES:  # what is only printed says nothing
             lines = [line if not line.strip() or executed(line.strip()) else "" for line in lines]
         return lines
 
@@ -90,7 +89,8 @@ class View:
     @cached_property
     def nodes(self) -> list[Node]:
         """Its documents, where it is a data file."""
-        return list(self.content.data(self.path))
+        nodes = list(self.content.data(self.path))
+        return disabled.without_idle_stages(nodes) if self.path.endswith("dvc.yaml") else nodes
 
     @cached_property
     def sections(self) -> list[tuple[str, int, str]]:
