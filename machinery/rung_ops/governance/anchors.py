@@ -8,6 +8,7 @@ key that this person does not have. Lines after the last anchor are unsigned.
 import base64
 import binascii
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,15 @@ class Anchor:
         return True
 
 
-def sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> Anchor | None:
+def sign(
+    folder: Path, key: ec.EllipticCurvePrivateKey, only: Collection[str] | None = None
+) -> Anchor | None:
     """Sign the whole history of an environment.
+
+    Args:
+        folder: the environment's.
+        key: that signs.
+        only: hashes of the lines that may be signed which no anchor covers yet; None allows all.
 
     Returns:
         The new anchor; None where the last one already covers everything.
@@ -83,6 +91,8 @@ def sign(folder: Path, key: ec.EllipticCurvePrivateKey) -> Anchor | None:
             raise Broken(f"the first {last.lines} lines are not those that were signed")
         if fault := history.verify(folder / state.HISTORY):
             raise Broken(str(fault))
+        if only is not None and not set(lines[last.lines if last else 0 :]) <= set(only):
+            raise Broken("somebody else wrote a line meanwhile")
         if not lines or (last and last.lines == len(lines)):
             return None
         if torn is not None:

@@ -13,13 +13,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import anchors, keys, verification
+from rung_ops.governance import anchors, keys, signed_log, verification
 from rung_ops.release import history, paths, state
 from rung_ops.system import locks
 
-# Of gate_record.note() and approval.approval_of(): pages, not printed.
-WHOLE = ("said", "rules_text", "plan_text", "approval", "approval_signature")
+# Of gate_record.note(), approval.approval_of() and changes of the state: pages, not printed.
+WHOLE = ("said", "rules_text", "plan_text", "approval", "approval_signature", "state")
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
+
+
+class Unsigned(state.Refused):
+    """What is written to the log now could not be signed, so no service would follow it."""
 
 
 @contextmanager
@@ -40,6 +44,9 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
     problems: list[str] = []
     with ExitStack() as guard:
         key, before = None, ""
+        written: list[str] = []
+        token = history.WRITTEN.set(written)
+        guard.callback(history.WRITTEN.reset, token)
         try:
             guard.enter_context(locks.locked(folder / GUARD))  # from the check to the signature
             key = keys.private_key()
@@ -51,7 +58,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
         finally:
             try:
                 if key is not None and not before:
-                    anchors.sign(folder, key)
+                    anchors.sign(folder, key, None if review else written)
             except (anchors.Broken, locks.LockTimeoutError, OSError) as error:
                 before = str(error)
             if before:
@@ -59,6 +66,19 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
                     f"The audit log of {folder.name} is not signed to its end: {before}. "
                     "See `uv run poe audit-log`."
                 )
+
+
+def require_signature(folder: Path) -> None:
+    """Raise Unsigned where there is no key to sign the log with, or lines before are not signed."""
+    try:
+        before = verification.unsigned(folder, keys.private_key().public_key())
+    except (keys.NoKey, OSError) as error:
+        before = str(error)
+    if before:
+        raise Unsigned(
+            f"the audit log of {folder.name} could not be signed: {before}. See `uv run poe audit-log`; "
+            "`uv run poe stop` works all the same."
+        )
 
 
 def record(folder: Path, event: str, by: str, review: bool = False, **detail: Any) -> list[str]:
@@ -126,6 +146,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sign", action="store_true", help="sign the lines that are not signed yet, after a review"
     )
+    parser.add_argument(
+        "--restore", action="store_true", help="write state.json as the last signed change has it"
+    )
     parser.add_argument("--witness", default="", help="an anchor noted earlier, NUMBER:HASH")
     options = parser.parse_args(arguments)
     folder = paths.environment(options.environment)
@@ -140,6 +163,13 @@ def main(arguments: list[str] | None = None) -> int:
     for event in events:
         print(_line(event))
     print()
+    if options.restore:
+        try:
+            serving = signed_log.restore(folder).serving
+        except (state.BadState, locks.LockTimeoutError, OSError) as error:
+            print(error, file=sys.stderr)
+            return 1
+        print(f"{state.STATE} is restored: {folder.name} serves {serving or 'nothing'}.")
     if options.sign:
         for problem in record(folder, "reviewed", paths.person(), review=True):
             print(problem, file=sys.stderr)

@@ -42,6 +42,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     """
     keys.private_key()
     before = state.read(folder)
+    audit.require_signature(folder)
     manifest = bundle.read_manifest(install.install(folder, release))
     if release == before.serving:
         raise state.Refused(f"{release} answers already.")

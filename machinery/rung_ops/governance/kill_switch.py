@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rung_ops.governance import audit
+from rung_ops.governance import audit, signed_log
 from rung_ops.governance.overrides import Incomplete, complete
 from rung_ops.release import paths, state
 from rung_ops.system import locks
@@ -25,6 +25,10 @@ def switch_off(folder: Path, by: str, reason: str) -> list[str]:
     Raises:
         OSError, locks.LockTimeoutError, state.BadState: it could not be written.
     """
+    try:
+        state.read(folder)
+    except state.BadState:
+        signed_log.restore(folder)  # an edited file must not keep anybody from stopping
     with audit.signed(folder) as problems:
         state.stop(folder, by, reason)
     return problems
@@ -34,10 +38,13 @@ def switch_on(folder: Path, by: str, reason: str) -> list[str]:
     """Predict again; returns and raises as switch_off().
 
     Raises:
+        audit.Unsigned: the log could not be signed, so that no service would follow it.
         state.Refused: the environment is not stopped.
     """
     if not state.read(folder).stopped:
         raise state.Refused(f"{folder.name} is not stopped.")
+    if folder.name == paths.PRODUCTION:
+        audit.require_signature(folder)
     with audit.signed(folder) as problems:
         state.note(folder, "resuming", by, reason=reason)
         state.resume(folder, by)

@@ -120,6 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
     except plan.BadPlan as error:
         print(error, file=sys.stderr)
         return 2
+    for problem in serving_check.relay_withdrawals(folder, paths.person()):
+        print(problem, file=sys.stderr)
     limits = thresholds.pop(OVERRIDES, {})
     looked: list[MonitorResult] = []
 

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rung_ops.governance import kill_switch, operators, override_counts, overrides
+from rung_ops.governance import audit, kill_switch, operators, override_counts, overrides
 from rung_ops.governance.overrides import Incomplete, Overrides, complete, override_decision
 from rung_ops.governance.signed_state import SignedStateReader
 from rung_ops.release import history, paths, state
@@ -142,6 +142,8 @@ class Oversight:
             problems = await run_in_threadpool(
                 kill_switch.switch_on, self._folder, fields["by"], fields["reason"]
             )
+        except audit.Unsigned as error:
+            raise Refusal(503, f"It is still stopped: {error}") from error
         except state.Refused as refused:
             if self._service.stopped is None:
                 raise Refusal(409, str(refused)) from refused

@@ -128,6 +128,7 @@ def reject(folder: Path, asked: str, by: str, reason: str) -> str:
     shadow = now.shadow.release if now.shadow else None
     if shadow is None or asked not in (shadow, _version(folder, shadow)):
         raise state.Refused(f"{shadow or 'nothing'} is in the shadow of {folder.name}.")
+    audit.require_signature(folder)
     with audit.signed(folder) as problems:
         state.abort(folder, reason, by, now.generation, release=shadow)
     for problem in problems:

@@ -18,6 +18,8 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
         state.Refused: there is nothing to go back to, or what was there may not answer any more.
     """
     before = state.read(folder)
+    if folder.name == paths.PRODUCTION:
+        audit.require_signature(folder)
     # Ending a trial brings nothing back, so it needs no approval.
     if folder.name == paths.PRODUCTION and before.previous and not before.on_trial:
         _refuse_unapproved(folder, before.previous[0])

@@ -7,9 +7,17 @@ withdrawn one are found by `poe monitor`.
 from collections.abc import Iterator
 from pathlib import Path
 
-from rung_ops.governance import approval, gate_record, keys, verification
-from rung_ops.governance.signed_log import APPROVED
+from rung_ops.governance import (
+    approval,
+    audit,
+    gate_record,
+    keys,
+    signed_approval,
+    verification,
+)
+from rung_ops.governance.signed_log import APPROVED, WITHDRAWN
 from rung_ops.release import bundle, paths, state
+from rung_ops.system import locks
 
 
 def problems(folder: Path, release: str) -> list[str]:
@@ -42,3 +50,44 @@ def _objections(folder: Path, release: str) -> Iterator[str]:
     version = approval.released_version(manifest)
     found = [*approval.objections(version, answered=True)]
     yield from dict.fromkeys([*found, *gate_record.withdrawals(folder, version)])
+
+
+def relay_withdrawals(folder: Path, by: str) -> list[str]:
+    """Write withdrawals that the repository holds into the audit log, which the service follows.
+
+    Args:
+        folder: of the environment.
+        by: who is named in the log.
+
+    Returns:
+        Why one could not be written, or signed.
+    """
+    try:
+        now, events = state.read(folder), state.events(folder)
+    except (state.BadState, OSError):
+        return []  # problems() says so of what answers
+    known = {each["detail"].get("approval") for each in events if each["event"] == WITHDRAWN}
+    approved = {
+        str(each["detail"].get("release")): str(each["detail"].get("approval_hash"))
+        for each in events
+        if each["event"] == APPROVED
+    }
+    problems = []
+    for release in sorted(now.releases() & approved.keys()):
+        if approved[release] not in known and _is_withdrawn(folder, release, approved[release]):
+            try:
+                keys.private_key()
+                problems += audit.record(folder, WITHDRAWN, by, approval=approved[release])
+            except (keys.NoKey, OSError, locks.LockTimeoutError, state.BadState) as error:
+                problems.append(f"The service does not know that {release} was withdrawn: {error}")
+    return problems
+
+
+def _is_withdrawn(folder: Path, release: str, digest: str) -> bool:
+    try:
+        manifest = bundle.read_manifest(paths.bundle(folder, release))
+    except bundle.BadBundle:
+        return False
+    approved = approval.approval_path(approval.released_version(manifest))
+    file = signed_approval.withdrawal_of(approved, digest)
+    return file.is_file() or signed_approval.in_history(file)

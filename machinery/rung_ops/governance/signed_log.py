@@ -164,3 +164,20 @@ class SignedLog:
         known = self.signed.lines, self.signed.head
         there = {(each.number, each.hash) for each in lines} | {(self._base.lines, self._base.head)}
         return known in there
+
+
+def restore(folder: Path) -> state.State:
+    """Write state.json of an environment again as its last signed change has it; return the state.
+
+    Raises:
+        state.BadState: the log cannot be relied on, or holds no signed change.
+        OSError, locks.LockTimeoutError: it could not be read or written.
+    """
+    log = SignedLog(folder)
+    try:
+        log.follow()
+    except (Distrusted, keys.NoKey) as error:
+        raise state.BadState(f"{state.STATE} cannot be restored: {error}.") from error
+    if log.signed.change is None:
+        raise state.BadState(f"{state.STATE} cannot be restored: no change of it was signed.")
+    return state.restore(folder, log.signed.change)

@@ -91,13 +91,22 @@ def _wrong(
 
 
 def _missing_line(folder: Path, lines: list[str]) -> str:
-    """Say whether the state has a change that the history lacks."""
+    """Say whether the state was edited, or is not that of the last change in the history."""
     try:
         entry = state.read_with_entry(folder)[1]
-    except state.BadState:
-        return "is damaged"
-    if entry is None or entry["hash"] in lines:
+    except state.BadState as error:
+        return f"it is not what a command wrote ({error.__cause__}); `--restore` writes it again"
+    if entry is None:
         return ""
+    if entry["hash"] in lines:
+        events = history.read(folder / state.HISTORY)
+        last = next((each for each in reversed(events) if "generation" in each["detail"]), entry)
+        if last["hash"] == entry["hash"]:
+            return ""
+        return (
+            f"it is of {entry['at']}, and the last change in the history is {last['event']} by "
+            f"{last['by']} at {last['at']}: an older file was put in its place"
+        )
     return (
         f"its last change ({entry['event']} by {entry['by']} at {entry['at']}) is not in the "
         "history: a process was killed before it wrote the line, and the next change adds it, "

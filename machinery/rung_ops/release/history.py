@@ -8,6 +8,7 @@ that lines were cut off at the end.
 import hashlib
 import json
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ START = "0" * 64  # previous_hash of the first line
 KEYS = {"at", "event", "by", "detail", "previous_hash", "hash"}
 REPAIRED = "repaired"
 MAX_BYTES = 256 * 1024**2  # some 600,000 lines; all of it is read at once
+# Hashes of the lines that were appended in this context, where somebody collects them.
+WRITTEN: ContextVar[list[str] | None] = ContextVar("written", default=None)
 # Takes a valid line: its number, counted from 1, and the event.
 Take = Callable[[int, dict[str, Any]], None]
 
@@ -100,6 +103,8 @@ def append(path: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
 def write(path: Path, made: dict[str, Any]) -> None:
     """Append an event that entry() created; the caller holds the lock."""
     atomic.append(path, _line(made))
+    if (written := WRITTEN.get()) is not None:
+        written.append(made["hash"])
 
 
 def repair(path: Path, pending: dict[str, Any] | None = None) -> None:

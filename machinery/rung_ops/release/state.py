@@ -22,6 +22,7 @@ from rung_ops.release.state_file import (
     note,
     read,
     read_with_entry,
+    restore,
 )
 from rung_ops.release.state_format import Canary, Shadow, State, Stopped
 
@@ -191,6 +192,7 @@ __all__ = [
     "promote",
     "read",
     "read_with_entry",
+    "restore",
     "resume",
     "roll_back",
     "serve",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.release import history
-from rung_ops.release.state_format import InvalidStateError, State, parse
+from rung_ops.release.state_format import InvalidStateError, State, parse, state_of
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import UnusableFileError, read_regular
 
@@ -98,7 +98,9 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
             _expect(folder, state, last, expected)
         new, detail = move(state)
         new = replace(new, generation=state.generation + 1)
-        detail = {"generation": new.generation, "serving": new.serving} | detail
+        served = {"generation": new.generation, "serving": new.serving}
+        # With the whole state, so that state.json cannot say anything else.
+        detail = served | detail | {"state": asdict(new)}
         made = history.entry(history.last_hash(path), event, by, detail)
         atomic.write(folder / STATE, _content_of(new, made))
         history.write(path, made)
@@ -127,6 +129,21 @@ def note(folder: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
         made = history.entry(history.last_hash(path), event, by, detail)
         history.write(path, made)
     return made
+
+
+def restore(folder: Path, entry: dict[str, Any]) -> State:
+    """Write state.json again as a line of the history holds it; return the state.
+
+    Raises:
+        BadState: the line holds no state.
+    """
+    try:
+        state = state_of(dict(entry["detail"].get("state") or {}))
+    except InvalidStateError as error:
+        raise BadState(f"The last change in {HISTORY} holds no state: {error}.") from error
+    with locks.locked(folder):
+        atomic.write(folder / STATE, _content_of(state, entry))
+    return state
 
 
 def _content_of(state: State, entry: dict[str, Any]) -> bytes:

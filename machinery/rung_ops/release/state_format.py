@@ -99,7 +99,17 @@ def parse(content: bytes) -> tuple[State, dict[str, Any]]:
         raise InvalidStateError(f"it is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise InvalidStateError("it is not a JSON object")
-    state = State(
+    state = state_of(found)
+    return state, _field(found, "entry", lambda value: _entry(value, state))
+
+
+def state_of(found: dict[str, Any]) -> State:
+    """Read a state as state.json and the lines of the history hold it.
+
+    Raises:
+        InvalidStateError: a value is invalid.
+    """
+    return State(
         generation=_field(found, "generation", _count),
         serving=_field(found, "serving", _optional(check_release_id)),
         previous=_field(found, "previous", _previous),
@@ -107,7 +117,6 @@ def parse(content: bytes) -> tuple[State, dict[str, Any]]:
         canary=_field(found, "canary", _optional(_canary)),
         stopped=_field(found, "stopped", _optional(_stopped)),
     )
-    return state, _field(found, "entry", lambda value: _entry(value, state))
 
 
 def _field(found: dict[str, Any], name: str, read: Callable[[Any], Value]) -> Value:
@@ -179,6 +188,12 @@ def _entry(value: object, state: State) -> dict[str, Any]:
         raise InvalidStateError("it was changed: its hash differs")
     detail = entry["detail"]
     if (detail.get("generation"), detail.get("serving")) != (state.generation, state.serving):
+        raise InvalidStateError("it belongs to another state")
+    # Lines of an earlier version hold no state.
+    if (
+        "state" in detail
+        and _field(detail, "state", lambda value: state_of(_table(value))) != state
+    ):
         raise InvalidStateError("it belongs to another state")
     return entry
 

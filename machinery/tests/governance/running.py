@@ -40,7 +40,7 @@ class Running:
                 *(sys.executable, "-m", "rung_ops", "serve", "--port", str(port)),
                 *("--with", "rung_ops.governance.oversight"),
             ],
-            cwd=ROOT,
+            cwd=folder.parents[1] / "project",
             env=os.environ
             | {"RELEASES": str(folder.parent), "LOGS": str(folder.parent.parent / "logs")}
             | {"RELEASE_KEY": str(key), "SERVICE_ENVIRONMENT": folder.name}
@@ -91,28 +91,23 @@ def started(environment: Path, environ: dict[str, str]) -> Iterator[Running]:
         running.process.wait(timeout=PATIENCE)
 
 
-@contextmanager
-def trusted(place: Path, key: ec.EllipticCurvePrivateKey) -> Iterator[str]:
-    """Let the project trust a key of the audit log and a validator's, whose path this yields."""
+def trusting(place: Path, key: ec.EllipticCurvePrivateKey) -> str:
+    """Copy the project for services of the releases there; return the path of a validator's key.
+
+    Args:
+        place: holds the folder of the releases; the copy stands beside it.
+        key: that signs the audit log.
+    """
     validator = new_key(place / "vera.key")
+    project = place / "project"
+    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".git", "data", "__pycache__"))
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    files = {
-        ROOT / "governance/audit.pub": public,
-        signatures.signers_file(): signatures.line_for(validator, "vera@example.org").encode(),
-    }
-    before = {path: path.read_bytes() if path.exists() else None for path in files}
-    try:
-        for path, content in files.items():
-            path.write_bytes(content)
-        yield validator
-    finally:
-        for path, kept in before.items():
-            if kept is None:
-                path.unlink()
-            else:
-                path.write_bytes(kept)
+    (project / "governance/audit.pub").write_bytes(public)
+    line = signatures.line_for(validator, "vera@example.org")
+    (project / signatures.SIGNERS).write_text(line)
+    return validator
 
 
 def deployed(

@@ -1,5 +1,6 @@
 """Whatever is done to an audit log without its key is found; nothing that was done is lost."""
 
+import contextvars
 import hashlib
 import json
 import os
@@ -318,3 +319,13 @@ def test_an_anchor_that_was_written_in_half_is_written_again(production: Path) -
     assert "the last anchor was not written to its end" in audit.report(production)[0]
     assert audit.main(["--sign"]) == 0
     assert audit.report(production) == []
+
+
+def test_a_line_that_somebody_else_writes_meanwhile_is_not_signed_along(log: Path) -> None:
+    with audit.signed(log) as problems:
+        state.note(log, "override", "Olga")
+        # As another process does it, which this one has not asked to.
+        contextvars.Context().run(state.serve, log, "v9-cccccccc-dddddd", "Eve")
+
+    assert "somebody else wrote a line meanwhile" in problems[0]
+    assert "lines 6 to 7 are not signed" in audit.report(log)[0]

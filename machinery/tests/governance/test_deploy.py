@@ -46,7 +46,8 @@ def test_the_first_release_waits_in_production_and_answers_nobody(
 def test_a_later_release_comes_to_the_shadow(
     candidates: Candidates, production: Path, judge: Write, verdict: dict[str, Any]
 ) -> None:
-    state.serve(production, candidates[0], "Ada")
+    with audit.signed(production):
+        state.serve(production, candidates[0], "Ada")
     audit.record(production, "reviewed", "Ada", review=True)
     judge("2", candidates[0], **verdict)
 
@@ -62,7 +63,8 @@ def test_a_later_release_comes_to_the_shadow(
 def test_a_later_verdict_on_what_is_in_the_shadow_is_recorded_too(
     candidates: Candidates, production: Path, judge: Write
 ) -> None:
-    state.serve(production, candidates[0], "Ada")
+    with audit.signed(production):
+        state.serve(production, candidates[0], "Ada")
     judge("2", candidates[0])
 
     assert deploy.main(["production"]) == deploy.main(["production"]) == 0
@@ -88,7 +90,8 @@ def test_what_the_gate_speaks_against_does_not_come_to_production(
     reason: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    state.serve(production, candidates[0], "Ada")
+    with audit.signed(production):
+        state.serve(production, candidates[0], "Ada")
     judge("2", candidates[0], **verdict)
 
     assert deploy.main(["production"]) == 1
@@ -109,9 +112,10 @@ def test_without_a_verdict_nothing_comes_to_production(
 def test_a_release_that_was_taken_back_has_to_be_named(
     candidates: Candidates, production: Path, judge: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for release in candidates:
-        state.serve(production, release, "Ada")
-    state.roll_back(production, "Olga", "it refuses everybody")
+    with audit.signed(production):
+        for release in candidates:
+            state.serve(production, release, "Ada")
+        state.roll_back(production, "Olga", "it refuses everybody")
     judge("2", candidates[0])
 
     assert deploy.main(["production"]) == 1

@@ -17,7 +17,7 @@ from machinery.tests.governance.running import (
     Running,
     deployed,
     started,
-    trusted,
+    trusting,
     wait_until,
 )
 from rung_ops.governance import audit, kill_switch, operators
@@ -34,12 +34,12 @@ def environment(
     release_key: bytes,
     signing_key: ec.EllipticCurvePrivateKey,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Path]:
+) -> Path:
     """Production with a release that answers, and an audit log that is signed to its end."""
     place = tmp_path_factory.mktemp("overseen")
-    with trusted(place, signing_key) as validator:
-        folder = place / "releases/production"
-        yield deployed(folder, release_folder, release_key, signing_key, validator)
+    validator = trusting(place, signing_key)
+    folder = place / "releases/production"
+    return deployed(folder, release_folder, release_key, signing_key, validator)
 
 
 @pytest.fixture(scope="module")

@@ -255,7 +255,8 @@ def test_a_rejection_ends_the_shadow_and_spares_a_canary(
     promote.promote(production, "1", "Paul")
     judge("2", waiting)
     deploy.main(["production"])
-    state.canary(production, "v9-tried", "Ada")
+    with audit.signed(production):
+        state.canary(production, "v9-tried", "Ada")
 
     assert promote.main(["2", "--reject", "it leans on age"]) == 0
 

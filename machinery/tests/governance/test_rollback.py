@@ -52,7 +52,8 @@ def test_a_release_that_is_no_longer_approved_does_not_come_back(
 def test_a_trial_ends_although_the_previous_release_is_no_longer_approved(
     twice: Candidates, production: Path, approve: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state.shadow(production, "v9-waits", 1.0, "Ada")
+    with audit.signed(production):
+        state.shadow(production, "v9-waits", 1.0, "Ada")
     approve("1", decision="rejected")
 
     assert rollback.main([]) == 0
@@ -62,7 +63,7 @@ def test_a_trial_ends_although_the_previous_release_is_no_longer_approved(
     assert "The shadow v9-waits has ended." in capsys.readouterr().out
 
 
-def test_without_the_audit_key_it_comes_back_all_the_same_and_that_is_said(
+def test_without_the_audit_key_nothing_comes_back_as_no_service_would_follow(
     twice: Candidates,
     production: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -70,10 +71,11 @@ def test_without_the_audit_key_it_comes_back_all_the_same_and_that_is_said(
 ) -> None:
     monkeypatch.delenv(keys.VARIABLE)
 
-    assert rollback.main([]) == 0
+    assert rollback.main([]) == 1
 
-    assert state.read(production).serving == twice[0]
-    assert "not signed to its end" in capsys.readouterr().err
+    assert state.read(production).serving == twice[1]
+    said = capsys.readouterr().err
+    assert "could not be signed" in said and "`uv run poe stop` works all the same" in said
 
 
 def test_staging_goes_back_without_an_approval(candidates: Candidates, production: Path) -> None:
@@ -89,7 +91,8 @@ def test_staging_goes_back_without_an_approval(candidates: Candidates, productio
 def test_where_nothing_answered_before_there_is_no_way_back(
     candidates: Candidates, production: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state.serve(production, candidates[0], "Ada")
+    with audit.signed(production):
+        state.serve(production, candidates[0], "Ada")
 
     assert rollback.main([]) == 1
     assert "no previous release" in capsys.readouterr().err

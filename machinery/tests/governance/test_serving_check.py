@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.conftest import FACTS
-from rung_ops.governance import approval, audit, deploy, promote, serving_check
+from rung_ops.governance import approval, audit, deploy, keys, promote, serving_check
+from rung_ops.governance.signed_log import APPROVED, WITHDRAWN
 from rung_ops.release import state
 
 Candidates = tuple[str, str]
@@ -77,3 +78,50 @@ def test_a_withdrawal_and_a_rejection_are_found(
 
     assert "has rejected this version" in rejected and "was withdrawn" in withdrawn
     assert audit.report(production) == []
+
+
+@pytest.fixture
+def withdrawn(answers: str, production: Path, tmp_path: Path) -> str:
+    """The hash of the approval of what answers; the repository holds its withdrawal."""
+    digest = "9" * 64
+    with audit.signed(production):
+        state.note(production, APPROVED, "Vera", release=answers, approval_hash=digest)
+    folder = tmp_path / approval.RECORDS
+    (folder / f"{FACTS['model']}-1.withdrawal-{digest[:12]}.json").write_text("{}")
+    return digest
+
+
+def of_withdrawals(production: Path) -> list[str]:
+    events = state.events(production)
+    return [each["detail"]["approval"] for each in events if each["event"] == WITHDRAWN]
+
+
+def test_the_monitor_brings_a_withdrawal_to_the_service_once(
+    withdrawn: str, production: Path
+) -> None:
+    for _ in range(2):
+        assert serving_check.relay_withdrawals(production, "monitor") == []
+
+    assert of_withdrawals(production) == [withdrawn]
+    assert audit.report(production) == []
+
+
+def test_without_the_key_it_writes_nothing_and_says_so(
+    withdrawn: str, answers: str, production: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(keys.VARIABLE)
+
+    (said,) = serving_check.relay_withdrawals(production, "monitor")
+
+    assert said.startswith(f"The service does not know that {answers} was withdrawn: ")
+    assert of_withdrawals(production) == []
+
+
+def test_the_withdrawal_of_another_approval_is_not_brought(
+    withdrawn: str, answers: str, production: Path
+) -> None:
+    with audit.signed(production):
+        state.note(production, APPROVED, "Vera", release=answers, approval_hash="8" * 64)
+
+    assert serving_check.relay_withdrawals(production, "monitor") == []
+    assert of_withdrawals(production) == []

@@ -1,5 +1,6 @@
 """A service of production, a process of its own, answers with what the signed log lets it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,20 +13,20 @@ from machinery.tests.governance.running import (
     deployed,
     row_of,
     started,
-    trusted,
+    trusting,
     wait_until,
 )
 from machinery.tests.governance.signing import approved_line
-from rung_ops.governance import audit
+from rung_ops.governance import audit, kill_switch
 from rung_ops.governance.signed_log import APPROVED, WITHDRAWN
 from rung_ops.release import state
+from rung_ops.system import atomic
 
 
 @pytest.fixture
-def validator(signing_key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> Iterator[str]:
+def validator(signing_key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> str:
     """The path of the validator's key."""
-    with trusted(tmp_path, signing_key) as key:
-        yield key
+    return trusting(tmp_path, signing_key)
 
 
 @pytest.fixture
@@ -93,3 +94,48 @@ def test_a_release_that_the_log_does_not_approve_of_is_refused_at_the_start(
         assert running.ask("/predict", row_of(production))[0] == 503
         assert running.ask("/model")[0] == 503
         assert not running.ready()
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / state.STATE
+    atomic.write(path, json.dumps(json.loads(path.read_text()) | changes).encode())
+
+
+def unready_because(service: Running, reason: str) -> None:
+    """Wait until the service says so; it is not ready then."""
+    wait_until(lambda: reason in str(service.ask("/health/ready")[1]["problems"]))
+    assert not service.ready()
+
+
+def test_an_edited_state_and_a_release_served_past_promote_are_not_followed(
+    service: Running, folder: Path, two_releases: tuple[Path, Path]
+) -> None:
+    first, second = (path.name for path in two_releases)
+    signed = (folder / state.STATE).read_bytes()
+
+    edit(folder, serving=second)
+    unready_because(service, "state.json is damaged")
+    assert service.ask("/predict", row_of(folder))[1]["release"] == first
+
+    atomic.write(folder / state.STATE, signed)
+    wait_until(service.ready)
+    state.serve(folder, second, "Eve")  # which is approved, but nobody signed for this change
+    unready_because(service, "serve by Eve")
+    assert service.ask("/predict", row_of(folder))[1]["release"] == first
+
+
+def test_no_edit_ends_a_stop_not_even_for_a_service_that_starts_then(
+    service: Running, folder: Path
+) -> None:
+    assert kill_switch.switch_off(folder, "Olga", "refuses everybody") == []
+    wait_until(lambda: answers(service, folder) == 503)
+
+    edit(folder, stopped=None)
+    state_says_so = "it belongs to another state"
+    unready_because(service, state_says_so)
+    with started(folder, {}) as another:
+        wait_until(another.lives)
+        unready_because(another, state_says_so)
+        for each in (service, another):
+            status, told = each.ask("/predict", row_of(folder))
+            assert (status, "Stopped by Olga" in told["error"]) == (503, True)

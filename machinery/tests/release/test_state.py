@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -266,7 +267,8 @@ def test_an_abort_ends_the_canary_and_spares_the_shadow(folder: Path) -> None:
     assert first.canary is None and first.shadow == Shadow("v4", 1.0)
     assert second.shadow is None and second.serving == "v2"
     last = history.read(folder / state.HISTORY)[-1]
-    assert last["detail"] == {"generation": 6, "serving": "v2", "release": "v4", "reason": "drift"}
+    detail = {"generation": 6, "serving": "v2", "release": "v4", "reason": "drift"}
+    assert last["detail"] == detail | {"state": json.loads(json.dumps(asdict(second)))}
 
 
 def test_of_two_on_trial_the_named_one_is_ended(folder: Path) -> None:
