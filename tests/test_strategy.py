@@ -42,7 +42,7 @@ KNOWN = [
     ("hospital-readmission", "governance", 0, 1, 3, [F, G, O, D]),
     ("ranking-team", "velocity", 2, 4, 4, [T, S, O, X]),
     ("bank-fraud", "governance", 1, 3, 3, [G, D, T, S, O, X]),
-    ("factory", "velocity", 0, 1, 3, [F, S, T, O, X]),
+    ("factory", "velocity", 1, 2, 3, [F, S, T, O, X]),
     ("public-agency", "governance", 0, 1, 3, [F, G, D, T, O]),
     ("real-time-bidding", "velocity", 2, 4, 4, [S, T, O, X]),
 ]
@@ -100,6 +100,18 @@ def test_the_docs_say_what_rung_says_of_each_team() -> None:
         assert said == (hand if says == "the same" else says)
         assert because and bool(differs) == (said != hand)
     assert len(KNOWN) == len(rows) == 14
+
+
+def test_a_team_that_has_ci_starts_where_something_is_tested() -> None:
+    """The mean of its technology is nearest to the bottom rung in both cases."""
+    poor = {"data": ("files",), "experiments": ("notebooks",), "compute": ("laptop",)}
+    without, with_ci = (
+        from_answers(persona("factory", **poor, delivery=(delivery,)), WEIGHTS).start
+        for delivery in ("none", "ci")
+    )
+
+    assert (0, 1) == (without.level, with_ci.level)
+    assert "at least rung 1, for there is CI" in with_ci.because
 
 
 def test_doordash_watches_features_and_predictions_where_its_service_begins() -> None:

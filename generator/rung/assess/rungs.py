@@ -35,6 +35,9 @@ def start(shares: Shares, scan: Scan | None, chosen: int | None) -> Rung:
     if shares["delivery"] == 0:
         level = 0
         because.append("without CI the start is the bottom rung")
+    elif level < weights.start_with_ci:
+        level = weights.start_with_ci
+        because.append(f"at least rung {level}, for there is CI")
     return _chosen(Rung(level, tuple(because)), chosen)
 
 

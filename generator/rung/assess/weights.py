@@ -148,6 +148,7 @@ class Weights:
     start_times: float
     start_at_most: int
     start_at_most_alone: int
+    start_with_ci: int
     north_from: int
     north_steps: tuple[Step, ...]
     north_governance_at_most: int

@@ -108,6 +108,7 @@ def _weights(document: Mapping[str, Any]) -> Weights:
         start_times=float(start["times"]),
         start_at_most=int(start["at_most"]),
         start_at_most_alone=int(start["at_most_alone"]),
+        start_with_ci=int(start["with_ci"]),
         north_from=int(north["from"]),
         north_steps=tuple(_step(entry, weighed) for entry in north["steps"]),
         north_governance_at_most=int(north["governance_at_most"]),
