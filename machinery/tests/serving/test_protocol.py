@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
 from collections import Counter
@@ -88,9 +89,19 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def ask(opened: socket.socket, content: bytes) -> bytes:
-    """Send something; return the first piece of the answer, empty where the end came instead."""
+    """Send something; return one answer, in as many pieces as it comes, or what came until the end."""
     opened.sendall(content)
-    return opened.recv(65_536)
+    received = b""
+    while not is_whole(received) and (part := opened.recv(65_536)):
+        received += part
+    return received
+
+
+def is_whole(answer: bytes) -> bool:
+    """Say whether an answer has all the bytes that its head announces."""
+    head, ends, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    return bool(ends) and len(body) >= (int(length[1]) if length else 0)
 
 
 def until_the_end(opened: socket.socket) -> bytes:
