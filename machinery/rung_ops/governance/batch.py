@@ -1,18 +1,23 @@
 """Score a file of rows as the approval allows, and log each prediction: `uv run poe predict`.
 
 While production is stopped nothing is scored. Of a model that is not approved, the change control
-plan says whether nothing is scored (`batch: refuse`) or each row says so (`batch: mark`).
+plan says whether nothing is scored (`batch: refuse`) or each row says so (`batch: mark`). The image
+for scoring runs this too; where nobody validates yet, at rung 1, files are only scored.
 """
 
 import functools
+import importlib.util
 import sys
+from pathlib import Path
 
 import polars as pl
 
 from rung_ops.batch import predict, predict_logged
 from rung_ops.batch.predict import PredictionError
-from rung_ops.governance import approval, plan
+from rung_ops.governance import approval, carried_approval, plan
+from rung_ops.governance.signed_state import SignedStateReader
 from rung_ops.project.errors import StageError
+from rung_ops.project.paths import ROOT
 from rung_ops.release import paths, state
 
 NOT_APPROVED = "not_approved"  # column of the output: why, in every row
@@ -26,11 +31,7 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
         PredictionError: production is stopped, the plan lets no unapproved model score, or the log
             could not be written.
     """
-    folder = paths.environment(paths.PRODUCTION)
-    if stopped := state.read(folder).stopped:
-        raise PredictionError(
-            f"Nothing was scored: {stopped.by} stopped the model at {stopped.at}: {stopped.reason}"
-        )
+    _refuse_while_stopped(paths.environment(paths.PRODUCTION))
     if not (reasons := objections()):
         return predict_logged.log_predictions(scored)
     told = f"The model is not approved: {'; '.join(reasons)}"
@@ -41,9 +42,28 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
     return predict_logged.log_predictions(marked)
 
 
+def _refuse_while_stopped(folder: Path) -> None:
+    """Raise PredictionError while a stop holds, or where nobody can tell whether one does."""
+    try:
+        stopped = state.read(folder).stopped
+    except state.BadState:
+        stopped = None  # the log says what holds
+    if (folder / state.HISTORY).exists() and not stopped:
+        reading = SignedStateReader(folder).read()
+        stopped = reading.state.stopped
+        if not stopped and not reading.is_valid:
+            raise PredictionError(f"Nothing was scored. {' '.join(reading.problems)}")
+    if stopped:
+        raise PredictionError(
+            f"Nothing was scored: {stopped.by} stopped the model at {stopped.at}: {stopped.reason}"
+        )
+
+
 @functools.cache
 def objections() -> list[str]:
     """List why the model at hand is not approved; it is asked for once."""
+    if importlib.util.find_spec("mlflow") is None:
+        return list(carried_approval.objections())
     name = predict_logged.release()
     version, _, digest = name.removeprefix("v").partition("-")
     if not version.isdecimal():
@@ -60,4 +80,6 @@ def objections() -> list[str]:
 
 def main() -> int:
     """Score a file; return the exit code."""
+    if not (ROOT / approval.RECORDS).is_dir():
+        return predict.main()
     return predict.main(before_writing=log_predictions)

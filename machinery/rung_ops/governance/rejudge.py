@@ -56,14 +56,14 @@ def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]
 def _origin(version: ModelVersion, released: Mapping[str, Any] | None) -> Iterator[str]:
     """Compare a version, and its release, with what its run recorded; the model by its bytes."""
     recorded = registry.client().get_run(str(version.run_id)).data.tags
-    for name in ORIGIN:
+    for name in (*ORIGIN, model_bytes.FILE):
         was, is_ = recorded.get(name), version.tags.get(name)
         if was != is_:
             yield (
                 f"the registry's tag {name} of version {version.version} was edited: it is {is_}, "
                 f"and its run recorded {was}"
             )
-        if released and was and released.get(name) != was:
+        if released and was and name in ORIGIN and released.get(name) != was:
             yield f"the release says {name} {released.get(name)}, and its run recorded {was}"
     if recorded.get("model_hash"):
         if model_bytes.digest(version) != recorded["model_hash"]:

@@ -29,6 +29,7 @@ from rung_ops.project.paths import (
     params,
     shown,
 )
+from rung_ops.release import bundle
 from rung_ops.tracking import (
     last_run,
     model_bytes,
@@ -75,7 +76,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
         run_id, model, version.
     """
     store = registry.recorder()
-    tags |= registry.run_tags()
+    tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(MODEL)}
     rows = pl.read_parquet(ROWS)
     digest = tags["data_hash"][:8]  # MLflow shows a short one; the full hash is a tag
     some = estimator.features(rows.head(EXAMPLE_ROWS)).to_pandas()

@@ -124,6 +124,7 @@ class Desk:
             "git_dirty": "false",
             "data_hash": "d" * 32,
             "params_hash": "e" * 64,
+            "model_file": "f" * 64,
         }
         client, name = registry.client(), registry.model_name()
         run = client.create_run("0", tags=tags).info.run_id

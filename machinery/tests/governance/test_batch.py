@@ -1,5 +1,6 @@
 """Files are scored as the approval allows: not while stopped, and not as if approved."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from machinery.tests.governance.signing import VERA, Desk
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
-from rung_ops.governance import approve, batch, plan
+from rung_ops.governance import anchors, approve, audit, batch, plan
 from rung_ops.governance.plan import ApprovalTerms
 from rung_ops.release import state
 
@@ -83,3 +84,54 @@ def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Pat
 
     with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
         batch.log_predictions(SCORED)
+
+
+def test_a_stop_that_was_edited_away_holds_for_files_too(
+    desk: Desk, production: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approved(desk)
+    with audit.signed(production):
+        state.serve(production, "v1-abcdef01-abcdef", "Ada")
+        state.stop(production, "Olga", "refuses everybody")
+    path = production / state.STATE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"stopped": None}))
+
+    with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
+        batch.log_predictions(SCORED)
+    path.unlink()
+    with pytest.raises(PredictionError, match="Olga stopped the model at .*: refuses everybody"):
+        batch.log_predictions(SCORED)
+
+
+def test_while_nobody_can_tell_whether_it_is_stopped_nothing_is_scored(
+    desk: Desk, production: Path
+) -> None:
+    approved(desk)
+    with audit.signed(production):
+        state.serve(production, "v1-abcdef01-abcdef", "Ada")
+    (production / anchors.ANCHORS).write_text("{}\n")
+
+    with pytest.raises(PredictionError, match="Nothing was scored. The audit log cannot be relied"):
+        batch.log_predictions(SCORED)
+
+
+def test_without_a_registry_the_approval_that_an_image_carries_counts(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(batch.carried_approval, "objections", lambda: iter(["it has expired"]))
+
+    (said,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
+
+    assert said == "it has expired"
+
+
+def test_where_nobody_validates_yet_files_are_only_scored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(batch, "ROOT", tmp_path)
+    monkeypatch.setattr(batch.predict, "main", lambda **given: told.append(given) or 0)
+
+    assert batch.main() == 0
+    assert told == [{}]

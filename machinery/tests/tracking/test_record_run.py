@@ -55,7 +55,8 @@ def test_a_version_and_its_run_say_what_they_were_made_from(made: dict[str, str]
 
     tags = registry.version("1").tags
     model_hash = model_bytes.digest(registry.version("1"))
-    assert tags == TAGS | {"model_hash": model_hash} and len(model_hash) == 64
+    hashes = {"model_hash": model_hash, "model_file": bundle.digest(record_run.MODEL)}
+    assert tags == TAGS | hashes and len(model_hash) == 64
     assert run.data.tags["model_hash"] == model_bytes.digest(registry.version("2"))
     assert run.data.tags["git_commit"] == "d" * 40
     assert run.data.params["seed"] == str(params()["seed"])

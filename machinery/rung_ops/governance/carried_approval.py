@@ -1,0 +1,75 @@
+"""Whether the model at hand is approved, by what an image for scoring carries.
+
+It has no registry, no git and no OpenSSH: only the committed records of governance/, and the folder
+of the releases where that is mounted, for what happened since the image was built.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rung_ops.governance import bound_facts, keys, plan, signatures, signed_approval, ssh_signature
+from rung_ops.governance.approval import RECORDS
+from rung_ops.governance.signed_log import Distrusted, SignedLog
+from rung_ops.project.paths import MODEL, ROOT
+from rung_ops.release import bundle, paths, state
+
+IN_THE_PROJECT = "`uv run poe predict` in the project knows"
+MOUNT = "mount the folder of the releases at /app/releases"
+
+
+def objections() -> Iterator[str]:
+    """Say why the model at hand is not approved, as far as that is known here."""
+    signers = signatures.signers_file()
+    if not signers.is_file():
+        yield f"no signature says here which model was validated: {IN_THE_PROJECT}"
+        return
+    digest = bundle.digest(MODEL)
+    allowed = signers.read_text(encoding="utf-8")
+    named = [
+        (path, approval)
+        for path in sorted((ROOT / RECORDS).glob("*.approval.json"))
+        if (approval := _verified(path, allowed)).get("model_file") == digest
+    ]
+    if not named:
+        yield f"no approval that a validator has signed names this model ({digest[:12]})"
+        return
+    reasons = [list(_lapsed(path, approval)) for path, approval in named]
+    yield from min(reasons, key=len)  # a model that was registered twice needs one approval
+
+
+def _verified(path: Path, allowed: str) -> Mapping[str, Any]:
+    """Return an approval; an empty one where its signature does not count."""
+    try:
+        text = path.read_bytes()
+        proof = signed_approval.proof_of(path).read_text(encoding="utf-8")
+        now = datetime.now().astimezone()
+        ssh_signature.verify(text, proof, allowed, signatures.NAMESPACE, now)
+        return dict(json.loads(text))
+    except (OSError, ValueError, TypeError, ssh_signature.BadSignatureError):
+        return {}
+
+
+def _lapsed(path: Path, approval: Mapping[str, Any]) -> Iterator[str]:
+    yield from bound_facts.overdue(approval)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if signed_approval.withdrawal_of(path, digest).is_file():
+        yield "its approval was withdrawn"
+        return
+    if not plan.path(ROOT).is_file():  # before rung 3 nothing is served, so that there is no log
+        return
+    folder = paths.environment(paths.PRODUCTION)
+    if not (folder / state.HISTORY).is_file():
+        yield f"whether its approval was withdrawn since is not known here: {MOUNT}"
+        return
+    log = SignedLog(folder)
+    try:
+        log.follow()
+    except (Distrusted, keys.NoKey, OSError) as error:
+        yield f"whether its approval was withdrawn since is not known: {error}"
+        return
+    if digest in log.withdrawn:
+        yield "its approval was withdrawn"

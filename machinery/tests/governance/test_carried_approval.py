@@ -1,0 +1,106 @@
+"""An image for scoring, without registry, git and OpenSSH, scores as the approval allows."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from machinery.tests.governance.signing import new_key
+from rung_ops.governance import approval, audit, carried_approval, plan, signatures, signed_approval
+from rung_ops.governance.signed_log import WITHDRAWN
+from rung_ops.release import state
+
+MODEL = b"the bytes of the model"
+
+
+@pytest.fixture
+def image(tmp_path: Path, production: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model, as an image carries it; nobody has approved of it."""
+    (tmp_path / "model.skops").write_bytes(MODEL)
+    (tmp_path / approval.RECORDS).mkdir(parents=True)
+    signers = tmp_path / signatures.SIGNERS
+    signers.write_text(signatures.line_for(new_key(tmp_path / "vera.key"), "vera@example.org"))
+    plan.path(tmp_path).write_text("approval: {}\n")
+    monkeypatch.setattr(carried_approval, "MODEL", tmp_path / "model.skops")
+    monkeypatch.setattr(carried_approval, "ROOT", tmp_path)
+    monkeypatch.setattr(signatures, "signers_file", lambda: signers)
+    with audit.signed(production):
+        state.serve(production, "v1-aaaaaaaa-bbbbbb", "Ada")
+    return tmp_path
+
+
+@pytest.fixture
+def sign(image: Path) -> Callable[..., Path]:
+    """Signs an approval of the model; what is given replaces a part; returns the file."""
+
+    def write(number: int = 1, key: str = "vera.key", **changes: str) -> Path:
+        path = image / approval.RECORDS / f"credit-{number}.approval.json"
+        content = {"model_file": hashlib.sha256(MODEL).hexdigest()}
+        terms = {"approved": "2026-01-31", "expires": "2099-01-31"}
+        signed_approval.write(path, content | terms | changes, str(image / key))
+        return path
+
+    return write
+
+
+def said() -> str:
+    (reason,) = carried_approval.objections()
+    return reason
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_model_with_a_signed_approval_is_approved(sign: Callable[..., Path]) -> None:
+    sign()
+
+    assert list(carried_approval.objections()) == []
+
+
+def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., Path]) -> None:
+    assert said().startswith("no approval that a validator has signed names this model (")
+
+    new_key(image / "eve.key")
+    sign(1, "eve.key")
+    sign(2, model_file="0" * 64)
+    edited = sign(3, model_file="0" * 64)
+    wrong = json.loads(edited.read_text()) | {"model_file": hashlib.sha256(MODEL).hexdigest()}
+    edited.write_text(json.dumps(wrong))
+
+    assert said().startswith("no approval that a validator has signed names this model (")
+
+
+def test_what_has_expired_or_was_withdrawn_is_not(
+    image: Path, production: Path, sign: Callable[..., Path]
+) -> None:
+    path = sign(expires="2026-02-01")
+    assert "expired on 2026-02-01" in said()
+
+    path = sign()
+    signed_approval.withdrawal_of(path, digest(path)).write_text("{}")
+    assert said() == "its approval was withdrawn"
+
+    path = sign(expires="2099-02-01")
+    assert list(carried_approval.objections()) == []
+    audit.record(production, WITHDRAWN, "Vera", approval=digest(path))
+    assert said() == "its approval was withdrawn"
+
+
+def test_where_the_releases_are_not_mounted_a_later_withdrawal_is_not_known(
+    image: Path, production: Path, sign: Callable[..., Path]
+) -> None:
+    sign()
+    (production / state.HISTORY).rename(production / "elsewhere")
+
+    assert "mount the folder of the releases at /app/releases" in said()
+    plan.path(image).unlink()  # as at rung 2, where nothing is served
+    assert list(carried_approval.objections()) == []
+
+
+def test_a_team_of_one_has_no_signature_that_names_the_model(image: Path) -> None:
+    (image / signatures.SIGNERS).unlink()
+
+    assert "no signature says here which model was validated" in said()
