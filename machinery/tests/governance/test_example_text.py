@@ -66,6 +66,7 @@ def test_a_place_is_named_with_its_line_and_what_to_write(project: Path) -> None
         ("A credit officer sees", "A  credit\n      officer sees"),  # other lines
         ("A credit officer sees", "A CREDIT OFFICER, sees"),  # case and signs
         ("refuses nobody by itself.", "refuses nobody by itself. Aaaa."),  # a word behind it
+        ("refuses nobody by itself.", "refuses nobody by itself. We looked at all of this."),
     ],
 )
 def test_the_example_in_other_clothes_is_known(project: Path, before: str, after: str) -> None:
