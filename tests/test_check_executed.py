@@ -116,6 +116,7 @@ def test_a_long_line_takes_steps_in_proportion(part: str) -> None:
         ("{a: {cmd: [echo train, 'echo done']}, b: {do: {cmd: echo b}}}", False),
         ("{a: {cmd: echo train}, b: {cmd: python train.py}}", True),
         ("{a: {cmd: 'echo train && python train.py'}}", True),
+        ("{a: {cmd: 'head -9 all.csv > few.csv'}}", True),
         ("{a: {wdir: b}}", True),  # what it runs stands elsewhere
     ],
 )

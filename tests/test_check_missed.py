@@ -30,7 +30,7 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
         "model-quality-gate", "used",
     ),
     "a list of words in a script": (
-        {CI: RUN.format("python ci/run.py"), "ci/run.py": "import subprocess\nsubprocess.run(\n    ['dvc', 'repro', name],\n    check=True,\n)\n", "dvc.yaml": "stages: {a: {cmd: ls}}\n"},
+        {CI: RUN.format("python ci/run.py"), "ci/run.py": "import subprocess\nsubprocess.run(\n    ['dvc', 'repro', name],\n    check=True,\n)\n", "dvc.yaml": "stages: {a: {cmd: python a.py}}\n"},
         "orchestrated-pipeline", "automated",
     ),
     "a list of words in a module": (

@@ -53,7 +53,7 @@ def without_idle_stages(documents: Sequence[Node]) -> list[Node]:
 def _idle(stage: Node) -> bool:
     command = stage.get("cmd") or stage.get("do", "cmd")
     texts = command.texts() if command else []
-    return bool(texts) and not any(map(executed, texts))
+    return bool(texts) and not any(executed(text) or ">" in text for text in texts)
 
 
 def _hide(document: Node, used: str) -> Iterator[tuple[int, int]]:
