@@ -3,12 +3,15 @@
 import hashlib
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rung_ops.governance import approval, audit, example_text, readiness, records
+from rung_ops.governance.record_check import Problem
 from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name
 from rung_ops.release import paths, state
 
@@ -28,21 +31,41 @@ class Evidence:
     found: str
 
 
-def evidence_of(control: dict[str, Any], version: str) -> Evidence:
-    """Look for the evidence of a control, for a version of the model."""
-    return LOOK[control["kind"]](control["artefact"], version)
+@dataclass(frozen=True)
+class Examined:
+    """A version that is examined, and what was found once for all of its controls.
+
+    Attributes:
+        version: of the model.
+    """
+
+    version: str
+
+    @cached_property
+    def examples(self) -> Counter[str]:
+        """Count by file the parts that are still the text of the example."""
+        return Counter(part.file for part in example_text.untouched(ROOT))
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """Say what is wrong with the documents; it takes a second."""
+        return records.problems(ROOT)
 
 
-def _document(artefact: str, version: str) -> Evidence:
+def evidence_of(control: dict[str, Any], examined: Examined) -> Evidence:
+    """Look for the evidence of a control."""
+    return LOOK[control["kind"]](control["artefact"], examined)
+
+
+def _document(artefact: str, examined: Examined) -> Evidence:
     path = next(
         (each / artefact for each in (ROOT, REPOSITORY) if (each / artefact).is_file()), None
     )
     if path is None:
         return Evidence(MISSING, f"{artefact} is missing")
-    places = [part for part in example_text.untouched(ROOT) if part.file == artefact]
-    if places:
-        return Evidence(MISSING, f"{len(places)} places are still the text of the example")
-    if faults := [each for each in records.problems(ROOT) if each.file == artefact]:
+    if places := examined.examples[artefact]:
+        return Evidence(MISSING, f"{places} places are still the text of the example")
+    if faults := [each for each in examined.problems if each.file == artefact]:
         return Evidence(MISSING, str(faults[0]))
     words = ["git", "log", "-1", "--format=%an, %as", "--", path.name]
     told = subprocess.run(words, cwd=path.parent, capture_output=True, text=True, check=False)
@@ -50,7 +73,8 @@ def _document(artefact: str, version: str) -> Evidence:
     return Evidence(STATEMENT, f"{who}; SHA-256 {_sha256(path)}")
 
 
-def _report(artefact: str, version: str) -> Evidence:
+def _report(artefact: str, examined: Examined) -> Evidence:
+    version = examined.version
     path = ROOT / artefact
     if not path.is_file():
         return Evidence(MISSING, f"{artefact} is missing")
@@ -64,9 +88,10 @@ def _report(artefact: str, version: str) -> Evidence:
     return Evidence(RUN, f"of version {version}; SHA-256 {_sha256(path)}")
 
 
-def _approval(artefact: str, version: str) -> Evidence:
+def _approval(artefact: str, examined: Examined) -> Evidence:
     from rung_ops.tracking import registry  # brings MLflow, which takes seconds
 
+    version = examined.version
     try:
         found = registry.version(version)
     except registry.MlflowException as error:
@@ -80,9 +105,10 @@ def _approval(artefact: str, version: str) -> Evidence:
     )
 
 
-def _lineage(artefact: str, version: str) -> Evidence:
+def _lineage(artefact: str, examined: Examined) -> Evidence:
     from rung_ops.tracking import registry
 
+    version = examined.version
     try:
         tags = registry.version(version).tags
     except registry.MlflowException as error:
@@ -96,7 +122,7 @@ def _lineage(artefact: str, version: str) -> Evidence:
     return Evidence(RUN, f"commit {tags['git_commit']}, data {tags['data_hash']}")
 
 
-def _audit_log(artefact: str, version: str) -> Evidence:
+def _audit_log(artefact: str, examined: Examined) -> Evidence:
     folder = paths.environment(paths.PRODUCTION)
     if not (folder / state.HISTORY).is_file():
         return Evidence(MISSING, "nothing has been deployed to production from here")
@@ -105,7 +131,7 @@ def _audit_log(artefact: str, version: str) -> Evidence:
     return Evidence(RUN, f"{len(state.events(folder))} lines, signed and verified")
 
 
-def _monitor(artefact: str, version: str) -> Evidence:
+def _monitor(artefact: str, examined: Examined) -> Evidence:
     path = ROOT / artefact
     if not path.is_file():
         return Evidence(MISSING, "production was not checked from here")
@@ -113,7 +139,7 @@ def _monitor(artefact: str, version: str) -> Evidence:
     return Evidence(RUN, f"{len(told.get('problems', []))} problems; SHA-256 {_sha256(path)}")
 
 
-def _organisation(artefact: str, version: str) -> Evidence:
+def _organisation(artefact: str, examined: Examined) -> Evidence:
     return Evidence(OUTSIDE, f"{project_name()} cannot show it: ask the organisation")
 
 
@@ -129,7 +155,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-LOOK: dict[str, Callable[[str, str], Evidence]] = {
+LOOK: dict[str, Callable[[str, Examined], Evidence]] = {
     "document": _document,
     "report": _report,
     "approval": _approval,

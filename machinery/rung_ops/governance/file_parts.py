@@ -1,7 +1,9 @@
 """A part of the technical file: its heading, and where its text is taken from."""
 
+import argparse
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +79,20 @@ def version_here() -> str:
     """Name the version that the reports here are of; empty where nothing has run."""
     run = REPORTS / "run.json"
     return str(read_json(run)["version"]) if run.is_file() else ""
+
+
+def asked_version(prog: str, about: str, arguments: list[str] | None) -> str:
+    """Read from a command line which version it is about, by default that of the reports here.
+
+    Returns:
+        Its number; empty where there is none yet, which is said.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=about)
+    parser.add_argument("version", nargs="?", default="", help="that of the last run unless given")
+    version = parser.parse_args(arguments).version or version_here()
+    if not version:
+        print("There is no version yet: `uv run poe pipeline` makes the first.", file=sys.stderr)
+    return str(version)
 
 
 def read_json(path: Path) -> Any:

@@ -4,7 +4,6 @@ The prose is in governance/technical_file; below each of its sections comes what
 holds. What is missing is named, and the command fails.
 """
 
-import argparse
 import hashlib
 import sys
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from rung_ops.governance import markdown
-from rung_ops.governance.file_parts import Missing, Part, version_here
+from rung_ops.governance.file_parts import Missing, Part, asked_version
 from rung_ops.governance.file_sections import SECTIONS
 from rung_ops.governance.record_check import check_record, read_schema
 from rung_ops.project import documents
@@ -119,11 +118,8 @@ def _law(duties: list[dict[str, Any]], today: date) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write reports/technical_file.md; return 1 when something is missing in it."""
-    parser = argparse.ArgumentParser(prog="poe technical-file", description=__doc__.splitlines()[0])
-    parser.add_argument("version", nargs="?", default="", help="that of the last run unless given")
-    version = parser.parse_args(arguments).version or version_here()
+    version = asked_version("poe technical-file", __doc__.splitlines()[0], arguments)
     if not version:
-        print("There is no version yet: `uv run poe pipeline` makes the first.", file=sys.stderr)
         return 1
     made = assemble(version, date.today())
     FILE.parent.mkdir(parents=True, exist_ok=True)

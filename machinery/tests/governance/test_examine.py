@@ -17,7 +17,14 @@ from rung_ops.governance import (
     example_text,
     file_parts,
 )
-from rung_ops.governance.control_evidence import MISSING, OUTSIDE, RUN, STATEMENT, evidence_of
+from rung_ops.governance.control_evidence import (
+    MISSING,
+    OUTSIDE,
+    RUN,
+    STATEMENT,
+    Examined,
+    evidence_of,
+)
 from rung_ops.project.paths import ROOT
 
 TODAY = date(2026, 11, 30)
@@ -45,7 +52,7 @@ def project(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def look(name: str, version: str = "1") -> control_evidence.Evidence:
-    return evidence_of(TOLD["controls"][name], version)
+    return evidence_of(TOLD["controls"][name], Examined(version))
 
 
 def test_each_requirement_names_a_control_and_each_control_can_be_looked_for() -> None:
