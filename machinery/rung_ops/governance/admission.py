@@ -96,16 +96,30 @@ def approved(
     text, proof = line.get("approval"), line.get("approval_signature")
     if not isinstance(text, str) or not isinstance(proof, str):
         raise NotApproved(f"the audit log holds no signed approval of it: {ADD}")
-    now = datetime.now().astimezone()
-    try:
-        ssh_signature.verify(text.encode(), proof, allowed, signatures.NAMESPACE, now)
-        approval = dict(json.loads(text))
-    except ssh_signature.BadSignatureError as error:
-        raise NotApproved(f"its approval does not count: {error}") from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise NotApproved("its approval cannot be read") from error
+    approval = verified(text.encode(), proof, allowed)
     for name in ("model", "version", *bound_facts.MADE_OF):
         of, released = approval.get(name), manifest.get(name)
         if not of or of != released:
             raise NotApproved(f"its approval is of {name} {of}, and it is {released}")
     return approval
+
+
+def verified(text: bytes, proof: str, allowed: str) -> dict[str, Any]:
+    """Return an approval whose signature counts now.
+
+    Args:
+        text: the approval, as it was signed.
+        proof: its signature.
+        allowed: text of governance/allowed_signers.
+
+    Raises:
+        NotApproved: the signature does not count, or the approval cannot be read.
+    """
+    now = datetime.now().astimezone()
+    try:
+        ssh_signature.verify(text, proof, allowed, signatures.NAMESPACE, now)
+        return dict(json.loads(text))
+    except ssh_signature.BadSignatureError as error:
+        raise NotApproved(f"its approval does not count: {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise NotApproved("its approval cannot be read") from error

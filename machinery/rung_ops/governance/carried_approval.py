@@ -5,13 +5,11 @@ of the releases where that is mounted, for what happened since the image was bui
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import bound_facts, keys, plan, signatures, signed_approval, ssh_signature
+from rung_ops.governance import admission, bound_facts, keys, plan, signatures, signed_approval
 from rung_ops.governance.approval import RECORDS
 from rung_ops.governance.signed_log import Distrusted, SignedLog
 from rung_ops.project.paths import MODEL, ROOT
@@ -46,10 +44,8 @@ def _verified(path: Path, allowed: str) -> Mapping[str, Any]:
     try:
         text = path.read_bytes()
         proof = signed_approval.proof_of(path).read_text(encoding="utf-8")
-        now = datetime.now().astimezone()
-        ssh_signature.verify(text, proof, allowed, signatures.NAMESPACE, now)
-        return dict(json.loads(text))
-    except (OSError, ValueError, TypeError, ssh_signature.BadSignatureError):
+        return admission.verified(text, proof, allowed)
+    except (OSError, ValueError, admission.NotApproved):
         return {}
 
 
