@@ -143,10 +143,18 @@ def paths_of(folder: Path) -> list[str]:
     """List every file below a folder, relative to it and with slashes; sorted.
 
     Raises:
-        BadBundle: it has a link or a special file, or exceeds MAX_FILES or MAX_BYTES.
+        BadBundle: it has a link or a special file, exceeds MAX_FILES or MAX_BYTES, or changes
+            while it is listed.
     """
     if folder.is_symlink() or not folder.is_dir():
         raise BadBundle(f"{folder.name} is not a folder")
+    try:
+        return _listed(folder)
+    except OSError as error:  # a file may go between its name and its size
+        raise BadBundle(f"{folder.name} cannot be listed: {error}") from error
+
+
+def _listed(folder: Path) -> list[str]:
     paths: list[str] = []
     total = 0
     folders = [""]

@@ -1,8 +1,10 @@
 """A release is used as it was verified, also when its files are replaced in the meantime."""
 
+import contextlib
 import multiprocessing
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,25 @@ def test_a_file_that_became_a_link_or_vanished_is_not_used(
         with monkeypatch.context() as patch, pytest.raises(BadBundle, match="contract.json"):
             swap_after_verification(patch, swap)
             releases.load(signed, release_key, ANY_SPEED)
+
+
+def test_a_file_that_goes_while_the_folder_is_listed_is_a_release_not_to_use(
+    signed: Path, release_key: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = signed / ".draft"
+    draft.touch()
+
+    @contextlib.contextmanager
+    def listed(folder: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with os_scandir(folder) as entries:
+            found = list(entries)
+        draft.unlink(missing_ok=True)
+        yield found
+
+    os_scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", listed)
+    with pytest.raises(BadBundle, match=r"cannot be listed: .*\.draft"):
+        releases.load(signed, release_key, ANY_SPEED)
 
 
 def swap_again_and_again(features: Path, original: bytes) -> None:
