@@ -1,0 +1,26 @@
+"""DVC is the project's own, wherever a command was typed."""
+
+from pathlib import Path
+
+import pytest
+
+from rung_ops.data import dvc
+
+
+def test_it_is_found_where_path_does_not_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    done = dvc.run(tmp_path, "version")
+
+    assert done.returncode == 0, done.stderr
+    assert "DVC version" in done.stdout
+
+
+def test_what_it_refuses_stays_apart_from_what_it_says(tmp_path: Path) -> None:
+    done = dvc.run(tmp_path, "status")
+
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert "not inside of a DVC repository" in done.stderr
