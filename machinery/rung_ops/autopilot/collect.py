@@ -72,7 +72,7 @@ def write(rows: pl.DataFrame) -> Path:
         number += 1
         path = INCOMING / f"{stem}.{number}.parquet"
     INCOMING.mkdir(parents=True, exist_ok=True)
-    with atomic.writing(path) as draft:
+    with atomic.writing(path, private=True) as draft:
         rows.drop(TIME).write_parquet(draft)
     return path
 

@@ -6,7 +6,8 @@ shadow or batch), `row` (the input columns), `features` (inputs of the model), `
 
 A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files.
 Merging them gives one file with the range of their numbers; the small files are kept for a while for
-processes that are reading them. So `read` skips a file whose numbers another one covers.
+processes that are reading them. So `read` skips a file whose numbers another one covers. Files and
+folders are for the user alone that writes them, as they hold rows of people.
 """
 
 import hashlib
@@ -153,8 +154,9 @@ def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int)
     day = datetime.fromtimestamp(frame["time"][0].timestamp(), UTC).date()
     columns = columns_of(frame)
     path = folder / f"date={day}" / f"{writer}.{columns}.{first:08}-{last:08}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.writing(path) as draft:
+    atomic.private_folder(folder)
+    atomic.private_folder(path.parent)
+    with atomic.writing(path, private=True) as draft:
         frame.write_parquet(draft, compression="zstd")
     return Part(path, writer, columns, first, last)
 

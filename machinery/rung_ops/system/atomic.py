@@ -43,7 +43,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def writing(path: Path, writer: str = "") -> Iterator[Path]:
+def writing(path: Path, writer: str = "", private: bool = False) -> Iterator[Path]:
     """Lend a draft to be written by its path; it replaces the file when the block ends.
 
     Where the block raises, or removes the draft, the file stays as it was.
@@ -51,15 +51,26 @@ def writing(path: Path, writer: str = "") -> Iterator[Path]:
     Args:
         path: the file; its folder exists.
         writer: a name that differs between processes that may write the file at the same time.
+        private: the file is for its owner alone, from the first byte on, whatever the umask is. It
+            exists, empty, before the block writes it.
     """
     draft = draft_of(path, writer)
     draft.unlink(missing_ok=True)
+    if private:
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600))
     try:
         yield draft
         if draft.exists():
             put(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder for its owner alone; one that exists keeps its mode, which somebody chose."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def put(draft: Path, path: Path) -> None:

@@ -54,6 +54,28 @@ def test_what_is_logged_can_be_read(tmp_path: Path) -> None:
     assert found["defaults_used"].to_list() == [[], [], [], [], ["distance"], []]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
+def test_the_log_is_for_its_writer_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        (path,) = write_predictions(assemble([batch()]), tmp_path / "production/predictions")
+    finally:
+        os.umask(before)
+
+    made = {each.stat().st_mode & 0o777 for each in (path.parent, path.parent.parent)}
+    assert (path.stat().st_mode & 0o777, made) == (0o600, {0o700})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
+def test_a_folder_that_somebody_opened_to_others_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir(mode=0o750)
+    (tmp_path / "predictions").chmod(0o750)
+
+    write_predictions(assemble([batch()]), tmp_path / "predictions")
+
+    assert (tmp_path / "predictions").stat().st_mode & 0o777 == 0o750
+
+
 def test_the_kinds_of_the_columns_are_those_that_are_promised(tmp_path: Path) -> None:
     write_predictions(assemble([batch()]), tmp_path)
 
