@@ -127,16 +127,17 @@ def _of_drift(facts: Facts, most: int) -> Finding:
     return Finding(count >= most, f"{says} (threshold: {most})")
 
 
-def _of_quality(quality: Quality | None, most: float) -> Finding:
+def _of_quality(quality: Quality | None, quality_drop: float) -> Finding:
     if quality is None:
         return Finding(False, "too few outcomes are known to measure the quality in production")
     best = quality.high if quality.higher_is_better else quality.low
-    worse = quality.worse_by(best) > most
+    allowed = quality.allowed(quality_drop)
+    worse = quality.worse_by(best) > allowed.amount
     return Finding(
         worse,
         f"{quality.name} in production is {quality.figure:.4f} ({quality.low:.4f} to "
         f"{quality.high:.4f}, {quality.rows:,} rows) against {quality.at_release:.4f} at release: "
-        f"{'worse' if worse else 'not certainly worse'} by more than {most:g}",
+        f"{'worse' if worse else 'not certainly worse'} by more than {allowed}",
     )
 
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from rung_ops import threshold
+from rung_ops.threshold import Threshold
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -23,6 +26,10 @@ class Quality:
     high: float
     at_release: float
     rows: int
+
+    def allowed(self, share: float) -> Threshold:
+        """Return how far below its value at release the metric may be."""
+        return threshold.of(share, self.at_release, self.higher_is_better)
 
     def worse_by(self, end: float) -> float:
         """Return how much worse a value is than at release; negative if it is better."""

@@ -103,6 +103,11 @@ def read(path: Path = POLICY) -> Policy:
             f"{shown(path)}: [rollback] level: got {policy.rollback.level}; "
             "expected at least 0.5 and less than 1, such as 0.99."
         )
+    if policy.retrain.quality_drop >= 1:
+        raise BadPolicy(
+            f"{shown(path)}: [retrain] quality_drop: got {policy.retrain.quality_drop:g}; expected "
+            "less than 1: of an error it is a share, such as 0.02 for 2 %."
+        )
     return policy
 
 

@@ -30,9 +30,9 @@ class Rules:
 
     Attributes:
         alpha: error rate of the test, in (0, 0.5).
-        margin: largest loss that still counts as not worse, greater than 0.
+        margin: largest loss that still counts as not worse, in (0, 1), as rung_ops.threshold says.
         min_rows: required number of test rows.
-        max_drop: how far a slice may fall below the champion's.
+        max_drop: how far a slice may fall below the champion's, in [0, 1], likewise.
         min_slice_rows: slices with fewer rows are not judged.
         ignore: `column` or `column=value` of slices that are not judged.
         bounds: of single slices.
@@ -66,9 +66,9 @@ def read(path: Path = RULES) -> Rules:
     number = Rules()
     return Rules(
         alpha=_number(gate, "alpha", number.alpha, lambda value: 0 < value < 0.5),
-        margin=_number(gate, "margin", number.margin, lambda value: value > 0),
+        margin=_number(gate, "margin", number.margin, lambda value: 0 < value < 1),
         min_rows=int(_number(gate, "min_rows", number.min_rows, lambda value: value >= 1)),
-        max_drop=_number(slices, "max_drop", number.max_drop, lambda value: value >= 0),
+        max_drop=_number(slices, "max_drop", number.max_drop, lambda value: 0 <= value <= 1),
         min_slice_rows=int(
             _number(slices, "min_rows", number.min_slice_rows, lambda value: value >= 2)
         ),

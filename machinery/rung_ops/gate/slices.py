@@ -10,6 +10,7 @@ import polars as pl
 
 from rung_ops.gate.paired_test import Figure, figure_or_nan
 from rung_ops.gate.rules import Rules
+from rung_ops.threshold import Threshold
 from rung_ops.training.slices import MONTH, slice_columns
 
 
@@ -69,7 +70,12 @@ def score(
 
 
 def objections(
-    slices: list[Slice], named: list[str], known: list[dict[str, Any]], rules: Rules, sign: int
+    slices: list[Slice],
+    named: list[str],
+    known: list[dict[str, Any]],
+    rules: Rules,
+    max_drop: Threshold | None,
+    sign: int,
 ) -> Iterator[str]:
     """Yield the reasons of slices against the challenger.
 
@@ -77,7 +83,8 @@ def objections(
         slices: from score().
         named: the columns under [report] slices in params.toml.
         known: slices of the champion's own evaluation that had a figure: column, value, rows.
-        rules: of the gate, with max_drop in units of the figure.
+        rules: of the gate.
+        max_drop: how far a slice may fall below the champion's; None without a champion.
         sign: -1 where lower is better.
     """
     yield from _not_judged(slices, named, known, rules)
@@ -86,10 +93,10 @@ def objections(
             continue
         if not math.isfinite(each.challenger):
             yield f"{each}: the challenger has no figure on its {each.rows:,} rows"
-        if each.champion - each.challenger > rules.max_drop:
+        if max_drop and each.champion - each.challenger > max_drop.amount:
             yield (
                 f"{each}: changes from {sign * each.champion:.4g} to {sign * each.challenger:.4g} "
-                f"on {each.rows:,} rows; {rules.max_drop:.4g} is allowed"
+                f"on {each.rows:,} rows; {max_drop} is allowed"
             )
     by_name = {(each.column, each.value): each for each in slices}
     for bound in rules.bounds:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, threshold
 from rung_ops.gate import paired_test
 from rung_ops.gate import slices as gate_slices
 from rung_ops.gate.paired_test import Comparison
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.slices import Slice
 from rung_ops.project.paths import params
+from rung_ops.threshold import Threshold
 from rung_ops.training import estimator
 
 
@@ -85,9 +86,9 @@ class Score:
         """Return a figure with the sign of score() in model.py; None if it is not finite."""
         return self.sign * value if math.isfinite(value) else None
 
-    def unit(self, champion: float) -> float:
-        """Return the unit of margins: 1, or the champion's figure if lower is better."""
-        return 1.0 if self.sign > 0 else abs(champion)
+    def allowed(self, share: float, champion: float) -> Threshold:
+        """Return how far below the champion's figure a rule lets another figure be."""
+        return threshold.of(share, champion, self.sign > 0)
 
 
 def judge(
@@ -165,18 +166,18 @@ def _compared(
     figures |= {name: _figures(each, score) for name, each in compared.items()}
     figures["scores"] = {name: _scores(truth, each) for name, each in predictions.items()}
     reasons = list(_not_better(compared["constant"], score))
+    max_drop = None
     if "champion" in compared:
-        unit = score.unit(compared["champion"].other)
-        margin, max_drop = rules.margin * unit, rules.max_drop * unit
-        rules = dataclasses.replace(rules, margin=margin, max_drop=max_drop)
-        figures["champion"]["margin"] = margin
+        margin = score.allowed(rules.margin, compared["champion"].other)
+        max_drop = score.allowed(rules.max_drop, compared["champion"].other)
+        figures["champion"]["margin"] = margin.amount
         reasons += _worse(compared["champion"], margin, score, rows.height)
     slices = gate_slices.score(rows, truth, challenger, others.get("champion"), score, rules)
     figures["slices"] = [_slice(each, score) for each in slices]
     named = params().get("report", {}).get("slices", [])
     before = champion.slices if champion else []
     known = [each for each in before if each.get(score.metric) is not None]
-    return reasons + list(gate_slices.objections(slices, named, known, rules, score.sign))
+    return reasons + list(gate_slices.objections(slices, named, known, rules, max_drop, score.sign))
 
 
 def _not_better(compared: Comparison, score: Score) -> Iterator[str]:
@@ -184,17 +185,17 @@ def _not_better(compared: Comparison, score: Score) -> Iterator[str]:
         yield f"not shown to be better than a constant: {_both(compared, score)}"
 
 
-def _worse(compared: Comparison, margin: float, score: Score, rows: int) -> Iterator[str]:
-    if compared.not_worse(margin):
+def _worse(compared: Comparison, margin: Threshold, score: Score, rows: int) -> Iterator[str]:
+    if compared.not_worse(margin.amount):
         return
     if compared.high < 0:
         yield f"worse than the champion: {_both(compared, score)}"
         return
     reason = (
         f"not shown to be as good as the champion: {_both(compared, score)}, so it may be "
-        f"{-compared.low:.4g} worse; {margin:.4g} is allowed"
+        f"{-compared.low:.4g} worse; {margin} is allowed"
     )
-    needed = math.ceil(rows * (compared.deviations * compared.error / margin) ** 2)
+    needed = math.ceil(rows * (compared.deviations * compared.error / margin.amount) ** 2)
     if needed > rows:
         reason += f". An equally good version would need about {needed:,} test rows to pass"
     yield reason

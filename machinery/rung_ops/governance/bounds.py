@@ -119,12 +119,19 @@ def _of_figures(
                 continue
             if champion is None:
                 yield f"{name} of the champion is missing or not a number, so {change} is not known"
-            elif sign * (challenger - champion) > bound[change]:
+            elif sign * (challenger - champion) > _most(bound[change], champion):
                 verb = change.removeprefix("greatest_")
                 yield (
                     f"{name} is {challenger:.4f} and the champion's is {champion:.4f}: the plan "
-                    f"allows it to {verb} by {bound[change]:g}"
+                    f"allows it to {verb} by {bound[change]}"
                 )
+
+
+def _most(change: float | str, champion: float) -> float:
+    """Return a change in the unit of the figure; a text such as `2 %` is a share of it."""
+    if isinstance(change, str):
+        return float(change.removesuffix("%")) / 100 * abs(champion)
+    return change
 
 
 def _of_fairness(bounds: Bounds, fairness: Mapping[str, Any]) -> Iterator[str]:

@@ -57,12 +57,12 @@ class Freshness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Outcomes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When quality is judged, and when it is worse; `most_drop` in units of the figure."""
+    """When quality is judged, and when it is worse; `most_drop` as rung_ops.threshold says."""
 
     days: Time = 60.0
     min_coverage: Share = 0.8
     min_rows: Rows = 100
-    most_drop: Annotated[float, msgspec.Meta(ge=0)] = 0.02
+    most_drop: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.02
     false_alarms: Error = 0.01
 
 

@@ -46,5 +46,5 @@ def problems(result: MonitorResult) -> Iterator[str]:
         yield (
             f"{result.metric}{where} is {row['figure']:.4g} "
             f"({row['low']:.4g} to {row['high']:.4g}), "
-            f"and was {row['expected']:.4g} on the test rows"
+            f"and was {row['expected']:.4g} on the test rows: worse by more than {row['allowed']}"
         )

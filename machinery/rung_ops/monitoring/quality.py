@@ -30,6 +30,7 @@ SCHEMA: dict[str, Any] = {
     "low": pl.Float64,
     "high": pl.Float64,
     "expected": pl.Float64,
+    "allowed": pl.String,
     "worse": pl.Boolean,
 }
 
@@ -47,7 +48,7 @@ def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -
         outcomes are known, as many days as a check looks back. Then its slices, then every day.
         coverage: share of predictions whose outcome is known; figure, low, high: the deciding
         figure and its 95 % interval, null where too few outcomes are known; expected: that of the
-        test rows; worse: whether the figure is worse by more than it may be, judged for `recent`
+        test rows; allowed: how far it may be worse, in words; worse: whether it is, judged for `recent`
         and its slices with an error that they share, null where it is not known.
     """
     rows = joined.select(
@@ -140,4 +141,6 @@ def _compare_with_the_test(
         if tested := quality_metric.tested(row["column"], row["value"]):
             # What is expected of a slice comes from rows, too, often few: it errs by itself.
             error *= math.sqrt(1 + min(row["outcomes"], MAX_ROWS) / tested)
-        row["worse"] = bool(lost - quantile * error > limits.outcomes.most_drop)
+        allowed = quality_metric.allowed(limits.outcomes.most_drop, row["expected"])
+        row["allowed"] = str(allowed)
+        row["worse"] = bool(lost - quantile * error > allowed.amount)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rung_ops import threshold
 from rung_ops.monitoring.release_info import Score
+from rung_ops.threshold import Threshold
 
 RECENT, DAY = "recent", "day"  # in place of a slice's column: all of the newest days, one day
 
@@ -38,6 +40,10 @@ class QualityMetric:
         if column in (RECENT, DAY):
             return self.metrics.get(self.metric)
         return self._slice(column, value).get(self.metric)
+
+    def allowed(self, share: float, expected: float) -> Threshold:
+        """Return how far a figure may be worse than the one of the test rows."""
+        return threshold.of(share, expected, self.higher_is_better)
 
     def tested(self, column: str, value: str) -> int | None:
         """Count the test rows of a slice; None where the release does not say."""

@@ -146,7 +146,11 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
     recent = result.quality.filter(pl.col("column") == quality_metric.RECENT)
     expected = recent["expected"][0]
     limits = result.limits.outcomes
-    on_test = "" if expected is None else f" Dashed: on the test rows, {expected:.4g}."
+    on_test = (
+        ""
+        if expected is None
+        else f" Dashed: on the test rows, {expected:.4g}; worse by {recent['allowed'][0]} is allowed."
+    )
     shown = result.quality.select(
         is_day.alias("is day"),
         slice=pl.col("column").replace({quality_metric.RECENT: "newest days"}),

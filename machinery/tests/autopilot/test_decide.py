@@ -85,7 +85,7 @@ def test_quality_counts_with_its_whole_interval_and_in_its_direction() -> None:
 
     assert decided(quality=unsure)[0] == decide.NOTHING
     assert decided(quality=error)[0] == decide.RETRAIN
-    assert decided(quality=replace(error, low=0.31))[0] == decide.NOTHING
+    assert decided(quality=replace(error, low=0.305))[0] == decide.NOTHING
     assert decided(quality=replace(error, figure=0.2, low=0.1, high=0.3))[0] == decide.NOTHING
 
 

@@ -33,6 +33,7 @@ def test_the_rules_of_the_project_are_read(rules: Path) -> None:
         ("[limits]", "[limit]", "unknown rule `limit`"),
         ("\ndays_between", "\ndays_betwen", "unknown rule `days_betwen`"),
         ("\nlevel = ", "\nlevel = 9", r"\[rollback\] level: got 9.*less than 1"),
+        ("\nquality_drop = ", "\nquality_drop = 1 #", r"quality_drop: got 1; expected less than 1"),
         ("\nnew_rows = ", "\nnew_rows = -5 #", r"\[retrain\] new_rows: got -.*0 or more"),
         ("\nprediction_drift = ", "\nprediction_drift = 1 #", "true or false"),
         ("\nmost = ", "\nmost = true #", "a whole number"),

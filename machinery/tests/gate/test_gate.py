@@ -348,6 +348,7 @@ def test_rules_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
         ("[gate]\nalpha = 0.7", "`alpha = 0.7` is out of range"),
         ("[gate]\nalpha = nan", "`alpha = nan` is out of range"),
         ("[gate]\nmargin = 0", "`margin = 0` is out of range"),
+        ("[gate]\nmargin = 1", "`margin = 1` is out of range"),
         ("[gate]\nmargin = 'none'", "`margin = none` is out of range"),
         ("[gate]\nmin_rows = true", "is out of range"),
         ("[gate.slices]\nmax_drop = -1", "is out of range"),

@@ -125,6 +125,21 @@ def test_figures_have_bounds_of_their_own_and_against_the_champion(
     assert bool(reason) == bool(found(figures=FIGURES | figures))
 
 
+@pytest.mark.parametrize("scale", [0.001, 1, 43.7, 1e6])
+@pytest.mark.parametrize(("worse", "refused"), [(1.019, False), (1.021, True)])
+@pytest.mark.parametrize(("change", "sign"), [("greatest_rise", 1), ("greatest_fall", -1)])
+def test_a_change_may_be_a_share_of_the_champions_figure(
+    scale: float, worse: float, refused: bool, change: str, sign: int
+) -> None:
+    bounded = replace(BOUNDS, performance=({"figure": "mae", "most": 1e9, change: "2 %"},))
+    figures = {"mae": (sign * worse * scale, sign * scale)}
+
+    found = bounds.violations(bounded, FACTS, FACTS, figures, FAIRNESS)
+
+    assert bool(found) is refused
+    assert not found or f"to {change.removeprefix('greatest_')} by 2 %" in found[0]
+
+
 def test_the_first_version_is_held_against_no_champion() -> None:
     first: dict[str, tuple[Any, Any]] = {"auc": (0.75, None), "brier": (0.17, None)}
 

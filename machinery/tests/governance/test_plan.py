@@ -62,6 +62,15 @@ def test_a_plan_gives_its_bounds(project: Path) -> None:
     assert read.performance[0]["figure"] == "auc"
 
 
+def test_a_change_of_a_figure_may_be_a_share(project: Path) -> None:
+    shares = deepcopy(WRITTEN)
+    bound = {"figure": "mae", "most": 50, "greatest_rise": "2.5 %"}
+    shares["protocol"]["performance"] = [bound]
+    write(project, plan.CHANGES, shares)
+
+    assert plan.bounds(project).performance == (bound,)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "reason"),
     [
@@ -70,6 +79,12 @@ def test_a_plan_gives_its_bounds(project: Path) -> None:
         (("protocol", "performance"), [], "performance"),
         (("protocol", "performance", 0), {"figure": "auc", "greatest_fall": 0.1}, "performance"),
         (("protocol", "performance", 0), {"figure": "auc", "least": 0.7, "most_": 1}, "most_"),
+        (
+            ("protocol", "performance", 0),
+            {"figure": "auc", "least": 0.7, "greatest_fall": "2 points"},
+            "greatest_fall",
+        ),
+        (("protocol", "performance", 0), {"figure": "m", "most": 7, "greatest_rise": -1}, "rise"),
         (("protocol", "fairness", 0, "greatest_difference"), "small", "greatest_difference"),
         (("modifications", 0, "parameters"), {"model.C": {}}, "model.C"),
         (("impact",), [WRITTEN["impact"][0] | {"modification": "else"}], "says nothing of tune"),
