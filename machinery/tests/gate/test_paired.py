@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from rung_ops.gate import paired_test
 from rung_ops.gate.paired_test import Comparison, NotComparable
@@ -76,6 +77,34 @@ def test_the_same_seed_gives_the_same_answer() -> None:
     assert compared(ours, theirs, seed=1) != compared(ours, theirs, seed=2)
 
 
+def area(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float(roc_auc_score(truth, predicted))
+
+
+def test_two_rows_of_a_class_are_too_few_to_compare_on() -> None:
+    truth = np.zeros(ROWS, dtype=int)
+    truth[:2] = 1
+    ours = np.linspace(1, 0, ROWS)
+    refused = 0
+
+    for seed in range(20):
+        try:
+            paired_test.compare(truth, ours, {"one": ours}, area, RULES.alpha, seed)
+        except NotComparable:
+            refused += 1
+
+    assert refused > 5  # whenever both fall into one half
+
+
+def test_a_small_test_is_dealt_into_fewer_parts() -> None:
+    ours, theirs = (each[:60] for each in answers(0.0, np.random.default_rng(6)))
+
+    found = compared(ours, theirs, seed=6)
+
+    assert found.error > 0
+    assert found.deviations > compared(*answers(0.0, np.random.default_rng(6)), seed=6).deviations
+
+
 def undefined(truth: np.ndarray, predicted: np.ndarray) -> float:
     return math.nan
 
@@ -85,7 +114,7 @@ def never_defined(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def needs_the_first_row(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Stand for a figure that needs a kind of row of which there is one: most draws lack it."""
+    """Stand for a figure that needs a kind of row of which there is one: one part has it."""
     return accuracy(truth, predicted) if 7 in truth else math.nan
 
 
@@ -94,7 +123,7 @@ def needs_the_first_row(truth: np.ndarray, predicted: np.ndarray) -> float:
     [
         (undefined, "the figure of the challenger on all 2,000 rows is nan"),
         (never_defined, "the figure of the challenger on all 2,000 rows is nan"),
-        (needs_the_first_row, "samples of 2,000 rows have no figure"),
+        (needs_the_first_row, "a part of the 2,000 rows has no figure"),
     ],
 )
 def test_what_has_no_figure_is_not_compared(figure: paired_test.Figure, reason: str) -> None:
