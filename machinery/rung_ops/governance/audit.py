@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import anchors, keys, signed_log, verification
+from rung_ops.governance import anchors, keys, signed_log, verification, witness
 from rung_ops.release import history, paths, state
 from rung_ops.system import locks
 
@@ -173,7 +173,19 @@ def main(arguments: list[str] | None = None) -> int:
     if options.sign:
         for problem in record(folder, "reviewed", paths.person(), review=True):
             print(problem, file=sys.stderr)
-    return _conclude(folder, report(folder, options.witness))
+    return _conclude(folder, [*report(folder, options.witness), *_against_notes(folder)])
+
+
+def _against_notes(folder: Path) -> list[str]:
+    """Hold the log against its notes at the remote, where there are any; say where it cannot be."""
+    name = witness.remote()
+    if name is None:
+        return []
+    try:
+        return witness.problems(folder, name)
+    except witness.NoWitness as error:
+        print(f"Not held against the notes at {name}: {error}.", file=sys.stderr)
+        return []
 
 
 def _conclude(folder: Path, faults: list[str]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.gate import rules as gate_rules
-from rung_ops.governance import approval, audit, gate_record, keys
+from rung_ops.governance import approval, audit, gate_record, keys, witness
 from rung_ops.project.paths import shown
 from rung_ops.release import bundle, gate_check, install, paths, state, status
 from rung_ops.release import deploy as release_deploy
@@ -121,6 +121,8 @@ def _to_production(folder: Path, asked: str | None) -> int:
     except REFUSALS as error:
         print(f"Nothing was changed in {folder.name}: {error}", file=sys.stderr)
         return 1
+    if problem := witness.note(folder, paths.person()):
+        print(problem, file=sys.stderr)
     return 0
 
 

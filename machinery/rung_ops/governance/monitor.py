@@ -22,6 +22,7 @@ from rung_ops.governance import (
     plan,
     readiness,
     serving_check,
+    witness,
 )
 from rung_ops.governance.overrides import Overrides
 from rung_ops.monitoring import run
@@ -138,4 +139,6 @@ def main(arguments: list[str] | None = None) -> int:
     if looked and code != run.COULD_NOT and not options.json:
         for problem in note(folder, looked[0], paths.person()):
             print(problem, file=sys.stderr)
+    if problem := witness.note(folder, paths.person()):
+        print(problem, file=sys.stderr)
     return code

@@ -54,12 +54,14 @@ class ApprovalTerms:
         signed_commits: whether each commit that made the version has to be signed.
         refuses_batch: whether an unapproved model scores no files; else it marks what it scores.
         lapsed: what the service does when it expires or is withdrawn: stop or report.
+        witness: the git remote that keeps notes of the audit log; none for no such notes.
     """
 
     valid_for: timedelta = timedelta(days=VALID_DAYS)
     signed_commits: bool = False
     refuses_batch: bool = False
     lapsed: str = STOP
+    witness: str = "origin"
 
 
 def path(root: Path = ROOT) -> Path:
@@ -75,6 +77,7 @@ def approval_terms(root: Path = ROOT) -> ApprovalTerms:
         terms.get("signed_commits") is True,
         terms.get("batch") == "refuse",
         REPORT if terms.get("lapsed") == REPORT else STOP,
+        str(terms.get("witness", "origin")),
     )
 
 

@@ -20,6 +20,7 @@ from rung_ops.governance import (
     keys,
     readiness,
     signatures,
+    witness,
 )
 from rung_ops.governance.deploy import REFUSALS
 from rung_ops.governance.signed_log import APPROVED
@@ -214,4 +215,6 @@ def main(arguments: list[str] | None = None) -> int:
     if state.read(folder).stopped:
         print(f"{folder.name} is stopped all the same, until `uv run poe resume`.")
     print(champion_alias.follow(version))
+    if problem := witness.note(folder, paths.person()):
+        print(problem, file=sys.stderr)
     return 0
