@@ -1,15 +1,16 @@
 """The command line: its start, its help, its exit codes."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from rung import new
+from rung import new, template
 from rung.__main__ import main
-from tests.command import RUNG, rung
+from tests.command import RUNG, git, rung
 from tests.conftest import ROOT
 
 
@@ -38,8 +39,54 @@ def test_a_command_that_renders_nothing_imports_no_copier(arguments: list[str]) 
     assert done.returncode == 0, done.stderr
 
 
-def test_the_version_is_the_packages() -> None:
-    assert "rung 0.2.0\n" == rung("--version").stdout
+def test_the_version_is_the_packages_and_the_templates() -> None:
+    commit = git(ROOT, "rev-parse", "HEAD")
+
+    assert f"rung 0.2.0\ntemplate {commit} ({ROOT})\n" == rung("--version").stdout
+
+
+def test_the_template_of_an_installed_rung_has_its_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(template, "clone", lambda: None)
+
+    assert 0 == main(["--version"])
+    assert f"template 0.2.0 ({template.url()})" in capsys.readouterr().out
+
+
+def test_the_version_is_printed_without_git(tmp_path: Path) -> None:
+    done = rung("--version", environment={"PATH": str(tmp_path)})
+
+    assert 0 == done.returncode
+    assert done.stdout.startswith("rung 0.2.0\ntemplate unknown")
+    assert "git is not installed" in done.stdout
+
+
+def completed_by_bash(script: str, *words: str) -> list[str]:
+    """Let bash complete the last of some words with a script, and return what it offers."""
+    asked = (
+        f"{script}\nCOMP_WORDS=({shlex.join(words)})\nCOMP_CWORD={len(words) - 1}\n"
+        'complete -p rung >/dev/null && _rung_completion rung && echo "${COMPREPLY[@]}"'
+    )
+    path = f"{RUNG.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", asked], env={**os.environ, "PATH": path}, capture_output=True, check=True
+    )
+    return done.stdout.decode().split()
+
+
+def test_bash_completes_verbs_and_options() -> None:
+    script = rung("--show-completion", "bash").stdout
+
+    assert ["climb"] == completed_by_bash(script, "rung", "cl")
+    assert ["--min-level"] == completed_by_bash(script, "rung", "check", "--mi")
+
+
+def test_an_installed_completion_answers(tmp_path: Path) -> None:
+    done = rung("--install-completion", "bash", environment={"HOME": str(tmp_path)})
+
+    assert 0 == done.returncode, done.stderr
+    assert ["fleet"] == completed_by_bash(f"source {tmp_path}/.bashrc", "rung", "fl")
 
 
 @pytest.mark.parametrize(

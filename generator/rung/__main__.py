@@ -16,6 +16,7 @@ from rung.errors import RungError
 UNREADABLE = 2
 UNEXPECTED = 3
 INTERRUPTED = 130
+COMPLETE = "_RUNG_COMPLETE"  # set by the scripts of `rung --show-completion`
 NOT_READ = 141  # as a program that SIGPIPE ends: how far it came, nobody has read
 
 
@@ -90,6 +91,8 @@ def _short(error: Exception) -> str:
 def _run(arguments: list[str]) -> int:
     # Typer's own `app()` would turn interruptions and broken pipes into words of its own.
     command = typer.main.get_command(app)
+    if COMPLETE in os.environ:  # a shell asks what could be typed; this prints it and exits
+        command.main(arguments, "rung")
     try:
         with command.make_context("rung", arguments) as context:
             return int(command.invoke(context))

@@ -15,7 +15,6 @@ from rung.commands.levels import levels
 from rung.commands.new import new
 
 app = typer.Typer(
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help, for which nothing has to be loaded
@@ -24,16 +23,18 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from rung import template  # reading it takes a moment that no other command should pay for
+        from rung import source, template  # they take a moment that no other command should pay for
 
         print(f"rung {template.tag()[1:]}")
+        print(f"template {source.by_default()}")
         raise typer.Exit
 
 
 @app.callback()
 def rung(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the versions."),
     ] = False,
 ) -> None:
     """Machine-learning repositories that can climb."""

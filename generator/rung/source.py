@@ -69,6 +69,19 @@ def choose(wanted: str | None, version: str | None) -> Source:
     return Source(template.url(), ref, repository if cache.holds(ref) else None)
 
 
+def by_default() -> str:
+    """Return the version and the address of the template that a new project is made from."""
+    clone = template.clone()
+    if clone is None:
+        return f"{template.tag()[1:]} ({template.url()})"
+    try:
+        git.require()
+        chosen = _of_clone(clone, None)
+    except RungError as error:
+        return f"unknown ({clone}): {str(error).splitlines()[0]}"
+    return f"{chosen.ref.removeprefix('v')} ({chosen.address})"
+
+
 def _of_clone(repository: Path, version: str | None) -> Source:
     if not (repository / ".git").exists():
         raise RungError(
