@@ -57,6 +57,11 @@ def test_load_reads_a_file_without_the_target() -> None:
     _check(promises.target_may_be_missing)
 
 
+def test_load_does_not_move_times() -> None:
+    """A service refuses an offset where Row has none; what load() reads may not differ."""
+    _check(promises.times_are_not_moved)
+
+
 def test_features_can_be_evaluated() -> None:
     """FEATURES can be evaluated on real rows."""
     _check(promises.features_can_be_evaluated)

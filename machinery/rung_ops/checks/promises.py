@@ -15,6 +15,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from rung_ops import contract
+from rung_ops.checks.times import times_are_not_moved
 from rung_ops.contract import ContractError, explain
 from rung_ops.data.ingest import read
 from rung_ops.data.parquet_size import refuse_large_frame, refuse_too_large
@@ -297,6 +298,7 @@ PROMISES: dict[Callable[[], None], tuple[Callable[[], None], ...]] = {
     parameters_fit: (well_typed,),
     raw_files_keep_row: (well_typed,),
     target_may_be_missing: (raw_files_keep_row,),
+    times_are_not_moved: (raw_files_keep_row,),
     features_can_be_evaluated: (features_read_the_row, raw_files_keep_row),
     features_read_their_own_row_only: (features_can_be_evaluated,),
     a_saved_model_answers_the_same: (features_can_be_evaluated, parameters_fit),

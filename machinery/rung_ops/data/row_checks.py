@@ -78,10 +78,16 @@ def _unwanted_offsets(
             name,
             f"holds times with an offset ({zone}), and Row has times without: make them local times "
             "in load(), such as with `dt.convert_time_zone(...).dt.replace_time_zone(None)`",
+            example=_first(frame[name]),
         )
         for name, dtype in wanted.items()
         if (zone := time_zone(frame.schema[name])) and not time_zone(dtype)
     ]
+
+
+def _first(times: pl.Series) -> str:
+    rows = times.is_not_null().arg_true()
+    return f" (row {rows[0] + 1}: {times[rows[0]].isoformat()})" if len(rows) else ""
 
 
 def _cast(

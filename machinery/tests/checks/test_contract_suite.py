@@ -127,6 +127,16 @@ BROKEN = {
     ),
 }
 
+if contract.TIME:
+    BROKEN["load() that moves times"] = (
+        f"{PACKAGE}/dataset.py",
+        "_load = load\ndef load(path):\n    rows = _load(path)\n"
+        f"    return rows.with_columns(rows['{contract.TIME}'].cast(pl.Datetime('us')))\n",
+        "test_load_does_not_move_times",
+        rf"dataset.py: load\(\) moves times with an offset without a word: `{contract.TIME}` was "
+        r"\S+\+05:00 and became \S+\. Keep .*",
+    )
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,0 +1,81 @@
+"""The promise of load() about times: an offset that Row does not have moves nothing."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.contract import ContractError
+from rung_ops.data.ingest import read
+from rung_ops.data.row_checks import inspect
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import raw_files, shown
+from rung_ops.release.dtypes import time_zone
+
+OFFSET, ZONE = "+05:00", "Etc/GMT-5"  # the same; the sign of such a name is the other way round
+CLOCK = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?$"
+READERS: dict[str, Any] = {
+    ".parquet": pl.read_parquet,
+    ".csv": lambda path, n_rows: pl.read_csv(path, n_rows=n_rows, infer_schema=False),
+}
+
+
+def times_are_not_moved() -> None:
+    """load() does not move a time with an offset to UTC, where Row has times without a zone.
+
+    The service refuses such a time. A file with one has to be refused as well, or to keep the clock
+    that it shows: an hour of the day would be another number otherwise.
+    """
+    names = [
+        name
+        for name, column in contract.Row.to_schema().columns.items()
+        if isinstance(column.dtype.type, pl.Datetime) and not time_zone(column.dtype.type)
+    ]
+    for path in raw_files() if names else []:
+        if path.suffix in READERS:
+            return _try(path, READERS[path.suffix](path, n_rows=50), names)
+
+
+def _try(path: Path, plain: pl.DataFrame, names: list[str]) -> None:
+    expected = _rows(path, plain)
+    if expected is None:
+        return
+    for name in names:
+        with_offset = [_with_offset(plain[name])] if name in plain.columns else []
+        moved = _rows(path, plain.with_columns(with_offset)) if with_offset else None
+        if moved is None or moved.height != expected.height:
+            continue
+        differs = moved[name].ne_missing(expected[name]).arg_true()
+        if len(differs):
+            before, after = expected[name][differs[0]], moved[name][differs[0]]
+            raise ContractError(
+                f"dataset.py: load() moves times with an offset without a word: `{name}` was "
+                f"{before.isoformat()}{OFFSET} and became {after and after.isoformat()}. Keep the "
+                "time zone that Polars finds in the file, so that the file is refused, or make it a "
+                "local time with `dt.convert_time_zone(...).dt.replace_time_zone(None)`."
+            )
+
+
+def _with_offset(values: pl.Series) -> pl.Series:
+    """Give each time an offset, as text or by its type; others stay as they are."""
+    if isinstance(values.dtype, pl.Datetime) and not time_zone(values.dtype):
+        return values.dt.replace_time_zone(ZONE)
+    if values.dtype != pl.String:
+        return values
+    column = pl.col(values.name)
+    clock = pl.when(column.str.contains(CLOCK)).then(column + OFFSET).otherwise(column)
+    return values.to_frame().select(clock.alias(values.name)).to_series()
+
+
+def _rows(path: Path, raw: pl.DataFrame) -> pl.DataFrame | None:
+    """Read raw rows with load(); None where they are refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / path.name
+        raw.write_parquet(written) if path.suffix == ".parquet" else raw.write_csv(written)
+        try:
+            rows, problems = inspect(read(written), contract.Row.to_schema(), shown(path))
+        except StageError:
+            return None
+    return None if problems else rows

@@ -1,0 +1,102 @@
+"""A time means the same, or is refused, wherever it comes in: service, table, file, warehouse."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pandera.polars as pa
+import polars as pl
+import pyarrow
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rung_ops.data.row_checks import inspect
+from rung_ops.data.warehouse import columns as warehouse
+from rung_ops.release.dtypes import time_zone
+from rung_ops.serving.columns import Column, columns_of
+from rung_ops.serving.refusal import Refusal
+from rung_ops.serving.requests import Reader
+from rung_ops.serving.rules import ColumnRules
+
+SECONDS = st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1)).map(
+    lambda moment: moment.replace(microsecond=0)
+)
+OFFSETS = st.sampled_from(["", "Z", "+00:00", "+05:00", "-05:00", "+05:30", "+02:00"])
+ZONES = st.sampled_from([None, "UTC", "Europe/Berlin", "Asia/Karachi"])
+UNITS = st.sampled_from(["ms", "us", "ns"])
+
+
+def column(dtype: pl.Datetime) -> Column:
+    kind = f"Datetime(time_unit='{dtype.time_unit}', time_zone={dtype.time_zone!r})"
+    entry = {"name": "at", "dtype": "datetime", "polars": kind, "required": True}
+    return columns_of({"columns": [entry]})[0]
+
+
+def by_service(text: str, dtype: pl.Datetime) -> datetime | None:
+    """Send it as JSON; None where it is refused."""
+    reader = Reader([column(dtype)])
+    try:
+        rows = reader.many(json.dumps([{"at": text}]).encode(), 1)
+    except Refusal as refusal:
+        assert "row 1, column `at`: expected a time without an offset" in str(refusal)
+        return None
+    return moment(reader.table(rows).frame["at"])
+
+
+def by_table(read: pl.Series, dtype: pl.Datetime) -> datetime | None:
+    """Send it as a column of a table, such as Arrow; None where it is refused."""
+    try:
+        return moment(ColumnRules(column(dtype)).held(read))
+    except Refusal as refusal:
+        assert "expected a time without an offset" in str(refusal)
+        return None
+
+
+def by_file(read: pl.Series, dtype: pl.Datetime) -> datetime | None:
+    """Ingest or predict it; None where the file is refused."""
+    schema = pa.DataFrameSchema({"at": pa.Column(dtype)})
+    typed, problems = inspect(read.to_frame(), schema, "new.csv")
+    if problems:
+        assert "column `at` holds times with an offset" in str(problems[0])
+        assert "(row 1: " in str(problems[0])
+        return None
+    return moment(typed["at"])
+
+
+def refused_by_warehouse(read: pl.Series, dtype: pl.Datetime) -> bool:
+    found = warehouse.types(pyarrow.schema([pyarrow.field("at", read.to_arrow().type)]))
+    return bool(warehouse.differences(found, {"at": dtype}, {}, "", None))
+
+
+def moment(values: pl.Series) -> datetime:
+    """Tell which moment a column holds; one without a zone counts as UTC."""
+    (value,) = values.cast(pl.Datetime("us", time_zone(values.dtype)))
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+@given(at=SECONDS, offset=OFFSETS, zone=ZONES, unit=UNITS)
+def test_every_way_in_gives_the_same_moment_or_refuses(
+    at: datetime, offset: str, zone: str | None, unit: str
+) -> None:
+    text, dtype = f"{at.isoformat()}{offset}", pl.Datetime(unit, zone)  # type: ignore[arg-type]
+    read = pl.read_csv(io.StringIO(f"at\n{text}\n"), try_parse_dates=True)["at"]
+
+    answers = {by_service(text, dtype), by_table(read, dtype), by_file(read, dtype)}
+
+    expected = None if offset and not zone else datetime.fromisoformat(text)
+    if expected is not None and expected.tzinfo is None:
+        expected = expected.replace(tzinfo=UTC)
+    assert answers == {expected}
+    assert refused_by_warehouse(read, dtype) == (expected is None)
+
+
+@pytest.mark.parametrize("hours", [-12, 14])
+def test_the_widest_offsets_move_the_day(hours: int) -> None:
+    text = f"2026-01-01T08:00:00{hours:+03d}:00"
+    read = pl.read_csv(io.StringIO(f"at\n{text}\n"), try_parse_dates=True)["at"]
+
+    expected = datetime(2026, 1, 1, 8, tzinfo=UTC) - timedelta(hours=hours)
+    assert by_service(text, pl.Datetime("us", "UTC")) == expected
+    assert by_file(read, pl.Datetime("us", "UTC")) == expected
+    assert by_file(read, pl.Datetime("us")) is None
