@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rung_ops.checks import promises
+from rung_ops.checks import promises, times
 from rung_ops.data import incoming_git
 from rung_ops.project.paths import REPOSITORY
 
@@ -59,7 +59,7 @@ def test_load_reads_a_file_without_the_target() -> None:
 
 def test_load_does_not_move_times() -> None:
     """A service refuses an offset where Row has none; what load() reads may not differ."""
-    _check(promises.times_are_not_moved)
+    _check(times.times_are_not_moved)
 
 
 def test_features_can_be_evaluated() -> None:

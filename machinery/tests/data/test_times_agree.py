@@ -71,7 +71,7 @@ def refused_by_warehouse(read: pl.Series, dtype: pl.Datetime) -> bool:
 
 def moment(values: pl.Series) -> datetime:
     """Tell which moment a column holds; one without a zone counts as UTC."""
-    (value,) = values.cast(pl.Datetime("us", time_zone(values.dtype)))
+    value: datetime = values.cast(pl.Datetime("us", time_zone(values.dtype)))[0]
     return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
