@@ -30,6 +30,8 @@ docs: $(UV)
 	@mv .cache/levels.md docs/levels.md
 	@$(UV) run --quiet --group machinery python -m rung_ops.reference > .cache/machinery.md
 	@mv .cache/machinery.md docs/machinery.md
+	@$(UV) run --quiet python tests/assets/tried_table.py > .cache/governance.md
+	@mv .cache/governance.md docs/governance.md
 	@$(UV) run --quiet --group machinery python tests/assets/example_text.py > .cache/example_text.txt
 	@mv .cache/example_text.txt machinery/rung_ops/governance/example_text.txt
 
@@ -38,6 +40,8 @@ docs-check: $(UV)
 	  echo "docs/levels.md is out of date: make docs"; exit 1; }
 	@$(UV) run --quiet --group machinery python -m rung_ops.reference | diff docs/machinery.md - || { \
 	  echo "docs/machinery.md is out of date: make docs"; exit 1; }
+	@$(UV) run --quiet python tests/assets/tried_table.py | diff docs/governance.md - || { \
+	  echo "docs/governance.md is not what machinery/tests try: make docs"; exit 1; }
 
 # The wheel of machinery/ that projects carry in vendor/: the same source gives the same bytes.
 wheel: $(UV)

@@ -29,7 +29,7 @@ MONTHS = 8
 # What is done on each rung, in the words of its README; `check` comes before it.
 TASKS = {
     0: ["train", "evaluate"],
-    1: ["train", "evaluate"],
+    1: [],  # nothing that a model is made of has changed
     2: ["pipeline"],
     3: ["keys", "pipeline", "gate", "release", "deploy production"],
     4: ["pipeline"],

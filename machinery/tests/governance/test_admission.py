@@ -71,6 +71,11 @@ def test_a_line_that_is_not_signed_approves_of_nothing(door: Door) -> None:
 
 @pytest.mark.parametrize("name", ["model", "version", "model_hash", "git_commit", "data_hash"])
 @pytest.mark.parametrize("side", ["approval", "release"])
+@pytest.mark.tried(
+    "Serve a release in production by an approval of other hashes, of a key that may not "
+    "approve, or edited",
+    "the service answers 503 with the reason",
+)
 def test_an_approval_of_something_else_does_not_count(door: Door, name: str, side: str) -> None:
     door.approve(**({name: "other"} if side == "approval" else {}))
 
@@ -86,6 +91,10 @@ def test_an_approval_that_names_no_hash_does_not_count(door: Door, name: str) ->
     assert f"its approval is of {name} " in door.reason(**{name: ""})
 
 
+@pytest.mark.tried(
+    "Serve a release in production by an approval of other hashes, of a key that may not "
+    "approve, or edited",
+)
 def test_an_approval_of_somebody_else_or_edited_does_not_count(door: Door, tmp_path: Path) -> None:
     eve = new_key(tmp_path / "eve.key")
     audit.record(door.folder, APPROVED, "Eve", **approved_line(RELEASE, eve))
@@ -122,6 +131,7 @@ def test_a_signer_who_was_struck_off_approves_of_nothing(door: Door) -> None:
     assert "does not count" in door.reason()
 
 
+@pytest.mark.tried("Go on serving a release whose approval has expired or was withdrawn")
 def test_what_expires_is_stopped_or_reported_as_the_plan_said(door: Door) -> None:
     door.approve(expires="2026-02-01")
     assert "may not answer any more: the approval expired on 2026-02-01" in door.reason()

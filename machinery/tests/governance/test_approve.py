@@ -76,6 +76,10 @@ def test_what_the_gate_refuses_is_not_signed(desk: Desk, capsys: Capture) -> Non
     assert not approval.approval_path(version).exists()
 
 
+@pytest.mark.tried(
+    "Sign with a key that may not approve",
+    "refused, with the line for the owners of `allowed_signers`",
+)
 def test_a_key_that_may_not_approve_is_told_the_line_to_add(desk: Desk, capsys: Capture) -> None:
     version = desk.version()
 
@@ -93,6 +97,10 @@ def test_a_refused_approval_leaves_the_one_that_is_there(desk: Desk, approved: A
     assert approval.objections(approved) == []
 
 
+@pytest.mark.tried(
+    "Sign in another validator's name",
+    "refused: record and signature name two people",
+)
 def test_a_record_in_the_name_of_another_is_not_signed(desk: Desk, capsys: Capture) -> None:
     desk.allow(VERA, OTTO)
     version = desk.version()
@@ -135,6 +143,10 @@ def text(path: str) -> Callable[[Desk, Any], None]:
         (text("governance/validation/*-*.yaml"), "the validation record changed"),
     ],
 )
+@pytest.mark.tried(
+    "Approve, then change model, data, commit, `params.toml`, record, plan or `ops/gate.toml`",
+    "the approval is void; the refusal says which changed",
+)
 def test_an_approval_is_void_when_what_it_binds_changes(
     desk: Desk,
     approved: Any,
@@ -149,12 +161,17 @@ def test_an_approval_is_void_when_what_it_binds_changes(
 
 
 @pytest.mark.parametrize("name", ["git_commit", "data_hash"])
+@pytest.mark.tried(
+    "Edit a tag of the registry",
+    "found against what the run recorded, and against the approval",
+)
 def test_an_edited_tag_of_the_registry_is_found(desk: Desk, approved: Any, name: str) -> None:
     tag(name)(desk, approved)
 
     assert f"names {name}" in approval.objections(registry.version(str(approved.version)))[0]
 
 
+@pytest.mark.tried("Promote on another verdict than the approved one", "the approval is void")
 def test_another_verdict_makes_it_void(desk: Desk, approved: Any) -> None:
     facts = signed_approval.verdict_facts(asdict(PASSED))
 
@@ -171,6 +188,7 @@ def test_a_plan_that_changes_later_does_not_stop_what_answers(desk: Desk, approv
 
 
 @pytest.mark.parametrize("file", ["approval.json", "approval.json.sig"])
+@pytest.mark.tried("Edit a signed approval", "its signature does not count")
 def test_an_edited_approval_does_not_count(desk: Desk, approved: Any, file: str) -> None:
     path = approval.approval_path(approved)
     path = path.with_name(path.name.replace("approval.json", file))
@@ -180,6 +198,7 @@ def test_an_edited_approval_does_not_count(desk: Desk, approved: Any, file: str)
     assert "is not of a key that" in said
 
 
+@pytest.mark.tried("Take another version's approval", "it does not count: it is about other bytes")
 def test_the_approval_of_another_version_does_not_serve(desk: Desk, approved: Any) -> None:
     other = desk.version()
     desk.record(other)
@@ -196,6 +215,7 @@ def map_sig(path: Path) -> Path:
     return signed_approval.proof_of(path)
 
 
+@pytest.mark.tried("Use an approval past its date", "refused")
 def test_it_expires_after_the_days_of_the_plan(desk: Desk, approved: Any) -> None:
     today = datetime.now(UTC).date()
     signed = json.loads(approval.approval_path(approved).read_text())
@@ -228,6 +248,10 @@ def test_a_withdrawn_version_is_not_approved_nor_released(
     assert "it leans on age" in capsys.readouterr().err
 
 
+@pytest.mark.tried(
+    "Delete the file of a withdrawal",
+    "it still counts: git and the log remember it",
+)
 def test_a_withdrawal_whose_file_is_deleted_still_counts(desk: Desk, approved: Any) -> None:
     withdraw(desk, approved)
     desk.commit(VERA, message="Withdraw")
@@ -264,6 +288,10 @@ def test_nobody_withdraws_with_a_key_that_may_not_approve(
     assert approval.withdrawal_objections(approved) == []
 
 
+@pytest.mark.tried(
+    "Delete `governance/allowed_signers`, so that the record alone counts",
+    "refused: git remembers it",
+)
 def test_without_allowed_signers_the_record_alone_counts_unless_they_were_deleted(
     desk: Desk,
     capsys: Capture,

@@ -103,6 +103,10 @@ TAMPERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 
 
 @pytest.mark.parametrize("change", TAMPERED.values(), ids=TAMPERED.keys())
+@pytest.mark.tried(
+    "Change, remove or add a line of the audit log without its key",
+    "`poe audit-log` names the line",
+)
 def test_what_is_done_to_the_log_without_the_key_is_found(
     log: Path,
     change: Callable[[list[bytes]], list[bytes]],
@@ -321,6 +325,10 @@ def test_an_anchor_that_was_written_in_half_is_written_again(production: Path) -
     assert audit.report(production) == []
 
 
+@pytest.mark.tried(
+    "Write a line into the audit log while a command signs its own",
+    "it stays unsigned, and what follows too",
+)
 def test_a_line_that_somebody_else_writes_meanwhile_is_not_signed_along(log: Path) -> None:
     with audit.signed(log) as problems:
         state.note(log, "override", "Olga")

@@ -39,6 +39,10 @@ def test_an_approved_model_scores_and_nothing_is_marked(desk: Desk) -> None:
     assert batch.log_predictions(SCORED).equals(SCORED)
 
 
+@pytest.mark.tried(
+    "Score a file with a model that is not approved",
+    "marked in each row (`not_approved`), or refused: `batch` in the plan",
+)
 def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     number = approved(desk)
     assert approve.main([number, "--key", desk.key(VERA), "--withdraw", "it leans on age"]) == 0
@@ -50,6 +54,7 @@ def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("release", ["v1-9f86d081", "unregistered-9f86d081"])
+@pytest.mark.tried("Score a file with a model that is not approved")
 def test_where_the_plan_says_so_an_unapproved_model_scores_nothing(
     desk: Desk, release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +81,7 @@ def test_a_registry_that_cannot_be_asked_is_no_approval(
     assert said.startswith("whether it is approved is not known here: ")
 
 
+@pytest.mark.tried("Score a file with `uv run poe predict` while stopped", "refused")
 def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Path) -> None:
     approved(desk)
     folder = tmp_path / "releases/production"
@@ -86,6 +92,7 @@ def test_while_production_is_stopped_nothing_is_scored(desk: Desk, tmp_path: Pat
         batch.log_predictions(SCORED)
 
 
+@pytest.mark.tried("Score a file after a stop was edited out of `state.json`", "refused")
 def test_a_stop_that_was_edited_away_holds_for_files_too(
     desk: Desk, production: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,10 @@ def test_a_model_with_a_signed_approval_is_approved(sign: Callable[..., Path]) -
     assert list(carried_approval.objections()) == []
 
 
+@pytest.mark.tried(
+    "Score a file in the image of `Dockerfile` with a model that no signed approval in it names",
+    "as `poe predict`: refused, or marked in each row; so is an image that cannot see the log",
+)
 def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., Path]) -> None:
     assert said().startswith("no approval that a validator has signed names this model (")
 
@@ -73,6 +77,10 @@ def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., 
     assert said().startswith("no approval that a validator has signed names this model (")
 
 
+@pytest.mark.tried(
+    "Score a file in that image with an approval that expired or was withdrawn",
+    "the same",
+)
 def test_what_has_expired_or_was_withdrawn_is_not(
     image: Path, production: Path, sign: Callable[..., Path]
 ) -> None:

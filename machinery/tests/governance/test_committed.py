@@ -52,6 +52,11 @@ def test_what_a_job_of_ci_takes_from_the_main_branch_is_committed(
 
 
 @pytest.mark.parametrize("rung", [2, 3])
+@pytest.mark.tried(
+    "Judge by a `params.toml`, `ops/gate.toml`, plan, record or `allowed_signers` that is"
+    " not committed",
+    "the gate refuses",
+)
 def test_the_gate_refuses_what_is_judged_by_uncommitted_files(
     rung: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

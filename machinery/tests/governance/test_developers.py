@@ -33,6 +33,7 @@ def refused(desk: Desk, validator: str = VERA) -> str:
     ],
 )
 @pytest.mark.parametrize("role", ["author", "committer", "co-author"])
+@pytest.mark.tried("Validate one's own model", "refused: one person")
 def test_who_developed_it_does_not_validate_it(desk: Desk, spelling: str, role: str) -> None:
     if role == "author":
         desk.commit(spelling, SOURCE, committer=ADA)
@@ -46,6 +47,10 @@ def test_who_developed_it_does_not_validate_it(desk: Desk, spelling: str, role: 
     assert "vera@example.org developed the model" in refused(desk)
 
 
+@pytest.mark.tried(
+    "Put a commit of another person on top",
+    "refused: authors, committers and co-authors of all that made the model count",
+)
 def test_an_empty_commit_of_another_does_not_make_a_second_person(desk: Desk) -> None:
     desk.allow(VERA, ADA)
     desk.commit(OTTO)
@@ -53,6 +58,10 @@ def test_an_empty_commit_of_another_does_not_make_a_second_person(desk: Desk) ->
     assert "ada@example.org developed the model" in refused(desk, ADA)
 
 
+@pytest.mark.tried(
+    "Validate one's own model by another spelling, a second address or `.mailmap`",
+    "refused: one person",
+)
 def test_a_name_of_the_mailmap_is_the_same_person(desk: Desk) -> None:
     desk.commit("nightowl <owl@night.example>", SOURCE, committer=ADA)
     assert refused(desk) == ""
@@ -62,6 +71,7 @@ def test_a_name_of_the_mailmap_is_the_same_person(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("way", ["a line", "a key"])
+@pytest.mark.tried("Validate one's own model by another spelling, a second address or `.mailmap`")
 def test_addresses_of_one_line_or_one_key_are_one_person(desk: Desk, way: str) -> None:
     desk.commit("nightowl <owl@night.example>", SOURCE, committer=ADA)
     if way == "a line":
@@ -76,6 +86,7 @@ def test_addresses_of_one_line_or_one_key_are_one_person(desk: Desk, way: str) -
     assert "developed the model" in refused(desk)
 
 
+@pytest.mark.tried("Commit code in the autopilot's name", "refused: it changes rows only")
 def test_the_autopilot_is_nobody_and_only_brings_rows(desk: Desk) -> None:
     robot = "autopilot <autopilot@localhost>"
     desk.commit(robot, {"data/incoming/served-1.parquet.dvc": "outs: []\n", "dvc.lock": "{}\n"})
@@ -134,6 +145,7 @@ def test_where_commits_are_signed_a_text_is_no_author(desk: Desk) -> None:
     assert "ada@example.org developed the model" in refused(desk, ADA)
 
 
+@pytest.mark.tried("Hide the history in a shallow clone", "refused")
 def test_a_shallow_clone_does_not_tell_who_developed_it(desk: Desk, tmp_path: Path) -> None:
     desk.commit(ADA, SOURCE)
     version: Any = desk.version()

@@ -123,6 +123,10 @@ def test_poe_records_lists_the_places_and_does_not_fail(
     assert "`poe promote` refuses" in said and f"{INVENTORY}:" in said
 
 
+@pytest.mark.tried(
+    "Approve or promote with the text of the example in a document",
+    "refused, with each file, line and what to write; `poe records` lists them before",
+)
 def test_a_version_is_not_promoted_with_the_text_of_the_example(
     candidates: tuple[str, str],
     production: Path,
@@ -145,6 +149,7 @@ def test_a_version_is_not_promoted_with_the_text_of_the_example(
     assert promote.main(["1"]) == 0
 
 
+@pytest.mark.tried("Approve or promote with the text of the example in a document")
 def test_a_validator_signs_no_text_of_the_example(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -111,6 +111,10 @@ def test_an_officer_overrides_a_prediction_and_the_last_word_counts(
     assert [event["by"] for event in log()[-2:]] == ["Olga", "Otto"]
 
 
+@pytest.mark.tried(
+    "Overrule a prediction that is not in the log",
+    "refused after four seconds, in which the log is written",
+)
 def test_a_prediction_that_was_never_made_cannot_be_overruled(
     service: Running, log: Callable[[], list[dict[str, Any]]]
 ) -> None:
@@ -262,6 +266,11 @@ def named(environment: Path, signing_key: ec.EllipticCurvePrivateKey) -> Iterato
         yield running
 
 
+@pytest.mark.tried(
+    "Override, stop or resume in another's name, or resume what one stopped oneself",
+    "refused where each person has a token (`OPERATOR_TOKENS`); with the shared one `by` "
+    "is only a text",
+)
 def test_a_token_says_who_it_is_and_another_person_lets_the_model_go_on(
     named: Running, log: Callable[[], list[dict[str, Any]]], row: dict[str, Any]
 ) -> None:

@@ -112,6 +112,7 @@ def test_what_is_not_approved_by_another_does_not_answer(
     assert [event["event"] for event in events(production)] == ["judged"]
 
 
+@pytest.mark.tried("Serve a version that nobody approved", "`poe promote` refuses")
 def test_what_nobody_has_validated_does_not_answer(
     candidates: Candidates, production: Path, judge: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,11 @@ def said(desk: Desk, **changes: Any) -> str:
         ({"findings": [FINDING | {"severity": "high"}], "conditions": "Mend it first."}, ""),
     ],
 )
+@pytest.mark.tried(
+    "Approve with a record that says nothing: `aaaa`, no findings, a day before the "
+    "version or to come",
+    "refused, with the field; `poe approve` writes the record's skeleton from the registry",
+)
 def test_what_is_implausible_is_named(desk: Desk, changes: dict[str, Any], named: str) -> None:
     found = said(desk, **changes)
 
@@ -67,6 +72,7 @@ def test_a_record_without_findings_is_not_signed(desk: Desk, capsys: Capture) ->
     assert "findings: is missing" in capsys.readouterr().err
 
 
+@pytest.mark.tried("Approve with other figures than the run's", "refused, with both")
 def test_figures_are_those_of_the_run(desk: Desk) -> None:
     version = desk.version()
     registry.client().log_metric(version.run_id, "auc", 0.78123)
@@ -116,6 +122,10 @@ def test_the_skeleton_of_a_record_is_written_and_filled_in(desk: Desk, capsys: C
     assert approve.main(words) == 0
 
 
+@pytest.mark.tried(
+    "Go on past `review_by`, or past the day of a finding",
+    "no new approval or promotion; `poe monitor` names it, and goes on looking",
+)
 def test_what_is_past_its_day_is_told_while_a_version_answers(desk: Desk) -> None:
     version = desk.version()
     desk.record(version, findings=[FINDING | {"due": "2020-01-31"}])

@@ -36,6 +36,7 @@ def test_what_nobody_has_touched_is_released(version: Any) -> None:
 
 
 @pytest.mark.parametrize("name", rejudge.ORIGIN)
+@pytest.mark.tried("Edit a tag of the registry")
 def test_an_edited_tag_of_the_registry_is_found(
     version: Any, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,6 +46,10 @@ def test_an_edited_tag_of_the_registry_is_found(
     assert f"the registry's tag {name} of version" in capsys.readouterr().err
 
 
+@pytest.mark.tried(
+    "Put another model under a version",
+    "found: its bytes are not those that the run recorded",
+)
 def test_a_swapped_model_is_found(version: Any, capsys: pytest.CaptureFixture[str]) -> None:
     (Path(version.source.removeprefix("file://")) / "model.skops").write_text("other bytes")
 
@@ -60,6 +65,10 @@ def test_a_swapped_model_is_found(version: Any, capsys: pytest.CaptureFixture[st
         {"champion": {"version": "7"}},
     ],
 )
+@pytest.mark.tried(
+    "Edit `reports/gate.json`, or let a refused version look as if it passed",
+    "`poe release` and `poe deploy production` run the gate again, and refuse",
+)
 def test_an_edited_verdict_is_found(
     version: Any, edit: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +78,7 @@ def test_an_edited_verdict_is_found(
     assert "gate.json does not say what the gate says" in capsys.readouterr().err
 
 
+@pytest.mark.tried("Edit `reports/gate.json`, or let a refused version look as if it passed")
 def test_a_verdict_that_was_made_to_pass_is_not_believed(desk: Desk, version: Any) -> None:
     desk.judge(
         replace(

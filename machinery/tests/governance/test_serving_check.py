@@ -30,6 +30,10 @@ def test_what_was_promoted_is_approved(answers: str, production: Path) -> None:
     assert serving_check.problems(production.with_name("staging"), "v9") == []
 
 
+@pytest.mark.tried(
+    "Let a release answer without a signed line that approves of it",
+    "`poe monitor` names it, beside the service's refusal",
+)
 def test_a_release_that_was_served_past_promote_is_found(
     answers: str, candidates: Candidates, production: Path, approve: Write
 ) -> None:
@@ -96,6 +100,10 @@ def of_withdrawals(production: Path) -> list[str]:
     return [each["detail"]["approval"] for each in events if each["event"] == WITHDRAWN]
 
 
+@pytest.mark.tried(
+    "Keep the service from hearing of a withdrawal, as nobody deploys any more",
+    "`poe monitor` writes a committed withdrawal into the log",
+)
 def test_the_monitor_brings_a_withdrawal_to_the_service_once(
     withdrawn: str, production: Path
 ) -> None:

@@ -55,6 +55,11 @@ def answers(service: Running, folder: Path) -> int:
     return service.ask("/predict", row_of(folder))[0]
 
 
+@pytest.mark.tried(
+    "Go on serving a release whose approval has expired or was withdrawn",
+    "the service answers 503 within `poll_seconds` of the log's line, or only reports it:"
+    " `lapsed` in the plan",
+)
 def test_a_release_that_was_withdrawn_stops_answering_until_it_is_approved_anew(
     service: Running, folder: Path, validator: str
 ) -> None:
@@ -78,6 +83,10 @@ def test_a_release_that_was_withdrawn_stops_answering_until_it_is_approved_anew(
     assert answers(service, folder) == 200
 
 
+@pytest.mark.tried(
+    "Serve a release in production without `poe promote`",
+    "the service answers 503 with the reason",
+)
 def test_a_release_that_the_log_does_not_approve_of_is_refused_at_the_start(
     two_releases: tuple[Path, Path],
     release_key: bytes,
@@ -107,6 +116,7 @@ def unready_because(service: Running, reason: str) -> None:
     assert not service.ready()
 
 
+@pytest.mark.tried("Call `state.serve()`, `canary()` or `roll_back()` from Python")
 def test_an_edited_state_and_a_release_served_past_promote_are_not_followed(
     service: Running, folder: Path, two_releases: tuple[Path, Path]
 ) -> None:
@@ -124,6 +134,10 @@ def test_an_edited_state_and_a_release_served_past_promote_are_not_followed(
     assert service.ask("/predict", row_of(folder))[1]["release"] == first
 
 
+@pytest.mark.tried(
+    'Write `"stopped": null` into `state.json`',
+    "the stop holds, after a restart too",
+)
 def test_no_edit_ends_a_stop_not_even_for_a_service_that_starts_then(
     service: Running, folder: Path
 ) -> None:

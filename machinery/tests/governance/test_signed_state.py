@@ -82,6 +82,10 @@ EDITS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.tried(
+    "Edit `state.json`: another release, a path as its id, a canary, a raised generation",
+    "the service goes on as the log was signed last, and is not ready; `poe audit-log` says so",
+)
 def test_an_edited_state_is_refused_and_found(signed: Signed, edit: str) -> None:
     signed.edit(**EDITS[edit])
 
@@ -89,6 +93,7 @@ def test_an_edited_state_is_refused_and_found(signed: Signed, edit: str) -> None
     assert "state.json: it is not what a command wrote" in faults(signed)
 
 
+@pytest.mark.tried('Write `"stopped": null` into `state.json`', "the stop holds")
 def test_a_stop_does_not_end_by_an_edit(signed: Signed) -> None:
     kill_switch.switch_off(signed.folder, "Olga", "refuses everybody")
     signed.before = signed.followed()
@@ -108,6 +113,10 @@ def test_a_stop_does_not_end_by_an_edit(signed: Signed) -> None:
         lambda folder: state.shadow(folder, SECOND, 1.0, "Eve"),
         lambda folder: state.roll_back(folder, "Eve"),
     ],
+)
+@pytest.mark.tried(
+    "Call `state.serve()`, `canary()` or `roll_back()` from Python",
+    "not followed, as no line is signed; not ready; `poe audit-log` says so",
 )
 def test_a_change_that_is_not_signed_is_not_followed(
     signed: Signed, change: Callable[[Path], State]
@@ -138,6 +147,7 @@ def test_a_stop_counts_without_a_signature_and_only_a_signed_line_ends_it(signed
 
 
 @pytest.mark.parametrize("without", ["key", "signature"])
+@pytest.mark.tried("End a stop without the key", "refused; a stop itself needs no key")
 def test_what_could_not_be_signed_is_not_resumed(
     signed: Signed, without: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +189,10 @@ def test_the_state_is_restored_from_the_log(
     assert "no change of it was signed" in capsys.readouterr().err
 
 
+@pytest.mark.tried(
+    "Put an older `state.json` in its place, or delete it",
+    "the service goes on as the log was signed last; `poe audit-log` says so",
+)
 def test_an_older_state_in_its_place_is_refused_and_found(signed: Signed) -> None:
     older = (signed.folder / state.STATE).read_bytes()
     with audit.signed(signed.folder):
@@ -191,6 +205,7 @@ def test_an_older_state_in_its_place_is_refused_and_found(signed: Signed) -> Non
     assert "an older file was put in its place" in faults(signed)
 
 
+@pytest.mark.tried("Put an older `state.json` in its place, or delete it")
 def test_a_state_that_was_deleted_changes_nothing_that_is_served(signed: Signed) -> None:
     (signed.folder / state.STATE).unlink()
 
@@ -202,6 +217,10 @@ def kept(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("way", ["cut in place", "replaced"])
+@pytest.mark.tried(
+    "Cut log, anchors and state together while the service runs",
+    "the service goes on as before, and is not ready",
+)
 def test_a_log_that_is_cut_with_its_anchors_is_found_while_the_service_runs(
     signed: Signed, way: str
 ) -> None:

@@ -35,6 +35,7 @@ def withdraw(production: Path, version: str, where: str) -> None:
 
 @WHERE
 @pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.tried("Release, deploy or roll back to a withdrawn version", "refused")
 def test_it_is_not_deployed(
     candidates: Candidates,
     production: Path,
@@ -77,6 +78,7 @@ def test_it_is_not_promoted(
 
 
 @WHERE
+@pytest.mark.tried("Release, deploy or roll back to a withdrawn version")
 def test_it_does_not_come_back(
     candidates: Candidates,
     production: Path,

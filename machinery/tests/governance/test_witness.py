@@ -70,6 +70,12 @@ def test_each_signed_end_of_the_log_is_a_commit_of_the_branch(log: Path, origin:
     assert witness.problems(log, "origin") == []
 
 
+@pytest.mark.tried(
+    "Cut log, anchors and state together, or write the log anew with its key",
+    "`poe audit-log` finds it by the notes on the remote's branch `audit-log/production`,"
+    " if that branch is protected; `poe deploy`, `poe promote` and `poe monitor` note "
+    "each signed end, and refuse to note another log",
+)
 def test_lines_that_were_cut_with_their_signatures_are_found(
     log: Path, clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +91,7 @@ def test_lines_that_were_cut_with_their_signatures_are_found(
     assert "4 lines, and 3 are there: the end was cut off" in capsys.readouterr().err
 
 
+@pytest.mark.tried("Cut log, anchors and state together, or write the log anew with its key")
 def test_a_log_that_was_written_anew_is_found_and_not_noted(
     log: Path, clone: Path, origin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

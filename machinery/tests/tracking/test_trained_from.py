@@ -53,6 +53,10 @@ def test_what_changed_since_the_training_is_named(
     assert asked == [("status", "--json", "judge", "train")]
 
 
+@pytest.mark.tried(
+    "Train, restore `params.toml` or `src/`, and record the run again",
+    "`rung-ops track` records nothing: DVC's lock says what the model was trained from",
+)
 def test_nothing_is_recorded_of_a_model_that_was_trained_from_something_else(
     asked: list[tuple[str, ...]],
     monkeypatch: pytest.MonkeyPatch,

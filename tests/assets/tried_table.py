@@ -1,0 +1,54 @@
+"""Write the table of docs/governance.md: what is tried against governance, by the tests that try it.
+
+`python tests/assets/tried_table.py` prints docs/governance.md with the table as the marks
+`@pytest.mark.tried(WHAT, OUTCOME)` of machinery/tests have it. Several tests may try the same: the
+first of them says what happens.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "machinery/tests"
+PAGE = ROOT / "docs/governance.md"
+BEGIN, END = "<!-- tried: written by `make docs` -->", "<!-- /tried -->"
+
+
+def marks(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Read the marks of a test file: what is tried, what happens or nothing, and the test's name."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.tried":
+                what, outcome = [*(str(ast.literal_eval(each)) for each in mark.args), ""][:2]
+                yield what, outcome, node.name
+
+
+def table() -> str:
+    """Write the table in Markdown.
+
+    Raises:
+        SystemExit: a test says of nothing what happens.
+    """
+    outcomes: dict[str, str] = {}
+    tests: dict[str, list[str]] = {}
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for what, outcome, name in marks(path):
+            place = f"../machinery/tests/{path.relative_to(TESTS).as_posix()}"
+            outcomes[what] = outcomes.get(what) or outcome
+            tests.setdefault(what, []).append(f"[{name.removeprefix('test_')}]({place})")
+    if silent := [what for what, outcome in outcomes.items() if not outcome]:
+        raise SystemExit(f"no test says what happens: {'; '.join(silent)}")
+    rows = [f"|{what}|{outcomes[what]}|{', '.join(tests[what])}|" for what in outcomes]
+    return "\n".join(["|What is tried|What happens|Test|", "|-|-|-|", *rows])
+
+
+def main() -> None:
+    """Print the page with the table of today."""
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    sys.stdout.write(f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    main()
