@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import anchors, keys, signed_log, verification, witness
+from rung_ops.governance import anchors, keys, signed_log, verification
 from rung_ops.release import history, paths, state
 from rung_ops.system import locks
 
@@ -178,6 +178,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _against_notes(folder: Path) -> list[str]:
     """Hold the log against its notes at the remote, where there are any; say where it cannot be."""
+    from rung_ops.governance import witness  # reads the plan: more than a service has to import
+
     name = witness.remote()
     if name is None:
         return []
