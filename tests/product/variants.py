@@ -181,6 +181,14 @@ def take_another_seed(folder: Path) -> None:
     params.write_text(re.sub(r"(?m)^seed = .*$", "seed = 11", params.read_text()))
 
 
+TOKENS: dict[str, Path] = {}  # of the services that serving() started, by address
+
+
+def keys_of(folder: Path) -> Path:
+    """Find the folder of the keys: one of several models has that of the repository."""
+    return next(top for top in (folder, *folder.parents) if (top / ".git").exists()) / ".keys"
+
+
 @contextlib.contextmanager
 def serving(project: Project, port: int, **more: str) -> Iterator[str]:
     """Type `uv run poe serve`, give the service's address when it is ready, and stop it.
@@ -203,6 +211,7 @@ def serving(project: Project, port: int, **more: str) -> Iterator[str]:
             start_new_session=True,
         )
     address = f"http://127.0.0.1:{port}"
+    TOKENS[address] = keys_of(project.folder) / "service.token"
     try:
         assert answers(f"{address}/health/ready", seconds=120), log.read_text()
         yield address
@@ -230,9 +239,10 @@ def answers(url: str, seconds: float) -> bool:
 
 
 def ask(address: str, body: Any) -> Any:
-    """Ask a service for a prediction."""
-    request = urllib.request.Request(
-        f"{address}/predict", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+    """Ask a service for a prediction, with the token of this machine where it has made one."""
+    headers = {"Content-Type": "application/json"}
+    if address in TOKENS and TOKENS[address].exists():
+        headers["Authorization"] = f"Bearer {TOKENS[address].read_text().strip()}"
+    request = urllib.request.Request(f"{address}/predict", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)

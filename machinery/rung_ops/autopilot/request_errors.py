@@ -15,6 +15,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from rung_ops.serving import local_token
 from rung_ops.statistics import wilson_interval
 
 TIMEOUT = 5.0  # seconds
@@ -43,8 +44,12 @@ def reading(url: str, serving: str) -> dict[str, Any] | None:
     Returns:
         release, process (its start time), answered, failed; None if the service does not answer.
     """
+    token = local_token.for_url(url)  # where METRICS_TOKENS guards them
+    request = urllib.request.Request(
+        f"{url.rstrip('/')}/metrics", headers={"authorization": f"Bearer {token}"} if token else {}
+    )
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=TIMEOUT) as response:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             families = list(text_string_to_metric_families(response.read().decode()))
     except (OSError, ValueError, urllib.error.URLError):
         return None

@@ -14,7 +14,10 @@ READERS = {
     "monitor.toml": ("monitoring.limits:read",),
     "ray.toml": ("ray.settings:settings",),
     "rollout.toml": ("serving.policy:policy",),
-    "service.toml": ("serving.settings:limits", "serving.slo:read_slo", "serving.slo:log_settings"),
+    "service.toml": (
+        *("serving.settings:limits", "serving.access:read_settings"),
+        *("serving.slo:read_slo", "serving.slo:log_settings"),
+    ),
     "store.toml": ("data.object_store.settings:read",),
     "tracking.toml": ("tracking.store_address:policy",),
     "warehouse.toml": ("data.warehouse.settings:read",),

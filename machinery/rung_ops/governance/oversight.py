@@ -23,6 +23,7 @@ from rung_ops.governance import audit, kill_switch, operators, override_counts, 
 from rung_ops.governance.overrides import Incomplete, Overrides, complete, override_decision
 from rung_ops.governance.signed_state import SignedStateReader
 from rung_ops.release import history, paths, state
+from rung_ops.serving import tokens
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.service import Service
 from rung_ops.serving.state_reader import StateReader
@@ -30,6 +31,7 @@ from rung_ops.system import locks
 
 LOG = logging.getLogger("service")
 
+IS_GOVERNED = True  # the service asks its callers who they are
 MAX_BYTES = 16_000
 WAIT, TURNS = 2.0, 20  # seconds for which an answer waits until the service has resumed; looks
 LOGGED, LOOKS = 4.0, 8  # seconds within which a prediction is in the log; looks
@@ -42,16 +44,16 @@ Answer = Callable[[Request], Awaitable[Any]]
 def routes(service: Service) -> list[Route]:
     """Make the routes that let people oversee a service."""
     try:
-        tokens = operators.from_environment()
-    except operators.BadTokens as error:  # it goes on predicting, and lets nobody oversee it
+        holders = operators.from_environment()
+    except tokens.BadTokens as error:  # it goes on predicting, and lets nobody oversee it
         LOG.error("%s", error)
-        tokens = {}
+        holders = {}
     oversight = Oversight(service, paths.environment(service.environment))
     return [
-        Route("/override", _guarded(oversight.override, tokens), methods=["POST"]),
-        Route("/override/{id:path}", _guarded(oversight.overridden, tokens), methods=["GET"]),
-        Route("/stop", _guarded(oversight.stop, tokens), methods=["POST"]),
-        Route("/resume", _guarded(oversight.resume, tokens), methods=["POST"]),
+        Route("/override", _guarded(oversight.override, holders), methods=["POST"]),
+        Route("/override/{id:path}", _guarded(oversight.overridden, holders), methods=["GET"]),
+        Route("/stop", _guarded(oversight.stop, holders), methods=["POST"]),
+        Route("/resume", _guarded(oversight.resume, holders), methods=["POST"]),
     ]
 
 
@@ -160,12 +162,14 @@ class Oversight:
         return _with_warning({"stopped": self._service.stopped is not None, **fields}, problems)
 
 
-def _guarded(answer: Answer, tokens: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(
+    answer: Answer, holders: Mapping[bytes, str]
+) -> Callable[[Request], Awaitable[Response]]:
     """Let only holders of the token through, and answer every mistake in JSON."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            request.state.person = _person(request, tokens)
+            request.state.person = _person(request, holders)
             return Response(msgspec.json.encode(await answer(request)), media_type=JSON)
         except Incomplete as error:
             refusal = Refusal(422, str(error))
@@ -184,20 +188,19 @@ def _guarded(answer: Answer, tokens: Mapping[str, str]) -> Callable[[Request], A
 JSON = "application/json"
 
 
-def _person(request: Request, tokens: Mapping[str, str]) -> str:
+def _person(request: Request, holders: Mapping[bytes, str]) -> str:
     """Name the holder of the token that a request carries; empty where all share one."""
-    if not tokens:
+    if not holders:
         raise Refusal(
             403,
             f"Oversight of this service is not set up: start it with the variable {operators.NAMED} "
             f"set to `NAME:TOKEN` of each person, or with {operators.SHARED} that all share, of "
-            f"{operators.SHORTEST} characters or more "
-            '(`python -c "import secrets; print(secrets.token_urlsafe())"` makes one), and give '
+            f"{tokens.SHORTEST} characters or more ({tokens.MAKING}), and give "
             "it to those whom governance/oversight.md names. `uv run poe stop` works without.",
         )
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    holder = operators.holder(given.strip(), tokens)
-    if scheme.lower() != "bearer" or holder is None:
+    given = tokens.bearer(request.headers.get("authorization", "").encode("latin-1"))
+    holder = tokens.holder(given, holders) if given is not None else None
+    if holder is None:
         wanted = f"{operators.SHARED} or of its {operators.NAMED}"
         raise Refusal(401, f"Send `Authorization: Bearer TOKEN`, with the service's {wanted}.")
     return holder

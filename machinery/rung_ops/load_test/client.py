@@ -108,7 +108,13 @@ class Load:
         name: prefix of the request ids, also in the service's log.
     """
 
-    def __init__(self, url: str, bodies: Sequence[bytes], rate: float | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        bodies: Sequence[bytes],
+        rate: float | None = None,
+        token: str | None = None,
+    ) -> None:
         """Prepare the requests.
 
         Args:
@@ -116,9 +122,10 @@ class Load:
             bodies: of the requests, used in turn.
             rate: requests per second, whether or not the service keeps up; None for as many as it
                 answers.
+            token: that each request carries.
         """
         self._url = urlsplit(url)
-        self._requests = [_request(self._url, body) for body in bodies]
+        self._requests = [_request(self._url, body, token) for body in bodies]
         self._rate = rate
         self.name = f"{PREFIX}{secrets.token_hex(4)}"
         self._numbers = itertools.count()
@@ -181,11 +188,11 @@ class Load:
         return connection
 
 
-def _request(url: SplitResult, body: bytes) -> tuple[bytes, bytes]:
+def _request(url: SplitResult, body: bytes, token: str | None) -> tuple[bytes, bytes]:
     """Return the parts of a request before and after its id."""
     path = f"{url.path.rstrip('/')}/predict"
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n"
+        f"Content-Length: {len(body)}\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
     )
     return head.encode(), body

@@ -68,7 +68,7 @@ def _target(options: argparse.Namespace) -> AbstractContextManager[Target]:
 
 def _test(target: Target, options: argparse.Namespace) -> Figures:
     rows = load_rows.rows_of(target.release, target.contract)
-    load = Load(target.url, load_rows.bodies(rows, options.rows), options.rate)
+    load = Load(target.url, load_rows.bodies(rows, options.rows), options.rate, target.token)
     size = "one row" if options.rows == 1 else f"{options.rows:,} rows"
     rate = f"{options.rate:g} requests per second" if options.rate else "as fast as it answers"
     print(

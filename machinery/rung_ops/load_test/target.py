@@ -6,6 +6,7 @@ so the test does not affect prediction logs or a rollout.
 
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -17,12 +18,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import msgspec
 
 from rung_ops.project.paths import REPOSITORY, ROOT
 from rung_ops.release import paths, state
+from rung_ops.serving import access, local_token
 from rung_ops.serving import release as releases
 from rung_ops.serving.settings import limits
 from rung_ops.system import processes
@@ -30,6 +32,7 @@ from rung_ops.system.ports import free_port
 
 HOST = "127.0.0.1"
 READY_SECONDS = 60.0
+OWN_TOKEN = secrets.token_urlsafe()  # of a service that the test starts
 SHOWN = 15  # lines of output of a service that did not start
 
 
@@ -45,11 +48,13 @@ class Target:
         url: its address, without a trailing slash.
         release: id of the serving release.
         contract: of the release.
+        token: that requests carry; None where there is none.
     """
 
     url: str
     release: str
     contract: dict[str, Any]
+    token: str | None = None
 
 
 def running(url: str) -> Target:
@@ -59,11 +64,17 @@ def running(url: str) -> Target:
         Unreachable: nothing answers at the address, or another kind of service.
     """
     url = url.rstrip("/")
+    token = local_token.for_url(url)
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        with urlopen(f"{url}/model", timeout=10) as answer:
+        with urlopen(Request(f"{url}/model", headers=headers), timeout=10) as answer:
             model = msgspec.json.decode(answer.read())
-        return Target(url, model["release"]["id"], model["contract"])
+        return Target(url, model["release"]["id"], model["contract"], token)
     except HTTPError as error:
+        if error.code == 401:
+            raise Unreachable(
+                f"{url} asks who calls: set {local_token.VARIABLE} to a token of its {access.PREDICT}."
+            ) from error
         text = error.read(500).decode(errors="replace")
         raise Unreachable(f"{url} does not serve: status {error.code}, {text}") from error
     except (OSError, HTTPException) as error:
@@ -104,13 +115,17 @@ def own(environment: str) -> Iterator[Target]:
         except OSError as error:
             raise Unreachable(f"{release} of {environment} cannot be copied: {error}") from error
         with _started(temporary, environment) as url:
-            yield Target(url, loaded.id, loaded.contract)
+            yield Target(url, loaded.id, loaded.contract, OWN_TOKEN)
 
 
 @contextlib.contextmanager
 def _started(folder: Path, environment: str) -> Iterator[str]:
     port = free_port()
-    settings = {"RELEASES": str(folder / "releases"), "LOGS": str(folder / "logs")}
+    settings = {
+        **{"RELEASES": str(folder / "releases"), "LOGS": str(folder / "logs")},
+        # It asks as the real one does, which belongs to what is measured.
+        access.PREDICT: f"load test:{OWN_TOKEN}",
+    }
     log = folder / "service.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import secrets
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from rung_ops.serving import access
 from rung_ops.system import processes
 
 HOST = "127.0.0.1"
@@ -49,11 +51,12 @@ class Service:
             port: the port it listens on.
         """
         self.port = port
+        self._token = secrets.token_urlsafe()
         self._log = (folder / "service.log").open("w+", encoding="utf-8")
         self._process = subprocess.Popen(
             [*command, "--port", str(self.port)],
             cwd=folder,
-            env=environment,
+            env=environment | {access.PREDICT: f"replay:{self._token}"},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -94,7 +97,7 @@ class Service:
             connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
             try:
                 for number in range(first, len(bodies), CALLERS):
-                    answers[number] = _ask(connection, bodies[number], ids[number])
+                    answers[number] = _ask(connection, bodies[number], ids[number], self._token)
             except (OSError, http.client.HTTPException, ServiceFailed) as error:
                 failed.append(str(error) or repr(error))
             finally:
@@ -130,8 +133,11 @@ def wait_for(holds: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def _ask(connection: http.client.HTTPConnection, body: bytes, name: str) -> Answer:
-    headers = {"content-type": "application/json", "x-request-id": name}
+def _ask(connection: http.client.HTTPConnection, body: bytes, name: str, token: str) -> Answer:
+    headers = {
+        **{"content-type": "application/json", "x-request-id": name},
+        "authorization": f"Bearer {token}",
+    }
     status, content = 0, b""
     for _ in range(TRIES):
         connection.request("POST", "/predict", body, headers)

@@ -30,13 +30,14 @@ def page(service: Service) -> str:
         example=example,
         written=json.dumps(example, indent=2, ensure_ascii=False),
         columns=serving.reader.columns if serving is not None else (),
-        one=_curl("/predict", example),
-        many=_curl("/predict/batch", together),
+        asks=service.access.is_asked_for,
+        one=_curl("/predict", example, service.access.is_asked_for),
+        many=_curl("/predict/batch", together, service.access.is_asked_for),
     )
 
 
-def _curl(path: str, body: dict[str, Any]) -> str:
+def _curl(path: str, body: dict[str, Any], asks: bool) -> str:
     written = json.dumps(body, ensure_ascii=False).replace("'", r"'\''")
-    return (
-        f"curl http://localhost:8000{path} -H 'content-type: application/json' \\\n  -d '{written}'"
-    )
+    token = ' -H "authorization: Bearer $SERVICE_TOKEN"' if asks else ""
+    kind = "-H 'content-type: application/json'"
+    return f"curl http://localhost:8000{path}{token} {kind} \\\n  -d '{written}'"

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from rung_ops.serving.access import Access
 from rung_ops.serving.answers import Answer, Answers, AnswersByColumn
 from rung_ops.serving.columns import Column
 from rung_ops.serving.refusal import Problem
@@ -16,6 +17,7 @@ HEADERS = {
     "x-request-id": "Becomes the id of the prediction, or of many the beginning of their ids.",
     "x-key": "Whose request this is: while a new release is tried, one key gets one release.",
 }
+UNKNOWN = "The caller is not known: no token, or another one."
 PROBLEMS = {
     "400": "The body is no JSON or no Arrow, or a header is none that can be logged.",
     "413": "The body or its number of rows is too large.",
@@ -33,19 +35,59 @@ def document(service: Service) -> dict[str, Any]:
     example = serving.release.contract["example"] if serving is not None else None
     version = serving.release.id if serving is not None else "none"
     most = service.limits.max_rows
+    schemes = _schemes(service.access)
+    known = _known(schemes) if service.access.is_asked_for else {}
+    figures = _known(schemes) if service.access.metrics else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Predictions", "version": version},
         "paths": {
-            "/predict": {"post": _predict(example, most)},
-            "/predict/batch": {"post": _batch(example)},
+            "/predict": {"post": _guarded(_predict(example, most), known)},
+            "/predict/batch": {"post": _guarded(_batch(example), known)},
             "/health/live": {"get": _page("Whether the process answers")},
             "/health/ready": {"get": _page("Whether requests are welcome", "503")},
-            "/model": {"get": _page("What answers: release, figures, card, contract", "503")},
-            "/metrics": {"get": _page("Figures in Prometheus' format", kind="text/plain")},
+            "/model": {
+                "get": _guarded(
+                    _page("What answers: release, figures, card, contract", "503"), known
+                )
+            },
+            "/metrics": {
+                "get": _guarded(_page("Figures in Prometheus' format", kind="text/plain"), figures)
+            },
         },
-        "components": {"schemas": schemas(reader, most)},
+        "components": {"schemas": schemas(reader, most)}
+        | ({"securitySchemes": schemes} if schemes else {}),
     }
+
+
+def _schemes(access: Access) -> dict[str, Any]:
+    """Describe how callers say who they are; empty where nobody is asked."""
+    if not access.asks:
+        return {}
+    found: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
+    if access.header:
+        found["proxy"] = {
+            "type": "apiKey",
+            "in": "header",
+            "name": access.header.decode(),
+            "description": "Set by a trusted proxy, which has authenticated the caller.",
+        }
+    return found
+
+
+def _known(schemes: dict[str, Any]) -> dict[str, Any]:
+    return {"security": [{name: []} for name in schemes]} if schemes else {}
+
+
+def _guarded(operation: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Add to an operation what a caller has to show, and what happens otherwise."""
+    if not known:
+        return operation
+    return operation | known | {"responses": operation["responses"] | {"401": _problem(UNKNOWN)}}
+
+
+def _problem(text: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": _ref("Problem")}}}
 
 
 def schemas(reader: Reader | None, most: int) -> dict[str, Any]:
@@ -127,10 +169,7 @@ def _batch(example: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _operation(summary: str, content: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    problem = {"application/json": {"schema": _ref("Problem")}}
-    problems = {
-        status: {"description": text, "content": problem} for status, text in PROBLEMS.items()
-    }
+    problems = {status: _problem(text) for status, text in PROBLEMS.items()}
     problems["503"]["headers"] = {
         "retry-after": {"schema": {"type": "integer"}, "description": "Seconds to wait."}
     }

@@ -18,9 +18,11 @@ from starlette.routing import BaseRoute
 
 from rung_ops.batch import prediction_log
 from rung_ops.project.hooks import HookError
+from rung_ops.project.paths import shown
 from rung_ops.release import paths
-from rung_ops.serving import hooks, settings, slo
+from rung_ops.serving import hooks, local_token, settings, slo
 from rung_ops.serving import routes as pages
+from rung_ops.serving.access import EVERYBODY, Access, Guard, configured
 from rung_ops.serving.app import App
 from rung_ops.serving.hooks import Asgi
 from rung_ops.serving.log_queue import PredictionLog
@@ -33,11 +35,13 @@ from rung_ops.serving.settings import BadSettings
 from rung_ops.serving.state_reader import StateReader
 from rung_ops.serving.watch import Watch
 
+LOG = logging.getLogger("service")
+
 PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 
 
-def service_of(environment: str) -> Service:
+def service_of(environment: str, access: Access = EVERYBODY) -> Service:
     """Make the service of an environment, as ops/service.toml and ops/rollout.toml have it.
 
     Raises:
@@ -51,7 +55,7 @@ def service_of(environment: str) -> Service:
     log = None
     if logged.enabled:
         log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)
-    return Service(environment, limits, metrics, rollout, log, hooks.load())
+    return Service(environment, limits, metrics, rollout, log, hooks.load(), access)
 
 
 def application(service: Service, further: list[BaseRoute], reader: StateReader) -> Asgi:
@@ -76,7 +80,10 @@ def application(service: Service, further: list[BaseRoute], reader: StateReader)
         await asyncio.to_thread(service.close)
 
     app = App(service, pages.application(service, further, lifespan))
-    return service.hooks.wrapped(app)
+    outer = service.hooks.wrapped(app)
+    if not service.access.asks:
+        return outer
+    return Guard(outer, service.access, further, service.metrics.count)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
     try:
-        service = service_of(options.environment)
+        service = service_of(options.environment, access_of(options.with_, options.host))
         further = [route for name in options.with_ for route in routes_of(name, service)]
         app = application(service, further, reader_of(options.with_, options.environment))
     except (BadSettings, HookError, ImportError) as error:
@@ -94,6 +101,29 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     server = Server(service, app, options.host, options.port)
     return server.serve_until_told()
+
+
+def access_of(names: list[str], host: str) -> Access:
+    """Read who may ask, and say how that stands where nothing but the token of this machine counts.
+
+    Raises:
+        BadSettings: settings or tokens cannot be used.
+        ImportError: there is no such module.
+    """
+    is_governed = any(
+        getattr(importlib.import_module(each), "IS_GOVERNED", False) for each in names
+    )
+    access = configured(is_governed, host)
+    if access.problem:
+        LOG.error("%s", access.problem)
+    elif local_token.HOLDER in access.predict.values():
+        LOG.info(
+            "Callers on this machine send `Authorization: Bearer TOKEN`, with the token in %s",
+            shown(local_token.FILE),
+        )
+    elif is_governed and not access.is_asked_for:
+        LOG.warning("[access] in service.toml does not require callers to say who they are.")
+    return access
 
 
 def routes_of(name: str, service: Service) -> list[BaseRoute]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rung_ops.release.state import State, Stopped
+from rung_ops.serving.access import EVERYBODY, Access
 from rung_ops.serving.batching import Batcher
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.jobs import Scored
@@ -55,6 +56,7 @@ class Service:
         metrics, rollout, log: where what was answered is counted, judged and kept.
         draining: it is stopping, and still answers requests.
         hooks: the project's.
+        access: who is answered.
         batcher: what scores.
     """
 
@@ -66,8 +68,10 @@ class Service:
         rollout: Rollout,
         log: PredictionLog | None = None,
         hooks: ServiceHooks = NO_HOOKS,
+        access: Access = EVERYBODY,
     ) -> None:
         """Start with nothing to serve."""
+        self.access = access
         self.environment = environment
         self.limits = limits
         self.metrics = metrics
@@ -89,7 +93,7 @@ class Service:
         """Return whether the service is ready; it answers requests in any case."""
         held = self.held
         answers = held.serving is not None and not self.stopped and not self.draining
-        return answers and held.is_state_valid
+        return answers and held.is_state_valid and not self.access.problem
 
     @property
     def stopped(self) -> Stopped | None:

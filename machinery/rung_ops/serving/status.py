@@ -20,6 +20,9 @@ def service_status(service: Service) -> dict[str, Any]:
         "shadow": held.shadow.release.id if held.shadow is not None else None,
     }
     last = service.rollout.last
+    problems = list(held.problems) if held.serving is not None else [service.advice]
+    if service.access.problem:
+        problems.insert(0, service.access.problem)
     return {
         "ready": service.ready,
         "environment": service.environment,
@@ -28,7 +31,7 @@ def service_status(service: Service) -> dict[str, Any]:
         "rollout": asdict(last) if last is not None else None,
         "stopped": asdict(service.stopped) if service.stopped is not None else None,
         "draining": service.draining,
-        "problems": list(held.problems) if held.serving is not None else [service.advice],
+        "problems": problems,
     }
 
 

@@ -26,29 +26,37 @@ from rung_ops.release import bundle, state
 from rung_ops.system.ports import free_port
 
 TOKEN = "a-token-for-tests-only"  # pragma: allowlist secret
+CALLER = "a-token-of-a-caller-for-tests"  # pragma: allowlist secret
 PATIENCE = 60.0  # seconds for what takes one; a busy machine takes longer
 
 
 class Running:
     """A service in a process of its own."""
 
-    def __init__(self, folder: Path, key: Path, environ: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, key: Path, environ: dict[str, str], host: str = "127.0.0.1"
+    ) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "rung_ops", "serve", "--port", str(port)),
-                *("--with", "rung_ops.governance.oversight"),
+                *("--with", "rung_ops.governance.oversight", "--host", host),
             ],
             cwd=folder.parents[1] / "project",
             env=os.environ
             | {"RELEASES": str(folder.parent), "LOGS": str(folder.parent.parent / "logs")}
             | {"RELEASE_KEY": str(key), "SERVICE_ENVIRONMENT": folder.name}
+            | {"PREDICT_TOKENS": f"tests:{CALLER}"}
             | environ,
         )
 
-    def ask(self, path: str, body: Any = None, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
+    def ask(
+        self, path: str, body: Any = None, token: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
         """Send JSON, or ask without; return status and answer."""
+        if token is None:
+            token = CALLER if path in ("/predict", "/model") else TOKEN
         content = None if body is None else json.dumps(body).encode()
         headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{self.url}{path}", content, headers)
@@ -81,9 +89,11 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def started(environment: Path, environ: dict[str, str]) -> Iterator[Running]:
+def started(
+    environment: Path, environ: dict[str, str], host: str = "127.0.0.1"
+) -> Iterator[Running]:
     """Start a service in an environment, and end it."""
-    running = Running(environment, environment.parent / "release.pub", environ)
+    running = Running(environment, environment.parent / "release.pub", environ, host)
     try:
         yield running
     finally:

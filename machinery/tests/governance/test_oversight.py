@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
@@ -20,9 +21,10 @@ from machinery.tests.governance.running import (
     trusting,
     wait_until,
 )
-from rung_ops.governance import audit, kill_switch, operators
+from rung_ops.governance import audit, keys, kill_switch, operators
 from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, history, state
+from rung_ops.serving import access, tokens
 from rung_ops.system import atomic
 
 OLGA = {"by": "Olga Officer", "reason": "it refuses everybody"}
@@ -306,8 +308,17 @@ def test_tokens_that_do_not_name_each_person_are_refused_and_not_shown(
 ) -> None:
     monkeypatch.setenv("OPERATOR_TOKENS", listed)
 
-    with pytest.raises(operators.BadTokens) as refused:
+    with pytest.raises(tokens.BadTokens) as refused:
         operators.from_environment()
 
     assert "entry" in str(refused.value)
     assert OLGAS not in str(refused.value) and "short" not in str(refused.value)
+
+
+def test_a_cluster_gives_the_service_a_token_of_each_caller_and_each_person() -> None:
+    path = ROOT / "deploy/kubernetes/components/oversight/secrets.yaml"
+    (container,) = yaml.safe_load(path.read_text())["spec"]["template"]["spec"]["containers"]
+
+    named = {each["name"] for each in container["env"]}
+
+    assert named == {access.PREDICT, operators.NAMED, keys.VARIABLE}

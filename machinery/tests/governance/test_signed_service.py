@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
 from machinery.tests.governance.running import (
+    TOKEN,
     Running,
     deployed,
     row_of,
@@ -153,3 +154,39 @@ def test_no_edit_ends_a_stop_not_even_for_a_service_that_starts_then(
         for each in (service, another):
             status, told = each.ask("/predict", row_of(folder))
             assert (status, "Stopped by Olga" in told["error"]) == (503, True)
+
+
+@pytest.mark.tried(
+    "Ask for a prediction without a token of `PREDICT_TOKENS`, or with an operator's", "401"
+)
+def test_who_has_no_token_gets_no_prediction(service: Running, folder: Path) -> None:
+    row = row_of(folder)
+
+    assert service.ask("/predict", row, token="guessed-by-a-stranger")[0] == 401
+    assert service.ask("/predict", row, token=TOKEN)[0] == 401
+    assert service.ask("/predict", row)[0] == 200
+
+
+def test_on_this_machine_the_token_that_the_service_made_is_answered(
+    folder: Path, production: Path
+) -> None:
+    with started(folder, {"PREDICT_TOKENS": ""}) as running:
+        wait_until(running.ready)
+        made = production.parents[1] / "project/.keys/service.token"
+
+        assert running.ask("/predict", row_of(folder))[0] == 401
+        assert running.ask("/predict", row_of(folder), token=made.read_text().strip())[0] == 200
+
+
+@pytest.mark.tried(
+    "Serve where others reach it without saying who may ask",
+    "the service says so at its start, is not ready, and answers 503",
+)
+def test_where_others_reach_it_nobody_is_answered_until_it_is_said_who_may(folder: Path) -> None:
+    with started(folder, {"PREDICT_TOKENS": ""}, host="0.0.0.0") as running:
+        wait_until(running.lives)
+        wait_until(lambda: running.ask("/health/ready")[1]["serving"] is not None)
+
+        status, said = running.ask("/health/ready")
+        assert (status, "PREDICT_TOKENS" in said["problems"][0]) == (503, True)
+        assert running.ask("/predict", row_of(folder))[0] == 503

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from starlette.routing import BaseRoute
 
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.release.state import State
 from rung_ops.serving import routes
+from rung_ops.serving.access import EVERYBODY, Access, Guard
 from rung_ops.serving.app import App
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.loaded_release import LoadedRelease
@@ -95,10 +97,15 @@ class Answer:
 class Caller:
     """Calls a service on an event loop of its own."""
 
-    def __init__(self, service: Service, runner: asyncio.Runner) -> None:
+    def __init__(
+        self, service: Service, runner: asyncio.Runner, further: Sequence[BaseRoute] = ()
+    ) -> None:
         self.service = service
-        app = App(service, routes.application(service, []))
-        self.app: Any = service.hooks.wrapped(app)
+        self.address: tuple[str, int] | None = ("203.0.113.9", 4711)  # of who asks
+        app = App(service, routes.application(service, list(further)))
+        self.app: Any = Guard(
+            service.hooks.wrapped(app), service.access, further, service.metrics.count
+        )
         self.runner = runner
 
     def install(self, name: str = "v1", **held: Any) -> None:
@@ -123,9 +130,9 @@ class Caller:
 
         return self.runner.run(all_of_them())
 
-    def get(self, path: str, method: str = "GET") -> Answer:
+    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """Ask for a page."""
-        return self.runner.run(self.ask(method, path, b"", {}))
+        return self.runner.run(self.ask(method, path, b"", headers))
 
     async def ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
         """Speak ASGI."""
@@ -135,6 +142,7 @@ class Caller:
         scope = {
             **{"type": "http", "method": method, "path": path, "headers": given},
             **{"query_string": b"", "root_path": "", "scheme": "http", "server": ("test", 80)},
+            "client": self.address,
         }
         said: list[Any] = []
 
@@ -154,12 +162,17 @@ class Caller:
 
 @contextmanager
 def calling(
-    folder: Path, limits: Limits, log: bool = False, hooks: ServiceHooks = NO_HOOKS
+    folder: Path,
+    limits: Limits,
+    log: bool = False,
+    hooks: ServiceHooks = NO_HOOKS,
+    access: Access = EVERYBODY,
+    further: Sequence[BaseRoute] = (),
 ) -> Iterator[Caller]:
     """Start a service in which nothing is deployed, and end it afterwards."""
     written = PredictionLog(folder / "log", seconds=0.05) if log else None
     with asyncio.Runner() as runner:
         rollout = Rollout(folder, None)
-        service = Service("production", limits, Metrics(), rollout, written, hooks)
-        yield Caller(service, runner)
+        service = Service("production", limits, Metrics(), rollout, written, hooks, access)
+        yield Caller(service, runner, further)
         service.close()

@@ -177,7 +177,7 @@ def test_the_port_may_stand_in_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(serve, "Server", lambda *given: pytest.fail(f"port {given[-1]}"))
-    monkeypatch.setattr(serve, "service_of", lambda environment: None)
+    monkeypatch.setattr(serve, "service_of", lambda environment, access: None)
     monkeypatch.setattr(serve, "application", lambda service, further, reader: None)
     monkeypatch.setenv(serve.PORT_VARIABLE, "9001")
 

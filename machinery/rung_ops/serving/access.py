@@ -1,0 +1,232 @@
+"""Who may ask the service: holders of a token, or callers whom a proxy in front of it names.
+
+- PREDICT_TOKENS (see tokens): for predictions, /model and the project's own routes.
+- METRICS_TOKENS: for /metrics and /model. Without it /metrics is open, as scrapers expect.
+- [access] in ops/service.toml: a header in which a proxy at a trusted address names the caller.
+
+Under governance nobody is answered until one of the first and the last is set up; elsewhere
+everybody is. What describes the service, and its health, is open. Routes of a module that is given
+by `--with` ask for themselves.
+"""
+
+import functools
+import ipaddress
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.routing import BaseRoute, Match
+
+from rung_ops.serving import local_token, settings, tokens
+from rung_ops.serving.refusal import Refusal
+from rung_ops.serving.settings import BadSettings
+from rung_ops.serving.tokens import BadTokens
+
+PREDICT = "PREDICT_TOKENS"
+METRICS = "METRICS_TOKENS"
+OPEN = {"/", "/docs", "/openapi.json", "/health/live", "/health/ready"}
+READ = {"/metrics", "/model"}  # what tokens of METRICS are for
+
+Asgi = Callable[..., Awaitable[None]]
+Count = Callable[[str], None]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[access] of ops/service.toml.
+
+    Attributes:
+        required: answer callers that are authenticated, and nobody else; by default under
+            governance.
+        identity_header: in which a proxy in front names the caller that it has authenticated.
+        trusted_addresses: of that proxy, as addresses or networks; from others the header means
+            nothing.
+    """
+
+    required: bool | None = None
+    identity_header: str = ""
+    trusted_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Access:
+    """Decides who is answered.
+
+    Attributes:
+        predict: holder by token, for predictions.
+        metrics: holder by token, for figures.
+        header: in lower case; empty where no proxy names callers.
+        trusted: networks of the proxy.
+        problem: why nobody can be answered; empty where somebody can.
+    """
+
+    predict: dict[bytes, str] = field(default_factory=dict, repr=False)
+    metrics: dict[bytes, str] = field(default_factory=dict, repr=False)
+    header: bytes = b""
+    trusted: tuple[Network, ...] = ()
+    problem: str = ""
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Return whether a caller has to say who it is."""
+        return bool(self.predict or self.header or self.problem)
+
+    @property
+    def asks(self) -> bool:
+        """Return whether any request has to say whose it is."""
+        return self.is_asked_for or bool(self.metrics)
+
+    def refusal(self, scope: dict[str, Any]) -> Refusal | None:
+        """Say why a request is not answered; None where it is.
+
+        Args:
+            scope: of the request, in ASGI's form.
+        """
+        path = scope["path"]
+        if path == "/metrics" and not self.metrics:
+            return None
+        if not self.is_asked_for and path != "/metrics":
+            return None
+        known = self.predict | self.metrics if path in READ else self.predict
+        if self._is_known(scope, known):
+            return None
+        if self.problem and path != "/metrics":
+            return Refusal(503, self.problem)
+        wanted = f"{PREDICT} or {METRICS}" if path in READ else PREDICT
+        return Refusal(
+            401, f"Send `Authorization: Bearer TOKEN`, with one of the service's {wanted}."
+        )
+
+    def _is_known(self, scope: dict[str, Any], known: dict[bytes, str]) -> bool:
+        authorization = b""
+        names = []
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value
+            elif name == self.header:
+                names.append(value)
+        given = tokens.bearer(authorization) if authorization else None
+        if given is not None and tokens.holder(given, known) is not None:
+            return True
+        # Two names: the proxy has passed on what a caller sent.
+        return len(names) == 1 and bool(names[0].strip()) and self._is_trusted(scope.get("client"))
+
+    def _is_trusted(self, client: Sequence[Any] | None) -> bool:
+        return client is not None and _is_within(client[0], self.trusted)
+
+
+EVERYBODY = Access()
+
+
+class Guard:
+    """Answers with 401 whom an ASGI application must not answer."""
+
+    def __init__(
+        self, app: Asgi, access: Access, asking: Sequence[BaseRoute], count: Count
+    ) -> None:
+        """Stand in front of an application.
+
+        Args:
+            app: the ASGI application.
+            access: decides who is answered.
+            asking: routes that ask for themselves.
+            count: is called with `invalid` or `refused` for each request that is not answered.
+        """
+        self._app = app
+        self._access = access
+        self._asking = asking
+        self._count = count
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request, or let the application do it."""
+        if scope["type"] != "http" or scope["path"] in OPEN:
+            await self._app(scope, receive, send)
+            return
+        refusal = self._access.refusal(scope)
+        if refusal is None or self._asks_itself(scope):
+            await self._app(scope, receive, send)
+            return
+        self._count("refused" if refusal.status == 503 else "invalid")
+        body = refusal.body()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            *([(b"www-authenticate", b"Bearer")] if refusal.status == 401 else []),
+        ]
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _asks_itself(self, scope: Any) -> bool:
+        return any(route.matches(scope)[0] is not Match.NONE for route in self._asking)
+
+
+def configured(is_governed: bool, host: str, file: Path = settings.FILE) -> Access:
+    """Read who may ask.
+
+    Args:
+        is_governed: callers have to be authenticated, where ops/service.toml does not say otherwise.
+        host: on which the service listens; on this machine alone, a token of its own will do.
+        file: ops/service.toml.
+
+    Raises:
+        BadSettings: settings or tokens cannot be used.
+    """
+    wanted = read_settings(file)
+    networks = tuple(ipaddress.ip_network(each) for each in wanted.trusted_addresses)
+    try:
+        predict, metrics = tokens.named(PREDICT), tokens.named(METRICS)
+    except BadTokens as error:
+        raise BadSettings(str(error)) from error
+    header = wanted.identity_header.lower().encode()
+    required = is_governed if wanted.required is None else wanted.required
+    problem = ""
+    if required and not predict and not header:
+        own = local_token.made() if local_token.is_local(host) else None
+        if own is not None:
+            predict = {own.encode(): local_token.HOLDER}
+        else:
+            problem = (
+                f"No caller can be authenticated, so none is answered: start the service with "
+                f"{PREDICT} set to `NAME:TOKEN` of each caller ({tokens.MAKING}), or let "
+                f"`identity_header` under [access] in {file.name} name the header of a proxy."
+            )
+    return Access(predict, metrics, header, networks, problem)
+
+
+def read_settings(file: Path = settings.FILE) -> AccessSettings:
+    """Read [access] of ops/service.toml; what it leaves out has its default.
+
+    Raises:
+        BadSettings: it holds a name or a value that means nothing, or trusts everybody.
+    """
+    where = f"{file.name}: [access]"
+    try:
+        wanted = msgspec.convert(settings.table(file, "access"), AccessSettings)
+    except msgspec.ValidationError as error:
+        raise BadSettings(f"{where} {error}") from error
+    if wanted.identity_header.lower() in ("authorization", "host", "content-type"):
+        raise BadSettings(f"{where} identity_header: {wanted.identity_header} has another meaning")
+    if bool(wanted.identity_header) != bool(wanted.trusted_addresses):
+        raise BadSettings(
+            f"{where} identity_header and trusted_addresses need each other: a header from any "
+            "address can be written by anybody"
+        )
+    try:
+        found = [ipaddress.ip_network(each) for each in wanted.trusted_addresses]
+    except ValueError as error:
+        raise BadSettings(f"{where} trusted_addresses: {error}") from error
+    if any(network.prefixlen == 0 for network in found):
+        raise BadSettings(f"{where} trusted_addresses: a network of all addresses is no proxy")
+    return wanted
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:  # the path of a socket
+        return False
+    found = getattr(found, "ipv4_mapped", None) or found
+    return any(found in network for network in networks)

@@ -1,0 +1,50 @@
+"""The token of a service on one's own machine, made at its first start, in a file git ignores."""
+
+import ipaddress
+import os
+import secrets
+from urllib.parse import urlsplit
+
+from rung_ops.project.paths import REPOSITORY
+from rung_ops.serving.tokens import SHORTEST
+
+FILE = REPOSITORY / ".keys/service.token"
+HOLDER = "this machine"
+VARIABLE = "SERVICE_TOKEN"  # what a program of this project sends to a service
+
+
+def is_local(host: str) -> bool:
+    """Tell whether an address is reached from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def made() -> str | None:
+    """Return the token; make it where there is none. None where the file cannot be used."""
+    try:
+        FILE.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{secrets.token_urlsafe()}\n")
+    except FileExistsError:
+        pass
+    except OSError:
+        return None
+    return _read()
+
+
+def for_url(url: str) -> str | None:
+    """Return what to send to a service: SERVICE_TOKEN, or of this machine's its token."""
+    if given := os.environ.get(VARIABLE):
+        return given
+    return _read() if is_local(urlsplit(url).hostname or "") else None
+
+
+def _read() -> str | None:
+    try:
+        token = FILE.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return token if len(token) >= SHORTEST else None

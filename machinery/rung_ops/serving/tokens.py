@@ -1,0 +1,69 @@
+"""Tokens of people and programs that may ask the service for something, each with a name.
+
+A variable such as `PREDICT_TOKENS="Loan desk:TOKEN, Night batch:TOKEN"` lists them, or a file that
+PREDICT_TOKENS_FILE names, as secrets are mounted, with one in each line.
+"""
+
+import hmac
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from rung_ops.system.files import read_regular
+
+SHORTEST = 16  # characters of a token
+MAX_BYTES = 100_000  # of a file of tokens
+MAKING = '`python -c "import secrets; print(secrets.token_urlsafe())"` makes one'
+
+
+class BadTokens(Exception):
+    """The tokens cannot be read; the message holds none of them."""
+
+
+def named(variable: str) -> dict[bytes, str]:
+    """Read the tokens of a variable, or of the file that VARIABLE_FILE names: holder by token.
+
+    Raises:
+        BadTokens: the file cannot be read, or it is not a list of names with tokens.
+    """
+    listed = os.environ.get(variable, "")
+    if not listed and (name := os.environ.get(f"{variable}_FILE", "")):
+        try:
+            # Kubernetes mounts secrets as links.
+            listed = read_regular(Path(name), MAX_BYTES, follow=True).decode()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadTokens(f"{variable}_FILE: {error}") from error
+        if not listed.strip():
+            raise BadTokens(f"{variable}_FILE: {name} is empty")
+    return _parsed(listed.strip(), variable) if listed.strip() else {}
+
+
+def holder(given: bytes, tokens: Mapping[bytes, str]) -> str | None:
+    """Name the holder of a token; None where nobody holds it."""
+    found = None
+    for token, name in tokens.items():
+        # Each is compared, in a time that does not depend on how much of it is right.
+        if hmac.compare_digest(given, token):
+            found = name
+    return found
+
+
+def bearer(authorization: bytes) -> bytes | None:
+    """Take the token out of the value of the header `Authorization`; None where there is none."""
+    scheme, _, given = authorization.partition(b" ")
+    return given.strip() if scheme.lower() == b"bearer" else None
+
+
+def _parsed(listed: str, variable: str) -> dict[bytes, str]:
+    tokens: dict[bytes, str] = {}
+    for number, each in enumerate(re.split(r"[,\n]", listed), start=1):
+        name, _, token = (part.strip() for part in each.rpartition(":"))
+        if not any(sign.isalnum() for sign in name) or len(token) < SHORTEST:
+            raise BadTokens(
+                f"{variable}: entry {number} is not `NAME:TOKEN` with {SHORTEST} characters or more"
+            )
+        if token.encode() in tokens or name in tokens.values():
+            raise BadTokens(f"{variable}: entry {number} repeats a name or a token")
+        tokens[token.encode()] = name
+    return tokens
