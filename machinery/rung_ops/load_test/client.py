@@ -12,8 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import httptools
 
+from rung_ops.load_test import PREFIX
+
 BROKEN = 0  # status of a request whose connection broke
-PREFIX = "load-"  # of the request ids of every test, to find them in a log
 TIMEOUT = 30.0  # seconds
 PAUSE = 0.1  # seconds after a connection broke
 

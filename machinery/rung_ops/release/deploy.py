@@ -6,11 +6,23 @@ or as a canary, as ops/rollout.toml says; without that file it stays a shadow.
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from rung_ops.project.paths import shown
-from rung_ops.release import bundle, champion_alias, gate_check, install, paths, state, status
+from rung_ops.release import (
+    bundle,
+    champion_alias,
+    gate_check,
+    install,
+    paths,
+    rollout_time,
+    state,
+    status,
+)
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import State
 from rung_ops.serving.policy import policy
@@ -64,6 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
     environment = options.environment
     folder = paths.environment(environment)
     try:
+        if options.plan:
+            _say_how_long(environment)
+            return 0
         release = options.release or install.newest()
         if release is None:
             raise BadBundle(
@@ -79,6 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             now = _deploy(folder, release, now, options)
             print(f"{release} {status.role_of(now, release)} in {environment}.")
+            if now.on_trial:
+                _say_how_long(environment)
     except (
         BadBundle,
         BadSettings,
@@ -92,6 +109,19 @@ def main(arguments: list[str] | None = None) -> int:
     if environment == paths.PRODUCTION:
         print(_update_alias(folder, str(now.serving)))
     return 0
+
+
+def _say_how_long(environment: str) -> None:
+    rules = policy()
+    if rules is None:
+        return
+    try:
+        seen = rollout_time.traffic(environment, datetime.now(UTC))
+    except (OSError, pl.exceptions.PolarsError) as error:  # it says nothing of the deployment
+        print(f"How long the rollout takes is not known, as the log cannot be read: {error}")
+        return
+    for line in rollout_time.lines(rules, seen):
+        print(line)
 
 
 def _update_alias(folder: Path, serving: str) -> str:
@@ -138,6 +168,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--at-once",
         action="store_true",
         help="serve it to all requests in production, without shadow and canary",
+    )
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="only say how long the rollout would take at the traffic that the log has seen",
     )
     parser.add_argument(
         "--without-gate",

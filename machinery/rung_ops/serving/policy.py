@@ -26,6 +26,7 @@ class ShadowPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_failed: Share
     max_changed: Share
     changed_by: Positive
+    enough_seconds: Seconds | None = None
 
 
 class CanaryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +39,7 @@ class CanaryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bad_increase: Share
     max_latency_ratio: Annotated[float, msgspec.Meta(ge=1)]
     max_drift: Share
+    enough_seconds: Seconds | None = None
 
     @property
     def shares(self) -> list[float]:
@@ -76,4 +78,11 @@ def policy(path: Path = ROLLOUT, service: Path = FILE) -> Policy | None:
     steps = read.canary.steps
     if steps != sorted(set(steps)):
         raise BadSettings(f"{path.name}: steps of [canary] do not rise: {steps}")
+    for name, table in (("shadow", read.shadow), ("canary", read.canary)):
+        enough = table.enough_seconds
+        if enough is not None and not table.min_seconds <= enough <= table.max_seconds:
+            wrong = "less than min" if enough < table.min_seconds else "more than max"
+            raise BadSettings(
+                f"{path.name}: [{name}] enough_seconds is {wrong}_seconds: {enough:g}"
+            )
     return read

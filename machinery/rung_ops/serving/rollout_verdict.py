@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from rung_ops.serving.policy import Policy
-from rung_ops.serving.sequential import exceeds, ks_lower_bound, wilson_upper_bound
+from rung_ops.serving.policy import CanaryPolicy, Policy, ShadowPolicy
+from rung_ops.serving.sequential import FEW, exceeds, ks_lower_bound, wilson_upper_bound
 from rung_ops.serving.trial_figures import ArmFigures, Comparison
 
 Action = Literal["wait", "advance", "abort"]
@@ -65,8 +65,7 @@ def verdict(serving: ArmFigures, canary: ArmFigures, policy: Policy, seconds: fl
             f"its predictions lie {seen:.2f} from the serving release's (Kolmogorov-Smirnov), "
             f"certainly more than {asked.max_drift:g}",
         )
-    missing = _missing(canary.requests, asked.min_requests, seconds, asked.min_seconds, "requests")
-    return _waiting(missing, seconds, asked.max_seconds, "holds at this step")
+    return _in_time(canary.requests, asked.min_requests, seconds, asked, "requests")
 
 
 def shadow_verdict(found: Comparison, policy: Policy, seconds: float) -> Verdict:
@@ -89,8 +88,7 @@ def shadow_verdict(found: Comparison, policy: Policy, seconds: float) -> Verdict
             f"{moved} of {compared} predictions differ from the serving release's by more than "
             f"{asked.changed_by:g} standard deviations",
         )
-    missing = _missing(found.compared, asked.min_rows, seconds, asked.min_seconds, "rows")
-    return _waiting(missing, seconds, asked.max_seconds, "agrees with the serving release")
+    return _in_time(found.compared, asked.min_rows, seconds, asked, "rows")
 
 
 def false_alarm(policy: Policy) -> float:
@@ -98,24 +96,41 @@ def false_alarm(policy: Policy) -> float:
     return policy.false_abort / (OF_SHADOW + OF_STEP * max(1, len(policy.canary.shares)))
 
 
-def _missing(have: int, wanted: int, seconds: float, least: float, what: str) -> str:
+def _in_time(
+    have: int, wanted: int, seconds: float, asked: ShadowPolicy | CanaryPolicy, what: str
+) -> Verdict:
+    """Judge what nothing speaks against by how much of it there is, and by the time it took.
+
+    The tests before hold whenever one stops looking, so that they may end early by the time.
+    """
+    enough = asked.enough_seconds
+    if have >= wanted and seconds >= asked.min_seconds:
+        return Verdict("advance", f"nothing speaks against it in {have} {what}")
+    if enough is not None and seconds >= enough:
+        wanted = min(wanted, FEW)
+        if have >= wanted:
+            how = f"{have} {what} and {span(seconds)}"
+            return Verdict("advance", f"nothing speaks against it in {how}")
+    missing = f"{asked.min_seconds - seconds:.0f} more seconds"
     if have < wanted:
         rate = have / seconds if seconds > 0 else 0.0
-        when = f", about {_span((wanted - have) / rate)} at this rate" if rate else ""
-        return f"{wanted - have} more of {wanted} {what}{when}"
-    return f"{least - seconds:.0f} more seconds" if seconds < least else ""
-
-
-def _waiting(missing: str, seconds: float, most: float, good: str) -> Verdict:
-    if not missing:
-        return Verdict("advance", good)
-    if seconds > most:
-        return Verdict("abort", f"{_span(seconds)} were not enough to judge it: {missing}")
+        when = f", about {span((wanted - have) / rate)} at this rate" if rate else ""
+        missing = f"{wanted - have} more of {wanted} {what}{when}"
+        if enough is not None and seconds < enough:
+            missing += f", or {span(enough - seconds)}"
+    if seconds > asked.max_seconds:
+        return Verdict("abort", f"{span(seconds)} were not enough to judge it: {missing}")
     return Verdict("wait", missing)
 
 
-def _span(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+def span(seconds: float) -> str:
+    """Say a time in its largest unit that is there twice."""
+    for size, unit in (
+        (30.44 * 86_400, "months"),
+        (86_400, "days"),
+        (3600, "hours"),
+        (60, "minutes"),
+    ):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} seconds"

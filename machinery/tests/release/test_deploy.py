@@ -6,7 +6,6 @@ import shutil
 import signal
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,10 +20,12 @@ from rung_ops.release import (
     history,
     install,
     paths,
+    rollout_time,
     signing,
     state,
 )
 from rung_ops.release.state import Shadow, State
+from rung_ops.serving.policy import CanaryPolicy, Policy, ShadowPolicy
 from rung_ops.system import atomic
 
 BY = "Ada"
@@ -41,8 +42,18 @@ def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
     monkeypatch.setattr(champion_alias, "follow", follow)
     monkeypatch.setattr(gate_check, "GATE", tmp_path / "gate.json")
+    monkeypatch.setenv("LOGS", str(tmp_path / "logs"))
     monkeypatch.setattr(deploy, "policy", lambda: None)
     return followed
+
+
+def rules(share: float) -> Policy:
+    """How a team lets releases take over; a share of the shadow."""
+    return Policy(
+        0.01,
+        ShadowPolicy(share, 1000, 60, 259_200, 0.01, 0.5, 2.0),
+        CanaryPolicy([0.01, 1.0], 500, 60, 259_200, 0.01, 2.0, 0.5),
+    )
 
 
 def judged(release: Path, against: str | None = None, **changes: Any) -> None:
@@ -218,8 +229,7 @@ def test_the_next_release_is_tried_before_it_answers(
     share: float | None,
     expected: Shadow | None,
 ) -> None:
-    policy = None if share is None else SimpleNamespace(shadow=SimpleNamespace(share=share))
-    monkeypatch.setattr(deploy, "policy", lambda: policy)
+    monkeypatch.setattr(deploy, "policy", lambda: None if share is None else rules(share))
     install.install(production, FIRST)
     state.serve(production, FIRST, BY)
     judged(releases / "candidates" / SECOND, FIRST)
@@ -231,7 +241,43 @@ def test_the_next_release_is_tried_before_it_answers(
     assert (now.serving, now.shadow) == (FIRST, expected)
     assert (now.canary is not None and now.canary.release == SECOND) == (expected is None)
     assert ("is the canary" in told) == (expected is None)
+    assert ("No request is logged yet" in told) == (share is not None)
     assert apart == ["1"]
+
+
+def test_how_long_it_takes_is_said_without_deploying(
+    production: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "policy", lambda: rules(0.25))
+    monkeypatch.setattr(rollout_time, "traffic", lambda *_: rollout_time.Traffic(24.0, 24.0))
+
+    code, told = deployed(capsys, "production", "--plan")
+
+    assert code == 0
+    assert "At your 24 requests (24 rows) a day, each stage of ops/rollout.toml takes:" in told
+    assert "1,000 rows take 5 months, and it is sent back after 3 days" in told
+    assert state.read(production) == State()
+
+
+def test_a_log_that_cannot_be_read_stops_no_deployment(
+    releases: Path,
+    production: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreadable(*_: Any) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(deploy, "policy", lambda: rules(0.25))
+    monkeypatch.setattr(rollout_time, "traffic", unreadable)
+    install.install(production, FIRST)
+    state.serve(production, FIRST, BY)
+    judged(releases / "candidates" / SECOND, FIRST)
+
+    code, told = deployed(capsys, "production", SECOND)
+
+    assert (code, "is not known, as the log cannot be read: not yours" in told) == (0, True)
+    assert state.read(production).shadow == Shadow(SECOND, 0.25)
 
 
 def test_who_does_not_want_to_wait_lets_what_is_tried_answer(

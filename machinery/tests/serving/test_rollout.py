@@ -140,6 +140,107 @@ def test_a_canary_that_nobody_asks_ends(team: Policy) -> None:
     )
 
 
+SMALL = """
+false_abort = 0.01
+[shadow]
+share = 1.0
+min_rows = 1000
+min_seconds = 60
+enough_seconds = 259200
+max_seconds = 518400
+max_failed = 0.01
+max_changed = 0.5
+changed_by = 2.0
+[canary]
+steps = [0.5, 1.0]
+min_requests = 500
+min_seconds = 60
+enough_seconds = 604800
+max_seconds = 1209600
+max_bad_increase = 0.01
+max_latency_ratio = 2.0
+max_drift = 0.5
+"""
+DAY = 86_400.0
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Policy:
+    """A policy for 24 requests a day."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL, encoding="utf-8")
+    read = policy(path, tmp_path / "none.toml")
+    assert read is not None
+    return read
+
+
+def days(small: Policy, draws: np.random.Generator, failed: float = 0.0) -> Verdict:
+    """Run the canary of 24 requests a day until it is decided, and look after each."""
+    trial, found, at = Trial(small.slow), Verdict("wait", ""), 0.0
+    while found.action == "wait":
+        at += float(draws.exponential(DAY / 24))
+        canary = draws.random() < 0.5
+        told(trial, "canary" if canary else "serving", 1, draws, failed * canary, batch=1)
+        found = verdict(trial.serving, trial.canary, small, at)
+    return found
+
+
+def test_with_little_traffic_time_is_enough_where_the_team_says_so(
+    small: Policy, team: Policy
+) -> None:
+    draws, trial = np.random.default_rng(0), Trial(small.slow)
+    told(trial, "serving", 90, draws)
+    told(trial, "canary", 19, draws, batch=1)
+    few = verdict(trial.serving, trial.canary, small, 8 * DAY)
+    told(trial, "canary", 1, draws, batch=1)
+    early = verdict(trial.serving, trial.canary, small, 6 * DAY)
+
+    assert few == Verdict("wait", "1 more of 20 requests, about 10 hours at this rate")
+    assert early == Verdict(
+        "wait", "480 more of 500 requests, about 5 months at this rate, or 24 hours"
+    )
+    assert verdict(trial.serving, trial.canary, small, 7 * DAY) == Verdict(
+        "advance", "nothing speaks against it in 20 requests and 7 days"
+    )
+    assert verdict(trial.serving, trial.canary, team, 7 * DAY).action == "abort"
+
+
+def test_of_releases_as_good_with_little_traffic_few_are_sent_back(small: Policy) -> None:
+    draws = np.random.default_rng(9)
+    sent_back = sum(days(small, draws).action == "abort" for _ in range(150))
+
+    # 0.01 is promised for the whole way; by chance alone more than 5 in 150 come once in 10,000.
+    assert sent_back <= 5
+
+
+def test_with_little_traffic_a_gross_error_is_noticed(small: Policy) -> None:
+    draws = np.random.default_rng(10)
+    sent_back = sum(days(small, draws, failed=0.5).action == "abort" for _ in range(50))
+
+    assert sent_back >= 47
+
+
+def test_a_shadow_of_little_traffic_may_answer_after_its_days(small: Policy) -> None:
+    found = compared(72, lambda serving: serving + 0.01)
+
+    assert shadow_verdict(found, small, 2 * DAY).action == "wait"
+    assert shadow_verdict(found, small, 3 * DAY).action == "advance"
+    assert (
+        shadow_verdict(compared(72, lambda serving: 1000 * serving), small, DAY).action == "abort"
+    )
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(59, "less than min"), (1209601, "more than max")])
+def test_a_time_that_is_enough_lies_between_the_others(
+    tmp_path: Path, seconds: int, said: str
+) -> None:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL.replace("enough_seconds = 604800", f"enough_seconds = {seconds}"))
+
+    with pytest.raises(BadSettings, match=rf"\[canary\] enough_seconds is {said}_seconds"):
+        policy(path, tmp_path / "none.toml")
+
+
 def compared(rows: int, change: Callable[[np.ndarray], np.ndarray], failed: int = 0) -> Comparison:
     found = Comparison()
     serving = np.random.default_rng(1).beta(2, 6, rows)

@@ -1,0 +1,150 @@
+"""A rollout says how long it takes at the traffic seen, and what to set where that is too long."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from rung_ops.batch import prediction_log
+from rung_ops.batch.prediction_log import Batch
+from rung_ops.release import rollout_time
+from rung_ops.release.rollout_time import Traffic
+from rung_ops.serving.policy import CanaryPolicy, Policy, ShadowPolicy
+from rung_ops.serving.rollout_verdict import verdict
+from rung_ops.serving.trial_figures import Trial
+
+NOW = datetime(2026, 6, 30, tzinfo=UTC)
+DAY = 86_400
+SMALL = Traffic(24.0, 24.0)
+TEAM = Policy(
+    0.01,
+    ShadowPolicy(0.25, 1000, 60, 3 * DAY, 0.01, 0.5, 2.0),
+    CanaryPolicy([0.01, 0.05, 0.25, 1.0], 500, 60, 3 * DAY, 0.01, 2.0, 0.5),
+)
+
+
+def told(policy: Policy, seen: Traffic | None) -> str:
+    return "\n".join(rollout_time.lines(policy, seen))
+
+
+def as_suggested(policy: Policy, seen: Traffic) -> Policy:
+    """Set what was proposed, as somebody would who copies it."""
+    found = "\n".join(rollout_time.suggestion(policy, seen))
+    times = [int(each) for each in re.findall(r"_seconds = (\d+)", found)]
+    shadow = {"share": 1.0, "enough_seconds": times[0], "max_seconds": times[1]}
+    canary = {"steps": [0.5, 1.0], "enough_seconds": times[2], "max_seconds": times[3]}
+    return msgspec.structs.replace(
+        policy,
+        shadow=msgspec.structs.replace(policy.shadow, **shadow),
+        canary=msgspec.structs.replace(policy.canary, **canary),
+    )
+
+
+def test_little_traffic_is_told_that_no_release_gets_through() -> None:
+    found = told(TEAM, SMALL)
+
+    assert "At your 24 requests (24 rows) a day" in found
+    assert (
+        "- shadow, 25% of the requests: 1,000 rows take 5 months, and it is sent back after 3 days"
+    ) in found
+    assert "- canary, 1% of the requests: 500 requests take 68 months, and it is sent" in found
+    assert "So no release gets through" in found
+    assert "[shadow]: share = 1.0, enough_seconds = 259200, max_seconds = 518400" in found
+    assert "[canary]: steps = [0.5, 1.0], enough_seconds = 604800, max_seconds = 1209600" in found
+
+
+@pytest.mark.parametrize("requests", [0.5, 3.0, 24.0, 100.0])
+def test_what_is_proposed_lets_a_good_release_through(requests: float) -> None:
+    seen = Traffic(requests, requests)
+    policy = as_suggested(TEAM, seen)
+
+    found = told(policy, seen)
+
+    assert "So no release" not in found
+    assert "In all " in found
+    assert all(stage.seconds is not None for stage in rollout_time.stages(policy, seen))
+
+
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        (
+            24.0,
+            "At most 10 days in all, and 84 requests for the canary. Of releases that fail 40% of",
+        ),
+        (
+            2e3,
+            "At most 10 days in all, and 500 requests for the canary. Of releases that fail 10% of",
+        ),
+    ],
+)
+def test_what_is_proposed_says_what_it_would_notice(requests: float, said: str) -> None:
+    assert said in told(TEAM, Traffic(requests, requests))
+
+
+def test_busy_traffic_takes_as_long_as_the_policy_asks() -> None:
+    found = told(TEAM, Traffic(10_000_000.0, 20_000_000.0))
+
+    assert "At your 10,000,000 requests (20,000,000 rows) a day" in found
+    assert found.endswith("In all 11 minutes.")
+    assert "set in" not in found
+
+
+def test_what_nobody_asked_is_not_known() -> None:
+    assert told(TEAM, None) == (
+        "No request is logged yet, so nobody knows how long the rollout takes."
+    )
+
+
+def test_traffic_comes_from_the_log_and_counts_callers_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGS", str(tmp_path))
+    assert rollout_time.traffic("production", NOW) is None
+
+    def log(ids: list[str], arm: str, days: float) -> Batch:
+        rows = pl.DataFrame({"a": [1] * len(ids)})
+        when = int((NOW - timedelta(days=days)).timestamp() * 1e6)
+        return Batch(when, ids, "v1", arm, rows, rows, np.zeros(len(ids)))
+
+    batches = [log([f"case-{day}"], "serving", day) for day in range(1, 11)]
+    batches += [log([f"many-{row}" for row in range(1, 11)], "canary", 10)]
+    batches += [log(["x"], "shadow", 1), log(["y"], "batch", 1), log(["load-1-1"], "serving", 1)]
+    batches += [log(["old"], "serving", 40)]
+    prediction_log.write_predictions(
+        prediction_log.assemble(batches), prediction_log.folder("production")
+    )
+
+    found = rollout_time.traffic("production", NOW)
+
+    assert found == Traffic(requests=1.1, rows=2.0)
+
+
+@pytest.mark.parametrize(("requests", "seed"), [(40, 1), (84, 2), (300, 3)])
+def test_a_failing_release_is_noticed_as_often_as_is_said(requests: int, seed: int) -> None:
+    """Simulate the service's own verdicts; at least 19 in 20 is what `noticed` promises."""
+    draws = np.random.default_rng(seed)
+    policy = as_suggested(TEAM, SMALL)
+    doubt = policy.false_abort / 5
+    failing = rollout_time.noticed(doubt, requests, requests, policy.canary.max_bad_increase)
+    assert failing < 1
+    found = 0
+    for _ in range(200):
+        trial = Trial(policy.slow)
+        trial.serving.requests = requests
+        trial.canary.requests = requests
+        trial.canary.failed = int(draws.binomial(requests, failing))
+        found += verdict(trial.serving, trial.canary, policy, DAY).action == "abort"
+
+    assert found >= 182  # fewer come once in a thousand runs at 0.95
+
+
+def test_more_requests_notice_smaller_faults() -> None:
+    shares = [rollout_time.noticed(0.002, n, n, 0.01) for n in (20, 84, 300, 2000)]
+
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] <= 0.05 < shares[0]
