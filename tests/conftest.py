@@ -4,7 +4,11 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
+import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -148,3 +152,38 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
         return made / "project"
 
     return rendered
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serve a folder without a line for each request."""
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def index_folder(tmp_path: Path) -> Path:
+    """Make an index of plain HTML, which has no days, with two empty packages."""
+    for package in ("tiny", "poethepoet"):
+        page = tmp_path / f"index/simple/{package}/index.html"
+        page.parent.mkdir(parents=True)
+        name = f"{package}-1.0-py3-none-any.whl"
+        about = f"{package}-1.0.dist-info"
+        with zipfile.ZipFile(page.parent / name, "w") as wheel:
+            wheel.writestr(
+                f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n"
+            )
+            wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\n")
+            wheel.writestr(f"{about}/RECORD", "")
+        page.write_text(f'<a href="{name}">{name}</a>')
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def index(index_folder: Path) -> Iterator[str]:
+    """Serve the index on this machine; its address."""
+    handler = partial(Quiet, directory=str(index_folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

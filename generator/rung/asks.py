@@ -27,12 +27,12 @@ def of_infrastructure(source: Source, answers: Mapping[str, Any]) -> list[str]:
     return [
         ask
         for each in brought.values()
-        if each.get("from", 0) <= level and _given(each.get("when", {}), answers)
+        if each.get("from", 0) <= level and given(each.get("when", {}), answers)
         for ask in each.get("asks") or []
     ]
 
 
-def _given(when: Mapping[str, str | list[str]], answers: Mapping[str, Any]) -> bool:
+def given(when: Mapping[str, str | list[str]], answers: Mapping[str, Any]) -> bool:
     """Say whether all answers were given that something hangs on."""
     return all(
         answers.get(question) in ([wanted] if isinstance(wanted, str) else wanted)

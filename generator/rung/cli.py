@@ -9,6 +9,7 @@ from rung.commands.assess import assess
 from rung.commands.check import check
 from rung.commands.climb import climb, plan, update
 from rung.commands.demo import demo
+from rung.commands.doctor import doctor
 from rung.commands.eject import eject
 from rung.commands.fleet import fleet
 from rung.commands.levels import levels
@@ -40,5 +41,5 @@ def rung(
     """Machine-learning repositories that can climb."""
 
 
-for verb in (new, plan, climb, update, eject, adopt, levels, check, fleet, assess, demo):
+for verb in (new, plan, climb, update, eject, adopt, levels, check, fleet, assess, doctor, demo):
     app.command()(verb)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from rung import git, process, source
+from rung import git, process, shortage, source
 from rung.climbing import climb as climbing
 from rung.climbing import words
 from rung.errors import NotDoneError, RungError
@@ -53,7 +53,10 @@ def demo(folder: Path | None, upto: int) -> int:
         raise RungError(f"There is no rung {upto} to show. Choose --upto 0 to {LAST}.")
     uv = process.uv()
     if uv is None:
-        raise RungError("uv is not on PATH. Install it, or run `make demo`, which brings its own.")
+        raise RungError(
+            "uv is not on PATH. Install it, or run `make demo`, which brings its own. "
+            + shortage.DOCTOR
+        )
     place = (folder or _free(Path("rung-demo"))).absolute()
     chosen = source.choose(None, None)
     print(f"The project: {place}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")

@@ -29,7 +29,7 @@ def require() -> None:
     if shutil.which("git") is None:
         raise RungError(
             "git is not installed, or not on PATH. Rung keeps the template and every project in "
-            "git.\nInstall git, then run the same command again."
+            f"git.\nInstall git, then run the same command again. {shortage.DOCTOR}"
         )
 
 

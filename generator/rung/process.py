@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from rung import shortage
 from rung.errors import NotDoneError
 from rung.git import ELSEWHERE
 
@@ -76,14 +77,19 @@ def run(
     took = time.monotonic() - started
     if code:
         print(output, file=sys.stderr)
-        if any(words in output for words in TOO_NEW):
+        if too_new(output):
             print(NO_DAYS, file=sys.stderr)
         raise NotDoneError(
             f"`{' '.join(command)}` failed in {folder} with exit code {code}; "
-            "its output stands above."
+            f"its output stands above. {shortage.remedy_in(output)}".rstrip()
         )
     print(f"  {title}: {took:.1f} s", flush=True)
     return took
+
+
+def too_new(output: str) -> bool:
+    """Say whether uv left out every file that an index has, by its day."""
+    return any(words in output for words in TOO_NEW)
 
 
 def attempt(

@@ -58,7 +58,7 @@ def _copier(address: str, ref: str) -> Iterator[Any]:
                 _unreadable(address, ref, error.stderr or "", int(error.retcode or 0))
             ) from error
         except CommandNotFound as error:
-            raise RungError("git is not installed, or not on PATH.") from error
+            raise RungError(f"git is not installed, or not on PATH. {shortage.DOCTOR}") from error
         except OSError as error:
             if shortage.remedy(error):
                 raise  # what is short is told where all errors are

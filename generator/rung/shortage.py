@@ -1,4 +1,4 @@
-"""What a machine has run out of: told from an error, with what to do about it."""
+"""What a machine has run out of, or lacks: told from an error, with what to do about it."""
 
 import errno
 import os
@@ -20,6 +20,17 @@ NAMES = {os.strerror(number): number for number in REMEDIES} | {
     "File size limit exceeded": errno.EFBIG,  # the signal SIGXFSZ
 }
 
+# How uv and OpenSSL, and git, say that nobody whom they trust vouches for a server.
+DISTRUST = ("invalid peer certificate", "certificate verify failed", "CERTIFICATE_VERIFY_FAILED")
+GIT_DISTRUSTS = ("SSL certificate problem", "server certificate verification failed")
+GIT_CERTIFICATE = (
+    "git does not trust the server's certificate: name the file of your company's with "
+    "`git config --global http.sslCAInfo FILE`."
+)
+# How uv says that a server did not answer.
+UNREACHED = ("error sending request", "dns error", "tcp connect error", "operation timed out")
+DOCTOR = "`rung doctor` says what this machine lacks, and how to get it."
+
 
 def remedy(error: BaseException) -> str:
     """Return what to do about an error that a shortage causes, or nothing for any other one."""
@@ -28,8 +39,16 @@ def remedy(error: BaseException) -> str:
 
 
 def remedy_in(output: str) -> str:
-    """Return the same where the output of a program names a shortage."""
-    return next((REMEDIES[number] for name, number in NAMES.items() if name in output), "")
+    """Return the same where the output of a program names a shortage, or a server out of reach."""
+    known = {name: REMEDIES[number] for name, number in NAMES.items()}
+    known |= dict.fromkeys(GIT_DISTRUSTS, f"{GIT_CERTIFICATE} {DOCTOR}")
+    known |= dict.fromkeys((*DISTRUST, *UNREACHED), DOCTOR)
+    return next((advice for name, advice in known.items() if name in output), "")
+
+
+def distrusts(output: str) -> bool:
+    """Say whether a program refuses the certificate of a server."""
+    return any(words in output for words in DISTRUST)
 
 
 def end(exit_code: int) -> str:

@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from rung import git, process
+from rung import git, process, shortage
 from rung.climbing import own_files, resolve
 from rung.climbing.hunks import OURS
 from rung.climbing.plan import Plan
@@ -52,7 +52,7 @@ def checked(bench: Workbench, whole: str, head: str, prefix: str, tree: str) -> 
     if uv is None:
         raise RungError(
             "uv is not on PATH, so the project's checks cannot be run before the climb.\n"
-            "Install uv, or leave the checks to yourself with `--no-verify`."
+            "Install uv, or leave the checks to yourself with `--no-verify`. " + shortage.DOCTOR
         )
     place = bench.place / "staged"
     _stage(bench, place, bench.commit(whole, [head], "Staged"))

@@ -1,0 +1,410 @@
+"""What this machine lacks of what a project needs is named, with what to do about it."""
+
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rung import process, shortage
+from rung.__main__ import main
+from rung.doctor import needs
+from rung.errors import NotDoneError
+from tests.conftest import ROOT, Quiet
+
+REAL_UV = process.uv()  # before a test changes PATH
+# As `uv --version`, `uv python find` and `uv pip compile` answer on a machine where all is well.
+UV = """
+case "$1" in
+  --version) echo "uv 0.13.9" ;;
+  python) echo 3.12.4 ;;
+  pip) cat >/dev/null; {registry} ;;
+esac
+"""
+DISTRUST = "echo 'cause: invalid peer certificate: UnknownIssuer'; echo 'hint: see'; exit 2"
+ANSWERS = {"_src_path": "x", "_commit": "v0.2.0", "package": "ours", "use_case": "velocity"}
+
+Doctor = Callable[..., tuple[int, str]]
+
+
+class Machine:
+    """A machine with the programs that a test puts on it, and no others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.programs = folder / "bin"
+        self.programs.mkdir()
+        self.here = folder / "here"
+        self.here.mkdir()
+        self.has("git", "echo git version 2.47.3")
+        self.uv_that("true")
+
+    def has(self, name: str, script: str) -> None:
+        """Put a program on PATH."""
+        (self.programs / name).write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
+        (self.programs / name).chmod(0o755)
+
+    def lacks(self, name: str) -> None:
+        """Take one away."""
+        (self.programs / name).unlink()
+
+    def uv_that(self, registry: str) -> None:
+        """Put a uv on PATH that does this when it is asked for a package."""
+        self.has("uv", UV.format(registry=registry))
+
+    def project(self, level: int, **answers: str) -> None:
+        """Make the folder a project."""
+        said = ANSWERS | {"level": level} | answers
+        (self.here / ".copier-answers.yml").write_text(yaml.safe_dump(said))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(tmp_path)
+    monkeypatch.setenv("PATH", str(machine.programs))
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.chdir(machine.here)
+    return machine
+
+
+@pytest.fixture
+def doctor(machine: Machine, capsys: pytest.CaptureFixture[str]) -> Doctor:
+    """Run the command there; return its exit code and what it printed."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = main(["doctor", *arguments])
+        return code, "".join(capsys.readouterr())
+
+    return run
+
+
+def of(output: str, name: str) -> str:
+    """Return what is said of one need: its line, and those below it that belong to it."""
+    lines = output.splitlines()
+    (start,) = (at for at, line in enumerate(lines) if f"  {name} " in line[:30])
+    end = next(at for at in range(start + 1, len(lines)) if not lines[at].startswith(" " * 15))
+    return "\n".join(lines[start:end])
+
+
+def test_where_all_is_there_the_answer_is_yes(doctor: Doctor) -> None:
+    code, output = doctor()
+
+    assert 0 == code
+    assert "found" in of(output, "git 2.47.3")
+    assert "found" in of(output, "uv 0.13.9")
+    assert "found" in of(output, "python 3.12.4")
+    assert "Nothing that is needed is missing." in output
+
+
+def test_a_program_that_is_missing_is_named_with_its_fix(machine: Machine, doctor: Doctor) -> None:
+    machine.lacks("git")
+
+    code, output = doctor()
+
+    assert 1 == code
+    assert of(output, "git").lstrip().startswith("missing")
+    assert "since rung 0" in of(output, "git")
+    assert "Fix: Install git" in of(output, "git")
+    assert output.endswith("To be mended: git.\n")
+
+
+def test_without_uv_the_registry_is_not_asked(machine: Machine, doctor: Doctor) -> None:
+    machine.lacks("uv")
+    machine.has("python3", "echo Python 3.13.1")
+
+    code, output = doctor()
+
+    assert 1 == code
+    assert "missing" in of(output, "uv")
+    assert "not checked" in of(output, "registry")
+    assert "found" in of(output, "python 3.13.1")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "said"),
+    [
+        ("git", "2.29.9", "too old"),
+        ("git", "2.30.0", "found"),
+        ("uv", "0.6.4", "too old"),
+        ("python", "3.10.9", "too old"),
+        ("python", "3.14.0", "too new"),
+    ],
+)
+def test_a_version_that_will_not_do_is_named(
+    machine: Machine, doctor: Doctor, name: str, version: str, said: str
+) -> None:
+    if name == "git":
+        machine.has("git", f"echo git version {version}")
+    else:
+        now = "0.13.9" if name == "uv" else "3.12.4"
+        machine.has("uv", UV.format(registry="true").replace(now, version))
+
+    code, output = doctor()
+
+    assert said in of(output, f"{name} {version}")
+    assert (said != "found") == code
+
+
+def test_a_python_that_uv_does_not_find_is_looked_for_on_path(
+    machine: Machine, doctor: Doctor
+) -> None:
+    machine.has("uv", UV.format(registry="true").replace("echo 3.12.4", "exit 2"))
+
+    assert "fails" in of(doctor()[1], "python")
+
+    machine.has("python3", "echo Python 3.11.7")
+
+    assert "found" in of(doctor()[1], "python 3.11.7")
+
+
+def test_a_rung_and_answers_decide_what_is_needed(machine: Machine, doctor: Doctor) -> None:
+    kubernetes = ("-d", "compute=kubernetes")
+
+    assert 0 == doctor("--to", "2", *kubernetes)[0]
+    assert 0 == doctor("--to", "3")[0]
+    code, output = doctor("--to", "3", *kubernetes)
+    assert 1 == code
+    assert "To be mended: kubectl." in output
+
+    machine.has("kubectl", "echo Client Version: v1.33.1")
+
+    assert 0 == doctor("--to", "3", *kubernetes)[0]
+
+
+def test_a_project_decides_what_is_needed(machine: Machine, doctor: Doctor) -> None:
+    machine.has("ssh", "echo 'OpenSSH_8.2p1 Ubuntu, OpenSSL 1.1.1f' >&2")
+    machine.project(2)
+    assert 0 == doctor()[0]
+    machine.project(1, use_case="governance")
+    assert 0 == doctor()[0]
+
+    machine.project(2, use_case="governance")
+    code, output = doctor()
+
+    assert 1 == code
+    assert "too old" in of(output, "ssh-keygen 8.2")
+    assert "8.9 or newer is needed" in of(output, "ssh-keygen 8.2")
+    assert 0 == doctor("--to", "1")[0]
+
+
+def test_what_only_single_tasks_need_is_no_reason_to_fail(machine: Machine, doctor: Doctor) -> None:
+    machine.has("docker", "echo Cannot connect to the Docker daemon >&2; exit 1")
+
+    code, output = doctor("--to", "1")
+
+    assert 0 == code
+    assert "Cannot connect to the Docker daemon" in of(output, "docker")
+    assert output.index("Needed by single tasks") < output.index("  docker ")
+
+
+def test_a_certificate_that_the_system_has_is_used_by_a_setting_of_uv(
+    machine: Machine, doctor: Doctor
+) -> None:
+    machine.uv_that(f'[ "$UV_SYSTEM_CERTS" = 1 ] || {{ {DISTRUST}; }}')
+
+    code, output = doctor()
+
+    assert 1 == code
+    assert "UnknownIssuer" in of(output, "certificates")
+    assert "set UV_SYSTEM_CERTS=1" in of(output, "certificates")
+    assert "--system-certs" in of(output, "certificates")
+    assert "SSL_CERT_FILE" not in output
+
+
+def test_a_certificate_that_nobody_knows_has_to_be_brought(
+    machine: Machine, doctor: Doctor
+) -> None:
+    machine.uv_that(DISTRUST)
+
+    code, output = doctor()
+
+    assert 1 == code
+    assert "SSL_CERT_FILE" in of(output, "certificates")
+    assert "This system trusts it" not in output
+
+
+def test_json_says_the_same(machine: Machine, doctor: Doctor) -> None:
+    machine.lacks("git")
+
+    code, output = doctor("--format", "json")
+    data = json.loads(output)
+
+    assert 1 == code
+    assert not data["complete"]
+    (git,) = (each for each in data["needed"] if each["name"] == "git")
+    assert ("missing", None, 0) == (git["status"], git["version"], git["since"])
+    assert "Install git" in git["fix"]
+    assert {"kubectl", "docker"} <= {each["name"] for each in data["later"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--format", "xml"), "There is no format `xml`"),
+        (("-d", "colour=red"), "There is no question `colour`"),
+        (("nowhere",), "nowhere is not a folder"),
+        (("--to", "7"), "not in the range"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(
+    doctor: Doctor, arguments: tuple[str, ...], said: str
+) -> None:
+    code, output = doctor(*arguments)
+
+    assert 2 == code
+    assert said in output
+
+
+def test_what_machines_need_is_said_of_questions_and_choices_that_exist() -> None:
+    questions = yaml.safe_load((ROOT / "levels/questions.yml").read_text("utf-8"))
+    wanted = needs.load(ROOT / "levels")
+
+    for need in (*wanted.programs, wanted.registry, wanted.certificates):
+        assert need.fix.endswith((".", "`"))
+        assert need.since in range(5)
+        for question, answers in need.when.items():
+            choices = questions[question]["choices"].values()
+            assert set([answers] if isinstance(answers, str) else answers) <= set(choices)
+
+
+# The registry, asked by the real uv.
+
+
+@pytest.fixture
+def real_uv(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the real uv on PATH, which knows no certificates but its own."""
+    machine.has("uv", f'exec {REAL_UV} "$@"')
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_registry_that_answers_is_found(
+    real_uv: None, doctor: Doctor, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index}/simple")
+
+    code, output = doctor()
+
+    assert 0 == code, output
+    assert "found" in of(output, "registry")
+
+
+def test_a_registry_that_does_not_answer_is_named(
+    real_uv: None, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+
+    code, output = doctor()
+
+    assert 1 == code
+    assert "Connection refused" in of(output, "registry")
+    assert "UV_DEFAULT_INDEX" in of(output, "registry")
+
+
+def test_the_index_is_the_projects_and_one_without_days_is_told_of(
+    real_uv: None, machine: Machine, doctor: Doctor, index: str
+) -> None:
+    (machine.here / "pyproject.toml").write_text(
+        '[project]\nname = "ours"\nversion = "0"\n'
+        '[tool.uv]\nexclude-newer = "2026-11-20T00:00:00Z"\n'
+        f'[[tool.uv.index]]\nurl = "{index}/simple"\ndefault = true\n'
+    )
+
+    code, output = doctor()
+
+    assert 1 == code
+    assert process.NO_DAYS in of(output, "registry")
+
+
+@pytest.fixture
+def private_index(
+    index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Serve the index with a certificate of one's own, as a company's proxy does; return its file."""
+    pytest.importorskip("cryptography")
+    file = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    handler = partial(Quiet, directory=str(index_folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"https://127.0.0.1:{server.server_port}/simple")
+        yield file
+        server.shutdown()
+
+
+def certificate(folder: Path) -> Path:
+    """Write a certificate for 127.0.0.1 that nobody vouches for, and its key, into one file."""
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "The company")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "company.pem").write_bytes(made.public_bytes(pem) + secret)
+    return folder / "company.pem"
+
+
+def test_a_certificate_of_a_company_is_refused_by_uv_until_its_file_is_named(
+    real_uv: None, doctor: Doctor, private_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, output = doctor()
+
+    assert 1 == code
+    assert "invalid peer certificate" in of(output, "certificates")
+    assert "SSL_CERT_FILE" in of(output, "certificates")
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(private_index))
+
+    assert 0 == doctor()[0]
+
+
+# Errors of other commands lead here.
+
+
+def test_a_command_that_lacks_git_points_to_the_doctor(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.lacks("git")
+
+    assert 2 == main(["new", "made", "--defaults"])
+    assert shortage.DOCTOR in capsys.readouterr().err
+
+
+def test_a_task_that_meets_an_unknown_certificate_points_to_the_doctor(machine: Machine) -> None:
+    machine.uv_that(DISTRUST)
+
+    with pytest.raises(NotDoneError, match="`rung doctor`"):
+        process.run("install", [str(machine.programs / "uv"), "pip"], machine.here)
+
+    machine.uv_that("echo No solution found; exit 1")
+
+    with pytest.raises(NotDoneError) as raised:
+        process.run("install", [str(machine.programs / "uv"), "pip"], machine.here)
+    assert "doctor" not in str(raised.value)
+
+
+def test_git_that_refuses_a_certificate_is_told_of_the_setting() -> None:
+    words = "fatal: unable to access 'https://x/': SSL certificate problem: unable to get issuer"
+
+    assert "http.sslCAInfo" in shortage.remedy_in(words)
+    assert shortage.DOCTOR in shortage.remedy_in(words)
+    assert "" == shortage.remedy_in("fatal: not a git repository")
