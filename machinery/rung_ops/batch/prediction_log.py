@@ -2,7 +2,8 @@
 
 Columns: `id`, `time` (UTC, of the prediction), `release` (that predicted), `arm` (serving, canary,
 shadow or batch), `row` (the input columns), `features` (inputs of the model), `prediction`,
-`defaults_used` (columns that were filled with the contract's default).
+`defaults_used` (columns that were filled with the contract's default), and `reasons` (as they were
+answered; null, or no column, where nobody asked for them).
 
 A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files.
 Merging them gives one file with the range of their numbers; the small files are kept for a while for
@@ -18,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -37,6 +38,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "prediction": pl.Float64(),
     "defaults_used": pl.List(pl.String()),
 }
+REASON = {"columns": pl.List(pl.String()), "text": pl.String(), "effect": pl.Float64()}
 NAME = re.compile(r"(?P<writer>\w+)\.(?P<columns>\w+)\.(?P<first>\d+)-(?P<last>\d+)\.parquet")
 
 
@@ -62,6 +64,7 @@ class Batch(NamedTuple):
         features: shape (n_rows, n_features).
         predictions: shape (n_rows,).
         defaults: names of the defaulted columns of each row; None if no row has any.
+        reasons: of each row, as rung_ops.serving.reasons.Reason; None if nobody asked for them.
     """
 
     time: int
@@ -72,6 +75,7 @@ class Batch(NamedTuple):
     features: pl.DataFrame
     predictions: np.ndarray
     defaults: Sequence[Sequence[str]] | None = None
+    reasons: Sequence[Sequence[Any]] | None = None
 
 
 def folder(environment: str) -> Path:
@@ -85,7 +89,7 @@ def now() -> int:
 
 
 def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
-    """Build rows of the log from batches whose frames have the same columns.
+    """Build rows of the log from batches with the same columns, all with reasons or all without.
 
     Raises:
         polars.exceptions.PolarsError, ValueError: the parts of a batch differ in length.
@@ -104,6 +108,7 @@ def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
     ids = [identity for batch in batches for identity in batch.ids]
     if not len(ids) == rows.height == features.height == len(predictions):
         raise ValueError(f"got {len(ids)} ids, {rows.height} rows, {len(predictions)} predictions")
+    reasons = [_reasons(batches)] if batches[0].reasons is not None else []
     return pl.DataFrame(
         [
             pl.Series("id", ids, dtype=pl.String),
@@ -112,6 +117,7 @@ def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
             features.to_struct("features"),
             pl.Series("prediction", predictions, dtype=pl.Float64),
             _defaults(batches, lengths),
+            *reasons,
         ]
     )
 
@@ -126,6 +132,15 @@ def _defaults(batches: Sequence[Batch], lengths: list[int]) -> pl.Series:
         for names in (batch.defaults or [()] * length)
     ]
     return pl.Series("defaults_used", [list(names) for names in each], dtype=kind)
+
+
+def _reasons(batches: Sequence[Batch]) -> pl.Series:
+    said = [
+        [{name: getattr(each, name) for name in REASON} for each in of_row]
+        for batch in batches
+        for of_row in batch.reasons or ()
+    ]
+    return pl.Series("reasons", said, dtype=pl.List(pl.Struct(REASON)))
 
 
 def columns_of(frame: pl.DataFrame) -> str:

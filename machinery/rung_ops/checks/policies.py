@@ -15,7 +15,8 @@ READERS = {
     "ray.toml": ("ray.settings:settings",),
     "rollout.toml": ("serving.policy:policy",),
     "service.toml": (
-        *("serving.settings:limits", "serving.access:read_settings"),
+        *("serving.settings:limits", "serving.settings:reason_settings"),
+        "serving.access:read_settings",
         *("serving.slo:read_slo", "serving.slo:log_settings"),
     ),
     "store.toml": ("data.object_store.settings:read",),

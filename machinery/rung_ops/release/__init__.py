@@ -1,7 +1,7 @@
 """Releases: signed bundles, the environments that serve them, and the verbs that change those.
 
-- What a release is: `bundle` (files, manifest), `contract_file`, `dtypes`, `content` (fills one),
-  `source_import` (imports its code), `estimators` (skops).
+- What a release is: `bundle` (files, manifest), `contract_file`, `reasons_file` (how predictions are
+  explained), `dtypes`, `content` (fills one), `source_import` (imports its code), `estimators` (skops).
 - Making one, `poe release`: `make`, from what `registry_artifacts` downloads. Its model: `export`
   tries `to_onnx`, `to_lightgbm` and skops on the rows that `export_trial` draws; `speed` selects one;
   a model.py with save() and load() has a format of its own (rung_ops.custom_model).

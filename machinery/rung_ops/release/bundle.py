@@ -20,6 +20,7 @@ COMPARISON = "comparison.json"
 CARD = "card.md"
 REFERENCE = "reference.parquet"
 PARITY = "parity.parquet"
+REASONS = "reasons.json"
 
 # The model, in one of four formats. ONNX: one input [None, 1] for each feature, by its name,
 # of type float, double or string; the first output is the prediction: [None, 2] with the

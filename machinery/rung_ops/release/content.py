@@ -20,6 +20,7 @@ from rung_ops.release import (
     contract_file,
     export,
     export_trial,
+    reasons_file,
     source_import,
 )
 from rung_ops.training import estimator
@@ -82,6 +83,12 @@ def fill(
     scale = 1.0 if task == "classification" else float(np.std(expected)) or 1.0
     tolerance = export.TOLERANCE * scale
     chosen, formats = export.export(staged, package, model, tested, expected, tolerance)
+
+    trees = next((each.predict for each in formats if each.ok and each.format == "lightgbm"), None)
+    reasons = reasons_file.describe(
+        described, expressions, train, tested, chosen.predict, trees, params().get("reasons", {})
+    )
+    write_json(staged / bundle.REASONS, reasons)
 
     parity = estimator.predict_features(model, some.select(expressions))
     _write_predictions(staged / bundle.PARITY, some, parity)

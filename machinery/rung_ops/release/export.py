@@ -108,8 +108,10 @@ def export(
         reasons = "; ".join(f"{each.format}: {each.reason}" for each in tried)
         raise NoFormat(f"The model cannot be released in any format. {reasons}")
     selected = _fastest(usable, features)
-    _move_model(_trial_folder(staged, selected.format), staged)
     for each in tried:
+        # Trees stay where another format answers: they say what each feature adds.
+        if each is selected or (each.ok and each.format == "lightgbm"):
+            _move_model(_trial_folder(staged, each.format), staged)
         shutil.rmtree(_trial_folder(staged, each.format), ignore_errors=True)
     return selected, tried
 

@@ -6,6 +6,8 @@
   before polars reads it; `refusal` and `validation_errors` are the errors), `jobs` and `batching` score
   them with a `loaded_release` (`release`, `predictors`, `boosters`, `latency_model`), `hooks` calls the
   project's code, `answers` writes the response.
+- Reasons of a prediction: `explaining` takes requests for them, `reasons` names the adverse ones,
+  `effects` computes what each feature adds.
 - Releases: `watch` follows the environment's state (`loading`, `recovery`); `service` holds the loaded
   releases.
 - Logs and metrics: `log_queue`, `log_files`, `metrics`, `histogram`.

@@ -4,27 +4,31 @@ import io
 
 import msgspec
 import polars as pl
+from msgspec import UNSET, UnsetType
 
 from rung_ops.serving.arrow_guard import Form
 from rung_ops.serving.jobs import Job
+from rung_ops.serving.reasons import Reason
 
 
 class Answer(msgspec.Struct):
-    """The prediction for one row."""
+    """The prediction for one row; `reasons` where they were asked for, the strongest first."""
 
     id: str
     prediction: float
     release: str
     defaults_used: list[str]
+    reasons: list[Reason] | UnsetType = UNSET
 
 
 class Answers(msgspec.Struct):
-    """The predictions for an array of rows, in their order."""
+    """The predictions for an array of rows, in their order; `reasons` where asked for."""
 
     release: str
     predictions: list[float]
     ids: list[str]
     defaults_used: list[list[str]]
+    reasons: list[list[Reason]] | UnsetType = UNSET
 
 
 class AnswersByColumn(msgspec.Struct):
@@ -45,14 +49,20 @@ _encode = msgspec.json.Encoder().encode
 def of_one(job: Job) -> bytes:
     """Answer a single row."""
     defaults = job.defaults[0] if job.defaults else []
-    return _encode(Answer(job.identity, job.predictions[0], job.served.release.id, defaults))
+    answer = Answer(job.identity, job.predictions[0], job.served.release.id, defaults)
+    if job.reasons is not None:
+        answer.reasons = job.reasons[0]
+    return _encode(answer)
 
 
 def of_many(job: Job) -> bytes:
     """Answer a JSON array."""
     defaults = job.defaults or [[] for _ in job.predictions]
     ids = job.ids(0, job.height)
-    return _encode(Answers(job.served.release.id, job.predictions, ids, defaults))
+    answer = Answers(job.served.release.id, job.predictions, ids, defaults)
+    if job.reasons is not None:
+        answer.reasons = job.reasons
+    return _encode(answer)
 
 
 def by_columns(job: Job) -> bytes:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rung_ops.serving import answers
+from rung_ops.serving import answers, explaining
 from rung_ops.serving.arrow import FORMS
 from rung_ops.serving.body_budget import BodyBudget
 from rung_ops.serving.jobs import Job, ScoringError
@@ -33,6 +33,7 @@ Read = Callable[[LoadedRelease], list[Any] | Table]
 
 JSON = (b"content-type", b"application/json")
 ANY_JSON = ("", "application/json", "application/x-www-form-urlencoded")  # the last is curl's
+TABLES_UNEXPLAINED = "A table is not explained: send rows to /predict for their reasons."
 KINDS = ("application/json", *FORMS)
 
 
@@ -61,7 +62,10 @@ class App:
         status = 200
         headers: Headers = [JSON]
         try:
-            body = await route(scope["headers"], receive, headers)
+            # No query, which is the rule, costs nothing.
+            query = scope.get("query_string", b"")
+            asked = service.reasons.always or (query != b"" and explaining.is_asked(query))
+            body = await route(scope["headers"], receive, headers, asked)
         except Refusal as refusal:
             status, body = refusal.status, refusal.body()
             if refusal.retry_after is not None:
@@ -81,7 +85,9 @@ class App:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _predict(self, sent: Headers, receive: Receive, headers: Headers) -> bytes:
+    async def _predict(
+        self, sent: Headers, receive: Receive, headers: Headers, asked: bool
+    ) -> bytes:
         """Answer one JSON object, or an array of them."""
         arrived = time.perf_counter()
         service = self._service
@@ -93,18 +99,20 @@ class App:
             most = service.limits.max_rows
             job = self._job(served, given, arrived, lambda held: held.reader.many(body, most))
             service.batcher.admit(job.height)
-            await self._scored(job)
+            await self._scored(job, asked)
             return answers.of_many(job)
         job = self._job(served, given, arrived, lambda held: [held.reader.one(body)])
         job.alone = True
-        await self._scored(job)
+        await self._scored(job, asked)
         return answers.of_one(job)
 
-    async def _batch(self, sent: Headers, receive: Receive, headers: Headers) -> bytes:
+    async def _batch(self, sent: Headers, receive: Receive, headers: Headers, asked: bool) -> bytes:
         """Answer a table in the form in which it came: columns in JSON, or Arrow."""
         arrived = time.perf_counter()
         service = self._service
         served = service.answering()
+        if asked:
+            raise Refusal(400, TABLES_UNEXPLAINED)
         service.batcher.admit(1, by_column=True)
         given = parse_headers(sent)
         form = FORMS.get(given.media_type)
@@ -148,10 +156,15 @@ class App:
             served = canary or served
         return Job(served, identity, key, arrived, service.future(), rows)
 
-    async def _scored(self, job: Job) -> None:
+    async def _scored(self, job: Job, asked: bool = False) -> None:
         service = self._service
+        if asked:
+            service.explainer.admit(job.served.release, job.height)
+            job.explain(service.future())
         try:
             await service.batcher.submit(job)
+            if job.explained is not None:
+                await job.explained
         except ScoringError as failed:
             service.metrics.count("failed", job.served.arm)
             service.rollout.fail(job.served.arm)

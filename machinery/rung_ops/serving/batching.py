@@ -112,7 +112,8 @@ class Batcher:
 
     def submit(self, job: Job) -> asyncio.Future[None]:
         """Queue a job; return its future."""
-        is_small = job.table is None and job.height <= SMALL
+        # One that is to be explained shares no batch: its rows are logged with their reasons.
+        is_small = job.table is None and job.height <= SMALL and job.explained is None
         (self._small if is_small else self._large).add(job)
         if not self._running:
             self._running = True

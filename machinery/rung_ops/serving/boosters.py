@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 NAMES = ("lib_lightgbm.so", "lib_lightgbm.dylib", "lib_lightgbm.dll")
-FLOAT64, ROW_MAJOR, NORMAL, FIRST, ALL = 1, 1, 0, 0, -1  # of LightGBM's c_api.h
+FLOAT64, ROW_MAJOR, NORMAL, CONTRIBUTIONS, FIRST, ALL = 1, 1, 0, 3, 0, -1  # of its c_api.h
 # One thread: a second one doubles the CPU of a small batch.
 PARAMETERS = b"num_threads=1"
 
@@ -88,13 +88,29 @@ class Booster:
                 self._row[:] = matrix[0]
                 self._call("LGBM_BoosterPredictForMatSingleRowFast", *self._one)
                 return self._answer.copy()
-        answer = np.empty(len(matrix))
+        return self._predict(matrix, NORMAL, np.empty(len(matrix)))
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """Compute what each column adds to the raw score: SHAP values of the trees, exact.
+
+        They are conditional on the paths of the trees, so they need no other rows.
+
+        Args:
+            matrix: as predict() takes it.
+
+        Returns:
+            Shape (n_rows, n_columns + 1); the last column is the mean score of the training rows.
+            Each row adds up to the raw score, which for a classifier is in log-odds.
+        """
+        return self._predict(matrix, CONTRIBUTIONS, np.empty((len(matrix), self._columns + 1)))
+
+    def _predict(self, matrix: np.ndarray, kind: int, answer: np.ndarray) -> np.ndarray:
         count = ctypes.c_int64()
         self._call(
             "LGBM_BoosterPredictForMat",
             *(self._handle, matrix.ctypes.data_as(ctypes.c_void_p), FLOAT64),
             *(ctypes.c_int32(len(matrix)), ctypes.c_int32(self._columns), ROW_MAJOR),
-            *(NORMAL, FIRST, ALL, PARAMETERS),
+            *(kind, FIRST, ALL, PARAMETERS),
             ctypes.byref(count),
             answer.ctypes.data_as(ctypes.c_void_p),
         )

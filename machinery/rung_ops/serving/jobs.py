@@ -11,6 +11,7 @@ import polars as pl
 from rung_ops.release import source_import
 from rung_ops.serving.hooks import Score, score_release
 from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.reasons import Reason
 from rung_ops.serving.requests import Table
 
 
@@ -33,11 +34,13 @@ class Job:
         future: done when they are scored; raises Failed.
         predictions: of the rows scored so far.
         defaults: names of their defaulted columns; None while there are none.
+        explained: done when `reasons` has those of all rows; None where none were asked for.
+        reasons: of the rows explained so far; None where none were asked for.
     """
 
     __slots__ = (
         *("served", "identity", "key", "alone", "rows", "table", "height", "arrived", "future"),
-        *("predictions", "defaults", "given"),
+        *("predictions", "defaults", "explained", "reasons", "given"),
     )
 
     def __init__(
@@ -61,6 +64,8 @@ class Job:
         self.future = future
         self.predictions: list[float] = []
         self.defaults: list[list[str]] | None = None
+        self.explained: asyncio.Future[None] | None = None
+        self.reasons: list[list[Reason]] | None = None
         self.given = 0  # rows that were handed out to be scored
 
     def ids(self, start: int, stop: int) -> list[str]:
@@ -68,6 +73,10 @@ class Job:
         if self.alone:
             return [self.identity]
         return [f"{self.identity}-{number}" for number in range(start + 1, stop + 1)]
+
+    def explain(self, explained: asyncio.Future[None]) -> None:
+        """Ask for the reasons of all rows."""
+        self.explained, self.reasons = explained, []
 
     def add(self, predictions: Sequence[float], defaults: list[list[str]] | None) -> None:
         """Take in what the next rows were answered."""

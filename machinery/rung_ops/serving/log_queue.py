@@ -12,6 +12,7 @@ import polars as pl
 
 from rung_ops.batch.prediction_log import Batch, now
 from rung_ops.serving.log_files import Files, frames
+from rung_ops.serving.reasons import Reason
 
 LOG = logging.getLogger("service")
 
@@ -64,9 +65,10 @@ class PredictionLog:
         features: pl.DataFrame,
         predictions: np.ndarray,
         defaults: Sequence[Sequence[str]] | None = None,
+        reasons: Sequence[Sequence[Reason]] | None = None,
     ) -> None:
         """Queue a batch for the thread; never waits and never raises."""
-        batch = Batch(now(), ids, release, arm, rows, features, predictions, defaults)
+        batch = Batch(now(), ids, release, arm, rows, features, predictions, defaults, reasons)
         weight = len(ids) + BATCH_WEIGHT
         with self._lock:
             full = self._weight + weight > self._limit or self._closing

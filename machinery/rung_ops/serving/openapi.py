@@ -7,9 +7,11 @@ import msgspec
 from rung_ops.serving.access import Access
 from rung_ops.serving.answers import Answer, Answers, AnswersByColumn
 from rung_ops.serving.columns import Column
+from rung_ops.serving.explaining import PARAMETER
 from rung_ops.serving.refusal import Problem
 from rung_ops.serving.requests import Reader
 from rung_ops.serving.service import Service
+from rung_ops.serving.settings import ReasonSettings
 
 REFERENCE = "#/components/schemas/{name}"
 ARROW = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
@@ -18,8 +20,13 @@ HEADERS = {
     "x-key": "Whose request this is: while a new release is tried, one key gets one release.",
 }
 UNKNOWN = "The caller is not known: no token, or another one."
+EXPLAIN = (
+    "Whether each row is answered with its reasons: what speaks most against the person, in words of "
+    "the contract. At most {most} rows then."
+)
 PROBLEMS = {
-    "400": "The body is no JSON or no Arrow, or a header is none that can be logged.",
+    "400": "The body is no JSON or no Arrow, a header is none that can be logged, or the release "
+    "gives no reasons.",
     "413": "The body or its number of rows is too large.",
     "415": "The body is of a media type that is not read here.",
     "422": "A row breaks the contract: which, where and why.",
@@ -42,7 +49,7 @@ def document(service: Service) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Predictions", "version": version},
         "paths": {
-            "/predict": {"post": _guarded(_predict(example, most), known)},
+            "/predict": {"post": _guarded(_predict(example, most, service.reasons), known)},
             "/predict/batch": {"post": _guarded(_batch(example), known)},
             "/health/live": {"get": _page("Whether the process answers")},
             "/health/ready": {"get": _page("Whether requests are welcome", "503")},
@@ -145,15 +152,21 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
     return schema["anyOf"][0] if "anyOf" in schema else schema  # type: ignore[no-any-return]
 
 
-def _predict(example: dict[str, Any] | None, most: int) -> dict[str, Any]:
+def _predict(example: dict[str, Any] | None, most: int, reasons: ReasonSettings) -> dict[str, Any]:
     row, answer = _ref("Row"), _ref("Answer")
     rows = {"type": "array", "items": row, "minItems": 1, "maxItems": most}
     body = {"oneOf": [row, rows]}
-    return _operation(
+    explain = {
+        **{"name": PARAMETER, "in": "query", "description": EXPLAIN.format(most=reasons.max_rows)},
+        "schema": {"type": "boolean", "default": reasons.always},
+    }
+    operation = _operation(
         "Predict for one row, or for an array of rows",
         {"application/json": {"schema": body} | ({"example": example} if example else {})},
         {"application/json": {"schema": {"oneOf": [answer, _ref("Answers")]}}},
     )
+    operation["parameters"].append(explain)
+    return operation
 
 
 def _batch(example: dict[str, Any] | None) -> dict[str, Any]:

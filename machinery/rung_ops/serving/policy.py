@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 
 from rung_ops.project.paths import policy_file
-from rung_ops.serving.settings import FILE, BadSettings, Positive, Whole
-from rung_ops.serving.slo import Share, converted, read_slo
+from rung_ops.serving.settings import FILE, BadSettings, Positive, Whole, converted
+from rung_ops.serving.slo import Share, read_slo
 
 ROLLOUT = policy_file("rollout.toml")
 

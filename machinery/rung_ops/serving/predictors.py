@@ -99,18 +99,40 @@ _FEEDS: dict[str, Callable[[pl.Series], np.ndarray]] = {
 }
 
 
-def _lightgbm(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
-    columns = files.json(bundle.ENCODER)["columns"]
-    booster = Booster(files.read(bundle.LIGHTGBM).decode(), len(columns))
-    feeds = [(column["feature"], _coder(column)) for column in columns]
+class EncodedBooster:
+    """A LightGBM model, and the encoder of its features: a predictor."""
 
-    def predict(features: pl.DataFrame) -> np.ndarray:
-        matrix = np.empty((features.height, len(feeds)))
-        for place, (name, feed) in enumerate(feeds):
+    def __init__(self, files: ReleaseFiles) -> None:
+        """Load both from the files of a release."""
+        columns = files.json(bundle.ENCODER)["columns"]
+        self._booster = Booster(files.read(bundle.LIGHTGBM).decode(), len(columns))
+        self._feeds = [(column["feature"], _coder(column)) for column in columns]
+
+    def __call__(self, features: pl.DataFrame) -> np.ndarray:
+        """Predict; shape (n_rows,)."""
+        return self._booster.predict(self._matrix(features))
+
+    def effects(self, features: pl.DataFrame) -> np.ndarray:
+        """Compute what each feature adds to the raw score; shape (n_rows, n_features + 1).
+
+        The last column is the mean score. See Booster.contributions().
+        """
+        parts = self._booster.contributions(self._matrix(features))
+        found = np.zeros((features.height, features.width + 1))
+        for place, (name, _) in enumerate(self._feeds):
+            found[:, features.get_column_index(name)] += parts[:, place]
+        found[:, -1] = parts[:, -1]
+        return found
+
+    def _matrix(self, features: pl.DataFrame) -> np.ndarray:
+        matrix = np.empty((features.height, len(self._feeds)))
+        for place, (name, feed) in enumerate(self._feeds):
             matrix[:, place] = feed(features.get_column(name))
-        return booster.predict(matrix)
+        return matrix
 
-    return predict
+
+def _lightgbm(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
+    return EncodedBooster(files)
 
 
 def _coder(column: dict[str, Any]) -> Callable[[pl.Series], np.ndarray | list[float]]:

@@ -18,6 +18,7 @@ from rung_ops.release.dtypes import UnknownType, dtype_of
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.release.verify import open_verified
 from rung_ops.serving.predictors import Predictor, predictor_of
+from rung_ops.serving.reasons import CannotExplainError, Reasons, of_release
 from rung_ops.serving.settings import Limits
 
 TRIES = 5  # of one row, of which the fastest counts: the machine may be busy
@@ -37,6 +38,7 @@ class Release:
         predictor: its model.
         documents: its `metrics`, its `comparison` with simpler models and its `card`, for people.
         seconds: what one row took in the self-check, and what each further row took.
+        reasons: finds the reasons of its predictions; a text where it cannot, saying why.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Release:
     predictor: Predictor
     documents: dict[str, Any]
     seconds: tuple[float, float] = (0.0, 0.0)
+    reasons: Reasons | str = "it has none"
 
     def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
         """Evaluate features and model.
@@ -91,7 +94,15 @@ def load(folder: Path, public_key: bytes, limits: Limits | None = None) -> Relea
     predictor = predictor_of(files, manifest)
     name, documents = folder.name, _documents(files)
     scoring = Release(name, files, manifest, contract, schema, features, predictor, documents)
-    return replace(scoring, seconds=_check(scoring, promised, limits or Limits()))
+    seconds = _check(scoring, promised, limits or Limits())
+    return replace(scoring, seconds=seconds, reasons=_reasons(scoring))
+
+
+def _reasons(release: Release) -> Reasons | str:
+    try:
+        return of_release(release.files, release.contract, release.features, release.predictor)
+    except CannotExplainError as error:
+        return str(error)
 
 
 def _documents(files: ReleaseFiles) -> dict[str, Any]:

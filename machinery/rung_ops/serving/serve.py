@@ -48,14 +48,14 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
         BadSettings: one of them cannot be used.
         HookError: a hook of the project cannot be used.
     """
-    limits, logged = settings.limits(), slo.log_settings()
+    limits, logged, reasons = settings.limits(), slo.log_settings(), settings.reason_settings()
     rollout = Rollout(paths.environment(environment), policy())
     folder = prediction_log.folder(environment)
     metrics = Metrics(folder.with_name("monitor.prom"), slo.read_slo())
     log = None
     if logged.enabled:
         log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)
-    return Service(environment, limits, metrics, rollout, log, hooks.load(), access)
+    return Service(environment, limits, metrics, rollout, log, hooks.load(), access, reasons)
 
 
 def application(service: Service, further: list[BaseRoute], reader: StateReader) -> Asgi:

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from rung_ops.release.state import State, Stopped
 from rung_ops.serving.access import EVERYBODY, Access
 from rung_ops.serving.batching import Batcher
+from rung_ops.serving.explaining import Explainer
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.jobs import Scored
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.reasons import Reason, Reasons
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.rollout import Rollout
-from rung_ops.serving.settings import Limits
+from rung_ops.serving.settings import WHERE_ASKED, Limits, ReasonSettings
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.traffic_split import TrafficSplit
 
@@ -58,6 +60,8 @@ class Service:
         hooks: the project's.
         access: who is answered.
         batcher: what scores.
+        reasons: when and how predictions are explained.
+        explainer: what explains.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Service:
         log: PredictionLog | None = None,
         hooks: ServiceHooks = NO_HOOKS,
         access: Access = EVERYBODY,
+        reasons: ReasonSettings = WHERE_ASKED,
     ) -> None:
         """Start with nothing to serve."""
         self.access = access
@@ -82,6 +87,8 @@ class Service:
         self._halted: Stopped | None = None
         self.hooks = hooks
         self.batcher = Batcher(limits, self._report, hooks.scorer())
+        self.reasons = reasons
+        self.explainer = Explainer(reasons, self._log_explained)
         self._arms = TrafficSplit()
         self._alike = True  # the canary asks for the same columns as the serving release
         self._identities = map((secrets.token_hex(6) + "-{:x}").format, itertools.count(1))
@@ -132,6 +139,7 @@ class Service:
     def close(self) -> None:
         """End the threads; nothing may wait any more."""
         self.batcher.close()
+        self.explainer.close()
         if self.held.shadow is not None:
             self.held.shadow.close()
         if self.log is not None:
@@ -180,22 +188,45 @@ class Service:
 
     def _report(self, scored: Scored) -> None:
         """Count, log and compare a batch, after its answers are on their way."""
-        served = scored.parts[0].job.served
+        job = scored.parts[0].job
+        served = job.served
         now = time.perf_counter()
         # A request in parts counts once, with its last part.
         seconds = [now - job.arrived for job, _, stop in scored.parts if stop == job.height]
-        ids = [name for job, start, stop in scored.parts for name in job.ids(start, stop)]
+        ids = _ids(scored)
         defaults = scored.table.by_row()
         rows = scored.table.frame
         predictions = scored.predictions
         self.metrics.observe_batch(served.arm, seconds, len(ids), defaults)
-        if self.log is not None:
-            release = served.release.id
-            self.log.add(ids, release, served.arm, rows, scored.features, predictions, defaults)
+        if job.explained is not None and isinstance(served.release.reasons, Reasons):
+            self.explainer.submit(scored, served.release.reasons)
+        else:
+            self._log(scored, ids, defaults)
         if self.held.canary is not None:
             self.rollout.observe(served.arm, seconds, _keys(scored, ids), predictions)
         if self.held.shadow is not None and served is self.held.serving:
             self.held.shadow.offer(ids, rows, predictions, defaults)
+
+    def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
+        self._log(scored, _ids(scored), scored.table.by_row(), reasons)
+
+    def _log(
+        self,
+        scored: Scored,
+        ids: list[str],
+        defaults: list[list[str]] | None,
+        reasons: list[list[Reason]] | None = None,
+    ) -> None:
+        if self.log is not None:
+            served, rows = scored.parts[0].job.served, scored.table.frame
+            self.log.add(
+                *(ids, served.release.id, served.arm, rows, scored.features),
+                *(scored.predictions, defaults, reasons),
+            )
+
+
+def _ids(scored: Scored) -> list[str]:
+    return [name for job, start, stop in scored.parts for name in job.ids(start, stop)]
 
 
 def _keys(scored: Scored, ids: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from rung_ops.project.paths import policy_file
 
 FILE = policy_file("service.toml")
 
+Kind = TypeVar("Kind")
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Whole = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
@@ -67,7 +68,22 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return max(int(self.max_bodies_mb * 1_000_000), self.max_body)
 
 
+class ReasonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When predictions are answered with reasons, and with how many.
+
+    Attributes:
+        always: each is, whether the request asks for them or not.
+        count: the most of a row.
+        max_rows: more rows in one request that gets reasons are refused.
+    """
+
+    always: bool = False
+    count: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
+    max_rows: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
 ANY_SPEED = Limits(max_row_ms=1e9)  # no limit on the time for a row
+WHERE_ASKED = ReasonSettings()
 
 
 def limits(path: Path = FILE) -> Limits:
@@ -76,10 +92,16 @@ def limits(path: Path = FILE) -> Limits:
     Raises:
         BadSettings: it is no TOML, or holds a name or a value that means nothing.
     """
-    try:
-        return msgspec.convert(table(path, "service"), Limits)
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"{path.name}: [service] {_lowered(str(error))}") from error
+    return converted(table(path, "service"), Limits, f"{path.name}: [service]")
+
+
+def reason_settings(path: Path = FILE) -> ReasonSettings:
+    """Read [reasons] of ops/service.toml; what it leaves out has its default.
+
+    Raises:
+        BadSettings: it is no TOML, or holds a name or a value that means nothing.
+    """
+    return converted(table(path, "reasons"), ReasonSettings, f"{path.name}: [reasons]")
 
 
 def table(path: Path, name: str) -> dict[str, Any]:
@@ -104,5 +126,14 @@ def environment_name() -> str:
     return os.environ.get("SERVICE_ENVIRONMENT") or "production"
 
 
-def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def converted(found: object, kind: type[Kind], where: str) -> Kind:
+    """Check what a file holds against what it may hold.
+
+    Raises:
+        BadSettings: it holds something else; the message begins with where.
+    """
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        raise BadSettings(f"{where} {text[:1].lower()}{text[1:]}") from error

@@ -1,13 +1,12 @@
 """What the team set under [slo] and [log] in ops/service.toml."""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 
-from rung_ops.serving.settings import FILE, BadSettings, Positive, Whole, table
+from rung_ops.serving.settings import FILE, Positive, Whole, converted, table
 
-Kind = TypeVar("Kind")
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -59,16 +58,3 @@ def log_settings(path: Path = FILE) -> Logging:
         BadSettings: ops/service.toml is no TOML, or holds a name or a value that means nothing.
     """
     return converted(table(path, "log"), Logging, f"{path.name}: [log]")
-
-
-def converted(found: object, kind: type[Kind], where: str) -> Kind:
-    """Check what a file holds against what it may hold.
-
-    Raises:
-        BadSettings: it holds something else; the message begins with where.
-    """
-    try:
-        return msgspec.convert(found, kind)
-    except msgspec.ValidationError as error:
-        text = str(error)
-        raise BadSettings(f"{where} {text[:1].lower()}{text[1:]}") from error

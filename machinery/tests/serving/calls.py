@@ -24,7 +24,7 @@ from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.release import Release
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import HeldReleases, Service
-from rung_ops.serving.settings import Limits
+from rung_ops.serving.settings import WHERE_ASKED, Limits, ReasonSettings
 
 JSON = "application/json"
 PLAIN: dict[str, Any] = {
@@ -139,10 +139,11 @@ class Caller:
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
         pieces = [sent[:1000], sent[1000:]]  # large bodies come in pieces
         given = [(name.replace("_", "-").encode(), v.encode()) for name, v in headers.items()]
+        path, _, query = path.partition("?")
         scope = {
             **{"type": "http", "method": method, "path": path, "headers": given},
-            **{"query_string": b"", "root_path": "", "scheme": "http", "server": ("test", 80)},
-            "client": self.address,
+            **{"root_path": "", "scheme": "http", "server": ("test", 80), "client": self.address},
+            "query_string": query.encode(),
         }
         said: list[Any] = []
 
@@ -168,11 +169,12 @@ def calling(
     hooks: ServiceHooks = NO_HOOKS,
     access: Access = EVERYBODY,
     further: Sequence[BaseRoute] = (),
+    reasons: ReasonSettings = WHERE_ASKED,
 ) -> Iterator[Caller]:
     """Start a service in which nothing is deployed, and end it afterwards."""
     written = PredictionLog(folder / "log", seconds=0.05) if log else None
     with asyncio.Runner() as runner:
         rollout = Rollout(folder, None)
-        service = Service("production", limits, Metrics(), rollout, written, hooks, access)
+        service = Service("production", limits, Metrics(), rollout, written, hooks, access, reasons)
         yield Caller(service, runner, further)
         service.close()

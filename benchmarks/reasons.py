@@ -1,0 +1,202 @@
+"""Measure the reasons of the credit example: their stability, their signs and their time."""
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from page import publish
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ["RUNG_GAME"] = "governance"
+
+from machinery.tests import in_project  # noqa: I001  first: changes to a project
+import numpy as np
+import polars as pl
+from machinery.tests.conftest import FACTS, private_key
+from rung_ops.data.ingest import sample_rows
+from rung_ops.project.paths import params
+from rung_ops.release import bundle, make, signing
+from rung_ops.serving import effects, release
+from rung_ops.serving.reasons import Reasons
+from rung_ops.training import explain
+
+PAGE = """<!-- reasons -->
+## Reasons of a prediction
+
+The credit example: {refused} of {held_out} held-out applicants have a probability of
+{threshold:g} or more: the refused. *Same top {count}*: their share whose {count} reasons are the same in two
+draws of the background, mean of {draws} pairs (served: of 3, with the training rows in another
+order). {date}, {machine}.
+
+|Reasons|Same top {count}|Refused who see a favourable factor|
+|-|-:|-:|
+{lines}
+
+The fourth and the fifth reason often lie close, so a drawn background decides between them. None is
+drawn: a release carries the mean of each feature's term over all training rows (at most 200,000),
+{size:.1f} kB without a row of a person. Trees of LightGBM need no background at all. Other training
+rows would still make another model, and other reasons.
+
+Milliseconds, the fastest of 50:
+
+|Model|Method|Prediction of a row|Its reasons|Reasons of 100 rows|
+|-|-|-:|-:|-:|
+{times}
+
+Made by `uv run --group machinery python benchmarks/reasons.py --write docs/benchmarks.md`.
+<!-- /reasons -->
+"""
+THRESHOLD = 0.5  # from here on an applicant is refused
+COUNT = 4
+DRAWS = 20
+DRAWN = (50, 100, 200, 400)  # rows of a background
+
+
+def released(model: Any, train: pl.DataFrame, test: pl.DataFrame) -> release.Release:
+    """Write a release of a model and load it as the service does."""
+    key = private_key()
+    folder = make.write(Path(tempfile.mkdtemp()), model, train, test, FACTS, key, {})
+    return release.load(folder, signing.public_key_of(key))
+
+
+def boosted(train: pl.DataFrame) -> Any:
+    """Fit LightGBM to the same features."""
+    from lightgbm import LGBMClassifier
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    from rung_ops import contract
+    from rung_ops.training import estimator
+
+    features = estimator.features(train)
+    texts = [name for name, kind in features.schema.items() if kind == pl.String]
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    columns = ColumnTransformer([("texts", codes, texts)], remainder="passthrough")
+    model = make_pipeline(columns, LGBMClassifier(n_estimators=200, verbose=-1))
+    return model.fit(features, train[contract.TARGET].to_numpy().astype(int))
+
+
+def agreement(draw: Callable[[int], list[frozenset[Any]]]) -> float:
+    """Return the share of applicants whose reasons are the same in two draws; mean over pairs."""
+    pairs = [(draw(2 * number), draw(2 * number + 1)) for number in range(DRAWS)]
+    same = [one == other for two in pairs for one, other in zip(*two, strict=True)]
+    return float(np.mean(same))
+
+
+def top(values: np.ndarray) -> list[frozenset[int]]:
+    """Name the largest values of each row."""
+    return [frozenset(row) for row in np.argsort(-values, axis=1, kind="stable")[:, :COUNT]]
+
+
+def milliseconds(call: Callable[[], object]) -> float:
+    """Time a call: the fastest of 50."""
+    return min(_seconds(call) for _ in range(50)) * 1000
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def measured() -> str:
+    """Measure everything; return the section of the page."""
+    rows = sample_rows()
+    train, test = in_project.split(rows, 0.25, params()["seed"])  # type: ignore[attr-defined]
+    model = in_project.fit(train)  # type: ignore[attr-defined]
+    logistic, trees = released(model, train, test), released(boosted(train), train, test)
+    assert isinstance(logistic.reasons, Reasons) and isinstance(trees.reasons, Reasons)
+    features, predictions = logistic.score(test)
+    refused = features.filter(pl.Series(predictions >= THRESHOLD))
+
+    # The stage `explain`, with its defaults, and as applicants would see it: signs are mixed.
+    def report(seed: int) -> np.ndarray:
+        background = train.sample(explain.BACKGROUND, seed=seed).select(logistic.features)
+        return explain.explain(model, refused, background, seed, 1e9)[0]
+
+    mixed = report(0)
+    largest = np.argsort(-np.abs(mixed), axis=1)[:, : explain.REASONS]
+    favourable = float(np.mean((np.take_along_axis(mixed, largest, 1) < 0).any(axis=1)))
+    share = agreement(lambda seed: top(np.abs(report(seed))))
+    before = f"`rung-ops explain`, {explain.BACKGROUND} rows drawn, largest of either sign"
+    lines = [f"|{before}|{share:.0%}|{favourable:.0%}|"]
+
+    base = effects.typical(logistic.contract, logistic.features)
+    additive = effects.AdditiveEffects(logistic.predictor, "classification", base)
+    terms, background = additive(refused)[:, :-1], additive(train.select(logistic.features))[:, :-1]
+
+    def drawn(size: int) -> Callable[[int], list[frozenset[int]]]:
+        def draw(seed: int) -> list[frozenset[int]]:
+            some = np.random.default_rng(seed).choice(len(background), size, replace=False)
+            return top(terms - background[some].mean(axis=0))
+
+        return draw
+
+    for size in DRAWN:
+        lines.append(
+            f"|exact effects, adverse only, {size} rows drawn|{agreement(drawn(size)):.0%}|0%|"
+        )
+
+    def served(seed: int) -> list[frozenset[str]]:
+        shuffled = train.sample(fraction=1, shuffle=True, seed=seed)
+        again = released(model, shuffled, test).reasons
+        assert isinstance(again, Reasons)
+        return [frozenset(each.text for each in row) for row in again.strongest(refused, COUNT)]
+
+    known = served(0)
+    share = float(
+        np.mean([a == b for seed in range(1, 4) for a, b in zip(known, served(seed), strict=True)])
+    )
+    lines.append(
+        f"|**served**: exact, adverse only, all {train.height} training rows|{share:.0%}|0%|"
+    )
+
+    times = []
+    for name, each in (("logistic regression", logistic), ("LightGBM, 200 trees", trees)):
+        assert isinstance(each.reasons, Reasons)
+        found, inputs = each.reasons, each.score(test)[0]
+        figures = [
+            milliseconds(lambda: each.score(test[:1])),  # noqa: B023
+            milliseconds(lambda: found.strongest(inputs[:1], COUNT)),  # noqa: B023
+            milliseconds(lambda: found.strongest(inputs[:100], COUNT)),  # noqa: B023
+        ]
+        kind = each.manifest["format"]
+        times.append(
+            f"|{name}, served as {kind}|{found.method}|"
+            + "|".join(f"{f:.2f}" for f in figures)
+            + "|"
+        )
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return PAGE.format(
+        refused=refused.height,
+        held_out=test.height,
+        threshold=THRESHOLD,
+        count=COUNT,
+        draws=DRAWS,
+        date=f"{datetime.date.today():%-d %B %Y}",
+        machine=f"{machine}, load {os.getloadavg()[0]:.1f}",
+        lines="\n".join(lines),
+        times="\n".join(times),
+        size=len(logistic.files.read(bundle.REASONS)) / 1000,
+    )
+
+
+def main() -> None:
+    """Print the section, or write it into a page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, help="a Markdown page; printed by default")
+    page = parser.parse_args().write
+    publish(measured(), "reasons", (ROOT / page) if page else None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Build reasons.json of a release: how the service finds the reasons of a prediction, if it can."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops.release.bundle import BadBundle
+from rung_ops.release.export_trial import sample
+from rung_ops.serving import effects
+from rung_ops.serving.effects import AdditiveEffects, Effects
+from rung_ops.serving.predictors import EncodedBooster, Predictor
+from rung_ops.serving.reasons import TOLERANCE
+from rung_ops.serving.refusal import Refusal
+
+BACKGROUND_ROWS = 200_000  # training rows of which the means are taken; all, where there are fewer
+TRIED_ROWS = 2_000
+DIRECTIONS = ("high", "low")
+
+
+def describe(
+    contract: dict[str, Any],
+    expressions: list[pl.Expr],
+    train: pl.DataFrame,
+    tried: pl.DataFrame,
+    predict: Predictor,
+    trees: Predictor | None,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Find out how a model can be explained.
+
+    Args:
+        contract: content of contract.json.
+        expressions: FEATURES.
+        train: rows that the model was trained on.
+        tried: features of rows to try the effects on, shape (n_rows, n_features).
+        predict: the model that will answer.
+        trees: the same model in LightGBM's format, if it has one.
+        settings: [reasons] of params.toml.
+
+    Returns:
+        `method`: trees or additive, or none with `why`; `adverse`: which predictions are
+        unfavourable, high or low; `columns` of the contract by feature; `max_difference` of the
+        effects' sum to the predictions; for additive, the `means` of the features' terms over
+        `background_rows` training rows.
+
+    Raises:
+        BadBundle: a setting means nothing.
+    """
+    adverse = settings.get("adverse")
+    if adverse is None:
+        return _none(
+            "params.toml does not say which predictions are unfavourable: set `adverse` under "
+            '[reasons] to "high" or "low", train, and release again'
+        )
+    if adverse not in DIRECTIONS:
+        raise BadBundle(f'params.toml, [reasons]: adverse is {adverse!r}; expected "high" or "low"')
+    common = {"adverse": adverse, "columns": columns_by_feature(expressions, contract, train)}
+    if tried.height > TRIED_ROWS:  # the last rows are those at the edges of the contract
+        tried = pl.concat([tried.head(TRIED_ROWS // 2), tried.tail(TRIED_ROWS // 2)])
+    task = contract["task"]
+    if isinstance(trees, EncodedBooster):
+        off = _difference(trees.effects, tried, predict, task)
+        if off <= TOLERANCE:
+            return {"method": "trees", **common, "max_difference": off}
+        return _none(f"the trees' scores are not its {_margin(task)} (difference: {off:.2g})")
+    try:
+        base = effects.typical(contract, expressions)
+    except Refusal as refusal:
+        return _none(f"the contract's example is not a row of it: {refusal}")
+    plain = AdditiveEffects(predict, task, base)
+    off = _difference(plain, tried, predict, task)
+    if off > TOLERANCE:
+        return _none(
+            "its model is neither LightGBM nor additive: the effects of single features differ by "
+            f"{off:.2g} from its predictions"
+        )
+    background = sample(train, BACKGROUND_ROWS, 0).select(expressions)
+    means = {name: _mean(plain, background[name]) for name in background.columns}
+    return {
+        **{"method": "additive", **common, "max_difference": off},
+        **{"background_rows": background.height, "means": means},
+    }
+
+
+def columns_by_feature(
+    expressions: list[pl.Expr], contract: dict[str, Any], rows: pl.DataFrame
+) -> dict[str, list[str]]:
+    """Name the columns that each feature is made of, in the contract's order."""
+    names = [column["name"] for column in contract["columns"]]
+    found: dict[str, list[str]] = {}
+    for expression in expressions:
+        roots = set(expression.meta.root_names())
+        for feature in rows.head(1).select(expression).columns:
+            if not roots and feature in names:  # pl.col("a", "b") has no single root
+                found[feature] = [feature]
+            else:
+                found[feature] = [name for name in names if name in roots] or names
+    return found
+
+
+def _none(why: str) -> dict[str, Any]:
+    return {"method": "none", "why": why}
+
+
+def _margin(task: str) -> str:
+    return "log-odds" if task == "classification" else "predictions"
+
+
+def _difference(effects_of: Effects, rows: pl.DataFrame, predict: Predictor, task: str) -> float:
+    difference = effects.difference(effects_of(rows), predict(rows), task)
+    return float(np.nan_to_num(difference, nan=np.inf).max())
+
+
+def _mean(additive: AdditiveEffects, values: pl.Series) -> float:
+    counted = values.alias("value").value_counts().sort("value")
+    terms = additive.terms(values.name, counted["value"])
+    return float(np.average(terms, weights=counted["count"].to_numpy()))

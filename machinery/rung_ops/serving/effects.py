@@ -1,0 +1,117 @@
+"""Split a prediction into what each feature adds to it: exact Shapley values.
+
+A probability is split in log-odds, where the parts of a logistic regression and of boosted trees
+add up; a value in its own unit.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rung_ops.serving.columns import columns_of
+from rung_ops.serving.predictors import Predictor
+from rung_ops.serving.requests import Reader
+
+# From features, shape (n_rows, n_features), to shape (n_rows, n_features + 1): each row adds up to
+# its margin, and the last column, that of no feature, is the same for all rows.
+Effects = Callable[[pl.DataFrame], np.ndarray]
+
+# Log-odds of probabilities beyond this say nothing: 32 bits hold none closer to 1.
+SMALLEST = 1e-7
+
+
+def margins(predictions: np.ndarray, task: str) -> np.ndarray:
+    """Return log-odds of probabilities, or values as they are; shape (n_rows,)."""
+    if task != "classification":
+        return predictions
+    clipped = np.clip(predictions, SMALLEST, 1 - SMALLEST)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def typical(contract: dict[str, Any], expressions: list[pl.Expr]) -> pl.DataFrame:
+    """Compute the features of the contract's example; shape (1, n_features).
+
+    Raises:
+        Refusal: it breaks the contract.
+    """
+    reader = Reader(columns_of(contract))
+    row = reader.one(json.dumps(contract["example"]).encode())
+    return reader.table([row]).frame.select(expressions)
+
+
+class AdditiveEffects:
+    """Effects of a model whose margin is a sum with one term for each feature.
+
+    Such are linear and logistic regressions and additive models, whatever encodes their features.
+    Then a feature's Shapley value is its term less the mean of that term over the background, and
+    the difference of two terms shows when one feature of a row is changed alone.
+    """
+
+    def __init__(
+        self, predict: Predictor, task: str, base: pl.DataFrame, means: np.ndarray | None = None
+    ) -> None:
+        """Describe a model.
+
+        Args:
+            predict: the model.
+            task: classification or regression.
+            base: features of any row, shape (1, n_features).
+            means: mean of terms() over the background, shape (n_features,); zeros by default.
+        """
+        self._predict = predict
+        self._task = task
+        self._base = base
+        self._start = float(margins(predict(base), task)[0])
+        self._means = np.zeros(base.width) if means is None else means
+
+    def __call__(self, features: pl.DataFrame) -> np.ndarray:
+        """Return the effects of features."""
+        height = features.height
+        blocks = [
+            pl.concat(
+                [
+                    same.new_from_index(0, place * height),
+                    features.get_column(same.name).cast(same.dtype),
+                    same.new_from_index(0, (features.width - 1 - place) * height),
+                ]
+            )
+            for place, same in enumerate(self._base.get_columns())
+        ]
+        found = margins(self._predict(pl.DataFrame(blocks)), self._task) - self._start
+        effects = np.empty((height, features.width + 1))
+        effects[:, :-1] = found.reshape(features.width, height).T - self._means
+        effects[:, -1] = self._start + self._means.sum()
+        return effects
+
+    def terms(self, name: str, values: pl.Series) -> np.ndarray:
+        """Return the terms of one feature, less that of the base row; shape (n_values,)."""
+        frame = pl.DataFrame(
+            [
+                values.rename(name) if each.name == name else each.new_from_index(0, len(values))
+                for each in self._base.get_columns()
+            ]
+        )
+        return margins(self._predict(frame), self._task) - self._start
+
+
+def difference(parts: np.ndarray, predictions: np.ndarray, task: str) -> np.ndarray:
+    """Compare effects with predictions.
+
+    Args:
+        parts: effects of the rows, shape (n_rows, n_features + 1).
+        predictions: of the same rows, shape (n_rows,).
+        task: classification or regression.
+
+    Returns:
+        Shape (n_rows,): how far the sum of the parts is from the margin, in log-odds, or relative
+        to the largest part.
+    """
+    total = parts.sum(axis=1)
+    if task != "classification":
+        return np.abs(total - predictions) / np.maximum(np.abs(parts).max(axis=1), SMALLEST)
+    # A difference of probabilities, in log-odds. Nearer to 0 and 1 it would be all rounding.
+    slope = np.maximum(predictions * (1 - predictions), 1e-3)
+    return np.abs(1 / (1 + np.exp(-np.clip(total, -30, 30))) - predictions) / slope

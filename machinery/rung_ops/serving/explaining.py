@@ -1,0 +1,93 @@
+"""Explain predictions that were asked to be, in a thread beside the scoring."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs
+
+from rung_ops.serving.jobs import Job, Scored, ScoringError
+from rung_ops.serving.reasons import CannotExplainError, Reason, Reasons
+from rung_ops.serving.refusal import Refusal
+from rung_ops.serving.release import Release
+from rung_ops.serving.settings import ReasonSettings
+
+PARAMETER = "explain"
+MAX_WAITING = 20  # requests of the largest size that may wait to be explained
+
+# Logs a batch, with the reasons of its rows; None where they could not be found.
+Record = Callable[[Scored, list[list[Reason]] | None], None]
+
+
+def is_asked(query: bytes) -> bool:
+    """Tell whether the query of a request asks for reasons.
+
+    Raises:
+        Refusal: it says neither true nor false.
+    """
+    said = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(PARAMETER, ["false"])
+    if said[-1] not in ("true", "false"):
+        raise Refusal(400, f"{PARAMETER}: got {said[-1][:20]!r}; expected true or false")
+    return said[-1] == "true"
+
+
+class Explainer:
+    """Finds the reasons of scored jobs; used on the event loop alone."""
+
+    def __init__(self, settings: ReasonSettings, record: Record) -> None:
+        """Wait for work; the thread starts with the first of it.
+
+        Args:
+            settings: of ops/service.toml.
+            record: called on the event loop with each explained batch.
+        """
+        self._settings = settings
+        self._record = record
+        self._waiting = 0  # rows
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
+
+    def admit(self, release: Release, rows: int) -> None:
+        """Check that the rows of a new request can be explained.
+
+        Raises:
+            Refusal: the release gives no reasons, or there are too many rows.
+        """
+        if isinstance(release.reasons, str):
+            raise Refusal(400, f"{release.id} gives no reasons: {release.reasons}.")
+        most = self._settings.max_rows
+        if rows > most:
+            raise Refusal(413, f"Reasons are given for at most {most:,} rows; got {rows:,}.")
+        if self._waiting + rows > MAX_WAITING * most:
+            said = f"Too busy: {self._waiting:,} rows wait to be explained already."
+            raise Refusal(503, f"{said} Try again in a moment.", retry_after=1)
+
+    def submit(self, scored: Scored, reasons: Reasons) -> None:
+        """Explain a batch that holds rows of one job."""
+        ((job, start, stop),) = scored.parts
+        self._waiting += stop - start
+        running = asyncio.get_running_loop().run_in_executor(
+            self._thread, reasons.strongest, scored.features, self._settings.count
+        )
+        running.add_done_callback(lambda done: self._finish(scored, job, stop, done))
+
+    def close(self) -> None:
+        """Stop the thread; nothing may wait."""
+        self._thread.shutdown(wait=True)
+
+    def _finish(
+        self, scored: Scored, job: Job, stop: int, done: asyncio.Future[list[list[Reason]]]
+    ) -> None:
+        self._waiting -= len(scored.predictions)
+        error = done.exception()
+        found = None if error is not None else done.result()
+        self._record(scored, found)
+        assert job.explained is not None and job.reasons is not None
+        job.reasons += found or []
+        if job.explained.done():
+            return
+        if error is not None:
+            said = f"{error}" if isinstance(error, CannotExplainError) else f"{error!r}"
+            failed = ScoringError(f"{job.served.release.id} cannot explain this: {said}")
+            failed.__cause__ = error
+            job.explained.set_exception(failed)
+        elif stop == job.height:
+            job.explained.set_result(None)

@@ -1,0 +1,164 @@
+"""A prediction is answered with its reasons where they are asked for, and logged with them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, release
+from rung_ops.batch import prediction_log
+from rung_ops.release.state import State
+from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.openapi import document
+from rung_ops.serving.reasons import Reasons
+from rung_ops.serving.service import HeldReleases
+from rung_ops.serving.settings import Limits, ReasonSettings
+
+MEAN = 10.0
+DESCRIBED = {"method": "additive", "adverse": "high", "columns": {"product": ["number", "weight"]}}
+REASON = {"columns": ["number", "weight"], "text": "number and Weight of <all> of it, together"}
+
+
+def effects(features: pl.DataFrame) -> np.ndarray:
+    """Return what `product` adds to its mean; wrong for 77."""
+    values = features["product"].to_numpy()
+    return np.column_stack([np.where(values == 77, 0, values - MEAN), np.full(len(values), MEAN)])
+
+
+def serve(caller: Caller) -> None:
+    """Let a release answer that gives reasons."""
+    made = release()
+    reasons = Reasons(DESCRIBED, CONTRACT | {"task": "regression"}, effects, made.predictor)
+    served = LoadedRelease(replace(made, reasons=reasons), "serving", strict=False)
+    caller.service.install(HeldReleases(State(1, "v1"), served))
+
+
+@pytest.fixture
+def caller(tmp_path: Path) -> Iterator[Caller]:
+    """A service whose release gives reasons for at most three rows."""
+    with calling(tmp_path, Limits(), log=True, reasons=ReasonSettings(max_rows=3)) as made:
+        serve(made)
+        yield made
+
+
+def logged(caller: Caller, folder: Path) -> pl.DataFrame:
+    assert caller.service.log is not None
+    caller.service.log.close()
+    return prediction_log.read(folder / "log").sort("id").collect()
+
+
+def test_reasons_are_answered_where_they_are_asked_for(caller: Caller) -> None:
+    asked = caller.post("/predict?explain=true", ROW).json
+    not_asked = [caller.post(path, ROW).json for path in ("/predict", "/predict?explain=false")]
+
+    assert asked["reasons"] == [REASON | {"effect": 4.0}]
+    assert asked["prediction"] == not_asked[0]["prediction"] == 14.0
+    assert all("reasons" not in answer for answer in not_asked)
+
+
+def test_a_favourable_factor_is_no_reason(caller: Caller) -> None:
+    rows = [ROW | {"number": number} for number in (7, 2, 5)]
+    answer = caller.post("/predict?explain=true", rows).json
+
+    assert answer["predictions"] == [14.0, 4.0, 10.0]
+    assert answer["reasons"] == [[REASON | {"effect": 4.0}], [], []]
+
+
+def test_reasons_are_logged_with_the_prediction(caller: Caller, tmp_path: Path) -> None:
+    caller.post("/predict?explain=true", ROW, x_request_id="asked")
+    caller.post("/predict", ROW, x_request_id="not")
+    found = logged(caller, tmp_path)
+
+    assert found["id"].to_list() == ["asked", "not"]
+    assert found["prediction"].to_list() == [14.0, 14.0]
+    assert found["reasons"].to_list() == [[REASON | {"effect": 4.0}], None]
+
+
+def test_a_row_that_cannot_be_explained_is_an_error_and_is_logged(
+    caller: Caller, tmp_path: Path
+) -> None:
+    rows = [ROW, ROW | {"number": 77, "weight": 1.0}]
+    answer = caller.post("/predict?explain=true", rows, x_request_id="mine")
+
+    assert answer.status == 500
+    assert "v1 cannot explain this: row 2: the effects" in answer.json["error"]
+    assert logged(caller, tmp_path)["prediction"].to_list() == [14.0, 77.0]
+
+
+@pytest.mark.parametrize(
+    ("path", "rows", "status", "said"),
+    [
+        ("/predict?explain=true", 4, 413, "Reasons are given for at most 3 rows; got 4."),
+        ("/predict?explain=yes", 1, 400, "explain: got 'yes'; expected true or false"),
+        ("/predict?explain", 1, 400, "explain: got ''; expected true or false"),
+        ("/predict/batch?explain=true", 1, 400, "A table is not explained: send rows to /predict"),
+    ],
+)
+def test_what_is_not_explained_is_refused(
+    caller: Caller, path: str, rows: int, status: int, said: str
+) -> None:
+    answer = caller.post(path, [ROW] * rows)
+
+    assert answer.status == status
+    assert answer.json["error"].startswith(said)
+
+
+def test_a_release_without_reasons_says_why(caller: Caller) -> None:
+    caller.install("v2")
+    answer = caller.post("/predict?explain=true", ROW)
+
+    assert (answer.status, answer.json["error"]) == (400, "v2 gives no reasons: it has none.")
+    assert caller.post("/predict", ROW).status == 200
+
+
+def test_many_rows_are_predicted_without_reasons(caller: Caller) -> None:
+    assert caller.post("/predict", [ROW] * 4).status == 200
+
+
+def test_requests_wait_to_be_explained_only_in_bounds(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rung_ops.serving.explaining.MAX_WAITING", 0)
+    answer = caller.post("/predict?explain=true", ROW)
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_under_always_no_prediction_goes_without_reasons(tmp_path: Path) -> None:
+    with calling(tmp_path, Limits(), reasons=ReasonSettings(always=True, max_rows=2)) as caller:
+        serve(caller)
+
+        assert caller.post("/predict", ROW).json["reasons"] == [REASON | {"effect": 4.0}]
+        assert caller.post("/predict?explain=false", ROW).json["reasons"]
+        assert caller.post("/predict", [ROW] * 3).status == 413
+        assert caller.post("/predict/batch", {"columns": {}}).status == 400
+
+
+def test_explained_and_other_requests_come_together(caller: Caller) -> None:
+    async def both() -> list[int]:
+        import asyncio
+
+        paths = ["/predict?explain=true", "/predict"] * 10
+        sent = {"content-type": "application/json"}
+        asked = (caller.ask("POST", path, ROW, sent) for path in paths)
+        return [len(answer.json.get("reasons", "")) for answer in await asyncio.gather(*asked)]
+
+    assert caller.runner.run(both()) == [1, 0] * 10
+
+
+def test_openapi_says_how_reasons_are_asked_for_and_look(caller: Caller) -> None:
+    described = document(caller.service)
+    parameters = described["paths"]["/predict"]["post"]["parameters"]
+    schemas = described["components"]["schemas"]
+
+    (explain,) = (each for each in parameters if each["name"] == "explain")
+    assert explain["schema"] == {"type": "boolean", "default": False}
+    assert "At most 3 rows" in explain["description"]
+    assert set(schemas["Reason"]["required"]) == {"columns", "text", "effect"}
+    assert "reasons" in schemas["Answer"]["properties"]
+    assert "reasons" not in schemas["Answer"]["required"]
+    of_batch = described["paths"]["/predict/batch"]["post"]["parameters"]
+    assert "explain" not in {each["name"] for each in of_batch}
