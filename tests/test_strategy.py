@@ -121,7 +121,7 @@ def test_doordash_watches_features_and_predictions_where_its_service_begins() ->
     drift = items["drift-monitoring"]
 
     assert {"prediction-logging", "drift-monitoring"} <= set(items)
-    assert (3, False, "a week") == (drift.rung, drift.brought, drift.with_rung)
+    assert (3, True) == (drift.rung, drift.brought)
     assert "drift-triggered-retraining" in {
         item.capability.id for step in made.roadmap.steps for item in step.later
     }
@@ -197,8 +197,7 @@ def test_whatever_is_answered_the_roadmap_holds_to_game_and_target(answers: Answ
         for item in step.items:
             if step.name != "before use":
                 assert item.rung <= target
-                if item.capability.rung(played) != item.rung:
-                    assert WEIGHTS.sooner[item.capability.id] == item.rung and not item.brought
+                assert item.capability.rung(played) == item.rung
                 comes = min(item.rung, WEIGHTS.early.get(item.capability.id, 4))
                 assert (item.state == TO_BUILD) == (comes > made.strategy.start.level)
         assert all(item.rung > target for item in step.later)
@@ -488,7 +487,7 @@ def test_what_a_step_is_made_of_is_known() -> None:
     known = {name for level in LEVELS for name in level.capabilities}
 
     assert {name for duty in WEIGHTS.duties for name in duty.ask} <= known
-    assert {*WEIGHTS.by_hand, *WEIGHTS.early, *WEIGHTS.sooner} <= known
+    assert {*WEIGHTS.by_hand, *WEIGHTS.early} <= known
     steps = yaml.safe_load((ROOT / "levels" / "strategy.yml").read_text())["steps"]
     assert {*BLOCKS, "before use", "alignment", "stay"} == set(WEIGHTS.owners) == set(steps)
     assert all({"owner", "unlocks"} == set(step) for step in steps.values())

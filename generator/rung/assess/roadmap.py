@@ -104,7 +104,6 @@ class _Planner:
         asked = capability.rung(played)
         # What only the other game asks for can be owed all the same; no project of this game has it.
         rung = capability.level if asked is None else asked
-        sooner, target = self.weights.sooner.get(capability.id, rung), self.strategy.target.level
         paths = [claim.path for claim in capability.owns if not claim.needs] + list(capability.uses)
         records = tuple(
             path for path in paths if path.startswith(RECORDS) and "schemas" not in path
@@ -116,10 +115,7 @@ class _Planner:
             asks = f"the {played} game does not ask for it, so no project of it has it"
         elif lacks:
             asks += ", and a project of Rung lacks it"
-        if sooner <= target < rung:
-            rung = sooner
-            asks += f", but it belongs on rung {sooner}, where the service begins"
-        brought = asked is not None and not lacks and asked <= target
+        brought = asked is not None and not lacks and asked <= self.strategy.target.level
         return Item(capability, rung, state, brought, records, (asks, because, known))
 
     def _state(

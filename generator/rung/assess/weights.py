@@ -131,7 +131,6 @@ class Weights:
     unlocks: Mapping[str, str]
     alone: str
     early: Mapping[str, int]
-    sooner: Mapping[str, int]
     by_hand: tuple[str, ...]
     governance: tuple[Term, ...]
     adoption: tuple[Term, ...]

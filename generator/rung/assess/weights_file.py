@@ -78,7 +78,6 @@ def _weights(document: Mapping[str, Any]) -> Weights:
         unlocks={name: entry["unlocks"] for name, entry in document["steps"].items()},
         alone=document["alone"],
         early={name: int(rung) for name, rung in document["early"].items()},
-        sooner={name: int(rung) for name, rung in document["sooner"].items()},
         by_hand=tuple(document["by_hand"]),
         governance=tuple(
             _term({"of": name, "weight": weight}, tuple(questions))
