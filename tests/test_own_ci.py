@@ -1,0 +1,150 @@
+"""Rung's own workflows: linters find nothing in them, they may do little, and the fast job runs."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.command import git
+from tests.conftest import ROOT
+from tests.product.ci_site import github
+from tests.product.conftest import commit, run, tool
+from tests.product.test_ci_lint import YAMLLINT, schema
+
+FILES = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob(".github/**/*.yml"))]
+WORKFLOWS = [path for path in FILES if "/workflows/" in path]
+FORMS = [path for path in FILES if "/ISSUE_TEMPLATE/" in path and not path.endswith("config.yml")]
+PIN = re.compile(r"uses: ([\w./-]+)@(\S+)(?: # (v\S+))?")
+# What a job may do beside reading this repository, by the job that needs it.
+GRANTS = {
+    ("codeql", "analyse"): {"security-events"},
+    ("docs", "publish"): {"pages", "id-token"},
+    ("release", "announce"): {"contents"},
+    ("release", "attest"): {"attestations", "id-token"},
+    ("release", "publish"): {"id-token"},
+    ("scorecard", "score"): {"security-events", "id-token"},
+}
+
+
+def jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Name each job by its workflow, and read it."""
+    for path in WORKFLOWS:
+        content = yaml.safe_load((ROOT / path).read_text("utf-8"))
+        assert content["permissions"] == {}, path
+        for name, job in content["jobs"].items():
+            yield Path(path).stem, name, job
+
+
+def pins(paths: list[Path]) -> set[tuple[str, str, str]]:
+    """Read the actions that files use, each with its commit and the version in its comment."""
+    texts = [path.read_text("utf-8") for path in paths]
+    return {found for text in texts for found in PIN.findall(text) if not found[0].startswith(".")}
+
+
+def test_linters_find_nothing_in_the_workflows() -> None:
+    run(tool("actionlint"), *WORKFLOWS, cwd=ROOT)
+    run(tool("zizmor"), "--offline", "--no-progress", ".github", "action.yml", cwd=ROOT)
+    run(tool("act"), "--validate", "--strict", "--list", "-W", ".github/workflows", cwd=ROOT)
+    run(tool("yamllint"), "--strict", "-d", YAMLLINT, *FILES, cwd=ROOT)
+
+
+def test_forms_and_settings_keep_githubs_schemas() -> None:
+    schema(ROOT, "vendor.github-workflows", WORKFLOWS)
+    schema(ROOT, "vendor.dependabot", [".github/dependabot.yml"])
+    schema(ROOT, "vendor.github-issue-config", [".github/ISSUE_TEMPLATE/config.yml"])
+    schema(ROOT, "vendor.github-issue-forms", FORMS)
+
+
+def test_a_job_may_write_only_what_it_needs_and_ends_in_time() -> None:
+    for workflow, name, job in jobs():
+        writes = {what for what, how in job["permissions"].items() if how == "write"}
+
+        assert GRANTS.get((workflow, name), set()) == writes, (workflow, name)
+        assert job["timeout-minutes"] <= 240
+
+
+def test_actions_are_pinned_as_those_of_generated_projects() -> None:
+    ours = pins([ROOT / path for path in WORKFLOWS])
+    theirs = pins(list((ROOT / "templates").rglob("*/workflows/*.yml*")))
+    known = {name: (sha, version) for name, sha, version in theirs}
+
+    assert known
+    for name, sha, version in ours:
+        assert re.fullmatch("[0-9a-f]{40}", sha), name
+        assert version, name
+        assert known.get(name, (sha, version)) == (sha, version)
+
+
+def test_every_python_that_rung_is_for_is_tested() -> None:
+    (fast,) = (job for workflow, name, job in jobs() if (workflow, name) == ("ci", "fast"))
+    matrix = fast["strategy"]["matrix"]
+
+    assert ["ubuntu-latest", "macos-latest", "windows-latest"] == matrix["os"]
+    assert ["3.11", "3.12", "3.13"] == matrix["python"]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clone this repository, as a runner does."""
+    folder = tmp_path_factory.mktemp("runner") / "rung"
+    git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
+    return folder
+
+
+@pytest.mark.slow
+def test_the_fast_job_passes_and_fails_with_its_tests(clone: Path, tmp_path: Path) -> None:
+    tests = "tests/test_process.py"
+    chosen = ("--job", "fast", "--matrix", "os:ubuntu-latest", "--matrix", "python:3.11")
+
+    done = github(clone, "ci", "workflow_dispatch", tmp_path, *chosen, "--input", f"tests={tests}")
+    assert 0 == done.returncode, done.stdout
+    assert " passed" in done.stdout
+
+    with (clone / tests).open("a", encoding="utf-8") as file:
+        file.write("\n\ndef test_broken_on_purpose() -> None:\n    assert [] == [1]\n")
+    commit(clone, "Break a test")
+
+    done = github(clone, "ci", "workflow_dispatch", tmp_path, *chosen, "--input", f"tests={tests}")
+    assert 1 == done.returncode, done.stdout
+    assert "test_broken_on_purpose" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_release_has_packages_bills_of_materials_and_notes(clone: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dist"
+    run(clone / ".ci/release", folder, cwd=clone)
+
+    packages = {path.name for path in (folder / "packages").iterdir()}
+    (carried,) = (clone / "templates/project/vendor").glob("*.whl")
+    assert {"rung-0.2.0-py3-none-any.whl", "rung-0.2.0.tar.gz", carried.name} < packages
+    assert carried.read_bytes() == (folder / "packages" / carried.name).read_bytes()
+    assert '"name": "copier"' in (folder / "rung.cdx.json").read_text("utf-8")
+    assert '"name": "mlflow"' in (folder / "rung-ops.cdx.json").read_text("utf-8")
+    notes = (folder / "notes.md").read_text("utf-8")
+    assert "Projects are thin." in notes
+    assert "\n## " not in notes
+
+
+@pytest.mark.slow
+def test_a_release_without_notes_is_refused(clone: Path, tmp_path: Path) -> None:
+    work = tmp_path / "rung"
+    shutil.copytree(clone, work, ignore=shutil.ignore_patterns(".venv"))
+    changelog = work / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text("utf-8").replace("\n## 0.2.0\n", "\n## Next\n"))
+
+    done = subprocess.run(
+        [work / ".ci/release", tmp_path / "dist"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+
+    assert 1 == done.returncode
+    assert "says nothing under '## 0.2.0'" in done.stderr
