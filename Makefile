@@ -2,12 +2,13 @@
 # private one is put into .cache/, and nothing outside this folder is touched.
 PYTHON ?= python3
 UPTO ?= 4
+PAGES = cli questions settings
 LIBRARY_TESTS := $(CURDIR)/machinery/tests
 UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 
 BUILD = SOURCE_DATE_EPOCH=1577836800 $(UV) build --quiet --wheel machinery --no-create-gitignore
 
-.PHONY: demo test check docs docs-check wheel wheel-check
+.PHONY: demo test check docs docs-check site wheel wheel-check
 
 demo: $(UV)
 	@$(UV) run --quiet --no-dev rung demo --upto $(UPTO)
@@ -32,6 +33,12 @@ docs: $(UV)
 	@mv .cache/machinery.md docs/machinery.md
 	@$(UV) run --quiet python tests/assets/tried_table.py > .cache/governance.md
 	@mv .cache/governance.md docs/governance.md
+	@for page in $(PAGES); do \
+	  $(UV) run --quiet python docs/generate/$$page.py > .cache/$$page.md && \
+	  mv .cache/$$page.md docs/$$page.md || exit 1; done
+	@$(UV) run --quiet --group machinery python docs/generate/replay.py > .cache/replay.svg
+	@mv .cache/replay.svg docs/replay.svg
+	@$(UV) run --quiet python docs/generate/frames.py
 	@$(UV) run --quiet --group machinery python tests/assets/example_text.py > .cache/example_text.txt
 	@mv .cache/example_text.txt machinery/rung_ops/governance/example_text.txt
 
@@ -42,6 +49,16 @@ docs-check: $(UV)
 	  echo "docs/machinery.md is out of date: make docs"; exit 1; }
 	@$(UV) run --quiet python tests/assets/tried_table.py | diff docs/governance.md - || { \
 	  echo "docs/governance.md is not what machinery/tests try: make docs"; exit 1; }
+	@for page in $(PAGES); do \
+	  $(UV) run --quiet python docs/generate/$$page.py | diff docs/$$page.md - || { \
+	  echo "docs/$$page.md is out of date: make docs"; exit 1; }; done
+	@$(UV) run --quiet --group machinery python docs/generate/replay.py | diff docs/replay.svg - || { \
+	  echo "docs/replay.svg is out of date: make docs"; exit 1; }
+	@$(UV) run --quiet python docs/generate/frames.py --check
+
+# The documentation as a site in .cache/site; a broken link or anchor fails.
+site: $(UV)
+	@NO_MKDOCS_2_WARNING=1 $(UV) run --quiet --isolated --only-group docs mkdocs build --strict
 
 # The wheel of machinery/ that projects carry in vendor/: the same source gives the same bytes.
 wheel: $(UV)

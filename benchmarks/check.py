@@ -51,7 +51,7 @@ The peak is that of one process. CPU seconds of one run and their ratios hold on
 times are what it left.
 
 Made by `{command}`.
-[How it measures](../benchmarks/README.md).
+[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /check -->
 """
 # The least that any reader of all files does.

@@ -151,7 +151,7 @@ copier {version("copier")}, git {git}.
 ratios of one run, say more than the wall's seconds. *Peak* is the largest of its processes.
 
 Made by `{command}`.
-[How it measures](../benchmarks/README.md).
+[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /climb -->
 """
 

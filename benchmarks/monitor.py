@@ -148,7 +148,7 @@ is all of it. The machine is shared: the CPU seconds of one run, and their ratio
 wall's.
 
 Made by `{command}`.
-[How it measures](../benchmarks/README.md).
+[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /monitor -->
 """
 

@@ -113,7 +113,7 @@ measured. Each
 worker has one thread; without Ray a model may use all cores.
 
 Made by `{command}`.
-[How it measures](../benchmarks/README.md).
+[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /ray -->
 """
 

@@ -183,7 +183,7 @@ What renders nothing:
 {table(STARTS)}
 
 Made by `{command}`.
-[How it measures](../benchmarks/README.md).
+[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /scaffold -->
 """
 

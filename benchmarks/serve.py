@@ -107,7 +107,7 @@ From start to the first answer (medians of {options.starts}), and memory after a
 {tables.starts(results)}
 
 Made by `{command}`.
-[How it measures](../benchmarks/README.md).
+[How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /serve -->
 """
 

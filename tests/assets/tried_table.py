@@ -13,13 +13,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "machinery/tests"
 PAGE = ROOT / "docs/governance.md"
+REPOSITORY = "https://github.com/rung-ml/rung/blob/main"  # the page is also one of the site
 BEGIN, END = "<!-- tried: written by `make docs` -->", "<!-- /tried -->"
 
 
 def marks(path: Path) -> Iterator[tuple[str, str, str]]:
     """Read the marks of a test file: what is tried, what happens or nothing, and the test's name."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for mark in node.decorator_list:
             if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.tried":
                 what, outcome = [*(str(ast.literal_eval(each)) for each in mark.args), ""][:2]
                 yield what, outcome, node.name
@@ -35,7 +38,7 @@ def table() -> str:
     tests: dict[str, list[str]] = {}
     for path in sorted(TESTS.rglob("test_*.py")):
         for what, outcome, name in marks(path):
-            place = f"../machinery/tests/{path.relative_to(TESTS).as_posix()}"
+            place = f"{REPOSITORY}/machinery/tests/{path.relative_to(TESTS).as_posix()}"
             outcomes[what] = outcomes.get(what) or outcome
             tests.setdefault(what, []).append(f"[{name.removeprefix('test_')}]({place})")
     if silent := [what for what, outcome in outcomes.items() if not outcome]:
@@ -47,7 +50,7 @@ def table() -> str:
 def main() -> None:
     """Print the page with the table of today."""
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    sys.stdout.write(f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}")
+    sys.stdout.write(f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.split(END)[1]}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,159 @@
+"""The documentation as a site: it builds, every link leads somewhere, and it reads well."""
+
+import json
+import re
+import shutil
+import subprocess
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from rung.cli import app
+from tests import site_links
+from tests.conftest import ROOT
+from tests.product.conftest import environment, tool
+from tests.product.test_pages import SCHEMES, WIDTHS, look
+
+REPOSITORY = "https://github.com/rung-ml/rung/blob/main/"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# A decision that was overturned names what is gone.
+NOT_HISTORY = [page for page in PAGES if page.name != "decisions.md"]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def build(root: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """Build the site of a folder with mkdocs.yml and docs/ as `make site` does."""
+    options = ("--isolated", "--only-group", "docs", "--project", ROOT)
+    mkdocs = ("mkdocs", "build", "--strict", "--config-file", root / "mkdocs.yml")
+    return subprocess.run(
+        [tool("uv"), "run", "--quiet", *options, *mkdocs, "--site-dir", site],
+        env=environment(NO_MKDOCS_2_WARNING="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "site"
+    done = build(ROOT, folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_files_of_the_repository_lead_to_files(page: Path) -> None:
+    links = [link.split("#")[0] for link in LINK.findall(page.read_text("utf-8"))]
+    ours = [ROOT / link.removeprefix(REPOSITORY) for link in links if link.startswith(REPOSITORY)]
+    near = [page.parent / link for link in links if link and ":" not in link]
+
+    assert [] == [str(path) for path in [*ours, *near] if not path.exists()]
+
+
+def test_pages_of_the_site_link_to_nothing_outside_of_it_by_a_path() -> None:
+    """On the site such a link leads nowhere: an address on GitHub is written instead."""
+    docs = ROOT / "docs"
+    outside = [
+        f"{page}: {link}"
+        for page in docs.rglob("*.md")
+        for link in LINK.findall(page.read_text("utf-8"))
+        if ":" not in link and not (page.parent / link).resolve().is_relative_to(docs)
+    ]
+
+    assert [] == outside
+
+
+@pytest.mark.slow
+def test_every_link_and_anchor_of_the_site_leads_somewhere(site: Path) -> None:
+    pages = site_links.read(site)
+
+    assert {site / "index.html", site / "tutorial/index.html"} <= set(pages)
+    assert [] == list(site_links.broken(pages))
+
+
+@pytest.mark.slow
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    loaded = [address for page in site_links.read(site).values() for address in page.loaded]
+
+    assert loaded
+    assert [] == [address for address in loaded if address.startswith(("http", "//"))]
+
+
+@pytest.mark.slow
+def test_lists_and_tables_are_rendered_as_such(site: Path) -> None:
+    """Markdown of GitHub takes a list or a table without an empty line before it; the site does not."""
+    raw = re.compile(r"(^|\n)([-*] |\d+\. |\|)")
+    found = [
+        f"{path}: {text}"
+        for path, page in site_links.read(site).items()
+        for text in page.paragraphs
+        if raw.search(text)
+    ]
+
+    assert [] == found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("link", ["nowhere.md", "climb.md#nowhere", "../README.md"])
+def test_a_broken_link_fails_the_build(tmp_path: Path, link: str) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    page = tmp_path / "docs/new.md"
+    page.write_text(f"{page.read_text('utf-8')}\n[broken]({link})\n", "utf-8")
+    done = build(tmp_path, tmp_path / "site")
+
+    assert done.returncode == 1
+    assert link in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), list(product(WIDTHS, SCHEMES)))
+def test_the_landing_page_fits_and_has_nothing_that_axe_finds_serious(
+    site: Path, tmp_path: Path, width: int, scheme: str
+) -> None:
+    """Its styles are put into the page, which may then load nothing; its scripts are left out."""
+    text = (site / "index.html").read_text("utf-8")
+    text = re.sub(r"<script\b.*?</script>", "", text, flags=re.DOTALL)
+    name = {"light": "default", "dark": "slate"}[scheme]
+    text, times = re.subn(r'data-md-color-scheme="\w+"', f'data-md-color-scheme="{name}"', text)
+    for link, href in re.findall(r'(<link rel="stylesheet" href="([^"]+)">)', text):
+        text = text.replace(link, f"<style>{(site / href).read_text('utf-8')}</style>")
+    seen = look(text, tmp_path, width, scheme)
+
+    assert times
+    assert width == seen["width"]
+    assert seen["needed"] <= width
+    # Blocks of code that scroll are made focusable by a script of the theme.
+    serious = [
+        one
+        for one in seen["violations"]
+        if one["impact"] in ("serious", "critical") and one["id"] != "scrollable-region-focusable"
+    ]
+    assert not serious, json.dumps(serious, indent=1)
+
+
+def test_the_index_of_decisions_names_each_with_its_status() -> None:
+    text = (ROOT / "docs/decisions.md").read_text("utf-8")
+    headings = re.findall(r"^## (\d+)\. (.+)$", text, re.MULTILINE)
+    row = r"^\|(\d+)\|\[(.+)\]\(#\S+\)\|2026-\d\d-\d\d\|(?:holds|(?:amended|overturned) by \[\d+\]\(.+\))\|$"
+
+    assert headings == re.findall(row, text, re.MULTILINE)
+    assert [str(number + 1) for number in range(len(headings))] == [each[0] for each in headings]
+
+
+@pytest.mark.parametrize("page", NOT_HISTORY, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_name_tasks_and_commands_that_are_there(page: Path) -> None:
+    tasks = (ROOT / "templates/project/ops/tasks.toml.jinja").read_text("utf-8")
+    known = re.findall(r"^\[tool\.poe\.tasks\.([\w-]+)", tasks, re.MULTILINE)
+    command: Any = typer.main.get_command(app)
+    text = page.read_text("utf-8")
+    named = set(re.findall(r"(?:uv run |`)poe\s([a-z][\w-]*)", text))
+    commands = set(re.findall(r"(?:^|`|^\$ )rung ([a-z]+)", text, re.MULTILINE))
+
+    assert known
+    assert set() == named - set(known)
+    assert set() == commands - set(command.commands)
