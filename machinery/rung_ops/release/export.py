@@ -14,7 +14,7 @@ from skops.io import dump
 
 from rung_ops import custom_model
 from rung_ops.project.paths import REPOSITORY
-from rung_ops.release import bundle, estimators, source_import, speed
+from rung_ops.release import bundle, estimators, onnx_reason, source_import, speed
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
@@ -100,6 +100,9 @@ def export(
         _try(kind, attempt, staged, package, features, expected, tolerance)
         for kind, attempt in attempts
     ]
+    first = tried[0]
+    if first.format == "onnx" and not first.ok:
+        first.reason = f"{first.reason}. {_blame(estimator, features)}"
     if not any(each.ok for each in tried) and not custom_model.is_custom(module):
         attempt = ("skops", lambda folder: _write_skops(folder, package, estimator))
         tried.append(_try(*attempt, staged, package, features, expected, tolerance))
@@ -154,6 +157,13 @@ def _try(
             f"at most by {result.max_difference}"
         )
     return result
+
+
+def _blame(estimator: Any, features: pl.DataFrame) -> str:
+    try:
+        return onnx_reason.blame(estimator, features)
+    except Exception as error:  # steps may be anybody's, and it only explains
+        return f"Its steps could not be compared ({type(error).__name__})"
 
 
 def _fastest(usable: list[FormatResult], features: pl.DataFrame) -> FormatResult:

@@ -50,7 +50,8 @@ def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Pred
         ) from error
 
 
-def _onnx(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
+def onnx_output(content: bytes) -> Predictor:
+    """Load a model in ONNX; return a function that gives its first output for a frame."""
     # Its wheels tell Microsoft how they are used, and keep an id on the disk, unless this is set
     # before the import: https://github.com/microsoft/onnxruntime/pull/27379
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -60,16 +61,23 @@ def _onnx(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     # One thread: a second one doubles the CPU of a small batch, and replicas use the other cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        files.read(bundle.ONNX), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     feeds = {each.name: _FEEDS[each.type] for each in session.get_inputs()}
     answer = [session.get_outputs()[0].name]
 
-    def predict(features: pl.DataFrame) -> np.ndarray:
+    def output(features: pl.DataFrame) -> np.ndarray:
         given = {column.name: feeds[column.name](column) for column in features.get_columns()}
+        return np.asarray(session.run(answer, given)[0])
+
+    return output
+
+
+def _onnx(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
+    output = onnx_output(files.read(bundle.ONNX))
+
+    def predict(features: pl.DataFrame) -> np.ndarray:
         # One column of values, or the probabilities of the classes.
-        numbers = session.run(answer, given)[0].astype(np.float64)
+        numbers = output(features).astype(np.float64)
         return numbers[:, 0] if numbers.shape[1] == 1 else positive(numbers)
 
     return predict

@@ -198,6 +198,7 @@ def test_a_step_without_a_converter_falls_back_to_the_estimator(tmp_path: Path) 
 
     assert chosen == "skops"
     assert "FunctionTransformer is not supported" in str(tried[0].reason)
+    assert "the step `functiontransformer` (FunctionTransformer) keeps it" in str(tried[0].reason)
 
 
 def doubled(inputs: Any) -> Any:
