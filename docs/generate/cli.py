@@ -33,13 +33,14 @@ def _head(root: Any) -> Iterator[str]:
     yield ""
     yield "# Command line"
     yield ""
-    yield "`rung COMMAND --help` prints the same on a terminal; `rung --version` the version."
+    yield "`rung COMMAND --help` prints the same on a terminal."
     yield ""
     yield "| Command | What it does |"
     yield "|-|-|"
     for name, command in root.commands.items():
         yield f"| [`rung {name}`](#rung-{name}) | {_cell(_paragraphs(command)[0])} |"
     yield ""
+    yield from _options(root)
     yield "Every command ends with one of these exit codes:"
     yield ""
     yield "| Exit code | Means |"
@@ -60,6 +61,10 @@ def _of(command: Any) -> Iterator[str]:
     for paragraph in _paragraphs(command):
         yield paragraph
         yield ""
+    yield from _options(command)
+
+
+def _options(command: Any) -> Iterator[str]:
     rows = [row for each in command.params if (row := _row(each))]
     if rows:
         yield "| Argument, option | What it is |"

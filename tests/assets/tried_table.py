@@ -40,7 +40,8 @@ def table() -> str:
         for what, outcome, name in marks(path):
             place = f"{REPOSITORY}/machinery/tests/{path.relative_to(TESTS).as_posix()}"
             outcomes[what] = outcomes.get(what) or outcome
-            tests.setdefault(what, []).append(f"[{name.removeprefix('test_')}]({place})")
+            words = name.removeprefix("test_").replace("_", " ")
+            tests.setdefault(what, []).append(f"[{words}]({place})")
     if silent := [what for what, outcome in outcomes.items() if not outcome]:
         raise SystemExit(f"no test says what happens: {'; '.join(silent)}")
     rows = [f"|{what}|{outcomes[what]}|{', '.join(tests[what])}|" for what in outcomes]
