@@ -22,6 +22,7 @@ from rung_ops.release import (
     export_trial,
     reasons_file,
     source_import,
+    synthetic,
 )
 from rung_ops.training import estimator
 
@@ -70,9 +71,11 @@ def fill(
     )
     write_json(staged / bundle.CONTRACT, described)
 
-    some = export_trial.sample(held_out, export_trial.PARITY_ROWS, seed)
+    some = _carried(
+        model, pl.concat([held_out, train.select(held_out.columns)]), expressions, described, seed
+    )
     tested, unanswered = export_trial.rows(
-        model, held_out, train, expressions, described["columns"], seed
+        model, held_out, train, some, expressions, described["columns"], seed
     )
     expected = estimator.predict_features(model, tested)
     if not np.isfinite(expected).all():
@@ -93,8 +96,10 @@ def fill(
     parity = estimator.predict_features(model, some.select(expressions))
     _write_predictions(staged / bundle.PARITY, some, parity)
     trained = export_trial.sample(train.select(expressions), export_trial.REFERENCE_ROWS, seed)
-    _write_predictions(
-        staged / bundle.REFERENCE, trained, estimator.predict_features(model, trained)
+    # The monitor compares each column for itself, so none of them need stay beside another.
+    predictions = pl.Series("prediction", estimator.predict_features(model, trained), pl.Float64)
+    synthetic.shuffled(trained.with_columns(predictions), seed).write_parquet(
+        staged / bundle.REFERENCE
     )
     predicted = estimator.predict_features(model, test.select(expressions))
     write_json(staged / bundle.METRICS, contract.score(estimator.truth(test), predicted))
@@ -124,6 +129,30 @@ def fill(
         "files": bundle.files_of(staged),
     }
     write_json(staged / bundle.MANIFEST, manifest)
+
+
+def _carried(
+    model: Any,
+    known: pl.DataFrame,
+    expressions: list[pl.Expr],
+    described: Mapping[str, Any],
+    seed: int,
+) -> pl.DataFrame:
+    """Draw the rows that the bundle carries: no person's, and the model predicts them.
+
+    Raises:
+        NoFormat: it predicts none of them.
+    """
+    columns = described["columns"]
+    names = [column["name"] for column in columns]
+    drawn = synthetic.rows(known.select(names), columns, export_trial.PARITY_ROWS, seed)
+    found = export_trial.answered(model, drawn, expressions, columns)
+    if not found.height:
+        raise export.NoFormat(
+            "The model has no finite prediction for any row whose columns are drawn each for itself, "
+            "and a release carries such rows to be checked by."
+        )
+    return found
 
 
 def _positive(dataset: ModuleType, task: str) -> str | None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import date, datetime
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from rung_ops.release import source_import
 from rung_ops.training import estimator
 
 REFERENCE_ROWS = 10_000  # training rows that the monitor compares with
-PARITY_ROWS = 1_000  # held-out rows whose predictions the service checks when it loads a release
+PARITY_ROWS = 1_000  # drawn rows whose predictions the service checks when it loads a release
 
 MAX_ROWS = 50_000
 ROWS_PER_EDGE = 3
@@ -22,6 +23,7 @@ def rows(
     model: Any,
     held_out: pl.DataFrame,
     train: pl.DataFrame,
+    carried: pl.DataFrame,
     expressions: list[pl.Expr],
     columns: list[dict[str, Any]],
     seed: int,
@@ -35,6 +37,7 @@ def rows(
         model: the estimator.
         held_out: rows of Row without the target.
         train: rows that the model was trained on.
+        carried: the rows that the bundle carries: the service compares them when it loads it.
         expressions: FEATURES.
         columns: of contract.json.
         seed: of the sample, if there are more than MAX_ROWS.
@@ -47,7 +50,32 @@ def rows(
         trained = sample(train.select(chosen.columns), MAX_ROWS - chosen.height, seed)
         chosen = pl.concat([chosen, trained])
     predicted, unanswered = _predicted_edges(model, list(edges(held_out, columns)), expressions)
-    return pl.concat([chosen.select(expressions), *predicted]), unanswered
+    joined = [chosen.select(expressions), carried.select(expressions), *predicted]
+    return pl.concat(joined), unanswered
+
+
+def answered(
+    model: Any, drawn: pl.DataFrame, expressions: list[pl.Expr], columns: list[dict[str, Any]]
+) -> pl.DataFrame:
+    """Return drawn rows, and some with each edge of the contract, that the model can predict.
+
+    Args:
+        model: the estimator.
+        drawn: from synthetic.rows().
+        expressions: FEATURES.
+        columns: of contract.json.
+    """
+    kept = [_finite(model, drawn, expressions)]
+    kept += [_finite(model, some, expressions) for _, some in edges(drawn, columns)]
+    return pl.concat(kept)
+
+
+def _finite(model: Any, some: pl.DataFrame, expressions: list[pl.Expr]) -> pl.DataFrame:
+    try:
+        finite = np.isfinite(estimator.predict_features(model, some.select(expressions)))
+    except source_import.FAULTS:
+        return some.clear()
+    return some.filter(pl.Series(finite))
 
 
 def _predicted_edges(
@@ -102,17 +130,16 @@ def _edges_of(column: dict[str, Any], seen: pl.Series) -> Iterator[Any]:
     if column["dtype"] == "bool":
         yield from (True, False)
     if column["dtype"] == "str" and not column["isin"]:
-        yield from _unknown_text(column, seen)
+        yield from islice(unknown_texts(column, seen), 1)
 
 
-def _unknown_text(column: dict[str, Any], seen: pl.Series) -> Iterator[str]:
-    """Return a text that the data lacks and the contract allows: a known one, letters shifted."""
+def unknown_texts(column: dict[str, Any], seen: pl.Series) -> Iterator[str]:
+    """Return texts that the data lacks and the contract allows: known ones, letters shifted."""
     known = set(seen.unique().drop_nulls().to_list())
     for text in sorted(known):
         shifted = re.sub("[A-Za-z0-9]", lambda match: _next(match[0]), text)
         if shifted not in known and re.search(column["pattern"] or "", shifted):
             yield shifted
-            return
 
 
 def _next(character: str) -> str:

@@ -29,7 +29,7 @@ from rung_ops.project.paths import (
     params,
     shown,
 )
-from rung_ops.release import bundle
+from rung_ops.release import bundle, synthetic
 from rung_ops.tracking import (
     last_run,
     model_bytes,
@@ -43,6 +43,7 @@ from rung_ops.training import estimator
 from rung_ops.trusted_types import trusted
 
 EXAMPLE_ROWS = 5
+SHUFFLED_ROWS = 1_000  # whose values the rows of the example take
 CODE = "code"
 RETRY = (
     "The model and its reports are kept: `uv run poe pipeline` records the run when the server is "
@@ -79,10 +80,12 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(MODEL)}
     rows = pl.read_parquet(ROWS)
     digest = tags["data_hash"][:8]  # MLflow shows a short one; the full hash is a tag
-    some = estimator.features(rows.head(EXAMPLE_ROWS)).to_pandas()
+    # Each column in an order of its own: the store keeps no row of a person.
+    shuffled = synthetic.shuffled(estimator.features(rows.head(SHUFFLED_ROWS)), seed=0)
+    features = shuffled.head(EXAMPLE_ROWS)
+    some = features.to_pandas()
     model = estimator.load(MODEL)
     warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column")
-    features = estimator.features(rows.head(EXAMPLE_ROWS))
     is_custom = custom_model.is_custom(contract.model)
     predicted = (
         estimator.predict_features(model, features) if is_custom else model.predict(features)
