@@ -131,6 +131,12 @@ VERBS = {
     "governance monitor": Verb(
         "governance.monitor", "governance", "monitor predictions by the monitoring plan"
     ),
+    "governance erase": Verb(
+        "governance.erasure.command", "governance", "erase a person's rows, or show where they are"
+    ),
+    "governance retention": Verb(
+        "governance.retention", "governance", "delete what is past its date in retention.yaml"
+    ),
     # Infrastructure
     "models": Verb("project.models", "train", "list the models of this repository, or add one"),
     "ray predict": Verb("ray.predict", "ray", "score a file or a folder of rows on Ray"),

@@ -17,8 +17,11 @@ from rung_ops.governance import anchors, keys, signed_log, verification
 from rung_ops.release import history, paths, state
 from rung_ops.system import locks
 
-# Of gate_record.note(), approval.approval_of() and changes of the state: pages, not printed.
-WHOLE = ("said", "rules_text", "plan_text", "approval", "approval_signature", "state")
+# Of erasure, gate_record.note(), approval.approval_of() and changes of the state: pages, not printed.
+WHOLE = (
+    *("said", "rules_text", "plan_text", "approval", "approval_signature", "state"),
+    *("unreached", "versions"),
+)
 GUARD = ".audit"  # below an environment's folder; holds the lock of those who sign
 
 

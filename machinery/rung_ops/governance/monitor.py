@@ -9,6 +9,7 @@ that are past their day are named. Problems go into the audit log when they begi
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +22,7 @@ from rung_ops.governance import (
     override_counts,
     plan,
     readiness,
+    retention,
     serving_check,
     witness,
 )
@@ -123,6 +125,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for problem in serving_check.relay_withdrawals(folder, paths.person()):
         print(problem, file=sys.stderr)
+    if not options.now and not options.json:  # another moment is looked at, not lived in
+        for said in retention.apply(paths.person(), datetime.now(UTC)):
+            print(said, file=sys.stderr)
     limits = thresholds.pop(OVERRIDES, {})
     looked: list[MonitorResult] = []
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from rung_ops.batch import prediction_log
 from rung_ops.batch.prediction_log import Batch, Part
+from rung_ops.system import locks
 
 FULL_ROWS = 20_000  # a file of this size is not merged again
 DAY = 86_400_000_000  # microseconds
@@ -55,6 +56,7 @@ class Files:
 
         Raises:
             OSError, polars.exceptions.PolarsError: a file could not be read, written or removed.
+            locks.LockTimeoutError: another process is changing the log.
         """
         while self._ended:
             small = self._ended.pop()
@@ -74,8 +76,10 @@ class Files:
     def _merge(self, small: list[tuple[Part, int]]) -> Part:
         first, last = small[0][0], small[-1][0]
         files = [part.path for part, _ in small]
-        frame = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in files])
-        return prediction_log.write(frame, self.folder, self._writer, first.first, last.last)
+        # Rows that somebody erases from the small files meanwhile must not come back in this one.
+        with locks.locked(self.folder):
+            frame = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in files])
+            return prediction_log.write(frame, self.folder, self._writer, first.first, last.last)
 
 
 def delete_merged(day: Path) -> None:

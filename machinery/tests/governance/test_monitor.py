@@ -17,6 +17,7 @@ from rung_ops.governance import (
     operation_record,
     overrides,
     plan,
+    retention,
     serving_check,
 )
 from rung_ops.monitoring import outcomes, run
@@ -262,3 +263,26 @@ def test_a_schedule_is_quiet_before_the_first_deployment(
     assert monitor.main(["--if-deployed"]) == 0
     assert "Nothing was deployed to production yet" in capsys.readouterr().out
     assert monitor.main([]) == run.COULD_NOT
+
+
+def test_the_monitor_deletes_what_is_past_its_date_unless_it_looks_at_another_time(
+    predicted: Callable[[int], None],
+    planned: Callable[..., None],
+    production: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predicted(20)
+    planned()
+    old = prediction_log.folder("production") / "date=2016-01-31"
+    old.mkdir()
+    record = production.parent / "retention.yaml"
+    record.write_text("logs: [{log: Predictions, retention_days: 1095, deletes: predictions}]")
+    monkeypatch.setattr(retention, "shared", lambda name: record)
+
+    monitor.main(["--now", datetime.now(UTC).isoformat()[:16]])
+    assert old.exists()
+
+    monitor.main([])
+    assert not old.exists()
+    assert "are deleted" in capsys.readouterr().err

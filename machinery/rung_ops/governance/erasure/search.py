@@ -1,0 +1,197 @@
+"""Where a person's rows are on this machine, and which of these places can be reached."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from rung_ops.batch import prediction_log
+from rung_ops.data import ingest
+from rung_ops.governance.erasure import tables, versions
+from rung_ops.governance.erasure.subject import Subject
+from rung_ops.governance.erasure.tables import Found, UnreadableTable
+from rung_ops.monitoring import outcomes
+from rung_ops.project.paths import ROOT, others, placed, raw_files, shown
+
+SHOWN = 5  # ids that are named
+RUNS = ("mlartifacts", "mlruns")
+
+
+@dataclass
+class Places:
+    """Where the rows of a person are.
+
+    Attributes:
+        subject: the person, with the ids and rows of its predictions.
+        files: that can be written anew.
+        old: versions of the data.
+        looked_at: number of tables that were read.
+        unreached: where rows are, or may be, that this cannot take out; sentences.
+    """
+
+    subject: Subject
+    files: list[Found] = field(default_factory=list)
+    old: versions.Looked = field(default_factory=versions.Looked)
+    looked_at: int = 0
+    unreached: list[str] = field(default_factory=list)
+
+
+def logs() -> Path:
+    """Return the folder of the logs of all environments."""
+    return placed("LOGS", "logs")
+
+
+def log_files() -> list[Path]:
+    """List all files of the prediction logs, also those that a larger one covers by now."""
+    return [path for path in tables.files(logs()) if path.parent.name.startswith("date=")]
+
+
+def widened(subject: Subject) -> Subject:
+    """Add the ids and the rows of its predictions to what is known of a person.
+
+    Raises:
+        UnreadableTable: a file of the log cannot be read.
+    """
+    found = []
+    for folder in sorted(logs().glob("*/predictions")):
+        log = prediction_log.read(folder).select("id", "row").collect()
+        found.append(log.filter(subject.mask(log)))
+    for log in found:
+        if log.height:
+            subject = subject.having(log)
+    return subject
+
+
+def search(subject: Subject) -> Places:
+    """Look for the rows of a person in log, outcomes, data, reports, releases, runs and versions."""
+    found = Places(widened(subject))
+    tracked = _in_git()
+    for path in _tables():
+        try:
+            rows = tables.count(path, found.subject)
+        except UnreadableTable as error:
+            found.unreached.append(f"{shown(path)} cannot be read as a table: {error}.")
+            continue
+        found.looked_at += 1
+        if not rows:
+            continue
+        if reason := _out_of_reach(path, tracked):
+            found.unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
+        else:
+            found.files.append(Found(path, rows))
+    found.unreached += _raw(found, tracked) + _alike(found.subject)
+    found.old = versions.look(found.subject, versions.cache())
+    found.unreached += _of_versions(found.old) + _beyond()
+    return found
+
+
+def _tables() -> Iterator[Path]:
+    """List the tables of the project, and of the folders that variables have moved elsewhere."""
+    folders = [ROOT, logs(), outcomes.OUTCOMES, placed("RELEASES", "releases")]
+    moved = [each for each in folders[1:] if not each.resolve().is_relative_to(ROOT)]
+    yield from (path for path in tables.files(ROOT) if not _is_of_another_model(path))
+    for folder in moved:
+        yield from tables.files(folder)
+
+
+def _is_of_another_model(path: Path) -> bool:
+    return any(path.is_relative_to(ROOT / folder) for folder in others())
+
+
+def _out_of_reach(path: Path, tracked: set[Path]) -> str:
+    if path.is_relative_to(placed("RELEASES", "releases")):
+        return (
+            "a signed release carries it, as those of an earlier Rung do. Release the version again, "
+            "deploy that, and delete this bundle."
+        )
+    if any(path.is_relative_to(ROOT / folder) for folder in RUNS):
+        return "a run of MLflow keeps it. Delete the run, then `mlflow gc`."
+    if path in tracked:
+        return (
+            "git holds it, and its history keeps it. Take it out with `git filter-repo`, and have "
+            "everybody clone anew."
+        )
+    return ""
+
+
+def _raw(found: Places, tracked: set[Path]) -> list[str]:
+    """Look through load() into raw files that are no tables with the contract's columns."""
+    known = {each.path for each in found.files}
+    said = []
+    for path in (path for path in raw_files() if path not in known):
+        if path in tracked and path.suffix in tables.SUFFIXES:
+            continue  # which was said
+        try:
+            rows = int(found.subject.mask(ingest.read(path)).sum())
+        except (ingest.UnreadableFileError, pl.exceptions.PolarsError) as error:
+            said.append(f"{shown(path)} cannot be read: {error}.")
+            continue
+        if rows:
+            reason = _out_of_reach(path, tracked) or (
+                "it is no .parquet or .csv with the contract's columns. Take them out by hand, `uv run "
+                "poe incoming`, and commit."
+            )
+            said.append(f"{shown(path)}, {rows} row(s): {reason}")
+    return said
+
+
+def _alike(subject: Subject) -> list[str]:
+    """Name predictions for rows that are equal to those of the person, whosever they are."""
+    ids: set[str] = set()
+    for folder in logs().glob("*/predictions"):
+        log = prediction_log.read(folder).select("id", "row").collect()
+        if log.height:
+            same = log.filter(subject.equal(log["row"].struct.unnest()))
+            ids |= set(same["id"].to_list()) - subject.ids
+    if not ids:
+        return []
+    named = ", ".join(sorted(ids)[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
+    return [
+        f"{len(ids)} prediction(s) in the log are for equal rows: {named}. Name them too if they are "
+        "the same person's."
+    ]
+
+
+def _of_versions(looked: versions.Looked) -> list[str]:
+    said = [
+        f"{each.path}, version {each.stored}: it cannot be read as a table."
+        for each in looked.unreadable
+    ]
+    if looked.elsewhere:
+        said.append(
+            f"{len(looked.elsewhere)} version(s) of the data are not in the local cache, so nobody "
+            "looked: `uv run dvc fetch --all-commits`, then this again."
+        )
+    if looked.holding or looked.elsewhere:
+        said += [
+            f"The remote {name} ({address}) keeps old versions. `uv run dvc gc --workspace --cloud "
+            f"--remote {name}` deletes all of them that the files at hand do not use, and with them "
+            "the way to train old versions of the model again."
+            for name, address in versions.remotes()
+        ]
+    return said
+
+
+def _beyond() -> list[str]:
+    """Name what no search here reaches."""
+    said = [
+        "Models that learned from the rows are as they were: `uv run poe pipeline`, and promote.",
+        "Backups, files that `poe predict` wrote elsewhere, other machines, and what other systems "
+        "received.",
+    ]
+    for name, what in (("store", "object store"), ("warehouse", "warehouse")):
+        if (ROOT / f"ops/{name}.toml").is_file():
+            said.append(
+                f"The {what} of ops/{name}.toml: the next `poe data pull` brings rows anew."
+            )
+    said += [f"The model in {folder}: run this there." for folder in others()]
+    return said
+
+
+def _in_git() -> set[Path]:
+    done = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return {ROOT / name for name in done.stdout.split("\0") if name}

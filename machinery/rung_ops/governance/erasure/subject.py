@@ -1,0 +1,112 @@
+"""Whose rows they are: by an id, by values of columns, or as whole rows that were found so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from rung_ops import contract
+
+# Columns that name a prediction: of log and outcomes, and of what `poe predict` writes.
+ID_COLUMNS = ("id", "prediction_id")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A person, as its rows are told from others.
+
+    Attributes:
+        columns: value by column, as text; a row belongs to it where all of them hold.
+        ids: of predictions.
+        rows: whole rows of the contract without the target; equal rows belong to it in tables whose
+            rows have no id of a prediction.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    ids: frozenset[str] = frozenset()
+    rows: pl.DataFrame | None = None
+
+    def having(self, log: pl.DataFrame) -> "Subject":
+        """Add the ids and rows of its predictions.
+
+        Args:
+            log: its rows of the prediction log.
+        """
+        ids = self.ids | set(log["id"].to_list())
+        rows = typed(log["row"].struct.unnest())
+        known = [each for each in (self.rows, rows) if each is not None and each.height]
+        joined = pl.concat(known).unique(maintain_order=True) if known else None
+        return replace(self, ids=frozenset(ids), rows=joined)
+
+    def mask(self, frame: pl.DataFrame) -> pl.Series:
+        """Tell which rows of a table belong to it.
+
+        Args:
+            frame: of the prediction log, or any table, shape (n_rows, n_columns).
+
+        Returns:
+            True for its rows, shape (n_rows,).
+        """
+        found = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+        for name in ID_COLUMNS:
+            if self.ids and name in frame.columns:
+                found |= (
+                    frame[name].cast(pl.String, strict=False).is_in(list(self.ids)).fill_null(False)
+                )
+        inner = frame["row"].struct.unnest() if _is_log(frame) else frame
+        if self.columns and set(self.columns) <= set(inner.columns):
+            held = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
+            for name, text in self.columns.items():
+                held &= _equal(inner[name], text)
+            found |= held
+        if not _is_log(frame) and "prediction_id" not in frame.columns:
+            found |= self.equal(frame)
+        return found
+
+    def equal(self, frame: pl.DataFrame) -> pl.Series:
+        """Tell which rows of a table are equal to one of its rows, shape (n_rows,)."""
+        rows = typed(frame) if self.rows is not None else None
+        if rows is None or self.rows is None:
+            return pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+        return _among(rows, self.rows)
+
+
+def typed(frame: pl.DataFrame) -> pl.DataFrame | None:
+    """Take the contract's columns of a table, with its types; None where one is missing."""
+    schema = contract.Row.to_schema()
+    kinds = {n: c.dtype.type for n, c in schema.columns.items() if n != contract.TARGET}
+    if not set(kinds) <= set(frame.columns):
+        return None
+    return frame.select(pl.col(name).cast(kind, strict=False) for name, kind in kinds.items())
+
+
+def _is_log(frame: pl.DataFrame) -> bool:
+    return isinstance(frame.schema.get("row"), pl.Struct)
+
+
+def _among(rows: pl.DataFrame, known: pl.DataFrame) -> pl.Series:
+    marked = known.unique().with_columns(pl.lit(True).alias("is one of them"))
+    joined = rows.join(marked, on=rows.columns, how="left", nulls_equal=True, maintain_order="left")
+    return joined["is one of them"].fill_null(False)
+
+
+def _equal(values: pl.Series, text: str) -> pl.Series:
+    """Compare a column with a value that somebody typed; what cannot be equal is not."""
+    kind = values.dtype
+    wanted: Any = text
+    try:
+        if kind.is_integer():
+            wanted = int(text)
+        elif kind.is_float():
+            wanted = float(text)
+        elif kind.is_temporal():
+            wanted = pl.Series([datetime.fromisoformat(text)]).cast(kind)[0]
+        elif kind == pl.Boolean:
+            wanted = {"true": True, "false": False}[text.lower()]
+        else:
+            values = values.cast(pl.String, strict=False)
+        return (values == wanted).fill_null(False)
+    except (ValueError, KeyError, OverflowError, pl.exceptions.PolarsError):
+        return pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)

@@ -1,0 +1,339 @@
+"""A person's rows go out of log, outcomes, data, caches; what stays is said, and that it was done."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from machinery.tests.governance.conftest import pem
+from rung_ops import contract
+from rung_ops.batch import prediction_log
+from rung_ops.batch.prediction_log import Batch
+from rung_ops.data.ingest import sample_rows
+from rung_ops.governance.erasure import command, search, tables
+from rung_ops.governance.erasure.subject import Subject
+from rung_ops.project.paths import ROOT
+from rung_ops.serving import log_files
+from rung_ops.serving.log_files import Files
+
+PERSON = "request-7"
+COUNT = 20
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project with data that DVC versions, a prediction log and outcomes."""
+
+    folder: Path
+    environ: dict[str, str]
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=self.folder,
+            env=os.environ | self.environ | {"PYTHONPATH": str(self.folder / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def erase(self, *arguments: str, code: int = 0) -> str:
+        return self.run("rung_ops", "governance", "erase", *arguments, code=code)
+
+    def git(self, *arguments: str) -> str:
+        command = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, check=True, capture_output=True, text=True
+        ).stdout
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "logs/production/predictions"
+
+    @property
+    def raw(self) -> Path:
+        return self.folder / "data/incoming/applications.parquet"
+
+    def audited(self) -> dict[str, object]:
+        line = (self.folder / "releases/production/history.jsonl").read_text().splitlines()[-1]
+        read: dict[str, object] = json.loads(line)
+        return read
+
+
+def batch(rows: pl.DataFrame, first: int = 0) -> Batch:
+    return Batch(
+        time=prediction_log.now(),
+        ids=[f"request-{number}" for number in range(first, first + rows.height)],
+        release="v1",
+        arm="serving",
+        rows=rows,
+        features=rows.select(contract.FEATURES),
+        predictions=np.linspace(0, 1, rows.height),
+    )
+
+
+@pytest.fixture
+def rows() -> pl.DataFrame:
+    """Rows of the sample, each another person's."""
+    names = [name for name in sample_rows().columns if name != contract.TARGET]
+    return sample_rows().unique(names, maintain_order=True).head(COUNT)
+
+
+@pytest.fixture
+def project(tmp_path: Path, rows: pl.DataFrame, signing_key: ec.EllipticCurvePrivateKey) -> Project:
+    folder = tmp_path / "project"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", "__pycache__", "models"))
+    made = Project(
+        folder,
+        {
+            "AUDIT_PRIVATE_KEY": pem(signing_key).decode(),
+            **{"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"},
+            **{"GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org"},
+        },
+    )
+    rows.write_parquet(made.raw)
+    subprocess.run(["git", "init", "--quiet", "-b", "main"], cwd=folder, check=True)
+    made.run("dvc", "add", "data/incoming/applications.parquet")
+    made.git("add", "-A")
+    made.git("commit", "--quiet", "-m", "Start")
+    asked = rows.drop(contract.TARGET)
+    prediction_log.write_predictions(prediction_log.assemble([batch(asked)]), made.log)
+    known = {"id": [PERSON, "request-8"], contract.TARGET: rows[contract.TARGET][:2].to_list()}
+    (folder / "data/outcomes").mkdir()
+    pl.DataFrame(known).write_csv(folder / "data/outcomes/known.csv")
+    rows.write_parquet(folder / "data/rows.parquet")
+    return made
+
+
+def held(path: Path) -> int:
+    return pl.read_parquet(path, hive_partitioning=False).height
+
+
+def stored(project: Project) -> list[Path]:
+    """List what DVC's cache holds."""
+    return sorted((project.folder / ".dvc/cache/files").rglob("*/*/*"))
+
+
+@pytest.mark.tried(
+    "Find a person in log, outcomes, data or the local cache after `poe erase ID --yes`",
+    "gone, and the current data is a new version; what was not reached is said and in the audit log",
+)
+def test_a_person_is_erased_by_the_id_of_a_prediction(project: Project, rows: pl.DataFrame) -> None:
+    (before,) = stored(project)
+
+    said = project.erase(PERSON, "--yes", "--reason", "Request 12", "--by", "Olga Officer")
+
+    log = prediction_log.read(project.log).collect()
+    assert log.height == COUNT - 1 and PERSON not in log["id"].to_list()
+    assert pl.read_csv(project.folder / "data/outcomes/known.csv")["id"].to_list() == ["request-8"]
+    gone = rows[7 : 7 + 1]
+    for path in (project.raw, project.folder / "data/rows.parquet"):
+        kept = pl.read_parquet(path)
+        assert kept.equals(rows.filter(pl.int_range(pl.len()) != 7))
+        assert kept.join(gone, on=gone.columns, nulls_equal=True).is_empty()
+    assert not before.exists() and len(stored(project)) == 1, "the old version left the cache"
+    assert project.git("log", "-1", "--format=%s").strip() == "Erase rows of a person"
+    assert project.git("status", "--porcelain", "data") == ""
+    assert "gc --workspace --cloud --remote local" in said
+    assert "Models that learned" in said
+
+
+def test_the_audit_log_has_that_it_was_done_and_not_who_it_was(project: Project) -> None:
+    project.erase(PERSON, "--yes", "--reason", "Request 12", "--by", "Olga Officer")
+
+    line = project.audited()
+    detail = line["detail"]
+    assert isinstance(detail, dict)
+    assert (line["event"], line["by"], detail["reason"]) == ("erased", "Olga Officer", "Request 12")
+    assert detail["rows"] == 4 and detail["files"] == 4 and len(detail["versions"]) == 1
+    assert any("--remote local" in each for each in detail["unreached"])
+    assert PERSON not in json.dumps(line)
+    assert "anchors.jsonl" in os.listdir(project.folder / "releases/production"), "it is signed"
+
+
+def test_without_yes_it_is_only_shown(project: Project) -> None:
+    before = {path: path.read_bytes() for path in tables.files(project.folder)}
+
+    said = project.erase(PERSON)
+
+    assert "Nothing was changed" in said
+    for name in ("known.csv", "applications.parquet: 1 row(s)", "rows.parquet", "local cache"):
+        assert name in said
+    assert {path: path.read_bytes() for path in tables.files(project.folder)} == before
+    assert len(stored(project)) == 1
+    assert not (project.folder / "releases/production/history.jsonl").exists()
+
+
+def test_a_person_is_erased_by_values_of_columns(project: Project, rows: pl.DataFrame) -> None:
+    named = [f"{name}={rows[name][3]}" for name in ("age", "amount", "months")]
+
+    project.erase(*named, "--yes", "--reason", "Request 13")
+
+    for path in (project.raw, *project.log.rglob("*.parquet")):
+        assert held(path) == COUNT - 1
+    assert "request-3" not in prediction_log.read(project.log).collect()["id"].to_list()
+
+
+def test_what_cannot_be_rewritten_is_said(project: Project, rows: pl.DataFrame) -> None:
+    in_git = project.folder / "docs/some.csv"
+    rows.write_csv(in_git)
+    project.git("add", "docs/some.csv")
+    bundle = project.folder / "releases/production/bundles/v1-old/parity.parquet"
+    bundle.parent.mkdir(parents=True)
+    rows.write_parquet(bundle)
+
+    said = project.erase(PERSON, "--yes", "--reason", "Request 14")
+
+    assert "docs/some.csv, 1 row(s): git holds it" in said
+    assert "parity.parquet, 1 row(s): a signed release carries it" in said
+    assert held(bundle) == COUNT and pl.read_csv(in_git).height == COUNT
+
+
+def test_without_the_key_nothing_is_erased(project: Project) -> None:
+    project.environ["AUDIT_PRIVATE_KEY"] = ""
+
+    said = project.erase(PERSON, "--yes", "--reason", "Request 15", code=1)
+
+    assert "Nothing was erased" in said
+    assert held(project.raw) == COUNT
+
+
+def test_a_reason_is_asked_for(project: Project) -> None:
+    assert "--reason" in project.erase(PERSON, "--yes", code=1)
+    assert held(project.raw) == COUNT
+
+
+def test_equal_rows_of_the_log_are_named_and_are_anothers_until_said_otherwise(
+    project: Project, rows: pl.DataFrame
+) -> None:
+    again = batch(rows[7:8].drop(contract.TARGET), 99)
+    prediction_log.write_predictions(prediction_log.assemble([again]), project.log)
+
+    assert "1 prediction(s) in the log are for equal rows: request-99" in project.erase(PERSON)
+
+    project.erase(PERSON, "request-99", "--yes", "--reason", "Request 16")
+    left = prediction_log.read(project.log).collect()["id"].to_list()
+    assert len(left) == COUNT - 1 and not {PERSON, "request-99"} & set(left)
+
+
+@pytest.mark.parametrize("named", [["a", " "], [" "], ["a=1", "b"]])
+def test_who_is_not_named_clearly_is_not_erased(named: list[str]) -> None:
+    with pytest.raises(ValueError, match="Name ids"):
+        command.subject_of(named)
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "expected"),
+    [
+        (pl.Series([4711, 47, None]), "4711", [True, False, False]),
+        (pl.Series([4711, 47, None]), "4711x", [False] * 3),
+        (pl.Series(["4711", "04711", None]), "4711", [True, False, False]),
+        (pl.Series([1.5, 2.0, None]), "1.5", [True, False, False]),
+        (pl.Series([True, False, None]), "true", [True, False, False]),
+        (
+            pl.Series(["2026-01-31", "x", None]).str.to_date(strict=False),
+            "2026-01-31",
+            [True, False, False],
+        ),
+        (pl.Series([2**63 - 1, 2**63 - 2, None]), str(2**63 - 1), [True, False, False]),
+    ],
+)
+def test_values_are_compared_as_what_they_are(
+    values: pl.Series, text: str, expected: list[bool]
+) -> None:
+    found = Subject({"x": text}).mask(values.alias("x").to_frame())
+
+    assert found.to_list() == expected
+
+
+def test_all_columns_have_to_hold() -> None:
+    frame = pl.DataFrame({"a": [1, 1], "b": ["x", "y"]})
+
+    assert Subject({"a": "1", "b": "y"}).mask(frame).to_list() == [False, True]
+    assert not Subject({"a": "1", "other": "y"}).mask(frame).any()
+    assert not Subject().mask(frame).any()
+
+
+def test_only_the_holder_of_the_key_can_tell_whose_it_was(
+    signing_key: ec.EllipticCurvePrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_PRIVATE_KEY", pem(signing_key).decode())
+    mine = command.pseudonym(["customer=1"])
+    assert mine == command.pseudonym(["customer=1"]) != command.pseudonym(["customer=2"])
+
+    monkeypatch.setenv("AUDIT_PRIVATE_KEY", pem(ec.generate_private_key(ec.SECP256R1())).decode())
+    assert command.pseudonym(["customer=1"]) != mine
+
+
+@pytest.mark.tried(
+    "Have a service that merges its log bring back rows that are being erased",
+    "merging and erasing take turns",
+)
+@pytest.mark.parametrize("while_", ["it merges", "it has merged"])
+def test_a_service_that_merges_meanwhile_brings_nothing_back(
+    rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, while_: str
+) -> None:
+    monkeypatch.setenv("LOGS", str(tmp_path))
+    asked = rows.drop(contract.TARGET)
+    files = Files(tmp_path / "production/predictions")
+    for first in (0, 10):
+        files.write(prediction_log.assemble([batch(asked[first : first + 10], first)]))
+    found = search.Places(search.widened(Subject(ids=frozenset([PERSON]))))
+    eraser = threading.Thread(target=command._log, args=(found,))
+    write = prediction_log.write
+
+    def slowly(*given: object) -> object:
+        if while_ == "it merges":  # it has read the small files, and has not written the large one
+            eraser.start()
+            eraser.join(0.5)
+        return write(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(log_files.prediction_log, "write", slowly)
+    files.merge(everything=True)
+    if while_ == "it has merged":
+        eraser.start()
+    eraser.join(30)
+
+    written = sorted((tmp_path / "production/predictions").rglob("*.parquet"))
+    assert len(written) == 3
+    for path in written:
+        assert PERSON not in pl.read_parquet(path, hive_partitioning=False)["id"].to_list()
+    assert prediction_log.read(files.folder).collect().height == COUNT - 1
+
+
+def test_a_service_goes_on_writing_after_its_files_lost_rows(
+    rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGS", str(tmp_path))
+    asked = rows.drop(contract.TARGET)
+    files = Files(tmp_path / "production/predictions")
+    files.write(prediction_log.assemble([batch(asked[:1], 7)]))  # a file of the person alone
+    command._log(search.Places(search.widened(Subject(ids=frozenset([PERSON])))))
+    files.write(prediction_log.assemble([batch(asked[1:3], 8)]))
+    files.merge(everything=True)
+
+    log = prediction_log.read(files.folder).collect()
+
+    assert sorted(log["id"].to_list()) == ["request-8", "request-9"]
+
+
+def test_a_file_keeps_its_mode_and_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("id,amount\nrequest-7,1.50\nrequest-8,007\n")
+    path.chmod(0o640)
+
+    assert tables.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
+
+    assert path.read_text() == "id,amount\nrequest-8,007\n"
+    assert path.stat().st_mode & 0o777 == 0o640
