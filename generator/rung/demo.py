@@ -171,6 +171,7 @@ def _replay(command: list[str], place: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        encoding="utf-8",
         errors="replace",
     ) as child:
         for line in child.stdout or ():

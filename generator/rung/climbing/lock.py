@@ -25,7 +25,13 @@ def held(top: Path, wait: float = WAIT) -> Iterator[int]:
     Raises:
         RungError: Somebody else holds it.
     """
-    import fcntl  # not on every system; everything but a climb works without
+    try:
+        import fcntl
+    except ImportError as error:
+        raise RungError(
+            "This system lacks the file locks that keep a climb from being undone by another one.\n"
+            "Run the command on Linux or macOS, or on Windows in its Subsystem for Linux (WSL)."
+        ) from error
 
     file = shared_folder(top) / NAME
     try:

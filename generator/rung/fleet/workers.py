@@ -42,6 +42,9 @@ def _serve(line: Connection, work: Callable[[Job], Result], parent: int) -> None
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Let Ctrl-C wait: a process that has just been started must be known before it can be ended."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

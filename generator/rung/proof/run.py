@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from rung.process import begin
 from rung.review.hit import printable
@@ -46,14 +47,26 @@ def run(command: Sequence[str], folder: Path, seconds: float, extra: Mapping[str
         except subprocess.TimeoutExpired:
             result = "timed out"
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-        return Done(result, time.monotonic() - started, _tail(output.fileno()))
+            _end(child)
+        return Done(result, time.monotonic() - started, _tail(output))
 
 
-def _tail(handle: int) -> tuple[str, ...]:
-    size = os.fstat(handle).st_size
-    text = os.pread(handle, TAIL_BYTES, max(0, size - TAIL_BYTES)).decode("utf-8", "replace")
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """Kill a child and all that it started, whatever of it still runs."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    else:
+        with contextlib.suppress(OSError):
+            command = ["taskkill", "/F", "/T", "/PID", str(child.pid)]
+            subprocess.run(command, capture_output=True, check=False)
+        child.kill()
+    child.wait()
+
+
+def _tail(output: IO[bytes]) -> tuple[str, ...]:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - TAIL_BYTES))
+    text = output.read().decode("utf-8", "replace")
     lines = [printable(line)[:LONGEST] for line in text.splitlines() if line.strip()]
     return tuple(lines[-TAIL_LINES:])

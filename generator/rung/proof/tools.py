@@ -63,4 +63,5 @@ class Tools:
         """Say whether the environment has a program; uv puts one workspace's at its top."""
         above = [self.folder, *self.folder.parents]
         inside = above[: above.index(self.top) + 1]
-        return any((folder / ".venv/bin" / name).exists() for folder in inside)
+        programs = (f".venv/bin/{name}", f".venv/Scripts/{name}.exe")  # the latter on Windows
+        return any((folder / program).exists() for folder in inside for program in programs)

@@ -15,6 +15,10 @@ from rung.review.reading import Reading
 IGNORE_BYTES = 64_000
 KEPT = 24_000_000  # bytes of files that are kept, so that what is asked for twice is read once
 
+# How a file is opened: no link, without waiting, byte for byte. Windows has but the last of these.
+NAMES_OF_PLAIN = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+PLAIN = os.O_RDONLY | sum(getattr(os, name, 0) for name in NAMES_OF_PLAIN)
+
 
 class Files:
     """The files of a repository that count, by their paths from its root."""
@@ -69,7 +73,7 @@ class Files:
             # Not blocking, for what was a file a moment ago may be a pipe by now.
             handle = os.open(
                 os.path.join(self.root, path),  # noqa: PTH118
-                os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+                PLAIN,
             )
         except OSError:
             self.left_out.note_file("could not be opened", path)

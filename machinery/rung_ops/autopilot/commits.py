@@ -145,6 +145,7 @@ def git(*arguments: str) -> str:
         env=os.environ | IDENTITY,
         capture_output=True,
         text=True,
+        encoding="utf-8",
         errors="replace",
         check=False,
     )

@@ -68,6 +68,7 @@ class TaskRunner:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            encoding="utf-8",
             errors="replace",
             pass_fds=() if self._lock is None else (self._lock,),
         ) as running:

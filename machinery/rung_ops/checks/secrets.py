@@ -13,7 +13,12 @@ def main() -> int:
     from detect_secrets.pre_commit_hook import main as hook
 
     listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        ["git", "ls-files", "-z"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
     if listed.returncode != 0:
         print(f"git cannot list the files: {listed.stderr.strip()}", file=sys.stderr)

@@ -44,6 +44,7 @@ def _pipelines(root: Path) -> set[str]:
         cwd=root,
         capture_output=True,
         text=True,
+        encoding="utf-8",
         errors="replace",
         check=False,
     )

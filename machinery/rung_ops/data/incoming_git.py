@@ -61,6 +61,12 @@ def _ignored(rule: str, path: Path) -> str:
 def _git(*arguments: str) -> str:
     """Return what git prints; nothing where there is no repository, as DVC says so itself."""
     done = subprocess.run(
-        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, errors="replace", check=False
+        ["git", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     return done.stdout

@@ -129,7 +129,11 @@ def _refuse(reasons: list[str]) -> None:
 
 def _key(given: str | None) -> str:
     told = subprocess.run(
-        ["git", "config", "user.signingKey"], capture_output=True, text=True, check=False
+        ["git", "config", "user.signingKey"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
     if not (key := given or told.stdout.strip()):
         raise signatures.NotSigned(

@@ -28,6 +28,11 @@ def uncommitted(*further: Path, root: Path = ROOT) -> Iterator[str]:
 
 def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        ["git", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -68,7 +68,9 @@ def _document(artefact: str, examined: Examined) -> Evidence:
     if faults := [each for each in examined.problems if each.file == artefact]:
         return Evidence(MISSING, str(faults[0]))
     words = ["git", "log", "-1", "--format=%an, %as", "--", path.name]
-    told = subprocess.run(words, cwd=path.parent, capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        words, cwd=path.parent, capture_output=True, text=True, encoding="utf-8", check=False
+    )
     who = told.stdout.strip() or "not committed"
     return Evidence(STATEMENT, f"{who}; SHA-256 {_sha256(path)}")
 

@@ -129,5 +129,7 @@ def _features() -> str:
 
 def _changed(path: Path) -> str:
     words = ["git", "log", "-1", "--format=%as, by %an", "--", path.name]
-    told = subprocess.run(words, cwd=path.parent, capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        words, cwd=path.parent, capture_output=True, text=True, encoding="utf-8", check=False
+    )
     return told.stdout.strip()

@@ -105,5 +105,7 @@ def _trained(version: approval.Version) -> datetime | None:
     if made := getattr(version, "creation_timestamp", None):
         return datetime.fromtimestamp(made / 1000, UTC)
     words = ["git", "show", "-s", "--format=%ct", str(version.tags.get("git_commit")), "--"]
-    told = subprocess.run(words, cwd=approval.root(), capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        words, cwd=approval.root(), capture_output=True, text=True, encoding="utf-8", check=False
+    )
     return datetime.fromtimestamp(int(told.stdout), UTC) if told.stdout.strip() else None

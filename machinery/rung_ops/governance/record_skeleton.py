@@ -74,5 +74,7 @@ def _evidence(version: str) -> Iterator[str]:
 
 def _git(setting: str) -> str:
     words = ["git", "config", setting]
-    told = subprocess.run(words, cwd=approval.root(), capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        words, cwd=approval.root(), capture_output=True, text=True, encoding="utf-8", check=False
+    )
     return told.stdout.strip()

@@ -173,6 +173,7 @@ def _git(*arguments: str, **variables: str) -> str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            encoding="utf-8",
             errors="replace",
             check=True,
             timeout=SECONDS,

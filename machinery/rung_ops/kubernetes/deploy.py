@@ -119,7 +119,12 @@ def wait_for(deployment: Manifest, seconds: int) -> None:
 
 def _kubectl(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["kubectl", *words], input=stdin, capture_output=True, text=True, check=False
+        ["kubectl", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
 
 

@@ -48,7 +48,9 @@ def build(overlay: str) -> str:
     folder = OVERLAYS / overlay
     if overlay not in overlays():
         raise CannotBuild(f"there is no overlay {overlay}; there are {', '.join(overlays())}")
-    done = subprocess.run([*_kustomize(), str(folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*_kustomize(), str(folder)], capture_output=True, text=True, encoding="utf-8", check=False
+    )
     if done.returncode != 0:
         raise CannotBuild(f"{shown(folder)} cannot be built: {done.stderr.strip()}")
     return done.stdout

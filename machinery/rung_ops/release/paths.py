@@ -45,5 +45,5 @@ def person() -> str:
     ci_user = next((os.environ[name] for name in variables if os.environ.get(name)), None)
     try:
         return ci_user or getpass.getuser()
-    except (KeyError, OSError):  # the user of a container may have no name
-        return f"user {os.getuid()}"
+    except (KeyError, OSError, ImportError):  # the user of a container may have no name
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "a user without a name"

@@ -26,11 +26,12 @@ def sign(folder: Path, private_key: bytes) -> None:
     """
     public_key_of(private_key)  # raises BadKey
     config = signing.Config().set_hashing_config(every_file())
-    # The library reads the key only from a file. Only the current user can read this one.
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(private_key)
-        file.flush()
-        config.use_elliptic_key_signer(private_key=file.name)
+    # The library reads the key only from a file. Only the current user can enter this folder; Windows
+    # opens no temporary file a second time.
+    with tempfile.TemporaryDirectory() as closed:
+        file = Path(closed) / "key.pem"
+        file.write_bytes(private_key)
+        config.use_elliptic_key_signer(private_key=file)
     config.sign(folder, folder / SIGNATURE)
 
 

@@ -34,6 +34,7 @@ def run(*words: str, allowed: Sequence[int] = (0,)) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        encoding="utf-8",
         errors="replace",
         check=False,
     )

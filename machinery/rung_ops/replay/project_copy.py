@@ -100,7 +100,8 @@ def make(first: pl.DataFrame, url: str) -> Path:
     for key, value in IDENTITY.items():
         _git(FOLDER, "config", f"user.{key}", value)
     _git(FOLDER, "config", "commit.gpgsign", "false")
-    (FOLDER / ".git/info/exclude").write_text("".join(f"/{name}\n" for name in IGNORED))
+    excluded = "".join(f"/{name}\n" for name in IGNORED)
+    (FOLDER / ".git/info/exclude").write_text(excluded, encoding="utf-8")
     _git(FOLDER, "config", "core.hooksPath", os.devnull)
     commit("Start of the replay")
     return FOLDER
@@ -146,6 +147,7 @@ def _git(folder: Path, *arguments: str) -> str:
         env=environment(),
         capture_output=True,
         text=True,
+        encoding="utf-8",
         check=False,
     )
     if done.returncode != 0:

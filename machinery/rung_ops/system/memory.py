@@ -37,6 +37,6 @@ def _of_machine() -> int | None:
 
 def _of_container(limit: Path, used: Path) -> int | None:
     try:
-        return max(int(limit.read_text()) - int(used.read_text()), 1)
+        return max(int(limit.read_text("ascii")) - int(used.read_text("ascii")), 1)
     except (OSError, ValueError):  # none, or "max": no limit
         return None

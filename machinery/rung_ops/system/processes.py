@@ -43,6 +43,11 @@ def stop_group(group: int, seconds: float) -> None:
     Raises:
         ProcessLookupError: no such group is running.
     """
+    if os.name == "nt":  # no groups: the process is ended with those that it started
+        command = ["taskkill", "/F", "/T", "/PID", str(group)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            raise ProcessLookupError(group)
+        return
     os.killpg(group, signal.SIGTERM)
     until = time.monotonic() + seconds
     while time.monotonic() < until and _group_runs(group):

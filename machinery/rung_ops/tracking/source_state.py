@@ -68,5 +68,7 @@ def data_hash() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True, encoding="utf-8"
+    )
     return done.stdout.rstrip("\n")

@@ -74,6 +74,7 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
             check=False,
             capture_output=True,
             text=True,
+            encoding="utf-8",
         )
         if done.returncode:
             reason = (done.stderr.strip() or "no message").splitlines()[-1]

@@ -1,8 +1,12 @@
 """Processes are asked to end, and killed where they do not."""
 
+import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,3 +47,19 @@ def test_a_group_ends_with_its_children() -> None:
     process.wait()
     assert process.stdout is not None
     assert process.stdout.read() == b""  # the end: the child, which has the pipe too, has ended
+
+
+@pytest.mark.parametrize("code", [0, 128])
+def test_on_windows_a_process_ends_with_those_that_it_started(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taskkill = tmp_path / "taskkill"
+    taskkill.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexit {code}\n', "utf-8")
+    taskkill.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(processes, "os", SimpleNamespace(name="nt"))
+
+    with pytest.raises(ProcessLookupError) if code else nullcontext():
+        processes.stop_group(123, 1)
+
+    assert "/F /T /PID 123\n" == (tmp_path / "asked").read_text("utf-8")

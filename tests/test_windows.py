@@ -1,0 +1,133 @@
+"""What can be said on Linux about Windows: Rung sees the modules and names that it has there."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.assets import as_on_windows
+from tests.conftest import ROOT
+
+BEGIN = "import sys; sys.path.insert(0, sys.argv.pop(1)); import as_on_windows\n"
+BEGIN += "as_on_windows.install()\n"
+COMMAND = BEGIN + "from rung.__main__ import main; sys.exit(main(sys.argv[1:]))"
+IMPORT_ALL = BEGIN + (
+    "import importlib, pkgutil\n"
+    "package = importlib.import_module(sys.argv[1])\n"
+    "names = [one.name for one in pkgutil.walk_packages(package.__path__, f'{sys.argv[1]}.')]\n"
+    "for name in names:\n"
+    "    importlib.import_module(name)\n"
+    "print(len(names))\n"
+)
+# What needs what Windows lacks, where it has no other way, and why.
+GUARDED = {
+    "generator/rung/cache.py": "who owns a folder is asked where there is a getuid",
+    "generator/rung/climbing/lock.py": "a climb is refused on Windows, with the reason",
+    "generator/rung/climbing/renders.py": "without locks the cache of renders is never thrown away",
+    "generator/rung/fleet/command.py": "all processors are taken where their share is not told",
+    "generator/rung/fleet/workers.py": "Ctrl-C does not wait for the start of a process",
+    "generator/rung/proof/run.py": "Windows ends a tree of processes with taskkill",
+    "generator/rung/staging.py": "without locks two `rung new` into one folder are not kept apart",
+    "generator/rung/vouched.py": "who owns the file is asked where there is a getuid",
+    "machinery/rung_ops/load_test/run.py": "asyncio's own loop where there is no uvloop",
+    "machinery/rung_ops/release/paths.py": "a person without a name has no number on Windows",
+    "machinery/rung_ops/serving/connections.py": "Windows has no limit of open files to raise",
+    "machinery/rung_ops/system/locks.py": "msvcrt locks on Windows",
+    "machinery/rung_ops/system/memory.py": "the memory is not known there",
+    "machinery/rung_ops/system/processes.py": "Windows ends a tree of processes with taskkill",
+}
+
+
+def on_windows(code: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run Python where modules of Rung see what Windows has."""
+    assets = str(ROOT / "tests/assets")
+    return subprocess.run(
+        [sys.executable, "-c", code, assets, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def rung(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of Rung there."""
+    return on_windows(COMMAND, *arguments, cwd=cwd)
+
+
+def test_every_module_of_rung_can_be_imported() -> None:
+    done = on_windows(IMPORT_ALL, "rung")
+
+    assert 0 == done.returncode, done.stderr
+    assert int(done.stdout) > 150
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import fcntl", "imports fcntl, which Windows lacks"),
+        ("import os\nos.killpg", "os has no killpg on Windows"),
+        ("import signal\nsignal.SIGKILL", "signal has no SIGKILL on Windows"),
+    ],
+)
+def test_what_windows_lacks_is_missed(code: str, said: str) -> None:
+    asked = BEGIN + f"exec({code!r}, {{'__name__': 'rung.asking'}})"
+
+    assert said in on_windows(asked).stderr
+
+
+def uses(path: Path) -> Iterator[str]:
+    """Name what a module uses that Windows lacks."""
+    lacking = {"os": as_on_windows.OF_OS, "signal": as_on_windows.OF_SIGNAL}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.attr in lacking.get(node.value.id, ()):
+                yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Import):
+            yield from {name.name for name in node.names} & as_on_windows.MODULES
+        elif isinstance(node, ast.ImportFrom) and node.module in as_on_windows.MODULES:
+            yield node.module
+
+
+def test_what_windows_lacks_is_used_where_a_reason_says_what_happens_there() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix(): sorted(uses(path))
+        for folder in ("generator/rung", "machinery/rung_ops")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+
+    assert set(GUARDED) == {path for path, names in found.items() if names}
+
+
+def test_a_project_is_made_checked_and_planned(tmp_path: Path) -> None:
+    for arguments, said in {
+        ("new", "made", "--defaults", "--template", str(ROOT)): "made: rung 0",
+        ("check", "made"): "Rung 0",
+        ("fleet", "."): "made",
+        ("plan", "made", "--to", "1", "--template", str(ROOT)): "Rung 1, Tested",
+    }.items():
+        done = rung(*arguments, cwd=tmp_path)
+
+        assert 0 == done.returncode, done.stderr
+        assert said in done.stdout
+
+    done = rung("climb", "made", "--to", "1", "--no-verify", cwd=tmp_path)
+
+    assert 2 == done.returncode
+    assert "Subsystem for Linux (WSL)" in done.stderr
+
+
+def test_a_run_of_a_repositorys_own_checks_ends_with_what_it_started(tmp_path: Path) -> None:
+    code = BEGIN + (
+        "from pathlib import Path\n"
+        "from rung.proof import run\n"
+        "done = run.run([sys.executable, '-c', 'print(1); input()'], Path('.'), 60, {})\n"
+        "late = run.run([sys.executable, '-c', 'import time; time.sleep(60)'], Path('.'), 0.5, {})\n"
+        "print(done.result, done.tail[0], late.result)\n"
+    )
+
+    assert "failed 1 timed out\n" == on_windows(code, cwd=tmp_path).stdout
