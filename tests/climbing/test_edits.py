@@ -232,6 +232,54 @@ def test_line_ends_of_windows_are_kept_and_rungs_lines_get_them(
     assert file.read_bytes().count(b"\n") == file.read_bytes().count(b"\r\n")
 
 
+@pytest.mark.parametrize("path", ["ops/zero.py", "pyproject.toml"])
+def test_line_ends_that_git_itself_converts_are_no_edit(born: Born, small: Path, path: str) -> None:
+    """As Git for Windows is set up: files have other line ends on disk than in commits."""
+    project = born(0)
+    git(project, "config", "core.autocrlf", "true")
+    git(project, "rm", "--quiet", "-r", "--cached", ".")
+    git(project, "reset", "--quiet", "--hard")
+    text = (project / path).read_bytes()
+    assert text.count(b"\n") == text.count(b"\r\n")
+    (project / path).write_bytes(b"# mine\r\n" + text)
+    commit(project)
+
+    climb(project, small, level=1)
+
+    after = (project / path).read_bytes()
+    assert after.startswith(b"# mine\r\n")
+    assert after.count(b"\n") == after.count(b"\r\n")
+    assert git(project, "ls-files", "--eol", path).startswith("i/lf")
+
+
+@pytest.mark.parametrize("yours", ["dockerfile", "Ops/One.py"])
+def test_names_that_differ_only_in_case_are_a_conflict(born: Born, small: Path, yours: str) -> None:
+    project = born(0)
+    write(project, {yours: "mine\n"})
+    commit(project)
+    before = files_of(project)
+
+    with pytest.raises(RungError, match=rf"`{yours}` and a file of Rung's differ only in upper"):
+        climb(project, small, level=1)
+
+    assert before == files_of(project)
+    rungs = {"dockerfile": "Dockerfile", "Ops/One.py": "ops/one.py"}[yours]
+    git(project, "mv", yours, f"{yours}.mine")
+    commit(project)
+    climb(project, small, level=1)
+    assert (project / rungs).is_file()
+
+
+def test_a_file_of_rungs_may_be_renamed_in_case_alone(born: Born, small: Path) -> None:
+    project = born(1)
+    git(project, "mv", "Dockerfile", "dockerfile")
+    commit(project)
+
+    climb(project, small, level=2)
+
+    assert not (project / "Dockerfile").exists()
+
+
 def test_an_executable_bit_of_yours_and_a_change_of_rungs_both_stay(
     born: Born, small: Path, either_merge: None
 ) -> None:

@@ -187,6 +187,7 @@ def _look(
     moves.name_conflicts(bench, moved, found, was, mine, names)
     result = bench.files(found.tree)
     there = bench.files(original)
+    ready.distinct(result.keys() - there.keys(), result.keys() & there.keys())
     ignored = ready.standing(folder, result.keys() - there.keys())
     tree = trees.without(bench, found.tree, ignored)
     result = _but(result, ignored)

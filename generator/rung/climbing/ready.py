@@ -124,6 +124,26 @@ def unobstructed(
         )
 
 
+def distinct(new: Iterable[str], kept: Iterable[str]) -> None:
+    """Raise a RungError if a new file has the name of one of the user's but for upper and lower case.
+
+    On the file systems of macOS and Windows both are one file.
+
+    Args:
+        new: The files that the climb adds.
+        kept: Those of the project that stay.
+    """
+    yours = {path.casefold(): path for path in kept}
+    pairs = [(yours[path.casefold()], path) for path in sorted(new) if path.casefold() in yours]
+    if pairs:
+        said = "".join(f"\n  git mv {shlex.quote(old)} {shlex.quote(new)}" for old, new in pairs)
+        raise RungError(
+            f"Merge conflict. No files were changed. {_some([old for old, _ in pairs])} and a file of "
+            "Rung's differ only in upper and lower case, which macOS and Windows take for one file.\n"
+            f"Give yours another name, or Rung's, commit, then climb:{said}"
+        )
+
+
 def standing(folder: Path, new: Iterable[str]) -> list[str]:
     """Return those of the new files at whose place something stands that git does not keep.
 
