@@ -214,3 +214,21 @@ def test_what_runs_for_an_older_commit_ends(whole: tuple[Path, str]) -> None:
         else:
             assert f"{name}-${{{{ github.ref }}}}" == content["concurrency"]["group"]
             assert content["concurrency"]["cancel-in-progress"] is True
+
+
+def test_training_under_governance_ends_with_the_groups_held_against_the_plan(
+    whole: tuple[Path, str],
+) -> None:
+    project, ci = whole
+    job = jobs_of(project, ci)["train/train"]
+    steps = job["script"] if ci == "gitlab" else job["steps"]
+    commands = [step if isinstance(step, str) else str(step) for step in steps]
+
+    governed = (project / "governance").is_dir()
+    assert ("rung-ops fairness-check" in commands[-1]) == governed
+    # What was made is there to look at where the step fails.
+    if ci == "gitlab":
+        assert (job["artifacts"].get("when") == "always") == governed
+    else:
+        kept = next(n for n, each in enumerate(commands) if "upload" in each or "publish" in each)
+        assert kept == len(commands) - 1 - governed

@@ -77,6 +77,9 @@ VERBS = {
         "governance.records", "records", "check the governance records against their schemas"
     ),
     "fairness": Verb("training.fairness", "governance", "compare how the model treats groups"),
+    "fairness-check": Verb(
+        "governance.group_check", "governance", "compare the groups with the change control plan"
+    ),
     "explain": Verb("training.explain", "governance", "explain predictions with SHAP"),
     "registry gate": Verb(
         "governance.rejudge", "governance", "compare a version with the registry's champion"

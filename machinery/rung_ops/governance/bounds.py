@@ -47,7 +47,7 @@ def violations(
         *_of_parameters(bounds, challenger, champion),
         *_of_features(bounds, challenger),
         *_of_figures(bounds, figures, champion is not None),
-        *_of_fairness(bounds, fairness),
+        *of_fairness(bounds, fairness),
     ]
 
 
@@ -134,7 +134,8 @@ def _most(change: float | str, champion: float) -> float:
     return change
 
 
-def _of_fairness(bounds: Bounds, fairness: Mapping[str, Any]) -> Iterator[str]:
+def of_fairness(bounds: Bounds, fairness: Mapping[str, Any]) -> Iterator[str]:
+    """List the differences between groups, as in reports/fairness.json, that a plan forbids."""
     groups = fairness.get("groups") or {}
     for bound in bounds.fairness:
         group, figure, most = bound["group"], bound["figure"], bound["greatest_difference"]

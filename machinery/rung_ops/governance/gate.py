@@ -12,7 +12,7 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import approval, bounds, plan, signed_approval, version_facts
+from rung_ops.governance import approval, bounds, group_check, plan, signed_approval, version_facts
 from rung_ops.project.paths import TEST, params
 from rung_ops.release import gate
 from rung_ops.tracking import registry, versions
@@ -45,17 +45,20 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
 
 def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:
     try:
-        limits = plan.bounds()
+        limits, settings = plan.bounds(), params()
+        groups = _fairness(version, group_check.at_threshold(limits, settings))
         outside = bounds.violations(
             limits,
             version_facts.of_version(version),
             _champion(found),
             _figures(found.figures["scores"]),
-            _fairness(version),
+            groups,
         )
+        outside += group_check.threshold_problems(limits, settings, groups)
     except (plan.BadPlan, version_facts.Unknown, UnknownGroupError, versions.ScoringError) as error:
         return found.with_reasons([str(error)])
-    judged = dataclasses.replace(found, figures=found.figures | {PLAN: plan.digest()})
+    notes = found.notes + group_check.unjudged(groups)
+    judged = dataclasses.replace(found, figures=found.figures | {PLAN: plan.digest()}, notes=notes)
     return judged.with_reasons([f"outside of the change control plan: {each}" for each in outside])
 
 
@@ -72,7 +75,7 @@ def _figures(scores: dict[str, dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
     return {name: (value, champion.get(name)) for name, value in scores["challenger"].items()}
 
 
-def _fairness(version: ModelVersion) -> dict[str, Any]:
+def _fairness(version: ModelVersion, settings: dict[str, Any]) -> dict[str, Any]:
     """Compare the groups on the rows of the gate, whichever run the reports here are of."""
     predicted = pl.Series("predicted", versions.predictions(version, TEST))
-    return fairness.assess(pl.read_parquet(TEST).with_columns(predicted), params())
+    return fairness.assess(pl.read_parquet(TEST).with_columns(predicted), settings)

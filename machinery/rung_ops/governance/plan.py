@@ -33,6 +33,8 @@ class Bounds:
         never_read: columns that no feature may read.
         performance: bounds of figures: figure, least, most, greatest_fall, greatest_rise.
         fairness: bounds of differences: group, figure, greatest_difference.
+        decision_threshold: probability from which on the positive class counts as predicted; None
+            where the plan names none.
     """
 
     parameters: dict[str, dict[str, Any]]
@@ -43,6 +45,7 @@ class Bounds:
     never_read: frozenset[str]
     performance: tuple[dict[str, Any], ...]
     fairness: tuple[dict[str, Any], ...]
+    decision_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def bounds(root: Path = ROOT) -> Bounds:
         never_read=frozenset(protocol["features"]["never_read"]),
         performance=tuple(protocol["performance"]),
         fairness=tuple(protocol["fairness"]),
+        decision_threshold=protocol.get("decision_threshold"),
     )
 
 

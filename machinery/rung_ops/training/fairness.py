@@ -120,6 +120,10 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
         rows: test rows with a column `predicted`, shape (n_rows, n_columns + 1).
         settings: content of params.toml.
 
+    Returns:
+        The content of reports/fairness.json. `too_small` has the rows of each group that is left
+        out of the differences, by column.
+
     Raises:
         UnknownGroupError: a column is missing or does not give groups.
     """
@@ -133,7 +137,7 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
         predicted, metrics = (predicted >= threshold).astype(int), CLASSIFICATION
         positive = settings.get("report", {}).get("positive", "positive")
         report |= {"task": "classification", "positive": positive, "threshold": threshold}
-    report |= {"smallest_group": smallest, "groups": {}, "notes": []}
+    report |= {"smallest_group": smallest, "groups": {}, "too_small": {}, "notes": []}
     named = chosen.get("groups", {})
     for column, cuts in named.items():
         if column not in rows.columns:
@@ -141,6 +145,9 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
         of_column = groups(rows[column], cuts)
         report["groups"][column], notes = compare(truth, predicted, of_column, smallest, metrics)
         report["notes"] += [f"{column}, {note}" for note in notes]
+        sizes = {name: row["rows"] for name, row in report["groups"][column]["values"].items()}
+        if few := {name: rows for name, rows in sizes.items() if rows < smallest}:
+            report["too_small"][column] = few
     if not named:
         report["notes"] = ["No groups are named under [fairness.groups] in params.toml."]
     return report

@@ -35,6 +35,7 @@ def limits(trained: Trained) -> plan.Bounds:
         never_read=frozenset(),
         performance=({"figure": "figure", "least": 0.7, "greatest_fall": 0.02},),
         fairness=(),
+        decision_threshold=0.5,
     )
 
 
@@ -184,7 +185,8 @@ def test_a_difference_between_groups_is_taken_of_the_rows_of_the_gate(
 
     def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
         seen.append(rows)
-        return {"groups": {"age": {"differences": {"selection_rate": 0.3}}}}
+        compared = {"age": {"differences": {"selection_rate": 0.3}}}
+        return {"task": "classification", "threshold": 0.5, "groups": compared, "too_small": {}}
 
     monkeypatch.setattr(fairness, "assess", assess)
     bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 0.2}
@@ -194,6 +196,73 @@ def test_a_difference_between_groups_is_taken_of_the_rows_of_the_gate(
     assert "selection_rate differs by 0.300 by age; 0.2 is allowed" in made.reasons[0]
     expected = estimator.predict(trained.estimator, trained.test)
     assert seen[0]["predicted"].to_list() == pytest.approx(expected)
+
+
+def groups(monkeypatch: pytest.MonkeyPatch, trained: Trained, **settings: Any) -> None:
+    """Name groups of the target, one of them of a single row, in params.toml."""
+    ones = ["one", *["many"] * (trained.test.height - 1)]
+    monkeypatch.setattr(gate, "params", lambda: {"fairness": {"groups": {"who": []}} | settings})
+    monkeypatch.setattr(
+        pl, "read_parquet", lambda path: trained.test.with_columns(pl.Series("who", ones))
+    )
+
+
+def test_a_group_that_is_too_small_to_judge_is_a_note_of_the_verdict(
+    judged: Callable[..., Verdict], trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups(monkeypatch, trained)
+
+    made = judged()
+
+    assert (
+        "fairness: who one (1 row) is not judged: fewer than 30 rows, smallest_group under [fairness]"
+        in made.notes
+    )
+
+
+@pytest.mark.tried(
+    "Compare groups at another threshold than the approved plan's, where they lie closer together",
+    "refused; a plan with another threshold voids the approval",
+)
+def test_groups_are_compared_at_the_threshold_of_the_plan(
+    judged: Callable[..., Verdict],
+    limits: plan.Bounds,
+    trained: Trained,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
+        seen.append(settings)
+        at = settings["fairness"]["threshold"]
+        return {"task": "classification", "threshold": at, "groups": {}, "too_small": {}}
+
+    monkeypatch.setattr(fairness, "assess", assess)
+    monkeypatch.setattr(gate, "params", lambda: {})
+
+    made = judged(replace(limits, decision_threshold=0.3))
+
+    assert seen[0]["fairness"]["threshold"] == 0.3
+    assert made.reasons == [
+        "outside of the change control plan: params.toml decides at 0.5 (threshold under "
+        "[fairness]), and the plan at 0.3 (decision_threshold)"
+    ]
+    monkeypatch.setattr(gate, "params", lambda: {"fairness": {"threshold": 0.3}})
+    assert judged(replace(limits, decision_threshold=0.3)).reasons == []
+
+
+def test_a_plan_that_bounds_rates_names_the_threshold_that_decides(
+    judged: Callable[..., Verdict], limits: plan.Bounds
+) -> None:
+    bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 1.0}
+
+    made = judged(replace(limits, fairness=(bound,), decision_threshold=None))
+
+    assert (
+        "outside of the change control plan: it names no `decision_threshold` under `protocol`, "
+        "the probability from which on the positive class counts as predicted, at which groups are "
+        "compared"
+    ) in made.reasons
 
 
 def test_a_champion_whose_parameters_nobody_knows_refuses(

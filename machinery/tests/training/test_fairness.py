@@ -96,3 +96,17 @@ def test_that_no_group_is_named_is_said() -> None:
     report = assess(pl.DataFrame({contract.TARGET: [True, False], "predicted": [0.1, 0.9]}), {})
 
     assert report["notes"] == ["No groups are named under [fairness.groups] in params.toml."]
+
+
+def test_groups_that_are_too_small_are_named_with_their_rows() -> None:
+    rows = pl.DataFrame(
+        {
+            contract.TARGET: [True, False] * 5,
+            "predicted": [0.9, 0.1] * 5,
+            "g": ["a"] * 4 + ["b"] * 4 + ["few"] * 2,
+        }
+    )
+
+    report = assess(rows, {"fairness": {"smallest_group": 3, "groups": {"g": []}}})
+
+    assert report["too_small"] == {"g": {"few": 2}}

@@ -1,0 +1,94 @@
+"""Hold the differences between groups against the change control plan; the gate does so as well.
+
+CI runs it after training, so that a version that the plan forbids fails there and not only when it
+is to be released.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rung_ops.governance import bounds, plan
+from rung_ops.governance.plan import Bounds
+from rung_ops.project.paths import params, shown
+from rung_ops.system.printable import printable
+from rung_ops.training.fairness import FAIRNESS, THRESHOLD
+
+
+def at_threshold(limits: Bounds, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of params.toml with the threshold that the plan decides by."""
+    if limits.decision_threshold is None:
+        return dict(settings)
+    chosen = settings.get("fairness", {}) | {"threshold": limits.decision_threshold}
+    return {**settings, "fairness": chosen}
+
+
+def threshold_problems(
+    limits: Bounds, settings: Mapping[str, Any], report: Mapping[str, Any]
+) -> Iterator[str]:
+    """Say how the threshold at which groups are compared is not the one of the plan.
+
+    Args:
+        limits: of the plan.
+        settings: content of params.toml.
+        report: as reports/fairness.json.
+    """
+    if report.get("task") != "classification":
+        return
+    if limits.decision_threshold is None:
+        if limits.fairness:
+            yield (
+                "it names no `decision_threshold` under `protocol`, the probability from which on "
+                "the positive class counts as predicted, at which groups are compared"
+            )
+        return
+    here = settings.get("fairness", {}).get("threshold", THRESHOLD)
+    if here != limits.decision_threshold:
+        yield (
+            f"params.toml decides at {here:g} (threshold under [fairness]), and the plan at "
+            f"{limits.decision_threshold:g} (decision_threshold)"
+        )
+    if report["threshold"] != limits.decision_threshold:
+        yield (
+            f"{shown(FAIRNESS)} compares groups at {report['threshold']:g}, and the plan decides at "
+            f"{limits.decision_threshold:g}: train again"
+        )
+
+
+def unjudged(report: Mapping[str, Any]) -> list[str]:
+    """Name the groups that are too small to judge, a sentence each."""
+    least = report.get("smallest_group")
+    return [
+        f"fairness: {column} {name} ({rows} row{'' if rows == 1 else 's'}) is not judged: fewer "
+        f"than {least} rows, smallest_group under [fairness]"
+        for column, few in report.get("too_small", {}).items()
+        for name, rows in few.items()
+    ]
+
+
+def main() -> int:
+    """Compare reports/fairness.json with the plan; return the exit code."""
+    if not FAIRNESS.is_file():
+        print(f"{shown(FAIRNESS)} is missing: `uv run poe pipeline` makes it.", file=sys.stderr)
+        return 1
+    report = json.loads(FAIRNESS.read_text(encoding="utf-8"))
+    for note in unjudged(report):
+        print(f"note: {printable(note)}")
+    if not plan.path().is_file():
+        print(f"{shown(plan.path())} comes with rung 3: nothing bounds the differences yet.")
+        return 0
+    try:
+        limits = plan.bounds()
+    except plan.BadPlan as error:
+        print(error, file=sys.stderr)
+        return 1
+    problems = [
+        *threshold_problems(limits, params(), report),
+        *bounds.of_fairness(limits, report),
+    ]
+    for problem in problems:
+        print(f"outside of the change control plan: {printable(problem)}", file=sys.stderr)
+    if not problems:
+        print("The differences between groups are within the change control plan.")
+    return 1 if problems else 0

@@ -1,0 +1,109 @@
+"""CI holds the differences between groups against the plan by the rules of the gate."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_ops.governance import group_check, plan
+
+BOUNDS = plan.Bounds(
+    **dict.fromkeys(("approved", "may_be_left_out", "may_be_added", "never_read"), frozenset()),
+    **{"parameters": {}, "unrestricted": (), "performance": (), "decision_threshold": 0.4},
+    fairness=({"group": "age", "figure": "selection_rate", "greatest_difference": 0.2},),
+)
+REPORT: dict[str, Any] = {
+    **{"task": "classification", "threshold": 0.4, "smallest_group": 30},
+    "groups": {"age": {"differences": {"selection_rate": 0.1}}},
+    "too_small": {"age": {"above 80": 3}},
+}
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Checks a report against the plan above."""
+    found = tmp_path / "fairness.json"
+    monkeypatch.setattr(group_check, "FAIRNESS", found)
+    monkeypatch.setattr(plan, "bounds", lambda: BOUNDS)
+    monkeypatch.setattr(group_check, "params", lambda: {"fairness": {"threshold": 0.4}})
+
+    def run(**changes: Any) -> int:
+        found.write_text(json.dumps(REPORT | changes))
+        return group_check.main()
+
+    return run
+
+
+def test_differences_within_the_plan_pass_and_small_groups_are_said(
+    check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check() == 0
+    said = capsys.readouterr().out
+    assert "note: fairness: age above 80 (3 rows) is not judged: fewer than 30 rows" in said
+    assert "within the change control plan" in said
+
+
+def test_a_difference_that_the_plan_forbids_fails(
+    check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(groups={"age": {"differences": {"selection_rate": 0.3}}}) == 1
+    assert "selection_rate differs by 0.300 by age; 0.2 is allowed" in capsys.readouterr().err
+
+
+def test_a_bound_on_groups_of_which_too_few_are_left_fails(
+    check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(groups={"age": {"differences": {"selection_rate": None}}}) == 1
+    assert "nothing is known of selection_rate by age" in capsys.readouterr().err
+
+
+def test_another_threshold_than_that_of_the_plan_fails(
+    check: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_check, "params", dict)
+
+    assert check() == 1
+    assert "params.toml decides at 0.5" in capsys.readouterr().err
+
+
+def test_a_report_at_another_threshold_fails(
+    check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(threshold=0.6) == 1
+    assert "compares groups at 0.6" in capsys.readouterr().err
+
+
+def test_a_value_has_no_threshold(check: Callable[..., int]) -> None:
+    assert check(task="regression", threshold=None) == 0
+
+
+def test_without_a_plan_nothing_is_bounded(
+    check: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(plan, "path", lambda: tmp_path / "none.yaml")
+
+    assert check() == 0
+    assert "nothing bounds the differences yet" in capsys.readouterr().out
+
+
+def test_without_a_report_or_a_plan_that_holds_it_fails(
+    check: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert group_check.main() == 1
+    assert "is missing: `uv run poe pipeline` makes it." in capsys.readouterr().err
+
+    def overdue() -> plan.Bounds:
+        raise plan.BadPlan("the plan is out of date")
+
+    monkeypatch.setattr(plan, "bounds", overdue)
+    assert check() == 1
+    assert "the plan is out of date" in capsys.readouterr().err
