@@ -60,7 +60,7 @@ def write(
         staged = draft / name
         content.fill(staged, estimator, train, test, facts, documents or {}, source)
         signing.sign(staged, key)
-        release.load(staged, public_key)
+        _load(staged, public_key)
         if private_key is None:
             (staged / bundle.SIGNATURE).unlink()
         final = folder / name
@@ -69,6 +69,15 @@ def write(
                 final.rename(draft / "replaced")
             staged.rename(final)
     return final
+
+
+def _load(staged: Path, public_key: bytes) -> None:
+    try:
+        release.load(staged, public_key)
+    except BadBundle as error:  # often too slow, and then it matters why it is in no faster format
+        formats = bundle.read_manifest(staged)["parity"]["formats"]
+        unused = [_format_line(each) for each in formats if not each["ok"]]
+        raise BadBundle("\n".join([str(error), *unused])) from error
 
 
 def main(arguments: list[str] | None = None) -> int:

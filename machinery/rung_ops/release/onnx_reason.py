@@ -24,10 +24,8 @@ INSTEAD = {
     "`categorical_features`; or LightGBM",
     "IterativeImputer": "SimpleImputer",
     "KNNImputer": "SimpleImputer",
-    "MissingIndicator": "an expression in features.py, `pl.col(...).is_null()`",
     "OneHotEncoder": "it on text, or on numbers without gaps: SimpleImputer before it fills them",
     "OrdinalEncoder": "it on text, or on numbers without gaps: SimpleImputer before it fills them",
-    "SimpleImputer": "it without `add_indicator`, and `pl.col(...).is_null()` in features.py",
     "SplineTransformer": "KBinsDiscretizer or PolynomialFeatures",
     "TransformedTargetRegressor": "its regressor alone, on a target that load() has transformed",
 }

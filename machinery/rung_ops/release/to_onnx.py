@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
+from rung_ops.release import onnx_steps
 from rung_ops.release.bundle import MISSING_TEXT
 
 # The converter of LightGBM needs exactly this version of the ai.onnx.ml operators.
@@ -39,6 +40,7 @@ def to_onnx(estimator: Any, features: pl.DataFrame) -> bytes:
     Raises:
         Exception: of any type; the estimator cannot be converted.
     """
+    onnx_steps.register()
     if "lightgbm" in sys.modules:  # otherwise the estimator has no part of it
         _register_lightgbm()
     model = _from_named_columns(_with_missing_texts(estimator), features)

@@ -14,7 +14,7 @@ import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.impute import SimpleImputer
+from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -157,6 +157,45 @@ PIPELINES: dict[str, tuple[list[str], Any]] = {
 }
 
 
+GAPS = ["number", "number_or_none", "count"]
+PIPELINES |= {
+    "an imputer with indicators": (
+        ["letter", *GAPS],
+        pipeline(
+            "letter",
+            OneHotEncoder(handle_unknown="ignore"),
+            make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()),
+            LogisticRegression(),
+        ),
+    ),
+    "an imputer with indicators, of all columns": (
+        GAPS,
+        make_pipeline(SimpleImputer(add_indicator=True), trees()),
+    ),
+    "indicators of what is missing": (
+        GAPS,
+        make_pipeline(
+            ColumnTransformer(
+                [("gaps", MissingIndicator(), GAPS), ("filled", SimpleImputer(), GAPS)]
+            ),
+            LogisticRegression(),
+        ),
+    ),
+    **{
+        f"{function.__name__} of numbers": (
+            ["letter", "count", "flag"],
+            pipeline(
+                "letter",
+                OneHotEncoder(handle_unknown="ignore"),
+                make_pipeline(FunctionTransformer(function), StandardScaler()),
+                Ridge(),
+            ),
+        )
+        for function in (np.abs, np.log1p, np.sqrt, np.square)
+    },
+}
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_usual_pipeline_becomes_onnx(tmp_path: Path, name: str) -> None:
     columns, model = PIPELINES[name]
@@ -190,14 +229,14 @@ def test_an_export_that_takes_another_branch_is_not_used(tmp_path: Path) -> None
 
 
 def test_a_step_without_a_converter_falls_back_to_the_estimator(tmp_path: Path) -> None:
-    model = make_pipeline(FunctionTransformer(np.log1p), LogisticRegression())
+    model = make_pipeline(FunctionTransformer(np.sign), LogisticRegression())
 
     chosen, tried = exported(
-        release(tmp_path, 'TRUSTED = ["numpy.log1p"]\n'), model, ["count", "flag"]
+        release(tmp_path, 'TRUSTED = ["numpy.sign"]\n'), model, ["count", "flag"]
     )
 
     assert chosen == "skops"
-    assert "FunctionTransformer is not supported" in str(tried[0].reason)
+    assert "FunctionTransformer of sign is not supported" in str(tried[0].reason)
     assert "the step `functiontransformer` (FunctionTransformer) keeps it" in str(tried[0].reason)
 
 

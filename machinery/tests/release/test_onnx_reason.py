@@ -30,8 +30,8 @@ ROWS = FEATURES.select(NUMBERS + TEXTS)
 VALUES = FEATURES["number"].abs().to_numpy() / 10 + TRUTH
 
 
-def median(**more: Any) -> SimpleImputer:
-    return SimpleImputer(strategy="median", **more)
+def median() -> SimpleImputer:
+    return SimpleImputer(strategy="median")
 
 
 def one_hot() -> OneHotEncoder:
@@ -62,11 +62,6 @@ def differs(chosen: Any, rows: pl.DataFrame = ROWS) -> bool:
 
 # What keeps it from ONNX: the model, the step that is named, and what has to be proposed.
 KEPT: dict[str, tuple[Any, str, str]] = {
-    "an imputer with indicators": (
-        model(median(add_indicator=True), one_hot(), Ridge()),
-        "the step `numbers` (SimpleImputer)",
-        "`pl.col(...).is_null()` in features.py",
-    ),
     "neighbours": (
         model(make_pipeline(StandardScaler(), KNNImputer()), one_hot(), Ridge()),
         "the step `numbers, knnimputer` (KNNImputer)",
