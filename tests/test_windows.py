@@ -103,6 +103,30 @@ def test_what_windows_lacks_is_used_where_a_reason_says_what_happens_there() -> 
     assert set(GUARDED) == {path for path, names in found.items() if names}
 
 
+def put_into_texts(path: Path) -> Iterator[int]:
+    """Give the lines where a path below a folder becomes a text with the separators of the system."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        shown: ast.AST | None = None
+        if isinstance(node, ast.FormattedValue):
+            shown = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            shown = node.args[0] if node.func.id == "str" else None
+        named = shown.func if isinstance(shown, ast.Call) else None
+        if isinstance(named, ast.Attribute) and named.attr == "relative_to":
+            yield node.lineno
+
+
+def test_paths_below_a_folder_have_the_same_text_on_every_system() -> None:
+    found = [
+        f"{path.relative_to(ROOT).as_posix()}:{line}"
+        for folder in ("generator/rung", "machinery/rung_ops")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for line in put_into_texts(path)
+    ]
+
+    assert [] == found
+
+
 def test_a_project_is_made_checked_and_planned(tmp_path: Path) -> None:
     for arguments, said in {
         ("new", "made", "--defaults", "--template", str(ROOT)): "made: rung 0",

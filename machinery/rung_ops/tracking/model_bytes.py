@@ -58,6 +58,8 @@ def digest(version: ModelVersion, folder: Path | None = None) -> str:
             return ""
         if path.is_file():
             return bundle.digest(path)
-        files = sorted(filter(Path.is_file, path.rglob("*")))
-        named = "".join(f"{bundle.digest(each)} {each.relative_to(path)}\n" for each in files)
+        files = [each.relative_to(path) for each in path.rglob("*") if each.is_file()]
+        # Windows orders paths without regard to case, and writes them with other separators.
+        files.sort(key=lambda each: each.parts)
+        named = "".join(f"{bundle.digest(path / each)} {each.as_posix()}\n" for each in files)
         return hashlib.sha256(named.encode()).hexdigest()
