@@ -111,17 +111,24 @@ def test_a_broken_link_fails_the_build(tmp_path: Path, link: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "scheme"), list(product(WIDTHS, SCHEMES)))
-def test_the_landing_page_fits_and_has_nothing_that_axe_finds_serious(
-    site: Path, tmp_path: Path, width: int, scheme: str
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [
+        *(("", *each) for each in product(WIDTHS, SCHEMES)),
+        *product(("cli", "settings", "tutorial"), (400,), SCHEMES),
+    ],
+)
+def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
+    site: Path, tmp_path: Path, name: str, width: int, scheme: str
 ) -> None:
     """Its styles are put into the page, which may then load nothing; its scripts are left out."""
-    text = (site / "index.html").read_text("utf-8")
+    page = site / name / "index.html"
+    text = page.read_text("utf-8")
     text = re.sub(r"<script\b.*?</script>", "", text, flags=re.DOTALL)
-    name = {"light": "default", "dark": "slate"}[scheme]
-    text, times = re.subn(r'data-md-color-scheme="\w+"', f'data-md-color-scheme="{name}"', text)
+    palette = {"light": "default", "dark": "slate"}[scheme]
+    text, times = re.subn(r'data-md-color-scheme="\w+"', f'data-md-color-scheme="{palette}"', text)
     for link, href in re.findall(r'(<link rel="stylesheet" href="([^"]+)">)', text):
-        text = text.replace(link, f"<style>{(site / href).read_text('utf-8')}</style>")
+        text = text.replace(link, f"<style>{(page.parent / href).read_text('utf-8')}</style>")
     seen = look(text, tmp_path, width, scheme)
 
     assert times
