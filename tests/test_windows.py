@@ -113,7 +113,7 @@ def put_into_texts(path: Path) -> Iterator[int]:
             shown = node.args[0] if node.func.id == "str" else None
         named = shown.func if isinstance(shown, ast.Call) else None
         if isinstance(named, ast.Attribute) and named.attr == "relative_to":
-            yield node.lineno
+            yield named.lineno
 
 
 def test_paths_below_a_folder_have_the_same_text_on_every_system() -> None:
