@@ -50,7 +50,7 @@ def shuffled(known: pl.DataFrame, seed: int) -> pl.DataFrame:
 def _apart(drawn: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Leave out what the data holds, unless that is everything, as where few rows are possible."""
     others = drawn.join(
-        known.select(drawn.columns).unique(),
+        known.select(drawn.columns),
         on=drawn.columns,
         how="anti",
         nulls_equal=True,
