@@ -1,4 +1,4 @@
-"""Delete what is past its date: `uv run poe retention`, and with each `uv run poe monitor`.
+"""Delete what is past its date: each `uv run poe monitor`, or `rung-ops governance retention`.
 
 An entry of governance/retention.yaml with `deletes` says what of it the machinery deletes after
 `retention_days`: `predictions`, by the day in the log, or `outcomes`, by the day a file was changed.
@@ -134,7 +134,9 @@ def _outcomes() -> Iterator[tuple[Path, date]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Delete, or show, what is past its date; return the exit code."""
-    parser = argparse.ArgumentParser(prog="poe retention", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="rung-ops governance retention", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--dry-run", action="store_true", help="show it only")
     options = parser.parse_args(arguments)
     try:

@@ -56,7 +56,7 @@ def test_a_day_goes_when_it_is_past_its_date(record: Write, days: dict[int, Path
 
 
 @pytest.mark.tried(
-    "Find predictions that are past their date, after `poe monitor` or `poe retention`",
+    "Find predictions that are past their date, after `poe monitor`",
     "deleted where `governance/retention.yaml` says so (`deletes`), and written into the audit log",
 )
 def test_what_goes_is_in_the_audit_log(
