@@ -186,7 +186,8 @@ TOKENS: dict[str, Path] = {}  # of the services that serving() started, by addre
 
 def keys_of(folder: Path) -> Path:
     """Find the folder of the keys: one of several models has that of the repository."""
-    return next(top for top in (folder, *folder.parents) if (top / ".git").exists()) / ".keys"
+    tops = (top for top in (folder, *folder.parents) if (top / ".git").exists())
+    return next(tops, folder) / ".keys"
 
 
 @contextlib.contextmanager
