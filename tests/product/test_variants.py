@@ -116,14 +116,18 @@ def type_it(project: Project, words: str) -> None:
 
 
 def ask_the_service(project: Project, words: str) -> None:
-    """Start the service, ask it for one prediction, and end it."""
+    """Start the service, ask it for one prediction, with reasons if it has them, and end it."""
     bundle = in_production(project.folder / "releases")
     row = json.loads((bundle / "contract.json").read_text())["example"]
+    method = json.loads((bundle / "reasons.json").read_text())["method"]
 
     with serving(project, free_port()) as address:
-        answer = ask(address, row)
+        answer = ask(address, row, "" if method == "none" else "?explain=true")
 
     assert bundle.name == answer["release"]
+    governed = (project.folder / "governance").exists()
+    assert (method == "additive") == ("reasons" in answer) == governed
+    assert all(reason["effect"] > 0 for reason in answer.get("reasons", []))
     # What it answered last is written while it ends, and `uv` does not wait for that.
     log = project.folder / "logs/production/predictions"
     assert eventually(lambda: any(log.rglob("*.parquet")), seconds=60), "no prediction in the log"

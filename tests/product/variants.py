@@ -239,11 +239,12 @@ def answers(url: str, seconds: float) -> bool:
     return False
 
 
-def ask(address: str, body: Any) -> Any:
+def ask(address: str, body: Any, query: str = "") -> Any:
     """Ask a service for a prediction, with the token of this machine where it has made one."""
     headers = {"Content-Type": "application/json"}
     if address in TOKENS and TOKENS[address].exists():
         headers["Authorization"] = f"Bearer {TOKENS[address].read_text().strip()}"
-    request = urllib.request.Request(f"{address}/predict", json.dumps(body).encode(), headers)
+    url = f"{address}/predict{query}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
