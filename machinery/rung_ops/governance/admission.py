@@ -14,6 +14,7 @@ from typing import Any
 
 from rung_ops.governance import bound_facts, signatures, ssh_signature
 from rung_ops.governance.signed_log import SignedLog
+from rung_ops.release import source_hash
 from rung_ops.serving.state_reader import Objection
 from rung_ops.system.files import read_regular
 
@@ -63,9 +64,14 @@ class Admission:
         if line is None:
             raise NotApproved("no signed line of the audit log approves of it")
         asked = line, manifest, self._allowed()
+        if asked[2] is None and any(one.get("approval_hash") for one in self._approvals()):
+            raise NotApproved(f"approvals were signed, and {signatures.SIGNERS} is missing here")
         if self._last is None or self._last[0] != asked:
             self._last = asked, approved(*asked)
         return self._last[1]
+
+    def _approvals(self) -> list[Mapping[str, Any]]:
+        return list(self._log.signed.approvals.values())
 
     def _allowed(self) -> str | None:
         try:
@@ -97,8 +103,10 @@ def approved(
     if not isinstance(text, str) or not isinstance(proof, str):
         raise NotApproved(f"the audit log holds no signed approval of it: {ADD}")
     approval = verified(text.encode(), proof, allowed)
+    # The files that were verified, and not what the manifest says of them.
+    made_of = dict(manifest) | {"source_hash": source_hash.of_files(manifest.get("files", {}))}
     for name in ("model", "version", *bound_facts.MADE_OF):
-        of, released = approval.get(name), manifest.get(name)
+        of, released = approval.get(name), made_of.get(name)
         if not of or of != released:
             raise NotApproved(f"its approval is of {name} {of}, and it is {released}")
     return approval

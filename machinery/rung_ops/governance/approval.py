@@ -15,6 +15,7 @@ from rung_ops.governance import bound_facts, developers, people, plan, signature
 from rung_ops.governance.record_check import check_record, read_schema
 from rung_ops.project import documents
 from rung_ops.project.paths import ROOT, shown
+from rung_ops.release import source_hash
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -52,6 +53,7 @@ class ReleasedVersion:
 def released_version(manifest: Mapping[str, Any]) -> ReleasedVersion:
     """Take the version out of the manifest of a verified release."""
     tags = {name: str(value) for name, value in manifest.items() if isinstance(value, str)}
+    tags["source_hash"] = source_hash.of_files(manifest.get("files", {}))
     return ReleasedVersion(str(manifest["model"]), str(manifest["version"]), tags)
 
 
@@ -119,13 +121,24 @@ def approval_path(version: Version) -> Path:
     return ROOT / RECORDS / f"{version.name}-{version.version}.approval.json"
 
 
+def package() -> str:
+    """Name the package of the model whose versions are approved."""
+    from rung_ops import contract  # imports it, which no service has to
+
+    return str(contract.Row.__module__.split(".")[0])
+
+
 def made_of(version: Version) -> dict[str, str]:
-    """Tell what a version is made of, by bound_facts.MADE_OF; the model of a registry's version is hashed."""
+    """Tell what a version is made of, by bound_facts.MADE_OF.
+
+    Model and source of a registry's version are hashed; its tags are not asked for them.
+    """
     tags = dict(version.tags)
     if not isinstance(version, ReleasedVersion):
         from rung_ops.tracking import model_bytes  # brings MLflow, which takes seconds
 
         tags["model_hash"] = model_bytes.digest(cast("ModelVersion", version))
+        tags["source_hash"] = source_hash.of_commit(ROOT, tags.get("git_commit", ""), package())
     return {name: tags.get(name, "") for name in bound_facts.MADE_OF}
 
 
@@ -148,6 +161,8 @@ def _signed_objections(
     yield from withdrawal_objections(version)
     yield from bound_facts.overdue(signed)
     now = made_of(version)
+    if not now["source_hash"]:
+        del now["source_hash"]  # a clone without the commit, which person_objections() speaks of
     if not answered:
         now |= signed_approval.decided_by(record, ROOT)
     yield from bound_facts.changed(signed, now, None if answered else verdict)

@@ -61,6 +61,8 @@ def approve(version: approval.Version, key: str) -> Path:
     (record,) = approval.record_paths(version)
     facts = signed_approval.verdict_facts(dataclasses.asdict(verdict))
     about = {"model": version.name, "version": str(version.version)} | approval.made_of(version)
+    if not about["source_hash"]:
+        _refuse([f"this clone lacks commit {about['git_commit'][:12]}: `git fetch` brings it"])
     about["model_file"] = version.tags.get("model_file", "")  # which an image for scoring holds
     path = approval.approval_path(version)
     content = signed_approval.statement(about, record, facts, approval.root())

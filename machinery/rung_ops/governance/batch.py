@@ -8,6 +8,7 @@ for scoring runs this too; where nobody validates yet, at rung 1, files are only
 import functools
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -17,8 +18,8 @@ from rung_ops.batch.predict import PredictionError
 from rung_ops.governance import approval, carried_approval, plan
 from rung_ops.governance.signed_state import SignedStateReader
 from rung_ops.project.errors import StageError
-from rung_ops.project.paths import ROOT
-from rung_ops.release import paths, state
+from rung_ops.project.paths import MODEL, ROOT, shown
+from rung_ops.release import bundle, paths, source_hash, state
 
 NOT_APPROVED = "not_approved"  # column of the output: why, in every row
 UNKNOWN = "whether it is approved is not known here"
@@ -71,11 +72,24 @@ def objections() -> list[str]:
     try:
         from rung_ops.tracking import registry
 
-        return approval.objections(registry.version(version), answered=True)
+        found = registry.version(version)
+        return [*approval.objections(found, answered=True), *_not_at_hand(found)]
     except (ImportError, StageError) as error:
         return [f"{UNKNOWN}: {error}"]
     except Exception as error:  # MLflow's own; the image for scoring does not have it
         return [f"{UNKNOWN}: {str(error).splitlines()[0]}"]
+
+
+def _not_at_hand(version: approval.Version) -> Iterator[str]:
+    """Say where model/ and src/ are not those of the version that dvc.lock leads to."""
+    if bundle.digest(MODEL) != version.tags.get("model_file"):
+        yield f"{shown(MODEL)} is not the model of version {version.version}"
+    commit, package = version.tags.get("git_commit", ""), approval.package()
+    committed = source_hash.of_commit(ROOT, commit, package)
+    if not committed:
+        yield f"this clone lacks commit {commit[:12]}, whose source version {version.version} has"
+    elif source_hash.of_folder(ROOT, package) != committed:
+        yield f"src/{package} is not as commit {commit[:12]} of version {version.version} has it"
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 BOUND = {
     "model_hash": "the model's bytes",
     "git_commit": "the commit",
+    "source_hash": "the source in src/",
     "data_hash": "the data",
     "params_hash": "params.toml",
     "record": "the validation record",
@@ -16,7 +17,7 @@ BOUND = {
     "gate_rules": "the rules in ops/gate.toml",
 }
 # Those of them that travel with a release.
-MADE_OF = ("model_hash", "git_commit", "data_hash", "params_hash")
+MADE_OF = ("model_hash", "git_commit", "source_hash", "data_hash", "params_hash")
 CLOSE = 1e-3  # share by which a figure may differ on another machine
 # What the plan lets the service do when an approval expires or is withdrawn: `lapsed`.
 STOP, REPORT = "stop", "report"

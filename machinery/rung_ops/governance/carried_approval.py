@@ -9,11 +9,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import admission, bound_facts, keys, plan, signatures, signed_approval
-from rung_ops.governance.approval import RECORDS
+from rung_ops.governance import (
+    admission,
+    approval,
+    bound_facts,
+    keys,
+    plan,
+    signatures,
+    signed_approval,
+)
 from rung_ops.governance.signed_log import Distrusted, SignedLog
 from rung_ops.project.paths import MODEL, ROOT
-from rung_ops.release import bundle, paths, state
+from rung_ops.release import bundle, paths, source_hash, state
 
 IN_THE_PROJECT = "`uv run poe predict` in the project knows"
 MOUNT = "mount the folder of the releases at /app/releases"
@@ -28,14 +35,15 @@ def objections() -> Iterator[str]:
     digest = bundle.digest(MODEL)
     allowed = signers.read_text(encoding="utf-8")
     named = [
-        (path, approval)
-        for path in sorted((ROOT / RECORDS).glob("*.approval.json"))
-        if (approval := _verified(path, allowed)).get("model_file") == digest
+        (path, signed)
+        for path in sorted((ROOT / approval.RECORDS).glob("*.approval.json"))
+        if (signed := _verified(path, allowed)).get("model_file") == digest
     ]
     if not named:
         yield f"no approval that a validator has signed names this model ({digest[:12]})"
         return
-    reasons = [list(_lapsed(path, approval)) for path, approval in named]
+    source = source_hash.of_folder(ROOT, approval.package())
+    reasons = [list(_lapsed(path, signed, source)) for path, signed in named]
     yield from min(reasons, key=len)  # a model that was registered twice needs one approval
 
 
@@ -49,8 +57,10 @@ def _verified(path: Path, allowed: str) -> Mapping[str, Any]:
         return {}
 
 
-def _lapsed(path: Path, approval: Mapping[str, Any]) -> Iterator[str]:
-    yield from bound_facts.overdue(approval)
+def _lapsed(path: Path, signed: Mapping[str, Any], source: str) -> Iterator[str]:
+    if signed.get("source_hash") != source:
+        yield "src/ is not the source that was approved"
+    yield from bound_facts.overdue(signed)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if signed_approval.withdrawal_of(path, digest).is_file():
         yield "its approval was withdrawn"

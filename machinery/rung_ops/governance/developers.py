@@ -13,6 +13,7 @@ from pathlib import Path
 from rung_ops.autopilot.commits import IDENTITY
 from rung_ops.governance import people, signatures
 from rung_ops.project.paths import REPOSITORY, ROOT
+from rung_ops.release import source_hash
 
 # What a model is made from, below the model's folder and below the repository's.
 OWN = (
@@ -24,7 +25,9 @@ AUTOPILOT = people.marks(f"{IDENTITY['GIT_AUTHOR_NAME']} <{IDENTITY['GIT_AUTHOR_
 # What the autopilot commits: rows that were served, and what its pipeline has made of them.
 AUTOPILOTS_FILES = ("data/incoming/", "dvc.lock")
 GOOD = "G"  # git's word for a signature of an allowed signer
-FIELDS = "%H%x1f%aN <%aE>%x1f%cN <%cE>%x1f%(trailers:key=Co-authored-by,valueonly,separator=%x1e)"
+# As .mailmap has them, and as they were written: a map of one's own hides nobody.
+PERSONS = "%aN <%aE>%x1f%cN <%cE>%x1f%an <%ae>%x1f%cn <%ce>"
+FIELDS = f"%H%x1f{PERSONS}%x1f%(trailers:key=Co-authored-by,valueonly,separator=%x1e)"
 
 
 class Unknown(Exception):
@@ -81,8 +84,8 @@ def _listed(root: Path, commit: str, before: list[str]) -> Iterator[Commit]:
         *("--", *paths),
     )
     for text in filter(None, (each.strip("\n") for each in told.split("\x1d"))):
-        identity, author, committer, others, state, signer = text.split("\x1f")
-        named = [author, committer, *others.split("\x1e"), *([signer] if state == GOOD else [])]
+        identity, author, *persons, others, state, signer = text.split("\x1f")
+        named = [author, *persons, *others.split("\x1e"), *([signer] if state == GOOD else [])]
         machine = bool(people.marks(author) & AUTOPILOT)
         yield Commit(
             identity,
@@ -111,6 +114,7 @@ def _git(root: Path, *arguments: str) -> str:
         done = subprocess.run(
             ["git", *arguments],
             cwd=root,
+            env=os.environ | source_hash.PLAIN,
             capture_output=True,
             text=True,
             encoding="utf-8",

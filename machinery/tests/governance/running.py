@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
-from machinery.tests.governance.signing import approved_line, new_key
+from machinery.tests.governance.signing import approved_line, new_key, source_of
 from rung_ops.governance import audit, signatures
 from rung_ops.governance.signed_log import APPROVED
 from rung_ops.project.paths import ROOT
@@ -142,7 +142,8 @@ def deployed(
         patch.setenv("AUDIT_PRIVATE_KEY", pem(key).decode())
         with audit.signed(folder) as problems:
             if validator is not None:
-                state.note(folder, APPROVED, "Vera", **approved_line(release.name, validator))
+                told = approved_line(release.name, validator, source_hash=source_of(release))
+                state.note(folder, APPROVED, "Vera", **told)
             state.serve(folder, release.name, "Ada")
         assert problems == []
     return folder

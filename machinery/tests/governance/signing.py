@@ -16,6 +16,7 @@ from machinery.tests.governance.conftest import APPROVED
 from rung_ops.gate import rules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.governance import approval, approve, plan, rejudge, signatures, signed_approval
+from rung_ops.release import bundle, source_hash
 from rung_ops.tracking import model_bytes, registry
 
 ADA, VERA, OTTO = (
@@ -23,6 +24,7 @@ ADA, VERA, OTTO = (
     "Vera Valid <vera@example.org>",
     "Otto Other <otto@example.org>",
 )
+MODEL = "the bytes of the model"
 PASSED = Verdict(
     True,
     [],
@@ -35,10 +37,16 @@ PASSED = Verdict(
 TERMS = {"approved": "2026-01-31T12:00:00+00:00", "expires": "2099-01-31", "lapsed": "stop"}
 
 
+def source_of(release: Path) -> str:
+    """Hash the source of a release, as an approval of it does."""
+    return source_hash.of_files(bundle.read_manifest(release)["files"])
+
+
 def approved_line(release: str, key: str, **changes: Any) -> dict[str, str]:
-    """Sign an approval of a release of FACTS; return the details of its line in the audit log."""
+    """Sign an approval of a release of FACTS without files; return its line's details."""
     version = release.partition("-")[0].removeprefix("v")
-    text = json.dumps(FACTS | {"version": version} | TERMS | changes)
+    made_of = {"version": version, "source_hash": source_hash.of_files({})}
+    text = json.dumps(FACTS | made_of | TERMS | changes)
     return {
         "release": release,
         "approval": text,
@@ -117,14 +125,14 @@ class Desk:
         """Register a version that was made from a commit, with a model of its own."""
         model = self.folder.parent / f"model-{os.urandom(4).hex()}"
         model.mkdir()
-        (model / "model.skops").write_text("the bytes of the model")
+        (model / "model.skops").write_text(MODEL)
         tags = {
             "git_commit": commit or self.git("rev-parse", "HEAD"),
             "git_author": ADA,
             "git_dirty": "false",
             "data_hash": "d" * 32,
             "params_hash": "e" * 64,
-            "model_file": "f" * 64,
+            "model_file": hashlib.sha256(MODEL.encode()).hexdigest(),
         }
         client, name = registry.client(), registry.model_name()
         run = client.create_run("0", tags=tags).info.run_id

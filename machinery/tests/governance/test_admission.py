@@ -84,6 +84,20 @@ def test_an_approval_of_something_else_does_not_count(door: Door, name: str, sid
     assert f"its approval is of {name} " in reason
 
 
+@pytest.mark.tried(
+    "Let other source into the release of an approved commit: `git replace`, filters, attributes, an "
+    "edited copy of the run, or a bundle signed anew",
+    "the service answers 503: the approval names the source as the commit has it",
+)
+def test_a_release_with_other_source_than_the_approved_does_not_count(door: Door) -> None:
+    door.approve()
+
+    reason = door.reason(files={"src/credit/features.py": "0" * 64})
+
+    assert "its approval is of source_hash " in reason
+    assert door.objection(files={"model.onnx": "0" * 64}) is None
+
+
 @pytest.mark.parametrize("name", ["git_commit", "data_hash", "params_hash", "model_hash"])
 def test_an_approval_that_names_no_hash_does_not_count(door: Door, name: str) -> None:
     door.approve(**{name: ""})
@@ -113,6 +127,19 @@ def test_a_record_alone_counts_only_where_nobody_signs(door: Door) -> None:
     assert "holds no signed approval of it" in door.reason()
     door.signers.unlink()
     assert door.objection() is None
+
+
+@pytest.mark.tried(
+    "With the audit log's key: approve by a line without a signature, and take away the service's "
+    "`allowed_signers`",
+    "the service answers 503 where any approval before was signed",
+)
+def test_where_approvals_were_signed_a_line_without_one_does_not_count(door: Door) -> None:
+    door.approve()
+    audit.record(door.folder, APPROVED, "Eve", release="v2-aaaaaaaa-bbbbbb")
+    door.signers.unlink()
+
+    assert "approvals were signed, and" in door.reason(id="v2-aaaaaaaa-bbbbbb")
 
 
 def test_where_the_signers_were_deleted_a_signed_approval_does_not_count(door: Door) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from machinery.tests.governance.signing import VERA, Desk
+from machinery.tests.governance.signing import MODEL, VERA, Desk
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
-from rung_ops.governance import anchors, approve, audit, batch, plan
+from rung_ops.governance import anchors, approval, approve, audit, batch, plan
 from rung_ops.governance.plan import ApprovalTerms
 from rung_ops.release import state
 
@@ -23,6 +23,10 @@ def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     batch.objections.cache_clear()
     monkeypatch.setattr(predict_logged, "log_predictions", lambda scored: scored)
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
+    monkeypatch.setattr(batch, "ROOT", desk.folder)
+    monkeypatch.setattr(batch, "MODEL", desk.folder.parent / "model.skops")
+    monkeypatch.setattr(approval, "package", lambda: "credit")
+    batch.MODEL.write_text(MODEL)
     yield
     batch.objections.cache_clear()
 
@@ -37,6 +41,20 @@ def test_an_approved_model_scores_and_nothing_is_marked(desk: Desk) -> None:
     approved(desk)
 
     assert batch.log_predictions(SCORED).equals(SCORED)
+
+
+@pytest.mark.tried(
+    "Score a file with other source in src/ than was approved, in the project or in an image"
+)
+def test_edited_source_and_a_model_put_in_its_place_mark_each_row(desk: Desk) -> None:
+    approved(desk)
+    (desk.folder / "src/credit/model.py").write_text("C = 2\n")
+    batch.MODEL.write_text("other bytes")
+
+    model, source = batch.objections()
+
+    assert "is not the model of version 1" in model
+    assert source.startswith("src/credit is not as commit ")
 
 
 @pytest.mark.tried(

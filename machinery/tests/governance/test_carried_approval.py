@@ -10,7 +10,7 @@ import pytest
 from machinery.tests.governance.signing import new_key
 from rung_ops.governance import approval, audit, carried_approval, plan, signatures, signed_approval
 from rung_ops.governance.signed_log import WITHDRAWN
-from rung_ops.release import state
+from rung_ops.release import source_hash, state
 
 MODEL = b"the bytes of the model"
 
@@ -20,6 +20,9 @@ def image(tmp_path: Path, production: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A folder with a model, as an image carries it; nobody has approved of it."""
     (tmp_path / "model.skops").write_bytes(MODEL)
     (tmp_path / approval.RECORDS).mkdir(parents=True)
+    (tmp_path / "src/credit").mkdir(parents=True)
+    (tmp_path / "src/credit/features.py").write_text("FEATURES = []\n")
+    monkeypatch.setattr(approval, "package", lambda: "credit")
     signers = tmp_path / signatures.SIGNERS
     signers.write_text(signatures.line_for(new_key(tmp_path / "vera.key"), "vera@example.org"))
     plan.path(tmp_path).write_text("approval: {}\n")
@@ -37,7 +40,10 @@ def sign(image: Path) -> Callable[..., Path]:
 
     def write(number: int = 1, key: str = "vera.key", **changes: str) -> Path:
         path = image / approval.RECORDS / f"credit-{number}.approval.json"
-        content = {"model_file": hashlib.sha256(MODEL).hexdigest()}
+        content = {
+            "model_file": hashlib.sha256(MODEL).hexdigest(),
+            "source_hash": source_hash.of_folder(image, "credit"),
+        }
         terms = {"approved": "2026-01-31", "expires": "2099-01-31"}
         signed_approval.write(path, content | terms | changes, str(image / key))
         return path
@@ -95,6 +101,19 @@ def test_what_has_expired_or_was_withdrawn_is_not(
     assert list(carried_approval.objections()) == []
     audit.record(production, WITHDRAWN, "Vera", approval=digest(path))
     assert said() == "its approval was withdrawn"
+
+
+@pytest.mark.tried(
+    "Score a file with other source in src/ than was approved, in the project or in an image",
+    "refused, or marked in each row",
+)
+def test_with_other_source_it_is_not_the_approved_one(
+    image: Path, sign: Callable[..., Path]
+) -> None:
+    sign()
+    (image / "src/credit/features.py").write_text("FEATURES = [1]\n")
+
+    assert said() == "src/ is not the source that was approved"
 
 
 def test_where_the_releases_are_not_mounted_a_later_withdrawal_is_not_known(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from machinery.tests.conftest import FACTS
-from machinery.tests.governance.signing import new_key
+from machinery.tests.governance.signing import new_key, source_of
 from rung_ops.governance import (
     approval,
     audit,
@@ -23,7 +23,7 @@ from rung_ops.governance import (
 from rung_ops.governance.admission import Admission
 from rung_ops.governance.signed_log import APPROVED, SignedLog
 from rung_ops.project.paths import project_name
-from rung_ops.release import history, state, state_file
+from rung_ops.release import bundle, history, paths, state, state_file
 from rung_ops.tracking import registry
 
 Candidates = tuple[str, str]
@@ -303,7 +303,9 @@ def sign(
     def write(**changes: Any) -> None:
         verdict = signed_approval.verdict_facts(json.loads((tmp_path / "gate.json").read_text()))
         record = tmp_path / approval.RECORDS / f"{FACTS['model']}-1.yaml"
-        content = signed_approval.statement(FACTS, record, verdict, tmp_path)
+        (release,) = paths.candidates().glob("v1-*")
+        about = FACTS | {"source_hash": source_of(release)}
+        content = signed_approval.statement(about, record, verdict, tmp_path)
         path = record.with_name(f"{FACTS['model']}-1.approval.json")
         signed_approval.write(path, content | changes, key)
 
@@ -315,8 +317,8 @@ def approved_of(production: Path, tmp_path: Path) -> tuple[str, int]:
     log = SignedLog(production)
     log.follow()
     admission = Admission(log, signatures.signers_file(tmp_path))
-    serving = state.read(production).serving
-    objection = admission.objection(FACTS | {"id": serving})
+    serving = paths.bundle(production, str(state.read(production).serving))
+    objection = admission.objection(bundle.read_manifest(serving))
     lines = [each for each in events(production) if each["event"] == APPROVED]
     return objection.reason if objection else "", len(lines)
 

@@ -17,7 +17,7 @@ from machinery.tests.governance.running import (
     trusting,
     wait_until,
 )
-from machinery.tests.governance.signing import approved_line
+from machinery.tests.governance.signing import approved_line, source_of
 from rung_ops.governance import audit, kill_switch
 from rung_ops.governance.signed_log import APPROVED, WITHDRAWN
 from rung_ops.release import state
@@ -78,7 +78,8 @@ def test_a_release_that_was_withdrawn_stops_answering_until_it_is_approved_anew(
     assert f"{serving} may not answer any more: its approval was withdrawn" in told["problems"][0]
     assert "its approval was withdrawn" in service.ask("/predict", row_of(folder))[1]["error"]
 
-    renewed = approved_line(serving, validator, expires="2099-02-01")
+    source = source_of(folder / "bundles" / serving)
+    renewed = approved_line(serving, validator, expires="2099-02-01", source_hash=source)
     audit.record(folder, APPROVED, "Vera", **renewed)
     wait_until(service.ready)
     assert answers(service, folder) == 200

@@ -1,0 +1,69 @@
+"""One hash for the source of a model: of a release, of a folder, and of a commit.
+
+The three are equal where the files are. A validator signs that of the commit, and the service
+compares that of the release with it: neither believes what another tool has unpacked.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from rung_ops.release import bundle
+
+# What would show other files than the commit has: replacements and grafts of this clone alone.
+PLAIN = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
+
+
+def of_files(files: Mapping[str, str]) -> str:
+    """Hash the source of a release.
+
+    Args:
+        files: SHA-256 by path below the release, as `files` of its manifest.
+    """
+    source = {path: hash_ for path, hash_ in files.items() if path.startswith(f"{bundle.SOURCE}/")}
+    return hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+
+
+def of_folder(root: Path, package: str) -> str:
+    """Hash a package as it lies in src/ of a model's folder."""
+    folder = root / bundle.SOURCE / package
+    return of_files(
+        {
+            path.relative_to(root).as_posix(): bundle.digest(path)
+            for path in folder.rglob("*")
+            if path.is_file() and _is_source(path.relative_to(folder).as_posix())
+        }
+    )
+
+
+def of_commit(root: Path, commit: str, package: str) -> str:
+    """Hash a package as a commit has it; empty where this clone lacks the commit."""
+    try:
+        return of_files(dict(_blobs(root, commit, f"{bundle.SOURCE}/{package}")))
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _blobs(root: Path, commit: str, folder: str) -> Iterator[tuple[str, str]]:
+    """Hash the files of a folder as they were committed, without filters and attributes."""
+    listed = _git(root, "ls-tree", "-r", "-z", commit, "--", folder).decode()
+    for entry in filter(None, listed.split("\0")):
+        about, path = entry.split("\t", 1)
+        if _is_source(path.removeprefix(f"{folder}/")):
+            yield path, hashlib.sha256(_git(root, "cat-file", "blob", about.split()[2])).hexdigest()
+
+
+def _is_source(path: str) -> bool:
+    """Return whether a release carries a file; content.NOT_SOURCE leaves out the others."""
+    return not any(
+        part == "__pycache__" or part.startswith(".") for part in PurePosixPath(path).parts
+    )
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    return subprocess.run(
+        ["git", *arguments], cwd=root, env=os.environ | PLAIN, check=True, capture_output=True
+    ).stdout
