@@ -51,6 +51,7 @@ TYPED = {
     "tune": ["tune --trials 2"],
     "lineage": ["lineage 1"],
     "promote": ["promote 1"],
+    "erase": ["erase nobody"],
     "deploy": ["deploy staging", "deploy production"],
     "load": ["load --seconds 2"],
     "stop": ["stop --by 'Olga Officer' --reason 'To try it'"],

@@ -130,6 +130,7 @@ def _commit(raw: list[Path]) -> list[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
+        encoding="utf-8",
         check=False,
     )
     if committed.returncode != 0:

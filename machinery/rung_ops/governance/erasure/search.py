@@ -192,6 +192,11 @@ def _beyond() -> list[str]:
 
 def _in_git() -> set[Path]:
     done = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "ls-files", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
     return {ROOT / name for name in done.stdout.split("\0") if name}
