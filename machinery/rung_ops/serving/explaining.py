@@ -79,15 +79,24 @@ class Explainer:
         self._waiting -= len(scored.predictions)
         error = done.exception()
         found = None if error is not None else done.result()
-        self._record(scored, found)
+        try:
+            self._record(scored, found)
+        except Exception as failed:
+            self.fail(job, failed)
+            raise
         assert job.explained is not None and job.reasons is not None
         job.reasons += found or []
-        if job.explained.done():
-            return
         if error is not None:
-            said = f"{error}" if isinstance(error, CannotExplainError) else f"{error!r}"
-            failed = ScoringError(f"{job.served.release.id} cannot explain this: {said}")
-            failed.__cause__ = error
-            job.explained.set_exception(failed)
-        elif stop == job.height:
+            self.fail(job, error)
+        elif stop == job.height and not job.explained.done():
             job.explained.set_result(None)
+
+    @staticmethod
+    def fail(job: Job, error: BaseException) -> None:
+        """Let a job that waits for its reasons fail; one that does not wait is left alone."""
+        if job.explained is None or job.explained.done():
+            return
+        said = f"{error}" if isinstance(error, CannotExplainError) else f"{error!r}"
+        failed = ScoringError(f"{job.served.release.id} cannot explain this: {said}")
+        failed.__cause__ = error
+        job.explained.set_exception(failed)

@@ -188,6 +188,13 @@ class Service:
 
     def _report(self, scored: Scored) -> None:
         """Count, log and compare a batch, after its answers are on their way."""
+        try:
+            self._note(scored)
+        except Exception as error:
+            Explainer.fail(scored.parts[0].job, error)  # it would wait for its reasons for ever
+            raise
+
+    def _note(self, scored: Scored) -> None:
         job = scored.parts[0].job
         served = job.served
         now = time.perf_counter()

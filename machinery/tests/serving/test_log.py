@@ -293,7 +293,9 @@ def test_full_files_are_not_written_again(folder: Path, monkeypatch: pytest.Monk
     files.write(frame("large", 10))
     files.merge(everything=True)
 
-    heights = [pl.read_parquet(p.path).height for p in prediction_log.parts(next(folder.glob("date=*")))]
+    heights = [
+        pl.read_parquet(p.path).height for p in prediction_log.parts(next(folder.glob("date=*")))
+    ]
     assert sorted(heights) == [4, 10, 12]
 
 

@@ -1,5 +1,6 @@
 """A prediction is answered with its reasons where they are asked for, and logged with them."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from machinery.tests.serving.calls import CONTRACT, ROW, Caller, calling, release
+from machinery.tests.serving.calls import CONTRACT, ROW, Answer, Caller, calling, release
 from rung_ops.batch import prediction_log
 from rung_ops.release.state import State
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.openapi import document
 from rung_ops.serving.reasons import Reasons
-from rung_ops.serving.service import HeldReleases
+from rung_ops.serving.service import HeldReleases, Service
 from rung_ops.serving.settings import Limits, ReasonSettings
 
 MEAN = 10.0
@@ -139,14 +140,32 @@ def test_under_always_no_prediction_goes_without_reasons(tmp_path: Path) -> None
 
 def test_explained_and_other_requests_come_together(caller: Caller) -> None:
     async def both() -> list[int]:
-        import asyncio
-
         paths = ["/predict?explain=true", "/predict"] * 10
         sent = {"content-type": "application/json"}
         asked = (caller.ask("POST", path, ROW, sent) for path in paths)
         return [len(answer.json.get("reasons", "")) for answer in await asyncio.gather(*asked)]
 
     assert caller.runner.run(both()) == [1, 0] * 10
+
+
+@pytest.mark.parametrize("fails", ["_log", "_note"])
+def test_a_request_is_answered_whatever_fails_beside_its_reasons(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def fail(*given: object) -> None:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(Service, fails, fail)
+
+    answer = caller.runner.run(bounded(caller))
+
+    assert answer.status == 500
+    assert "v1 cannot explain this: RuntimeError('no room')" in answer.json["error"]
+
+
+async def bounded(caller: Caller) -> Answer:
+    sent = {"content-type": "application/json"}
+    return await asyncio.wait_for(caller.ask("POST", "/predict?explain=true", ROW, sent), 20)
 
 
 def test_openapi_says_how_reasons_are_asked_for_and_look(caller: Caller) -> None:
