@@ -4,13 +4,12 @@ A model is traced to a commit, so its training data are committed before it is t
 never changes uncommitted work of people: it refuses to train until that is committed or reverted.
 """
 
-import os
-import subprocess
 from pathlib import Path
 
 from rung_ops.autopilot.step_runner import StepFailed
 from rung_ops.data import dvc_stages
 from rung_ops.project.paths import ROOT, others, shown
+from rung_ops.system.git import run as run_git
 
 # Environment variables, because they override git's options, and CI may set them.
 IDENTITY = {
@@ -139,16 +138,7 @@ def git(*arguments: str) -> str:
     Raises:
         StepFailed: it failed; the message repeats its output.
     """
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=ROOT,
-        env=os.environ | IDENTITY,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    done = run_git(ROOT, *arguments, variables=IDENTITY)
     if done.returncode != 0:
         output = (done.stderr + done.stdout).strip()
         raise StepFailed(f"`git {' '.join(arguments[:6])}` failed: {output}")

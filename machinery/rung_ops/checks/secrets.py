@@ -1,9 +1,9 @@
 """Look for secrets in the files that git tracks, without any tool of a shell."""
 
-import subprocess
 import sys
 
 from rung_ops.project.paths import REPOSITORY
+from rung_ops.system import git
 
 BASELINE = ".secrets.baseline"
 
@@ -12,14 +12,7 @@ def main() -> int:
     """Run detect-secrets over the tracked files; return its exit code."""
     from detect_secrets.pre_commit_hook import main as hook
 
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    listed = git.run(REPOSITORY, "ls-files", "-z", errors="surrogateescape")
     if listed.returncode != 0:
         print(f"git cannot list the files: {listed.stderr.strip()}", file=sys.stderr)
         return 1

@@ -1,6 +1,5 @@
 """What DVC's stages write, by the dvc.yaml and dvc.lock files of a project."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from posixpath import normpath
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 
 from rung_ops.project.paths import others
+from rung_ops.system import git
 
 KINDS = ("outs", "metrics", "plots")
 
@@ -39,15 +39,7 @@ def _pipelines(root: Path) -> set[str]:
     files = (":(glob)**/dvc.yaml", ":(glob)**/dvc.lock")
     theirs = [f":(exclude){folder}" for folder in others()]
     options = ("-z", "--cached", "--others", "--exclude-standard")
-    listed = subprocess.run(
-        ["git", "ls-files", *options, "--", *files, *theirs],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    listed = git.run(root, "ls-files", *options, "--", *files, *theirs)
     return {Path(name).parent.as_posix() for name in listed.stdout.split("\0") if name}
 
 

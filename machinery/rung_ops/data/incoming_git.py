@@ -1,10 +1,10 @@
 """What git has to do with the files in data/incoming: their rows belong to DVC, their records to git."""
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from rung_ops.project.paths import INCOMING, ROOT, raw_files, shown
+from rung_ops.system import git
 from rung_ops.system.printable import printable
 
 
@@ -60,13 +60,4 @@ def _ignored(rule: str, path: Path) -> str:
 
 def _git(*arguments: str) -> str:
     """Return what git prints; nothing where there is no repository, as DVC says so itself."""
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    return done.stdout
+    return git.run(ROOT, *arguments).stdout

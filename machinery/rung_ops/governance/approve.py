@@ -8,7 +8,6 @@ changes, it is void.
 import argparse
 import dataclasses
 import hashlib
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from rung_ops.governance.signed_log import WITHDRAWN
 from rung_ops.project import documents
 from rung_ops.project.paths import shown
 from rung_ops.release import paths, state
-from rung_ops.system import locks
+from rung_ops.system import git, locks
 from rung_ops.tracking import registry, server_check, store_address
 
 KEY_HELP = "path of your SSH key; by default git's user.signingKey"
@@ -130,13 +129,7 @@ def _refuse(reasons: list[str]) -> None:
 
 
 def _key(given: str | None) -> str:
-    told = subprocess.run(
-        ["git", "config", "user.signingKey"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    told = git.run(Path.cwd(), "config", "user.signingKey")
     if not (key := given or told.stdout.strip()):
         raise signatures.NotSigned(
             "there is no key: name one with --key, or `git config user.signingKey PATH`"

@@ -1,12 +1,12 @@
 """Whether what a version is judged by is committed, so that it can be looked up later."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from rung_ops.gate import rules
 from rung_ops.governance import plan, signatures
 from rung_ops.project.paths import ROOT, shown
+from rung_ops.system import git
 
 # A job of CI takes the records of today out of FETCH_HEAD, beside the commit that it runs for.
 COMMITS = ("HEAD", "FETCH_HEAD", "@{upstream}")
@@ -27,12 +27,5 @@ def uncommitted(*further: Path, root: Path = ROOT) -> Iterator[str]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    done = git.run(folder, *arguments)
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from rung_ops.governance import approval, audit, example_text, readiness, record
 from rung_ops.governance.record_check import Problem
 from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name
 from rung_ops.release import paths, state
+from rung_ops.system import git
 
 RUN, STATEMENT, MISSING, OUTSIDE = "run", "statement", "missing", "organisation"
 
@@ -67,10 +67,7 @@ def _document(artefact: str, examined: Examined) -> Evidence:
         return Evidence(MISSING, f"{places} places are still the text of the example")
     if faults := [each for each in examined.problems if each.file == artefact]:
         return Evidence(MISSING, str(faults[0]))
-    words = ["git", "log", "-1", "--format=%an, %as", "--", path.name]
-    told = subprocess.run(
-        words, cwd=path.parent, capture_output=True, text=True, encoding="utf-8", check=False
-    )
+    told = git.run(path.parent, "log", "-1", "--format=%an, %as", "--", path.name)
     who = told.stdout.strip() or "not committed"
     return Evidence(STATEMENT, f"{who}; SHA-256 {_sha256(path)}")
 

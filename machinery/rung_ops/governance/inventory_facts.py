@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from rung_ops.governance.record_check import Problem
 from rung_ops.project import documents
 from rung_ops.project.paths import REPORTS, ROOT, TEST, project_name
+from rung_ops.system import git
 
 INVENTORY = "governance/model_inventory.yaml"
 RECORDS = "governance/validation"
@@ -128,8 +128,5 @@ def _features() -> str:
 
 
 def _changed(path: Path) -> str:
-    words = ["git", "log", "-1", "--format=%as, by %an", "--", path.name]
-    told = subprocess.run(
-        words, cwd=path.parent, capture_output=True, text=True, encoding="utf-8", check=False
-    )
+    told = git.run(path.parent, "log", "-1", "--format=%as, by %an", "--", path.name)
     return told.stdout.strip()

@@ -5,13 +5,13 @@ An approval and a promotion ask for it; what was approved before keeps answering
 
 import math
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from rung_ops.governance import approval
 from rung_ops.project import documents
+from rung_ops.system import git
 
 JUDGEMENTS = ("conceptual_soundness", "outcomes_analysis", "limitations")
 LEAST_WORDS = 5  # different words; fewer say nothing of a model
@@ -104,8 +104,6 @@ def _trained(version: approval.Version) -> datetime | None:
     """Tell when a version was registered; of a release, the time of its commit, which is older."""
     if made := getattr(version, "creation_timestamp", None):
         return datetime.fromtimestamp(made / 1000, UTC)
-    words = ["git", "show", "-s", "--format=%ct", str(version.tags.get("git_commit")), "--"]
-    told = subprocess.run(
-        words, cwd=approval.root(), capture_output=True, text=True, encoding="utf-8", check=False
-    )
+    commit = str(version.tags.get("git_commit"))
+    told = git.run(approval.root(), "show", "-s", "--format=%ct", commit, "--")
     return datetime.fromtimestamp(int(told.stdout), UTC) if told.stdout.strip() else None

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops.governance import approval
 from rung_ops.project.paths import REPORTS
+from rung_ops.system import git
 from rung_ops.tracking import registry
 
 EXAMINED = ("metrics", "comparison", "slices", "fairness", "explanations", "validation")
@@ -73,8 +73,4 @@ def _evidence(version: str) -> Iterator[str]:
 
 
 def _git(setting: str) -> str:
-    words = ["git", "config", setting]
-    told = subprocess.run(
-        words, cwd=approval.root(), capture_output=True, text=True, encoding="utf-8", check=False
-    )
-    return told.stdout.strip()
+    return git.run(approval.root(), "config", setting).stdout.strip()

@@ -6,7 +6,6 @@ that name and `.sig`, as `ssh-keygen -Y sign` names it. A withdrawal lies there 
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from rung_ops.gate import rules
 from rung_ops.governance import plan, signatures
 from rung_ops.project.paths import ROOT, shown
+from rung_ops.system import git
 
 
 def statement(
@@ -126,10 +126,5 @@ def proof_of(path: Path) -> Path:
 
 def in_history(path: Path) -> bool:
     """Return whether git remembers a file, whether or not it is there now."""
-    told = subprocess.run(
-        ["git", "log", "-1", "--all", "--format=%H", "--", path.name],
-        cwd=path.parent,
-        capture_output=True,
-        check=False,
-    )
+    told = git.run(path.parent, "log", "-1", "--all", "--format=%H", "--", path.name)
     return bool(told.stdout.strip())

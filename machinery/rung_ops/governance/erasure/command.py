@@ -8,7 +8,6 @@ hash in the place of the id.
 import argparse
 import hashlib
 import hmac
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from rung_ops.governance.erasure.subject import Subject
 from rung_ops.governance.overrides import Overrides
 from rung_ops.project.paths import ROOT, shown
 from rung_ops.release import paths, state
-from rung_ops.system import locks
+from rung_ops.system import git, locks
 
 ERASED = "erased"
 PURPOSE = b"rung: whose rows were erased"  # so that the signing key makes a hash of its own kind
@@ -125,14 +124,8 @@ def _commit(raw: list[Path]) -> list[str]:
     if added.returncode != 0:
         return [f"DVC made no new version: {added.stderr.strip()}"]
     records = [f"{shown(path)}.dvc" for path in raw]
-    committed = subprocess.run(
-        ["git", "commit", "--quiet", "-m", "Erase rows of a person", "--", *records],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    message = "Erase rows of a person"
+    committed = git.run(ROOT, "commit", "--quiet", "-m", message, "--", *records)
     if committed.returncode != 0:
         said = (committed.stderr or committed.stdout).strip()
         return [f"Commit {', '.join(records)} yourself, git did not: {said}"]

@@ -1,6 +1,5 @@
 """Where a person's rows are on this machine, and which of these places can be reached."""
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from rung_ops.governance.erasure.subject import Subject
 from rung_ops.governance.erasure.tables import Found, UnreadableTable
 from rung_ops.monitoring import outcomes
 from rung_ops.project.paths import ROOT, others, placed, raw_files, shown
+from rung_ops.system import git
 
 SHOWN = 5  # ids that are named
 RUNS = ("mlartifacts", "mlruns")
@@ -48,17 +48,19 @@ def log_files() -> list[Path]:
     return [path for path in tables.files(logs()) if path.parent.name.startswith("date=")]
 
 
+def _predictions() -> Iterator[pl.DataFrame]:
+    """Read ids and rows of the prediction logs, one environment after the other."""
+    for folder in sorted(logs().glob("*/predictions")):
+        yield prediction_log.read(folder).select("id", "row").collect()
+
+
 def widened(subject: Subject) -> Subject:
     """Add the ids and the rows of its predictions to what is known of a person.
 
     Raises:
         UnreadableTable: a file of the log cannot be read.
     """
-    found = []
-    for folder in sorted(logs().glob("*/predictions")):
-        log = prediction_log.read(folder).select("id", "row").collect()
-        found.append(log.filter(subject.mask(log)))
-    for log in found:
+    for log in [log.filter(subject.mask(log)) for log in _predictions()]:
         if log.height:
             subject = subject.having(log)
     return subject
@@ -140,8 +142,7 @@ def _raw(found: Places, tracked: set[Path]) -> list[str]:
 def _alike(subject: Subject) -> list[str]:
     """Name predictions for rows that are equal to those of the person, whosever they are."""
     ids: set[str] = set()
-    for folder in logs().glob("*/predictions"):
-        log = prediction_log.read(folder).select("id", "row").collect()
+    for log in _predictions():
         if log.height:
             same = log.filter(subject.equal(log["row"].struct.unnest()))
             ids |= set(same["id"].to_list()) - subject.ids
@@ -191,12 +192,5 @@ def _beyond() -> list[str]:
 
 
 def _in_git() -> set[Path]:
-    done = subprocess.run(
-        ["git", "ls-files", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    return {ROOT / name for name in done.stdout.split("\0") if name}
+    listed = git.run(ROOT, "ls-files", "-z", errors="surrogateescape").stdout
+    return {ROOT / name for name in listed.split("\0") if name}

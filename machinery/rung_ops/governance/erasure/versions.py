@@ -3,7 +3,6 @@
 import json
 import posixpath
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from rung_ops.data import dvc
 from rung_ops.governance.erasure import tables
 from rung_ops.governance.erasure.subject import Subject
 from rung_ops.project.paths import ROOT
+from rung_ops.system import git
 
 MD5 = re.compile(r"[0-9a-f]{32}")
 RECORDS = ("*.dvc", "*dvc.lock")
@@ -122,11 +122,12 @@ def _members(version: Version, folder: Path) -> Iterator[Version]:
 
 def _records() -> Iterator[tuple[str, str]]:
     """Read every version of DVC's records, of all commits and of the working tree, with its path."""
-    listed = _git("rev-list", "--all", "--objects", "--", *(f":(glob)**/{n}" for n in RECORDS))
-    for line in listed.splitlines():
+    named = (f":(glob)**/{name}" for name in RECORDS)
+    listed = git.run(ROOT, "rev-list", "--all", "--objects", "--", *named)
+    for line in listed.stdout.splitlines():
         blob, _, path = line.partition(" ")
         if path.endswith((".dvc", "dvc.lock")):
-            yield path, _git("cat-file", "blob", blob)
+            yield path, git.run(ROOT, "cat-file", "blob", blob).stdout
     for file in ROOT.rglob("*"):
         is_record = file.suffix == ".dvc" or file.name == "dvc.lock"
         inside = file.relative_to(ROOT)
@@ -149,16 +150,3 @@ def _outputs(record: str, text: str) -> Iterator[Version]:
             if isinstance(each, dict) and MD5.match(str(each.get("md5"))):
                 path = posixpath.normpath(posixpath.join(posixpath.dirname(record), each["path"]))
                 yield Version(path, each["md5"])
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    return done.stdout
