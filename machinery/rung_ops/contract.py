@@ -6,6 +6,7 @@ does without model.py, which brings scikit-learn or PyTorch.
 """
 
 import importlib
+import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -78,6 +79,11 @@ def _module(name: str) -> ModuleType:
         raise
     except Exception as error:  # the module is the user's, and may raise anything
         raise ContractError(explain(f"importing {name}.py", error)) from error
+
+
+def package() -> str:
+    """Name the package that the three modules are in."""
+    return str(sys.modules[__name__].Row.__module__.split(".")[0])
 
 
 def explain(what: str, error: BaseException) -> str:

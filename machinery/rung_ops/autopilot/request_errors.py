@@ -44,10 +44,7 @@ def reading(url: str, serving: str) -> dict[str, Any] | None:
     Returns:
         release, process (its start time), answered, failed; None if the service does not answer.
     """
-    token = local_token.for_url(url)  # where METRICS_TOKENS guards them
-    request = urllib.request.Request(
-        f"{url.rstrip('/')}/metrics", headers={"authorization": f"Bearer {token}"} if token else {}
-    )
+    request = local_token.request(f"{url.rstrip('/')}/metrics")  # METRICS_TOKENS may guard them
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             families = list(text_string_to_metric_families(response.read().decode()))

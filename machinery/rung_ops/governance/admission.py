@@ -63,15 +63,13 @@ class Admission:
         line = self._log.signed.approvals.get(release)
         if line is None:
             raise NotApproved("no signed line of the audit log approves of it")
-        asked = line, manifest, self._allowed()
-        if asked[2] is None and any(one.get("approval_hash") for one in self._approvals()):
+        allowed, lines = self._allowed(), self._log.signed.approvals.values()
+        if allowed is None and any(each.get("approval_hash") for each in lines):
             raise NotApproved(f"approvals were signed, and {signatures.SIGNERS} is missing here")
+        asked = line, manifest, allowed
         if self._last is None or self._last[0] != asked:
             self._last = asked, approved(*asked)
         return self._last[1]
-
-    def _approvals(self) -> list[Mapping[str, Any]]:
-        return list(self._log.signed.approvals.values())
 
     def _allowed(self) -> str | None:
         try:

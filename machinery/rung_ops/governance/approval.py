@@ -121,13 +121,6 @@ def approval_path(version: Version) -> Path:
     return ROOT / RECORDS / f"{version.name}-{version.version}.approval.json"
 
 
-def package() -> str:
-    """Name the package of the model whose versions are approved."""
-    from rung_ops import contract  # imports it, which no service has to
-
-    return str(contract.Row.__module__.split(".")[0])
-
-
 def made_of(version: Version) -> dict[str, str]:
     """Tell what a version is made of, by bound_facts.MADE_OF.
 
@@ -135,10 +128,12 @@ def made_of(version: Version) -> dict[str, str]:
     """
     tags = dict(version.tags)
     if not isinstance(version, ReleasedVersion):
+        from rung_ops import contract  # neither is needed by a service
         from rung_ops.tracking import model_bytes  # brings MLflow, which takes seconds
 
         tags["model_hash"] = model_bytes.digest(cast("ModelVersion", version))
-        tags["source_hash"] = source_hash.of_commit(ROOT, tags.get("git_commit", ""), package())
+        commit = tags.get("git_commit", "")
+        tags["source_hash"] = source_hash.of_commit(ROOT, commit, contract.package())
     return {name: tags.get(name, "") for name in bound_facts.MADE_OF}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from rung_ops import contract
 from rung_ops.batch import predict, predict_logged
 from rung_ops.batch.predict import PredictionError
 from rung_ops.governance import approval, carried_approval, plan
@@ -84,7 +85,7 @@ def _not_at_hand(version: approval.Version) -> Iterator[str]:
     """Say where model/ and src/ are not those of the version that dvc.lock leads to."""
     if bundle.digest(MODEL) != version.tags.get("model_file"):
         yield f"{shown(MODEL)} is not the model of version {version.version}"
-    commit, package = version.tags.get("git_commit", ""), approval.package()
+    commit, package = version.tags.get("git_commit", ""), contract.package()
     committed = source_hash.of_commit(ROOT, commit, package)
     if not committed:
         yield f"this clone lacks commit {commit[:12]}, whose source version {version.version} has"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rung_ops import contract
 from rung_ops.governance import (
     admission,
     approval,
@@ -42,7 +43,7 @@ def objections() -> Iterator[str]:
     if not named:
         yield f"no approval that a validator has signed names this model ({digest[:12]})"
         return
-    source = source_hash.of_folder(ROOT, approval.package())
+    source = source_hash.of_folder(ROOT, contract.package())
     reasons = [list(_lapsed(path, signed, source)) for path, signed in named]
     yield from min(reasons, key=len)  # a model that was registered twice needs one approval
 

@@ -18,7 +18,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import msgspec
 
@@ -64,11 +64,10 @@ def running(url: str) -> Target:
         Unreachable: nothing answers at the address, or another kind of service.
     """
     url = url.rstrip("/")
-    token = local_token.for_url(url)
-    headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        with urlopen(Request(f"{url}/model", headers=headers), timeout=10) as answer:
+        with urlopen(local_token.request(f"{url}/model"), timeout=10) as answer:
             model = msgspec.json.decode(answer.read())
+        token = local_token.for_url(url)
         return Target(url, model["release"]["id"], model["contract"], token)
     except HTTPError as error:
         if error.code == 401:

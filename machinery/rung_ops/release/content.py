@@ -21,6 +21,7 @@ from rung_ops.release import (
     export,
     export_trial,
     reasons_file,
+    source_hash,
     source_import,
     synthetic,
 )
@@ -38,7 +39,6 @@ PACKAGES = (
     *("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars", "scikit-learn"),
     *("skl2onnx", "skops"),
 )
-NOT_SOURCE = shutil.ignore_patterns("__pycache__", ".*")
 
 
 def fill(
@@ -58,8 +58,12 @@ def fill(
         UnservableRow: Row has a column that a request cannot hold.
     """
     used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
-    package = contract.Row.__module__.split(".")[0]
-    shutil.copytree(source or used, staged / bundle.SOURCE / package, ignore=NOT_SOURCE)
+    package = contract.package()
+    shutil.copytree(
+        source or used,
+        staged / bundle.SOURCE / package,
+        ignore=lambda _, names: source_hash.left_out(names),
+    )
     # From here on, use the copied source only: src/ of the project may have changed.
     dataset = source_import.module_of(staged, package, "dataset")
     expressions = source_import.features_of(staged, package)

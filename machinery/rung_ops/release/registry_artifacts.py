@@ -18,7 +18,7 @@ from rung_ops.release import bundle, content
 from rung_ops.tracking import last_run, model_bytes, registry, source_state
 from rung_ops.training import estimator, model_card
 
-PACKAGE = contract.Row.__module__.split(".")[0]
+PACKAGE = contract.package()
 PIPELINE = "`uv run poe pipeline`"
 CODE = "code"  # artifact folder of a run with its copy of src/
 

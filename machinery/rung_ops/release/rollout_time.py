@@ -158,25 +158,12 @@ def noticed(doubt: float, requests: int, others: int, increase: float) -> float:
         One of FAILING. Looks before the last one are left out, so that it is rather too large.
     """
     limit = wilson_upper_bound(0, others) + increase
-    least = next(
-        (bad for bad in range(requests + 1) if exceeds(bad, requests, limit, doubt)), requests + 1
-    )
-    return next((share for share in FAILING if _at_least(least, requests, share) > NOTICED), 1.0)
+    from scipy.special import bdtrc  # few deployments propose anything
 
-
-def _at_least(least: int, requests: int, share: float) -> float:
-    """Bound the chance of so many failing requests, by the binomial distribution."""
-    if share == 1.0:
-        return float(least <= requests)
-    logs = (
-        math.lgamma(requests + 1)
-        - math.lgamma(bad + 1)
-        - math.lgamma(requests - bad + 1)
-        + bad * math.log(share)
-        + (requests - bad) * math.log1p(-share)
-        for bad in range(least, requests + 1)
-    )
-    return math.fsum(map(math.exp, logs))
+    most = next(
+        (bad - 1 for bad in range(requests + 1) if exceeds(bad, requests, limit, doubt)), requests
+    )  # failing requests that nobody notices
+    return next((share for share in FAILING if bdtrc(most, requests, share) > NOTICED), 1.0)
 
 
 def _times(days: int) -> str:

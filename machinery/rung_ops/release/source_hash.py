@@ -8,8 +8,8 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from rung_ops.release import bundle
 
@@ -34,7 +34,7 @@ def of_folder(root: Path, package: str) -> str:
         {
             path.relative_to(root).as_posix(): bundle.digest(path)
             for path in folder.rglob("*")
-            if path.is_file() and _is_source(path.relative_to(folder).as_posix())
+            if path.is_file() and not left_out(path.relative_to(folder).parts)
         }
     )
 
@@ -52,15 +52,13 @@ def _blobs(root: Path, commit: str, folder: str) -> Iterator[tuple[str, str]]:
     listed = _git(root, "ls-tree", "-r", "-z", commit, "--", folder).decode()
     for entry in filter(None, listed.split("\0")):
         about, path = entry.split("\t", 1)
-        if _is_source(path.removeprefix(f"{folder}/")):
+        if not left_out(path.removeprefix(f"{folder}/").split("/")):
             yield path, hashlib.sha256(_git(root, "cat-file", "blob", about.split()[2])).hexdigest()
 
 
-def _is_source(path: str) -> bool:
-    """Return whether a release carries a file; content.NOT_SOURCE leaves out the others."""
-    return not any(
-        part == "__pycache__" or part.startswith(".") for part in PurePosixPath(path).parts
-    )
+def left_out(names: Iterable[str]) -> set[str]:
+    """Say which names of files and folders below a package no release carries."""
+    return {name for name in names if name == "__pycache__" or name.startswith(".")}
 
 
 def _git(root: Path, *arguments: str) -> bytes:

@@ -202,10 +202,7 @@ def read_settings(file: Path = settings.FILE) -> AccessSettings:
         BadSettings: it holds a name or a value that means nothing, or trusts everybody.
     """
     where = f"{file.name}: [access]"
-    try:
-        wanted = msgspec.convert(settings.table(file, "access"), AccessSettings)
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"{where} {error}") from error
+    wanted = settings.converted(settings.table(file, "access"), AccessSettings, where)
     if wanted.identity_header.lower() in ("authorization", "host", "content-type"):
         raise BadSettings(f"{where} identity_header: {wanted.identity_header} has another meaning")
     if bool(wanted.identity_header) != bool(wanted.trusted_addresses):

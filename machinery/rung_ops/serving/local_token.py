@@ -4,6 +4,7 @@ import ipaddress
 import os
 import secrets
 from urllib.parse import urlsplit
+from urllib.request import Request
 
 from rung_ops.project.paths import REPOSITORY
 from rung_ops.serving.tokens import SHORTEST
@@ -40,6 +41,12 @@ def for_url(url: str) -> str | None:
     if given := os.environ.get(VARIABLE):
         return given
     return _read() if is_local(urlsplit(url).hostname or "") else None
+
+
+def request(url: str) -> Request:
+    """Make a request to a service, with the token that it may ask for."""
+    token = for_url(url)
+    return Request(url, headers={"authorization": f"Bearer {token}"} if token else {})
 
 
 def _read() -> str | None:

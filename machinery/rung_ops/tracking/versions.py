@@ -109,8 +109,7 @@ def _same(one: Path, other: Path) -> bool:
 def _score(code: Path, model: Path, rows: Path, output: Path) -> None:
     source = Path(str(sys.modules[contract.Row.__module__].__file__))
     if not source.is_relative_to(code):
-        package = contract.Row.__module__.split(".")[0]
-        raise ScoringError(f"its package has another name; expected {package}")
+        raise ScoringError(f"its package has another name; expected {contract.package()}")
     np.save(output, estimator.predict(estimator.load(model), pl.read_parquet(rows)))
 
 

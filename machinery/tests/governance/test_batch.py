@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 
 from machinery.tests.governance.signing import MODEL, VERA, Desk
+from rung_ops import contract
 from rung_ops.batch import predict_logged
 from rung_ops.batch.predict import PredictionError
-from rung_ops.governance import anchors, approval, approve, audit, batch, plan
+from rung_ops.governance import anchors, approve, audit, batch, plan
 from rung_ops.governance.plan import ApprovalTerms
 from rung_ops.release import state
 
@@ -25,7 +26,7 @@ def asked_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(predict_logged, "release", lambda: "v1-9f86d081")
     monkeypatch.setattr(batch, "ROOT", desk.folder)
     monkeypatch.setattr(batch, "MODEL", desk.folder.parent / "model.skops")
-    monkeypatch.setattr(approval, "package", lambda: "credit")
+    monkeypatch.setattr(contract, "package", lambda: "credit")
     batch.MODEL.write_text(MODEL)
     yield
     batch.objections.cache_clear()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from machinery.tests.governance.signing import new_key
+from rung_ops import contract
 from rung_ops.governance import approval, audit, carried_approval, plan, signatures, signed_approval
 from rung_ops.governance.signed_log import WITHDRAWN
 from rung_ops.release import source_hash, state
@@ -22,7 +23,7 @@ def image(tmp_path: Path, production: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / approval.RECORDS).mkdir(parents=True)
     (tmp_path / "src/credit").mkdir(parents=True)
     (tmp_path / "src/credit/features.py").write_text("FEATURES = []\n")
-    monkeypatch.setattr(approval, "package", lambda: "credit")
+    monkeypatch.setattr(contract, "package", lambda: "credit")
     signers = tmp_path / signatures.SIGNERS
     signers.write_text(signatures.line_for(new_key(tmp_path / "vera.key"), "vera@example.org"))
     plan.path(tmp_path).write_text("approval: {}\n")
