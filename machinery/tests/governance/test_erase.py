@@ -162,6 +162,17 @@ def test_the_audit_log_has_that_it_was_done_and_not_who_it_was(project: Project)
     assert "anchors.jsonl" in os.listdir(project.folder / "releases/production"), "it is signed"
 
 
+def test_a_remote_is_named_whatever_the_length_of_its_address(project: Project) -> None:
+    address = "https://data.example.org/" + "a-long-folder/" * 10 + "with a space"
+    project.run("dvc", "remote", "add", "far", address.replace("//", "//ada:secret@"))
+
+    said = project.erase(PERSON)
+
+    assert f"The remote far ({address}) keeps old versions." in said
+    assert "The remote local (" in said
+    assert "secret" not in said
+
+
 def test_without_yes_it_is_only_shown(project: Project) -> None:
     before = {path: path.read_bytes() for path in tables.files(project.folder)}
 

@@ -170,7 +170,7 @@ def _of_versions(looked: versions.Looked) -> list[str]:
             f"The remote {name} ({address}) keeps old versions. `uv run dvc gc --workspace --cloud "
             f"--remote {name}` deletes all of them that the files at hand do not use, and with them "
             "the way to train old versions of the model again."
-            for name, address in versions.remotes()
+            for name, address in versions.remotes().items()
         ]
     return said
 

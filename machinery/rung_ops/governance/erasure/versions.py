@@ -17,6 +17,7 @@ from rung_ops.system import git
 
 MD5 = re.compile(r"[0-9a-f]{32}")
 RECORDS = ("*.dvc", "*dvc.lock")
+USER = re.compile(r"//[^/]*@")
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,15 @@ def cache() -> Path:
     return (ROOT / named) if done.returncode == 0 and named else ROOT / ".dvc/cache"
 
 
-def remotes() -> list[tuple[str, str]]:
-    """List DVC's remotes: name and address."""
-    listed = [line.split() for line in dvc.run(ROOT, "remote", "list").stdout.splitlines()]
-    return [(line[0], line[1]) for line in listed if len(line) > 1]
+def remotes() -> dict[str, str]:
+    """Find DVC's remotes: names and addresses, without the user and password that one may have."""
+    # As `dvc remote list` breaks its lines at the width of a terminal.
+    listed = (line.partition("=") for line in dvc.run(ROOT, "config", "--list").stdout.splitlines())
+    return {
+        key.removeprefix("remote.").removesuffix(".url"): USER.sub("//", address)
+        for key, _, address in listed
+        if key.startswith("remote.") and key.endswith(".url")
+    }
 
 
 def look(subject: Subject, folder: Path) -> Looked:
