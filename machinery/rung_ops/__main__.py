@@ -37,6 +37,8 @@ def _run(arguments: list[str] | None) -> int:
         from rung_ops.project.version import refuse_other_version
 
         refuse_other_version()
+        if VERBS[name].first:
+            importlib.import_module(VERBS[name].first)
         module, _, function = VERBS[name].target.partition(":")
         run = getattr(importlib.import_module(f"rung_ops.{module}"), function or "main")
         sys.argv = [f"rung-ops {name}", *words[len(name.split()) :]]
