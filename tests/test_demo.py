@@ -107,8 +107,8 @@ def test_the_demo_climbs_to_the_top_commits_each_rung_and_ends_with_the_replay(
     for shown in ("reports/report.html", "RUNG.md", "reports/replay/timeline.html"):
         assert str(tmp_path / "made" / shown) in words
         assert (tmp_path / "made" / shown).is_file()
-    assert "8 months, replayed on rung 4:" in words
-    replayed = words[words.index("8 months, replayed") : words.index("Where to look:")]
+    assert "4 months, replayed on rung 4:" in words
+    replayed = words[words.index("4 months, replayed") : words.index("Where to look:")]
     for shown in ("drifted", "promoted"):
         assert shown in replayed
     assert git(tmp_path / "made", "status", "--porcelain") == ""
