@@ -8,7 +8,7 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 
 BUILD = SOURCE_DATE_EPOCH=1577836800 $(UV) build --quiet --wheel machinery --no-create-gitignore
 
-.PHONY: demo test check docs docs-check site wheel wheel-check
+.PHONY: demo test check docs docs-check site gallery wheel wheel-check
 
 demo: $(UV)
 	@$(UV) run --quiet --no-dev rung demo --upto $(UPTO)
@@ -59,6 +59,10 @@ docs-check: $(UV)
 # The documentation as a site in .cache/site; a broken link or anchor fails.
 site: $(UV)
 	@NO_MKDOCS_2_WARNING=1 $(UV) run --quiet --isolated --only-group docs mkdocs build --strict
+
+# Projects of both games on each rung with their pages, into .cache/site/gallery: some ten minutes.
+gallery: $(UV)
+	@$(UV) run --quiet --no-dev python docs/generate/gallery.py
 
 # The wheel of machinery/ that projects carry in vendor/: the same source gives the same bytes.
 wheel: $(UV)

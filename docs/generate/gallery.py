@@ -1,0 +1,201 @@
+"""The gallery of the site: a project of each game on each rung, with the pages that it made.
+
+uv run python docs/generate/gallery.py                           # both games, to rung 4
+uv run python docs/generate/gallery.py --game velocity --upto 1  # a small one
+uv run python docs/generate/gallery.py --before v0.1.0           # what changed since a release, too
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".cache/site/gallery"
+LAYOUTS = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+RUNG = Path(sys.executable).with_name("rung")
+NAMES = {"velocity": "late-flights", "governance": "credit-risk"}
+TEAMS = {"velocity": "churn-team.yml", "governance": "bank-credit.yml"}  # of docs/personas
+
+# What makes a rung's pages, in the words of its README.
+TASKS = {
+    0: ["train", "evaluate"],
+    1: [],
+    2: ["pipeline"],
+    3: ["keys", "pipeline", "gate", "release"],
+    4: ["pipeline", "replay --months 4"],
+}
+GOVERNANCE_TASKS = {3: ["examine"], 4: ["examine"]}
+
+# The pages of a project, where it has made them: path and what it is called here.
+PAGES = {
+    "reports/report.html": "Model report",
+    ".replay/reports/monitor/report.html": "Monitor, after the replay's last month",
+    "reports/replay/timeline.html": "Replay of four months",
+    "reports/examination.html": "Examination: requirements and what meets them",
+}
+TEXTS = {"reports/gate.md": "Gate", "docs/model_card.md": "Model card", "RUNG.md": "RUNG.md"}
+
+
+@dataclass
+class Stand:
+    """A project on a rung: its numbers, and the pages it made: file name and title."""
+
+    game: str
+    rung: int
+    files: int
+    lines: int
+    pages: dict[str, str] = field(default_factory=dict)
+
+
+def main() -> int:
+    """Write the gallery; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    parser.add_argument("--game", choices=NAMES, help="one game alone")
+    parser.add_argument("--upto", type=int, choices=range(5), default=4, help="the last rung")
+    parser.add_argument("--before", help="a tag or commit: show what changed since")
+    options = parser.parse_args()
+    shutil.rmtree(options.folder, ignore_errors=True)
+    options.folder.mkdir(parents=True)
+    stands: list[Stand] = []
+    for game in [options.game] if options.game else NAMES:
+        stands += climbed(game, options.upto, options.folder, options.before)
+    advice = {game: _assessed(game, options.folder) for game in {each.game for each in stands}}
+    page = LAYOUTS.get_template("gallery.html").render(
+        stands=stands, advice=advice, before=options.before, commit=_git(ROOT, "rev-parse", "HEAD")
+    )
+    (options.folder / "index.html").write_text(page, "utf-8")
+    print(f"Wrote {options.folder / 'index.html'}: {len(stands)} projects.")
+    return 0
+
+
+def climbed(game: str, upto: int, folder: Path, before: str | None) -> Iterator[Stand]:
+    """Take a project up the ladder; collect what it made on each rung."""
+    with tempfile.TemporaryDirectory(prefix="gallery-") as place:
+        project = Path(place) / NAMES[game]
+        for rung in range(upto + 1):
+            if rung == 0:
+                _run(Path(place), RUNG, "new", project, "--defaults", "--use-case", game)
+            else:
+                _run(project, RUNG, "climb", "--to", rung)
+            came = "" if rung == 0 else _git(project, "show", "--format=%s", "HEAD")
+            _use(project, rung, game)
+            stand = _stand(project, game, rung)
+            _collect(project, folder / f"{game}-{rung}", stand)
+            if came:
+                stand.pages |= _text(
+                    folder, stand, "climb", f"What came since rung {rung - 1}", came
+                )
+            if before:
+                changed = _since(Path(place), project, stand, before)
+                stand.pages |= _text(
+                    folder, stand, "since", f"What changed since {before}", changed
+                )
+            print(f"{game}, rung {rung}: {len(stand.pages)} pages", flush=True)
+            yield stand
+
+
+def _use(project: Path, rung: int, game: str) -> None:
+    """Run what the rung offers, and commit what it wrote."""
+    extra = GOVERNANCE_TASKS.get(rung, []) if game == "governance" else []
+    _run(project, "uv", "sync", "--quiet")
+    _commit(project, f"Lock the packages of rung {rung}")
+    for task in [*TASKS[rung], *extra]:
+        _run(project, "uv", "run", "poe", *task.split())
+        _commit(project, f"{task.split()[0].capitalize()} on rung {rung}")
+
+
+def _stand(project: Path, game: str, rung: int) -> Stand:
+    paths = [project / name for name in _git(project, "ls-files").splitlines()]
+    kept = [path for path in paths if path.suffix not in (".parquet", ".whl", ".lock")]
+    lines = sum(len(path.read_bytes().splitlines()) for path in kept)
+    return Stand(game, rung, len(kept), lines)
+
+
+def _collect(project: Path, folder: Path, stand: Stand) -> None:
+    """Copy the pages of a project, and make those of `rung check` and `rung plan`."""
+    folder.mkdir()
+    for name, title in PAGES.items():
+        if (project / name).is_file():
+            shutil.copy(project / name, folder / Path(name).name)
+            stand.pages[f"{folder.name}/{Path(name).name}"] = title
+    for name, title in TEXTS.items():
+        if (project / name).is_file():
+            text = (project / name).read_text("utf-8")
+            stand.pages |= _text(folder.parent, stand, Path(name).stem.lower(), title, text)
+    check = _run(project, RUNG, "check", "--game", stand.game, "--format", "html")
+    (folder / "check.html").write_text(check, "utf-8")
+    stand.pages[f"{folder.name}/check.html"] = "rung check"
+    if stand.rung < max(TASKS):
+        plan = _run(project, RUNG, "plan", "--to", stand.rung + 1)
+        stand.pages |= _text(folder.parent, stand, "plan", f"rung plan --to {stand.rung + 1}", plan)
+
+
+def _text(folder: Path, stand: Stand, name: str, title: str, text: str) -> dict[str, str]:
+    """Write a text as a page; return its file name and title."""
+    file = f"{stand.game}-{stand.rung}/{name}.html"
+    page = LAYOUTS.get_template("gallery_text.html").render(stand=stand, title=title, text=text)
+    (folder / file).write_text(page, "utf-8")
+    return {file: title}
+
+
+def _since(place: Path, project: Path, stand: Stand, before: str) -> str:
+    """Compare Rung's files of the project with those of an earlier template, as a patch."""
+    old, new = place / f"before-{stand.rung}", place / f"now-{stand.rung}"
+    for folder, revision in ((old, before), (new, "HEAD")):
+        answers = ("--defaults", "--use-case", stand.game, "--level", stand.rung, "--no-git")
+        template = ("--template", ROOT, "--template-version", revision)
+        _run(place, RUNG, "new", folder / project.name, *answers, *template)
+    done = subprocess.run(
+        ["git", "diff", "--no-index", "--stat", "--patch", old, new],
+        capture_output=True,
+        text=True,
+        check=False,  # 1 where they differ
+    )
+    return done.stdout.replace(str(old), "").replace(str(new), "")
+
+
+def _assessed(game: str, folder: Path) -> str:
+    """Write the advice to a team of docs/personas that plays the game; return its file name."""
+    answers = ROOT / "docs/personas" / TEAMS[game]
+    page = _run(ROOT, RUNG, "assess", "--answers", answers, "--defaults", "--format", "html")
+    (folder / f"assess-{game}.html").write_text(page, "utf-8")
+    return f"assess-{game}.html"
+
+
+def _commit(project: Path, message: str) -> None:
+    if _git(project, "status", "--porcelain"):
+        _git(project, "add", "--all")
+        _git(project, "commit", "--quiet", "--message", message)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    return _run(folder, "git", *identity, *arguments)
+
+
+def _run(folder: Path, *command: object) -> str:
+    """Run a command and return what it prints; an error ends the gallery with its output."""
+    done = subprocess.run(
+        [str(each) for each in command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = f"{done.stdout}{done.stderr}"
+        raise SystemExit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{said}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The gallery of the site: a small one is made, its links lead somewhere, and it can be read."""
+
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests import site_links
+from tests.conftest import ROOT
+from tests.product.conftest import environment
+from tests.product.test_pages import SCHEMES, WIDTHS, look
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A velocity project on rungs 0 and 1, compared with the template before the last change of it."""
+    folder = tmp_path_factory.mktemp("gallery") / "made"
+    log = ("git", "log", "-2", "--format=%H", "--", "templates")
+    before = subprocess.check_output(log, cwd=ROOT, text=True).split()[-1]
+    command = (sys.executable, ROOT / "docs/generate/gallery.py", folder)
+    options = ("--game", "velocity", "--upto", "1", "--before", before)
+    done = subprocess.run(
+        [*command, *options], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_rung_has_its_pages_and_every_link_leads_to_one(gallery: Path) -> None:
+    pages = site_links.read(gallery)
+    links = set(pages[gallery / "index.html"].links)
+
+    for rung, own in ((0, "velocity-0/plan.html"), (1, "velocity-1/climb.html")):
+        names = ("report", "check", "rung", "since")
+        assert {own, *(f"velocity-{rung}/{name}.html" for name in names)} <= links
+    assert "assess-velocity.html" in links
+    assert [] == list(site_links.broken(pages))
+
+
+def test_the_difference_between_two_rungs_can_be_read(gallery: Path) -> None:
+    page = (gallery / "velocity-1/climb.html").read_text("utf-8")
+
+    assert "<ins>+++ b/.pre-commit-config.yaml</ins>" in page
+    assert ".pre-commit-config.yaml" in (gallery / "velocity-0/plan.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    list(product(("index", "velocity-1/climb"), WIDTHS, SCHEMES)),
+)
+def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
+    gallery: Path, tmp_path: Path, name: str, width: int, scheme: str
+) -> None:
+    seen = look((gallery / f"{name}.html").read_text("utf-8"), tmp_path, width, scheme)
+
+    assert seen["needed"] <= width
+    assert [] == [one for one in seen["violations"] if one["impact"] in ("serious", "critical")]
