@@ -124,6 +124,16 @@ FOUND = {
         {"k8s/pip.yaml": "pip:\n  mirror: https://example.org/simple\n"},
         {"k8s/route.yaml": "spec:\n  http:\n  - mirror: {host: challenger}\n"},
     ),
+    "a rollback to a version that is the champion": Claim(
+        "model-quality-gate",
+        py("def rollback(candidate, champion):\n    promoted = registry.promote(candidate)\n    if len(versions) > 1:\n        log('metrics', champion)\n    return promoted\n"),
+        py("def decide(candidate, champion, most):\n    change = candidate['rmse'] - champion['rmse']\n    accepted = change <= most\n    return accepted\n"),
+    ),
+    "a plot of candidate and champion": Claim(
+        "model-quality-gate",
+        py("def comparison_plot(candidate, champion, table):\n    accepted = table.error_change < 0\n    plot(candidate, champion, accepted)\n"),
+        py("def comparison(candidate, champion, table):\n    accepted = table.error_change < 0\n    return accepted\n"),
+    ),
     "a rollback of a database": Claim(
         "one-step-rollback",
         py("class Store:\n    def rollback(self):\n        self.session.rollback()\n"),

@@ -76,6 +76,107 @@ MISSED: dict[str, tuple[dict[str, str], str, str]] = {
         {CI: RUN.format("python run.py"), "run.py": "from google.cloud import aiplatform\naiplatform.PipelineJob(name).submit()\n"},
         "orchestrated-pipeline", "automated",
     ),
+    "a command given a name before it is started": (
+        {CI: RUN.format("python -m ops.cli deploy"), "ops/cli.py": "from ops.cloud import deploy\ndeploy()\n", "ops/cloud.py": "import subprocess\n\n\ndef deploy():\n    command: list[str] = [\n        'gcloud',\n        'run',\n        'deploy',\n        name,\n    ]\n    _start_command(command)\n\n\ndef _start_command(command):\n    subprocess.run(command, check=True)\n"},
+        "automated-model-deployment", "automated",
+    ),
+    "a command given to a helper that starts it": (
+        {CI: RUN.format("python ci.py"), "ci.py": "import subprocess\n\n\ndef _run_it(words):\n    subprocess.check_call(words)\n\n\n_run_it(['kubectl', 'apply', '-f', 'service.yaml'])\n"},
+        "automated-model-deployment", "automated",
+    ),
+    "a comparison with a number read from text": (
+        {"register.py": "def better(new, old):\n    return new_metrics['rmse'] <= float(old_metrics.get('rmse', 0))\n"},
+        "model-quality-gate", "used",
+    ),
+    "a policy of candidate and champion": (
+        {"policy.py": "def decide(candidate: dict, champion: dict, most: float):\n    change = candidate['rmse'] - champion['rmse']\n    passed = change <= most\n    return passed\n"},
+        "model-quality-gate", "used",
+    ),
+    "a policy on lines of its own": (
+        {"policy.py": "def decide(candidate_metrics: dict, champion_metrics: dict, config: dict):\n    passed = (\n        relative(candidate_metrics, champion_metrics)\n        <= -config_minimum_improvement\n    )\n    return passed\n"},
+        "model-quality-gate", "used",
+    ),
+    "a pipeline of Azure built by CI": (
+        {CI: RUN.format("python ops/build.py"), "ops/build.py": "from azureml.pipeline.steps import PythonScriptStep\n\nstep = PythonScriptStep(script_name='train.py')\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "a flow of Prefect deployed by CI": (
+        {CI: RUN.format("python deployment.py"), "deployment.py": "from prefect import flow\n\n\n@flow\ndef main():\n    pass\n\n\nmain.from_source(source=URL, entrypoint='pipeline.py:main').deploy(name='a')\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "tasks of Taskgraph that wait for others": (
+        {"taskcluster/kinds/train-model/kind.yml": "kind-dependencies:\n  - corpus\ntasks:\n  a:\n    run:\n      command: [bash, -c, python3 train.py]\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "tasks of Taskcluster that wait for others": (
+        {"infra/pipeline.yml": "tasks:\n  - ID: data\n    workerType: ci\n    payload:\n      command: [fetch]\n  - ID: train\n    workerType: ci\n    dependencies: [data]\n    payload:\n      command: [train-ranker, --fast]\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "tasks of Taskcluster below an expression": (
+        {"infra/pipeline.yml": "tasks:\n  $let: {year: 1}\n  in:\n    - ID: train\n      workerType: batch\n      dependencies: [data]\n      payload:\n        command: [ranker-train, --months=7]\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "a version of a dataset of Azure": (
+        {"data.py": "from azureml.core import Dataset\n\nrows.register(\n    workspace,\n    name='a',\n    create_new_version=True,\n)\n"},
+        "data-versioning", "used",
+    ),
+    "an artifact that a run uses": (
+        {"run.py": "import wandb\n\nrun = wandb.init()\nrun.use_artifact('rows:latest')\n"},
+        "training-lineage", "used",
+    ),
+    "a trainer that reports": (
+        {"run.py": "from transformers import TrainingArguments\n\nTrainingArguments(report_to='comet_ml')\n"},
+        "experiment-tracking", "used",
+    ),
+    "metrics that a component of Kubeflow gives": (
+        {"train.py": "from kfp.dsl import Metrics, Output, component\n\n\n@component\ndef train(metrics: Output[Metrics]):\n    pass\n"},
+        "experiment-tracking", "used",
+    ),
+    "a dataset that a component of Kubeflow takes": (
+        {"train.py": "from kfp.dsl import Dataset, Input, component\n\n\n@component\ndef train(rows: Input[Dataset]):\n    pass\n"},
+        "training-lineage", "used",
+    ),
+    "a pipeline of TFX": (
+        {"a.py": "from tfx.orchestration import pipeline\n\npipeline.Pipeline(pipeline_name='a', components=[trainer])\n"},
+        "orchestrated-pipeline", "used",
+    ),
+    "a runner of TFX that CI starts": (
+        {CI: RUN.format("python a.py"), "a.py": "from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner\n\nKubeflowV2DagRunner(config).run(made)\n"},
+        "orchestrated-pipeline", "automated",
+    ),
+    "a script named eval": ({"eval.py": "print(score(model))\n"}, "offline-evaluation", "used"),
+    "a model registered by the run above": (
+        {"register.py": "from azureml.core import Run\n\nparent = Run.get_context().parent\nparent.register_model(model_name='a')\n"},
+        "model-registry", "used",
+    ),
+    "a script that loads a model and predicts": (
+        {"function/main.py": "import joblib\n\nmodel = joblib.load('model.pkl')\nrows.assign(p=model.predict(rows)).to_csv('scored.csv')\n"},
+        "scoring-entrypoint", "used",
+    ),
+    "a module of a folder that predicts": (
+        {"src/inference/adapters.py": "def run(model, rows):\n    return model.predict(rows)\n"},
+        "scoring-entrypoint", "used",
+    ),
+    "a batch prediction of Vertex AI": (
+        {"pipelines/weekly.py": "from google_cloud_pipeline_components.v1.batch_predict_job import ModelBatchPredictOp\n\nModelBatchPredictOp(model=model)\n"},
+        "scoring-entrypoint", "used",
+    ),
+    "a script that fits and saves": (
+        {"model/build.py": "import joblib\n\nmodel.fit(rows, labels)\njoblib.dump(model, 'model.pkl')\n"},
+        "scripted-training", "used",
+    ),
+    "a script of data that reads a file": (
+        {"clean-data.py": "import pandas as pd\n\nrows = pd.read_csv('raw.csv')\n"},
+        "data-ingestion", "used",
+    ),
+    "tests of a model's module": (
+        {"ranker/model.py": "import sklearn\n\nfit = 1\n", "tests/test_model.py": "from ranker import model\n\n\ndef test_fit():\n    assert model.fit\n"},
+        "ml-unit-tests", "used",
+    ),
+    "a function that evaluates": (
+        {"train.py": "from sklearn.metrics import roc_auc_score\n\n\ndef evaluate_model(model, rows, labels):\n    return roc_auc_score(labels, model.predict(rows))\n"},
+        "offline-evaluation", "used",
+    ),
     "tests named after": ({"ranker/model_tests.py": UNIT}, "unit-tests", "used"),
     "tests of the model named after": ({"ranker/model_tests.py": UNIT}, "ml-unit-tests", "used"),
     "a folder build with sources": (
@@ -102,6 +203,10 @@ def test_what_was_missed_is_found(case: tuple[dict[str, str], str, str], tmp_pat
     [
         {CI: RUN.format("python a.py"), "a.py": "subprocess.run(['echo', 'pytest'])\n"},
         {CI: RUN.format("python a.py"), "a.py": "# subprocess.run(['pytest'])\nnames = ['pytest']\n"},
+        {CI: RUN.format("python a.py"), "a.py": "import subprocess\nnames = ['pytest']\nshow(names)\nsubprocess.run(command)\n"},
+        {CI: RUN.format("python a.py"), "a.py": "import subprocess\nnames = ['echo', 'pytest']\nsubprocess.run(names)\n"},
+        {CI: RUN.format("python a.py"), "a.py": "names = ['pytest']\nrun_all(names)\n"},
+        {CI: RUN.format("python a.py"), "a.py": "from b import show\nshow()\n", "b.py": "import subprocess\n\n\ndef show():\n    pass\n\n\ndef test():\n    subprocess.run(['pytest'])\n"},
         {CI: RUN.format("ls a.py"), "a.py": "subprocess.run(['pytest'])\n"},
         {"a.yml": "steps:\n  - name: python\n    args: [pytest]\n"},
         {"a.yml": "steps:\n  - run: pytest\nimage:\n  name: gcr.io/a/b\n"},

@@ -10,13 +10,32 @@ STARTS = re.compile(
     r"|(?:subprocess\.(?:run|call)|check_call|check_output|Popen|os\.system|(?:c|ctx|context)\.run)"
     r"\([ \t\n]*(?:(?P<list>\[[^\]]{0,2000}\])|(?P<text>[^\n]{0,1000})))"
 )
+# What a function of the team's own takes, where its name says that it runs something.
+RUNS = r"\b\w*(?:run|exec|call|popen|output|command|cmd)\w*\([ \t\n]*"
+TAKEN = re.compile(rf"{RUNS}(?:(?P<list>\[[ \t\n]*[\"'][^\]]{{0,2000}}\])|(?P<name>\w+))")
+NAMED = re.compile(
+    r"^[ \t]*(?P<name>\w+)[ \t]*(?::[^=\n]{0,60})?=[ \t]*(?P<list>\[[ \t\n]*[\"'][^\]]{0,2000}\])",
+    re.MULTILINE,
+)
 QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
 
 
 def by(source: Source) -> Iterator[tuple[str, int]]:
     """Give each command that a file starts, and its line; words that it computes are left out."""
-    for match in STARTS.finditer(source.text):
-        said = match["words"] or match["list"] or (match["text"] or "").partition(", ")[0]
-        words = " ".join(QUOTED.findall(said))
-        if words:
-            yield words, source.text.count("\n", 0, match.start()) + 1
+    text = source.text
+    commands = {
+        match.start(): match["words"] or match["list"] or (match["text"] or "").partition(", ")[0]
+        for match in STARTS.finditer(text)
+    }
+    if "subprocess" in text:  # it has a function that starts what it is given
+        taken = list(TAKEN.finditer(text))
+        names = {match["name"] for match in taken}
+        given = [match for match in taken if match["list"]]
+        given += [match for match in NAMED.finditer(text) if match["name"] in names]
+        known = set(commands.values())
+        commands |= {
+            match.start("list"): match["list"] for match in given if match["list"] not in known
+        }
+    for place, said in sorted(commands.items()):
+        if words := " ".join(QUOTED.findall(said)):
+            yield words, text.count("\n", 0, place) + 1

@@ -9,7 +9,6 @@ from itertools import islice
 from rung.review.ci import CI
 from rung.review.content import Content
 from rung.review.documents import RECIPES, ending, without_comments
-from rung.review.modules import Modules
 from rung.review.shell import executed, lines
 from rung.review.workflow import Workflow
 
@@ -45,7 +44,7 @@ class Reach:
         self.content = content
         self.ci = ci
         self.workflow_paths = {workflow.path for workflow in ci.workflows}
-        self.modules = Modules(content.files.names.lower)
+        self.modules = ci.runners.started.modules
         self.from_one: dict[str, frozenset[str]] = {}
         self.leads: dict[str, list[str]] = {}  # from a file of Python, what it names
 

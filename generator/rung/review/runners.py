@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import islice
 
-from rung.review import launched, makefiles, shell
+from rung.review import makefiles, shell
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.makefiles import Found, Rules
+from rung.review.started import Started
 
 # What one of the patterns below needs.
 ANY = re.compile(
@@ -30,6 +31,7 @@ class Runners:
     def __init__(self, content: Content) -> None:
         """Know the commands that start others."""
         self.content = content
+        self.started = Started(content)
         self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[Found]]]] = [
             (re.compile(r"(?:^|[\s;&|(])(?:g?make|\$[({]MAKE[)}])((?:\s+[^\s;&|]+)*)"), self._make),
             (re.compile(r"\bpoe(?:thepoet)?\s+(?:-\S+\s+)*" + WORD), self._poe),
@@ -144,7 +146,7 @@ class Runners:
 
     def _nox(self, _: str, path: str) -> Iterator[Found]:
         for file in self.content.files.find("**/noxfile.py"):
-            yield from self._started_by(file)
+            yield from self.started.by(file)
 
     def _just(self, recipe: str, path: str) -> Iterator[Found]:
         for file in self.content.files.find("**/justfile", "**/.justfile"):
@@ -228,16 +230,11 @@ class Runners:
         else:
             wanted = [f"**/{name.removeprefix('./')}"]
         for file in self.content.files.find(*wanted)[:3]:
-            yield from self._started_by(file)
-
-    def _started_by(self, file: str) -> Iterator[Found]:
-        source = self.content.python(file)
-        for command, line in launched.by(source) if source else ():
-            yield command, file, line
+            yield from self.started.by(file)
 
     def _invoke(self, _: str, path: str) -> Iterator[Found]:
         for file in self.content.files.find("tasks.py", "tasks/*.py"):
-            yield from self._started_by(file)
+            yield from self.started.by(file)
 
     def _task(self, task: str, path: str) -> Iterator[Found]:
         """Give the commands of a task of go-task."""

@@ -1,0 +1,44 @@
+"""The commands that a Python file starts, by itself and through the functions that it imports."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from rung.review import functions, launched
+from rung.review.content import Content
+from rung.review.makefiles import Found
+from rung.review.modules import Modules
+
+
+class Started:
+    """What the Python files of a repository start."""
+
+    def __init__(self, content: Content) -> None:
+        """Know the files."""
+        self.content = content
+
+    @cached_property
+    def modules(self) -> Modules:
+        """The files by the names under which they are imported."""
+        return Modules(self.content.files.names.lower)
+
+    def by(self, file: str) -> Iterator[Found]:
+        """Give the commands that a file starts, and those of each function that it imports."""
+        source = self.content.python(file)
+        if source is None:
+            return
+        for command, line in launched.by(source):
+            yield command, file, line
+        for name in source.imports:
+            module, _, imported = name.rpartition(".")
+            if not module.strip("."):
+                continue
+            for other in self.modules.imported(module, file.rpartition("/")[0]):
+                yield from self._of_function(other, imported)
+
+    def _of_function(self, file: str, name: str) -> Iterator[Found]:
+        source = self.content.python(file)
+        commands = list(launched.by(source)) if source else []
+        if not source or not commands or name not in (known := functions.read(source)):
+            return
+        lines = frozenset().union(*(each.lines for each in functions.leads_to(known[name], known)))
+        yield from ((command, file, line) for command, line in commands if line in lines)
