@@ -4,7 +4,7 @@ import importlib
 import sys
 
 from rung_ops.system.pipes import quietly
-from rung_ops.verbs import VERBS
+from rung_ops.verbs import KEYLESS, VERBS
 
 OK, REFUSED, USAGE = 0, 1, 2  # exit codes
 
@@ -35,12 +35,15 @@ def _run(arguments: list[str] | None) -> int:
 
     try:
         from rung_ops.project.version import refuse_other_version
+        from rung_ops.system import keyless
 
         refuse_other_version()
         if VERBS[name].first:
             importlib.import_module(VERBS[name].first)
         module, _, function = VERBS[name].target.partition(":")
         run = getattr(importlib.import_module(f"rung_ops.{module}"), function or "main")
+        if name in KEYLESS:
+            keyless.drop()
         sys.argv = [f"rung-ops {name}", *words[len(name.split()) :]]
         return int(run() or OK)
     except NoProjectError as error:

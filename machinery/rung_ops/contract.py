@@ -6,12 +6,12 @@ does without model.py, which brings scikit-learn or PyTorch.
 """
 
 import importlib
-import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rung_ops.project import model_folders
 from rung_ops.project.errors import StageError
 from rung_ops.project.model_folders import modules
 from rung_ops.project.paths import REPOSITORY, ROOT, package_name, shown
@@ -82,8 +82,8 @@ def _module(name: str) -> ModuleType:
 
 
 def package() -> str:
-    """Name the package that the three modules are in."""
-    return str(sys.modules[__name__].Row.__module__.split(".")[0])
+    """Name the package that the three modules are in, without importing it."""
+    return package_name() if ROOT == REPOSITORY else model_folders.package(ROOT)
 
 
 def explain(what: str, error: BaseException) -> str:

@@ -16,6 +16,14 @@ class Verb(NamedTuple):
     first: str = ""
 
 
+# Verbs of governance that run code of the project, and neither sign nor push anything.
+KEYLESS = frozenset(
+    [
+        *("explain", "fairness", "fairness-check", "records"),
+        *("governance predict", "governance technical-file", "governance examine"),
+    ]
+)
+
 VERBS = {
     # Data
     "object-store": Verb(

@@ -42,6 +42,7 @@ def _rendered() -> Path:
 ROOT = _found() or _rendered()
 os.chdir(ROOT)
 sys.path.insert(0, str(ROOT / "src"))
+os.environ["PYTHONPATH"] = str(ROOT / "src")  # for the processes that the library starts
 
 
 def stage(name: str) -> ModuleType:

@@ -17,7 +17,7 @@ from rung_ops.release import bundle, gate_check, install, paths, state, status
 from rung_ops.release import deploy as release_deploy
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving.settings import BadSettings
-from rung_ops.system import locks
+from rung_ops.system import keyless, locks
 
 REFUSALS = (
     *(
@@ -27,6 +27,7 @@ REFUSALS = (
         state.BadState,
         locks.LockTimeoutError,
         keys.NoKey,
+        keyless.CandidateError,
         OSError,
     ),
 )
@@ -43,7 +44,7 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     keys.private_key()
     before = state.read(folder)
     audit.require_signature(folder)
-    manifest = bundle.read_manifest(install.install(folder, release))
+    manifest = bundle.read_manifest(install.install(folder, release, without_keys))
     if release == before.serving:
         raise state.Refused(f"{release} answers already.")
     if reasons := list(gate_check.objections(manifest, before, gate_check.GATE, awaited=True)):
@@ -63,6 +64,11 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     if place := status.role_of(now, release):
         return f"{release} {place}: {answers}"
     return f"{release} waits, and answers no requests: {answers}"
+
+
+def without_keys(path: Path) -> None:
+    """Load a bundle as install.check() does, in a process that holds no key."""
+    keyless.call("release.install:check", str(path), raises=(BadBundle, BadSettings))
 
 
 def rejudged(manifest: Mapping[str, Any]) -> list[str]:

@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_ops.project.paths import REPOSITORY, shown
 from rung_ops.release import secret
+from rung_ops.system import key_names
 
 PRIVATE = REPOSITORY / ".keys/audit.pem"
 PUBLIC = REPOSITORY / "governance/audit.pub"
-VARIABLE = "AUDIT_PRIVATE_KEY"
+VARIABLE = key_names.AUDIT
 
 
 class NoKey(Exception):

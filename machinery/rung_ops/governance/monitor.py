@@ -3,14 +3,15 @@
 As rung_ops.monitoring.run, with the limits of governance/monitoring_plan.yaml in place of those of
 ops/monitor.toml, and with the officers' overrides: many mean that the model is wrong, very few that
 its predictions are not reviewed. What answers has to be approved still, and reviews and findings
-that are past their day are named. Problems go into the audit log when they begin, change and end.
+that are past their day are named. Problems go into the audit log when they begin, change and end:
+what looks runs code of the release, in a process without the key that signs them.
 """
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -30,7 +31,7 @@ from rung_ops.governance.overrides import Overrides
 from rung_ops.monitoring import run
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.release import bundle, paths, state
-from rung_ops.system import locks
+from rung_ops.system import keyless, locks
 
 MONITORED = "monitored"
 OVERRIDES = "overrides"  # the table of the plan's settings that ops/monitor.toml does not have
@@ -81,7 +82,7 @@ def _overruled(folder: Path, result: MonitorResult) -> int:
     return int(theirs.select(pl.col("id").n_unique()).collect().item()) if found else 0
 
 
-def note(folder: Path, result: MonitorResult, by: str) -> list[str]:
+def note(folder: Path, release: str, problems: list[str], by: str) -> list[str]:
     """Write the problems into the audit log, unless they are there already.
 
     Returns:
@@ -92,14 +93,12 @@ def note(folder: Path, result: MonitorResult, by: str) -> list[str]:
     for event in state.events(folder):
         if event["event"] == MONITORED:
             said = event["detail"]["kinds"]
-    kinds = sorted({_kind(problem) for problem in result.problems})
+    kinds = sorted({_kind(problem) for problem in problems})
     if kinds == said:
         return []
     try:
         keys.private_key()
-        return audit.record(
-            folder, MONITORED, by, release=result.release.id, kinds=kinds, problems=result.problems
-        )
+        return audit.record(folder, MONITORED, by, release=release, kinds=kinds, problems=problems)
     except (keys.NoKey, OSError, locks.LockTimeoutError, state.BadState) as error:
         return [f"Findings of the monitor are not in the audit log: {error}"]
 
@@ -116,10 +115,11 @@ def _duty(setting: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Check, and write the problems down; return the exit code of rung_ops.monitoring.run."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = run.parsed(arguments)
     folder = paths.environment(options.environment)
     try:
-        thresholds = plan.thresholds()
+        plan.thresholds()
     except plan.BadPlan as error:
         print(error, file=sys.stderr)
         return 2
@@ -128,22 +128,30 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.now and not options.json:  # another moment is looked at, not lived in
         for said in retention.apply(paths.person(), datetime.now(UTC)):
             print(said, file=sys.stderr)
+    code, looked = keyless.call("governance.monitor:look", arguments)
+    if looked and code != run.COULD_NOT and not options.json:
+        for problem in note(folder, **looked, by=paths.person()):
+            print(problem, file=sys.stderr)
+    if problem := witness.note(folder, paths.person()):
+        print(problem, file=sys.stderr)
+    return int(code)
+
+
+def look(arguments: list[str]) -> tuple[int, dict[str, Any]]:
+    """Check; return the exit code of rung_ops.monitoring.run, and what was found of which release."""
+    folder = paths.environment(run.parsed(arguments).environment)
+    thresholds = plan.thresholds()
     limits = thresholds.pop(OVERRIDES, {})
-    looked: list[MonitorResult] = []
+    looked: dict[str, Any] = {}
 
     def also(result: MonitorResult) -> list[str]:
         further = list(overruled(folder, result, limits))
         further += serving_check.problems(folder, result.release.id)
         further += past_their_day(folder, result.release.id)
         made = Overrides(folder).count(result.since.isoformat())
+        further += [f"the audit log cannot be relied on: {each}" for each in audit.report(folder)]
         further += filter(None, [override_counts.unlogged(folder, made)])
-        looked.append(replace(result, problems=[*result.problems, *further]))
+        looked.update(release=result.release.id, problems=[*result.problems, *further])
         return further
 
-    code = run.main(arguments, thresholds, also)
-    if looked and code != run.COULD_NOT and not options.json:
-        for problem in note(folder, looked[0], paths.person()):
-            print(problem, file=sys.stderr)
-    if problem := witness.note(folder, paths.person()):
-        print(problem, file=sys.stderr)
-    return code
+    return run.main(arguments, thresholds, also), looked

@@ -8,9 +8,10 @@ import os
 
 from rung_ops.serving import tokens
 from rung_ops.serving.tokens import SHORTEST
+from rung_ops.system import key_names
 
-SHARED = "OPERATOR_TOKEN"
-NAMED = "OPERATOR_TOKENS"
+SHARED = key_names.OPERATOR
+NAMED = key_names.OPERATORS
 ANYBODY = ""  # the holder of the shared token
 
 

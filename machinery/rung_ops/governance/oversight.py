@@ -58,8 +58,8 @@ def routes(service: Service) -> list[Route]:
 
 
 def state_reader(folder: Path) -> StateReader:
-    """Return what reads the state of an environment: under governance production is signed."""
-    return SignedStateReader(folder) if folder.name == paths.PRODUCTION else StateReader(folder)
+    """Return what reads the state of an environment: signed, unless it is just staging."""
+    return StateReader(folder) if folder.name == paths.STAGING else SignedStateReader(folder)
 
 
 class Oversight:

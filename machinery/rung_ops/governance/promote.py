@@ -22,7 +22,7 @@ from rung_ops.governance import (
     signatures,
     witness,
 )
-from rung_ops.governance.deploy import REFUSALS
+from rung_ops.governance.deploy import REFUSALS, without_keys
 from rung_ops.governance.signed_log import APPROVED
 from rung_ops.release import bundle, champion_alias, install, paths, state
 from rung_ops.release.state import State
@@ -47,7 +47,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     keys.private_key()
     now = state.read(folder)
     release = find(folder, asked, now)
-    manifest = bundle.read_manifest(install.install(folder, release))
+    manifest = bundle.read_manifest(install.install(folder, release, without_keys))
     facts = (gate_record.last(folder, release) or {}).get("facts")
     reasons = [
         *approval.objections(approval.released_version(manifest), facts),

@@ -9,9 +9,11 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops.gate import judge, report
+from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Verdict
 from rung_ops.governance import approval, bound_facts, committed, plan, signed_approval
 from rung_ops.project.paths import shown
+from rung_ops.system import keyless
 from rung_ops.tracking import model_bytes, registry, server_check, store_address
 
 # Tags that the pipeline writes to a version and to its run.
@@ -25,16 +27,25 @@ def verdict(version: str) -> Verdict:
         gate_rules.BadRules: ops/gate.toml cannot be applied.
         registry.ServerDownError: the registry does not answer.
     """
+    raises = (gate_rules.BadRules, registry.ServerDownError)
     with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
-        if plan.path().is_file():
-            from rung_ops.governance import gate
-
-            found = gate.verdict(version)
-        else:
-            found = judge.verdict(version)
+        found = Verdict(**keyless.call("governance.rejudge:judged", version, raises=raises))
         number = str(found.challenger.get("version", version))
         about = approval.ReleasedVersion(registry.model_name(), number, {})
         return found.with_reasons(list(committed.uncommitted(*approval.record_paths(about))))
+
+
+def judged(version: str) -> dict[str, Any]:
+    """Run the gate, which imports the code of version, champion and project; return the verdict.
+
+    Raises:
+        as verdict().
+    """
+    if not plan.path().is_file():
+        return dataclasses.asdict(judge.verdict(version))
+    from rung_ops.governance import gate
+
+    return dataclasses.asdict(gate.verdict(version))
 
 
 def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]:

@@ -1,15 +1,50 @@
 """Write a version as a signed bundle: `uv run poe release`.
 
 Not one whose approval was withdrawn, nor one that the gate, run again, or its run's record speak
-against.
+against. The version's code runs in a process without the key, and what that wrote is signed here.
 """
 
+import argparse
 import sys
+
+from mlflow.entities.model_registry import ModelVersion
 
 from rung_ops.gate import rules as gate_rules
 from rung_ops.governance import approval, rejudge
-from rung_ops.release import make, registry_artifacts
+from rung_ops.project.paths import shown
+from rung_ops.release import bundle, keys, make, paths, registry_artifacts, sign, signing
+from rung_ops.release.bundle import BadBundle
+from rung_ops.system import atomic, keyless, locks
 from rung_ops.tracking import registry
+
+FAULTS = (
+    *(BadBundle, keys.NoKey, signing.BadKey, registry_artifacts.NotReleasable),
+    *(registry.MlflowException, gate_rules.BadRules, locks.LockTimeoutError),
+)
+
+
+def write(version: ModelVersion, options: argparse.Namespace) -> int:
+    """Write a version and sign it, or leave that to another job; return the exit code.
+
+    Raises:
+        one of FAULTS.
+    """
+    number = str(version.version)
+    if options.unsigned:
+        return int(keyless.call("release.make:main", [number, "--unsigned", str(options.unsigned)]))
+    private_key, folder = keys.private_key(), paths.candidates()
+    facts = registry_artifacts.facts(version)
+    name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
+    if make.was_released(folder / name, signing.public_key_of(private_key)):
+        return 0
+    with atomic.draft_folder(folder) as draft:
+        if code := keyless.call("release.make:main", [number, "--unsigned", str(draft)]):
+            return int(code)
+        if sign.sign_all(draft, private_key) != [name]:
+            raise BadBundle(f"version {number} was not written as {name}")
+        made = make.put(draft / name, folder)
+    print(f"released {name}: {shown(made)}")
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,19 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = make.options_of(arguments)
     try:
         version = registry_artifacts.version(options.version)
-    except registry_artifacts.NotReleasable as error:
+        found = approval.withdrawal_objections(version)[:1] or rejudge.faults(str(version.version))
+        if not found:
+            return write(version, options)
+    except FAULTS as error:
         print(f"Nothing was released. {error}", file=sys.stderr)
         return 1
-    if found := approval.withdrawal_objections(version):
-        print(f"Nothing was released of version {version.version}: {found[0]}.", file=sys.stderr)
-        return 1
-    try:
-        found = rejudge.faults(str(version.version))
-    except (registry.MlflowException, gate_rules.BadRules) as error:
-        print(f"Nothing was released. {error}", file=sys.stderr)
-        return 1
-    if found:
-        listed = "\n- ".join(found)
-        print(f"Nothing was released of version {version.version}:\n- {listed}", file=sys.stderr)
-        return 1
-    return make.main(arguments)
+    listed = "\n- ".join(found)
+    print(f"Nothing was released of version {version.version}:\n- {listed}", file=sys.stderr)
+    return 1

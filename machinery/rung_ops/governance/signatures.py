@@ -6,8 +6,10 @@ SIGNERS). Who may approve has a line with `namespaces="rung-approval"`.
 
 import subprocess
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
+from rung_ops.governance import ssh_signature
 from rung_ops.project.paths import REPOSITORY, ROOT, shown
 
 SIGNERS = "governance/allowed_signers"
@@ -68,11 +70,21 @@ def signer(content: bytes, signature: str, root: Path = ROOT) -> str:
                 _ssh_keygen("-Y", "verify", *named, *about, content=content)
             except NotSigned:
                 continue
+            _refuse_without_namespace(content, signature, allowed)
             return principal
     raise NotSigned(
         f"its signature is not of a key that {shown(allowed)} allows to approve, or it was edited "
         "after it was signed"
     )
+
+
+def _refuse_without_namespace(content: bytes, signature: str, allowed: Path) -> None:
+    """Raise NotSigned where OpenSSH counts a signature that the service would not."""
+    lines, now = allowed.read_text(encoding="utf-8"), datetime.now().astimezone()
+    try:
+        ssh_signature.verify(content, signature, lines, NAMESPACE, now)
+    except ssh_signature.BadSignatureError as error:
+        raise NotSigned(f"its signature does not count: {error}") from error
 
 
 def line_for(key: str, email: str) -> str:

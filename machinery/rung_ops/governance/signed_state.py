@@ -25,6 +25,8 @@ SEE = "See `uv run poe audit-log`."
 class SignedStateReader(StateReader):
     """Follows an environment in which the signed log decides, and only approved releases answer."""
 
+    is_guarded = True
+
     def __init__(self, folder: Path) -> None:
         """Follow the folder of an environment."""
         super().__init__(folder)

@@ -1,7 +1,8 @@
 """Verify signatures of `ssh-keygen -Y sign` without OpenSSH, which the image of the service lacks.
 
 The format is OpenSSH's PROTOCOL.sshsig; security keys sign as PROTOCOL.u2f says. An allowed signer
-with an option that is not known here does not count (`man ssh-keygen`, ALLOWED SIGNERS).
+with an option that is not known here does not count (`man ssh-keygen`, ALLOWED SIGNERS), nor one
+without `namespaces`: OpenSSH would let its key sign anything, and the line may be there for commits.
 """
 
 import base64
@@ -66,7 +67,10 @@ def verify(content: bytes, signature: str, allowed: str, namespace: str, now: da
         key, proof, signed = _parsed(content, signature, namespace.encode())
         who = [each for each in signers(allowed, namespace, now) if each.key == key]
         if not who:
-            raise BadSignatureError(f"the key is not one that may sign as {namespace}")
+            raise BadSignatureError(
+                f"the key is not one that may sign as {namespace}: a line of allowed_signers says "
+                f'that by `namespaces="{namespace}"`'
+            )
         _verify(key, proof, signed)
     except (InvalidSignature, UnsupportedAlgorithm, binascii.Error, ValueError) as error:
         raise BadSignatureError("the signature does not belong to the content") from error
@@ -90,6 +94,8 @@ def signers(allowed: str, namespace: str, now: datetime) -> Iterator[Signer]:
 def _admits(options: str, namespace: str, now: datetime) -> bool:
     given = list(OPTION.finditer(options))
     if "".join(each[0] for each in given) != options:
+        return False
+    if "namespaces" not in {each[1] for each in given}:
         return False
     for name, value in (each.groups() for each in given):
         match name:

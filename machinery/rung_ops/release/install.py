@@ -1,7 +1,7 @@
 """Copy a candidate into an environment, after verifying and loading the copy."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rung_ops.project.paths import project_name
@@ -26,7 +26,7 @@ def newest() -> str | None:
     return max(made)[1] if made else None
 
 
-def install(folder: Path, release: str) -> Path:
+def install(folder: Path, release: str, load: Callable[[Path], object] | None = None) -> Path:
     """Copy a candidate to the bundles of an environment, and load it as the service does.
 
     A valid release of that id is left unchanged. If the process is killed, a release exists under
@@ -35,6 +35,7 @@ def install(folder: Path, release: str) -> Path:
     Args:
         folder: of the environment.
         release: id of the candidate.
+        load: loads a bundle as the service does; here by default.
 
     Returns:
         The folder of the installed release.
@@ -50,18 +51,18 @@ def install(folder: Path, release: str) -> Path:
     except InvalidStateError as error:
         raise BadBundle(str(error)) from error
     source, final = paths.candidates() / release, paths.bundle(folder, release)
-    bundles = final.parent
+    bundles, load = final.parent, load or check
     draft = bundles / DRAFT
     with locks.locked(bundles):
         shutil.rmtree(draft, ignore_errors=True)  # left by a deployment that was killed
-        if final.exists() and _is_valid(final):
+        if final.exists() and _is_valid(final, load):
             return final
         if not source.is_dir():
             raise BadBundle(f"there is no candidate {release}: `uv run poe release` creates one")
         copied = draft / release
         shutil.copytree(source, copied, symlinks=True)
         try:
-            _load(copied)
+            load(copied)
             atomic.sync_tree(copied)
             if final.exists():
                 final.rename(draft / "replaced")
@@ -82,7 +83,13 @@ def forget(folder: Path, used: Iterable[str]) -> list[str]:
     return sorted(old)
 
 
-def _load(path: Path) -> releases.Release:
+def check(path: Path | str) -> None:
+    """Load a bundle as the service does, and see that it is of this model.
+
+    Raises:
+        BadBundle, serving.settings.BadSettings: as install().
+    """
+    path = Path(path)
     loaded = releases.load(path, verify.public_key(), limits())
     # One key signs all models of a repository, so the signature does not identify the model.
     if (model := loaded.manifest["model"]) != project_name():
@@ -91,12 +98,11 @@ def _load(path: Path) -> releases.Release:
             f"it from the folder of {model}. If the model was renamed, `uv run poe release` "
             "creates a release under its new name."
         )
-    return loaded
 
 
-def _is_valid(path: Path) -> bool:
+def _is_valid(path: Path, load: Callable[[Path], object]) -> bool:
     try:
-        _load(path)
+        load(path)
     except BadBundle:
         return False
     return True

@@ -8,9 +8,10 @@ from pathlib import Path
 from rung_ops.project.paths import REPOSITORY, shown
 from rung_ops.release import paths, secret
 from rung_ops.release.signing import new_key, public_key_of
+from rung_ops.system import key_names
 
 PRIVATE = REPOSITORY / ".keys/release.pem"
-VARIABLE = "RELEASE_PRIVATE_KEY"
+VARIABLE = key_names.RELEASE
 MAKE = "`uv run poe keys`"
 
 

@@ -63,11 +63,20 @@ def write(
         _load(staged, public_key)
         if private_key is None:
             (staged / bundle.SIGNATURE).unlink()
-        final = folder / name
-        with locks.locked(folder):
-            if final.exists():
-                final.rename(draft / "replaced")
-            staged.rename(final)
+        return put(staged, folder)
+
+
+def put(staged: Path, folder: Path) -> Path:
+    """Move a release out of a draft folder into the folder of releases, in the place of its like.
+
+    Raises:
+        locks.LockTimeoutError: another process holds the lock of the folder.
+    """
+    final = folder / staged.name
+    with locks.locked(folder):
+        if final.exists():
+            final.rename(staged.with_name("replaced"))
+        staged.rename(final)
     return final
 
 
@@ -92,8 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
         facts = registry_artifacts.facts(version)
         folder = options.unsigned or paths.candidates()
         name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])
-        if private_key and _is_valid(folder / name, signing.public_key_of(private_key)):
-            print(f"{name} was released before: {shown(folder / name)}")
+        if private_key and was_released(folder / name, signing.public_key_of(private_key)):
             return 0
         train, test = registry_artifacts.rows(version)
         with tempfile.TemporaryDirectory() as temporary:
@@ -140,12 +148,13 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _is_valid(folder: Path, public_key: bytes) -> bool:
-    """Return whether a valid release exists: it may be in use, so it is not written again."""
+def was_released(folder: Path, public_key: bytes) -> bool:
+    """Say that a valid release exists: it may be in use, so it is not written again."""
     try:
         verify(folder, public_key)
     except (BadBundle, OSError):
         return False
+    print(f"{folder.name} was released before: {shown(folder)}")
     return True
 
 

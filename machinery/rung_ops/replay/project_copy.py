@@ -10,6 +10,7 @@ import polars as pl
 
 from rung_ops.project.paths import REPOSITORY, ROOT
 from rung_ops.replay.overrides import override
+from rung_ops.system import key_names
 
 FOLDER = ROOT / ".replay"
 FIRST = "data/sample/first.parquet"
@@ -25,10 +26,9 @@ IDENTITY = {"name": "replay", "email": "replay@localhost"}
 
 # Environment variables that would make a program use files or servers outside the copy.
 OUTSIDE = {
-    *("RELEASES", "LOGS", "OUTCOMES", "AUTOPILOT_PUSH", "RELEASE_KEY", "RELEASE_PRIVATE_KEY"),
-    *("AUDIT_PRIVATE_KEY", "OPERATOR_TOKEN", "SERVICE_ENVIRONMENT", "SERVICE_URL"),
-    *("OPERATOR_TOKENS", "PREDICT_TOKENS", "METRICS_TOKENS", "SERVICE_TOKEN"),
-    *("OPERATOR_TOKENS_FILE", "PREDICT_TOKENS_FILE", "METRICS_TOKENS_FILE"),
+    *("RELEASES", "LOGS", "OUTCOMES", "AUTOPILOT_PUSH", "RELEASE_KEY"),
+    *("SERVICE_ENVIRONMENT", "SERVICE_URL"),
+    *key_names.ALL,
     *(
         "MLFLOW_TRACKING_URI",
         "MLFLOW_REGISTRY_URI",

@@ -23,9 +23,10 @@ from rung_ops.serving import local_token, settings, tokens
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.settings import BadSettings
 from rung_ops.serving.tokens import BadTokens
+from rung_ops.system import key_names
 
-PREDICT = "PREDICT_TOKENS"
-METRICS = "METRICS_TOKENS"
+PREDICT = key_names.PREDICT
+METRICS = key_names.METRICS
 OPEN = {"/", "/docs", "/openapi.json", "/health/live", "/health/ready"}
 READ = {"/metrics", "/model"}  # what tokens of METRICS are for
 

@@ -1,7 +1,9 @@
 """A release as the service holds it: with the types of its rows, the arm it is on, and its pace."""
 
+from collections.abc import Callable
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 from rung_ops.release import bundle
 from rung_ops.release.bundle import BadBundle
@@ -52,10 +54,16 @@ class LoadedRelease:
         return other
 
 
-def load(folder: Path, public_key: bytes, limits: Limits, arm: Arm) -> LoadedRelease:
-    """Load a release for an arm.
+def load(
+    folder: Path,
+    public_key: bytes,
+    limits: Limits,
+    arm: Arm,
+    admit: Callable[[dict[str, Any]], None] | None = None,
+) -> LoadedRelease:
+    """Load a release for an arm; see release.load() for the arguments.
 
     Raises:
         BadBundle: it must not be used; the message says why.
     """
-    return LoadedRelease(releases.load(folder, public_key, limits), arm, limits.strict)
+    return LoadedRelease(releases.load(folder, public_key, limits, admit), arm, limits.strict)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rung_ops.release import bundle, paths, verify
 from rung_ops.release.bundle import BadBundle
@@ -36,7 +37,12 @@ class Loader:
     """Holds the releases of one environment in memory; used on the event loop alone."""
 
     def __init__(
-        self, folder: Path, limits: Limits, loaded: Callable[[], None], refused: Callable[[], None]
+        self,
+        folder: Path,
+        limits: Limits,
+        loaded: Callable[[], None],
+        refused: Callable[[], None],
+        admit: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         """Hold nothing yet.
 
@@ -45,7 +51,9 @@ class Loader:
             limits: how slow a release may be.
             loaded: called when a release can be had, or is found to be bad.
             refused: called when a release is found to be bad, unless that was known.
+            admit: asked before the code of a release is imported; may raise BadBundle.
         """
+        self._admit = admit
         self._folder = folder
         self._limits = limits
         self._loaded = loaded
@@ -87,7 +95,7 @@ class Loader:
         def load() -> None:
             try:
                 found: LoadedRelease | str = loaded_release.load(
-                    path, verify.public_key(), limits, "serving"
+                    path, verify.public_key(), limits, "serving", self._admit
                 )
             except BadBundle as error:
                 found = str(error)

@@ -8,10 +8,11 @@ from urllib.request import Request
 
 from rung_ops.project.paths import REPOSITORY
 from rung_ops.serving.tokens import SHORTEST
+from rung_ops.system import key_names
 
 FILE = REPOSITORY / ".keys/service.token"
 HOLDER = "this machine"
-VARIABLE = "SERVICE_TOKEN"  # what a program of this project sends to a service
+VARIABLE = key_names.SERVICE  # what a program of this project sends to a service
 
 
 def is_local(host: str) -> bool:

@@ -5,6 +5,7 @@ Used by the service, and by whatever else has to score with a release: gate, mon
 
 import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,13 +69,19 @@ class Release:
         return features, self.predictor(features)
 
 
-def load(folder: Path, public_key: bytes, limits: Limits | None = None) -> Release:
+def load(
+    folder: Path,
+    public_key: bytes,
+    limits: Limits | None = None,
+    admit: Callable[[dict[str, Any]], None] | None = None,
+) -> Release:
     """Verify, import, warm and check a release.
 
     Args:
         folder: the bundle.
         public_key: PEM text of the key that it must be signed with.
         limits: how slow it may be; the defaults where none are given.
+        admit: is given the verified manifest before any code is imported; may raise BadBundle.
 
     Raises:
         BadBundle: it must not be used; the message says why.
@@ -82,6 +89,8 @@ def load(folder: Path, public_key: bytes, limits: Limits | None = None) -> Relea
     manifest, files = open_verified(folder, public_key)
     if manifest["id"] != folder.name:
         raise BadBundle(f"{folder.name} is release {manifest['id']} under another name")
+    if admit is not None:
+        admit(manifest)
     contract = files.json(bundle.CONTRACT)
     try:
         schema = {each["name"]: dtype_of(each["polars"]) for each in contract["columns"]}

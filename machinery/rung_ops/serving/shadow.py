@@ -60,6 +60,7 @@ class Shadow:
         share: float,
         log: PredictionLog | None = None,
         adjust: Adjust = NO_HOOKS.adjust,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         """Start to listen.
 
@@ -68,7 +69,9 @@ class Shadow:
             share: of the batches that are looked at, in [0, 1].
             log: where its predictions go, with arm `shadow`.
             adjust: the hook after a prediction, so that both releases are compared alike.
+            ended: called when it is closed.
         """
+        self._ended = ended
         self._adjust = adjust
         self.release = release
         self.found = Comparison()
@@ -109,6 +112,7 @@ class Shadow:
         """Stop; what waits is not scored any more."""
         self._closed = True
         self._wake.set()
+        self._ended()
         self._thread.join(seconds)
 
     def _run(self) -> None:

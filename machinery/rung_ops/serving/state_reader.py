@@ -48,7 +48,11 @@ class StateReader:
 
     Attributes:
         folder: of the environment.
+        is_guarded: whether code of a release runs in the service only when it may answer; one in
+            the shadow then has a process of its own.
     """
+
+    is_guarded = False
 
     def __init__(self, folder: Path) -> None:
         """Follow the folder of an environment."""

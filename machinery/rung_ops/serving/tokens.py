@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from rung_ops.system import key_names
 from rung_ops.system.files import read_regular
 
 SHORTEST = 16  # characters of a token
@@ -28,7 +29,7 @@ def named(variable: str) -> dict[bytes, str]:
         BadTokens: the file cannot be read, or it is not a list of names with tokens.
     """
     listed = os.environ.get(variable, "")
-    if not listed and (name := os.environ.get(f"{variable}_FILE", "")):
+    if not listed and (name := os.environ.get(f"{variable}{key_names.IN_A_FILE}", "")):
         try:
             # Kubernetes mounts secrets as links.
             listed = read_regular(Path(name), MAX_BYTES, follow=True).decode()

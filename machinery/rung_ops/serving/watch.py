@@ -8,12 +8,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
+from rung_ops.release import bundle, paths
 from rung_ops.release import state as states
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import State
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.loading import Loader
+from rung_ops.serving.separate import SeparateRelease
 from rung_ops.serving.service import HeldReleases, Service
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.state_reader import Reading, StateReader
@@ -22,6 +25,10 @@ from rung_ops.serving.trial_figures import Comparison
 LOG = logging.getLogger("service")
 
 STEP = 1.0  # seconds between two checks of a canary or shadow
+
+
+class NotAdmitted(BadBundle):
+    """A release may not answer, so its code is not imported."""
 
 
 class Watch:
@@ -39,7 +46,11 @@ class Watch:
         self._name = reader.folder.name
         self._wake = asyncio.Event()
         self._loader = Loader(
-            reader.folder, service.limits, self._wake.set, lambda: service.metrics.swap("refused")
+            reader.folder,
+            service.limits,
+            self._wake.set,
+            lambda: service.metrics.swap("refused"),
+            self._admit,
         )
         self._unloadable: dict[str, str] = {}  # reason by release, of canary and shadow
 
@@ -77,11 +88,13 @@ class Watch:
         self._unloadable.clear()
         serving = self._serving(state, problems)
         canary = shadow = None
-        if state.canary is not None:
+        if state.canary is not None and self._may_load(state.canary.release, problems):
             loaded = self._on_trial(state.canary.release, problems)
             if loaded is not None and self._may_answer(loaded, problems):
                 canary = self._canary(loaded)
-        if state.shadow is not None:
+        if state.shadow is not None and self._reader.is_guarded:
+            shadow = self._separate(state.shadow, serving)
+        elif state.shadow is not None:
             loaded = self._on_trial(state.shadow.release, problems)
             if loaded is not None:
                 shadow = self._shadow(loaded, state.shadow, serving)
@@ -93,6 +106,8 @@ class Watch:
             return None
         current = self._service.held.serving
         for name in (state.serving, *self._last_good(state)):
+            if not self._may_load(name, problems):
+                return None
             try:
                 served = self._loader.get(name) or current
             except BadBundle as error:
@@ -106,6 +121,28 @@ class Watch:
                 problems.append(f"{name} is served instead.")
             return served
         return None
+
+    def _may_load(self, name: str, problems: list[str]) -> bool:
+        """Ask by the manifest as it lies there, so that what is refused is not verified each time.
+
+        Where code is imported, _admit() decides by the verified one.
+        """
+        if not self._reader.is_guarded:
+            return True
+        try:
+            self._admit(bundle.read_manifest(paths.bundle(self._reader.folder, name)))
+        except NotAdmitted as error:
+            problems.append(f"{error}.")
+            return False
+        except BadBundle:
+            pass  # the loader says what is wrong with it
+        return True
+
+    def _admit(self, manifest: dict[str, Any]) -> None:
+        """Raise NotAdmitted where the code of a release may not run in this process."""
+        objection = self._reader.objection(manifest)
+        if objection is not None and objection.refuses:
+            raise NotAdmitted(objection.reason)
 
     def _may_answer(self, served: LoadedRelease, problems: list[str]) -> bool:
         objection = self._reader.objection(served.release.manifest)
@@ -135,12 +172,25 @@ class Watch:
     def _shadow(
         self, loaded: LoadedRelease, wanted: states.Shadow, serving: LoadedRelease | None
     ) -> Shadow:
-        before = self._service.held
-        # A comparison with another serving release is not continued.
-        same = before.state.shadow == wanted and _name(before.serving) == _name(serving)
-        if before.shadow is not None and same and before.shadow.release is loaded.release:
-            return before.shadow
+        before = self._compared_before(wanted, serving)
+        if before is not None and before.release is loaded.release:
+            return before
         return Shadow(loaded.release, wanted.share, self._service.log, self._service.hooks.adjust)
+
+    def _separate(self, wanted: states.Shadow, serving: LoadedRelease | None) -> Shadow:
+        if (before := self._compared_before(wanted, serving)) is not None:
+            return before
+        release = SeparateRelease(paths.bundle(self._reader.folder, wanted.release))
+        log, adjust = self._service.log, self._service.hooks.adjust
+        return Shadow(release, wanted.share, log, adjust, release.close)
+
+    def _compared_before(
+        self, wanted: states.Shadow, serving: LoadedRelease | None
+    ) -> Shadow | None:
+        """Return the shadow that goes on; a comparison with another serving release does not."""
+        before = self._service.held
+        same = before.state.shadow == wanted and _name(before.serving) == _name(serving)
+        return before.shadow if same else None
 
     def _install(self, held: HeldReleases) -> None:
         before, state = self._service.held, held.state

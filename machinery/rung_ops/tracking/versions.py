@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from rung_ops import contract
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT
+from rung_ops.system import keyless
 from rung_ops.training import estimator
 
 CODE = "code"  # artifact of a run: its copy of src/
@@ -70,7 +71,7 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
                 *map(str, (code, models[0], rows, output)),
             ],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(code)},
+            env=keyless.environment() | {"PYTHONPATH": str(code)},
             check=False,
             capture_output=True,
             text=True,

@@ -96,9 +96,21 @@ class FeatureEncoder:
         return joined["code"].to_numpy()
 
 
-def reasons(features: pl.DataFrame, values: np.ndarray, row: int) -> list[dict[str, Any]]:
-    """Return the features with the largest effects on the prediction of one row."""
-    order = np.argsort(-np.abs(values[row]), kind="stable")[:REASONS]
+def reasons(
+    features: pl.DataFrame, values: np.ndarray, row: int, adverse: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the features with the largest effects on the prediction of one row.
+
+    Args:
+        features: of the rows, shape (n_rows, n_features).
+        values: from explain().
+        row: its number.
+        adverse: `high` or `low`, as [reasons] of params.toml says: only what made the prediction
+            worse for the person is a reason then, as the service has it.
+    """
+    sign = {None: 0, "high": 1, "low": -1}[adverse]
+    largest = np.argsort(-np.abs(values[row]), kind="stable")
+    order = [index for index in largest if not sign or sign * values[row, index] > 0][:REASONS]
     return [
         {
             "feature": features.columns[index],
@@ -131,6 +143,7 @@ def report(
         )
     weights = dict(zip(features.columns, np.abs(values).mean(axis=0), strict=True))
     ranked = np.argsort(predicted, kind="stable")
+    adverse = settings.get("reasons", {}).get("adverse")
     chosen = sorted(
         {int(ranked[rank]) for rank in np.linspace(0, len(ranked) - 1, EXAMPLES, dtype=int)}
     )
@@ -139,6 +152,7 @@ def report(
         "rows": len(values),
         "background": background.height,
         "base": round(base, 4),
+        "reasons_are": f"what makes a prediction {adverse}er" if adverse else "effects of any sign",
         "importance": {
             name: round(float(weight), 5)
             for name, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0]))
@@ -147,7 +161,7 @@ def report(
             {
                 "test_row": int(sample["row"][row]),
                 "predicted": round(float(predicted[row]), 4),
-                "reasons": reasons(features, values, row),
+                "reasons": reasons(features, values, row, adverse),
             }
             for row in sorted(chosen, key=lambda row: -predicted[row])
         ],

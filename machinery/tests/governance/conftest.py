@@ -1,5 +1,6 @@
 """An environment of its own for each test, keys that sign its audit log, and a registry."""
 
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from machinery.tests.conftest import FACTS, Trained
 from rung_ops.governance import approval, deploy, keys, plan
 from rung_ops.project.paths import ROOT
+from rung_ops.system import keyless
 
 if TYPE_CHECKING:
     from machinery.tests.governance.signing import Desk
@@ -48,6 +50,23 @@ def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def signing_key() -> ec.EllipticCurvePrivateKey:
     """The key that signs the audit log."""
     return ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture(autouse=True)
+def same_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call what needs no key in this process, where the test can replace its parts.
+
+    The tests that are marked `own_process` start another one, as a project does.
+    """
+    if request.node.get_closest_marker("own_process"):
+        return
+
+    def call(function: str, *arguments: Any, raises: object = ()) -> Any:
+        module, _, name = function.partition(":")
+        found = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+        return json.loads(json.dumps(found(*json.loads(json.dumps(arguments)))))
+
+    monkeypatch.setattr(keyless, "call", call)
 
 
 @pytest.fixture

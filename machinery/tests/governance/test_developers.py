@@ -141,7 +141,7 @@ def test_where_commits_are_signed_a_text_is_no_author(desk: Desk) -> None:
     assert refused(desk) == ""
 
     desk.commit(OTTO, SOURCE)  # Ada's key, and another's name
-    path.write_text(path.read_text().replace('ada@example.org namespaces="git"', "ada@example.org"))
+    path.write_text(path.read_text().replace('namespaces="git"', 'namespaces="git,rung-approval"'))
     assert "ada@example.org developed the model" in refused(desk, ADA)
 
 

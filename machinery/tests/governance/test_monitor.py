@@ -243,6 +243,27 @@ def test_without_the_key_no_line_is_left_that_nobody_signs_for(
     assert audit.report(production) == []
 
 
+@pytest.mark.tried(
+    "Add a line to the audit log without its key, and wait that nobody types `poe audit-log`",
+    "`poe monitor` names the line",
+)
+def test_a_line_that_nobody_signed_is_named(
+    predicted: Callable[[int], None],
+    planned: Callable[..., None],
+    production: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predicted(20)
+    planned()
+    assert monitor.main([]) == 0
+
+    state.note(production, "resuming", "Eve", reason="because")
+
+    assert monitor.main([]) == 1
+    said = capsys.readouterr().out
+    assert "the audit log cannot be relied on: line 2 is not signed" in said
+
+
 def test_a_plan_that_cannot_be_read_lets_nobody_look(
     production: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

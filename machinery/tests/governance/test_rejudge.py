@@ -10,7 +10,6 @@ import pytest
 from machinery.tests.governance.signing import PASSED, Desk
 from rung_ops.gate import report
 from rung_ops.governance import deploy, rejudge, release
-from rung_ops.release import make
 from rung_ops.tracking import registry
 
 
@@ -20,7 +19,7 @@ def version(desk: Desk) -> Any:
     made = desk.version()
     desk.judge(replace(PASSED, challenger={"version": str(made.version)}))
     write(made)
-    desk.patch.setattr(make, "main", lambda arguments: 0)
+    desk.patch.setattr(release, "write", lambda version, options: 0)
     return made
 
 

@@ -1,13 +1,16 @@
 """A service of production, a process of its own, answers with what the signed log lets it."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
+from machinery.tests.governance.probing import make_curious, seen
 from machinery.tests.governance.running import (
     TOKEN,
     Running,
@@ -18,7 +21,8 @@ from machinery.tests.governance.running import (
     wait_until,
 )
 from machinery.tests.governance.signing import approved_line, source_of
-from rung_ops.governance import audit, kill_switch
+from rung_ops.batch import prediction_log
+from rung_ops.governance import audit, kill_switch, oversight
 from rung_ops.governance.signed_log import APPROVED, WITHDRAWN
 from rung_ops.release import state
 from rung_ops.system import atomic
@@ -105,6 +109,84 @@ def test_a_release_that_the_log_does_not_approve_of_is_refused_at_the_start(
         assert running.ask("/predict", row_of(production))[0] == 503
         assert running.ask("/model")[0] == 503
         assert not running.ready()
+
+
+@pytest.fixture
+def curious(
+    two_releases: tuple[Path, Path], release_private_key: bytes, tmp_path: Path
+) -> tuple[Path, Path]:
+    """A copy of the second release whose features look for keys, and where they write."""
+    copied, file = tmp_path / "curious" / two_releases[1].name, tmp_path / "seen"
+    shutil.copytree(two_releases[1], copied)
+    make_curious(copied, file, release_private_key)
+    return copied, file
+
+
+@pytest.mark.tried(
+    "Take a key or a token by the code of a release in the shadow, or change what is answered",
+    "it runs in a process of its own, without them",
+)
+def test_a_shadow_that_nobody_approved_runs_in_a_process_without_keys(
+    curious: tuple[Path, Path],
+    folder: Path,
+    signing_key: ec.EllipticCurvePrivateKey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release, file = curious
+    shutil.rmtree(folder / "bundles" / release.name)
+    shutil.copytree(release, folder / "bundles" / release.name)
+    with audit.signed(folder):
+        state.shadow(folder, release.name, 1.0, "Ada")
+
+    secrets = {"AUDIT_PRIVATE_KEY": pem(signing_key).decode(), "OPERATOR_TOKEN": TOKEN}
+    with started(folder, secrets) as running:
+        wait_until(running.ready)
+        assert running.ask("/model")[1]["shadow"] == release.name
+        monkeypatch.setenv("LOGS", str(folder.parents[1] / "logs"))
+        shadowed = pl.col("arm") == "shadow"
+
+        def rows(*which: pl.Expr) -> int:
+            log = prediction_log.read(prediction_log.folder("production"))
+            return log.filter(*which).collect().height
+
+        assert answers(running, folder) == 200
+        wait_until(lambda: rows(shadowed) > 0)
+        assert rows(shadowed, pl.col("release") == release.name) == 1 == rows(~shadowed)
+
+        assert seen(file)
+        for process, found in seen(file):
+            assert process != running.process.pid and found == []
+
+
+@pytest.mark.tried(
+    "Have the service import a release that it would refuse",
+    "it asks the log before it imports anything",
+)
+def test_code_of_a_release_that_may_not_answer_is_not_imported(
+    curious: tuple[Path, Path],
+    release_key: bytes,
+    signing_key: ec.EllipticCurvePrivateKey,
+    production: Path,
+    validator: str,
+) -> None:
+    release, file = curious
+    deployed(production, release, release_key, signing_key, None)
+
+    with started(production, {}) as running:
+        wait_until(running.lives)
+        wait_until(lambda: "may not answer" in str(running.ask("/health/ready")[1]["problems"]))
+
+    assert seen(file) == []
+
+
+@pytest.mark.parametrize("name", ["production", "PRODUCTION", "prod", "staging2"])
+@pytest.mark.tried(
+    "Serve by another name than `production` (`SERVICE_ENVIRONMENT=PRODUCTION`)",
+    "every name but `staging` is served by the signed log and approvals",
+)
+def test_every_environment_but_staging_is_guarded(tmp_path: Path, name: str) -> None:
+    assert oversight.state_reader(tmp_path / name).is_guarded
+    assert not oversight.state_reader(tmp_path / "staging").is_guarded
 
 
 def edit(folder: Path, **changes: object) -> None:

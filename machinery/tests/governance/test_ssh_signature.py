@@ -53,9 +53,12 @@ def test_a_signature_of_each_kind_of_key_counts(tmp_path: Path, kind: tuple[str,
     key, line = new_key(tmp_path, *kind)
     signature = signatures.sign(CONTENT, key)
 
-    assert verified(signature, line.format(options="")) == "vera@example.org"
+    assert (
+        verified(signature, line.format(options='namespaces="rung-approval" '))
+        == "vera@example.org"
+    )
     with pytest.raises(BadSignatureError, match="does not belong to the content"):
-        verified(signature, line.format(options=""), CONTENT + b" ")
+        verified(signature, line.format(options='namespaces="rung-approval" '), CONTENT + b" ")
 
 
 def text(value: bytes) -> bytes:
@@ -99,7 +102,8 @@ def test_a_signature_of_a_security_key_counts_as_openssh_has_it(
     armored = base64.encodebytes(blob).decode()
     signature = f"-----BEGIN SSH SIGNATURE-----\n{armored}-----END SSH SIGNATURE-----\n"
     kind = public[4 : 4 + int.from_bytes(public[:4])].decode()
-    allowed = f"vera@example.org {kind} {base64.b64encode(public).decode()}\n"
+    who = 'vera@example.org namespaces="rung-approval"'
+    allowed = f"{who} {kind} {base64.b64encode(public).decode()}\n"
 
     assert by_openssh(signature, allowed, tmp_path)
     assert verified(signature, allowed) == "vera@example.org"
@@ -113,15 +117,14 @@ def day(days: int) -> str:
 
 
 OPTIONS = {
-    "": True,
     'namespaces="rung-approval" ': True,
     'namespaces="git,rung-approval" ': True,
     'namespaces="rung-*" ': True,
     'namespaces="git" ': False,
     f'namespaces="rung-approval",valid-before="{day(2)}" ': True,
-    f'valid-before="{day(-2)}" ': False,
-    f'valid-after="{day(-2)}Z" ': True,
-    f'valid-after="{day(2)}1200" ': False,
+    f'namespaces="rung-approval",valid-before="{day(-2)}" ': False,
+    f'namespaces="rung-approval",valid-after="{day(-2)}Z" ': True,
+    f'namespaces="rung-approval",valid-after="{day(2)}1200" ': False,
     "cert-authority ": False,
 }
 
@@ -141,14 +144,37 @@ def test_the_options_of_an_allowed_signer_are_read_as_openssh_reads_them(
         verified(signature, allowed)
 
 
+PLAIN = ["", f'valid-before="{day(2)}" ']
+
+
+@pytest.mark.parametrize("options", PLAIN)
+@pytest.mark.tried(
+    "Approve with a key whose line in `allowed_signers` has no `namespaces`, as one for commits",
+    "refused, though OpenSSH would let it sign anything",
+)
+def test_a_line_without_namespaces_lets_nobody_approve(
+    tmp_path: Path, options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, line = new_key(tmp_path, "ed25519")
+    signature, allowed = signatures.sign(CONTENT, key), line.format(options=options)
+    (tmp_path / "governance").mkdir()
+    signatures.signers_file(tmp_path).write_text(allowed)
+
+    assert by_openssh(signature, allowed, tmp_path)
+    with pytest.raises(BadSignatureError, match='says that by `namespaces="rung-approval"`'):
+        verified(signature, allowed)
+    with pytest.raises(signatures.NotSigned, match='says that by `namespaces="rung-approval"`'):
+        signatures.signer(CONTENT, signature, tmp_path)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         lambda line: "",
         lambda line: f"# {line}",
-        lambda line: line.replace("vera@example.org ", 'vera@example.org unheard-of="1" '),
-        lambda line: line.replace("vera@example.org ", 'vera@example.org valid-before="soon" '),
-        lambda line: line.replace("vera@example.org ", 'vera@example.org namespaces="!git,*" '),
+        lambda line: line.replace("vera@example.org ", 'vera@example.org unheard-of="1",'),
+        lambda line: line.replace("vera@example.org ", 'vera@example.org valid-before="soon",'),
+        lambda line: line.replace('"rung', '"!git,rung'),
         lambda line: line.replace("AAAA", "AAAB"),
     ],
 )
@@ -158,11 +184,12 @@ def test_a_line_that_is_not_understood_admits_nobody(
     key, line = new_key(tmp_path, "ed25519")
 
     signature = signatures.sign(CONTENT, key)
-    wrong = changed(line.format(options=""))
+    right = line.format(options='namespaces="rung-approval" ')
+    wrong = changed(right)
 
     with pytest.raises(BadSignatureError):
         verified(signature, wrong)
-    assert verified(signature, f"{wrong}\n{line.format(options='')}") == "vera@example.org"
+    assert verified(signature, f"{wrong}\n{right}") == "vera@example.org"
 
 
 @pytest.mark.parametrize("length", [0, 10, 60, 200])
@@ -173,4 +200,4 @@ def test_a_signature_that_was_cut_or_is_not_one_is_refused(tmp_path: Path, lengt
 
     for wrong in (cut, "", signature.replace("U1NIU0lH", "AAAAAAAA"), "é"):
         with pytest.raises(BadSignatureError):
-            verified(wrong, line.format(options=""))
+            verified(wrong, line.format(options='namespaces="rung-approval" '))

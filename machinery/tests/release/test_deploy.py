@@ -371,7 +371,7 @@ def test_a_kill_while_it_is_copied_leaves_a_whole_release_or_none(
 
         try:
             patch = pytest.MonkeyPatch()
-            patch.setattr(install, "_load", lambda path: None)  # needs threads, lost in a fork
+            patch.setattr(install, "check", lambda path: None)  # needs threads, lost in a fork
             if at == "renamed":
                 patch.setattr(atomic, "sync_tree", lambda folder: None)
             patch.setattr(*KILLS[at], kill)

@@ -78,3 +78,11 @@ def test_reasons_name_what_weighs_most_first() -> None:
     shares, _ = explained(FEATURES)
 
     assert reasons(FEATURES, shares, 0)[0] == {"feature": "where", "value": "sea", "effect": 5.0}
+
+
+@pytest.mark.parametrize(("adverse", "named"), [("high", ["where"]), ("low", ["rooms"])])
+def test_what_speaks_for_a_person_is_no_reason_against_them(adverse: str, named: list[str]) -> None:
+    shares, _ = explained(FEATURES)
+
+    assert [each["feature"] for each in reasons(FEATURES, shares, 0, adverse)] == named
+    assert len(reasons(FEATURES, shares, 0)) == 4

@@ -1,0 +1,150 @@
+"""Score with a release in a process of its own, which is given no key and no token.
+
+Under governance the shadow is a release that nobody need have approved, so its code stays out of
+the process that answers. Requests and answers are frames: a length of eight bytes, then the content.
+"""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import polars as pl
+
+from rung_ops.release import source_import, verify
+from rung_ops.release.bundle import BadBundle
+from rung_ops.serving import release as releases
+from rung_ops.serving.settings import limits
+from rung_ops.system import keyless
+
+LENGTH = struct.Struct(">Q")
+# Of an answer: the shadow scores a few thousand rows at a time, and what it sends is not trusted.
+MAX_BYTES = 256 * 1024**2
+SCORED, FAILED = b"+", b"-"  # first byte of an answer
+
+
+class ProcessFailed(Exception):
+    """The process has ended, or the release cannot score; the message says why."""
+
+
+class SeparateRelease:
+    """A release that another process scores with; it starts at the first score().
+
+    Attributes:
+        id: its name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Set the bundle; it is verified by the process that imports it."""
+        self.id = folder.name
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()  # of starting and closing
+        self._closed = False
+
+    def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+        """Evaluate features and model, as release.Release.score().
+
+        Raises:
+            ProcessFailed: it cannot score; after the process has ended it never can.
+        """
+        process = self._started()
+        assert process.stdin and process.stdout
+        try:
+            _send(process.stdin, _table(rows))
+            answer = _receive(process.stdout)
+            if answer[:1] != SCORED:
+                raise ProcessFailed(answer[1:].decode(errors="replace"))
+            features = pl.read_ipc_stream(io.BytesIO(answer[1:]))
+            predictions = np.frombuffer(_receive(process.stdout))
+        except (OSError, EOFError) as error:
+            self.close()
+            raise ProcessFailed(f"the process of {self.id} has ended: {error}") from error
+        if features.height != rows.height or predictions.shape != (rows.height,):
+            self.close()
+            raise ProcessFailed(f"{self.id} answered {rows.height} rows in another shape")
+        return features, predictions
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._closed:
+                raise ProcessFailed(f"the process of {self.id} has ended")
+            if self._process is None:
+                self._process = subprocess.Popen(
+                    keyless.command(__name__, str(self._folder)),
+                    env=keyless.environment(),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            return self._process
+
+
+def _table(rows: pl.DataFrame) -> bytes:
+    written = io.BytesIO()
+    rows.write_ipc_stream(written)
+    return written.getvalue()
+
+
+def _send(pipe: IO[bytes], content: bytes) -> None:
+    pipe.write(LENGTH.pack(len(content)) + content)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> bytes:
+    (length,) = LENGTH.unpack(_read(pipe, LENGTH.size))
+    if length > MAX_BYTES:
+        raise EOFError(f"it sent {length:,} bytes; at most {MAX_BYTES:,} are read")
+    return _read(pipe, length)
+
+
+def _read(pipe: IO[bytes], size: int) -> bytes:
+    content = pipe.read(size)
+    if len(content) < size:
+        raise EOFError("it closed its output")
+    return content
+
+
+def _answer(rows: bytes, loaded: releases.Release | str) -> list[bytes]:
+    """Score a table; return the frames of the answer."""
+    try:
+        if isinstance(loaded, str):
+            raise BadBundle(loaded)
+        features, predictions = loaded.score(pl.read_ipc_stream(io.BytesIO(rows)))
+        return [SCORED + _table(features), np.asarray(predictions, dtype=np.float64).tobytes()]
+    except source_import.FAULTS as error:
+        return [FAILED + f"{type(error).__name__}: {error}".encode()]
+
+
+def main(folder: str) -> None:
+    """Answer until the other side closes."""
+    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the code of the release prints is no answer
+    loaded: releases.Release | str
+    try:
+        loaded = releases.load(Path(folder), verify.public_key(), limits())
+    except source_import.FAULTS as error:
+        loaded = str(error)
+    while True:
+        try:
+            rows = _receive(asked)
+        except EOFError:
+            return
+        for frame in _answer(rows, loaded):
+            _send(answers, frame)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

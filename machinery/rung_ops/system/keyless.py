@@ -1,0 +1,110 @@
+"""Run code of the project, or of a release, in a process of its own that is given no key.
+
+What signs does so in its own process, which imports none of that code. The other one runs as the
+same user and can read what that user can, files of keys and other processes among it, unless
+CANDIDATE_COMMAND puts a sandbox around it: `namespaces`, or a command such as `bwrap ... --`.
+"""
+
+import importlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import REPOSITORY
+from rung_ops.system import key_names
+
+MODULE = "rung_ops.system.keyless"
+SANDBOX = "CANDIDATE_COMMAND"
+NAMESPACES = "namespaces"
+# Of Linux: folders of keys are empty, other processes are not seen, and as the last user namespace
+# owns none of the mounts, nothing in it can unmount them.
+_UNSHARE = ("unshare", "--user", "--map-root-user")
+_HIDE = f"""
+while [ "$1" != -- ]; do [ ! -d "$1" ] || mount -t tmpfs none "$1" || exit; shift; done
+shift
+exec {" ".join(_UNSHARE)} "$@"
+"""
+
+
+class CandidateError(StageError):
+    """The other process could not do it; the message says why."""
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of this process without keys and tokens."""
+    return {name: value for name, value in os.environ.items() if name not in key_names.ALL}
+
+
+def drop() -> None:
+    """Take keys and tokens out of the environment of this process, which needs none."""
+    for name in key_names.ALL:
+        os.environ.pop(name, None)
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """Return the command of a process for code of a candidate; it runs a module of the library."""
+    return [*_sandbox(), sys.executable, "-P", "-m", module, *arguments]
+
+
+def _sandbox() -> list[str]:
+    """Return what goes in front of the command of the other process."""
+    told = os.environ.get(SANDBOX, "")
+    if told != NAMESPACES:
+        return shlex.split(told)
+    hidden = [str(REPOSITORY / ".keys"), str(Path.home() / ".ssh"), "--"]
+    own = ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", _HIDE, "sh"]
+    return [*_UNSHARE, *own, *hidden]
+
+
+def call(function: str, *arguments: Any, raises: tuple[type[Exception], ...] = ()) -> Any:
+    """Call a function in a process without keys.
+
+    Args:
+        function: `MODULE:NAME` below rung_ops.
+        arguments: what JSON can hold.
+        raises: errors that are raised here as well, when the function raises them there.
+
+    Returns:
+        What it returned, as JSON has it.
+
+    Raises:
+        CandidateError: it raised another error, or ended without an answer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        words = command(MODULE, function, json.dumps(arguments), str(answer))
+        try:
+            done = subprocess.run(words, env=environment(), check=False)
+        except OSError as error:
+            raise CandidateError(f"{SANDBOX} cannot be run: {error}") from error
+        if not answer.is_file():
+            raise CandidateError(f"{function} ended with {done.returncode} and gave no answer")
+        told = json.loads(answer.read_bytes())
+    if "error" not in told:
+        return told["returned"]
+    for kind in raises:
+        if kind.__name__ == told["error"]:
+            raise kind(told["message"])
+    reason = f"{told['error']}: {told['message']}"
+    raise CandidateError(told["message"] if told["is_ours"] else f"{function} failed ({reason})")
+
+
+def _answer(function: str, arguments: str, answer: str) -> None:
+    module, _, name = function.partition(":")
+    try:
+        found = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+        told: dict[str, Any] = {"returned": found(*json.loads(arguments))}
+    except Exception as error:  # code of the candidate may raise anything
+        ours = isinstance(error, StageError)
+        told = {"error": type(error).__name__, "message": str(error), "is_ours": ours}
+    Path(answer).write_text(json.dumps(told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _answer(*sys.argv[1:])

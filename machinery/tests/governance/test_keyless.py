@@ -1,0 +1,186 @@
+"""Code of a candidate runs where no key and no token is in the environment."""
+
+import ast
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import rung_ops
+from machinery.tests.governance.probing import make_curious, probe, seen
+from rung_ops import contract
+from rung_ops.governance import deploy, keys, promote, rejudge
+from rung_ops.project.paths import ROOT
+from rung_ops.release import bundle, state
+from rung_ops.system import key_names, keyless
+
+Write = Callable[..., None]
+LIBRARY = Path(rung_ops.__file__).parent
+# Names of the keys' kind that are read of people who are not candidates: of stores that a
+# candidate's model and rows come from.
+NOT_OURS = {"MLFLOW_TRACKING_TOKEN"}
+
+pytestmark = pytest.mark.own_process
+
+
+@pytest.fixture
+def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are keys and tokens; every process that starts from here writes down what it sees."""
+    for name in (key_names.PREDICT, key_names.OPERATORS, key_names.RELEASE, key_names.AGENT):
+        monkeypatch.setenv(name, f"secret of {name}")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(probe(tmp_path / "seen"))
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ["PYTHONPATH"]])
+    monkeypatch.setenv("PYTHONPATH", path)
+
+
+@pytest.fixture
+def curious(
+    candidates: tuple[str, str],
+    production: Path,
+    release_private_key: bytes,
+    probed: None,
+    tmp_path: Path,
+) -> str:
+    """A signed candidate whose features look for keys when they are imported; its id."""
+    folder = production.with_name("candidates") / candidates[0]
+    make_curious(folder, tmp_path / "seen", release_private_key)
+    return candidates[0]
+
+
+@pytest.mark.tried(
+    "Take a key or a token out of the environment by the code of a candidate that is deployed, "
+    "promoted, released or judged",
+    "there is none: that code runs in a process of its own (`keyless`), and what signs does not "
+    "import it; files and processes of the same user stay in its reach",
+)
+def test_a_candidate_is_deployed_and_promoted_and_sees_no_key(
+    curious: str, production: Path, judge: Write, approve: Write, tmp_path: Path
+) -> None:
+    judge("1", None)
+    approve("1")
+
+    assert deploy.main(["production", curious]) == 0
+    deployed = seen(tmp_path / "seen")
+    assert promote.main(["1"]) == 0
+
+    assert state.read(production).serving == curious
+    assert 2 <= len(deployed) < len(seen(tmp_path / "seen"))
+    assert {tuple(found) for _, found in seen(tmp_path / "seen")} == {()}
+    assert os.getpid() not in {process for process, _ in seen(tmp_path / "seen")}
+
+
+def test_the_gate_is_run_again_without_keys(
+    production: Path,
+    registry_store: str,
+    probed: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
+    keys.private_key()  # is there, for who signs
+
+    found = rejudge.verdict("1")
+
+    assert not found.promote and found.challenger["version"] == "1"
+    assert [keys for _, keys in seen(tmp_path / "seen")] == [[]]
+
+
+SIGNING = "approve deploy kill_switch monitor promote registry_promotion rejudge release rollback"
+
+
+def test_what_signs_imports_no_code_of_the_project() -> None:
+    imports = ", ".join(f"rung_ops.governance.{name}" for name in SIGNING.split())
+    told = f"import sys, {imports}; print([n for n in sys.modules if n.startswith({contract.package()!r})])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", told], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout == "[]\n"
+
+
+def test_every_key_that_the_library_reads_is_withheld() -> None:
+    texts = {
+        node.value
+        for path in LIBRARY.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    kinds = re.compile(r"[A-Z]+(_[A-Z]+)*_(PRIVATE_KEY|TOKENS?)")
+
+    assert {each for each in texts if kinds.fullmatch(each)} - NOT_OURS <= key_names.ALL
+
+
+def test_an_error_of_the_other_process_is_said_here() -> None:
+    with pytest.raises(bundle.BadBundle, match="release.pub"):
+        keyless.call("release.install:check", "nowhere", raises=(bundle.BadBundle,))
+    with pytest.raises(keyless.CandidateError, match="check failed .BadBundle: .*release.pub"):
+        keyless.call("release.install:check", "nowhere")
+
+
+def look_around(process: int) -> list[str]:
+    """What the code of a candidate could read: a file of a key, the environment of a process."""
+    subprocess.run(["umount", str(KEY.parent)], stderr=subprocess.DEVNULL)
+    found = []
+    for path in (KEY, Path(f"/proc/{process}/environ")):
+        try:
+            found += [path.name] if b"very secret" in path.read_bytes() else []
+        except OSError:
+            continue
+    return found
+
+
+KEY = ROOT / ".keys/audit.pem"
+ALLOWED = subprocess.run(
+    ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "true"], check=False
+)
+
+
+@pytest.mark.skipif(ALLOWED.returncode != 0, reason="this system forbids user namespaces")
+@pytest.mark.tried(
+    "Read a file of a key, or the environment of the process that signs, by the code of a candidate",
+    "possible, as it is the same user; not with `CANDIDATE_COMMAND=namespaces`",
+)
+def test_in_namespaces_of_its_own_it_sees_no_file_of_a_key_and_no_other_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    KEY.parent.mkdir(exist_ok=True)
+    KEY.write_text("very secret")
+    module = LIBRARY / "look_around_for_tests.py"
+    lines = inspect.getsource(look_around)
+    module.write_text(
+        f"import subprocess\nfrom pathlib import Path\nKEY = Path({str(KEY)!r})\n\n{lines}"
+    )
+    other = subprocess.Popen(["sleep", "60"], env=os.environ | {"KEY": "very secret"})
+    try:
+        there = keyless.call("look_around_for_tests:look_around", other.pid)
+        assert there == ["audit.pem", "environ"]
+        monkeypatch.setenv(keyless.SANDBOX, keyless.NAMESPACES)
+        assert keyless.call("look_around_for_tests:look_around", other.pid) == []
+        assert KEY.read_text() == "very secret"
+    finally:
+        module.unlink()
+        KEY.unlink()
+        other.kill()
+        other.wait()
+
+
+def test_a_sandbox_goes_around_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapper = tmp_path / "sand box"
+    wrapper.write_text(f'#!/bin/sh\necho "$3" >> "{tmp_path}/called"\nexec "$@"\n')
+    wrapper.chmod(0o700)
+    monkeypatch.setenv(keyless.SANDBOX, f"'{wrapper}'")
+
+    assert keyless.call("system.printable:printable", "a") == "a"
+    assert (tmp_path / "called").read_text() == "-m\n"
+
+    shutil.rmtree(tmp_path)
+    with pytest.raises(keyless.CandidateError, match="cannot be run"):
+        keyless.call("system.printable:printable", "a")

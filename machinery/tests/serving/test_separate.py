@@ -1,0 +1,72 @@
+"""A release scores in a process of its own as it does in this one, and harms nothing by ending."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from machinery.tests.conftest import Trained
+from rung_ops.release import bundle
+from rung_ops.serving import release as releases
+from rung_ops.serving.separate import ProcessFailed, SeparateRelease
+
+
+@pytest.fixture
+def separate(
+    release_folder: Path, release_key: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SeparateRelease]:
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    copied = tmp_path / release_folder.name
+    shutil.copytree(release_folder, copied)
+    made = SeparateRelease(copied)
+    yield made
+    made.close()
+
+
+def test_it_scores_as_the_release_does(
+    separate: SeparateRelease, release_folder: Path, release_key: bytes, trained: Trained
+) -> None:
+    loaded = releases.load(release_folder, release_key)
+    rows = trained.test.head(64).select(list(loaded.schema))
+
+    for some in (rows, rows[:1]):
+        features, predictions = separate.score(some)
+
+        expected = loaded.score(some)
+        assert features.equals(expected[0])
+        assert np.array_equal(predictions, expected[1])
+
+
+def test_what_cannot_be_scored_is_said_and_the_next_rows_are(
+    separate: SeparateRelease, trained: Trained
+) -> None:
+    with pytest.raises(ProcessFailed, match="ColumnNotFoundError"):
+        separate.score(trained.test.head(1).select([]))
+
+    assert separate.score(trained.test.head(3))[1].shape == (3,)
+
+
+def test_a_release_that_must_not_be_used_is_not_imported(
+    separate: SeparateRelease, trained: Trained, tmp_path: Path
+) -> None:
+    (tmp_path / separate.id / bundle.METRICS).write_text("{}")
+
+    with pytest.raises(ProcessFailed, match="was changed after it was signed"):
+        separate.score(trained.test.head(1))
+
+
+def test_after_its_process_ended_it_scores_nothing(
+    separate: SeparateRelease, trained: Trained
+) -> None:
+    separate.score(trained.test.head(1))
+    assert separate._process
+    os.kill(separate._process.pid, signal.SIGKILL)
+
+    for _ in range(2):
+        with pytest.raises(ProcessFailed, match="has ended"):
+            separate.score(trained.test.head(1))
