@@ -6,6 +6,7 @@ uv run python docs/generate/gallery.py --before v0.1.0           # what changed 
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -33,10 +34,11 @@ TASKS = {
     0: ["train", "evaluate"],
     1: [],
     2: ["pipeline"],
-    3: ["keys", "pipeline", "gate", "release"],
+    3: ["keys", "pipeline", "gate"],
     4: ["pipeline", "replay --months 4"],
 }
 GOVERNANCE_TASKS = {3: ["examine"], 4: ["examine"]}
+REFUSES = 1  # the exit code of a gate that waits for a person's approval
 
 # The pages of a project, where it has made them: path and what it is called here.
 PAGES = {
@@ -45,7 +47,7 @@ PAGES = {
     "reports/replay/timeline.html": "Replay of four months",
     "reports/examination.html": "Examination: requirements and what meets them",
 }
-TEXTS = {"reports/gate.md": "Gate", "docs/model_card.md": "Model card", "RUNG.md": "RUNG.md"}
+TEXTS = {"docs/model_card.md": "Model card", "RUNG.md": "RUNG.md"}
 
 
 @dataclass
@@ -91,9 +93,11 @@ def climbed(game: str, upto: int, folder: Path, before: str | None) -> Iterator[
             else:
                 _run(project, RUNG, "climb", "--to", rung)
             came = "" if rung == 0 else _git(project, "show", "--format=%s", "HEAD")
-            _use(project, rung, game)
+            said = _use(project, rung, game)
             stand = _stand(project, game, rung)
             _collect(project, folder / f"{game}-{rung}", stand)
+            if "gate" in said:
+                stand.pages |= _text(folder, stand, "gate", "poe gate", said["gate"])
             if came:
                 stand.pages |= _text(
                     folder, stand, "climb", f"What came since rung {rung - 1}", came
@@ -107,14 +111,17 @@ def climbed(game: str, upto: int, folder: Path, before: str | None) -> Iterator[
             yield stand
 
 
-def _use(project: Path, rung: int, game: str) -> None:
-    """Run what the rung offers, and commit what it wrote."""
+def _use(project: Path, rung: int, game: str) -> dict[str, str]:
+    """Run what the rung offers, and commit what it wrote; return what each task printed."""
+    said = {}
     extra = GOVERNANCE_TASKS.get(rung, []) if game == "governance" else []
     _run(project, "uv", "sync", "--quiet")
     _commit(project, f"Lock the packages of rung {rung}")
     for task in [*TASKS[rung], *extra]:
-        _run(project, "uv", "run", "poe", *task.split())
+        command = ("uv", "run", "--quiet", "poe", "--quiet", *task.split())
+        said[task] = _run(project, *command, allowed=REFUSES if task == "gate" else 0)
         _commit(project, f"{task.split()[0].capitalize()} on rung {rung}")
+    return said
 
 
 def _stand(project: Path, game: str, rung: int) -> Stand:
@@ -186,11 +193,19 @@ def _git(folder: Path, *arguments: str) -> str:
     return _run(folder, "git", *identity, *arguments)
 
 
-def _run(folder: Path, *command: object) -> str:
+def _run(folder: Path, *command: object, allowed: int = 0) -> str:
     """Run a command and return what it prints; an error ends the gallery with its output."""
+    environ = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
-        [str(each) for each in command], cwd=folder, capture_output=True, text=True, check=False
+        [str(each) for each in command],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    if done.returncode == allowed != 0:
+        return done.stdout + done.stderr
     if done.returncode:
         said = f"{done.stdout}{done.stderr}"
         raise SystemExit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{said}")

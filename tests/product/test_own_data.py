@@ -104,11 +104,22 @@ def climb(project: Project, template: Path, level: int) -> None:
 def test_data_of_ones_own_goes_up_all_rungs(
     copier_template: Path, tmp_path: Path, name: str
 ) -> None:
-    project = Project(tmp_path / name)
-    options = ("--defaults", "--level", "0", "--template", copier_template)
-    done = rung("new", project.folder, *options, "-d", f"project_name={name}")
-    assert done.returncode == 0, done.stderr
+    project = start(copier_template, tmp_path / name)
     bring(project, name)
+    goes_up(project, copier_template)
+
+
+def start(template: Path, folder: Path) -> Project:
+    """Make a project on rung 0."""
+    project = Project(folder)
+    options = ("--defaults", "--level", "0", "--template", template)
+    done = rung("new", project.folder, *options, "-d", f"project_name={folder.name}")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def goes_up(project: Project, copier_template: Path) -> None:
+    """Take a project with its own data from rung 0 to an answer of the service on rung 4."""
     project.run("uv sync")
     for verb in ("check", "train", "evaluate", "notebook"):
         project.run(f"uv run poe {verb}")

@@ -226,12 +226,16 @@ def a_saved_model_answers_the_same() -> None:
         )
     with _named("fit() of the model that build() makes"):
         fitted = model.fit(estimator.features(rows), estimator.truth(rows))
-    expected = _predicted(fitted if fitted is not None else model, rows)
+    if fitted is None:
+        raise ContractError(
+            "model.py: fit() returns nothing; it must return the fitted model, as `return self` does."
+        )
+    expected = _predicted(fitted, rows)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.skops"
         try:
             with _named("saving and loading the model"):
-                estimator.save(model, path)
+                estimator.save(fitted, path)
                 loaded = estimator.load(path)
         except StageError as error:
             if isinstance(error, ContractError):

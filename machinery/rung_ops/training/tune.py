@@ -51,8 +51,8 @@ def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: in
     actual = estimator.truth(rows)
     figures = []
     for learn, judge in folds.split(np.zeros((len(actual), 1)), actual):
-        fitted = contract.build(settings | {"seed": seed})
-        fitted.fit(estimator.features(rows[learn]), actual[learn])
+        unfitted = contract.build(settings | {"seed": seed})
+        fitted = unfitted.fit(estimator.features(rows[learn]), actual[learn])
         predicted = estimator.predict(fitted, rows[judge])
         figures.append(contract.score(actual[judge], predicted)[metric])
     return float(np.mean(figures))

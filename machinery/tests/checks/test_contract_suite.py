@@ -107,6 +107,13 @@ BROKEN = {
         rf"{PACKAGE}/model.py, line \d+: fit\(\) of the model that build\(\) makes failed "
         r"\(RuntimeError: no memory\).",
     ),
+    "fit() that returns nothing": (
+        f"{PACKAGE}/model.py",
+        "class Silent:\n    def fit(self, features, truth):\n        pass\n"
+        "def build(params):\n    return Silent()\n",
+        "test_a_saved_model_answers_the_same",
+        r"model.py: fit\(\) returns nothing; it must return the fitted model, as `return self` does.",
+    ),
     "score()": (
         f"{PACKAGE}/model.py",
         "def score(truth, predicted):\n    return 1 / 0\n",
@@ -190,6 +197,22 @@ def test_a_broken_promise_is_named_in_a_sentence(small: Path, tmp_path: Path, na
     said = printed.split("FAILURES", 1)[1].split("short test summary", 1)[0].splitlines()[2:-1]
     assert re.fullmatch(sentence, "\n".join(said).strip()), said
     assert "Traceback" not in printed
+
+
+def test_the_model_is_what_fit_returns(small: Path, tmp_path: Path) -> None:
+    """As in pipeline/train.py: what build() returns may only know how to make it."""
+    project = tmp_path / "project"
+    shutil.copytree(small, project)
+    with (project / f"{PACKAGE}/model.py").open("a", encoding="utf-8") as text:
+        text.write(
+            "\n\nclass Maker:\n    def __init__(self, made):\n        self.made = made\n"
+            "    def fit(self, features, truth):\n        return self.made.fit(features, truth)\n"
+            "_build = build\ndef build(params):\n    return Maker(_build(params))\n"
+        )
+
+    code, printed = run(project)
+
+    assert code == 0, printed
 
 
 def test_raw_rows_in_git_are_warned_of(small: Path, tmp_path: Path) -> None:
