@@ -38,11 +38,12 @@ def write(version: ModelVersion, options: argparse.Namespace) -> int:
     if make.was_released(folder / name, signing.public_key_of(private_key)):
         return 0
     with atomic.draft_folder(folder) as draft:
-        if code := keyless.call("release.make:main", [number, "--unsigned", str(draft)]):
+        built = draft / "unsigned"  # this process holds the lock of the draft, the other that one's
+        if code := keyless.call("release.make:main", [number, "--unsigned", str(built)]):
             return int(code)
-        if sign.sign_all(draft, private_key) != [name]:
+        if sign.sign_all(built, private_key) != [name]:
             raise BadBundle(f"version {number} was not written as {name}")
-        made = make.put(draft / name, folder)
+        made = make.put(built / name, folder)
     print(f"released {name}: {shown(made)}")
     return 0
 

@@ -1,15 +1,20 @@
 """The verdict is run again: edited reports and tags, and a swapped model, are found."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from machinery.tests.conftest import FACTS
 from machinery.tests.governance.signing import PASSED, Desk
 from rung_ops.gate import report
 from rung_ops.governance import deploy, rejudge, release
+from rung_ops.release import bundle, make, paths, registry_artifacts, verify
+from rung_ops.system import keyless
 from rung_ops.tracking import registry
 
 
@@ -90,6 +95,39 @@ def test_a_verdict_that_was_made_to_pass_is_not_believed(desk: Desk, version: An
 
     edited, refused = deploy.rejudged(manifest(version))
     assert "does not say what the gate says" in edited and refused == "worse than a constant"
+
+
+def test_what_another_process_wrote_is_signed_here(
+    release_folder: Path,
+    release_private_key: bytes,
+    release_key: bytes,
+    production: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    monkeypatch.setenv("RELEASE_PRIVATE_KEY", release_private_key.decode())
+    monkeypatch.setattr(registry_artifacts, "facts", lambda version: FACTS)
+
+    def build(function: str, arguments: list[str]) -> int:
+        """Write it as make.main() does, which holds the lock of the folder."""
+        staged, folder = tmp_path / release_folder.name, Path(arguments[2])
+        shutil.copytree(release_folder, staged)
+        (staged / bundle.SIGNATURE).unlink()
+        folder.mkdir(exist_ok=True)
+        make.put(staged, folder)
+        return 0
+
+    monkeypatch.setattr(keyless, "call", build)
+
+    version: Any = SimpleNamespace(version="1")
+    assert release.write(version, make.options_of(["1"])) == 0
+
+    assert verify.verify(paths.candidates() / release_folder.name, release_key) == (
+        bundle.read_manifest(release_folder)
+    )
+    assert [path.name for path in paths.candidates().glob("[!.]*")] == [release_folder.name]
 
 
 def test_a_release_of_another_model_than_the_recorded_one_is_found(version: Any) -> None:
