@@ -8,7 +8,8 @@ answered; null, or no column, where nobody asked for them).
 A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files.
 Merging them gives one file with the range of their numbers; the small files are kept for a while for
 processes that are reading them. So `read` skips a file whose numbers another one covers. Files and
-folders are for the user alone that writes them, as they hold rows of people.
+folders are for the user alone that writes them, as they hold rows of people; with LOG_KEYS they are
+encrypted (rung_ops.batch.sealed).
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from rung_ops.batch import sealed
 from rung_ops.project.paths import placed
 from rung_ops.system import atomic
 
@@ -172,7 +174,7 @@ def write(frame: pl.DataFrame, folder: Path, writer: str, first: int, last: int)
     atomic.private_folder(folder)
     atomic.private_folder(path.parent)
     with atomic.writing(path, private=True) as draft:
-        frame.write_parquet(draft, compression="zstd")
+        sealed.write(frame, draft)
     return Part(path, writer, columns, first, last)
 
 
@@ -246,7 +248,7 @@ def read(
             by_columns[part.columns].append(part.path)
     if not by_columns:
         return pl.LazyFrame(schema=SCHEMA)
-    scans = [pl.scan_parquet(files, hive_partitioning=False) for files in by_columns.values()]
+    scans = [sealed.scan(files) for files in by_columns.values()]
     log = scans[0] if len(scans) == 1 else pl.concat(scans, how="diagonal_relaxed")
     if since is not None:
         log = log.filter(pl.col("time") >= since.astimezone(UTC))

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.batch import predict, predict_logged
+from rung_ops.batch import predict, predict_logged, sealed
 from rung_ops.batch.predict import PredictionError
 from rung_ops.governance import approval, carried_approval, plan
 from rung_ops.governance.signed_state import SignedStateReader
@@ -34,6 +34,10 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
             could not be written.
     """
     _refuse_while_stopped(paths.environment(paths.PRODUCTION))
+    try:
+        sealed.require(sealed.required())
+    except sealed.SealedError as error:
+        raise PredictionError(f"Nothing was scored. {error}") from error
     if not (reasons := objections()):
         return predict_logged.log_predictions(scored)
     told = f"The model is not approved: {'; '.join(reasons)}"

@@ -31,7 +31,7 @@ from rung_ops.governance.overrides import Overrides
 from rung_ops.monitoring import run
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.release import bundle, paths, state
-from rung_ops.system import keyless, locks
+from rung_ops.system import key_names, keyless, locks
 
 MONITORED = "monitored"
 OVERRIDES = "overrides"  # the table of the plan's settings that ops/monitor.toml does not have
@@ -128,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.now and not options.json:  # another moment is looked at, not lived in
         for said in retention.apply(paths.person(), datetime.now(UTC)):
             print(said, file=sys.stderr)
-    code, looked = keyless.call("governance.monitor:look", arguments)
+    code, looked = keyless.call("governance.monitor:look", arguments, kept=key_names.OF_LOG)
     if looked and code != run.COULD_NOT and not options.json:
         for problem in note(folder, **looked, by=paths.person()):
             print(problem, file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.batch import prediction_log
+from rung_ops.batch import prediction_log, sealed
 from rung_ops.batch.prediction_log import Batch, Part
 from rung_ops.system import locks
 
@@ -78,7 +78,7 @@ class Files:
         files = [part.path for part, _ in small]
         # Rows that somebody erases from the small files meanwhile must not come back in this one.
         with locks.locked(self.folder):
-            frame = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in files])
+            frame = pl.concat([sealed.read(path) for path in files])
             return prediction_log.write(frame, self.folder, self._writer, first.first, last.last)
 
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from rung_ops.batch import prediction_log
+from rung_ops.batch import prediction_log, sealed
 from rung_ops.project.hooks import HookError
 from rung_ops.project.paths import shown
 from rung_ops.release import paths
@@ -54,8 +54,16 @@ def service_of(environment: str, access: Access = EVERYBODY) -> Service:
     metrics = Metrics(folder.with_name("monitor.prom"), slo.read_slo())
     log = None
     if logged.enabled:
+        _require_key(logged)
         log = PredictionLog(folder, logged.seconds, logged.max_waiting_rows)
     return Service(environment, limits, metrics, rollout, log, hooks.load(), access, reasons)
+
+
+def _require_key(logged: slo.Logging) -> None:
+    try:
+        sealed.require(logged.encrypted)
+    except sealed.SealedError as error:
+        raise BadSettings(str(error)) from error
 
 
 def application(service: Service, further: list[BaseRoute], reader: StateReader) -> Asgi:

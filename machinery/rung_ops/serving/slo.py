@@ -35,11 +35,13 @@ class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         enabled: whether they are.
         seconds: time between two files.
         max_waiting_rows: rows that may wait in memory; more are dropped, and counted.
+        encrypted: nothing is logged, nor served or scored, without a key of LOG_KEYS.
     """
 
     enabled: bool = True
     seconds: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 1.0
     max_waiting_rows: Whole = 200_000
+    encrypted: bool = False
 
 
 def read_slo(path: Path = FILE) -> SLO:

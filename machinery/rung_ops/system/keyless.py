@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,10 @@ class CandidateError(StageError):
     """The other process could not do it; the message says why."""
 
 
-def environment() -> dict[str, str]:
-    """Return the variables of this process without keys and tokens."""
-    return {name: value for name, value in os.environ.items() if name not in key_names.ALL}
+def environment(kept: Collection[str] = ()) -> dict[str, str]:
+    """Return the variables of this process without keys and tokens, but for those that are kept."""
+    withheld = key_names.ALL - set(kept)
+    return {name: value for name, value in os.environ.items() if name not in withheld}
 
 
 def drop() -> None:
@@ -62,13 +64,19 @@ def _sandbox() -> list[str]:
     return [*_UNSHARE, *own, *hidden]
 
 
-def call(function: str, *arguments: Any, raises: tuple[type[Exception], ...] = ()) -> Any:
+def call(
+    function: str,
+    *arguments: Any,
+    raises: tuple[type[Exception], ...] = (),
+    kept: Collection[str] = (),
+) -> Any:
     """Call a function in a process without keys.
 
     Args:
         function: `MODULE:NAME` below rung_ops.
         arguments: what JSON can hold.
         raises: errors that are raised here as well, when the function raises them there.
+        kept: names of keys that it needs.
 
     Returns:
         What it returned, as JSON has it.
@@ -80,7 +88,7 @@ def call(function: str, *arguments: Any, raises: tuple[type[Exception], ...] = (
         answer = Path(folder) / "answer.json"
         words = command(MODULE, function, json.dumps(arguments), str(answer))
         try:
-            done = subprocess.run(words, env=environment(), check=False)
+            done = subprocess.run(words, env=environment(kept), check=False)
         except OSError as error:
             raise CandidateError(f"{SANDBOX} cannot be run: {error}") from error
         if not answer.is_file():

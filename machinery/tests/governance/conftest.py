@@ -2,8 +2,9 @@
 
 import importlib
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,10 +62,15 @@ def same_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     if request.node.get_closest_marker("own_process"):
         return
 
-    def call(function: str, *arguments: Any, raises: object = ()) -> Any:
+    def call(
+        function: str, *arguments: Any, raises: object = (), kept: Collection[str] = ()
+    ) -> Any:
         module, _, name = function.partition(":")
         found = getattr(importlib.import_module(f"rung_ops.{module}"), name)
-        return json.loads(json.dumps(found(*json.loads(json.dumps(arguments)))))
+        with pytest.MonkeyPatch.context() as patch:
+            for withheld in os.environ.keys() - keyless.environment(kept).keys():
+                patch.delenv(withheld)
+            return json.loads(json.dumps(found(*json.loads(json.dumps(arguments)))))
 
     monkeypatch.setattr(keyless, "call", call)
 

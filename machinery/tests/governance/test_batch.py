@@ -9,7 +9,7 @@ import pytest
 
 from machinery.tests.governance.signing import MODEL, VERA, Desk
 from rung_ops import contract
-from rung_ops.batch import predict_logged
+from rung_ops.batch import predict_logged, sealed
 from rung_ops.batch.predict import PredictionError
 from rung_ops.governance import anchors, approve, audit, batch, plan
 from rung_ops.governance.plan import ApprovalTerms
@@ -83,6 +83,17 @@ def test_where_the_plan_says_so_an_unapproved_model_scores_nothing(
 
     with pytest.raises(PredictionError, match="Nothing was scored. The model is not approved"):
         batch.log_predictions(SCORED)
+
+
+def test_without_the_key_that_is_asked_for_nothing_is_scored(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops/service.toml").write_text("[log]\nencrypted = true\n")
+    monkeypatch.setattr(sealed, "ROOT", tmp_path)
+
+    with pytest.raises(PredictionError, match="Nothing was scored. `encrypted` under .log."):
+        batch.log_predictions(pl.DataFrame())
 
 
 def test_the_plan_says_whether_files_are_refused_or_marked(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """A person's rows go out of log, outcomes, data, caches; what stays is said, and that it was done."""
 
+import base64
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
 from rung_ops import contract
-from rung_ops.batch import prediction_log
+from rung_ops.batch import prediction_log, sealed
 from rung_ops.batch.prediction_log import Batch
 from rung_ops.data.ingest import sample_rows
 from rung_ops.governance.erasure import command, search, tables
@@ -147,6 +148,21 @@ def test_a_person_is_erased_by_the_id_of_a_prediction(project: Project, rows: pl
     assert project.git("status", "--porcelain", "data") == ""
     assert "gc --workspace --cloud --remote local" in said
     assert "Models that learned" in said
+
+
+def test_rows_are_taken_out_of_an_encrypted_log_which_stays_encrypted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = project.log.rglob("*.parquet")
+    frame = pl.read_parquet(path, hive_partitioning=False)
+    monkeypatch.setenv("LOG_KEYS", f"2026:{base64.b64encode(bytes(32)).decode()}")
+    sealed.write(frame, path)
+
+    project.erase(PERSON, "--yes", "--reason", "Request 12", "--by", "Olga Officer")
+
+    log = prediction_log.read(project.log).collect()
+    assert log.height == COUNT - 1 and PERSON not in log["id"].to_list()
+    assert sealed.is_sealed(path) and not sealed.is_sealed(project.folder / "data/rows.parquet")
 
 
 def test_the_audit_log_has_that_it_was_done_and_not_who_it_was(project: Project) -> None:

@@ -1,5 +1,6 @@
 """`poe monitor` keeps to the monitoring plan, counts overrides, and writes down what is wrong."""
 
+import base64
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rung_ops.batch import prediction_log
+from rung_ops.batch import prediction_log, sealed
 from rung_ops.governance import (
     audit,
     keys,
@@ -241,6 +242,23 @@ def test_without_the_key_no_line_is_left_that_nobody_signs_for(
         in capsys.readouterr().err
     )
     assert audit.report(production) == []
+
+
+def test_an_encrypted_log_is_looked_at(
+    predicted: Callable[[int], None],
+    planned: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predicted(20)
+    planned()
+    (path,) = prediction_log.folder("production").rglob("*.parquet")
+    frame = pl.read_parquet(path, hive_partitioning=False)
+    monkeypatch.setenv("LOG_KEYS", f"2026:{base64.b64encode(bytes(32)).decode()}")
+    sealed.write(frame, path)
+
+    assert monitor.main([]) == 0
+    assert "20 predictions" in capsys.readouterr().out
 
 
 @pytest.mark.tried(

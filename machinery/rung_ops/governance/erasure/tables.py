@@ -2,12 +2,13 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from rung_ops.batch import sealed
 from rung_ops.governance.erasure.subject import Subject
 from rung_ops.system import atomic
 
@@ -53,7 +54,7 @@ def read(path: Path, kind: str = "") -> pl.DataFrame:
     try:
         if (kind or path.suffix) == ".csv":
             return pl.read_csv(path, infer_schema=False)
-        return pl.read_parquet(path, hive_partitioning=False)
+        return sealed.read(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UnreadableTable(str(error).strip().splitlines()[0]) from error
 
@@ -80,12 +81,14 @@ def take_out(path: Path, subject: Subject) -> int:
     mask = subject.mask(frame)
     if not mask.any():
         return 0
-    mode = stat.S_IMODE(path.stat().st_mode)
+    mode, was_sealed = stat.S_IMODE(path.stat().st_mode), sealed.is_sealed(path)
     kept = frame.filter(~mask)
     with atomic.writing(path, writer="erase", private=True) as draft:
-        write: Callable[[Path], object] = (
-            kept.write_csv if path.suffix == ".csv" else kept.write_parquet
-        )
-        write(draft)
+        if path.suffix == ".csv":
+            kept.write_csv(draft)
+        elif was_sealed:
+            sealed.write(kept, draft)
+        else:
+            kept.write_parquet(draft)
         draft.chmod(mode)
     return int(mask.sum())
