@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rung_ops.governance import example_text
+from rung_ops.project import documents
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 EVERYTHING = ""
@@ -65,7 +66,8 @@ def parts() -> Iterator[example_text.Part]:
 def _is_wanted(part: example_text.Part, places: str) -> bool:
     """Leave out what stands below the title: how the document is used, in every project."""
     below_title = part.file.endswith(".md") and part.line <= 3 and part.place[0] == '"'
-    return not below_title and bool(re.search(places, part.place))
+    refers = documents.REFERENCE.fullmatch(part.text.strip())
+    return not below_title and not refers and bool(re.search(places, part.place))
 
 
 if __name__ == "__main__":

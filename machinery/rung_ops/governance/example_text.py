@@ -55,7 +55,9 @@ def untouched(root: Path) -> list[Part]:
     """List the parts that say of the example what has to be said of the model."""
     known = _hashes()
     parts = (part for name in FILES if (root / name).is_file() for part in parts_of(root, name))
-    return [part for part in parts if _share(part.text, known) > HALF]
+    # What a reference names is looked at where it stands.
+    said = (part for part in parts if not documents.REFERENCE.fullmatch(part.text.strip()))
+    return [part for part in said if _share(part.text, known) > HALF]
 
 
 def objections(root: Path) -> list[str]:

@@ -36,6 +36,7 @@ def problems(root: Path) -> list[Problem]:
         *inventory_facts.contradictions(root),
         *_document_problems(root),
         *_privacy_problems(root),
+        *_reference_problems(root),
     ]
 
 
@@ -77,6 +78,14 @@ def _document_problems(root: Path) -> Iterator[Problem]:
             if guess := PLACEHOLDER.search(line):
                 wrong = f"`{guess[0].strip()}` is a placeholder"
                 yield Problem(file, f"line {number}", wrong, ANSWER)
+
+
+def _reference_problems(root: Path) -> Iterator[Problem]:
+    for name in example_text.FILES:
+        for part in example_text.parts_of(root, name) if (root / name).is_file() else []:
+            for each in documents.broken_references(part.text, root):
+                wrong = f"`{each}` names a section that is not there, or empty"
+                yield Problem(name, f"line {part.line}", wrong, "Name it as its heading does.")
 
 
 def _privacy_problems(root: Path) -> Iterator[Problem]:

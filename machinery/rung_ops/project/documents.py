@@ -10,6 +10,8 @@ from rung_ops.project.errors import StageError
 
 HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 NOT_PROSE = re.compile(r"<!--.*?-->|^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+# What was said once: a line, or a field of a record, that names the section of another document.
+REFERENCE = re.compile(r"^See (?P<file>[\w./-]+\.md), (?P<title>.+)\.$", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
 
 
@@ -72,6 +74,23 @@ def sections(text: str) -> dict[str, str]:
         end = next((h.start() for h in outer), len(body))
         found[heading[2]] = HEADING.sub("", body[heading.end() : end]).strip()
     return found
+
+
+def resolved(text: str, root: Path) -> str:
+    """Put the sections that a text refers to in the place of the references; unknown ones stay."""
+    return REFERENCE.sub(lambda found: _section(found, root) or found[0], text)
+
+
+def broken_references(text: str, root: Path) -> list[str]:
+    """List the references of a text to sections that are not there, or empty."""
+    return [found[0] for found in REFERENCE.finditer(text) if not _section(found, root)]
+
+
+def _section(reference: re.Match[str], root: Path) -> str:
+    path = root / reference["file"]
+    if not path.resolve().is_relative_to(root.resolve()) or not path.is_file():
+        return ""
+    return sections(text_of(path)).get(reference["title"], "")
 
 
 def _field(title: str) -> str:

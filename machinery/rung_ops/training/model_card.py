@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rung_ops.project import documents
 from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
 from rung_ops.system.printable import in_markdown
 
@@ -31,11 +32,18 @@ def card(prose: str, reports: Path, origin: str | None = None) -> str:
     """Build a model card in Markdown.
 
     Args:
-        prose: text of docs/model_card.md.
+        prose: text of docs/model_card.md; a section that it refers to (`See docs/use_case.md,
+            Intended use.`) stands in its place.
         reports: folder with the figures of the run, as .json files.
         origin: a sentence that identifies the model; by default the one in model/.
     """
-    parts = [prose.rstrip(), "", "## Figures of the run", "", origin or _local_origin()]
+    parts = [
+        documents.resolved(prose, ROOT).rstrip(),
+        "",
+        "## Figures of the run",
+        "",
+        origin or _local_origin(),
+    ]
     for path in sorted(reports.glob("*.json"), key=_order):
         title = TITLES.get(path.stem, path.stem.replace("_", " ").capitalize())
         content = json.loads(path.read_text(encoding="utf-8"))

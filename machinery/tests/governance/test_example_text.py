@@ -51,34 +51,52 @@ def test_each_document_of_the_example_is_known(project: Path) -> None:
 
 def test_a_place_is_named_with_its_line_and_what_to_write(project: Path) -> None:
     lines = (project / INVENTORY).read_text(encoding="utf-8").splitlines()
-    line = 1 + next(at for at, text in enumerate(lines) if "expected_use:" in text)
-    found = next(each for each in objections(project) if "expected_use" in each)
+    line = 1 + next(at for at, text in enumerate(lines) if "functioning_properly:" in text)
+    found = next(each for each in objections(project) if "functioning_properly" in each)
 
     assert found == (
-        f"{INVENTORY}:{line}, `models[0].expected_use`: still the text of the example. "
-        "Say how it is meant to be used, and by whom."
+        f"{INVENTORY}:{line}, `models[0].functioning_properly`: still the text of the example. "
+        "Say whether it works as intended, and how that is known."
     )
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("A credit officer sees", "A  credit\n      officer sees"),  # other lines
-        ("A credit officer sees", "A CREDIT OFFICER, sees"),  # case and signs
-        ("refuses nobody by itself.", "refuses nobody by itself. Aaaa."),  # a word behind it
-        ("refuses nobody by itself.", "refuses nobody by itself. We looked at all of this."),
+        ("Not known for applicants", "Not  known for\n      applicants"),  # other lines
+        ("Not known for applicants", "NOT KNOWN, for applicants"),  # case and signs
+        ("observed in production.", "observed in production. Aaaa."),  # a word behind it
+        ("observed in production.", "observed in production. We looked at all of this."),
     ],
 )
 def test_the_example_in_other_clothes_is_known(project: Path, before: str, after: str) -> None:
     edit(project, INVENTORY, before, after)
 
-    assert "`models[0].expected_use`" in places(project, INVENTORY)
+    assert "`models[0].functioning_properly`" in places(project, INVENTORY)
 
 
 def test_text_of_ones_own_is_not_the_examples(project: Path) -> None:
-    edit(project, INVENTORY, "A credit officer sees", f"{OWN} She writes down why. She sees")
+    edit(
+        project,
+        INVENTORY,
+        "Not known for applicants of today. On",
+        f"{OWN} She writes down why each time. At",
+    )
 
+    assert "`models[0].functioning_properly`" not in places(project, INVENTORY)
+
+
+def test_a_reference_is_looked_at_where_it_leads(project: Path) -> None:
     assert "`models[0].expected_use`" not in places(project, INVENTORY)
+    assert '"Intended use"' not in places(project, "docs/model_card.md")
+    assert '"Intended use"' in places(project, "docs/use_case.md")
+    assert [str(each) for each in records._reference_problems(project)] == []
+
+    edit(project, "docs/use_case.md", "## Intended use", "## Who uses it")
+
+    found = [str(each) for each in records._reference_problems(project)]
+    assert len(found) == 2 and "docs/model_card.md" in found[0] and INVENTORY in found[1]
+    assert "`See docs/use_case.md, Intended use.` names a section that is not there" in found[0]
 
 
 def test_what_holds_for_every_project_is_left_alone(project: Path) -> None:

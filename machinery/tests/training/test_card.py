@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rung_ops.training import model_card
 from rung_ops.training.model_card import card
 
 
@@ -20,6 +21,22 @@ def test_the_prose_comes_first_and_unchanged(tmp_path: Path) -> None:
 
     assert text.startswith("# Card\n\n## Intended use\n\nTo try.\n")
     assert "|auc|0.75|" in text
+
+
+def test_a_section_that_is_said_elsewhere_stands_in_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/use_case.md").write_text("# Use\n\n## Intended use\nTo try.\n\n## Empty\n")
+    monkeypatch.setattr(model_card, "ROOT", tmp_path)
+    said = "See docs/use_case.md, {}.\n"
+
+    assert model_card.card(said.format("Intended use"), tmp_path).startswith("To try.\n")
+    for other in ("Empty", "Nothing"):
+        text = said.format(other)
+        assert model_card.card(text, tmp_path).startswith(text)
+    outside = "See ../use_case.md, Intended use.\n"
+    assert model_card.card(outside, tmp_path / "docs").startswith(outside)
 
 
 def test_scores_come_before_other_reports(tmp_path: Path) -> None:
