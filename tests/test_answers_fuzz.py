@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rung import answers, new
+from rung import answers, creation
 from rung.errors import RungError
 from rung.source import Source, choose
 from tests.conftest import files_of
@@ -80,7 +80,7 @@ def holds(source: Source, given_answers: dict[str, Any]) -> bool:
     with tempfile.TemporaryDirectory() as place:
         made = Path(place) / "made"
         try:
-            new.new(made, source, given_answers, defaults=True, with_git=False)
+            creation.create(made, source, given_answers, defaults=True, with_git=False)
         except RungError as error:
             assert error.code == 2
             assert str(error).strip()

@@ -69,7 +69,7 @@ def test_without_a_terminal_what_is_missing_is_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--format", "pdf"], "there is no such format. Give one of text, json, markdown, html."),
+        (["--format", "pdf"], "There is no format `pdf`. Give one of text, json, markdown, html."),
         (["--harm", "5"], "`harm`: '5' is not an answer"),
         (["--start", "7"], "`start`: 7 is no rung"),
         (["--game", "chess"], "`game`: 'chess' is not one of"),

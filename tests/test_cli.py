@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rung import new, template
+from rung import creation, template
 from rung.__main__ import main
 from tests.command import RUNG, git, rung
 from tests.conftest import ROOT
@@ -127,7 +127,7 @@ def test_the_unexpected_ends_with_code_3_and_one_hint(
     def broken(*_: object, **__: object) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr(new, "new", broken)
+    monkeypatch.setattr(creation, "create", broken)
     code = main(["new", str(tmp_path / "made"), "--defaults", "--template", str(ROOT)])
     words = capsys.readouterr().err
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rung.__main__ import main
-from rung.climbing import move
 from rung.errors import RungError
+from rung.transaction import apply
 from tests.command import git, rung
 from tests.conftest import files_of
 
@@ -270,7 +270,7 @@ def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
     code: int,
 ) -> None:
     prepare(born, "ignore Dockerfile")
-    before, forward = files_of(born), move._forward
+    before, forward = files_of(born), apply._forward
     half = (copier_template / "templates/project/dvc.yaml.jinja").read_text()[:100]
 
     def failing(*arguments: Any) -> str:
@@ -278,7 +278,7 @@ def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
         raise problem
 
     assert forward is not None
-    monkeypatch.setattr(move, "_forward", failing)
+    monkeypatch.setattr(apply, "_forward", failing)
     options = ["--to", "2", "--no-verify", "--template", str(copier_template)]
     ended = main(["climb", str(born), *options])
 

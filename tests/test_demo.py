@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rung import demo, process
+from rung import process
+from rung.commands import demo
 from rung.errors import NotDoneError
 from tests.command import git, rung
 

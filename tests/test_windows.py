@@ -25,9 +25,9 @@ IMPORT_ALL = BEGIN + (
 # What needs what Windows lacks, where it has no other way, and why.
 GUARDED = {
     "generator/rung/cache.py": "who owns a folder is asked where there is a getuid",
-    "generator/rung/climbing/lock.py": "a climb is refused on Windows, with the reason",
-    "generator/rung/climbing/renders.py": "without locks the cache of renders is never thrown away",
-    "generator/rung/fleet/command.py": "all processors are taken where their share is not told",
+    "generator/rung/transaction/lock.py": "a climb is refused on Windows, with the reason",
+    "generator/rung/rendering/render_cache.py": "without locks the cache of renders is never thrown away",
+    "generator/rung/fleet/reviews.py": "all processors are taken where their share is not told",
     "generator/rung/fleet/workers.py": "Ctrl-C does not wait for the start of a process",
     "generator/rung/proof/run.py": "Windows ends a tree of processes with taskkill",
     "generator/rung/staging.py": "without locks two `rung new` into one folder are not kept apart",

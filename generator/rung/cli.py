@@ -7,13 +7,15 @@ import typer
 from rung.commands.adopt import adopt
 from rung.commands.assess import assess
 from rung.commands.check import check
-from rung.commands.climb import climb, plan, update
+from rung.commands.climb import climb
 from rung.commands.demo import demo
 from rung.commands.doctor import doctor
 from rung.commands.eject import eject
 from rung.commands.fleet import fleet
 from rung.commands.levels import levels
 from rung.commands.new import new
+from rung.commands.plan import plan
+from rung.commands.update import update
 
 app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},

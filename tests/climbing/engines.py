@@ -9,7 +9,9 @@ from typing import Any
 import copier
 
 from rung.climbing import climb as climbing
-from rung.climbing import trees, workbench
+from rung.climbing import planner
+from rung.climbing.planner import ChangeRequest
+from rung.rendering import rendered_trees, workbench
 from rung.source import Source
 from tests.climbing.histories import MARKER, Climbed, Engine, Fresh, git
 
@@ -26,7 +28,7 @@ def fresh_projects(source: Source, folder: Path) -> Fresh:
         place = folder / "-".join(str(answers[name]) for name in sorted(answers))
         if not place.exists():
             with workbench.opened(repository) as bench:
-                packed = bench.git("archive", trees.rendered(bench, source, answers))
+                packed = bench.git("archive", rendered_trees.rendered(bench, source, answers))
             with tarfile.open(fileobj=io.BytesIO(packed.encode(errors="surrogateescape"))) as files:
                 files.extractall(place, filter="data")
             git(place, "init", "--quiet", "--initial-branch=main")
@@ -41,10 +43,10 @@ def rungs(source: Source) -> Engine:
     """Return Rung's engine, without the project's own checks."""
 
     def climb(project: Path, changed: Mapping[str, Any]) -> Climbed:
-        with climbing.look(project, climbing.Wish(changed), source.address) as seen:
+        with planner.prepare(project, ChangeRequest(changed), source.address) as seen:
             conflicts = [conflict.path for conflict in seen.plan.conflicts]
             if conflicts:
-                climbing.branch(seen, "climb", f"Climb: {changed}\n")
+                climbing.climb_on_branch(seen, "climb", f"Climb: {changed}\n")
             else:
                 climbing.climb(seen, f"Climb: {changed}\n", verify=False)
             named = {*seen.plan.kept, *seen.plan.ignored}

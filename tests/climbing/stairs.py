@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from rung import project, source
-from rung.climbing import climb as climbing
-from rung.climbing import trees, workbench
-from rung.climbing.climb import Wish
-from rung.climbing.workbench import Workbench
+from rung.climbing import planner
+from rung.climbing.planner import ChangeRequest
+from rung.rendering import rendered_trees, workbench
+from rung.rendering.workbench import Workbench
 from rung.source import Source
 from tests.climbing.tiny import commit, git
 from tests.conftest import name_of
@@ -40,7 +40,7 @@ def bench(room: Path) -> Iterator[Workbench]:
 
 def start(room: Path, bench: Workbench, template: Source, answers: dict[str, Any]) -> None:
     """Make the project a fresh one for some answers."""
-    made = bench.commit(trees.rendered(bench, template, answers), [], name_of(answers))
+    made = bench.commit(rendered_trees.rendered(bench, template, answers), [], name_of(answers))
     bench.keep(git(room, "rev-parse", "HEAD"), made)
     git(room, "reset", "--quiet", "--hard", made)
 
@@ -50,14 +50,14 @@ def arrives(
 ) -> None:
     """Assert that the climb gives the files of a fresh project; the user's own stay."""
     start(room, bench, template, before)
-    with climbing.look(room, Wish(after), template.address) as seen:
+    with planner.prepare(room, ChangeRequest(after), template.address) as seen:
         assert [] == seen.plan.conflicts
         assert [] == [*seen.plan.kept, *seen.plan.gone, *seen.plan.edited, *seen.plan.ignored]
         was, fresh = (
-            bench.files(trees.rendered(bench, template, answers))
+            bench.files(rendered_trees.rendered(bench, template, answers))
             for answers in (before, seen.plan.after.answers)
         )
-        yours = trees.of_the_user({*was, *fresh}, [template])
+        yours = rendered_trees.of_the_user({*was, *fresh}, [template])
         wanted = {path: entry for path, entry in fresh.items() if path not in yours}
         wanted |= {path: entry for path, entry in was.items() if path in yours}
         assert wanted == seen.bench.files(seen.plan.result)

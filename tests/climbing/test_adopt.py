@@ -15,8 +15,10 @@ from rung.adoption import adopt as adopting
 from rung.adoption import adopted, complete
 from rung.adoption.adopt import Adoption
 from rung.climbing import climb as climbing
-from rung.climbing import move
+from rung.climbing import planner
+from rung.climbing.planner import ChangeRequest
 from rung.errors import NotDoneError, RungError
+from rung.transaction import apply
 from tests.command import git, rung
 from tests.conftest import files_of
 
@@ -386,7 +388,7 @@ def test_a_failure_half_way_changes_nothing(
         (top / "pipeline/train.py").touch()
         raise stop
 
-    monkeypatch.setattr(move, "_forward", half_way)
+    monkeypatch.setattr(apply, "_forward", half_way)
     with pytest.raises(type(stop) if isinstance(stop, Exception) else stop):
         adopt(folder, template)
 
@@ -407,7 +409,7 @@ def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
     child = os.fork()
     if child == 0:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(move, "_forward", killed)
+            patch.setattr(apply, "_forward", killed)
             adopt(folder, template)
         os._exit(0)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
@@ -434,7 +436,7 @@ def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: sourc
 
 
 def climbed(folder: Path, template: source.Source, level: int) -> Any:
-    with climbing.look(folder, climbing.Wish({"level": level}), template.address) as seen:
+    with planner.prepare(folder, ChangeRequest({"level": level}), template.address) as seen:
         assert [] == seen.plan.conflicts
         climbing.climb(seen, f"Climb to {level}\n", verify=False)
         return seen.plan

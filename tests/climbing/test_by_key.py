@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rung.climbing import by_key, toml_blocks, yaml_blocks
-from rung.climbing.blocks import UnmergeableError
+from rung.merging import key_merge, toml_blocks, yaml_blocks
+from rung.merging.blocks import UnmergeableError
 from tests.conftest import ROOT
 
 PROJECT = """\
@@ -80,7 +80,7 @@ def change(text: str, *pairs: tuple[str, str]) -> str:
 def test_toml_of_both_sides_goes_together(
     mine: tuple[str, str], rungs: tuple[str, str], merged: tuple[str, str]
 ) -> None:
-    found = by_key.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
+    found = key_merge.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
 
     assert change(PROJECT, merged) == found
 
@@ -96,7 +96,7 @@ def test_one_value_changed_by_both_is_nobodys_to_decide(
     mine: tuple[str, str], rungs: tuple[str, str]
 ) -> None:
     with pytest.raises(UnmergeableError):
-        by_key.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
+        key_merge.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
 
 
 STEPS = """\
@@ -148,7 +148,7 @@ jobs:
 def test_yaml_of_both_sides_goes_together(
     mine: tuple[str, str], rungs: tuple[str, str], merged: tuple[str, str]
 ) -> None:
-    found = by_key.yaml_text(STEPS, change(STEPS, mine), change(STEPS, rungs))
+    found = key_merge.yaml_text(STEPS, change(STEPS, mine), change(STEPS, rungs))
 
     if "name: Mine" in merged[1]:
         names = [step.get("name") for step in yaml.safe_load(found)["jobs"]["check"]["steps"]]
@@ -191,7 +191,7 @@ jobs:
 )  # fmt: skip
 def test_what_rung_adds_stands_at_the_column_of_what_is_beside_it(mine: str, rungs: str) -> None:
     was, our, their = (yaml.safe_load(text)["jobs"] for text in (CI, mine, rungs))
-    found = yaml.safe_load(by_key.yaml_text(CI, mine, rungs))["jobs"]
+    found = yaml.safe_load(key_merge.yaml_text(CI, mine, rungs))["jobs"]
 
     assert was.keys() | our.keys() | their.keys() == found.keys()
     assert [*our["lint"]["script"], *their["lint"]["script"][2:]] == found["lint"]["script"]
@@ -220,7 +220,7 @@ def test_lines_that_would_mean_another_thing_are_not_merged(
     base: str, mine: str, rungs: str
 ) -> None:
     with pytest.raises(UnmergeableError):
-        by_key.yaml_text(base, mine, rungs)
+        key_merge.yaml_text(base, mine, rungs)
 
 
 @pytest.mark.parametrize(
@@ -233,9 +233,9 @@ def test_yaml_that_cannot_be_taken_apart_is_left_to_lines(text: str) -> None:
 
 
 def test_a_key_that_stands_twice_is_no_yaml_to_climb_with() -> None:
-    assert by_key.parses("a.yml", "a: 1\nb: 2\n")
-    assert not by_key.parses("a.yml", "a: 1\na: 2\n")
-    assert not by_key.parses("a.toml", "a = 1\na = 2\n")
+    assert key_merge.parses("a.yml", "a: 1\nb: 2\n")
+    assert not key_merge.parses("a.yml", "a: 1\na: 2\n")
+    assert not key_merge.parses("a.toml", "a = 1\na = 2\n")
 
 
 SETTINGS = sorted(
@@ -287,9 +287,9 @@ def test_a_merge_holds_each_sides_changes_or_gives_up(
 ) -> None:
     """Where one side alone changed a key, the merged file has that side's value."""
     was, mine, rungs = map(as_toml, (base, ours, theirs))
-    assert mine == by_key.toml(was, mine, was) or not was.strip()
+    assert mine == key_merge.toml(was, mine, was) or not was.strip()
     try:
-        merged = tomllib.loads(by_key.toml(was, mine, rungs))
+        merged = tomllib.loads(key_merge.toml(was, mine, rungs))
     except UnmergeableError:
         return
     three = [tomllib.loads(text) for text in (was, mine, rungs)]

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from rung.climbing import climb as climbing
-from rung.climbing import merge, words
+from rung.climbing import messages, planner
+from rung.climbing.planner import ChangeRequest
 from rung.errors import RungError
+from rung.merging import tree_merge
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import climb, commit, files_of, git, plan, write
@@ -18,7 +20,7 @@ from tests.climbing.tiny import climb, commit, files_of, git, plan, write
 @pytest.fixture(params=["merge-tree", "a git of before 2.43"])
 def either_merge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param != "merge-tree":
-        monkeypatch.setattr(merge, "version", lambda: (2, 30))
+        monkeypatch.setattr(tree_merge, "version", lambda: (2, 30))
 
 
 def test_without_edits_a_climb_gives_a_fresh_project(
@@ -150,7 +152,7 @@ def test_a_renamed_file_stays_when_its_rung_goes_and_is_named(born: Born, small:
 
     assert tiny.FILES["files/ops/one.py"] == (project / "ops/mine.py").read_text()
     assert {"ops/one.py": "ops/mine.py"} == seen.renamed
-    assert "ops/mine.py (Rung's ops/one.py, renamed by you)" in words.left_alone(seen)
+    assert "ops/mine.py (Rung's ops/one.py, renamed by you)" in messages.left_alone(seen)
     assert ["Dockerfile"] == seen.retired
 
 
@@ -196,8 +198,8 @@ def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     (project / ".git/info/exclude").write_text("*.rung-2\n")
     write(project, {"data/table.bin.rung-2": "and one that git ignores\n"})
     tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
-    with climbing.look(project, climbing.Wish(version="v0.2.0"), str(made_from)) as seen:
-        climbing.branch(seen, "side", words.message(seen.plan))
+    with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(made_from)) as seen:
+        climbing.climb_on_branch(seen, "side", messages.message(seen.plan))
 
     assert "a file of mine" == git(project, "show", "side:data/table.bin.rung")
     assert "rung" in git(project, "show", "side:data/table.bin.rung-3")
@@ -360,7 +362,7 @@ def test_a_folder_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
     project = born(0)
     write(project, {"Dockerfile/mine": "mine\n"})
     commit(project)
-    with climbing.look(project, climbing.Wish({"level": 2}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as seen:
         own, result = seen.plan.own, seen.bench.files(seen.plan.result)
 
     assert ["Dockerfile"] == own
@@ -394,7 +396,7 @@ def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(born: Born, small: 
     assert tiny.FILES["files/Dockerfile"] == (project / "Dockerfile").read_text()
     assert ["ops/one.py"] == seen.retired
     assert ["Dockerfile"] == seen.had
-    assert any(line.startswith("Dockerfile (") for line in words.left_alone(seen))
+    assert any(line.startswith("Dockerfile (") for line in messages.left_alone(seen))
 
 
 @pytest.mark.parametrize("path", ["ops/one.py", "Dockerfile"])

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from rung.climbing import climb as climbing
-from rung.climbing import ejecting, words
-from rung.climbing.climb import Wish
+from rung.climbing import messages, planner
+from rung.climbing.planner import ChangeRequest
+from rung.commands import eject as ejecting
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.tiny import commit, files_of, git
@@ -44,12 +44,12 @@ def project(template: Path, tmp_path: Path) -> Path:
 
 
 def eject(project: Path, template: Path) -> None:
-    assert 0 == ejecting.eject(project, str(template), verify=False)
+    assert 0 == ejecting.to_source(project, str(template), verify=False)
     assert "" == git(project, "status", "--porcelain")
 
 
 def undo(project: Path, template: Path) -> None:
-    assert 0 == ejecting.undo(project, str(template), verify=False)
+    assert 0 == ejecting.to_wheel(project, str(template), verify=False)
     assert "" == git(project, "status", "--porcelain")
 
 
@@ -119,9 +119,9 @@ def test_an_update_of_the_edited_line_is_a_conflict(template: Path, project: Pat
     newer = SOURCE.replace("8000", "8080")
     tiny.release(template, "v0.2.0", {"files/machinery/rung_ops/service.py": newer})
 
-    with climbing.look(project, Wish(version="v0.2.0"), str(template)) as seen:
+    with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(template)) as seen:
         assert ["machinery/rung_ops/service.py"] == [one.path for one in seen.plan.conflicts]
-        told = words.stopped(seen.plan, "rung update")
+        told = messages.stopped(seen.plan, "rung update")
 
     assert "yours |     return 9000" in told
     assert "rung  |     return 8080" in told
@@ -158,7 +158,7 @@ def test_undo_refuses_and_names_what_was_edited(
     head = commit(project)
 
     with pytest.raises(NotDoneError) as refused:
-        ejecting.undo(project, str(template), verify=False)
+        ejecting.to_wheel(project, str(template), verify=False)
 
     assert f"\n  {told}\n" in str(refused.value)
     assert head == git(project, "rev-parse", "HEAD")
@@ -177,27 +177,27 @@ def test_undo_goes_back_once_the_edit_is_reverted(template: Path, project: Path)
 
 def test_what_cannot_be_ejected_says_why(template: Path, project: Path) -> None:
     with pytest.raises(RungError, match="nothing to undo"):
-        ejecting.undo(project, str(template), verify=False)
+        ejecting.to_wheel(project, str(template), verify=False)
     tiny.write(project, {"machinery/mine.txt": "ours\n"})
     commit(project)
     with pytest.raises(RungError, match="exists already"):
-        ejecting.eject(project, str(template), verify=False)
+        ejecting.to_source(project, str(template), verify=False)
     git(project, "rm", "--quiet", "-r", "machinery")
     commit(project)
     eject(project, template)
     with pytest.raises(RungError, match="already"):
-        ejecting.eject(project, str(template), verify=False)
+        ejecting.to_source(project, str(template), verify=False)
 
 
 def test_a_template_without_a_library_says_so(small: Path, tmp_path: Path) -> None:
     project = tiny.born(small, tmp_path / "old", level=2)
 
     with pytest.raises(RungError, match="Run `rung update` first"):
-        ejecting.eject(project, str(small), verify=False)
+        ejecting.to_source(project, str(small), verify=False)
 
 
 def test_many_files_of_a_folder_are_one_line() -> None:
     paths = [f"machinery/{number}.py" for number in range(30)]
 
-    assert ["a.py", "machinery/ (30 files)", "z.py"] == words._folded(["a.py", *paths, "z.py"])
-    assert paths[:20] == words._folded(paths[:20])
+    assert ["a.py", "machinery/ (30 files)", "z.py"] == messages._folded(["a.py", *paths, "z.py"])
+    assert paths[:20] == messages._folded(paths[:20])

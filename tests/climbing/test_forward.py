@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from rung.climbing import climb as climbing
-from rung.climbing import followed, move, words
-from rung.climbing.climb import Wish
+from rung.climbing import messages, planner
+from rung.climbing.planner import ChangeRequest
 from rung.errors import RungError
+from rung.rendering import template_source
+from rung.transaction import apply
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import files_of, git
@@ -80,10 +82,10 @@ def test_a_forward_that_does_something_else_is_led_back(
             (top / "ops/one.py").unlink()
         return ""
 
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
-        monkeypatch.setattr(move, "_forward", otherwise)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+        monkeypatch.setattr(apply, "_forward", otherwise)
         with pytest.raises(RungError, match="as it was"):
-            climbing.climb(seen, words.message(seen.plan), verify=False)
+            climbing.climb(seen, messages.message(seen.plan), verify=False)
 
     assert before == git(project, "rev-parse", "HEAD")
     assert files == files_of(project)
@@ -113,16 +115,16 @@ def test_a_file_written_right_after_the_forward_stays(
     born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = born(0)
-    real = move._forward
+    real = apply._forward
 
     def going_on(top: Path, *others: Any) -> str:
         failed = real(top, *others)
         (top / "README.md").write_text("mine\n")
         return failed
 
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
-        monkeypatch.setattr(move, "_forward", going_on)
-        climbing.climb(seen, words.message(seen.plan), verify=False)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+        monkeypatch.setattr(apply, "_forward", going_on)
+        climbing.climb(seen, messages.message(seen.plan), verify=False)
 
     assert "mine\n" == (project / "README.md").read_text()
     assert "M README.md" == git(project, "status", "--porcelain")
@@ -159,7 +161,7 @@ def test_the_templates_address_may_end_in_a_slash(born: Born, small: Path) -> No
 
     assert 0 == done.returncode, done.stderr
     for address in ("https://host/a/b", "https://host/a/b/", "https://host/a/b.git/"):
-        assert followed.same("https://host/a/b.git") == followed.same(address)
+        assert template_source.same("https://host/a/b.git") == template_source.same(address)
 
 
 def test_no_advice_is_given_that_cannot_be_followed(born: Born, small: Path) -> None:

@@ -1,7 +1,7 @@
 """A conflict says where it is in the user's own file."""
 
-from rung.climbing import in_text
-from rung.climbing.hunks import Hunk, hunks
+from rung.merging import line_merge
+from rung.merging.hunks import Hunk, hunks
 
 LINES = [f"{number}\n" for number in range(1, 30)]
 
@@ -13,7 +13,7 @@ def test_places_are_numbered_by_the_users_lines() -> None:
     mine[20] = "mine\n"
     rungs[20:22] = []
     texts = ["".join(lines).encode() for lines in (LINES, mine, rungs)]
-    marked, count = in_text.merge(*texts)
+    marked, count = line_merge.merge(*texts)
 
     assert 2 == count
     assert [

@@ -15,9 +15,10 @@ import pytest
 
 from rung import git as plain_git
 from rung.climbing import climb as climbing
-from rung.climbing import journal, lock, locks_of_git, move, recover, words
-from rung.climbing.climb import Look, Wish
+from rung.climbing import messages, planner
+from rung.climbing.planner import ChangeRequest, PreparedPlan
 from rung.errors import RungError
+from rung.transaction import apply, git_locks, journal, lock, recover
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import commit, files_of, git
@@ -35,8 +36,8 @@ MUTATIONS: list[tuple[Any, str]] = [
 HALF = "# Rung 1\n\nWi"  # what a git that was killed may leave of RUNG.md
 
 
-def apply(seen: Look) -> None:
-    climbing.climb(seen, words.message(seen.plan), verify=False)
+def carry_out(seen: PreparedPlan) -> None:
+    climbing.climb(seen, messages.message(seen.plan), verify=False)
 
 
 @contextmanager
@@ -104,8 +105,8 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
     project = born(0)
     start = git(project, "rev-parse", "HEAD")
     old = stands(project)
-    with climbing.look(project, Wish({"level": 2}), str(small)) as seen:
-        apply(seen)
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as seen:
+        carry_out(seen)
         new = stands(project)
         git(project, "reset", "--quiet", "--hard", start)
         found, number = [], 0
@@ -114,7 +115,7 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
 
             def climb(number: int = number) -> None:
                 with killed_at(number, after=after):
-                    apply(seen)
+                    carry_out(seen)
 
             whole = in_a_child(climb)
             ended(project)
@@ -134,7 +135,7 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
 def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
     project = born(0)
     old = stands(project)
-    with climbing.look(project, Wish({"level": 2}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as seen:
         whole = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, whole)
         number, whole_once = 0, False
@@ -173,15 +174,15 @@ def test_what_was_on_disk_is_kept_and_the_command_says_so(
     born: Born, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = born(0)
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
     journal.write(project, seen.plan.head, new)
     (project / "RUNG.md").write_text(HALF)
     (project / "ops/one.py").write_text('"""What a fir')
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         assert seen.recovered == recover.Recovered(str(project), "before", True)
-        assert "refs/rung/crash" in words.recovered(seen.recovered)
+        assert "refs/rung/crash" in seen.recovered.message()
 
     assert not (project / "ops/one.py").exists()
     assert HALF == git(project, "show", "refs/rung/crash:RUNG.md")
@@ -191,7 +192,7 @@ def test_a_file_that_git_ignores_survives_a_recovery(born: Born, small: Path) ->
     project = born(0)
     (project / ".gitignore").write_text("Dockerfile\n")
     commit(project)
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
     journal.write(project, seen.plan.head, new)
@@ -223,7 +224,7 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     project = born(0)
     other = tmp_path / "other"
     git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
-    with climbing.look(other, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(other, ChangeRequest({"level": 1}), str(small)) as seen:
         new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
         journal.write(other, seen.plan.head, new)
@@ -239,7 +240,7 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
 
 def begun(project: Path, small: Path) -> None:
     """Let a climb be killed in its fast-forward, after which the person goes on."""
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
     journal.write(project, seen.plan.head, new)
@@ -277,7 +278,7 @@ def test_a_recovery_is_said_although_the_look_is_refused(
     begun(project, small)
     monkeypatch.setenv("RUNG_CONFIG_DIR", str(tmp_path / "trusts-nothing"))
 
-    with pytest.raises(RungError), climbing.look(project, Wish({"level": 1})):
+    with pytest.raises(RungError), planner.prepare(project, ChangeRequest({"level": 1})):
         pass
 
     assert "refs/rung/crash" in capsys.readouterr().err
@@ -395,11 +396,11 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
 
 def test_somebody_who_commits_meanwhile_is_not_overrun(born: Born, small: Path) -> None:
     project = born(0)
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         tiny.write(project, {"README.md": "meanwhile\n"})
         head = commit(project)
         with pytest.raises(RungError, match="another last commit"):
-            apply(seen)
+            carry_out(seen)
 
     assert head == git(project, "rev-parse", "HEAD")
 
@@ -427,10 +428,10 @@ def test_a_climb_is_refused_where_a_file_was_written_meanwhile(
 ) -> None:
     project = born(0)
     head = git(project, "rev-parse", "HEAD")
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         tiny.write(project, {path: "meanwhile\n"})
         with pytest.raises(RungError, match="changed meanwhile") as refused:
-            apply(seen)
+            carry_out(seen)
 
     assert "Nothing was touched" in str(refused.value)
     assert b"meanwhile\n" == (project / path).read_bytes()
@@ -449,10 +450,10 @@ def test_what_is_written_at_the_last_moment_stays(
         real(*arguments)
         now.update(go_on_working(project))
 
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         monkeypatch.setattr(journal, "write", written)
         with pytest.raises(RungError, match="could not bring") as refused:
-            apply(seen)
+            carry_out(seen)
 
     assert "Nothing was touched" in str(refused.value)
     assert now == files_of(project)
@@ -476,10 +477,10 @@ def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
         go_on_working(top)
         return "No space left"
 
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
-        monkeypatch.setattr(move, "_forward", half_way)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+        monkeypatch.setattr(apply, "_forward", half_way)
         with pytest.raises(RungError, match="No space left") as failed:
-            apply(seen)
+            carry_out(seen)
 
     assert "refs/rung/crash" in str(failed.value)
     assert "left as it is: `Dockerfile`, `RUNG.md`" in str(failed.value)
@@ -497,13 +498,13 @@ def test_a_lock_of_another_git_is_not_removed(
     born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = born(0)
-    monkeypatch.setattr(locks_of_git, "PATIENCE", 0.1)
+    monkeypatch.setattr(git_locks, "PATIENCE", 0.1)
     file = project / ".git/index.lock"
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         file.touch()
         os.utime(file, (0, 0))
         with pytest.raises(RungError, match="Another git is at work") as refused:
-            apply(seen)
+            carry_out(seen)
 
     assert str(file) in str(refused.value)
     assert file.exists()
@@ -521,10 +522,10 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
     (project / ".git/info/attributes").write_text("ops/one.py filter=deadly\n")
     with (
-        climbing.look(project, Wish({"level": 1}), str(small)) as seen,
+        planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen,
         pytest.raises(RungError, match="as it was"),
     ):
-        apply(seen)
+        carry_out(seen)
 
     (project / ".git/info/attributes").unlink()
     assert old == stands(project)
@@ -581,8 +582,8 @@ def test_a_full_disk_loses_nothing(
     start = git(project, "rev-parse", "HEAD")
     old = stands(project)
     outcomes = set()
-    with climbing.look(project, Wish({"level": 2}), str(small)) as seen:
-        apply(seen)
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as seen:
+        carry_out(seen)
         new = stands(project)
         git(project, "reset", "--quiet", "--hard", start)
         git(project, "reflog", "expire", "--expire=now", "--all")
@@ -592,7 +593,7 @@ def test_a_full_disk_loses_nothing(
             free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
             filler.write_bytes(b"x" * max(free - room * 1024, 0))
             try:
-                apply(seen)
+                carry_out(seen)
                 outcomes.add("new")
             except RungError as error:
                 outcomes.add("old")
@@ -630,7 +631,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
     seed = int(os.environ.get("RUNG_SEED", "1"))
     chance = random.Random(seed)
     kills = int(os.environ.get("RUNG_KILLS", "200"))
-    with climbing.look(project, Wish({"level": 2}), str(large)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(large)) as seen:
         began = time.monotonic()
         os.waitpid(_climbing(seen), 0)
         took = time.monotonic() - began  # in a child as well: it starts slower than one thinks
@@ -654,7 +655,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
     assert {False, True} == set(ends)
 
 
-def _climbing(seen: Look) -> int:
+def _climbing(seen: PreparedPlan) -> int:
     """Climb in a child that leads a process group; return its id."""
     child = os.fork()
     if child == 0:
@@ -662,7 +663,7 @@ def _climbing(seen: Look) -> int:
             try:
                 os.setpgid(0, 0)
                 _same_group(patch)
-                apply(seen)
+                carry_out(seen)
             finally:
                 os._exit(0)  # what it came to is seen in the project
     return child

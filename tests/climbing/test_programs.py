@@ -137,16 +137,16 @@ def test_an_interrupted_climb_is_ended_without_filters(
     born: Born, small: Path, evil: Path, tmp_path: Path
 ) -> None:
     """The end of a climb reads and writes files, and may be left to a repository by its sender."""
-    from rung.climbing import climb as climbing
-    from rung.climbing import journal
-    from rung.climbing.climb import Wish
+    from rung.climbing import planner
+    from rung.climbing.planner import ChangeRequest
+    from rung.transaction import journal
 
     inner = repository(tmp_path / "inner", {"file": "inner\n"})
     project = born(0)
     named = ("-c", "protocol.file.allow=always")
     git(project, *named, "submodule", "--quiet", "add", str(inner), "inner")
     tiny.commit(project)
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         whole = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, whole)
         journal.write(project, seen.plan.head, whole)

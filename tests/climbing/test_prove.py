@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rung.climbing import climb as climbing
-from rung.climbing import words
-from rung.climbing.climb import Wish
+from rung.climbing import messages, planner
+from rung.climbing.planner import ChangeRequest
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
@@ -35,8 +35,8 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def verified(project: Path, small: Path, level: int) -> None:
-    with climbing.look(project, Wish({"level": level}), str(small)) as seen:
-        climbing.climb(seen, words.message(seen.plan), verify=True)
+    with planner.prepare(project, ChangeRequest({"level": level}), str(small)) as seen:
+        climbing.climb(seen, messages.message(seen.plan), verify=True)
 
 
 def test_a_climb_whose_checks_fail_touches_nothing_and_shows_why(

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rung import source
-from rung.climbing import renders, trees, workbench
 from rung.errors import RungError
+from rung.rendering import render_cache, rendered_trees, workbench
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import git
@@ -30,12 +30,12 @@ def kept(home: Path) -> int:
 
 
 def grow_old(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    long_ago = time.time() - (renders.OLDEST + 1) * 24 * 3600
+    long_ago = time.time() - (render_cache.OLDEST + 1) * 24 * 3600
     os.utime(home / "renders.git/HEAD", (long_ago, long_ago))
 
 
 def grow_large(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renders, "LARGEST", 1000)
+    monkeypatch.setattr(render_cache, "LARGEST", 1000)
 
 
 Grow = Callable[[Path, pytest.MonkeyPatch], None]
@@ -69,7 +69,7 @@ def test_what_somebody_reads_is_not_thrown_away(
 ) -> None:
     project, template = born(0), source.choose(str(small), None)
     with workbench.opened(project) as bench:
-        tree = trees.rendered(bench, template, {"level": 2})
+        tree = rendered_trees.rendered(bench, template, {"level": 2})
         grow_old(home, monkeypatch)
         tiny.climb(project, small, level=1)
 
@@ -144,7 +144,7 @@ def test_a_file_system_without_locks_is_no_matter(
     project, template = born(0), source.choose(str(small), None)
     monkeypatch.setattr(fcntl, "flock", refuse)
     with workbench.opened(project) as bench:
-        assert "ops/two.py" in bench.files(trees.rendered(bench, template, {"level": 2}))
+        assert "ops/two.py" in bench.files(rendered_trees.rendered(bench, template, {"level": 2}))
 
 
 def test_a_cache_that_cannot_be_locked_is_read_all_the_same(

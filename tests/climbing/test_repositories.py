@@ -8,9 +8,10 @@ import pytest
 from rung import git as plain_git
 from rung import process
 from rung.climbing import climb as climbing
-from rung.climbing import followed, words
-from rung.climbing.climb import Wish
+from rung.climbing import messages, planner
+from rung.climbing.planner import ChangeRequest
 from rung.errors import RungError
+from rung.rendering import template_source
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import climb, commit, files_of, git, plan, write
@@ -131,11 +132,11 @@ def test_no_program_that_a_repository_names_is_run(born: Born, small: Path, tmp_
         "core.sshCommand": str(evil),
     }.items():
         git(project, "config", name, value)
-    with climbing.look(project, Wish({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         seen.patch()
         assert [] == seen.plan.conflicts
-        climbing.branch(seen, "side", words.message(seen.plan))
-        climbing.climb(seen, words.message(seen.plan), verify=False)
+        climbing.climb_on_branch(seen, "side", messages.message(seen.plan))
+        climbing.climb(seen, messages.message(seen.plan), verify=False)
 
     assert "# mine" in (project / "ops/zero.py").read_text()
     assert not ran.exists(), ran.read_text()
@@ -246,7 +247,7 @@ def test_a_template_that_is_not_trusted_is_quoted() -> None:
     address = "https://example.org/a;touch b"
 
     with pytest.raises(RungError, match=r"--template 'https://example.org/a;touch b'"):
-        followed.recorded({"_src_path": address, "_commit": "v1"})
+        template_source.recorded({"_src_path": address, "_commit": "v1"})
 
 
 def test_a_repository_that_git_cannot_work_in_is_named_for_what_it_is(

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rung.climbing import answered, ready, words
+from rung.climbing import messages
 from rung.climbing.changelog import sections_of
-from rung.climbing.trees import _matches
 from rung.errors import RungError
+from rung.rendering import answers_file
+from rung.rendering.rendered_trees import _matches
+from rung.transaction import preconditions
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import climb, commit, plan
@@ -67,7 +69,7 @@ def test_a_file_of_your_own_where_rung_brings_another_stays_and_is_named(
 
     assert (["Dockerfile"], []) == (seen.own, seen.conflicts)
     assert "FROM mine\n" == (project / "Dockerfile").read_text()
-    assert any(line.startswith("Dockerfile (your own;") for line in words.left_alone(seen))
+    assert any(line.startswith("Dockerfile (your own;") for line in messages.left_alone(seen))
     assert ["Dockerfile"] == climb(project, small, level=2).edited
     assert "FROM mine\n" == (project / "Dockerfile").read_text()
 
@@ -127,7 +129,7 @@ def test_what_says_little_of_whose_it_is_conflicts(
 def test_answers_and_settings_written_anew_are_never_your_own(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template", files={"files/RUNG.md.jinja": PAGE})
     project = tiny.born(made_from, tmp_path / "p", level=0)
-    said = answered.recorded(project)
+    said = answers_file.recorded(project)
     flow = ", ".join(f"{name}: {value}" for name, value in said.items())
     new = {".copier-answers.yml": f"{{{flow}}}\n", "RUNG.md": "Mine\n", "pyproject.toml": "[\n"}
     tiny.write(project, new)
@@ -181,7 +183,7 @@ def test_requirements_added_by_rung_beside_yours_are_named_in_the_plan(
 )
 def test_answers_that_no_copier_writes_are_refused(text: str) -> None:
     with pytest.raises(RungError):
-        answered.parse(text, "answers")
+        answers_file.parse(text, "answers")
 
 
 def test_a_bomb_of_aliases_is_not_expanded() -> None:
@@ -189,7 +191,7 @@ def test_a_bomb_of_aliases_is_not_expanded() -> None:
         f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(20)
     )
     with pytest.raises(RungError, match="alias or anchor"):
-        answered.parse(bomb, "answers")
+        answers_file.parse(bomb, "answers")
 
 
 def test_a_folder_that_git_does_not_keep_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
@@ -197,10 +199,10 @@ def test_a_folder_that_git_does_not_keep_in_the_place_of_a_file_is_refused(tmp_p
     (tmp_path / "empty").mkdir()
 
     with pytest.raises(RungError, match="folder `Dockerfile`"):
-        ready.standing(tmp_path, ["Dockerfile"])
+        preconditions.standing(tmp_path, ["Dockerfile"])
     with pytest.raises(RungError, match="file `docs`"):
-        ready.standing(tmp_path, ["docs/a/b.md"])
-    assert ["kept"] == ready.standing(tmp_path, ["kept", "empty", "new/file"])
+        preconditions.standing(tmp_path, ["docs/a/b.md"])
+    assert ["kept"] == preconditions.standing(tmp_path, ["kept", "empty", "new/file"])
 
 
 def test_a_changelog_is_cut_at_its_versions() -> None:

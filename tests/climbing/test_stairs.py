@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rung.climbing.workbench import Workbench
+from rung.rendering.workbench import Workbench
 from rung.source import Source
 from tests.climbing.stairs import arrives, bench, room, template
 from tests.conftest import GAMES, INFRASTRUCTURE, LEVELS, TOGETHER

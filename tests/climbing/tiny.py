@@ -8,9 +8,9 @@ from typing import Any
 
 from rung import project, source
 from rung.climbing import climb as climbing
-from rung.climbing import words
-from rung.climbing.climb import Wish
+from rung.climbing import messages, planner
 from rung.climbing.plan import Plan
+from rung.climbing.planner import ChangeRequest
 
 CODE = """\
 \"\"\"What a rung runs.\"\"\"
@@ -186,17 +186,17 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def climb(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
     """Climb without the project's checks; conflicts are an error. Return the plan."""
-    with climbing.look(folder, Wish(answers, version), str(made_from)) as seen:
+    with planner.prepare(folder, ChangeRequest(answers, version), str(made_from)) as seen:
         assert [] == seen.plan.conflicts
         if not seen.plan.changes_nothing:
-            climbing.climb(seen, words.message(seen.plan), verify=False)
+            climbing.climb(seen, messages.message(seen.plan), verify=False)
         assert "" == git(folder, "status", "--porcelain")
         return seen.plan
 
 
 def plan(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
     """Return what a climb would do."""
-    with climbing.look(folder, Wish(answers, version), str(made_from)) as seen:
+    with planner.prepare(folder, ChangeRequest(answers, version), str(made_from)) as seen:
         return seen.plan
 
 

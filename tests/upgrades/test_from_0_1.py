@@ -10,10 +10,10 @@ import pytest
 
 from rung import answers, plain_yaml
 from rung.climbing import climb as climbing
-from rung.climbing import words
-from rung.climbing.climb import Wish
-from rung.climbing.moves import Moves
+from rung.climbing import messages, planner
 from rung.climbing.plan import Plan
+from rung.climbing.planner import ChangeRequest
+from rung.merging.moves import Moves
 from tests.climbing import tiny
 from tests.climbing.tiny import commit, files_of, git
 from tests.conftest import GAMES, LEVELS, ROOT
@@ -83,12 +83,12 @@ class TestEveryRung:
         edited = {"ops/train.py", "ops/tests/test_contract.py"}
         edited |= {"ops/service/app.py"} if "service" in applied else set()
 
-        with climbing.look(project, Wish(version=TODAY), str(versions)) as seen:
+        with planner.prepare(project, ChangeRequest(version=TODAY), str(versions)) as seen:
             plan = seen.plan
             assert edited == {conflict.path for conflict in plan.conflicts}
             assert {"moved"} == {conflict.why for conflict in plan.conflicts}
             assert {"scripts/again.sh", "scripts/seed.py"} == plan.uses.keys()
-            climbing.branch(seen, "newer", words.message(plan))
+            climbing.climb_on_branch(seen, "newer", messages.message(plan))
         git(project, "switch", "--quiet", "newer")
 
         files = files_of(project)
@@ -115,8 +115,8 @@ def test_a_conflict_says_where_the_code_went_and_shows_the_edit(
 ) -> None:
     corpus.edit(project, OLD)
 
-    with climbing.look(project, Wish(version=TODAY), str(versions)) as seen:
-        told = re.sub(r"\s+", " ", words.stopped(seen.plan, "rung update"))
+    with planner.prepare(project, ChangeRequest(version=TODAY), str(versions)) as seen:
+        told = re.sub(r"\s+", " ", messages.stopped(seen.plan, "rung update"))
 
     assert "The stage is now pipeline/train.py, yours to edit." in told
     assert "It is now rung_ops/serving/" in told

@@ -10,10 +10,11 @@ from rung import answers as given
 from rung import git, project, repository
 from rung.adoption import complete, existing
 from rung.adoption.inferred import Inferred, infer
-from rung.climbing import move, ready, trees, workbench
-from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
+from rung.rendering import rendered_trees, workbench
+from rung.rendering.workbench import Entry, Workbench
 from rung.source import Source
+from rung.transaction import apply, preconditions
 
 SETTINGS = "ops"
 CONTRACT = ("dataset.py", "features.py", "model.py")
@@ -82,7 +83,7 @@ def adopt(
     given.check(said, questions)
     top, head = _stands(folder)
     if not dry_run:
-        ready.committed(folder)
+        preconditions.committed(folder)
     prefix = git.prefix(top, folder)
     inferred = infer(existing.read(folder), questions["reserved_packages"]["default"])
     answers = {**inferred.answers, "level": 0, **said}
@@ -91,15 +92,15 @@ def adopt(
         ours = bench.inside(head, prefix)
         files = bench.files(ours)
         _refuse(files, folder)
-        rendered = bench.files(trees.rendered(bench, source, answers))
-        planted = trees.of_the_user(rendered, [source])
+        rendered = bench.files(rendered_trees.rendered(bench, source, answers))
+        planted = rendered_trees.of_the_user(rendered, [source])
         new = _missing(adoption, files, rendered, planted)
         changes = new | _seams(adoption, bench, files, rendered, merge=merge)
         if dry_run:
             return adoption
         tree = bench.grafted(f"{head}^{{tree}}", prefix, bench.edited(ours, changes))
         message = f"Adopt Rung: rung {answers['level']}\n\nAdds {len(new)} files.\n"
-        adoption.commit = move.apply(bench, head, tree, message)
+        adoption.commit = apply.apply(bench, head, tree, message)
     return adoption
 
 
@@ -114,7 +115,7 @@ def _stands(folder: Path) -> tuple[Path, str]:
             f"{folder} is not in a git repository, so an adoption could not be undone.\n"
             "Run `git init`, commit what is there, then adopt."
         )
-    head = move.head(top)
+    head = apply.head(top)
     if head is None:
         raise RungError(
             f"{top} has no commit yet, so there is nothing to adopt.\n"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rung import git, project
 from rung.adoption import seams
-from rung.climbing import answered, followed, move, ready, trees, workbench
-from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
+from rung.rendering import answers_file, rendered_trees, template_source, workbench
+from rung.rendering.workbench import Entry, Workbench
+from rung.transaction import apply, preconditions
 
 TASKS = b"ops/tasks.toml"
 SHARED = {"pyproject.toml", ".gitignore"}
@@ -34,7 +35,7 @@ def is_adopted(folder: Path) -> bool:
     """
     if not (folder / project.ANSWERS).is_file():
         return False
-    return {"level", "package"} <= answered.read(folder).keys()
+    return {"level", "package"} <= answers_file.read(folder).keys()
 
 
 def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dict[str, Lacking]:
@@ -52,23 +53,23 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
         RungError: It cannot be done; nothing was touched.
     """
     git.require()
-    said = answered.recorded(folder)
-    top = ready.committed(folder)
-    head = move.head(top)
+    said = answers_file.recorded(folder)
+    top = preconditions.committed(folder)
+    head = apply.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then try again.")
-    source = followed.recorded(said, trusted)
+    source = template_source.recorded(said, trusted)
     prefix = git.prefix(top, folder)
     with workbench.opened(top) as bench:
         ours = bench.inside(head, prefix)
         files = bench.files(ours)
-        rendered = bench.files(trees.rendered(bench, source, answered.answers(said)))
+        rendered = bench.files(rendered_trees.rendered(bench, source, answers_file.answers(said)))
         found = lacking(bench, files, rendered, flat=not _knows_tasks(bench, files))
         changes = {path: one.completed for path, one in found.items() if one.entries}
         if changes and not dry_run:
             tree = bench.edited(ours, changes)
             message = f"Add to {' and '.join(sorted(changes))} what Rung's verbs need\n"
-            move.apply(bench, head, bench.grafted(f"{head}^{{tree}}", prefix, tree), message)
+            apply.apply(bench, head, bench.grafted(f"{head}^{{tree}}", prefix, tree), message)
     return found
 
 
@@ -87,11 +88,11 @@ def lacking(
     mypy = bool({"mypy.ini", ".mypy.ini"} & ours.keys())
     found = {}
     for path in sorted(SHARED & ours.keys() & theirs.keys()):
-        mine, rungs = ours[path].oid, theirs[path].oid
-        contents = bench.contents([mine, rungs])
-        if not ours[path].is_text_file or mine not in contents:  # too long to be settings
+        our_id, their_id = ours[path].oid, theirs[path].oid
+        contents = bench.contents([our_id, their_id])
+        if not ours[path].is_text_file or our_id not in contents:  # too long to be settings
             continue
-        both = (contents[mine], contents[rungs])
+        both = (contents[our_id], contents[their_id])
         if path == "pyproject.toml":
             made = seams.toml(*both, flat=flat, packaged=packaged, mypy=mypy)
         else:

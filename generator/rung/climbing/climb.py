@@ -4,67 +4,91 @@ import os
 from pathlib import PurePosixPath
 
 from rung import git
-from rung.climbing import lock, move, prove, resolve
-from rung.climbing.look import RUNGS, Look, Wish, ended_first, look
-from rung.climbing.workbench import Entry
-from rung.errors import RungError
+from rung.climbing import messages, verification
+from rung.climbing.planner import PreparedPlan
+from rung.errors import NotDoneError, RungError
+from rung.merging.conflict import LINES
+from rung.rendering.workbench import Entry
+from rung.transaction import apply, lock
 
-__all__ = ["RUNGS", "Look", "Wish", "branch", "climb", "ended_first", "look"]
+
+def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command: str) -> int:
+    """Do what was planned, and say what came of it; return 1 where conflicts are left.
+
+    Raises:
+        NotDoneError: There are conflicts, and no branch was named; nothing was written.
+    """
+    plan = prepared.plan
+    if plan.changes_nothing:
+        print(messages.nothing(plan))
+        return 0
+    if branch is not None:
+        climb_on_branch(prepared, branch, messages.message(plan))
+        print(messages.branched(plan, branch))
+        return 1 if plan.conflicts else 0
+    if plan.conflicts:
+        print(messages.plan(plan))
+        raise NotDoneError(messages.stopped(plan, command))
+    commit = climb(prepared, messages.message(plan), verify=verify)
+    print(messages.done(plan, commit, verified=verify))
+    return 0
 
 
-def climb(seen: Look, message: str, *, verify: bool) -> str:
+def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
     """Do what was planned, as one commit, and return its id.
 
     Raises:
         RungError: Something moved since; nothing was touched.
         NotDoneError: The project's checks fail in the new state; nothing was touched.
     """
-    if seen.plan.conflicts:
+    if prepared.plan.conflicts:
         raise RungError("A climb with conflicts goes to a branch of its own, with `--branch`.")
-    prove.parses(seen.bench, seen.plan, seen.prefix)
-    tree = seen.plan.result
+    verification.parses(prepared.bench, prepared.plan, prepared.prefix)
+    tree = prepared.plan.result
     if verify:
-        tree = prove.checked(seen.bench, seen.whole(tree), seen.plan.head, seen.prefix, tree)
-    return move.apply(seen.bench, seen.plan.head, seen.whole(tree), message)
+        tree = verification.checked(
+            prepared.bench, prepared.whole(tree), prepared.plan.head, prepared.prefix, tree
+        )
+    return apply.apply(prepared.bench, prepared.plan.head, prepared.whole(tree), message)
 
 
-def _beside(seen: Look) -> dict[str, Entry]:
+def _beside(prepared: PreparedPlan) -> dict[str, Entry]:
     """Return Rung's versions of what cannot stand between markers, under names of their own."""
     found = {}
-    for conflict in seen.plan.conflicts:
-        if conflict.why == resolve.LINES:
+    for conflict in prepared.plan.conflicts:
+        if conflict.why == LINES:
             continue
-        name = _free_name(seen, conflict.path)
-        for path, entry in seen.theirs.items():
+        name = _free_name(prepared, conflict.path)
+        for path, entry in prepared.theirs.items():
             if path == conflict.path or path.startswith(f"{conflict.path}/"):
                 found[name + path.removeprefix(conflict.path)] = entry
     return found
 
 
-def _free_name(seen: Look, path: str) -> str:
+def _free_name(prepared: PreparedPlan, path: str) -> str:
     """Return `PATH.rung`, or `PATH.rung-2` and so on where the user has that name."""
-    files = seen.bench.files(seen.plan.result)
+    files = prepared.bench.files(prepared.plan.result)
     taken = {str(up) for file in files for up in (file, *PurePosixPath(file).parents)}
     names = (f"{path}.rung{number}" for number in ("", *(f"-{count}" for count in range(2, 999))))
     return next(
-        name for name in names if name not in taken and not os.path.lexists(seen.folder / name)
+        name for name in names if name not in taken and not os.path.lexists(prepared.folder / name)
     )
 
 
-def branch(seen: Look, name: str, message: str) -> str:
+def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
     """Put what was planned on a new branch, conflicts between markers; return the commit's id."""
-    tree = seen.bench.edited(seen.plan.result, _beside(seen))
-    commit = seen.bench.commit(seen.whole(tree), [seen.plan.head], message)
-    top = seen.bench.top
+    tree = prepared.bench.edited(prepared.plan.result, _beside(prepared))
+    commit = prepared.bench.commit(prepared.whole(tree), [prepared.plan.head], message)
+    top = prepared.bench.top
     if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is no name for a branch. Choose another one.")
     with lock.held(top):
-        move.nothing_interrupted(top)
+        apply.nothing_interrupted(top)
         if git.answers(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
             raise RungError(
                 f"There is a branch `{name}` already. Choose another name, or delete it with "
                 f"`git branch -D {name}`."
             )
-        seen.bench.keep(seen.plan.head, commit)
+        prepared.bench.keep(prepared.plan.head, commit)
         git.run(top, "update-ref", f"refs/heads/{name}", commit, "0" * len(commit))
     return commit

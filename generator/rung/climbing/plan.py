@@ -9,16 +9,16 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from rung import asks
-from rung.climbing.resolve import Conflict
-from rung.climbing.workbench import Entry, Workbench
 from rung.errors import RungError
+from rung.merging.conflict import Conflict
+from rung.rendering.workbench import Entry, Workbench
 from rung.source import Source
 
 CI = (".github/workflows/", ".gitlab/ci/", ".pipelines/", ".gitlab-ci.yml", "azure-pipelines.yml")
 
 
 @dataclass(frozen=True)
-class Standing:
+class ProjectState:
     """Where a project stands: its template, and its answers.
 
     Args:
@@ -78,8 +78,8 @@ class Plan:
     """
 
     head: str
-    before: Standing
-    after: Standing
+    before: ProjectState
+    after: ProjectState
     result: str
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -156,7 +156,7 @@ def jobs(added: Iterable[str]) -> list[str]:
     return [path for path in added if path.startswith(CI)]
 
 
-def on_the_way(source: Source, before: Standing, after: Standing) -> dict[str, Any]:
+def on_the_way(source: Source, before: ProjectState, after: ProjectState) -> dict[str, Any]:
     """Return rises, commands and asks of the rungs above the one the project stands on."""
     rises: list[Rise] = []
     commands: dict[str, str] = {}

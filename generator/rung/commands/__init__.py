@@ -1,4 +1,5 @@
-"""The verbs of the command line, one in a file: parse, call, print.
+"""The verbs of the command line, each whole in one file: options, flow, output, exit code.
 
-What a verb needs is imported when it is called, so that the others start without it.
+What several verbs use is in the packages beside this one. What a verb needs is imported when it is
+called, so that `rung --help` and the other verbs start without it.
 """

@@ -31,10 +31,10 @@ def adopt(
     from rung import answers as given
     from rung import source
     from rung.adoption import adopt, adopted, complete
-    from rung.climbing import climb as climbing
     from rung.staging import stopped_like_ctrl_c
+    from rung.transaction import recover
 
-    climbing.ended_first(path)
+    recover.first(path)
     if merge and not (level or pairs or template_version) and complete.is_adopted(path):
         with stopped_like_ctrl_c():
             found = complete.complete(path, template, dry_run=dry_run)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rung.assess.formats import FORMATS, render
+from rung import formats
 
 Answer = str | None
 
@@ -55,7 +55,7 @@ def assess(
     start: Annotated[int | None, typer.Option(metavar="N", help="Overrule the start.")] = None,
     target: Annotated[int | None, typer.Option(metavar="N", help="Overrule the target.")] = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMATS)}.")
+        str, typer.Option("--format", metavar="FORMAT", help=formats.names("assess"))
     ] = "text",
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every reason, term by term, and each fix.")
@@ -80,12 +80,8 @@ def assess(
     from rung.assess.interview import form as blank_form
     from rung.assess.interview import gather
     from rung.assess.weights import load
-    from rung.errors import RungError
 
-    if form not in FORMATS:
-        raise RungError(
-            f"`--format {form}`: there is no such format. Give one of {', '.join(FORMATS)}."
-        )
+    write_form = formats.writer("assess", form)
     folder = template.folder() / "levels"
     weights = load(folder)
     if scan is not None:
@@ -120,8 +116,8 @@ def assess(
     made = assess(said, weights, levels.load(folder), partial(look, scan) if scan else None)
     for note in made.scan.notes if made.scan else ():
         print(note, file=sys.stderr)
-    print(render(form, made, explain=explain), end="")
+    print(write_form(made, explain=explain), end="")
     if write is not None:
-        written = page.write(write, render("markdown", made))
+        written = page.write(write, formats.writer("assess", "markdown")(made, explain=True))
         print(f"Wrote {written}.", file=sys.stderr)
     return 0

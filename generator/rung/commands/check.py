@@ -1,23 +1,24 @@
-"""The verb `rung check`."""
+"""The verb `rung check`: review a repository, print what was found, and answer by exit code."""
 
+import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rung import formats
+from rung.commands.options import BELOW, Game, known_game
+from rung.errors import RungError
 
 
 def check(
     path: Annotated[
         Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="A repository.")
     ] = Path(),
-    game: Annotated[
-        str | None, typer.Option(metavar="GAME", help="governance or velocity.")
-    ] = None,
+    game: Game = None,
     form: Annotated[
-        str,
-        typer.Option(
-            "--format", metavar="FORMAT", help="text, json, markdown, sarif, html or badge."
-        ),
+        str, typer.Option("--format", metavar="FORMAT", help=formats.names("check"))
     ] = "text",
     min_level: Annotated[
         int, typer.Option(metavar="N", min=0, max=4, help="End with 1 below this rung.")
@@ -39,15 +40,37 @@ def check(
     ] = 900,
 ) -> int:
     """Say where a repository stands, by evidence. Nothing of it is run without --prove."""
-    from rung import check
+    from rung.report import text
+    from rung.review.limits import Limits
+    from rung.review.review import review
 
-    return check.check(
-        path,
-        game,
-        form,
-        min_level=min_level,
-        explain=explain,
-        base=base,
-        seconds=seconds,
-        prove=prove_seconds if prove else None,
-    )
+    known_game(game)
+    write = formats.writer("check", form)
+    limits = Limits(seconds=seconds)
+    found = review(path, game, limits)
+    if prove:
+        from rung.proof.prove import prove as run_what_proves
+        from rung.staging import stopped_like_ctrl_c
+
+        with stopped_like_ctrl_c():
+            found = run_what_proves(path, found, limits, prove_seconds, _say)
+    if explain is not None:
+        if explain not in found.findings:
+            raise RungError(
+                f"There is no capability `{explain}`. `rung levels --markdown` names them all."
+            )
+        print(text.explain(found, explain), end="")
+        return 0
+    before = None
+    if base is not None:
+        from rung.review import commit
+
+        with tempfile.TemporaryDirectory(prefix="rung-base-") as folder:
+            commit.write(path, base, Path(folder))
+            before = review(Path(folder), game or found.game, limits)
+    sys.stdout.write(write(found, before))
+    return BELOW if found.level < min_level else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

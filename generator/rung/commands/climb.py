@@ -1,31 +1,12 @@
-"""The verbs `rung plan`, `rung climb` and `rung update`."""
+"""The verb `rung climb`: do what `rung plan` shows."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rung.commands.options import Answers, Branch, NoVerify, Place, To, Trusted, Version
-
-
-def plan(
-    path: Place = Path(),
-    to: To = None,
-    pairs: Answers = None,
-    template_version: Version = None,
-    template: Trusted = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="As a patch.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", parser=Path, help="Keep it for `rung climb FILE`."),
-    ] = None,
-) -> int:
-    """Show what a climb would do, and touch nothing."""
-    from rung.climbing import command
-
-    wish = command.wish(path, to, pairs or [], template_version)
-    return command.plan(path, wish, template, as_json=as_json, diff=diff, out=out)
+from rung.commands.options import Answers, Branch, NoVerify, To, Trusted, Version
+from rung.errors import RungError
 
 
 def climb(
@@ -43,24 +24,24 @@ def climb(
     no_verify: NoVerify = False,
 ) -> int:
     """Take a project to another rung, up or down, or to other answers."""
-    from rung.climbing import command
+    from rung import project
+    from rung.climbing import plan_file, planner
+    from rung.climbing.climb import finish
+    from rung.staging import stopped_like_ctrl_c
 
+    saved = None
     if path.is_file():
-        return command.climb_as_planned(
-            path, [to, pairs, template_version, template], branch=branch, verify=not no_verify
-        )
-    wish = command.wish(path, to, pairs or [], template_version)
-    return command.climb(path, wish, template, branch=branch, verify=not no_verify)
-
-
-def update(
-    path: Place = Path(),
-    template_version: Version = None,
-    template: Trusted = None,
-    branch: Branch = None,
-    no_verify: NoVerify = False,
-) -> int:
-    """Bring Rung's files to a newer version of the template."""
-    from rung.climbing import command
-
-    return command.update(path, template_version, template, branch=branch, verify=not no_verify)
+        if to is not None or pairs or template_version or template:
+            raise RungError(f"{path} says all there is to say. Leave out the other options.")
+        saved = plan_file.load(path)
+        here = Path.cwd()
+        folder = here if (here / project.ANSWERS).is_file() else saved.folder
+        request, trusted = saved.request, saved.trusted
+    else:
+        folder, trusted = path, template
+        request = planner.requested(path, to, pairs or [], template_version)
+    with stopped_like_ctrl_c(), planner.prepare(folder, request, trusted) as prepared:
+        if saved is not None:
+            plan_file.bound(saved, prepared.plan)
+        typed = request.command("climb", folder, trusted)
+        return finish(prepared, branch, verify=not no_verify, command=typed)

@@ -1,9 +1,48 @@
-"""The verb `rung demo`."""
+"""The verb `rung demo`: one project on real data, taken up the ladder."""
 
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rung.errors import NotDoneError, RungError
+
+ANSWERS = {"project_name": "Late flights", "use_case": "velocity", "team_size": "one"}
+LAST = 4
+REPORT = "reports/report.html"
+TIMELINE = "reports/replay/timeline.html"
+# Enough for drift, a version that is trained as the first one ages, and its promotion: what a demo
+# shows in six minutes. `poe replay` goes through all ten months.
+MONTHS = 4
+
+# What is done on each rung, in the words of its README; `check` comes before it.
+TASKS = {
+    0: ["train", "evaluate"],
+    1: [],  # nothing that a model is made of has changed
+    2: ["pipeline"],
+    3: ["keys", "pipeline", "gate", "release", "deploy production"],
+    4: ["pipeline"],
+}
+
+
+@dataclass(frozen=True)
+class Stood:
+    """What a rung came to: its number, tracked files, tests passed, score, and seconds."""
+
+    rung: int
+    files: int
+    tests: int
+    score: str
+    seconds: float
 
 
 def demo(
@@ -14,6 +53,177 @@ def demo(
     upto: Annotated[int, typer.Option(metavar="N", help="The last rung.")] = 4,
 ) -> int:
     """Make a project on real data and climb to the top with it."""
-    from rung import demo
+    return run(keep, upto)
 
-    return demo.demo(keep, upto)
+
+def run(folder: Path | None, upto: int) -> int:
+    """Make a velocity project on the flights data and climb with it, running all it offers."""
+    from rung import git, process, shortage, source
+    from rung.creation import create
+
+    if not 0 <= upto <= LAST:
+        raise RungError(f"There is no rung {upto} to show. Choose --upto 0 to {LAST}.")
+    uv = process.uv()
+    if uv is None:
+        raise RungError(
+            "uv is not on PATH. Install it, or run `make demo`, which brings its own. "
+            + shortage.DOCTOR
+        )
+    place = (folder or _free(Path("rung-demo"))).absolute()
+    chosen = source.choose(None, None)
+    print(f"The project: {place}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")
+    stood, replayed = [], ""
+    for rung in range(upto + 1):
+        started = time.monotonic()
+        if rung == 0:
+            created = create(place, chosen, ANSWERS | {"level": 0}, defaults=True, with_git=True)
+            print(f"\nRung 0: {len(created.files)} files")
+            print(*(f"  + {path}" for path in created.files), sep="\n")
+        else:
+            _show_climb(place, rung)
+        tests = _use(uv, place, rung)
+        if rung == LAST:
+            replayed = _replay([uv, "run", "poe", "replay", "--months", str(MONTHS)], place)
+        seconds = time.monotonic() - started
+        files = len(git.run(place, "ls-files").splitlines())
+        stood.append(Stood(rung, files, tests, _score(place), seconds))
+    print("\n" + table(stood))
+    if replayed:
+        print(f"\n{MONTHS} months, replayed on rung {LAST}:\n{replayed}")
+    print("\nWhere to look:")
+    for where, what in sights(place, upto).items():
+        print(f"  {where}\n      {what}")
+    return 0
+
+
+def sights(place: Path, rung: int) -> dict[str, str]:
+    """Return what there is to see, by the path or the command that shows it."""
+    folder = shlex.quote(str(place))
+    seen = {
+        str(place / REPORT): "the report of the last model, for a browser",
+        str(place / "RUNG.md"): "what this rung offers, and what the next one brings",
+        f"git -C {folder} log --stat": "what each climb changed",
+    }
+    if rung == LAST:
+        seen[str(place / TIMELINE)] = "these months with and without the autopilot, for a browser"
+    if rung >= 3:
+        seen[f"cd {folder} && uv run poe serve"] = "the prediction service"
+    if rung >= 2:
+        seen[f"cd {folder} && uv run poe runs"] = "every training run, in MLflow"
+    return seen
+
+
+def table(stood: list[Stood]) -> str:
+    """Return one row for each rung, for a terminal."""
+    rows = [("rung", "files", "tests passed", "score", "seconds")] + [
+        (str(one.rung), str(one.files), str(one.tests), one.score, f"{one.seconds:.0f}")
+        for one in stood
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
+
+
+def _free(wished: Path) -> Path:
+    """Return a path where nothing stands: the wished one, or it with a number."""
+    number, path = 1, wished
+    while os.path.lexists(path):
+        number += 1
+        path = wished.with_name(f"{wished.name}-{number}")
+    return path
+
+
+def _show_climb(place: Path, rung: int) -> None:
+    """Climb, and say what came; the checks follow, with everything else that the rung offers."""
+    from rung.climbing import climb, messages, planner
+    from rung.climbing.planner import ChangeRequest
+
+    with planner.prepare(place, ChangeRequest({"level": rung})) as prepared:
+        plan = prepared.plan
+        if plan.conflicts:
+            paths = ", ".join(one.path for one in plan.conflicts)
+            raise NotDoneError(f"The climb to rung {rung} has conflicts in {paths}.")
+        climb.climb(prepared, messages.message(plan), verify=False)
+    print(
+        f"\nRung {rung}: {len(plan.added)} files added, {len(plan.changed)} changed, "
+        f"{len(plan.retired)} retired"
+    )
+    signs = (("+", plan.added), ("~", plan.changed), ("-", plan.retired))
+    print(*(f"  {sign} {path}" for sign, paths in signs for path in paths), sep="\n")
+
+
+def _use(uv: str, place: Path, rung: int) -> int:
+    """Install, check and train as the project's README says; return how many tests passed."""
+    from rung import git, process
+
+    process.run("install", [uv, "sync"], place)
+    if git.run(place, "status", "--porcelain"):
+        git.commit_all(place, f"Lock the packages of rung {rung}")
+    with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
+        record = Path(scratch) / "tests.xml"
+        options = {"PYTEST_ADDOPTS": f"--junitxml={shlex.quote(str(record))}"}
+        process.run("check", [uv, "run", "poe", "check"], place, options)
+        tests = _passed(record)
+    for task in TASKS[rung]:
+        process.run(task, [uv, "run", "poe", *task.split()], place)
+        # A release leads back to a commit, so nothing is left lying about for long.
+        if git.run(place, "status", "--porcelain"):
+            git.commit_all(place, f"{task.split()[0].capitalize()} on rung {rung}")
+    return tests
+
+
+def _replay(command: list[str], place: Path) -> str:
+    """Run the replay, pass on what it says while it runs, and return what it says at its end.
+
+    Raises:
+        NotDoneError: It failed.
+    """
+    from rung import process
+
+    started = time.monotonic()
+    print("  replay:", flush=True)
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=place,
+        env=process.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as child:
+        for line in child.stdout or ():
+            if lines or not line.strip():  # an empty line stands before what it says at its end
+                lines.append(line)
+            else:
+                print(f"    {line}", end="", flush=True)
+    if child.returncode:
+        print("".join(lines), file=sys.stderr)
+        raise NotDoneError(
+            f"`{' '.join(command)}` failed in {place} with exit code {child.returncode}; "
+            "its output stands above."
+        )
+    print(f"  replay: {time.monotonic() - started:.1f} s", flush=True)
+    return "".join(lines).strip("\n")
+
+
+def _passed(record: Path) -> int:
+    from xml.etree import ElementTree
+
+    if not record.is_file():
+        raise NotDoneError("The project's checks ran no tests.")
+    suites = ElementTree.parse(record).getroot().iter("testsuite")
+    counts = [
+        int(suite.get("tests", 0))
+        - sum(int(suite.get(kind, 0)) for kind in ("failures", "errors", "skipped"))
+        for suite in suites
+    ]
+    return sum(counts)
+
+
+def _score(place: Path) -> str:
+    """Return the project's own score, by its own name for it."""
+    metric = tomllib.loads((place / "params.toml").read_text("utf-8"))["score"]["metric"]
+    metrics = json.loads((place / "reports/metrics.json").read_text("utf-8"))
+    return f"{metric} {metrics[metric]:.3f}"

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rung import formats
 from rung.commands.options import Answers, Place
 
 
@@ -15,9 +16,14 @@ def doctor(
         typer.Option(metavar="N", min=0, max=4, help="The rung to look for (the project's)."),
     ] = None,
     pairs: Answers = None,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text or json.")] = "text",
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help=formats.names("doctor"))
+    ] = "text",
 ) -> int:
     """Say what this machine lacks of what a project needs, and how to get it."""
-    from rung.doctor import doctor
+    from rung.doctor.examination import examine
 
-    return doctor.doctor(path, to, pairs or [], form)
+    write = formats.writer("doctor", form)
+    report = examine(path, to, pairs or [])
+    print(write(report))
+    return 1 if report.lacks else 0

@@ -1,9 +1,13 @@
-"""The verb `rung fleet`."""
+"""The verb `rung fleet`: review many repositories, print one table, and answer by exit code."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rung import formats
+from rung.commands.options import BELOW, Game, known_game
 
 
 def fleet(
@@ -11,11 +15,9 @@ def fleet(
         Path,
         typer.Argument(metavar="DIR|FILE", parser=Path, help="Repositories, or a list of them."),
     ],
-    game: Annotated[
-        str | None, typer.Option(metavar="GAME", help="governance or velocity.")
-    ] = None,
+    game: Game = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="text, json, csv or html.")
+        str, typer.Option("--format", metavar="FORMAT", help=formats.names("fleet"))
     ] = "text",
     min_level: Annotated[
         int, typer.Option(metavar="N", min=0, max=4, help="End with 1 where one is below this.")
@@ -28,6 +30,13 @@ def fleet(
     ] = None,
 ) -> int:
     """Say where many repositories stand, in one table. Nothing of them is run."""
-    from rung.fleet import command
+    from rung.fleet import found, reviews
+    from rung.review.hit import printable
 
-    return command.fleet(where, game, form, min_level=min_level, seconds=seconds, jobs=jobs)
+    known_game(game)
+    write = formats.writer("fleet", form)
+    rows = reviews.reviewed(found.places(where), game, seconds, jobs)
+    sys.stdout.write(write(rows, printable(where.resolve().name)))
+    # What could not be read is not known to stand on any rung.
+    low = min_level and not all(row.holds(min_level) for row in rows)
+    return BELOW if low else 0

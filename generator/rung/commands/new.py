@@ -1,10 +1,20 @@
 """The verb `rung new`."""
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rung.creation import CreatedProject
+
+NAMELESS = """\
+git does not know your name, so the first commit bears Rung's. Put it right with
+  git config --global user.name "Your Name"
+  git config --global user.email you@example.com
+  git commit --amend --reset-author --no-edit"""
 
 
 def new(
@@ -52,7 +62,7 @@ def new(
 ) -> int:
     """Start a project."""
     from rung import answers as given
-    from rung import new, outcome, source, vouched
+    from rung import creation, source, vouched
 
     chosen = source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
@@ -63,12 +73,27 @@ def new(
         said = advised(from_assessment) | said
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     if dry_run:
-        born = new.preview(destination, chosen, said, defaults=defaults)
-        print(*born.files, sep="\n")
-        print(f"{len(born.files)} files; nothing was written.", file=sys.stderr)
+        created = creation.preview(destination, chosen, said, defaults=defaults)
+        print(*created.files, sep="\n")
+        print(f"{len(created.files)} files; nothing was written.", file=sys.stderr)
         return 0
-    born = new.new(destination, chosen, said, defaults=defaults, with_git=False if no_git else None)
+    created = creation.create(
+        destination, chosen, said, defaults=defaults, with_git=False if no_git else None
+    )
     if template:
         vouched.remember(chosen.address)
-    print(outcome.born(born, wants_git=not no_git))
+    print(_outcome(created, wants_git=not no_git))
     return 0
+
+
+def _outcome(made: "CreatedProject", *, wants_git: bool) -> str:
+    """Say where a new project stands and what to do with it."""
+    lines = [f"{made.folder}: rung {made.level}, {len(made.files)} files."]
+    if made.repository and not made.committed and wants_git:
+        lines.append(f"It stands inside the repository {made.repository}: add and commit it there.")
+    if not made.signed:
+        lines.append(NAMELESS)
+    if made.asks:
+        lines += ["\nThe team brings:", *(f"  * {ask}" for ask in made.asks)]
+    steps = [f"cd {shlex.quote(str(made.folder))}", "uv sync", "uv run poe train"]
+    return "\n".join([*lines, "\nNext:", *(f"  {step}" for step in steps)])

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from rung.errors import RungError
+
 Place = Annotated[
     Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="The project.")
 ]
@@ -26,3 +28,14 @@ Branch = Annotated[
     typer.Option(metavar="NAME", help="Put it on a new branch; conflicts stand between markers."),
 ]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the project's own checks.")]
+Game = Annotated[str | None, typer.Option(metavar="GAME", help="governance or velocity.")]
+
+BELOW = 1  # exit code of check and fleet: a repository is on a lower rung than the one asked for
+
+
+def known_game(game: str | None) -> None:
+    """Raise a RungError where there is no such game."""
+    from rung.levels import GAMES
+
+    if game is not None and game not in GAMES[1:]:
+        raise RungError(f"There is no game `{game}`. Give {' or '.join(GAMES[1:])}.")

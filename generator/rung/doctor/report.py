@@ -1,13 +1,12 @@
 """What the doctor found, for people and for machines."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rung.doctor.probe import Finding
-from rung.errors import RungError
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,6 @@ def as_json(report: Report) -> str:
         **{name: [_data(finding) for finding in found] for name, found in groups.items()},
     }
     return json.dumps(data, indent=2)
-
-
-FORMATS: dict[str, Callable[[Report], str]] = {"text": text, "json": as_json}
-
-
-def check_format(form: str) -> None:
-    """Raise a RungError where there is no such format."""
-    if form not in FORMATS:
-        raise RungError(f"There is no format `{form}`. The formats are {', '.join(FORMATS)}.")
 
 
 def _lines(finding: Finding) -> list[str]:

@@ -15,8 +15,8 @@ HEAD = ("Repository", "Rung", "Game", "Template", "Oldest blocker")
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet runs a cell that begins with one
 
 
-def text(rows: Sequence[Row]) -> str:
-    """Return a table for a terminal, with the sums below it."""
+def text(rows: Sequence[Row], name: str = "") -> str:
+    """Return a table for a terminal, with the sums below it; it has no place for a name."""
     cells = [HEAD, *(_cells(row) for row in rows)]
     widths = [max(map(_width, column)) for column in list(zip(*cells, strict=True))[:-1]]
     lines = [
@@ -71,7 +71,7 @@ def blocking(rows: Sequence[Row]) -> list[tuple[str, int]]:
     return sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def as_json(rows: Sequence[Row]) -> str:
+def as_json(rows: Sequence[Row], name: str = "") -> str:
     """Return all that is known of each, and the sums."""
     said = {
         "repositories": [
@@ -84,7 +84,7 @@ def as_json(rows: Sequence[Row]) -> str:
     return json.dumps(said, indent=2) + "\n"
 
 
-def as_csv(rows: Sequence[Row]) -> str:
+def as_csv(rows: Sequence[Row], name: str = "") -> str:
     """Return a line for each, to be opened in a spreadsheet."""
     written = io.StringIO()
     names = [name for name in Row.__dataclass_fields__ if name != "blockers"]

@@ -1,0 +1,128 @@
+"""A plan in a file: it is applied only while HEAD, template and answers are what they were."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rung import git
+from rung.climbing.plan import Plan
+from rung.climbing.planner import ChangeRequest
+from rung.errors import RungError
+
+FORM = "rung plan 1"
+LARGEST = 4_000_000  # bytes
+# What a plan is bound to, and how it is called where it has moved.
+BOUND = {
+    "head": "the project's last commit",
+    "before": "the project's answers or its template",
+    "after": "the answers or the template to come",
+    "result": "what the climb would give",
+}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A plan read from a file.
+
+    Args:
+        file: Which.
+        folder: The project it was made for.
+        wish: What was to change.
+        trusted: The template that the person vouched for.
+        plan: The plan as data.
+    """
+
+    file: Path
+    folder: Path
+    request: ChangeRequest
+    trusted: str | None
+    plan: dict[str, Any]
+
+
+def has_room(file: Path, folder: Path) -> None:
+    """Raise a RungError if a plan for a project must not be written to a file.
+
+    Something else would be overwritten, or the plan would itself be a change that stops the climb.
+    """
+    if os.path.lexists(file):
+        try:
+            if not file.is_file():
+                raise RungError(f"{file} is no file.")
+            load(file)
+        except RungError as error:
+            raise RungError(
+                f"{file} is there and is no plan, so it is not overwritten. Name another file."
+            ) from error
+    top = git.repository_above(folder)
+    if top is None or not file.resolve().is_relative_to(top.resolve()):
+        return
+    inside = file.resolve().relative_to(top.resolve())
+    if inside.parts[:1] != (".git",) and not _ignored(top, inside.as_posix()):
+        raise RungError(
+            f"{file} is in the project, and would be a change in it that stops the climb.\n"
+            f"Name a file outside of {top}, or one that git ignores."
+        )
+
+
+def _ignored(top: Path, path: str) -> bool:
+    # What the person's own file ignores counts too, as it does when a climb begins.
+    try:
+        git.run(top, "check-ignore", "--quiet", "--", path, settings=git.QUIET_AS_IGNORED)
+    except RungError:
+        return False
+    return True
+
+
+def save(file: Path, folder: Path, request: ChangeRequest, trusted: str | None, plan: Plan) -> None:
+    """Write a plan down."""
+    content = {
+        "form": FORM,
+        "folder": str(folder.absolute()),
+        "wish": asdict(request),
+        "template": trusted,
+        "plan": plan.as_data(),
+    }
+    try:
+        file.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
+    except OSError as error:
+        raise RungError(f"The plan cannot be written to {file}: {error.strerror}.") from error
+
+
+def load(file: Path) -> Saved:
+    """Read a plan.
+
+    Raises:
+        RungError: It is none.
+    """
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(LARGEST + 1)
+        content: Any = json.loads(text.decode("utf-8")) if len(text) <= LARGEST else {}
+        if content["form"] != FORM:
+            raise KeyError
+        answers, version = dict(content["wish"]["answers"]), content["wish"]["version"]
+        request = ChangeRequest(answers, version, bool(content["wish"]["newest"]))
+        trusted, plan = content["template"], dict(content["plan"])
+        folder = Path(str(content["folder"]))
+        if not isinstance(trusted, str | None) or not isinstance(version, str | None):
+            raise TypeError
+    except OSError as error:
+        raise RungError(f"The plan {file} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RungError(
+            f"{file} is no plan of this Rung. Make one with `rung plan --out FILE`."
+        ) from error
+    return Saved(file, folder, request, trusted, plan)
+
+
+def bound(plan_file: Saved, now: Plan) -> None:
+    """Raise a RungError if anything that the plan stands on has moved since it was made."""
+    today = json.loads(json.dumps(now.as_data(), default=str))
+    moved = [words for name, words in BOUND.items() if plan_file.plan.get(name) != today[name]]
+    if moved:
+        raise RungError(
+            f"The plan {plan_file.file} was made for another state: {' and '.join(moved)} changed "
+            "since.\nNothing was touched. Make a new one with `rung plan --out FILE`, and read it."
+        )

@@ -1,0 +1,57 @@
+"""The output formats of the commands: a new one is a module with a function, and a line here.
+
+A function is imported when its format is asked for, so that `rung --help` loads none of them.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from rung.errors import RungError
+
+# Function by command and format. Those of a command take the same arguments and return text.
+FORMATS: dict[str, dict[str, str]] = {
+    "check": {
+        "text": "rung.report.text:make",
+        "json": "rung.report.facts:make",
+        "markdown": "rung.report.markdown:make",
+        "sarif": "rung.report.sarif:make",
+        "html": "rung.report.page:make",
+        "badge": "rung.report.badge:make",
+    },
+    "fleet": {
+        "text": "rung.fleet.table:text",
+        "json": "rung.fleet.table:as_json",
+        "csv": "rung.fleet.table:as_csv",
+        "html": "rung.fleet.page:make",
+    },
+    "assess": {
+        "text": "rung.assess.formats.text:render",
+        "json": "rung.assess.formats.data:render",
+        "markdown": "rung.assess.formats.markdown:render",
+        "html": "rung.assess.formats.html:render",
+    },
+    "doctor": {
+        "text": "rung.doctor.report:text",
+        "json": "rung.doctor.report:as_json",
+    },
+}
+
+
+def names(command: str) -> str:
+    """Return the names of a command's formats, as its help lists them."""
+    *most, last = FORMATS[command]
+    return f"{', '.join(most)} or {last}."
+
+
+def writer(command: str, form: str) -> Callable[..., str]:
+    """Return the function that writes a format of a command.
+
+    Raises:
+        RungError: The command has no such format.
+    """
+    known = FORMATS[command]
+    if form not in known:
+        raise RungError(f"There is no format `{form}`. Give one of {', '.join(known)}.")
+    module, _, function = known[form].partition(":")
+    found: Callable[..., str] = getattr(import_module(module), function)
+    return found

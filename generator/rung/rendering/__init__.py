@@ -1,0 +1,1 @@
+"""The template rendered as git trees: which template, with which answers, and where they are kept."""

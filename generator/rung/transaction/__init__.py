@@ -1,0 +1,1 @@
+"""A commit brought to branch, index and work tree at once, or rolled back."""
