@@ -57,6 +57,10 @@ def _choices(name: str, question: Mapping[str, Any]) -> dict[str, str]:
     if name == "level":
         rungs = [_rung(number) for number in range(5)]
         return {str(each["level"]): f"{each['title']}: {each['promise']}" for each in rungs}
+    if name == "ci":
+        vendors = yaml.safe_load((LEVELS / "infrastructure.yml").read_text("utf-8"))
+        vendors = vendors["infrastructure"]["default"]["vendors"]
+        return {answer: vendor["title"] for answer, vendor in vendors.items()}
     return {answer: meaning for meaning, answer in question.get("choices", {}).items()}
 
 

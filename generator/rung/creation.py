@@ -9,8 +9,8 @@ from typing import Any
 
 from rung import answers as given
 from rung import git, home, plain_yaml, project
-from rung.asks import of_infrastructure
 from rung.errors import RungError
+from rung.infrastructure import asks_of_answers
 from rung.source import Source
 from rung.staging import check_free, clear_left_over, staged
 
@@ -65,7 +65,7 @@ def create(
         own = around is None if with_git is None else with_git
         signed = git.start(room, "Start from Rung") if own else True
         recorded = _answers(room)
-    asks = of_infrastructure(source, recorded)
+    asks = asks_of_answers(source, recorded)
     return CreatedProject(folder, files, int(recorded["level"]), around, own, signed, asks)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+RUNGS = range(5)
 GAMES = ("both", "governance", "velocity")
 BLOCKS = (
     "foundation",
@@ -102,4 +103,4 @@ def load(folder: Path) -> tuple[Level, ...]:
     """
     from rung import level_files  # it makes the classes above, so it cannot come first
 
-    return tuple(level_files.read(folder / f"{number}.yml", number) for number in range(5))
+    return tuple(level_files.read(folder / f"{number}.yml", number) for number in RUNGS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rung import cache, git, plain_yaml, template
 from rung.errors import RungError
-from rung.repository import refuse_unreadable
+from rung.git import refuse_unreadable
 
 RELEASE = re.compile(r"v?\d+(\.\d+)*\Z")
 

@@ -6,21 +6,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rung import infrastructure
 from rung.adoption import existing
 from rung.adoption.existing import Existing
 from rung.adoption.inferred import Inferred, infer
+from rung.source import Source
 from tests.conftest import ROOT
 
 RESERVED = yaml.safe_load((ROOT / "levels/questions.yml").read_text())["reserved_packages"][
     "default"
 ]
 
+CI = infrastructure.vendors(Source(str(ROOT), "", None))
+
 
 def looked_at(
     files: dict[str, str], remote: str = "", authors: int = 1, name: str = "late-trains"
 ) -> Inferred:
     made = Existing(name, frozenset(files), lambda path: files.get(path, ""), remote, authors)
-    return infer(made, RESERVED)
+    return infer(made, RESERVED, CI, "github")
 
 
 def fact(seen: Inferred, about: str) -> str:
@@ -177,7 +181,7 @@ def test_a_repository_is_read_from_its_last_commit_and_not_through_links(tmp_pat
     (folder / "uv.lock").write_text("")
 
     read = existing.read(folder)
-    seen = infer(read, RESERVED)
+    seen = infer(read, RESERVED, CI, "github")
 
     assert "late" == seen.answers["project_name"]
     assert "lib_model" == seen.answers["package"]
@@ -193,7 +197,7 @@ def test_a_part_of_a_repository_is_read_as_if_it_were_all(tmp_path: Path) -> Non
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Start"]):
         subprocess.run(["git", *command], cwd=tmp_path / "mono", check=True)
 
-    seen = infer(existing.read(part), RESERVED)
+    seen = infer(existing.read(part), RESERVED, CI, "github")
 
     assert "late" == seen.answers["package"]
     assert "none" == fact(seen, "lock")

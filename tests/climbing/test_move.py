@@ -18,7 +18,7 @@ from rung.climbing import climb as climbing
 from rung.climbing import messages, planner
 from rung.climbing.planner import ChangeRequest, PreparedPlan
 from rung.errors import RungError
-from rung.transaction import apply, git_locks, journal, lock, recover
+from rung.transaction import apply, journal, locks, recover
 from tests.climbing import tiny
 from tests.climbing.conftest import Born
 from tests.climbing.tiny import commit, files_of, git
@@ -81,14 +81,14 @@ def stands(project: Path) -> tuple[str, dict[str, bytes]]:
     """Return commit and files, once nothing is half-done."""
     assert "" == git(project, "status", "--porcelain")
     assert "" == git(project, "for-each-ref", "refs/rung/before", "refs/rung/pending")
-    assert not [path for path in (project / ".git").rglob("*.lock") if path.name != lock.NAME]
+    assert not [path for path in (project / ".git").rglob("*.lock") if path.name != locks.NAME]
     git(project, "fsck", "--connectivity-only")
     return git(project, "log", "-1", "--format=%s"), files_of(project)
 
 
 def ended(project: Path) -> recover.Recovered | None:
     """End what a climb has left, as the next command does."""
-    with lock.held(project, wait=30):
+    with locks.held(project, wait=30):
         return recover.ended(project)
 
 
@@ -151,7 +151,7 @@ def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
             tiny.write(project, mine)
 
             def recovery(number: int = number) -> None:
-                with killed_at(number, after=False), lock.held(project, wait=30):
+                with killed_at(number, after=False), locks.held(project, wait=30):
                     recover.ended(project)
 
             whole_once = in_a_child(recovery)
@@ -498,7 +498,7 @@ def test_a_lock_of_another_git_is_not_removed(
     born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = born(0)
-    monkeypatch.setattr(git_locks, "PATIENCE", 0.1)
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
     file = project / ".git/index.lock"
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
         file.touch()

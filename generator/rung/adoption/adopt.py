@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rung import answers as given
-from rung import git, project, repository
+from rung import git, infrastructure, project
 from rung.adoption import complete, existing
 from rung.adoption.inferred import Inferred, infer
 from rung.errors import RungError
@@ -85,7 +85,8 @@ def adopt(
     if not dry_run:
         preconditions.committed(folder)
     prefix = git.prefix(top, folder)
-    inferred = infer(existing.read(folder), questions["reserved_packages"]["default"])
+    reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
+    inferred = infer(existing.read(folder), reserved, infrastructure.vendors(source), default_ci)
     answers = {**inferred.answers, "level": 0, **said}
     adoption = Adoption(folder, answers, inferred, tuple(said))
     with workbench.opened(top) as bench:
@@ -109,7 +110,7 @@ def _stands(folder: Path) -> tuple[Path, str]:
     git.require()
     if not folder.is_dir():
         raise RungError(f"{folder} is no folder. Give the path of the repository to adopt.")
-    top = repository.root(folder)
+    top = git.root(folder)
     if top is None:
         raise RungError(
             f"{folder} is not in a git repository, so an adoption could not be undone.\n"

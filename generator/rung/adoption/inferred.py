@@ -9,6 +9,7 @@ from rung.adoption import existing as reading
 from rung.adoption import seen
 from rung.adoption.existing import Existing
 from rung.adoption.seen import Fact
+from rung.infrastructure import Vendor
 
 PACKAGE = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")
@@ -18,12 +19,6 @@ BESIDE = {
     "deploy", "doc", "docs", "example", "examples", "governance", "images", "notebook",
     "notebooks", "ops", "reports", "scripts", "src", "test", "testing", "tests", "tools", "utils",
 }  # fmt: skip
-CI_FILES = {
-    "github": (".github/workflows/*.yml", ".github/workflows/*.yaml"),
-    "gitlab": (".gitlab-ci.yml", ".gitlab/ci/*.yml"),
-    "azure": ("azure-pipelines*.y*ml", ".azure-pipelines/*", ".pipelines/*.y*ml"),
-}
-HOSTS = {"github": "github.com", "gitlab": "gitlab", "azure": "dev.azure.com"}
 TEAM = 8  # people, from which on it is several teams
 
 
@@ -42,16 +37,26 @@ class Inferred:
     standing: str = ""
 
 
-def infer(existing: Existing, reserved: Collection[str]) -> Inferred:
+def infer(
+    existing: Existing, reserved: Collection[str], vendors: Mapping[str, Vendor], default_ci: str
+) -> Inferred:
     """Answer the questions from what a repository holds.
 
     Args:
         existing: The repository.
         reserved: Names that no package of a project may have.
+        vendors: The CI vendors of the template, by their answer.
+        default_ci: The answer where nothing tells the vendor.
     """
     name = _name(existing)
     package, layout, standing = _package(existing, name.value, reserved)
-    answered = [name, package, _description(existing, name.value), _ci(existing), _team(existing)]
+    answered = [
+        name,
+        package,
+        _description(existing, name.value),
+        _ci(existing, vendors, default_ci),
+    ]
+    answered.append(_team(existing))
     facts = (*answered, layout, *seen.all_of(existing))
     return Inferred({one.about: one.value for one in answered}, facts, standing)
 
@@ -137,17 +142,17 @@ def _beside(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
     return Fact("package", "adopted_model", "a place of its own, src/adopted_model/")
 
 
-def _ci(existing: Existing) -> Fact:
-    found = {vendor: existing.like(*globs) for vendor, globs in CI_FILES.items()}
-    vendors = [vendor for vendor, paths in found.items() if paths]
-    host = next((vendor for vendor, part in HOSTS.items() if part in existing.remote), None)
-    if host in vendors or (host and not vendors):
-        because = found[host][0] if host in vendors else "the remote's address; there is no CI yet"
+def _ci(existing: Existing, vendors: Mapping[str, Vendor], default: str) -> Fact:
+    files = {name: existing.like(*vendor.files) for name, vendor in vendors.items()}
+    used = [name for name, paths in files.items() if paths]
+    host = next((name for name, one in vendors.items() if one.host in existing.remote), None)
+    if host in used or (host and not used):
+        because = files[host][0] if host in used else "the remote's address; there is no CI yet"
         return Fact("ci", host, because)
-    if vendors:
-        also = f"; {', '.join(vendors[1:])} too" if vendors[1:] else ""
-        return Fact("ci", vendors[0], f"{found[vendors[0]][0]}{also}")
-    return Fact("ci", "github", "nothing says; the template's default")
+    if used:
+        also = f"; {', '.join(used[1:])} too" if used[1:] else ""
+        return Fact("ci", used[0], f"{files[used[0]][0]}{also}")
+    return Fact("ci", default, "nothing says; the template's default")
 
 
 def _team(existing: Existing) -> Fact:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rung import project
+from rung import infrastructure, project
 from rung.errors import RungError
+from rung.levels import RUNGS
 from rung.merging import history
 from rung.rendering import answers_file, rendered_trees, template_source
 from rung.rendering.workbench import Entry, Workbench
@@ -154,6 +155,8 @@ def _other_choices(now: Source, answers: Mapping[str, Any]) -> dict[str, list[An
     found = {}
     for name in answers.keys() & (questions := now.read("levels/questions.yml")).keys():
         choices = questions[name].get("choices", [])
+        if isinstance(choices, str):  # made of other data of levels/
+            choices = {"ci": list(infrastructure.vendors(now)), "level": RUNGS}.get(name, [])
         values = choices.values() if isinstance(choices, dict) else choices
         found[name] = [one for one in values if one != answers[name]]
     return dict(sorted(found.items()))

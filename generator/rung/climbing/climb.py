@@ -9,7 +9,7 @@ from rung.climbing.planner import PreparedPlan
 from rung.errors import NotDoneError, RungError
 from rung.merging.conflict import LINES
 from rung.rendering.workbench import Entry
-from rung.transaction import apply, lock
+from rung.transaction import apply, locks
 
 
 def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command: str) -> int:
@@ -82,7 +82,7 @@ def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
     top = prepared.bench.top
     if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is no name for a branch. Choose another one.")
-    with lock.held(top):
+    with locks.held(top):
         apply.nothing_interrupted(top)
         if git.answers(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
             raise RungError(

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from rung.climbing.plan import Plan
 from rung.merging import conflict as conflict_reasons
-from rung.merging.conflict import Conflict
-from rung.merging.hunks import Hunk
+from rung.merging.conflict import Conflict, Hunk
 
 SHOWN = 6  # lines of each side of a conflict
 FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers otherwise)"
@@ -184,7 +183,7 @@ def done(planned: Plan, commit: str, *, verified: bool) -> str:
     lines += [f"  . {told}" for told in left_alone(planned)]
     lines += [f"  * {told} (to change by hand)" for told in uses(planned)]
     lines += ["", *ejection(planned)] if ejection(planned) else []
-    lines += ["", f"Committed as {commit[:10]}. PreparedPlan at it with `git show`; next:"]
+    lines += ["", f"Committed as {commit[:10]}. Look at it with `git show`; next:"]
     lines.append("  uv sync")
     if not verified:
         lines.append("  uv run poe check")
@@ -227,7 +226,7 @@ def branched(planned: Plan, name: str) -> str:
 
 def stopped(planned: Plan, command: str) -> str:
     """Say that nothing was written because of conflicts, and how to go on."""
-    lines = ["Your lines and Rung's meet; nothing was written:"]
+    lines = ["Merge conflict. No files were changed."]
     lines += [line for one in planned.conflicts for line in conflict(one)]
     lines += [
         "",

@@ -8,13 +8,11 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from rung import asks
+from rung import infrastructure
 from rung.errors import RungError
 from rung.merging.conflict import Conflict
 from rung.rendering.workbench import Entry, Workbench
 from rung.source import Source
-
-CI = (".github/workflows/", ".gitlab/ci/", ".pipelines/", ".gitlab-ci.yml", "azure-pipelines.yml")
 
 
 @dataclass(frozen=True)
@@ -151,9 +149,10 @@ def _is_table(said: Mapping[str, Any], name: str) -> bool:
     return isinstance(said.get(name), dict)
 
 
-def jobs(added: Iterable[str]) -> list[str]:
-    """Return those of the new files that a CI vendor runs."""
-    return [path for path in added if path.startswith(CI)]
+def jobs(source: Source, added: Iterable[str]) -> list[str]:
+    """Return those of the new files that a CI vendor of the template runs."""
+    vendors = infrastructure.vendors(source).values()
+    return [path for path in added if any(vendor.runs(path) for vendor in vendors)]
 
 
 def on_the_way(source: Source, before: ProjectState, after: ProjectState) -> dict[str, Any]:
@@ -174,9 +173,13 @@ def on_the_way(source: Source, before: ProjectState, after: ProjectState) -> dic
         for command in _commands(rung, game):
             if command["run"] not in known:
                 commands[command["run"]] = command["does"]
-    had = asks.of_infrastructure(source, before.answers)
-    new = [ask for ask in asks.of_infrastructure(source, after.answers) if ask not in had]
-    return {"rises": rises, "commands": commands, "asks": asks.of_rungs(above, game) + new}
+    had = infrastructure.asks_of_answers(source, before.answers)
+    new = [ask for ask in infrastructure.asks_of_answers(source, after.answers) if ask not in had]
+    return {
+        "rises": rises,
+        "commands": commands,
+        "asks": infrastructure.asks_of_rungs(above, game) + new,
+    }
 
 
 def _rungs(source: Source, first: int, last: int) -> list[dict[str, Any]]:

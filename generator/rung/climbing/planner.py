@@ -12,13 +12,12 @@ from rung import git, home
 from rung.climbing import project_merge
 from rung.climbing.plan import Plan
 from rung.errors import RungError
+from rung.levels import RUNGS
 from rung.rendering import answers_file, template_source, workbench
 from rung.rendering.workbench import Entry, Workbench
 from rung.source import Source
 from rung.transaction import apply, preconditions, recover
 from rung.transaction.recover import Recovered
-
-RUNGS = range(5)
 
 
 @dataclass(frozen=True)

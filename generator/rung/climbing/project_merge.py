@@ -176,7 +176,7 @@ def _merged(
         conflicts=resolved.conflicts,
         uses=moves.uses(bench, moved, ours, result),
         dependencies=planning.dependencies(bench, there, result),
-        jobs=planning.jobs(differences["added"]),
+        jobs=planning.jobs(start.after, differences["added"]),
         **planning.on_the_way(start.after, *states),
     )
 

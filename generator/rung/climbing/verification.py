@@ -11,7 +11,7 @@ from rung import git, process, shortage
 from rung.climbing.plan import Plan
 from rung.errors import NotDoneError, RungError
 from rung.merging import resolve
-from rung.merging.hunks import OURS
+from rung.merging.conflict import OURS
 from rung.rendering.workbench import NOBODYS, Entry, Workbench
 
 LOCK = "uv.lock"

@@ -29,7 +29,8 @@ def new(
         str | None, typer.Option(metavar="SIZE", help="one, team or teams.")
     ] = None,
     ci: Annotated[
-        str | None, typer.Option(metavar="VENDOR", help="github, gitlab or azure.")
+        str | None,
+        typer.Option(metavar="VENDOR", help="A CI vendor (see docs/questions.md)."),
     ] = None,
     pairs: Annotated[
         list[str] | None,
@@ -62,7 +63,7 @@ def new(
 ) -> int:
     """Start a project."""
     from rung import answers as given
-    from rung import creation, source, vouched
+    from rung import creation, source
 
     chosen = source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
@@ -81,7 +82,9 @@ def new(
         destination, chosen, said, defaults=defaults, with_git=False if no_git else None
     )
     if template:
-        vouched.remember(chosen.address)
+        from rung.rendering import template_source
+
+        template_source.remember(chosen.address)
     print(_outcome(created, wants_git=not no_git))
     return 0
 

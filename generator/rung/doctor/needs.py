@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from rung import plain_yaml
-from rung.asks import given
 from rung.errors import RungError
+from rung.infrastructure import given
 
 FILE = "tools.yml"
 

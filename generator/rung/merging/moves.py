@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rung.errors import RungError
-from rung.merging.conflict import MOVED, Conflict, Resolved
-from rung.merging.hunks import Hunk
+from rung.merging.conflict import MOVED, Conflict, Hunk, Resolved
 from rung.rendering import rendered_trees
 from rung.rendering.workbench import Entry, Workbench
 from rung.source import Source

@@ -7,8 +7,7 @@ from pathlib import PurePosixPath
 from rung import project
 from rung.merging import key_merge, line_merge, page_merge
 from rung.merging.blocks import UnmergeableError
-from rung.merging.conflict import BINARY, KIND, LINES, UNREADABLE, Conflict, Resolved
-from rung.merging.hunks import hunks
+from rung.merging.conflict import BINARY, KIND, LINES, UNREADABLE, Conflict, Resolved, hunks
 from rung.merging.tree_merge import BASE, OURS, THEIRS, Merged
 from rung.rendering.workbench import Entry, Workbench
 

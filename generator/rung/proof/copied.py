@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from rung import git
 from rung.errors import RungError
-from rung.repository import root
+from rung.git import root
 
 MOST_BYTES = 2_000_000_000
 MOST_FILES = 200_000

@@ -1,13 +1,19 @@
-"""Which template a project's answers lead to: only one that somebody vouches for."""
+"""The template that a project follows: Rung's own, or one that the person named with `--template`.
+
+Trusted templates stand in a file of the person's, never in a project, which can come from anywhere.
+"""
 
 import os
 import shlex
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rung import cache, git, project, source, template, vouched
+from platformdirs import user_config_path
+
+from rung import cache, git, project, source, template
 from rung.errors import RungError
 from rung.source import RELEASE, Source
 
@@ -28,12 +34,12 @@ def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
         RungError: Nobody vouches for it, or it is not there.
     """
     address, ref = said["_src_path"], said["_commit"]
-    allowed = {template.url(), *vouched.remembered()}
+    allowed = {template.url(), *remembered()}
     if clone := template.clone():
         allowed.add(str(clone))
     named = trusted and (str(Path(trusted).resolve()) if Path(trusted).exists() else trusted)
     if named and same(named) == same(address) and same(address) not in map(same, allowed):
-        vouched.remember(address)
+        remember(address)
         allowed.add(address)
     if "://" not in address and not address.startswith("git@"):
         if not Path(address).is_absolute():
@@ -102,3 +108,36 @@ def _tags(address: str) -> list[str]:
         extra = {"GIT_CEILING_DIRECTORIES": str(Path(away).parent), "GIT_ALLOW_PROTOCOL": protocols}
         said = git.run(Path(away), *words, extra=extra)
     return [line.rpartition("refs/tags/")[2] for line in said.splitlines()]
+
+
+def trusted_file() -> Path:
+    """Return the file of trusted templates: an address a line."""
+    named = os.environ.get("RUNG_CONFIG_DIR")
+    return Path(named or user_config_path("rung", appauthor=False)).absolute() / "templates.txt"
+
+
+def remembered() -> list[str]:
+    """Return the addresses; none where the file is another user's, or cannot be read."""
+    path = trusted_file()
+    try:
+        if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
+            return []
+        return path.read_text("utf-8").split("\n")[:-1]
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def remember(address: str) -> None:
+    """Trust a template from now on, and say so; a file that cannot be written is said, too."""
+    if address in remembered() or not address.isprintable():
+        return
+    path = trusted_file()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as kept:
+            kept.write(f"{address}\n")
+        path.chmod(0o600)
+    except OSError as error:
+        print(f"{path} cannot be written ({error.strerror}): name it again.", file=sys.stderr)
+        return
+    print(f"Trusted from now on, as {path} says: {address}", file=sys.stderr)

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from rung import git
 from rung.errors import RungError
-from rung.repository import root
+from rung.git import root
 
 MODES = {"100644", "100755"}
 MOST = 20_000  # files

@@ -10,7 +10,7 @@ from pathlib import Path
 from rung import git, shortage
 from rung.errors import RungError
 from rung.rendering.workbench import Workbench
-from rung.transaction import git_locks, journal, lock, preconditions, recover, undo
+from rung.transaction import journal, locks, preconditions, recover, undo
 from rung.transaction.recover import Recovered
 
 # What a person may have set that would stop a fast-forward, or do more than one. What their own file
@@ -53,7 +53,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
             was touched. Or git refused, or failed half-way; what it had written is taken back.
     """
     commit = bench.commit(tree, [before], message)
-    with lock.held(bench.top) as descriptor:
+    with locks.held(bench.top) as descriptor:
         nothing_interrupted(bench.top)
         if head(bench.top) != before:
             raise RungError(
@@ -117,7 +117,7 @@ def _refuse_what_changed(top: Path) -> None:
             f"{top} was changed meanwhile, `{changed[0].strip()}` for one.\n"
             "Nothing was touched. Commit or stash your changes, then run the command again."
         )
-    git_locks.refuse(top)
+    locks.refuse_git(top)
 
 
 def head(top: Path) -> str | None:
@@ -153,7 +153,7 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
         finally:
             # It was killed, and could not take back its locks; none stood before it began.
             if (child.returncode or 0) < 0:
-                git_locks.clear(top, patience=0.0)
+                locks.clear_git(top, patience=0.0)
         said.seek(0)
         words_of_git = said.read().decode(errors="replace").strip() or shortage.end(code)
     if not code:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from rung import git
 from rung.errors import RungError
-from rung.transaction.lock import shared_folder
+from rung.transaction.locks import shared_folder
 
 BEFORE, PENDING, CRASH = "refs/rung/before", "refs/rung/pending", "refs/rung/crash"
+REFS = (BEFORE, PENDING, CRASH)
 NAME = "rung-climb.json"
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from rung import git, project, repository
+from rung import git, project
 from rung.errors import RungError
 
 MARKERS = tuple(re.compile(b"^" + mark + b" ", re.MULTILINE) for mark in (b"<<<<<<<", b">>>>>>>"))
@@ -31,7 +31,7 @@ def has_package(folder: Path, package: str) -> None:
 
 def committed(folder: Path) -> Path:
     """Return the repository's root, once everything in it is known to be in a commit."""
-    top = repository.root(folder)
+    top = git.root(folder)
     if top is None:
         raise RungError(
             f"{folder} is not in a git repository, so a climb could not be undone.\n"

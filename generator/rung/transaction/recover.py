@@ -10,7 +10,7 @@ from pathlib import Path
 from rung import git
 from rung.errors import RungError
 from rung.rendering.workbench import SUBMODULE
-from rung.transaction import git_locks, journal, lock, undo
+from rung.transaction import journal, locks, undo
 from rung.transaction.journal import Journal
 
 
@@ -55,7 +55,7 @@ def first(folder: Path) -> Recovered | None:
     top = git.repository_above(folder)
     if top is None or journal.read(top) is None:
         return None
-    with lock.held(top):
+    with locks.held(top):
         recovered = ended(top)
     if recovered is not None:
         print(recovered.message(), file=sys.stderr)
@@ -74,7 +74,7 @@ def ended(top: Path, *, killed: bool = True) -> Recovered | None:
     Raises:
         RungError: Git cannot write, because the disk is full for instance; run it again later.
     """
-    git_locks.clear(top, git_locks.OURS, 0.0)
+    locks.clear_git(top, journal.REFS, 0.0)
     left = journal.read(top)
     if left is None:
         journal.clear(top)
@@ -85,7 +85,7 @@ def ended(top: Path, *, killed: bool = True) -> Recovered | None:
         return Recovered(left.top, "elsewhere", False)
     head = git.answers(place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if killed and head in (left.before, left.pending):  # elsewhere they would be another git's
-        git_locks.clear(place)
+        locks.clear_git(place)
     if head != left.before:
         journal.clear(top)
         return Recovered(left.top, "pending" if head == left.pending else "elsewhere", False)
