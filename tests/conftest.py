@@ -16,7 +16,7 @@ from typing import Any
 import copier as copier_api
 import pytest
 
-from rung import spared
+from rung import copier_patches
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE_PATHS = ["copier.yml", "levels", "machinery", "templates"]
@@ -143,7 +143,7 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
         made = shared / hashlib.sha256(key).hexdigest()[:16]
         if not made.exists():
             new = mine / made.name
-            with spared.rendering():
+            with copier_patches.rendering():
                 copier_api.run_copy(
                     str(copier_template), new / "project", data=answers, defaults=True, quiet=True
                 )

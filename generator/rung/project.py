@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung import cache, git, prompts, shortage, spared
+from rung import cache, copier_patches, git, shortage
 from rung.errors import RungError
 
 ANSWERS = ".copier-answers.yml"
@@ -31,7 +31,7 @@ def render(
         answers: Answers by question.
         defaults: Take the default where no answer is given; ask a person otherwise.
     """
-    with _copier(address, ref) as copier, spared.rendering(), prompts.replaced_by_typing():
+    with _copier(address, ref) as copier, copier_patches.rendering():
         copier.run_copy(
             address, destination, dict(answers), vcs_ref=ref, defaults=defaults, quiet=True
         )

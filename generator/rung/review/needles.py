@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-_parser: Any = re._parser  # type: ignore[attr-defined]  # it has no public name
+from rung import private_names
+
+_parser = private_names.regex_parser()
 LEAST = 2  # letters
 
 

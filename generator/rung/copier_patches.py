@@ -1,23 +1,29 @@
-"""Spare Copier work that cannot change what it renders into a new folder.
+"""Patches of Copier while it renders into a new folder: less work, and a prompt like other programs'.
 
-Copier compiles each part of each path anew and gathers all answers for it, reads the template's
+None of them changes what is rendered. Copier compiles each part of each path anew and gathers all answers for it, reads the template's
 YAML in Python, and asks git about each file that it writes. Together that was three quarters of the
 time of a render.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung import plain_yaml
+from rung import plain_yaml, private_names
 
 
 @contextlib.contextmanager
 def rendering() -> Iterator[None]:
     """Let Copier do once what it does for each file, and ask git nothing of what it cannot know."""
-    with _compiled_once(), _without_context(), _read_by_libyaml(), _unasked():
+    with (
+        _compiled_once(),
+        _without_context(),
+        _read_by_libyaml(),
+        _unasked(),
+        _default_replaced_by_typing(),
+    ):
         yield
 
 
@@ -67,12 +73,11 @@ def _is_plain(environment: Any, text: str) -> bool:
 def _without_context() -> Iterator[None]:
     """Gather no answers for a text in which Jinja has nothing to do.
 
-    The names are Copier's own affairs, as below: where a version has none, it does all its work.
+    Where a version of Copier has not got the names, it does all its work, here and below.
     """
-    from copier._main import Worker
-
-    filled_in: Any = getattr(Worker, "_render_string", None)
-    found: Any = getattr(Worker, "answers_relpath", None)
+    worker = private_names.copier().worker
+    filled_in: Any = getattr(worker, "_render_string", None)
+    found: Any = getattr(worker, "answers_relpath", None)
 
     def render_string(self: Any, string: Any, *more: Any, **named: Any) -> Any:
         made = self.jinja_env.from_string(string)
@@ -84,8 +89,8 @@ def _without_context() -> Iterator[None]:
         return Path(made.text) if isinstance(made, _Plain) else found.fget(self)
 
     with (
-        replaced(Worker, "_render_string", render_string),
-        replaced(Worker, "answers_relpath", property(answers_relpath)),
+        replaced(worker, "_render_string", render_string),
+        replaced(worker, "answers_relpath", property(answers_relpath)),
     ):
         yield
 
@@ -101,14 +106,37 @@ def _read_by_libyaml() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _unasked() -> Iterator[None]:
-    """Leave out `git config` for each file, which is for files that stand in an index already.
-
-    The name is Copier's own affair: where a version of it has none, it asks as it always does.
-    """
-    from copier import _main
-
-    with replaced(_main, "is_git_available", lambda: False):
+    """Leave out `git config` for each file, which is for files that stand in an index already."""
+    with replaced(private_names.copier().main, "is_git_available", lambda: False):
         yield
+
+
+@contextlib.contextmanager
+def _default_replaced_by_typing() -> Iterator[None]:
+    """Show a default in grey until something is typed, which replaces it; Enter alone takes it.
+
+    Copier puts the default into the line, where it has to be deleted first.
+    """
+    name = "get_questionary_structure"
+    question = private_names.copier().question
+    original: Any = getattr(question, name, None)
+
+    def structure(self: Any) -> dict[str, Any]:
+        prompt: dict[str, Any] = original(self)
+        default = prompt.get("default")
+        # Where an empty answer is allowed, it could not be given any more.
+        if prompt["type"] == "input" and default and prompt["validate"]("") is not True:
+            prompt |= {"default": "", "placeholder": default}
+            for use in ("filter", "validate"):
+                prompt[use] = _or_default(prompt[use], default)
+        return prompt
+
+    with replaced(question, name, structure):
+        yield
+
+
+def _or_default(function: Callable[[str], Any], default: str) -> Callable[[str], Any]:
+    return lambda answer: function(answer or default)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,74 @@
+"""The private names of others that Rung uses, all of them: they can go with any new version.
+
+Copier has no public way to render with less work or with other prompts, and Python none to read a
+regular expression as a tree.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from rung.errors import RungError
+
+COPIER = ">=9.18,<10"  # before 9.18 it renders the files of every rung, without a word
+
+
+@dataclass(frozen=True)
+class CopierNames:
+    """What Rung patches of Copier; None where this version has no such name.
+
+    Attributes:
+        main: The module that asks git about each file.
+        worker: The class that renders.
+        question: The class that prompts.
+    """
+
+    main: Any
+    worker: Any
+    question: Any
+
+
+@cache
+def copier() -> CopierNames:
+    """Return Copier's private names.
+
+    Raises:
+        RungError: The version of Copier is one that Rung does not know.
+    """
+    _check_copier()
+    try:
+        from copier import _main, _user_data
+    except ImportError:
+        return CopierNames(None, None, None)
+    return CopierNames(_main, getattr(_main, "Worker", None), getattr(_user_data, "Question", None))
+
+
+def _check_copier() -> None:
+    """Raise a RungError where the version of Copier is one that Rung does not know."""
+    from importlib.metadata import version
+
+    from packaging.specifiers import SpecifierSet
+
+    found = version("copier")
+    if found not in SpecifierSet(COPIER, prereleases=True):
+        raise RungError(
+            f"Copier {found} is installed, and Rung needs Copier {COPIER}.\n"
+            f"Install one of these versions beside Rung: `pip install 'copier{COPIER}'`."
+        )
+
+
+def regex_parser() -> Any:
+    """Return the module that parses regular expressions.
+
+    Raises:
+        RungError: This Python has none.
+    """
+    parser = getattr(re, "_parser", None)
+    if parser is None:
+        raise RungError(
+            f"Python {sys.version_info.major}.{sys.version_info.minor} has no `re._parser`, which "
+            "`rung check` needs.\nRun Rung with Python 3.11, 3.12 or 3.13."
+        )
+    return parser
