@@ -11,13 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rung import plain_yaml, private_names
+from rung import checkout, plain_yaml, private_names
+from rung.errors import RungError
 
 
 @contextlib.contextmanager
-def rendering() -> Iterator[None]:
-    """Let Copier do once what it does for each file, and ask git nothing of what it cannot know."""
+def rendering(repository: Path | None = None, ref: str = "") -> Iterator[None]:
+    """Let Copier do once what it does for each file, and ask git nothing of what it cannot know.
+
+    Args:
+        repository: A repository of this machine that has the template, if there is one.
+        ref: The template's version: a tag or a commit.
+    """
     with (
+        _checked_out_without_clone(repository, ref),
         _compiled_once(),
         _without_context(),
         _read_by_libyaml(),
@@ -108,6 +115,27 @@ def _read_by_libyaml() -> Iterator[None]:
 def _unasked() -> Iterator[None]:
     """Leave out `git config` for each file, which is for files that stand in an index already."""
     with replaced(private_names.copier().main, "is_git_available", lambda: False):
+        yield
+
+
+@contextlib.contextmanager
+def _checked_out_without_clone(repository: Path | None, ref: str) -> Iterator[None]:
+    """Check a template of this machine out: Copier clones it, with every object, and removes them.
+
+    What needs more than a checkout is left to Copier, and what git refuses too: Copier says why.
+    """
+    template = private_names.copier().template
+    clone: Any = getattr(template, "clone", None)
+
+    def clone_or_check_out(url: str, wanted: str = "HEAD", location: str | None = None) -> str:
+        if repository is not None and location is not None and wanted == ref:
+            with contextlib.suppress(RungError, OSError):
+                if checkout.checked_out(repository, ref, Path(location)):
+                    return location
+            checkout.empty(Path(location))
+        return str(clone(url, wanted, location))
+
+    with replaced(template, "clone", clone_or_check_out):
         yield
 
 

@@ -23,11 +23,13 @@ class CopierNames:
         main: The module that asks git about each file.
         worker: The class that renders.
         question: The class that prompts.
+        template: The module that clones a template.
     """
 
     main: Any
     worker: Any
     question: Any
+    template: Any
 
 
 @cache
@@ -39,10 +41,11 @@ def copier() -> CopierNames:
     """
     _check_copier()
     try:
-        from copier import _main, _user_data
+        from copier import _main, _template, _user_data
     except ImportError:
-        return CopierNames(None, None, None)
-    return CopierNames(_main, getattr(_main, "Worker", None), getattr(_user_data, "Question", None))
+        return CopierNames(None, None, None, None)
+    worker, question = getattr(_main, "Worker", None), getattr(_user_data, "Question", None)
+    return CopierNames(_main, worker, question, _template)
 
 
 def _check_copier() -> None:

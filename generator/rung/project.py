@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rung import cache, copier_patches, git, shortage
+from rung import cache, copier_import, copier_patches, git, shortage
 from rung.errors import RungError
 
 ANSWERS = ".copier-answers.yml"
@@ -31,18 +31,21 @@ def render(
         answers: Answers by question.
         defaults: Take the default where no answer is given; ask a person otherwise.
     """
-    with _copier(address, ref) as copier, copier_patches.rendering():
+    with (
+        _copier(address, ref, prompts=not defaults) as copier,
+        copier_patches.rendering(cache.clone_of(address, ref), ref),
+    ):
         copier.run_copy(
             address, destination, dict(answers), vcs_ref=ref, defaults=defaults, quiet=True
         )
 
 
 @contextlib.contextmanager
-def _copier(address: str, ref: str) -> Iterator[Any]:
+def _copier(address: str, ref: str, *, prompts: bool) -> Iterator[Any]:
     """Lend Copier with git kept quiet, and turn its errors into Rung's."""
     settings = git.QUIET | (cache.redirect() if cache.serves(address, ref) else {})
     with _surroundings(settings):
-        import copier
+        copier = copier_import.copier(prompts=prompts)
         from copier.errors import CopierAnswersInterrupt, CopierError
         from plumbum import CommandNotFound, ProcessExecutionError
 
