@@ -8,7 +8,8 @@ from itertools import combinations
 from pathlib import Path
 
 from rung.assess.strategy import Answers, Strategy, from_answers
-from rung.assess.weights import Question, Weights, load
+from rung.assess.weights import Question, Weights
+from rung.assess.weights_file import load
 
 ROOT = Path(__file__).resolve().parents[1]
 PERSONAS = ROOT / "docs" / "personas"

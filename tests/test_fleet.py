@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rung.errors import RungError
-from rung.fleet import found, table, workers
+from rung.fleet import repositories, table, workers
 from rung.fleet.page import make
 from rung.fleet.row import Row
 from tests.command import RUNG, rung, running
@@ -35,7 +35,7 @@ def fleet(folder: Path) -> Path:
 
 
 def names(where: Path) -> list[str]:
-    return [place.name for place in found.places(where)]
+    return [place.name for place in repositories.places(where)]
 
 
 def test_json_says_of_each_where_it_stands_or_why_not(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from rung.assess.assessment import Assessment, assess
 from rung.assess.measure import scan
 from rung.assess.steps import TO_BUILD
 from rung.assess.strategy import Answers, Choice, Scan, from_answers, successful_mlops
-from rung.assess.weights import PARTS, load
+from rung.assess.weights import PARTS
+from rung.assess.weights_file import load
 from rung.errors import RungError
 from rung.levels import BLOCKS, TIERS
 from rung.levels import load as load_levels

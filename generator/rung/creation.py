@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rung import answers as given
-from rung import git, home, plain_yaml, project
+from rung import expand_user, git, plain_yaml, project
 from rung.errors import RungError
 from rung.infrastructure import asks_of_answers
 from rung.source import Source
@@ -87,7 +87,7 @@ def _normal(destination: Path) -> Path:
         raise RungError(
             f"The folder's name {text!r} holds characters that do not print. Choose another one."
         )
-    return home.expanded(destination).resolve() if text else destination.resolve()
+    return expand_user.expanded(destination).resolve() if text else destination.resolve()
 
 
 def _check(folder: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool) -> None:

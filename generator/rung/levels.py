@@ -1,10 +1,19 @@
-"""What each maturity level is: the data of levels/ as frozen objects."""
+"""What each maturity level is: the data of levels/ as frozen objects, checked while it is read."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import yaml
+
+from rung import plain_yaml
+from rung.errors import RungError
+
+Made = TypeVar("Made")
+
+IDENTIFIER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 RUNGS = range(5)
 GAMES = ("both", "governance", "velocity")
 BLOCKS = (
@@ -99,8 +108,127 @@ def load(folder: Path) -> tuple[Level, ...]:
     """Read 0.yml to 4.yml of the folder `levels`, lowest rung first.
 
     Raises:
-        RungError: A file is missing or does not say what a level must.
+        RungError: A file is missing or does not say what a level must; the message says what.
     """
-    from rung import level_files  # it makes the classes above, so it cannot come first
+    return tuple(_read(folder / f"{number}.yml", number) for number in RUNGS)
 
-    return tuple(level_files.read(folder / f"{number}.yml", number) for number in RUNGS)
+
+def _read(path: Path, number: int) -> Level:
+    """Read the level `number` from its file."""
+    try:
+        document = plain_yaml.load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RungError(f"{path} is missing. Reinstall Rung, or restore the file.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RungError(f"{path} cannot be read as YAML: {error}") from error
+    name = f"rung_{number}"
+    question = _mapping(_mapping(document, str(path)).get(name), f"{path}, {name}")
+    where = f"{path}, {name}.default"
+    data = _mapping(question.get("default"), where)
+    if data.get("level") != number:
+        raise RungError(f"{where}.level must be {number}, as in the file's name.")
+    found = _mapping(data.get("capabilities"), f"{where}.capabilities")
+    keystones = _mapping(data.get("keystones", {}), f"{where}.keystones")
+    return _make(
+        Level,
+        data
+        | {
+            "asks": _list(data.get("asks"), f"{where}.asks", _ask),
+            "commands": _list(data.get("commands"), f"{where}.commands", _command),
+            "owns": _list(data.get("owns"), f"{where}.owns", _claim),
+            "keystones": {
+                game: _list(groups, f"{where}.keystones.{game}", _names)
+                for game, groups in keystones.items()
+            },
+            "capabilities": {
+                name: _capability(name, number, entry, f"{where}.capabilities.{name}")
+                for name, entry in found.items()
+            },
+        },
+        where,
+    )
+
+
+def _capability(name: Any, level: int, entry: Any, where: str) -> Capability:
+    if not IDENTIFIER.fullmatch(str(name)):
+        raise RungError(f"{where}: write the name in lower-case words joined by hyphens.")
+    data = _mapping(entry, where)
+    evidence = _mapping(data.get("evidence"), f"{where}.evidence")
+    if not evidence:
+        raise RungError(f"{where}.evidence is empty. State at least one of {', '.join(TIERS)}.")
+    for key, values, allowed in (
+        ("game", [data.get("game")], GAMES),
+        ("block", [data.get("block")], BLOCKS),
+        ("at", _mapping(data.get("at", {}), f"{where}.at"), GAMES[1:]),
+        ("evidence", evidence, tuple(TIERS)),
+    ):
+        for value in values:
+            if value not in allowed:
+                raise RungError(f"{where}.{key}: {value!r} is not one of {', '.join(allowed)}.")
+    made = {
+        "id": name,
+        "level": level,
+        "owns": _list(data.get("owns", []), f"{where}.owns", _claim),
+        "uses": _names(data.get("uses", []), f"{where}.uses"),
+        "where": {
+            question: _names(wanted, f"{where}.where.{question}")
+            for question, wanted in _mapping(data.get("where", {}), f"{where}.where").items()
+        },
+    }
+    return _make(Capability, data | made, where)
+
+
+def _ask(entry: Any, where: str) -> Ask:
+    return _make(Ask, {"ask": entry} if isinstance(entry, str) else _mapping(entry, where), where)
+
+
+def _command(entry: Any, where: str) -> Command:
+    return _make(Command, _mapping(entry, where), where)
+
+
+def _claim(entry: Any, where: str) -> Claim:
+    claim = {"path": entry} if isinstance(entry, str) else _mapping(entry, where)
+    needs = {
+        question: (wanted,) if isinstance(wanted, str) else _names(wanted, f"{where}.{question}")
+        for question, wanted in claim.items()
+        if question != "path"
+    }
+    if "path" not in claim:
+        raise RungError(f"{where}: {entry!r} names no `path`.")
+    return _make(Claim, {"path": claim["path"], "needs": needs}, where)
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    return _list(value, where, _name)
+
+
+def _name(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise RungError(f"{where}: {value!r} is not a text. Put it in quotes.")
+    return value
+
+
+def _make(kind: Callable[..., Made], data: Mapping[str, Any], where: str) -> Made:
+    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
+    for name in data:
+        if name not in known:
+            raise RungError(f"{where}: `{name}` is not a key. The keys are {', '.join(known)}.")
+    for name, entry in known.items():
+        if name not in data:
+            if entry.default is MISSING and entry.default_factory is MISSING:
+                raise RungError(f"{where}: the key `{name}` is missing.")
+        elif entry.type in (str, int, bool) and type(data[name]) is not entry.type:
+            raise RungError(f"{where}.{name}: {data[name]!r} is not of type {entry.type.__name__}.")
+    return kind(**data)
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RungError(f"{where} must be a mapping of keys to values.")
+    return value
+
+
+def _list(value: Any, where: str, read_entry: Callable[[Any, str], Made]) -> tuple[Made, ...]:
+    if not isinstance(value, list):
+        raise RungError(f"{where} must be a list.")
+    return tuple(read_entry(entry, where) for entry in value)

@@ -12,7 +12,7 @@ import yaml
 
 from rung import project, source
 from rung.adoption import adopt as adopting
-from rung.adoption import adopted, complete
+from rung.adoption import complete, messages
 from rung.adoption.adopt import Adoption
 from rung.climbing import climb as climbing
 from rung.climbing import planner
@@ -134,7 +134,7 @@ def test_a_file_of_the_same_name_is_left_alone_and_reported(
 
     assert "Dockerfile" in made.kept
     assert "README.md" not in made.added  # some systems take it for the person's readme.md
-    assert "  = Dockerfile" in adopted.text(made)
+    assert "  = Dockerfile" in messages.text(made)
 
 
 def test_what_git_ignores_is_left_alone_and_reported(
@@ -234,7 +234,7 @@ def test_a_python_that_rung_does_not_run_on_is_said(
     pyproject = f'[project]\nname = "a"\nversion = "1"\nrequires-python = "{python}"\n'
     folder = repository(tmp_path / "late", {"pyproject.toml": pyproject})
 
-    said = adopted.text(adopt(folder, template, dry_run=True))
+    said = messages.text(adopt(folder, template, dry_run=True))
 
     assert told == (f"`project.requires-python` is '{python}', and Rung runs on" in said)
     assert told == ("make it '>=3.11,<3.14'" in said)
@@ -272,7 +272,7 @@ def test_what_was_adopted_without_the_entries_is_completed_later(
     late = repository(tmp_path / "late", SHAPES["src"])
     once = repository(tmp_path / "once", SHAPES["src"])
     made = adopt(late, template)
-    assert "rung adopt --merge" in adopted.text(made).split("Next:")[1]
+    assert "rung adopt --merge" in messages.text(made).split("Next:")[1]
     before = git(late, "rev-parse", "HEAD")
 
     dry = rung("adopt", "--merge", "--dry-run", "--template", template.address, cwd=late)
@@ -308,7 +308,7 @@ def test_a_plan_touches_nothing(tmp_path: Path, template: source.Source) -> None
     made = adopt(folder, template, dry_run=True)
 
     assert {"ops/tasks.toml", "pipeline/train.py"} <= set(made.added)
-    assert "Nothing was written." in adopted.text(made)
+    assert "Nothing was written." in messages.text(made)
     assert before == snapshot(folder)
 
 
@@ -317,12 +317,12 @@ def test_what_cannot_be_completed_is_said_and_not_taken_for_complete(
     tmp_path: Path, template: source.Source, text: str
 ) -> None:
     folder = repository(tmp_path / "late", {"pyproject.toml": text, ".gitignore": "x\n"})
-    said = adopted.text(adopt(folder, template, merge=True))
+    said = messages.text(adopt(folder, template, merge=True))
     again = complete.complete(folder, template.address)
 
     assert "put right by hand, for Rung's verbs to run:\n  pyproject.toml: " in said
     assert ["pyproject.toml"] == list(again)
-    assert "by hand" in adopted.completion(folder, again, dry_run=False)
+    assert "by hand" in messages.completion(folder, again, dry_run=False)
     assert text == (folder / "pyproject.toml").read_text()
 
 
@@ -487,7 +487,7 @@ def test_patterns_that_match_what_git_keeps_are_left_out_and_the_others_named(
     patterns = (folder / ".gitignore").read_text().splitlines()
     assert not {"/model/", "/logs/"} & set(patterns)
     assert "/reports/" in patterns
-    said = adopted.text(made)
+    said = messages.text(made)
     assert ".gitignore: patterns: " in said and "`/reports/`" in said
     assert ".gitignore: `/model/` is left out, since git keeps `model/net.py`" in said
     assert "" == git(folder, "status", "--porcelain", "--ignored")

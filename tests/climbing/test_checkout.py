@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import copier
@@ -35,7 +36,7 @@ def copiers_clone(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     from copier import _template
 
     made: list[str] = []
-    clone = _template.clone
+    clone: Callable[..., str] = vars(_template)["clone"]
 
     def counted(url: str, *more: str, **named: str) -> str:
         made.append(url)

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from rung.adoption import seams
+from rung.adoption import additions
 
 RUNG = b"""
 [project]
@@ -33,7 +33,7 @@ line-length = 100
 
 
 def added(ours: str, **how: bool) -> dict:
-    merged, _, _ = seams.toml(ours.encode(), RUNG, **how)
+    merged, _, _ = additions.toml(ours.encode(), RUNG, **how)
     return tomllib.loads(merged.decode())
 
 
@@ -50,7 +50,7 @@ def added(ours: str, **how: bool) -> dict:
     ],
 )
 def test_every_line_stays_and_every_value_too(ours: str) -> None:
-    merged, got, _ = seams.toml(ours.encode(), RUNG)
+    merged, got, _ = additions.toml(ours.encode(), RUNG)
 
     before, after = tomllib.loads(ours), tomllib.loads(merged.decode())
     assert got
@@ -135,7 +135,7 @@ def test_where_dependencies_stand_elsewhere_what_predicts_gets_a_group(ours: str
 def test_a_project_table_is_written_only_where_nothing_packages(
     ours: str, packaged: bool, has: bool
 ) -> None:
-    merged, got, _ = seams.toml(ours.encode(), RUNG, packaged=packaged)
+    merged, got, _ = additions.toml(ours.encode(), RUNG, packaged=packaged)
 
     assert has == ("project" in tomllib.loads(merged.decode()))
     assert has != any("dependency-groups.model" in one for one in got)
@@ -158,7 +158,7 @@ def test_src_is_named_where_packaging_does_not_know_it() -> None:
     ],
 )
 def test_what_is_no_such_file_stays_as_it_is_and_it_is_said_why(ours: bytes, why: str) -> None:
-    merged, got, (reason,) = seams.toml(ours, RUNG)
+    merged, got, (reason,) = additions.toml(ours, RUNG)
 
     assert (ours, []) == (merged, got)
     assert why in reason
@@ -166,19 +166,19 @@ def test_what_is_no_such_file_stays_as_it_is_and_it_is_said_why(ours: bytes, why
 
 def test_a_text_where_a_list_goes_is_the_persons_to_change() -> None:
     mine = b'[tool.poe]\ninclude = "mine.toml"\n'
-    merged, got, by_hand = seams.toml(mine, RUNG)
+    merged, got, by_hand = additions.toml(mine, RUNG)
 
     assert "`tool.poe.include` is no list" in by_hand[0]
-    assert by_hand == seams.toml(merged, RUNG)[2]
+    assert by_hand == additions.toml(merged, RUNG)[2]
     assert got
     assert "mine.toml" == tomllib.loads(merged.decode())["tool"]["poe"]["include"]
-    assert [] == seams.toml(mine.replace(b"mine", b"ops/tasks"), RUNG)[2]
+    assert [] == additions.toml(mine.replace(b"mine", b"ops/tasks"), RUNG)[2]
 
 
 def test_twice_is_once() -> None:
-    once, _, _ = seams.toml(b'[project]\nname = "x"\n', RUNG, flat=True)
+    once, _, _ = additions.toml(b'[project]\nname = "x"\n', RUNG, flat=True)
 
-    assert (once, [], []) == seams.toml(once, RUNG, flat=True)
+    assert (once, [], []) == additions.toml(once, RUNG, flat=True)
 
 
 @pytest.mark.parametrize(
@@ -191,4 +191,4 @@ def test_twice_is_once() -> None:
     ],
 )
 def test_patterns_are_appended(ours: bytes, merged: bytes) -> None:
-    assert merged == seams.lines(ours, b"# What\n/model/\n\n/logs/\n", lambda _: "")[0]
+    assert merged == additions.lines(ours, b"# What\n/model/\n\n/logs/\n", lambda _: "")[0]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung import git, project
-from rung.adoption import seams
+from rung.adoption import additions
 from rung.errors import RungError
 from rung.rendering import answers_file, rendered_trees, template_source, workbench
 from rung.rendering.workbench import Entry, Workbench
@@ -94,9 +94,9 @@ def lacking(
             continue
         both = (contents[our_id], contents[their_id])
         if path == "pyproject.toml":
-            made = seams.toml(*both, flat=flat, packaged=packaged, mypy=mypy)
+            made = additions.toml(*both, flat=flat, packaged=packaged, mypy=mypy)
         else:
-            made = seams.lines(*both, _tracked(bench, ours))
+            made = additions.lines(*both, _tracked(bench, ours))
         text, entries, by_hand = made
         if entries or by_hand:
             completed = Entry(ours[path].mode, bench.store(text))

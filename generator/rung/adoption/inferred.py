@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rung.adoption import detected
 from rung.adoption import existing as reading
-from rung.adoption import seen
+from rung.adoption.detected import Fact
 from rung.adoption.existing import Existing
-from rung.adoption.seen import Fact
 from rung.infrastructure import Vendor
 
 PACKAGE = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
@@ -57,7 +57,7 @@ def infer(
         _ci(existing, vendors, default_ci),
     ]
     answered.append(_team(existing))
-    facts = (*answered, layout, *seen.all_of(existing))
+    facts = (*answered, layout, *detected.all_of(existing))
     return Inferred({one.about: one.value for one in answered}, facts, standing)
 
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rung import home
+from rung import expand_user
 from rung.adoption import complete
 from rung.adoption.adopt import Adoption
 from rung.adoption.complete import Lacking
@@ -93,7 +93,7 @@ def _next(made: Adoption) -> str:
 
 
 def _commands(folder: Path, *first: str) -> list[str]:
-    there = [] if folder == Path() else [f"  cd {shlex.quote(home.no_option(folder))}"]
+    there = [] if folder == Path() else [f"  cd {shlex.quote(expand_user.no_option(folder))}"]
     return ["Next:", *there, *first, "  uv sync", "  uv run poe train", "  rung plan"]
 
 

@@ -12,7 +12,7 @@ from rung.assess.roadmap import roadmap
 from rung.assess.steps import Roadmap
 from rung.assess.strategy import Answers, Choice, Scan, Strategy, from_answers
 from rung.assess.weights import Weights
-from rung.assess.weights import load as load_weights
+from rung.assess.weights_file import load as load_weights
 from rung.errors import RungError
 from rung.levels import Level
 from rung.levels import load as load_levels

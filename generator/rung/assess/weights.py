@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 PARTS = ("use_case", "culture", "technology", "people")
 DERIVED = ("governance", "adoption", "lightness", "always")  # what is weighed besides answers
@@ -173,15 +172,3 @@ class Weights:
     def _names(self, question: str, name: str) -> set[str]:
         answer = self.questions[question].answer(name)
         return {name, answer.name} if answer else {name}
-
-
-def load(folder: Path) -> Weights:
-    """Read strategy.yml of the folder `levels`.
-
-    Raises:
-        RungError: It is missing, or does not say what a strategy must.
-    """
-    # It makes the classes above, so it cannot come first.
-    from rung.assess import weights_file
-
-    return weights_file.read(folder / "strategy.yml")

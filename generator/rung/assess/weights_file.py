@@ -30,8 +30,13 @@ GAMES = ("governance", "velocity")
 ANSWERS = 4
 
 
-def read(path: Path) -> Weights:
-    """Read the strategy from its file."""
+def load(folder: Path) -> Weights:
+    """Read strategy.yml of the folder `levels`.
+
+    Raises:
+        RungError: It is missing, or does not say what a strategy must.
+    """
+    path = folder / "strategy.yml"
     try:
         document = plain_yaml.load(path.read_text("utf-8"))
     except FileNotFoundError as error:

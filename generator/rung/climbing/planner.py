@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rung import answers as given
-from rung import git, home
+from rung import expand_user, git
 from rung.climbing import project_merge
 from rung.climbing.plan import Plan
 from rung.errors import RungError
@@ -36,7 +36,7 @@ class ChangeRequest:
 
     def command(self, verb: str, path: Path, trusted: str | None) -> str:
         """Return the command that asks for this change."""
-        parts = ["rung", verb, *([] if path == Path() else [home.no_option(path)])]
+        parts = ["rung", verb, *([] if path == Path() else [expand_user.no_option(path)])]
         for name, value in self.answers.items():
             parts += ["--to", str(value)] if name == "level" else ["-d", f"{name}={value}"]
         parts += ["--template-version", self.version] if self.version else []

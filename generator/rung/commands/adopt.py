@@ -30,7 +30,7 @@ def adopt(
     """Bring an existing repository onto the ladder; nothing of it is overwritten."""
     from rung import answers as given
     from rung import source
-    from rung.adoption import adopt, adopted, complete
+    from rung.adoption import adopt, complete, messages
     from rung.staging import stopped_like_ctrl_c
     from rung.transaction import recover
 
@@ -38,12 +38,12 @@ def adopt(
     if merge and not (level or pairs or template_version) and complete.is_adopted(path):
         with stopped_like_ctrl_c():
             found = complete.complete(path, template, dry_run=dry_run)
-        print(adopted.completion(path, found, dry_run=dry_run))
+        print(messages.completion(path, found, dry_run=dry_run))
         return 0
     chosen = source.choose(template, template_version)
     said = given.gather(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
         made = adopt.adopt(path, chosen, said, merge=merge, dry_run=dry_run)
-    print(adopted.text(made))
+    print(messages.text(made))
     return 0

@@ -79,7 +79,7 @@ def assess(
     from rung.assess.assessment import assess, measured
     from rung.assess.interview import form as blank_form
     from rung.assess.interview import gather
-    from rung.assess.weights import load
+    from rung.assess.weights_file import load
 
     write_form = formats.writer("assess", form)
     folder = template.folder() / "levels"

@@ -30,12 +30,12 @@ def fleet(
     ] = None,
 ) -> int:
     """Say where many repositories stand, in one table. Nothing of them is run."""
-    from rung.fleet import found, reviews
+    from rung.fleet import repositories, reviews
     from rung.review.hit import printable
 
     known_game(game)
     write = formats.writer("fleet", form)
-    rows = reviews.reviewed(found.places(where), game, seconds, jobs)
+    rows = reviews.reviewed(repositories.places(where), game, seconds, jobs)
     sys.stdout.write(write(rows, printable(where.resolve().name)))
     # What could not be read is not known to stand on any rung.
     low = min_level and not all(row.holds(min_level) for row in rows)

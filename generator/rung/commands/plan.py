@@ -25,7 +25,7 @@ def plan(
     ] = None,
 ) -> int:
     """Show what a climb would do, and touch nothing."""
-    from rung import home
+    from rung import expand_user
     from rung.climbing import messages, plan_file, planner
     from rung.staging import stopped_like_ctrl_c
 
@@ -43,6 +43,6 @@ def plan(
         else:
             print(messages.plan(prepared.plan))
         if out is not None:
-            saved = shlex.quote(home.no_option(out))
+            saved = shlex.quote(expand_user.no_option(out))
             print(f"Saved. To do it: `rung climb {saved}`", file=sys.stderr)
         return 1 if prepared.plan.conflicts else 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rung import answers as given
-from rung import home, plain_yaml, project, template
+from rung import expand_user, plain_yaml, project, template
 from rung.doctor import needs, probe, report
 from rung.doctor.needs import Need
 from rung.errors import RungError
@@ -23,7 +23,7 @@ def examine(path: Path, to: int | None, pairs: Sequence[str]) -> report.Report:
     Raises:
         RungError: There is no such folder or question.
     """
-    folder = home.expanded(path)
+    folder = expand_user.expanded(path)
     if not folder.is_dir():
         raise RungError(f"{folder} is not a folder. Give the path of a project.")
     levels = template.folder() / "levels"

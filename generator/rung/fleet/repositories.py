@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from rung import home, template
+from rung import expand_user, template
 from rung.errors import RungError
 from rung.review import reading
 from rung.review.globs import Names
@@ -66,7 +66,7 @@ def _listed(file: Path) -> list[Place]:
         raise RungError(f"{file} lists more than {MOST:,} repositories. Divide it.")
     seen: dict[str, Place] = {}
     for name in names:
-        folder = file.parent / home.expanded(Path(name))
+        folder = file.parent / expand_user.expanded(Path(name))
         seen.setdefault(os.path.realpath(folder), Place(name, folder))
     return list(seen.values())
 

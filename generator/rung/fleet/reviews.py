@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from rung.fleet import found, workers
+from rung.fleet import repositories, workers
 from rung.fleet.progress import Progress
 from rung.fleet.row import Row, look, unread
 
@@ -14,7 +14,7 @@ DIED = "the process that read it was ended, by want of memory for one"
 
 
 def reviewed(
-    places: Sequence[found.Place], game: str | None, seconds: float, jobs: int | None
+    places: Sequence[repositories.Place], game: str | None, seconds: float, jobs: int | None
 ) -> list[Row]:
     """Review repositories in several processes, with the progress on stderr.
 

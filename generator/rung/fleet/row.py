@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung.errors import RungError
-from rung.fleet.found import Place
+from rung.fleet.repositories import Place
 from rung.review.hit import printable
 from rung.review.limits import Limits
 from rung.review.review import review
