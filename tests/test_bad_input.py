@@ -227,7 +227,7 @@ def test_a_template_that_is_none_of_rungs_is_refused(tmp_path: Path) -> None:
     done = rung("new", tmp_path / "made", "--defaults", "--template", tmp_path / "other")
 
     assert done.returncode == 2
-    assert "is no template of Rung" in done.stderr
+    assert "is not a Rung template" in done.stderr
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, copier_template: Path) -> None:

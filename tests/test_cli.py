@@ -118,7 +118,7 @@ def test_options_may_stand_before_and_after_the_argument(tmp_path: Path) -> None
     for arguments in (["--to", "1", str(tmp_path)], [str(tmp_path), "--to", "1"]):
         done = rung("climb", *arguments)
 
-        assert f"{tmp_path} is no project of Rung" in done.stderr
+        assert f"{tmp_path} is not a Rung project" in done.stderr
 
 
 def test_the_unexpected_ends_with_code_3_and_one_hint(
@@ -140,7 +140,7 @@ def test_the_home_of_nobody_is_refused() -> None:
     done = rung("new", "~nosuchuser/x", "--defaults")
 
     assert 2 == done.returncode
-    assert "nobody is called `nosuchuser`" in done.stderr
+    assert "there is no user `nosuchuser`" in done.stderr
 
 
 def test_output_that_nobody_reads_is_no_success() -> None:

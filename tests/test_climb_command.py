@@ -209,8 +209,8 @@ def test_a_rung_that_does_not_exist_is_refused(
         ("head -c 70000 /dev/zero | tr '\\0' '#' >> .copier-answers.yml; commit", "larger than"),
         ("printf 'a: [' > .copier-answers.yml; commit", "cannot be read"),
         ("printf '%s\\n' '- a' > .copier-answers.yml; commit", "holds no answers"),
-        ("rm .copier-answers.yml; commit", "no project of Rung"),
-        ("ignore .copier-answers.yml", "Git does not keep .copier-answers.yml"),
+        ("rm .copier-answers.yml; commit", "not a Rung project"),
+        ("ignore .copier-answers.yml", "Git does not track .copier-answers.yml"),
     ],
 )
 def test_what_git_could_not_bring_back_is_never_touched(
@@ -248,7 +248,7 @@ def test_what_git_ignores_stays_as_it_is(born: Path, climb: Climb, script: str) 
 def test_a_file_that_is_left_out_is_named(born: Path, climb: Climb) -> None:
     prepare(born, "ignore Dockerfile; echo mine > Dockerfile")
 
-    assert "Dockerfile (git does not keep what stands there" in climb("--to", "1").stdout
+    assert "Dockerfile (an untracked file is there" in climb("--to", "1").stdout
 
 
 def test_the_lock_file_is_made_and_added_to_the_commit(born: Path, climb: Climb) -> None:
@@ -292,7 +292,7 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
     done = rung("climb", tmp_path, "--to", "1")
 
     assert 2 == done.returncode
-    assert "no project of Rung" in done.stderr
+    assert "not a Rung project" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_where_all_is_there_the_answer_is_yes(doctor: Doctor) -> None:
     assert "found" in of(output, "git 2.47.3")
     assert "found" in of(output, "uv 0.13.9")
     assert "found" in of(output, "python 3.12.4")
-    assert "Nothing that is needed is missing." in output
+    assert "Everything needed was found." in output
 
 
 def test_a_program_that_is_missing_is_named_with_its_fix(machine: Machine, doctor: Doctor) -> None:
@@ -110,7 +110,7 @@ def test_a_program_that_is_missing_is_named_with_its_fix(machine: Machine, docto
     assert of(output, "git").lstrip().startswith("missing")
     assert "since rung 0" in of(output, "git")
     assert "Fix: Install git" in of(output, "git")
-    assert output.endswith("To be mended: git.\n")
+    assert output.endswith("To fix: git.\n")
 
 
 def test_without_uv_the_registry_is_not_asked(machine: Machine, doctor: Doctor) -> None:
@@ -169,7 +169,7 @@ def test_a_rung_and_answers_decide_what_is_needed(machine: Machine, doctor: Doct
     assert 0 == doctor("--to", "3")[0]
     code, output = doctor("--to", "3", *kubernetes)
     assert 1 == code
-    assert "To be mended: kubectl." in output
+    assert "To fix: kubectl." in output
 
     machine.has("kubectl", "echo Client Version: v1.33.1")
 

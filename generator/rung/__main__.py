@@ -17,7 +17,7 @@ UNREADABLE = 2
 UNEXPECTED = 3
 INTERRUPTED = 130
 COMPLETE = "_RUNG_COMPLETE"  # set by the scripts of `rung --show-completion`
-NOT_READ = 141  # as a program that SIGPIPE ends: how far it came, nobody has read
+NOT_READ = 141  # as a program that SIGPIPE ends
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and _output_fails():
             print(
-                f"rung: what is to be said cannot be written: {error.strerror}.\n"
-                "The command itself came to its end. Make room, or write to another place.",
+                f"rung: the output cannot be written: {error.strerror}.\n"
+                "The command itself finished. Make room, or write somewhere else.",
                 file=sys.stderr,
             )
             return UNREADABLE

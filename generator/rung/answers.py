@@ -16,7 +16,7 @@ def gather(file: Path | None, pairs: Sequence[str], options: Mapping[str, Any]) 
     for pair in pairs:
         question, equals, answer = pair.partition("=")
         if not equals or not question:
-            raise RungError(f"`-d {pair}` is no answer. Write `-d QUESTION=ANSWER`.")
+            raise RungError(f"`-d {pair}` is not an answer. Write `-d QUESTION=ANSWER`.")
         answers[question] = answer
     return answers | {name: value for name, value in options.items() if value is not None}
 
@@ -50,7 +50,7 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
             f"The answers file {file} holds no answers: it must be a mapping.\n"
             "Write one `question: answer` on each line."
         )
-    # Copier's own entries say where another project came from; they are no answers.
+    # Copier's own entries say where another project came from; they are not answers.
     return {name: answer for name, answer in content.items() if not name.startswith("_")}
 
 
@@ -74,7 +74,7 @@ def _writable(name: str, answer: Any, kind: str | None) -> None:
         str(answer).encode()
     except UnicodeEncodeError as error:
         raise RungError(
-            f"The answer to `{name}` is not valid text (UTF-8). Write it anew."
+            f"The answer to `{name}` is not valid text (UTF-8). Write it again."
         ) from error
     if kind == "int":
         try:

@@ -26,7 +26,7 @@ def home() -> Path:
 def prepared() -> Path:
     """Return the folder of Rung's caches, made if there is none: the person's own, and closed.
 
-    What is in it is rendered and committed, so nobody else may write there.
+    What is in it is rendered and committed, so no other user may write there.
 
     Raises:
         RungError: It belongs to somebody else, or cannot be made.

@@ -16,7 +16,7 @@ TAKEN_BY = ("copier._main", "copier._user_data")
 
 
 class Choice:
-    """A choice of a question that nobody is asked, with what Copier reads of it."""
+    """A choice of a question that is not asked, with what Copier reads of it."""
 
     def __init__(self, title: str, value: Any = None, disabled: str | None = None) -> None:
         """Take what Copier gives."""

@@ -9,13 +9,13 @@ def expanded(path: Path) -> Path:
     """Return a path with `~` and `~somebody` written out.
 
     Raises:
-        RungError: There is nobody of that name.
+        RungError: There is no such user.
     """
     try:
         return path.expanduser()
     except RuntimeError as error:
         raise RungError(
-            f"{path} cannot be found: nobody is called `{path.parts[0][1:]}` here.\n"
+            f"{path} cannot be found: there is no user `{path.parts[0][1:]}`.\n"
             "Write the path out, or put `./` before it."
         ) from error
 

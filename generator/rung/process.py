@@ -16,7 +16,7 @@ from rung.errors import NotDoneError
 from rung.git import ELSEWHERE
 
 # What would tie a child to Rung's own environment instead of the project's; and bytecode must be
-# kept, or every start compiles everything anew.
+# kept, or every start compiles everything again.
 OURS = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS")
 FRAMES = "|/-\\"
 # What uv says where every file that an index has was left out by its day.

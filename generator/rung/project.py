@@ -64,7 +64,7 @@ def _copier(address: str, ref: str, *, prompts: bool) -> Iterator[Any]:
             raise RungError(f"git is not installed, or not on PATH. {shortage.DOCTOR}") from error
         except OSError as error:
             if shortage.remedy(error):
-                raise  # what is short is told where all errors are
+                raise  # __main__ names what the machine has run out of
             raise RungError(f"A file cannot be read or written: {error}.") from error
         except (CopierError, ValueError) as error:
             raise RungError(_in_plain_words(error)) from error

@@ -20,7 +20,7 @@ NAMES = {os.strerror(number): number for number in REMEDIES} | {
     "File size limit exceeded": errno.EFBIG,  # the signal SIGXFSZ
 }
 
-# How uv and OpenSSL, and git, say that nobody whom they trust vouches for a server.
+# How uv and OpenSSL, and git, say that they do not trust a server's certificate.
 DISTRUST = ("invalid peer certificate", "certificate verify failed", "CERTIFICATE_VERIFY_FAILED")
 GIT_DISTRUSTS = ("SSL certificate problem", "server certificate verification failed")
 GIT_CERTIFICATE = (

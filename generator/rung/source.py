@@ -35,7 +35,7 @@ class Source:
         text = git.show(self.repository, self.ref, path)
         if text is None:
             raise RungError(
-                f"{self.address} at {self.ref} is no template of Rung: {path} is missing."
+                f"{self.address} at {self.ref} is not a Rung template: {path} is missing."
             )
         return plain_yaml.load(text)
 

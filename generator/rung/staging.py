@@ -48,7 +48,7 @@ def staged(destination: Path) -> Iterator[Path]:
     check_free(destination)
     parent = destination if destination.is_dir() else destination.parent
     made = _missing(parent)
-    # Named before it is made, so that there is no moment at which nobody would tidy it up.
+    # Named before it is made, so that cleanup always knows it.
     room = parent / f".rung-{secrets.token_hex(8)}"
     with stopped_like_ctrl_c():
         try:

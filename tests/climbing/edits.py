@@ -219,7 +219,7 @@ def latin(project: Path, chance: Random, token: str) -> bool:
 
 
 def binary(project: Path, chance: Random, token: str) -> bool:
-    """Change a file that is no text."""
+    """Change a binary file."""
     path = _some(project, chance, r"^data/sample/.*\.(parquet|data)$")
     if path is None:
         path = project / "data/mine.bin"

@@ -320,7 +320,7 @@ def test_what_cannot_be_completed_is_said_and_not_taken_for_complete(
     said = messages.text(adopt(folder, template, merge=True))
     again = complete.complete(folder, template.address)
 
-    assert "put right by hand, for Rung's verbs to run:\n  pyproject.toml: " in said
+    assert "Change these by hand, so that Rung's commands run:\n  pyproject.toml: " in said
     assert ["pyproject.toml"] == list(again)
     assert "by hand" in messages.completion(folder, again, dry_run=False)
     assert text == (folder / "pyproject.toml").read_text()

@@ -535,7 +535,7 @@ def test_a_climb_that_was_taken_back_in_part_is_named_as_that_too(born: Born, sm
     git(project, "checkout", "HEAD~1", "--", "RUNG.md", "ops", "pyproject.toml", "tasks.yml")
     commit(project)
 
-    with pytest.raises(RungError, match=r"taken back .*in part") as refused:
+    with pytest.raises(RungError, match=r"rolled back .*in part") as refused:
         plan(project, small, level=1)
     advice = re.search(r"`(git restore .*?)`", str(refused.value))
     assert advice is not None

@@ -260,7 +260,7 @@ def test_a_command_that_only_looks_takes_back_what_the_climb_wrote_alone(
 
     done = rung(*words, "--template", small, cwd=project)
 
-    assert "is ended now" in done.stderr
+    assert "An interrupted climb was ended" in done.stderr
     assert "left as it is: `Dockerfile`" in done.stderr
     assert mine == {path: (project / path).read_text() for path in mine}
     assert old == (project / "RUNG.md").read_bytes()

@@ -158,7 +158,7 @@ def test_an_interrupted_climb_is_ended_without_filters(
     set_all(project, evil)
     done = rung("plan", project, "--template", small)
 
-    assert "is as it was before it" in done.stderr
+    assert "is as it was before." in done.stderr
     assert "" == ran(evil)
     assert "# Rung 0" in (project / "RUNG.md").read_text()
 

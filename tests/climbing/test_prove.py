@@ -130,7 +130,7 @@ def test_lint_of_a_file_that_the_climb_does_not_change_is_said_and_stops_nothing
 
     if climbs:
         verified(project, small, 1)
-        assert "lint: what stands above is about files that the climb does not change" in (
+        assert "lint: the problems above are in files that the climb does not change" in (
             capsys.readouterr().err
         )
     else:

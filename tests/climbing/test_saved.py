@@ -82,7 +82,7 @@ def test_a_plan_is_written_only_where_it_is_in_nobodys_way(
     before = files_of(tmp_path)
 
     assert 2 == rung("plan", project, "--to", 1, "--template", small, "--out", tmp_path / place)
-    assert re.search("is in the project|is no plan", capsys.readouterr().err)
+    assert re.search("is in the project|is not a plan", capsys.readouterr().err)
     assert before == files_of(tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_a_file_that_is_no_plan_is_refused(
     (tmp_path / "plan").write_text(content)
 
     assert 2 == rung("climb", tmp_path / "plan")
-    assert "is no plan" in capsys.readouterr().err
+    assert "is not a Rung plan file" in capsys.readouterr().err
 
 
 def test_json_says_all_of_a_plan_and_nothing_else(

@@ -168,7 +168,7 @@ def test_a_text_where_a_list_goes_is_the_persons_to_change() -> None:
     mine = b'[tool.poe]\ninclude = "mine.toml"\n'
     merged, got, by_hand = additions.toml(mine, RUNG)
 
-    assert "`tool.poe.include` is no list" in by_hand[0]
+    assert "`tool.poe.include` is not a list" in by_hand[0]
     assert by_hand == additions.toml(merged, RUNG)[2]
     assert got
     assert "mine.toml" == tomllib.loads(merged.decode())["tool"]["poe"]["include"]

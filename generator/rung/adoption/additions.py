@@ -52,7 +52,7 @@ def toml(
 
     Returns:
         The completed file, what it got, and why it could not get the rest; the file as it was where
-        it is no TOML.
+        it is not TOML.
     """
     by_hand: list[str] = []
     at = "tool"
@@ -115,7 +115,7 @@ def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -
             return _listed(target, key, value, dotted)
         if [target[key]] != value:
             named = ", ".join(map(repr, value))
-            by_hand.append(f"`{dotted}` is no list: make it one of what it says and of {named}")
+            by_hand.append(f"`{dotted}` is not a list: make it a list of its value and {named}")
     return []
 
 

@@ -109,7 +109,7 @@ def _stands(folder: Path) -> tuple[Path, str]:
     """Return the repository's root and its last commit."""
     git.require()
     if not folder.is_dir():
-        raise RungError(f"{folder} is no folder. Give the path of the repository to adopt.")
+        raise RungError(f"{folder} is not a folder. Give the path of the repository to adopt.")
     top = git.root(folder)
     if top is None:
         raise RungError(

@@ -43,7 +43,7 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
 
     Args:
         folder: A project that was adopted.
-        trusted: A template that the person vouches for: a path or a URL.
+        trusted: A template that the person trusts: a path or a URL.
         dry_run: Whether only to look.
 
     Returns:

@@ -23,7 +23,7 @@ class Existing:
     Args:
         name: Its folder's name.
         paths: The tracked files, relative to it.
-        read: Gives the text of a path, or nothing where it is no short text.
+        read: Gives the text of a path, or nothing where it is not a short text.
         remote: The address of `origin`, or nothing.
         authors: How many people made the latest commits.
     """
@@ -53,7 +53,7 @@ def read(folder: Path) -> Existing:
     for line in filter(None, listed):
         about, path = line.split("\t", 1)
         mode, _, _, size = about.split()
-        if mode in ("100644", "100755"):  # a link's or a submodule's content is no text of ours
+        if mode in ("100644", "100755"):  # links and submodules have no text
             sizes[path] = int(size) if size.isdigit() else LARGEST + 1  # git says BAD of none
 
     def text(path: str) -> str:

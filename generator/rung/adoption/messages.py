@@ -13,7 +13,7 @@ SHOWN = 12  # paths of a list; the others are counted
 
 
 def text(made: Adoption) -> str:
-    """Say it all, the reasons first and the next commands last."""
+    """Return all of it, the reasons first and the next commands last."""
     parts = [_taken_for(made), _changes(made), _left_alone(made), _left_to_you(made), _next(made)]
     return "\n\n".join(part for part in parts if part)
 
@@ -71,9 +71,9 @@ def _left_to_you(made: Adoption) -> str:
         lines.append(f"Your code stays in {standing}/; what is in {package}/ may import it.")
     if made.wanting:
         lines.append(
-            "Rung's verbs do not run yet: they need entries that your own files lack."
+            "Rung's commands do not run yet: your own files lack these entries."
             if made.commit
-            else "Rung's verbs need entries that your own files lack. `--merge` adds them:"
+            else "Rung's commands need entries that your own files lack. `--merge` adds them:"
         )
         lines += [f"  {entry}" for entry in made.wanting]
     lines += _by_hand(made.by_hand)
@@ -100,7 +100,7 @@ def _commands(folder: Path, *first: str) -> list[str]:
 def completion(folder: Path, found: Mapping[str, Lacking], *, dry_run: bool) -> str:
     """Say what the shared files of a project got, or would get."""
     if not found:
-        return "Nothing that Rung's verbs need is missing. Nothing was written."
+        return "Rung's commands have all they need. Nothing was written."
     lines, told = _by_hand(complete.by_hand(found)), complete.told(found)
     if told:
         lines.append("To be added:" if dry_run else "Added, with nothing of yours changed:")
@@ -114,7 +114,7 @@ def completion(folder: Path, found: Mapping[str, Lacking], *, dry_run: bool) -> 
 def _by_hand(reasons: list[str]) -> list[str]:
     if not reasons:
         return []
-    return ["To be put right by hand, for Rung's verbs to run:", *(f"  {one}" for one in reasons)]
+    return ["Change these by hand, so that Rung's commands run:", *(f"  {one}" for one in reasons)]
 
 
 def _some(sign: str, paths: Iterable[str]) -> list[str]:

@@ -1,5 +1,5 @@
-"""Whether the answers file tells the truth about what was rendered: a level written into it by
-hand would make that level's files count as deleted by the user, and never appear."""
+"""Check that the answers file matches what was rendered: a level written into it by hand would make
+that level's files count as deleted by the user, and never appear."""
 
 import os
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ def check(here: Compared) -> None:
     """Raise a RungError when the answers differ from those that the project was rendered with."""
     if project.ANSWERS not in here.ours:
         raise RungError(
-            f"Git does not keep {project.ANSWERS}, so nobody can say what was rendered.\n"
+            f"Git does not track {project.ANSWERS}, so Rung cannot tell what was rendered.\n"
             f"Run `git add --force {project.ANSWERS}`, commit, then climb."
         )
     entry = here.base.get(project.ANSWERS)
@@ -81,7 +81,7 @@ def _check_earlier(here: Compared) -> None:
             rendered_trees.rendered(here.bench, source, answers_file.answers(earlier))
         )
     except RungError:
-        return  # that version cannot be had any more, and nothing can be said
+        return  # that version is gone, so nothing can be compared
     telling = _telling(here.base, earlier_files, [here.now, source])
     as_said = sum(here.ours.get(path) == here.base.get(path) for path in telling)
     as_before = sum(here.ours.get(path) == earlier_files.get(path) for path in telling)
@@ -168,7 +168,7 @@ def _mismatch(recorded: Mapping[str, Any], fitting: Mapping[str, Any], undo: str
     )
     return RungError(
         f"{project.ANSWERS} does not match the project: it says {says}, and the files are those of "
-        f"{fits}.\nEither it was changed by hand, or a climb was committed or taken back only in part."
+        f"{fits}.\nEither it was changed by hand, or a climb was committed or rolled back only in part."
         f"\n{undo}, commit, then climb with `-d NAME=VALUE` or `--to N`."
     )
 

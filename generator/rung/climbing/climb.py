@@ -81,7 +81,7 @@ def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
     commit = prepared.bench.commit(prepared.whole(tree), [prepared.plan.head], message)
     top = prepared.bench.top
     if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
-        raise RungError(f"`{name}` is no name for a branch. Choose another one.")
+        raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
     with locks.held(top):
         apply.nothing_interrupted(top)
         if git.answers(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):

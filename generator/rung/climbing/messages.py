@@ -1,4 +1,4 @@
-"""How a plan and the outcome of a climb are said."""
+"""The messages of a plan and of the outcome of a climb."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ FIRST_ANSWERS = "Answered for the first time (`-d QUESTION=ANSWER` answers other
 MANY = 20  # files of one folder that are still listed one by one
 REASONS = {
     conflict_reasons.LINES: "you and Rung changed the same lines",
-    conflict_reasons.BINARY: "you and Rung both changed it, and it is no text",
+    conflict_reasons.BINARY: "you and Rung both changed this binary file",
     conflict_reasons.KIND: "it is a file on one side, and a folder or a link on the other",
     conflict_reasons.MOVED: "you edited it, and its code is elsewhere now",
-    conflict_reasons.UNREADABLE: "your lines and Rung's go together, and what comes out cannot be parsed",
+    conflict_reasons.UNREADABLE: "the lines merge, and the result cannot be parsed",
 }
 
 
@@ -32,7 +32,7 @@ def plan(planned: Plan) -> str:
     if planned.conflicts:
         lines += ["", "Conflicts:"]
         lines += [line for one in planned.conflicts for line in conflict(one)]
-    lines += _group("Yours, and to change by hand", "*", uses(planned))
+    lines += _group("Change these by hand", "*", uses(planned))
     lines += _group("New dependencies", "+", planned.dependencies)
     lines += _group(
         "New commands", "+", [f"{run}: {does}" for run, does in planned.commands.items()]
@@ -117,7 +117,7 @@ def left_alone(planned: Plan) -> list[str]:
     told += [f"{path} (you deleted it)" for path in planned.gone]
     told += [f"{path} (your own; Rung's file of that name is left out)" for path in planned.own]
     told += [
-        f"{path} (git does not keep what stands there; Rung's file of that name is left out)"
+        f"{path} (an untracked file is there; Rung's file of that name is left out)"
         for path in planned.ignored
     ]
     told += [f"{path} (yours before Rung had one like it)" for path in planned.had]
@@ -181,7 +181,7 @@ def done(planned: Plan, commit: str, *, verified: bool) -> str:
     signs = (("+", planned.added), ("~", planned.changed), ("-", planned.retired))
     lines += [f"  {sign} {path}" for sign, paths in signs for path in _folded(paths)]
     lines += [f"  . {told}" for told in left_alone(planned)]
-    lines += [f"  * {told} (to change by hand)" for told in uses(planned)]
+    lines += [f"  * {told} (change by hand)" for told in uses(planned)]
     lines += ["", *ejection(planned)] if ejection(planned) else []
     lines += ["", f"Committed as {commit[:10]}. Look at it with `git show`; next:"]
     lines.append("  uv sync")
@@ -214,7 +214,7 @@ def branched(planned: Plan, name: str) -> str:
             "(where code is elsewhere now: make your edit there, then delete the old file)"
         )
     if planned.uses:
-        lines += _group("Yours, and to change by hand", "*", uses(planned))
+        lines += _group("Change these by hand", "*", uses(planned))
         steps.append("(change the old names in your own files)")
     if planned.conflicts or planned.uses:
         steps += ["uv sync && uv run poe check", "git add --all && git commit --amend --no-edit"]
@@ -230,7 +230,7 @@ def stopped(planned: Plan, command: str) -> str:
     lines += [line for one in planned.conflicts for line in conflict(one)]
     lines += [
         "",
-        "Change your side first, commit, and climb again; or decide on a branch of its own:",
+        "Change your side, commit, and climb again; or resolve the conflict on a branch:",
         f"  {command} --branch climb",
     ]
     return "\n".join(lines)

@@ -30,7 +30,7 @@ class Saved:
         file: Which.
         folder: The project it was made for.
         wish: What was to change.
-        trusted: The template that the person vouched for.
+        trusted: The template that the person trusts.
         plan: The plan as data.
     """
 
@@ -53,7 +53,7 @@ def has_room(file: Path, folder: Path) -> None:
             load(file)
         except RungError as error:
             raise RungError(
-                f"{file} is there and is no plan, so it is not overwritten. Name another file."
+                f"{file} exists and is not a plan, so it was not overwritten. Name another file."
             ) from error
     top = git.repository_above(folder)
     if top is None or not file.resolve().is_relative_to(top.resolve()):
@@ -112,7 +112,7 @@ def load(file: Path) -> Saved:
         raise RungError(f"The plan {file} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RungError(
-            f"{file} is no plan of this Rung. Make one with `rung plan --out FILE`."
+            f"{file} is not a Rung plan file. Make one with `rung plan --out FILE`."
         ) from error
     return Saved(file, folder, request, trusted, plan)
 

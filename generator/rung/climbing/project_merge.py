@@ -184,7 +184,7 @@ def _merged(
 def _first_planted(inputs: MergeInputs, before: Source, after: Source) -> set[str]:
     """Return the user's files that the project's version of the template did not know at all.
 
-    Nobody can have deleted them, so they are planted now; after that they are the user's.
+    The user cannot have deleted them, so they are planted now; after that they are the user's.
     """
     if before == after:
         return set()

@@ -1,4 +1,4 @@
-"""Prove the new state before the project is brought there: it parses, and its checks pass."""
+"""Verify the new state before the project is moved to it: it parses, and its checks pass."""
 
 import shutil
 import sys
@@ -70,8 +70,8 @@ def checked(bench: Workbench, whole: str, head: str, prefix: str, tree: str) -> 
         changed = [path for path, file in bench.files(tree).items() if before.get(path) != file]
         if failing := _failing_for_own_files(uv, folder, changed):
             print(
-                f"{', '.join(failing)}: what stands above is about files that the climb does not "
-                "change, so it goes on. `uv run poe check` will fail until they are put right.",
+                f"{', '.join(failing)}: the problems above are in files that the climb does not "
+                "change, so it goes on. `uv run poe check` fails until they are fixed.",
                 file=sys.stderr,
             )
             return _with_lock(bench, folder, tree)
@@ -79,7 +79,7 @@ def checked(bench: Workbench, whole: str, head: str, prefix: str, tree: str) -> 
             "The project's checks do not pass in the new state; their output stands above. "
             "Nothing was touched.\n"
             "See what changes with `rung plan`; put it on a branch with `--branch NAME`, or climb "
-            "with `--no-verify` and put it right afterwards."
+            "with `--no-verify` and fix it afterwards."
         ) from error
     return _with_lock(bench, folder, tree)
 

@@ -32,7 +32,9 @@ def climb(
     saved = None
     if path.is_file():
         if to is not None or pairs or template_version or template:
-            raise RungError(f"{path} says all there is to say. Leave out the other options.")
+            raise RungError(
+                f"{path} is a plan, which has all answers. Leave out the other options."
+            )
         saved = plan_file.load(path)
         here = Path.cwd()
         folder = here if (here / project.ANSWERS).is_file() else saved.folder

@@ -63,7 +63,7 @@ def to_source(path: Path, trusted: str | None, *, verify: bool) -> int:
 
 
 def to_wheel(path: Path, trusted: str | None, *, verify: bool) -> int:
-    """Put the wheel back in place of the source, where nobody has edited that.
+    """Put the wheel back in place of the source, where it was not edited.
 
     Raises:
         RungError: The project has no source to give back.

@@ -62,7 +62,7 @@ class Needs:
         programs: in the order of the file.
         registry: the place that packages come from.
         package: one that every project installs.
-        certificates: what vouches for the registry.
+        certificates: the registry's certificates.
         fix_system: what to do where the system has the certificate that uv lacks.
     """
 

@@ -46,7 +46,7 @@ def text(report: Report) -> str:
         if findings:
             lines += ["", title, *(line for finding in findings for line in _lines(finding))]
     names = ", ".join(finding.need.name for finding in report.lacks)
-    lines += ["", f"To be mended: {names}." if names else "Nothing that is needed is missing."]
+    lines += ["", f"To fix: {names}." if names else "Everything needed was found."]
     return "\n".join(lines)
 
 

@@ -59,7 +59,7 @@ def _listed(file: Path) -> list[Place]:
     except (OSError, UnicodeDecodeError) as error:
         raise RungError(f"{file} cannot be read as a list of repositories: {error}.") from error
     if "\0" in text:
-        raise RungError(f"{file} is no list of repositories: it is not a text.")
+        raise RungError(f"{file} is not a list of repositories: it is not text.")
     lines = (line.strip() for line in text.splitlines())
     names = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
     if len(names) > MOST:
@@ -84,7 +84,7 @@ def _below(where: Path, reads: Reading) -> list[Place]:
                 "repositories). Name a smaller folder, or a file that lists them."
             )
         names, folders = _entries(folder)
-        # A clone counts whatever its name; other folders of such names hold nobody's projects.
+        # A clone counts whatever its name; other folders of such names hold no projects.
         ordinary = not depth or _is_ordinary(folder.name, reads)
         if depth and (".git" in names or (ordinary and _is_repository(names, reads))):
             found.append(Place(folder.relative_to(where).as_posix(), folder))

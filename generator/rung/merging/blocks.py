@@ -1,7 +1,7 @@
 """A settings file as a tree of blocks, and the merge of three such trees, key by key.
 
 Every block carries its own text with its comments, and the blocks together are the file, byte
-for byte. So a merge moves whole lines and never writes a value anew.
+for byte. So a merge moves whole lines and never rewrites a value.
 """
 
 import re

@@ -27,7 +27,7 @@ class Conflict:
 
     Args:
         path: Which.
-        why: lines (both changed the same), binary (both changed a file that is no text), kind
+        why: lines (both changed the same), binary (both changed a binary file), kind
             (a file on one side, a folder or a link on the other), unreadable (the lines merge,
             and what comes out does not parse), moved (the user edited a file that has gone
             elsewhere).

@@ -63,7 +63,7 @@ def last_rendered(
             version = template_source.at(now.address, said["_commit"])
             tree = rendered_trees.rendered(bench, version, answers_file.answers(said))
         except RungError:
-            continue  # that version cannot be had any more; an earlier one may do
+            continue  # that version is gone; an earlier one may do
         files = bench.files(tree)
         found |= {path: Rendered(files[path], tree, commit) for path in wanted & files.keys()}
         wanted -= files.keys()

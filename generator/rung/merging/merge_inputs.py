@@ -82,7 +82,7 @@ class MergeInputs:
         self.base = rendered_trees.without(self.bench, self.base, only & base.keys())
 
     def recall(self, prefix: str, head: str, now: Source) -> set[str]:
-        """Put under what stands on both sides the render that the user's version comes from.
+        """Use the last render as the merge base for files on both sides.
 
         Args:
             prefix: The project's folder in its repository, or nothing.
@@ -106,7 +106,7 @@ class MergeInputs:
         return history.before_adoption(self.bench, prefix, head, again - came.keys())
 
     def recall_absent(self, prefix: str, head: str, now: Source) -> dict[str, str]:
-        """Put under what only Rung has the render after which the user deleted or renamed it.
+        """Use the last render as the merge base for files that the user deleted or renamed.
 
         A climb down leaves no trace of either in the answers, so the project's history is asked.
 

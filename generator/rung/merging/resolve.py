@@ -1,4 +1,4 @@
-"""Settle what git's merge by lines could not: by key, by pattern, by who deleted; or say where."""
+"""Resolve what git's merge by lines could not: by key, by pattern, by who deleted; or report it."""
 
 import ast
 from collections.abc import Collection, Mapping, Sequence
@@ -230,7 +230,7 @@ def parses(path: str, content: bytes) -> bool:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        return True  # git took it for text, and nobody can say more
+        return True  # git took it for text; nothing more is known
     if PurePosixPath(path).suffix == ".py":
         try:
             ast.parse(text)

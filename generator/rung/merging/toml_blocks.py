@@ -25,7 +25,7 @@ def blocks(text: str) -> Block:
     """Return a TOML file as one mapping of tables, each a mapping of keys.
 
     Raises:
-        UnmergeableError: It is no TOML.
+        UnmergeableError: It is not TOML.
     """
     try:
         tomllib.loads(text)

@@ -16,7 +16,7 @@ def blocks(text: str) -> Block:
     """Return a YAML file as blocks.
 
     Raises:
-        UnmergeableError: It is no YAML, has several documents, or uses anchors.
+        UnmergeableError: It is not YAML, has several documents, or uses anchors.
     """
     if not text.endswith("\n"):
         text += "\n"
@@ -52,7 +52,7 @@ def _children(node: Node, lines: Sequence[str], at: int) -> tuple[tuple[Block, .
     if isinstance(node, MappingNode):
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
-                raise UnmergeableError("a key that is no text")
+                raise UnmergeableError("a key that is not text")
             made.append(_entry(str(key.value), key, value, lines, at))
             at = _end(value, key.start_mark.line)
     elif isinstance(node, SequenceNode):

@@ -17,7 +17,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
     """Return the answers in a text, as plain data.
 
     Raises:
-        RungError: It is no mapping of names to values, is too large or too deep, or uses aliases.
+        RungError: It is not a mapping of names to values, is too large or too deep, or uses aliases.
     """
     if len(text) > LARGEST:
         raise RungError(f"{where} is larger than {LARGEST} bytes. Restore it from git.")
@@ -50,7 +50,7 @@ def read(folder: Path) -> dict[str, Any]:
             text = stream.read(LARGEST + 1).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RungError(
-            f"{folder} is no project of Rung: {project.ANSWERS} is not there.\n"
+            f"{folder} is not a Rung project: {project.ANSWERS} is missing.\n"
             "Give the path of a project made by `rung new`."
         ) from error
     except (OSError, UnicodeDecodeError) as error:

@@ -1,6 +1,6 @@
-"""The cache of renders: a repository that is lent, and thrown away when it is old or large.
+"""The cache of renders: a repository that is lent, and deleted when it is old or large.
 
-What is in it can be made again, so nothing is sorted out: the whole goes, while nobody reads it.
+Everything in it can be rendered again, so it is deleted as a whole, while no process reads it.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ LARGEST = 50_000_000  # bytes; a render of Rung's own template adds about 65,000
 
 @contextlib.contextmanager
 def lent(kind: str) -> Iterator[Path]:
-    """Lend the repository; as long as it is lent, nobody throws it away.
+    """Lend the repository; it is not deleted while it is lent.
 
     Args:
         kind: How it names its objects: sha1 or sha256.

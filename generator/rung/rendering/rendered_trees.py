@@ -146,7 +146,9 @@ def _collected(room: Path, folder: Path) -> dict[str, str]:
         elif stat.S_ISREG(status.st_mode):
             found[path] = "100755" if status.st_mode & 0o100 else "100644"
         else:
-            raise RungError(f"The template renders `{path}`, which is no file. It is not used.")
+            raise RungError(
+                f"The template renders `{path}`, which is not a regular file. Do not use this template."
+            )
     return found
 
 

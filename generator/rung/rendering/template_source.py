@@ -28,10 +28,10 @@ def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
 
     Args:
         said: The answers file.
-        trusted: A template that the person vouches for: a path or a URL.
+        trusted: A template that the person trusts: a path or a URL.
 
     Raises:
-        RungError: Nobody vouches for it, or it is not there.
+        RungError: Nobody trusts it, or it is missing.
     """
     address, ref = said["_src_path"], said["_commit"]
     allowed = {template.url(), *remembered()}
@@ -69,7 +69,7 @@ def same(address: str) -> str:
 def at(address: str, version: str) -> Source:
     """Return a template that is followed at another version of it."""
     if version.startswith("-") or not version.isprintable() or not version:
-        raise RungError(f"`{version}` is no version of a template. Give a tag or a commit.")
+        raise RungError(f"`{version}` is not a template version. Give a tag or a commit.")
     if cache.is_ours(address) and version == template.tag() and template.clone() is None:
         cache.fill(template.folder(), version)
     repository = cache.repository() if cache.serves(address, version) else Path(address)

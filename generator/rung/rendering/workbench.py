@@ -26,10 +26,10 @@ SETTINGS = git.QUIET | {
     "merge.renames": "true",
     "diff.renames": "true",
 }
-# Nobody's configuration but git's own.
+# No configuration but git's own.
 NOBODYS = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
 LINK, SUBMODULE = "120000", "160000"
-READABLE = 1_000_000  # bytes; what is larger is nobody's settings file, and is never read here
+READABLE = 1_000_000  # bytes; no settings file is larger; what is, is not read
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Entry:
 
     @property
     def is_text_file(self) -> bool:
-        """Say whether it is a plain file, and neither a link nor a submodule."""
+        """Say whether it is a plain file, not a link or a submodule."""
         return self.mode.startswith("100")
 
 

@@ -50,7 +50,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
 
     Raises:
         RungError: HEAD or a file has changed, another climb or another git is under way; nothing
-            was touched. Or git refused, or failed half-way; what it had written is taken back.
+            was touched. Or git refused, or failed half-way; what it had written is rolled back.
     """
     commit = bench.commit(tree, [before], message)
     with locks.held(bench.top) as descriptor:
@@ -106,7 +106,7 @@ def nothing_interrupted(top: Path) -> None:
     if ended := recover.ended(top):
         raise RungError(
             f"{ended.message()}\n"
-            "This was planned before that, and nothing of it is done. Run the command again."
+            "The plan is from before that. Nothing was done. Run the command again."
         )
 
 
@@ -128,7 +128,7 @@ def head(top: Path) -> str | None:
 def _forward(top: Path, commit: str, descriptor: int) -> str:
     """Fast-forward; return why that failed, or nothing.
 
-    The child inherits the lock: should this process die, nobody begins before the child has ended.
+    The child inherits the lock: if this process dies, no other climb begins before the child has ended.
     """
     # What the person has set for the branch may name a strategy, which no option takes back.
     branch = git.answers(top, "symbolic-ref", "--quiet", "--short", "HEAD")
@@ -151,7 +151,7 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
             child.wait()
             raise
         finally:
-            # It was killed, and could not take back its locks; none stood before it began.
+            # It was killed and could not remove its locks; there were none before it began.
             if (child.returncode or 0) < 0:
                 locks.clear_git(top, patience=0.0)
         said.seek(0)

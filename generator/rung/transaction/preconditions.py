@@ -1,4 +1,4 @@
-"""What must hold before a project may climb: what could be lost must be in a commit."""
+"""The preconditions of a climb: everything that could be lost is in a commit."""
 
 import os
 import re
@@ -157,7 +157,7 @@ def standing(folder: Path, new: Iterable[str]) -> list[str]:
             if _is_empty(file):
                 continue
             raise RungError(
-                f"The folder `{path}`, which git does not keep, stands where a file of Rung's "
+                f"The folder `{path}`, which git does not track, is where a file of Rung's "
                 "goes.\nMove it away, then climb."
             )
         if os.path.lexists(file):
@@ -167,7 +167,7 @@ def standing(folder: Path, new: Iterable[str]) -> list[str]:
         for up in above:
             if os.path.lexists(folder / up) and not (folder / up).is_dir():
                 raise RungError(
-                    f"The file `{up}`, which git does not keep, stands where a folder of Rung's "
+                    f"The file `{up}`, which git does not track, is where a folder of Rung's "
                     "goes.\nMove it away, then climb."
                 )
     return found

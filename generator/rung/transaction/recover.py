@@ -33,11 +33,11 @@ class Recovered:
     def message(self) -> str:
         """Say how the interrupted climb ended."""
         where = {
-            "before": f"{self.top} is as it was before it.",
+            "before": f"{self.top} is as it was before.",
             "pending": f"{self.top} stands on its new commit.",
             "elsewhere": f"{self.top} has moved on since, and was left alone.",
         }[self.stands_on]
-        return f"What was interrupted earlier is ended now: {where}{self.kept()}"
+        return f"An interrupted climb was ended: {where}{self.kept()}"
 
     def kept(self) -> str:
         """Say on further lines what is left of the climb; empty where nothing is."""
@@ -47,7 +47,7 @@ class Recovered:
             else ""
         )
         names = ", ".join(f"`{path}`" for path in self.yours)
-        return disk + (f"\nChanged by you, and left as it is: {names}." if names else "")
+        return disk + (f"\nYou changed these, and they were left alone: {names}." if names else "")
 
 
 def first(folder: Path) -> Recovered | None:
@@ -69,7 +69,7 @@ def ended(top: Path, *, killed: bool = True) -> Recovered | None:
 
     Args:
         top: A work tree of the repository.
-        killed: Whether git may have been killed, so that it could not take its locks back.
+        killed: Whether git may have been killed, so that its locks are left.
 
     Raises:
         RungError: Git cannot write, because the disk is full for instance; run it again later.
@@ -98,10 +98,10 @@ def ended(top: Path, *, killed: bool = True) -> Recovered | None:
 
 
 def _snapshot(top: Path, left: Journal) -> bool:
-    """Keep what is on disk under refs/rung/crash, before anything is taken back; say if that went.
+    """Keep what is on disk under refs/rung/crash, before anything is rolled back; return whether that worked.
 
     A second snapshot of the same climb has the first as a parent, so that none is lost. Where
-    there is no room for one, it is left out: what is taken back is the climb's alone.
+    there is no room for one, it is left out: only the climb's own files are rolled back.
     """
     earlier = git.answers(top, "rev-parse", "--verify", "--quiet", journal.CRASH)
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:

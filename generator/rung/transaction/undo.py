@@ -1,4 +1,4 @@
-"""Take back what a fast-forward that was cut short has written, file by file, and nothing else.
+"""Roll back what an interrupted fast-forward has written, file by file, and nothing else.
 
 A file that git was killed at is not there, or holds the new content or the beginning of it. What
 holds anything else is the person's, who may have gone on working, and stays.
@@ -51,7 +51,7 @@ class Written:
     yours: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Say whether there is anything to take back."""
+        """Say whether there is anything to roll back."""
         return bool(self.remove or self.place or self.staged)
 
 
