@@ -56,9 +56,9 @@ def run(
     text = stdin.encode("utf-8", "surrogateescape")
     done = completed(folder, *arguments, settings=settings, extra=extra, stdin=text)
     if done.returncode:
-        words = done.stderr.decode(errors="replace").strip() or shortage.end(done.returncode)
-        said = [f"`git {arguments[0]}` failed in {folder}:", words, shortage.remedy_in(words)]
-        raise RungError("\n".join(filter(None, said)))
+        message = done.stderr.decode(errors="replace").strip() or shortage.end(done.returncode)
+        lines = [f"`git {arguments[0]}` failed in {folder}:", message, shortage.remedy_in(message)]
+        raise RungError("\n".join(filter(None, lines)))
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
@@ -115,13 +115,13 @@ def prefix(top: Path, folder: Path) -> str:
     return "" if below == "." else below
 
 
-def blobs(said: str, oids: Iterable[str]) -> dict[str, bytes]:
+def blobs(output: str, oids: Iterable[str]) -> dict[str, bytes]:
     """Take apart what `cat-file --batch` printed of blobs, in this order.
 
     Raises:
         RungError: One of them is missing.
     """
-    stream, found, at = said.encode("utf-8", "surrogateescape"), {}, 0
+    stream, found, at = output.encode("utf-8", "surrogateescape"), {}, 0
     for oid in oids:
         head = stream.index(b"\n", at)
         facts = stream[at:head].split()
@@ -168,13 +168,13 @@ def refuse_unreadable(top: Path) -> None:
     done = completed(top, "rev-parse", "--git-dir")
     if not done.returncode:
         return
-    words = done.stderr.decode(errors="replace").strip()
-    if "dubious ownership" in words:
+    message = done.stderr.decode(errors="replace").strip()
+    if "dubious ownership" in message:
         raise RungError(
             f"{top} belongs to another user, and git does not read it for that reason.\n"
             f"If you trust it: `git config --global --add safe.directory {shlex.quote(str(top))}`."
         )
-    raise RungError(f"Git cannot read the repository {top}:\n{words}")
+    raise RungError(f"Git cannot read the repository {top}:\n{message}")
 
 
 def _refuse_elsewhere(top: Path) -> None:

@@ -187,7 +187,7 @@ def filters_off(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
         RungError: A filter has a name that cannot be given on git's command line.
     """
     asked = ("--show-scope", "--name-only", "-z", "--get-regexp", r"^(filter|lfs)\.")
-    said = subprocess.run(
+    output = subprocess.run(
         ["git", "config", *asked],
         cwd=folder,
         env=environment(extra),
@@ -195,7 +195,7 @@ def filters_off(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
         capture_output=True,
         check=False,
     ).stdout.decode("utf-8", "surrogateescape")
-    fields = said.split("\0")
+    fields = output.split("\0")
     pairs = zip(fields[0::2], fields[1::2], strict=False)
     keys = {key for scope, key in pairs if scope not in THE_PERSONS}
     names = {key.removeprefix("filter.").rpartition(".")[0] for key in keys if key[:1] == "f"}

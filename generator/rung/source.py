@@ -46,8 +46,8 @@ class Source:
         inside = self.repository / ".git"
         named = {"GIT_DIR": str(inside if inside.exists() else self.repository)}
         wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{self.ref}^{{commit}}")
-        said = git.answers(self.repository, *wanted, extra=named)
-        return said.splitlines()[-1] if said else None
+        output = git.answers(self.repository, *wanted, extra=named)
+        return output.splitlines()[-1] if output else None
 
 
 def choose(wanted: str | None, version: str | None) -> Source:

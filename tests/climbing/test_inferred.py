@@ -75,7 +75,7 @@ def test_the_package_is_found_or_gets_a_place_of_its_own(
 
     assert package == seen.answers["package"]
     assert layout == fact(seen, "layout")
-    assert standing == seen.standing
+    assert standing == seen.own_package
 
 
 @pytest.mark.parametrize(

@@ -199,10 +199,10 @@ def test_a_folder_that_git_does_not_keep_in_the_place_of_a_file_is_refused(tmp_p
     (tmp_path / "empty").mkdir()
 
     with pytest.raises(RungError, match="folder `Dockerfile`"):
-        preconditions.standing(tmp_path, ["Dockerfile"])
+        preconditions.obstructing(tmp_path, ["Dockerfile"])
     with pytest.raises(RungError, match="file `docs`"):
-        preconditions.standing(tmp_path, ["docs/a/b.md"])
-    assert ["kept"] == preconditions.standing(tmp_path, ["kept", "empty", "new/file"])
+        preconditions.obstructing(tmp_path, ["docs/a/b.md"])
+    assert ["kept"] == preconditions.obstructing(tmp_path, ["kept", "empty", "new/file"])
 
 
 def test_a_changelog_is_cut_at_its_versions() -> None:

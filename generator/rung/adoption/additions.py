@@ -57,7 +57,7 @@ def toml(
     by_hand: list[str] = []
     at = "tool"
     try:
-        mine = tomlkit.parse(ours.decode())
+        present = tomlkit.parse(ours.decode())
         rung = tomlkit.parse(theirs.decode()).unwrap()
     except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
         return ours, [], [f"it cannot be read as TOML, so nothing was added: {error}"]
@@ -65,34 +65,34 @@ def toml(
         rung["tool"]["poe"]["env"]["PYTHONPATH"] = "src"
     got: list[str] = []
     try:
-        free = not {"project", "build-system"} & mine.keys() and "poetry" not in mine.get(
+        free = not {"project", "build-system"} & present.keys() and "poetry" not in present.get(
             "tool", {}
         )
         at = "project"
         if free and not packaged:
-            mine["project"] = _multiline({key: rung["project"][key] for key in IDENTITY})
+            present["project"] = _multiline({key: rung["project"][key] for key in IDENTITY})
             got.append("`project`")
-        project, wanted = mine.get("project"), rung["project"]["dependencies"]
+        project, wanted = present.get("project"), rung["project"]["dependencies"]
         if project is not None and "dependencies" not in project.get("dynamic", []):
             got += _listed(project, "dependencies", wanted, "project.dependencies")
         else:  # they stand where uv does not look, or are made up by something else
             at = "dependency-groups"
-            groups = mine.setdefault("dependency-groups", tomlkit.table())
+            groups = present.setdefault("dependency-groups", tomlkit.table())
             got += _listed(groups, GROUP, wanted, f"dependency-groups.{GROUP}")
         for at in NEEDED:
             *above, last = at.split(".")
             source: Any = rung
-            target: Any = mine
+            target: Any = present
             for part in above:
                 source = source[part]
                 target = target.setdefault(part, tomlkit.table(is_super_table=part == "tool"))
             got += _added(target, last, source[last], at, by_hand)
         at = "tool.mypy"
         if not mypy:
-            got += _checked_by_mypy(mine["tool"], rung["tool"]["mypy"])
+            got += _checked_by_mypy(present["tool"], rung["tool"]["mypy"])
         if project is not None:
             by_hand += _python(project, rung["project"]["requires-python"])
-        return tomlkit.dumps(mine).encode(), got, by_hand
+        return tomlkit.dumps(present).encode(), got, by_hand
     except (TOMLKitError, TypeError, AttributeError):  # a key is there and is something else
         return ours, [], [f"nothing was added, since `{at}` cannot stand beside what is there"]
 
@@ -119,28 +119,28 @@ def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -
     return []
 
 
-def _checked_by_mypy(tool: Any, rungs: dict[str, Any]) -> list[str]:
+def _checked_by_mypy(tool: Any, needed: dict[str, Any]) -> list[str]:
     """Say what mypy checks, where nothing does: `poe types` names no files, and would fail."""
     if "mypy" not in tool:
-        tool["mypy"] = _multiline(rungs)
+        tool["mypy"] = _multiline(needed)
         return ["`tool.mypy`"]
     if {"files", "packages", "modules"} & tool["mypy"].keys():
         return []
-    tool["mypy"]["files"] = _multiline(rungs["files"])
+    tool["mypy"]["files"] = _multiline(needed["files"])
     return ["`tool.mypy.files`"]
 
 
-def _python(project: Any, rungs: str) -> list[str]:
+def _python(project: Any, needed: str) -> list[str]:
     """Say that a project takes a Python that Rung does not run on: uv would find no packages."""
-    said = project.get("requires-python")
+    declared = project.get("requires-python")
     try:
-        taken = SpecifierSet(said) if isinstance(said, str) else None
+        taken = SpecifierSet(declared) if isinstance(declared, str) else None
     except InvalidSpecifier:
         taken = None
-    if taken is None or not any(old in taken for old in PYTHONS if old not in SpecifierSet(rungs)):
+    if taken is None or not any(old in taken for old in PYTHONS if old not in SpecifierSet(needed)):
         return []
     return [
-        f"`project.requires-python` is {said!r}, and Rung runs on {rungs!r} only: make it {rungs!r}"
+        f"`project.requires-python` is {declared!r}, and Rung runs on {needed!r} only: make it {needed!r}"
     ]
 
 
@@ -191,8 +191,10 @@ def lines(
     Returns:
         The file, what it got, and the patterns that are left out, since they match what git keeps.
     """
-    mine = {line.strip() for line in ours.splitlines()}
-    lacks = [line for line in theirs.splitlines() if line and line[:1] != b"#" and line not in mine]
+    present = {line.strip() for line in ours.splitlines()}
+    lacks = [
+        line for line in theirs.splitlines() if line and line[:1] != b"#" and line not in present
+    ]
     kept = {line: tracked(line.decode(errors="replace")) for line in lacks}
     new = [line for line in lacks if not kept[line]]
     left_out = [
@@ -200,7 +202,7 @@ def lines(
         for line, file in kept.items()
         if file
     ]
-    if (hiding := mine & HIDES_DATA) and SHOWS_DATA[2] not in mine:
+    if (hiding := present & HIDES_DATA) and SHOWS_DATA[2] not in present:
         deep = any(rule.endswith(b"**") for rule in hiding)
         # First, as what Rung makes in data/ stays hidden by the patterns that follow.
         new = [*SHOWS_DATA, *(SHOWS_ALL if deep else []), *new]

@@ -30,7 +30,7 @@ class Adoption:
         folder: The repository, or the part of it that is adopted.
         answers: What the template was asked.
         inferred: What the repository was taken for.
-        said: The questions that the person answered.
+        answered: The questions that the person answered.
         added: Files that are written.
         merged: Files of the person's that got further entries, as was asked for.
         kept: Files of the person's that stand where Rung has one, with what Rung's would say.
@@ -46,7 +46,7 @@ class Adoption:
     folder: Path
     answers: Mapping[str, Any]
     inferred: Inferred
-    said: tuple[str, ...]
+    answered: tuple[str, ...]
     added: list[str] = field(default_factory=list)
     merged: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Adoption:
 def adopt(
     folder: Path,
     source: Source,
-    said: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     *,
     merge: bool = False,
     dry_run: bool = False,
@@ -72,7 +72,7 @@ def adopt(
     Args:
         folder: The root of the repository, or a folder in it that is to be a project.
         source: The template.
-        said: Answers by question; the others are inferred, and the level is 0.
+        chosen: Answers by question; the others are inferred, and the level is 0.
         merge: Whether missing entries are added to the person's pyproject.toml and .gitignore.
         dry_run: Whether only to plan.
 
@@ -80,15 +80,15 @@ def adopt(
         RungError: It cannot be adopted; nothing was touched.
     """
     questions = source.read("levels/questions.yml")
-    given.check(said, questions)
-    top, head = _stands(folder)
+    given.check(chosen, questions)
+    top, head = _repository(folder)
     if not dry_run:
         preconditions.committed(folder)
     prefix = git.prefix(top, folder)
     reserved, default_ci = (questions[name]["default"] for name in ("reserved_packages", "ci"))
     inferred = infer(existing.read(folder), reserved, infrastructure.vendors(source), default_ci)
-    answers = {**inferred.answers, "level": 0, **said}
-    adoption = Adoption(folder, answers, inferred, tuple(said))
+    answers = {**inferred.answers, "level": 0, **chosen}
+    adoption = Adoption(folder, answers, inferred, tuple(chosen))
     with workbench.opened(top) as bench:
         ours = bench.inside(head, prefix)
         files = bench.files(ours)
@@ -105,7 +105,7 @@ def adopt(
     return adoption
 
 
-def _stands(folder: Path) -> tuple[Path, str]:
+def _repository(folder: Path) -> tuple[Path, str]:
     """Return the repository's root and its last commit."""
     git.require()
     if not folder.is_dir():
@@ -187,7 +187,7 @@ def _seams(
     merge: bool,
 ) -> dict[str, Entry]:
     """Add entries to the files that a project shares with Rung, or say which are wanting."""
-    flat = adoption.inferred.standing != f"src/{adoption.answers['package']}"
+    flat = adoption.inferred.own_package != f"src/{adoption.answers['package']}"
     theirs = {path: rendered[path] for path in adoption.kept}
     lacking = complete.lacking(bench, files, theirs, flat=flat)
     adoption.by_hand = complete.by_hand(lacking)

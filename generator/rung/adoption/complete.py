@@ -53,17 +53,19 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
         RungError: It cannot be done; nothing was touched.
     """
     git.require()
-    said = answers_file.recorded(folder)
+    recorded = answers_file.recorded(folder)
     top = preconditions.committed(folder)
     head = apply.head(top)
     if head is None:
         raise RungError(f"{top} has no commit yet. Commit everything, then try again.")
-    source = template_source.recorded(said, trusted)
+    source = template_source.recorded(recorded, trusted)
     prefix = git.prefix(top, folder)
     with workbench.opened(top) as bench:
         ours = bench.inside(head, prefix)
         files = bench.files(ours)
-        rendered = bench.files(rendered_trees.rendered(bench, source, answers_file.answers(said)))
+        rendered = bench.files(
+            rendered_trees.rendered(bench, source, answers_file.answers(recorded))
+        )
         found = lacking(bench, files, rendered, flat=not _knows_tasks(bench, files))
         changes = {path: one.completed for path, one in found.items() if one.entries}
         if changes and not dry_run:
@@ -109,9 +111,9 @@ def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str
     bench.git("read-tree", bench.edited(bench.empty(), ours))
 
     def tracked(pattern: str) -> str:
-        words = ("ls-files", "--cached", "--ignored", "-z", f"--exclude={pattern}")
+        arguments = ("ls-files", "--cached", "--ignored", "-z", f"--exclude={pattern}")
         # Git wants a work tree for it, and looks at none.
-        return bench.git(*words, extra={"GIT_WORK_TREE": str(bench.place)}).partition("\0")[0]
+        return bench.git(*arguments, extra={"GIT_WORK_TREE": str(bench.place)}).partition("\0")[0]
 
     return tracked
 

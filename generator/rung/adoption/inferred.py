@@ -29,12 +29,12 @@ class Inferred:
     Args:
         answers: The template's questions that could be answered.
         facts: All that was found, the answers among it.
-        standing: Where the person's own package is, from the root; nothing where there is none.
+        own_package: Where the person's own package is, from the root; nothing where there is none.
     """
 
     answers: Mapping[str, Any]
     facts: tuple[Fact, ...]
-    standing: str = ""
+    own_package: str = ""
 
 
 def infer(
@@ -49,7 +49,7 @@ def infer(
         default_ci: The answer where nothing tells the vendor.
     """
     name = _name(existing)
-    package, layout, standing = _package(existing, name.value, reserved)
+    package, layout, own_package = _package(existing, name.value, reserved)
     answered = [
         name,
         package,
@@ -58,7 +58,7 @@ def infer(
     ]
     answered.append(_team(existing))
     facts = (*answered, layout, *detected.all_of(existing))
-    return Inferred({one.about: one.value for one in answered}, facts, standing)
+    return Inferred({one.about: one.value for one in answered}, facts, own_package)
 
 
 def _said(existing: Existing, key: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ def _taken_for(made: Adoption) -> str:
     found = {fact.about: (fact.value, fact.because) for fact in made.inferred.facts}
     for question, why in (("use_case", "the template's default"), ("level", "the lowest")):
         found.setdefault(question, (str(made.answers.get(question, "velocity")), why))
-    for question in made.said:
+    for question in made.answered:
         found[question] = (str(made.answers[question]), "you said so")
     width = max(map(len, found))
     lines = [f"  {about:{width}}  {value}  ({why})" for about, (value, why) in found.items()]
@@ -55,7 +55,7 @@ def _left_alone(made: Adoption) -> str:
 
 
 def _left_to_you(made: Adoption) -> str:
-    package, standing = f"src/{made.answers['package']}", made.inferred.standing
+    package, own = f"src/{made.answers['package']}", made.inferred.own_package
     lines = []
     if made.example:
         lines.append(
@@ -67,8 +67,8 @@ def _left_to_you(made: Adoption) -> str:
             f"{package}/ has modules of the contract's names already, so no example was planted: "
             "`uv run poe test` says what Rung's machinery asks of them."
         )
-    if standing and standing != package:
-        lines.append(f"Your code stays in {standing}/; what is in {package}/ may import it.")
+    if own and own != package:
+        lines.append(f"Your code stays in {own}/; what is in {package}/ may import it.")
     if made.wanting:
         lines.append(
             "Rung's commands do not run yet: your own files lack these entries."

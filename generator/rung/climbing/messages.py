@@ -87,22 +87,22 @@ def first_answers(planned: Plan) -> list[str]:
 def title(planned: Plan) -> str:
     """Say in one line what changes: the rung, the answers, the template."""
     before, after = planned.before, planned.after
-    said = (
+    changes = (
         [f"From rung {before.level} to rung {after.level}"] if before.level != after.level else []
     )
-    said += [
+    changes += [
         f"{name} from {value} to {after.answers[name]}"
         for name, value in before.answers.items()
         if name not in ("level", "ejected") and after.answers.get(name, value) != value
     ]
     ejected = bool(after.answers.get("ejected"))
     if bool(before.answers.get("ejected")) != ejected:
-        said.append(
+        changes.append(
             "machinery from wheel to source" if ejected else "machinery from source to wheel"
         )
     if before.version != after.version:
-        said.append(f"the template from {before.version} to {after.version}")
-    text = ", ".join(said) or f"On rung {after.level}"
+        changes.append(f"the template from {before.version} to {after.version}")
+    text = ", ".join(changes) or f"On rung {after.level}"
     return text[0].upper() + text[1:]
 
 

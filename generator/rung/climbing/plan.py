@@ -130,12 +130,12 @@ def _requirements(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, str
     entry = files.get("pyproject.toml")
     try:
         text = bench.contents([entry.oid])[entry.oid].decode("utf-8") if entry else ""
-        said = tomllib.loads(text)
+        data = tomllib.loads(text)
     except (KeyError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return {}
-    table = said.get("project")
+    table = data.get("project")
     lists = [table.get("dependencies") if isinstance(table, dict) else None]
-    lists += said["dependency-groups"].values() if _is_table(said, "dependency-groups") else []
+    lists += data["dependency-groups"].values() if _is_table(data, "dependency-groups") else []
     found: dict[str, str] = {}
     for line in (line for lines in lists if isinstance(lines, list) for line in lines):
         try:
@@ -145,8 +145,8 @@ def _requirements(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, str
     return found
 
 
-def _is_table(said: Mapping[str, Any], name: str) -> bool:
-    return isinstance(said.get(name), dict)
+def _is_table(data: Mapping[str, Any], name: str) -> bool:
+    return isinstance(data.get(name), dict)
 
 
 def jobs(source: Source, added: Iterable[str]) -> list[str]:

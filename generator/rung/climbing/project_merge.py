@@ -153,7 +153,7 @@ def _merged(
     moves.name_conflicts(bench, moved, resolved, base, ours, aligned.names)
     there, result = bench.files(original), bench.files(resolved.tree)
     preconditions.distinct(result.keys() - there.keys(), result.keys() & there.keys())
-    ignored = preconditions.standing(folder, result.keys() - there.keys())
+    ignored = preconditions.obstructing(folder, result.keys() - there.keys())
     tree = rendered_trees.without(bench, resolved.tree, ignored)
     result = {path: entry for path, entry in result.items() if path not in ignored}
     differences = planning.differences(there, result)

@@ -41,9 +41,9 @@ def adopt(
         print(messages.completion(path, found, dry_run=dry_run))
         return 0
     chosen = source.choose(template, template_version)
-    said = given.gather(None, pairs or [], {"level": level})
+    given_answers = given.gather(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
-        made = adopt.adopt(path, chosen, said, merge=merge, dry_run=dry_run)
+        made = adopt.adopt(path, chosen, given_answers, merge=merge, dry_run=dry_run)
     print(messages.text(made))
     return 0

@@ -112,8 +112,10 @@ def assess(
     choice = given.decide({"game": game, "start": start, "target": target})
     skipped = measured(weights) if scan else ()
     ask = () if defaults else tuple(name for name in weights.questions if name not in skipped)
-    said = gather(answers, options, choice, weights, ask=ask)
-    made = assess(said, weights, levels.load(folder), partial(look, scan) if scan else None)
+    given_answers = gather(answers, options, choice, weights, ask=ask)
+    made = assess(
+        given_answers, weights, levels.load(folder), partial(look, scan) if scan else None
+    )
     for note in made.scan.notes if made.scan else ():
         print(note, file=sys.stderr)
     print(write_form(made, explain=explain), end="")

@@ -41,16 +41,16 @@ def to_source(path: Path, trusted: str | None, *, verify: bool) -> int:
     from rung.climbing.climb import finish
     from rung.rendering import template_source
 
-    said = _recorded(path)
-    if said.get(QUESTION):
+    recorded = _recorded(path)
+    if recorded.get(QUESTION):
         raise RungError(
             f"{path.absolute()} has the library's source in `{FOLDER}/` already.\n"
             "Edit it there; `rung update` merges newer versions. Back: `rung eject --undo`."
         )
-    before = template_source.recorded(said, trusted)
+    before = template_source.recorded(recorded, trusted)
     if QUESTION not in before.read("levels/questions.yml"):
         raise RungError(
-            f"The project has the template at {said['_commit']}, which has no library to eject.\n"
+            f"The project has the template at {recorded['_commit']}, which has no library to eject.\n"
             "Run `rung update` first."
         )
     if os.path.lexists(path / FOLDER):

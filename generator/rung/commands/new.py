@@ -67,19 +67,19 @@ def new(
 
     chosen = source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
-    said = given.gather(answers, pairs or [], options)
+    given_answers = given.gather(answers, pairs or [], options)
     if from_assessment:
         from rung.assess.assessment import advised
 
-        said = advised(from_assessment) | said
+        given_answers = advised(from_assessment) | given_answers
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     if dry_run:
-        created = creation.preview(destination, chosen, said, defaults=defaults)
+        created = creation.preview(destination, chosen, given_answers, defaults=defaults)
         print(*created.files, sep="\n")
         print(f"{len(created.files)} files; nothing was written.", file=sys.stderr)
         return 0
     created = creation.create(
-        destination, chosen, said, defaults=defaults, with_git=False if no_git else None
+        destination, chosen, given_answers, defaults=defaults, with_git=False if no_git else None
     )
     if template:
         from rung.rendering import template_source

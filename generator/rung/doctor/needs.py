@@ -80,7 +80,7 @@ def load(folder: Path) -> Needs:
         data = plain_yaml.load(path.read_text(encoding="utf-8"))
         registry, certificates = data["registry"], data["certificates"]
         return Needs(
-            programs=tuple(_program(name, said) for name, said in data["programs"].items()),
+            programs=tuple(_program(name, entry) for name, entry in data["programs"].items()),
             registry=Need("registry", **_common(registry, {"package"})),
             package=registry["package"],
             certificates=Need("certificates", **_common(certificates, {"fix_system"})),
@@ -90,10 +90,10 @@ def load(folder: Path) -> Needs:
         raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error
 
 
-def _program(name: str, said: Mapping[str, Any]) -> Program:
-    return Program(name, ways=tuple(said["ways"]), **_common(said, {"ways"}))
+def _program(name: str, entry: Mapping[str, Any]) -> Program:
+    return Program(name, ways=tuple(entry["ways"]), **_common(entry, {"ways"}))
 
 
-def _common(said: Mapping[str, Any], besides: set[str]) -> dict[str, Any]:
+def _common(entry: Mapping[str, Any], besides: set[str]) -> dict[str, Any]:
     names = {"for": "purpose", "from": "since"}
-    return {names.get(key, key): value for key, value in said.items() if key not in besides}
+    return {names.get(key, key): value for key, value in entry.items() if key not in besides}

@@ -118,10 +118,8 @@ def _row(row: Row) -> str:
         ("short" if len(row.template_version) < SHORT else "", row.template_version or "-"),
         ("lost" if lost else "", table.reason(row)),
     )
-    said = "".join(
+    joined = "".join(
         f'<td role="cell" data-of="{name}"{f" class={shown!r}" if shown else ""}>{escape(text)}</td>'
         for name, (shown, text) in zip(names, cells, strict=True)
     )
-    return (
-        f'<tr role="row"><th scope="row" role="rowheader">{escape(row.repository)}</th>{said}</tr>'
-    )
+    return f'<tr role="row"><th scope="row" role="rowheader">{escape(row.repository)}</th>{joined}</tr>'

@@ -19,13 +19,13 @@ class Progress:
     def step(self, name: str) -> None:
         """Say that one more is done."""
         self.done += 1
-        said = f"{self.done} of {self.total} repositories"
+        text = f"{self.done} of {self.total} repositories"
         if self.moves:
             width = shutil.get_terminal_size().columns - 1
-            self.stream.write(f"\r\033[K{f'{said}  {name}'[:width]}")
+            self.stream.write(f"\r\033[K{f'{text}  {name}'[:width]}")
             self.stream.flush()
         elif self.done % EVERY == 0 and self.done < self.total:
-            print(said, file=self.stream, flush=True)
+            print(text, file=self.stream, flush=True)
 
     def clear(self) -> None:
         """Take the moving line away."""

@@ -73,7 +73,7 @@ def blocking(rows: Sequence[Row]) -> list[tuple[str, int]]:
 
 def as_json(rows: Sequence[Row], name: str = "") -> str:
     """Return all that is known of each, and the sums."""
-    said = {
+    data = {
         "repositories": [
             {**asdict(row), "oldest_blocker": row.oldest_blocker or None} for row in rows
         ],
@@ -81,7 +81,7 @@ def as_json(rows: Sequence[Row], name: str = "") -> str:
         "blockers": dict(blocking(rows)),
         "not_read": sum(row.level is None for row in rows),
     }
-    return json.dumps(said, indent=2) + "\n"
+    return json.dumps(data, indent=2) + "\n"
 
 
 def as_csv(rows: Sequence[Row], name: str = "") -> str:

@@ -37,16 +37,16 @@ def states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str,
     path = project.answers_below(prefix)
     words = ("log", f"--max-count={DEEPEST}", "--format=%P", head, "--", f":(top,literal){path}")
     parents = (git.answers(bench.top, *words) or "").splitlines()
-    seen: list[dict[str, Any]] = []
+    known: list[dict[str, Any]] = []
     for commit in (head, *(line.split(" ")[0] for line in parents)):
         text = git.show(bench.top, commit, path) if commit else None
         try:
-            said = answers_file.parse(text or "", path)
+            recorded = answers_file.parse(text or "", path)
         except RungError:
             continue
-        if said not in seen:
-            seen.append(said)
-            yield said, commit
+        if recorded not in known:
+            known.append(recorded)
+            yield recorded, commit
 
 
 def last_rendered(
@@ -54,14 +54,14 @@ def last_rendered(
 ) -> dict[str, Rendered]:
     """Return, for each path that was once Rung's in this project, what Rung last rendered there."""
     wanted, found = set(paths), dict[str, Rendered]()
-    for said, commit in states(bench, prefix, head):
+    for recorded, commit in states(bench, prefix, head):
         if not wanted:
             break
-        if said.get("_src_path") != now.address or not isinstance(said.get("_commit"), str):
+        if recorded.get("_src_path") != now.address or not isinstance(recorded.get("_commit"), str):
             continue
         try:
-            version = template_source.at(now.address, said["_commit"])
-            tree = rendered_trees.rendered(bench, version, answers_file.answers(said))
+            version = template_source.at(now.address, recorded["_commit"])
+            tree = rendered_trees.rendered(bench, version, answers_file.answers(recorded))
         except RungError:
             continue  # that version is gone; an earlier one may do
         files = bench.files(tree)
@@ -102,9 +102,9 @@ def _changes(
     if not specs:
         return
     options = ("--no-renames", f"--diff-filter={kind}", "--name-only", "-z", "--format=%x01%H")
-    said = git.run(bench.top, "log", *options, head, "--", *specs)
+    recorded = git.run(bench.top, "log", *options, head, "--", *specs)
     commit = ""
-    for field in said.split("\0"):
+    for field in recorded.split("\0"):
         if field.startswith("\x01"):
             commit = field[1:]
         elif name := field.removeprefix("\n"):

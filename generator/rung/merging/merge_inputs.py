@@ -56,8 +56,8 @@ class MergeInputs:
         Args:
             moved: Renames that the template names itself; a deletion by the user follows them, too.
         """
-        seen = _renamed_files(self.bench, self.base, self.theirs, SIMILAR)
-        pairs = {old: new for old, new in seen.items() if not moved.is_code(old)}
+        renamed = _renamed_files(self.bench, self.base, self.theirs, SIMILAR)
+        pairs = {old: new for old, new in renamed.items() if not moved.is_code(old)}
         for old, new in (pairs | dict(moved.settings)).items():
             base, ours = self.base_files, self.our_files
             if old not in base or new not in self.their_files or new in ours:
@@ -157,8 +157,8 @@ def _renamed_files(bench: Workbench, before: str, after: str, similar: int = 50)
         similar: How much of a file must be the same for it to be that file, in percent.
     """
     options = (f"--find-renames={similar}%", "--no-rename-empty", "--diff-filter=R")
-    said = bench.git("diff-tree", "-r", "-z", "--no-ext-diff", *options, before, after)
-    fields = list(filter(None, said.split("\0")))
+    output = bench.git("diff-tree", "-r", "-z", "--no-ext-diff", *options, before, after)
+    fields = list(filter(None, output.split("\0")))
     return {fields[at + 1]: fields[at + 2] for at in range(0, len(fields), 3)}
 
 

@@ -105,18 +105,18 @@ def between(base: Mapping[str, Entry], after: Source) -> Moves:
         after: The version to go to.
     """
     try:
-        said: dict[str, Any] = after.read(FILE)
+        data: dict[str, Any] = after.read(FILE)
     except (RungError, OSError):
         return Moves()  # a template that has always had one layout
-    if said["mark"] not in base:
+    if data["mark"] not in base:
         return Moves()
     return Moves(
-        said["settings"],
-        tuple(said["merged"]),
-        said["rewritten"],
-        said["stages"],
-        said["packages"],
-        said["modules"],
+        data["settings"],
+        tuple(data["merged"]),
+        data["rewritten"],
+        data["stages"],
+        data["packages"],
+        data["modules"],
         frozenset(base),
     )
 

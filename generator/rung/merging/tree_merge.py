@@ -36,27 +36,27 @@ def merge(bench: Workbench, base: str, ours: str, theirs: str) -> Merged:
     if version() < SINCE:
         return _in_a_work_tree(bench, sides)
     options = ("--write-tree", "-z", "--no-messages", "-X", "no-renames", f"--merge-base={root}")
-    code, said = bench.tries("merge-tree", *options, *sides)
+    code, output = bench.tries("merge-tree", *options, *sides)
     if code > 1:
-        raise RungError(f"Git could not merge the trees:\n{said.strip()}")
-    tree, *lines = said.split("\0")
+        raise RungError(f"Git could not merge the trees:\n{output.strip()}")
+    tree, *lines = output.split("\0")
     return Merged(tree, _stages(lines))
 
 
 def version() -> tuple[int, ...]:
     """Return git's version, such as (2, 47)."""
-    said = git.run(Path.cwd(), "version")
-    found = re.search(r"(\d+)\.(\d+)", said)
+    output = git.run(Path.cwd(), "version")
+    found = re.search(r"(\d+)\.(\d+)", output)
     return tuple(map(int, found.groups())) if found else (0, 0)
 
 
 def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
-    place = bench.place / "merging"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    folder = bench.place / "merging"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     index = bench.place / "merging.index"
     index.unlink(missing_ok=True)
-    extra = {"GIT_WORK_TREE": str(place), "GIT_INDEX_FILE": str(index), **git.SAME_EVERYWHERE}
+    extra = {"GIT_WORK_TREE": str(folder), "GIT_INDEX_FILE": str(index), **git.SAME_EVERYWHERE}
     # Attributes of the trees would be read from here: everything is taken as it is instead.
     attributes = bench.repository / "info/attributes"
     attributes.parent.mkdir(exist_ok=True)
@@ -65,16 +65,16 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
     bench.git("read-tree", "--reset", "-u", sides[0], extra=extra)
     # Named, since git from 2.34 on takes another one by itself, which puts files aside otherwise.
     strategy = ("-s", "recursive", "-X", "no-renames")
-    words = ("merge", "--no-commit", "--no-ff", "--quiet", *strategy, sides[1])
+    arguments = ("merge", "--no-commit", "--no-ff", "--quiet", *strategy, sides[1])
     try:
-        bench.git(*words, extra=extra)
+        bench.git(*arguments, extra=extra)
     except RungError:
         if not bench.git("ls-files", "--unmerged", "-z", extra=extra):
             raise
     stages = _stages(bench.git("ls-files", "--unmerged", "-z", extra=extra).split("\0"))
     bench.git("add", "--all", "--force", ".", extra=extra)
     tree = bench.git("write-tree", extra=extra).strip()
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     # A file that stands where a folder goes is put aside; it is called so here, as by merge-tree.
     there = bench.files(tree).keys()
     made_up = there - bench.files(sides[0]).keys() - bench.files(sides[1]).keys()

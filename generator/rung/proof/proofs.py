@@ -42,14 +42,14 @@ def load(folder: Path) -> tuple[Proof, ...]:
         data: Mapping[str, Any] = plain_yaml.load(path.read_text(encoding="utf-8"))
         return tuple(
             Proof(
-                about=said["about"],
-                when=said["when"],
-                command=tuple(said["run"].split()),
-                project=said["project"],
-                env=said.get("env", {}),
-                proves={name: re.compile(text) for name, text in said["proves"].items()},
+                about=entry["about"],
+                when=entry["when"],
+                command=tuple(entry["run"].split()),
+                project=entry["project"],
+                env=entry.get("env", {}),
+                proves={name: re.compile(text) for name, text in entry["proves"].items()},
             )
-            for said in data.values()
+            for entry in data.values()
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, re.error) as error:
         raise RungError(f"{path} cannot be read: {error!r}. Reinstall Rung.") from error

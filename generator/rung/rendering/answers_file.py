@@ -33,13 +33,13 @@ def parse(text: str, where: str) -> dict[str, Any]:
                 raise RungError(
                     f"{where} is larger or deeper than answers are. Restore it from git."
                 )
-        said = yaml.load(text, loader)
+        content = yaml.load(text, loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise RungError(f"{where} cannot be read: {problem}\nRestore it from git.") from error
-    if not isinstance(said, dict) or not all(isinstance(name, str) for name in said):
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise RungError(f"{where} holds no answers. Restore it from git.")
-    return said
+    return content
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -60,13 +60,13 @@ def read(folder: Path) -> dict[str, Any]:
 
 def recorded(folder: Path) -> dict[str, Any]:
     """Return what the project's answers file says, once a climb can stand on it."""
-    file, said = folder / project.ANSWERS, read(folder)
+    file, content = folder / project.ANSWERS, read(folder)
     for entry, kind in (("_src_path", str), ("_commit", str), ("level", int), ("package", str)):
-        if type(said.get(entry)) is not kind:
+        if type(content.get(entry)) is not kind:
             raise RungError(f"{file} has no `{entry}`. Restore the file from git.")
-    return said
+    return content
 
 
-def answers(said: dict[str, Any]) -> dict[str, Any]:
+def answers(content: dict[str, Any]) -> dict[str, Any]:
     """Return the answers alone, without Copier's own entries."""
-    return {name: value for name, value in said.items() if not name.startswith("_")}
+    return {name: value for name, value in content.items() if not name.startswith("_")}

@@ -98,8 +98,8 @@ def _key(source: Source, answers: Mapping[str, Any]) -> str | None:
         return None  # a branch of a repository elsewhere may have moved on
     from importlib.metadata import version
 
-    said = [FORM, version("copier"), source.address, source.ref, commit, sorted(answers.items())]
-    digest = hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()
+    parts = [FORM, version("copier"), source.address, source.ref, commit, sorted(answers.items())]
+    digest = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
     return f"refs/renders/{digest}"
 
 
@@ -118,8 +118,8 @@ def _stored(room: Path, store: Path, index: Path) -> str:
     made = {path: Entry(entries[path], oid) for path, oid in zip(plain, oids, strict=True)}
     for path in (path for path, mode in entries.items() if mode == LINK):
         target = str((room / path).readlink())
-        words = ("hash-object", "-w", "--no-filters", "--stdin")
-        oid = git.run(store, *words, stdin=target, extra=_named(store)).strip()
+        arguments = ("hash-object", "-w", "--no-filters", "--stdin")
+        oid = git.run(store, *arguments, stdin=target, extra=_named(store)).strip()
         made[path] = Entry(LINK, oid)
     extra = _named(store) | {"GIT_INDEX_FILE": str(index)}
     lines = "".join(f"{entry.mode} {entry.oid}\t{path}\0" for path, entry in made.items())

@@ -20,20 +20,20 @@ from rung.source import RELEASE, Source
 NETWORK = "file:git:http:https:ssh"  # protocols by which a template may come
 
 
-def recorded(said: Mapping[str, Any], trusted: str | None = None) -> Source:
+def recorded(answers: Mapping[str, Any], trusted: str | None = None) -> Source:
     """Return the template at the version the project has, if it is one that may be followed.
 
     A project can come from anywhere, and so can the address in it: only Rung's own template, and
     one that was named by `--template` once, is read.
 
     Args:
-        said: The answers file.
+        answers: The answers file.
         trusted: A template that the person trusts: a path or a URL.
 
     Raises:
         RungError: Nobody trusts it, or it is missing.
     """
-    address, ref = said["_src_path"], said["_commit"]
+    address, ref = answers["_src_path"], answers["_commit"]
     allowed = {template.url(), *remembered()}
     if clone := template.clone():
         allowed.add(str(clone))
@@ -106,8 +106,8 @@ def _tags(address: str) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="rung-") as away:
         protocols = os.environ.get("GIT_ALLOW_PROTOCOL", NETWORK)
         extra = {"GIT_CEILING_DIRECTORIES": str(Path(away).parent), "GIT_ALLOW_PROTOCOL": protocols}
-        said = git.run(Path(away), *words, extra=extra)
-    return [line.rpartition("refs/tags/")[2] for line in said.splitlines()]
+        output = git.run(Path(away), *words, extra=extra)
+    return [line.rpartition("refs/tags/")[2] for line in output.splitlines()]
 
 
 def trusted_file() -> Path:

@@ -132,8 +132,8 @@ class Workbench:
         if not prefix:
             return self.git("rev-parse", f"{tree}^{{tree}}").strip()
         literal = {"GIT_LITERAL_PATHSPECS": "1"}
-        words = ("ls-tree", "-z", "--full-tree", "--", tree, prefix)
-        found = self.git(*words, extra=literal).rstrip("\0")
+        arguments = ("ls-tree", "-z", "--full-tree", "--", tree, prefix)
+        found = self.git(*arguments, extra=literal).rstrip("\0")
         about = found.partition("\t")[0].split()
         return about[2] if about[1:2] == ["tree"] else self.empty()
 
@@ -163,8 +163,8 @@ class Workbench:
     def _person(self) -> dict[str, str]:
         known = git.knows_me(self.top)
         person = {}
-        for what, nobody in (("name", "user.name"), ("email", "user.email")):
-            value = git.answers(self.top, "config", nobody) if known else git.NOBODY[nobody]
+        for what, setting in (("name", "user.name"), ("email", "user.email")):
+            value = git.answers(self.top, "config", setting) if known else git.NOBODY[setting]
             for who in ("AUTHOR", "COMMITTER"):
                 if value:
                     person[f"GIT_{who}_{what.upper()}"] = value
@@ -195,10 +195,10 @@ class Workbench:
         packing.stdin.close()
         unpacking = git.completed(self.top, "unpack-objects", "-q", stdin=packing.stdout)
         packing.stdout.close()
-        words = packing.stderr.read() if packing.stderr else b""
+        arguments = packing.stderr.read() if packing.stderr else b""
         if packing.wait() or unpacking.returncode:
-            said = (unpacking.stderr or words).decode(errors="replace").strip()
-            raise RungError(f"The files of the climb could not be stored in {self.top}:\n{said}")
+            problem = (unpacking.stderr or arguments).decode(errors="replace").strip()
+            raise RungError(f"The files of the climb could not be stored in {self.top}:\n{problem}")
 
 
 @contextlib.contextmanager

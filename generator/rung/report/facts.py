@@ -22,7 +22,7 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
     """Return all that a review says."""
     standing = review.standing
     rung = review.levels[review.level]
-    said: dict[str, Any] = {
+    data: dict[str, Any] = {
         "level": review.level,
         "title": rung.title,
         "microsoft": rung.microsoft,
@@ -91,13 +91,13 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
         ],
     }
     if before is not None:
-        said["base"] = {"level": before.level, "changed": changes(review, before)}
-    return said
+        data["base"] = {"level": before.level, "changed": changes(review, before)}
+    return data
 
 
 def _finding(review: Review, finding: Finding) -> dict[str, Any]:
     capability = finding.capability
-    said: dict[str, Any] = {
+    data: dict[str, Any] = {
         "capability": capability.id,
         "rung": finding.rung(review.game),
         "block": capability.block,
@@ -116,15 +116,15 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
         ],
     }
     if finding.trials:
-        said["proof_by"] = [
+        data["proof_by"] = [
             {"command": trial.command, "result": trial.result} for trial in finding.trials
         ]
     if finding.word:
         word = finding.word
-        said[word.kind] = {"reason": word.reason, "until": word.until.isoformat()}
+        data[word.kind] = {"reason": word.reason, "until": word.until.isoformat()}
         if word.link:
-            said[word.kind]["link"] = word.link
-    return said
+            data[word.kind]["link"] = word.link
+    return data
 
 
 def matched(hit: Hit) -> str:

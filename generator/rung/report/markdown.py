@@ -53,14 +53,14 @@ def make(review: Review, before: Review | None = None) -> str:
         level = finding.rung(review.game)
         if level is not None:
             hit = best(finding)
-            said = _evidence(hit) if hit else ""
+            evidence = _evidence(hit) if hit else ""
             if finding.word:
                 word = finding.word
-                said = f"{word.kind} until {word.until}: {_plain(word.reason)} {_plain(word.link)}".strip()
+                evidence = f"{word.kind} until {word.until}: {_plain(word.reason)} {_plain(word.link)}".strip()
             if finding.trials:
-                said = f"**{finding.proof}** {proof(finding).partition(': ')[2]}; {said}"
+                evidence = f"**{finding.proof}** {proof(finding).partition(': ')[2]}; {evidence}"
             lines.append(
-                f"| {level} | {finding.capability.id} | {finding.tier or 'none'} | {said} |"
+                f"| {level} | {finding.capability.id} | {finding.tier or 'none'} | {evidence} |"
             )
     lines += ["", "</details>", ""]
     missing = left_out(review)

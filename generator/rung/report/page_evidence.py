@@ -21,8 +21,8 @@ def runs(review: Review) -> str:
         parts.append(
             f"<li><code>{escape(trial.command)}</code> {words(facts.ran(trial))}{tail}</li>"
         )
-    said = f"<ul>{''.join(parts)}</ul>" if parts else f"<p>{facts.NOTHING_TO_RUN}</p>"
-    return f'<section aria-labelledby="runs"><h2 id="runs">Run in a copy</h2>{said}</section>\n'
+    listed = f"<ul>{''.join(parts)}</ul>" if parts else f"<p>{facts.NOTHING_TO_RUN}</p>"
+    return f'<section aria-labelledby="runs"><h2 id="runs">Run in a copy</h2>{listed}</section>\n'
 
 
 def evidence(review: Review) -> str:
@@ -49,8 +49,8 @@ def _finding(finding: Finding) -> str:
         proof = f' <span class="proof {finding.proof}">{words(facts.proof(finding))}</span>'
     word = ""
     if finding.word:
-        said = finding.word
-        word = f'<p class="note">{said.kind} until {said.until}: {safe(said.reason)} {safe(said.link)}</p>'
+        statement = finding.word
+        word = f'<p class="note">{statement.kind} until {statement.until}: {safe(statement.reason)} {safe(statement.link)}</p>'
     return (
         f"<details><summary><span class='name'>{safe(capability.id)}</span> "
         f'<span class="tier {tier}">{WORDS[finding.tier]}</span>{proof}</summary>'

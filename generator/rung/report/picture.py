@@ -15,7 +15,7 @@ def ladder(review: Review) -> str:
     rungs = list(reversed(review.levels))
     height = STEP * len(rungs) + 8
     rows = []
-    said = []
+    labels = []
     for place, rung in enumerate(rungs):
         points = review.standing.averages[rung.level]
         top = 6 + place * STEP
@@ -33,10 +33,10 @@ def ladder(review: Review) -> str:
             f'<text x="{WIDTH - 66}" y="{top + 20}">{points:.2f}</text>'
             + (f'<text x="{beside}" y="{top + 20}" class="{inside}">{mark}</text>' if mark else "")
         )
-        said.append(
+        labels.append(
             f"rung {rung.level} {rung.title} {points:.2f}{', where it stands' if here else ''}"
         )
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-label="The ladder, from the top: {escape("; ".join(said))}">{"".join(rows)}</svg>'
+        f'aria-label="The ladder, from the top: {escape("; ".join(labels))}">{"".join(rows)}</svg>'
     )

@@ -62,9 +62,9 @@ def _rule(finding: Finding, url: str) -> dict[str, Any]:
 
 def _result(number: int, finding: Finding, blocks: bool) -> dict[str, Any]:
     capability = finding.capability
-    said = f"only {finding.tier}" if finding.tier else "not found"
+    result = f"only {finding.tier}" if finding.tier else "not found"
     if finding.proof == "disproven":
-        said = proof(finding)
+        result = proof(finding)
     # Code scanning shows nothing without a place; what is missing has none, so it is the README's.
     places = [shown.hit for shown in finding.shown if shown.hit.path][:1]
     path, line = (places[0].path, places[0].line) if places else ("README.md", 1)
@@ -72,7 +72,7 @@ def _result(number: int, finding: Finding, blocks: bool) -> dict[str, Any]:
         "ruleId": capability.id,
         "ruleIndex": number,
         "level": "warning" if blocks or finding.proof == "disproven" else "note",
-        "message": {"text": f"{capability.id} is {said}. {capability.fix}"},
+        "message": {"text": f"{capability.id} is {result}. {capability.fix}"},
         "locations": [
             {
                 "physicalLocation": {

@@ -133,7 +133,7 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
     # What the person has set for the branch may name a strategy, which no option takes back.
     branch = git.answers(top, "symbolic-ref", "--quiet", "--short", "HEAD")
     settings = SETTINGS | ({f"branch.{branch}.mergeOptions": ""} if branch else {})
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
         child = git.started(
             top,
             *FORWARD,
@@ -142,7 +142,7 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
             pass_fds=(descriptor,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=errors,
             start_new_session=True,  # Ctrl-C is for Rung; git is let to end what it does
         )
         try:
@@ -154,11 +154,11 @@ def _forward(top: Path, commit: str, descriptor: int) -> str:
             # It was killed and could not remove its locks; there were none before it began.
             if (child.returncode or 0) < 0:
                 locks.clear_git(top, patience=0.0)
-        said.seek(0)
-        words_of_git = said.read().decode(errors="replace").strip() or shortage.end(code)
+        errors.seek(0)
+        message = errors.read().decode(errors="replace").strip() or shortage.end(code)
     if not code:
         return ""
-    lines = [f"Git could not bring {top} forward:", words_of_git, shortage.remedy_in(words_of_git)]
+    lines = [f"Git could not bring {top} forward:", message, shortage.remedy_in(message)]
     return "\n".join(filter(None, lines))
 
 
@@ -171,8 +171,8 @@ def _unfinished(top: Path, before: str, commit: str, files: list[undo.Change]) -
         return f"Git reported no error, and {top} is not on the new commit."
     options = ("--porcelain", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules")
     extra = {"GIT_OPTIONAL_LOCKS": "0"}
-    said = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
-    changed = sorted({line[3:] for line in said.split("\0")} & {one.path for one in files})
+    output = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
+    changed = sorted({line[3:] for line in output.split("\0")} & {one.path for one in files})
     if not changed:
         return ""
     git.run(top, "update-ref", "-m", "rung: go back", "HEAD", before, commit)

@@ -61,17 +61,17 @@ def read(top: Path) -> Journal | None:
     before = before or pending
     at_hand = Journal(str(top), before, pending, _within(top))
     try:
-        said = Journal(**json.loads((shared_folder(top) / NAME).read_text("utf-8")))
-        place, within = Path(said.top), str(said.within)
-        if said.pending != pending:
+        written = Journal(**json.loads((shared_folder(top) / NAME).read_text("utf-8")))
+        folder, within = Path(written.top), str(written.within)
+        if written.pending != pending:
             return at_hand
     except (OSError, ValueError, TypeError):
         return at_hand  # the refs alone lead back, from the work tree at hand
-    if _belongs(place, top):
-        return Journal(str(place), before, pending, within)
+    if _belongs(folder, top):
+        return Journal(str(folder), before, pending, within)
     if within == at_hand.within:
         return at_hand
-    return Journal(str(place), before, pending, within, there=False)
+    return Journal(str(folder), before, pending, within, there=False)
 
 
 def clear(top: Path) -> None:
@@ -88,12 +88,12 @@ def _within(top: Path) -> str:
     return own.relative_to(shared).as_posix() if own.is_relative_to(shared) else str(own)
 
 
-def _belongs(place: Path, top: Path) -> bool:
+def _belongs(folder: Path, top: Path) -> bool:
     """Say whether a folder is the root of a work tree of the repository at hand."""
     try:
-        if not place.is_absolute() or not (place / ".git").exists():
+        if not folder.is_absolute() or not (folder / ".git").exists():
             return False
-        root = Path(git.run(place, "rev-parse", "--show-toplevel").removesuffix("\n"))
-        return root == place.resolve() and shared_folder(place) == shared_folder(top)
+        root = Path(git.run(folder, "rev-parse", "--show-toplevel").removesuffix("\n"))
+        return root == folder.resolve() and shared_folder(folder) == shared_folder(top)
     except (OSError, ValueError, RungError):
         return False

@@ -90,8 +90,8 @@ def uncommitted(top: Path, *, only_look: bool = False) -> list[str]:
     # Of a submodule only its commit counts: git would run the filters that its configuration has.
     options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
     extra = {"GIT_OPTIONAL_LOCKS": "0"} if only_look else {}
-    said = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
-    return said.splitlines()
+    output = git.run(top, "status", *options, settings=git.QUIET_AS_IGNORED, extra=extra)
+    return output.splitlines()
 
 
 def unobstructed(
@@ -136,15 +136,17 @@ def distinct(new: Iterable[str], kept: Iterable[str]) -> None:
     yours = {path.casefold(): path for path in kept}
     pairs = [(yours[path.casefold()], path) for path in sorted(new) if path.casefold() in yours]
     if pairs:
-        said = "".join(f"\n  git mv {shlex.quote(old)} {shlex.quote(new)}" for old, new in pairs)
+        commands = "".join(
+            f"\n  git mv {shlex.quote(old)} {shlex.quote(new)}" for old, new in pairs
+        )
         raise RungError(
             f"Merge conflict. No files were changed. {_some([old for old, _ in pairs])} and a file of "
             "Rung's differ only in upper and lower case, which macOS and Windows take for one file.\n"
-            f"Give yours another name, or Rung's, commit, then climb:{said}"
+            f"Give yours another name, or Rung's, commit, then climb:{commands}"
         )
 
 
-def standing(folder: Path, new: Iterable[str]) -> list[str]:
+def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
     """Return those of the new files at whose place something stands that git does not keep.
 
     Raises:

@@ -58,12 +58,12 @@ class Written:
 def changes(top: Path, before: str, pending: str) -> list[Change]:
     """Return what leads from a commit to another."""
     fields = git.run(top, "diff-tree", "-r", "-z", "--raw", "--no-renames", before, pending)
-    said = fields.split("\0")
+    parts = fields.split("\0")
     found = []
-    for about, path in zip(said[0::2], said[1::2], strict=False):
-        old, new, was, now, _ = about.removeprefix(":").split(" ")
+    for about, path in zip(parts[0::2], parts[1::2], strict=False):
+        old, new, old_id, new_id, _ = about.removeprefix(":").split(" ")
         if SUBMODULE not in (old, new):
-            found.append(Change(path, (old, was), (new, now)))
+            found.append(Change(path, (old, old_id), (new, new_id)))
     return found
 
 
@@ -180,8 +180,8 @@ def _plain(text: bytes) -> bytes:
     return text.replace(b"\r\n", b"\n")
 
 
-def _entry(said: tuple[str, str]) -> tuple[str, str]:
-    return (NOTHING, "") if said[0] == NOTHING else said
+def _entry(entry: tuple[str, str]) -> tuple[str, str]:
+    return (NOTHING, "") if entry[0] == NOTHING else entry
 
 
 def _index(top: Path) -> dict[str, tuple[str, str]]:
@@ -196,16 +196,16 @@ def _index(top: Path) -> dict[str, tuple[str, str]]:
 def _texts(top: Path, oids: set[str]) -> dict[str, bytes]:
     """Return contents by id; that of no file is none."""
     there = [oid for oid in sorted(oids) if oid.strip("0")]
-    said = git.run(top, "cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in there))
-    return dict.fromkeys(oids, b"") | git.blobs(said, there)
+    output = git.run(top, "cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in there))
+    return dict.fromkeys(oids, b"") | git.blobs(output, there)
 
 
 def _write_aside(top: Path, before: str, paths: Iterable[str], stage: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         extra = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         git.run(top, "read-tree", before, extra=extra)
-        words = ("checkout-index", "-f", "-z", "--stdin", f"--prefix={stage.resolve()}/")
-        git.run(top, *words, stdin="".join(f"{path}\0" for path in paths), extra=extra)
+        arguments = ("checkout-index", "-f", "-z", "--stdin", f"--prefix={stage.resolve()}/")
+        git.run(top, *arguments, stdin="".join(f"{path}\0" for path in paths), extra=extra)
 
 
 def _moved(aside: Path, top: Path, path: str) -> bool:
