@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.climbing.conftest import Born
-from tests.climbing.test_move import small_disk
+from tests.climbing.test_apply import small_disk
 from tests.climbing.tiny import files_of, git
 from tests.command import RUNG
 
