@@ -1,17 +1,19 @@
 """A version of a template checked out beside its repository, whose objects it borrows."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rung import git
 
-PARTS = (
-    "levels/parts.txt"  # patterns of the files that a template needs, as sparse-checkout reads them
-)
+# Patterns of the files that a render needs, as sparse-checkout reads them; one that is followed by a
+# question is needed where the answer to it is yes.
+PARTS = "levels/parts.txt"
 SHA1 = 40  # letters of a commit's id; a repository of the other kind is left to git's own clone
 
 
-def checked_out(repository: Path, ref: str, folder: Path) -> bool:
+def checked_out(repository: Path, ref: str, folder: Path, answers: Mapping[str, Any] = {}) -> bool:
     """Check a version out into an empty folder, with the tags; return whether that is all it needs.
 
     False where the template has submodules or filters, which a clone would run.
@@ -20,6 +22,7 @@ def checked_out(repository: Path, ref: str, folder: Path) -> bool:
         repository: The template's repository.
         ref: A tag or a commit.
         folder: Where to.
+        answers: What the render is made with.
     """
     named = (
         "rev-parse",
@@ -29,7 +32,10 @@ def checked_out(repository: Path, ref: str, folder: Path) -> bool:
         "--end-of-options",
         f"{ref}^{{commit}}",
     )
-    objects, *_, commit = git.run(repository, *named).splitlines()
+    inside = repository / ".git"
+    # Named outright: git may be told to look for no bare repository.
+    at_hand = {"GIT_DIR": str((inside if inside.exists() else repository).absolute())}
+    objects, *_, commit = git.run(repository, *named, extra=at_hand).splitlines()
     borrowed = str((repository / objects).resolve())
     if len(commit) != SHA1 or not borrowed.isprintable() or '"' in borrowed:
         return False
@@ -41,9 +47,13 @@ def checked_out(repository: Path, ref: str, folder: Path) -> bool:
     if parts := git.show(repository, commit, PARTS):
         settings += "\tsparseCheckout = true\n"
         (own / "info").mkdir()
-        (own / "info/sparse-checkout").write_text(f"{parts}\n", "utf-8")
+        needed = [pattern for pattern, asked in _parts(parts) if not asked or answers.get(asked)]
+        needed += ["/.gitattributes", "/.gitmodules"]
+        (own / "info/sparse-checkout").write_text("".join(f"{one}\n" for one in needed), "utf-8")
     (own / "config").write_text(settings, "utf-8")
-    tags = git.run(repository, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags")
+    tags = git.run(
+        repository, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags", extra=at_hand
+    )
     (own / "packed-refs").write_text(tags, "utf-8")
     (own / "HEAD").write_text(f"{commit}\n", "utf-8")
     git.run(folder, "reset", "--quiet", "--hard")
@@ -51,6 +61,12 @@ def checked_out(repository: Path, ref: str, folder: Path) -> bool:
     return not (folder / ".gitmodules").exists() and not any(
         "filter" in text for text in attributes
     )
+
+
+def _parts(text: str) -> list[tuple[str, str]]:
+    """Return the patterns, each with its question or nothing."""
+    lines = (line.partition(" ") for line in text.splitlines() if line.strip())
+    return [(pattern, question.strip()) for pattern, _, question in lines]
 
 
 def empty(folder: Path) -> None:

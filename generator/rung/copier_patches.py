@@ -6,7 +6,7 @@ time of a render.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,18 @@ from rung.errors import RungError
 
 
 @contextlib.contextmanager
-def rendering(repository: Path | None = None, ref: str = "") -> Iterator[None]:
+def rendering(
+    repository: Path | None = None, ref: str = "", answers: Mapping[str, Any] = {}
+) -> Iterator[None]:
     """Let Copier do once what it does for each file, and ask git nothing of what it cannot know.
 
     Args:
         repository: A repository of this machine that has the template, if there is one.
         ref: The template's version: a tag or a commit.
+        answers: What it is rendered with.
     """
     with (
-        _checked_out_without_clone(repository, ref),
+        _checked_out_without_clone(repository, ref, answers),
         _compiled_once(),
         _without_context(),
         _read_by_libyaml(),
@@ -119,7 +122,9 @@ def _unasked() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _checked_out_without_clone(repository: Path | None, ref: str) -> Iterator[None]:
+def _checked_out_without_clone(
+    repository: Path | None, ref: str, answers: Mapping[str, Any]
+) -> Iterator[None]:
     """Check a template of this machine out: Copier clones it, with every object, and removes them.
 
     What needs more than a checkout is left to Copier, and what git refuses too: Copier says why.
@@ -130,7 +135,7 @@ def _checked_out_without_clone(repository: Path | None, ref: str) -> Iterator[No
     def clone_or_check_out(url: str, wanted: str = "HEAD", location: str | None = None) -> str:
         if repository is not None and location is not None and wanted == ref:
             with contextlib.suppress(RungError, OSError):
-                if checkout.checked_out(repository, ref, Path(location)):
+                if checkout.checked_out(repository, ref, Path(location), answers):
                     return location
             checkout.empty(Path(location))
         return str(clone(url, wanted, location))

@@ -33,7 +33,7 @@ def render(
     """
     with (
         _copier(address, ref, prompts=not defaults) as copier,
-        copier_patches.rendering(cache.clone_of(address, ref), ref),
+        copier_patches.rendering(cache.clone_of(address, ref), ref, answers),
     ):
         copier.run_copy(
             address, destination, dict(answers), vcs_ref=ref, defaults=defaults, quiet=True

@@ -82,19 +82,24 @@ def test_what_needs_more_than_a_checkout_is_left_to_copier(
 
 
 def test_only_the_parts_that_a_render_needs_are_checked_out(tmp_path: Path) -> None:
-    files = {"levels/parts.txt": "/copier.yml\n/levels/\n/files/\n", "docs/page.md": "page\n"}
+    parts = "/copier.yml\n/levels/\n/files/\n/library/ ejected\n"
+    files = {"levels/parts.txt": parts, "docs/page.md": "page\n", "library/code.py": "CODE = 1\n"}
     made_from = tiny.template(tmp_path / "template", files=files)
     (tmp_path / "out").mkdir()
 
+    (tmp_path / "more").mkdir()
+
     assert checkout.checked_out(made_from, "v0.1.0", tmp_path / "out")
-    assert {".git", "copier.yml", "files", "levels"} == {
-        path.name for path in (tmp_path / "out").iterdir()
-    }
+    assert checkout.checked_out(made_from, "v0.1.0", tmp_path / "more", {"ejected": True})
+    few, more = ({path.name for path in (tmp_path / one).iterdir()} for one in ("out", "more"))
+    assert {".git", "copier.yml", "files", "levels"} == few
+    assert {"library"} == more - few
 
 
 def test_nothing_of_rungs_template_is_left_out_that_it_names() -> None:
     """A link in templates/ leads to machinery/."""
-    parts = (ROOT / "levels/parts.txt").read_text("utf-8").split()
+    lines = (ROOT / "levels/parts.txt").read_text("utf-8").splitlines()
+    parts = [line.split()[0] for line in lines]
     links = [path for path in (ROOT / "templates").rglob("*") if path.is_symlink()]
     reached = {path.resolve().relative_to(ROOT).parts[0] for path in links}
 
