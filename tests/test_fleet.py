@@ -175,7 +175,7 @@ def test_a_list_names_each_once_from_where_it_stands(tmp_path: Path) -> None:
         (["binary"], "cannot be read as a list"),
         ([".", "--format", "sarif"], "There is no format `sarif`"),
         ([".", "--game", "chess"], "There is no game `chess`"),
-        (["of.txt"], "nobody is called `nosuchuser`"),
+        (["of.txt"], "there is no user `nosuchuser`"),
         ([], "Missing argument"),
     ],
 )
