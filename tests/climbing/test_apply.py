@@ -261,7 +261,7 @@ def test_a_command_that_only_looks_takes_back_what_the_climb_wrote_alone(
     done = rung(*words, "--template", small, cwd=project)
 
     assert "An interrupted climb was ended" in done.stderr
-    assert "left as it is: `Dockerfile`" in done.stderr
+    assert "they were left alone: `Dockerfile`" in done.stderr
     assert mine == {path: (project / path).read_text() for path in mine}
     assert old == (project / "RUNG.md").read_bytes()
     assert not (project / "ops/one.py").exists()
@@ -483,7 +483,7 @@ def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
             carry_out(seen)
 
     assert "refs/rung/crash" in str(failed.value)
-    assert "left as it is: `Dockerfile`, `RUNG.md`" in str(failed.value)
+    assert "they were left alone: `Dockerfile`, `RUNG.md`" in str(failed.value)
     for path, content in MEANWHILE.items():
         assert content == (project / path).read_text()
         assert content == git(project, "show", f"refs/rung/crash:{path}") + "\n"
