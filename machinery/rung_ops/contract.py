@@ -24,6 +24,7 @@ Row: Any
 TARGET: str
 TIME: str | None
 FEATURES: Any
+ENTITY_FEATURES: Any
 TRUSTED: list[str]
 load: Any
 build: Any
@@ -37,12 +38,13 @@ NAMES = {
     "TIME": ("dataset", "the name of the column with the time of a row, or None"),
     "load": ("dataset", "the function that reads a raw file"),
     "FEATURES": ("features", "a list of Polars expressions"),
+    "ENTITY_FEATURES": ("features", "a list of rung_ops.features.EntityFeature"),
     "build": ("model", "the function that makes a model which is not fitted"),
     "score": ("model", "the function that gives the figures of predictions"),
     "space": ("model", "the function that proposes parameters to try"),
     "TRUSTED": ("model", "types that a saved model may hold"),
 }
-OPTIONAL: dict[str, Any] = {"space": None, "TRUSTED": []}
+OPTIONAL: dict[str, Any] = {"space": None, "TRUSTED": [], "ENTITY_FEATURES": []}
 
 
 class ContractError(StageError):

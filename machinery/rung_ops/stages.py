@@ -18,6 +18,7 @@ from rung_ops import contract
 from rung_ops.data.ingest import UnreadableFileError, ingested_path
 from rung_ops.data.ingest import write as _write
 from rung_ops.data.validate import check_rows as _check_rows
+from rung_ops.features import point_in_time as entity_features
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import (
     INGESTED,
@@ -121,7 +122,8 @@ def check_rows() -> pl.DataFrame:
     """Check all ingested rows against Row; write reports/validation.json.
 
     Returns:
-        The rows of all files, with the columns and types of Row.
+        The rows of all files, with the columns and types of Row, and the entity features of
+        features.py where there are some.
 
     Raises:
         StageError: a row breaks a rule; the message names file, column, rule and rows.
@@ -135,7 +137,7 @@ def check_rows() -> pl.DataFrame:
         advice = "Nothing was trained. Fix the rows in the file, or the rule in dataset.py."
         raise StageError("\n".join([*map(str, problems), advice]))
     print(f"validated {rows.height:,} rows of {len(counts)} file(s)")
-    return rows
+    return entity_features.join(rows)
 
 
 def read_rows(path: Path) -> pl.DataFrame:

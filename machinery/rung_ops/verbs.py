@@ -38,6 +38,9 @@ VERBS = {
         "data.incoming:version", "track", "check and version new files in data/incoming"
     ),
     "pull": Verb("data.incoming:pull", "track", "fetch the versioned data"),
+    "features materialize": Verb(
+        "features.materialize", "train", "compute the entity features that the service looks up"
+    ),
     # Training
     "predict": Verb("batch.predict", "predict", "score a file of rows"),
     "tune": Verb("training.tune", "track", "search for better hyperparameters"),

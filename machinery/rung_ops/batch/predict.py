@@ -12,6 +12,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.data import ingest
 from rung_ops.data.row_checks import Problem, inspect
+from rung_ops.features.point_in_time import join
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.system import atomic
@@ -94,7 +95,7 @@ def score_rows(
         for row in problem.rows:
             messages.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
     good = [index for index in range(rows.height) if index not in messages]
-    predicted: Any = estimator.predict(model, typed[good]) if good else []
+    predicted: Any = estimator.predict(model, join(typed[good])) if good else []
     predictions = pl.DataFrame(
         {ROW: good, "prediction": predicted},
         schema_overrides={ROW: pl.Int64, "prediction": pl.Float64},

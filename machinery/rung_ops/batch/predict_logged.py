@@ -10,6 +10,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.batch import prediction_log
 from rung_ops.batch.predict import PredictionError
+from rung_ops.features.point_in_time import join
 from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
 from rung_ops.training import estimator
 
@@ -86,4 +87,4 @@ def _typed(rows: pl.DataFrame) -> pl.DataFrame:
     schema = contract.Row.to_schema()
     wanted = {name: column.dtype.type for name, column in schema.columns.items()}
     wanted.pop(contract.TARGET, None)
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in wanted.items())
+    return join(rows.select(pl.col(name).cast(dtype) for name, dtype in wanted.items()))

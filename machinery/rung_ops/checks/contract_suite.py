@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rung_ops.checks import promises, times
+from rung_ops.checks import entity_features, promises, times
 from rung_ops.data import incoming_git
 from rung_ops.project.paths import REPOSITORY
 
@@ -33,6 +33,11 @@ def test_names_of_src_are_of_the_right_kind() -> None:
 def test_features_read_columns_of_row() -> None:
     """No feature reads the target, or a column that is not there."""
     _check(promises.features_read_the_row)
+
+
+def test_entity_features_are_well_declared() -> None:
+    """ENTITY_FEATURES have names of their own, and keys that a caller sends."""
+    _check(entity_features.well_declared)
 
 
 def test_params_fit_src() -> None:
@@ -60,6 +65,11 @@ def test_load_reads_a_file_without_the_target() -> None:
 def test_load_does_not_move_times() -> None:
     """A service refuses an offset where Row has none; what load() reads may not differ."""
     _check(times.times_are_not_moved)
+
+
+def test_entity_features_can_be_computed() -> None:
+    """The events of ENTITY_FEATURES can be read and aggregated."""
+    _check(promises.entity_features_can_be_computed)
 
 
 def test_features_can_be_evaluated() -> None:

@@ -15,6 +15,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from rung_ops import contract
+from rung_ops.checks.entity_features import well_declared, with_entity_features
 from rung_ops.checks.times import times_are_not_moved
 from rung_ops.contract import ContractError, explain
 from rung_ops.data.ingest import read
@@ -71,7 +72,7 @@ def well_typed() -> None:
 
 def features_read_the_row() -> None:
     """Each feature has a name of its own and reads columns of Row, but not the target."""
-    columns = set(contract.Row.to_schema().dtypes)
+    columns = {*contract.Row.to_schema().dtypes, *(e.name for e in contract.ENTITY_FEATURES)}
     names = Counter(expression.meta.output_name() for expression in contract.FEATURES)
     for name, times in names.items():
         if times > 1:
@@ -90,6 +91,11 @@ def features_read_the_row() -> None:
             raise ContractError(
                 f"features.py: `{name}` reads `{unknown}`, which is not a column of Row."
             )
+
+
+def entity_features_can_be_computed() -> None:
+    """ENTITY_FEATURES can be computed for real rows, from events that can be read."""
+    featured_sample()
 
 
 def parameters_fit() -> None:
@@ -183,12 +189,18 @@ def sample() -> pl.DataFrame:
     return rows.sample(min(MOST_ROWS, rows.height), seed=1)
 
 
+@cache
+def featured_sample() -> pl.DataFrame:
+    """Add the entity features to the sample."""
+    return with_entity_features(sample())
+
+
 def features_can_be_evaluated() -> None:
     """FEATURES can be evaluated on real rows, and give one row each."""
     for expression in contract.FEATURES:
         name = expression.meta.output_name()
         with _named(f"features.py: evaluating `{name}`"):
-            values = sample().select(expression)
+            values = featured_sample().select(expression)
         if values.height != sample().height:
             raise ContractError(
                 f"features.py: `{name}` gives {values.height} values for {sample().height} rows; "
@@ -201,7 +213,7 @@ def features_read_their_own_row_only() -> None:
 
     An average over a column would be another number there.
     """
-    rows = sample().head(50)
+    rows = featured_sample().head(50)
     together = rows.select(contract.FEATURES)
     alone = pl.concat([rows[i : i + 1].select(contract.FEATURES) for i in range(rows.height)])
     for name in together.columns:
@@ -216,7 +228,7 @@ def features_read_their_own_row_only() -> None:
 
 def a_saved_model_answers_the_same() -> None:
     """A model that build() makes can be fitted, saved, loaded, and predicts finite numbers."""
-    rows, settings = sample(), params()
+    rows, settings = featured_sample(), params()
     with _named("build()"):
         model = contract.build(settings["model"] | {"seed": settings["seed"]})
     if not hasattr(model, "fit"):
@@ -298,12 +310,14 @@ def _named(what: str) -> Iterator[None]:
 PROMISES: dict[Callable[[], None], tuple[Callable[[], None], ...]] = {
     importable: (),
     well_typed: (importable,),
-    features_read_the_row: (well_typed,),
+    well_declared: (well_typed,),
+    features_read_the_row: (well_declared,),
     parameters_fit: (well_typed,),
     raw_files_keep_row: (well_typed,),
     target_may_be_missing: (raw_files_keep_row,),
     times_are_not_moved: (raw_files_keep_row,),
-    features_can_be_evaluated: (features_read_the_row, raw_files_keep_row),
+    entity_features_can_be_computed: (well_declared, raw_files_keep_row),
+    features_can_be_evaluated: (features_read_the_row, entity_features_can_be_computed),
     features_read_their_own_row_only: (features_can_be_evaluated,),
     a_saved_model_answers_the_same: (features_can_be_evaluated, parameters_fit),
     score_gives_the_metric: (raw_files_keep_row, parameters_fit),

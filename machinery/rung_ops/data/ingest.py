@@ -9,6 +9,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.data.parquet_size import TooLargeError, refuse_large_frame, refuse_too_large
 from rung_ops.data.row_checks import inspect
+from rung_ops.features.point_in_time import join
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import INGESTED, ROOT, SAMPLE, raw_files, raw_files_in, shown
 from rung_ops.system import atomic
@@ -87,12 +88,12 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def sample_rows() -> pl.DataFrame:
-    """Read the first file of the sample as rows of Row, for tests; what breaks Row is null in it.
+    """Read the first file of the sample as rows of Row with the entity features, for tests.
 
-    Where there is no sample, the first raw file.
+    What breaks Row is null in it. Where there is no sample, it is the first raw file.
     """
     path = (raw_files_in(SAMPLE) or raw_files())[0]
-    return inspect(read(path), contract.Row.to_schema(), shown(path))[0]
+    return join(inspect(read(path), contract.Row.to_schema(), shown(path))[0])
 
 
 def ingested_path(raw: Path) -> Path:

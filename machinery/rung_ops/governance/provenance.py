@@ -73,7 +73,8 @@ def inputs(version: str) -> str:
 
     dataset = importlib.import_module(contract.Row.__module__)
     rows = pl.read_parquet(TEST)
-    told = contract_file.contract(dataset, rows.select(contract.FEATURES), rows, "", None)
+    declared = contract.ENTITY_FEATURES
+    told = contract_file.contract(dataset, rows.select(contract.FEATURES), rows, "", None, declared)
     personal = {
         name
         for name, column in contract.Row.to_schema().columns.items()

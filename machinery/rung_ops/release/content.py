@@ -71,7 +71,8 @@ def fill(
     task = "classification" if estimator.is_classification(model) else "regression"
     held_out = test.drop(dataset.TARGET)
     described = contract_file.contract(
-        dataset, train.head(1).select(expressions), train, task, _positive(dataset, task)
+        *(dataset, train.head(1).select(expressions), train, task, _positive(dataset, task)),
+        source_import.entity_features_of(staged, package),
     )
     write_json(staged / bundle.CONTRACT, described)
 

@@ -1,6 +1,6 @@
 """Build contract.json of a release: columns with their rules, features and an example row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from types import ModuleType
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
+from rung_ops.features.declaration import EntityFeature, View, views_of
 from rung_ops.release.dtypes import UnknownType, family_of, text_of
 
 
@@ -16,7 +17,12 @@ class UnservableRow(Exception):
 
 
 def contract(
-    dataset: ModuleType, features: pl.DataFrame, rows: pl.DataFrame, task: str, positive: str | None
+    dataset: ModuleType,
+    features: pl.DataFrame,
+    rows: pl.DataFrame,
+    task: str,
+    positive: str | None,
+    declared: Sequence[EntityFeature] = (),
 ) -> dict[str, Any]:
     """Build the contract of a release.
 
@@ -26,6 +32,7 @@ def contract(
         rows: rows of Row, for the example.
         task: classification or regression.
         positive: name of the positive class; None for regression.
+        declared: ENTITY_FEATURES; each becomes a column that a caller may leave out.
 
     Raises:
         UnservableRow: a column has a type that JSON cannot represent.
@@ -34,16 +41,43 @@ def contract(
     columns = [
         _column(name, column) for name, column in schema.columns.items() if name != dataset.TARGET
     ]
-    return {
+    views = views_of(declared)
+    looked_up = [_entity_column(feature) for view in views for feature in view.features]
+    described = {
         "target": dataset.TARGET,
         "time": dataset.TIME,
         "key": [name for name in schema.unique or [] if name != dataset.TARGET],
         "task": task,
         "positive": positive,
-        "columns": columns,
+        "columns": columns + looked_up,
         "features": [{"name": name, "dtype": str(kind)} for name, kind in features.schema.items()],
         "example": {column["name"]: _typical(rows[column["name"]]) for column in columns},
     }
+    # Only where there are some, so that other releases stay as they are.
+    return described | ({"entity_features": [_view(view) for view in views]} if views else {})
+
+
+def _view(view: View) -> dict[str, Any]:
+    ages = [feature.max_age for feature in view.features]
+    return {
+        "id": view.id,
+        "entity": list(view.entity),
+        "features": [
+            {"name": name, "max_age_seconds": age.total_seconds() if age is not None else None}
+            for name, age in zip(view.names, ages, strict=True)
+        ],
+    }
+
+
+def _entity_column(feature: EntityFeature) -> dict[str, Any]:
+    looked_up = f"Looked up by {', '.join(feature.entity)} where it is left out."
+    described = pa.Column(
+        pl.Float64,
+        nullable=True,
+        description=" ".join(filter(None, [feature.description, looked_up])),
+        metadata={"unit": feature.unit, "default": feature.default},
+    )
+    return _column(feature.name, described)
 
 
 def _column(name: str, column: pa.Column) -> dict[str, Any]:

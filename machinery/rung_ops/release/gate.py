@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.features.point_in_time import join
 from rung_ops.gate import judge
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.verdict import Champion, Verdict
@@ -53,7 +54,7 @@ def champion(rows: pl.DataFrame) -> Champion | None:
     except (state.BadState, bundle.BadBundle, OSError) as error:
         raise versions.ScoringError(f"the release in production cannot be used: {error}") from error
     try:
-        _, predictions = loaded.score(rows)
+        _, predictions = loaded.score(join(rows, loaded.entity_features))
     except source_import.FAULTS as error:
         raise versions.ScoringError(
             f"{served} cannot score the test rows: {type(error).__name__}: {error}. Keep the "

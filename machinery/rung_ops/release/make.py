@@ -10,11 +10,13 @@ from typing import Any
 import polars as pl
 
 from rung_ops.custom_model import CustomModelRefusedError
+from rung_ops.features import store
 from rung_ops.project.paths import shown
 from rung_ops.release import bundle, content, keys, paths, signing
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.contract_file import UnservableRow
 from rung_ops.release.export import NoFormat
+from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.release.verify import verify
 from rung_ops.serving import release
 from rung_ops.system import atomic, locks
@@ -46,7 +48,7 @@ def write(
         The folder of the release.
 
     Raises:
-        BadBundle: the service would refuse it.
+        BadBundle: the service would refuse it, for one as its entity features are not in the store.
         NoFormat: the model cannot be written in any format.
         UnservableRow: Row has a column that a request cannot hold.
         signing.BadKey: the key cannot sign.
@@ -59,6 +61,7 @@ def write(
     with atomic.draft_folder(folder) as draft:
         staged = draft / name
         content.fill(staged, estimator, train, test, facts, documents or {}, source)
+        _refuse_without_values(staged)
         signing.sign(staged, key)
         _load(staged, public_key)
         if private_key is None:
@@ -78,6 +81,15 @@ def put(staged: Path, folder: Path) -> Path:
             final.rename(staged.with_name("replaced"))
         staged.rename(final)
     return final
+
+
+def _refuse_without_values(staged: Path) -> None:
+    described = ReleaseFiles.of(staged).json(bundle.CONTRACT)
+    if views := described.get("entity_features"):
+        try:
+            store.refuse_unless_filled(views, store.path())
+        except store.StoreError as error:
+            raise BadBundle(f"{staged.name}: {error}.") from error
 
 
 def _load(staged: Path, public_key: bytes) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops.features import EntityFeature
 from rung_ops.release.bundle import SOURCE, BadBundle
 from rung_ops.release.release_files import PrivateCopy, ReleaseFiles
 
@@ -49,6 +50,21 @@ def features_of(release: Release, package: str) -> list[pl.Expr]:
             "expressions"
         )
     return features
+
+
+def entity_features_of(release: Release, package: str) -> list[EntityFeature]:
+    """Import ENTITY_FEATURES as they were when the release was made; empty where it has none.
+
+    Raises:
+        BadBundle: its source cannot be imported, or they are something else.
+    """
+    value = getattr(module_of(release, package, "features"), "ENTITY_FEATURES", [])
+    if not isinstance(value, Sequence) or not all(isinstance(e, EntityFeature) for e in value):
+        raise BadBundle(
+            f"{release.name}: ENTITY_FEATURES in {SOURCE}/{package}/features.py is not a list of "
+            "EntityFeature"
+        )
+    return list(value)
 
 
 def module_of(release: Release, package: str, name: str) -> ModuleType:

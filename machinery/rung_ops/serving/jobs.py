@@ -120,12 +120,14 @@ def score_parts(
 
 def _score(parts: list[Part], score: Score) -> Scored:
     first = parts[0].job
+    lookup = first.served.lookup
     if first.table is not None:
+        if lookup is not None and parts[0].start == 0:  # once for all parts, as for its answer
+            first.table = lookup.fill_table(first.table)
         table = _cut(first.table, parts[0].start, parts[0].stop)
     else:
-        table = first.served.reader.table(
-            [row for job, start, stop in parts for row in (job.rows or ())[start:stop]]
-        )
+        given = [row for job, start, stop in parts for row in (job.rows or ())[start:stop]]
+        table = first.served.reader.table(given, lookup)
     release = first.served.release
     rows, features, predictions = score(release, table.frame)
     if not np.isfinite(predictions).all() or len(predictions) != table.frame.height:

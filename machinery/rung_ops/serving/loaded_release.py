@@ -10,6 +10,7 @@ from rung_ops.release.bundle import BadBundle
 from rung_ops.serving import release as releases
 from rung_ops.serving.arrow import ArrowReader
 from rung_ops.serving.columns import columns_of
+from rung_ops.serving.entity_lookup import lookup_of
 from rung_ops.serving.latency_model import LatencyModel
 from rung_ops.serving.release import Release
 from rung_ops.serving.requests import Reader
@@ -21,6 +22,7 @@ class LoadedRelease:
     """A release, the readers of its rows, and estimates of what a batch takes.
 
     Attributes:
+        lookup: fills in its entity features; None where it has none.
         wait: seconds until it is scored, which are more on a busy machine.
         work: seconds of computing in it.
     """
@@ -29,7 +31,8 @@ class LoadedRelease:
         """Make the types of its rows.
 
         Raises:
-            BadBundle: its contract names a rule that means nothing.
+            BadBundle: its contract names a rule that means nothing, or the feature store lacks
+                values.
         """
         self.release = release
         self.arm = arm
@@ -42,6 +45,10 @@ class LoadedRelease:
                 f"{release.id}/{bundle.CONTRACT}: no types can be made of it "
                 f"({type(error).__name__}: {error})"
             ) from error
+        try:
+            self.lookup = lookup_of(release.contract, self.reader)
+        except BadBundle as error:
+            raise BadBundle(f"{release.id}: {error}") from error
         self.wait, self.work = LatencyModel(*release.seconds), LatencyModel(*release.seconds)
 
     def on(self, arm: Arm) -> "LoadedRelease":

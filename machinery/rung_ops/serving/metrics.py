@@ -61,6 +61,12 @@ class Shadows(Protocol):
     dropped: int
 
 
+class Lookups(Protocol):
+    """What of the look-ups of entity features is counted."""
+
+    def metrics(self) -> Iterator[Metric]: ...
+
+
 class Metrics:
     """Counts; all but exposition() are called on the event loop, once a batch or less."""
 
@@ -75,6 +81,7 @@ class Metrics:
         self._monitor = monitor
         self._log: Logs | None = None
         self._shadow: Shadows | None = None
+        self._lookups: Lookups | None = None
         self._queued: Callable[[], int] | None = None
         self._releases: dict[str, str] = {}
         self._seconds = {arm: Histogram(SECONDS) for arm in ARMS}
@@ -178,11 +185,13 @@ class Metrics:
         log: Logs | None = None,
         shadow: Shadows | None = None,
         queued: Callable[[], int] | None = None,
+        lookups: Lookups | None = None,
     ) -> None:
         """Export figures of other objects when scraped; `queued` counts waiting rows."""
         self._log = log or self._log
         self._shadow = shadow or self._shadow
         self._queued = queued or self._queued
+        self._lookups = lookups or self._lookups
 
     def exposition(self) -> bytes:
         """Give all figures in Prometheus' format, those of the monitor too where there are any."""
@@ -217,6 +226,8 @@ class Metrics:
             yield from _of_log(self._log)
         if self._shadow is not None:
             yield from _of_shadow(self._shadow)
+        if self._lookups is not None:
+            yield from self._lookups.metrics()
 
 
 def _of_log(log: Logs) -> Iterator[Metric]:

@@ -5,7 +5,7 @@ Used by the service, and by whatever else has to score with a release: gate, mon
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops.features import EntityFeature
 from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.dtypes import UnknownType, dtype_of
@@ -38,6 +39,7 @@ class Release:
         features: the expressions of its source.
         predictor: its model.
         documents: its `metrics`, its `comparison` with simpler models and its `card`, for people.
+        entity_features: the declarations of its source.
         seconds: what one row took in the self-check, and what each further row took.
         reasons: finds the reasons of its predictions; a text where it cannot, saying why.
     """
@@ -50,6 +52,7 @@ class Release:
     features: list[pl.Expr]
     predictor: Predictor
     documents: dict[str, Any]
+    entity_features: Sequence[EntityFeature] = ()
     seconds: tuple[float, float] = (0.0, 0.0)
     reasons: Reasons | str = "it has none"
 
@@ -102,7 +105,10 @@ def load(
     features = source_import.features_of(files, manifest["package"])
     predictor = predictor_of(files, manifest)
     name, documents = folder.name, _documents(files)
-    scoring = Release(name, files, manifest, contract, schema, features, predictor, documents)
+    declared = source_import.entity_features_of(files, manifest["package"])
+    scoring = Release(
+        *(name, files, manifest, contract, schema, features, predictor, documents, declared)
+    )
     seconds = _check(scoring, promised, limits or Limits())
     return replace(scoring, seconds=seconds, reasons=_reasons(scoring))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import polars as pl
@@ -19,6 +19,8 @@ from rung_ops.serving.validation_errors import (
 from rung_ops.serving.value_types import value_type
 
 FEW = 128  # rows
+
+Values = tuple[Any, ...]  # of a row, in the order of the columns
 
 
 class Table(NamedTuple):
@@ -41,6 +43,14 @@ class Table(NamedTuple):
             for row in rows:
                 names[row].append(column)
         return names
+
+
+class Lookup(Protocol):
+    """Fills in columns that a request leaves out."""
+
+    def fill_rows(self, rows: Sequence[Values]) -> list[Values]: ...
+
+    def fill_table(self, table: Table) -> Table: ...
 
 
 class Reader:
@@ -136,12 +146,15 @@ class Reader:
             check_values(getter(found) or (), column, checks)
         return self._table([[None] * height if values is None else values for values in lists])
 
-    def table(self, rows: Sequence[Any]) -> Table:
-        """Put decoded rows into a frame."""
+    def table(self, rows: Sequence[Any], lookup: Lookup | None = None) -> Table:
+        """Put decoded rows into a frame; `lookup` may fill in what they leave out."""
         if len(rows) > FEW:
-            return self._table([list(map(getter, rows)) for getter in self._getters])
+            table = self._table([list(map(getter, rows)) for getter in self._getters])
+            return table if lookup is None else lookup.fill_table(table)
         # Of few rows polars makes a frame in half the time that single columns take.
         values = list(map(msgspec.structs.astuple, rows))
+        if lookup is not None:
+            values = lookup.fill_rows(values)
         missing: dict[str, list[int]] = {}
         for at, column in self._optional:
             empty = [number for number, row in enumerate(values) if row[at] is None]

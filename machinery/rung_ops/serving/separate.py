@@ -18,7 +18,8 @@ import polars as pl
 
 from rung_ops.release import source_import, verify
 from rung_ops.release.bundle import BadBundle
-from rung_ops.serving import release as releases
+from rung_ops.serving import loaded_release
+from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.settings import limits
 from rung_ops.system import keyless
 
@@ -117,12 +118,15 @@ def _read(pipe: IO[bytes], size: int) -> bytes:
     return content
 
 
-def _answer(rows: bytes, loaded: releases.Release | str) -> list[bytes]:
+def _answer(content: bytes, loaded: LoadedRelease | str) -> list[bytes]:
     """Score a table; return the frames of the answer."""
     try:
         if isinstance(loaded, str):
             raise BadBundle(loaded)
-        features, predictions = loaded.score(pl.read_ipc_stream(io.BytesIO(rows)))
+        rows = pl.read_ipc_stream(io.BytesIO(content))
+        if loaded.lookup is not None:
+            rows = loaded.lookup.complete(rows, ())
+        features, predictions = loaded.release.score(rows)
         return [SCORED + _table(features), np.asarray(predictions, dtype=np.float64).tobytes()]
     except source_import.FAULTS as error:
         return [FAILED + f"{type(error).__name__}: {error}".encode()]
@@ -132,9 +136,9 @@ def main(folder: str) -> None:
     """Answer until the other side closes."""
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the code of the release prints is no answer
-    loaded: releases.Release | str
+    loaded: LoadedRelease | str
     try:
-        loaded = releases.load(Path(folder), verify.public_key(), limits())
+        loaded = loaded_release.load(Path(folder), verify.public_key(), limits(), "serving")
     except source_import.FAULTS as error:
         loaded = str(error)
     while True:

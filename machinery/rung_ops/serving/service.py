@@ -123,7 +123,9 @@ class Service:
         self._arms = TrafficSplit() if held.canary is None else self.rollout.arms(held.state)
         if held.canary is not None and held.serving is not None:
             self._alike = held.canary.reader.columns == held.serving.reader.columns
-        self.metrics.follow(shadow=held.shadow)
+        lookups = [each.lookup for each in (held.serving, held.canary) if each is not None]
+        online = next((lookup.online for lookup in lookups if lookup is not None), None)
+        self.metrics.follow(shadow=held.shadow, lookups=online)
         self._tell()
 
     def halt(self, stopped: Stopped | None) -> None:

@@ -25,6 +25,12 @@ LIMIT = 4_096
 
 
 Adjust = Callable[[pl.DataFrame, np.ndarray], np.ndarray]
+Complete = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def as_they_are(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add nothing: the release on trial has no entity features."""
+    return rows
 
 
 class Scores(Protocol):
@@ -61,6 +67,7 @@ class Shadow:
         log: PredictionLog | None = None,
         adjust: Adjust = NO_HOOKS.adjust,
         ended: Callable[[], None] = lambda: None,
+        complete: Complete = as_they_are,
     ) -> None:
         """Start to listen.
 
@@ -70,8 +77,10 @@ class Shadow:
             log: where its predictions go, with arm `shadow`.
             adjust: the hook after a prediction, so that both releases are compared alike.
             ended: called when it is closed.
+            complete: adds the entity features of the release to rows of the one that answers.
         """
         self._ended = ended
+        self._complete = complete
         self._adjust = adjust
         self.release = release
         self.found = Comparison()
@@ -138,7 +147,7 @@ class Shadow:
     def _compare(self, offers: list[Offer]) -> None:
         if not offers:
             return
-        rows = pl.concat([offer.rows for offer in offers])
+        rows = self._complete(pl.concat([offer.rows for offer in offers]))
         features, predictions = self.release.score(rows)
         predictions = self._adjust(rows, predictions)
         self.found.observe(np.concatenate([offer.predictions for offer in offers]), predictions)
@@ -150,7 +159,7 @@ class Shadow:
                     offer.ids,
                     self.release.id,
                     "shadow",
-                    offer.rows,
+                    rows[start:end],
                     features[start:end],
                     predictions[start:end],
                     offer.defaults,

@@ -14,11 +14,12 @@ from rung_ops.release import bundle, paths
 from rung_ops.release import state as states
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import State
+from rung_ops.serving.entity_lookup import EntityLookup
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.loading import Loader
 from rung_ops.serving.separate import SeparateRelease
 from rung_ops.serving.service import HeldReleases, Service
-from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.shadow import Complete, Shadow, as_they_are
 from rung_ops.serving.state_reader import Reading, StateReader
 from rung_ops.serving.trial_figures import Comparison
 
@@ -175,7 +176,10 @@ class Watch:
         before = self._compared_before(wanted, serving)
         if before is not None and before.release is loaded.release:
             return before
-        return Shadow(loaded.release, wanted.share, self._service.log, self._service.hooks.adjust)
+        lookup = loaded.lookup
+        complete = as_they_are if lookup is None else _completed(lookup, serving)
+        log, adjust = self._service.log, self._service.hooks.adjust
+        return Shadow(loaded.release, wanted.share, log, adjust, complete=complete)
 
     def _separate(self, wanted: states.Shadow, serving: LoadedRelease | None) -> Shadow:
         if (before := self._compared_before(wanted, serving)) is not None:
@@ -224,6 +228,12 @@ class Watch:
         for name, reason in list(self._unloadable.items()):
             state = rollout.unloadable(state, name, reason)
         rollout.step(state, compared)
+
+
+def _completed(lookup: EntityLookup, serving: LoadedRelease | None) -> Complete:
+    looked_up = serving.lookup if serving is not None else None
+    known = {view.id for view in looked_up.views} if looked_up is not None else set()
+    return lambda rows: lookup.complete(rows, known)
 
 
 def _name(served: LoadedRelease | None) -> str | None:

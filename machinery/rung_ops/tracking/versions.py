@@ -19,6 +19,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from rung_ops import contract
+from rung_ops.features.point_in_time import join
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT
 from rung_ops.system import keyless
@@ -111,7 +112,8 @@ def _score(code: Path, model: Path, rows: Path, output: Path) -> None:
     source = Path(str(sys.modules[contract.Row.__module__].__file__))
     if not source.is_relative_to(code):
         raise ScoringError(f"its package has another name; expected {contract.package()}")
-    np.save(output, estimator.predict(estimator.load(model), pl.read_parquet(rows)))
+    # Its entity features may be declared in another way than those that the rows have.
+    np.save(output, estimator.predict(estimator.load(model), join(pl.read_parquet(rows))))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,161 @@
+"""Fill the feature store: `uv run rung-ops features materialize [--as-of TIME]`.
+
+It computes the features of features.py and those of each release that an environment holds, by the
+source that the release carries: what serves goes on having its values when a declaration changes.
+"""
+
+import argparse
+import sqlite3
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.features import point_in_time, store
+from rung_ops.features.declaration import MICROSECOND, View, ticks, views_of
+from rung_ops.features.point_in_time import EntityFeatureError
+from rung_ops.features.sources import Events
+from rung_ops.features.store import StoredView, StoreError
+from rung_ops.project.paths import ROOT, shown
+from rung_ops.release import bundle, paths, source_import, verify
+from rung_ops.release.bundle import BadBundle
+from rung_ops.release.dtypes import dtype_of
+from rung_ops.system import keyless
+
+Schema = Mapping[str, pl.DataType]
+
+
+def values(view: View, schema: Schema, now: datetime, events: Events) -> StoredView:
+    """Compute the values of a view, for every entity that has one.
+
+    Args:
+        view: of features.
+        schema: types of the columns of Row.
+        now: rounded down to the cadence; without a time zone it is of the zone of the view.
+        events: of its features.
+
+    Raises:
+        EntityFeatureError: one of them cannot be computed.
+    """
+    frames = [point_in_time.read(events, feature) for feature in view.features]
+    kind = frames[0].schema[view.features[0].time]
+    is_zoned = isinstance(kind, pl.Datetime) and kind.time_zone is not None
+    moment, as_of = _moment(view, now, is_zoned)
+    keys = [pl.col(name).cast(schema[name], strict=False) for name in view.entity]
+    entities = pl.concat([frame.select(keys) for frame in frames]).drop_nulls().unique()
+    moments = entities.sort(view.entity).with_columns(
+        pl.lit(moment, pl.Int64).alias(point_in_time.AS_OF)
+    )
+    found = point_in_time.computed(moments, view.features, events, is_zoned)
+    found = found.filter(pl.any_horizontal(pl.col(view.names).is_not_null()))
+    numbers = found.select(pl.col(view.names).fill_null(float("nan"))).to_numpy()
+    entity_keys = [store.key_of(row) for row in found.select(view.entity).iter_rows()]
+    return StoredView(view.id, as_of, view.names, entity_keys, numbers)
+
+
+def _moment(view: View, now: datetime, is_zoned: bool) -> tuple[int, int]:
+    """Round a time down to the cadence; return it as the events' clock shows it, and in UTC."""
+    zone = _zone(view.features[0].zone)
+    aware = now if now.tzinfo is not None else now.replace(tzinfo=zone)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    cadence = ticks(view.features[0].cadence)
+    if is_zoned:
+        moment = point_in_time.floored((aware - epoch) // MICROSECOND, cadence)
+        return moment, moment
+    local = aware.astimezone(zone).replace(tzinfo=UTC)
+    moment = point_in_time.floored((local - epoch) // MICROSECOND, cadence)
+    shown_then = epoch + moment * MICROSECOND
+    return moment, (shown_then.replace(tzinfo=zone) - epoch) // MICROSECOND
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (KeyError, ValueError) as error:
+        raise EntityFeatureError(f"features.py: `{name}` is not a time zone.") from error
+
+
+def released(folder: Path) -> Iterator[tuple[str, list[View], Schema]]:
+    """Read the views of the releases that an environment holds.
+
+    Yields:
+        The id of a release, its views, and the types of its columns; nothing where it has no views.
+    """
+    for place in sorted((folder / "bundles").glob("*")):
+        try:
+            manifest, files = verify.open_verified(place, verify.public_key())
+            described = files.json(bundle.CONTRACT)
+            if not described.get("entity_features"):
+                continue
+            declared = source_import.entity_features_of(files, manifest["package"])
+        except (BadBundle, OSError) as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        # Named as the release names them: another version of Polars may write expressions otherwise.
+        ids = [view["id"] for view in described["entity_features"]]
+        views = [
+            View(identity, view.entity, view.features)
+            for identity, view in zip(ids, views_of(declared), strict=True)
+        ]
+        schema = {each["name"]: dtype_of(each["polars"]) for each in described["columns"]}
+        yield place.name, views, schema
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fill the store; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rung-ops features materialize", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--as-of",
+        type=datetime.fromisoformat,
+        metavar="TIME",
+        help="compute the values of this time instead of now, such as 2026-01-31T08:00:00Z",
+    )
+    now = parser.parse_args(arguments).as_of or datetime.now(UTC)
+    keyless.drop()  # code of releases and of features.py runs in this process
+    filled = dict(_declared(now))
+    for environment in paths.ENVIRONMENTS:
+        for name, views, schema in released(paths.environment(environment)):
+            for view in views:
+                if view.id not in filled:
+                    found = _of_release(name, view, schema, now)
+                    filled |= {view.id: found} if found is not None else {}
+    if not filled:
+        print("features.py declares no entity features: ENTITY_FEATURES is empty or missing.")
+        return 0
+    try:
+        store.write(filled.values(), store.path())
+    except (OSError, sqlite3.Error) as error:
+        print(f"{shown(store.path())} cannot be written: {error}", file=sys.stderr)
+        return 1
+    for stored in filled.values():
+        names, number = ", ".join(stored.names), len(stored.entities)
+        print(f"{names}: {number:,} entities as of {store.shown(stored.as_of)}")
+    print(f"materialized: {shown(store.path())}")
+    return 0
+
+
+def _declared(now: datetime) -> Iterator[tuple[str, StoredView]]:
+    schema = {name: kind.type for name, kind in contract.Row.to_schema().dtypes.items()}
+    events = Events(ROOT)
+    for view in views_of(contract.ENTITY_FEATURES):
+        yield view.id, values(view, schema, now, events)
+
+
+def _of_release(name: str, view: View, schema: Schema, now: datetime) -> StoredView | None:
+    """Compute a view of a release; where that fails, keep what the store has, which grows old."""
+    try:
+        return values(view, schema, now, Events(ROOT))
+    except EntityFeatureError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+    try:
+        with closing(store.connect(store.path())) as database:
+            return store.read(database, view.id)
+    except StoreError:
+        return None

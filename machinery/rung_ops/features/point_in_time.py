@@ -1,0 +1,280 @@
+"""Compute entity features as they were known at a time: no row sees more than the service would.
+
+One row goes in, one row comes out. The time of a row is rounded down to the cadence, as the store
+holds no newer values, and events in [time - window, time) count that were known at that time.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from rung_ops.features.declaration import EntityFeature, ticks
+from rung_ops.features.sources import Events
+from rung_ops.project.errors import StageError
+from rung_ops.system.printable import printable
+
+AS_OF = "__as_of"  # microseconds since 1970, of the clock of the events
+TIME, KNOWN, ORDER, KEY = "__time", "__known", "__order", "__key"
+MOST_PAIRS = 5_000_000  # of a moment and an event, in memory at a time
+
+
+class EntityFeatureError(StageError):
+    """An entity feature cannot be computed; the message says which, and why."""
+
+
+def join(rows: pl.DataFrame, declared: Sequence[EntityFeature] | None = None) -> pl.DataFrame:
+    """Add the columns of entity features to rows, in their order.
+
+    Args:
+        rows: columns of Row, shape (n_rows, n_columns); columns named as a feature are replaced.
+        declared: the features; by default those of features.py. Without any, `rows` is returned.
+
+    Returns:
+        Shape (n_rows, n_columns + n_features): float64, null where the default is None.
+
+    Raises:
+        EntityFeatureError: one of them cannot be computed.
+    """
+    from rung_ops import contract
+    from rung_ops.project.paths import ROOT
+
+    declared = contract.ENTITY_FEATURES if declared is None else declared
+    if not declared:
+        return rows
+    return joined(rows, declared, contract.TIME, ROOT)
+
+
+def joined(
+    rows: pl.DataFrame, declared: Sequence[EntityFeature], time: str | None, root: Path
+) -> pl.DataFrame:
+    """Add the columns of entity features to rows; see join().
+
+    Args:
+        rows: columns of Row.
+        declared: the features.
+        time: TIME of dataset.py.
+        root: where the paths of sources begin.
+    """
+    rows = rows.drop([feature.name for feature in declared], strict=False)
+    events = Events(root)
+    groups: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
+    for feature in declared:
+        key = (feature.entity, feature.cadence, feature.lead, feature.at or time)
+        groups[key].append(feature)
+    for features in groups.values():
+        first = features[0]
+        wanted = _as_of(rows, first, first.at or time)
+        moments = wanted.unique(maintain_order=True)
+        values = computed(moments, features, events, _zoned(rows, first.at or time))
+        found = wanted.join(
+            values, on=wanted.columns, how="left", nulls_equal=True, maintain_order="left"
+        )
+        assert found.height == rows.height, "each moment is there once"
+        filled = (pl.col(each.name).fill_null(_default(each)) for each in features)
+        rows = rows.hstack(found.select(filled))
+    return rows.select([*(n for n in rows.columns if n not in _names(declared)), *_names(declared)])
+
+
+def computed(
+    moments: pl.DataFrame,
+    features: Sequence[EntityFeature],
+    events: Events,
+    is_zoned: bool | None = None,
+) -> pl.DataFrame:
+    """Compute features of the same entity at moments.
+
+    Args:
+        moments: the entity's columns and AS_OF, without repeated rows, shape (n_moments, n_keys + 1).
+        features: all of the same entity.
+        events: their sources.
+        is_zoned: whether the moments are those of a clock with a zone; None if that is not known.
+
+    Returns:
+        The moments with a column for each feature, shape (n_moments, n_keys + 1 + n_features);
+        null where there is no value.
+
+    Raises:
+        EntityFeatureError: one of them cannot be computed.
+    """
+    passes: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
+    for feature in features:
+        passes[feature.source, feature.time, str(feature.known_at), feature.window].append(feature)
+    found = moments.with_row_index(KEY)
+    for of_pass in passes.values():
+        frame = read(events, of_pass[0])
+        with _named(of_pass):
+            prepared = _prepared(frame, of_pass[0], moments, is_zoned)
+            parts = list(_aggregated(found.select(KEY, *moments.columns), prepared, of_pass))
+        if parts:
+            found = found.join(pl.concat(parts), on=KEY, how="left", maintain_order="left")
+        else:
+            found = found.with_columns(
+                pl.lit(None, pl.Float64).alias(each.name) for each in of_pass
+            )
+    # What is not finite is missing here and in the store, so both give the default.
+    finite = (pl.when(pl.col(name).is_finite()).then(name) for name in _names(features))
+    return found.sort(KEY).select(*moments.columns, *finite)
+
+
+def read(events: Events, feature: EntityFeature) -> pl.DataFrame:
+    """Read the events of a feature.
+
+    Raises:
+        EntityFeatureError: its source cannot be read.
+    """
+    with _named([feature]):
+        return events.of(feature)
+
+
+@contextmanager
+def _named(features: Sequence[EntityFeature]) -> Iterator[None]:
+    try:
+        yield
+    except EntityFeatureError:
+        raise
+    except Exception as error:  # source and expressions are the user's, and may raise anything
+        names = ", ".join(f"`{feature.name}`" for feature in features)
+        reason = printable(next(iter(str(error).strip().splitlines()), ""))
+        raise EntityFeatureError(
+            f"features.py: the entity feature {names} cannot be computed "
+            f"({type(error).__name__}: {reason})."
+        ) from error
+
+
+def floored(moment: int, cadence: int) -> int:
+    """Round a time down to a multiple of the cadence; both in microseconds."""
+    return moment // cadence * cadence
+
+
+def _names(declared: Sequence[EntityFeature]) -> list[str]:
+    return [feature.name for feature in declared]
+
+
+def _default(feature: EntityFeature) -> pl.Expr:
+    return pl.lit(feature.default, pl.Float64)
+
+
+def _zoned(rows: pl.DataFrame, time: str | None) -> bool | None:
+    kind = rows.schema[time] if time else None
+    return kind.time_zone is not None if isinstance(kind, pl.Datetime) else None
+
+
+def _as_of(rows: pl.DataFrame, feature: EntityFeature, time: str | None) -> pl.DataFrame:
+    """Give each row its entity and the time at which the store was filled last; shape (n_rows, n)."""
+    if time is None:
+        raise EntityFeatureError(
+            f"features.py: the entity feature `{feature.name}` needs the time of a row: set TIME in "
+            "dataset.py, or `at`."
+        )
+    if missing := [name for name in (*feature.entity, time) if name not in rows.columns]:
+        raise EntityFeatureError(
+            f"features.py: the entity feature `{feature.name}` reads `{missing[0]}`, which is not a "
+            "column of the rows."
+        )
+    predicted = clock(pl.col(time), rows.schema[time]) - ticks(feature.lead)
+    cadence = ticks(feature.cadence)
+    return rows.select(*feature.entity, (predicted // cadence * cadence).alias(AS_OF))
+
+
+def clock(time: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Count microseconds since 1970: in UTC where a time has a zone, else as the clock showed them."""
+    if isinstance(kind, pl.Datetime):
+        return time.dt.cast_time_unit("us").to_physical()
+    return time.cast(pl.Datetime("us")).to_physical()
+
+
+def _prepared(
+    events: pl.DataFrame, feature: EntityFeature, moments: pl.DataFrame, is_zoned: bool | None
+) -> pl.DataFrame:
+    """Order events by entity and time, and number them; drop what never counts."""
+    known = events.lazy().select(feature.known_at.alias(KNOWN)).collect_schema()[KNOWN]
+    kind = events.schema[feature.time]
+    for column in (kind, known):
+        zoned = column.time_zone is not None if isinstance(column, pl.Datetime) else None
+        if is_zoned is not None and zoned is not None and zoned != is_zoned:
+            raise EntityFeatureError(
+                f"features.py: the entity feature `{feature.name}`: of the time of a row and that "
+                "of its events one has a time zone and the other has none; give both one, or none."
+            )
+    entity = list(feature.entity)
+    return (
+        events.with_columns(
+            *(pl.col(name).cast(moments.schema[name], strict=False) for name in entity),
+            clock(pl.col(feature.time), kind).alias(TIME),
+            clock(feature.known_at, known).alias(KNOWN),
+        )
+        .drop_nulls([*entity, TIME, KNOWN])
+        .sort(*entity, TIME, maintain_order=True)
+        .with_row_index(ORDER)
+    )
+
+
+def _aggregated(
+    moments: pl.DataFrame, events: pl.DataFrame, features: Sequence[EntityFeature]
+) -> Iterator[pl.DataFrame]:
+    """Aggregate the events of each moment's window.
+
+    Yields:
+        KEY and the features, for moments with events.
+    """
+    entity = list(features[0].entity)
+    window = ticks(features[0].window)
+    stops = _before(moments, events, entity, 0)
+    starts = _before(moments, events, entity, window)
+    counts = stops - starts
+    ends = np.cumsum(counts)
+    aggregates = [each.aggregate.cast(pl.Float64).alias(each.name) for each in features]
+    events = events.select(*_read_by(features, events))
+    keys, as_of = moments[KEY].to_numpy(), moments[AS_OF].fill_null(0).to_numpy()
+    first = 0
+    while first < len(keys):
+        before = ends[first - 1] if first else 0
+        last = max(int(np.searchsorted(ends, before + MOST_PAIRS, side="right")), first + 1)
+        some = slice(first, last)
+        repeated = np.repeat(np.arange(first, last), counts[some])
+        offsets = np.arange(len(repeated)) - np.repeat(
+            ends[some] - counts[some] - before, counts[some]
+        )
+        pairs = events[starts[repeated] + offsets].with_columns(
+            pl.Series(KEY, keys[repeated]), pl.Series(AS_OF, as_of[repeated])
+        )
+        counted = pairs.filter(pl.col(KNOWN) <= pl.col(AS_OF))
+        yield counted.group_by(KEY, maintain_order=True).agg(aggregates)
+        first = last
+
+
+def _read_by(features: Sequence[EntityFeature], events: pl.DataFrame) -> list[str]:
+    """Name the columns that the aggregates read, so that no other is copied for each window."""
+    if any(feature.aggregate.meta.has_multiple_outputs() for feature in features):
+        return events.columns
+    roots = {name for feature in features for name in feature.aggregate.meta.root_names()}
+    return [KNOWN, *sorted(roots - {KNOWN})]
+
+
+def _before(
+    moments: pl.DataFrame, events: pl.DataFrame, entity: list[str], back: int
+) -> np.ndarray:
+    """Find for each moment the first event of its entity that is not before moment - back.
+
+    Returns:
+        Numbers in the order of the events, shape (n_moments,); 0 for an entity without events.
+    """
+    firsts = events.group_by(entity).agg(pl.col(ORDER).min().cast(pl.Int64).alias("first"))
+    left = moments.select(KEY, *entity, (pl.col(AS_OF) - back).alias(AS_OF)).sort(AS_OF)
+    right = events.select(*entity, TIME, ORDER).sort(TIME, ORDER)
+    found = left.join_asof(
+        right,
+        left_on=AS_OF,
+        right_on=TIME,
+        by=entity,
+        strategy="backward",
+        allow_exact_matches=False,
+        check_sortedness=False,
+    ).join(firsts, on=entity, how="left", maintain_order="left")
+    after = pl.col(ORDER).cast(pl.Int64) + 1
+    number = pl.coalesce(after, pl.col("first"), pl.lit(0)).alias(ORDER)
+    return found.sort(KEY).select(number)[ORDER].to_numpy()

@@ -1,0 +1,70 @@
+"""Read the events that entity features are made of."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from rung_ops.features.declaration import EntityFeature, Source
+
+
+def raw_rows() -> pl.DataFrame:
+    """Read all raw files with load() of dataset.py, for features whose events are rows of the project.
+
+    Returns:
+        The columns of Row, shape (n_rows, n_columns).
+    """
+    # Imported here: features.py is imported in the service's image, which has no pandera.
+    from rung_ops import contract
+    from rung_ops.data import ingest
+    from rung_ops.data.row_checks import inspect
+    from rung_ops.project.paths import raw_files, shown
+
+    schema = contract.Row.to_schema()
+    return pl.concat([inspect(ingest.read(path), schema, shown(path))[0] for path in raw_files()])
+
+
+class Events:
+    """The events of sources, each read once."""
+
+    def __init__(self, root: Path) -> None:
+        """Read nothing yet.
+
+        Args:
+            root: the project, where paths begin.
+        """
+        self._root = root
+        self._read: dict[Source, pl.DataFrame] = {}
+
+    def of(self, feature: EntityFeature) -> pl.DataFrame:
+        """Return the events of a feature.
+
+        Raises:
+            Exception: whatever the source raises.
+        """
+        if feature.source not in self._read:
+            self._read[feature.source] = self._events(feature)
+        return self._read[feature.source]
+
+    def _events(self, feature: EntityFeature) -> pl.DataFrame:
+        if isinstance(feature.source, str):
+            found: pl.DataFrame | pl.LazyFrame = _scan(str(self._root / feature.source))
+        else:
+            found = feature.source()
+        frame = found.collect() if isinstance(found, pl.LazyFrame) else found
+        if not isinstance(frame, pl.DataFrame):
+            raise TypeError(f"got a {type(frame).__name__}; expected a Polars frame")
+        missing = list(_missing([*feature.entity, feature.time], frame))
+        if missing:
+            raise ValueError(f"its events have no column `{'`, `'.join(missing)}`")
+        return frame
+
+
+def _missing(names: Iterable[str], frame: pl.DataFrame) -> Iterable[str]:
+    return (name for name in names if name not in frame.columns)
+
+
+def _scan(path: str) -> pl.LazyFrame:
+    if path.endswith(".csv"):
+        return pl.scan_csv(path, try_parse_dates=True)
+    return pl.scan_parquet(path)

@@ -1,0 +1,284 @@
+"""The store holds the values of what is declared and of what serves, and is swapped as a whole."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.conftest import FACTS, Trained
+from rung_ops import contract
+from rung_ops.checks import entity_features as checks
+from rung_ops.contract import ContractError
+from rung_ops.features import EntityFeature, materialize, point_in_time, store
+from rung_ops.features.declaration import views_of
+from rung_ops.features.sources import Events
+from rung_ops.release import make, paths, source_import
+from rung_ops.release.bundle import BadBundle
+from rung_ops.release.release_files import ReleaseFiles
+from rung_ops.serving import release
+
+NOW = datetime(2026, 3, 1, 12, 34, tzinfo=UTC)
+DAY = timedelta(days=1)
+EVENTS = pl.DataFrame(
+    {
+        "shop": ["a", "a", "b", "c"],
+        "at": [
+            datetime(2026, 3, 1, 7),
+            datetime(2026, 3, 1, 9),
+            datetime(2026, 2, 28, 10),
+            datetime(2026, 3, 1, 12, 34),
+        ],
+        "sold": [2.0, 4.0, 8.0, 16.0],
+    },
+)
+
+
+def declared(**changed: Any) -> EntityFeature:
+    """Declare what a shop sold on a day."""
+    settings: dict[str, Any] = {
+        **{"name": "sold_1d", "entity": ["shop"], "source": lambda: EVENTS, "time": "at"},
+        **{"aggregate": pl.col("sold").sum(), "window": DAY, "cadence": timedelta(hours=1)},
+    }
+    return EntityFeature(**(settings | changed))
+
+
+def values(feature: EntityFeature, now: datetime = NOW) -> store.StoredView:
+    (view,) = views_of([feature])
+    return materialize.values(view, {"shop": pl.String()}, now, Events(Path("/")))
+
+
+def test_entities_have_the_values_of_the_last_full_hour() -> None:
+    found = values(declared())
+
+    assert found.as_of == NOW.replace(minute=0).timestamp() * 1e6
+    assert found.entities == [store.key_of(["a"])]  # b's day is over, and c's is not there yet
+    assert found.numbers.tolist() == [[6.0]]
+
+
+def test_a_time_without_a_zone_is_of_the_declared_zone() -> None:
+    found = values(declared(zone="America/New_York"))
+
+    # There it is 7:34, so the sale at 7 o'clock is not before the last full hour.
+    assert found.as_of == NOW.replace(minute=0).timestamp() * 1e6
+    assert (found.entities, found.numbers.tolist()) == ([store.key_of(["b"])], [[8.0]])
+    asked = values(declared(zone="America/New_York"), datetime(2026, 3, 1, 8))
+    assert asked.as_of == datetime(2026, 3, 1, 13, tzinfo=UTC).timestamp() * 1e6
+    assert asked.numbers.tolist() == [[2.0], [8.0]]
+
+
+def test_the_store_equals_what_rows_of_that_moment_get() -> None:
+    drawn = np.random.default_rng(1)
+    since = datetime(2026, 2, 1)
+    events = pl.DataFrame(
+        {
+            "shop": drawn.choice(["a", "b", "c", "d"], 400).tolist(),
+            "at": [since + timedelta(minutes=int(m)) for m in drawn.integers(0, 43_200, 400)],
+            "sold": drawn.random(400),
+        }
+    )
+    features = [
+        declared(source=lambda: events),
+        declared(name="days", source=lambda: events, aggregate=pl.len(), window=9 * DAY, default=0),
+    ]
+    (view,) = views_of(features)
+    found = materialize.values(view, {"shop": pl.String()}, NOW, Events(Path("/")))
+    stored = dict(zip(found.entities, found.numbers.tolist(), strict=True))
+
+    rows = pl.DataFrame({"shop": ["a", "b", "c", "d", "e"]}).with_columns(
+        pl.lit(NOW.replace(tzinfo=None)).alias("when")
+    )
+    offline = point_in_time.joined(rows, features, "when", Path("/"))
+
+    for row in offline.iter_rows(named=True):
+        sold, days = stored.get(store.key_of([row["shop"]]), [np.nan, np.nan])
+        assert row["sold_1d"] == (None if np.isnan(sold) else sold)
+        assert row["days"] == (0 if np.isnan(days) else days)
+    assert offline["days"].to_list()[-1] == 0
+    assert len(stored) == 4
+
+
+def test_a_store_is_read_back_and_replaced_as_a_whole(tmp_path: Path) -> None:
+    file = tmp_path / "new/features.sqlite"
+    first, second = values(declared()), values(declared(zone="America/New_York"))
+    store.write([first, second], file)
+    with closing(store.connect(file)) as old:
+        store.write([second], file)
+
+        assert store.as_of(old).keys() == {first.id, second.id}
+        found = store.read(old, first.id)
+    assert (found[:4], found.numbers.tolist()) == (first[:4], first.numbers.tolist())
+    with closing(store.connect(file)) as new, pytest.raises(store.StoreError, match="no view"):
+        store.read(new, first.id)
+    assert [path.name for path in file.parent.iterdir()] == ["features.sqlite"]
+
+
+def test_a_store_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "features.sqlite"
+    store.write([values(declared())], file)
+    before = file.read_bytes()
+
+    with pytest.raises(Exception, match="UNIQUE"):
+        store.write([values(declared())] * 2, file)
+
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["features.sqlite"]
+
+
+# A project of this game, in which the entity is the first text of a row.
+
+SOURCE = """
+
+from datetime import timedelta
+
+from rung_ops.features import EntityFeature
+
+ENTITY_FEATURES = [
+    EntityFeature(
+        name="events_90d",
+        entity=["{entity}"],
+        source="{events}",
+        time="happened",
+        aggregate=pl.len(),
+        window=timedelta(days=90),
+        cadence=timedelta(days=1),
+        default=0,
+    ),
+]
+FEATURES.append(pl.col("events_90d"))
+"""
+
+
+@pytest.fixture
+def project(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package with an entity feature, in use, and its folder of releases."""
+    if contract.TIME is None:
+        pytest.skip("the rows of this game have no time")
+    schema = contract.Row.to_schema().dtypes
+    entity = next(name for name, kind in schema.items() if kind.type == pl.String)
+    rows = trained.train
+    events = rows.select(entity, happened=pl.col(contract.TIME))
+    events.write_parquet(tmp_path / "events.parquet")
+    source = tmp_path / "src" / contract.package()
+    shutil.copytree(Path(str(contract.dataset.__file__)).parent, source)
+    text = SOURCE.format(entity=entity, events=tmp_path / "events.parquet")
+    with (source / "features.py").open("a") as file:
+        file.write(text)
+    loaded = source_import.module_of(tmp_path, contract.package(), "features")
+    monkeypatch.setattr(contract, "FEATURES", loaded.FEATURES, raising=False)
+    monkeypatch.setattr(contract, "ENTITY_FEATURES", loaded.ENTITY_FEATURES, raising=False)
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    return source
+
+
+@pytest.fixture
+def released(project: Path, trained: Trained, release_private_key: bytes) -> Callable[[Path], Path]:
+    """Write a release of the project into a folder."""
+    from machinery.tests.in_project import fit
+
+    def write(folder: Path) -> Path:
+        train, test = point_in_time.join(trained.train), point_in_time.join(trained.test)
+        assert test["events_90d"].n_unique() > 10
+        return make.write(
+            folder, fit(train), train, test, FACTS, release_private_key, source=project
+        )
+
+    return write
+
+
+def test_a_release_is_refused_until_its_features_are_materialized(
+    released: Callable[[Path], Path], release_key: bytes, tmp_path: Path, trained: Trained
+) -> None:
+    with pytest.raises(BadBundle, match="no store.*`uv run rung-ops features materialize`"):
+        released(tmp_path / "made")
+    assert not list((tmp_path / "made").glob("v*"))
+
+    last = trained.train[contract.TIME or ""].max()
+    assert materialize.main(["--as-of", str(last)]) == 0
+    loaded = release.load(released(tmp_path / "made"), release_key)
+
+    looked_up = loaded.contract["columns"][-1]
+    assert (looked_up["name"], looked_up["required"], looked_up["default"]) == (
+        "events_90d",
+        False,
+        0,
+    )
+    assert "events_90d" not in loaded.contract["example"]
+    assert [view["entity"] for view in loaded.contract["entity_features"]]
+    test = point_in_time.join(trained.test.head(50), loaded.entity_features)
+    features, _ = loaded.score(test)
+    assert features["events_90d"].to_list() == test["events_90d"].to_list()
+
+
+def test_what_serves_keeps_its_values_when_the_declaration_changes(
+    released: Callable[[Path], Path],
+    release_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: Trained,
+) -> None:
+    last = str(trained.train[contract.TIME or ""].max())
+    materialize.main(["--as-of", last])
+    serves = released(paths.environment(paths.PRODUCTION) / "bundles")
+    views = ReleaseFiles.of(serves).json("contract.json")["entity_features"]
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    (now,) = contract.ENTITY_FEATURES
+    other = EntityFeature(
+        **(vars(now) | {"window": timedelta(days=30)}),
+    )
+    monkeypatch.setattr(contract, "ENTITY_FEATURES", [other])
+    (described,) = views_of([other])
+
+    with pytest.raises(store.StoreError, match="declared in another way"):
+        store.refuse_unless_filled([{"id": described.id, "features": []}], store.path())
+    assert materialize.main(["--as-of", last]) == 0
+
+    filled = store.refuse_unless_filled(views, store.path())
+    assert filled.keys() == {described.id, views[0]["id"]}
+    # A release that cannot be computed any more keeps what the store has.
+    (tmp_path / "events.parquet").rename(tmp_path / "gone.parquet")
+    monkeypatch.setattr(contract, "ENTITY_FEATURES", [])
+    assert materialize.main([]) == 0
+    kept = store.refuse_unless_filled(views, store.path())
+    assert kept == {views[0]["id"]: filled[views[0]["id"]]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": "KEY"}, "has the name of a column of Row"),
+        ({"entity": ["TARGET"]}, "not a column of Row that a caller sends"),
+        ({"entity": ["nowhere"]}, "not a column of Row that a caller sends"),
+        ({"entity": ["TIME"]}, "name an entity by text"),
+        ({"at": "KEY"}, "needs the time of a row"),
+        ({"source": "nowhere.parquet"}, "cannot be computed"),
+    ],
+)
+def test_a_broken_promise_is_said_in_one_sentence(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: Trained,
+    changed: dict[str, Any],
+    said: str,
+) -> None:
+    (now,) = contract.ENTITY_FEATURES
+    names = {"KEY": now.entity[0], "TARGET": contract.TARGET, "TIME": contract.TIME}
+    named = {
+        key: [names.get(each, each) for each in value]
+        if isinstance(value, list)
+        else names.get(value, value)
+        for key, value in changed.items()
+    }
+    checks.well_declared()
+    checks.with_entity_features(trained.test.head(5))
+    monkeypatch.setattr(contract, "ENTITY_FEATURES", [EntityFeature(**(vars(now) | named))])
+
+    with pytest.raises(ContractError, match=said):
+        checks.well_declared()
+        checks.with_entity_features(trained.test.head(5))

@@ -1,0 +1,258 @@
+"""Entity features of rows: equal to brute force, and nothing of them comes from the future."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from rung_ops.features import EntityFeature
+from rung_ops.features import point_in_time as subject
+from rung_ops.features.point_in_time import EntityFeatureError
+
+HERE = Path("/")
+START = datetime(2026, 1, 1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def feature(events: pl.DataFrame, **changed: Any) -> EntityFeature:
+    """Declare the mean of `late` over a day, an hour after the event."""
+    settings: dict[str, Any] = {
+        "name": "late_1d",
+        "entity": ["carrier"],
+        "source": lambda: events,
+        "time": "at",
+        "known": "landed",
+        "aggregate": pl.col("late").mean(),
+        "window": DAY,
+        "cadence": HOUR,
+    }
+    return EntityFeature(**(settings | changed))
+
+
+def made(number: int, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Draw rows, some of them twice, and events; many stand at whole hours."""
+    drawn = np.random.default_rng(seed)
+
+    def times(n: int) -> pl.Series:
+        minutes = drawn.integers(0, 6 * 24 * 4, n) * 15
+        return pl.Series([START + timedelta(minutes=int(m)) for m in minutes])
+
+    carriers = ["AA", "B6", "DL", None]
+    rows = pl.DataFrame(
+        {
+            "scheduled": times(number),
+            "carrier": drawn.choice(np.array(carriers, object), number).tolist(),
+        },
+        schema_overrides={"carrier": pl.String},
+    )
+    events = pl.DataFrame(
+        {
+            "at": times(number),
+            "carrier": drawn.choice(np.array([*carriers, "UA"], object), number).tolist(),
+            "late": drawn.integers(0, 60, number),
+        },
+        schema_overrides={"carrier": pl.String},
+    )
+    delays = pl.Series([timedelta(minutes=int(m)) for m in drawn.integers(0, 240, number)])
+    return pl.concat([rows, rows.head(20)]), events.with_columns(landed=pl.col("at") + delays)
+
+
+def brute_force(row: dict[str, Any], events: pl.DataFrame, declared: EntityFeature) -> float | None:
+    """Compute a feature of a row by its definition."""
+    since = datetime(1970, 1, 1)
+    predicted = row["scheduled"] - declared.lead - since
+    as_of = since + predicted // declared.cadence * declared.cadence
+    found = [
+        event["late"]
+        for event in events.iter_rows(named=True)
+        if event["carrier"] == row["carrier"] is not None
+        and as_of - declared.window <= event["at"] < as_of
+        and event["landed"] <= as_of
+    ]
+    return float(np.mean(found)) if found else declared.default
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"window": 3 * HOUR, "default": 0.25},
+        {"cadence": DAY},
+        {"cadence": 7 * HOUR, "lead": 2 * HOUR},
+    ],
+)
+@pytest.mark.parametrize("pairs", [7, subject.MOST_PAIRS])
+def test_each_row_gets_what_its_definition_says(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], pairs: int
+) -> None:
+    monkeypatch.setattr(subject, "MOST_PAIRS", pairs)
+    rows, events = made(150)
+    declared = feature(events, **changed)
+
+    found = subject.joined(rows, [declared], "scheduled", HERE)
+
+    expected = [brute_force(row, events, declared) for row in rows.iter_rows(named=True)]
+    assert_frame_equal(found.drop("late_1d"), rows)
+    assert_frame_equal(
+        found.select("late_1d"), pl.DataFrame({"late_1d": expected}, schema={"late_1d": pl.Float64})
+    )
+    assert 10 < found["late_1d"].n_unique()
+
+
+def test_events_of_the_future_change_nothing() -> None:
+    rows, events = made(200)
+    cut = START + 3 * DAY
+    earlier = rows.filter(pl.col("scheduled") <= cut)
+    # What comes later, or was not known yet, becomes the worst that there is.
+    changed = events.with_columns(
+        late=pl.when(pl.col("at").ge(cut) | pl.col("landed").gt(cut)).then(1_000).otherwise("late")
+    )
+
+    found = [
+        subject.joined(earlier, [feature(each)], "scheduled", HERE) for each in (events, changed)
+    ]
+
+    assert earlier.height > 50
+    assert_frame_equal(found[0], found[1])
+
+
+def test_a_planted_leak_is_seen() -> None:
+    """The test above fails where an event counts before it is known."""
+    rows, events = made(200)
+    cut = START + 3 * DAY
+    earlier = rows.filter(pl.col("scheduled") <= cut)
+    changed = events.with_columns(
+        late=pl.when(pl.col("at").ge(cut) | pl.col("landed").gt(cut)).then(1_000).otherwise("late")
+    )
+
+    leaking = [
+        subject.joined(earlier, [feature(each, known="at")], "scheduled", HERE)
+        for each in (events, changed)
+    ]
+
+    assert not leaking[0].equals(leaking[1])
+
+
+@pytest.mark.parametrize(
+    ("at", "landed", "value"),
+    [
+        (DAY, DAY, None),  # at the time itself: not before it
+        (DAY - timedelta(microseconds=1), DAY, 7.0),  # known at that very time
+        (DAY - timedelta(microseconds=1), DAY + timedelta(microseconds=1), None),
+        (timedelta(), DAY, 7.0),  # at the start of the window
+        (-timedelta(microseconds=1), DAY, None),
+    ],
+)
+def test_a_window_has_its_start_and_not_its_end(
+    at: timedelta, landed: timedelta, value: float | None
+) -> None:
+    events = pl.DataFrame(
+        {"carrier": ["AA"], "at": [START + at], "landed": [START + landed], "late": [7]}
+    )
+    # 59 minutes later the store still has the values of the whole hour.
+    rows = pl.DataFrame({"carrier": ["AA"], "scheduled": [START + DAY + timedelta(minutes=59)]})
+
+    found = subject.joined(rows, [feature(events)], "scheduled", HERE)
+
+    assert found["late_1d"].to_list() == [value]
+
+
+def test_features_come_in_the_order_of_their_declaration_and_take_the_place_of_old_columns() -> (
+    None
+):
+    rows, events = made(50)
+    declared = [
+        feature(events, name="b"),
+        feature(events, name="c", cadence=DAY, aggregate=pl.len()),
+        feature(events, name="a", window=HOUR, default=0.5),
+    ]
+
+    once = subject.joined(rows, declared, "scheduled", HERE)
+
+    assert once.columns == [*rows.columns, "b", "c", "a"]
+    assert_frame_equal(subject.joined(once, declared, "scheduled", HERE), once)
+
+
+def test_what_is_not_finite_gets_the_default() -> None:
+    rows, events = made(50)
+    endless = feature(events, aggregate=pl.len() / 0, default=3.0)
+
+    assert subject.joined(rows, [endless], "scheduled", HERE)["late_1d"].unique().to_list() == [3.0]
+
+
+def test_a_time_with_a_zone_is_compared_in_utc() -> None:
+    events = pl.DataFrame(
+        {"carrier": ["AA"], "at": [datetime(2026, 1, 1, 10, tzinfo=UTC)], "late": [1]}
+    ).with_columns(pl.col("at").dt.convert_time_zone("America/New_York"))
+    rows = pl.DataFrame({"carrier": ["AA"] * 2, "scheduled": [datetime(2026, 1, 1, 10)] * 2})
+    rows = rows.with_columns(
+        pl.col("scheduled").dt.replace_time_zone("UTC").dt.offset_by(pl.Series(["0h", "1h"]))
+    )
+
+    found = subject.joined(rows, [feature(events, known=None)], "scheduled", HERE)
+
+    assert found["late_1d"].to_list() == [None, 1.0]
+    naive = rows.with_columns(pl.col("scheduled").dt.replace_time_zone(None))
+    with pytest.raises(EntityFeatureError, match="one has a time zone and the other has none"):
+        subject.joined(naive, [feature(events, known=None)], "scheduled", HERE)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"source": "no/such/*.parquet"}, "cannot be computed"),
+        ({"source": lambda: 3}, "got a int; expected a Polars frame"),
+        ({"entity": ["tail"]}, "`tail`, which is not a column of the rows"),
+        ({"time": "takeoff"}, "its events have no column `takeoff`"),
+        ({"aggregate": pl.col("x").sum()}, "cannot be computed"),
+    ],
+)
+def test_what_cannot_be_computed_is_said_in_one_sentence(
+    changed: dict[str, Any], said: str
+) -> None:
+    rows, events = made(10)
+
+    with pytest.raises(EntityFeatureError, match=said) as raised:
+        subject.joined(rows, [feature(events, **changed)], "scheduled", HERE)
+
+    assert "`late_1d`" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"window": timedelta()},
+        {"cadence": -HOUR},
+        {"entity": []},
+        {"aggregate": 3},
+        {"source": 3},
+        {"lead": -HOUR},
+    ],
+)
+def test_a_declaration_that_means_nothing_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="EntityFeature `late_1d`: "):
+        feature(pl.DataFrame(), **changed)
+
+
+def test_the_fingerprint_follows_what_the_stored_values_depend_on() -> None:
+    events = pl.DataFrame()
+    first = feature(events)
+
+    for name, value in {
+        "name": "other",
+        "time": "landed",
+        "known": None,
+        "aggregate": pl.col("late").max(),
+        "window": HOUR,
+        "cadence": DAY,
+        "zone": "Europe/Berlin",
+        "source": "events.parquet",
+    }.items():
+        assert feature(events, **{name: value}).fingerprint() != first.fingerprint(), name
+    for name, value in {"default": 1.0, "max_age": DAY, "lead": HOUR, "owner": "us"}.items():
+        assert feature(events, **{name: value}).fingerprint() == first.fingerprint(), name

@@ -1,0 +1,290 @@
+"""The service looks up what a caller leaves out: the request's value, the store's, the default."""
+
+import io
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release
+from rung_ops.batch import prediction_log
+from rung_ops.features import EntityFeature, materialize, point_in_time, store
+from rung_ops.features.declaration import View, views_of
+from rung_ops.features.sources import Events
+from rung_ops.release.bundle import BadBundle
+from rung_ops.release.state import State
+from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.service import HeldReleases
+from rung_ops.serving.settings import Limits
+from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.watch import _completed
+
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
+EVENTS = pl.DataFrame(
+    {
+        "code": ["AB", "AB", "CD", "EF"],
+        "at": [NOW - 3 * HOUR, NOW - 2 * HOUR, NOW - 2 * HOUR, NOW - 30 * HOUR],
+        "weight": [1.0, 5.0, 10.0, 100.0],
+    }
+)
+SCHEMA = {"code": pl.String(), "number": pl.Int16()}
+
+
+def declared(**changed: Any) -> EntityFeature:
+    """Declare the mean weight of a code's events of a day."""
+    settings: dict[str, Any] = {
+        **{"name": "weight", "entity": ["code"], "source": lambda: EVENTS, "time": "at"},
+        **{"aggregate": pl.col("weight").mean(), "window": timedelta(days=1), "cadence": HOUR},
+        **{"default": 2.0, "max_age": 2 * HOUR},
+    }
+    return EntityFeature(**(settings | changed))
+
+
+def filled(view: View, now: datetime = NOW) -> None:
+    """Fill the store with one view."""
+    found = materialize.values(view, SCHEMA, now, Events(Path("/")))
+    store.write([found], store.path())
+
+
+def contract_of(views: Sequence[View]) -> dict[str, Any]:
+    """Make a contract in which `weight` is looked up."""
+    described = [
+        {
+            "id": view.id,
+            "entity": list(view.entity),
+            "features": [
+                {
+                    "name": each.name,
+                    "max_age_seconds": each.max_age and each.max_age.total_seconds(),
+                }
+                for each in view.features
+            ],
+        }
+        for view in views
+    ]
+    return CONTRACT | {"entity_features": described}
+
+
+def install(caller: Caller, view: View) -> None:
+    """Let a release with entity features answer."""
+    made = release(contract=contract_of([view]))
+    caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+
+
+@pytest.fixture
+def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> View:
+    """A view whose store is the test's own."""
+    monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    (made,) = views_of([declared()])
+    return made
+
+
+@pytest.fixture
+def caller(tmp_path: Path, view: View) -> Iterator[Caller]:
+    """A service with a filled store."""
+    filled(view)
+    with calling(tmp_path, Limits(), log=True) as made:
+        install(made, view)
+        yield made
+
+
+def test_the_requests_value_comes_first_then_the_store_then_the_default(caller: Caller) -> None:
+    own = caller.post("/predict", ROW | {"weight": 4.0}).json
+    stored = caller.post("/predict", ROW).json
+    old = caller.post("/predict", ROW | {"code": "EF"}).json
+    unknown = caller.post("/predict", ROW | {"code": "XX", "weight": None}).json
+
+    assert (own["prediction"], own["defaults_used"]) == (28.0, ["note"])
+    assert (stored["prediction"], stored["defaults_used"]) == (21.0, ["note"])
+    assert (old["prediction"], old["defaults_used"]) == (14.0, ["weight", "note"])
+    assert (unknown["prediction"], unknown["defaults_used"]) == (14.0, ["weight", "note"])
+    told = caller.get("/metrics").body.decode()
+    assert 'service_entity_lookups_total{entity="code",outcome="found"} 1.0' in told
+    assert 'service_entity_lookups_total{entity="code",outcome="missing"} 2.0' in told
+    assert 'service_defaults_used_total{column="weight"} 2.0' in told
+    (line,) = [s for s in told.splitlines() if s.startswith("service_entity_features_age_seconds{")]
+    assert 0 <= float(line.split()[-1]) < 3 * 3600
+
+
+def test_arrays_columns_and_arrow_are_filled_alike(caller: Caller) -> None:
+    codes, weights = ["AB", "CD", "XX", "AB"], [None, None, None, 4.0]
+    rows = [
+        ROW | {"code": code, "weight": weight, "note": ""}
+        for code, weight in zip(codes, weights, strict=True)
+    ]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    table = pl.DataFrame(rows).with_columns(
+        pl.col("at").str.to_datetime(time_unit="us"), pl.col("number").cast(pl.Int16)
+    )
+    sent = io.BytesIO()
+    table.write_ipc_stream(sent)
+
+    by_row = caller.post("/predict", rows).json
+    by_column = caller.post("/predict/batch", {"columns": columns}).json
+    arrow = caller.post("/predict/batch", sent.getvalue(), "application/vnd.apache.arrow.stream")
+
+    assert by_row["predictions"] == [21.0, 70.0, 14.0, 28.0]
+    assert by_row["defaults_used"] == [[], [], ["weight"], []]
+    assert by_column["predictions"] == by_row["predictions"]
+    assert by_column["defaults_used"] == {"weight": [3]}
+    answered = pl.read_ipc_stream(arrow.body)
+    assert answered["prediction"].to_list() == by_row["predictions"]
+    assert answered["defaults_used"].to_list() == by_row["defaults_used"]
+
+
+def test_a_large_table_is_filled_once_for_all_its_parts(caller: Caller) -> None:
+    number = 5_000
+    codes = [("AB", "CD", "XX")[at % 3] for at in range(number)]
+    columns = {name: [value] * number for name, value in ROW.items()} | {"code": codes}
+
+    answer = caller.post("/predict/batch", {"columns": columns}).json
+
+    assert answer["predictions"] == [(21.0, 70.0, 14.0)[at % 3] for at in range(number)]
+    assert answer["defaults_used"]["weight"] == list(range(3, number + 1, 3))
+
+
+def test_a_value_that_is_too_old_is_the_default(tmp_path: Path, view: View) -> None:
+    filled(view, NOW - 5 * HOUR)
+    with calling(tmp_path, Limits()) as caller:
+        install(caller, view)
+        answer = caller.post("/predict", ROW).json
+        told = caller.get("/metrics").body.decode()
+
+    assert (answer["prediction"], answer["defaults_used"]) == (14.0, ["weight", "note"])
+    assert 'service_entity_lookups_total{entity="code",outcome="stale"} 1.0' in told
+
+
+def test_a_new_store_is_read_while_the_service_runs(caller: Caller, view: View) -> None:
+    assert caller.post("/predict", ROW).json["prediction"] == 21.0
+    moved = store.StoredView(
+        view.id, time.time_ns() // 1000, ["weight"], [store.key_of(["AB"])], np.array([[9.0]])
+    )
+
+    store.write([moved], store.path())
+
+    assert caller.post("/predict", ROW).json["prediction"] == 63.0
+
+
+@pytest.mark.parametrize("broken", ["missing", "not a store", "another declaration", "short"])
+def test_a_store_that_fails_while_the_service_runs_gives_defaults_and_is_counted(
+    caller: Caller, view: View, broken: str
+) -> None:
+    assert caller.post("/predict", ROW).json["prediction"] == 21.0
+    file = store.path()
+    file.unlink()
+    if broken == "not a store":
+        file.write_bytes(b"x" * 5_000)
+    elif broken == "another declaration":
+        (other,) = views_of([declared(window=HOUR)])
+        filled(other)
+    elif broken == "short":
+        entry = store.StoredView(
+            view.id, time.time_ns() // 1000, ["weight"], [store.key_of(["AB"])], np.zeros((1, 2))
+        )
+        store.write([entry], file)
+
+    answer = caller.post("/predict", ROW)
+
+    assert answer.status == 200
+    assert answer.json["defaults_used"] == ["weight", "note"]
+    told = caller.get("/metrics").body.decode()
+    assert 'service_entity_lookups_total{entity="code",outcome="failed"} 1.0' in told
+    filled(view)
+    assert caller.post("/predict", ROW).json["prediction"] == 21.0
+
+
+def test_a_release_is_refused_without_values_of_its_declarations(view: View) -> None:
+    made = release(contract=contract_of([view]))
+
+    with pytest.raises(BadBundle, match=r"v1: its entity features have no store.*materialize"):
+        LoadedRelease(made, "serving", False)
+
+    (other,) = views_of([declared(window=HOUR)])
+    filled(other)
+    with pytest.raises(BadBundle, match="no values of its entity features weight.*materialize"):
+        LoadedRelease(made, "serving", False)
+    filled(view)
+    assert LoadedRelease(made, "serving", False).lookup is not None
+
+
+def test_what_was_served_and_logged_equals_what_is_computed_offline(
+    caller: Caller, tmp_path: Path
+) -> None:
+    caller.post("/predict", [ROW | {"code": code} for code in ("AB", "CD", "EF", "XX")])
+    assert caller.service.log is not None
+    caller.service.log.close()
+
+    log = prediction_log.read(tmp_path / "log").collect()
+    rows = log.unnest("row").with_columns(pl.lit(NOW).alias("predicted"))
+    again = point_in_time.joined(rows.drop("weight"), [declared()], "predicted", Path("/"))
+
+    assert log.height == 4
+    assert rows["weight"].n_unique() == 3
+    assert again["weight"].to_list() == rows["weight"].to_list()
+
+
+def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view: View) -> None:
+    (other,) = views_of([declared(aggregate=pl.col("weight").max())])
+    found = [materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)]
+    store.write(found, store.path())
+    on_trial = LoadedRelease(release("v2", contract=contract_of([other])), "serving", False)
+    with calling(tmp_path, Limits()) as caller:
+        install(caller, view)
+        serving = caller.service.held.serving
+        assert on_trial.lookup is not None
+        complete = _completed(on_trial.lookup, serving)
+        shadow = Shadow(on_trial.release, 1.0, complete=complete)
+        caller.service.install(replace(caller.service.held, shadow=shadow))
+        answers = caller.post("/predict", [ROW, ROW | {"code": "XX"}]).json
+        until = time.monotonic() + 30
+        while shadow.found.compared < 2:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    assert answers["predictions"] == [21.0, 14.0]
+    assert shadow.found.difference == pytest.approx(35.0 - 21.0)
+
+
+def test_an_answer_without_entity_features_looks_nothing_up(tmp_path: Path) -> None:
+    with calling(tmp_path, Limits()) as caller:
+        caller.install()
+        assert caller.post("/predict", ROW).json["prediction"] == 14.0
+
+        assert b"service_entity" not in caller.get("/metrics").body
+        assert caller.service.held.serving is not None
+        assert caller.service.held.serving.lookup is None
+
+
+def test_keys_of_several_columns_and_of_numbers_are_found(tmp_path: Path, view: View) -> None:
+    events = EVENTS.with_columns(pl.lit(7).alias("number"))
+    (made,) = views_of([declared(entity=["number", "code"], source=lambda: events)])
+    filled(made)
+    with calling(tmp_path, Limits()) as caller:
+        install(caller, made)
+        found = caller.post("/predict", [ROW, ROW | {"number": 8}]).json
+
+    assert found["predictions"] == [21.0, 16.0]
+
+
+def test_an_entity_that_is_left_out_is_the_contracts_default(tmp_path: Path, view: View) -> None:
+    filled(view)
+    code = PLAIN | {"name": "code", "dtype": "str", "polars": "String"}
+    columns = [each for each in CONTRACT["columns"] if each["name"] != "code"]
+    optional = [*columns, code | {"required": False, "default": "CD"}]
+    made = release(contract=contract_of([view]) | {"columns": optional})
+    row = {name: value for name, value in ROW.items() if name != "code"}
+    with calling(tmp_path, Limits()) as caller:
+        caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+        by_row = caller.post("/predict", row).json
+        table = {"columns": {name: [value] for name, value in row.items()}}
+        by_column = caller.post("/predict/batch", table).json
+
+    assert by_row["prediction"] == 70.0
+    assert by_column["predictions"] == [70.0]
