@@ -86,7 +86,9 @@ def released(folder: Path) -> Iterator[tuple[str, list[View], Schema]]:
     Yields:
         The id of a release, its views, and the types of its columns; nothing where it has no views.
     """
-    for place in sorted((folder / "bundles").glob("*")):
+    for place in sorted(
+        p for p in (folder / "bundles").glob("*") if (p / bundle.MANIFEST).exists()
+    ):
         try:
             manifest, files = verify.open_verified(place, verify.public_key())
             described = files.json(bundle.CONTRACT)

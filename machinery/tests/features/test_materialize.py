@@ -221,6 +221,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     trained: Trained,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     last = str(trained.train[contract.TIME or ""].max())
     materialize.main(["--as-of", last])
@@ -239,6 +240,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
         store.refuse_unless_filled([{"id": described.id, "features": []}], store.path())
     assert materialize.main(["--as-of", last]) == 0
 
+    assert capsys.readouterr().err == ""  # a lock lies beside the bundles
     filled = store.refuse_unless_filled(views, store.path())
     assert filled.keys() == {described.id, views[0]["id"]}
     # A release that cannot be computed any more keeps what the store has.
