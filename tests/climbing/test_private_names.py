@@ -72,7 +72,8 @@ def private(path: Path) -> Iterator[str]:
 
 
 def test_one_module_uses_private_names() -> None:
-    found = {path.name: list(private(path)) for path in (ROOT / "generator/rung").rglob("*.py")}
+    source = ROOT / "generator/rung"
+    found = {str(path.relative_to(source)): list(private(path)) for path in source.rglob("*.py")}
 
     assert {"private_names.py": ["copier._main", "copier._template", "copier._user_data"]} == {
         name: used for name, used in found.items() if used
