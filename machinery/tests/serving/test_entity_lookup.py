@@ -288,3 +288,23 @@ def test_an_entity_that_is_left_out_is_the_contracts_default(tmp_path: Path, vie
 
     assert by_row["prediction"] == 70.0
     assert by_column["predictions"] == [70.0]
+
+
+def test_a_value_of_the_request_stays_where_another_of_its_view_is_looked_up(
+    tmp_path: Path, view: View
+) -> None:
+    (both,) = views_of([declared(), declared(name="height", aggregate=pl.len(), default=None)])
+    filled(both)
+    at = next(n for n, each in enumerate(CONTRACT["columns"]) if each["name"] == "weight")
+    height = PLAIN | {"name": "height", "dtype": "float", "polars": "Float64", "required": False}
+    columns = [*CONTRACT["columns"][: at + 1], height, *CONTRACT["columns"][at + 1 :]]
+    made = release(contract=contract_of([both]) | {"columns": columns})
+    row = ROW | {"weight": 4.0, "note": ""}
+    with calling(tmp_path, Limits()) as caller:
+        caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+        by_row = caller.post("/predict", row).json
+        table = {"columns": {name: [value] for name, value in row.items()}}
+        by_column = caller.post("/predict/batch", table).json
+
+    assert (by_row["prediction"], by_row["defaults_used"]) == (28.0, [])
+    assert (by_column["predictions"], by_column["defaults_used"]) == ([28.0], {})
