@@ -14,7 +14,7 @@ from rung.review.files import Files
 from rung.review.limits import Clock, Limits
 from rung.review.predicates import FLAGS
 from rung.review.vocabulary import Vocabulary, words
-from tests.repositories import LADDER, READING, plant
+from tests.repositories import LADDER, READING, evidence, plant
 
 LEAVES = [
     leaf
@@ -126,3 +126,43 @@ def test_a_file_that_is_too_large_is_counted_once(tmp_path: Path) -> None:
         files.kept.clear()  # as where others have taken its place
 
     assert files.left_out.counts["too large to be read"] == 1
+
+
+IMPORTS = (
+    "import a\n",
+    "import a.b as c, d  # e\n",
+    "from x import (",
+    "y, # z)\n",
+    "w)\n",
+    '"""',
+    "'''",
+    '"',
+    "#",
+    "    from ..k import l\n",
+    "from . import m; import n\n",
+    "\\",
+    "\n",
+    " ",
+    "r",
+)
+
+
+@given(st.lists(st.sampled_from(IMPORTS), max_size=12).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_what_a_file_may_import_holds_all_that_it_imports(text: str) -> None:
+    imported = {name for name in python_source.read(text).imports if re.fullmatch(r"[\w.]+", name)}
+
+    assert imported <= python_source.may_import(text)
+
+
+def test_what_only_a_docstring_imports_is_not_followed(tmp_path: Path) -> None:
+    files = {
+        "Makefile": "all:\n\tpython a.py\n",
+        "a.py": '"""Like\nfrom c import fit\n"""\nfrom b import fit\n',
+        "b.py": "def fit(): pass\n",
+        "c.py": "def fit(): pass\n",
+    }
+
+    reached = evidence(plant(tmp_path, files)).reach.reached
+
+    assert {"a.py", "b.py"} == reached & {"a.py", "b.py", "c.py"}

@@ -7,7 +7,7 @@ is rare: so far the search for a match costs next to nothing.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -30,6 +30,14 @@ IMPORT = re.compile(
     r"\n[ \t]*+(?:from[ \t]+(?P<of>\.*[\w.]*)[ \t]+import[ \t]*(?P<names>\([^)]{0,4000}\)|[^\n;]*)"
     r"|import[ \t]+(?P<modules>[^\n;]*))"
 )
+# The same wherever a line begins so or a string ends, with comments, none part of another match.
+MAY_IMPORT = re.compile(
+    r"(?:^|[\"'])[ \t]*+(?:from[ \t]+(?P<of>\.*[\w.]*)[ \t]+import[ \t]*"
+    r"(?=(?P<names>\((?:[^)#]|#[^\n]*+){0,40000}+\)|[^\n;]*))"
+    r"|import[ \t]+(?=(?P<modules>[^\n;]*)))",
+    re.MULTILINE,
+)
+COMMENT = re.compile(r"#[^\n]*+")
 DEFINED = re.compile(r"\b(?:def|class)[ \t]+\Z")
 DERIVED = re.compile(r"\n[ \t]*+class[ \t]+\w+[ \t]*\(([^)]{0,1000})\)")
 DECORATOR = re.compile(r"\n[ \t]*+@[ \t]*([\w.]+)")
@@ -83,7 +91,7 @@ class Source:
         for match in IMPORT.finditer(f"\n{self.code}"):
             line += self.code.count("\n", place, match.start())
             place = match.start()
-            for name, alias in _imported(match):
+            for name, alias in _imported(match.groupdict()):
                 found.setdefault(name, line)
                 if alias:
                     self.aliases[alias] = name
@@ -121,20 +129,30 @@ class Source:
             yield match[1], match.start()
 
 
-def _imported(match: re.Match[str]) -> Iterator[tuple[str, str]]:
+def _imported(parts: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
     """Give each name that an import statement brings, and the name it has from then on."""
-    if match["of"] is None:
-        for part in match["modules"].split(","):
+    of = parts["of"]
+    if of is None:
+        for part in (parts["modules"] or "").split(","):
             words = part.split()
             if words:
                 yield words[0], words[2] if len(words) > 2 else ""
         return
-    yield match["of"], ""
-    for part in match["names"].strip("()\\ \t").split(","):
+    yield of, ""
+    for part in (parts["names"] or "").strip("()\\ \t").split(","):
         words = part.replace("\\", " ").split()
         if words and words[0] != "*":
-            joined = match["of"] + ("" if match["of"].endswith(".") else ".") + words[0]
-            yield joined, words[-1]
+            yield of + ("" if of.endswith(".") else ".") + words[0], words[-1]
+
+
+def may_import(text: str) -> set[str]:
+    """Return all names that a file imports, and those that its strings and comments only mention."""
+    found: set[str] = set()
+    for match in MAY_IMPORT.finditer(text):
+        parts = match.groupdict()
+        parts = {name: part and COMMENT.sub("", part) for name, part in parts.items()}
+        found.update(name for name, _ in _imported(parts))
+    return found
 
 
 def read(text: str) -> Source:

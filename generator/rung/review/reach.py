@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import islice
 
+from rung.review import python_source
 from rung.review.ci import CI
 from rung.review.content import Content
 from rung.review.documents import RECIPES, ending, without_comments
@@ -23,6 +24,8 @@ PROSE = (".md", ".lock", ".ipynb", ".csv")
 DESCRIBES = re.compile(r"^[ \t]*(?:help|description|desc)[ \t]*=.*", re.MULTILINE)
 INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
 QUOTED = re.compile(r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']""")  # a name with a dot
+# The same wherever a quote stands, for what is quoted in text may end where a string begins.
+MAY_QUOTE = re.compile(r"""["'](?=([\w/-]*+\.[\w./-]*+(?::\w+)?)["'])""")
 MOST = 5_000  # files followed
 
 
@@ -47,6 +50,7 @@ class Reach:
         self.modules = ci.runners.started.modules
         self.from_one: dict[str, frozenset[str]] = {}
         self.leads: dict[str, list[str]] = {}  # from a file of Python, what it names
+        self.may: dict[str, tuple[str, ...]] = {}  # the same, and what it only seems to name
 
     @cached_property
     def reached(self) -> frozenset[str]:
@@ -147,6 +151,9 @@ class Reach:
                 break
             if path.endswith(".py"):
                 if path not in self.leads:
+                    may_lead = self._may_lead(path)
+                    if all(each in seen or is_test(each) for each in may_lead):
+                        continue  # so that the file need not be taken apart
                     self.leads[path] = list(dict.fromkeys(self._imported(path)))
                 waiting += self._new(self.leads[path], seen)
             elif self.content.files.size(path) < self.content.files.limits.data:
@@ -172,14 +179,26 @@ class Reach:
             )
         return said
 
+    def _may_lead(self, path: str) -> tuple[str, ...]:
+        """Return what a file of Python would lead to if its docstrings and comments were code."""
+        if path not in self.may:
+            text = self.content.text(path) or ""
+            names = python_source.may_import(text) if text else ()
+            quoted = MAY_QUOTE.findall(text)
+            self.may[path] = tuple(dict.fromkeys(self._named(path, names, quoted)))
+        return self.may[path]
+
     def _imported(self, path: str) -> Iterator[str]:
         source = self.content.python(path)
-        if source is None:
-            return
+        if source is not None:
+            yield from self._named(path, source.imports, QUOTED.findall(source.text))
+
+    def _named(self, path: str, names: Iterable[str], quoted: Iterable[str]) -> Iterator[str]:
+        """Give the files of the modules that a file imports, and of the names that it quotes."""
         folder = path.rpartition("/")[0]
-        for name in source.imports:
+        for name in names:
             yield from self.modules.imported(name, folder)
-        for token in dict.fromkeys(QUOTED.findall(source.text)):
+        for token in dict.fromkeys(quoted):
             bare = token.partition(":")[0]
             named = self.modules.by_name.get(bare.rpartition("/")[2], [])
             yield from islice((each for each in named if not each.endswith("__init__.py")), 5)
