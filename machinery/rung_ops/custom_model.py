@@ -5,8 +5,9 @@ model.py defines both, as functions of a module:
 - `save(model, path: Path) -> None` writes one file or one folder, exactly at `path`;
 - `load(path: Path) -> Any` reads it again, also in the service, from the source of the release;
 - `predict(model, features: pl.DataFrame) -> np.ndarray`, if it is there, predicts: shape (n_rows,),
-  the probability of the positive class in [0, 1], or the value. Without it, the model's own
-  `predict_proba` (second column) or `predict` does.
+  the probability of the positive class in [0, 1], or the value; (n_rows, n_classes) where the
+  target is one of several classes. Without it, the model's own `predict_proba` (second column, or
+  all) or `predict` does.
 
 A file that `load` reads may run code, which one of skops never does. So a project with a change
 control plan releases such a model only where the plan allows it.
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.target import positive
+from rung_ops.target import of_classifier
 
 PLAN = "governance/change_control_plan.yaml"
 
@@ -33,18 +34,21 @@ def is_custom(module: ModuleType) -> bool:
     return hasattr(module, "save") and hasattr(module, "load")
 
 
-def predict(module: ModuleType, model: Any, features: pl.DataFrame) -> np.ndarray:
-    """Predict with such a model; shape (n_rows,), float64.
+def predict(
+    module: ModuleType, model: Any, features: pl.DataFrame, task: str | None = None
+) -> np.ndarray:
+    """Predict with such a model; float64, shape (n_rows,), or (n_rows, n_classes) for MULTICLASS.
 
     Args:
         module: the model.py that the model belongs to.
         model: what its `load` gave.
         features: shape (n_rows, n_features).
+        task: of the release.
     """
     if hasattr(module, "predict"):
         return np.asarray(module.predict(model, features), np.float64)
     if hasattr(model, "predict_proba"):
-        return positive(np.asarray(model.predict_proba(features), np.float64))
+        return of_classifier(np.asarray(model.predict_proba(features), np.float64), task)
     return np.asarray(model.predict(features), np.float64)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, target
 from rung_ops.data.ingest import UnreadableFileError, ingested_path
 from rung_ops.data.ingest import write as _write
 from rung_ops.data.validate import check_rows as _check_rows
@@ -33,7 +33,7 @@ from rung_ops.project.paths import (
     shown,
 )
 from rung_ops.system.pipes import quietly
-from rung_ops.training.estimator import features, predict, truth
+from rung_ops.training.estimator import classes, features, predict, truth
 from rung_ops.training.estimator import load as _load
 from rung_ops.training.estimator import save as _save
 
@@ -47,6 +47,7 @@ __all__ = [
     "TRAIN",
     "StageError",
     "check_rows",
+    "classes",
     "contract",
     "features",
     "ingest_files",
@@ -155,8 +156,11 @@ def save_model(model: Any) -> None:
     """Write a fitted model to model/model.skops.
 
     Raises:
-        StageError: it holds a type that TRUSTED in model.py does not list.
+        StageError: it holds a type that TRUSTED in model.py does not list, or the target is one of
+            several classes and the model has not learned all of them.
     """
+    if names := classes():
+        target.refuse_unlearned(getattr(model, "classes_", range(len(names))), names)
     _save(model, MODEL)
 
 
@@ -176,6 +180,6 @@ def score(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
 
     Args:
         rows: rows of Row, shape (n_rows, n_columns).
-        predicted: shape (n_rows,), as predict() returns it.
+        predicted: as predict() returns it.
     """
     return {name: float(value) for name, value in contract.score(truth(rows), predicted).items()}

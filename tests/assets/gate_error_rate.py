@@ -9,7 +9,8 @@ passed. A case is METRIC:GAIN, as `auc:-0.01`: the challenger is truly one point
 - auc: normal scores of both classes, correlated to 0.9 between the two versions;
 - auc_rare: the same where one row in twenty is positive;
 - log_loss: probabilities with noise, on rows whose true probability is known;
-- mae: normal errors, correlated to 0.9 between the two versions.
+- mae: normal errors, correlated to 0.9 between the two versions;
+- brier: probabilities of three classes with noise, on rows whose true probabilities are known.
 
 The gain of an error is in shares of the champion's figure, as in ops/gate.toml.
 """
@@ -39,6 +40,7 @@ NOT_AS_GOOD = ("worse than the champion", "not shown to be as good as the champi
 LEVELS = 1_000  # of scores, so that the area under the curve can be counted instead of sorted
 SPREAD = 0.3  # of the noise in the champion's probabilities, in logits
 POPULATION = 400_000  # rows that stand for all there are
+OF_CLASSES = (1.0, 0.0, -1.0)  # mean logits of three classes: common, less common, rare
 BOTH_RIGHT, ALONE = 0.78, 0.08
 ACROSS = 0.9  # correlation of the two versions
 
@@ -147,6 +149,46 @@ def _spread_for(gain: float) -> float:
     return spread
 
 
+def brier(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Take the mean squared distance of the probabilities of classes from what happened."""
+    happened = np.eye(predicted.shape[1])[truth]
+    return float(((predicted - happened) ** 2).sum(axis=1).mean())
+
+
+def draw_brier(gain: float, rows: int, draws: np.random.Generator) -> Drawn:
+    """Draw rows with known probabilities of three classes, known with some noise to two versions."""
+    logits = draws.normal(OF_CLASSES, 1, (rows, 3))
+    truth = (draws.random((rows, 1)) > np.cumsum(_shares(logits), axis=1)).sum(axis=1).clip(0, 2)
+    theirs = _shares(logits + draws.normal(0, SPREAD, (rows, 3)))
+    ours = _shares(logits + draws.normal(0, _spread_of_classes_for(gain), (rows, 3)))
+    return truth, ours, theirs, np.tile(_shares(np.array([OF_CLASSES])), (rows, 1))
+
+
+def _shares(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits)
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+@cache
+def _spread_of_classes_for(gain: float) -> float:
+    """Find the noise that makes the Brier score of all rows larger by a share of the champion's."""
+    draws = np.random.default_rng(1)
+    logits = draws.normal(OF_CLASSES, 1, (POPULATION, 3))
+    noise = draws.normal(0, 1, (POPULATION, 3))
+    truth = _shares(logits)
+
+    def expected(spread: float) -> float:
+        found = _shares(logits + spread * noise)
+        return float((found**2 - 2 * found * truth + truth).sum(axis=1).mean())
+
+    wanted = expected(SPREAD) * (1 - gain)
+    low, high = 0.0, 2.0
+    for _ in range(30):
+        spread = (low + high) / 2
+        low, high = (spread, high) if expected(spread) < wanted else (low, spread)
+    return spread
+
+
 def draw_error(gain: float, rows: int, draws: np.random.Generator) -> Drawn:
     """Draw normal errors of two versions; their means differ by a share of the champion's."""
     truth = draws.normal(0, 3, rows)
@@ -167,6 +209,7 @@ CASES: dict[str, tuple[Draw, Figure, bool]] = {
     "auc_rare": (partial(draw_area, 0.05), area, True),
     "log_loss": (draw_log_loss, log_loss, False),
     "mae": (draw_error, absolute_error, False),
+    "brier": (draw_brier, brier, False),
 }
 
 
@@ -186,6 +229,8 @@ def passes(case: str, rows: int, seed: int) -> bool:
     gate_verdict.estimator.truth = lambda frame: frame[contract.TARGET].to_numpy()
     contract.score = lambda truth, predicted: {"figure": figure(truth, predicted)}
     truth, ours, theirs, constant = draw(float(gain), rows, np.random.default_rng([seed, rows]))
+    names = [f"class {each}" for each in range(ours.shape[1])] if ours.ndim == 2 else []
+    gate_verdict.estimator.classes = lambda: names
     verdict = gate_verdict.judge(
         pl.DataFrame({contract.TARGET: truth}),
         ours,

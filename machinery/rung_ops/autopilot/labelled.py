@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, target
 from rung_ops.autopilot.collect import ID, TIME
 from rung_ops.batch import prediction_log
 from rung_ops.monitoring import outcomes
@@ -26,25 +26,30 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
 
     Returns:
         One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
-        (serving, canary or batch), PREDICTION, and the columns of Row with the target.
+        (serving, canary or batch), PREDICTION (of several classes their probabilities), and the
+        columns of Row with the target.
     """
     log = prediction_log.read(prediction_log.folder(environment), until=until)
     received = log.filter(pl.col("arm") != "shadow").collect()
     empty = pl.DataFrame(schema={ID: pl.String, TIME: prediction_log.TIME})
     if not received.height:
         return empty
-    labels = outcomes.read(_contract(environment), folder or outcomes.OUTCOMES)
+    released = _contract(environment)
+    labels = outcomes.read(released, folder or outcomes.OUTCOMES)
     known = outcomes.join(received, labels).filter(pl.col(TRUTH).is_not_null())
     if not known.height:
         return empty
+    answer, truth = target.PREDICTION, pl.col(TRUTH)
+    if target.names_of(released):
+        answer, truth = target.PROBABILITIES, pl.col(TRUTH).cast(pl.String)
     return known.select(
         pl.col("id").alias(ID),
         pl.col("time").alias(TIME),
         pl.col("release").alias(RELEASE),
         pl.col("arm").alias(ARM),
-        pl.col("prediction").alias(PREDICTION),
+        pl.col(answer).alias(PREDICTION),
         *_fields(known),
-        pl.col(TRUTH).alias(contract.TARGET),
+        truth.alias(contract.TARGET),
     ).sort(TIME, ID)
 
 

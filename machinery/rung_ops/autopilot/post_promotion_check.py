@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, target
 from rung_ops.autopilot import request_errors
 from rung_ops.autopilot.collect import TIME
 from rung_ops.autopilot.facts import Verdict
@@ -105,7 +105,9 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
     metric = settings["score"]["metric"]
     sign = 1 if settings["score"]["higher_is_better"] else -1
     actual = estimator.truth(own)
-    served = own[PREDICTION].to_numpy()
+    names = estimator.classes()
+    answered = target.PROBABILITIES if names else target.PREDICTION
+    served = target.predictions(own.select(pl.col(PREDICTION).alias(answered)), names)
 
     def gain(chosen: np.ndarray) -> float:
         figure = contract.score(actual[chosen], served[chosen])[metric]

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandera.polars as pa
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, target
 from rung_ops.data import ingest
 from rung_ops.data.row_checks import Problem, inspect
 from rung_ops.features.point_in_time import join
@@ -23,6 +24,7 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     ".parquet": pl.DataFrame.write_parquet,
     ".csv": pl.DataFrame.write_csv,
 }
+PROBABILITY = "probability_"  # and the name of a class: its column
 ROW = "number of the row"  # not the name of a column in Row
 
 
@@ -87,29 +89,47 @@ def score_rows(
         model: from estimator.load().
 
     Returns:
-        All rows in their order with two more columns: `prediction` (probability of the positive
-        class, or the value; null for a bad row) and `problem` (null for a good one).
+        All rows in their order with more columns: `prediction` (probability of the positive class,
+        or the value; of several classes the most probable, with `probability_CLASS` for each; null
+        for a bad row) and `problem` (null for a good one).
     """
     messages: dict[int, list[str]] = {}
     for problem in problems:
         for row in problem.rows:
             messages.setdefault(row - 1, []).append(f"{problem.column}: {problem.what}")
     good = [index for index in range(rows.height) if index not in messages]
-    predicted: Any = estimator.predict(model, join(typed[good])) if good else []
-    predictions = pl.DataFrame(
-        {ROW: good, "prediction": predicted},
-        schema_overrides={ROW: pl.Int64, "prediction": pl.Float64},
-    )
+    predicted = _columns(estimator.predict(model, join(typed[good])) if good else None)
+    predictions = pl.DataFrame([pl.Series(ROW, good, dtype=pl.Int64), *predicted])
     notes = pl.DataFrame(
         {ROW: list(messages), "problem": ["; ".join(sorted(m)) for m in messages.values()]},
         schema={ROW: pl.Int64, "problem": pl.String},
     )
     # Replace these columns in a file that was scored before.
-    numbered = rows.drop("prediction", "problem", strict=False).with_columns(
+    before = [column.name for column in predicted]
+    numbered = rows.drop(*before, "problem", strict=False).with_columns(
         pl.int_range(rows.height, dtype=pl.Int64).alias(ROW)
     )
     joined = numbered.join(predictions, on=ROW, how="left", maintain_order="left")
     return joined.join(notes, on=ROW, how="left", maintain_order="left").drop(ROW)
+
+
+def _columns(predicted: np.ndarray | None) -> list[pl.Series]:
+    """Write predictions as columns; empty ones where there are none."""
+    names = estimator.classes()
+    written = target.columns(
+        np.zeros(target.shape(0, names)) if predicted is None else predicted, names
+    )
+    if not names:
+        return written
+    each = written[1].struct.unnest()
+    return [written[0], *(each[name].alias(f"{PROBABILITY}{name}") for name in names)]
+
+
+def predictions_of(scored: pl.DataFrame) -> np.ndarray:
+    """Read the predictions of scored rows back, as estimator.predict() returned them."""
+    if names := estimator.classes():
+        return scored.select(f"{PROBABILITY}{name}" for name in names).to_numpy()
+    return scored["prediction"].to_numpy()
 
 
 def refuse_output(path: Path) -> None:

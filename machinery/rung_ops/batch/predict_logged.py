@@ -9,7 +9,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.batch import prediction_log
-from rung_ops.batch.predict import PredictionError
+from rung_ops.batch.predict import PredictionError, predictions_of
 from rung_ops.features.point_in_time import join
 from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
 from rung_ops.training import estimator
@@ -50,7 +50,8 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
                 arm=ARM,
                 rows=rows,
                 features=estimator.features(rows),
-                predictions=part["prediction"].to_numpy(),
+                predictions=predictions_of(part),
+                classes=estimator.classes(),
             )
             prediction_log.write_predictions(prediction_log.assemble([logged]), folder)
     except OSError as error:

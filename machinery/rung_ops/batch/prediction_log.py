@@ -2,7 +2,8 @@
 
 Columns: `id`, `time` (UTC, of the prediction), `release` (that predicted), `arm` (serving, canary,
 shadow or batch), `row` (the input columns), `features` (inputs of the model), `prediction`,
-`defaults_used` (columns that were filled with the contract's default), and `reasons` (as they were
+`probabilities` (by class, where the target is one of several; `prediction` then names the most
+probable), `defaults_used` (columns that were filled with the contract's default), and `reasons` (as they were
 answered; null, or no column, where nobody asked for them).
 
 A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files.
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from rung_ops import target
 from rung_ops.batch import sealed
 from rung_ops.project.paths import placed
 from rung_ops.system import atomic
@@ -64,9 +66,10 @@ class Batch(NamedTuple):
         arm: serving, canary, shadow or batch.
         rows: input columns, shape (n_rows, n_columns).
         features: shape (n_rows, n_features).
-        predictions: shape (n_rows,).
+        predictions: shape (n_rows,), or (n_rows, n_classes).
         defaults: names of the defaulted columns of each row; None if no row has any.
         reasons: of each row, as rung_ops.serving.reasons.Reason; None if nobody asked for them.
+        classes: names of the classes, in the order of the predictions' columns.
     """
 
     time: int
@@ -78,6 +81,7 @@ class Batch(NamedTuple):
     predictions: np.ndarray
     defaults: Sequence[Sequence[str]] | None = None
     reasons: Sequence[Sequence[Any]] | None = None
+    classes: Sequence[str] = ()
 
 
 def folder(environment: str) -> Path:
@@ -91,7 +95,9 @@ def now() -> int:
 
 
 def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
-    """Build rows of the log from batches with the same columns, all with reasons or all without.
+    """Build rows of the log from batches with the same columns and classes.
+
+    Either all have reasons, or none.
 
     Raises:
         polars.exceptions.PolarsError, ValueError: the parts of a batch differ in length.
@@ -117,7 +123,7 @@ def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
             *origin.get_columns(),
             rows.to_struct("row"),
             features.to_struct("features"),
-            pl.Series("prediction", predictions, dtype=pl.Float64),
+            *target.columns(predictions, batches[0].classes),
             _defaults(batches, lengths),
             *reasons,
         ]

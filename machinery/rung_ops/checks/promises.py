@@ -23,11 +23,20 @@ from rung_ops.data.parquet_size import refuse_large_frame, refuse_too_large
 from rung_ops.data.row_checks import inspect
 from rung_ops.project import hooks
 from rung_ops.project.errors import StageError
-from rung_ops.project.paths import SAMPLE, links_refused, params, raw_files, raw_files_in, shown
-from rung_ops.target import refuse_type
+from rung_ops.project.paths import (
+    REPOSITORY,
+    SAMPLE,
+    links_refused,
+    params,
+    raw_files,
+    raw_files_in,
+    shown,
+)
+from rung_ops.target import shape
 from rung_ops.training import estimator
 
 MOST_ROWS = 2_000  # enough for a model, quick to fit
+ROUNDING = 1e-4  # of probabilities that add up to 1: some models compute in 32 bits
 
 
 def importable() -> None:
@@ -47,7 +56,9 @@ def well_typed() -> None:
             f"dataset.py: TARGET is {target!r}, which is not a column of Row. "
             f"There are: {', '.join(columns)}."
         )
-    refuse_type(target, columns[target].type)
+    estimator.classes()
+    if (REPOSITORY / "governance").is_dir():
+        estimator.refuse_several_classes("under governance fairness and explanations are of")
     if time is not None and time not in columns:
         raise ContractError(
             f"dataset.py: TIME is {time!r}, which is not a column of Row. "
@@ -261,13 +272,19 @@ def a_saved_model_answers_the_same() -> None:
 def _predicted(model: Any, rows: pl.DataFrame) -> np.ndarray:
     with _named("predicting with the model that build() makes"):
         predicted = estimator.predict(model, rows)
-    if predicted.shape != (rows.height,):
+    classes = estimator.classes()
+    if predicted.shape != shape(rows.height, classes):
+        each = f"{len(classes)} probabilities" if classes else "one number"
         raise ContractError(
             f"model.py: the model predicts an array of shape {predicted.shape} for {rows.height} "
-            "rows; it must give one number for each."
+            f"rows; it must give {each} for each."
         )
     if not np.isfinite(predicted.astype(float)).all():
         raise ContractError("model.py: the model predicts values that are not finite numbers.")
+    if classes and (predicted.min() < 0 or np.abs(predicted.sum(axis=1) - 1).max() > ROUNDING):
+        raise ContractError(
+            "model.py: the model predicts probabilities of classes that do not add up to 1."
+        )
     return predicted
 
 
@@ -275,7 +292,7 @@ def score_gives_the_metric() -> None:
     """score() returns figures by name, among them the one that `[score] metric` names."""
     actual = estimator.truth(sample())
     with _named("score()"):
-        figures = contract.score(actual, np.linspace(0.1, 0.9, len(actual)))
+        figures = contract.score(actual, _guesses(len(actual)))
     if not isinstance(figures, dict):
         kind = type(figures).__name__
         raise ContractError(
@@ -289,6 +306,13 @@ def score_gives_the_metric() -> None:
     for name, value in figures.items():
         with _named(f"reading `{name}` of score() as a number"):
             float(value)
+
+
+def _guesses(n_rows: int) -> np.ndarray:
+    """Make predictions for score() to try: probabilities, or those of each class."""
+    if classes := estimator.classes():
+        return np.random.default_rng(1).dirichlet(np.ones(len(classes)), n_rows)
+    return np.linspace(0.1, 0.9, n_rows)
 
 
 def hooks_can_be_called() -> None:

@@ -74,8 +74,8 @@ def compare(
 
     Args:
         truth: target values, shape (n_rows,).
-        challenger: predictions, shape (n_rows,).
-        others: predictions by name, each of shape (n_rows,).
+        challenger: predictions, shape (n_rows,) or (n_rows, n_classes).
+        others: predictions by name, each of the same shape.
         figure: computes a figure of target values and predictions; greater is better.
         alpha: error rate of each of the two bounds, in (0, 0.5).
         seed: of the parts.

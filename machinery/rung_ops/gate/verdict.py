@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, threshold
+from rung_ops import contract, target, threshold
 from rung_ops.gate import paired_test
 from rung_ops.gate import slices as gate_slices
 from rung_ops.gate.paired_test import Comparison
@@ -26,7 +26,7 @@ class Champion:
 
     Attributes:
         facts: its origin, such as version, run_id and release.
-        predictions: of the test rows, shape (n_rows,).
+        predictions: of the test rows, as estimator.predict() returns them.
         slices: of its own evaluation, in the format of reports/slices.json.
     """
 
@@ -102,9 +102,9 @@ def judge(
 
     Args:
         rows: test rows with their target, shape (n_rows, n_columns).
-        challenger: its predictions, shape (n_rows,).
+        challenger: its predictions, as estimator.predict() returns them.
         champion: with its predictions of the same rows, if there is one.
-        constant: predictions of the baseline that ignores every feature, shape (n_rows,).
+        constant: predictions of the baseline that ignores every feature.
         rules: of the gate.
     """
     predictions = {"challenger": challenger, "constant": constant}
@@ -137,12 +137,11 @@ def _incomplete(
         yield f"{unknown:,} of {rows.height:,} test rows have no `{contract.TARGET}`"
     if rows.height < rules.min_rows:
         yield f"got {rows.height:,} test rows; expected at least {rules.min_rows:,}"
+    classes = estimator.classes()
     for name, predicted in predictions.items():
-        if predicted.shape != (rows.height,):
-            yield (
-                f"predictions of the {name} have shape {predicted.shape}; expected ({rows.height},)"
-            )
-        elif bad := int((~np.isfinite(predicted.astype(float))).sum()):
+        if predicted.shape != (expected := target.shape(rows.height, classes)):
+            yield f"predictions of the {name} have shape {predicted.shape}; expected {expected}"
+        elif bad := int((~target.finite_rows(predicted)).sum()):
             yield f"{bad:,} of {rows.height:,} predictions of the {name} are not finite numbers"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from rung_ops import target
 from rung_ops.monitoring import defaults, drift, freshness, outcomes, quality, ranges
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import Outcomes
@@ -102,6 +103,7 @@ def _quality_of(
         settings.get("report", {}).get("slices", []),
         release.manifest["task"] == "classification",
         settings["seed"],
+        target.names_of(release.contract),
     )
     return quality.judge(joined, measured, limits)
 

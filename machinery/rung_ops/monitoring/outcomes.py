@@ -14,6 +14,7 @@ import polars as pl
 
 from rung_ops.project.paths import placed, shown
 from rung_ops.release.dtypes import dtype_of, time_zone
+from rung_ops.target import names_of
 
 OUTCOMES = placed("OUTCOMES", "data/outcomes")
 TRUTH = "truth"
@@ -55,12 +56,14 @@ def read(contract: Mapping[str, Any], folder: Path = OUTCOMES) -> Outcomes:
         for column in contract["columns"]
         if column["name"] in contract["key"]
     }
-    by_id = [pl.DataFrame(schema={ID: pl.String, TRUTH: pl.Float64})]
-    by_key = [pl.DataFrame(schema={**key, TRUTH: pl.Float64})]
+    classes = names_of(contract)
+    kind = pl.Enum(classes) if classes else pl.Float64()
+    by_id = [pl.DataFrame(schema={ID: pl.String(), TRUTH: kind})]
+    by_key = [pl.DataFrame(schema={**key, TRUTH: kind})]
     problems = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix in READERS):
         try:
-            frame = _read(path, contract["target"], key)
+            frame = _read(path, contract["target"], key, kind)
         except Unusable as error:
             problems.append(str(error))
         else:
@@ -80,7 +83,8 @@ def join(log: pl.DataFrame, outcomes: Outcomes) -> pl.DataFrame:
         outcomes: from read().
 
     Returns:
-        The log with `truth`: 0 and 1 for a class, or the value; null where it is not known yet.
+        The log with `truth`: 0 and 1 for true or false, the value, or the name of the class; null
+        where it is not known yet.
     """
     joined = log.join(outcomes.by_id, on=ID, how="left", maintain_order="left")
     key = {n: t for n, t in outcomes.by_key.schema.items() if n != TRUTH}
@@ -104,7 +108,9 @@ def join(log: pl.DataFrame, outcomes: Outcomes) -> pl.DataFrame:
     )
 
 
-def _read(path: Path, target: str, key: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def _read(
+    path: Path, target: str, key: Mapping[str, pl.DataType], kind: pl.DataType
+) -> pl.DataFrame:
     """Read one file as `id` or the key columns, and `truth`; without outcomes not known yet."""
     try:
         frame = READERS[path.suffix](path)
@@ -122,11 +128,13 @@ def _read(path: Path, target: str, key: Mapping[str, pl.DataType]) -> pl.DataFra
         raise Unusable(f"{shown(path)} lacks the column `{ID}`{also}: whose outcome it is")
     known = frame.filter(pl.col(target).is_not_null())
     read = []
-    for name, dtype in [*named.items(), (target, pl.Float64())]:
+    for name, dtype in [*named.items(), (target, kind)]:
         column = _cast(known[name], dtype)
         strange = known[name].filter(column.is_null() & known[name].is_not_null())
         if len(strange):
             wanted = dtype if name in named else "outcome"
+            if isinstance(dtype, pl.Enum) and name not in named:
+                wanted = f"class of {', '.join(dtype.categories)}"
             raise Unusable(f"{shown(path)}: column `{name}` holds {strange[0]!r}, no {wanted}")
         read.append(column.alias(name if name in named else TRUTH))
     return pl.DataFrame(read)
@@ -135,6 +143,8 @@ def _read(path: Path, target: str, key: Mapping[str, pl.DataType]) -> pl.DataFra
 def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
     """Cast values; null where that cannot be."""
     try:
+        if isinstance(dtype, pl.Enum):  # a number would be taken for the place of a class
+            values = values.cast(pl.String)
         if values.dtype == pl.String and dtype.is_temporal():
             values = values.str.to_datetime(strict=False)
         if time_zone(values.dtype) and not time_zone(dtype):

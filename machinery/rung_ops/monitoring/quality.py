@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import jackknife
+from rung_ops import jackknife, target
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.monitoring.quality_metric import DAY, RECENT, QualityMetric
@@ -55,7 +55,8 @@ def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -
     """
     rows = joined.select(
         pl.col("time").dt.date().cast(pl.String).alias(DAY),
-        "prediction",
+        *([target.PROBABILITIES] if quality_metric.names else []),
+        target.PREDICTION,
         TRUTH,
         *(_slice(joined, name) for name in quality_metric.columns),
     )
@@ -105,9 +106,12 @@ def _row(
         return found
     if known.height > MAX_ROWS:
         known = known.sample(MAX_ROWS, seed=quality_metric.seed)
-    truth = known[TRUTH].cast(pl.Int8 if quality_metric.classes else pl.Float64).to_numpy()
-    predicted = known["prediction"].to_numpy()
-    found |= {"mean_truth": float(truth.mean()), "mean_predicted": float(predicted.mean())}
+    predicted = target.predictions(known, quality_metric.names)
+    if quality_metric.names:
+        truth = target.truth(known[TRUTH], quality_metric.names)
+    else:
+        truth = known[TRUTH].cast(pl.Int8 if quality_metric.classes else pl.Float64).to_numpy()
+        found |= {"mean_truth": float(truth.mean()), "mean_predicted": float(predicted.mean())}
 
     def figure(chosen: np.ndarray) -> float:
         with warnings.catch_warnings(action="ignore"):

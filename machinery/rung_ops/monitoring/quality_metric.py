@@ -1,6 +1,6 @@
 """What quality is measured by: the score of the release, and what it was on its test rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ class QualityMetric:
         slices: the same of each slice.
         columns: to slice by: names of columns or features.
         classes: whether the truth is a class, 0 or 1, and no value.
+        names: of the classes, where the target is one of several.
         seed: of what is random.
     """
 
@@ -34,6 +35,7 @@ class QualityMetric:
     columns: list[str]
     classes: bool
     seed: int
+    names: Sequence[str] = ()
 
     def expected(self, column: str, value: str) -> float | None:
         """Give the figure on the test rows, of a slice or of all."""

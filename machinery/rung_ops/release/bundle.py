@@ -24,7 +24,8 @@ REASONS = "reasons.json"
 
 # The model, in one of four formats. ONNX: one input [None, 1] for each feature, by its name,
 # of type float, double or string; the first output is the prediction: [None, 2] with the
-# probability of the positive class last, or [None, 1] with the value.
+# probability of the positive class last, or [None, 1] with the value; for the task of several
+# classes [None, n_classes] with their probabilities, in the order of contract.json's `classes`.
 ONNX = "model.onnx"
 # LightGBM's own text format; its inputs are the columns that the encoder describes.
 LIGHTGBM = "model.txt"

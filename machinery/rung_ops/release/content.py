@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, target
 from rung_ops.project.paths import params
 from rung_ops.release import (
     bundle,
@@ -68,7 +68,7 @@ def fill(
     dataset = source_import.module_of(staged, package, "dataset")
     expressions = source_import.features_of(staged, package)
     seed = params()["seed"]
-    task = "classification" if estimator.is_classification(model) else "regression"
+    task = estimator.task(model)
     held_out = test.drop(dataset.TARGET)
     described = contract_file.contract(
         *(dataset, train.head(1).select(expressions), train, task, _positive(dataset, task)),
@@ -84,13 +84,13 @@ def fill(
     )
     expected = estimator.predict_features(model, tested)
     if not np.isfinite(expected).all():
-        bad = int((~np.isfinite(expected)).sum())
+        bad = int((~target.finite_rows(expected)).sum())
         raise export.NoFormat(
             f"The model has no finite prediction for {bad:,} of {len(expected):,} rows."
         )
-    scale = 1.0 if task == "classification" else float(np.std(expected)) or 1.0
+    scale = float(np.std(expected)) or 1.0 if task == "regression" else 1.0
     tolerance = export.TOLERANCE * scale
-    chosen, formats = export.export(staged, package, model, tested, expected, tolerance)
+    chosen, formats = export.export(staged, package, model, tested, expected, tolerance, task)
 
     trees = next((each.predict for each in formats if each.ok and each.format == "lightgbm"), None)
     reasons = reasons_file.describe(
@@ -102,10 +102,10 @@ def fill(
     _write_predictions(staged / bundle.PARITY, some, parity)
     trained = export_trial.sample(train.select(expressions), export_trial.REFERENCE_ROWS, seed)
     # The monitor compares each column for itself, so none of them need stay beside another.
-    predictions = pl.Series("prediction", estimator.predict_features(model, trained), pl.Float64)
-    synthetic.shuffled(trained.with_columns(predictions), seed).write_parquet(
-        staged / bundle.REFERENCE
-    )
+    answers = target.columns(
+        estimator.predict_features(model, trained), target.names_of(described)
+    )[0]
+    synthetic.shuffled(trained.with_columns(answers), seed).write_parquet(staged / bundle.REFERENCE)
     predicted = estimator.predict_features(model, test.select(expressions))
     write_json(staged / bundle.METRICS, contract.score(estimator.truth(test), predicted))
     for name, text in documents.items():
@@ -161,13 +161,14 @@ def _carried(
 
 
 def _positive(dataset: ModuleType, task: str) -> str | None:
-    if task == "regression":
+    if task != "classification":
         return None
     return str(params().get("report", {}).get("positive", dataset.TARGET))
 
 
 def _write_predictions(path: Path, rows: pl.DataFrame, predictions: np.ndarray) -> None:
-    rows.with_columns(prediction=pl.Series(predictions, dtype=pl.Float64)).write_parquet(path)
+    # Of several classes, the column holds arrays: the probabilities in the order of the contract.
+    rows.with_columns(prediction=predictions.astype(np.float64)).write_parquet(path)
 
 
 def _versions() -> Any:

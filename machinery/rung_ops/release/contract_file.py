@@ -10,6 +10,7 @@ import polars as pl
 
 from rung_ops.features.declaration import EntityFeature, View, views_of
 from rung_ops.release.dtypes import UnknownType, family_of, text_of
+from rung_ops.target import class_names
 
 
 class UnservableRow(Exception):
@@ -30,14 +31,15 @@ def contract(
         dataset: the user's module, with Row, TARGET and TIME.
         features: the features of some rows, for their names and types.
         rows: rows of Row, for the example.
-        task: classification or regression.
-        positive: name of the positive class; None for regression.
+        task: classification, regression or multiclass.
+        positive: name of the positive class; None for the other tasks.
         declared: ENTITY_FEATURES; each becomes a column that a caller may leave out.
 
     Raises:
         UnservableRow: a column has a type that JSON cannot represent.
     """
     schema = dataset.Row.to_schema()
+    classes = class_names(dataset.TARGET, schema.columns[dataset.TARGET])
     columns = [
         _column(name, column) for name, column in schema.columns.items() if name != dataset.TARGET
     ]
@@ -49,6 +51,7 @@ def contract(
         "key": [name for name in schema.unique or [] if name != dataset.TARGET],
         "task": task,
         "positive": positive,
+        **({"classes": classes} if classes else {}),
         "columns": columns + looked_up,
         "features": [{"name": name, "dtype": str(kind)} for name, kind in features.schema.items()],
         "example": {column["name"]: _typical(rows[column["name"]]) for column in columns},

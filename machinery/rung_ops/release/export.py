@@ -66,6 +66,7 @@ def export(
     features: pl.DataFrame,
     expected: np.ndarray,
     tolerance: float,
+    task: str,
 ) -> tuple[FormatResult, list[FormatResult]]:
     """Write the model of a release.
 
@@ -74,8 +75,9 @@ def export(
         package: the name of the user's package.
         estimator: the fitted estimator.
         features: rows to compare the predictions on, shape (n_rows, n_features).
-        expected: the estimator's predictions, shape (n_rows,).
+        expected: the estimator's predictions, shape (n_rows,) or (n_rows, n_classes).
         tolerance: the largest accepted difference, in units of `expected`.
+        task: of the release.
 
     Returns:
         The selected format, and all that were tried.
@@ -86,6 +88,7 @@ def export(
             not allow that.
     """
     module = source_import.module_of(staged, package, "model")
+    described = {"package": package, "task": task}
     if custom_model.is_custom(module):
         custom_model.refuse_unless_planned(REPOSITORY)
         attempts: list[tuple[str, Callable[[Path], None]]] = [
@@ -97,7 +100,7 @@ def export(
             ("lightgbm", lambda folder: _write_lightgbm(folder, estimator, features)),
         ]
     tried = [
-        _try(kind, attempt, staged, package, features, expected, tolerance)
+        _try(kind, attempt, staged, described, features, expected, tolerance)
         for kind, attempt in attempts
     ]
     first = tried[0]
@@ -105,7 +108,7 @@ def export(
         first.reason = f"{first.reason}. {_blame(estimator, features)}"
     if not any(each.ok for each in tried) and not custom_model.is_custom(module):
         attempt = ("skops", lambda folder: _write_skops(folder, package, estimator))
-        tried.append(_try(*attempt, staged, package, features, expected, tolerance))
+        tried.append(_try(*attempt, staged, described, features, expected, tolerance))
     usable = [each for each in tried if each.ok]
     if not usable:
         reasons = "; ".join(f"{each.format}: {each.reason}" for each in tried)
@@ -123,7 +126,7 @@ def _try(
     kind: str,
     write: Callable[[Path], None],
     staged: Path,
-    package: str,
+    described: dict[str, str],
     features: pl.DataFrame,
     expected: np.ndarray,
     tolerance: float,
@@ -136,7 +139,7 @@ def _try(
     result = FormatResult(kind)
     try:
         write(folder)
-        result.predict = predictor_of(folder, {"format": kind, "package": package})
+        result.predict = predictor_of(folder, described | {"format": kind})
         predictions = result.predict(features)
     except Exception as error:  # converters and runtimes may raise anything
         text = str(error).strip().splitlines()
@@ -149,7 +152,8 @@ def _try(
     difference = np.abs(predictions - expected)
     if np.isfinite(difference).any():
         result.max_difference = float(np.nanmax(difference[np.isfinite(difference)]))
-    off = int((~(difference <= tolerance)).sum())  # counts NaN as different
+    same = difference <= tolerance  # NaN is different
+    off = int((~same.reshape(len(same), -1).all(axis=1)).sum())
     result.ok = off == 0
     if off:
         result.reason = (

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops import target
 from rung_ops.release import source_import
 from rung_ops.training import estimator
 
@@ -72,7 +73,7 @@ def answered(
 
 def _finite(model: Any, some: pl.DataFrame, expressions: list[pl.Expr]) -> pl.DataFrame:
     try:
-        finite = np.isfinite(estimator.predict_features(model, some.select(expressions)))
+        finite = target.finite_rows(estimator.predict_features(model, some.select(expressions)))
     except source_import.FAULTS:
         return some.clear()
     return some.filter(pl.Series(finite))

@@ -12,6 +12,7 @@ from rung_ops.serving.effects import AdditiveEffects, Effects
 from rung_ops.serving.predictors import EncodedBooster, Predictor
 from rung_ops.serving.reasons import TOLERANCE
 from rung_ops.serving.refusal import Refusal
+from rung_ops.target import MULTICLASS
 
 BACKGROUND_ROWS = 200_000  # training rows of which the means are taken; all, where there are fewer
 TRIED_ROWS = 2_000
@@ -47,6 +48,8 @@ def describe(
     Raises:
         BadBundle: a setting means nothing.
     """
+    if contract["task"] == MULTICLASS:
+        return _none("it tells several classes apart, and reasons are of one number")
     adverse = settings.get("adverse")
     if adverse is None:
         return _none(

@@ -35,6 +35,10 @@ def to_lightgbm(estimator: Any, features: pl.DataFrame) -> tuple[str, dict[str, 
     booster = getattr(steps[-1], "booster_", None)
     if booster is None or type(steps[-1]).__module__.split(".")[0] != "lightgbm":
         raise NoLightGBM(f"the model is {type(steps[-1]).__name__}, not a LightGBM estimator")
+    if booster.num_model_per_iteration() > 1:
+        raise NoLightGBM(
+            "it is used for a single number, and the model tells several classes apart"
+        )
     before = [step for step in steps[:-1] if step not in (None, "passthrough")]
     if not before:
         columns = [_unchanged(name, features) for name in features.columns]

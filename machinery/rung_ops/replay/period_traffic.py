@@ -42,7 +42,7 @@ class Served:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def predictions(self) -> np.ndarray:
-        """Return the predictions, shape (n_rows,)."""
+        """Return the predictions, shape (n_rows,) or (n_rows, n_classes)."""
         return np.array([answer.prediction for answer in self.answers])
 
     @contextmanager

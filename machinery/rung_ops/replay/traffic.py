@@ -29,10 +29,13 @@ class ServiceFailed(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a request: its id, the prediction, and the release that made it."""
+    """The answer to a request: its id, the prediction, and the release that made it.
+
+    The prediction is as a release scores it: of several classes the probabilities of all.
+    """
 
     id: str
-    prediction: float
+    prediction: float | list[float]
     release: str
 
 
@@ -149,4 +152,6 @@ def _ask(connection: http.client.HTTPConnection, body: bytes, name: str, token: 
     if status != 200:
         raise ServiceFailed(f"status {status}: {content[:500].decode(errors='replace')}")
     answer: dict[str, Any] = json.loads(content)
-    return Answer(name, float(answer["prediction"]), str(answer["release"]))
+    probabilities = answer.get("probabilities")
+    predicted = list(probabilities.values()) if probabilities else float(answer["prediction"])
+    return Answer(name, predicted, str(answer["release"]))

@@ -3,9 +3,12 @@
 import io
 
 import msgspec
+import numpy as np
 import polars as pl
 from msgspec import UNSET, UnsetType
 
+from rung_ops import target
+from rung_ops.serving import class_answers
 from rung_ops.serving.arrow_guard import Form
 from rung_ops.serving.jobs import Job
 from rung_ops.serving.reasons import Reason
@@ -49,7 +52,10 @@ _encode = msgspec.json.Encoder().encode
 def of_one(job: Job) -> bytes:
     """Answer a single row."""
     defaults = job.defaults[0] if job.defaults else []
-    answer = Answer(job.identity, job.predictions[0], job.served.release.id, defaults)
+    release = job.served.release
+    if release.classes:
+        return _encode(class_answers.of_one(job, defaults))
+    answer = Answer(job.identity, job.predictions[0], release.id, defaults)
     if job.reasons is not None:
         answer.reasons = job.reasons[0]
     return _encode(answer)
@@ -59,7 +65,10 @@ def of_many(job: Job) -> bytes:
     """Answer a JSON array."""
     defaults = job.defaults or [[] for _ in job.predictions]
     ids = job.ids(0, job.height)
-    answer = Answers(job.served.release.id, job.predictions, ids, defaults)
+    release = job.served.release
+    if release.classes:
+        return _encode(class_answers.of_many(job, ids, defaults))
+    answer = Answers(release.id, job.predictions, ids, defaults)
     if job.reasons is not None:
         answer.reasons = job.reasons
     return _encode(answer)
@@ -70,22 +79,25 @@ def by_columns(job: Job) -> bytes:
     missing = job.table.missing if job.table is not None else {}
     used = {column: [row + 1 for row in rows] for column, rows in missing.items()}
     ids = job.ids(0, job.height)
-    return _encode(AnswersByColumn(job.served.release.id, job.predictions, ids, used))
+    release = job.served.release
+    if release.classes:
+        return _encode(class_answers.by_columns(job, ids, used))
+    return _encode(AnswersByColumn(release.id, job.predictions, ids, used))
 
 
 def as_arrow(job: Job, form: Form) -> bytes:
-    """Answer an Arrow table: columns id, prediction, defaults_used."""
+    """Answer an Arrow table: columns id, prediction, probabilities of classes, defaults_used."""
     kind = pl.List(pl.String())
     if job.defaults is None:  # to make a list of each row would cost as much as the model
         defaults = pl.Series([[]], dtype=kind).new_from_index(0, job.height)
     else:
         defaults = pl.Series(job.defaults, dtype=kind)
     frame = pl.DataFrame(
-        {
-            "id": pl.Series(job.ids(0, job.height), dtype=pl.String),
-            "prediction": pl.Series(job.predictions, dtype=pl.Float64),
-            "defaults_used": defaults,
-        }
+        [
+            pl.Series("id", job.ids(0, job.height), dtype=pl.String),
+            *target.columns(np.array(job.predictions), job.served.release.classes),
+            defaults.alias("defaults_used"),
+        ]
     )
     written = io.BytesIO()
     write = frame.write_ipc_stream if form == "stream" else frame.write_ipc

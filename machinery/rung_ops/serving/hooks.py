@@ -21,7 +21,8 @@ LOG = logging.getLogger("service")
 
 Asgi = Callable[..., Awaitable[None]]
 Hook = Callable[..., Any]
-# Rows and features, shapes (n_rows, n_columns) and (n_rows, n_features); predictions, (n_rows,).
+# Rows and features, shapes (n_rows, n_columns) and (n_rows, n_features); predictions, (n_rows,) or
+# (n_rows, n_classes).
 Score = Callable[[Release, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame, np.ndarray]]
 
 # What a hook may raise while it answers: the service outlives `sys.exit()` in one, too.
@@ -59,7 +60,7 @@ class ServiceHooks(NamedTuple):
         return score
 
     def adjust(self, rows: pl.DataFrame, predictions: np.ndarray) -> np.ndarray:
-        """Return the predictions as after_prediction changes them, shape (n_rows,).
+        """Return the predictions as after_prediction changes them, of the same shape.
 
         Raises:
             HookRunError: it raised an error or returned something else.
@@ -163,10 +164,10 @@ def _adjusted(after: Hook, rows: pl.DataFrame, predictions: np.ndarray) -> np.nd
         found = np.asarray(after(rows, predictions), np.float64)
     except RAISED as error:
         raise HookRunError(f"The hook after_prediction raised {_shown(error)}") from error
-    if found.shape != (rows.height,):
+    if found.shape != predictions.shape:
         raise HookRunError(
             f"The hook after_prediction returned an array of shape {found.shape}; "
-            f"expected ({rows.height},)"
+            f"expected {predictions.shape}"
         )
     if not np.isfinite(found).all():
         raise HookRunError("The hook after_prediction returned NaN or infinity for a row")

@@ -32,7 +32,7 @@ class Job:
         height: their number.
         arrived: when the request did, by time.perf_counter().
         future: done when they are scored; raises Failed.
-        predictions: of the rows scored so far.
+        predictions: of the rows scored so far; of classes, a list of probabilities for each.
         defaults: names of their defaulted columns; None while there are none.
         explained: done when `reasons` has those of all rows; None where none were asked for.
         reasons: of the rows explained so far; None where none were asked for.
@@ -62,7 +62,7 @@ class Job:
         self.height = given.frame.height if isinstance(given, Table) else len(given)
         self.arrived = arrived
         self.future = future
-        self.predictions: list[float] = []
+        self.predictions: list[Any] = []
         self.defaults: list[list[str]] | None = None
         self.explained: asyncio.Future[None] | None = None
         self.reasons: list[list[Reason]] | None = None
@@ -78,7 +78,7 @@ class Job:
         """Ask for the reasons of all rows."""
         self.explained, self.reasons = explained, []
 
-    def add(self, predictions: Sequence[float], defaults: list[list[str]] | None) -> None:
+    def add(self, predictions: Sequence[Any], defaults: list[list[str]] | None) -> None:
         """Take in what the next rows were answered."""
         if defaults is not None or self.defaults is not None:
             before = self.defaults or [[] for _ in self.predictions]

@@ -66,9 +66,12 @@ class PredictionLog:
         predictions: np.ndarray,
         defaults: Sequence[Sequence[str]] | None = None,
         reasons: Sequence[Sequence[Reason]] | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         """Queue a batch for the thread; never waits and never raises."""
-        batch = Batch(now(), ids, release, arm, rows, features, predictions, defaults, reasons)
+        batch = Batch(
+            *(now(), ids, release, arm, rows, features, predictions, defaults, reasons, classes)
+        )
         weight = len(ids) + BATCH_WEIGHT
         with self._lock:
             full = self._weight + weight > self._limit or self._closing

@@ -6,6 +6,7 @@ import msgspec
 
 from rung_ops.serving.access import Access
 from rung_ops.serving.answers import Answer, Answers, AnswersByColumn
+from rung_ops.serving.class_answers import types_of
 from rung_ops.serving.columns import Column
 from rung_ops.serving.explaining import PARAMETER
 from rung_ops.serving.refusal import Problem
@@ -40,6 +41,7 @@ def document(service: Service) -> dict[str, Any]:
     serving = service.held.serving
     reader = serving.reader if serving is not None else None
     example = serving.release.contract["example"] if serving is not None else None
+    classes = serving.release.classes if serving is not None else ()
     version = serving.release.id if serving is not None else "none"
     most = service.limits.max_rows
     schemes = _schemes(service.access)
@@ -62,7 +64,7 @@ def document(service: Service) -> dict[str, Any]:
                 "get": _guarded(_page("Figures in Prometheus' format", kind="text/plain"), figures)
             },
         },
-        "components": {"schemas": schemas(reader, most)}
+        "components": {"schemas": schemas(reader, most, classes)}
         | ({"securitySchemes": schemes} if schemes else {}),
     }
 
@@ -97,7 +99,7 @@ def _problem(text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": _ref("Problem")}}}
 
 
-def schemas(reader: Reader | None, most: int) -> dict[str, Any]:
+def schemas(reader: Reader | None, most: int, classes: tuple[str, ...] = ()) -> dict[str, Any]:
     """Describe what is read and answered: msgspec's own schema of the types that it decodes.
 
     What it adds are the rules that msgspec does not check, and what people want to know: units,
@@ -106,8 +108,10 @@ def schemas(reader: Reader | None, most: int) -> dict[str, Any]:
     Args:
         reader: of the release that answers; None while there is none.
         most: rows in one request.
+        classes: that it tells apart; none for one number.
     """
-    answers = (Answer, Answers, AnswersByColumn, Problem)
+    answered = types_of(classes)[:3] if classes else (Answer, Answers, AnswersByColumn)
+    answers = (*answered, Problem)
     read = (reader.row_type, reader.body_type) if reader is not None else ()
     _, found = msgspec.json.schema_components((*answers, *read), ref_template=REFERENCE)
     if reader is None:

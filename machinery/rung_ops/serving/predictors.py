@@ -1,7 +1,8 @@
 """Run the model of a release, in any of the formats that a release may hold.
 
 A predictor takes the frame of features, shape (n_rows, n_features), and returns what the estimator
-would have returned: shape (n_rows,), float64, the probability of the positive class or the value.
+would have returned: shape (n_rows,), float64, the probability of the positive class or the value;
+for the task of several classes (n_rows, n_classes), their probabilities.
 """
 
 import os
@@ -17,7 +18,7 @@ from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving.boosters import Booster
-from rung_ops.target import positive
+from rung_ops.target import MULTICLASS, of_classifier
 
 Predictor = Callable[[pl.DataFrame], np.ndarray]
 
@@ -27,7 +28,7 @@ def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Pred
 
     Args:
         release: its verified files; a folder while it is being made.
-        manifest: its `format`, and the name of the user's `package`.
+        manifest: its `format`, its `task`, and the name of the user's `package`.
 
     Raises:
         BadBundle: it is of an unknown format, or cannot be loaded.
@@ -73,12 +74,16 @@ def onnx_output(content: bytes) -> Predictor:
 
 
 def _onnx(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
-    output = onnx_output(files.read(bundle.ONNX))
+    output, task = onnx_output(files.read(bundle.ONNX)), manifest.get("task")
 
     def predict(features: pl.DataFrame) -> np.ndarray:
         # One column of values, or the probabilities of the classes.
         numbers = output(features).astype(np.float64)
-        return numbers[:, 0] if numbers.shape[1] == 1 else positive(numbers)
+        if numbers.shape[1] == 1:
+            return numbers[:, 0]
+        if task == MULTICLASS:  # rounded to 32 bits, they miss 1 by more than score() may allow
+            numbers /= numbers.sum(axis=1, keepdims=True)
+        return of_classifier(numbers, task)
 
     return predict
 
@@ -164,7 +169,10 @@ def _skops(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
 
     model = estimators.load(files, manifest["package"])
     if is_classifier(model):
-        return lambda features: positive(np.asarray(model.predict_proba(features), np.float64))
+        task = manifest.get("task")
+        return lambda features: of_classifier(
+            np.asarray(model.predict_proba(features), np.float64), task
+        )
     return lambda features: np.asarray(model.predict(features), np.float64)
 
 
@@ -178,7 +186,7 @@ def _custom(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
 
     def predict(features: pl.DataFrame) -> np.ndarray:
         assert copy, "kept as long as the model, which may read its files later"
-        return custom_model.predict(module, model, features)
+        return custom_model.predict(module, model, features, manifest.get("task"))
 
     return predict
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops import target
 from rung_ops.features import EntityFeature
 from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
@@ -40,6 +41,7 @@ class Release:
         predictor: its model.
         documents: its `metrics`, its `comparison` with simpler models and its `card`, for people.
         entity_features: the declarations of its source.
+        classes: names of the classes that it tells apart by probabilities; none for one number.
         seconds: what one row took in the self-check, and what each further row took.
         reasons: finds the reasons of its predictions; a text where it cannot, saying why.
     """
@@ -53,6 +55,7 @@ class Release:
     predictor: Predictor
     documents: dict[str, Any]
     entity_features: Sequence[EntityFeature] = ()
+    classes: tuple[str, ...] = ()
     seconds: tuple[float, float] = (0.0, 0.0)
     reasons: Reasons | str = "it has none"
 
@@ -65,7 +68,8 @@ class Release:
 
         Returns:
             The features, shape (n_rows, n_features), and the predictions, shape (n_rows,):
-            probability of the positive class in [0, 1], or the value.
+            probability of the positive class in [0, 1], or the value; of classes their
+            probabilities, shape (n_rows, n_classes).
         """
         # In sequence: handing one row to a pool of threads costs more than evaluating it.
         features = rows.select_seq(self.features)
@@ -106,8 +110,10 @@ def load(
     predictor = predictor_of(files, manifest)
     name, documents = folder.name, _documents(files)
     declared = source_import.entity_features_of(files, manifest["package"])
+    classes = tuple(target.names_of(contract))
     scoring = Release(
-        *(name, files, manifest, contract, schema, features, predictor, documents, declared)
+        *(name, files, manifest, contract, schema, features, predictor, documents, declared),
+        classes=classes,
     )
     seconds = _check(scoring, promised, limits or Limits())
     return replace(scoring, seconds=seconds, reasons=_reasons(scoring))
@@ -151,13 +157,15 @@ def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[
     there = {column: str(kind) for column, kind in features.schema.items()}
     if there != promised:
         raise BadBundle(f"{name}: its features are {there}, and the contract says {promised}")
-    if first.shape != (1,) or predicted.shape != (rows.height,):
+    shapes = target.shape(1, release.classes), target.shape(rows.height, release.classes)
+    if (first.shape, predicted.shape) != shapes or expected.shape != predicted.shape:
         raise BadBundle(
             f"{name}: {rows.height} rows gave predictions of shape {predicted.shape}, "
             f"one row of shape {first.shape}"
         )
     if not np.isfinite(predicted).all():
-        raise BadBundle(f"{name}: {(~np.isfinite(predicted)).sum()} predictions are not numbers")
+        bad = (~target.finite_rows(predicted)).sum()
+        raise BadBundle(f"{name}: {bad} predictions are not numbers")
     tolerance = float(release.manifest["parity"].get("tolerance") or 0.0)
     difference = float(np.abs(predicted - expected).max())
     if not difference <= tolerance:

@@ -230,7 +230,7 @@ class Service:
             served, rows = scored.parts[0].job.served, scored.table.frame
             self.log.add(
                 *(ids, served.release.id, served.arm, rows, scored.features),
-                *(scored.predictions, defaults, reasons),
+                *(scored.predictions, defaults, reasons, served.release.classes),
             )
 
 

@@ -39,6 +39,9 @@ class Scores(Protocol):
     @property
     def id(self) -> str: ...
 
+    @property
+    def classes(self) -> Sequence[str]: ...
+
     def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]: ...
 
 
@@ -163,5 +166,6 @@ class Shadow:
                     features[start:end],
                     predictions[start:end],
                     offer.defaults,
+                    classes=self.release.classes,
                 )
                 start = end

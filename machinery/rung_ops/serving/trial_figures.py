@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from rung_ops.serving.sequential import FEW
+from rung_ops.target import distances, finite_rows
 
 # Values that are kept of an arm; then both stop, so that they stand for the same time.
 KEPT = 20_000
@@ -64,7 +65,8 @@ class Trial:
             arm: serving or canary.
             seconds: for each request in it.
             keys: for each row.
-            predictions: for each row, shape (n_rows,).
+            predictions: for each row, shape (n_rows,); or (n_rows, n_classes), of which the most
+                probable class counts.
         """
         of_arm, other = self.serving, self.canary
         if arm == "canary":
@@ -75,6 +77,8 @@ class Trial:
         if seconds and max(mine, others) < KEPT and mine < BESIDE * (others + 1):
             of_arm.seconds.append(math.fsum(seconds) / len(seconds))
         if max(len(self.canary.predictions), len(self.serving.predictions)) < KEPT:
+            if predictions.ndim == 2:
+                predictions = predictions.argmax(axis=1).astype(float)
             of_arm.keep(keys, predictions.tolist())
 
     def fail(self, arm: str, requests: int = 1) -> None:
@@ -102,11 +106,17 @@ class Comparison:
         self._kept = 0
 
     def observe(self, serving: np.ndarray, shadow: np.ndarray) -> None:
-        """Take in the predictions of both for the same rows, shape (n_rows,)."""
-        good = np.isfinite(shadow)
+        """Take in the predictions of both for the same rows, as a release scores them.
+
+        Raises:
+            ValueError: one tells other classes apart than the other.
+        """
+        if shadow.shape != serving.shape:
+            raise ValueError(f"its predictions have shape {shadow.shape}, not {serving.shape}")
+        good = finite_rows(shadow)
         self.failed += len(shadow) - int(good.sum())
         self.compared += int(good.sum())
-        self.difference += float(np.abs(shadow[good] - serving[good]).sum())
+        self.difference += float(distances(shadow[good], serving[good]).sum())
         if self._kept < KEPT:
             self._serving.append(serving[good])
             self._shadow.append(shadow[good])
@@ -119,8 +129,9 @@ class Comparison:
     def changed(self, deviations: float) -> tuple[int, int]:
         """Count rows whose prediction moved by more than so many standard deviations.
 
-        The deviation is that of the serving release's predictions. Rows that are alike count
-        once: one that is sent again and again says nothing about the others.
+        The deviation, a root mean square of distances, is that of the serving release's
+        predictions. Rows that are alike count once: one that is sent again and again says nothing
+        about the others.
 
         Returns:
             How many did, and of how many; nothing where the rows are too few to know a deviation.
@@ -131,7 +142,8 @@ class Comparison:
         both = np.column_stack(
             [np.concatenate(self._serving[:known]), np.concatenate(self._shadow[:known])]
         )
-        serving, shadow = np.unique(both, axis=0).T
+        serving, shadow = np.hsplit(np.unique(both, axis=0), 2)
         if len(serving) < FEW:
             return 0, 0
-        return int((np.abs(shadow - serving) > deviations * serving.std()).sum()), len(serving)
+        deviation = np.sqrt((distances(serving, serving.mean(axis=0)) ** 2).mean())
+        return int((distances(shadow, serving) > deviations * deviation).sum()), len(serving)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from rung_ops import contract, jackknife
+from rung_ops import contract, jackknife, target
 from rung_ops.project.paths import PREDICTIONS, REPORTS, TRAIN, params
 from rung_ops.training import estimator
 
@@ -16,10 +16,13 @@ LEVEL = 0.95  # confidence level of the interval
 
 
 def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
-    """Predict rows with a baseline: the mean, or the share of positives, of the training rows.
+    """Predict rows with a baseline: the mean, the share of positives, or of each class.
+
+    Of constants it has the lowest log loss, Brier score and squared error; its most probable class
+    is that of the majority, which has the highest accuracy.
 
     Returns:
-        Shape (n_rows,).
+        Shape (n_rows,), or (n_rows, n_classes).
     """
     settings = params()
     model = contract.build(settings["model"] | {"seed": settings["seed"]})
@@ -30,6 +33,8 @@ def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
     )
     dummy.fit(np.zeros((train.height, 1)), estimator.truth(train))
     inputs = np.zeros((rows.height, 1))
+    if names := estimator.classes():
+        return target.spread(dummy.predict_proba(inputs), dummy.classes_, len(names))
     if estimator.is_classification(model):
         return np.asarray(dummy.predict_proba(inputs))[:, 1]
     return np.asarray(dummy.predict(inputs))

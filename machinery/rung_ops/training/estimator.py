@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, custom_model
+from rung_ops import contract, custom_model, target
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
-from rung_ops.target import positive, refuse_classes, refuse_type
 from rung_ops.trusted_types import refusal, trusted
 
 # skops and scikit-learn are imported in functions: stages that need no model start faster.
@@ -24,39 +23,75 @@ def features(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(contract.FEATURES)
 
 
-def truth(rows: pl.DataFrame) -> np.ndarray:
-    """Return the target of rows, shape (n_rows,); a boolean target as 0 and 1.
+def classes() -> list[str]:
+    """Name the classes of the target in the order of Row; none where it is a number or Boolean.
 
     Raises:
-        UnsupportedTargetError: it is neither true or false nor a number.
+        UnsupportedTargetError: a model can predict no such target.
     """
-    target = rows[contract.TARGET]
-    refuse_type(contract.TARGET, target.dtype)
-    return (target.cast(pl.Int8) if target.dtype == pl.Boolean else target).to_numpy()
+    return target.class_names(contract.TARGET, contract.Row.to_schema().columns[contract.TARGET])
+
+
+def refuse_several_classes(what: str) -> None:
+    """Refuse a target of several classes where only one number can be dealt with.
+
+    Args:
+        what: cannot be done, as the end of a sentence.
+
+    Raises:
+        UnsupportedTargetError: the target is one of several classes.
+    """
+    if names := classes():
+        raise target.UnsupportedTargetError(
+            f"The target `{contract.TARGET}` has {len(names)} classes, and {what} one probability or "
+            "one number: make it true or false, such as one class against the others."
+        )
+
+
+def truth(rows: pl.DataFrame) -> np.ndarray:
+    """Return the target of rows, shape (n_rows,).
+
+    A Boolean target is 0 and 1, a class its place in `isin` of Row, counted from 0.
+
+    Raises:
+        UnsupportedTargetError: a model can predict no such target.
+    """
+    return target.truth(rows[contract.TARGET], classes())
 
 
 def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
     """Predict rows of Row.
 
     Returns:
-        Shape (n_rows,): the probability of the positive class in [0, 1], or the value.
+        Shape (n_rows,): the probability of the positive class in [0, 1], or the value. Where the
+        target is one of several classes, (n_rows, n_classes): their probabilities.
     """
     return predict_features(estimator, features(rows))
 
 
 def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
     """Predict from computed features; returns the same as predict()."""
+    names = classes()
     if custom_model.is_custom(contract.model):
-        return custom_model.predict(contract.model, estimator, inputs)
+        task = target.MULTICLASS if names else None
+        return custom_model.predict(contract.model, estimator, inputs, task)
     from sklearn.base import is_classifier
 
     if is_classifier(estimator):
-        return positive(np.asarray(estimator.predict_proba(inputs)))
+        probabilities = np.asarray(estimator.predict_proba(inputs))
+        if names:
+            return target.spread(probabilities, estimator.classes_, len(names))
+        return target.positive(probabilities)
+    if names:
+        raise target.UnsupportedTargetError(
+            f"The target `{contract.TARGET}` is a class, and {type(estimator).__name__} is not a "
+            "classifier: build() in model.py must return a model with predict_proba()."
+        )
     return np.asarray(estimator.predict(inputs))
 
 
 def is_classification(estimator: Any) -> bool:
-    """Return whether a model predicts a probability.
+    """Return whether a model predicts probabilities.
 
     For a model that is not a scikit-learn estimator, the type of the target decides.
     """
@@ -64,7 +99,15 @@ def is_classification(estimator: Any) -> bool:
         from sklearn.base import is_classifier
 
         return bool(is_classifier(estimator))
-    return bool(contract.Row.to_schema().columns[contract.TARGET].dtype.type == pl.Boolean)
+    column = contract.Row.to_schema().columns[contract.TARGET]
+    return bool(classes() or column.dtype.type == pl.Boolean)
+
+
+def task(estimator: Any) -> str:
+    """Return the task of a model: classification, regression, or that of several classes."""
+    if classes():
+        return target.MULTICLASS
+    return "classification" if is_classification(estimator) else "regression"
 
 
 def save(estimator: Any, path: Path) -> None:
@@ -72,7 +115,7 @@ def save(estimator: Any, path: Path) -> None:
 
     Raises:
         UntrustedModelError: TRUSTED lacks a type that load() would need.
-        UnsupportedTargetError: it is a classifier of more than two classes, or of one.
+        UnsupportedTargetError: the target is true or false, and it does not tell two classes apart.
         StageError: save() of model.py did not write to the path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,8 +130,8 @@ def save(estimator: Any, path: Path) -> None:
     import skops.io
     from sklearn.base import is_classifier
 
-    if is_classifier(estimator):
-        refuse_classes(len(estimator.classes_))
+    if is_classifier(estimator) and not classes():
+        target.refuse_classes(len(estimator.classes_))
     skops.io.dump(estimator, path)
     _refuse_untrusted(path)
 

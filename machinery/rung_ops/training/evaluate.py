@@ -20,7 +20,7 @@ from rung_ops.project.paths import (
     project_name,
     shown,
 )
-from rung_ops.training import estimator, plot_tables, plots
+from rung_ops.training import class_plots, estimator, model_card, plot_tables, plots
 from rung_ops.training.report import page
 from rung_ops.training.slices import score_by_slice
 
@@ -46,9 +46,17 @@ class Plot(NamedTuple):
 def all_plots(
     model: Any, rows: pl.DataFrame, predicted: np.ndarray, slices: pl.DataFrame
 ) -> Iterator[Plot]:
-    """Yield the standard plots for a classifier or a regressor."""
+    """Yield the standard plots for a classifier, of two classes or several, or a regressor."""
     actual = estimator.truth(rows)
-    if estimator.is_classification(model):
+    if names := estimator.classes():
+        table = class_plots.confusion(actual, predicted, names)
+        yield Plot("confusion", "Confusion matrix", table, class_plots.draw_confusion)
+        table = class_plots.by_class(actual, predicted, names)
+        what = "Precision and recall by class"
+        yield Plot(model_card.BY_CLASS, what, table, class_plots.draw_by_class)
+        table = class_plots.calibration(actual, predicted, names)
+        yield Plot("calibration", "Calibration by class", table, class_plots.draw_calibration)
+    elif estimator.is_classification(model):
         yield Plot("roc", "ROC curve", plot_tables.roc(actual, predicted), plots.roc)
         curve = plot_tables.precision_recall(actual, predicted)
         yield Plot("precision_recall", "Precision and recall", curve, plots.precision_recall)
@@ -77,7 +85,7 @@ def write_report(
     Args:
         model: from load_model().
         rows: held-out rows of Row, shape (n_rows, n_columns).
-        predicted: from predict(), shape (n_rows,).
+        predicted: from predict().
         metrics: the figures of score().
 
     Raises:

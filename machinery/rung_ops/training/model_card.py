@@ -1,5 +1,6 @@
 """Build the model card from the text of docs/model_card.md and the figures of the last run."""
 
+import csv
 import hashlib
 import json
 import re
@@ -26,6 +27,7 @@ TITLES = {
 }
 PRIVATE = {"examples"}  # left out: single rows may describe a person
 MAX_LINES = 20
+BY_CLASS = "by_class"  # table of precision and recall, beside its plot
 
 
 def card(prose: str, reports: Path, origin: str | None = None) -> str:
@@ -48,6 +50,9 @@ def card(prose: str, reports: Path, origin: str | None = None) -> str:
         title = TITLES.get(path.stem, path.stem.replace("_", " ").capitalize())
         content = json.loads(path.read_text(encoding="utf-8"))
         parts += ["", f"### {title}", "", *_markdown(content)]
+    if (by_class := reports / "plots" / f"{BY_CLASS}.csv").is_file():
+        with by_class.open(encoding="utf-8", newline="") as file:
+            parts += ["", "### By class", "", *_table(list(csv.DictReader(file)))]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
 
 

@@ -34,11 +34,12 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
 
     Args:
         rows: test rows.
-        predicted: from estimator.predict(), shape (n_rows,).
+        predicted: from estimator.predict().
 
     Returns:
-        One row for each slice: column, value, rows, mean_truth, mean_predicted and each figure of
-        score(); null if the slice has fewer than MIN_ROWS rows or a single class.
+        One row for each slice: column, value, rows, mean_truth, mean_predicted (neither where the
+        target is one of several classes) and each figure of score(); null if the slice has fewer
+        than MIN_ROWS rows or a single class.
     """
     actual = truth(rows)
     slices = []
@@ -71,10 +72,9 @@ def _sort_key(value: str) -> tuple[float, str]:
 def _figures(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
     if len(actual) < MIN_ROWS:
         return {}
-    means: dict[str, float | None] = {
-        "mean_truth": float(actual.mean()),
-        "mean_predicted": float(predicted.mean()),
-    }
+    means: dict[str, float | None] = {}
+    if predicted.ndim == 1:
+        means = {"mean_truth": float(actual.mean()), "mean_predicted": float(predicted.mean())}
     try:
         with warnings.catch_warnings(action="ignore"):
             figures = contract.score(actual, predicted)

@@ -1,4 +1,4 @@
-"""A target of more than two classes is refused, in the same sentence wherever it is met."""
+"""A classifier of a target that is true or false tells two classes apart, or is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,6 @@ NUMBERS = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
 
 def fitted(classes: list[int]) -> Any:
     return LogisticRegression().fit(NUMBERS, classes)
-
-
-def test_a_target_of_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = pl.DataFrame({contract.TARGET: ["bus", "car"]})
-
-    with pytest.raises(UnsupportedTargetError, match=r"is of type String\. Only targets of two"):
-        estimator.truth(rows)
 
 
 def test_a_classifier_of_three_classes_is_neither_saved_nor_used(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandera.polars as pa
 import polars as pl
 
-# What is predicted: a column of Row, true or false (or a number, for a regression).
+# What is predicted: a column of Row, true or false (or a number, or a text with classes in `isin`).
 TARGET: str = "late"
 # The column that orders the rows: the model learns from the earlier ones, and the later ones
 # judge it. None where rows have no time.

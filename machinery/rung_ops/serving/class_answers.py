@@ -1,0 +1,102 @@
+"""The answers of a release that tells several classes apart: the class, and all probabilities."""
+
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from rung_ops.serving.jobs import Job
+from rung_ops.target import labels
+
+
+class Types(NamedTuple):
+    """What is answered, made from the classes of a release, so that the schema names them.
+
+    Attributes:
+        one, many, by_column: the answer to a single row, to an array, to a table.
+        of_row, of_rows: the probabilities in them, with a field for each class.
+    """
+
+    one: Any
+    many: Any
+    by_column: Any
+    of_row: Any
+    of_rows: Any
+
+
+@lru_cache(maxsize=8)
+def types_of(classes: tuple[str, ...]) -> Types:
+    """Make the types of answers with these classes."""
+    of_row = _by_class("Probabilities", classes, float)
+    of_rows = _by_class("ProbabilitiesByColumn", classes, list[float])
+    name: Any = Literal[classes]
+    one = _answer(
+        "The most probable class of one row, and the probability of each.",
+        "Answer",
+        id=str,
+        prediction=name,
+        probabilities=of_row,
+        release=str,
+        defaults_used=list[str],
+    )
+    many = _answer(
+        "The most probable class of each row of an array, in their order.",
+        "Answers",
+        release=str,
+        predictions=_list_of(name),
+        probabilities=_list_of(of_row),
+        ids=list[str],
+        defaults_used=list[list[str]],
+    )
+    by_column = _answer(
+        "The most probable class of each row of a table. `defaults_used` counts rows from 1.",
+        "AnswersByColumn",
+        release=str,
+        predictions=_list_of(name),
+        probabilities=of_rows,
+        ids=list[str],
+        defaults_used=dict[str, list[int]],
+    )
+    return Types(one, many, by_column, of_row, of_rows)
+
+
+def of_one(job: Job, defaults: list[str]) -> Any:
+    """Answer a single row."""
+    release = job.served.release
+    types = types_of(release.classes)
+    (probabilities,) = job.predictions
+    name = labels(np.array([probabilities]), release.classes)[0]
+    return types.one(job.identity, name, types.of_row(*probabilities), release.id, defaults)
+
+
+def of_many(job: Job, ids: list[str], defaults: list[list[str]]) -> Any:
+    """Answer a JSON array."""
+    release = job.served.release
+    types = types_of(release.classes)
+    names = labels(np.array(job.predictions), release.classes)
+    probabilities = [types.of_row(*row) for row in job.predictions]
+    return types.many(release.id, names, probabilities, ids, defaults)
+
+
+def by_columns(job: Job, ids: list[str], used: dict[str, list[int]]) -> Any:
+    """Answer columns."""
+    release = job.served.release
+    types = types_of(release.classes)
+    matrix = np.array(job.predictions)
+    probabilities = types.of_rows(*matrix.T.tolist())
+    return types.by_column(release.id, labels(matrix, release.classes), probabilities, ids, used)
+
+
+def _answer(meaning: str, name: str, **fields: Any) -> Any:
+    return msgspec.defstruct(name, list(fields.items()), namespace={"__doc__": meaning})
+
+
+def _by_class(name: str, classes: tuple[str, ...], kind: Any) -> Any:
+    # A class may be called anything, a field of a struct may not.
+    fields = {f"c{code}": each for code, each in enumerate(classes)}
+    return msgspec.defstruct(name, [(field, kind) for field in fields], rename=fields)
+
+
+def _list_of(kind: Any) -> Any:
+    return list[kind]

@@ -1,0 +1,78 @@
+"""The gate compares probabilities of classes as it compares one number."""
+
+import numpy as np
+import pytest
+
+from machinery.tests.conftest import Trained
+from rung_ops import contract
+from rung_ops.gate import verdict
+from rung_ops.gate.rules import Rules
+from rung_ops.gate.verdict import Champion, judge
+from rung_ops.training import baseline, estimator
+
+
+def predictions(trained: Trained, strength: float = 1.0) -> np.ndarray:
+    model = contract.build({"C": strength, "seed": 1})
+    model.fit(estimator.features(trained.train), estimator.truth(trained.train))
+    return estimator.predict(model, trained.test)
+
+
+def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> verdict.Verdict:
+    constant = baseline.baseline(trained.train, trained.test)
+    return judge(trained.test, challenger, Champion({}, champion, []), constant, Rules())
+
+
+def test_a_version_that_is_as_good_passes(trained: Trained) -> None:
+    found = judged(trained, predictions(trained), predictions(trained, 0.9))
+
+    assert found.reasons == []
+    assert found.promote
+    assert set(found.figures["scores"]["champion"]) == {
+        "brier",
+        "log_loss",
+        "macro_auc",
+        "accuracy",
+    }
+    assert {each["value"] for each in found.figures["slices"]} == {"standard", "express"}
+
+
+def test_a_version_that_is_worse_does_not(trained: Trained) -> None:
+    good = predictions(trained)
+    worse = 0.6 * good + 0.4 / 3
+
+    (reason, *_) = judged(trained, worse, good).reasons
+
+    assert "the champion: brier" in reason
+
+
+def test_a_champion_of_other_classes_is_not_compared(trained: Trained) -> None:
+    good = predictions(trained)
+
+    reasons = judged(trained, good, good[:, :2]).reasons
+
+    rows = trained.test.height
+    said = f"predictions of the champion have shape ({rows}, 2); expected ({rows}, 3)"
+    assert reasons == [said]
+
+
+def test_predictions_that_are_no_numbers_are_counted_by_row(trained: Trained) -> None:
+    good, bad = predictions(trained), predictions(trained)
+    bad[:5] = np.nan
+
+    (reason,) = judged(trained, bad, good).reasons
+
+    assert reason.startswith("5 of ")
+
+
+@pytest.mark.parametrize("figure", ["macro_auc", "accuracy", "log_loss"])
+def test_other_figures_decide_as_well(
+    trained: Trained, figure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = verdict.params()
+    settings["score"] = {"metric": figure, "higher_is_better": figure != "log_loss"}
+    monkeypatch.setattr(verdict, "params", lambda: settings)
+
+    found = judged(trained, predictions(trained), predictions(trained))
+
+    assert found.promote
+    assert found.figures["constant"]["gain"] > 0

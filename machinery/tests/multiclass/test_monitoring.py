@@ -1,0 +1,157 @@
+"""What a release of three classes answered is watched, and learned from, by the class."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.conftest import Trained
+from machinery.tests.multiclass.conftest import CLASSES, parcels
+from rung_ops import contract
+from rung_ops.autopilot import labelled, post_promotion_check
+from rung_ops.autopilot.collect import new_rows
+from rung_ops.autopilot.policy import Rollback
+from rung_ops.batch import prediction_log
+from rung_ops.monitoring import check, outcomes, release_info
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.result import MonitorResult
+from rung_ops.monitoring.status import status
+from rung_ops.monitoring.window import Newest
+from rung_ops.project.paths import params
+from rung_ops.release import paths
+from rung_ops.training import estimator
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+RELEASE = "v1-aaaaaaaa-bbbbbb"
+
+
+def logged(trained: Trained, rows: pl.DataFrame) -> pl.DataFrame:
+    """Log what the model answers to rows, a day before NOW."""
+    batch = prediction_log.Batch(
+        time=int((NOW - DAY).timestamp() * 1e6),
+        ids=rows["parcel"].to_list(),
+        release=RELEASE,
+        arm="serving",
+        rows=rows.drop("outcome"),
+        features=estimator.features(rows),
+        predictions=estimator.predict(trained.estimator, rows),
+        classes=CLASSES,
+    )
+    return prediction_log.assemble([batch])
+
+
+@pytest.fixture
+def released(release_folder: Path, release_key: bytes) -> release_info.Released:
+    return release_info.load(release_folder, release_key)
+
+
+def looked(released: release_info.Released, log: pl.DataFrame, folder: Path) -> MonitorResult:
+    known = outcomes.read(released.contract, folder)
+    newest = Newest(NOW - DAY, NOW - DAY)
+    return check.look(*(released, log, log, known, newest, NOW - 7 * DAY, NOW, Limits(), params()))
+
+
+def test_a_quiet_week_has_no_problem_and_its_quality_is_known(
+    trained: Trained, released: release_info.Released, tmp_path: Path
+) -> None:
+    rows = parcels(2_000, seed=2)
+    rows.select("parcel", "outcome").write_csv(tmp_path / "outcomes.csv")
+
+    result = looked(released, logged(trained, rows), tmp_path)
+
+    predicted = estimator.predict(trained.estimator, rows)
+    expected = contract.score(estimator.truth(rows), predicted)["brier"]
+    quality = status(result)["quality"]
+    assert not status(result)["drift"]["prediction"]
+    assert quality["figure"] == pytest.approx(expected)
+    assert [problem for problem in result.problems if "brier" in problem] == []
+
+
+def test_another_share_of_the_classes_is_drift_of_the_predictions(
+    trained: Trained, released: release_info.Released, tmp_path: Path
+) -> None:
+    rows = parcels(2_000, seed=2).with_columns(distance=pl.col("distance") / 2 + 750)
+
+    result = looked(released, logged(trained, rows), tmp_path)
+
+    assert status(result)["drift"]["prediction"]
+    moved = result.drift.row(by_predicate=pl.col("feature") == "prediction", named=True)
+    assert moved["kind"] == "category"
+    assert "late" in moved["moved"]
+
+
+def test_outcomes_that_got_worse_are_a_problem(
+    trained: Trained, released: release_info.Released, tmp_path: Path
+) -> None:
+    rows = parcels(2_000, seed=2)
+    shuffled = rows.with_columns(pl.col("outcome").shuffle(seed=1))
+    shuffled.select("parcel", "outcome").write_parquet(tmp_path / "outcomes.parquet")
+
+    result = looked(released, logged(trained, rows), tmp_path)
+
+    assert any("brier" in problem for problem in result.problems)
+
+
+def test_an_outcome_that_is_no_class_is_named(
+    released: release_info.Released, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("parcel,outcome\n2-1,eaten\n", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("parcel,outcome\n2-1,1\n", encoding="utf-8")
+
+    problems = outcomes.read(released.contract, tmp_path).problems
+
+    assert problems[0].endswith("column `outcome` holds 'eaten', no class of " + ", ".join(CLASSES))
+    assert "holds 1, no class of" in problems[1]
+
+
+@pytest.fixture
+def answers(
+    trained: Trained, release_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> pl.DataFrame:
+    """What production answered, with what happened."""
+    rows = parcels(400, seed=2)
+    monkeypatch.delenv("LOGS", raising=False)
+    folder = prediction_log.folder(paths.PRODUCTION)
+    prediction_log.write_predictions(logged(trained, rows), folder)
+    rows.select("parcel", "outcome").write_csv(tmp_path / "outcomes.csv")
+    released = release_info.bundle.parse_json(
+        release_folder, (release_folder / "contract.json").read_bytes()
+    )
+    monkeypatch.setattr(labelled, "_contract", lambda environment: released)
+    return labelled.answers(paths.PRODUCTION, NOW, tmp_path)
+
+
+def test_answers_with_outcomes_become_rows_to_learn_from(answers: pl.DataFrame) -> None:
+    rows = new_rows(answers)
+
+    assert rows.height == 400
+    assert (
+        rows.select(list(contract.Row.to_schema().columns))
+        .sort("parcel")
+        .equals(parcels(400, seed=2).sort("parcel"))
+    )
+
+
+def test_a_promoted_release_is_compared_with_the_one_before_by_its_probabilities(
+    answers: pl.DataFrame,
+    release_folder: Path,
+    release_key: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setattr(paths, "public_key", lambda: tmp_path / "release.pub")
+    monkeypatch.setattr(paths, "bundle", lambda folder, name: release_folder)
+    policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
+    guessed = np.random.default_rng(1).dirichlet([1, 1, 1], answers.height)
+    guesses = pl.DataFrame(guessed, schema=CLASSES).to_struct(labelled.PREDICTION)
+
+    same = post_promotion_check._of_quality(RELEASE, "v2", answers, policy)
+    worse = post_promotion_check._of_quality(RELEASE, "v2", answers.with_columns(guesses), policy)
+
+    assert same is not None and not same.worse
+    assert "brier differs by" in same.says
+    assert worse is not None and worse.worse

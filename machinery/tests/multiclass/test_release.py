@@ -1,0 +1,105 @@
+"""A release of three classes: in ONNX where that is the same, else by the step that is named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import KNNImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.multiclass.conftest import CLASSES
+from rung_ops.release import bundle, make
+from rung_ops.serving import release as serving_release
+from rung_ops.serving.settings import ANY_SPEED
+from rung_ops.training import estimator
+
+
+def test_a_release_names_its_classes_and_answers_as_the_model(
+    trained: Trained, release_folder: Path, release_key: bytes
+) -> None:
+    loaded = serving_release.load(release_folder, release_key)
+    rows = trained.test.select(list(loaded.schema))
+
+    features, predicted = loaded.score(rows)
+
+    expected = estimator.predict(trained.estimator, trained.test)
+    assert (loaded.manifest["task"], loaded.manifest["format"]) == ("multiclass", "onnx")
+    assert list(loaded.classes) == loaded.contract["classes"] == CLASSES
+    assert loaded.contract["positive"] is None
+    np.testing.assert_allclose(predicted, expected, atol=1e-5)
+    assert features.height == rows.height
+    assert loaded.reasons == "it tells several classes apart, and reasons are of one number"
+
+
+def test_a_release_carries_drawn_rows_and_labels_alone(release_folder: Path) -> None:
+    parity = pl.read_parquet(release_folder / bundle.PARITY)
+    reference = pl.read_parquet(release_folder / bundle.REFERENCE)
+
+    assert parity["prediction"].to_numpy().shape == (parity.height, 3)
+    assert set(reference["prediction"]) <= set(CLASSES)
+    figures = json.loads((release_folder / bundle.METRICS).read_text())
+    assert 0 < figures["brier"] < figures["log_loss"]
+
+
+def fitted(trained: Trained, imputer: Any, last: Any) -> Pipeline:
+    columns = ColumnTransformer(
+        [
+            ("service", OneHotEncoder(handle_unknown="ignore"), ["service"]),
+            ("numbers", imputer, ["distance", "weight", "hour"]),
+        ]
+    )
+    model = Pipeline([("columns", columns), ("last", last)])
+    return model.fit(estimator.features(trained.train), estimator.truth(trained.train))
+
+
+def released(trained: Trained, model: Pipeline, folder: Path, key: bytes) -> Path:
+    return make.write(folder, model, trained.train, trained.test, FACTS, key, {})
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        HistGradientBoostingClassifier(max_iter=5),
+        lightgbm.LGBMClassifier(n_estimators=5, verbose=-1),
+    ],
+)
+def test_trees_of_several_classes_become_onnx(
+    trained: Trained, last: Any, tmp_path: Path, release_private_key: bytes, release_key: bytes
+) -> None:
+    model = fitted(trained, "passthrough", last)
+
+    loaded = serving_release.load(
+        released(trained, model, tmp_path, release_private_key), release_key, ANY_SPEED
+    )
+
+    rows = trained.test.select(list(loaded.schema))
+    expected = estimator.predict(model, trained.test)
+    assert loaded.manifest["format"] == "onnx"
+    np.testing.assert_allclose(loaded.score(rows)[1], expected, atol=1e-5)
+    by_format = {each["format"]: each["reason"] for each in loaded.manifest["parity"]["formats"]}
+    assert "LightGBM" in by_format["lightgbm"] or "several classes" in by_format["lightgbm"]
+
+
+def test_what_onnx_does_not_hold_is_released_with_skops_and_the_step_is_named(
+    trained: Trained, tmp_path: Path, release_private_key: bytes, release_key: bytes
+) -> None:
+    model = fitted(trained, KNNImputer(), LogisticRegression(max_iter=5_000))
+
+    loaded = serving_release.load(
+        released(trained, model, tmp_path, release_private_key), release_key, ANY_SPEED
+    )
+
+    rows = trained.test.select(list(loaded.schema))
+    expected = estimator.predict(model, trained.test)
+    assert loaded.manifest["format"] == "skops"
+    np.testing.assert_array_equal(loaded.score(rows)[1], expected)
+    assert "KNNImputer" in loaded.manifest["parity"]["formats"][0]["reason"]

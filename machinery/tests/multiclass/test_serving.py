@@ -1,0 +1,220 @@
+"""A release of three classes is served: the class by name, the probability of each, and logged."""
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.conftest import Trained
+from machinery.tests.multiclass.conftest import CLASSES
+from machinery.tests.serving.calls import Caller, calling
+from rung_ops.batch import predict, predict_logged, prediction_log
+from rung_ops.release.state import State
+from rung_ops.serving import class_answers
+from rung_ops.serving import release as serving_release
+from rung_ops.serving.hooks import ServiceHooks
+from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.service import HeldReleases
+from rung_ops.serving.settings import ANY_SPEED, Limits
+from rung_ops.serving.shadow import Shadow
+from rung_ops.serving.trial_figures import Comparison, Trial
+from rung_ops.training import estimator
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+@pytest.fixture
+def served(release_folder: Path, release_key: bytes) -> LoadedRelease:
+    loaded = serving_release.load(release_folder, release_key, ANY_SPEED)
+    return LoadedRelease(loaded, "serving", strict=False)
+
+
+@pytest.fixture
+def caller(served: LoadedRelease, tmp_path: Path) -> Iterator[Caller]:
+    with calling(tmp_path, Limits(), log=True) as made:
+        made.service.install(HeldReleases(State(1, served.release.id), served))
+        yield made
+
+
+@pytest.fixture
+def sent(trained: Trained) -> list[dict[str, Any]]:
+    rows = trained.test.drop("outcome").head(3)
+    return rows.with_columns(pl.col("handed_in").dt.to_string("iso:strict")).to_dicts()
+
+
+@pytest.fixture
+def expected(trained: Trained) -> np.ndarray:
+    return estimator.predict(trained.estimator, trained.test.head(3))
+
+
+def test_a_row_is_answered_with_its_class_and_the_probability_of_each(
+    caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray
+) -> None:
+    answer = caller.post("/predict", sent[0]).json
+
+    assert answer["prediction"] == CLASSES[expected[0].argmax()]
+    assert list(answer["probabilities"]) == CLASSES
+    np.testing.assert_allclose(list(answer["probabilities"].values()), expected[0], atol=1e-5)
+    assert list(answer) == ["id", "prediction", "probabilities", "release", "defaults_used"]
+
+
+def test_many_rows_are_answered_in_every_form(
+    caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray
+) -> None:
+    labels = [CLASSES[code] for code in expected.argmax(axis=1)]
+    columns = {name: [row[name] for row in sent] for name in sent[0]}
+    written = io.BytesIO()
+    frame = pl.DataFrame(sent).with_columns(pl.col("handed_in").str.to_datetime())
+    frame.write_ipc_stream(written, compat_level=pl.CompatLevel.oldest())
+
+    many = caller.post("/predict", sent).json
+    by_column = caller.post("/predict/batch", {"columns": columns}).json
+    arrow = pl.read_ipc_stream(caller.post("/predict/batch", written.getvalue(), ARROW).body)
+
+    assert (
+        many["predictions"] == by_column["predictions"] == arrow["prediction"].to_list() == labels
+    )
+    by_row = [list(row.values()) for row in many["probabilities"]]
+    np.testing.assert_allclose(by_row, expected, atol=1e-5)
+    np.testing.assert_allclose(list(by_column["probabilities"].values()), expected.T, atol=1e-5)
+    of_arrow = arrow["probabilities"].struct.unnest()
+    assert of_arrow.columns == CLASSES
+    np.testing.assert_allclose(of_arrow.to_numpy(), expected, atol=1e-5)
+
+
+def test_the_schema_names_the_classes_and_describes_what_is_answered(
+    caller: Caller, sent: list[dict[str, Any]], served: LoadedRelease
+) -> None:
+    schemas = caller.get("/openapi.json").json["components"]["schemas"]
+    answer = caller.post("/predict", sent[0]).body
+    types = class_answers.types_of(served.release.classes)
+
+    assert sorted(schemas["Answer"]["properties"]["prediction"]["enum"]) == sorted(CLASSES)
+    assert schemas["Probabilities"]["required"] == CLASSES
+    assert msgspec.json.decode(answer, type=types.one).release == served.release.id
+    assert "reasons" not in schemas["Answer"]["properties"]
+
+
+def test_reasons_are_refused_in_a_sentence(caller: Caller, sent: list[dict[str, Any]]) -> None:
+    answer = caller.post("/predict?explain=true", sent[0])
+
+    assert answer.status == 400
+    assert "it tells several classes apart, and reasons are of one number" in answer.body.decode()
+
+
+def test_the_log_holds_the_class_and_the_probabilities(
+    caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray, tmp_path: Path
+) -> None:
+    caller.post("/predict", sent)
+    until = time.monotonic() + 30
+    while (log := prediction_log.read(tmp_path / "log").collect()).height < len(sent):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+    assert log["prediction"].to_list() == [CLASSES[code] for code in expected.argmax(axis=1)]
+    np.testing.assert_allclose(log["probabilities"].struct.unnest().to_numpy(), expected, atol=1e-5)
+
+
+def test_a_hook_after_the_prediction_gets_and_gives_all_probabilities(
+    served: LoadedRelease, sent: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    hooks = ServiceHooks(after_prediction=lambda rows, predictions: predictions[:, [1, 0, 2]])
+    with calling(tmp_path, Limits(), hooks=hooks) as caller:
+        caller.service.install(HeldReleases(State(1, served.release.id), served))
+        swapped = caller.post("/predict", sent[0]).json
+    _, plain = served.release.score(served.reader.table([served.reader.one(_body(sent[0]))]).frame)
+
+    np.testing.assert_allclose(
+        list(swapped["probabilities"].values()), plain[0, [1, 0, 2]], atol=1e-12
+    )
+
+
+def _body(row: dict[str, Any]) -> bytes:
+    return json.dumps(row).encode()
+
+
+def test_a_shadow_is_compared_by_the_probability_that_moved() -> None:
+    found = Comparison()
+    serving = np.random.default_rng(1).dirichlet([1, 1, 1], 300)
+    moved = serving.copy()
+    moved[:100] = np.roll(moved[:100], 1, axis=1)
+
+    found.observe(serving, moved)
+    changed, compared = found.changed(0.0)
+
+    assert (found.compared, found.failed, changed, compared) == (300, 0, 100, 300)
+    expected = np.abs(serving - moved).sum() / 2
+    assert found.difference == pytest.approx(expected)
+
+
+def test_a_shadow_of_other_classes_fails_and_never_answers(
+    served: LoadedRelease, trained: Trained
+) -> None:
+    rows = trained.test.select(list(served.release.schema)).head(4)
+    shadow = Shadow(served.release, 1.0)
+
+    shadow.offer(["a", "b", "c", "d"], rows, np.zeros(4))
+    until = time.monotonic() + 30
+    while shadow.found.failed < 4:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    shadow.close()
+
+    assert shadow.found.compared == 0
+
+
+def test_a_canary_is_compared_by_the_share_of_each_class() -> None:
+    trial = Trial(1.0)
+
+    trial.observe("canary", [0.1], ["a", "b"], np.array([[0.1, 0.2, 0.7], [0.9, 0.1, 0.0]]))
+
+    assert trial.canary.predictions == [2.0, 0.0]
+
+
+def test_a_file_is_scored_with_a_column_for_each_class(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator.save(trained.estimator, tmp_path / "model.skops")
+    for module in (predict, predict_logged):
+        monkeypatch.setattr(module, "MODEL", tmp_path / "model.skops")
+    monkeypatch.delenv("LOGS", raising=False)
+    rows = trained.test.drop("outcome").head(50)
+    hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise("distance").alias("distance")
+    rows.with_columns(hole).write_parquet(tmp_path / "new.parquet")
+    output = tmp_path / "scored.csv"
+
+    code = predict.main(
+        [str(tmp_path / "new.parquet"), str(output)], predict_logged.log_predictions
+    )
+
+    scored = pl.read_csv(output)
+    expected = estimator.predict(trained.estimator, rows)
+    kept = [row for row in range(50) if row != 4]
+    by_class = [f"probability_{name}" for name in CLASSES]
+    assert code == 0
+    assert scored["prediction"][kept].to_list() == [
+        CLASSES[each] for each in expected[kept].argmax(axis=1)
+    ]
+    np.testing.assert_allclose(scored[kept].select(by_class).to_numpy(), expected[kept])
+    assert scored.row(4, named=True)["problem"].startswith("distance")
+    assert scored[4].select("prediction", *by_class).null_count().row(0) == (1, 1, 1, 1)
+    log = prediction_log.read(prediction_log.folder("batch")).collect()
+    assert log["prediction"].to_list() == scored["prediction"][kept].to_list()
+    assert log.schema["probabilities"] == pl.Struct(dict.fromkeys(CLASSES, pl.Float64))
+
+
+def test_a_file_without_a_good_row_has_the_same_columns(trained: Trained) -> None:
+    rows = trained.test.drop("outcome").head(2).with_columns(distance=pl.lit(None, pl.Float64))
+    typed, problems = predict.inspect(rows, predict.schema(), "new.parquet")
+
+    scored = predict.score_rows(rows, typed, problems, trained.estimator)
+
+    added = ["prediction", *(f"probability_{name}" for name in CLASSES), "problem"]
+    assert scored.columns == [*rows.columns, *added]

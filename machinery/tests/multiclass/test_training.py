@@ -1,0 +1,172 @@
+"""A model of three classes is checked, trained, evaluated and compared like any other."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandera.polars as pa
+import polars as pl
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from machinery.tests.conftest import Trained
+from machinery.tests.multiclass.conftest import CLASSES, parcels
+from rung_ops import contract, stages
+from rung_ops.checks import promises
+from rung_ops.target import UnsupportedTargetError, class_names
+from rung_ops.training import baseline, class_plots, estimator, evaluate, model_card, slices
+
+
+def test_every_promise_holds(checked: Path) -> None:
+    told = {promise.__name__: promises.broken(promise) for promise in promises.PROMISES}
+
+    assert {name: said for name, said in told.items() if said} == {}
+
+
+def test_a_project_with_governance_refuses_classes(
+    checked: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "governance").mkdir()
+    monkeypatch.setattr(promises, "REPOSITORY", tmp_path)
+
+    with pytest.raises(UnsupportedTargetError, match="`outcome` has 3 classes, and under gov"):
+        promises.well_typed()
+
+
+class Loose:
+    """Predicts three numbers that are no probabilities."""
+
+    def fit(self, features: Any, truth: Any) -> "Loose":
+        """Learn nothing."""
+        return self
+
+    def predict_proba(self, features: pl.DataFrame) -> np.ndarray:
+        """Answer the same."""
+        return np.ones((features.height, 3))
+
+
+def test_probabilities_that_do_not_add_up_are_found(
+    checked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = contract.model
+    monkeypatch.setattr(module, "build", lambda params: Loose())
+    monkeypatch.setattr(module, "save", lambda model, path: path.touch(), raising=False)
+    monkeypatch.setattr(module, "load", lambda path: Loose(), raising=False)
+
+    with pytest.raises(contract.ContractError, match="do not add up to 1"):
+        promises.a_saved_model_answers_the_same()
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (pa.Column(str), "is a text without `isin`"),
+        (pa.Column(pl.Date), "is of type Date"),
+        (pa.Column(str, pa.Check.isin(["a"])), "two or more classes"),
+        (pa.Column(str, pa.Check.isin(["a", "a"])), "two or more classes"),
+        (pa.Column(str, pa.Check.isin(["a", "b"]), nullable=True), "may not be nullable"),
+    ],
+)
+def test_other_targets_are_refused_in_a_sentence(field: pa.Column, said: str) -> None:
+    with pytest.raises(UnsupportedTargetError, match=said):
+        class_names("kind", field)
+
+
+def test_truth_is_the_place_of_a_class_in_row_and_predictions_have_a_column_for_each(
+    trained: Trained,
+) -> None:
+    predicted = estimator.predict(trained.estimator, trained.test)
+
+    assert estimator.truth(trained.test).tolist() == [
+        CLASSES.index(name) for name in trained.test["outcome"]
+    ]
+    assert predicted.shape == (trained.test.height, 3)
+    np.testing.assert_allclose(predicted.sum(axis=1), 1)
+
+
+def test_a_regressor_of_classes_is_refused() -> None:
+    rows = parcels(20)
+    model = LinearRegression().fit(rows.select("distance"), estimator.truth(rows))
+
+    with pytest.raises(UnsupportedTargetError, match="LinearRegression is not a classifier"):
+        estimator.predict_features(model, rows.select("distance"))
+
+
+def test_a_class_that_was_not_learned_has_no_chance_and_is_not_saved(trained: Trained) -> None:
+    rows = trained.train.filter(pl.col("outcome") != "late")
+    model = contract.build({"C": 1.0, "seed": 1}).fit(
+        estimator.features(rows), estimator.truth(rows)
+    )
+
+    assert (estimator.predict(model, rows)[:, 1] == 0).all()
+    with pytest.raises(UnsupportedTargetError, match="have none of the class late: bring rows"):
+        stages.save_model(model)
+
+
+def test_the_baseline_is_the_share_of_each_class(trained: Trained) -> None:
+    simple = baseline.baseline(trained.train, trained.test)
+    shares = [trained.train["outcome"].eq(name).mean() for name in CLASSES]
+    predicted = estimator.predict(trained.estimator, trained.test)
+
+    result = baseline.compare(estimator.truth(trained.test), predicted, simple)
+
+    np.testing.assert_allclose(simple, np.tile(shares, (trained.test.height, 1)))
+    assert result["better"]
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder that the evaluation writes to."""
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    monkeypatch.setattr(evaluate, "PLOTS", folder / "plots")
+    for name, file in (("METRICS", "metrics.json"), ("REPORT", "report.html")):
+        monkeypatch.setattr(evaluate, name, folder / file)
+    for module in (evaluate, slices, baseline):
+        monkeypatch.setattr(module, "PREDICTIONS", folder / "predictions.parquet")
+    monkeypatch.setattr(slices, "SLICES", folder / "slices.json")
+    monkeypatch.setattr(baseline, "COMPARISON", folder / "comparison.json")
+    return folder
+
+
+def test_the_report_has_the_plots_of_classes(
+    trained: Trained, reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted = estimator.predict(trained.estimator, trained.test)
+    figures = stages.score(trained.test, predicted)
+    trained.train.write_parquet(reports / "train.parquet")
+    monkeypatch.setattr(baseline, "TRAIN", reports / "train.parquet")
+
+    evaluate.write_report(trained.estimator, trained.test, predicted, figures)
+    assert (slices.main(), baseline.main()) == (0, 0)
+
+    assert {"confusion", "by_class", "calibration", "importances"} <= {
+        path.stem for path in (reports / "plots").iterdir()
+    }
+    page = (reports / "report.html").read_text()
+    assert all(
+        f'aria-label="{what}"' in page for what in ("Confusion matrix", "Calibration by class")
+    )
+    confused = pl.read_csv(reports / "plots/confusion.csv")
+    assert confused["rows"].sum() == trained.test.height
+    sliced = json.loads((reports / "slices.json").read_text())
+    assert all(row["brier"] < 1 for row in sliced if row["rows"] >= slices.MIN_ROWS)
+    assert not any("mean_truth" in row for row in sliced)
+    assert json.loads((reports / "comparison.json").read_text())["better"]
+    card = model_card.card("# Card\n", reports, "Model: this one.")
+    assert "### By class" in card
+    assert "|lost & found|" in card
+
+
+def test_precision_and_recall_are_of_the_most_probable_class() -> None:
+    truth = np.array([0, 0, 1, 1, 1])
+    predicted = np.array([[9, 1, 0], [4, 6, 0], [1, 9, 0], [2, 8, 0], [6, 4, 0]]) / 10
+
+    table = class_plots.by_class(truth, predicted, CLASSES)
+
+    assert table.rows() == [
+        ("on time", 2, 2, 0.5, 0.5),
+        ("late", 3, 3, 2 / 3, 2 / 3),
+        ("lost & found", 0, 0, None, None),
+    ]

@@ -1,0 +1,32 @@
+"""What a row is: a parcel as it was handed in, and how its delivery went."""
+
+from pathlib import Path
+
+import pandera.polars as pa
+import polars as pl
+
+TARGET: str = "outcome"
+TIME: str | None = "handed_in"
+
+
+class Row(pa.DataFrameModel):
+    """One parcel."""
+
+    parcel: str = pa.Field(description="Its number")
+    handed_in: pl.Datetime = pa.Field(description="When it was handed in")
+    service: str = pa.Field(isin=["standard", "express"], description="What was paid for")
+    distance: float = pa.Field(ge=0, le=5_000, description="How far it goes")
+    weight: float | None = pa.Field(nullable=True, description="What it weighs")
+    outcome: str = pa.Field(isin=["on time", "late", "lost & found"], description="How it went")
+
+    class Config:
+        """No two rows are of the same parcel."""
+
+        unique = ["parcel"]
+
+
+def load(path: Path) -> pl.DataFrame:
+    """Read one raw file, CSV or Parquet."""
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    return pl.read_csv(path, try_parse_dates=True)
