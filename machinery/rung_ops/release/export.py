@@ -66,7 +66,7 @@ def export(
     features: pl.DataFrame,
     expected: np.ndarray,
     tolerance: float,
-    task: str,
+    task: str | None = None,
 ) -> tuple[FormatResult, list[FormatResult]]:
     """Write the model of a release.
 
@@ -126,7 +126,7 @@ def _try(
     kind: str,
     write: Callable[[Path], None],
     staged: Path,
-    described: dict[str, str],
+    described: dict[str, Any],
     features: pl.DataFrame,
     expected: np.ndarray,
     tolerance: float,

@@ -1,5 +1,10 @@
 """The gate compares probabilities of classes as it compares one number."""
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,6 +13,8 @@ from rung_ops import contract
 from rung_ops.gate import verdict
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.verdict import Champion, judge
+from rung_ops.project.paths import package_name
+from rung_ops.tracking import versions
 from rung_ops.training import baseline, estimator
 
 
@@ -76,3 +83,26 @@ def test_other_figures_decide_as_well(
 
     assert found.promote
     assert found.figures["constant"]["gain"] > 0
+
+
+def test_a_version_whose_row_had_its_classes_in_another_order_is_not_compared(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    estimator.save(trained.estimator, tmp_path / "model/model.skops")
+    trained.test.write_parquet(tmp_path / "test.parquet")
+    older = tmp_path / "code" / package_name()
+    shutil.copytree(Path(str(contract.dataset.__file__)).parent, older)
+    dataset = older / "dataset.py"
+    before = dataset.read_text(encoding="utf-8")
+    dataset.write_text(before.replace('"on time", "late"', '"late", "on time"'), encoding="utf-8")
+    fetched = {"model": tmp_path / "model", "run": tmp_path / "code"}
+    monkeypatch.setattr(versions, "_fetch", lambda folder, **artifact: fetched[folder.name])
+    version: Any = SimpleNamespace(version="3", name="parcels", run_id="1")
+
+    with pytest.raises(versions.ScoringError, match="version 3 predicts the classes late, on time"):
+        versions.predictions(version, tmp_path / "test.parquet")
+
+    dataset.write_text(before + "\n# the same rows\n", encoding="utf-8")
+    again = versions.predictions(version, tmp_path / "test.parquet")
+    np.testing.assert_array_equal(again, estimator.predict(trained.estimator, trained.test))
