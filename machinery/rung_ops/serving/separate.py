@@ -38,7 +38,10 @@ class SeparateRelease:
 
     Attributes:
         id: its name.
+        classes: none, as a release under governance predicts one number.
     """
+
+    classes: tuple[str, ...] = ()
 
     def __init__(self, folder: Path) -> None:
         """Set the bundle; it is verified by the process that imports it."""

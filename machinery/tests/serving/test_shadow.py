@@ -19,6 +19,7 @@ class Doubling:
     """A release that predicts twice the distance."""
 
     id = "v2"
+    classes = ()
 
     def __init__(self) -> None:
         self.batches: list[int] = []
