@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.product import test_own_data as own_data
+from tests.product.variants import Project
 
 FRAMEWORKS = own_data.OWN_DATA / "frameworks"
 PACKAGES = {"xgboost": "xgboost-cpu", "catboost": "catboost", "pytorch": "torch onnx onnxruntime"}
@@ -21,7 +22,7 @@ def small_pytorch() -> str:
     pytest.skip("PIP_FIND_LINKS names no folder with a wheel of PyTorch for processors")
 
 
-def put(project: own_data.Project, framework: str) -> None:
+def put(project: Project, framework: str) -> None:
     """Put a model of the framework in place of scikit-learn's, with its values of [model]."""
     (package,) = (project.folder / "src").iterdir()
     for path in (FRAMEWORKS / framework).glob("*.py"):
