@@ -365,5 +365,7 @@ def test_what_the_service_would_refuse_is_not_promoted(
 
     assert promote.main(["1"]) == 1
 
-    assert f"the service would refuse {waiting}: its approval does not" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{waiting} may not answer" in said
+    assert 'says that by `namespaces="rung-approval"`' in said
     assert state.read(production).serving is None
