@@ -218,6 +218,11 @@ FOUND = {
         py("row = client.get_record(7)\n"),
         py("import boto3\nrow = client.get_record(FeatureGroupName='flights', RecordIdentifierValueAsString='7')\n"),
     ),
+    "an entity feature": Claim(
+        "online-feature-store",
+        py("from rung_ops.features import EntityFeature\n", "src/a/features.py"),
+        py("from rung_ops.features import EntityFeature\nENTITY_FEATURES = [EntityFeature(name='late_7d')]\n", "src/a/features.py"),
+    ),
     "a message of a bot": Claim(
         "alert-routing",
         py("from slack_sdk import WebClient\nWebClient().chat_postMessage(text='done')\n"),

@@ -76,7 +76,7 @@ OF_THE_EXAMPLE = {
     "model-card": "docs/model_card.md",
     "datasheet": "docs/datasheet.md",
 }
-# What a project of Rung's does without: there is no store to serve from.
+# What a new project of Rung's does without: its features are of the row alone.
 NOT_IN_PROJECTS = {"online-feature-store", "ownership-roles"}
 
 
