@@ -65,11 +65,11 @@ class SeparateRelease:
             if answer[:1] != SCORED:
                 raise ProcessFailed(answer[1:].decode(errors="replace"))
             features = pl.read_ipc_stream(io.BytesIO(answer[1:]))
-            predictions = np.frombuffer(_receive(process.stdout))
+            predictions = np.load(io.BytesIO(_receive(process.stdout)), allow_pickle=False)
         except (OSError, EOFError) as error:
             self.close()
             raise ProcessFailed(f"the process of {self.id} has ended: {error}") from error
-        if features.height != rows.height or predictions.shape != (rows.height,):
+        if features.height != rows.height or predictions.shape[:1] != (rows.height,):
             self.close()
             raise ProcessFailed(f"{self.id} answered {rows.height} rows in another shape")
         return features, predictions
@@ -102,6 +102,13 @@ def _table(rows: pl.DataFrame) -> bytes:
     return written.getvalue()
 
 
+def _array(values: np.ndarray) -> bytes:
+    """Write predictions with their shape: of several classes they have a column for each."""
+    written = io.BytesIO()
+    np.save(written, np.asarray(values, dtype=np.float64), allow_pickle=False)
+    return written.getvalue()
+
+
 def _send(pipe: IO[bytes], content: bytes) -> None:
     pipe.write(LENGTH.pack(len(content)) + content)
     pipe.flush()
@@ -130,7 +137,7 @@ def _answer(content: bytes, loaded: LoadedRelease | str) -> list[bytes]:
         if loaded.lookup is not None:
             rows = loaded.lookup.complete(rows, ())
         features, predictions = loaded.release.score(rows)
-        return [SCORED + _table(features), np.asarray(predictions, dtype=np.float64).tobytes()]
+        return [SCORED + _table(features), _array(predictions)]
     except source_import.FAULTS as error:
         return [FAILED + f"{type(error).__name__}: {error}".encode()]
 

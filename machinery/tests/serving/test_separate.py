@@ -1,17 +1,22 @@
 """A release scores in a process of its own as it does in this one, and harms nothing by ending."""
 
+import io
 import os
 import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
 from rung_ops.release import bundle
 from rung_ops.serving import release as releases
+from rung_ops.serving import separate as separate_module
 from rung_ops.serving.separate import ProcessFailed, SeparateRelease
 
 
@@ -40,6 +45,17 @@ def test_it_scores_as_the_release_does(
         expected = loaded.score(some)
         assert features.equals(expected[0])
         assert np.array_equal(predictions, expected[1])
+
+
+def test_probabilities_of_several_classes_keep_their_shape() -> None:
+    rows = pl.DataFrame({"a": [1.0, 2.0]})
+    three = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]])
+    release = SimpleNamespace(score=lambda rows: (rows, three))
+    loaded: Any = SimpleNamespace(lookup=None, release=release)
+
+    _, sent = separate_module._answer(separate_module._table(rows), loaded)
+
+    assert np.array_equal(np.load(io.BytesIO(sent), allow_pickle=False), three)
 
 
 def test_what_cannot_be_scored_is_said_and_the_next_rows_are(
