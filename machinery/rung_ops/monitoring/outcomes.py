@@ -143,7 +143,7 @@ def _read(
 def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
     """Cast values; null where that cannot be."""
     try:
-        if isinstance(dtype, pl.Enum):  # a number would be taken for the place of a class
+        if isinstance(dtype, pl.Enum):  # classes named 1, 2, 3 are read from CSV as numbers
             values = values.cast(pl.String)
         if values.dtype == pl.String and dtype.is_temporal():
             values = values.str.to_datetime(strict=False)

@@ -107,6 +107,15 @@ def test_an_outcome_that_is_no_class_is_named(
     assert "holds 1, no class of" in problems[1]
 
 
+def test_classes_named_by_digits_are_read_from_csv(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,grade\np-1,2\np-2,3\n", encoding="utf-8")
+    contract_of_grades = {"target": "grade", "key": [], "columns": [], "classes": ["1", "2", "3"]}
+
+    known = outcomes.read(contract_of_grades, tmp_path)
+
+    assert (known.by_id[outcomes.TRUTH].to_list(), known.problems) == (["2", "3"], [])
+
+
 @pytest.fixture
 def answers(
     trained: Trained, release_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
