@@ -51,7 +51,7 @@ def limited(born: Born, small: Path, tmp_path: Path) -> Limited:
     return run
 
 
-@pytest.mark.parametrize("limit", ["ulimit -n 6", "ulimit -n 9", "ulimit -n 12", "ulimit -f 1"])
+@pytest.mark.parametrize("limit", ["ulimit -n 6", "ulimit -n 9", "ulimit -n 11", "ulimit -f 1"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_limit_of_the_shell_is_named_with_what_raises_it(
     limited: Limited, command: str, limit: str
@@ -64,7 +64,7 @@ def test_a_limit_of_the_shell_is_named_with_what_raises_it(
         assert misleading not in done.stderr
 
 
-@pytest.fixture(params=[8, 40, 120])
+@pytest.fixture(params=[8, 40, 60])
 def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """Return a folder on a disk of a few kilobytes."""
     yield from small_disk(tmp_path / "full", request.param)
