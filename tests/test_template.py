@@ -236,13 +236,15 @@ def test_the_notebook_groups_by_columns_and_by_features(render: Render, tmp_path
     contract = SimpleNamespace(TARGET="late", TIME=None, FEATURES=features)
     drawn = Mock()
     drawn.subplots.side_effect = lambda **_: (Mock(), Mock())
-    params = {"report": {"slices": ["carrier", "hour_of_day"]}}
+    names = {
+        **{"pl": pl, "plt": drawn, "rows": rows, "contract": contract},
+        "stages": SimpleNamespace(classes=tuple),  # of a target that is true or false: none
+        "params": {"report": {"slices": ["carrier", "hour_of_day"]}},
+    }
 
     cell = tmp_path / "cell.py"
     cell.write_text(cells["target"], "utf-8")
-    runpy.run_path(
-        str(cell), {"pl": pl, "plt": drawn, "rows": rows, "contract": contract, "params": params}
-    )
+    runpy.run_path(str(cell), names)
 
     assert drawn.subplots.call_count == 2
 
