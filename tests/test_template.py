@@ -237,7 +237,10 @@ def test_the_notebook_groups_by_columns_and_by_features(render: Render, tmp_path
     drawn = Mock()
     drawn.subplots.side_effect = lambda **_: (Mock(), Mock())
     names = {
-        **{"pl": pl, "plt": drawn, "rows": rows, "contract": contract},
+        "pl": pl,
+        "plt": drawn,
+        "rows": rows,
+        "contract": contract,
         "stages": SimpleNamespace(classes=tuple),  # of a target that is true or false: none
         "params": {"report": {"slices": ["carrier", "hour_of_day"]}},
     }
