@@ -51,7 +51,7 @@ def limited(born: Born, small: Path, tmp_path: Path) -> Limited:
     return run
 
 
-@pytest.mark.parametrize("limit", ["ulimit -n 6", "ulimit -n 9", "ulimit -n 11", "ulimit -f 1"])
+@pytest.mark.parametrize("limit", ["ulimit -n 6", "ulimit -n 9", "ulimit -n 10", "ulimit -f 1"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_limit_of_the_shell_is_named_with_what_raises_it(
     limited: Limited, command: str, limit: str
