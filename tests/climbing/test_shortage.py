@@ -64,7 +64,7 @@ def test_a_limit_of_the_shell_is_named_with_what_raises_it(
         assert misleading not in done.stderr
 
 
-@pytest.fixture(params=[8, 40, 60])
+@pytest.fixture(params=[8, 40])
 def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """Return a folder on a disk of a few kilobytes."""
     yield from small_disk(tmp_path / "full", request.param)
