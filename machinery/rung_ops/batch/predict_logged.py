@@ -41,8 +41,8 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
     good = named.filter(pl.col(PREDICTION_ID).is_not_null())
     model, time = release(), prediction_log.now()
     try:
-        for part in good.iter_slices(CHUNK):
-            rows = _typed(part)
+        typed = _typed(good) if good.height else good  # at once: it reads the events of entities
+        for part, rows in zip(good.iter_slices(CHUNK), typed.iter_slices(CHUNK), strict=True):
             logged = prediction_log.Batch(
                 time=time,
                 ids=part[PREDICTION_ID].to_list(),
