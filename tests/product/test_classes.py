@@ -10,13 +10,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.command import rung
+from tests.conftest import ROOT
 from tests.product import test_own_data as own_data
 from tests.product.serving import free_port
-from tests.product.variants import Project, ask, in_production, promise_less, serving
+from tests.product.variants import ask, in_production, promise_less, serving
 
 pytestmark = pytest.mark.slow
 
+LIBRARY_TESTS = ROOT / "machinery/tests/multiclass"  # the code that they try, too
 CLASSES = ["on time", "late", "lost & found"]
 
 
@@ -39,11 +40,9 @@ def parcels(draw: random.Random) -> own_data.Rows:
 def test_three_classes_from_the_check_to_a_served_prediction(
     copier_template: Path, tmp_path: Path
 ) -> None:
-    project = Project(tmp_path / "parcels")
-    options = ("--defaults", "--level", "3", "--template", copier_template)
-    done = rung("new", project.folder, *options, "-d", "use_case=velocity")
-    assert done.returncode == 0, done.stderr
-    own_data.bring(project, "parcels", parcels)
+    project = own_data.start(copier_template, tmp_path / "parcels", level=3)
+    code = [LIBRARY_TESTS / "params.toml", *(LIBRARY_TESTS / "parcels").glob("[!_]*.py")]
+    own_data.put(project, "parcels", parcels, code)
     project.run("uv sync")
     project.run("uv run poe keys")
     promise_less(project)

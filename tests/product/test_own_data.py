@@ -4,7 +4,7 @@ import csv
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -77,11 +77,16 @@ DATA: dict[str, Callable[[random.Random], Rows]] = {
 }
 
 
-def bring(
-    project: Project, name: str, drawn: Callable[[random.Random], Rows] | None = None
-) -> None:
+def bring(project: Project, name: str) -> None:
     """Put data and code in place of the example, as the README's "Your own data" says."""
-    rows = list((drawn or DATA[name])(random.Random(1)))
+    put(project, name, DATA[name], (OWN_DATA / name).iterdir())
+
+
+def put(
+    project: Project, name: str, drawn: Callable[[random.Random], Rows], code: Iterable[Path]
+) -> None:
+    """Put drawn rows, modules of src/ and a params.toml in place of the example."""
+    rows = list(drawn(random.Random(1)))
     sample = project.folder / "data/sample"
     shutil.rmtree(sample)
     sample.mkdir()
@@ -90,7 +95,7 @@ def bring(
         writer.writeheader()
         writer.writerows(rows)
     (package,) = (project.folder / "src").iterdir()
-    for own in (OWN_DATA / name).iterdir():
+    for own in code:
         shutil.copy(own, project.folder if own.name == "params.toml" else package)
     project.commit("Bring our own data")
 
@@ -111,10 +116,10 @@ def test_data_of_ones_own_goes_up_all_rungs(
     goes_up(project, copier_template)
 
 
-def start(template: Path, folder: Path) -> Project:
-    """Make a project on rung 0."""
+def start(template: Path, folder: Path, level: int = 0) -> Project:
+    """Make a project."""
     project = Project(folder)
-    options = ("--defaults", "--level", "0", "--template", template)
+    options = ("--defaults", "--level", str(level), "--template", template)
     done = rung("new", project.folder, *options, "-d", f"project_name={folder.name}")
     assert done.returncode == 0, done.stderr
     return project

@@ -26,5 +26,7 @@ class Row(pa.DataFrameModel):
 
 
 def load(path: Path) -> pl.DataFrame:
-    """Read one raw file."""
-    return pl.read_parquet(path)
+    """Read one raw file, CSV or Parquet."""
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    return pl.read_csv(path, try_parse_dates=True)
