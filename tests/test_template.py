@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 import yaml
 
+from rung_ops.project import documents
 from tests.conftest import (
     COMBINATIONS,
     GAMES,
@@ -62,6 +63,21 @@ def test_a_rendered_project_parses_and_holds_no_trace_of_its_making(
         assert "\r" not in text, path
         assert text.endswith("\n") and not text.endswith("\n\n"), path
         assert not re.search("__pycache__|_cache|[.]jinja$|[.]pyc$", path), path
+
+
+@every_combination
+def test_what_a_document_refers_to_is_there_in_every_model(
+    render: Render, answers: dict[str, Any]
+) -> None:
+    project = render(**answers)
+    # `poe models` copies the documents of the first model; the use case is each model's own.
+    homes = [project, *(path.parents[1] for path in project.glob("models/*/docs/use_case.md"))]
+    texts = [path.read_text("utf-8") for path in project.glob("docs/*.md")]
+    texts += [path.read_text("utf-8") for path in project.glob("governance/**/*.yaml")]
+
+    broken = {home.name: documents.broken_references("\n".join(texts), home) for home in homes}
+
+    assert not any(broken.values()), broken
 
 
 @every_combination
