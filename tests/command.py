@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests import forked
+
 RUNG = Path(sys.executable).with_name("rung")
 
 
@@ -14,13 +16,23 @@ def rung(
     *arguments: str | Path,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    program: Path = RUNG,
+    program: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `rung` with no terminal to ask on."""
+    """Run `rung` with no terminal to ask on.
+
+    Args:
+        arguments: What follows `rung`.
+        cwd: Where it runs; here where there is none.
+        environment: Variables to add.
+        program: The program to start; a fork of a process that has loaded `rung` where there is none.
+    """
+    whole = {**os.environ, **(environment or {})}
+    if program is None:
+        return forked.run(RUNG, [str(word) for word in arguments], cwd, whole)
     return subprocess.run(
         [program, *arguments],
         cwd=cwd,
-        env={**os.environ, **(environment or {})},
+        env=whole,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -33,6 +33,10 @@ INFRASTRUCTURE: dict[str, list[Any]] = {
     "orchestrator": ["ci", "airflow", "none"],
 }
 PLAIN = {question: answers[0] for question, answers in INFRASTRUCTURE.items()}
+# What is answered where nothing is said. At rung 0 `ci` is recorded only where it was said.
+DEFAULTS = {"use_case": "velocity", "team_size": "one"}
+DEFAULTS_ABOVE = DEFAULTS | {"ci": "github"}
+RELEASE = "99.99.99"  # as pytest-copier tags the template
 CORE: dict[str, list[Any]] = {
     "use_case": GAMES,
     "team_size": TEAM_SIZES,
@@ -139,13 +143,20 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
     shared.mkdir(exist_ok=True)
 
     def rendered(**answers: Any) -> Path:
-        key = json.dumps(answers, sort_keys=True).encode()
+        plain = DEFAULTS_ABOVE if answers.get("level") else DEFAULTS
+        special = {each: answers[each] for each in answers if answers[each] != plain.get(each)}
+        key = json.dumps(special, sort_keys=True).encode()
         made = shared / hashlib.sha256(key).hexdigest()[:16]
         if not made.exists():
             new = mine / made.name
-            with copier_patches.rendering():
+            with copier_patches.rendering(copier_template, RELEASE, special):
                 copier_api.run_copy(
-                    str(copier_template), new / "project", data=answers, defaults=True, quiet=True
+                    str(copier_template),
+                    new / "project",
+                    data=special,
+                    vcs_ref=RELEASE,
+                    defaults=True,
+                    quiet=True,
                 )
             with contextlib.suppress(OSError):  # another process was faster
                 new.rename(made)

@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
+from rung import plain_yaml
 
-class AnyTag(yaml.SafeLoader):
+
+class AnyTag(plain_yaml.Loader):  # type: ignore[misc]
     """YAML with the tags of CI vendors, such as GitLab's !reference."""
 
 
