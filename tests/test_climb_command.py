@@ -112,8 +112,8 @@ def test_a_changed_answer_goes_the_same_way(born: Path, climb: Climb) -> None:
     assert not (born / ".github/workflows/check.yml").exists()
 
 
-OURS, RUNGS = 'cmd = "python ours.py"', 'cmd = "python pipeline/evaluate.py"'
-LATER = 'cmd = "dvc repro evaluate"'
+OURS, RUNGS = 'evaluate.cmd = "python ours.py"', 'evaluate.cmd = "python pipeline/evaluate.py"'
+LATER = 'evaluate.cmd = "dvc repro evaluate"'
 
 
 @pytest.fixture

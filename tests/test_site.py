@@ -155,7 +155,7 @@ def test_the_index_of_decisions_names_each_with_its_status() -> None:
 @pytest.mark.parametrize("page", NOT_HISTORY, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_name_tasks_and_commands_that_are_there(page: Path) -> None:
     tasks = (ROOT / "templates/project/ops/tasks.toml.jinja").read_text("utf-8")
-    known = re.findall(r"^\[tool\.poe\.tasks\.([\w-]+)", tasks, re.MULTILINE)
+    known = re.findall(r"^([\w-]+)\.help = ", tasks, re.MULTILINE)
     command: Any = typer.main.get_command(app)
     text = page.read_text("utf-8")
     named = set(re.findall(r"(?:uv run |`)poe\s([a-z][\w-]*)", text))

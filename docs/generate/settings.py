@@ -11,11 +11,13 @@ import jinja2
 
 ROOT = Path(__file__).resolve().parents[2]
 OPS = ROOT / "templates/project/ops"
+# What a project's file leaves out, so that it can be read: settings that seldom change.
+MORE = Path(__file__).parent / "more"
 FROM = {  # the files in the order of their rungs, and what brings each
     "gate.toml": "rung 3",
     "service.toml": "rung 3; without the part `[access]` in the velocity game",
     "rollout.toml": "rung 3, in the velocity game",
-    "monitor.toml": "rung 3",
+    "monitor.toml": "rung 3, in the velocity game; in the other `governance/monitoring_plan.yaml` sets them",
     "autopilot.toml": "rung 4",
     "store.toml": "the answer `data=store`",
     "warehouse.toml": "the answer `data=warehouse`",
@@ -72,6 +74,17 @@ def _of(name: str) -> Iterator[str]:
     yield ""
     yield f"Comes with {FROM[name]}."
     yield ""
+    yield from _toml(text)
+    more = MORE / name
+    if more.is_file():
+        yield f"### More of ops/{name}"
+        yield ""
+        yield "The file leaves these out, with their defaults; put into it what you change."
+        yield ""
+        yield from _toml(more.read_text("utf-8"))
+
+
+def _toml(text: str) -> Iterator[str]:
     yield "```toml"
     yield text.rstrip()
     yield "```"

@@ -24,7 +24,7 @@ from tests.product.conftest import run, tool
 FOLDERS = (".github/", ".gitlab/ci/", ".pipelines/")
 FILES = (
     *(".gitlab-ci.yml", ".pre-commit-config.yaml", "renovate.json"),
-    *("Dockerfile", "service.Dockerfile", "compose.yaml"),
+    *("Dockerfile", "service.Dockerfile", "compose.yaml", "compose.alerts.yaml"),
     *("tracking/Dockerfile", "tracking/compose.yaml"),
 )
 several_or_one = pytest.mark.parametrize("team_size", TEAM_SIZES[1:])
@@ -111,7 +111,11 @@ def test_the_dockerfiles_keep_hadolints_rules(whole: Path) -> None:
 
 
 def test_compose_keeps_the_schema(whole: Path) -> None:
-    schema(whole, "vendor.compose-spec", ["compose.yaml", "tracking/compose.yaml"])
+    schema(
+        whole,
+        "vendor.compose-spec",
+        ["compose.yaml", "compose.alerts.yaml", "tracking/compose.yaml"],
+    )
 
 
 @several_or_one

@@ -71,4 +71,4 @@ def test_the_jobs_run_what_a_laptop_runs(render: Render) -> None:
         version = job["spec"]["rayClusterSpec"]["rayVersion"]
         assert f"ray[data,tune]>={version.rpartition('.')[0]},<" in library
         words = job["spec"]["entrypoint"].split()
-        assert f"[tool.poe.tasks.{words[words.index('simple') + 1]}]" in tasks
+        assert f"\n{words[words.index('simple') + 1]}.cmd = " in tasks

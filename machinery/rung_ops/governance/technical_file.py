@@ -6,8 +6,10 @@ holds. What is missing is named, and the command fails.
 
 import hashlib
 import sys
+import tomllib
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from rung_ops.governance import markdown
@@ -20,6 +22,7 @@ from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name, show
 PROSE = ROOT / "governance/technical_file/annex_iv.md"
 FILE = REPORTS / "technical_file.md"
 SCHEMA = "technical_file"
+LAW = Path(__file__).with_name("law.toml")  # where the document does not say
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def assemble(version: str, today: date) -> Assembled:
         "",
         f"Provider: {front.get('provider', 'not stated')}.",
         "",
-        *_law(front.get("law", []), today),
+        *_law(front.get("law") or tomllib.loads(LAW.read_text("utf-8"))["law"], today),
         *_completeness(missing),
     ]
     return Assembled("\n".join([*head, *body]).rstrip() + "\n", missing)

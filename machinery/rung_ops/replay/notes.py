@@ -1,6 +1,5 @@
 """Notes for readers of the timeline on how the replay was run."""
 
-from rung_ops.project.paths import ROOT
 from rung_ops.replay import approver, project_copy
 from rung_ops.replay.periods import LASTS, TENTH
 
@@ -37,11 +36,10 @@ def notes(unit: str, begin: int) -> list[str]:
             f"their order, each counted as {LASTS.days} days; drift between tenths need not be "
             "drift over time."
         )
-    for name, tables in project_copy.SETTINGS.items():
-        if (ROOT / name).is_file():
-            values = "; ".join(
-                f"[{table}] {', '.join(f'{key} = {value}' for key, value in keys.items())}"
-                for table, keys in tables.items()
-            )
-            lines.append(f"In the copy, these settings of {name} were replaced: {values}.")
+    for name, tables in project_copy.replaced().items():
+        values = "; ".join(
+            f"[{table}] {', '.join(f'{key} = {value}' for key, value in keys.items())}"
+            for table, keys in tables.items()
+        )
+        lines.append(f"In the copy, these settings of {name} were replaced: {values}.")
     return lines

@@ -53,13 +53,23 @@ DVC = """[core]
 
 # Settings that are replaced, as they count requests or days of a real service: a replay sends a
 # month in seconds, and only as many requests as the sample has rows.
+LIMITS = "ops/monitor.toml"  # which a project may lack: each limit has its default
 SETTINGS: dict[str, dict[str, dict[str, object]]] = {
     "ops/rollout.toml": {
         "shadow": {"share": 1.0, "min_rows": 300, "min_seconds": 0},
         "canary": {"steps": [0.1, 0.5, 1.0], "min_requests": 100, "min_seconds": 0},
     },
-    "ops/monitor.toml": {"window": {"days": 31}},
+    LIMITS: {"window": {"days": 31}},
 }
+
+
+def replaced() -> dict[str, dict[str, dict[str, object]]]:
+    """Return those of SETTINGS that count here; LIMITS do without their file, too."""
+    return {
+        name: tables
+        for name, tables in SETTINGS.items()
+        if name == LIMITS or (ROOT / name).is_file()
+    }
 
 
 def make(first: pl.DataFrame, url: str) -> Path:
@@ -87,9 +97,9 @@ def make(first: pl.DataFrame, url: str) -> Path:
     first.write_parquet(FOLDER / FIRST)
     (FOLDER / ".dvc").mkdir(exist_ok=True)
     (FOLDER / ".dvc/config.local").write_text(DVC, encoding="utf-8")
-    for name, tables in SETTINGS.items():
-        if (FOLDER / name).is_file():
-            override(FOLDER / name, tables)
+    for name, tables in replaced().items():
+        (FOLDER / name).touch()
+        override(FOLDER / name, tables)
     override(FOLDER / "ops/autopilot.toml", {"service": {"url": url}})
     if (FOLDER / "governance").is_dir():
         from rung_ops.governance import example_text  # its packages come with governance

@@ -1,12 +1,14 @@
 """The technical file holds what the repository knows, and names what it does not."""
 
 import json
+import re
 import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from machinery.tests.governance.conftest import COMMIT
 from rung_ops.data.ingest import sample_rows
@@ -139,6 +141,18 @@ def test_a_law_that_does_not_apply_yet_is_said_to(project: Path) -> None:
 
     assert "|The Act|2026-12-01|not yet|" in technical_file.assemble("1", TODAY).text
     assert "|The Act|2026-12-01|yes|" in technical_file.assemble("1", date(2026, 12, 1)).text
+
+
+def test_where_the_document_names_no_law_the_library_does(project: Path) -> None:
+    text = technical_file.PROSE.read_text(encoding="utf-8")
+    assert "law" not in yaml.safe_load(text.split("---", 2)[1])
+
+    made = technical_file.assemble("1", TODAY)
+
+    assert re.search(
+        r"\|Duties for high-risk systems of Annex III.*\|2027-12-02\|not yet\|", made.text
+    )
+    assert re.search(r"\|SR 26-2 .*\|2026-04-17\|yes\|", made.text)
 
 
 def test_without_a_version_there_is_no_file(

@@ -1,0 +1,37 @@
+"""What a project's file of settings leaves out stands on docs/settings.md, with its default."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rung_ops.monitoring import limits
+from rung_ops.project.paths import policy_file
+from rung_ops.serving import settings, slo
+
+DOCS = Path(__file__).parents[3] / "docs"
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "service.toml": {
+        "service": settings.Limits(),
+        "reasons": settings.ReasonSettings(),
+        "log": slo.Logging(),
+    },
+    "monitor.toml": {
+        name: getattr(limits.Limits(), name) for name in limits.Limits.__struct_fields__
+    },
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_each_setting_is_in_the_file_or_on_the_page_with_its_default(name: str) -> None:
+    written = tomllib.loads(policy_file(name).read_text(encoding="utf-8"))
+    more = tomllib.loads((DOCS / "generate/more" / name).read_text(encoding="utf-8"))
+
+    assert f"### More of ops/{name}" in (DOCS / "settings.md").read_text(encoding="utf-8")
+    assert more.keys() <= DEFAULTS[name].keys()
+    for table, default in DEFAULTS[name].items():
+        here, there = written.get(table, {}), more.get(table, {})
+        assert here.keys() | there.keys() == set(default.__struct_fields__)
+        assert not here.keys() & there.keys()
+        assert there == {key: getattr(default, key) for key in there}
