@@ -12,6 +12,7 @@ from rung.review import evidence as looked
 from rung.review import limits, needles, python_source
 from rung.review.files import Files
 from rung.review.limits import Clock, Limits
+from rung.review.modules import Modules
 from rung.review.predicates import FLAGS
 from rung.review.vocabulary import Vocabulary, words
 from tests.repositories import LADDER, READING, evidence, plant
@@ -153,6 +154,16 @@ def test_what_a_file_may_import_holds_all_that_it_imports(text: str) -> None:
     imported = {name for name in python_source.read(text).imports if re.fullmatch(r"[\w.]+", name)}
 
     assert imported <= python_source.may_import(text)
+
+
+@pytest.mark.parametrize("text", ["p.a:main", "'p.a'", "run p.a\n", "p.a", "x.p.a (p.a)", "-m p.a("])
+def test_a_module_is_named_by_its_dotted_name(text: str) -> None:
+    assert ["p/a.py"] == Modules(["p/a.py"]).named(text)
+
+
+@pytest.mark.parametrize("text", ["p.a(1)", "x/p.a", "p.a-b", "p.a;", "x.p.a", "p.ab"])
+def test_what_is_called_or_part_of_another_name_names_no_module(text: str) -> None:
+    assert [] == Modules(["p/a.py"]).named(text)
 
 
 def test_what_only_a_docstring_imports_is_not_followed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rung.review.commands import Commands
 from rung.review.content import Content
 from rung.review.hit import Hit
 from rung.review.predicates import FLAGS, NAMES_TESTS, PREDICATES, Leaf
-from rung.review.reach import Reach, is_test
+from rung.review.reach import Reach
 from rung.review.runners import Runners
 from rung.review.shell import executed
 from rung.review.sieve import Sieve
@@ -51,7 +51,7 @@ class Evidence:
         """Look at each file once, for all predicates that concern it, those near the root first."""
         concerned: dict[str, int] = defaultdict(int)  # by path, a bit for each predicate
         names = self.content.files.names
-        tests = {path for path in names.lower if is_test(path)}
+        tests = self.reach.tests
         leaves = list(self.leaves.items())
         for number, (_, leaf) in enumerate(leaves):
             states = "in" in leaf.options or leaf.kind == "exists"

@@ -4,9 +4,11 @@ import re
 from collections import defaultdict
 from collections.abc import Collection
 
-MODULE = re.compile(r"(?<![\w./-])([A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++)(?=[:\s\"',\])]|$)")
+TOKEN = re.compile(r"[\w./-]+")  # what may be a file or a module, for its dots
+FILE = re.compile(r"[\w./-]+\.\w+")
+MODULE = re.compile(r"[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++")
+AFTER_MODULE = ":\"',])"  # or a blank, or the end
 RUN_MODULE = re.compile(r"-m[\s\"',]+([A-Za-z_][\w.]*)")
-FILE = re.compile(r"(?<![\w./-])[\w./-]+\.\w+")
 
 
 class Modules:
@@ -27,13 +29,18 @@ class Modules:
     def named(self, text: str, folder: str = "") -> list[str]:
         """Return the files that a command or a configuration names."""
         found: list[str] = []
-        for token in set(FILE.findall(text)):
-            bare = token.lstrip("./")
+        tokens = [token for token in dict.fromkeys(TOKEN.findall(text)) if "." in token]
+        files = (match[0] for token in tokens if (match := FILE.match(token)))
+        for file in dict.fromkeys(files):
+            bare = file.lstrip("./")
             candidates = self.by_name.get(bare.rpartition("/")[2], ())
             near = [path for path in candidates if path in (bare, f"{folder}/{bare}")]
             found += near or [path for path in candidates if f"/{path}".endswith(f"/{bare}")][:5]
-        for name in {*RUN_MODULE.findall(text), *MODULE.findall(text)}:
+        for name in dict.fromkeys(RUN_MODULE.findall(text)):
             found += self._longest(name)
+        for name in filter(MODULE.fullmatch, tokens):
+            if (modules := self._longest(name)) and _stands_as_module(name, text):
+                found += modules
         return found
 
     def _longest(self, name: str) -> list[str]:
@@ -76,3 +83,17 @@ def _module_names(path: str, packages: set[str]) -> list[str]:
         names.add(".".join(parts[1:]))
     names.add(".".join(parts))
     return [name for name in names if name]
+
+
+def _stands_as_module(name: str, text: str) -> bool:
+    """Say whether a dotted name stands in a text as a word of its own, not called."""
+    place = text.find(name)
+    while place >= 0:
+        end = place + len(name)
+        after = text[end : end + 1]
+        if not TOKEN.match(text, place - 1, place) and (
+            not after or after in AFTER_MODULE or after.isspace()
+        ):
+            return True
+        place = text.find(name, place + 1)
+    return False

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 
 # Each string runs to its end or, where it has none, to the end of the line or file, so that nothing
 # is looked at twice. Three quotes begin one where no word stands before them but a prefix.
@@ -31,12 +31,13 @@ IMPORT = re.compile(
     r"|import[ \t]+(?P<modules>[^\n;]*))"
 )
 # The same wherever a line begins so or a string ends, with comments, none part of another match.
-MAY_IMPORT = re.compile(
-    r"(?:^|[\"'])[ \t]*+(?:from[ \t]+(?P<of>\.*[\w.]*)[ \t]+import[ \t]*"
+# Two patterns, each of which begins with what is found fast.
+_BROUGHT = (
+    r"[ \t]*+(?:from[ \t]+(?P<of>\.*[\w.]*)[ \t]+import[ \t]*"
     r"(?=(?P<names>\((?:[^)#]|#[^\n]*+){0,40000}+\)|[^\n;]*))"
-    r"|import[ \t]+(?=(?P<modules>[^\n;]*)))",
-    re.MULTILINE,
+    r"|import[ \t]+(?=(?P<modules>[^\n;]*)))"
 )
+MAY_IMPORT = tuple(re.compile(start + _BROUGHT) for start in (r"\n", "[\"']"))
 COMMENT = re.compile(r"#[^\n]*+")
 DEFINED = re.compile(r"\b(?:def|class)[ \t]+\Z")
 DERIVED = re.compile(r"\n[ \t]*+class[ \t]+\w+[ \t]*\(([^)]{0,1000})\)")
@@ -148,7 +149,7 @@ def _imported(parts: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
 def may_import(text: str) -> set[str]:
     """Return all names that a file imports, and those that its strings and comments only mention."""
     found: set[str] = set()
-    for match in MAY_IMPORT.finditer(text):
+    for match in chain.from_iterable(each.finditer(f"\n{text}") for each in MAY_IMPORT):
         parts = match.groupdict()
         parts = {name: part and COMMENT.sub("", part) for name, part in parts.items()}
         found.update(name for name, _ in _imported(parts))

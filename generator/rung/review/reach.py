@@ -49,8 +49,9 @@ class Reach:
         self.workflow_paths = {workflow.path for workflow in ci.workflows}
         self.modules = ci.runners.started.modules
         self.from_one: dict[str, frozenset[str]] = {}
-        self.leads: dict[str, list[str]] = {}  # from a file of Python, what it names
-        self.may: dict[str, tuple[str, ...]] = {}  # the same, and what it only seems to name
+        self.tests = frozenset(filter(is_test, content.files.names.lower))
+        self.leads: dict[str, list[str]] = {}  # from a file, what it names besides tests
+        self.may: dict[str, list[str]] = {}  # of Python the same, and what it only seems to name
 
     @cached_property
     def reached(self) -> frozenset[str]:
@@ -144,23 +145,31 @@ class Reach:
         seen: set[str] = set(roots)
         waiting = list(roots)
         for text in texts:
-            waiting += self._new(self.modules.named(text), seen)
+            new = [
+                each for each in self._besides_tests(self.modules.named(text)) if each not in seen
+            ]
+            seen.update(new)
+            waiting += new
         while waiting and len(seen) < MOST:
             path = waiting.pop()
             if self.content.files.clock.stops(self.content.files.left_out, path):
                 break
-            if path.endswith(".py"):
-                if path not in self.leads:
-                    may_lead = self._may_lead(path)
-                    if all(each in seen or is_test(each) for each in may_lead):
-                        continue  # so that the file need not be taken apart
-                    self.leads[path] = list(dict.fromkeys(self._imported(path)))
-                waiting += self._new(self.leads[path], seen)
-            elif self.content.files.size(path) < self.content.files.limits.data:
-                said = self._says(path)
-                if said:
-                    waiting += self._new(self.modules.named(said, path.rpartition("/")[0]), seen)
+            if path not in self.leads:
+                if path.endswith(".py") and seen.issuperset(self._may_lead(path)):
+                    continue  # so that the file need not be taken apart
+                self.leads[path] = self._besides_tests(self._named_in(path))
+            new = [each for each in self.leads[path] if each not in seen]
+            seen.update(new)
+            waiting += new
         return frozenset(seen)
+
+    def _named_in(self, path: str) -> Iterable[str]:
+        if path.endswith(".py"):
+            return self._imported(path)
+        if self.content.files.size(path) < self.content.files.limits.data:
+            said = self._says(path)
+            return self.modules.named(said, path.rpartition("/")[0]) if said else ()
+        return ()
 
     def _says(self, path: str) -> str:
         """Return what a file that is no Python names, without what it only prints or describes."""
@@ -179,13 +188,13 @@ class Reach:
             )
         return said
 
-    def _may_lead(self, path: str) -> tuple[str, ...]:
+    def _may_lead(self, path: str) -> list[str]:
         """Return what a file of Python would lead to if its docstrings and comments were code."""
         if path not in self.may:
             text = self.content.text(path) or ""
             names = python_source.may_import(text) if text else ()
             quoted = MAY_QUOTE.findall(text)
-            self.may[path] = tuple(dict.fromkeys(self._named(path, names, quoted)))
+            self.may[path] = self._besides_tests(self._named(path, names, quoted))
         return self.may[path]
 
     def _imported(self, path: str) -> Iterator[str]:
@@ -204,10 +213,8 @@ class Reach:
             yield from islice((each for each in named if not each.endswith("__init__.py")), 5)
             yield from self.modules.by_module.get(bare, [])
 
-    def _new(self, found: Iterable[str], seen: set[str]) -> list[str]:
-        new = [path for path in dict.fromkeys(found) if path not in seen and not is_test(path)]
-        seen.update(new)
-        return new
+    def _besides_tests(self, found: Iterable[str]) -> list[str]:
+        return [path for path in dict.fromkeys(found) if path not in self.tests]
 
 
 def _texts(workflow: Workflow) -> list[str]:
