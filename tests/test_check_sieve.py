@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from rung.review import evidence as looked
 from rung.review import limits, needles, python_source
+from rung.review.content import Content
 from rung.review.files import Files
 from rung.review.limits import Clock, Limits
+from rung.review.lines import Lines
 from rung.review.modules import Modules
 from rung.review.predicates import FLAGS
+from rung.review.view import View
 from rung.review.vocabulary import Vocabulary, words
 from tests.repositories import LADDER, READING, evidence, plant
+from tests.test_check_properties import planted
 
 LEAVES = [
     leaf
@@ -129,6 +133,36 @@ def test_a_file_that_is_too_large_is_counted_once(tmp_path: Path) -> None:
     assert files.left_out.counts["too large to be read"] == 1
 
 
+LINES = (
+    *("champion = 1\n", "a = 'champion'\n", "# champion\n", "a = 1  # champion\n", "x = 1\n" * 9),
+    *(
+        '"""champion\n',
+        '"""\n',
+        "'''\n",
+        '"a\\\n',
+        "(\n",
+        ")\n",
+        "  r'''champion'''\n",
+        "champion\r\n",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=12).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_the_first_line_is_found_without_what_follows_it(text: str) -> None:
+    regex = re.compile(r"\bchampion\b", FLAGS)
+    with planted({"a.py": text}) as folder:
+        content = Content(Files(folder, READING, Limits()))
+        soon = View(content, "a.py").searchable_for(regex, (b"champion",))
+        whole = View(content, "a.py").searchable
+
+    def first(lines: Lines) -> int | None:
+        return next((at for at, line in enumerate(lines.lines) if regex.search(line)), None)
+
+    assert first(whole) == first(soon)
+
+
 IMPORTS = (
     "import a\n",
     "import a.b as c, d  # e\n",
@@ -156,7 +190,9 @@ def test_what_a_file_may_import_holds_all_that_it_imports(text: str) -> None:
     assert imported <= python_source.may_import(text)
 
 
-@pytest.mark.parametrize("text", ["p.a:main", "'p.a'", "run p.a\n", "p.a", "x.p.a (p.a)", "-m p.a("])
+@pytest.mark.parametrize(
+    "text", ["p.a:main", "'p.a'", "run p.a\n", "p.a", "x.p.a (p.a)", "-m p.a("]
+)
 def test_a_module_is_named_by_its_dotted_name(text: str) -> None:
     assert ["p/a.py"] == Modules(["p/a.py"]).named(text)
 

@@ -53,13 +53,15 @@ class Evidence:
         names = self.content.files.names
         tests = self.reach.tests
         leaves = list(self.leaves.items())
+        asked: dict[tuple[str, bool], int] = defaultdict(int)  # by glob and whether tests count
         for number, (_, leaf) in enumerate(leaves):
             states = "in" in leaf.options or leaf.kind == "exists"
             for glob in leaf.globs:
-                asks_for_tests = states and NAMES_TESTS.search(glob)
-                for path in names.find(glob):
-                    if asks_for_tests or path not in tests:
-                        concerned[path] |= 1 << number
+                asked[glob, bool(states and NAMES_TESTS.search(glob))] |= 1 << number
+        for (glob, asks_for_tests), bits in asked.items():
+            for path in names.find(glob):
+                if asks_for_tests or path not in tests:
+                    concerned[path] |= bits
         sieves: dict[int, Sieve] = {}
         vocabulary = Vocabulary(
             {needle for _, leaf in leaves for need in leaf.needs for needle in need.needles()}

@@ -131,8 +131,9 @@ def text(view: View, leaf: Leaf) -> Iterator[Hit]:
     if not all(map(view.may_say, leaf.needs)):
         return
     (regex,) = leaf.regexes
-    for number in _matching_lines(view, view.searchable, regex, leaf.needles):
-        line = view.searchable.lines[number - 1]
+    lines = view.searchable_for(regex, leaf.needles)
+    for number in _matching_lines(view, lines, regex, leaf.needles):
+        line = lines.lines[number - 1]
         yield Hit(view.path, number, view.line(number) or line.strip())
         return
 

@@ -44,7 +44,7 @@ class Sieve:
             held: bytes | AbstractSet[bytes] = view.lower
             found = {needle for needle in self.by_needle if needle in view.lower}
         else:
-            held = self.vocabulary.held(view.words)
+            held = view.may_hold = self.vocabulary.held(view.words)
             found = self.by_needle.keys() & held
         for place in {place for needle in found for place in self.by_needle[needle]}:
             if all(need.met_by(held) for need in self.leaves[place][1].needs):

@@ -1,9 +1,11 @@
 """One file while it is looked at: each of its readings is made once, and only when asked for."""
 
 import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 
-from rung.review import disabled, documents, functions, vocabulary
+from rung.review import disabled, documents, functions, python_source, vocabulary
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.functions import Function
@@ -25,6 +27,8 @@ class View:
         self.content = content
         self.path = path
         self.is_python = path.endswith((".py", ".ipynb"))
+        self.may_hold: AbstractSet[bytes] | None = None  # the needles that its words let it hold
+        self.places: dict[bytes, list[tuple[int, int]]] = {}
 
     @cached_property
     def raw(self) -> bytes:
@@ -47,8 +51,16 @@ class View:
         """Say whether a line has what an expression needs; what has no lines of its own may."""
         if not self.path.endswith(".py"):
             return True
-        places = (place for needle in need.best for place in holding(self.lower, needle))
+        places = (place for needle in need.best for place in self._lines_with(needle))
         return any(need.met_by(self.lower[begin:end]) for begin, end in places)
+
+    def _lines_with(self, needle: bytes) -> list[tuple[int, int]]:
+        """Return where each line that holds a needle begins and ends in its bytes."""
+        if self.may_hold is not None and needle not in self.may_hold:
+            return []
+        if needle not in self.places:
+            self.places[needle] = list(holding(self.lower, needle))
+        return self.places[needle]
 
     @cached_property
     def source(self) -> Source | None:
@@ -80,6 +92,25 @@ class View:
     def searchable(self) -> Lines:
         """Its lines, to search."""
         return Lines(self.lines)
+
+    def searchable_for(self, regex: re.Pattern[str], needles: Sequence[bytes]) -> Lines:
+        """Return its lines, to search for the first match of an expression that needs one of these.
+
+        Of Python that was not taken apart yet, what follows a line that matches as it is written is
+        left out: whether it is code does not depend on what comes later.
+        """
+        if not self.path.endswith(".py") or not needles or "source" in self.__dict__:
+            return self.searchable
+        for begin, end in sorted(place for needle in needles for place in self._lines_with(needle)):
+            if 2 * end > len(self.raw):
+                break
+            if regex.search(self.raw[begin:end].decode("utf-8", "replace")):
+                number = self.raw.count(b"\n", 0, end) + 1
+                text = self.content.text(self.path) or ""
+                source = python_source.read("\n".join(text.split("\n", number)[:number]))
+                lines = Lines(source.text.split("\n"))
+                return lines if any(map(regex.search, lines.lines)) else self.searchable
+        return self.searchable
 
     @cached_property
     def calling_lines(self) -> Lines:

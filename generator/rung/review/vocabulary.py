@@ -27,9 +27,6 @@ class Vocabulary:
                 self.unsure.add(needle)
             else:
                 self.by_word[longest].append(needle)
-        self.by_start: dict[tuple[int, ...], list[bytes]] = defaultdict(list)
-        for word in self.by_word:
-            self.by_start[tuple(word[:3])].append(word)
         self.met: set[bytes] = set()
         self.holding: dict[bytes, set[bytes]] = defaultdict(set)  # a word, and what it holds
 
@@ -49,10 +46,9 @@ class Vocabulary:
         listed = list(new)
         text = b" ".join(listed).lower()
         starts = list(accumulate((len(each) + 1 for each in listed), initial=0))
-        for begin in self.by_start.keys() & set(zip(text, text[1:], text[2:], strict=False)):
-            for word in self.by_start[begin]:
-                place = text.find(word)
-                while place >= 0:
-                    number = bisect_right(starts, place)
-                    self.holding[listed[number - 1]].update(self.by_word[word])
-                    place = text.find(word, starts[number])
+        for word, needles in self.by_word.items():
+            place = text.find(word)
+            while place >= 0:
+                number = bisect_right(starts, place)
+                self.holding[listed[number - 1]].update(needles)
+                place = text.find(word, starts[number])
