@@ -7,7 +7,15 @@ from typing import Any
 import polars as pl
 
 from rung_ops import target
-from rung_ops.monitoring import defaults, drift, freshness, outcomes, quality, ranges
+from rung_ops.monitoring import (
+    defaults,
+    drift,
+    feature_quality,
+    freshness,
+    outcomes,
+    quality,
+    ranges,
+)
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import Outcomes
 from rung_ops.monitoring.problems import problems
@@ -27,6 +35,7 @@ def look(
     now: datetime,
     limits: Limits,
     settings: Mapping[str, Any],
+    stored: Mapping[str, int] | None = None,
 ) -> MonitorResult:
     """Check what a release predicted.
 
@@ -40,12 +49,19 @@ def look(
         now: the moment of the check, with a time zone.
         limits: of ops/monitor.toml.
         settings: params.toml: the deciding figure, the slices, the seed.
+        stored: what the feature store holds, from feature_quality.filled().
 
     Raises:
         BadBundle: score() is needed, and the release's source cannot be imported.
     """
     compared = drift.compare(release.reference, features_of(log))
-    absent = defaults.defaulted(log, release.contract["columns"], release.reference)
+    views = release.contract.get("entity_features", [])
+    absent = defaults.defaulted(
+        log,
+        release.contract["columns"],
+        release.reference,
+        feature_quality.trained_shares(views),
+    )
     p_values = [compared["p_value"], compared["missing_p_value"], absent["p_value"]]
     error = limits.drift.false_alarms / max(1, sum(each.count() for each in p_values))
     judged = log.height >= limits.drift.min_rows
@@ -67,7 +83,9 @@ def look(
             newest.prediction,
             newest.row,
             release.contract["time"] is not None,
-        ),
+        )
+        | feature_quality.ages(views, stored or {}, now),
+        feature_quality.measure(log, views),
         _quality_of(outcomes.join(earlier, known), release, limits, settings),
         settings["score"]["metric"],
         limits,

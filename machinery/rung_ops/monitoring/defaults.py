@@ -18,7 +18,10 @@ SCHEMA: dict[str, Any] = {
 
 
 def defaulted(
-    log: pl.DataFrame, columns: list[Mapping[str, Any]], reference: pl.DataFrame
+    log: pl.DataFrame,
+    columns: list[Mapping[str, Any]],
+    reference: pl.DataFrame,
+    trained: Mapping[str, float] | None = None,
 ) -> pl.DataFrame:
     """Count the rows in which a default was used, column by column.
 
@@ -30,6 +33,7 @@ def defaulted(
         columns: of the release's contract; those that may be missing are counted.
         reference: features of training rows. A feature that is a column unchanged says how often
             it was missing there; otherwise never is expected.
+        trained: by column, the share of the training rows that had the default, where it is known.
 
     Returns:
         One row a column, of SCHEMA: share of the rows, the share expected, and the probability of
@@ -40,6 +44,8 @@ def defaulted(
     found = []
     for name in sorted({*optional, *used}):
         absent = reference[name].null_count() if name in reference.columns else 0
+        if trained and name in trained:
+            absent = round(trained[name] * reference.height)
         row = {
             "column": name,
             "defaulted": used[name],

@@ -36,6 +36,15 @@ OF_DEFAULTS = [
     ),
     ("monitor_column_defaulted_rose", "1 where that share is higher than it may be.", "rose"),
 ]
+OF_ENTITY_FEATURES = [
+    ("monitor_entity_feature_default_ratio", "Share of rows with its default.", "default"),
+    (
+        "monitor_entity_feature_missing_ratio",
+        "Share of rows whose entity has no values in the feature store.",
+        "missing",
+    ),
+    ("monitor_entity_feature_null_ratio", "Share of rows without a value.", "null"),
+]
 OF_RANGES = [
     ("monitor_range_broken_rows", "Rows that break a bound of the contract.", "rows"),
     ("monitor_range_broken_ratio", "Share of the rows that break it.", "share"),
@@ -101,6 +110,9 @@ class _Figures:
         yield _descriptions(result)
         yield from _families(OF_FEATURES, result.drift, {"feature": "feature"})
         yield from _families(OF_DEFAULTS, result.defaults, {"column": "column"})
+        yield from _families(
+            OF_ENTITY_FEATURES, result.entity_features, {"feature": "feature", "entity": "entity"}
+        )
         yield from _families(
             OF_RANGES,
             result.ranges,

@@ -24,11 +24,17 @@ def problems(result: MonitorResult) -> Iterator[str]:
                 f"{name} is missing in {row['missing']:.1%} of the rows, "
                 f"{row['reference_missing']:.1%} in training"
             )
+    looked_up = {row["feature"]: row for row in result.entity_features.iter_rows(named=True)}
     for row in result.defaults.filter(pl.col("rose")).iter_rows(named=True):
-        yield (
-            f"a default stood in for `{row['column']}` in {row['share']:.1%} of the rows, "
-            f"{row['expected']:.1%} expected"
-        )
+        share = f"in {row['share']:.1%} of the rows, {row['expected']:.1%} expected"
+        if found := looked_up.get(row["column"]):
+            yield (
+                f"the entity feature `{row['column']}` has no value {share}: the feature store had "
+                f"none for {found['missing_entities']:,} of {found['entities']:,} entities "
+                f"({found['entity']})"
+            )
+        else:
+            yield f"a default stood in for `{row['column']}` {share}"
     for row in result.ranges.filter(pl.col("share") > result.limits.ranges.most).iter_rows(
         named=True
     ):

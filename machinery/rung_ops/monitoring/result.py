@@ -24,7 +24,8 @@ class MonitorResult:
         drift: table of drift.compare(), with `drifted` and `missing_rose`; null if not judged.
         defaults: table of defaults.defaulted(), with `rose`.
         ranges: table of ranges.violations().
-        ages: from freshness.check_freshness().
+        ages: from freshness.check_freshness() and feature_quality.ages().
+        entity_features: table of feature_quality.measure(); empty where the release has none.
         quality: table of quality.judge(); empty where no outcomes are known.
         metric: the deciding figure.
         limits: by which it was judged.
@@ -42,6 +43,7 @@ class MonitorResult:
     defaults: pl.DataFrame
     ranges: pl.DataFrame
     ages: dict[str, Age]
+    entity_features: pl.DataFrame
     quality: pl.DataFrame
     metric: str
     limits: Limits

@@ -22,6 +22,7 @@ from rung_ops.batch import prediction_log
 from rung_ops.monitoring import (
     check,
     exposition,
+    feature_quality,
     hooks,
     limits,
     outcomes,
@@ -101,6 +102,7 @@ def observe(
         now,
         limits,
         params(),
+        feature_quality.filled() if release.contract.get("entity_features") else None,
     )
     result.problems.extend(hooks.problems(predictions))
     return result
@@ -112,6 +114,8 @@ def write(result: MonitorResult, environment: str, folder: Path | None = None) -
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("drift", "defaults", "ranges", "quality"):
         getattr(result, name).write_parquet(folder / f"{name}.parquet")
+    if result.entity_features.height:
+        result.entity_features.write_parquet(folder / "entity_features.parquet")
     summed_up = json.dumps(status(result), indent=2, allow_nan=False)
     (folder / "status.json").write_text(f"{summed_up}\n", encoding="utf-8")
     (folder / "report.html").write_text(report.html(project_name(), environment, result), "utf-8")

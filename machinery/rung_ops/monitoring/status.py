@@ -28,6 +28,7 @@ def status(result: MonitorResult) -> dict[str, Any]:
             "features": result.drift.filter(pl.col("missing_rose"))["feature"].to_list(),
             "defaulted": result.defaults.filter(pl.col("rose"))["column"].to_list(),
         },
+        "entity_features": result.entity_features.to_dicts(),
         "ranges": result.ranges.select("column", "rule", "rows", "share").to_dicts(),
         "freshness": {
             name: {

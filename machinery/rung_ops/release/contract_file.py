@@ -57,19 +57,32 @@ def contract(
         "example": {column["name"]: _typical(rows[column["name"]]) for column in columns},
     }
     # Only where there are some, so that other releases stay as they are.
-    return described | ({"entity_features": [_view(view) for view in views]} if views else {})
+    return described | ({"entity_features": [_view(view, rows) for view in views]} if views else {})
 
 
-def _view(view: View) -> dict[str, Any]:
-    ages = [feature.max_age for feature in view.features]
+def _view(view: View, rows: pl.DataFrame) -> dict[str, Any]:
     return {
         "id": view.id,
         "entity": list(view.entity),
+        "cadence_seconds": view.features[0].cadence.total_seconds(),
         "features": [
-            {"name": name, "max_age_seconds": age.total_seconds() if age is not None else None}
-            for name, age in zip(view.names, ages, strict=True)
+            {
+                "name": feature.name,
+                "max_age_seconds": None
+                if feature.max_age is None
+                else feature.max_age.total_seconds(),
+                "default_share": _default_share(rows[feature.name], feature.default),
+            }
+            for feature in view.features
         ],
     }
+
+
+def _default_share(values: pl.Series, default: float | None) -> float | None:
+    """Say how often the monitor may expect the default; one computed as the default counts, too."""
+    absent = values.is_null() if default is None else values == default
+    share = absent.mean()
+    return float(share) if isinstance(share, float) else None  # without rows
 
 
 def _entity_column(feature: EntityFeature) -> dict[str, Any]:

@@ -209,7 +209,12 @@ def test_a_release_is_refused_until_its_features_are_materialized(
         0,
     )
     assert "events_90d" not in loaded.contract["example"]
-    assert [view["entity"] for view in loaded.contract["entity_features"]]
+    (described,) = loaded.contract["entity_features"]
+    (declared,), (feature,) = loaded.entity_features, described["features"]
+    assert described["entity"] == list(declared.entity)
+    assert described["cadence_seconds"] == declared.cadence.total_seconds()
+    held = point_in_time.join(trained.train)["events_90d"]
+    assert feature["default_share"] == (held == 0).mean() > 0
     test = point_in_time.join(trained.test.head(50), loaded.entity_features)
     features, _ = loaded.score(test)
     assert features["events_90d"].to_list() == test["events_90d"].to_list()

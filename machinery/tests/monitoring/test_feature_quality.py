@@ -1,0 +1,156 @@
+"""A stale feature store and entities without values are loud; what training had too is not."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, released, rows
+from machinery.tests.monitoring.test_check import FRESH, NO_OUTCOMES
+from rung_ops.features import store
+from rung_ops.features.store import StoredView
+from rung_ops.monitoring import check, exposition, feature_quality, report
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.result import MonitorResult
+from rung_ops.monitoring.status import status
+
+HOUR = timedelta(hours=1)
+OF = 'monitor_stale{of="features of colour"}'
+# What `weight` is in made.py, looked up by the colour: missing in a tenth of the training rows.
+VIEW: dict[str, Any] = {
+    "id": "view",
+    "entity": ["colour"],
+    "cadence_seconds": 86_400.0,
+    "features": [{"name": "weight", "max_age_seconds": None, "default_share": 0.1}],
+}
+
+
+def stored(age: timedelta) -> dict[str, int]:
+    return {"view": int((NOW - age).timestamp() * 1e6)}
+
+
+def asked(count: int = 1_000, gone: str | None = None) -> pl.DataFrame:
+    """Make the log of a service whose store has no values of a colour."""
+    asked = rows(count, seed=2)
+    if gone is not None:
+        held = pl.when(pl.col("colour") != gone).then("weight")
+        asked = asked.with_columns(held.alias("weight"))
+    used = asked.select(
+        pl.when(pl.col("weight").is_null())
+        .then(pl.lit(["weight"]))
+        .otherwise(pl.lit([], pl.List(pl.String)))
+    )
+    return log(asked, defaults=used.to_series())
+
+
+def look(
+    folder: Path,
+    logged: pl.DataFrame,
+    filled: Mapping[str, int],
+    view: dict[str, Any] = VIEW,
+) -> MonitorResult:
+    """Look at a release with an entity feature."""
+    made = released(folder)
+    made = replace(made, contract=made.contract | {"entity_features": [view]})
+    return check.look(
+        *(made, logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW, Limits(), SETTINGS, filled)
+    )
+
+
+def test_a_fresh_store_with_as_many_defaults_as_training_is_no_problem(tmp_path: Path) -> None:
+    result = look(tmp_path, asked(), stored(20 * HOUR))
+
+    assert result.problems == []
+    (row,) = status(result)["entity_features"]
+    assert (row["feature"], row["rows"], row["entities"]) == ("weight", 1_000, 2)
+    assert 0.05 < row["default"] == row["missing"] == row["null"] < 0.15
+    assert f"{OF} 0.0" in exposition.text(result).decode()
+    assert "Entity features" in report.html("made", "production", result)
+
+
+def test_a_store_that_was_not_filled_is_loud_however_few_ask(tmp_path: Path) -> None:
+    result = look(tmp_path, asked(20), stored(3 * DAY))
+
+    assert result.problems == [
+        "the feature store of `weight` is of 2026-03-05 12:00 UTC, 3 days ago; 2 days may pass"
+    ]
+    told = exposition.text(result).decode()
+    assert f"{OF} 1.0" in told
+    assert 'monitor_newest_timestamp_seconds{of="features of colour"} 1.7727' in told
+    assert status(result)["freshness"]["features of colour"]["stale"]
+
+
+def test_a_store_without_the_values_is_loud(tmp_path: Path) -> None:
+    result = look(tmp_path, asked(20), {"another": 1})
+
+    assert result.problems == ["the feature store of `weight`: there is none"]
+
+
+@pytest.mark.parametrize(("hours", "loud"), [(5, False), (7, True)])
+def test_the_declared_age_limit_comes_before_the_cadence(
+    tmp_path: Path, hours: int, loud: bool
+) -> None:
+    feature = VIEW["features"][0] | {"max_age_seconds": 6 * 3600.0}
+
+    result = look(tmp_path, asked(20), stored(hours * HOUR), VIEW | {"features": [feature]})
+
+    assert bool(result.problems) == loud
+
+
+def test_entities_that_went_missing_are_loud(tmp_path: Path) -> None:
+    result = look(tmp_path, asked(gone="blue"), stored(20 * HOUR))
+
+    (said,) = (each for each in result.problems if each.startswith("the entity feature"))
+    assert said.startswith("the entity feature `weight` has no value in 3")
+    assert "10.0% expected" in said
+    assert said.endswith("none for 2 of 2 entities (colour)")
+    told = exposition.text(result).decode()
+    assert 'monitor_column_defaulted_rose{column="weight"} 1.0' in told
+    assert 'monitor_entity_feature_missing_ratio{entity="colour",feature="weight"} 0.3' in told
+
+
+def test_a_default_that_is_a_number_is_expected_as_often_as_in_training(tmp_path: Path) -> None:
+    """The reference has no missing value then: training rows hold the number."""
+    made = released(tmp_path)
+    full = made.reference.with_columns(pl.col("weight").fill_null(0.0))
+    known = replace(made, reference=full, contract=made.contract | {"entity_features": [VIEW]})
+    logged = asked().with_columns(
+        pl.col(place).struct.with_fields(pl.field("weight").fill_null(0.0))
+        for place in ("row", "features")
+    )
+    told = (logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW, Limits(), SETTINGS)
+
+    assert check.look(known, *told, stored(HOUR)).problems == []
+    (without,) = check.look(replace(made, reference=full), *told).problems
+    assert without.startswith("a default stood in for `weight`")
+
+
+def test_the_entity_with_one_value_is_not_missing() -> None:
+    view = VIEW | {"features": [*VIEW["features"], {"name": "other", "max_age_seconds": None}]}
+    wide = rows(2, seed=2).with_columns(other=pl.Series([1.0, None]))
+    used = pl.Series([["weight"], ["weight", "other"]])
+
+    found = feature_quality.measure(log(wide, defaults=used), [view])
+
+    assert found["default"].to_list() == [1.0, 0.5]
+    assert found["missing"].to_list() == [0.5, 0.5]
+
+
+def test_scored_batches_are_not_counted() -> None:
+    scored = asked().with_columns(arm=pl.lit("batch"))
+
+    assert feature_quality.measure(scored, [VIEW])["rows"].to_list() == [0]
+
+
+def test_the_age_is_read_from_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELEASES", str(tmp_path))
+    assert feature_quality.filled() == {}
+
+    store.write([StoredView("view", 5, ["weight"], [b"4:blue"], np.ones((1, 1)))], store.path())
+
+    assert feature_quality.filled() == {"view": 5}
