@@ -105,6 +105,7 @@ CASES = {
     "BoundsBroken": Case({BROKEN: "0.1x30", MOST: "0.05x30"}, {BROKEN: "0.1x30", MOST: "0.2x30"}),
     "PredictionsStale": verdict('monitor_stale{of="prediction"}'),
     "RowsStale": verdict('monitor_stale{of="row"}'),
+    "FeaturesStale": verdict('monitor_stale{of="features of carrier"}'),
     "ModelStale": verdict('monitor_stale{of="model"}'),
     "QualityWorse": verdict(WORSE),
 }
