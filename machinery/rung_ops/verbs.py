@@ -38,6 +38,9 @@ VERBS = {
         "data.incoming:version", "track", "check and version new files in data/incoming"
     ),
     "pull": Verb("data.incoming:pull", "track", "fetch the versioned data"),
+    "features": Verb(
+        "features.registry", "train", "list the features: source, window, importance, drift, models"
+    ),
     "features materialize": Verb(
         "features.materialize", "train", "compute the entity features that the service looks up"
     ),

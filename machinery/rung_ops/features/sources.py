@@ -24,6 +24,11 @@ def raw_rows() -> pl.DataFrame:
     return pl.concat([inspect(ingest.read(path), schema, shown(path))[0] for path in raw_files()])
 
 
+def source_name(source: Source) -> str:
+    """Name a source for people: its path, or the name of its function."""
+    return source if isinstance(source, str) else getattr(source, "__name__", repr(source))
+
+
 class Events:
     """The events of sources, each read once."""
 

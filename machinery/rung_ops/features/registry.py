@@ -1,0 +1,199 @@
+"""List the features: `uv run poe features` prints them and writes reports/features.html.
+
+Nothing is kept in the registry: what a feature is comes from dataset.py and features.py of each model
+of the repository, its importance from that model's last report, its drift from the last monitor.
+"""
+
+import argparse
+import importlib
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import polars as pl
+
+from rung_ops.features.declaration import EntityFeature
+from rung_ops.features.sources import source_name
+from rung_ops.project import model_folders
+from rung_ops.project.paths import REPORTS, REPOSITORY, package_name, project_name, shown
+from rung_ops.system import html
+
+LAYOUT = Path(__file__).with_suffix(".html")
+PAGE = REPORTS / "features.html"
+# What the table shows, in this order; a column that is empty everywhere is left out.
+COLUMNS = (
+    *("feature", "entity", "reads", "source", "window", "cadence", "max_age", "default", "unit"),
+    *("owner", "importance", "drift", "models", "description"),
+)
+
+
+def features() -> list[dict[str, Any]]:
+    """Describe each feature of the repository's models, most widely used first.
+
+    A feature that several models define alike is one entry; where they define it in other ways,
+    each definition has its own.
+
+    Returns:
+        For each: feature, definition, reads (columns), the COLUMNS above, None where nothing says it;
+        importance and drift by model.
+
+    Raises:
+        StageError: a model's source cannot be imported.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for home in model_folders.folders().values():
+        name = project_name(home)
+        importance, drift = _importance(home), _drift(home)
+        for entry in _of_model(home):
+            known = found.setdefault((entry["feature"], entry["definition"]), entry)
+            known["models"].append(name)
+            if entry["feature"] in importance:
+                known["importance"][name] = importance[entry["feature"]]
+            if entry["feature"] in drift:
+                known["drift"][name] = drift[entry["feature"]]
+    return sorted(found.values(), key=lambda entry: (-len(entry["models"]), entry["feature"]))
+
+
+def _of_model(home: Path) -> Iterator[dict[str, Any]]:
+    dataset, module = _modules(home)
+    columns = dataset.Row.to_schema().columns
+    declared = {each.name: each for each in getattr(module, "ENTITY_FEATURES", [])}
+    unread = dict(declared)
+    for expression in module.FEATURES:
+        reads = sorted(set(expression.meta.root_names()))
+        used = [unread.pop(name, declared[name]) for name in reads if name in declared]
+        name = expression.meta.output_name()
+        # Only of what is passed on unchanged is the column's unit also the feature's.
+        is_column = str(expression) == str(pl.col(name))
+        described = _column(columns[name]) if is_column and name in columns else {}
+        own = next((each for each in used if is_column and each.name == name), None)
+        yield _entry(name, str(expression), reads, used) | described | _texts(own)
+    for feature in unread.values():
+        yield _entry(feature.name, "not read by FEATURES", [], [feature]) | _texts(feature)
+
+
+def _entry(
+    name: str, definition: str, reads: list[str], used: list[EntityFeature]
+) -> dict[str, Any]:
+    """Say what a feature is made of; `used` are the entity features among what it reads."""
+    marks = " ".join(feature.fingerprint() for feature in used)
+    return {
+        "feature": name,
+        "definition": f"{definition} {marks}".strip(),
+        "reads": reads,
+        "entity": _joined(",".join(each.entity) for each in used),
+        "source": _joined(source_name(each.source) for each in used),
+        "window": _joined(_span(each.window) for each in used),
+        "cadence": _joined(_span(each.cadence) for each in used),
+        "max_age": _joined(_span(each.max_age) for each in used if each.max_age is not None),
+        "default": None,
+        "unit": None,
+        "owner": _joined(each.owner for each in used if each.owner),
+        "description": None,
+        "importance": {},
+        "drift": {},
+        "models": [],
+    }
+
+
+def _texts(feature: EntityFeature | None) -> dict[str, Any]:
+    if feature is None:
+        return {}
+    return {name: getattr(feature, name) for name in ("default", "unit", "description")}
+
+
+def _column(column: Any) -> dict[str, Any]:
+    described = column.metadata or {}
+    return {
+        "default": described.get("default", column.default),
+        "unit": described.get("unit"),
+        "owner": described.get("owner"),
+        "description": column.description,
+    }
+
+
+def _modules(home: Path) -> tuple[ModuleType, ModuleType]:
+    if home != REPOSITORY:
+        dataset, module = model_folders.modules(home, "dataset", "features")
+        return dataset, module
+    package = package_name()
+    return importlib.import_module(f"{package}.dataset"), importlib.import_module(
+        f"{package}.features"
+    )
+
+
+def _importance(home: Path) -> dict[str, float]:
+    """Read the last report's: loss of score when the feature is shuffled."""
+    file = home / "reports/plots/importances.csv"
+    if not file.is_file():
+        return {}
+    return dict(pl.read_csv(file).select("feature", "importance").iter_rows())
+
+
+def _drift(home: Path) -> dict[str, str]:
+    """Read the last monitor's verdicts."""
+    file = home / "reports/monitor/drift.parquet"
+    if not file.is_file():
+        return {}
+    words = {True: "drifted", False: "unchanged", None: "not judged"}
+    drifted = pl.read_parquet(file).select("feature", "drifted")
+    return {name: words[verdict] for name, verdict in drifted.iter_rows()}
+
+
+def _joined(texts: Iterator[str | None]) -> str | None:
+    return ", ".join(dict.fromkeys(text for text in texts if text)) or None
+
+
+def _span(span: timedelta) -> str:
+    if span % timedelta(days=1) == timedelta():
+        return f"{span.days} d"
+    return f"{span / timedelta(hours=1):g} h"
+
+
+def shown_rows(listed: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Write entries as a table of texts: its head and its rows, without empty columns."""
+    rows = [{name: _text(entry[name]) for name in COLUMNS} for entry in listed]
+    head = [name for name in COLUMNS if any(row[name] for row in rows)]
+    return [name.replace("_", " ") for name in head], [[row[n] for n in head] for row in rows]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        shown = {name: _text(each) for name, each in value.items()}
+        if len(shown) == 1:
+            return next(iter(shown.values()))
+        return ", ".join(f"{name} {text}" for name, text in shown.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the features and write the page; return the exit code."""
+    parser = argparse.ArgumentParser(prog="poe features", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print them as JSON; write nothing")
+    options = parser.parse_args(arguments)
+    listed = features()
+    if options.json:
+        print(json.dumps(listed, default=str))
+        return 0
+    head, rows = shown_rows(listed)
+    # The page has room for the descriptions, a terminal has not.
+    columns = [column for column in zip(head, *rows, strict=True) if column[0] != "description"]
+    widths = [max(map(len, column)) for column in columns]
+    for line in zip(*columns, strict=True):
+        print(
+            "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
+        )
+    PAGE.parent.mkdir(exist_ok=True)
+    page = html.render(
+        LAYOUT, title=f"Features of {project_name(REPOSITORY)}", head=head, rows=rows
+    )
+    PAGE.write_text(page, encoding="utf-8")
+    print(f"look at {shown(PAGE)}")
+    return 0
