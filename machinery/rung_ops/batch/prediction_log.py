@@ -3,8 +3,9 @@
 Columns: `id`, `time` (UTC, of the prediction), `release` (that predicted), `arm` (serving, canary,
 shadow or batch), `row` (the input columns), `features` (inputs of the model), `prediction`,
 `probabilities` (by class, where the target is one of several; `prediction` then names the most
-probable), `defaults_used` (columns that were filled with the contract's default), and `reasons` (as they were
-answered; null, or no column, where nobody asked for them).
+probable), `defaults_used` (columns that were filled with the contract's default), `reasons` (as they were
+answered; null, or no column, where nobody asked for them), and `sent` (entity features that the
+caller sent, so that they were not looked up; null, or no column, where none were).
 
 A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files.
 Merging them gives one file with the range of their numbers; the small files are kept for a while for
@@ -70,6 +71,7 @@ class Batch(NamedTuple):
         defaults: names of the defaulted columns of each row; None if no row has any.
         reasons: of each row, as rung_ops.serving.reasons.Reason; None if nobody asked for them.
         classes: names of the classes, in the order of the predictions' columns.
+        sent: names of the entity features of each row that the caller sent; None if no row has any.
     """
 
     time: int
@@ -82,6 +84,7 @@ class Batch(NamedTuple):
     defaults: Sequence[Sequence[str]] | None = None
     reasons: Sequence[Sequence[Any]] | None = None
     classes: Sequence[str] = ()
+    sent: Sequence[Sequence[str]] | None = None
 
 
 def folder(environment: str) -> Path:
@@ -97,7 +100,7 @@ def now() -> int:
 def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
     """Build rows of the log from batches with the same columns and classes.
 
-    Either all have reasons, or none.
+    Either all have reasons, or none; and so with entity features that were sent.
 
     Raises:
         polars.exceptions.PolarsError, ValueError: the parts of a batch differ in length.
@@ -116,7 +119,10 @@ def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
     ids = [identity for batch in batches for identity in batch.ids]
     if not len(ids) == rows.height == features.height == len(predictions):
         raise ValueError(f"got {len(ids)} ids, {rows.height} rows, {len(predictions)} predictions")
-    reasons = [_reasons(batches)] if batches[0].reasons is not None else []
+    optional = [_reasons(batches)] if batches[0].reasons is not None else []
+    if batches[0].sent is not None:
+        sent = [list(names) for batch in batches for names in batch.sent or ()]
+        optional.append(pl.Series("sent", sent, dtype=pl.List(pl.String())))
     return pl.DataFrame(
         [
             pl.Series("id", ids, dtype=pl.String),
@@ -125,7 +131,7 @@ def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
             features.to_struct("features"),
             *target.columns(predictions, batches[0].classes),
             _defaults(batches, lengths),
-            *reasons,
+            *optional,
         ]
     )
 

@@ -37,6 +37,8 @@ OF_DEFAULTS = [
     ("monitor_column_defaulted_rose", "1 where that share is higher than it may be.", "rose"),
 ]
 OF_ENTITY_FEATURES = [
+    ("monitor_entity_feature_request_ratio", "Share of rows whose caller sent it.", "request"),
+    ("monitor_entity_feature_store_ratio", "Share of rows with the store's value.", "store"),
     ("monitor_entity_feature_default_ratio", "Share of rows with its default.", "default"),
     (
         "monitor_entity_feature_missing_ratio",

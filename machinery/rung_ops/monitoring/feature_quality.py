@@ -19,6 +19,8 @@ SCHEMA: dict[str, Any] = {
     "feature": pl.String,
     "entity": pl.String,
     "rows": pl.Int64,
+    "request": pl.Float64,
+    "store": pl.Float64,
     "default": pl.Float64,
     "missing": pl.Float64,
     "null": pl.Float64,
@@ -79,7 +81,7 @@ def measure(log: pl.DataFrame, views: Views) -> pl.DataFrame:
 
     Returns:
         One row a feature, of SCHEMA, shares null without rows:
-        default: share of the rows with the default;
+        request, store, default: share of the rows whose value came from there; together 1;
         missing: share of the rows whose entity has no value of this and the features beside it;
         null: share of the rows in which the model got no value, as the default is none;
         entities, missing_entities: different ones that were asked for, and those without values.
@@ -92,10 +94,7 @@ def measure(log: pl.DataFrame, views: Views) -> pl.DataFrame:
         if not asked.height or not {*names, *view["entity"]} <= {*rows.columns}:
             found += [{"feature": name, "entity": _entity(view), "rows": 0} for name in names]
             continue
-        absent = asked.select(
-            pl.col("defaults_used").list.contains(name).fill_null(False).alias(name)
-            for name in names
-        )
+        absent, sent = _named(asked, "defaults_used", names), _named(asked, "sent", names)
         missing = absent.select(pl.all_horizontal(pl.all())).to_series()
         entities = rows.select(view["entity"])
         counted = {
@@ -107,10 +106,24 @@ def measure(log: pl.DataFrame, views: Views) -> pl.DataFrame:
         }
         found += [
             counted
-            | {"feature": name, "default": absent[name].mean(), "null": rows[name].is_null().mean()}
+            | {
+                "feature": name,
+                "request": sent[name].mean(),
+                "store": (~(absent[name] | sent[name])).mean(),
+                "default": absent[name].mean(),
+                "null": rows[name].is_null().mean(),
+            }
             for name in names
         ]
     return pl.DataFrame(found, schema=SCHEMA)
+
+
+def _named(log: pl.DataFrame, column: str, names: Sequence[str]) -> pl.DataFrame:
+    """Tell of each row which names a column of lists holds; none where the log lacks the column."""
+    if column not in log.columns:
+        return log.select(pl.repeat(False, pl.len()).alias(name) for name in names)
+    listed = pl.col(column).list
+    return log.select(listed.contains(name).fill_null(False).alias(name) for name in names)
 
 
 def trained_shares(views: Views) -> dict[str, float]:

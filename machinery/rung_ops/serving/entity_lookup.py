@@ -42,6 +42,18 @@ class EntityLookup:
             for view in views
         ]
 
+    def sent(self, rows: Sequence[Values]) -> dict[str, list[int]] | None:
+        """Name the rows, counted from 0, whose caller sent an entity feature; None where none did."""
+        found: dict[str, list[int]] = {}
+        for view, places in zip(self.views, self._places, strict=True):
+            for number, row in enumerate(rows):
+                own = row[places.features]
+                if own.count(None) < len(own):
+                    for name, value in zip(view.names, own, strict=True):
+                        if value is not None:
+                            found.setdefault(name, []).append(number)
+        return found or None
+
     def fill_rows(self, rows: Sequence[Values]) -> list[Values]:
         """Fill in what rows leave out; what stays empty gets the default later.
 
@@ -68,6 +80,11 @@ class EntityLookup:
     def fill_table(self, table: Table) -> Table:
         """Fill in what a table leaves out; `missing` names what has the default still."""
         frame, missing = table.frame, dict(table.missing)
+        sent: dict[str, list[int]] = {}
+        for name in (name for view in self.views for name in view.names):
+            absent = missing.get(name, ())
+            if len(absent) < frame.height:
+                sent[name] = sorted({*range(frame.height)}.difference(absent))
         for view in self.views:
             asked = sorted({row for name in view.names for row in missing.get(name, ())})
             if not asked:
@@ -80,7 +97,7 @@ class EntityLookup:
                 if known.any():
                     frame = frame.with_columns(frame[name].scatter(at[known], values[known]))
                     missing[name] = at[~known].tolist()
-        return Table(frame, {name: rows for name, rows in missing.items() if rows})
+        return Table(frame, {name: rows for name, rows in missing.items() if rows}, sent or None)
 
     def complete(self, rows: pl.DataFrame, known: Collection[str]) -> pl.DataFrame:
         """Add the features of this release to rows that another release was asked with.

@@ -132,15 +132,20 @@ def _score(parts: list[Part], score: Score) -> Scored:
     rows, features, predictions = score(release, table.frame)
     if not np.isfinite(predictions).all() or len(predictions) != table.frame.height:
         raise ScoringError(f"{release.id} gave no number for a row")
-    return Scored(parts, Table(rows, table.missing), features, predictions)
+    return Scored(parts, table._replace(frame=rows), features, predictions)
 
 
 def _cut(table: Table, start: int, stop: int) -> Table:
     if start == 0 and stop == table.frame.height:
         return table
-    missing = {
-        column: [row - start for row in rows[bisect_left(rows, start) : bisect_left(rows, stop)]]
-        for column, rows in table.missing.items()
-    }
     frame = table.frame.slice(start, stop - start)
-    return Table(frame, {column: rows for column, rows in missing.items() if rows})
+    missing = _between(table.missing, start, stop)
+    return Table(frame, missing, table.sent and _between(table.sent, start, stop))
+
+
+def _between(by_column: dict[str, list[int]], start: int, stop: int) -> dict[str, list[int]]:
+    cut = {
+        column: [row - start for row in rows[bisect_left(rows, start) : bisect_left(rows, stop)]]
+        for column, rows in by_column.items()
+    }
+    return {column: rows for column, rows in cut.items() if rows}

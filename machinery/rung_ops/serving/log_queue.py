@@ -67,10 +67,12 @@ class PredictionLog:
         defaults: Sequence[Sequence[str]] | None = None,
         reasons: Sequence[Sequence[Reason]] | None = None,
         classes: Sequence[str] = (),
+        sent: Sequence[Sequence[str]] | None = None,
     ) -> None:
         """Queue a batch for the thread; never waits and never raises."""
         batch = Batch(
-            *(now(), ids, release, arm, rows, features, predictions, defaults, reasons, classes)
+            *(now(), ids, release, arm, rows, features, predictions, defaults, reasons, classes),
+            sent,
         )
         weight = len(ids) + BATCH_WEIGHT
         with self._lock:

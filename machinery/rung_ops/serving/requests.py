@@ -29,17 +29,26 @@ class Table(NamedTuple):
     Attributes:
         frame: their columns, shape (n_rows, n_columns), defaults filled in.
         missing: rows that got the default, counted from 0, by column.
+        sent: rows whose value the caller sent, of columns that are looked up; None for none.
     """
 
     frame: pl.DataFrame
     missing: dict[str, list[int]]
+    sent: dict[str, list[int]] | None = None
 
     def by_row(self) -> list[list[str]] | None:
         """Name the defaulted columns of each row; None where nothing was missing."""
-        if not self.missing:
+        return self._by_row(self.missing)
+
+    def sent_by_row(self) -> list[list[str]] | None:
+        """Name the columns of each row that the caller sent though they are looked up."""
+        return self._by_row(self.sent)
+
+    def _by_row(self, by_column: dict[str, list[int]] | None) -> list[list[str]] | None:
+        if not by_column:
             return None
         names: list[list[str]] = [[] for _ in range(self.frame.height)]
-        for column, rows in self.missing.items():
+        for column, rows in by_column.items():
             for row in rows:
                 names[row].append(column)
         return names
@@ -47,6 +56,8 @@ class Table(NamedTuple):
 
 class Lookup(Protocol):
     """Fills in columns that a request leaves out."""
+
+    def sent(self, rows: Sequence[Values]) -> dict[str, list[int]] | None: ...
 
     def fill_rows(self, rows: Sequence[Values]) -> list[Values]: ...
 
@@ -153,7 +164,9 @@ class Reader:
             return table if lookup is None else lookup.fill_table(table)
         # Of few rows polars makes a frame in half the time that single columns take.
         values = list(map(msgspec.structs.astuple, rows))
+        sent = None
         if lookup is not None:
+            sent = lookup.sent(values)
             values = lookup.fill_rows(values)
         missing: dict[str, list[int]] = {}
         for at, column in self._optional:
@@ -163,7 +176,7 @@ class Reader:
             for number in empty if column.default is not None else ():
                 row = values[number]
                 values[number] = (*row[:at], column.default, *row[at + 1 :])
-        return Table(pl.DataFrame(values, self._schema, orient="row"), missing)
+        return Table(pl.DataFrame(values, self._schema, orient="row"), missing, sent)
 
     def key(self, rows: Sequence[Any] | Table) -> str:
         """Write what tells the first row from others; empty where the contract has no such rule."""

@@ -231,6 +231,7 @@ class Service:
             self.log.add(
                 *(ids, served.release.id, served.arm, rows, scored.features),
                 *(scored.predictions, defaults, reasons, served.release.classes),
+                scored.table.sent_by_row(),
             )
 
 

@@ -69,6 +69,7 @@ def test_a_fresh_store_with_as_many_defaults_as_training_is_no_problem(tmp_path:
     (row,) = status(result)["entity_features"]
     assert (row["feature"], row["rows"], row["entities"]) == ("weight", 1_000, 2)
     assert 0.05 < row["default"] == row["missing"] == row["null"] < 0.15
+    assert (row["request"], row["store"]) == (0.0, 1 - row["default"])
     assert f"{OF} 0.0" in exposition.text(result).decode()
     assert "Entity features" in report.html("made", "production", result)
 
@@ -139,6 +140,16 @@ def test_the_entity_with_one_value_is_not_missing() -> None:
 
     assert found["default"].to_list() == [1.0, 0.5]
     assert found["missing"].to_list() == [0.5, 0.5]
+
+
+def test_values_come_from_the_request_the_store_or_the_default() -> None:
+    made = rows(4, seed=2).with_columns(weight=pl.Series([1.0, 2.0, 3.0, None]))
+    logged = log(made, defaults=pl.Series([[], [], [], ["weight"]], dtype=pl.List(pl.String)))
+    sent = pl.Series("sent", [["weight"], None, [], None], dtype=pl.List(pl.String))
+
+    found = feature_quality.measure(logged.with_columns(sent), [VIEW]).row(0, named=True)
+
+    assert (found["request"], found["store"], found["default"]) == (0.25, 0.5, 0.25)
 
 
 def test_scored_batches_are_not_counted() -> None:

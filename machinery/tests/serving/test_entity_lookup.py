@@ -150,6 +150,26 @@ def test_a_large_table_is_filled_once_for_all_its_parts(caller: Caller) -> None:
     assert answer["defaults_used"]["weight"] == list(range(3, number + 1, 3))
 
 
+def test_the_log_names_what_the_caller_sent(tmp_path: Path, view: View) -> None:
+    """By row, by column, and in a table that is scored in parts; nothing where nobody sent it."""
+    filled(view)
+    number = 5_000
+    large = {name: [value] * number for name, value in ROW.items()}
+    large["weight"] = [4.0 if at % 5 == 0 else None for at in range(number)]
+    with calling(tmp_path, Limits(), log=True) as caller:
+        install(caller, view)
+        caller.post("/predict", [ROW | {"weight": 4.0}, ROW])
+        caller.post("/predict/batch", {"columns": large})
+        caller.post("/predict", ROW)
+
+    log = prediction_log.read(tmp_path / "log").collect()
+    own = pl.col("row").struct.field("weight") == 4.0
+    named = pl.col("sent").list.contains("weight").fill_null(False)
+    assert log.height == number + 3
+    assert log.select((own == named).all()).item()
+    assert log.filter(named).height == number // 5 + 1
+
+
 def test_a_value_that_is_too_old_is_the_default(tmp_path: Path, view: View) -> None:
     filled(view, NOW - 5 * HOUR)
     with calling(tmp_path, Limits()) as caller:
