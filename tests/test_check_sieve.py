@@ -31,6 +31,7 @@ LEAVES = [
 REGEXES = sorted(
     {leaf.value for leaf in LEAVES if leaf.kind == "text"}
     | {body for leaf in LEAVES for body in leaf.options.get("body", [])}
+    | {text for texts in READING.ci_by_content for text in texts}
 )
 NEEDLES = {needle for leaf in LEAVES for need in leaf.needs for needle in need.needles()}
 ASCII = st.characters(max_codepoint=126)

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from rung.review import data_files, disabled, documents, shell
+from rung.review import data_files, disabled, documents, needles, shell
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.runners import Runners
@@ -33,8 +33,6 @@ INCLUDED = re.compile(
     r"""^[ \t]*+-?[ \t]*+(?:local|template|uses|include)[ \t]*+:[ \t]*+['"]?([./\w*-]+)['"]?""",
     re.MULTILINE,
 )
-# What one of the texts of reading.yml needs, to read most files no further.
-BY_CONTENT = re.compile(rb"gcr\.io|pkg\.dev|entrypoint:|args:|provisionerId|workerType|taskQueueId")
 NAMES = {"name", "displayName", "description", "desc", "id", "paths", "paths-ignore", "branches"}
 MOST = 3_000  # commands of one CI file
 MOST_OF_ALL = 200_000  # commands of all CI files together
@@ -81,16 +79,22 @@ class CI:
         """Give the files that are CI by what they say."""
         files = self.content.files
         wanted = [
-            [re.compile(each, re.MULTILINE) for each in one] for one in files.reading.ci_by_content
+            [(re.compile(each, re.MULTILINE), needles.of(each)) for each in one]
+            for one in files.reading.ci_by_content
         ]
         for path in files.find("**/*.yml", "**/*.yaml"):
             if files.clock.stops(files.left_out, path):
                 return
-            raw = files.read(path) or b""
-            if BY_CONTENT.search(raw) and len(raw) < files.limits.data:
+            lower = (files.read(path) or b"").lower()
+            may_be = [
+                [regex for regex, _ in one]
+                for one in wanted
+                if all(need is None or need.met_by(lower) for _, need in one)
+            ]
+            if may_be and len(lower) < files.limits.data:
                 whole = documents.without_comments(path, self.content.text(path) or "")
                 text = Workflow(path, whole).squeezed
-                if any(all(each.search(text) for each in one) for one in wanted):
+                if any(all(each.search(text) for each in one) for one in may_be):
                     yield path
 
     def _workflow(self, path: str, text: str, everything: str) -> Workflow:

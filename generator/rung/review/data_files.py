@@ -20,6 +20,8 @@ from rung.plain_yaml import Loader
 DEPTH = 60
 EVENTS = 60_000
 STEPS = 50_000  # of one search
+STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 MISSED = 200  # words of one file not found as written, after which no more are looked for
 DEEP_TOML = re.compile(r"^[^=\n#\"']*(?:\.[^=\n.#\"']*){60}", re.MULTILINE)
 
@@ -98,20 +100,21 @@ def _yaml(text: str) -> Iterator[Node]:
             number += 1
             if number > EVENTS or len(stack) > DEPTH:
                 raise UnreadableError("too large or nested too deep")
-            if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            kind = type(event)
+            if kind in ENDS:
                 stack.pop().last = last
                 keys.pop()
                 continue
             line = event.start_mark.line + 1 if event.start_mark else 0
-            if isinstance(event, yaml.AliasEvent):
+            if kind is yaml.AliasEvent:
                 node = anchors.get(str(event.anchor)) or Node(line, "")
-            elif isinstance(event, yaml.ScalarEvent):
+            elif kind is yaml.ScalarEvent:
                 node = Node(line, event.value)
                 # A block ends where the next line begins.
                 end = event.end_mark
                 last = max(line, end.line + (end.column > 0)) if end else line
                 node.last = last
-            elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            elif kind in STARTS:
                 node = Node(line)
             else:
                 continue
@@ -125,12 +128,12 @@ def _yaml(text: str) -> Iterator[Node]:
                 stack[-1].entries.append((keys[-1] if keys[-1] is not SEQUENCE else None, node))
                 if keys[-1] is not SEQUENCE:
                     keys[-1] = MAPPING
-                    if not isinstance(event, yaml.AliasEvent):
+                    if kind is not yaml.AliasEvent:
                         node.line = key_line
-            if isinstance(event, yaml.CollectionStartEvent):
+            if kind in STARTS:
                 stack.append(node)
-                keys.append(MAPPING if isinstance(event, yaml.MappingStartEvent) else SEQUENCE)
-            if event.anchor and not isinstance(event, yaml.AliasEvent):
+                keys.append(MAPPING if kind is yaml.MappingStartEvent else SEQUENCE)
+            if event.anchor and kind is not yaml.AliasEvent:
                 anchors[event.anchor] = node
     finally:
         loader.dispose()

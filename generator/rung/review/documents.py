@@ -17,9 +17,10 @@ PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 WORD = re.compile(r"[^\W\d_]{2,}")
-HASH = re.compile(r"(?:^|(?<=\s))#.*")
-SLASHES = re.compile(r"(?:^|(?<=\s))//.*")
-DASHES = re.compile(r"(?:^|(?<=\s))--.*")
+# A comment begins the text or follows a blank, which is looked at last: so the search is fast.
+HASH = re.compile(r"#(?<!\S#).*")
+SLASHES = re.compile(r"//(?<!\S//).*")
+DASHES = re.compile(r"--(?<!\S--).*")
 HASH_ENDINGS = {
     *(
         "yaml",
