@@ -49,9 +49,7 @@ class Commands:
                     yield Command(_words(match[1]), path, line.line)
 
     def _of_containers(self) -> Iterator[Command]:
-        for path in self.content.files.find(*self.content.files.reading.roots):
-            if not path.endswith((".yml", ".yaml")) or path.endswith("dvc.yaml"):
-                continue
+        for path in self.content.manifests:
             for document in self.content.data(path):
                 for key, node in data_files.everything(document):
                     if key in CONTAINER_KEYS and (words := " ".join(node.texts()).strip()):

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from rung.review import data_files, documents, examples, python_source
 from rung.review.data_files import Node
 from rung.review.files import Files
 from rung.review.python_source import Source
+
+MANIFEST_CHARACTERS = 2_000_000  # of which the nodes are kept
 
 
 class Content:
@@ -17,6 +20,8 @@ class Content:
         self.files = files
         self.examples = texts or {}
         self.last: tuple[str, Source] | None = None
+        self.read_before: dict[str, Sequence[Node] | None] = {}
+        self.may_be_kept = MANIFEST_CHARACTERS
 
     def text(self, path: str, most: int | None = None) -> str | None:
         """Return a file's text, its lines shortened, or None when it is binary or too large."""
@@ -82,11 +87,30 @@ class Content:
             if not text.startswith("---\n"):
                 return []
             text = text[4:].partition("\n---")[0]
-        try:
-            return data_files.read(path, text)
-        except data_files.UnreadableError:
+        nodes = self._nodes(path, text)
+        if nodes is None:
             self.files.left_out.note("data files that do not parse", path)
-            return []
+        return nodes or []
+
+    def _nodes(self, path: str, text: str) -> Sequence[Node] | None:
+        """Return the documents of a text, which are kept where they are asked for again."""
+        if path in self.read_before:
+            return self.read_before[path]
+        try:
+            nodes: Sequence[Node] | None = data_files.read(path, text)
+        except data_files.UnreadableError:
+            nodes = None
+        if len(text) <= self.may_be_kept and path in self.manifests:
+            self.may_be_kept -= len(text)
+            self.read_before[path] = nodes
+        return nodes
+
+    @cached_property
+    def manifests(self) -> dict[str, None]:
+        """The YAML files of what runs, in their order: keys are looked for in them, then commands."""
+        found = self.files.find(*self.files.reading.roots)
+        yaml = (path for path in found if path.endswith((".yml", ".yaml")))
+        return dict.fromkeys(path for path in yaml if not path.endswith("dvc.yaml"))
 
 
 def _prose(text: str) -> str:
