@@ -54,16 +54,6 @@ Made by `{command}`.
 [How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
 <!-- /check -->
 """
-# The least that any reader of all files does.
-READ = """import os, sys
-size = count = 0
-for folder, _, names in os.walk(sys.argv[1]):
-    for name in names:
-        with open(os.path.join(folder, name), "rb") as file:
-            size += len(file.read())
-            count += 1
-print(count, size)
-"""
 MODULE = '''"""Module {number}."""
 
 import numpy as np
@@ -205,31 +195,15 @@ def a_fleet(folder: Path, number: int, rounds: int) -> list[str]:
     return [one.row(f"{number}", one.title) for one in contenders]
 
 
-def real(folder: Path, rounds: int) -> list[str]:
-    """Time a repository that is there beside the bare reading of its bytes; return rows."""
-    check = Contender("`rung check --seconds 600`", [RUNG, "check", folder, "--seconds", "600"])
-    read = Contender("its bytes read, nothing more", [sys.executable, "-c", READ, folder])
-    in_turn([check, read], rounds)
-    count, size = map(int, read.output.split())
-    title = f"{count:,}, {size / 1e6:,.0f} MB"
-    return [one.row(title, one.title) for one in (check, read)]
-
-
 def main() -> None:
     """Measure, and print the section or write it into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each is timed")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="FILES")
-    parser.add_argument("--tree", type=Path, nargs="+", help="time these repositories alone")
     parser.add_argument("--fleet", type=int, default=200, metavar="REPOSITORIES")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
     options = parser.parse_args()
     load = os.getloadavg()[0]
-    if options.tree:
-        print("|Files|Command|Wall s|CPU s|Peak MB|\n|-:|-|-:|-:|-:|")
-        for folder in options.tree:
-            print(*real(folder, options.rounds), sep="\n")
-        return
     rows = []
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         peers, versions = install(Path(name) / "peers")
