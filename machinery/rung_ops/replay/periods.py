@@ -91,12 +91,29 @@ def cut(rows: pl.DataFrame) -> tuple[str, list[Period]]:
     return TENTH, _tenths(rows)
 
 
-def beginning(periods: list[Period]) -> int:
-    """Return how many periods the first release needs to have enough test rows for the gate.
+def beginning(periods: list[Period], start: str | None = None) -> int:
+    """Return how many periods the first release is trained on.
+
+    Args:
+        periods: in order.
+        start: the first period to replay, by its name or id; None for as early as the first release
+            has enough test rows for the gate.
 
     Raises:
-        TooFewRows: no period would be left to replay.
+        TooFewRows: no period would be left to replay, or too few come before `start`.
     """
+    least = _least(periods)
+    if start is None:
+        return least
+    for number, period in enumerate(periods):
+        if number >= least and start in (period.name, period.id):
+            return number
+    allowed = ", ".join(period.id for period in periods[least:])
+    raise TooFewRows(f"--from: got {start!r}; expected one of {allowed}.")
+
+
+def _least(periods: list[Period]) -> int:
+    """Return how many periods the first release needs to have enough test rows for the gate."""
     share = params()["split"]["test_share"]
     wanted = rules.read().min_rows / share
     rows = 0

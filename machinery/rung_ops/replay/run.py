@@ -22,13 +22,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Replay, write the timeline, and print it as a table; return the exit code."""
     parser = argparse.ArgumentParser(prog="poe replay", description=__doc__.splitlines()[0])
     parser.add_argument("--months", type=int, help="number of months, or tenths, to replay")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        help="first of them, such as 2013-08: the first release learns from all before (default: the "
+        "earliest that leaves it enough rows)",
+    )
     parser.add_argument("--open", action="store_true", help="open the timeline in a browser")
     options = parser.parse_args(arguments)
     if options.months is not None and options.months < 1:
         print(f"--months: got {options.months}; expected 1 or more.", file=sys.stderr)
         return 1
     try:
-        timeline = simulation.replay(*cut(all_rows()), most=options.months)
+        timeline = simulation.replay(*cut(all_rows()), options.months, options.start)
     except (TooFewRows, BadRules, NoCopy, VerbFailed, ServiceFailed) as error:
         print(error, file=sys.stderr)
         return 1

@@ -29,13 +29,16 @@ from rung_ops.system.ports import free_port
 from rung_ops.training import estimator
 
 
-def replay(unit: str, periods: list[Period], most: int | None) -> dict[str, Any]:
+def replay(
+    unit: str, periods: list[Period], most: int | None, start: str | None = None
+) -> dict[str, Any]:
     """Replay all periods.
 
     Args:
         unit: name of a period: month or tenth.
         periods: in order; the first release is trained on the first of them.
         most: how many of the others to replay; None for all.
+        start: the first of the others, by its name or id; None for the earliest that can be.
 
     Returns:
         The timeline, from timeline.build().
@@ -44,7 +47,7 @@ def replay(unit: str, periods: list[Period], most: int | None) -> dict[str, Any]
         TooFewRows, NoCopy, VerbFailed, ServiceFailed: a step failed; the message says which.
     """
     started = time.monotonic()
-    begin = beginning(periods)
+    begin = beginning(periods, start)
     first = pl.concat(period.rows for period in periods[:begin]).drop(WHEN)
     later = periods[begin:][:most]
     port = free_port()

@@ -83,6 +83,19 @@ def test_the_first_release_is_made_of_as_many_rows_as_the_gate_asks_for(
     assert begins == periods.beginning(periods.cut(timed)[1])
 
 
+def test_a_replay_begins_where_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch, timed: pl.DataFrame
+) -> None:
+    monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=60))
+    monkeypatch.setattr(periods, "params", lambda: {"split": {"test_share": 0.5}})
+    found = periods.cut(timed)[1]
+
+    assert [3, 4, 5] == [periods.beginning(found, each.name) for each in found[3:]]
+    for refused in (found[2].name, "2031-01"):  # too few rows before it, and no month of these rows
+        with pytest.raises(TooFewRows, match=f"got '{refused}'; expected one of {found[3].id}, "):
+            periods.beginning(found, refused)
+
+
 def test_a_first_release_that_leaves_no_period_is_refused(
     monkeypatch: pytest.MonkeyPatch, timed: pl.DataFrame
 ) -> None:
