@@ -1,21 +1,23 @@
 """A release as the service holds it: with the types of its rows, the arm it is on, and its pace."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rung_ops.release import bundle
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving import release as releases
 from rung_ops.serving.arrow import ArrowReader
 from rung_ops.serving.columns import columns_of
-from rung_ops.serving.entity_lookup import lookup_of
 from rung_ops.serving.latency_model import LatencyModel
 from rung_ops.serving.release import Release
 from rung_ops.serving.requests import Reader
 from rung_ops.serving.settings import Limits
 from rung_ops.serving.traffic_split import Arm
+
+if TYPE_CHECKING:
+    from rung_ops.serving.entity_lookup import EntityLookup
 
 
 class LoadedRelease:
@@ -46,7 +48,7 @@ class LoadedRelease:
                 f"({type(error).__name__}: {error})"
             ) from error
         try:
-            self.lookup = lookup_of(release.contract, self.reader)
+            self.lookup = _lookup_of(release.contract, self.reader)
         except BadBundle as error:
             raise BadBundle(f"{release.id}: {error}") from error
         self.wait, self.work = LatencyModel(*release.seconds), LatencyModel(*release.seconds)
@@ -59,6 +61,15 @@ class LoadedRelease:
         other.arm = arm
         other.wait, other.work = copy(self.wait), copy(self.work)
         return other
+
+
+def _lookup_of(contract: Mapping[str, Any], reader: Reader) -> "EntityLookup | None":
+    if not contract.get("entity_features"):
+        return None
+    # Imported here, with SQLite, as most releases have no entity features.
+    from rung_ops.serving.entity_lookup import lookup_of
+
+    return lookup_of(contract, reader)
 
 
 def load(

@@ -34,6 +34,7 @@ from rung_ops.serving.service import Service
 from rung_ops.serving.settings import BadSettings
 from rung_ops.serving.state_reader import StateReader
 from rung_ops.serving.watch import Watch
+from rung_ops.system import memory
 
 LOG = logging.getLogger("service")
 
@@ -97,6 +98,7 @@ def application(service: Service, further: list[BaseRoute], reader: StateReader)
 def main(arguments: list[str] | None = None) -> int:
     """Serve until a stop signal; return the exit code."""
     options = _options(arguments)
+    memory.keep_one_arena()
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )

@@ -8,13 +8,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rung_ops.release import bundle, paths
 from rung_ops.release import state as states
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import State
-from rung_ops.serving.entity_lookup import EntityLookup
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.loading import Loader
 from rung_ops.serving.separate import SeparateRelease
@@ -22,6 +21,9 @@ from rung_ops.serving.service import HeldReleases, Service
 from rung_ops.serving.shadow import Complete, Shadow, as_they_are
 from rung_ops.serving.state_reader import Reading, StateReader
 from rung_ops.serving.trial_figures import Comparison
+
+if TYPE_CHECKING:
+    from rung_ops.serving.entity_lookup import EntityLookup
 
 LOG = logging.getLogger("service")
 
@@ -230,7 +232,7 @@ class Watch:
         rollout.step(state, compared)
 
 
-def _completed(lookup: EntityLookup, serving: LoadedRelease | None) -> Complete:
+def _completed(lookup: "EntityLookup", serving: LoadedRelease | None) -> Complete:
     looked_up = serving.lookup if serving is not None else None
     known = {view.id for view in looked_up.views} if looked_up is not None else set()
     return lambda rows: lookup.complete(rows, known)
