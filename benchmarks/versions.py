@@ -167,14 +167,17 @@ def table(before: Version, after: Version, rounds: int) -> str:
     ]
     head = f"|Median of {rounds} rounds, interleaved|{before.ref}|{after.ref}|ratio|"
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    low, *_, high = sorted(os.getloadavg())  # of the last minute, five and fifteen
+    load = f"{low:.0f} to {high:.0f}"
     command = f"uv run python benchmarks/versions.py --before {before.ref} --rounds {rounds}"
     return "\n".join(
         [
             "<!-- versions -->",
             "## This version and the one before",
             "",
-            f"{time.strftime('%d %B %Y')}, {machine}, Python {platform.python_version()}. A velocity",
-            f"project on rung 4, flights; {CONNECTIONS} connections ask for one row each.",
+            f"{time.strftime('%d %B %Y')}, {machine}, Python {platform.python_version()}, at a load of",
+            f"{load}. A velocity project on rung 4, flights; {CONNECTIONS} connections ask for one row",
+            "each.",
             "",
             head,
             "|-|-:|-:|-:|",
