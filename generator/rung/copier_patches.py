@@ -29,6 +29,7 @@ def rendering(
     with (
         _checked_out_without_clone(repository, ref, answers),
         _compiled_once(),
+        _files_compiled_once(),
         _without_context(),
         _read_by_libyaml(),
         _unasked(),
@@ -69,6 +70,39 @@ def _compiled_once() -> Iterator[None]:
         return made[self, source]
 
     with replaced(Environment, "from_string", from_string):
+        yield
+
+
+# What Jinja's compiler made of files, for this process: a climb renders the same ones twice.
+_COMPILED: dict[Any, Any] = {}
+# What it goes by, besides the text.
+SYNTAX = (
+    *("block_start_string", "block_end_string", "variable_start_string", "variable_end_string"),
+    *("comment_start_string", "comment_end_string", "line_statement_prefix"),
+    *("line_comment_prefix", "trim_blocks", "lstrip_blocks", "newline_sequence"),
+    *("keep_trailing_newline", "optimized", "autoescape", "is_async", "sandboxed"),
+)
+
+
+@contextlib.contextmanager
+def _files_compiled_once() -> Iterator[None]:
+    """Keep what Jinja makes of a file of a template, for all environments that read it alike."""
+    from jinja2 import Environment
+
+    compile_file: Any = Environment.compile
+
+    def compiled(
+        self: Environment, source: Any, name: Any = None, filename: Any = None, *others: Any
+    ) -> Any:
+        if name is None or others or not isinstance(source, str):
+            return compile_file(self, source, name, filename, *others)
+        self.preprocess(source)  # extensions see each text all the same
+        alike = (type(self), *sorted(self.extensions), *(getattr(self, one) for one in SYNTAX))
+        if (key := (source, name, alike)) not in _COMPILED:
+            _COMPILED[key] = compile_file(self, source, name, filename)
+        return _COMPILED[key]
+
+    with replaced(Environment, "compile", compiled):
         yield
 
 

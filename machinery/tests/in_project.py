@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ ANSWERS = {
     "data": "warehouse",
 }
 TEMPLATE = Path(__file__).resolve().parents[2]
+SHARED = "RUNG_RENDERED_FOR_TESTS"  # a variable that pytest-xdist hands to the processes it starts
 
 
 def _found() -> Path | None:
@@ -30,12 +32,20 @@ def _found() -> Path | None:
 
 
 def _rendered() -> Path:
-    import copier
-
+    """Render a project, or copy that of the process which started this one to share its tests."""
     folder = Path(tempfile.mkdtemp(prefix="rung-project-")) / "project"
-    copier.run_copy(str(TEMPLATE), folder, data=ANSWERS, defaults=True, quiet=True, vcs_ref="HEAD")
+    if shared := os.environ.get(SHARED):
+        return Path(shutil.copytree(shared, folder, symlinks=True))
+    import copier
+    from rung import copier_patches
+
+    with copier_patches.rendering():
+        copier.run_copy(
+            str(TEMPLATE), folder, data=ANSWERS, defaults=True, quiet=True, vcs_ref="HEAD"
+        )
     for command in (["init", "--quiet", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Start"]):
         subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+    os.environ[SHARED] = str(folder)
     return folder
 
 

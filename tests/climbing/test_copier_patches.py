@@ -68,11 +68,35 @@ def test_a_text_is_compiled_once(
     assert all("{" in text for _, text in compiled)
 
 
+def test_a_file_is_compiled_once_for_two_renders_and_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = {"files/one.txt.jinja": "Of the test: {{ level }}\n"}
+    made_from = tiny.template(tmp_path / "template", files=page)
+    compiled: Counter[str] = Counter()
+    real = Environment.compile
+
+    def counted(self: Environment, source: Any, name: Any = None, *others: Any) -> Any:
+        compiled[str(name)] += 1
+        return real(self, source, name, *others)
+
+    monkeypatch.setattr(Environment, "compile", counted)
+    for level in (0, 1):
+        made = tiny.fresh(made_from, tmp_path / f"made-{level}", level=level)
+        assert f"Of the test: {level}\n" == (made / "one.txt").read_text()
+    assert 1 == sum(number for name, number in compiled.items() if name.endswith("one.txt.jinja"))
+
+    tiny.release(made_from, "v0.2.0", {"files/one.txt.jinja": "Another: {{ level }}\n"})
+    made = tiny.fresh(made_from, tmp_path / "later", "v0.2.0", level=1)
+    assert "Another: 1\n" == (made / "one.txt").read_text()
+
+
 def test_copier_is_afterwards_what_it_was(small: Path, tmp_path: Path) -> None:
     def now() -> list[Any]:
         worker = vars(_main.Worker)
         return [
-            *(Environment.from_string, vars(_main)["is_git_available"], yaml.SafeLoader),
+            *(Environment.from_string, Environment.compile),
+            *(vars(_main)["is_git_available"], yaml.SafeLoader),
             *(worker["_render_string"], worker["answers_relpath"]),
         ]
 
