@@ -98,6 +98,24 @@ def test_a_declared_feature_is_trained_materialized_released_and_served(project:
     values = [entry["carrier_late_7d"] for entry in logged]
     assert values == [pytest.approx(expected, abs=1e-12), None, expected, 0.9]
 
+    # Of four predictions no share can be judged; a store of 2013 is old however few ask.
+    monitored = project.fail("uv run poe monitor")
+    assert "the feature store of `carrier_late_7d` is of 2013-12-31 05:00 UTC" in monitored
+    assert "2 days may pass" in monitored
+    (row,) = [
+        e
+        for e in project.run("uv run poe features").splitlines()
+        if e.startswith("carrier_late_7d")
+    ]
+    assert row.split()[:6] == [
+        "carrier_late_7d",
+        "carrier",
+        "carrier_late_7d",
+        "raw_rows",
+        "7",
+        "d",
+    ]
+
     batch = "import polars as pl; rows = pl.read_parquet('data/sample/flights.parquet').tail(50);"
     run(run_python, "-c", f"{batch} rows.drop('late').write_csv('batch.csv')", cwd=project.folder)
     assert "50 rows scored" in project.run("uv run poe predict batch.csv")

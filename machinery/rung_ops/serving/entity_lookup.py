@@ -1,8 +1,8 @@
 """Fill in entity features: a value that the caller leaves out comes from the store, else the default."""
 
-import math
 import struct
 from collections.abc import Collection, Mapping, Sequence
+from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,9 +72,18 @@ class EntityLookup:
             found, fresh = self.online.look_up(view, list(asked.values()))
             unpack = struct.Struct(f"<{len(view.names)}d").unpack
             known = {key: unpack(packed) for key, packed in found.items()}
+            # NaN, which stands for none, spoils a sum.
+            whole = {key for key, numbers in known.items() if not isnan(sum(numbers))}
+            whole = whole if all(fresh) else set()
+            nothing = (None,) * len(view.names)
+            first, last = places.features.start, places.features.stop
             for number, key in asked.items():
-                if key in known:
-                    filled[number] = places.filled(filled[number], known[key], fresh)
+                row = filled[number]
+                # The usual case without a step for each value.
+                if key in whole and row[first:last] == nothing:
+                    filled[number] = row[:first] + known[key] + row[last:]
+                elif key in known:
+                    filled[number] = places.filled(row, known[key], fresh)
         return filled
 
     def fill_table(self, table: Table) -> Table:
@@ -90,13 +99,18 @@ class EntityLookup:
             if not asked:
                 continue
             numbers = self._numbers(view, frame[asked])
+            filled: list[pl.Series] = []
             for place, name in enumerate(view.names):
                 at = np.array(missing.get(name, ()), np.int64)
                 values = numbers[np.searchsorted(asked, at), place]
                 known = ~np.isnan(values)
-                if known.any():
-                    frame = frame.with_columns(frame[name].scatter(at[known], values[known]))
+                if known.sum() == frame.height:
+                    filled.append(pl.Series(name, values))
+                    missing[name] = []
+                elif known.any():
+                    filled.append(frame[name].scatter(at[known], values[known]))
                     missing[name] = at[~known].tolist()
+            frame = frame.with_columns(filled)
         return Table(frame, {name: rows for name, rows in missing.items() if rows}, sent or None)
 
     def complete(self, rows: pl.DataFrame, known: Collection[str]) -> pl.DataFrame:
@@ -162,15 +176,13 @@ class _Places(NamedTuple):
     features: slice  # they stand side by side in a contract
 
     def key(self, row: Values) -> bytes:
-        values = ((row[place], default) for place, default in self.entity)
-        return store.key_of([default if value is None else value for value, default in values])
+        return store.key_of(
+            [default if row[place] is None else row[place] for place, default in self.entity]
+        )
 
     def filled(self, row: Values, numbers: Values, fresh: Sequence[bool]) -> Values:
-        own = row[self.features]
-        # The usual case without a step for each value. NaN, which stands for none, spoils a sum.
-        if own.count(None) < len(own) or not all(fresh) or math.isnan(sum(numbers)):
-            numbers = tuple(
-                number if value is None and is_fresh and not math.isnan(number) else value
-                for value, number, is_fresh in zip(own, numbers, fresh, strict=True)
-            )
+        numbers = tuple(
+            number if value is None and is_fresh and not isnan(number) else value
+            for value, number, is_fresh in zip(row[self.features], numbers, fresh, strict=True)
+        )
         return row[: self.features.start] + numbers + row[self.features.stop :]
