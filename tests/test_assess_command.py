@@ -274,7 +274,7 @@ def repository(tmp_path: Path) -> Path:
         ".gitignore": "data/\n",
         "requirements.txt": "scikit-learn==1.5.0\n",
         "train.py": "from sklearn.linear_model import Ridge\n\nRidge().fit([[1]], [1])\n",
-        "tests/test_train.py": "def test_one() -> None:\n    assert 1\n",
+        "tests/test_train.py": "def test_one() -> None:\n    assert score(1)\n",
         ".github/workflows/check.yml": (
             "on: push\njobs:\n  check:\n    runs-on: ubuntu-latest\n    steps:\n"
             "      - run: pip install pytest ruff\n      - run: ruff check .\n      - run: pytest\n"

@@ -21,7 +21,7 @@ TESTED = ML | {
     "README.md": "A model of late flights.\n",
     ".gitignore": "*.pyc\n",
     ".github/workflows/ci.yml": "jobs:\n  a:\n    steps:\n      - run: pytest\n      - run: ruff check\n",
-    "tests/test_a.py": "def test_a():\n    assert True\n",
+    "tests/test_a.py": "def test_a():\n    assert score(1) == 1\n",
     "train.py": "import argparse\nfrom sklearn.linear_model import Ridge\nRidge().fit(x, y)\n",
     "predict.py": "model.predict(rows)\n",
     "ingest_rows.py": "rows = open('a.csv')\n",

@@ -182,7 +182,7 @@ def test_a_repository_that_only_says_what_it_would_do_stands_on_rung_0(tmp_path:
         ".gitignore": "*.pyc\n",
         CI: "on: push\njobs:\n  later:\n    if: false\n    runs-on: ubuntu-latest\n    environment: production\n"
         f'    steps:\n      - run: echo "TODO {CLAIMS}"\n      - run: |\n          {CLAIMS.replace(", ", chr(10) + 10 * " ")}\n',
-        "tests/test_a.py": "def test_a():\n    pass\n",
+        "tests/test_a.py": "def test_a():\n    assert score(1)\n",
         "dvc.yaml": "stages:\n  train:\n    cmd: echo TODO train\n",
         "Makefile": "deploy:\n\t@echo kubectl apply\n",
         "train.py": "from sklearn.linear_model import Ridge\nimport mlflow\nmlflow.log_metric('a', 1)\n"

@@ -83,7 +83,7 @@ def test_the_strongest_evidence_stands_first(tmp_path: Path) -> None:
 def test_next_is_sorted_by_effort_and_says_what_each_brings(tmp_path: Path) -> None:
     files = ML | {
         CI: "on: push\njobs:\n  a:\n    steps:\n      - run: pytest\n      - run: ruff check\n",
-        "tests/test_a.py": "def test_a():\n    assert True\n",
+        "tests/test_a.py": "def test_a():\n    assert score(1) == 1\n",
         "train.py": "import argparse\nRidge().fit(x, y)\n",
         "predict.py": "model.predict(rows)\n",
         "Dockerfile": "FROM a\nCMD python predict.py\n",

@@ -165,7 +165,7 @@ def test_a_repository_without_machine_learning_is_said_to_be_none(tmp_path: Path
     files = {
         "pyproject.toml": '[project]\nname = "a"\ndependencies = ["requests"]\n',
         ".github/workflows/a.yml": "jobs: {a: {steps: [{run: pytest}, {run: ruff check}]}}\n",
-        "tests/test_a.py": "def test_a(): pass\n",
+        "tests/test_a.py": "def test_a(): assert score(1)\n",
     }
     found = review(plant(tmp_path, files), limits=PLENTY)
 

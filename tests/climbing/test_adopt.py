@@ -28,7 +28,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "pyproject.toml": '[project]\nname = "churn"\nversion = "1.0"\n',
         "src/churn/__init__.py": "",
         "src/churn/train.py": "print('train')\n",
-        "tests/test_train.py": "def test_it():\n    assert True\n",
+        "tests/test_train.py": "def test_it():\n    assert score(1)\n",
         ".github/workflows/ci.yml": "on: push\n",
         ".gitignore": "*.pyc\n",
         "README.md": "# Churn\n",

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from rung.review import data_files, disabled, documents, needles, shell
+from rung.review import data_files, disabled, documents, needles, scripts, shell
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.runners import Runners
@@ -185,5 +185,6 @@ def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
 def lines_of(script: str, path: str, line: int) -> Iterator[Command]:
     """Give each command of a script that stands in a file, in or below a line."""
     first = line + 1 if "\n" in script.strip() else line
+    names: dict[str, str] = {}
     for number, text in shell.lines(script):
-        yield Command(text, path, first + number)
+        yield Command(scripts.put_in(text, names), path, first + number)

@@ -1,11 +1,11 @@
-"""What a command starts: make, poe, tox, nox, just, npm, hatch, mise, pre-commit, dvc, shell scripts."""
+"""What a command starts: make, poe, tox, nox, just, npm, hatch, mise, pre-commit, dvc, scripts, jobs."""
 
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import islice
 
-from rung.review import makefiles, shell
+from rung.review import makefiles, scripts
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.makefiles import Found, Rules
@@ -13,7 +13,7 @@ from rung.review.started import Started
 
 # What one of the patterns below needs.
 ANY = re.compile(
-    r"make|MAKE|poe|tox|nox|just|npm|yarn|hatch|pdm|mise|task|pre-commit|prek|dvc|\.(?:ba)?sh"
+    r"make|MAKE|poe|tox|nox|just|npm|yarn|hatch|pdm|mise|task|pre-commit|prek|dvc|\.(?:ba)?sh|\.ya?ml"
     r"|python|\.py|inv"
 )
 
@@ -22,7 +22,6 @@ WORD = r"([A-Za-z0-9_.:/-]+)"
 PYTHON = re.compile(
     r"(?:^|[\s;&|(])(?:\S*python[\d.]*\s+(?:-[^\smc]\S*\s+)*)(-m\s+[\w.]+|[\w./-]+\.py)\b"
 )
-SCRIPT = re.compile(r"(?:^|[\s;&|(./])([\w./-]+\.(?:sh|bash))\b")
 
 
 class Runners:
@@ -44,7 +43,8 @@ class Runners:
             (re.compile(r"(?:^|[\s;&|(])(?:go-)?task\s+" + WORD), self._task),
             (re.compile(r"\b(pre-commit|prek)\s+run\b"), self._pre_commit),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), self._dvc),
-            (SCRIPT, self._script),
+            (scripts.SCRIPT, lambda name, path: scripts.of_shell(content, name, path)),
+            (scripts.JOB, lambda name, path: scripts.of_job(content, name, path)),
             (PYTHON, self._python),
             (re.compile(r"(?:^|[\s;&|(])(inv(?:oke)?)\s+\w"), self._invoke),
         ]
@@ -214,13 +214,6 @@ class Runners:
                     command = stage.get("cmd") or stage.get("do", "cmd")
                     for text in command.texts() if command else []:
                         yield text, file, command.line if command else 1
-
-    def _script(self, name: str, path: str) -> Iterator[Found]:
-        bare = name.lstrip("./")
-        folder = path.rpartition("/")[0]
-        for file in self.content.files.find(bare) or self.content.files.find(f"{folder}/{bare}"):
-            for number, line in islice(shell.lines(self.content.text(file) or ""), 2_000):
-                yield line, file, number + 1
 
     def _python(self, name: str, path: str) -> Iterator[Found]:
         """Give the commands that a Python file or module starts."""

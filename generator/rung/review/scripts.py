@@ -1,0 +1,62 @@
+"""The shell scripts and job files that a command names, also by a name that is put together."""
+
+import re
+from collections.abc import Iterator, MutableMapping
+from itertools import islice
+
+from rung.review import data_files, shell
+from rung.review.content import Content
+from rung.review.makefiles import Found
+
+PIECE = r"(?:[\w./-]|\$\{[^{}\s]*+\}|\$\w++)"
+SCRIPT = re.compile(rf"(?:^|[\s;&|(./])({PIECE}+\.(?:sh|bash))\b")
+# Of a job of Ray, Anyscale, SkyPilot, Azure ML, Argo or Kubernetes.
+JOB = re.compile(r"\b(?:submit|launch|apply|create)\b[^;&|]*?\s([\w./-]+\.ya?ml)\b")
+JOB_KEYS = {"entrypoint", "command", "args", "run", "setup"}
+VARIABLE = re.compile(r"\$\{\{[^{}]*\}\}|\$\{[^{}]*\}|\$\w+")
+ASSIGNED = re.compile(r"""(?:export\s+)?(\w+)=(["']?)([^"'\n]*\.(?:sh|bash|py))\2;?$""")
+LONGEST = 2_000  # lines of a script
+MOST = 20  # scripts of one pattern
+
+
+def put_in(command: str, names: MutableMapping[str, str]) -> str:
+    """Return a command with the names of scripts that commands before it assigned.
+
+    Args:
+        command: of a script.
+        names: what was assigned; it grows.
+    """
+    if assigned := ASSIGNED.match(command):
+        names[assigned[1]] = VARIABLE.sub("${_}", assigned[3])
+    elif names and "$" in command:
+        for name, value in names.items():
+            command = command.replace(f"${{{name}}}", value)
+            command = re.sub(rf"\${name}\b", lambda _, value=value: value, command)  # type: ignore[misc]
+    return command
+
+
+def of_shell(content: Content, name: str, path: str) -> Iterator[Found]:
+    """Give the commands of the shell scripts that a command of a file names."""
+    for file in _files(content, name, path.rpartition("/")[0]):
+        for number, line in islice(shell.lines(content.text(file) or ""), LONGEST):
+            yield line, file, number + 1
+
+
+def of_job(content: Content, name: str, path: str) -> Iterator[Found]:
+    """Give the commands of the job that a command of a file submits."""
+    for file in _files(content, name, path.rpartition("/")[0]):
+        for document in content.data(file):
+            for key, node in data_files.everything(document):
+                if key in JOB_KEYS:
+                    for number, line in shell.lines(node.value or " ".join(node.texts())):
+                        yield line, file, node.line + number
+
+
+def _files(content: Content, name: str, folder: str) -> list[str]:
+    """Return the files of a name, in which a variable may be any part of it."""
+    bare = VARIABLE.sub("*", name).lstrip("./")
+    if not re.search(r"\w[^/]*\.\w+$", bare):
+        return []
+    last = VARIABLE.split(name)[-1]
+    tried = [bare, f"{folder}/{bare}", *([last.lstrip("./")] if last.startswith("/") else [])]
+    return next(filter(None, (content.files.find(each) for each in tried)), [])[:MOST]
