@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -162,6 +163,16 @@ def test_the_first_line_is_found_without_what_follows_it(text: str) -> None:
         return next((at for at, line in enumerate(lines.lines) if regex.search(line)), None)
 
     assert first(whole) == first(soon)
+
+
+def test_no_more_of_a_line_is_searched_than_the_limit_says(tmp_path: Path) -> None:
+    files = Files(plant(tmp_path, {"a.py": "champion " * 9_000 + "\n" * 90_000}), READING, Limits())
+    searched: list[int] = []
+    spy = SimpleNamespace(search=lambda line: searched.append(len(line)))
+
+    View(Content(files), "a.py").searchable_for(cast("re.Pattern[str]", spy), (b"champion",))
+
+    assert [1_000] == searched
 
 
 IMPORTS = (

@@ -7,7 +7,7 @@ from collections.abc import Collection
 TOKEN = re.compile(r"[\w./-]+")  # what may be a file or a module, for its dots
 FILE = re.compile(r"[\w./-]+\.\w+")
 MODULE = re.compile(r"[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++")
-AFTER_MODULE = ":\"',])"  # or a blank, or the end
+STANDS_ALONE = re.compile(rf"(?<![\w./-])({MODULE.pattern})(?=[:\s\"',\])]|$)")
 RUN_MODULE = re.compile(r"-m[\s\"',]+([A-Za-z_][\w.]*)")
 
 
@@ -38,9 +38,10 @@ class Modules:
             found += near or [path for path in candidates if f"/{path}".endswith(f"/{bare}")][:5]
         for name in dict.fromkeys(RUN_MODULE.findall(text)):
             found += self._longest(name)
-        for name in filter(MODULE.fullmatch, tokens):
-            if (modules := self._longest(name)) and _stands_as_module(name, text):
-                found += modules
+        modules = {name: self._longest(name) for name in filter(MODULE.fullmatch, tokens)}
+        if any(modules.values()):  # in most texts none is, and nothing is called
+            for name in dict.fromkeys(STANDS_ALONE.findall(text)):
+                found += modules[name]
         return found
 
     def _longest(self, name: str) -> list[str]:
@@ -83,17 +84,3 @@ def _module_names(path: str, packages: set[str]) -> list[str]:
         names.add(".".join(parts[1:]))
     names.add(".".join(parts))
     return [name for name in names if name]
-
-
-def _stands_as_module(name: str, text: str) -> bool:
-    """Say whether a dotted name stands in a text as a word of its own, not called."""
-    place = text.find(name)
-    while place >= 0:
-        end = place + len(name)
-        after = text[end : end + 1]
-        if not TOKEN.match(text, place - 1, place) and (
-            not after or after in AFTER_MODULE or after.isspace()
-        ):
-            return True
-        place = text.find(name, place + 1)
-    return False

@@ -104,7 +104,9 @@ class View:
         for begin, end in sorted(place for needle in needles for place in self._lines_with(needle)):
             if 2 * end > len(self.raw):
                 break
-            if regex.search(self.raw[begin:end].decode("utf-8", "replace")):
+            most = self.content.files.limits.line
+            line = self.raw[begin : min(end, begin + 4 * most)].decode("utf-8", "replace")
+            if regex.search(line[:most]):
                 number = self.raw.count(b"\n", 0, end) + 1
                 text = self.content.text(self.path) or ""
                 source = python_source.read("\n".join(text.split("\n", number)[:number]))
