@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract, target
-from rung_ops.data.ingest import UnreadableFileError, ingested_path
-from rung_ops.data.ingest import write as _write
+from rung_ops.data.ingest import ingested_path
+from rung_ops.data.raw_file import UnreadableFileError
+from rung_ops.data.raw_file import write as _write
 from rung_ops.data.validate import check_rows as _check_rows
 from rung_ops.features import point_in_time as entity_features
 from rung_ops.project.errors import StageError

@@ -11,7 +11,7 @@ import pandera.polars as pa
 import polars as pl
 
 from rung_ops import contract, target
-from rung_ops.data import ingest
+from rung_ops.data import raw_file
 from rung_ops.data.row_checks import Problem, inspect
 from rung_ops.features.point_in_time import join
 from rung_ops.project.errors import StageError
@@ -41,8 +41,8 @@ def read(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise PredictionError(f"{shown(path)}: there is no such file.")
     try:
-        return ingest.read(path)
-    except ingest.UnreadableFileError as error:
+        return raw_file.read(path)
+    except raw_file.UnreadableFileError as error:
         raise PredictionError(str(error)) from error
 
 

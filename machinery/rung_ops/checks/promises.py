@@ -18,8 +18,8 @@ from rung_ops import contract
 from rung_ops.checks.entity_features import well_declared, with_entity_features
 from rung_ops.checks.times import times_are_not_moved
 from rung_ops.contract import ContractError, explain
-from rung_ops.data.ingest import read
 from rung_ops.data.parquet_size import refuse_large_frame, refuse_too_large
+from rung_ops.data.raw_file import read
 from rung_ops.data.row_checks import inspect
 from rung_ops.project import hooks
 from rung_ops.project.errors import StageError

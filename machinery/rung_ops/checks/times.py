@@ -8,7 +8,7 @@ import polars as pl
 
 from rung_ops import contract
 from rung_ops.contract import ContractError
-from rung_ops.data.ingest import read
+from rung_ops.data.raw_file import read
 from rung_ops.data.row_checks import inspect
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import raw_files, shown

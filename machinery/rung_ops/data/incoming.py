@@ -41,7 +41,7 @@ def problems_of(files: list[Path]) -> list[str]:
     """Say what is wrong with files, each on its own."""
     # Imported here, as they load polars and the user's code: nothing new, nothing loaded.
     from rung_ops import contract
-    from rung_ops.data.ingest import UnreadableFileError, read
+    from rung_ops.data.raw_file import UnreadableFileError, read
     from rung_ops.data.row_checks import inspect
 
     found: list[str] = []

@@ -18,9 +18,10 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.features import point_in_time, store
 from rung_ops.features.declaration import MICROSECOND, View, ticks, views_of
-from rung_ops.features.point_in_time import EntityFeatureError
+from rung_ops.features.errors import EntityFeatureError
 from rung_ops.features.sources import Events
 from rung_ops.features.store import StoredView, StoreError
+from rung_ops.features.windows import AS_OF
 from rung_ops.project.paths import ROOT, shown
 from rung_ops.release import bundle, paths, source_import, verify
 from rung_ops.release.bundle import BadBundle
@@ -48,9 +49,7 @@ def values(view: View, schema: Schema, now: datetime, events: Events) -> StoredV
     moment, as_of = _moment(view, now, is_zoned)
     keys = [pl.col(name).cast(schema[name], strict=False) for name in view.entity]
     entities = pl.concat([frame.select(keys) for frame in frames]).drop_nulls().unique()
-    moments = entities.sort(view.entity).with_columns(
-        pl.lit(moment, pl.Int64).alias(point_in_time.AS_OF)
-    )
+    moments = entities.sort(view.entity).with_columns(pl.lit(moment, pl.Int64).alias(AS_OF))
     found = point_in_time.computed(moments, view.features, events, is_zoned)
     found = found.filter(pl.any_horizontal(pl.col(view.names).is_not_null()))
     numbers = found.select(pl.col(view.names).fill_null(float("nan"))).to_numpy()

@@ -16,12 +16,12 @@ def raw_rows() -> pl.DataFrame:
     """
     # Imported here: features.py is imported in the service's image, which has no pandera.
     from rung_ops import contract
-    from rung_ops.data import ingest
+    from rung_ops.data.raw_file import read
     from rung_ops.data.row_checks import inspect
     from rung_ops.project.paths import raw_files, shown
 
     schema = contract.Row.to_schema()
-    return pl.concat([inspect(ingest.read(path), schema, shown(path))[0] for path in raw_files()])
+    return pl.concat([inspect(read(path), schema, shown(path))[0] for path in raw_files()])
 
 
 def source_name(source: Source) -> str:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from rung_ops.batch import predict
 from rung_ops.batch.predict import PredictionError
-from rung_ops.data import ingest
+from rung_ops.data import raw_file
 from rung_ops.project.paths import raw_files_in, shown
 
 
@@ -68,10 +68,10 @@ def _write(path: Path, target: Path, rows: int) -> None:
     if not path.is_file():
         raise PredictionError(f"{shown(path)}: there is no such file.")
     try:
-        ingest.write(path, target, row_group_size=rows)
-    except ingest.UnreadableFileError as error:
+        raw_file.write(path, target, row_group_size=rows)
+    except raw_file.UnreadableFileError as error:
         raise PredictionError(str(error)) from error
-    except ingest.DiskFullError as error:
+    except raw_file.DiskFullError as error:
         raise PredictionError(
             f"A disk is full: the rows of {shown(path)} do not fit into {shown(target.parent)}. "
             "Free space, and run the command again."

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.data.ingest import UnreadableFileError, read
+from rung_ops.data.raw_file import UnreadableFileError, read
 from rung_ops.data.row_checks import inspect
 from rung_ops.project.paths import raw_files
 

@@ -9,7 +9,7 @@ import pytest
 
 from rung_ops import contract
 from rung_ops.data import incoming
-from rung_ops.data.ingest import read
+from rung_ops.data.raw_file import read
 from rung_ops.project import paths
 from rung_ops.project.paths import raw_files, shown
 

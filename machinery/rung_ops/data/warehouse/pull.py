@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 
 from rung_ops import contract
 from rung_ops.data.warehouse import columns, extract, query, sample, windows
+from rung_ops.data.warehouse.connect import connected
 from rung_ops.data.warehouse.errors import WarehouseError
 from rung_ops.data.warehouse.query import Query
 from rung_ops.data.warehouse.settings import Settings
-from rung_ops.data.warehouse.source import Ends, Rows, Source, connected
+from rung_ops.data.warehouse.source import Ends, Rows, Source
 from rung_ops.data.warehouse.url import Address
 from rung_ops.data.warehouse.windows import Window
 from rung_ops.project.paths import shown

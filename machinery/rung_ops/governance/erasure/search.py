@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops.batch import prediction_log
-from rung_ops.data import ingest
+from rung_ops.data import raw_file
 from rung_ops.governance.erasure import tables, versions
 from rung_ops.governance.erasure.subject import Subject
 from rung_ops.governance.erasure.tables import Found, UnreadableTable
@@ -126,8 +126,8 @@ def _raw(found: Places, tracked: set[Path]) -> list[str]:
         if path in tracked and path.suffix in tables.SUFFIXES:
             continue  # which was said
         try:
-            rows = int(found.subject.mask(ingest.read(path)).sum())
-        except (ingest.UnreadableFileError, pl.exceptions.PolarsError) as error:
+            rows = int(found.subject.mask(raw_file.read(path)).sum())
+        except (raw_file.UnreadableFileError, pl.exceptions.PolarsError) as error:
             said.append(f"{shown(path)} cannot be read: {error}.")
             continue
         if rows:

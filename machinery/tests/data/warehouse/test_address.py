@@ -2,7 +2,7 @@
 
 import pytest
 
-from rung_ops.data.warehouse import source
+from rung_ops.data.warehouse import connect
 from rung_ops.data.warehouse import url as address
 from rung_ops.data.warehouse.errors import WarehouseError
 from rung_ops.project.paths import ROOT
@@ -74,7 +74,7 @@ def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(said: pytest.Mon
     assert found.file == ROOT / "data/own.duckdb"
     assert not found.is_sample
     with pytest.raises(WarehouseError, match="data/own.duckdb is not there"):
-        with source.connected(found):
+        with connect.connected(found):
             pass
 
 
@@ -82,7 +82,7 @@ def test_nobody_there_is_said_with_what_to_do(said: pytest.MonkeyPatch) -> None:
     said.setenv("WAREHOUSE_URL", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/sales")
 
     with pytest.raises(WarehouseError, match="Nobody answers there") as refused:
-        with source.connected(address.read()):
+        with connect.connected(address.read()):
             pass
 
     assert PASSWORD not in str(refused.value)
