@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rung_ops.checks import entity_features, promises, times
+from rung_ops.checks import data, entity_features, features, model, promises, times
 from rung_ops.data import incoming_git
 from rung_ops.project.paths import REPOSITORY
 
@@ -32,7 +32,7 @@ def test_names_of_src_are_of_the_right_kind() -> None:
 
 def test_features_read_columns_of_row() -> None:
     """No feature reads the target, or a column that is not there."""
-    _check(promises.features_read_the_row)
+    _check(features.features_read_the_row)
 
 
 def test_entity_features_are_well_declared() -> None:
@@ -47,7 +47,7 @@ def test_params_fit_src() -> None:
 
 def test_raw_files_keep_the_rules_of_row() -> None:
     """load() reads every raw file."""
-    _check(promises.raw_files_keep_row)
+    _check(data.raw_files_keep_row)
 
 
 def test_raw_files_are_versioned_by_dvc_and_not_by_git() -> None:
@@ -59,7 +59,7 @@ def test_raw_files_are_versioned_by_dvc_and_not_by_git() -> None:
 
 def test_load_reads_a_file_without_the_target() -> None:
     """`poe predict` reads its input with load(), and rows to predict have no target yet."""
-    _check(promises.target_may_be_missing)
+    _check(data.target_may_be_missing)
 
 
 def test_load_does_not_move_times() -> None:
@@ -69,27 +69,27 @@ def test_load_does_not_move_times() -> None:
 
 def test_entity_features_can_be_computed() -> None:
     """The events of ENTITY_FEATURES can be read and aggregated."""
-    _check(promises.entity_features_can_be_computed)
+    _check(features.entity_features_can_be_computed)
 
 
 def test_features_can_be_evaluated() -> None:
     """FEATURES can be evaluated on real rows."""
-    _check(promises.features_can_be_evaluated)
+    _check(features.features_can_be_evaluated)
 
 
 def test_each_feature_reads_its_own_row_only() -> None:
     """A service sees one row at a time."""
-    _check(promises.features_read_their_own_row_only)
+    _check(features.features_read_their_own_row_only)
 
 
 def test_a_saved_model_answers_the_same() -> None:
     """A model can be fitted, saved and loaded."""
-    _check(promises.a_saved_model_answers_the_same)
+    _check(model.a_saved_model_answers_the_same)
 
 
 def test_score_returns_the_metric_of_params() -> None:
     """score() returns the figure that `[score] metric` in params.toml names."""
-    _check(promises.score_gives_the_metric)
+    _check(model.score_gives_the_metric)
 
 
 def test_hooks_can_be_called() -> None:

@@ -14,7 +14,7 @@ import pytest
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.in_project import stage
 from rung_ops import contract
-from rung_ops.checks import promises
+from rung_ops.checks import data, promises
 from rung_ops.project import paths
 
 HERE = Path(__file__).parent
@@ -87,8 +87,8 @@ def checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     raw = tmp_path / "parcels.parquet"
     parcels(600).write_parquet(raw)
     for name in ("raw_files", "raw_files_in"):
-        monkeypatch.setattr(promises, name, lambda *folder: [raw])
-    for remembered in (promises.sample, promises.broken):
+        monkeypatch.setattr(data, name, lambda *folder: [raw])
+    for remembered in (data.sample, data.featured_sample, promises.broken):
         remembered.cache_clear()
     monkeypatch.setattr(promises.hooks, "check_all", lambda: None)
     return raw

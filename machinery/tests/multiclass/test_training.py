@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES, parcels
 from rung_ops import contract, stages
-from rung_ops.checks import promises
+from rung_ops.checks import model, promises
 from rung_ops.target import UnsupportedTargetError, class_names
 from rung_ops.training import baseline, class_plots, estimator, evaluate, model_card, slices
 
@@ -55,7 +55,7 @@ def test_probabilities_that_do_not_add_up_are_found(
     monkeypatch.setattr(module, "load", lambda path: Loose(), raising=False)
 
     with pytest.raises(contract.ContractError, match="do not add up to 1"):
-        promises.a_saved_model_answers_the_same()
+        model.a_saved_model_answers_the_same()
 
 
 @pytest.mark.parametrize(

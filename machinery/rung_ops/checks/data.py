@@ -1,0 +1,82 @@
+"""The promises of load() and of the raw files, and the sample that other promises are checked with."""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rung_ops import contract
+from rung_ops.checks.entity_features import with_entity_features
+from rung_ops.checks.user_code import calling
+from rung_ops.contract import ContractError, explain
+from rung_ops.data.parquet_size import refuse_large_frame, refuse_too_large
+from rung_ops.data.raw_file import read
+from rung_ops.data.row_checks import inspect
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import SAMPLE, links_refused, raw_files, raw_files_in, shown
+
+MOST_ROWS = 2_000  # enough for a model, quick to fit
+
+
+def raw_files_keep_row() -> None:
+    """load() reads every raw file, and its rows keep the rules of Row."""
+    if refused := links_refused():
+        raise ContractError("\n".join(refused))
+    if not raw_files():
+        raise ContractError("There is no data: put a file into data/sample.")
+    for path in raw_files():
+        frame = _loaded(path)
+        _, problems = inspect(frame, contract.Row.to_schema(), shown(path))
+        if problems:
+            raise ContractError("\n".join(map(str, problems)))
+
+
+def _loaded(path: Path) -> pl.DataFrame:
+    refuse_too_large(path)
+    with calling(f"load() of {shown(path)}"):
+        frame = contract.load(path)
+        if isinstance(frame, pl.LazyFrame):
+            refuse_large_frame(frame, path)
+            frame = frame.collect()
+    if not isinstance(frame, pl.DataFrame):
+        kind = type(frame).__name__
+        raise ContractError(
+            f"dataset.py: load() returns {kind}; it must be a Polars DataFrame or LazyFrame."
+        )
+    return frame
+
+
+def target_may_be_missing() -> None:
+    """load() reads a file without the target, as `poe predict` reads rows to predict with it."""
+    for path in raw_files():
+        readers: dict[str, Any] = {".parquet": pl.read_parquet, ".csv": pl.read_csv}
+        table = readers.get(path.suffix)
+        if table is None or contract.TARGET not in (frame := table(path, n_rows=50)).columns:
+            continue  # another format, or load() makes the target from other columns
+        with tempfile.TemporaryDirectory() as folder:
+            without = Path(folder) / path.name
+            rest = frame.drop(contract.TARGET)
+            rest.write_parquet(without) if path.suffix == ".parquet" else rest.write_csv(without)
+            try:
+                read(without)
+            except StageError as error:
+                cause = error.__cause__ or error
+                sentence = explain(f"load() of a file without `{contract.TARGET}`", cause)
+                raise ContractError(f"{sentence} Rows to predict have no target yet.") from error
+        return
+
+
+@cache
+def sample() -> pl.DataFrame:
+    """Take up to MOST_ROWS rows of the first raw file, in an order of their own."""
+    path = (raw_files_in(SAMPLE) or raw_files())[0]
+    rows = inspect(_loaded(path), contract.Row.to_schema(), shown(path))[0]
+    return rows.sample(min(MOST_ROWS, rows.height), seed=1)
+
+
+@cache
+def featured_sample() -> pl.DataFrame:
+    """Add the entity features to the sample."""
+    return with_entity_features(sample())
