@@ -18,6 +18,7 @@ from pathlib import Path
 import jinja2
 
 ROOT = Path(__file__).resolve().parents[2]
+REPOSITORY = "https://github.com/rung-ml/rung"
 FOLDER = ROOT / ".cache/site/gallery"
 LAYOUTS = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -99,14 +100,12 @@ def climbed(game: str, upto: int, folder: Path, before: str | None) -> Iterator[
             if "gate" in said:
                 stand.pages |= _text(folder, stand, "gate", "poe gate", said["gate"])
             if came:
-                stand.pages |= _text(
-                    folder, stand, "climb", f"What came since rung {rung - 1}", came
-                )
+                title = f"What came since rung {rung - 1}"
+                stand.pages |= _text(folder, stand, "climb", title, came, patch=True)
             if before:
                 changed = _since(Path(place), project, stand, before)
-                stand.pages |= _text(
-                    folder, stand, "since", f"What changed since {before}", changed
-                )
+                title = f"What changed since {before}"
+                stand.pages |= _text(folder, stand, "since", title, changed, patch=True)
             print(f"{game}, rung {rung}: {len(stand.pages)} pages", flush=True)
             yield stand
 
@@ -150,10 +149,18 @@ def _collect(project: Path, folder: Path, stand: Stand) -> None:
         stand.pages |= _text(folder.parent, stand, "plan", f"rung plan --to {stand.rung + 1}", plan)
 
 
-def _text(folder: Path, stand: Stand, name: str, title: str, text: str) -> dict[str, str]:
-    """Write a text as a page; return its file name and title."""
+def _text(
+    folder: Path, stand: Stand, name: str, title: str, text: str, *, patch: bool = False
+) -> dict[str, str]:
+    """Write a text as a page; return its file name and title.
+
+    A project made here has this folder as its template's address, a reader's has the repository's.
+    """
+    text = text.replace(str(ROOT), REPOSITORY)
     file = f"{stand.game}-{stand.rung}/{name}.html"
-    page = LAYOUTS.get_template("gallery_text.html").render(stand=stand, title=title, text=text)
+    page = LAYOUTS.get_template("gallery_text.html").render(
+        stand=stand, title=title, text=text, patch=patch
+    )
     (folder / file).write_text(page, "utf-8")
     return {file: title}
 
