@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.sensitivity import SECTION, section
-from rung.assess.answers import Said, assume, decide, read, understand
+from rung.assess.answers import Responses, assume, decide, read, understand
 from rung.assess.assessment import advised, assess
 from rung.assess.formats import render
 from rung.assess.interview import ask_person, form
@@ -22,7 +22,7 @@ from rung.errors import RungError
 from rung.formats import FORMATS
 from tests.test_strategy import LEVELS, PERSONAS, WEIGHTS, any_answers, persona
 
-NOTHING_SAID = Said({}, Choice())
+NO_RESPONSES = Responses({}, Choice())
 VOID = {"br", "meta"}
 
 
@@ -152,7 +152,7 @@ def test_what_is_assumed_depends_on_who_plays_which_game() -> None:
 
 
 def test_an_answer_that_was_given_is_not_assumed() -> None:
-    made = assess(Said({"harm": ("revenue",)}, Choice()), WEIGHTS, LEVELS)
+    made = assess(Responses({"harm": ("revenue",)}, Choice()), WEIGHTS, LEVELS)
 
     assert ("revenue",) == made.answers["harm"]
     assert set(WEIGHTS.questions) - {"harm"} == set(made.assumed)
@@ -160,7 +160,7 @@ def test_an_answer_that_was_given_is_not_assumed() -> None:
 
 
 def test_an_unfilled_form_is_an_answers_file_without_answers(tmp_path: Path) -> None:
-    assert NOTHING_SAID == read(answers_file(tmp_path, form(WEIGHTS)), WEIGHTS)
+    assert NO_RESPONSES == read(answers_file(tmp_path, form(WEIGHTS)), WEIGHTS)
 
 
 def test_the_form_asks_every_question_with_its_reason_and_its_answers() -> None:
@@ -199,7 +199,7 @@ def test_input_that_ends_early_is_refused() -> None:
 
 def test_a_start_above_the_target_is_refused() -> None:
     with pytest.raises(RungError, match=r"target you chose, rung 0, lies below the start, rung 1"):
-        assess(Said(persona("doordash"), Choice(target=0)), WEIGHTS, LEVELS)
+        assess(Responses(persona("doordash"), Choice(target=0)), WEIGHTS, LEVELS)
 
 
 @settings(deadline=None)  # a loaded machine takes longer
@@ -212,7 +212,7 @@ def test_whatever_is_answered_every_form_names_the_rungs_and_the_warning(
     answers: Any, start: int | None, form: str
 ) -> None:
     choice = decide({"start": start, "target": None if start is None else 3})
-    made = assess(Said(answers, choice), WEIGHTS, LEVELS)
+    made = assess(Responses(answers, choice), WEIGHTS, LEVELS)
     words = " ".join(render(form, made).split())
 
     assert made.strategy.game.name in words
@@ -229,7 +229,7 @@ def test_whatever_is_answered_every_form_names_the_rungs_and_the_warning(
 
 
 def test_the_json_is_read_back_to_the_same_strategy(tmp_path: Path) -> None:
-    said = Said({"harm": ("revenue",), "domain": ("ads", "fraud")}, Choice("governance", 1, 2))
+    said = Responses({"harm": ("revenue",), "domain": ("ads", "fraud")}, Choice("governance", 1, 2))
     first = render("json", assess(said, WEIGHTS, LEVELS))
     file = tmp_path / "assessment.json"
     file.write_text(first)
@@ -247,7 +247,9 @@ def test_the_json_is_read_back_to_the_same_strategy(tmp_path: Path) -> None:
 
 
 def test_the_json_has_a_reason_term_by_term_for_each_recommendation() -> None:
-    data = json.loads(render("json", assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS)))
+    data = json.loads(
+        render("json", assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS))
+    )
 
     assert data["game"]["name"] == "velocity" and len(data["game"]["terms"]) == 2
     for rung in ("start", "target", "north_star"):
@@ -300,7 +302,7 @@ def test_the_text_begins_with_ten_lines_to_present(file: Path) -> None:
 
 
 def test_the_markdown_has_whole_tables() -> None:
-    lines = render("markdown", assess(NOTHING_SAID, WEIGHTS, LEVELS)).splitlines()
+    lines = render("markdown", assess(NO_RESPONSES, WEIGHTS, LEVELS)).splitlines()
 
     for above, line in pairwise(lines):
         assert above or line, "two blank lines"
@@ -331,7 +333,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_loads_nothing_and_closes_what_it_opens() -> None:
-    text = render("html", assess(Said(persona("hospital-triage"), Choice()), WEIGHTS, LEVELS))
+    text = render("html", assess(Responses(persona("hospital-triage"), Choice()), WEIGHTS, LEVELS))
     page = Page()
     page.feed(text)
 

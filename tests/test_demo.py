@@ -62,10 +62,10 @@ def test_a_program_runs_outside_rungs_own_environment(
 def test_where_to_look_can_be_pasted(tmp_path: Path) -> None:
     place = tmp_path / "a place"
 
-    assert f"cd '{place}' && uv run poe runs" in demo.sights(place, 2)
-    assert f"cd '{place}' && uv run poe serve" in demo.sights(place, 3)
-    assert f"{place}/reports/replay/timeline.html" in demo.sights(place, 4)
-    assert not [where for where in demo.sights(place, 1) if "poe runs" in where]
+    assert f"cd '{place}' && uv run poe runs" in demo.views_of(place, 2)
+    assert f"cd '{place}' && uv run poe serve" in demo.views_of(place, 3)
+    assert f"{place}/reports/replay/timeline.html" in demo.views_of(place, 4)
+    assert not [where for where in demo.views_of(place, 1) if "poe runs" in where]
 
 
 def test_what_a_replay_says_is_passed_on_and_its_end_is_kept(

@@ -35,7 +35,7 @@ def fleet(folder: Path) -> Path:
 
 
 def names(where: Path) -> list[str]:
-    return [place.name for place in repositories.places(where)]
+    return [one.name for one in repositories.listed(where)]
 
 
 def test_json_says_of_each_where_it_stands_or_why_not(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from rung.assess.answers import Said, read
+from rung.assess.answers import Responses, read
 from rung.assess.assessment import Assessment, assess
 from rung.assess.measure import scan
 from rung.assess.steps import TO_BUILD
@@ -116,7 +116,7 @@ def test_a_team_that_has_ci_starts_where_something_is_tested() -> None:
 
 
 def test_doordash_watches_features_and_predictions_where_its_service_begins() -> None:
-    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS)
+    made = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS)
     watch = next(step for step in made.roadmap.steps if step.name == O)
     items = {item.capability.id: item for item in watch.items}
     drift = items["drift-monitoring"]
@@ -188,7 +188,7 @@ def test_whatever_is_answered_blocks_come_after_their_prerequisites(answers: Ans
 @settings(deadline=None)  # a loaded machine takes longer
 @given(answers=any_answers)
 def test_whatever_is_answered_the_roadmap_holds_to_game_and_target(answers: Answers) -> None:
-    made = assess(Said(answers, Choice()), WEIGHTS, LEVELS)
+    made = assess(Responses(answers, Choice()), WEIGHTS, LEVELS)
     played, target = made.strategy.game.played, made.strategy.target.level
 
     assert made.roadmap.steps
@@ -288,7 +288,7 @@ def test_a_scan_says_what_is_missing_where_technology_was_not_answered() -> None
         for name, given in persona("doordash").items()
         if WEIGHTS.questions[name].part != "technology"
     }
-    made = assess(Said(people, Choice()), WEIGHTS, LEVELS, lambda _: found)
+    made = assess(Responses(people, Choice()), WEIGHTS, LEVELS, lambda _: found)
     blocks = {block.name: block for block in (*made.strategy.order, *made.strategy.left)}
     items = {item.capability.id: item for step in made.roadmap.steps for item in step.items}
 
@@ -303,8 +303,8 @@ def test_a_scan_says_what_is_missing_where_technology_was_not_answered() -> None
 
 def test_a_scan_leaves_the_order_that_was_answered() -> None:
     found = Scan(1, dict.fromkeys(BLOCKS, 0.5), {})
-    before = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS)
-    after = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: found)
+    before = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS)
+    after = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: found)
 
     assert not after.measured
     assert [S, T, O, X] == names(before) == names(after)
@@ -313,7 +313,7 @@ def test_a_scan_leaves_the_order_that_was_answered() -> None:
 @pytest.mark.parametrize("name", [row[0] for row in KNOWN])
 def test_what_is_owed_before_use_comes_first_and_the_north_star_brings_it(name: str) -> None:
     answers = persona(name)
-    made = assess(Said(answers, Choice()), WEIGHTS, LEVELS)
+    made = assess(Responses(answers, Choice()), WEIGHTS, LEVELS)
     regulated = {"banking", "health", "insurance", "public-services"} & set(answers["domain"])
 
     if answers["harm"] == ("legal-or-safety",) or regulated:
@@ -330,7 +330,7 @@ def test_what_is_owed_before_use_comes_first_and_the_north_star_brings_it(name: 
 def test_what_is_owed_is_said_whatever_the_rung_and_the_game(target: int) -> None:
     answers = persona("hospital-triage", models=("one",), timing=("batch",))
     choice = Choice("velocity", 0, target)
-    first = assess(Said(answers, choice), WEIGHTS, LEVELS).roadmap.steps[0]
+    first = assess(Responses(answers, choice), WEIGHTS, LEVELS).roadmap.steps[0]
     oversight = next(item for item in first.items if item.capability.id == "human-oversight")
 
     assert ("before use", "to build", False) == (first.name, oversight.state, oversight.brought)
@@ -356,14 +356,14 @@ def test_no_star_of_a_dangerous_case_lies_below_what_is_owed() -> None:
     ],
 )
 def test_what_does_not_go_together_is_said(answers: Answers, choice: Choice, said: str) -> None:
-    made = assess(Said(answers, choice), WEIGHTS, LEVELS)
+    made = assess(Responses(answers, choice), WEIGHTS, LEVELS)
 
     assert any(said in each for each in made.contradictions)
 
 
 def test_a_self_driving_car_is_governed_whatever_harm_is_said() -> None:
     made = assess(
-        Said({"domain": ("self-driving",), "harm": ("annoyance",)}, Choice()), WEIGHTS, LEVELS
+        Responses({"domain": ("self-driving",), "harm": ("annoyance",)}, Choice()), WEIGHTS, LEVELS
     )
 
     assert ("governance", "before use") == (made.strategy.game.name, names(made)[0])
@@ -372,7 +372,9 @@ def test_a_self_driving_car_is_governed_whatever_harm_is_said() -> None:
 
 @pytest.mark.parametrize(("answer", "first"), [("apart", "alignment"), ("handover", S)])
 def test_those_who_work_apart_align_first(answer: str, first: str) -> None:
-    made = assess(Said(persona("doordash", collaboration=(answer,)), Choice()), WEIGHTS, LEVELS)
+    made = assess(
+        Responses(persona("doordash", collaboration=(answer,)), Choice()), WEIGHTS, LEVELS
+    )
 
     assert first == names(made)[0]
     assert (first == "alignment") == any("RACI" in task for task in made.roadmap.steps[0].tasks)
@@ -381,7 +383,7 @@ def test_those_who_work_apart_align_first(answer: str, first: str) -> None:
 def test_where_nothing_is_left_the_advice_is_to_stay_and_what_for() -> None:
     points = {name: 1.0 for level in LEVELS for name in level.capabilities}
     found = Scan(4, dict.fromkeys(BLOCKS, 1.0), points)
-    made = assess(Said(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: found)
+    made = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: found)
 
     assert ["stay"] == names(made)
     assert "--min-level 4" in made.roadmap.steps[0].tasks[0]
@@ -456,7 +458,7 @@ def test_copiers_default_level_agrees_on_the_answers_they_share(
     assert sizes
     for size in sizes:
         shared = {"domain": domain, "harm": harm, "size": (size,)}
-        made = assess(Said(shared, Choice()), WEIGHTS, LEVELS)
+        made = assess(Responses(shared, Choice()), WEIGHTS, LEVELS)
         wanted = {"use_case": use_case, "team_size": team_size, "level": expected}
         assert wanted.items() <= made.project.items()
 

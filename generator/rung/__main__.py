@@ -1,4 +1,4 @@
-"""The command `rung`: run it, and turn errors into words and exit codes in this one place."""
+"""The command `rung`: run it, and turn errors into messages and exit codes, here alone."""
 
 import io
 import os
@@ -22,7 +22,7 @@ NOT_READ = 141  # as a program that SIGPIPE ends
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    if sys.stdout is None:  # closed by whoever started this; nothing may be opened in its place
+    if sys.stdout is None:  # closed by whoever started this; nothing may be opened instead
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -89,7 +89,7 @@ def _short(error: Exception) -> str:
 
 
 def _run(arguments: list[str]) -> int:
-    # Typer's own `app()` would turn interruptions and broken pipes into words of its own.
+    # Typer's own `app()` would turn interruptions and broken pipes into messages of its own.
     command = typer.main.get_command(app)
     if COMPLETE in os.environ:  # a shell asks what could be typed; this prints it and exits
         command.main(arguments, "rung")
@@ -103,8 +103,8 @@ def _run(arguments: list[str]) -> int:
 def _unreadable(error: typer.TyperException) -> str:
     """Say what could not be read, with what can be typed in backquotes, and where help is."""
     context = getattr(error, "ctx", None)
-    words = re.sub(r"'([^']*)'", r"`\1`", error.format_message()).rstrip(".")
-    return f"{words}.\nSee `{context.command_path if context else 'rung'} --help`."
+    message = re.sub(r"'([^']*)'", r"`\1`", error.format_message()).rstrip(".")
+    return f"{message}.\nSee `{context.command_path if context else 'rung'} --help`."
 
 
 if __name__ == "__main__":

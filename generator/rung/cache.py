@@ -97,22 +97,22 @@ def bare(name: str, kind: str = "sha1") -> Path:
         name: What it is called, without `.git`.
         kind: How it names its objects: sha1 or sha256.
     """
-    place = prepared() / f"{name}.git"
+    repository = prepared() / f"{name}.git"
     try:
-        if (place / "HEAD").is_file():
+        if (repository / "HEAD").is_file():
             for folder in ("objects", "refs"):  # a cleaner takes away what is empty
-                (place / folder).mkdir(exist_ok=True)
-            return place
+                (repository / folder).mkdir(exist_ok=True)
+            return repository
         with tempfile.TemporaryDirectory(dir=home()) as aside:
-            made = Path(aside) / place.name
+            made = Path(aside) / repository.name
             # Always named: GIT_DEFAULT_HASH may say something else.
             form = f"--object-format={kind}"
             git.run(home(), "init", "--quiet", "--bare", form, str(made))
             with contextlib.suppress(OSError):  # another Rung was faster
-                made.rename(place)
+                made.rename(repository)
     except OSError as error:
         raise _unwritable(error) from error
-    return place
+    return repository
 
 
 def _tree(source: Path) -> str:

@@ -50,7 +50,7 @@ def copier(*, prompts: bool) -> Any:
 
 
 def _stand_ins() -> dict[str, ModuleType]:
-    """Return modules in place of those that prompt, with stand-ins for what Copier takes."""
+    """Return stand-ins for the modules that prompt, with what Copier takes from them."""
     made: dict[str, ModuleType] = {}
     for name, members in PROMPTS.items():
         parts = name.split(".")
@@ -62,7 +62,7 @@ def _stand_ins() -> dict[str, ModuleType]:
 
 
 def _take_prompts() -> None:
-    """Put the prompts in place of their stand-ins, where Copier was imported without them."""
+    """Replace the stand-ins by the prompts, where Copier was imported without them."""
     for taker in TAKEN_BY:
         module = sys.modules.get(taker)
         for name, members in PROMPTS.items():

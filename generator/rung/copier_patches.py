@@ -208,7 +208,7 @@ def _or_default(function: Callable[[str], Any], default: str) -> Callable[[str],
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, by: Any) -> Iterator[None]:
-    """Put something in the place of what `owner` has by a name; where it has none, nothing happens."""
+    """Replace an attribute of `owner`; where it has none of that name, nothing happens."""
     before = getattr(owner, name, None)
     if before is None:
         yield

@@ -43,7 +43,7 @@ def run(
     stdin: str = "",
     extra: Mapping[str, str] | None = None,
 ) -> str:
-    """Run git in a folder and return what it prints; raise a RungError with its words if it fails.
+    """Run git in a folder and return what it prints; raise a RungError with its message if it fails.
 
     Args:
         folder: Where git runs.

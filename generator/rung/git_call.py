@@ -161,12 +161,12 @@ def _environment(settings: Mapping[str, str], extra: Mapping[str, str] | None) -
 
     A branch may have `=` in its name. Git knows these variables from 2.31 on.
     """
-    whole = environment(extra)
+    variables = environment(extra)
     odd = [(name, value) for name, value in settings.items() if "=" in name]
-    first = int(whole.get("GIT_CONFIG_COUNT") or 0)
+    first = int(variables.get("GIT_CONFIG_COUNT") or 0)
     for number, (name, value) in enumerate(odd, start=first):
-        whole |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    return whole | ({"GIT_CONFIG_COUNT": str(first + len(odd))} if odd else {})
+        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables | ({"GIT_CONFIG_COUNT": str(first + len(odd))} if odd else {})
 
 
 def _may_filter(arguments: tuple[str, ...]) -> bool:

@@ -84,8 +84,8 @@ def text(levels: Sequence[Level]) -> str:
     rows = head + [(str(rung.level), rung.title, rung.microsoft, rung.google) for rung in levels]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    for place, rung in enumerate(levels):
-        lines[place + 1] += f"\n{'':{widths[0]}}  {rung.promise}"
+    for index, rung in enumerate(levels):
+        lines[index + 1] += f"\n{'':{widths[0]}}  {rung.promise}"
     return "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,7 @@ def load(text: str) -> Any:
     return yaml.load(text, Loader)
 
 
-def twice(node: Any, besides: str | None = None, seen: set[int] | None = None) -> str | None:
+def twice(node: Any, besides: str | None = None, visited: set[int] | None = None) -> str | None:
     """Return the first key that stands twice in one mapping of what yaml.compose() returned, or None.
 
     YAML's readers let such a key pass. Aliases are followed once, so that none leads in a circle.
@@ -24,12 +24,12 @@ def twice(node: Any, besides: str | None = None, seen: set[int] | None = None) -
     Args:
         node: Where to look, with all below.
         besides: A key that may stand twice.
-        seen: Ids of the nodes that were looked at.
+        visited: Ids of the nodes that were looked at.
     """
-    seen = set() if seen is None else seen
-    if id(node) in seen or not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
+    visited = set() if visited is None else visited
+    if id(node) in visited or not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
         return None
-    seen.add(id(node))
+    visited.add(id(node))
     below = node.value
     if isinstance(node, yaml.MappingNode):
         below = [value for _, value in node.value]
@@ -39,5 +39,5 @@ def twice(node: Any, besides: str | None = None, seen: set[int] | None = None) -
                 if key.value in known:
                     return str(key.value)
                 known.add(key.value)
-    found = (twice(each, besides, seen) for each in below)
+    found = (twice(each, besides, visited) for each in below)
     return next((key for key in found if key is not None), None)

@@ -89,7 +89,7 @@ def run(
 
 def too_new(output: str) -> bool:
     """Say whether uv left out every file that an index has, by its day."""
-    return any(words in output for words in TOO_NEW)
+    return any(message in output for message in TOO_NEW)
 
 
 def attempt(

@@ -51,7 +51,7 @@ def _copier(address: str, ref: str, *, prompts: bool) -> Iterator[Any]:
 
         try:
             with warnings.catch_warnings():
-                # What they say (uncommitted or shallow templates), Rung says in its own words.
+                # What they say (uncommitted or shallow templates), Rung says in messages of its own.
                 warnings.simplefilter("ignore")
                 yield copier
         except CopierAnswersInterrupt as error:
@@ -67,12 +67,12 @@ def _copier(address: str, ref: str, *, prompts: bool) -> Iterator[Any]:
                 raise  # __main__ names what the machine has run out of
             raise RungError(f"A file cannot be read or written: {error}.") from error
         except (CopierError, ValueError) as error:
-            raise RungError(_in_plain_words(error)) from error
+            raise RungError(_plain_message(error)) from error
 
 
 @contextlib.contextmanager
 def _surroundings(settings: Mapping[str, str]) -> Iterator[None]:
-    """Give Copier's git these settings, and its mirrors of the template a place of Rung's own.
+    """Give Copier's git these settings, and its mirrors of the template a folder of Rung's own.
 
     A mirror made through the redirection must never stand where plain Copier looks for one.
     """
@@ -108,14 +108,16 @@ def _unreadable(address: str, ref: str, output: str, exit_code: int) -> str:
     )
 
 
-def _in_plain_words(error: Exception) -> str:
+def _plain_message(error: Exception) -> str:
     """Say which answer was refused, why, and how to give another."""
-    words = " ".join(str(error).split())
-    refused = re.match(r"(?:Validation error for question|Invalid choice for) '(\w+)': (.*)", words)
+    message = " ".join(str(error).split())
+    refused = re.match(
+        r"(?:Validation error for question|Invalid choice for) '(\w+)': (.*)", message
+    )
     if refused:
         question, reason = refused.groups()
         return (
             f"The answer to `{question}` is not accepted: {reason}\n"
             f"Give another one, with `-d {question}=VALUE` for instance."
         )
-    return f"The template could not be rendered: {words or type(error).__name__}"
+    return f"The template could not be rendered: {message or type(error).__name__}"

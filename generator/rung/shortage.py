@@ -14,7 +14,7 @@ REMEDIES = {
     errno.ENOMEM: "Memory is used up or limited here. End other programs, or see `ulimit -v`.",
     errno.EAGAIN: "Too many processes run, or `ulimit -u` allows too few.",
 }
-# How programs name these in their output: in the words of the C library, or in their own.
+# How programs name these in their output: the C library's message, or one of their own.
 NAMES = {os.strerror(number): number for number in REMEDIES} | {
     "Out of diskspace": errno.ENOSPC,  # git, of a write that was cut short
     "File size limit exceeded": errno.EFBIG,  # the signal SIGXFSZ
@@ -48,7 +48,7 @@ def remedy_in(output: str) -> str:
 
 def distrusts(output: str) -> bool:
     """Say whether a program refuses the certificate of a server."""
-    return any(words in output for words in DISTRUST)
+    return any(message in output for message in DISTRUST)
 
 
 def end(exit_code: int) -> str:

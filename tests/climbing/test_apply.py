@@ -136,7 +136,7 @@ def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
     project = born(0)
     old = stands(project)
     with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as seen:
-        whole = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        whole = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, whole)
         number, whole_once = 0, False
         while not whole_once:
@@ -175,7 +175,7 @@ def test_what_was_on_disk_is_kept_and_the_command_says_so(
 ) -> None:
     project = born(0)
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        new = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
     journal.write(project, seen.plan.head, new)
     (project / "RUNG.md").write_text(HALF)
@@ -193,7 +193,7 @@ def test_a_file_that_git_ignores_survives_a_recovery(born: Born, small: Path) ->
     (project / ".gitignore").write_text("Dockerfile\n")
     commit(project)
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        new = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
     journal.write(project, seen.plan.head, new)
     (project / "Dockerfile").write_text("mine\n")
@@ -225,7 +225,7 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
     other = tmp_path / "other"
     git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
     with planner.prepare(other, ChangeRequest({"level": 1}), str(small)) as seen:
-        new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        new = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
         journal.write(other, seen.plan.head, new)
     (other / "RUNG.md").write_text(HALF)
@@ -241,7 +241,7 @@ def test_another_work_tree_is_not_touched_by_a_recovery(
 def begun(project: Path, small: Path) -> None:
     """Let a climb be killed in its fast-forward, after which the person goes on."""
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        new = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        new = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, new)
     journal.write(project, seen.plan.head, new)
     (project / "RUNG.md").write_text(HALF)

@@ -56,7 +56,7 @@ def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
 
     assert ("ops/zero.py", "lines") == (conflict.path, conflict.why)
     assert [(16, "LEVEL = 99\n", "LEVEL = 1\n")] == [
-        (place.line, place.yours, place.rung) for place in conflict.places
+        (hunk.line, hunk.ours, hunk.theirs) for hunk in conflict.hunks
     ]
     assert before == files_of(project)
 

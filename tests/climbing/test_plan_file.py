@@ -129,7 +129,7 @@ def test_json_says_all_of_a_plan_and_nothing_else(
     assert {"Dockerfile", "ops/one.py"} == set(said["added"])
     assert ["mypy>=1.17", "pre-commit>=4"] == said["dependencies"]
     assert 1 == said["after"]["answers"]["level"]
-    assert "LEVEL = 99\n" in said["conflicts"][0]["places"][0]["yours"]
+    assert "LEVEL = 99\n" in said["conflicts"][0]["hunks"][0]["ours"]
 
 
 def test_the_patch_of_a_plan_gives_what_the_climb_gives(

@@ -147,7 +147,7 @@ def test_an_interrupted_climb_is_ended_without_filters(
     git(project, *named, "submodule", "--quiet", "add", str(inner), "inner")
     tiny.commit(project)
     with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        whole = seen.bench.commit(seen.whole(seen.plan.result), [seen.plan.head], "New")
+        whole = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
         seen.bench.keep(seen.plan.head, whole)
         journal.write(project, seen.plan.head, whole)
     git(project, "read-tree", "-u", "-m", "HEAD", whole)

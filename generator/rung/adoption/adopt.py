@@ -35,7 +35,7 @@ class Adoption:
         merged: Files of the person's that got further entries, as was asked for.
         kept: Files of the person's that stand where Rung has one, with what Rung's would say.
         blocked: Files left out because a file, link or submodule stands where their folder goes.
-        hidden: Files left out because git ignores the person's own ones in their place.
+        hidden: Files left out because git ignores the person's own of that name.
         example: Whether the example was planted, since nothing of the contract was there.
         wanting: Entries that the person's pyproject.toml and .gitignore lack.
         completed: Entries that were added to them.
@@ -192,10 +192,10 @@ def _seams(
     lacking = complete.lacking(bench, files, theirs, flat=flat)
     adoption.by_hand = complete.by_hand(lacking)
     if not merge:
-        adoption.wanting = complete.told(lacking)
+        adoption.wanting = complete.described(lacking)
         return {}
     changes = {path: one.completed for path, one in lacking.items() if one.entries}
     adoption.merged = sorted(changes)
-    adoption.completed = complete.told(lacking)
+    adoption.completed = complete.described(lacking)
     adoption.kept = [path for path in adoption.kept if path not in changes]
     return changes

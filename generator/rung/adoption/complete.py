@@ -17,7 +17,7 @@ SHARED = {"pyproject.toml", ".gitignore"}
 
 @dataclass(frozen=True)
 class Lacking:
-    """What a file lacks: the entries, as they are said, and the file with them.
+    """What a file lacks: the entries, as they are shown, and the file with them.
 
     What cannot be added is for the person: `by_hand` says what and why.
     """
@@ -113,7 +113,7 @@ def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str
     def tracked(pattern: str) -> str:
         arguments = ("ls-files", "--cached", "--ignored", "-z", f"--exclude={pattern}")
         # Git wants a work tree for it, and looks at none.
-        return bench.git(*arguments, extra={"GIT_WORK_TREE": str(bench.place)}).partition("\0")[0]
+        return bench.git(*arguments, extra={"GIT_WORK_TREE": str(bench.folder)}).partition("\0")[0]
 
     return tracked
 
@@ -124,7 +124,7 @@ def _knows_tasks(bench: Workbench, ours: Mapping[str, Entry]) -> bool:
     return entry is not None and TASKS in bench.contents([entry.oid]).get(entry.oid, b"")
 
 
-def told(found: Mapping[str, Lacking]) -> list[str]:
+def described(found: Mapping[str, Lacking]) -> list[str]:
     """Return what is lacking, one line an entry."""
     return [f"{path}: {entry}" for path, one in found.items() for entry in one.entries]
 

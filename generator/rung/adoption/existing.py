@@ -92,24 +92,24 @@ def pyproject(existing: Existing) -> dict[str, Any]:
         return {}
 
 
-def setup_words(existing: Existing) -> dict[str, str]:
+def setup_keywords(existing: Existing) -> dict[str, str]:
     """Return the plain texts that setup.py gives to `setup()`, and setup.cfg under [metadata]."""
-    words: dict[str, str] = {}
+    keywords: dict[str, str] = {}
     section = ""
     for line in existing.read("setup.cfg").splitlines():
         if line.startswith("["):
             section = line.strip()
         elif section == "[metadata]" and "=" in line:
             key, _, value = line.partition("=")
-            words[key.strip()] = value.strip()
+            keywords[key.strip()] = value.strip()
     try:
         tree = ast.parse(existing.read("setup.py"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return words
+        return keywords
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "setup":
             for keyword in call.keywords:
                 given = getattr(keyword.value, "value", None)  # that of a constant
                 if keyword.arg and isinstance(given, str):
-                    words[keyword.arg] = given
-    return words
+                    keywords[keyword.arg] = given
+    return keywords

@@ -61,20 +61,20 @@ def infer(
     return Inferred({one.about: one.value for one in answered}, facts, own_package)
 
 
-def _said(existing: Existing, key: str) -> tuple[str, str]:
+def _packaged(existing: Existing, key: str) -> tuple[str, str]:
     """Return what the packaging says under `name` or `description`, and the file it stands in."""
-    said = reading.pyproject(existing)
-    for table in (said.get("project"), (said.get("tool") or {}).get("poetry")):
+    tables = reading.pyproject(existing)
+    for table in (tables.get("project"), (tables.get("tool") or {}).get("poetry")):
         if isinstance(table, dict) and isinstance(table.get(key), str):
             return table[key], "pyproject.toml"
-    words = reading.setup_words(existing)
-    return (words[key], "setup.py or setup.cfg") if words.get(key) else ("", "")
+    keywords = reading.setup_keywords(existing)
+    return (keywords[key], "setup.py or setup.cfg") if keywords.get(key) else ("", "")
 
 
 def _name(existing: Existing) -> Fact:
-    said, where = _said(existing, "name")
-    if NAME.match(said) and ".." not in said:
-        return Fact("project_name", said, where)
+    packaged, where = _packaged(existing, "name")
+    if NAME.match(packaged) and ".." not in packaged:
+        return Fact("project_name", packaged, where)
     address = existing.remote.rstrip("/").removesuffix(".git")
     for candidate, because in (
         (re.split(r"[/:]", address)[-1], "the remote's address"),
@@ -87,8 +87,10 @@ def _name(existing: Existing) -> Fact:
 
 
 def _description(existing: Existing, name: str) -> Fact:
-    said, where = _said(existing, "description")
-    line = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+|[{][{%#]", " ", said).strip()[:200].strip()
+    packaged, where = _packaged(existing, "description")
+    line = (
+        re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+|[{][{%#]", " ", packaged).strip()[:200].strip()
+    )
     if line:
         return Fact("description", line, where)
     return Fact(
@@ -138,8 +140,8 @@ def _beside(existing: Existing, own: str, reserved: Collection[str]) -> Fact:
     tops = {path.split("/")[0].removesuffix(".py") for path in existing.paths}
     for candidate in (stem, f"{stem}_model", f"{stem}_rung"):
         if candidate not in reserved and candidate not in tops:
-            return Fact("package", candidate, f"a place of its own, src/{candidate}/")
-    return Fact("package", "adopted_model", "a place of its own, src/adopted_model/")
+            return Fact("package", candidate, f"a package of its own, src/{candidate}/")
+    return Fact("package", "adopted_model", "a package of its own, src/adopted_model/")
 
 
 def _ci(existing: Existing, vendors: Mapping[str, Vendor], default: str) -> Fact:

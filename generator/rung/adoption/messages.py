@@ -101,11 +101,11 @@ def completion(folder: Path, found: Mapping[str, Lacking], *, dry_run: bool) -> 
     """Say what the shared files of a project got, or would get."""
     if not found:
         return "Rung's commands have all they need. Nothing was written."
-    lines, told = _by_hand(complete.by_hand(found)), complete.told(found)
-    if told:
+    lines, entries = _by_hand(complete.by_hand(found)), complete.described(found)
+    if entries:
         lines.append("To be added:" if dry_run else "Added, with nothing of yours changed:")
-        lines += [f"  {entry}" for entry in told]
-    if dry_run or not told:
+        lines += [f"  {entry}" for entry in entries]
+    if dry_run or not entries:
         return "\n".join([*lines, "", "Nothing was written."])
     lines += ["", "It is one commit. To take it back: `git reset --keep HEAD~1`.", ""]
     return "\n".join([*lines, *_commands(folder)])

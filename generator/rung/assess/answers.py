@@ -19,14 +19,14 @@ LARGEST = 1_000_000  # bytes; all answers take some hundred
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a person said: answers, by question, and decisions."""
+class Responses:
+    """The answers of a person, by question, and what they chose themselves."""
 
     answers: Answers
     choice: Choice
 
 
-def read(file: Path, weights: Weights) -> Said:
+def read(file: Path, weights: Weights) -> Responses:
     """Read a file of answers, or the JSON that `rung assess` wrote."""
     content = load(file)
     where = f"{file}: "
@@ -38,7 +38,7 @@ def read(file: Path, weights: Weights) -> Said:
     answers = {
         name: value for name, value in given.items() if name != "choice" and value is not None
     }
-    return Said(
+    return Responses(
         understand(answers, weights, where),
         decide(_mapping(given.get("choice", {}), f"{where}`choice`"), where),
     )
@@ -107,8 +107,8 @@ def _shown(value: Any) -> str:
 
 def _choices(question: Question) -> str:
     choices = (
-        f"{place} ({', '.join(each.domains or (each.name,))})"
-        for place, each in enumerate(question.answers)
+        f"{index} ({', '.join(each.domains or (each.name,))})"
+        for index, each in enumerate(question.answers)
     )
     return f"Answer with a number or a name: {', '.join(choices)}."
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rung import template
-from rung.assess import answers as given
-from rung.assess.answers import Said
+from rung.assess import answers as answers_of
+from rung.assess.answers import Responses
 from rung.assess.roadmap import roadmap
 from rung.assess.steps import Roadmap
 from rung.assess.strategy import Answers, Choice, Scan, Strategy, from_answers
@@ -46,30 +46,30 @@ class Assessment:
 
 
 def assess(
-    said: Said,
+    responses: Responses,
     weights: Weights,
     levels: Sequence[Level],
-    look: Callable[[str], Scan] | None = None,
+    scan_by_game: Callable[[str], Scan] | None = None,
 ) -> Assessment:
-    """Return the strategy for what was said; what was not said is assumed.
+    """Return the strategy for the responses; what was not answered is assumed.
 
     Args:
-        said: Answers and decisions.
+        responses: Answers and decisions.
         weights: The questions and what the answers weigh.
         levels: The ladder, lowest rung first.
-        look: Measures a repository by a game's demands.
+        scan_by_game: Measures a repository by a game's demands.
     """
-    assumed = given.assume(said.answers, weights)
+    assumed = answers_of.assume(responses.answers, weights)
     answers = {
-        name: said.answers[name] if name in said.answers else assumed[name][0]
+        name: responses.answers[name] if name in responses.answers else assumed[name][0]
         for name in weights.questions
     }
     contradictions, counted = _contradictions(answers, weights)
-    strategy = from_answers(counted, weights, None, said.choice)
-    scan = look(strategy.game.played) if look else None
-    by_scan = scan is not None and not set(measured(weights)) <= set(said.answers)
+    strategy = from_answers(counted, weights, None, responses.choice)
+    scan = scan_by_game(strategy.game.played) if scan_by_game else None
+    by_scan = scan is not None and not set(measured(weights)) <= set(responses.answers)
     if scan is not None:
-        strategy = from_answers(counted, weights, scan, said.choice, measured=by_scan)
+        strategy = from_answers(counted, weights, scan, responses.choice, measured=by_scan)
     if strategy.target.level > strategy.north.level > strategy.start.level:
         contradictions.append(
             f"the target, rung {strategy.target.level}, lies above the north star, "
@@ -88,7 +88,7 @@ def assess(
             for name, (_, because) in assumed.items()
             if not (by_scan and name in measured(weights))
         },
-        choice=said.choice,
+        choice=responses.choice,
         contradictions=tuple(contradictions),
         scan=scan,
         measured=by_scan,
@@ -102,13 +102,13 @@ def assess(
 
 def _contradictions(answers: Answers, weights: Weights) -> tuple[list[str], Answers]:
     """Return what does not go together, and the answers that count: there, the safe side."""
-    said, counted = [], dict(answers)
+    reasons, counted = [], dict(answers)
     for entry in weights.contradictions:
         if weights.holds(entry.where, answers):
             instead = ", ".join(f"{name} {', '.join(each)}" for name, each in entry.take.items())
-            said.append(entry.says + (f"; counted as {instead}" if instead else ""))
+            reasons.append(entry.says + (f"; counted as {instead}" if instead else ""))
             counted |= entry.take
-    return said, counted
+    return reasons, counted
 
 
 def measured(weights: Weights) -> tuple[str, ...]:
@@ -130,12 +130,12 @@ def advised(file: Path) -> dict[str, Any]:
     Raises:
         RungError: The file is neither.
     """
-    content = given.load(file)
+    content = answers_of.load(file)
     if "project" not in content:
         folder = template.folder() / "levels"
         weights = load_weights(folder)
-        said = given.read(file, weights)
-        return dict(assess(said, weights, load_levels(folder)).project)
+        responses = answers_of.read(file, weights)
+        return dict(assess(responses, weights, load_levels(folder)).project)
     project = content["project"]
     wanted = ("use_case", "team_size", "data", "compute", "tracking", "level")
     if not isinstance(project, dict) or set(project) != set(wanted):

@@ -63,10 +63,10 @@ def _gap(name: str, shares: Shares, scan: Scan | None) -> tuple[float, str]:
         covered = scan.coverage[name]
         return round(1 - covered, DIGITS), f"1 - {covered:.2f}, which the scan found"
     there = shares.sum(shares.weights.there.get(name, ()))
-    said = [
-        f"{term.weight:.2f} x {term.share:.2f}, {term.what}: {term.said}" for term in there.terms
+    terms = [
+        f"{term.weight:.2f} x {term.share:.2f}, {term.what}: {term.answer}" for term in there.terms
     ]
-    return round(max(0.0, 1 - there.total), DIGITS), " - ".join(["1", *said])
+    return round(max(0.0, 1 - there.total), DIGITS), " - ".join(["1", *terms])
 
 
 def ordered(all_blocks: Sequence[Block], shares: Shares, game: Game) -> tuple[Block, ...]:

@@ -1,4 +1,4 @@
-"""Get the answers: from a file, from options, and from a person, in plain words."""
+"""Get the answers: from a file, from options, and from a person."""
 
 import sys
 import textwrap
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from rung.assess.answers import Said, assume, understand
+from rung.assess.answers import Responses, assume, understand
 from rung.assess.answers import read as read_file
 from rung.assess.strategy import Answers, Choice
 from rung.assess.weights import Question, Weights
@@ -28,8 +28,8 @@ def gather(
     weights: Weights,
     *,
     ask: Sequence[str],
-) -> Said:
-    """Return what was said: a file's answers, overridden by options, and then by a person.
+) -> Responses:
+    """Return the responses: a file's answers, overridden by options, and then by a person.
 
     Args:
         file: A file of answers.
@@ -38,7 +38,7 @@ def gather(
         weights: The questions.
         ask: The questions to ask where they have no answer yet.
     """
-    filed = read_file(file, weights) if file else Said({}, Choice())
+    filed = read_file(file, weights) if file else Responses({}, Choice())
     given = {name: value for name, value in options.items() if value is not None}
     answers = {**filed.answers, **understand(given, weights, "options: ")}
     open_questions = [name for name in ask if name not in answers]
@@ -46,7 +46,7 @@ def gather(
         if not sys.stdin.isatty():
             raise _nobody_to_ask(open_questions)
         answers = dict(ask_person(open_questions, answers, weights, sys.stdin, sys.stderr))
-    return Said(
+    return Responses(
         answers,
         Choice(
             choice.game or filed.choice.game,
@@ -75,10 +75,10 @@ def ask_person(
         RungError: The input ended before the last question.
     """
     given = dict(answers)
-    for place, name in enumerate(names, start=1):
+    for number, name in enumerate(names, start=1):
         question = weights.questions[name]
         assumed, _ = assume(given, weights)[name]
-        print(_asked(question, f"{place}/{len(names)} {PARTS[question.part]}"), file=shown)
+        print(_asked(question, f"{number}/{len(names)} {PARTS[question.part]}"), file=shown)
         answer = _reply(question, ", ".join(assumed), weights, typed, shown)
         if answer is not None:
             given[name] = answer
@@ -93,14 +93,14 @@ def form(weights: Weights) -> str:
     for question in weights.questions.values():
         lines += ["", f"# {question.ask}", *_folded(question.why, "#   ")]
         for number, answer in enumerate(question.answers):
-            said = ", ".join(answer.domains) or f"{answer.name}: {answer.says}"
-            lines += _folded(f"{number} {said}", "#   ", "#     ")
+            meaning = ", ".join(answer.domains) or f"{answer.name}: {answer.says}"
+            lines += _folded(f"{number} {meaning}", "#   ", "#     ")
         lines.append(f"{question.id}:")
     return "\n".join(lines) + "\n"
 
 
-def _asked(question: Question, place: str) -> str:
-    lines = [f"\n{place}: {question.ask}", *_folded(question.why, " " * 5)]
+def _asked(question: Question, progress: str) -> str:
+    lines = [f"\n{progress}: {question.ask}", *_folded(question.why, " " * 5)]
     for number, answer in enumerate(question.answers):
         lines += _folded(f"{number}  {answer.says}", " " * 5, " " * 8)
     return "\n".join(lines)

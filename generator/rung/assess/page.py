@@ -1,4 +1,4 @@
-"""Put docs/strategy.md into a project, and never over a person's words."""
+"""Put docs/strategy.md into a project, and never overwrite a person's text."""
 
 import hashlib
 import os

@@ -144,12 +144,12 @@ class _Planner:
         return tuple(
             replace(
                 step,
-                days=days[place],
+                days=days[index],
                 owner=self.weights.alone if alone else self.weights.owners[step.name],
                 unlocks=self.weights.unlocks[step.name],
-                quarter=min(4, 1 + int(sum(days[: place + 1]) / quarter - 1e-9)),
+                quarter=min(4, 1 + int(sum(days[: index + 1]) / quarter - 1e-9)),
             )
-            for place, step in enumerate(steps)
+            for index, step in enumerate(steps)
         )
 
     def beside(self, steps: Sequence[Step]) -> Iterator[Beside]:

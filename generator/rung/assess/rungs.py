@@ -75,12 +75,12 @@ def target(shares: Shares, begun: Rung, star: Rung, chosen: int | None) -> Rung:
 
 
 def _steps(shares: Shares, steps: tuple[Step, ...]) -> tuple[int, list[str]]:
-    held = [step for step in steps if any(shares.reach(least) for least in step.any)]
+    held = [step for step in steps if any(shares.reached(least) for least in step.any)]
     return len(held), [f"+1: {step.because}" for step in held]
 
 
 def _chosen(rung: Rung, chosen: int | None) -> Rung:
     if chosen is None or chosen == rung.level:
         return rung
-    said = "; ".join(rung.because)
-    return Rung(chosen, (f"you chose it; the answers say rung {rung.level}: {said}",))
+    reasons = "; ".join(rung.because)
+    return Rung(chosen, (f"you chose it; the answers say rung {rung.level}: {reasons}",))

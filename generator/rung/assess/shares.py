@@ -7,7 +7,7 @@ from rung.assess.weights import Answers, Question, Term, Weights
 
 DIGITS = 9  # sums of thirds and tenths are compared after rounding to so many
 
-DERIVED_WORDS = {
+DERIVED_LABELS = {
     "governance": "how far this is the governance game",
     "adoption": "how fast new practice is adopted",
     "lightness": "being far from the governance game",
@@ -20,7 +20,7 @@ class Counted:
     """A term as it counted: a weight times the share, in [0, 1], of `what`."""
 
     what: str
-    said: str
+    answer: str
     weight: float
     share: float
 
@@ -69,21 +69,21 @@ class Shares:
     def sum(self, terms: tuple[Term, ...]) -> Reckoned:
         """Return the weighed sum of the terms that count."""
         counted = tuple(
-            Counted(*self.words(term.of), term.weight, self[term.of])
+            Counted(*self.label(term.of), term.weight, self[term.of])
             for term in terms
-            if self.reach(term.since)
+            if self.reached(term.since)
         )
         return Reckoned(round(sum(term.points for term in counted), DIGITS), counted)
 
-    def reach(self, least: Mapping[str, float]) -> bool:
+    def reached(self, least: Mapping[str, float]) -> bool:
         """Return whether every share is at least as large as the one given."""
         return all(self[name] >= bound for name, bound in least.items())
 
-    def words(self, name: str) -> tuple[str, str]:
+    def label(self, name: str) -> tuple[str, str]:
         """Return what a share is of, and what was answered."""
         if name in self.weights.questions:
             return self.weights.questions[name].short, ", ".join(self.answers[name])
-        return DERIVED_WORDS[name], ""
+        return DERIVED_LABELS[name], ""
 
 
 def share(question: Question, names: tuple[str, ...]) -> float:

@@ -132,17 +132,17 @@ def _question(name: str, data: Mapping[str, Any]) -> Question:
         Answer(
             entry["name"],
             entry["says"],
-            float(entry.get("share", place / (ANSWERS - 1))),
+            float(entry.get("share", index / (ANSWERS - 1))),
             tuple(entry.get("domains", ())),
         )
-        for place, entry in enumerate(found)
+        for index, entry in enumerate(found)
     )
     part = _one_of(data["part"], PARTS, f"questions.{name}.part")
     names = {name for answer in answers for name in (answer.name, *answer.domains)}
     synonyms = {
         word: _one_of(meant, tuple(names), f"questions.{name}.synonyms")
-        for meant, words in data.get("synonyms", {}).items()
-        for word in words
+        for meant, others in data.get("synonyms", {}).items()
+        for word in others
         if word not in names
     }
     several = bool(data.get("several"))

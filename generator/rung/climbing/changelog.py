@@ -24,12 +24,12 @@ def between(before: Source, after: Source) -> str:
     low, high = _version(before.ref), _version(after.ref)
     if low is None or high is None:
         return ""
-    told = []
+    entries = []
     for title, body in sections_of(new):
         version = _version(title)
         if version and low < version <= high:
-            told.append(f"{title}\n{body.strip()}")
-    return "\n\n".join(told)
+            entries.append(f"{title}\n{body.strip()}")
+    return "\n\n".join(entries)
 
 
 def sections_of(text: str) -> list[tuple[str, str]]:

@@ -47,9 +47,13 @@ def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
     tree = prepared.plan.result
     if verify:
         tree = verification.checked(
-            prepared.bench, prepared.whole(tree), prepared.plan.head, prepared.prefix, tree
+            prepared.bench,
+            prepared.repository_tree(tree),
+            prepared.plan.head,
+            prepared.prefix,
+            tree,
         )
-    return apply.apply(prepared.bench, prepared.plan.head, prepared.whole(tree), message)
+    return apply.apply(prepared.bench, prepared.plan.head, prepared.repository_tree(tree), message)
 
 
 def _beside(prepared: PreparedPlan) -> dict[str, Entry]:
@@ -78,7 +82,7 @@ def _free_name(prepared: PreparedPlan, path: str) -> str:
 def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
     """Put what was planned on a new branch, conflicts between markers; return the commit's id."""
     tree = prepared.bench.edited(prepared.plan.result, _beside(prepared))
-    commit = prepared.bench.commit(prepared.whole(tree), [prepared.plan.head], message)
+    commit = prepared.bench.commit(prepared.repository_tree(tree), [prepared.plan.head], message)
     top = prepared.bench.top
     if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is not a valid branch name. Choose another one.")

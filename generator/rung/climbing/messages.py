@@ -113,36 +113,36 @@ def nothing(planned: Plan) -> str:
 
 def left_alone(planned: Plan) -> list[str]:
     """Return what of the user's a climb meets and does not touch, with the reason."""
-    told = [f"{path} (you edited it; the new rung has no such file)" for path in planned.kept]
-    told += [f"{path} (you deleted it)" for path in planned.gone]
-    told += [f"{path} (your own; Rung's file of that name is left out)" for path in planned.own]
-    told += [
+    entries = [f"{path} (you edited it; the new rung has no such file)" for path in planned.kept]
+    entries += [f"{path} (you deleted it)" for path in planned.gone]
+    entries += [f"{path} (your own; Rung's file of that name is left out)" for path in planned.own]
+    entries += [
         f"{path} (an untracked file is there; Rung's file of that name is left out)"
         for path in planned.ignored
     ]
-    told += [f"{path} (yours before Rung had one like it)" for path in planned.had]
-    told += [f"{path} (you edited it)" for path in planned.edited]
-    told += [f"{new} (Rung's {old}, renamed by you)" for old, new in planned.renamed.items()]
-    return told + ([f"{planned.yours} files of your own"] if planned.yours else [])
+    entries += [f"{path} (yours before Rung had one like it)" for path in planned.had]
+    entries += [f"{path} (you edited it)" for path in planned.edited]
+    entries += [f"{new} (Rung's {old}, renamed by you)" for old, new in planned.renamed.items()]
+    return entries + ([f"{planned.yours} files of your own"] if planned.yours else [])
 
 
 def conflict(found: Conflict) -> list[str]:
     """Say where a file has to be decided, with both sides."""
     lines = [f"  ! {found.path}: {REASONS[found.why]}", *_wrap(found.note, "      ")]
-    for place in found.places:
-        lines.append(f"      line {place.line}")
-        lines += _sides(place)
+    for hunk in found.hunks:
+        lines.append(f"      line {hunk.line}")
+        lines += _sides(hunk)
     return lines
 
 
-def _sides(place: Hunk) -> list[str]:
-    told = []
-    for name, text in (("yours", place.yours), ("rung ", place.rung)):
+def _sides(hunk: Hunk) -> list[str]:
+    shown = []
+    for name, text in (("yours", hunk.ours), ("rung ", hunk.theirs)):
         lines = text.splitlines() or ["(nothing)"]
-        told += [f"      {name} | {line}" for line in lines[:SHOWN]]
+        shown += [f"      {name} | {line}" for line in lines[:SHOWN]]
         if len(lines) > SHOWN:
-            told.append(f"      {name} | ... and {len(lines) - SHOWN} more lines")
-    return told
+            shown.append(f"      {name} | ... and {len(lines) - SHOWN} more lines")
+    return shown
 
 
 def message(planned: Plan) -> str:
@@ -180,8 +180,8 @@ def done(planned: Plan, commit: str, *, verified: bool) -> str:
     lines = [title(planned) + ":"]
     signs = (("+", planned.added), ("~", planned.changed), ("-", planned.retired))
     lines += [f"  {sign} {path}" for sign, paths in signs for path in _folded(paths)]
-    lines += [f"  . {told}" for told in left_alone(planned)]
-    lines += [f"  * {told} (change by hand)" for told in uses(planned)]
+    lines += [f"  . {entry}" for entry in left_alone(planned)]
+    lines += [f"  * {entry} (change by hand)" for entry in uses(planned)]
     lines += ["", *ejection(planned)] if ejection(planned) else []
     lines += ["", f"Committed as {commit[:10]}. Look at it with `git show`; next:"]
     lines.append("  uv sync")

@@ -120,7 +120,7 @@ def load(file: Path) -> Saved:
 def bound(plan_file: Saved, now: Plan) -> None:
     """Raise a RungError if anything that the plan stands on has moved since it was made."""
     today = json.loads(json.dumps(now.as_data(), default=str))
-    moved = [words for name, words in BOUND.items() if plan_file.plan.get(name) != today[name]]
+    moved = [what for name, what in BOUND.items() if plan_file.plan.get(name) != today[name]]
     if moved:
         raise RungError(
             f"The plan {plan_file.file} was made for another state: {' and '.join(moved)} changed "

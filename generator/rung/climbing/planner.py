@@ -84,13 +84,13 @@ class PreparedPlan:
     theirs: Mapping[str, Entry]
     base: Mapping[str, Entry]
 
-    def whole(self, tree: str) -> str:
+    def repository_tree(self, tree: str) -> str:
         """Return the repository's tree with the project's folder replaced."""
         return self.bench.grafted(self.plan.head, self.prefix, tree)
 
     def patch(self) -> str:
         """Return the plan as a patch."""
-        words = (
+        arguments = (
             "diff-tree",
             "-r",
             "-p",
@@ -99,7 +99,7 @@ class PreparedPlan:
             "--no-color",
             "--binary",
         )
-        return self.bench.git(*words, self.plan.head, self.whole(self.plan.result))
+        return self.bench.git(*arguments, self.plan.head, self.repository_tree(self.plan.result))
 
 
 @contextlib.contextmanager

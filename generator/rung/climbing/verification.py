@@ -38,12 +38,12 @@ def parses(bench: Workbench, plan: Plan, prefix: str) -> None:
             )
 
 
-def checked(bench: Workbench, whole: str, head: str, prefix: str, tree: str) -> str:
+def checked(bench: Workbench, repository_tree: str, head: str, prefix: str, tree: str) -> str:
     """Run the project's own checks on the new state, in a folder apart.
 
     Args:
         bench: Where the trees stand.
-        whole: The tree of the whole repository, as it will be.
+        repository_tree: The tree of the whole repository, as it will be.
         head: The commit it will follow.
         prefix: The project's folder in it, or nothing.
         tree: The tree of that folder.
@@ -60,9 +60,9 @@ def checked(bench: Workbench, whole: str, head: str, prefix: str, tree: str) -> 
             "uv is not on PATH, so the project's checks cannot be run before the climb.\n"
             "Install uv, or leave the checks to yourself with `--no-verify`. " + shortage.DOCTOR
         )
-    place = bench.place / "staged"
-    _stage(bench, place, bench.commit(whole, [head], "Staged"))
-    folder = place / prefix
+    checkout = bench.folder / "staged"
+    _stage(bench, checkout, bench.commit(repository_tree, [head], "Staged"))
+    folder = checkout / prefix
     try:
         process.run("check the new state", [uv, "run", "--quiet", "poe", "check"], folder)
     except NotDoneError as error:
@@ -93,18 +93,18 @@ def _with_lock(bench: Workbench, folder: Path, tree: str) -> str:
     return tree
 
 
-def _stage(bench: Workbench, place: Path, commit: str) -> None:
+def _stage(bench: Workbench, checkout: Path, commit: str) -> None:
     """Check a commit out into a repository of its own, as a project's tools expect one."""
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(checkout, ignore_errors=True)
     form = f"--object-format={'sha256' if len(commit) == 64 else 'sha1'}"
-    git.run(bench.place, "init", "--quiet", "--template=", form, str(place), extra=NOBODYS)
-    (place / ".git/objects/info").mkdir(parents=True, exist_ok=True)
+    git.run(bench.folder, "init", "--quiet", "--template=", form, str(checkout), extra=NOBODYS)
+    (checkout / ".git/objects/info").mkdir(parents=True, exist_ok=True)
     own = f"{bench.repository / 'objects'}\n"
     others = (bench.repository / "objects/info/alternates").read_text("utf-8")
-    (place / ".git/objects/info/alternates").write_text(own + others, "utf-8")
-    git.run(place, "update-ref", "refs/heads/main", commit, extra=NOBODYS)
-    git.run(place, "symbolic-ref", "HEAD", "refs/heads/main", extra=NOBODYS)
-    git.run(place, "reset", "--quiet", "--hard", extra=NOBODYS)
+    (checkout / ".git/objects/info/alternates").write_text(own + others, "utf-8")
+    git.run(checkout, "update-ref", "refs/heads/main", commit, extra=NOBODYS)
+    git.run(checkout, "symbolic-ref", "HEAD", "refs/heads/main", extra=NOBODYS)
+    git.run(checkout, "reset", "--quiet", "--hard", extra=NOBODYS)
 
 
 def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> list[str]:

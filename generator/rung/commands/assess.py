@@ -74,7 +74,7 @@ def assess(
     docs/assess.md.
     """
     from rung import levels, template
-    from rung.assess import answers as given
+    from rung.assess import answers as answers_of
     from rung.assess import page
     from rung.assess.assessment import assess, measured
     from rung.assess.interview import form as blank_form
@@ -86,7 +86,7 @@ def assess(
     weights = load(folder)
     if scan is not None:
         from rung.assess.measure import (
-            scan as look,  # it reads Python's grammar, which takes a moment
+            scan as scan_repository,  # it reads Python's grammar, which takes a moment
         )
     if questions:
         print(blank_form(weights), end="")
@@ -109,12 +109,12 @@ def assess(
         "experience": experience,
         "size": size,
     }
-    choice = given.decide({"game": game, "start": start, "target": target})
+    choice = answers_of.decide({"game": game, "start": start, "target": target})
     skipped = measured(weights) if scan else ()
     ask = () if defaults else tuple(name for name in weights.questions if name not in skipped)
-    given_answers = gather(answers, options, choice, weights, ask=ask)
+    responses = gather(answers, options, choice, weights, ask=ask)
     made = assess(
-        given_answers, weights, levels.load(folder), partial(look, scan) if scan else None
+        responses, weights, levels.load(folder), partial(scan_repository, scan) if scan else None
     )
     for note in made.scan.notes if made.scan else ():
         print(note, file=sys.stderr)

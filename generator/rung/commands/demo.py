@@ -24,7 +24,7 @@ TIMELINE = "reports/replay/timeline.html"
 # version that the gate refuses, the next one, and its promotion.
 FROM, MONTHS = "2013-08", 4
 
-# What is done on each rung, in the words of its README; `check` comes before it.
+# What is done on each rung, as its README has it; `check` comes before it.
 TASKS = {
     0: ["train", "evaluate"],
     1: [],  # nothing that a model is made of has changed
@@ -69,50 +69,52 @@ def run(folder: Path | None, upto: int) -> int:
             "uv is not on PATH. Install it, or run `make demo`, which brings its own. "
             + shortage.DOCTOR
         )
-    place = (folder or _free(Path("rung-demo"))).absolute()
+    project = (folder or _free(Path("rung-demo"))).absolute()
     chosen = source.choose(None, None)
-    print(f"The project: {place}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")
+    print(f"The project: {project}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")
     stood, replayed = [], ""
     for rung in range(upto + 1):
         started = time.monotonic()
         if rung == 0:
-            created = create(place, chosen, ANSWERS | {"level": 0}, defaults=True, with_git=True)
+            created = create(project, chosen, ANSWERS | {"level": 0}, defaults=True, with_git=True)
             print(f"\nRung 0: {len(created.files)} files")
             print(*(f"  + {path}" for path in created.files), sep="\n")
         else:
-            _show_climb(place, rung)
-        tests = _use(uv, place, rung)
+            _show_climb(project, rung)
+        tests = _use(uv, project, rung)
         if rung == LAST:
             replayed = _replay(
-                [uv, "run", "poe", "replay", "--from", FROM, "--months", str(MONTHS)], place
+                [uv, "run", "poe", "replay", "--from", FROM, "--months", str(MONTHS)], project
             )
         seconds = time.monotonic() - started
-        files = len(git.run(place, "ls-files").splitlines())
-        stood.append(Stood(rung, files, tests, _score(place), seconds))
+        files = len(git.run(project, "ls-files").splitlines())
+        stood.append(Stood(rung, files, tests, _score(project), seconds))
     print("\n" + table(stood))
     if replayed:
         print(f"\n{MONTHS} months, replayed on rung {LAST}:\n{replayed}")
     print("\nWhere to look:")
-    for where, what in sights(place, upto).items():
+    for where, what in views_of(project, upto).items():
         print(f"  {where}\n      {what}")
     return 0
 
 
-def sights(place: Path, rung: int) -> dict[str, str]:
+def views_of(project: Path, rung: int) -> dict[str, str]:
     """Return what there is to see, by the path or the command that shows it."""
-    folder = shlex.quote(str(place))
-    seen = {
-        str(place / REPORT): "the report of the last model, for a browser",
-        str(place / "RUNG.md"): "what this rung offers, and what the next one brings",
+    folder = shlex.quote(str(project))
+    views = {
+        str(project / REPORT): "the report of the last model, for a browser",
+        str(project / "RUNG.md"): "what this rung offers, and what the next one brings",
         f"git -C {folder} log --stat": "what each climb changed",
     }
     if rung == LAST:
-        seen[str(place / TIMELINE)] = "these months with and without the autopilot, for a browser"
+        views[str(project / TIMELINE)] = (
+            "these months with and without the autopilot, for a browser"
+        )
     if rung >= 3:
-        seen[f"cd {folder} && uv run poe serve"] = "the prediction service"
+        views[f"cd {folder} && uv run poe serve"] = "the prediction service"
     if rung >= 2:
-        seen[f"cd {folder} && uv run poe runs"] = "every training run, in MLflow"
-    return seen
+        views[f"cd {folder} && uv run poe runs"] = "every training run, in MLflow"
+    return views
 
 
 def table(stood: list[Stood]) -> str:
@@ -134,12 +136,12 @@ def _free(wished: Path) -> Path:
     return path
 
 
-def _show_climb(place: Path, rung: int) -> None:
+def _show_climb(project: Path, rung: int) -> None:
     """Climb, and say what came; the checks follow, with everything else that the rung offers."""
     from rung.climbing import climb, messages, planner
     from rung.climbing.planner import ChangeRequest
 
-    with planner.prepare(place, ChangeRequest({"level": rung})) as prepared:
+    with planner.prepare(project, ChangeRequest({"level": rung})) as prepared:
         plan = prepared.plan
         if plan.conflicts:
             paths = ", ".join(one.path for one in plan.conflicts)
@@ -153,27 +155,27 @@ def _show_climb(place: Path, rung: int) -> None:
     print(*(f"  {sign} {path}" for sign, paths in signs for path in paths), sep="\n")
 
 
-def _use(uv: str, place: Path, rung: int) -> int:
+def _use(uv: str, project: Path, rung: int) -> int:
     """Install, check and train as the project's README says; return how many tests passed."""
     from rung import git, process
 
-    process.run("install", [uv, "sync"], place)
-    if git.run(place, "status", "--porcelain"):
-        git.commit_all(place, f"Lock the packages of rung {rung}")
+    process.run("install", [uv, "sync"], project)
+    if git.run(project, "status", "--porcelain"):
+        git.commit_all(project, f"Lock the packages of rung {rung}")
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         record = Path(scratch) / "tests.xml"
         options = {"PYTEST_ADDOPTS": f"--junitxml={shlex.quote(str(record))}"}
-        process.run("check", [uv, "run", "poe", "check"], place, options)
+        process.run("check", [uv, "run", "poe", "check"], project, options)
         tests = _passed(record)
     for task in TASKS[rung]:
-        process.run(task, [uv, "run", "poe", *task.split()], place)
+        process.run(task, [uv, "run", "poe", *task.split()], project)
         # A release leads back to a commit, so nothing is left lying about for long.
-        if git.run(place, "status", "--porcelain"):
-            git.commit_all(place, f"{task.split()[0].capitalize()} on rung {rung}")
+        if git.run(project, "status", "--porcelain"):
+            git.commit_all(project, f"{task.split()[0].capitalize()} on rung {rung}")
     return tests
 
 
-def _replay(command: list[str], place: Path) -> str:
+def _replay(command: list[str], project: Path) -> str:
     """Run the replay, pass on what it says while it runs, and return what it says at its end.
 
     Raises:
@@ -186,7 +188,7 @@ def _replay(command: list[str], place: Path) -> str:
     lines: list[str] = []
     with subprocess.Popen(
         command,
-        cwd=place,
+        cwd=project,
         env=process.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -203,7 +205,7 @@ def _replay(command: list[str], place: Path) -> str:
     if child.returncode:
         print("".join(lines), file=sys.stderr)
         raise NotDoneError(
-            f"`{' '.join(command)}` failed in {place} with exit code {child.returncode}; "
+            f"`{' '.join(command)}` failed in {project} with exit code {child.returncode}; "
             "its output stands above."
         )
     print(f"  replay: {time.monotonic() - started:.1f} s", flush=True)
@@ -224,8 +226,8 @@ def _passed(record: Path) -> int:
     return sum(counts)
 
 
-def _score(place: Path) -> str:
+def _score(project: Path) -> str:
     """Return the project's own score, by its own name for it."""
-    metric = tomllib.loads((place / "params.toml").read_text("utf-8"))["score"]["metric"]
-    metrics = json.loads((place / "reports/metrics.json").read_text("utf-8"))
+    metric = tomllib.loads((project / "params.toml").read_text("utf-8"))["score"]["metric"]
+    metrics = json.loads((project / "reports/metrics.json").read_text("utf-8"))
     return f"{metric} {metrics[metric]:.3f}"

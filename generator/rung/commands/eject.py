@@ -1,4 +1,4 @@
-"""The verb `rung eject`: the library's source in place of its wheel, and back; one answer."""
+"""The verb `rung eject`: replace the library's wheel by its source, and back; one answer."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ def to_source(path: Path, trusted: str | None, *, verify: bool) -> int:
     """Replace the wheel in vendor/ by the library's source and tests in machinery/.
 
     Raises:
-        RungError: It is there already, something else stands in its place, or the project's
+        RungError: It is there already, something else is there, or the project's
             version of the template cannot do it.
     """
     from rung.climbing.climb import finish
@@ -63,7 +63,7 @@ def to_source(path: Path, trusted: str | None, *, verify: bool) -> int:
 
 
 def to_wheel(path: Path, trusted: str | None, *, verify: bool) -> int:
-    """Put the wheel back in place of the source, where it was not edited.
+    """Replace the source by the wheel again, where it was not edited.
 
     Raises:
         RungError: The project has no source to give back.

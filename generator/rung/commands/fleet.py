@@ -35,7 +35,7 @@ def fleet(
 
     known_game(game)
     write = formats.writer("fleet", form)
-    rows = reviews.reviewed(repositories.places(where), game, seconds, jobs)
+    rows = reviews.review_all(repositories.listed(where), game, seconds, jobs)
     sys.stdout.write(write(rows, printable(where.resolve().name)))
     # What could not be read is not known to stand on any rung.
     low = min_level and not all(row.holds(min_level) for row in rows)

@@ -60,7 +60,7 @@ class Needs:
 
     Attributes:
         programs: in the order of the file.
-        registry: the place that packages come from.
+        registry: the address that packages come from.
         package: one that every project installs.
         certificates: the registry's certificates.
         fix_system: what to do where the system has the certificate that uv lacks.

@@ -15,7 +15,7 @@ class Report:
 
     Attributes:
         machine: Rung's version, the system and its Python.
-        subject: the project and its rung, in words.
+        subject: the project and its rung, as a sentence.
         level: the rung that was asked about.
         needed: what it needs.
         optional: what single tasks of it need.

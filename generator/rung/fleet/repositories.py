@@ -18,14 +18,14 @@ MARKS = (".git", ".copier-answers.yml")
 
 
 @dataclass(frozen=True)
-class Place:
+class Repository:
     """A repository of the fleet: what it is called in the table, and its folder."""
 
     name: str
     folder: Path
 
 
-def places(where: Path) -> list[Place]:
+def listed(where: Path) -> list[Repository]:
     """Return the repositories of a fleet, by name, each once.
 
     A folder is one when it holds `.git`, `.copier-answers.yml` or a file of dependencies; what is
@@ -38,7 +38,7 @@ def places(where: Path) -> list[Place]:
         RungError: There is nothing there, nothing is found, or it is too much.
     """
     if where.is_file():
-        found = _listed(where)
+        found = _in_file(where)
     elif where.is_dir():
         found = _below(where, reading.load(template.folder() / "levels"))
     else:
@@ -51,7 +51,7 @@ def places(where: Path) -> list[Place]:
     return found
 
 
-def _listed(file: Path) -> list[Place]:
+def _in_file(file: Path) -> list[Repository]:
     try:
         if file.stat().st_size > LIST_BYTES:
             raise RungError(f"{file} is too large for a list of repositories.")
@@ -64,15 +64,15 @@ def _listed(file: Path) -> list[Place]:
     names = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
     if len(names) > MOST:
         raise RungError(f"{file} lists more than {MOST:,} repositories. Divide it.")
-    seen: dict[str, Place] = {}
+    by_real_path: dict[str, Repository] = {}
     for name in names:
         folder = file.parent / expand_user.expanded(Path(name))
-        seen.setdefault(os.path.realpath(folder), Place(name, folder))
-    return list(seen.values())
+        by_real_path.setdefault(os.path.realpath(folder), Repository(name, folder))
+    return list(by_real_path.values())
 
 
-def _below(where: Path, reads: Reading) -> list[Place]:
-    found: list[Place] = []
+def _below(where: Path, reads: Reading) -> list[Repository]:
+    found: list[Repository] = []
     waiting = [(where, 0)]
     looked = 0
     while waiting:
@@ -87,12 +87,12 @@ def _below(where: Path, reads: Reading) -> list[Place]:
         # A clone counts whatever its name; other folders of such names hold no projects.
         ordinary = not depth or _is_ordinary(folder.name, reads)
         if depth and (".git" in names or (ordinary and _is_repository(names, reads))):
-            found.append(Place(folder.relative_to(where).as_posix(), folder))
+            found.append(Repository(folder.relative_to(where).as_posix(), folder))
         elif ordinary and depth < DEPTH:
             waiting += [(folder / name, depth + 1) for name in folders]
     if not found and _is_repository(_entries(where)[0], reads):
-        found = [Place(where.resolve().name, where)]
-    return sorted(found, key=lambda place: place.name)
+        found = [Repository(where.resolve().name, where)]
+    return sorted(found, key=lambda one: one.name)
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:

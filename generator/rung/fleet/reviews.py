@@ -6,20 +6,21 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from rung.fleet import repositories, workers
+from rung.fleet import workers
 from rung.fleet.progress import Progress
-from rung.fleet.row import Row, look, unread
+from rung.fleet.repositories import Repository
+from rung.fleet.row import Row, reviewed, unread
 
 DIED = "the process that read it was ended, by want of memory for one"
 
 
-def reviewed(
-    places: Sequence[repositories.Place], game: str | None, seconds: float, jobs: int | None
+def review_all(
+    fleet: Sequence[Repository], game: str | None, seconds: float, jobs: int | None
 ) -> list[Row]:
     """Review repositories in several processes, with the progress on stderr.
 
     Args:
-        places: where they are.
+        fleet: the repositories.
         game: governance, velocity, or None for what each says of itself.
         seconds: of processor time, at most, for each.
         jobs: how many are read at once; None for one on each processor.
@@ -28,18 +29,18 @@ def reviewed(
         A row for each, in their order.
     """
     rows: dict[int, Row] = {}
-    progress = Progress(len(places), sys.stderr)
-    work = partial(look, game=game, seconds=seconds)
+    progress = Progress(len(fleet), sys.stderr)
+    work = partial(reviewed, game=game, seconds=seconds)
     try:
         with contextlib.closing(
-            workers.each(work, places, min(jobs or _processors(), len(places)))
+            workers.each(work, fleet, min(jobs or _processors(), len(fleet)))
         ) as results:
-            for place, row in results:
-                rows[place] = row or unread(places[place], DIED)
-                progress.step(rows[place].repository)
+            for index, row in results:
+                rows[index] = row or unread(fleet[index], DIED)
+                progress.step(rows[index].repository)
     finally:
         progress.clear()
-    return [rows[place] for place in range(len(places))]
+    return [rows[index] for index in range(len(fleet))]
 
 
 def _processors() -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rung.errors import RungError
-from rung.fleet.repositories import Place
+from rung.fleet.repositories import Repository
 from rung.review.hit import printable
 from rung.review.limits import Limits
 from rung.review.review import review
@@ -50,23 +50,23 @@ class Row:
         return self.level is not None and self.level >= least
 
 
-def look(place: Place, game: str | None, seconds: float) -> Row:
+def reviewed(repository: Repository, game: str | None, seconds: float) -> Row:
     """Review a repository; whatever goes wrong is said in its row.
 
     Args:
-        place: where it is.
+        repository: its name and folder.
         game: that all are judged by, or None for what each says of itself.
         seconds: of processor time, at most.
     """
     try:
-        found = review(place.folder, game, Limits(seconds=seconds))
+        found = review(repository.folder, game, Limits(seconds=seconds))
     except RungError as error:
-        return unread(place, str(error))
+        return unread(repository, str(error))
     except Exception as error:  # noqa: BLE001 one must not end the run of all the others
-        return unread(place, f"{type(error).__name__}: {error}")
+        return unread(repository, f"{type(error).__name__}: {error}")
     return Row(
-        repository=printable(place.name),
-        path=_path(place.folder),
+        repository=printable(repository.name),
+        path=_path(repository.folder),
         level=found.level,
         title=found.levels[found.level].title,
         game=found.game,
@@ -78,10 +78,12 @@ def look(place: Place, game: str | None, seconds: float) -> Row:
     )
 
 
-def unread(place: Place, reason: str) -> Row:
+def unread(repository: Repository, reason: str) -> Row:
     """Return the row of a repository that could not be read."""
-    words = printable(" ".join(reason.split()))
-    return Row(printable(place.name), _path(place.folder), error=words[:400] or "unknown")
+    message = printable(" ".join(reason.split()))
+    return Row(
+        printable(repository.name), _path(repository.folder), error=message[:400] or "unknown"
+    )
 
 
 def _path(folder: Path) -> str:

@@ -16,7 +16,7 @@ FORMULA = ("=", "+", "-", "@")  # a spreadsheet runs a cell that begins with one
 
 
 def text(rows: Sequence[Row], name: str = "") -> str:
-    """Return a table for a terminal, with the sums below it; it has no place for a name."""
+    """Return a table for a terminal, with the sums below it; `name` is not shown."""
     cells = [HEAD, *(_cells(row) for row in rows)]
     widths = [max(map(_width, column)) for column in list(zip(*cells, strict=True))[:-1]]
     lines = [
@@ -35,7 +35,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def rung(row: Row) -> str:
-    """Return where a repository stands, in a few words."""
+    """Return where a repository stands, briefly."""
     if row.level is None:
         return "-"
     return f"{row.level} {row.title}{' (partial)' if row.partial else ''}"

@@ -55,7 +55,7 @@ def _uninterrupted() -> Iterator[None]:
 def each(
     work: Callable[[Job], Result], jobs: Sequence[Job], number: int
 ) -> Generator[tuple[int, Result | None]]:
-    """Give the place of a job and its result as each is done; None where its process died.
+    """Give the index of a job and its result as each is done; None where its process died.
 
     A pool of the standard library waits forever for a process that the system has killed, or gives
     up all of its jobs. When the iterator is closed, by an exception for one, all processes end.
@@ -68,10 +68,10 @@ def each(
     waiting = iter(range(len(jobs)))
     workers: list[_Worker] = []
     try:
-        for place in waiting:
+        for index in waiting:
             with _uninterrupted():
                 workers.append(_Worker(work))
-            _give(workers[-1], jobs, place)
+            _give(workers[-1], jobs, index)
             if len(workers) == number:
                 break
         while workers:
@@ -100,7 +100,7 @@ def each(
             worker.stop()
 
 
-def _give(worker: _Worker, jobs: Sequence[Job], place: int) -> None:
-    worker.job = place
+def _give(worker: _Worker, jobs: Sequence[Job], index: int) -> None:
+    worker.job = index
     with contextlib.suppress(BrokenPipeError):  # it died; the end of its line says so
-        worker.line.send(jobs[place])
+        worker.line.send(jobs[index])

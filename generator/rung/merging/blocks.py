@@ -47,16 +47,16 @@ class Block:
         """Return its text without what leads up to it."""
         if self.inline:
             return self.text + ", ".join(child.body() for child in self.children) + self.tail
-        return self.text + "".join(child.whole() for child in self.children) + self.tail
+        return self.text + "".join(child.to_text() for child in self.children) + self.tail
 
-    def whole(self) -> str:
+    def to_text(self) -> str:
         """Return its text."""
         return self.lead + self.body()
 
     def meaning(self) -> tuple[Any, ...]:
         """Return what it means, whatever its text: kinds, keys and values, in their order.
 
-        Elements of a list go by their values alone, and lists of tables by their places.
+        Elements of a list go by their values alone, and lists of tables by their index.
         """
         named = self.kind != LIST
         return (
@@ -123,24 +123,24 @@ def _children(
         owed = ""
     if owed:
         raise UnmergeableError("a comment of yours that leads nowhere")
-    for place, block in enumerate(theirs):
+    for index, block in enumerate(theirs):
         if (
             block.key in our_blocks or block.key in base_blocks
         ):  # theirs as it was; what the user took out stays out
             continue
-        _insert(result, block, [earlier.key for earlier in theirs[:place]])
+        _insert(result, block, [earlier.key for earlier in theirs[:index]])
     return tuple(result)
 
 
 def _insert(result: list[Block], block: Block, earlier: list[str]) -> None:
-    places = {one.key: place for place, one in enumerate(result)}
-    known = [places[key] for key in earlier if key in places]
-    place = known[-1] + 1 if known else 0
+    positions = {one.key: index for index, one in enumerate(result)}
+    known = [positions[key] for key in earlier if key in positions]
+    index = known[-1] + 1 if known else 0
     first = next((at for at, one in enumerate(result) if one.kind == TABLE), len(result))
     if result and not block.inline:  # it stands where the user has put those beside it
         dash = not block.body().lstrip(" ").startswith("- ")  # the first key stands behind one
         block = block.moved(_column(result[0], dash=dash) - _column(block, dash=dash))
-    result.insert(max(place, first) if block.kind == TABLE else min(place, first), block)
+    result.insert(max(index, first) if block.kind == TABLE else min(index, first), block)
 
 
 def _column(block: Block, *, dash: bool) -> int:
@@ -161,7 +161,7 @@ def _moved(text: str, by: int) -> str:
 
 
 def _bare(block: Block) -> str:
-    """Return its key, without the place of a table in a list of tables."""
+    """Return its key, without the index of a table in a list of tables."""
     return re.sub(r"(?<=\]\]) \d+\Z", "", block.key) if block.kind == TABLE else block.key
 
 

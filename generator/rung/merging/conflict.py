@@ -8,17 +8,17 @@ OURS, MIDDLE, THEIRS = b"<<<<<<< yours", b"=======", b">>>>>>> rung"  # markers
 
 @dataclass(frozen=True)
 class Hunk:
-    """One place of a conflict.
+    """One hunk of a conflict.
 
     Args:
         line: Where it begins in the user's file, from 1.
-        yours: The user's lines there.
-        rung: Rung's lines there.
+        ours: The user's lines there.
+        theirs: Rung's lines there.
     """
 
     line: int
-    yours: str
-    rung: str
+    ours: str
+    theirs: str
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Conflict:
             (a file on one side, a folder or a link on the other), unreadable (the lines merge,
             and what comes out does not parse), moved (the user edited a file that has gone
             elsewhere).
-        places: The places in it, for lines and moved.
+        hunks: What differs in it, for lines and moved.
         note: Where the edit goes, for moved.
     """
 
     path: str
     why: str
-    places: tuple[Hunk, ...] = ()
+    hunks: tuple[Hunk, ...] = ()
     note: str = ""
 
 
@@ -63,7 +63,7 @@ class Resolved:
 
 
 def hunks(marked: bytes) -> list[Hunk]:
-    """Return the places between markers, numbered by the lines of the user's own file."""
+    """Return the hunks between markers, numbered by the lines of the user's own file."""
     found: list[Hunk] = []
     ours: list[bytes] | None = None
     theirs: list[bytes] | None = None

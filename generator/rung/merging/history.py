@@ -35,8 +35,15 @@ class Rendered:
 def states(bench: Workbench, prefix: str, head: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield what the answers file said and the last commit in which it did, newest first, each once."""
     path = project.answers_below(prefix)
-    words = ("log", f"--max-count={DEEPEST}", "--format=%P", head, "--", f":(top,literal){path}")
-    parents = (git.answers(bench.top, *words) or "").splitlines()
+    arguments = (
+        "log",
+        f"--max-count={DEEPEST}",
+        "--format=%P",
+        head,
+        "--",
+        f":(top,literal){path}",
+    )
+    parents = (git.answers(bench.top, *arguments) or "").splitlines()
     known: list[dict[str, Any]] = []
     for commit in (head, *(line.split(" ")[0] for line in parents)):
         text = git.show(bench.top, commit, path) if commit else None
@@ -84,11 +91,11 @@ def added_by_user(bench: Workbench, prefix: str, head: str, paths: Iterable[str]
     for commit, path in _changes(bench, prefix, head, "A", paths):
         newest.setdefault(path, commit)
     answers = project.answers_below(prefix)
-    words = ("diff-tree", "--root", "-m", "--name-only", "-r", "-z", "--no-commit-id")
+    arguments = ("diff-tree", "--root", "-m", "--name-only", "-r", "-z", "--no-commit-id")
     climbs = {
         commit
         for commit in set(newest.values())
-        if git.run(bench.top, *words, commit, "--", f":(top,literal){answers}")
+        if git.run(bench.top, *arguments, commit, "--", f":(top,literal){answers}")
     }
     return {path for path in set(paths) & newest.keys() if newest[path] not in climbs}
 
@@ -117,8 +124,8 @@ def before_adoption(bench: Workbench, prefix: str, head: str, paths: Iterable[st
     They are the user's, whatever a later rung has of the same name.
     """
     file = project.answers_below(prefix)
-    words = ("log", "--format=%H", "--diff-filter=A", head, "--", f":(top,literal){file}")
-    added = (git.answers(bench.top, *words) or "").split()
+    arguments = ("log", "--format=%H", "--diff-filter=A", head, "--", f":(top,literal){file}")
+    added = (git.answers(bench.top, *arguments) or "").split()
     known = ("rev-parse", "--verify", "--quiet")
     parent = git.answers(bench.top, *known, f"{added[-1]}^1") if added else None
     if not parent:

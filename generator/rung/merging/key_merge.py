@@ -32,14 +32,14 @@ def yaml_text(base: str, ours: str, theirs: str) -> str:
 
 def _merge(cut: Callable[[str], Block], base: str, ours: str, theirs: str) -> str:
     before = cut(base) if base.strip() else None
-    whole = merged(before, cut(ours), cut(theirs))
-    text = whole.whole()
+    result = merged(before, cut(ours), cut(theirs))
+    text = result.to_text()
     if not parses("x.toml" if cut is toml_blocks.blocks else "x.yml", text):
         raise UnmergeableError("what came out is not of the form")
-    if not _keeps_every_word(base, ours, text):
+    if not _keeps_every_token(base, ours, text):
         raise UnmergeableError("something of the user's would be lost")
     # Lines can mean another thing where they stand now: in YAML the column decides.
-    if cut(text).meaning() != whole.meaning():
+    if cut(text).meaning() != result.meaning():
         raise UnmergeableError("it would mean something else")
     return text
 
@@ -66,13 +66,13 @@ def parses(path: str, text: str) -> bool:
     return True
 
 
-def _keeps_every_word(base: str, ours: str, merged: str) -> bool:
-    """Say whether every word of a line that the user added or changed is in the merged text."""
+def _keeps_every_token(base: str, ours: str, merged: str) -> bool:
+    """Say whether every token of a line that the user added or changed is in the merged text."""
     base_lines = set(base.splitlines())
-    there = set(_words(merged))
+    there = set(_tokens(merged))
     added = (line for line in ours.splitlines() if line not in base_lines)
-    return all(word in there for line in added for word in _words(line))
+    return all(token in there for line in added for token in _tokens(line))
 
 
-def _words(text: str) -> list[str]:
+def _tokens(text: str) -> list[str]:
     return re.findall(r"[^\s,\[\](){}\"'=:]+", text)

@@ -29,16 +29,16 @@ def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[
     """
     options = [f"--{favor}"] if favor else ["-L", "yours", "-L", "before", "-L", "rung"]
     with tempfile.TemporaryDirectory(prefix="rung-") as folder:
-        place = Path(folder)
+        directory = Path(folder)
         for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
-            (place / name).write_bytes(content)
+            (directory / name).write_bytes(content)
         nobodys = {
-            "GIT_DIR": str(place),
+            "GIT_DIR": str(directory),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
         }
-        words = ("merge-file", "-p", "-q", *options, "ours", "base", "theirs")
-        done = git.completed(place, *words, extra=nobodys)
+        arguments = ("merge-file", "-p", "-q", *options, "ours", "base", "theirs")
+        done = git.completed(directory, *arguments, extra=nobodys)
     if done.returncode > 127:
         raise RungError(done.stderr.decode(errors="replace").strip() or "git merge-file failed")
     return done.stdout, done.returncode

@@ -134,7 +134,7 @@ def name_conflicts(
     Args:
         bench: Where the trees stand.
         moves: What moved.
-        found: What the merge came to; changed in place.
+        found: What the merge came to; this changes it.
         base, ours: What Rung rendered, and the project's files, under the user's names.
         renamed: The user's names of Rung's files, by Rung's names.
     """
@@ -197,7 +197,7 @@ def _used(text: str) -> Iterable[str]:
 
 
 def _edits(base: bytes, ours: bytes) -> Iterable[Hunk]:
-    """Yield the places that the user changed."""
+    """Yield the hunks that the user changed."""
     old, new = (text.decode("utf-8", "replace").splitlines(keepends=True) for text in (base, ours))
     for kind, start, end, first, last in difflib.SequenceMatcher(None, old, new).get_opcodes():
         if kind != "equal":

@@ -142,7 +142,7 @@ def _settle_contents(
 
 
 def _can_be_own(path: str) -> bool:
-    """Say whether the project works where a file of the user's takes the place of Rung's."""
+    """Say whether the project works where a file of the user's replaces Rung's."""
     return not path.startswith(MACHINERY) and path not in REQUIRED
 
 

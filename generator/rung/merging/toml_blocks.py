@@ -41,7 +41,7 @@ def blocks(text: str) -> Block:
             lead += statement
         elif header := HEADER.match(statement):
             name = header.group(1)
-            if name.startswith("[["):  # an element of a list of tables goes by its place
+            if name.startswith("[["):  # an element of a list of tables goes by its index
                 counts[name] = counts.get(name, 0) + 1
                 name = f"{name} {counts[name]}"
             tables.append((name, lead, statement, []))
@@ -52,10 +52,10 @@ def blocks(text: str) -> Block:
             lead = ""
     (_, _, _, keys), *rest = tables
     children = [*keys, *(Block(name, up, top, TABLE, tuple(of)) for name, up, top, of in rest)]
-    whole = Block("", "", "", MAPPING, tuple(children), lead)
-    if whole.whole() != text:
+    document = Block("", "", "", MAPPING, tuple(children), lead)
+    if document.to_text() != text:
         raise UnmergeableError("the file could not be taken apart")
-    return whole
+    return document
 
 
 def _statements(text: str) -> Iterator[str]:
@@ -138,11 +138,11 @@ def _elements(
     leads: list[str], parts: list[str], named: list[str] | None, values: list[str]
 ) -> tuple[Block, ...]:
     names = named or values
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     made = []
     for lead, part, name, value in zip(leads, parts, names, values, strict=True):
-        seen[name] = seen.get(name, 0) + 1
-        key = f"{name} {seen[name]}"
+        counts[name] = counts.get(name, 0) + 1
+        key = f"{name} {counts[name]}"
         made.append(Block(key, lead, part, LEAF, yields=named is not None, value=value))
     return tuple(made)
 

@@ -51,10 +51,10 @@ def version() -> tuple[int, ...]:
 
 
 def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
-    folder = bench.place / "merging"
+    folder = bench.folder / "merging"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    index = bench.place / "merging.index"
+    index = bench.folder / "merging.index"
     index.unlink(missing_ok=True)
     extra = {"GIT_WORK_TREE": str(folder), "GIT_INDEX_FILE": str(index), **git.SAME_EVERYWHERE}
     # Attributes of the trees would be read from here: everything is taken as it is instead.

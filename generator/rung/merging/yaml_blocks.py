@@ -36,10 +36,10 @@ def blocks(text: str) -> Block:
         (at + 1 for at, line in enumerate(lines[:first]) if line.startswith("---")), default=0
     )
     children, end = _children(root, lines, head)
-    whole = Block("", "", "".join(lines[:head]), _kind(root), children, "".join(lines[end:]))
-    if whole.whole() != text or (head and not top):
+    document = Block("", "", "".join(lines[:head]), _kind(root), children, "".join(lines[end:]))
+    if document.to_text() != text or (head and not top):
         raise UnmergeableError("the file could not be taken apart")
-    return whole
+    return document
 
 
 def _kind(node: Node) -> str:

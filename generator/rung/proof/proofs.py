@@ -19,7 +19,7 @@ class Proof:
     """A command, and the capabilities that it proves where it leads to certain commands.
 
     Attributes:
-        about: what it runs, in words.
+        about: what it runs, for a person.
         when: a predicate that holds where there is something to run.
         command: the program and its arguments.
         project: whether the environment that uv makes for the project is wanted.

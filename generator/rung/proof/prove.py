@@ -42,13 +42,13 @@ def prove(
     known = proofs.load(folder)
     with tempfile.TemporaryDirectory(prefix="rung-proof-", ignore_cleanup_errors=True) as name:
         top = Path(name).resolve() / "copy"
-        place = copied.copy(repository.resolve(), top)
-        content = Content(Files(place, reading.load(folder), limits))
+        folder_in_copy = copied.copy(repository.resolve(), top)
+        content = Content(Files(folder_in_copy, reading.load(folder), limits))
         evidence = Evidence(content, [proof.when for proof in known])
         wanted = [proof for proof in known if evidence.holds(proof.when)]
         leads = {proof.command: _leads_to(content, proof.command) for proof in wanted}
-        tools = Tools(place, top, seconds)
-        trials = [(proof, _try(proof, tools, place, seconds, say)) for proof in wanted]
+        tools = Tools(folder_in_copy, top, seconds)
+        trials = [(proof, _try(proof, tools, folder_in_copy, seconds, say)) for proof in wanted]
     results = {
         name: _with(finding, [one for one in trials if _bears(*one, finding, leads)])
         for name, finding in review.findings.items()
@@ -57,19 +57,19 @@ def prove(
 
 
 def _try(
-    proof: Proof, tools: Tools, place: Path, seconds: float, say: Callable[[str], None]
+    proof: Proof, tools: Tools, folder: Path, seconds: float, say: Callable[[str], None]
 ) -> Trial:
-    words = " ".join(proof.command)
-    say(f"Running {proof.about}: `{words}`, in a copy")
+    shown = " ".join(proof.command)
+    say(f"Running {proof.about}: `{shown}`, in a copy")
     command, reason = tools.command(proof.command, proof.project)
     if not command:
-        return Trial(words, "not run", 0.0, (), reason)
+        return Trial(shown, "not run", 0.0, (), reason)
     try:
-        done = run.run(command, place, seconds, proof.env)
+        done = run.run(command, folder, seconds, proof.env)
     except OSError as error:
-        return Trial(words, "not run", 0.0, (), f"it could not be started: {error}")
+        return Trial(shown, "not run", 0.0, (), f"it could not be started: {error}")
     reason = f"it took more than {seconds:g} s" if done.result == "timed out" else ""
-    return Trial(words, done.result, done.seconds, done.tail, reason)
+    return Trial(shown, done.result, done.seconds, done.tail, reason)
 
 
 def _bears(

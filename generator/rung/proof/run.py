@@ -1,4 +1,4 @@
-"""Run a program of a repository within a time, with all that it starts, and keep its last words."""
+"""Run a program of a repository within a time, with all that it starts, and keep its last lines."""
 
 import contextlib
 import os

@@ -20,9 +20,9 @@ class Tools:
         self.trouble: str | None = None  # why uv made no environment; asked for at most once
         self.synced = False
 
-    def command(self, words: Sequence[str], project: bool) -> tuple[list[str], str]:
+    def command(self, command: Sequence[str], project: bool) -> tuple[list[str], str]:
         """Return how a command is started, and where it cannot be, an empty list and the reason."""
-        name, *rest = words
+        name, *rest = command
         if project:
             self._sync()
             if self.trouble is None and self._in_environment(name):

@@ -29,11 +29,11 @@ def lent(kind: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _read(place: Path) -> Iterator[None]:
+def _read(repository: Path) -> Iterator[None]:
     try:
         import fcntl
 
-        descriptor = os.open(place.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o644)
+        descriptor = os.open(repository.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o644)
     except (ImportError, OSError):  # not on every system; a cache that is not to be written
         yield
         return
@@ -41,21 +41,21 @@ def _read(place: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # a file system without locks: nothing is thrown away
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _throw_away(place)
+                _throw_away(repository)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
     finally:
         os.close(descriptor)
 
 
-def _throw_away(place: Path) -> None:
+def _throw_away(repository: Path) -> None:
     """Remove the repository if it is too old or too large, and what an earlier removal left."""
-    aside = place.with_suffix(".old")
+    aside = repository.with_suffix(".old")
     shutil.rmtree(aside, ignore_errors=True)
     with contextlib.suppress(OSError):  # it is not there; or it cannot be removed, and stays
-        old = time.time() - (place / "HEAD").stat().st_mtime > OLDEST * 24 * 3600
-        if old or _bytes(place) > LARGEST:
-            place.rename(aside)  # at one moment, so that no half of it is ever read
+        old = time.time() - (repository / "HEAD").stat().st_mtime > OLDEST * 24 * 3600
+        if old or _bytes(repository) > LARGEST:
+            repository.rename(aside)  # at one moment, so that no half of it is ever read
             shutil.rmtree(aside, ignore_errors=True)
 
 

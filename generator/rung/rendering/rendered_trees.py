@@ -168,9 +168,9 @@ def _refuse_name(name: str, path: str) -> None:
 
 
 def _refuse_two_of_one_name(entries: Iterable[str]) -> None:
-    seen: dict[str, str] = {}
+    by_folded_name: dict[str, str] = {}
     for path in entries:
-        other = seen.setdefault(path.casefold(), path)
+        other = by_folded_name.setdefault(path.casefold(), path)
         if other != path:
             raise RungError(
                 f"The template renders `{other}` and `{path}`, which some systems take for one.\n"

@@ -101,12 +101,12 @@ def newest(now: Source) -> Source:
 
 def _tags(address: str) -> list[str]:
     """Return the tags of a template elsewhere, the newest version first."""
-    words = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", "--", address)
+    arguments = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", "--", address)
     # Away from the project, whose configuration would say how the server is reached.
     with tempfile.TemporaryDirectory(prefix="rung-") as away:
         protocols = os.environ.get("GIT_ALLOW_PROTOCOL", NETWORK)
         extra = {"GIT_CEILING_DIRECTORIES": str(Path(away).parent), "GIT_ALLOW_PROTOCOL": protocols}
-        output = git.run(Path(away), *words, extra=extra)
+        output = git.run(Path(away), *arguments, extra=extra)
     return [line.rpartition("refs/tags/")[2] for line in output.splitlines()]
 
 

@@ -50,29 +50,29 @@ class Workbench:
 
     Args:
         top: The root of the project's work tree.
-        place: The temporary folder of the bench.
+        folder: The temporary folder of the bench.
         renders: The repository of the cache of renders.
     """
 
-    def __init__(self, top: Path, place: Path, renders: Path) -> None:
-        """Take the repository `bench.git` that stands in `place`."""
-        self.top, self.place, self.renders = top, place, renders
-        self.repository = place / "bench.git"
+    def __init__(self, top: Path, folder: Path, renders: Path) -> None:
+        """Take the repository `bench.git` in `folder`."""
+        self.top, self.folder, self.renders = top, folder, renders
+        self.repository = folder / "bench.git"
         self._files: dict[str, dict[str, Entry]] = {}  # what was asked for; a tree never changes
         self._environment = {
             "GIT_DIR": str(self.repository),
-            "GIT_INDEX_FILE": str(place / "index"),
+            "GIT_INDEX_FILE": str(folder / "index"),
             **NOBODYS,
         }
 
     def git(self, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None) -> str:
         """Run git on the bench."""
         named = self._environment | dict(extra or {})
-        return git.run(self.place, *arguments, settings=SETTINGS, stdin=stdin, extra=named)
+        return git.run(self.folder, *arguments, settings=SETTINGS, stdin=stdin, extra=named)
 
     def tries(self, *arguments: str) -> tuple[int, str]:
         """Run git on the bench where a failure is an answer; return exit code and output."""
-        done = git.completed(self.place, *arguments, settings=SETTINGS, extra=self._environment)
+        done = git.completed(self.folder, *arguments, settings=SETTINGS, extra=self._environment)
         text = done.stdout if done.returncode < 2 else done.stdout + done.stderr
         return done.returncode, text.decode("utf-8", "surrogateescape")
 
@@ -117,7 +117,7 @@ class Workbench:
         return self.git("hash-object", "-w", "--no-filters", "--stdin", stdin=text).strip()
 
     def edited(self, tree: str, changes: Mapping[str, Entry | None]) -> str:
-        """Return a tree with some files put in place, and those of None taken out."""
+        """Return a tree with some files replaced or added, and those of None removed."""
         if not changes:
             return tree
         gone = "0" * len(tree)
@@ -141,17 +141,17 @@ class Workbench:
         """Return the tree without files."""
         return self.git("mktree").strip()
 
-    def grafted(self, whole: str, prefix: str, part: str) -> str:
+    def grafted(self, tree: str, prefix: str, part: str) -> str:
         """Return a tree in which the folder `prefix` is replaced by the tree `part`."""
         if not prefix:
             return part
         first, _, rest = prefix.partition("/")
         lines = [
             line
-            for line in self.git("ls-tree", "-z", "--full-tree", whole).split("\0")
+            for line in self.git("ls-tree", "-z", "--full-tree", tree).split("\0")
             if line and line.partition("\t")[2] != first
         ]
-        below = self.inside(whole, first) if rest else part
+        below = self.inside(tree, first) if rest else part
         lines.append(f"040000 tree {self.grafted(below, rest, part)}\t{first}")
         return self.git("mktree", "-z", stdin="".join(f"{line}\0" for line in lines)).strip()
 
@@ -180,7 +180,7 @@ class Workbench:
         new = {oid for _, mode, _, oid, state in changed if state != "D" and mode != SUBMODULE}
         wanted = "\n".join([commit, self.git("rev-parse", f"{commit}^{{tree}}").strip(), *new, ""])
         packing = git.started(
-            self.place,
+            self.folder,
             "pack-objects",
             "--threads=1",
             "--quiet",
@@ -209,11 +209,11 @@ def opened(top: Path) -> Iterator[Workbench]:
         render_cache.lent(kind) as rendered,
         tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as folder,
     ):
-        place = Path(folder)
+        directory = Path(folder)
         options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
-        git.run(place, "init", *options, "bench.git", extra=NOBODYS)
-        (place / "bench.git/objects/info").mkdir(parents=True, exist_ok=True)
-        bench = Workbench(top, place, rendered)
+        git.run(directory, "init", *options, "bench.git", extra=NOBODYS)
+        (directory / "bench.git/objects/info").mkdir(parents=True, exist_ok=True)
+        bench = Workbench(top, directory, rendered)
         objects = git.run(top, "rev-parse", "--git-path", "objects").rstrip("\n")
         bench.read_also((top / objects).resolve())
         bench.read_also(rendered / "objects")

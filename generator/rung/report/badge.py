@@ -25,7 +25,7 @@ def make(review: Review, before: Review | None = None) -> str:
     right = f"{review.level} {review.levels[review.level].title}"
     if review.left_out.out_of_time:
         right += " (partial)"
-    split, rest = (round(len(words) * LETTER) + 12 for words in (left, right))
+    split, rest = (round(len(text) * LETTER) + 12 for text in (left, right))
     return SVG.format(
         left=left,
         right=right,

@@ -1,4 +1,4 @@
-"""A review as data: what `rung check --format json` prints, and the words that all formats share."""
+"""A review as data: what `rung check --format json` prints, and the phrases that all formats share."""
 
 import json
 from typing import Any
@@ -133,7 +133,7 @@ def matched(hit: Hit) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def place(hit: Hit) -> str:
+def location(hit: Hit) -> str:
     """Return where a hit is, as `file:line`."""
     if not hit.path:
         return "the whole repository"
@@ -141,7 +141,7 @@ def place(hit: Hit) -> str:
 
 
 def best(finding: Finding) -> Hit | None:
-    """Return the place that shows a finding's tier best: one that can be opened, if there is one."""
+    """Return the hit that shows a finding's tier best: one that can be opened, if there is one."""
     hits = [shown.hit for shown in finding.shown if shown.tier == finding.tier]
     hits += [shown.hit for shown in finding.shown]
     return next((hit for hit in hits if hit.path), hits[0] if hits else None)
@@ -161,7 +161,7 @@ def counts_as(review: Review) -> str:
     if not review.machine_learning:
         return ""
     hit = review.machine_learning[0]
-    return f"Machine learning, for {place(hit)} says {matched(hit)}"
+    return f"Machine learning, for {location(hit)} says {matched(hit)}"
 
 
 def lacks(review: Review) -> str:
@@ -187,7 +187,7 @@ def left_out(review: Review) -> list[str]:
 
 
 def proof(finding: Finding) -> str:
-    """Return what runs say of a finding, in words; nothing where none does."""
+    """Return what runs show of a finding; empty where none bears on it."""
     if not finding.trials:
         return ""
     failed = [one.command for one in finding.trials if one.result == "failed"]

@@ -8,8 +8,8 @@ from rung.report.facts import (
     how,
     lacks,
     left_out,
+    location,
     matched,
-    place,
     proof,
     ran,
 )
@@ -97,7 +97,9 @@ def _change(review: Review, before: Review) -> list[str]:
 
 def _evidence(hit: Hit) -> str:
     code = matched(hit).replace("`", "'")[:80]
-    return f"{_plain(place(hit))} {_code(code)}" if hit.text != hit.path else _plain(place(hit))
+    return (
+        f"{_plain(location(hit))} {_code(code)}" if hit.text != hit.path else _plain(location(hit))
+    )
 
 
 def _code(text: str) -> str:

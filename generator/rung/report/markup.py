@@ -11,7 +11,7 @@ def safe(text: str) -> str:
     return escape(printable(text))
 
 
-def words(text: str) -> str:
+def prose(text: str) -> str:
     """Return a text of Rung's own, with what can be typed as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", safe(text))
 

@@ -2,7 +2,7 @@
 
 from rung.report import facts
 from rung.report.markdown import NO_MODEL, NOTHING
-from rung.report.markup import safe, table, words
+from rung.report.markup import prose, safe, table
 from rung.report.page_evidence import evidence, runs
 from rung.report.picture import ladder
 from rung.report.styles import STYLES
@@ -60,12 +60,12 @@ def make(review: Review, before: Review | None = None) -> str:
         microsoft=safe(rung.microsoft),
         google=safe(rung.google),
         game=safe(review.game),
-        game_from=words(review.game_from),
+        game_from=prose(review.game_from),
         files=f"{review.looked_at:,}",
         how=_how(review),
         counts_as=safe(facts.counts_as(review)),
         runs=runs(review),
-        notes="".join(f'<p class="note">{safe(note)}</p>' for note in review.notes),
+        notes="".join(f'<p class="note">{prose(note)}</p>' for note in review.notes),
         ladder=ladder(review),
         next=_next(review),
         profile=table(
@@ -97,7 +97,7 @@ def _next(review: Review) -> str:
     steps = "".join(
         f"<li><strong>{safe(blocker.finding.capability.id)}</strong> "
         f'<span class="effort">{safe(blocker.finding.capability.effort)}, +{blocker.brings:g}</span><br>'
-        f"{words(blocker.finding.capability.fix)} "
+        f"{prose(blocker.finding.capability.fix)} "
         f'<span class="quiet">{safe(blocker.reason[0].upper() + blocker.reason[1:])}.</span></li>'
         for blocker in review.standing.blockers
     )

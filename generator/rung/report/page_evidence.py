@@ -3,7 +3,7 @@
 from html import escape
 
 from rung.report import facts
-from rung.report.markup import safe, words
+from rung.report.markup import prose, safe
 from rung.review.findings import Finding
 from rung.review.review import Review
 
@@ -19,7 +19,7 @@ def runs(review: Review) -> str:
         shown = trial.result in ("failed", "timed out") and trial.tail
         tail = f'<pre tabindex="0">{escape(chr(10).join(trial.tail))}</pre>' if shown else ""
         parts.append(
-            f"<li><code>{escape(trial.command)}</code> {words(facts.ran(trial))}{tail}</li>"
+            f"<li><code>{escape(trial.command)}</code> {prose(facts.ran(trial))}{tail}</li>"
         )
     listed = f"<ul>{''.join(parts)}</ul>" if parts else f"<p>{facts.NOTHING_TO_RUN}</p>"
     return f'<section aria-labelledby="runs"><h2 id="runs">Run in a copy</h2>{listed}</section>\n'
@@ -41,12 +41,12 @@ def _finding(finding: Finding) -> str:
     tier = finding.tier or "none"
     hits = "".join(
         f'<li><span class="tier {shown.tier}">{shown.tier}</span> '
-        f"<code>{escape(facts.place(shown.hit))}</code> <q>{escape(facts.matched(shown.hit))}</q></li>"
+        f"<code>{escape(facts.location(shown.hit))}</code> <q>{escape(facts.matched(shown.hit))}</q></li>"
         for shown in finding.shown
     )
     proof = ""
     if finding.trials:
-        proof = f' <span class="proof {finding.proof}">{words(facts.proof(finding))}</span>'
+        proof = f' <span class="proof {finding.proof}">{prose(facts.proof(finding))}</span>'
     word = ""
     if finding.word:
         statement = finding.word
@@ -56,6 +56,6 @@ def _finding(finding: Finding) -> str:
         f'<span class="tier {tier}">{WORDS[finding.tier]}</span>{proof}</summary>'
         f"<p>{safe(capability.why)}</p>{word}"
         f"{f'<ul>{hits}</ul>' if hits else '<p>Nothing was found.</p>'}"
-        f"<p><strong>To do</strong> ({safe(capability.effort)}): {words(capability.fix)}</p>"
+        f"<p><strong>To do</strong> ({safe(capability.effort)}): {prose(capability.fix)}</p>"
         f'<p class="quiet">Source: {safe(capability.source)}</p></details>'
     )

@@ -11,17 +11,17 @@ RAIL = WIDTH - LEFT - 80
 
 
 def ladder(review: Review) -> str:
-    """Return the ladder as SVG, with the same in words for those who do not see it."""
+    """Return the ladder as SVG, with the same as text for those who do not see it."""
     rungs = list(reversed(review.levels))
     height = STEP * len(rungs) + 8
     rows = []
     labels = []
-    for place, rung in enumerate(rungs):
+    for index, rung in enumerate(rungs):
         points = review.standing.averages[rung.level]
-        top = 6 + place * STEP
+        top = 6 + index * STEP
         here = rung.level == review.level
         state = "here" if here else "held" if rung.level < review.level else "above"
-        fits = points >= 0.55  # the words within the bar, else beside it
+        fits = points >= 0.55  # the label within the bar, else beside it
         beside = LEFT + 10 + (0 if fits else RAIL * points)
         inside = "mark" if fits else "here"
         mark = "You stand here" if here else ""

@@ -65,9 +65,9 @@ def _result(number: int, finding: Finding, blocks: bool) -> dict[str, Any]:
     result = f"only {finding.tier}" if finding.tier else "not found"
     if finding.proof == "disproven":
         result = proof(finding)
-    # Code scanning shows nothing without a place; what is missing has none, so it is the README's.
-    places = [shown.hit for shown in finding.shown if shown.hit.path][:1]
-    path, line = (places[0].path, places[0].line) if places else ("README.md", 1)
+    # Code scanning shows nothing without a location; what is missing has none, so it is the README's.
+    locations = [shown.hit for shown in finding.shown if shown.hit.path][:1]
+    path, line = (locations[0].path, locations[0].line) if locations else ("README.md", 1)
     return {
         "ruleId": capability.id,
         "ruleIndex": number,

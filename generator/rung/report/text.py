@@ -11,8 +11,8 @@ from rung.report.facts import (
     how,
     lacks,
     left_out,
+    location,
     matched,
-    place,
     proof,
     ran,
 )
@@ -68,9 +68,9 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
 def _finding(finding: Finding) -> str:
     hit = best(finding)
     shown = (
-        f"{place(hit)}  {matched(hit)}"
+        f"{location(hit)}  {matched(hit)}"
         if hit and hit.text != hit.path
-        else place(hit)
+        else location(hit)
         if hit
         else ""
     )
@@ -140,7 +140,7 @@ def explain(review: Review, name: str) -> str:
         lines.append(f"\n{tier}: looked for")
         lines.append(textwrap.indent(_shown(predicate), "  "))
         hits = [shown.hit for shown in finding.shown if shown.tier == tier]
-        lines += [f"  found {place(hit)}  {matched(hit)}" for hit in hits] or ["  found nothing"]
+        lines += [f"  found {location(hit)}  {matched(hit)}" for hit in hits] or ["  found nothing"]
     lines.append(f"\nTo do ({capability.effort}): {capability.fix}")
     return "\n".join(lines) + "\n"
 

@@ -38,9 +38,9 @@ def committed(folder: Path) -> Path:
             "Run `git init`, commit everything, then climb."
         )
     asked = [word for name in HALF_DONE for word in ("--git-path", name)]
-    places = git.run(top, "rev-parse", *asked).splitlines()
-    for place, command in zip(places, HALF_DONE.values(), strict=True):
-        if (top / place).exists():
+    markers = git.run(top, "rev-parse", *asked).splitlines()
+    for marker, command in zip(markers, HALF_DONE.values(), strict=True):
+        if (top / marker).exists():
             raise RungError(
                 f"A {command} is under way in {top}.\n"
                 f"End it with `git {command} --continue` or `--abort`, then climb."
@@ -147,7 +147,7 @@ def distinct(new: Iterable[str], kept: Iterable[str]) -> None:
 
 
 def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
-    """Return those of the new files at whose place something stands that git does not keep.
+    """Return those of the new files whose path is taken by something that git does not track.
 
     Raises:
         RungError: A folder stands where a file goes, or a file where a folder goes.

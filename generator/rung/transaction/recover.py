@@ -79,20 +79,20 @@ def ended(top: Path, *, killed: bool = True) -> Recovered | None:
     if left is None:
         journal.clear(top)
         return None
-    place = Path(left.top)
+    work_tree = Path(left.top)
     if not left.there:  # a work tree that was removed since, or is another repository's
         journal.clear(top)
         return Recovered(left.top, "elsewhere", False)
-    head = git.answers(place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    head = git.answers(work_tree, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if killed and head in (left.before, left.pending):  # elsewhere they would be another git's
-        locks.clear_git(place)
+        locks.clear_git(work_tree)
     if head != left.before:
         journal.clear(top)
         return Recovered(left.top, "pending" if head == left.pending else "elsewhere", False)
-    changed = undo.changes(place, left.before, left.pending)
-    found = undo.written(place, changed, left.before, left.pending)
-    snapshot = bool(found) and _snapshot(place, left)
-    obstructed = undo.take_back(place, found, left.before)
+    changed = undo.changes(work_tree, left.before, left.pending)
+    found = undo.written(work_tree, changed, left.before, left.pending)
+    snapshot = bool(found) and _snapshot(work_tree, left)
+    obstructed = undo.take_back(work_tree, found, left.before)
     journal.clear(top)
     return Recovered(left.top, "before", snapshot, tuple(sorted([*found.yours, *obstructed])))
 
@@ -117,10 +117,10 @@ def _snapshot(top: Path, left: Journal) -> bool:
             tree = git.run(top, "write-tree", extra=extra).strip()
             parents = [left.before, *([earlier] if earlier else [])]
             options = [word for parent in parents for word in ("-p", parent)]
-            words = f"What an interrupted climb left on disk\n\nIt led to {left.pending}.\n"
+            message = f"What an interrupted climb left on disk\n\nIt led to {left.pending}.\n"
             arguments = ("commit-tree", tree, *options)
             settings = git.QUIET | git.NOBODY
-            commit = git.run(top, *arguments, settings=settings, stdin=words).strip()
+            commit = git.run(top, *arguments, settings=settings, stdin=message).strip()
             git.run(top, "update-ref", journal.CRASH, commit)
         except (RungError, OSError):
             return False

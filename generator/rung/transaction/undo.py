@@ -40,19 +40,19 @@ class Written:
 
     Args:
         remove: The files that hold something of the climb's.
-        place: The files that are to be there again.
+        restore: The files that are to be there again.
         staged: The files whose new state stands in git's index.
         yours: The files that the person has changed since.
     """
 
     remove: tuple[Change, ...] = ()
-    place: tuple[Change, ...] = ()
+    restore: tuple[Change, ...] = ()
     staged: tuple[Change, ...] = ()
     yours: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Say whether there is anything to roll back."""
-        return bool(self.remove or self.place or self.staged)
+        return bool(self.remove or self.restore or self.staged)
 
 
 def changes(top: Path, before: str, pending: str) -> list[Change]:
@@ -72,8 +72,8 @@ def marks(top: Path, changed: Iterable[Change]) -> list[Mark]:
     found: list[Mark] = []
     for change in changed:
         try:
-            seen = (top / change.path).lstat()
-            found.append((seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns))
+            status = (top / change.path).lstat()
+            found.append((status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns))
         except OSError:
             found.append(None)
     return found
@@ -83,22 +83,22 @@ def written(top: Path, changed: Sequence[Change], before: str, pending: str) -> 
     """Find what a climb has written."""
     texts = _texts(top, {oid for one in changed for mode, oid in (one.before, one.after)})
     index = _index(top)
-    remove, place, yours = [], [], []
+    remove, restore, yours = [], [], []
     for change in changed:
         match _state(top, change, texts, before, pending):
             case "climb's":
                 remove.append(change)
-                place += [] if change.is_new else [change]
+                restore += [] if change.is_new else [change]
             case "missing":
-                place.append(change)
+                restore.append(change)
             case "yours":
                 yours.append(change.path)
     staged = [one for one in changed if index.get(one.path, (NOTHING, "")) == _entry(one.after)]
-    return Written(tuple(remove), tuple(place), tuple(staged), tuple(yours))
+    return Written(tuple(remove), tuple(restore), tuple(staged), tuple(yours))
 
 
 def take_back(top: Path, found: Written, before: str) -> list[str]:
-    """Lead back to the old commit; return the files whose place is now somebody else's.
+    """Lead back to the old commit; return the files whose path somebody else has taken.
 
     First what is new goes, which makes room. Each old file is written aside and then moved, so
     that the beginning of one is always the person's.
@@ -118,7 +118,7 @@ def take_back(top: Path, found: Written, before: str) -> list[str]:
     # Attributes say how the others are written.
     for attributes in (True, False):
         paths = [
-            one.path for one in found.place if one.path.endswith(".gitattributes") is attributes
+            one.path for one in found.restore if one.path.endswith(".gitattributes") is attributes
         ]
         if paths:
             _write_aside(top, before, paths, stage)
@@ -151,8 +151,8 @@ def _state(top: Path, change: Change, texts: dict[str, bytes], before: str, pend
         return "climb's"
     if not change.is_new and start in (_plain(old), _shown(top, before, change.path)):
         return "old"
-    whole = None if change.after[0] == NOTHING else _shown(top, pending, change.path)
-    return "climb's" if whole is not None and whole.startswith(start) else "yours"
+    content = None if change.after[0] == NOTHING else _shown(top, pending, change.path)
+    return "climb's" if content is not None and content.startswith(start) else "yours"
 
 
 def _shown(top: Path, commit: str, path: str) -> bytes | None:
@@ -209,7 +209,7 @@ def _write_aside(top: Path, before: str, paths: Iterable[str], stage: Path) -> N
 
 
 def _moved(aside: Path, top: Path, path: str) -> bool:
-    """Move a file to its place, unless something has come there."""
+    """Move a file to its path, unless something is there now."""
     file = top / path
     if _is_elsewhere(top, path) or os.path.lexists(file):
         return False

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from rung.assess.assessment import Assessment, measured
-from rung.assess.formats import words
+from rung.assess.formats import messages
 from rung.assess.steps import Item, Step
 from rung.assess.strategy import Block, Reckoned, Rung
 
@@ -50,7 +50,7 @@ def _data(made: Assessment) -> dict[str, Any]:
         "north_star": _rung(strategy.north),
         "steps": [_step(step) for step in made.roadmap.steps],
         "commands": [
-            {"run": command, "brings": brings} for command, brings in words.commands(made)
+            {"run": command, "brings": brings} for command, brings in messages.commands(made)
         ],
         "beside": [
             {"rung": found.rung, "any_of": list(found.any_of)} for found in made.roadmap.beside
@@ -70,7 +70,7 @@ def _reckoned(sum_: Reckoned) -> dict[str, Any]:
         "terms": [
             {
                 "what": term.what,
-                "said": term.said,
+                "said": term.answer,
                 "weight": term.weight,
                 "share": term.share,
                 "points": term.points,
@@ -102,7 +102,7 @@ def _step(step: Step) -> dict[str, Any]:
         "quarter": step.quarter,
         "owner": step.owner,
         "by_hand_days": step.days,
-        "with_rung": words.with_rung(step),
+        "with_rung": messages.with_rung(step),
         "unlocks": step.unlocks,
         "because": list(step.because),
         "tasks": list(step.tasks),

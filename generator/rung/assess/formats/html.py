@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 
 from rung.assess.assessment import Assessment
-from rung.assess.formats import words
+from rung.assess.formats import messages
 from rung.assess.steps import Step
 from rung.assess.strategy import Reckoned
 
@@ -105,27 +105,27 @@ PAGE = """\
 def render(made: Assessment, *, explain: bool) -> str:
     """Return the assessment as a page that loads nothing and prints on two sheets."""
     strategy, steps = made.strategy, made.roadmap.steps
-    beside = _list(escape(words.beside(found)) for found in made.roadmap.beside)
+    beside = _list(escape(messages.beside(found)) for found in made.roadmap.beside)
     against = _list(map(escape, made.contradictions))
     return PAGE.format(
         style=STYLE,
         game=escape(strategy.game.name),
-        plays=escape(words.GAMES[strategy.game.name]),
+        plays=escape(messages.GAMES[strategy.game.name]),
         game_because=escape(strategy.game.because),
         warning=escape(made.weights.warning),
         contradictions=f"<p>These answers do not go together:</p>\n{against}" if against else "",
         ladder="\n".join(_rung(made, level) for level in range(len(made.levels))),
-        steps=_table("Steps", words.STEP_COLUMNS, words.step_rows(made)),
-        effort=escape(words.EFFORT),
+        steps=_table("Steps", messages.STEP_COLUMNS, messages.step_rows(made)),
+        effort=escape(messages.EFFORT),
         commands=escape(
-            "\n".join(f"# {brings}\n{command}" for command, brings in words.commands(made))
+            "\n".join(f"# {brings}\n{command}" for command, brings in messages.commands(made))
         ),
         rungs=_table(
             "The rungs",
             ("For you", "Rung", "Because"),
             (
                 (name, f"{rung.level} {made.levels[rung.level].title}", "; ".join(rung.because))
-                for name, rung, _ in words.rungs(made)
+                for name, rung, _ in messages.rungs(made)
             ),
         ),
         score=strategy.game.score.total,
@@ -139,14 +139,14 @@ def render(made: Assessment, *, explain: bool) -> str:
             f"<strong>{escape(entry.what)}</strong>: {escape(entry.because)}"
             for entry in made.roadmap.not_yet
         ),
-        answers=_table("The answers", ("Question", "Answer", "Note"), words.answered(made)),
+        answers=_table("The answers", ("Question", "Answer", "Note"), messages.answered(made)),
         source=escape(made.weights.source),
     )
 
 
 def _rung(made: Assessment, level: int) -> str:
     strategy = made.strategy
-    marks = [name for name, rung, _ in words.rungs(made) if rung.level == level]
+    marks = [name for name, rung, _ in messages.rungs(made) if rung.level == level]
     way = strategy.start.level <= level <= strategy.target.level
     mark = f' <span class="mark">{escape(", ".join(marks))}</span>' if marks else ""
     return (
@@ -181,14 +181,14 @@ def _reasons(step: Step) -> str:
     )
     return "\n".join(
         [
-            f"<details><summary>{escape(words.step(step))}</summary>",
-            f"<p>Priority {escape(words.priority(block))}</p>" if block else "",
+            f"<details><summary>{escape(messages.step(step))}</summary>",
+            f"<p>Priority {escape(messages.priority(block))}</p>" if block else "",
             _terms(f"{step.name}, term by term", block.worth) if block else "",
-            _list(map(escape, words.reasons(step))),
+            _list(map(escape, messages.reasons(step))),
             _table(step.name, ("Capability", "Rung", "State", "Why", "Because", ""), rows)
             if step.items
             else "",
-            f'<p class="soft">Later, with its rung: {escape(words.later(step))}.</p>'
+            f'<p class="soft">Later, with its rung: {escape(messages.later(step))}.</p>'
             if step.later
             else "",
             "</details>",
@@ -205,7 +205,7 @@ def _terms(label: str, reckoned: Reckoned) -> str:
                 f"{term.weight:.2f}",
                 f"{term.share:.2f}",
                 f"{term.points:.2f}",
-                f"{term.what}: {term.said}" if term.said else term.what,
+                f"{term.what}: {term.answer}" if term.answer else term.what,
             )
             for term in reckoned.terms
         ),

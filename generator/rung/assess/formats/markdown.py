@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from rung.assess.assessment import Assessment
-from rung.assess.formats import words
+from rung.assess.formats import messages
 from rung.assess.steps import Step
 
 
@@ -16,42 +16,42 @@ def _lines(made: Assessment) -> Iterator[str]:
     strategy, game = made.strategy, made.strategy.game
     yield from ("# MLOps strategy", "")
     answers = [
-        (name, f"**{words.title(made, rung.level)}**: {promise}", "; ".join(rung.because))
-        for name, rung, promise in words.rungs(made)
+        (name, f"**{messages.title(made, rung.level)}**: {promise}", "; ".join(rung.because))
+        for name, rung, promise in messages.rungs(made)
     ]
-    said = f"**{game.name}**: {words.GAMES[game.name]}"
-    yield from _table(("For you", "Answer", "Because"), [("Game", said, game.because), *answers])
+    played = f"**{game.name}**: {messages.GAMES[game.name]}"
+    yield from _table(("For you", "Answer", "Because"), [("Game", played, game.because), *answers])
     yield from ("", "## Steps", "")
-    yield from _table(words.STEP_COLUMNS, words.step_rows(made))
-    yield from ("", words.EFFORT, "", f"> {made.weights.warning}")
+    yield from _table(messages.STEP_COLUMNS, messages.step_rows(made))
+    yield from ("", messages.EFFORT, "", f"> {made.weights.warning}")
     if made.contradictions:
         yield from ("", "These answers do not go together:", "")
-        yield from (f"- {said}" for said in made.contradictions)
+        yield from (f"- {reason}" for reason in made.contradictions)
     yield from ("", "```sh")
-    for command, brings in words.commands(made):
+    for command, brings in messages.commands(made):
         yield from (f"# {brings}", command)
     yield from ("```", "", "How far this is the governance game:", "")
-    yield from (f"- {words.term(term)}" for term in game.score.terms)
+    yield from (f"- {messages.term(term)}" for term in game.score.terms)
     yield from ("", f"The pace of adoption, {strategy.adoption.total:.2f} of 1:", "")
-    yield from (f"- {words.term(term)}" for term in strategy.adoption.terms)
-    for place, found in enumerate(made.roadmap.steps, start=1):
-        yield from _step(place, found)
+    yield from (f"- {messages.term(term)}" for term in strategy.adoption.terms)
+    for number, found in enumerate(made.roadmap.steps, start=1):
+        yield from _step(number, found)
     if made.roadmap.beside:
         yield from ("", "## To stand on the target all the same", "")
-        yield from (f"- {words.beside(found)}" for found in made.roadmap.beside)
+        yield from (f"- {messages.beside(found)}" for found in made.roadmap.beside)
     yield from ("", "## Not yet", "")
     yield from (f"- **{entry.what}**: {entry.because}" for entry in made.roadmap.not_yet)
     yield from ("", "## The answers", "")
-    yield from _table(("Question", "Answer", "Note"), words.answered(made))
+    yield from _table(("Question", "Answer", "Note"), messages.answered(made))
     yield from ("", made.weights.source)
 
 
-def _step(place: int, found: Step) -> Iterator[str]:
-    yield from ("", f"## {place}. {words.step(found)}", "")
+def _step(number: int, found: Step) -> Iterator[str]:
+    yield from ("", f"## {number}. {messages.step(found)}", "")
     if found.block:
-        yield from (f"Priority {words.priority(found.block)}.", "")
-        yield from (f"- {words.term(term)}" for term in found.block.worth.terms)
-    yield from (f"- {reason}" for reason in (*words.reasons(found), *found.tasks))
+        yield from (f"Priority {messages.priority(found.block)}.", "")
+        yield from (f"- {messages.term(term)}" for term in found.block.worth.terms)
+    yield from (f"- {reason}" for reason in (*messages.reasons(found), *found.tasks))
     if found.items:
         yield ""
         yield from _table(
@@ -71,7 +71,7 @@ def _step(place: int, found: Step) -> Iterator[str]:
             ],
         )
     if found.later:
-        yield from ("", f"Later, with its rung: {words.later(found)}.")
+        yield from ("", f"Later, with its rung: {messages.later(found)}.")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

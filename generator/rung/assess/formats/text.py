@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from rung.assess.assessment import Assessment
-from rung.assess.formats import words
+from rung.assess.formats import messages
 from rung.assess.steps import Step
 
 WIDTH = 96
@@ -18,23 +18,25 @@ def render(made: Assessment, *, explain: bool) -> str:
 
 def _summary(made: Assessment) -> Iterator[str]:
     game, steps = made.strategy.game, made.roadmap.steps
-    yield f"Game       {game.name}: {words.GAMES[game.name]}"
-    for name, rung, promise in words.rungs(made):
-        yield f"{SHORT.get(name, name):<10} {words.title(made, rung.level)[5:]}: {promise}"
-    for place, found in enumerate(steps[: words.FIRST], start=1):
-        head, unlocks = words.promised(place, found)
+    yield f"Game       {game.name}: {messages.GAMES[game.name]}"
+    for name, rung, promise in messages.rungs(made):
+        yield f"{SHORT.get(name, name):<10} {messages.title(made, rung.level)[5:]}: {promise}"
+    for number, found in enumerate(steps[: messages.FIRST], start=1):
+        head, unlocks = messages.promised(number, found)
         yield head
         yield from _fold(unlocks, 2)
     yield ""
-    if steps[words.FIRST :]:
-        rest = ", ".join(f"{words.step(each)} (Q{each.quarter})" for each in steps[words.FIRST :])
+    if steps[messages.FIRST :]:
+        rest = ", ".join(
+            f"{messages.step(each)} (Q{each.quarter})" for each in steps[messages.FIRST :]
+        )
         yield from _fold(f"Then: {rest}")
-    for said in made.contradictions:
-        yield from _fold(f"Does not go together: {said}.")
+    for reason in made.contradictions:
+        yield from _fold(f"Does not go together: {reason}.")
     if made.assumed:
         yield from _fold(f"Assumed, as not answered: {', '.join(made.assumed)}.")
     yield "To walk it:"
-    for command, brings in words.commands(made):
+    for command, brings in messages.commands(made):
         yield f"  {command}"
         yield from _fold(f"# {brings}", 6)
     yield from _fold(made.weights.warning)
@@ -44,34 +46,38 @@ def _details(made: Assessment) -> Iterator[str]:
     strategy = made.strategy
     yield f"\nGame: {strategy.game.name}"
     yield from _fold(f"because {strategy.game.because}", 2)
-    yield from (line for term in strategy.game.score.terms for line in _fold(words.term(term), 4))
+    yield from (
+        line for term in strategy.game.score.terms for line in _fold(messages.term(term), 4)
+    )
     yield f"Pace of adoption: {strategy.adoption.total:.2f} of 1"
-    yield from (line for term in strategy.adoption.terms for line in _fold(words.term(term), 4))
-    for name, rung, _ in words.rungs(made):
-        yield f"{name}: {words.title(made, rung.level)}"
+    yield from (line for term in strategy.adoption.terms for line in _fold(messages.term(term), 4))
+    for name, rung, _ in messages.rungs(made):
+        yield f"{name}: {messages.title(made, rung.level)}"
         yield from (line for reason in rung.because for line in _fold(reason, 4))
-    for place, found in enumerate(made.roadmap.steps, start=1):
-        yield from _step(place, found)
+    for number, found in enumerate(made.roadmap.steps, start=1):
+        yield from _step(number, found)
     if made.roadmap.beside:
         yield "\nTo stand on the target all the same"
-        yield from (line for found in made.roadmap.beside for line in _fold(words.beside(found), 2))
+        yield from (
+            line for found in made.roadmap.beside for line in _fold(messages.beside(found), 2)
+        )
     yield "\nNot yet"
     for entry in made.roadmap.not_yet:
         yield from _fold(f"{entry.what}: {entry.because}", 2)
     yield "\nAnswers"
-    for ask, said, because in words.answered(made):
-        yield from _fold(f"{ask} {said}{f' ({because})' if because else ''}", 2)
+    for ask, answer, because in messages.answered(made):
+        yield from _fold(f"{ask} {answer}{f' ({because})' if because else ''}", 2)
     yield ""
-    yield from _fold(words.EFFORT)
+    yield from _fold(messages.EFFORT)
 
 
-def _step(place: int, found: Step) -> Iterator[str]:
-    yield f"\n{place} {words.step(found)}"
+def _step(number: int, found: Step) -> Iterator[str]:
+    yield f"\n{number} {messages.step(found)}"
     if found.block:
-        yield f"  priority {words.priority(found.block)}"
+        yield f"  priority {messages.priority(found.block)}"
         for counted in found.block.worth.terms:
-            yield from _fold(words.term(counted), 4)
-    for reason in (*words.reasons(found), *found.tasks):
+            yield from _fold(messages.term(counted), 4)
+    for reason in (*messages.reasons(found), *found.tasks):
         yield from _fold(reason, 4)
     for item in found.items:
         yield from _fold(f"- {item.capability.id} (rung {item.rung}, {item.state})", 2)
@@ -81,7 +87,7 @@ def _step(place: int, found: Step) -> Iterator[str]:
             yield from _fold(f"By hand {item.capability.effort}; with Rung: {item.with_rung}.", 4)
             yield from _fold(f"Source: {item.capability.source}", 4)
     if found.later:
-        yield from _fold(f"later, with its rung: {words.later(found)}", 2)
+        yield from _fold(f"later, with its rung: {messages.later(found)}", 2)
 
 
 def _fold(text: str, indent: int = 0) -> list[str]:

@@ -1,4 +1,4 @@
-"""Words that every form of an assessment shares."""
+"""Phrases that all formats of an assessment share."""
 
 from rung.assess.assessment import Assessment, measured
 from rung.assess.shares import Counted
@@ -41,7 +41,7 @@ def step(found: Step) -> str:
 
 
 def by_hand(days: float) -> str:
-    """Return a number of working days in words."""
+    """Return a number of working days as a phrase."""
     if days < 1:
         hours = round(days * 8)
         return "an hour" if hours == 1 else f"{hours} hours"
@@ -56,12 +56,12 @@ def with_rung(found: Step) -> str:
     climbs = [item.rung for item in found.to_do if item.brought and item.state == TO_BUILD]
     records = {path for item in found.to_do if item.brought for path in item.records}
     rest = sum(DAYS[item.capability.effort] for item in found.to_do if not item.brought)
-    said = [
+    parts = [
         f"climb to rung {max(climbs)}" if climbs else "",
         f"fill in {len(records)} record{'s' if len(records) > 1 else ''}" if records else "",
         by_hand(rest) if rest else "",
     ]
-    return ", ".join(filter(None, said))
+    return ", ".join(filter(None, parts))
 
 
 STEP_COLUMNS = ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks")
@@ -71,28 +71,28 @@ def step_rows(made: Assessment) -> list[tuple[str, ...]]:
     """Return the steps as rows of a table with STEP_COLUMNS."""
     return [
         (
-            f"{place} {step(found)}",
+            f"{number} {step(found)}",
             f"Q{found.quarter}",
             found.owner,
             by_hand(found.days),
             with_rung(found),
             found.unlocks,
         )
-        for place, found in enumerate(made.roadmap.steps, start=1)
+        for number, found in enumerate(made.roadmap.steps, start=1)
     ]
 
 
-def promised(place: int, found: Step) -> tuple[str, str]:
+def promised(number: int, found: Step) -> tuple[str, str]:
     """Return a step in two lines: what, until when, by whom and how long; what it makes possible."""
-    head = f"{place} {step(found)}: Q{found.quarter}, {found.owner}, {by_hand(found.days)} by hand"
+    head = f"{number} {step(found)}: Q{found.quarter}, {found.owner}, {by_hand(found.days)} by hand"
     return head, f"with Rung: {with_rung(found)}; unlocks {found.unlocks}"
 
 
 def term(counted: Counted) -> str:
     """Return a term with its arithmetic."""
-    said = f": {counted.said}" if counted.said else ""
+    answer = f": {counted.answer}" if counted.answer else ""
     return (
-        f"{counted.weight:.2f} x {counted.share:.2f} = {counted.points:.2f}  {counted.what}{said}"
+        f"{counted.weight:.2f} x {counted.share:.2f} = {counted.points:.2f}  {counted.what}{answer}"
     )
 
 
@@ -121,11 +121,11 @@ def beside(found: Beside) -> str:
 
 
 def answered(made: Assessment) -> list[tuple[str, str, str]]:
-    """Return each question with what was answered, in words, and why if it was assumed."""
+    """Return each question with what was answered, for a person, and why if it was assumed."""
     rows = []
     for name, question in made.weights.questions.items():
         found = [question.answer(each) for each in made.answers[name]]
-        said = (
+        shown = (
             ", ".join(made.answers[name])
             if question.several
             else "; ".join(answer.says for answer in found if answer)
@@ -133,8 +133,8 @@ def answered(made: Assessment) -> list[tuple[str, str, str]]:
         assumed = made.assumed.get(name)
         note = f"assumed: {assumed}" if assumed else ""
         if made.measured and name in measured(made.weights):
-            said, note = "measured in the repository", ""
-        rows.append((question.ask, said, note))
+            shown, note = "measured in the repository", ""
+        rows.append((question.ask, shown, note))
     return rows
 
 
@@ -156,12 +156,12 @@ def _begin(made: Assessment, start: int) -> str:
     options = dict(made.project)
     if made.scan:
         return f"rung adopt . --level {start} -d use_case={options['use_case']}"
-    words = [
+    arguments = [
         f"--{name.replace('_', '-')} {options.pop(name)}" for name in ("use_case", "team_size")
     ]
     usual = {"data": "files", "compute": "machine", "tracking": "local"}
     data = [f"-d {name}={options[name]}" for name in usual if options[name] != usual[name]]
-    return " ".join(["rung new my-project", *words, f"--level {start}", *data])
+    return " ".join(["rung new my-project", *arguments, f"--level {start}", *data])
 
 
 def _brings(made: Assessment, level: int) -> str:
