@@ -216,6 +216,7 @@ def test_a_waiver_lifts_a_demand_until_its_day(tmp_path: Path) -> None:
     late = review(folder, limits=PLENTY, today=date(2027, 1, 1))
     assert 0 == late.level
     assert "The waiver of `ci-build-test` in rung.toml expired on 2026-12-31." in late.notes
+    assert "The waiver of <code>ci-build-test</code> in rung.toml" in report.write(late, "html")
 
 
 def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
