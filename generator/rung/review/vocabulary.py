@@ -46,9 +46,9 @@ class Vocabulary:
         listed = list(new)
         text = b" ".join(listed).lower()
         starts = list(accumulate((len(each) + 1 for each in listed), initial=0))
-        for word, needles in self.by_word.items():
+        for word in filter(text.__contains__, self.by_word):
             place = text.find(word)
             while place >= 0:
                 number = bisect_right(starts, place)
-                self.holding[listed[number - 1]].update(needles)
+                self.holding[listed[number - 1]].update(self.by_word[word])
                 place = text.find(word, starts[number])
