@@ -90,7 +90,8 @@ def climbed(game: str, upto: int, folder: Path, before: str | None) -> Iterator[
         project = Path(place) / NAMES[game]
         for rung in range(upto + 1):
             if rung == 0:
-                _run(Path(place), RUNG, "new", project, "--defaults", "--use-case", game)
+                start = ("--defaults", "--use-case", game, "--level", 0)
+                _run(Path(place), RUNG, "new", project, *start)
             else:
                 _run(project, RUNG, "climb", "--to", rung)
             came = "" if rung == 0 else _git(project, "show", "--format=%s", "HEAD")
@@ -124,6 +125,8 @@ def _use(project: Path, rung: int, game: str) -> dict[str, str]:
 
 
 def _stand(project: Path, game: str, rung: int) -> Stand:
+    if f"\nlevel: {rung}\n" not in (project / ".copier-answers.yml").read_text("utf-8"):
+        raise SystemExit(f"The project of {game} does not stand on rung {rung}.")
     paths = [project / name for name in _git(project, "ls-files").splitlines()]
     kept = [path for path in paths if path.suffix not in (".parquet", ".whl", ".lock")]
     lines = sum(len(path.read_bytes().splitlines()) for path in kept)
