@@ -95,7 +95,7 @@ class Version:
     def serve(self, port: int) -> None:
         """Start the service, load it, and note start, CPU per request and memory."""
         bundles = self.project / "releases/production/bundles"
-        (bundle,) = bundles.iterdir()
+        (bundle,) = bundles.glob("[!.]*")  # beside a lock
         row = json.loads((bundle / "contract.json").read_text())["example"]
         bodies = self.folder / "bodies"
         client.write([json.dumps(row).encode()] * BODIES, bodies)
