@@ -59,6 +59,11 @@ READ = {
         ci(LAUNCH) | {"ci/other.sh": "pytest tests\n", "check_a_launch.sh": "pytest\n"},
         ci(LAUNCH) | {"ci/check_a_launch.sh": "docker exec a pytest\n"},
     ),
+    "a pattern that looks like a comment's beginning": Claim(
+        "ci-build-test",
+        {"Jenkinsfile": "node {\n  /* sh 'pytest' */\n  sh 'ls'\n}\n"},
+        {"Jenkinsfile": "node {\n  sh 'git fetch origin +refs/heads/*:refs/origin/*'\n  sh 'pytest'\n  sh 'helm lint infra/*/a'\n}\n"},
+    ),
     "who does what": Claim(
         "ownership-roles",
         {"docs/a.md": "# Tracing\nA trace of each call.\n# Component responsibilities\nThe queue keeps messages.\n# Dashboard roles\nTwo views of it.\n"},

@@ -108,7 +108,7 @@ def without_comments(path: str, text: str) -> str:
     if kind in HASH_ENDINGS:
         return HASH.sub("", text) if "#" in text else text
     if kind in SLASH_ENDINGS:
-        text = re.sub(r"/\*(?:[^*]|\*(?!/))*+(?:\*/)?", _blank, text)
+        text = re.sub(r"/\*(?<!\S/\*)(?:[^*]|\*(?!/))*+(?:\*/)?", _blank, text)
         return "\n".join(SLASHES.sub("", line) for line in text.split("\n"))
     if kind == "sql":
         return "\n".join(DASHES.sub("", line) for line in text.split("\n"))
