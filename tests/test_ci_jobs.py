@@ -232,3 +232,21 @@ def test_training_under_governance_ends_with_the_groups_held_against_the_plan(
     else:
         kept = next(n for n, each in enumerate(commands) if "upload" in each or "publish" in each)
         assert kept == len(commands) - 1 - governed
+
+
+def test_what_reads_the_prediction_log_under_governance_gets_its_keys(
+    whole: tuple[Path, str],
+) -> None:
+    project, ci = whole
+    governed = (project / "governance").is_dir()
+    jobs = jobs_of(project, ci)
+    # GitLab gives every variable to every job.
+    given = {"github": "${{ secrets.LOG_KEYS }}", "azure": "$(LOG_KEYS)"}.get(ci)
+
+    for name in ("monitor", "autopilot") if given else ():
+        job = jobs[f"{name}/{name}"]
+        (step,) = [each for each in job["steps"] if f"uv run poe {name}" in str(each)]
+        assert step["env"].get("LOG_KEYS") == (given if governed else None)
+    for name in ("monitor", "autopilot"):
+        text = (project / FOLDERS[ci] / f"{name}.yml").read_text()
+        assert ("LOG_KEYS" in text) == governed

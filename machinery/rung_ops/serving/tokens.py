@@ -29,6 +29,8 @@ def named(variable: str) -> dict[bytes, str]:
         BadTokens: the file cannot be read, or it is not a list of names with tokens.
     """
     listed = os.environ.get(variable, "")
+    if listed == f"$({variable})":  # what Azure Pipelines gives for a variable that is not there
+        listed = ""
     if not listed and (name := os.environ.get(f"{variable}{key_names.IN_A_FILE}", "")):
         try:
             # Kubernetes mounts secrets as links.

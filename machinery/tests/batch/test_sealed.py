@@ -133,3 +133,11 @@ def test_the_service_does_not_start_without_the_key_that_is_asked_for(
 
     with pytest.raises(BadSettings, match="`encrypted` under .log. .* asks for a key"):
         serve.service_of("staging")
+
+
+def test_a_variable_that_azure_does_not_have_is_no_list_of_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(key_names.LOG, f"$({key_names.LOG})")
+
+    assert sealed.keys() == {}
