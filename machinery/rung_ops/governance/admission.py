@@ -96,6 +96,7 @@ def approved(
     if allowed is None:
         if line.get("approval_hash"):
             raise NotApproved(f"its approval is signed, and {signatures.SIGNERS} is missing here")
+        _refuse_another_release(line, manifest)
         return None
     text, proof = line.get("approval"), line.get("approval_signature")
     if not isinstance(text, str) or not isinstance(proof, str):
@@ -107,7 +108,20 @@ def approved(
         of, released = approval.get(name), made_of.get(name)
         if not of or of != released:
             raise NotApproved(f"its approval is of {name} {of}, and it is {released}")
+    _refuse_another_release(line, manifest)
     return approval
+
+
+def _refuse_another_release(line: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Refuse what the model was not exported to when `poe deploy` compared it with the estimator."""
+    approved_hash, is_ = line.get(bound_facts.RELEASE), bound_facts.release_hash(manifest)
+    if not approved_hash:
+        raise NotApproved(f"the audit log does not name the hash of its files: {ADD}")
+    if approved_hash != is_:
+        raise NotApproved(
+            f"the audit log approves of other files under this id ({str(approved_hash)[:12]}, and "
+            f"these are {is_[:12]})"
+        )
 
 
 def verified(text: bytes, proof: str, allowed: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What a signed approval binds of a version, and until when it holds; brings no other packages."""
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -18,10 +20,17 @@ BOUND = {
 }
 # Those of them that travel with a release.
 MADE_OF = ("model_hash", "git_commit", "source_hash", "data_hash", "params_hash")
+# What a line of the audit log names of a release: what its model was exported to, and the rest.
+RELEASE = "release_hash"
 CLOSE = 1e-3  # share by which a figure may differ on another machine
 # What the plan lets the service do when an approval expires or is withdrawn: `lapsed`.
 STOP, REPORT = "stop", "report"
 AGAIN = "`uv run poe approve VERSION` after a look at it"
+
+
+def release_hash(manifest: Mapping[str, Any]) -> str:
+    """Hash a release by its verified manifest, which lists the hash of every file."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def changed(

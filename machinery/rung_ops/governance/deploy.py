@@ -52,10 +52,11 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     _refuse_withdrawn(folder, manifest)
     if reasons := rejudged(manifest):
         raise state.Refused("\n- ".join(["it is not what was recorded and judged.", *reasons]))
+    refuse_another_model(paths.bundle(folder, release))
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
     with audit.signed(folder) as problems:
-        gate_record.note(folder, release, by, gate_check.GATE)
+        gate_record.note(folder, manifest, by, gate_check.GATE)
         if before.serving and not status.role_of(before, release):
             now = release_deploy.begin(folder, release, by, expected=before.generation)
             install.forget(folder, now.releases())
@@ -84,6 +85,18 @@ def rejudged(manifest: Mapping[str, Any]) -> list[str]:
         return rejudge.faults(str(manifest["version"]), released=manifest)
     except (registry.MlflowException, gate_rules.BadRules) as error:
         raise state.Refused(f"the gate could not be run again: {error}") from error
+
+
+def refuse_another_model(release: Path) -> None:
+    """Refuse a release whose served model is not the export of its version's model.
+
+    Raises:
+        state.Refused: it is another one, or cannot be compared.
+        BadBundle: the release is not as it was signed.
+    """
+    compared = "governance.served_model:differences"
+    if reasons := keyless.call(compared, str(release), raises=(BadBundle,)):
+        raise state.Refused("\n- ".join(["it does not serve the model of its version.", *reasons]))
 
 
 def _refuse_withdrawn(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -5,12 +5,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rung_ops.gate import rules
-from rung_ops.governance import approval, plan, signed_approval
+from rung_ops.governance import approval, bound_facts, plan, signed_approval
 from rung_ops.governance.signed_log import WITHDRAWN
 from rung_ops.release import state
 from rung_ops.release.state import State
@@ -18,8 +18,14 @@ from rung_ops.release.state import State
 JUDGED = "judged"
 
 
-def note(folder: Path, release: str, by: str, verdict: Path) -> None:
+def note(folder: Path, manifest: Mapping[str, Any], by: str, verdict: Path) -> None:
     """Write the gate's verdict on a release into the audit log; it must be about that release.
+
+    Args:
+        folder: the environment's.
+        manifest: of the release, whose served model is the version's.
+        by: who deploys it.
+        verdict: the file that the gate wrote.
 
     Raises:
         state.Refused: it was not judged by the change control plan.
@@ -34,7 +40,8 @@ def note(folder: Path, release: str, by: str, verdict: Path) -> None:
         folder,
         JUDGED,
         by,
-        release=release,
+        release=manifest["id"],
+        release_hash=bound_facts.release_hash(manifest),
         against=(said["champion"] or {}).get("release"),
         at=said["at"],
         metric=figures["metric"],

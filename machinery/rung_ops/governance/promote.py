@@ -16,13 +16,14 @@ from rung_ops.governance import (
     admission,
     approval,
     audit,
+    bound_facts,
     gate_record,
     keys,
     readiness,
     signatures,
     witness,
 )
-from rung_ops.governance.deploy import REFUSALS, without_keys
+from rung_ops.governance.deploy import REFUSALS, refuse_another_model, without_keys
 from rung_ops.governance.signed_log import APPROVED
 from rung_ops.release import bundle, champion_alias, install, paths, state
 from rung_ops.release.state import State
@@ -48,9 +49,9 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     now = state.read(folder)
     release = find(folder, asked, now)
     manifest = bundle.read_manifest(install.install(folder, release, without_keys))
-    facts = (gate_record.last(folder, release) or {}).get("facts")
+    judged = gate_record.last(folder, release) or {}
     reasons = [
-        *approval.objections(approval.released_version(manifest), facts),
+        *approval.objections(approval.released_version(manifest), judged.get("facts")),
         *gate_record.withdrawals(folder, approval.released_version(manifest)),
         *gate_record.objections(folder, release, now),
         *readiness.objections(approval.released_version(manifest)),
@@ -59,7 +60,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     if reasons:
         unique = dict.fromkeys(reasons)
         raise state.Refused("\n- ".join([f"{release} may not answer.", *unique]))
-    approved = _approved(manifest)
+    approved = _approved(manifest, judged)
     with audit.signed(folder) as problems:
         state.note(folder, APPROVED, by, release=release, **approved)
         then = state.serve(folder, release, by, now.generation)
@@ -77,13 +78,16 @@ def renew(folder: Path, release: str, by: str) -> bool:
     """
     manifest = bundle.read_manifest(paths.bundle(folder, release))
     version = approval.released_version(manifest)
-    path = approval.approval_path(version)
-    if not approval.is_signed() or not path.is_file():
+    path, is_signed = approval.approval_path(version), approval.is_signed()
+    if is_signed and not path.is_file():
         return False
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if is_signed else None
     lines = [each["detail"] for each in state.events(folder) if each["event"] == APPROVED]
     known = [each for each in lines if each.get("release") == release]
-    if known and known[-1].get("approval_hash") == digest and "approval" in known[-1]:
+    if not known and not is_signed:
+        return False
+    needed = {bound_facts.RELEASE} | ({"approval"} if is_signed else set())
+    if known and known[-1].get("approval_hash") == digest and needed <= known[-1].keys():
         return False
     reasons = [
         *approval.objections(version, answered=True),
@@ -95,7 +99,11 @@ def renew(folder: Path, release: str, by: str) -> bool:
             "\n- ".join(["its new approval does not count.", *dict.fromkeys(reasons)])
         )
     keys.private_key()
-    approved = _approved(manifest)
+    judged = gate_record.last(folder, release) or {}
+    if not judged.get(bound_facts.RELEASE):  # it was deployed by an earlier library
+        refuse_another_model(paths.bundle(folder, release))
+        judged = {bound_facts.RELEASE: bound_facts.release_hash(manifest)}
+    approved = _approved(manifest, judged)
     with audit.signed(folder) as problems:
         state.note(folder, APPROVED, by, release=release, **approved)
     for problem in problems:
@@ -103,13 +111,20 @@ def renew(folder: Path, release: str, by: str) -> bool:
     return True
 
 
-def _approved(manifest: Mapping[str, Any]) -> dict[str, str]:
+def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, str]:
     """Describe the approval of a release, as the service verifies it.
+
+    Args:
+        manifest: of the release.
+        judged: the log's line of its deployment, with the hash of the files that were compared.
 
     Raises:
         state.Refused: the service would refuse it.
     """
-    told = approval.approval_of(manifest)
+    again = f"`uv run poe deploy {paths.PRODUCTION} {manifest['id']}` compares them"
+    if judged.get(bound_facts.RELEASE) != bound_facts.release_hash(manifest):
+        raise state.Refused(f"{manifest['id']} has other files than were deployed: {again}.")
+    told = approval.approval_of(manifest) | {bound_facts.RELEASE: judged[bound_facts.RELEASE]}
     signers = signatures.signers_file(approval.root())
     allowed = signers.read_text(encoding="utf-8") if signers.is_file() else None
     try:

@@ -193,6 +193,22 @@ def _write_lightgbm(folder: Path, estimator: Any, features: pl.DataFrame) -> Non
     (folder / bundle.ENCODER).write_text(text + "\n", encoding="utf-8")
 
 
+def write_again(kind: str, folder: Path, estimator: Any, features: pl.DataFrame) -> list[str]:
+    """Write a model in a format that gives the same bytes each time; return the names of its files.
+
+    Args:
+        kind: the format; one whose bytes differ each time (skops, custom) writes nothing.
+        folder: where to.
+        estimator: the fitted estimator.
+        features: some rows of features, for their names and types.
+    """
+    if kind == "onnx":
+        _write_onnx(folder, estimator, features)
+    elif kind == "lightgbm":
+        _write_lightgbm(folder, estimator, features)
+    return sorted(path.name for path in folder.iterdir())
+
+
 def _write_skops(folder: Path, package: str, estimator: Any) -> None:
     dump(estimator, folder / bundle.SKOPS)
     estimators.load(folder, package)  # refuses types that TRUSTED does not list

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.conftest import FACTS, Trained
-from rung_ops.governance import approval, deploy, keys, plan
+from rung_ops.governance import approval, deploy, keys, plan, served_model
 from rung_ops.project.paths import ROOT
 from rung_ops.system import keyless
 
@@ -161,8 +161,9 @@ def candidates(
     monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
     monkeypatch.setattr(gate_check, "GATE", tmp_path / "gate.json")
     monkeypatch.setattr(approval, "ROOT", tmp_path)
-    # test_rejudge.py runs the gate again.
+    # test_rejudge.py runs the gate again, test_served_model.py exports the model again.
     monkeypatch.setattr(deploy, "rejudged", lambda manifest: [])
+    monkeypatch.setattr(served_model, "differences", lambda path: [])
     for name, value in (
         ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"),
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0"),

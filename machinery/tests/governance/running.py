@@ -142,7 +142,8 @@ def deployed(
         patch.setenv("AUDIT_PRIVATE_KEY", pem(key).decode())
         with audit.signed(folder) as problems:
             if validator is not None:
-                told = approved_line(release.name, validator, source_hash=source_of(release))
+                of, source = bundle.read_manifest(release), source_of(release)
+                told = approved_line(release.name, validator, of, source_hash=source)
                 state.note(folder, APPROVED, "Vera", **told)
             state.serve(folder, release.name, "Ada")
         assert problems == []

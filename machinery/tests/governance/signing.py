@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import yaml
 
@@ -15,8 +17,16 @@ from machinery.tests.conftest import FACTS
 from machinery.tests.governance.conftest import APPROVED
 from rung_ops.gate import rules
 from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import approval, approve, plan, rejudge, signatures, signed_approval
-from rung_ops.release import bundle, source_hash
+from rung_ops.governance import (
+    approval,
+    approve,
+    bound_facts,
+    plan,
+    rejudge,
+    signatures,
+    signed_approval,
+)
+from rung_ops.release import bundle, content, signing, source_hash
 from rung_ops.tracking import model_bytes, registry
 
 ADA, VERA, OTTO = (
@@ -42,17 +52,44 @@ def source_of(release: Path) -> str:
     return source_hash.of_files(bundle.read_manifest(release)["files"])
 
 
-def approved_line(release: str, key: str, **changes: Any) -> dict[str, str]:
-    """Sign an approval of a release of FACTS without files; return its line's details."""
+def approved_line(
+    release: str, key: str, manifest: Mapping[str, Any] | None = None, **changes: Any
+) -> dict[str, str]:
+    """Sign an approval of a release of FACTS; return its line's details.
+
+    Args:
+        release: its id.
+        key: path of the validator's key.
+        manifest: of the release; that of one without files by default.
+        changes: of the approval.
+    """
     version = release.partition("-")[0].removeprefix("v")
     made_of = {"version": version, "source_hash": source_hash.of_files({})}
     text = json.dumps(FACTS | made_of | TERMS | changes)
     return {
         "release": release,
+        "release_hash": bound_facts.release_hash(manifest or FACTS | {"id": release}),
         "approval": text,
         "approval_signature": signatures.sign(text.encode(), key),
         "approval_hash": hashlib.sha256(text.encode()).hexdigest(),
     }
+
+
+def swap_model(release: Path, private_key: bytes) -> None:
+    """Put other bytes that predict the same in place of a release's model, and sign it anew."""
+    manifest = bundle.read_manifest(release)
+    names = {"onnx": bundle.ONNX, "lightgbm": bundle.LIGHTGBM}
+    path = release / names[manifest["format"]]
+    if manifest["format"] == "onnx":
+        model = onnx.load(path)
+        model.producer_name = "eve"
+        path.write_bytes(model.SerializeToString())
+    else:
+        path.write_text(f"{path.read_text()}\n")
+    (release / bundle.SIGNATURE).unlink()
+    files = bundle.files_of(release)
+    content.write_json(release / bundle.MANIFEST, manifest | {"files": files})
+    signing.sign(release, private_key)
 
 
 def new_key(path: Path) -> str:

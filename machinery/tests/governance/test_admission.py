@@ -7,7 +7,7 @@ import pytest
 
 from machinery.tests.conftest import FACTS
 from machinery.tests.governance.signing import approved_line, new_key
-from rung_ops.governance import admission, audit, signatures
+from rung_ops.governance import admission, audit, bound_facts, signatures
 from rung_ops.governance.admission import Admission
 from rung_ops.governance.signed_log import APPROVED, WITHDRAWN, SignedLog
 from rung_ops.release import state
@@ -95,7 +95,29 @@ def test_a_release_with_other_source_than_the_approved_does_not_count(door: Door
     reason = door.reason(files={"src/credit/features.py": "0" * 64})
 
     assert "its approval is of source_hash " in reason
-    assert door.objection(files={"model.onnx": "0" * 64}) is None
+
+
+@pytest.mark.tried(
+    "Put another `model.onnx` into an approved release, mend its manifest, and sign it anew",
+)
+def test_a_release_with_another_exported_model_does_not_count(door: Door) -> None:
+    files = {"model.onnx": "0" * 64}
+    told = approved_line(RELEASE, door.key, MANIFEST | {"files": files})
+    audit.record(door.folder, APPROVED, "Vera", **told)
+
+    assert door.objection(files=files) is None
+    for changes in ({"files": {"model.onnx": "1" * 64}}, {"files": files, "format": "lightgbm"}):
+        assert "approves of other files under this id" in door.reason(**changes)
+
+
+def test_a_line_of_an_earlier_library_has_to_be_written_again(door: Door) -> None:
+    told = approved_line(RELEASE, door.key)
+    del told["release_hash"]
+    audit.record(door.folder, APPROVED, "Vera", **told)
+
+    assert "does not name the hash of its files: `uv run poe promote VERSION` adds it" in (
+        door.reason()
+    )
 
 
 @pytest.mark.parametrize("name", ["git_commit", "data_hash", "params_hash", "model_hash"])
@@ -121,12 +143,14 @@ def test_an_approval_of_somebody_else_or_edited_does_not_count(door: Door, tmp_p
 
 
 def test_a_record_alone_counts_only_where_nobody_signs(door: Door) -> None:
-    nobody = {"release": RELEASE, "signed_by": "nobody"}
+    of = bound_facts.release_hash(MANIFEST)
+    nobody = {"release": RELEASE, "release_hash": of, "signed_by": "nobody"}
     audit.record(door.folder, APPROVED, "Vera", **nobody)
 
     assert "holds no signed approval of it" in door.reason()
     door.signers.unlink()
     assert door.objection() is None
+    assert "approves of other files" in door.reason(files={"model.onnx": "0" * 64})
 
 
 @pytest.mark.tried(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rung_ops.governance import audit, deploy, keys
+from rung_ops.governance import audit, deploy, keys, served_model
 from rung_ops.release import history, state
 
 Candidates = tuple[str, str]
@@ -98,6 +98,23 @@ def test_what_the_gate_speaks_against_does_not_come_to_production(
 
     assert reason in capsys.readouterr().err
     assert events(production) == ["serve"]
+
+
+def test_what_serves_another_model_does_not_come_to_production(
+    candidates: Candidates,
+    production: Path,
+    judge: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    judge("1", None)
+    monkeypatch.setattr(served_model, "differences", lambda path: [f"{Path(path).name} differs"])
+
+    assert deploy.main(["production", candidates[0]]) == 1
+
+    said = capsys.readouterr().err
+    assert "does not serve the model of its version" in said and f"{candidates[0]} differs" in said
+    assert events(production) == []
 
 
 def test_without_a_verdict_nothing_comes_to_production(

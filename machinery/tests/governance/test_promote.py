@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from machinery.tests.conftest import FACTS
-from machinery.tests.governance.signing import new_key, source_of
+from machinery.tests.governance.signing import new_key, source_of, swap_model
 from rung_ops.governance import (
     approval,
     audit,
@@ -287,6 +287,37 @@ def test_a_bundle_that_was_changed_on_the_disk_does_not_answer(
     assert promote.main(["1"]) == 1
     assert "contract.json" in capsys.readouterr().err
     assert state.read(production).serving is None
+
+
+@pytest.mark.tried(
+    "Put another `model.onnx` into an approved release, mend its manifest, and sign it anew",
+    "`poe deploy production` exports the version's model again, and refuses",
+)
+def test_a_bundle_that_was_signed_anew_since_its_deployment_does_not_answer(
+    waiting: str, production: Path, release_private_key: bytes, capsys: Any
+) -> None:
+    swap_model(paths.bundle(production, waiting), release_private_key)
+
+    assert promote.main(["1"]) == 1
+
+    assert f"{waiting} has other files than were deployed" in capsys.readouterr().err
+    assert state.read(production).serving is None
+
+
+def test_a_line_of_an_earlier_library_is_written_again_for_what_answers(
+    waiting: str, production: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    with audit.signed(production):
+        state.note(production, APPROVED, "Paul", release=waiting, signed_by="nobody")
+        state.serve(production, waiting, "Paul")
+    assert "does not name the hash of its files" in approved_of(production, tmp_path)[0]
+
+    assert promote.main(["1"]) == 0
+
+    assert "Its new approval is in the audit log." in capsys.readouterr().out
+    assert approved_of(production, tmp_path) == ("", 2)
+    assert promote.main(["1"]) == 0
+    assert approved_of(production, tmp_path) == ("", 2)
 
 
 @pytest.fixture

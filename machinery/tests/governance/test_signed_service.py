@@ -20,11 +20,11 @@ from machinery.tests.governance.running import (
     trusting,
     wait_until,
 )
-from machinery.tests.governance.signing import approved_line, source_of
+from machinery.tests.governance.signing import approved_line, source_of, swap_model
 from rung_ops.batch import prediction_log
 from rung_ops.governance import audit, kill_switch, oversight
 from rung_ops.governance.signed_log import APPROVED, WITHDRAWN
-from rung_ops.release import state
+from rung_ops.release import bundle, state
 from rung_ops.system import atomic
 
 
@@ -83,7 +83,8 @@ def test_a_release_that_was_withdrawn_stops_answering_until_it_is_approved_anew(
     assert "its approval was withdrawn" in service.ask("/predict", row_of(folder))[1]["error"]
 
     source = source_of(folder / "bundles" / serving)
-    renewed = approved_line(serving, validator, expires="2099-02-01", source_hash=source)
+    of = bundle.read_manifest(folder / "bundles" / serving)
+    renewed = approved_line(serving, validator, of, expires="2099-02-01", source_hash=source)
     audit.record(folder, APPROVED, "Vera", **renewed)
     wait_until(service.ready)
     assert answers(service, folder) == 200
@@ -187,6 +188,27 @@ def test_code_of_a_release_that_may_not_answer_is_not_imported(
 def test_every_environment_but_staging_is_guarded(tmp_path: Path, name: str) -> None:
     assert oversight.state_reader(tmp_path / name).is_guarded
     assert not oversight.state_reader(tmp_path / "staging").is_guarded
+
+
+@pytest.mark.tried(
+    "Put another `model.onnx` into an approved release, mend its manifest, and sign it anew",
+    "the service answers 503: the log names the hash of the files that were approved",
+)
+def test_a_release_with_another_exported_model_is_refused_after_a_restart(
+    service: Running,
+    folder: Path,
+    release_private_key: bytes,
+) -> None:
+    serving = str(state.read(folder).serving)
+    assert answers(service, folder) == 200
+
+    swap_model(folder / "bundles" / serving, release_private_key)
+
+    with started(folder, {}) as another:
+        wait_until(another.lives)
+        unready_because(another, "the audit log approves of other files under this id")
+        assert answers(another, folder) == 503
+    assert answers(service, folder) == 200  # of the files that it has in memory
 
 
 def edit(folder: Path, **changes: object) -> None:
