@@ -35,15 +35,17 @@ def _run(arguments: list[str] | None) -> int:
 
     try:
         from rung_ops.project.version import refuse_other_version
-        from rung_ops.system import keyless
+        from rung_ops.system import key_names, keyless
 
         refuse_other_version()
+        if name in KEYLESS:
+            code = keyless.without_keys("rung_ops", words, key_names.OF_LOG)
+            if code is not None:
+                return code
         if VERBS[name].first:
             importlib.import_module(VERBS[name].first)
         module, _, function = VERBS[name].target.partition(":")
         run = getattr(importlib.import_module(f"rung_ops.{module}"), function or "main")
-        if name in KEYLESS:
-            keyless.drop()
         sys.argv = [f"rung-ops {name}", *words[len(name.split()) :]]
         return int(run() or OK)
     except NoProjectError as error:

@@ -16,11 +16,13 @@ class Verb(NamedTuple):
     first: str = ""
 
 
-# Verbs of governance that run code of the project, and neither sign nor push anything.
+# Verbs that run code of the project, and neither sign nor push anything. They run in a process
+# without keys, but for those of the prediction log, which some read or write.
 KEYLESS = frozenset(
     [
         *("explain", "fairness", "fairness-check", "records"),
         *("governance predict", "governance technical-file", "governance examine"),
+        *("predict", "ray predict", "ray predict-logged"),
     ]
 )
 

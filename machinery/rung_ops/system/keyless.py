@@ -49,6 +49,26 @@ def drop() -> None:
         os.environ.pop(name, None)
 
 
+def without_keys(module: str, arguments: Collection[str], kept: Collection[str]) -> int | None:
+    """Run a module of the library in a process without keys, where this one has some.
+
+    Args:
+        module: such as `rung_ops`.
+        arguments: its command line.
+        kept: names of keys that it needs.
+
+    Returns:
+        The exit code; None where nothing was run, as there is no key to withhold.
+    """
+    given = environment(kept)
+    if given.keys() == os.environ.keys():
+        return None
+    try:
+        return subprocess.run(command(module, *arguments), env=given, check=False).returncode
+    except OSError as error:
+        raise CandidateError(f"{SANDBOX} cannot be run: {error}") from error
+
+
 def command(module: str, *arguments: str) -> list[str]:
     """Return the command of a process for code of a candidate; it runs a module of the library."""
     return [*_sandbox(), sys.executable, "-P", "-m", module, *arguments]

@@ -1,6 +1,7 @@
 """Code of a candidate runs where no key and no token is in the environment."""
 
 import ast
+import base64
 import inspect
 import os
 import re
@@ -61,10 +62,17 @@ def curious(
     "import it; files and processes of the same user stay in its reach",
 )
 def test_a_candidate_is_deployed_and_promoted_and_sees_no_key(
-    curious: str, production: Path, judge: Write, approve: Write, tmp_path: Path
+    curious: str,
+    production: Path,
+    judge: Write,
+    approve: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     judge("1", None)
     approve("1")
+    # The registry is out of reach; that process is as those that load the release.
+    monkeypatch.setattr(deploy, "refuse_another_model", lambda release: None)
 
     assert deploy.main(["production", curious]) == 0
     deployed = seen(tmp_path / "seen")
@@ -90,6 +98,41 @@ def test_the_gate_is_run_again_without_keys(
 
     assert not found.promote and found.challenger["version"] == "1"
     assert [keys for _, keys in seen(tmp_path / "seen")] == [[]]
+
+
+@pytest.mark.tried(
+    "Take a key or a token out of the environment by code of the project in `poe predict`, `fairness`, "
+    "`explain`, `technical-file` or `examine`",
+    "there is none but that of the prediction log, which is read and written",
+)
+def test_what_signs_nothing_runs_code_of_the_project_where_only_the_logs_key_is(
+    production: Path, tmp_path: Path
+) -> None:
+    """Its code sees nothing in its own environment, nor in what the process was started with."""
+    source, file = tmp_path / "src", tmp_path / "seen"
+    shutil.copytree(ROOT / "src", source)
+    with (source / contract.package() / "__init__.py").open("a") as code:
+        code.write(probe(file))
+        names = sorted(key_names.ALL)
+        code.write(
+            "from pathlib import Path\n"
+            f"started = Path('/proc/self/environ').read_bytes().decode()\n"
+            f"assert not [n for n in {names!r} if f'{{n}}=' in started and n != {key_names.LOG!r}]\n"
+        )
+    keys = {name: "a secret" for name in (key_names.AUDIT, key_names.OPERATORS, key_names.AGENT)}
+    logs_key = "2027:" + base64.b64encode(bytes(32)).decode()
+    given = keys | {key_names.LOG: logs_key, "PYTHONPATH": str(source)}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "rung_ops", "governance", "predict", "nowhere.parquet"],
+        cwd=ROOT,
+        env=os.environ | given,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1 and "There is no model yet" in done.stderr
+    assert {tuple(found) for _, found in seen(file)} == {(key_names.LOG,)}
 
 
 SIGNING = "approve deploy kill_switch monitor promote registry_promotion rejudge release rollback"

@@ -1,0 +1,31 @@
+"""The autopilot types the project's tasks; those that train get none of its keys."""
+
+from pathlib import Path
+
+import pytest
+
+from rung_ops.autopilot import tools
+from rung_ops.system import key_names
+
+SHOWS = "import os; print(*sorted(n for n in os.environ if n in {names}))"
+
+
+@pytest.mark.parametrize(
+    ("task", "seen"),
+    [
+        *((name, "") for name in tools.WITHOUT_KEYS),
+        ("release", f"{key_names.AUDIT} {key_names.RELEASE}"),
+    ],
+)
+def test_what_trains_sees_no_key_and_what_signs_does(
+    task: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = (key_names.AUDIT, key_names.RELEASE)
+    for name in names:
+        monkeypatch.setenv(name, "a secret")
+    (tmp_path / "shows.py").write_text(SHOWS.format(names=names))
+    lines = f"[tool.poe.tasks.{task}]\ncmd = 'python shows.py'\n"
+    (tmp_path / "pyproject.toml").write_text(lines)
+    monkeypatch.setattr(tools, "ROOT", tmp_path)
+
+    assert tools.TaskRunner(None).last_line(task) == seen
