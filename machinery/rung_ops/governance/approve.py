@@ -53,7 +53,7 @@ def approve(version: approval.Version, key: str) -> Path:
             "record alone approves; with a second person, write the file"
         )
     _refuse([*approval.record_objections(version), *readiness.objections(version)])
-    verdict = rejudge.verdict(str(version.version))
+    verdict = rejudge.verdict(str(version.version), signing=True)
     if verdict.reasons:
         report.publish(verdict)
         _refuse(verdict.reasons)

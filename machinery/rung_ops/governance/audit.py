@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import anchors, keys, signed_log, verification
+from rung_ops.governance import anchors, keys, seen_log, signed_log, verification
+from rung_ops.project.paths import shown
 from rung_ops.release import history, paths, state
 from rung_ops.system import locks
 
@@ -121,6 +122,12 @@ def report(folder: Path, witness: str = "") -> list[str]:
             f"{named} not signed, so lines may have been changed or removed there. Review the log, "
             "then sign it with `uv run poe audit-log --sign`"
         )
+    seen = seen_log.read(folder.name)
+    if seen and not _holds(folder, f"{seen.lines}:{seen.head}"):
+        faults.append(
+            f"the service saw {seen.lines} lines signed ({shown(seen_log.path(folder.name))}), and the "
+            "log does not hold the last of them: older files were put in its place"
+        )
     if witness and not _holds(folder, witness):
         faults.append(f"the anchor {witness} is not part of this log: it was cut off or replaced")
     return faults
@@ -176,10 +183,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.sign:
         for problem in record(folder, "reviewed", paths.person(), review=True):
             print(problem, file=sys.stderr)
-    return _conclude(folder, [*report(folder, options.witness), *_against_notes(folder)])
+    return _conclude(folder, [*report(folder, options.witness), *against_notes(folder)])
 
 
-def _against_notes(folder: Path) -> list[str]:
+def against_notes(folder: Path) -> list[str]:
     """Hold the log against its notes at the remote, where there are any; say where it cannot be."""
     from rung_ops.governance import witness  # reads the plan: more than a service has to import
 

@@ -11,12 +11,21 @@ from typing import Any
 import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 
+from rung_ops import contract
 from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import approval, bounds, group_check, plan, signed_approval, version_facts
+from rung_ops.governance import (
+    approval,
+    bounds,
+    group_check,
+    plan,
+    signed_approval,
+    standard_figures,
+    version_facts,
+)
 from rung_ops.project.paths import TEST, params
 from rung_ops.release import gate
 from rung_ops.tracking import registry, versions
-from rung_ops.training import fairness
+from rung_ops.training import estimator, fairness
 from rung_ops.training.groups import UnknownGroupError
 
 PLAN = "plan"  # of the figures: which plan it was, by its hash
@@ -46,7 +55,10 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
 def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:
     try:
         limits, settings = plan.bounds(), params()
-        groups = _fairness(version, group_check.at_threshold(limits, settings))
+        # Of the gate's rows, whichever run the reports here are of.
+        rows, predicted = pl.read_parquet(TEST), versions.predictions(version, TEST)
+        answers = rows.with_columns(pl.Series("predicted", predicted))
+        groups = fairness.assess(answers, group_check.at_threshold(limits, settings))
         outside = bounds.violations(
             limits,
             version_facts.of_version(version),
@@ -59,7 +71,14 @@ def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:
         return found.with_reasons([str(error)])
     notes = found.notes + group_check.unjudged(groups)
     judged = dataclasses.replace(found, figures=found.figures | {PLAN: plan.digest()}, notes=notes)
-    return judged.with_reasons([f"outside of the change control plan: {each}" for each in outside])
+    bounded = [each["figure"] for each in limits.performance]
+    false = [
+        *standard_figures.differences(contract.score, estimator.truth(rows), predicted),
+        *standard_figures.unbounded(found.figures.get("metric", ""), bounded),
+    ]
+    return judged.with_reasons(
+        [*false, *(f"outside of the change control plan: {each}" for each in outside)]
+    )
 
 
 def _champion(found: Verdict) -> bounds.Facts | None:
@@ -73,9 +92,3 @@ def _champion(found: Verdict) -> bounds.Facts | None:
 def _figures(scores: dict[str, dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
     champion = scores.get("champion", {})
     return {name: (value, champion.get(name)) for name, value in scores["challenger"].items()}
-
-
-def _fairness(version: ModelVersion, settings: dict[str, Any]) -> dict[str, Any]:
-    """Compare the groups on the rows of the gate, whichever run the reports here are of."""
-    predicted = pl.Series("predicted", versions.predictions(version, TEST))
-    return fairness.assess(pl.read_parquet(TEST).with_columns(predicted), settings)

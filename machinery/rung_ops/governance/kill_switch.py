@@ -93,4 +93,17 @@ def _command(
         if stopped
         else f"{folder.name} answers again."
     )
+    _note_at_the_witness(folder)
     return 0
+
+
+def _note_at_the_witness(folder: Path) -> None:
+    """Note the line at the remote, so that old files that are put in its place are found."""
+    from rung_ops.governance import witness  # reads the plan: more than a service has to import
+
+    try:
+        problem = witness.note(folder, paths.person())
+    except Exception as error:  # whatever a plan that was edited may raise: the stop holds
+        problem = f"The audit log is not noted at the remote: {error}"
+    if problem:
+        print(problem, file=sys.stderr)

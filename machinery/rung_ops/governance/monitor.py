@@ -128,7 +128,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.now and not options.json:  # another moment is looked at, not lived in
         for said in retention.apply(paths.person(), datetime.now(UTC)):
             print(said, file=sys.stderr)
-    code, looked = keyless.call("governance.monitor:look", arguments, kept=key_names.OF_LOG)
+    # Here, as the other process has no right at the remote.
+    unfitting = audit.against_notes(folder)
+    kept = key_names.OF_LOG
+    code, looked = keyless.call("governance.monitor:look", arguments, unfitting, kept=kept)
     if looked and code != run.COULD_NOT and not options.json:
         for problem in note(folder, **looked, by=paths.person()):
             print(problem, file=sys.stderr)
@@ -137,8 +140,16 @@ def main(arguments: list[str] | None = None) -> int:
     return int(code)
 
 
-def look(arguments: list[str]) -> tuple[int, dict[str, Any]]:
-    """Check; return the exit code of rung_ops.monitoring.run, and what was found of which release."""
+def look(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, Any]]:
+    """Check what was predicted, and the audit log.
+
+    Args:
+        arguments: of the command line.
+        unfitting: why the log does not fit its notes at the remote.
+
+    Returns:
+        The exit code of rung_ops.monitoring.run, and what was found of which release.
+    """
     folder = paths.environment(run.parsed(arguments).environment)
     thresholds = plan.thresholds()
     limits = thresholds.pop(OVERRIDES, {})
@@ -149,7 +160,8 @@ def look(arguments: list[str]) -> tuple[int, dict[str, Any]]:
         further += serving_check.problems(folder, result.release.id)
         further += past_their_day(folder, result.release.id)
         made = Overrides(folder).count(result.since.isoformat())
-        further += [f"the audit log cannot be relied on: {each}" for each in audit.report(folder)]
+        doubts = [*audit.report(folder), *unfitting]
+        further += [f"the audit log cannot be relied on: {each}" for each in doubts]
         further += filter(None, [override_counts.unlogged(folder, made)])
         looked.update(release=result.release.id, problems=[*result.problems, *further])
         return further

@@ -59,7 +59,7 @@ def routes(service: Service) -> list[Route]:
 
 def state_reader(folder: Path) -> StateReader:
     """Return what reads the state of an environment: signed, unless it is just staging."""
-    return StateReader(folder) if folder.name == paths.STAGING else SignedStateReader(folder)
+    return StateReader(folder) if folder.name == paths.STAGING else SignedStateReader(folder, True)
 
 
 class Oversight:

@@ -20,8 +20,13 @@ from rung_ops.tracking import model_bytes, registry, server_check, store_address
 ORIGIN = ("git_commit", "git_author", "git_dirty", "data_hash", "params_hash", "model_hash")
 
 
-def verdict(version: str) -> Verdict:
+def verdict(version: str, signing: bool = False) -> Verdict:
     """Run the gate: with the change control plan where there is one, and by what is committed.
+
+    Args:
+        version: its number.
+        signing: whether its validator signs now. Then the record, whose hash is signed, is committed
+            with the signature; `poe release` asks for that.
 
     Raises:
         gate_rules.BadRules: ops/gate.toml cannot be applied.
@@ -32,7 +37,8 @@ def verdict(version: str) -> Verdict:
         found = Verdict(**keyless.call("governance.rejudge:judged", version, raises=raises))
         number = str(found.challenger.get("version", version))
         about = approval.ReleasedVersion(registry.model_name(), number, {})
-        return found.with_reasons(list(committed.uncommitted(*approval.record_paths(about))))
+        records = () if signing else approval.record_paths(about)
+        return found.with_reasons(list(committed.uncommitted(*records)))
 
 
 def judged(version: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving.predictors import predictor_of
 from rung_ops.training import estimator
 
-AGAIN = "`uv run poe release` writes it again"
+AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
 
 
 def differences(path: str) -> list[str]:

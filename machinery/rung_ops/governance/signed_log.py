@@ -1,7 +1,7 @@
 """What the signed lines of an environment's audit log say, for a service that follows it.
 
-Only what is new is read. While the process runs, a log that was cut or rewritten is found, also
-where its anchors were cut with it; what it said before goes on to count then.
+Only what is new is read. A log that was cut or rewritten is found, also where its anchors were cut
+with it. While the process runs, what it said before goes on to count then; after a restart nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rung_ops.governance import anchors, keys
+from rung_ops.governance import anchors, keys, seen_log
 from rung_ops.governance.anchors import ANCHORS, Anchor
+from rung_ops.project.paths import shown
 from rung_ops.release import history, state
 from rung_ops.system.files import stamp
 
@@ -75,14 +76,21 @@ class SignedLog:
         withdrawn: hashes of approvals that a line withdraws, signed or not: doubt is enough.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Follow the log in the folder of an environment; nothing is read yet."""
+    def __init__(self, folder: Path, remembers: bool = False) -> None:
+        """Follow the log in the folder of an environment; nothing of it is read yet.
+
+        Args:
+            folder: the environment's.
+            remembers: whether to note how far it was seen, for who follows it after a restart.
+        """
         self._folder = folder
+        self._remembers = remembers
         self._checked = history.Checked()
         self._base, self._lines = Signed(), list[Line]()  # of the file as it is now
         self._anchor: Anchor | None = None
         self._anchors: tuple[int, int, int] | None = None  # stamp of their file
-        self.signed = Signed()
+        seen = seen_log.read(folder.name)
+        self.signed = Signed(seen.lines, seen.head) if seen else Signed()
         self.unsigned: tuple[Line, ...] = ()
         self.withdrawn: set[str] = set()
 
@@ -106,8 +114,10 @@ class SignedLog:
         if self.signed.lines and not self._continues(base, self._lines[:covered]):
             raise Distrusted(
                 f"line {self.signed.lines} was signed and is gone: the log and {ANCHORS} were cut off "
-                "or rewritten"
+                f"or rewritten. Where that was right, delete {shown(seen_log.path(self._folder.name))}"
             )
+        if self._remembers and base.lines != self.signed.lines:
+            seen_log.note(self._folder.name, seen_log.Seen(base.lines, base.head))
         self._base, self._lines = base, self._lines[covered:]
         self.signed, self.unsigned = base, tuple(self._lines)
 

@@ -27,10 +27,10 @@ class SignedStateReader(StateReader):
 
     is_guarded = True
 
-    def __init__(self, folder: Path) -> None:
-        """Follow the folder of an environment."""
+    def __init__(self, folder: Path, remembers: bool = False) -> None:
+        """Follow the folder of an environment; `remembers` as SignedLog has it."""
         super().__init__(folder)
-        self._log = SignedLog(folder)
+        self._log = SignedLog(folder, remembers)
         self._admission = Admission(self._log, signatures.signers_file())
         self._since: float | None = None  # when something began to be wrong
 

@@ -51,9 +51,12 @@ def to_onnx(estimator: Any, features: pl.DataFrame) -> bytes:
     options = {id(model): {"zipmap": False}} if is_classifier(model) else None
     converted = convert(model, initial_types=inputs, target_opset=OPERATORS, options=options)
     # A classifier's first output is the label, which the service does not use.
-    return select_model_inputs_outputs(
-        converted, outputs=[converted.graph.output[-1].name]
-    ).SerializeToString()
+    made = select_model_inputs_outputs(converted, outputs=[converted.graph.output[-1].name])
+    # The converter takes them out of a set; the same estimator gives the same bytes.
+    operators = sorted(made.opset_import, key=lambda each: each.domain)
+    del made.opset_import[:]
+    made.opset_import.extend(operators)
+    return made.SerializeToString(deterministic=True)
 
 
 def _is_number(kind: pl.DataType) -> bool:

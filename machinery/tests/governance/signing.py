@@ -200,7 +200,7 @@ class Desk:
 
     def judge(self, verdict: Verdict) -> None:
         """Let the gate say this of every version."""
-        self.patch.setattr(rejudge, "verdict", lambda version: verdict)
+        self.patch.setattr(rejudge, "verdict", lambda version, signing=False: verdict)
 
     def resign(self, version: Any, validator: str = VERA, **changes: Any) -> None:
         """Sign another statement about a version."""

@@ -9,6 +9,7 @@ from machinery.tests.governance.signing import ADA, PASSED, Desk
 from rung_ops.gate import judge
 from rung_ops.governance import committed, gate, plan, rejudge
 
+VERDICT = rejudge.verdict  # a desk replaces it
 FILES = (
     "params.toml",
     "ops/gate.toml",
@@ -69,3 +70,20 @@ def test_the_gate_refuses_what_is_judged_by_uncommitted_files(
     found = rejudge.verdict("1")
 
     assert (found.promote, found.reasons) == (False, ["params.toml is not"])
+
+
+def test_a_record_is_signed_before_it_is_committed_and_released_after(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, ...]] = []
+    monkeypatch.setattr(rejudge, "verdict", VERDICT)
+    monkeypatch.setattr(judge, "verdict", lambda version: PASSED)
+    monkeypatch.setattr(plan, "path", lambda root=None: desk.folder / "none.yaml")
+    monkeypatch.setattr(committed, "uncommitted", lambda *more: asked.append(more) or [])
+    version = desk.version()
+    desk.record(version)
+
+    assert rejudge.verdict(str(version.version), signing=True).promote
+    assert rejudge.verdict(str(version.version)).promote
+
+    assert [len(each) for each in asked] == [0, 1]

@@ -11,6 +11,7 @@ import yaml
 
 from machinery.tests.conftest import Trained
 from machinery.tests.governance.conftest import APPROVED, COMMIT
+from rung_ops import contract
 from rung_ops.gate import report
 from rung_ops.gate.verdict import Verdict
 from rung_ops.governance import approval, gate, plan, version_facts
@@ -95,6 +96,52 @@ def test_a_version_within_the_plan_and_approved_passes(
 
     assert (made.promote, made.reasons, made.awaits) == (True, [], [])
     assert made.figures["plan"] == plan.digest()
+
+
+@pytest.mark.parametrize("when", ["always", "on all rows alone"])
+@pytest.mark.tried(
+    "Let `score()` of a candidate give better figures than its predictions have",
+    "the gate computes standard figures itself, on all rows and on halves, and refuses; a figure of "
+    "one's own decides only where the plan bounds it. Code that is written to change the library, "
+    "or that knows the rows, still can: read the change",
+)
+def test_a_standard_figure_is_computed_by_the_library(
+    judged: Callable[..., Verdict],
+    tmp_path: Path,
+    trained: Trained,
+    when: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    approve(tmp_path)
+    real = contract.score
+
+    def score(truth: Any, predicted: Any) -> dict[str, float]:
+        """Rank half of the rows as they are, where the gate is not meant to see it."""
+        raised = when == "always" or len(truth) == trained.test.height
+        given: dict[str, float] = real(truth, predicted)
+        return given | {"auc": 0.99} if raised else given
+
+    monkeypatch.setattr(contract, "score", score, raising=False)
+
+    (said,) = judged(champion=0.76).reasons
+
+    assert said.startswith("score() in model.py says auc 0.99, and it is 0.")
+    monkeypatch.setattr(contract, "score", real, raising=False)
+    assert judged(champion=0.76).promote
+
+
+def test_a_figure_of_ones_own_decides_only_where_the_plan_bounds_it(
+    judged: Callable[..., Verdict], tmp_path: Path
+) -> None:
+    approve(tmp_path)
+
+    def decided_by(metric: str) -> Verdict:
+        return judged(champion=0.76, found=replace(PASSED, figures={"metric": metric}))
+
+    (said,) = decided_by("profit").reasons
+    assert said.startswith("profit, which decides, is computed by score() in model.py alone")
+    assert decided_by("figure").promote  # which the plan bounds
+    assert decided_by("auc").promote
 
 
 def test_a_version_that_nobody_has_validated_awaits_that_alone(

@@ -17,7 +17,7 @@ import rung_ops
 from machinery.tests.governance.probing import make_curious, probe, seen
 from rung_ops import contract
 from rung_ops.governance import deploy, keys, promote, rejudge
-from rung_ops.project.paths import ROOT
+from rung_ops.project.paths import MODEL, ROOT
 from rung_ops.release import bundle, state
 from rung_ops.system import key_names, keyless
 
@@ -123,15 +123,22 @@ def test_what_signs_nothing_runs_code_of_the_project_where_only_the_logs_key_is(
     logs_key = "2027:" + base64.b64encode(bytes(32)).decode()
     given = keys | {key_names.LOG: logs_key, "PYTHONPATH": str(source)}
 
-    done = subprocess.run(
-        [sys.executable, "-m", "rung_ops", "governance", "predict", "nowhere.parquet"],
-        cwd=ROOT,
-        env=os.environ | given,
-        capture_output=True,
-        text=True,
-    )
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a\n1\n")
+    MODEL.parent.mkdir(exist_ok=True)
+    MODEL.touch()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "rung_ops", "governance", "predict", str(rows)],
+            cwd=ROOT,
+            env=os.environ | given,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        MODEL.unlink()
 
-    assert done.returncode == 1 and "There is no model yet" in done.stderr
+    assert done.returncode == 1, done.stderr
     assert {tuple(found) for _, found in seen(file)} == {(key_names.LOG,)}
 
 

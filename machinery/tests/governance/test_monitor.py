@@ -129,6 +129,24 @@ def test_overrides_have_their_limits_both_ways(
     assert audit.report(production) == []
 
 
+def test_a_log_that_does_not_fit_its_notes_is_a_finding(
+    predicted: Callable[[int], None],
+    planned: Callable[..., None],
+    production: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predicted(20)
+    planned()
+    monkeypatch.setattr(audit, "against_notes", lambda folder: ["origin has a note of 9 lines"])
+
+    assert monitor.main([]) == 1
+
+    said = "the audit log cannot be relied on: origin has a note of 9 lines"
+    assert said in capsys.readouterr().out
+    assert noted(production)[-1]["problems"] == [said]
+
+
 def test_overrides_of_what_was_not_looked_at_do_not_count(
     predicted: Callable[[int], None],
     planned: Callable[..., None],

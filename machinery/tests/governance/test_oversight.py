@@ -25,7 +25,7 @@ from rung_ops.governance import audit, keys, kill_switch, operators
 from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, history, state
 from rung_ops.serving import access, tokens
-from rung_ops.system import atomic
+from rung_ops.system import atomic, key_names
 
 OLGA = {"by": "Olga Officer", "reason": "it refuses everybody"}
 
@@ -321,4 +321,4 @@ def test_a_cluster_gives_the_service_a_token_of_each_caller_and_each_person() ->
 
     named = {each["name"] for each in container["env"]}
 
-    assert named == {access.PREDICT, operators.NAMED, keys.VARIABLE}
+    assert named == {access.PREDICT, operators.NAMED, keys.VARIABLE, key_names.LOG}

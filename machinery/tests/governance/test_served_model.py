@@ -72,7 +72,7 @@ def test_another_model_is_found_whatever_tolerance_the_manifest_names(
     monkeypatch.setattr(served_model, "predictor_of", slanted)
 
     assert differences(release) == [
-        "its predictions are not those of the version's model: `uv run poe release` writes it again"
+        f"its predictions are not those of the version's model: {served_model.AGAIN}"
     ]
 
 

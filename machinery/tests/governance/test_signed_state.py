@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rung_ops.governance import anchors, audit, keys, kill_switch, signed_state
+from rung_ops.governance import anchors, audit, batch, keys, kill_switch, seen_log, signed_state
 from rung_ops.governance.signed_state import SignedStateReader
 from rung_ops.release import state
 from rung_ops.release.state import State
@@ -238,6 +238,56 @@ def test_a_log_that_is_cut_with_its_anchors_is_found_while_the_service_runs(
 
     assert "line 3 was signed and is gone" in signed.refused()
     assert audit.report(signed.folder) == []  # which needs the noted witness: see docs
+
+
+@pytest.mark.tried(
+    "Put log, anchors and state of an earlier day back before a restart, to undo a stop",
+    "the service answers 503, as it noted beside the prediction log how far it saw the log; "
+    "`poe audit-log` and `poe monitor` say so",
+)
+def test_old_files_that_are_put_back_before_a_restart_undo_no_stop(
+    signed: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = kept(signed.folder)
+    service = SignedStateReader(signed.folder, remembers=True)
+    assert service.read().state.stopped is None
+    assert kill_switch.switch_off(signed.folder, "Olga", "refuses everybody") == []
+    assert service.read().state.stopped is not None
+
+    for name, content in before.items():
+        (signed.folder / name).write_bytes(content)
+    again = SignedStateReader(signed.folder, remembers=True).read()
+
+    assert (again.state, again.is_valid) == (State(), False)
+    assert "line 3 was signed and is gone" in again.problems[0]
+    assert "the service saw 3 lines signed" in faults(signed)
+    with pytest.raises(batch.PredictionError, match="line 3 was signed and is gone"):
+        batch._refuse_while_stopped(signed.folder)
+
+    seen_log.path("production").unlink()  # as somebody may who holds both places
+    assert SignedStateReader(signed.folder, remembers=True).read().is_valid
+    assert audit.report(signed.folder) == []
+
+
+def test_what_was_seen_is_in_the_log_as_it_grows(signed: Signed) -> None:
+    service = SignedStateReader(signed.folder, remembers=True)
+    for number in range(2, 5):
+        assert service.read().is_valid
+        seen = seen_log.read("production")
+        assert seen is not None and seen.lines == number
+        assert SignedStateReader(signed.folder, remembers=True).read().is_valid
+        assert audit.record(signed.folder, "reviewed", "Ada") == []
+
+
+def test_where_nothing_can_be_noted_what_is_signed_is_served(
+    signed: Signed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LOGS", str(tmp_path / "file/logs"))
+
+    reading = SignedStateReader(signed.folder, remembers=True).read()
+
+    assert (reading.state, reading.is_valid) == (signed.before, True)
 
 
 def test_a_log_whose_lines_or_anchors_were_taken_away_is_not_relied_on(signed: Signed) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rung_ops.governance import audit, plan, promote, witness
+from rung_ops.governance import audit, kill_switch, plan, promote, witness
+from rung_ops.governance.signed_state import SignedStateReader
 from rung_ops.release import champion_alias, history, state
 
 BRANCH = "refs/heads/audit-log/production"
@@ -89,6 +90,27 @@ def test_lines_that_were_cut_with_their_signatures_are_found(
     assert audit.main([]) == 1
 
     assert "4 lines, and 3 are there: the end was cut off" in capsys.readouterr().err
+
+
+@pytest.mark.tried(
+    "Put log, anchors, state and what the service noted of them back together before a restart",
+    "`poe monitor` and `poe audit-log` find it by the notes of `poe stop` on the remote's branch; "
+    "without a remote nothing does",
+)
+def test_a_stop_that_was_undone_with_old_files_is_found(
+    log: Path, clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = shutil.copytree(log, tmp_path / "before")
+    assert kill_switch.stop(["--by", "Olga", "--reason", "it refuses everybody"]) == 0
+    shutil.rmtree(log)
+    shutil.copytree(before, log)
+    assert SignedStateReader(log).read().state.stopped is None  # a service that starts now
+
+    (said,) = audit.against_notes(log)
+
+    assert "4 lines, and 3 are there: the end was cut off" in said
+    git(clone, "remote", "remove", "origin")
+    assert audit.against_notes(log) == []
 
 
 @pytest.mark.tried("Cut log, anchors and state together, or write the log anew with its key")
