@@ -5,7 +5,7 @@ shadow or batch), `row` (the input columns), `features` (inputs of the model), `
 `probabilities` (by class, where the target is one of several; `prediction` then names the most
 probable), `defaults_used` (columns that were filled with the contract's default), `reasons` (as they were
 answered; null, or no column, where nobody asked for them), and `sent` (entity features that the
-caller sent, so that they were not looked up; null, or no column, where none were).
+caller sent, so that they were not looked up; no column for a release without such features).
 
 A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files.
 Merging them gives one file with the range of their numbers; the small files are kept for a while for
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
         defaults: names of the defaulted columns of each row; None if no row has any.
         reasons: of each row, as rung_ops.serving.reasons.Reason; None if nobody asked for them.
         classes: names of the classes, in the order of the predictions' columns.
-        sent: names of the entity features of each row that the caller sent; None if no row has any.
+        sent: names of the entity features of each row that the caller sent; None where the release has none.
     """
 
     time: int

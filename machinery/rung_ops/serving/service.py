@@ -228,10 +228,13 @@ class Service:
     ) -> None:
         if self.log is not None:
             served, rows = scored.parts[0].job.served, scored.table.frame
+            sent = scored.table.sent_by_row()
+            if sent is None and served.lookup is not None:
+                sent = [[] for _ in ids]  # all files of a release have the same columns
             self.log.add(
                 *(ids, served.release.id, served.arm, rows, scored.features),
                 *(scored.predictions, defaults, reasons, served.release.classes),
-                scored.table.sent_by_row(),
+                sent,
             )
 
 

@@ -162,6 +162,8 @@ def test_the_log_names_what_the_caller_sent(tmp_path: Path, view: View) -> None:
         caller.post("/predict/batch", {"columns": large})
         caller.post("/predict", ROW)
 
+    files = list((tmp_path / "log").rglob("*.parquet"))
+    assert all("sent" in pl.read_parquet_schema(file) for file in files)  # also of the last alone
     log = prediction_log.read(tmp_path / "log").collect()
     own = pl.col("row").struct.field("weight") == 4.0
     named = pl.col("sent").list.contains("weight").fill_null(False)
