@@ -24,13 +24,14 @@ def rung(
         arguments: What follows `rung`.
         cwd: Where it runs; here where there is none.
         environment: Variables to add.
-        program: The program to start; a fork of a process that has loaded `rung` where there is none.
+        program: The program to start; where there is none, `rung`: on Linux as a fork of a process
+            that has loaded it.
     """
     whole = {**os.environ, **(environment or {})}
-    if program is None:
+    if program is None and sys.platform == "linux":
         return forked.run(RUNG, [str(word) for word in arguments], cwd, whole)
     return subprocess.run(
-        [program, *arguments],
+        [program or RUNG, *arguments],
         cwd=cwd,
         env=whole,
         stdin=subprocess.DEVNULL,

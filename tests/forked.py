@@ -1,8 +1,8 @@
 """Run `rung` in another process without loading it anew: a fork of one that did nothing but load it.
 
-Loading takes half of what a short command costs. The process that is forked never ran a test; each
-fork has the arguments, the folder, the environment, and the streams that it is given, and ends as
-Python ends.
+Loading takes half of what a short command costs. This is for Linux: Windows has no fork, and macOS
+no sockets that keep messages apart. The process that is forked never ran a test; each fork has the
+arguments, the folder, the environment, and the streams that it is given, and ends as Python ends.
 """
 
 import array
