@@ -18,7 +18,7 @@ from rung.review.lines import Lines
 from rung.review.modules import Modules
 from rung.review.predicates import FLAGS
 from rung.review.view import View
-from rung.review.vocabulary import Vocabulary, words
+from rung.review.vocabulary import Vocabulary, tokens
 from tests.repositories import LADDER, READING, evidence, plant
 from tests.test_check_properties import planted
 
@@ -67,13 +67,13 @@ def test_an_expression_needs_all_of_a_sequence_and_one_of_a_choice() -> None:
 @given(
     st.lists(st.lists(st.sampled_from([*sorted(NEEDLES), b"a", b"_", b" ", b"(", b"\xc3\xa9"]))),
 )
-def test_the_words_of_a_file_hide_no_needle(files: list[list[bytes]]) -> None:
-    vocabulary = Vocabulary(NEEDLES)  # the same for all files, for it remembers words
+def test_the_tokens_of_a_file_hide_no_needle(files: list[list[bytes]]) -> None:
+    vocabulary = Vocabulary(NEEDLES)  # the same for all files, for it remembers tokens
     for parts in files:
         raw = b"".join(parts)
         held = {needle for needle in NEEDLES if needle in raw.lower()}
 
-        assert held <= vocabulary.held(words(raw))
+        assert held <= vocabulary.held(tokens(raw))
 
 
 CODE = [

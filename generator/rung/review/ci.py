@@ -61,13 +61,13 @@ class CI:
     def _texts(self) -> Iterator[tuple[str, str]]:
         """Give each CI file and what it includes, without comments."""
         files = self.content.files
-        seen: set[str] = set()
+        visited: set[str] = set()
         waiting = deque([*files.find(*files.reading.ci), *self._by_content()])
-        while waiting and len(seen) < 500:
+        while waiting and len(visited) < 500:
             path = waiting.popleft()
-            if path in seen:
+            if path in visited:
                 continue
-            seen.add(path)
+            visited.add(path)
             text = self.content.text(path)
             if text is None or not text.strip():
                 continue
@@ -92,8 +92,8 @@ class CI:
                 if all(need is None or need.met_by(lower) for _, need in one)
             ]
             if may_be and len(lower) < files.limits.data:
-                whole = documents.without_comments(path, self.content.text(path) or "")
-                text = Workflow(path, whole).squeezed
+                uncommented = documents.without_comments(path, self.content.text(path) or "")
+                text = Workflow(path, uncommented).squeezed
                 if any(all(each.search(text) for each in one) for one in may_be):
                     yield path
 
@@ -145,14 +145,14 @@ class CI:
 
     def follow(self, commands: Iterable[Command]) -> Iterator[Command]:
         """Give commands, and after them those that they start, each task once."""
-        seen: set[Command] = set()
+        visited: set[Command] = set()
         started: set[tuple[str, str]] = set()
         waiting = deque(commands)
-        while waiting and len(seen) < MOST:
+        while waiting and len(visited) < MOST:
             command = waiting.popleft()
-            if command in seen:
+            if command in visited:
                 continue
-            seen.add(command)
+            visited.add(command)
             yield command
             for found in self.runners.behind(executed(command.text), command.path, started):
                 waiting.append(Command(*found))
@@ -160,16 +160,16 @@ class CI:
 
 def _of_jenkins(path: str, text: str) -> Iterator[Command]:
     for match in JENKINS.finditer(text):
-        words = next(filter(None, match.groups()), "")
-        yield from lines_of(words, path, text.count("\n", 0, match.start()) + 1)
+        script = next(filter(None, match.groups()), "")
+        yield from lines_of(script, path, text.count("\n", 0, match.start()) + 1)
 
 
 def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
     if node.value is not None:
         yield from lines_of(node.value, path, node.line)
     elif key == "args":
-        words = " ".join(node.texts())
-        yield from lines_of(words, path, node.line)
+        arguments = " ".join(node.texts())
+        yield from lines_of(arguments, path, node.line)
     else:
         for name, below in node.entries:
             if name is not None:

@@ -20,7 +20,7 @@ class Commands:
     """Every command that something in the repository starts."""
 
     def __init__(self, content: Content, ci: CI) -> None:
-        """Know where commands stand."""
+        """Keep the sources of commands."""
         self.content = content
         self.ci = ci
 
@@ -46,20 +46,20 @@ class Commands:
             text = documents.without_comments("Dockerfile", self.content.text(path) or "")
             for line in lines_of(text, path, 0):
                 if match := INSTRUCTION.match(line.text):
-                    yield Command(_words(match[1]), path, line.line)
+                    yield Command(_shell_form(match[1]), path, line.line)
 
     def _of_containers(self) -> Iterator[Command]:
         for path in self.content.manifests:
             for document in self.content.data(path):
                 for key, node in data_files.everything(document):
-                    if key in CONTAINER_KEYS and (words := " ".join(node.texts()).strip()):
-                        yield from lines_of(words, path, node.line)
+                    if key in CONTAINER_KEYS and (command := " ".join(node.texts()).strip()):
+                        yield from lines_of(command, path, node.line)
 
 
-def _words(command: str) -> str:
-    """Return the words of an instruction, which may be a JSON list of them."""
+def _shell_form(command: str) -> str:
+    """Return an instruction in its shell form; its exec form is a JSON list of arguments."""
     try:
-        words = json.loads(command)
+        arguments = json.loads(command)
     except ValueError:
         return command
-    return " ".join(map(str, words)) if isinstance(words, list) else command
+    return " ".join(map(str, arguments)) if isinstance(arguments, list) else command

@@ -69,14 +69,14 @@ class Content:
         """Return where a line of a notebook's code stands in its file."""
         raw = (self.files.read(path, self.files.limits.notebook) or b"").decode("utf-8", "replace")
         source = self.python(path)
-        place = 0
+        position = 0
         for each in (source.raw if source else "").split("\n")[:line]:
             for written in (json.dumps(each, ensure_ascii=False), json.dumps(each)):
-                at = raw.find(written[1:-1], place)
+                at = raw.find(written[1:-1], position)
                 if each.strip() and at >= 0:
-                    place = at
+                    position = at
                     break
-        return raw.count("\n", 0, place) + 1
+        return raw.count("\n", 0, position) + 1
 
     def data(self, path: str) -> Sequence[Node]:
         """Return the documents of a YAML, TOML or JSON file; none where it does not parse."""

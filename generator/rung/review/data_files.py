@@ -22,7 +22,7 @@ EVENTS = 60_000
 STEPS = 50_000  # of one search
 STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
-MISSED = 200  # words of one file not found as written, after which no more are looked for
+MISSED = 200  # keys and values of one file not found as written, after which no more are sought
 DEEP_TOML = re.compile(r"^[^=\n#\"']*(?:\.[^=\n.#\"']*){60}", re.MULTILINE)
 
 
@@ -78,9 +78,9 @@ def read(path: str, text: str) -> list[Node]:
         if path.endswith((".toml", "Pipfile")):
             if DEEP_TOML.search(text):
                 raise UnreadableError("nested too deep")
-            return [_plain(tomllib.loads(text), Places(text))]
+            return [_plain(tomllib.loads(text), LineLocator(text))]
         if path.endswith((".json", ".ipynb")):
-            return [_plain(json.loads(text), Places(text))]
+            return [_plain(json.loads(text), LineLocator(text))]
         return list(_yaml(text))
     except UnreadableError:
         raise
@@ -143,38 +143,39 @@ MAPPING = "\0a key is to come"
 SEQUENCE = "\0no key"
 
 
-class Places:
+class LineLocator:
     """Finds the line of a key or value in a text whose parser does not say it, in the text's order."""
 
     def __init__(self, text: str) -> None:
         """Begin at the start of a text."""
         self.text = text
         self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        self.place = 0
+        self.position = 0
         self.missed = 0
 
     def line(self, sought: str) -> int:
-        """Return the line of the next place that has a word; 0 where none has."""
+        """Return the line of the next match of a key or value; 0 where there is none."""
         bare = re.split(r"[\n\"'\\]", sought.strip(), maxsplit=1)[0][:80]
         if not bare or self.missed > MISSED:
             return 0
-        found = self._find(bare, self.place)
+        found = self._find(bare, self.position)
         if found < 0:
             self.missed += 1
             found = self._find(bare, 0)
             return bisect_right(self.starts, found) if found >= 0 else 0
-        self.place = found + len(bare)
+        self.position = found + len(bare)
         return bisect_right(self.starts, found)
 
-    def _find(self, bare: str, place: int) -> int:
+    def _find(self, bare: str, position: int) -> int:
         for _ in range(50):
-            place = self.text.find(bare, place)
-            end = place + len(bare)
-            if place < 0 or not (
-                (place and _in_word(self.text[place - 1])) or _in_word(self.text[end : end + 1])
+            position = self.text.find(bare, position)
+            end = position + len(bare)
+            if position < 0 or not (
+                (position and _in_word(self.text[position - 1]))
+                or _in_word(self.text[end : end + 1])
             ):
-                return place
-            place = end
+                return position
+            position = end
         return -1
 
 
@@ -182,7 +183,7 @@ def _in_word(letter: str) -> bool:
     return letter.isalnum() or letter == "_"
 
 
-def _plain(data: Any, places: Places) -> Node:
+def _plain(data: Any, locator: LineLocator) -> Node:
     top = Node(1)
     waiting: list[tuple[Any, Node, int, str | None]] = [(data, top, 0, None)]
     number = 0
@@ -192,7 +193,7 @@ def _plain(data: Any, places: Places) -> Node:
         if number > EVENTS or depth > DEPTH:
             raise UnreadableError("too large or nested too deep")
         if key is not None:
-            node.line = places.line(key) or node.line
+            node.line = locator.line(key) or node.line
         if isinstance(value, dict):
             pairs: list[tuple[str | None, Any]] = [(str(key), each) for key, each in value.items()]
         elif isinstance(value, list):
@@ -200,7 +201,7 @@ def _plain(data: Any, places: Places) -> Node:
         else:
             node.value = _scalar(value)
             if key is None and depth:
-                node.line = places.line(node.value) or node.line
+                node.line = locator.line(node.value) or node.line
             continue
         node.entries = [(name, Node(node.line)) for name, _ in pairs]
         for (name, each), (_, below) in zip(reversed(pairs), reversed(node.entries), strict=True):
@@ -223,18 +224,18 @@ def search(node: Node, path: str) -> Iterator[Node]:
         steps += 1
         if steps > STEPS:
             return
-        here, place = waiting.pop()
-        if place == len(wanted):
+        here, index = waiting.pop()
+        if index == len(wanted):
             yield here
             continue
-        name = wanted[place]
+        name = wanted[index]
         if name == "**":
-            waiting.append((here, place + 1))
+            waiting.append((here, index + 1))
         for key, below in reversed(here.entries):
             if key == "<<" or name == "**":
-                waiting.append((below, place))
+                waiting.append((below, index))
             elif name == "*" or (key is not None and fnmatchcase(key.lower(), name.lower())):
-                waiting.append((below, place + 1))
+                waiting.append((below, index + 1))
 
 
 def everything(node: Node) -> Iterator[tuple[str | None, Node]]:

@@ -68,7 +68,7 @@ def _hide(document: Node, used: str) -> Iterator[tuple[int, int]]:
 
 def _prune(document: Node) -> Iterator[tuple[int, int]]:
     waiting = [document]
-    seen = {id(document)}
+    visited = {id(document)}
     while waiting:
         node = waiting.pop()
         kept = []
@@ -77,8 +77,8 @@ def _prune(document: Node) -> Iterator[tuple[int, int]]:
                 yield below.line, below.last
                 continue
             kept.append((key, below))
-            if id(below) not in seen:
-                seen.add(id(below))
+            if id(below) not in visited:
+                visited.add(id(below))
                 waiting.append(below)
         node.entries = kept
 

@@ -45,23 +45,23 @@ SLASH_ENDINGS = {"js", "ts", "bicep", "proto", "groovy", "go", "java", "scala", 
 
 
 def sections(text: str) -> list[tuple[str, int, str]]:
-    """Return the headings of a document: the words, the line, and the text below each.
+    """Return the headings of a document: title, line, and the text below each.
 
     The text of a heading reaches to the next one of its rank or above.
     """
     lines = HTML_COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text).split("\n")
     headings = list(islice(_headings(lines), MOST))
     found = []
-    for place, (line, rank, words) in enumerate(headings):
+    for index, (line, rank, title) in enumerate(headings):
         body: list[str] = []
         end = len(lines)
-        for later, other, _ in headings[place + 1 :]:
+        for later, other, _ in headings[index + 1 :]:
             if other <= rank:
                 end = later
                 break
-        inside = {number for number, _, _ in headings[place + 1 :] if number < end}
+        inside = {number for number, _, _ in headings[index + 1 :] if number < end}
         body = [lines[number] for number in range(line + 1, end) if number not in inside]
-        found.append((words, line + 1, "\n".join(body[:400])))
+        found.append((title, line + 1, "\n".join(body[:400])))
     return found
 
 
@@ -84,9 +84,9 @@ def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:
             yield number, 1 if lines[number + 1].startswith("=") else 2, line.strip()
 
 
-def says_something(text: str, words: int = 3) -> bool:
-    """Say whether so many words are left of a text without its placeholders."""
-    return len(WORD.findall(PLACEHOLDER.sub(" ", text[:20_000]))) >= words
+def says_something(text: str, least: int = 3) -> bool:
+    """Say whether a text without its placeholders has at least so many words."""
+    return len(WORD.findall(PLACEHOLDER.sub(" ", text[:20_000]))) >= least
 
 
 def is_placeholder(value: str) -> bool:

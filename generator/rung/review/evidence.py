@@ -45,10 +45,10 @@ class Evidence:
                 self.leaves.setdefault(_name(leaf), leaf)
         self.hits: dict[str, list[Hit]] = defaultdict(list)
         self.matched: dict[tuple[str, str], bool] = {}  # by pattern and command
-        self._look()
+        self._match_files()
 
-    def _look(self) -> None:
-        """Look at each file once, for all predicates that concern it, those near the root first."""
+    def _match_files(self) -> None:
+        """Match each file once with all predicates that concern it, those near the root first."""
         concerned: dict[str, int] = defaultdict(int)  # by path, a bit for each predicate
         names = self.content.files.names
         tests = self.reach.tests
@@ -80,9 +80,9 @@ class Evidence:
             for name, leaf in sieves[bits].possible(view):
                 found = self.hits[name]
                 if len(found) < KEPT:
-                    found.extend(self._placed(hit) for hit in PREDICATES[leaf.kind](view, leaf))
+                    found.extend(self._located(hit) for hit in PREDICATES[leaf.kind](view, leaf))
 
-    def _placed(self, hit: Hit) -> Hit:
+    def _located(self, hit: Hit) -> Hit:
         """Return a hit in a notebook's code with the line of its file."""
         if not hit.in_notebook or not hit.line:
             return hit
@@ -162,8 +162,8 @@ class Evidence:
         return lambda hit: not hit.in_notebook and hit.path in paths
 
     def _starts_on_a_schedule(self, hit: Hit) -> bool:
-        place = (hit.path, hit.line)
-        return self._within(self.reach.scheduled)(hit) or place in self.commands.on_a_schedule
+        location = (hit.path, hit.line)
+        return self._within(self.reach.scheduled)(hit) or location in self.commands.on_a_schedule
 
     def _runs(self, wanted: str) -> Iterator[Hit]:
         regex = re.compile(wanted, FLAGS)
@@ -184,10 +184,10 @@ class Evidence:
         for workflow in self.ci.workflows:
             hits: list[Hit] = []
             if says:
-                said = workflow.says(says)
-                if not said:
+                matched = workflow.says(says)
+                if not matched:
                     continue
-                hits.append(Hit(workflow.path, *said))
+                hits.append(Hit(workflow.path, *matched))
             if runs:
                 found = next((one for one in workflow.commands if self._acts(runs, one.text)), None)
                 if not found:

@@ -1,4 +1,4 @@
-"""What was found of each capability: its tier, and the places that show it."""
+"""The finding of each capability: its tier, and the evidence for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from rung.review.hit import Hit
 
 @dataclass(frozen=True)
 class Shown:
-    """A place that supports a tier."""
+    """A hit that supports a tier."""
 
     tier: str
     hit: Hit
@@ -60,7 +60,7 @@ class Finding:
     Attributes:
         capability: what was looked for.
         tier: the highest that holds.
-        shown: the places that show each tier.
+        shown: the evidence for each tier.
         word: what the team says of it.
         trials: runs that passed or failed, and say something of it.
         asked: whether the project's answers call for it, or it is there.

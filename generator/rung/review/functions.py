@@ -54,35 +54,35 @@ def read(source: Source) -> dict[str, Function]:
 
 
 def text(source: Source) -> str:
-    """Return the text of a file in which a call is told from a definition."""
+    """Return the text of a file in which a call differs from a definition."""
     return DEFINED.sub(r"\1 (", source.text)
 
 
 def leads_to(function: Function, functions: Mapping[str, Function]) -> Iterator[Function]:
     """Give a function and those of the same file that it calls, each once."""
-    seen = {function.name}
+    visited = {function.name}
     waiting = [function]
-    while waiting and len(seen) <= MOST_FOLLOWED:
+    while waiting and len(visited) <= MOST_FOLLOWED:
         one = waiting.pop()
         yield one
-        for name in sorted(one.calls & functions.keys() - seen):
-            seen.add(name)
+        for name in sorted(one.calls & functions.keys() - visited):
+            visited.add(name)
             waiting.append(functions[name])
 
 
 def _function(name: str, lines: frozenset[int], code: list[str]) -> Function:
-    said = "\n".join(DEFINED.sub("", code[number - 1]) for number in sorted(lines))
-    return Function(name, lines, frozenset(CALLED.findall(said)))
+    body = "\n".join(DEFINED.sub("", code[number - 1]) for number in sorted(lines))
+    return Function(name, lines, frozenset(CALLED.findall(body)))
 
 
-def _signature_ends(code: str, place: int) -> int:
-    """Return where the parameters of a function end; its name's end where that is not said."""
+def _signature_ends(code: str, position: int) -> int:
+    """Return where the parameters of a function end; its name's end where that is unknown."""
     depth = 0
-    for at in range(place, min(len(code), place + 4_000)):
+    for at in range(position, min(len(code), position + 4_000)):
         depth += (code[at] in "([{") - (code[at] in ")]}")
         if depth <= 0:
             return at
-    return place
+    return position
 
 
 def _ends(code: list[str], line: int, indent: int) -> int:

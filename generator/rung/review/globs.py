@@ -19,33 +19,33 @@ def pattern(glob: str) -> re.Pattern[str]:
     time linear whatever the path.
     """
     parts = []
-    place = 0
+    position = 0
     text = glob.lower()
-    while place < len(text):
-        if text.startswith("**/", place):
+    while position < len(text):
+        if text.startswith("**/", position):
             parts.append("(?:[^/]+/)*")
-            place += 3
-        elif text[place:] == "**":
+            position += 3
+        elif text[position:] == "**":
             parts.append(".*")
-            place += 2
-        elif text[place] == "*":
-            place += 1
-            chunk = _chunk(text, place)
-            place += len(chunk)
-            if place == len(text):
+            position += 2
+        elif text[position] == "*":
+            position += 1
+            chunk = _chunk(text, position)
+            position += len(chunk)
+            if position == len(text):
                 parts.append(f"[^/]*{_literally(chunk)}")
             else:
                 parts.append(f"(?>[^/]*?{_literally(chunk)})" if chunk else "[^/]*")
         else:
-            part = PART.match(text, place)
-            parts.append(_literally(part[0] if part else text[place]))
-            place += len(part[0]) if part else 1
+            part = PART.match(text, position)
+            parts.append(_literally(part[0] if part else text[position]))
+            position += len(part[0]) if part else 1
     return re.compile("".join(parts), re.DOTALL)
 
 
-def _chunk(text: str, place: int) -> str:
+def _chunk(text: str, position: int) -> str:
     """Return what follows a star, up to the next star or the end of the folder's name."""
-    found = re.compile(r"[^*/]*").match(text, place)
+    found = re.compile(r"[^*/]*").match(text, position)
     return found[0] if found else ""
 
 
@@ -93,15 +93,15 @@ class Group:
         return list(accumulate((len(lower) + 1 for lower in self.lower), initial=0))
 
     def holding(self, needle: str) -> Iterator[int]:
-        """Give the places of the paths that hold a needle."""
+        """Give the indexes of the paths that hold a needle."""
         if not needle:
             yield from range(len(self.paths))
             return
         found = self.text.find(needle)
         while found >= 0:
-            place = bisect_right(self.starts, found) - 1
-            yield place
-            found = self.text.find(needle, self.starts[place + 1])
+            index = bisect_right(self.starts, found) - 1
+            yield index
+            found = self.text.find(needle, self.starts[index + 1])
 
 
 class Names:
@@ -134,4 +134,4 @@ class Names:
                 return list(group.paths)
         needle = max(LITERAL.findall(glob.replace("**/", "*")), key=len, default="")
         full = pattern(glob).fullmatch
-        return [group.paths[place] for place in group.holding(needle) if full(group.lower[place])]
+        return [group.paths[index] for index in group.holding(needle) if full(group.lower[index])]

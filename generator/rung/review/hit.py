@@ -1,4 +1,4 @@
-"""A place in a repository that supports a predicate."""
+"""A location in a repository that matches a predicate, and how its text is shown."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Hit:
 
     Attributes:
         path: from the root; empty where something is not there.
-        line: from 1, or 0 for the file as a whole.
+        line: from 1, or 0 for the file itself.
         text: what matched.
     """
 

@@ -71,19 +71,19 @@ class Ignored:
             name: its last part.
             is_folder: whether it is a folder.
         """
-        said = None
+        ignored = None
         if (
             name in self.names
             or (is_folder and name in self.folders)
             or ("." in name and not is_folder and name.rpartition(".")[2] in self.endings)
         ):
-            said = True
-        if said and not self.negated:
-            return said
+            ignored = True
+        if ignored and not self.negated:
+            return ignored
         for rule in self.rules:
             if (is_folder or not rule.only_folders) and rule.matches.fullmatch(path):
-                said = rule.ignored
-        return said
+                ignored = rule.ignored
+        return ignored
 
 
 def is_ignored(
@@ -98,7 +98,7 @@ def is_ignored(
         is_folder: whether it is a folder.
     """
     for folder, rules in reversed(stack[-DEEP:]):
-        said = rules.says(lower[len(folder) :], name, is_folder)
-        if said is not None:
-            return said
+        ignored = rules.says(lower[len(folder) :], name, is_folder)
+        if ignored is not None:
+            return ignored
     return False

@@ -1,4 +1,4 @@
-"""The commands that Python code starts, as a text or as a list of words."""
+"""The commands that Python code starts, as a text or as a list of arguments."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from rung.review.python_source import Source
 
 STARTS = re.compile(
-    r"\b(?:(?:session\.run\w*)\((?P<words>[^)]{0,1000})\)"
+    r"\b(?:(?:session\.run\w*)\((?P<arguments>[^)]{0,1000})\)"
     r"|(?:subprocess\.(?:run|call)|check_call|check_output|Popen|os\.system|(?:c|ctx|context)\.run)"
     r"\([ \t\n]*(?:(?P<list>\[[^\]]{0,2000}\])|(?P<text>[^\n]{0,1000})))"
 )
@@ -21,10 +21,12 @@ QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
 
 
 def by(source: Source) -> Iterator[tuple[str, int]]:
-    """Give each command that a file starts, and its line; words that it computes are left out."""
+    """Give each command that a file starts, and its line; arguments that it computes are left out."""
     text = source.text
     commands = {
-        match.start(): match["words"] or match["list"] or (match["text"] or "").partition(", ")[0]
+        match.start(): match["arguments"]
+        or match["list"]
+        or (match["text"] or "").partition(", ")[0]
         for match in STARTS.finditer(text)
     }
     if "subprocess" in text:  # it has a function that starts what it is given
@@ -36,6 +38,6 @@ def by(source: Source) -> Iterator[tuple[str, int]]:
         commands |= {
             match.start("list"): match["list"] for match in given if match["list"] not in known
         }
-    for place, said in sorted(commands.items()):
-        if words := " ".join(QUOTED.findall(said)):
-            yield words, text.count("\n", 0, place) + 1
+    for position, written in sorted(commands.items()):
+        if command := " ".join(QUOTED.findall(written)):
+            yield command, text.count("\n", 0, position) + 1

@@ -1,4 +1,4 @@
-"""The lines of a text, and those that have one of some words, found without looking at each line."""
+"""The lines of a text, and those that hold one of some needles, found by one search of the text."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -17,13 +17,13 @@ class Lines:
         return "\n".join(self.lines).encode("utf-8", "replace").lower()
 
     def having(self, needles: Iterable[bytes]) -> list[int]:
-        """Return the numbers, from 1, of the lines that have one of these lower-case words."""
+        """Return the numbers, from 1, of the lines that hold one of these lower-case needles."""
         found: set[int] = set()
         for needle in needles:
-            line, place = 1, 0
+            line, position = 1, 0
             for begin, _ in holding(self._lower, needle):
-                line += self._lower.count(b"\n", place, begin)
-                place = begin
+                line += self._lower.count(b"\n", position, begin)
+                position = begin
                 found.add(line)
         return sorted(found)
 

@@ -49,7 +49,7 @@ class Need:
 
 @cache  # a fleet is read by the same expressions
 def of(regex: str) -> Need | None:
-    """Return what a text must have for an expression to match; None where that cannot be said."""
+    """Return what a text must have for an expression to match; None where that is unknown."""
     return _of(_parser.parse(regex, re.IGNORECASE | re.MULTILINE))
 
 

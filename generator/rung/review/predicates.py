@@ -68,8 +68,8 @@ class Leaf:
         return sorted(found, key=lambda one: -_shortest(one[1]))
 
     @cached_property
-    def words(self) -> Mapping[bytes, Sequence[frozenset[bytes]]]:
-        """Words, one of which a file must have to match, and all that it then needs beside it."""
+    def required_tokens(self) -> Mapping[bytes, Sequence[frozenset[bytes]]]:
+        """Tokens, one of which a file must have to match, and all that it then needs beside it."""
         found: dict[bytes, list[frozenset[bytes]]] = defaultdict(list)
         for name in self.value:
             parts = name.encode().split(b".")
@@ -87,8 +87,8 @@ def _best(regex: str) -> tuple[bytes, ...]:
     return need.best if need else ()
 
 
-def _shortest(words: tuple[bytes, ...]) -> int:
-    return min(map(len, words), default=0)
+def _shortest(needles_of_it: tuple[bytes, ...]) -> int:
+    return min(map(len, needles_of_it), default=0)
 
 
 def exists(view: View, leaf: Leaf) -> Iterator[Hit]:
@@ -175,9 +175,9 @@ def headings(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A document that has text below a heading for each of the expressions."""
     found = []
     for regex in leaf.regexes:
-        for words, line, below in view.sections:
-            if regex.search(words[:300]) and documents.says_something(below):
-                found.append(Hit(view.path, line, words))
+        for title, line, below in view.sections:
+            if regex.search(title[:300]) and documents.says_something(below):
+                found.append(Hit(view.path, line, title))
                 break
         else:
             return

@@ -80,18 +80,18 @@ class Source:
     def _starts(self) -> list[int]:
         return [0, *accumulate(len(line) + 1 for line in self.code.split("\n"))][:-1]
 
-    def line(self, place: int) -> int:
-        """Return the number of the line, from 1, in which a place of the code stands."""
-        return bisect_right(self._starts, place)
+    def line(self, position: int) -> int:
+        """Return the number of the line, from 1, of a position in the code."""
+        return bisect_right(self._starts, position)
 
     @cached_property
     def imports(self) -> dict[str, int]:
         """Dotted names that are imported, relative ones with their dots, and the line of each."""
         found: dict[str, int] = {}
-        line, place = 1, 0
+        line, position = 1, 0
         for match in IMPORT.finditer(f"\n{self.code}"):
-            line += self.code.count("\n", place, match.start())
-            place = match.start()
+            line += self.code.count("\n", position, match.start())
+            position = match.start()
             for name, alias in _imported(match.groupdict()):
                 found.setdefault(name, line)
                 if alias:
@@ -103,25 +103,25 @@ class Source:
         """Dotted names that are called, that decorate or are derived from, and the first line."""
         assert self.imports is not None  # it fills the aliases
         found: dict[str, int] = {}
-        for name, place in self._called():
+        for name, position in self._called():
             if len(found) > MOST_CALLS:
                 break
             first, dot, rest = name.partition(".")
             if first not in KEYWORDS:
                 full = self.aliases.get(first, first) + dot + rest
                 if full not in found:
-                    found[full] = self.line(place)
+                    found[full] = self.line(position)
         return found
 
     def _called(self) -> Iterator[tuple[str, int]]:
         end = len(self.code)
         for match in reversed(list(CALL.finditer(self.code[::-1]))):
-            name, place = match[1][::-1], end - match.end()
-            after_blank = place and self.code[place - 1] in " \t"
-            if after_blank and DEFINED.search(self.code, max(0, place - 30), place):
+            name, position = match[1][::-1], end - match.end()
+            after_blank = position and self.code[position - 1] in " \t"
+            if after_blank and DEFINED.search(self.code, max(0, position - 30), position):
                 continue
             if name != ".":
-                yield name, place
+                yield name, position
         lines = f"\n{self.code}"
         for match in DERIVED.finditer(lines):
             for name in NAME.findall(match[1]):
@@ -135,15 +135,15 @@ def _imported(parts: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
     of = parts["of"]
     if of is None:
         for part in (parts["modules"] or "").split(","):
-            words = part.split()
-            if words:
-                yield words[0], words[2] if len(words) > 2 else ""
+            names = part.split()
+            if names:
+                yield names[0], names[2] if len(names) > 2 else ""
         return
     yield of, ""
     for part in (parts["names"] or "").strip("()\\ \t").split(","):
-        words = part.replace("\\", " ").split()
-        if words and words[0] != "*":
-            yield of + ("" if of.endswith(".") else ".") + words[0], words[-1]
+        names = part.replace("\\", " ").split()
+        if names and names[0] != "*":
+            yield of + ("" if of.endswith(".") else ".") + names[0], names[-1]
 
 
 def may_import(text: str) -> set[str]:
@@ -158,14 +158,14 @@ def may_import(text: str) -> set[str]:
 
 def read(text: str) -> Source:
     """Read the text of a Python file."""
-    said = TOKEN.split(text)  # what stands between the tokens, and at the odd places the tokens
-    code = said.copy()
+    pieces = TOKEN.split(text)  # at the odd indexes the tokens, between them the rest
+    code = pieces.copy()
     counted = depth = 0
     line_start = True  # whether only blanks stand before the token on its line
-    for at in range(1, len(said), 2):
-        token, between = said[at], said[at - 1]
+    for at in range(1, len(pieces), 2):
+        token, between = pieces[at], pieces[at - 1]
         if token[0] == "#":
-            said[at] = code[at] = ""
+            pieces[at] = code[at] = ""
             continue
         if between[-1:] in PREFIXES and (
             prefix := PREFIX.search(between, max(0, len(between) - 2))
@@ -182,13 +182,13 @@ def read(text: str) -> Source:
             depth += sum(map(passed.count, "([{")) - sum(map(passed.count, ")]}"))
             counted = at
             if depth <= 0:  # a docstring
-                said[at - 1] = between
-                said[at] = code[at] = lines
+                pieces[at - 1] = between
+                pieces[at] = code[at] = lines
                 continue
         # A mark that no name has, so that what stands around a string is not joined.
         code[at] = f"''{lines}"
         line_start = False
-    return Source("".join(said), "".join(code), text)
+    return Source("".join(pieces), "".join(code), text)
 
 
 def shortened(text: str, most: int) -> str:

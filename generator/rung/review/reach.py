@@ -142,51 +142,53 @@ class Reach:
                         yield path
 
     def _follow(self, roots: Iterable[str], texts: Iterable[str]) -> frozenset[str]:
-        seen: set[str] = set(roots)
+        visited: set[str] = set(roots)
         waiting = list(roots)
         for text in texts:
             new = [
-                each for each in self._besides_tests(self.modules.named(text)) if each not in seen
+                each
+                for each in self._besides_tests(self.modules.named(text))
+                if each not in visited
             ]
-            seen.update(new)
+            visited.update(new)
             waiting += new
-        while waiting and len(seen) < MOST:
+        while waiting and len(visited) < MOST:
             path = waiting.pop()
             if self.content.files.clock.stops(self.content.files.left_out, path):
                 break
             if path not in self.leads:
-                if path.endswith(".py") and seen.issuperset(self._may_lead(path)):
+                if path.endswith(".py") and visited.issuperset(self._may_lead(path)):
                     continue  # so that the file need not be taken apart
                 self.leads[path] = self._besides_tests(self._named_in(path))
-            new = [each for each in self.leads[path] if each not in seen]
-            seen.update(new)
+            new = [each for each in self.leads[path] if each not in visited]
+            visited.update(new)
             waiting += new
-        return frozenset(seen)
+        return frozenset(visited)
 
     def _named_in(self, path: str) -> Iterable[str]:
         if path.endswith(".py"):
             return self._imported(path)
         if self.content.files.size(path) < self.content.files.limits.data:
-            said = self._says(path)
-            return self.modules.named(said, path.rpartition("/")[0]) if said else ()
+            text = self._says(path)
+            return self.modules.named(text, path.rpartition("/")[0]) if text else ()
         return ()
 
     def _says(self, path: str) -> str:
         """Return what a file that is no Python names, without what it only prints or describes."""
-        said = self.content.text(path)
-        if not said or path in self.workflow_paths or path.endswith(PROSE):
+        text = self.content.text(path)
+        if not text or path in self.workflow_paths or path.endswith(PROSE):
             return ""
-        said = without_comments(path, said)
+        text = without_comments(path, text)
         if path.endswith(".toml"):
-            return DESCRIBES.sub("", said)
+            return DESCRIBES.sub("", text)
         kind = ending(path)
         if kind in RECIPES or kind == "dockerfile":
             instruction = INSTRUCTION if kind == "dockerfile" else None
             return "\n".join(
-                executed(instruction.sub("", text) if instruction else text)
-                for _, text in lines(said)
+                executed(instruction.sub("", line) if instruction else line)
+                for _, line in lines(text)
             )
-        return said
+        return text
 
     def _may_lead(self, path: str) -> list[str]:
         """Return what a file of Python would lead to if its docstrings and comments were code."""

@@ -156,7 +156,9 @@ def _ladder(folder: Path) -> tuple[tuple[Level, ...], Reading]:
 def _machine_learning(evidence: Evidence, by_import: Mapping[str, Sequence[str]]) -> list[Hit]:
     reads = evidence.content.files.reading
     packages = (evidence.packages.get(normalised(name)) for name in reads.packages)
-    hits = [Hit(*place) for place in packages if place and not is_documentation(place[0])]
+    hits = [
+        Hit(*location) for location in packages if location and not is_documentation(location[0])
+    ]
     if hits:
         return hits[:3]
     imported = {hit.path: hit for hit in evidence.all_hits(by_import)}

@@ -18,7 +18,7 @@ ANY = re.compile(
 )
 
 RECIPE = re.compile(r"^@?([A-Za-z0-9_-]+)(?:[ \t]+[^:\n=]*)?:(?!=)[ \t]*([^\n#]*)")
-WORD = r"([A-Za-z0-9_.:/-]+)"
+NAME = r"([A-Za-z0-9_.:/-]+)"
 PYTHON = re.compile(
     r"(?:^|[\s;&|(])(?:\S*python[\d.]*\s+(?:-[^\smc]\S*\s+)*)(-m\s+[\w.]+|[\w./-]+\.py)\b"
 )
@@ -33,14 +33,14 @@ class Runners:
         self.started = Started(content)
         self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[Found]]]] = [
             (re.compile(r"(?:^|[\s;&|(])(?:g?make|\$[({]MAKE[)}])((?:\s+[^\s;&|]+)*)"), self._make),
-            (re.compile(r"\bpoe(?:thepoet)?\s+(?:-\S+\s+)*" + WORD), self._poe),
+            (re.compile(r"\bpoe(?:thepoet)?\s+(?:-\S+\s+)*" + NAME), self._poe),
             (re.compile(r"(?:^|[\s;&|(])(tox)(?=\s|$|\")"), self._tox),
             (re.compile(r"(?:^|[\s;&|(])(nox)(?=\s|$|\")"), self._nox),
-            (re.compile(r"(?:^|[\s;&|(])just\s+" + WORD), self._just),
-            (re.compile(r"\b(?:npm|yarn|pnpm)\s+(?:run(?:-script)?\s+)?" + WORD), self._npm),
-            (re.compile(r"\b(?:hatch|pdm)\s+run\s+" + WORD), self._hatch),
-            (re.compile(r"\bmise\s+(?:run|r)\s+" + WORD), self._mise),
-            (re.compile(r"(?:^|[\s;&|(])(?:go-)?task\s+" + WORD), self._task),
+            (re.compile(r"(?:^|[\s;&|(])just\s+" + NAME), self._just),
+            (re.compile(r"\b(?:npm|yarn|pnpm)\s+(?:run(?:-script)?\s+)?" + NAME), self._npm),
+            (re.compile(r"\b(?:hatch|pdm)\s+run\s+" + NAME), self._hatch),
+            (re.compile(r"\bmise\s+(?:run|r)\s+" + NAME), self._mise),
+            (re.compile(r"(?:^|[\s;&|(])(?:go-)?task\s+" + NAME), self._task),
             (re.compile(r"\b(pre-commit|prek)\s+run\b"), self._pre_commit),
             (re.compile(r"\b(dvc\s+(?:repro|exp\s+run))\b"), self._dvc),
             (scripts.SCRIPT, lambda name, path: scripts.of_shell(content, name, path)),
@@ -78,10 +78,12 @@ class Runners:
             for _, recipe in rules:
                 yield from recipe
 
-    def _make(self, words: str, path: str) -> Iterator[Found]:
-        wanted = [word for word in words.split() if not word.startswith("-") and "=" not in word]
-        folder = re.search(r"-C\s*(\S+)", words)
-        targets = [word for word in wanted if not folder or word != folder[1]]
+    def _make(self, arguments: str, path: str) -> Iterator[Found]:
+        wanted = [
+            each for each in arguments.split() if not each.startswith("-") and "=" not in each
+        ]
+        folder = re.search(r"-C\s*(\S+)", arguments)
+        targets = [each for each in wanted if not folder or each != folder[1]]
         rules = self._make_rules
         first = next(iter(rules), None)
         for target in targets or ([first] if first else []):
@@ -191,8 +193,8 @@ class Runners:
                 for key in ("run", "depends"):
                     node = found.get(key) if found else None
                     for text in node.texts() if node else []:
-                        said = text if key == "run" else f"mise run {text}"
-                        yield said, file, node.line if node else 1
+                        command = text if key == "run" else f"mise run {text}"
+                        yield command, file, node.line if node else 1
 
     def _pre_commit(self, _: str, path: str) -> Iterator[Found]:
         for file in self.content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):
@@ -237,8 +239,8 @@ class Runners:
                 for key in ("cmds", "deps", "cmd"):
                     below = node.get(key) if node else None
                     for each in [below, *(one for _, one in below.entries)] if below else []:
-                        said = each.value or getattr(
+                        command = each.value or getattr(
                             each.get("cmd") or each.get("task"), "value", ""
                         )
-                        if said:
-                            yield f"task {said}" if key == "deps" else said, file, each.line
+                        if command:
+                            yield f"task {command}" if key == "deps" else command, file, each.line

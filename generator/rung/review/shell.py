@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-TOKEN = re.compile(
+LEXEME = re.compile(
     r"""(?P<escaped>\\.)|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*+)"|(?P<blank>\s+)"""
     r"|(?P<variable>\$\([A-Z_0-9]+\)|\$\{[^{}]*\})|(?P<opens>\$\(|`)"
     r"|(?P<operator>&&|\|\||;;|\|&|(?<![<>])&(?!>)|[;|()])"
@@ -23,7 +23,7 @@ KEYWORDS = {"then", "do", "else", "if", "elif", "while", "until", "!", "{", "}"}
 WRAPPERS = {"sudo", "env", "nice", "exec", "nohup", "time", "timeout", "builtin", "stdbuf"}
 RUNNERS = {"uv", "poetry", "pipenv", "pdm", "rye", "pixi", "conda", "mamba", "micromamba", "hatch"}
 # What they are given is text or a name, whatever it says.
-QUIET_WORDS = (
+QUIET_NAMES = (
     "echo printf print grep egrep fgrep zgrep rg ag ack test [ [[ : true false export "
     "declare local readonly alias unset set cat less more head tail wc ls rm mkdir rmdir "
     "touch cp mv ln chmod chown stat file which type whereis hash man help sed awk sort "
@@ -31,7 +31,7 @@ QUIET_WORDS = (
     "case select logger date pwd tree du df tar zip unzip gzip gunzip write-host "
     "write-output write-information "
 )
-QUIET = set(QUIET_WORDS.split())
+QUIET = set(QUIET_NAMES.split())
 QUIET_PARTS = {
     "git": {
         "commit",
@@ -51,10 +51,10 @@ QUIET_PARTS = {
     "make": {"-n", "--just-print", "--dry-run"},
     "command": {"-v", "-V"},
 }
-INSTALLERS_WORDS = (
+INSTALLER_NAMES = (
     "pip pip3 pipx npm yarn pnpm apt apt-get apk yum dnf brew gem cargo go pre-commit prek choco "
 )
-INSTALLERS = RUNNERS | set(INSTALLERS_WORDS.split())
+INSTALLERS = RUNNERS | set(INSTALLER_NAMES.split())
 INSTALLS = {"install", "add", "i"}
 TRIES = ("--help", "--version", "--dry-run", "--dry", "--collect-only")  # and does nothing
 INTERPRETER = re.compile(r"\b(?:ba|z|da)?sh\b|\bpython[\d.]*\b|\bssh\b")
@@ -78,62 +78,62 @@ def _executed(text: str, depth: int) -> Iterator[str]:
         return
     status: bool | None = None  # of the last command, where it is known
     never = False
-    for operator, words, inner in _commands(text):
-        first = words[0] if words else ""
+    for operator, tokens, inner in _commands(text):
+        first = tokens[0] if tokens else ""
         if never:
             never = first not in ("fi", "done", "else", "elif")
             continue
         if (operator == "&&" and status is False) or (operator == "||" and status is True):
             continue
-        never = first in ("if", "while") and words[1:2] == ["false"]
+        never = first in ("if", "while") and tokens[1:2] == ["false"]
         for each in inner:
             yield from _executed(each, depth + 1)
-        bare = _bare(words)
-        head = bare[0] if bare else ""
+        argv = _argv(tokens)
+        head = argv[0] if argv else ""
         status = {"true": True, ":": True, "false": False}.get(head)
-        if head in ("bash", "sh", "zsh") and "-c" in bare[:-1]:
-            yield from _executed(bare[bare.index("-c") + 1], depth + 1)
-        elif bare and not _is_quiet(head, bare):
-            yield " ".join(words)
+        if head in ("bash", "sh", "zsh") and "-c" in argv[:-1]:
+            yield from _executed(argv[argv.index("-c") + 1], depth + 1)
+        elif argv and not _is_quiet(head, argv):
+            yield " ".join(tokens)
 
 
 def _commands(text: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Give each simple command: the operator before it, its words, and what it substitutes."""
-    operator, word = "", ""
-    words: list[str] = []
+    """Give each simple command: the operator before it, its tokens, and what it substitutes."""
+    operator, token = "", ""
+    tokens: list[str] = []
     inner: list[str] = []
-    place = 0
-    while match := TOKEN.match(text, place):
-        place = match.end()
-        kind, said = str(match.lastgroup), match[0]
+    position = 0
+    while match := LEXEME.match(text, position):
+        position = match.end()
+        kind, lexeme = str(match.lastgroup), match[0]
         if kind == "opens":
-            end = _closing(text, place, said)
-            inner.append(text[place:end])
-            place = end + 1
+            end = _closing(text, position, lexeme)
+            inner.append(text[position:end])
+            position = end + 1
         elif kind in ("single", "double", "escaped", "variable", "plain"):
-            word += match[kind] if kind in ("single", "double") else said
+            token += match[kind] if kind in ("single", "double") else lexeme
             if kind == "double":
                 inner += _substituted(match[kind])
-        elif word:
-            words.append(word)
-            word = ""
+        elif token:
+            tokens.append(token)
+            token = ""
         if kind == "operator":
-            if words or inner:
-                yield operator, words, inner
-            operator, words, inner = said, [], []
-    if word:
-        words.append(word)
-    if words or inner:
-        yield operator, words, inner
+            if tokens or inner:
+                yield operator, tokens, inner
+            operator, tokens, inner = lexeme, [], []
+    if token:
+        tokens.append(token)
+    if tokens or inner:
+        yield operator, tokens, inner
 
 
-def _closing(text: str, place: int, opened: str) -> int:
-    """Return where a substitution ends that begins at a place."""
+def _closing(text: str, position: int, opened: str) -> int:
+    """Return where a substitution ends that begins at a position."""
     if opened == "`":
-        end = text.find("`", place)
+        end = text.find("`", position)
         return end if end >= 0 else len(text)
     depth = 1
-    for match in re.compile(r"[()]").finditer(text, place):
+    for match in re.compile(r"[()]").finditer(text, position):
         depth += 1 if match[0] == "(" else -1
         if not depth:
             return match.start()
@@ -142,39 +142,39 @@ def _closing(text: str, place: int, opened: str) -> int:
 
 def _substituted(text: str) -> list[str]:
     found = []
-    place = 0
-    while match := SUBSTITUTED.search(text, place):
-        place = _closing(text, match.end(), match[0])
-        found.append(text[match.end() : place])
-        place += 1
+    position = 0
+    while match := SUBSTITUTED.search(text, position):
+        position = _closing(text, match.end(), match[0])
+        found.append(text[match.end() : position])
+        position += 1
     return found
 
 
-def _bare(words: list[str]) -> list[str]:
-    """Return the words of a command from the program on, its name without a path."""
-    bare = list(words)
-    while bare:
-        first = bare[0].lstrip("@-+") if len(bare[0]) > 1 else bare[0]
+def _argv(tokens: list[str]) -> list[str]:
+    """Return the arguments of a command from the program on, its name without a path."""
+    argv = list(tokens)
+    while argv:
+        first = argv[0].lstrip("@-+") if len(argv[0]) > 1 else argv[0]
         if first in KEYWORDS or ASSIGNED.match(first):
-            del bare[0]
-        elif first in WRAPPERS or (first in RUNNERS and bare[1:2] == ["run"]):
-            del bare[: 1 if first in WRAPPERS else 2]
-            while bare and (bare[0].startswith("-") or bare[0][:1].isdigit()):
-                del bare[0]
+            del argv[0]
+        elif first in WRAPPERS or (first in RUNNERS and argv[1:2] == ["run"]):
+            del argv[: 1 if first in WRAPPERS else 2]
+            while argv and (argv[0].startswith("-") or argv[0][:1].isdigit()):
+                del argv[0]
         else:
-            return [first.rpartition("/")[2].lower(), *bare[1:]]
+            return [first.rpartition("/")[2].lower(), *argv[1:]]
     return []
 
 
-def _is_quiet(head: str, words: list[str]) -> bool:
-    if head in QUIET or not QUIET_PARTS.get(head, set()).isdisjoint(words[1:3]):
+def _is_quiet(head: str, tokens: list[str]) -> bool:
+    if head in QUIET or not QUIET_PARTS.get(head, set()).isdisjoint(tokens[1:3]):
         return True
-    if any(word.partition("=")[0] in TRIES for word in words[1:]):
+    if any(token.partition("=")[0] in TRIES for token in tokens[1:]):
         return True
-    if head.startswith("python") and words[1:2] == ["-m"]:
-        words = words[2:]
-        head = words[0] if words else ""
-    return head in INSTALLERS and not INSTALLS.isdisjoint(words[1:4])
+    if head.startswith("python") and tokens[1:2] == ["-m"]:
+        tokens = tokens[2:]
+        head = tokens[0] if tokens else ""
+    return head in INSTALLERS and not INSTALLS.isdisjoint(tokens[1:4])
 
 
 def lines(script: str) -> Iterator[tuple[int, str]]:
@@ -184,11 +184,11 @@ def lines(script: str) -> Iterator[tuple[int, str]]:
     shell or Python reads it; nothing follows an `exit`.
     """
     all_lines = script.split("\n")
-    place = depth = 0
+    index = depth = 0
     until = ""
-    while place < len(all_lines):
-        first = place
-        text, place = _joined(all_lines, place)
+    while index < len(all_lines):
+        first = index
+        text, index = _joined(all_lines, index)
         if until:
             until = "" if re.match(rf"{until}\b|else\b", text) else until
             continue
@@ -200,47 +200,47 @@ def lines(script: str) -> Iterator[tuple[int, str]]:
         depth += len(BEGINS.findall(text)) - len(ENDS.findall(text))
         depth += text.endswith("{") - text.startswith("}")
         document = HEREDOC.search(text)
-        end = _end(all_lines, place, document[2]) if document else place
+        end = _end(all_lines, index, document[2]) if document else index
         yield first, text[:LONGEST]
         if document and INTERPRETER.search(text[: document.start()]):
-            yield from ((number, all_lines[number].strip()) for number in range(place, end))
-        place = end + 1 if end > place else place
+            yield from ((number, all_lines[number].strip()) for number in range(index, end))
+        index = end + 1 if end > index else index
         if depth <= 0 and re.fullmatch(r"exit(?:\s+\d+)?;?", text):
             return
 
 
-def _joined(all_lines: list[str], place: int) -> tuple[str, int]:
+def _joined(all_lines: list[str], index: int) -> tuple[str, int]:
     """Return the command that begins in a line, and the number of the line after it."""
-    text = all_lines[place].strip()
-    place += 1
+    text = all_lines[index].strip()
+    index += 1
     if text.startswith("#"):
-        return "", place
-    while text.endswith("\\") and place < len(all_lines) and len(text) < LONGEST:
-        more = all_lines[place].strip()
+        return "", index
+    while text.endswith("\\") and index < len(all_lines) and len(text) < LONGEST:
+        more = all_lines[index].strip()
         text = f"{text[:-1].rstrip()} {more}".strip() if not more.startswith("#") else text
-        place += 1
+        index += 1
     text = text.removesuffix("\\").rstrip()
     quote = _open_quote(text)
     if quote:
-        for end in range(place, min(place + 40, len(all_lines))):
+        for end in range(index, min(index + 40, len(all_lines))):
             if quote in all_lines[end]:
                 return " ".join(
-                    [text, *(line.strip() for line in all_lines[place : end + 1])]
+                    [text, *(line.strip() for line in all_lines[index : end + 1])]
                 ), end + 1
-    return text, place
+    return text, index
 
 
 def _open_quote(text: str) -> str:
     """Return the quote that a line opens and does not close."""
-    for match in TOKEN.finditer(text[:LONGEST]):
+    for match in LEXEME.finditer(text[:LONGEST]):
         if match["plain"] in ("'", '"'):
             return str(match["plain"])
     return ""
 
 
-def _end(all_lines: list[str], place: int, tag: str) -> int:
-    """Return the line in which a here-document ends; the place where it does not."""
-    for number in range(place, len(all_lines)):
+def _end(all_lines: list[str], index: int, tag: str) -> int:
+    """Return the line in which a here-document ends; the line given where it does not."""
+    for number in range(index, len(all_lines)):
         if all_lines[number].strip() == tag:
             return number
-    return place
+    return index

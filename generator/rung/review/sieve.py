@@ -1,4 +1,4 @@
-"""Which predicates a file can match at all, by the words and bytes it holds: most match none."""
+"""Which predicates a file can match at all, by the tokens and bytes it holds: most match none."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,8 +8,8 @@ from rung.review.predicates import Leaf
 from rung.review.view import View
 from rung.review.vocabulary import Vocabulary
 
-BY_WORDS = ("imports", "calls")
-FEW = 40  # needles, up to which a file is not taken apart into words
+BY_TOKENS = ("imports", "calls")
+FEW = 40  # needles, up to which a file is not split into tokens
 
 
 class Sieve:
@@ -21,21 +21,21 @@ class Sieve:
         self.vocabulary = vocabulary
         self.always: list[int] = []
         self.by_needle: dict[bytes, list[int]] = defaultdict(list)
-        self.by_word: dict[bytes, list[int]] = defaultdict(list)
-        for place, (_, leaf) in enumerate(leaves):
-            if leaf.kind in BY_WORDS:
-                for word in leaf.words:
-                    self.by_word[word].append(place)
+        self.by_token: dict[bytes, list[int]] = defaultdict(list)
+        for index, (_, leaf) in enumerate(leaves):
+            if leaf.kind in BY_TOKENS:
+                for token in leaf.required_tokens:
+                    self.by_token[token].append(index)
             elif leaf.needles:
                 for needle in leaf.needles:
-                    self.by_needle[needle].append(place)
+                    self.by_needle[needle].append(index)
             else:
-                self.always.append(place)
+                self.always.append(index)
 
     def possible(self, view: View) -> Iterable[tuple[str, Leaf]]:
         """Return the predicates that a file may match, in their order."""
-        places = {*self.always, *self._by_needles(view), *self._by_words(view)}
-        return [self.leaves[place] for place in sorted(places)]
+        indexes = {*self.always, *self._by_needles(view), *self._by_tokens(view)}
+        return [self.leaves[index] for index in sorted(indexes)]
 
     def _by_needles(self, view: View) -> Iterable[int]:
         if not self.by_needle:
@@ -44,14 +44,14 @@ class Sieve:
             held: bytes | AbstractSet[bytes] = view.lower
             found = {needle for needle in self.by_needle if needle in view.lower}
         else:
-            held = view.may_hold = self.vocabulary.held(view.words)
+            held = view.may_hold = self.vocabulary.held(view.tokens)
             found = self.by_needle.keys() & held
-        for place in {place for needle in found for place in self.by_needle[needle]}:
-            if all(need.met_by(held) for need in self.leaves[place][1].needs):
-                yield place
+        for index in {index for needle in found for index in self.by_needle[needle]}:
+            if all(need.met_by(held) for need in self.leaves[index][1].needs):
+                yield index
 
-    def _by_words(self, view: View) -> Iterable[int]:
-        for word in self.by_word.keys() & view.words if self.by_word else ():
-            for place in self.by_word[word]:
-                if any(map(view.words.issuperset, self.leaves[place][1].words[word])):
-                    yield place
+    def _by_tokens(self, view: View) -> Iterable[int]:
+        for token in self.by_token.keys() & view.tokens if self.by_token else ():
+            for index in self.by_token[token]:
+                if any(map(view.tokens.issuperset, self.leaves[index][1].required_tokens[token])):
+                    yield index

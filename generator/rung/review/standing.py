@@ -66,8 +66,8 @@ class Standing:
 
     @property
     def band(self) -> str:
-        """What that score says, in the words of its authors, shortened."""
-        return next(words for most, words in BANDS if self.final_score <= most)
+        """What that score means, as its authors put it, shortened."""
+        return next(meaning for most, meaning in BANDS if self.final_score <= most)
 
 
 def stand(

@@ -27,8 +27,8 @@ class View:
         self.content = content
         self.path = path
         self.is_python = path.endswith((".py", ".ipynb"))
-        self.may_hold: AbstractSet[bytes] | None = None  # the needles that its words let it hold
-        self.places: dict[bytes, list[tuple[int, int]]] = {}
+        self.may_hold: AbstractSet[bytes] | None = None  # the needles that its tokens let it hold
+        self.spans: dict[bytes, list[tuple[int, int]]] = {}
 
     @cached_property
     def raw(self) -> bytes:
@@ -43,24 +43,24 @@ class View:
         return self.raw.lower()
 
     @cached_property
-    def words(self) -> set[bytes]:
-        """All words of it."""
-        return vocabulary.words(self.raw)
+    def tokens(self) -> set[bytes]:
+        """Its tokens, each once."""
+        return vocabulary.tokens(self.raw)
 
     def may_say(self, need: Need) -> bool:
         """Say whether a line has what an expression needs; what has no lines of its own may."""
         if not self.path.endswith(".py"):
             return True
-        places = (place for needle in need.best for place in self._lines_with(needle))
-        return any(need.met_by(self.lower[begin:end]) for begin, end in places)
+        spans = (span for needle in need.best for span in self._lines_with(needle))
+        return any(need.met_by(self.lower[begin:end]) for begin, end in spans)
 
     def _lines_with(self, needle: bytes) -> list[tuple[int, int]]:
         """Return where each line that holds a needle begins and ends in its bytes."""
         if self.may_hold is not None and needle not in self.may_hold:
             return []
-        if needle not in self.places:
-            self.places[needle] = list(holding(self.lower, needle))
-        return self.places[needle]
+        if needle not in self.spans:
+            self.spans[needle] = list(holding(self.lower, needle))
+        return self.spans[needle]
 
     @cached_property
     def source(self) -> Source | None:
@@ -101,7 +101,7 @@ class View:
         """
         if not self.path.endswith(".py") or not needles or "source" in self.__dict__:
             return self.searchable
-        for begin, end in sorted(place for needle in needles for place in self._lines_with(needle)):
+        for begin, end in sorted(span for needle in needles for span in self._lines_with(needle)):
             if 2 * end > len(self.raw):
                 break
             most = self.content.files.limits.line
@@ -116,7 +116,7 @@ class View:
 
     @cached_property
     def calling_lines(self) -> Lines:
-        """The same of Python, with calls told from definitions."""
+        """The same of Python, in which calls differ from definitions."""
         return Lines(functions.text(self.source).split("\n") if self.source else [])
 
     @cached_property

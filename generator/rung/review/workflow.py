@@ -73,6 +73,6 @@ class Workflow:
         match = regex.search(self.squeezed)
         if match is None:
             return None
-        place = match.start() + len(match[0]) - len(match[0].lstrip())
-        number, line = self.lines[self.squeezed.count("\n", 0, place)] if self.lines else (1, "")
+        position = match.start() + len(match[0]) - len(match[0].lstrip())
+        number, line = self.lines[self.squeezed.count("\n", 0, position)] if self.lines else (1, "")
         return number, line.strip()
