@@ -145,5 +145,5 @@ def test_each_part_of_the_reading_says_that_the_clock_stopped_it(tmp_path: Path)
         return looked.content.files.left_out.out_of_time
 
     assert stopped(lambda: CI_FILES(looked.content, Runners(looked.content)))
-    assert stopped(lambda: looked.reach.reached)
+    assert stopped(lambda: looked.reachability.reached)
     assert stopped(lambda: list(PREDICATES["text"](View(looked.content, "a.py"), leaf)))

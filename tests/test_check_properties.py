@@ -20,7 +20,7 @@ from rung.errors import RungError
 from rung.formats import FORMATS
 from rung.levels import TIERS
 from rung.report import facts
-from rung.review.findings import Finding, Word
+from rung.review.findings import Finding, Statement
 from rung.review.review import Review, review
 from rung.review.standing import stand
 from tests.conftest import GAMES, ROOT
@@ -143,7 +143,7 @@ def level(findings: dict[str, Finding], game: str) -> int:
     return stand(LADDER, findings, game, ml=True).level
 
 
-WORD = Word("waiver", "a reason", date(2027, 1, 1))
+STATEMENT = Statement("waiver", "a reason", date(2027, 1, 1))
 GAME = st.sampled_from(GAMES)
 
 
@@ -159,7 +159,7 @@ def test_more_evidence_lowers_no_level(
 ) -> None:
     before = findings_of(tiers)
     if waived:
-        before = {name: replace(one, word=WORD) for name, one in before.items()}
+        before = {name: replace(one, statement=STATEMENT) for name, one in before.items()}
     better = {
         name: replace(before[name], tier=tier)
         for name, tier in more.items()
@@ -173,7 +173,7 @@ def test_more_evidence_lowers_no_level(
 @given(DRAWN, st.sets(st.sampled_from(sorted(FINDINGS))), GAME)
 def test_a_waiver_lowers_no_level(tiers: dict[str, str | None], names: set[str], game: str) -> None:
     before = findings_of(tiers)
-    waived = {name: replace(before[name], word=WORD) for name in names}
+    waived = {name: replace(before[name], statement=STATEMENT) for name in names}
 
     assert level(before, game) <= level({**before, **waived}, game)
 
@@ -191,7 +191,9 @@ def test_a_waiver_of_what_is_there_costs_nothing(game: str) -> None:
     tiers = {name: "used" if name in keystones else "declared" for name in FINDINGS}
     lifted = {name: "automated" if name in keystones else tier for name, tier in tiers.items()}
     before = findings_of(lifted)
-    waived = {name: replace(one, word=WORD) for name, one in before.items() if name in keystones}
+    waived = {
+        name: replace(one, statement=STATEMENT) for name, one in before.items() if name in keystones
+    }
 
     assert level(before, game) <= level({**before, **waived}, game)
     assert (

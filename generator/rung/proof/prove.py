@@ -97,8 +97,8 @@ def _leads_to(content: Content, command: tuple[str, ...]) -> list[str]:
     started: set[tuple[str, str]] = set()
     while waiting and len(found) < COMMANDS:
         text, path = waiting.pop(0)
-        for behind, file, _ in runners.behind(executed(text), path, started):
-            if (behind, file) not in found:
-                found[(behind, file)] = None
-                waiting.append((behind, file))
+        for next_command, file, _ in runners.started_by(executed(text), path, started):
+            if (next_command, file) not in found:
+                found[(next_command, file)] = None
+                waiting.append((next_command, file))
     return [text for text, _ in found]

@@ -119,11 +119,11 @@ def _finding(review: Review, finding: Finding) -> dict[str, Any]:
         data["proof_by"] = [
             {"command": trial.command, "result": trial.result} for trial in finding.trials
         ]
-    if finding.word:
-        word = finding.word
-        data[word.kind] = {"reason": word.reason, "until": word.until.isoformat()}
-        if word.link:
-            data[word.kind]["link"] = word.link
+    if finding.statement:
+        statement = finding.statement
+        data[statement.kind] = {"reason": statement.reason, "until": statement.until.isoformat()}
+        if statement.link:
+            data[statement.kind]["link"] = statement.link
     return data
 
 

@@ -54,9 +54,10 @@ def make(review: Review, before: Review | None = None) -> str:
         if level is not None:
             hit = best(finding)
             evidence = _evidence(hit) if hit else ""
-            if finding.word:
-                word = finding.word
-                evidence = f"{word.kind} until {word.until}: {_plain(word.reason)} {_plain(word.link)}".strip()
+            if finding.statement:
+                statement = finding.statement
+                reason, link = _plain(statement.reason), _plain(statement.link)
+                evidence = f"{statement.kind} until {statement.until}: {reason} {link}".strip()
             if finding.trials:
                 evidence = f"**{finding.proof}** {proof(finding).partition(': ')[2]}; {evidence}"
             lines.append(

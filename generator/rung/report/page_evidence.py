@@ -48,8 +48,8 @@ def _finding(finding: Finding) -> str:
     if finding.trials:
         proof = f' <span class="proof {finding.proof}">{prose(facts.proof(finding))}</span>'
     word = ""
-    if finding.word:
-        statement = finding.word
+    if finding.statement:
+        statement = finding.statement
         word = f'<p class="note">{statement.kind} until {statement.until}: {safe(statement.reason)} {safe(statement.link)}</p>'
     return (
         f"<details><summary><span class='name'>{safe(capability.id)}</span> "

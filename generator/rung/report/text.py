@@ -74,13 +74,13 @@ def _finding(finding: Finding) -> str:
         if hit
         else ""
     )
-    word = finding.word
-    if word:
-        shown = f"{word.kind} until {word.until}: {printable(word.reason)}" + (
-            f" {printable(word.link)}" if word.link else ""
+    statement = finding.statement
+    if statement:
+        shown = f"{statement.kind} until {statement.until}: {printable(statement.reason)}" + (
+            f" {printable(statement.link)}" if statement.link else ""
         )
     line = f"  {SIGNS[finding.tier]} {finding.capability.id:34} {shown}"
-    line = line if word or len(line) <= WIDTH + 20 else f"{line[: WIDTH + 17]}..."
+    line = line if statement or len(line) <= WIDTH + 20 else f"{line[: WIDTH + 17]}..."
     return f"{line}\n       {proof(finding)}" if finding.trials else line
 
 
@@ -130,10 +130,11 @@ def explain(review: Review, name: str) -> str:
         else f"  {_not_asked(review, finding)}",
         f"  Source: {capability.source}",
     ]
-    if finding.word:
-        word = finding.word
+    if finding.statement:
+        statement = finding.statement
         lines.append(
-            f"  {word.kind} until {word.until}: {printable(word.reason)} {printable(word.link)}".rstrip()
+            f"  {statement.kind} until {statement.until}: {printable(statement.reason)} "
+            f"{printable(statement.link)}".rstrip()
         )
     lines.append(f"  {proof(finding) or 'static: files say so, nothing was run'}")
     for tier, predicate in capability.evidence.items():

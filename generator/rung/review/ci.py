@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from rung.review import data_files, disabled, documents, needles, scripts, shell
+from rung.review import data_files, disabled, documents, literals, scripts, shell
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.runners import Runners
@@ -79,7 +79,7 @@ class CI:
         """Give the files that are CI by what they say."""
         files = self.content.files
         wanted = [
-            [(re.compile(each, re.MULTILINE), needles.of(each)) for each in one]
+            [(re.compile(each, re.MULTILINE), literals.required_by(each)) for each in one]
             for one in files.reading.ci_by_content
         ]
         for path in files.find("**/*.yml", "**/*.yaml"):
@@ -89,7 +89,7 @@ class CI:
             may_be = [
                 [regex for regex, _ in one]
                 for one in wanted
-                if all(need is None or need.met_by(lower) for _, need in one)
+                if all(required is None or required.met_by(lower) for _, required in one)
             ]
             if may_be and len(lower) < files.limits.data:
                 uncommented = documents.without_comments(path, self.content.text(path) or "")
@@ -115,7 +115,7 @@ class CI:
         own, named = [], []
         for node in nodes:
             program = ""  # of Cloud Build, which names it apart from its arguments
-            for key, below in data_files.everything(node):
+            for key, below in data_files.walk(node):
                 if key == "entrypoint":
                     program = f"{below.value or ''} "
                 elif key == "args" and program and below.entries:
@@ -154,7 +154,7 @@ class CI:
                 continue
             visited.add(command)
             yield command
-            for found in self.runners.behind(executed(command.text), command.path, started):
+            for found in self.runners.started_by(executed(command.text), command.path, started):
                 waiting.append(Command(*found))
 
 

@@ -51,7 +51,7 @@ class Commands:
     def _of_containers(self) -> Iterator[Command]:
         for path in self.content.manifests:
             for document in self.content.data(path):
-                for key, node in data_files.everything(document):
+                for key, node in data_files.walk(document):
                     if key in CONTAINER_KEYS and (command := " ".join(node.texts()).strip()):
                         yield from lines_of(command, path, node.line)
 

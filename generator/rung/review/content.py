@@ -40,7 +40,7 @@ class Content:
     def is_untouched(self, path: str) -> bool:
         """Say whether a document says nothing but what an example says."""
         text, own = self.text(path), self.document(path)
-        return bool(text) and text != own and not documents.says_something(_prose(own or ""))
+        return bool(text) and text != own and not documents.has_content(_prose(own or ""))
 
     def python(self, path: str) -> Source | None:
         """Return the source of a Python file or of a notebook's code cells."""

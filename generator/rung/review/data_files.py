@@ -238,7 +238,7 @@ def search(node: Node, path: str) -> Iterator[Node]:
                 waiting.append((below, index + 1))
 
 
-def everything(node: Node) -> Iterator[tuple[str | None, Node]]:
+def walk(node: Node) -> Iterator[tuple[str | None, Node]]:
     """Give every entry at any depth, in the order of the file."""
     steps = 0
     waiting = list(reversed(node.entries))

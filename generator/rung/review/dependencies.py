@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from rung.review.content import Content
-from rung.review.data_files import Node, everything
-from rung.review.reach import is_documentation, is_test
+from rung.review.data_files import Node, walk
+from rung.review.reachability import is_documentation, is_test
 
 NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*(?=$|[<>=!~;@ ,(])")
 QUOTED = re.compile(r"""["']([^"'\n]+)["']""")
@@ -53,7 +53,7 @@ def _of_file(content: Content, path: str) -> Iterator[tuple[str, int]]:
     elif name.endswith((".yml", ".yaml")):
         for document in content.data(path):
             found = document.get("dependencies")
-            for _, node in everything(found) if found else []:
+            for _, node in walk(found) if found else []:
                 if node.value:
                     yield re.sub(r"^[\w.-]+::", "", node.value), node.line
     elif name == "setup.py":
@@ -74,7 +74,7 @@ def _of_toml(document: Node) -> Iterator[tuple[str, int]]:
     for table in (groups, optional):
         for _, node in table.entries if table else []:
             yield from _each(node)
-    for key, node in everything(document):
+    for key, node in walk(document):
         if key in LISTS and not node.is_mapping:
             yield from _each(node)
         if key in TABLES:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from rung.review.data_files import Node, everything
+from rung.review.data_files import Node, walk
 from rung.review.shell import executed
 
 # `if` of GitHub, `condition` and `enabled` of Azure, `when` of GitLab and CircleCI.
@@ -99,7 +99,7 @@ def _never(node: Node) -> bool:
 def not_on_a_schedule(documents: Sequence[Node]) -> Iterator[tuple[int, int]]:
     """Give the first and last line of each job and step that a schedule does not start."""
     for document in documents:
-        for _, node in everything(document):
+        for _, node in walk(document):
             if node.entries and _waits_for_another_event(node):
                 yield node.line, node.last
 

@@ -84,7 +84,7 @@ def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:
             yield number, 1 if lines[number + 1].startswith("=") else 2, line.strip()
 
 
-def says_something(text: str, least: int = 3) -> bool:
+def has_content(text: str, least: int = 3) -> bool:
     """Say whether a text without its placeholders has at least so many words."""
     return len(WORD.findall(PLACEHOLDER.sub(" ", text[:20_000]))) >= least
 

@@ -14,10 +14,10 @@ from rung.review.commands import Commands
 from rung.review.content import Content
 from rung.review.hit import Hit
 from rung.review.predicates import FLAGS, NAMES_TESTS, PREDICATES, Leaf
-from rung.review.reach import Reach
+from rung.review.prefilter import Prefilter
+from rung.review.reachability import Reachability
 from rung.review.runners import Runners
 from rung.review.shell import executed
-from rung.review.sieve import Sieve
 from rung.review.view import View
 from rung.review.vocabulary import Vocabulary
 
@@ -37,7 +37,7 @@ class Evidence:
         self.content = content
         self.ci = CI(content, Runners(content))
         self.commands = Commands(content, self.ci)
-        self.reach = Reach(content, self.ci)
+        self.reachability = Reachability(content, self.ci)
         self.packages = dependencies.read(content)
         self.leaves: dict[str, Leaf] = {}
         for predicate in predicates:
@@ -51,7 +51,7 @@ class Evidence:
         """Match each file once with all predicates that concern it, those near the root first."""
         concerned: dict[str, int] = defaultdict(int)  # by path, a bit for each predicate
         names = self.content.files.names
-        tests = self.reach.tests
+        tests = self.reachability.tests
         leaves = list(self.leaves.items())
         asked: dict[tuple[str, bool], int] = defaultdict(int)  # by glob and whether tests count
         for number, (_, leaf) in enumerate(leaves):
@@ -62,9 +62,14 @@ class Evidence:
             for path in names.find(glob):
                 if asks_for_tests or path not in tests:
                     concerned[path] |= bits
-        sieves: dict[int, Sieve] = {}
+        prefilters: dict[int, Prefilter] = {}
         vocabulary = Vocabulary(
-            {needle for _, leaf in leaves for need in leaf.needs for needle in need.needles()}
+            {
+                literal
+                for _, leaf in leaves
+                for required in leaf.required_literals
+                for literal in required.literals()
+            }
         )
         for done, path in enumerate(sorted(concerned, key=lambda path: (path.count("/"), path))):
             if self.content.files.clock.is_up():
@@ -72,12 +77,12 @@ class Evidence:
                 self.content.files.left_out.note("not reached in time", path, len(concerned) - done)
                 return
             bits = concerned[path]
-            if bits not in sieves:
-                sieves[bits] = Sieve(
+            if bits not in prefilters:
+                prefilters[bits] = Prefilter(
                     [one for n, one in enumerate(leaves) if bits >> n & 1], vocabulary
                 )
             view = View(self.content, path)
-            for name, leaf in sieves[bits].possible(view):
+            for name, leaf in prefilters[bits].possible(view):
                 found = self.hits[name]
                 if len(found) < KEPT:
                     found.extend(self._located(hit) for hit in PREDICATES[leaf.kind](view, leaf))
@@ -109,13 +114,13 @@ class Evidence:
     def _found(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Hit]:
         """Return all that supports a predicate."""
         if predicate == "reached":
-            return self._found(used, self._within(self.reach.reached), None)
+            return self._found(used, self._within(self.reachability.reached), None)
         kind, value = next(iter(predicate.items()))
         if kind in TOGETHER:
             parts = [self._found(part, accept, used) for part in value]
             return list(dict.fromkeys(self._together(kind, parts)))
         if kind == "reached":
-            return self._found(value, self._within(self.reach.reached), None)
+            return self._found(value, self._within(self.reachability.reached), None)
         if kind == "scheduled":
             return self._found(value, self._starts_on_a_schedule, None)
         if kind in ("ci_runs", "ci_says"):
@@ -152,7 +157,7 @@ class Evidence:
                 files.left_out.note("files whose imports were not followed", start)
                 files.left_out.out_of_time = True
                 break
-            within = self._within(self.reach.of(start))
+            within = self._within(self.reachability.reachable_from(start))
             ends = [list(filter(within, hits)) for hits in others]
             if all(ends):
                 found += _in_turn([[hit for hit in first if hit.path == start], *ends])
@@ -163,7 +168,10 @@ class Evidence:
 
     def _starts_on_a_schedule(self, hit: Hit) -> bool:
         location = (hit.path, hit.line)
-        return self._within(self.reach.scheduled)(hit) or location in self.commands.on_a_schedule
+        return (
+            self._within(self.reachability.scheduled)(hit)
+            or location in self.commands.on_a_schedule
+        )
 
     def _runs(self, wanted: str) -> Iterator[Hit]:
         regex = re.compile(wanted, FLAGS)
@@ -184,7 +192,7 @@ class Evidence:
         for workflow in self.ci.workflows:
             hits: list[Hit] = []
             if says:
-                matched = workflow.says(says)
+                matched = workflow.search(says)
                 if not matched:
                     continue
                 hits.append(Hit(workflow.path, *matched))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rung.errors import RungError
 from rung.review.globs import Names
-from rung.review.ignore import Ignored, is_ignored
+from rung.review.ignore import IgnoreFile, is_ignored
 from rung.review.limits import Clock, LeftOut, Limits
 from rung.review.reading import Reading
 
@@ -95,13 +95,13 @@ class Files:
 
     def _walk(self) -> Iterator[str]:
         """Give the paths of all plain files that are not left out, nearest to the root first."""
-        level: list[tuple[str, tuple[tuple[str, Ignored], ...]]] = [("", ())]
+        level: list[tuple[str, tuple[tuple[str, IgnoreFile], ...]]] = [("", ())]
         depth = 0
         while level:
             if depth > self.limits.depth:
                 self.left_out.note("folders nested too deep", level[0][0], len(level))
                 return
-            below: list[tuple[str, tuple[tuple[str, Ignored], ...]]] = []
+            below: list[tuple[str, tuple[tuple[str, IgnoreFile], ...]]] = []
             for folder, stack in level:
                 if self.clock.is_up():
                     self.left_out.out_of_time = True
@@ -119,8 +119,8 @@ class Files:
             depth += 1
 
     def _entries(
-        self, folder: str, stack: tuple[tuple[str, Ignored], ...]
-    ) -> Iterator[tuple[os.DirEntry[str], str, tuple[tuple[str, Ignored], ...]]]:
+        self, folder: str, stack: tuple[tuple[str, IgnoreFile], ...]
+    ) -> Iterator[tuple[os.DirEntry[str], str, tuple[tuple[str, IgnoreFile], ...]]]:
         try:
             with os.scandir(os.path.join(self.root, folder)) as scanned:  # noqa: PTH118
                 entries = []
@@ -132,7 +132,7 @@ class Files:
             self.left_out.note("could not be opened", folder)
             return
         if any(entry.name == ".gitignore" for entry in entries):
-            stack = (*stack, (folder.lower(), self._ignored(f"{folder}.gitignore")))
+            stack = (*stack, (folder.lower(), self._ignore_file(f"{folder}.gitignore")))
         leave = self.reading.leaves_out
         for entry in sorted(entries, key=lambda entry: entry.name):
             if self.clock.is_up():
@@ -166,9 +166,9 @@ class Files:
                 waiting += [one.path for one in entries if one.is_dir(follow_symlinks=False)][:20]
         return self.reading.holds_sources(names)
 
-    def _ignored(self, path: str) -> Ignored:
+    def _ignore_file(self, path: str) -> IgnoreFile:
         content = self._read(path, IGNORE_BYTES) or b""
-        rules = Ignored(content.decode("utf-8", "replace"))
+        rules = IgnoreFile(content.decode("utf-8", "replace"))
         if rules.left_out:
             self.left_out.note("lines of ignore files", path, rules.left_out)
         return rules

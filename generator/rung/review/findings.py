@@ -18,8 +18,8 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Word:
-    """What the team says of a capability in rung.toml: a waiver, or an attestation.
+class Statement:
+    """What the team states of a capability in rung.toml: a waiver, or an attestation.
 
     Attributes:
         kind: `waiver` or `attestation`.
@@ -61,7 +61,7 @@ class Finding:
         capability: what was looked for.
         tier: the highest that holds.
         shown: the evidence for each tier.
-        word: what the team says of it.
+        statement: what the team states of it.
         trials: runs that passed or failed, and say something of it.
         asked: whether the project's answers call for it, or it is there.
     """
@@ -69,7 +69,7 @@ class Finding:
     capability: Capability
     tier: str | None
     shown: Sequence[Shown] = field(default_factory=tuple)
-    word: Word | None = None
+    statement: Statement | None = None
     trials: Sequence[Trial] = ()
     asked: bool = True
 
@@ -103,17 +103,17 @@ class Finding:
     @property
     def waived(self) -> bool:
         """Say whether the team does without it, for a reason."""
-        return self.word is not None and self.word.kind == "waiver"
+        return self.statement is not None and self.statement.kind == "waiver"
 
-    def with_word(self, word: Word) -> "Finding":
-        """Return it with what the team says: an attestation lifts it to `used`."""
-        if word.kind == "attestation" and self.points < TIERS["used"]:
+    def with_statement(self, statement: Statement) -> "Finding":
+        """Return it with what the team states: an attestation lifts it to `used`."""
+        if statement.kind == "attestation" and self.points < TIERS["used"]:
             shown = (
-                Shown("used", Hit("rung.toml", 0, f"{word.reason} ({word.link})")),
+                Shown("used", Hit("rung.toml", 0, f"{statement.reason} ({statement.link})")),
                 *self.shown,
             )
-            return replace(self, tier="used", shown=shown, word=word)
-        return replace(self, word=word)
+            return replace(self, tier="used", shown=shown, statement=statement)
+        return replace(self, statement=statement)
 
 
 def find(capability: Capability, evidence: Evidence) -> Finding:

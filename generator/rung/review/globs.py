@@ -70,7 +70,7 @@ def matches(path: str, globs: Iterable[str]) -> bool:
 
 
 class Group:
-    """Some paths, searched as one text: a needle that few of them hold is found in no time."""
+    """Some paths, searched as one text: a literal that few of them hold is found in no time."""
 
     def __init__(self) -> None:
         """Begin without any."""
@@ -92,16 +92,16 @@ class Group:
         """Where each begins in the text."""
         return list(accumulate((len(lower) + 1 for lower in self.lower), initial=0))
 
-    def holding(self, needle: str) -> Iterator[int]:
-        """Give the indexes of the paths that hold a needle."""
-        if not needle:
+    def containing(self, literal: str) -> Iterator[int]:
+        """Give the indexes of the paths that hold a literal."""
+        if not literal:
             yield from range(len(self.paths))
             return
-        found = self.text.find(needle)
+        found = self.text.find(literal)
         while found >= 0:
             index = bisect_right(self.starts, found) - 1
             yield index
-            found = self.text.find(needle, self.starts[index + 1])
+            found = self.text.find(literal, self.starts[index + 1])
 
 
 class Names:
@@ -132,6 +132,8 @@ class Names:
             group = self.by_ending.get(ending) or Group()
             if glob == f"**/*.{ending}":
                 return list(group.paths)
-        needle = max(LITERAL.findall(glob.replace("**/", "*")), key=len, default="")
+        literal = max(LITERAL.findall(glob.replace("**/", "*")), key=len, default="")
         full = pattern(glob).fullmatch
-        return [group.paths[index] for index in group.holding(needle) if full(group.lower[index])]
+        return [
+            group.paths[index] for index in group.containing(literal) if full(group.lower[index])
+        ]

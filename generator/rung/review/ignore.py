@@ -22,7 +22,7 @@ class Rule:
     only_folders: bool
 
 
-class Ignored:
+class IgnoreFile:
     """The rules of one ignore file, for paths below its folder."""
 
     def __init__(self, text: str) -> None:
@@ -63,7 +63,7 @@ class Ignored:
         except re.error:
             self.left_out += 1
 
-    def says(self, path: str, name: str, is_folder: bool) -> bool | None:
+    def verdict(self, path: str, name: str, is_folder: bool) -> bool | None:
         """Say whether a path below is ignored; None when no rule speaks of it.
 
         Args:
@@ -87,7 +87,7 @@ class Ignored:
 
 
 def is_ignored(
-    stack: Sequence[tuple[str, Ignored]], lower: str, name: str, is_folder: bool
+    stack: Sequence[tuple[str, IgnoreFile]], lower: str, name: str, is_folder: bool
 ) -> bool:
     """Say whether the nearest ignore file that speaks of a path ignores it.
 
@@ -98,7 +98,7 @@ def is_ignored(
         is_folder: whether it is a folder.
     """
     for folder, rules in reversed(stack[-DEEP:]):
-        ignored = rules.says(lower[len(folder) :], name, is_folder)
+        ignored = rules.verdict(lower[len(folder) :], name, is_folder)
         if ignored is not None:
             return ignored
     return False

@@ -1,4 +1,4 @@
-"""The lines of a text, and those that hold one of some needles, found by one search of the text."""
+"""The lines of a text, and those that hold one of some literals, found by one search of the text."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -16,22 +16,22 @@ class Lines:
         # The lower case of bytes, unlike that of a text, is as long as they are.
         return "\n".join(self.lines).encode("utf-8", "replace").lower()
 
-    def having(self, needles: Iterable[bytes]) -> list[int]:
-        """Return the numbers, from 1, of the lines that hold one of these lower-case needles."""
+    def numbers_containing(self, literals: Iterable[bytes]) -> list[int]:
+        """Return the numbers, from 1, of the lines that hold one of these lower-case literals."""
         found: set[int] = set()
-        for needle in needles:
+        for literal in literals:
             line, position = 1, 0
-            for begin, _ in holding(self._lower, needle):
+            for begin, _ in lines_containing(self._lower, literal):
                 line += self._lower.count(b"\n", position, begin)
                 position = begin
                 found.add(line)
         return sorted(found)
 
 
-def holding(text: bytes, needle: bytes) -> Iterator[tuple[int, int]]:
-    """Give where each line that holds a needle begins and ends."""
-    at = text.find(needle)
+def lines_containing(text: bytes, literal: bytes) -> Iterator[tuple[int, int]]:
+    """Give where each line that holds a literal begins and ends."""
+    at = text.find(literal)
     while at >= 0:
         end = text.find(b"\n", at)
         yield text.rfind(b"\n", 0, at) + 1, end if end >= 0 else len(text)
-        at = text.find(needle, end) if end >= 0 else -1
+        at = text.find(literal, end) if end >= 0 else -1

@@ -4,8 +4,9 @@ import re
 
 from rung.review.content import Content
 
-Found = tuple[str, str, int]  # a command, the file it stands in, and the line
-Rules = dict[str, list[tuple[list[str], list[Found]]]]  # by target: what it needs, what it runs
+LocatedCommand = tuple[str, str, int]  # a command, the file it stands in, and the line
+# By target: what it needs, what it runs.
+Rules = dict[str, list[tuple[list[str], list[LocatedCommand]]]]
 
 RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!=)[ \t]*([^\n#=]*)")
 
@@ -14,7 +15,7 @@ def rules(content: Content) -> Rules:
     """Return the targets of all Makefiles, in their order."""
     found: Rules = {}
     for file in content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
-        recipe: list[Found] = []
+        recipe: list[LocatedCommand] = []
         goes_on = False
         for number, line in enumerate((content.text(file) or "").split("\n"), 1):
             if line.startswith("\t") or goes_on:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rung.review import data_files, documents, functions, needles
+from rung.review import data_files, documents, functions, literals
 from rung.review.data_files import Node
 from rung.review.hit import Hit
 from rung.review.lines import Lines
-from rung.review.needles import Need
+from rung.review.literals import RequiredLiterals
 from rung.review.view import View
 
 FLAGS = re.IGNORECASE | re.MULTILINE
@@ -48,18 +48,21 @@ class Leaf:
         return [re.compile(value, FLAGS) for value in values]
 
     @cached_property
-    def needs(self) -> tuple[Need, ...]:
+    def required_literals(self) -> tuple[RequiredLiterals, ...]:
         """What a file must have to match: in Python each on one line, comments and all."""
         if self.kind == "key":
-            literal = [part for part in re.split(r"[.*]+", self.value) if part]
-            return (Need((max(literal, key=len).lower().encode(),), every=True),) if literal else ()
+            names = [part for part in re.split(r"[.*]+", self.value) if part]
+            longest = max(names, key=len, default="").lower().encode()
+            return (RequiredLiterals((longest,), every=True),) if longest else ()
         stated = {"text": [self.value], "function": self.options.get("body", [])}
-        return tuple(filter(None, map(needles.of, stated.get(self.kind, []))))
+        return tuple(filter(None, map(literals.required_by, stated.get(self.kind, []))))
 
     @cached_property
-    def needles(self) -> tuple[bytes, ...]:
+    def best_literals(self) -> tuple[bytes, ...]:
         """Lower-case bytes, one of which a file must have to match."""
-        return max((need.best for need in self.needs), key=_shortest, default=())
+        return max(
+            (required.best for required in self.required_literals), key=_shortest, default=()
+        )
 
     @cached_property
     def cheapest_first(self) -> list[tuple[re.Pattern[str], tuple[bytes, ...]]]:
@@ -83,17 +86,17 @@ class Leaf:
 
 
 def _best(regex: str) -> tuple[bytes, ...]:
-    need = needles.of(regex)
-    return need.best if need else ()
+    required = literals.required_by(regex)
+    return required.best if required else ()
 
 
-def _shortest(needles_of_it: tuple[bytes, ...]) -> int:
-    return min(map(len, needles_of_it), default=0)
+def _shortest(literals_of_it: tuple[bytes, ...]) -> int:
+    return min(map(len, literals_of_it), default=0)
 
 
 def exists(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A file of that name that says something."""
-    if view.says_something:
+    if view.has_content:
         yield Hit(view.path, 0, view.path)
 
 
@@ -128,11 +131,11 @@ def calls(view: View, leaf: Leaf) -> Iterator[Hit]:
 
 def text(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A line that matches."""
-    if not all(map(view.may_say, leaf.needs)):
+    if not all(map(view.may_match, leaf.required_literals)):
         return
     (regex,) = leaf.regexes
-    lines = view.searchable_for(regex, leaf.needles)
-    for number in _matching_lines(view, lines, regex, leaf.needles):
+    lines = view.searchable_for(regex, leaf.best_literals)
+    for number in _matching_lines(view, lines, regex, leaf.best_literals):
         line = lines.lines[number - 1]
         yield Hit(view.path, number, view.line(number) or line.strip())
         return
@@ -142,13 +145,13 @@ def function(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A function whose name and body match, with what it calls in the same file."""
     (named,) = leaf.regexes
     # What is cheap to see comes first: to tell strings and comments apart takes longest.
-    if not all(map(view.may_say, leaf.needs)) or (
+    if not all(map(view.may_match, leaf.required_literals)) or (
         leaf.value and not any(map(named.search, view.defined))
     ):
         return
     matched: list[set[int]] = []  # by expression, the lines that match
-    for regex, needles_of_it in leaf.cheapest_first:
-        matched.append(set(_matching_lines(view, view.calling_lines, regex, needles_of_it)))
+    for regex, literals_of_it in leaf.cheapest_first:
+        matched.append(set(_matching_lines(view, view.calling_lines, regex, literals_of_it)))
         if not matched[-1]:
             return
     for one in view.functions.values():
@@ -164,7 +167,7 @@ def function(view: View, leaf: Leaf) -> Iterator[Hit]:
 def _matching_lines(
     view: View, lines: Lines, regex: re.Pattern[str], wanted: tuple[bytes, ...]
 ) -> Iterator[int]:
-    for number in lines.having(wanted) if wanted else range(1, len(lines.lines) + 1):
+    for number in lines.numbers_containing(wanted) if wanted else range(1, len(lines.lines) + 1):
         if view.content.files.clock.stops(view.content.files.left_out, view.path):
             return
         if regex.search(lines.lines[number - 1]):
@@ -176,7 +179,7 @@ def headings(view: View, leaf: Leaf) -> Iterator[Hit]:
     found = []
     for regex in leaf.regexes:
         for title, line, below in view.sections:
-            if regex.search(title[:300]) and documents.says_something(below):
+            if regex.search(title[:300]) and documents.has_content(below):
                 found.append(Hit(view.path, line, title))
                 break
         else:
@@ -186,7 +189,7 @@ def headings(view: View, leaf: Leaf) -> Iterator[Hit]:
 
 def key(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A data file that has a key, with such a value where one is stated."""
-    if leaf.needles and leaf.needles[0] not in view.lower:
+    if leaf.best_literals and leaf.best_literals[0] not in view.lower:
         return
     matches = leaf.options.get("matches")
     least = leaf.options.get("at_least")
@@ -209,7 +212,7 @@ def keys(view: View, leaf: Leaf) -> Iterator[Hit]:
     wanted = {name.lower() for name in leaf.value}
     found: dict[str, int] = {}
     for document in view.nodes:
-        for name, node in data_files.everything(document):
+        for name, node in data_files.walk(document):
             plain = re.sub(r"[\s-]+", "_", name or "").lower()
             filled = node.entries or (node.value and not documents.is_placeholder(node.value))
             if plain in wanted and filled:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rung import levels, template
 from rung.levels import Level
-from rung.review import examples, reading, said, standing
+from rung.review import config, examples, reading, standing
 from rung.review import findings as found
 from rung.review.content import Content
 from rung.review.dependencies import normalised
@@ -17,7 +17,7 @@ from rung.review.files import Files
 from rung.review.findings import Finding, Trial
 from rung.review.hit import Hit
 from rung.review.limits import LeftOut, Limits
-from rung.review.reach import is_documentation
+from rung.review.reachability import is_documentation
 from rung.review.reading import Reading
 from rung.review.standing import Standing
 
@@ -78,7 +78,7 @@ def review(
     ladder, reads = _ladder(template.folder() / "levels")
     files = Files(root, reads, limits or Limits())
     content = Content(files, _examples(template.folder() / "templates/examples"))
-    words = said.read(content, ladder, today or date.today())
+    stated = config.read(content, ladder, today or date.today())
     capabilities = {name: one for rung in ladder for name, one in rung.capabilities.items()}
     by_import = {
         "imports": list(files.reading.modules)
@@ -86,13 +86,13 @@ def review(
     asked = [each for one in capabilities.values() for each in one.evidence.values()]
     evidence = Evidence(content, [*asked, by_import])
     results = {name: found.find(one, evidence) for name, one in capabilities.items()}
-    if words.answers is not None:
-        results = {name: one.of_project(words.answers) for name, one in results.items()}
-    for name, word in words.of.items():
-        results[name] = results[name].with_word(word)
-    played, why = (game, "asked for") if game else words.game
+    if stated.answers is not None:
+        results = {name: one.of_project(stated.answers) for name, one in results.items()}
+    for name, statement in stated.statements.items():
+        results[name] = results[name].with_statement(statement)
+    played, why = (game, "asked for") if game else stated.game
     ml = _machine_learning(evidence, by_import)
-    notes = list(words.notes)
+    notes = list(stated.notes)
     if not ml:
         notes.append(
             "No machine-learning package or import was found: this is not a machine-learning "
@@ -139,7 +139,7 @@ def review(
         looked_at=files.looked_at,
         left_out=files.left_out,
         notes=notes,
-        template_version=words.template_version,
+        template_version=stated.template_version,
     )
 
 

@@ -8,8 +8,8 @@ from itertools import islice
 from rung.review import makefiles, scripts
 from rung.review.content import Content
 from rung.review.data_files import Node
-from rung.review.makefiles import Found, Rules
-from rung.review.started import Started
+from rung.review.makefiles import LocatedCommand, Rules
+from rung.review.python_commands import PythonCommands
 
 # What one of the patterns below needs.
 ANY = re.compile(
@@ -30,8 +30,8 @@ class Runners:
     def __init__(self, content: Content) -> None:
         """Know the commands that start others."""
         self.content = content
-        self.started = Started(content)
-        self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[Found]]]] = [
+        self.python_commands = PythonCommands(content)
+        self.table: list[tuple[re.Pattern[str], Callable[[str, str], Iterator[LocatedCommand]]]] = [
             (re.compile(r"(?:^|[\s;&|(])(?:g?make|\$[({]MAKE[)}])((?:\s+[^\s;&|]+)*)"), self._make),
             (re.compile(r"\bpoe(?:thepoet)?\s+(?:-\S+\s+)*" + NAME), self._poe),
             (re.compile(r"(?:^|[\s;&|(])(tox)(?=\s|$|\")"), self._tox),
@@ -49,7 +49,9 @@ class Runners:
             (re.compile(r"(?:^|[\s;&|(])(inv(?:oke)?)\s+\w"), self._invoke),
         ]
 
-    def behind(self, command: str, path: str, started: set[tuple[str, str]]) -> list[Found]:
+    def started_by(
+        self, command: str, path: str, started: set[tuple[str, str]]
+    ) -> list[LocatedCommand]:
         """Return the commands that a command starts through the repository's task files.
 
         Args:
@@ -57,7 +59,7 @@ class Runners:
             path: the file it stands in.
             started: tasks that were given before, and are not given again; it grows.
         """
-        found: list[Found] = []
+        found: list[LocatedCommand] = []
         if not ANY.search(command):
             return found
         for pattern, follow in self.table:
@@ -68,7 +70,7 @@ class Runners:
                     found += islice(follow(match[1] or "", path), 500)
         return found
 
-    def tasks(self) -> Iterator[Found]:
+    def tasks(self) -> Iterator[LocatedCommand]:
         """Give each command of poe's tasks, DVC's stages and make's targets."""
         for found in self.poe_tasks.values():
             for file, node in found:
@@ -78,7 +80,7 @@ class Runners:
             for _, recipe in rules:
                 yield from recipe
 
-    def _make(self, arguments: str, path: str) -> Iterator[Found]:
+    def _make(self, arguments: str, path: str) -> Iterator[LocatedCommand]:
         wanted = [
             each for each in arguments.split() if not each.startswith("-") and "=" not in each
         ]
@@ -97,11 +99,11 @@ class Runners:
     def _make_rules(self) -> Rules:
         return makefiles.rules(self.content)
 
-    def _poe(self, task: str, path: str) -> Iterator[Found]:
+    def _poe(self, task: str, path: str) -> Iterator[LocatedCommand]:
         for file, node in self.poe_tasks.get(task, []):
             yield from self.poe_commands(node, file)
 
-    def poe_commands(self, node: Node, file: str) -> Iterator[Found]:
+    def poe_commands(self, node: Node, file: str) -> Iterator[LocatedCommand]:
         """Give the commands of a task of poe."""
         if node.value is not None:
             yield f"{node.value}", file, node.line
@@ -130,7 +132,7 @@ class Runners:
                     tasks.setdefault(str(name), []).append((file, node))
         return tasks
 
-    def _tox(self, _: str, path: str) -> Iterator[Found]:
+    def _tox(self, _: str, path: str) -> Iterator[LocatedCommand]:
         for file in self.content.files.find("**/tox.ini", "setup.cfg", "**/tox.toml"):
             inside = False
             for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
@@ -146,11 +148,11 @@ class Runners:
             for line in (text.value or "").split("\n") if text else []:
                 yield line.strip(), "pyproject.toml", text.line if text else 1
 
-    def _nox(self, _: str, path: str) -> Iterator[Found]:
+    def _nox(self, _: str, path: str) -> Iterator[LocatedCommand]:
         for file in self.content.files.find("**/noxfile.py"):
-            yield from self.started.by(file)
+            yield from self.python_commands.of_file(file)
 
-    def _just(self, recipe: str, path: str) -> Iterator[Found]:
+    def _just(self, recipe: str, path: str) -> Iterator[LocatedCommand]:
         for file in self.content.files.find("**/justfile", "**/.justfile"):
             inside = False
             for number, line in enumerate((self.content.text(file) or "").split("\n"), 1):
@@ -163,14 +165,14 @@ class Runners:
                         for needed in match[2].split():
                             yield f"just {needed}", file, number
 
-    def _npm(self, script: str, path: str) -> Iterator[Found]:
+    def _npm(self, script: str, path: str) -> Iterator[LocatedCommand]:
         for file in self.content.files.find("**/package.json")[:50]:
             for document in self.content.data(file):
                 node = document.get("scripts", script)
                 if node and node.value:
                     yield node.value, file, node.line
 
-    def _hatch(self, script: str, path: str) -> Iterator[Found]:
+    def _hatch(self, script: str, path: str) -> Iterator[LocatedCommand]:
         name = script.rpartition(":")[2]
         for document in self.content.data("pyproject.toml"):
             tables = [document.get("tool", "pdm", "scripts")]
@@ -184,7 +186,7 @@ class Runners:
                 if command and command.value:
                     yield command.value, "pyproject.toml", command.line
 
-    def _mise(self, task: str, path: str) -> Iterator[Found]:
+    def _mise(self, task: str, path: str) -> Iterator[LocatedCommand]:
         for file in self.content.files.find("mise.toml", ".mise.toml", ".config/mise.toml"):
             for document in self.content.data(file):
                 found = document.get("tasks", task)
@@ -196,7 +198,7 @@ class Runners:
                         command = text if key == "run" else f"mise run {text}"
                         yield command, file, node.line if node else 1
 
-    def _pre_commit(self, _: str, path: str) -> Iterator[Found]:
+    def _pre_commit(self, _: str, path: str) -> Iterator[LocatedCommand]:
         for file in self.content.files.find(".pre-commit-config.yaml", ".pre-commit-config.yml"):
             for document in self.content.data(file):
                 repos = document.get("repos")
@@ -208,7 +210,7 @@ class Runners:
                             if node and node.value:
                                 yield node.value, file, node.line
 
-    def _dvc(self, _: str, path: str) -> Iterator[Found]:
+    def _dvc(self, _: str, path: str) -> Iterator[LocatedCommand]:
         for file in self.content.files.find("**/dvc.yaml"):
             for document in self.content.data(file):
                 stages = document.get("stages")
@@ -217,7 +219,7 @@ class Runners:
                     for text in command.texts() if command else []:
                         yield text, file, command.line if command else 1
 
-    def _python(self, name: str, path: str) -> Iterator[Found]:
+    def _python(self, name: str, path: str) -> Iterator[LocatedCommand]:
         """Give the commands that a Python file or module starts."""
         if name.startswith("-m"):
             stem = name.split()[1].replace(".", "/")
@@ -225,13 +227,13 @@ class Runners:
         else:
             wanted = [f"**/{name.removeprefix('./')}"]
         for file in self.content.files.find(*wanted)[:3]:
-            yield from self.started.by(file)
+            yield from self.python_commands.of_file(file)
 
-    def _invoke(self, _: str, path: str) -> Iterator[Found]:
+    def _invoke(self, _: str, path: str) -> Iterator[LocatedCommand]:
         for file in self.content.files.find("tasks.py", "tasks/*.py"):
-            yield from self.started.by(file)
+            yield from self.python_commands.of_file(file)
 
-    def _task(self, task: str, path: str) -> Iterator[Found]:
+    def _task(self, task: str, path: str) -> Iterator[LocatedCommand]:
         """Give the commands of a task of go-task."""
         for file in self.content.files.find("**/Taskfile.yml", "**/Taskfile.yaml"):
             for document in self.content.data(file):

@@ -6,7 +6,7 @@ from itertools import islice
 
 from rung.review import data_files, shell
 from rung.review.content import Content
-from rung.review.makefiles import Found
+from rung.review.makefiles import LocatedCommand
 
 PIECE = r"(?:[\w./-]|\$\{[^{}\s]*+\}|\$\w++)"
 SCRIPT = re.compile(rf"(?:^|[\s;&|(./])({PIECE}+\.(?:sh|bash))\b")
@@ -35,18 +35,18 @@ def put_in(command: str, names: MutableMapping[str, str]) -> str:
     return command
 
 
-def of_shell(content: Content, name: str, path: str) -> Iterator[Found]:
+def of_shell(content: Content, name: str, path: str) -> Iterator[LocatedCommand]:
     """Give the commands of the shell scripts that a command of a file names."""
     for file in _files(content, name, path.rpartition("/")[0]):
         for number, line in islice(shell.lines(content.text(file) or ""), LONGEST):
             yield line, file, number + 1
 
 
-def of_job(content: Content, name: str, path: str) -> Iterator[Found]:
+def of_job(content: Content, name: str, path: str) -> Iterator[LocatedCommand]:
     """Give the commands of the job that a command of a file submits."""
     for file in _files(content, name, path.rpartition("/")[0]):
         for document in content.data(file):
-            for key, node in data_files.everything(document):
+            for key, node in data_files.walk(document):
                 if key in JOB_KEYS:
                     for number, line in shell.lines(node.value or " ".join(node.texts())):
                         yield line, file, node.line + number

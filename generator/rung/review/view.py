@@ -9,8 +9,8 @@ from rung.review import disabled, documents, functions, python_source, vocabular
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.functions import Function
-from rung.review.lines import Lines, holding
-from rung.review.needles import Need
+from rung.review.lines import Lines, lines_containing
+from rung.review.literals import RequiredLiterals
 from rung.review.python_source import Source
 from rung.review.shell import executed
 
@@ -27,7 +27,7 @@ class View:
         self.content = content
         self.path = path
         self.is_python = path.endswith((".py", ".ipynb"))
-        self.may_hold: AbstractSet[bytes] | None = None  # the needles that its tokens let it hold
+        self.candidates: AbstractSet[bytes] | None = None  # literals that its tokens let it hold
         self.spans: dict[bytes, list[tuple[int, int]]] = {}
 
     @cached_property
@@ -39,7 +39,7 @@ class View:
 
     @cached_property
     def lower(self) -> bytes:
-        """Its bytes in lower case, to look for needles in."""
+        """Its bytes in lower case, to look for literals in."""
         return self.raw.lower()
 
     @cached_property
@@ -47,20 +47,20 @@ class View:
         """Its tokens, each once."""
         return vocabulary.tokens(self.raw)
 
-    def may_say(self, need: Need) -> bool:
+    def may_match(self, required: RequiredLiterals) -> bool:
         """Say whether a line has what an expression needs; what has no lines of its own may."""
         if not self.path.endswith(".py"):
             return True
-        spans = (span for needle in need.best for span in self._lines_with(needle))
-        return any(need.met_by(self.lower[begin:end]) for begin, end in spans)
+        spans = (span for literal in required.best for span in self._lines_with(literal))
+        return any(required.met_by(self.lower[begin:end]) for begin, end in spans)
 
-    def _lines_with(self, needle: bytes) -> list[tuple[int, int]]:
-        """Return where each line that holds a needle begins and ends in its bytes."""
-        if self.may_hold is not None and needle not in self.may_hold:
+    def _lines_with(self, literal: bytes) -> list[tuple[int, int]]:
+        """Return where each line that holds a literal begins and ends in its bytes."""
+        if self.candidates is not None and literal not in self.candidates:
             return []
-        if needle not in self.spans:
-            self.spans[needle] = list(holding(self.lower, needle))
-        return self.spans[needle]
+        if literal not in self.spans:
+            self.spans[literal] = list(lines_containing(self.lower, literal))
+        return self.spans[literal]
 
     @cached_property
     def source(self) -> Source | None:
@@ -93,15 +93,17 @@ class View:
         """Its lines, to search."""
         return Lines(self.lines)
 
-    def searchable_for(self, regex: re.Pattern[str], needles: Sequence[bytes]) -> Lines:
+    def searchable_for(self, regex: re.Pattern[str], literals: Sequence[bytes]) -> Lines:
         """Return its lines, to search for the first match of an expression that needs one of these.
 
         Of Python that was not taken apart yet, what follows a line that matches as it is written is
         left out: whether it is code does not depend on what comes later.
         """
-        if not self.path.endswith(".py") or not needles or "source" in self.__dict__:
+        if not self.path.endswith(".py") or not literals or "source" in self.__dict__:
             return self.searchable
-        for begin, end in sorted(span for needle in needles for span in self._lines_with(needle)):
+        for begin, end in sorted(
+            span for literal in literals for span in self._lines_with(literal)
+        ):
             if 2 * end > len(self.raw):
                 break
             most = self.content.files.limits.line
@@ -132,7 +134,7 @@ class View:
         return documents.sections(text) if text else []
 
     @cached_property
-    def says_something(self) -> bool:
+    def has_content(self) -> bool:
         """Say whether more is in it than nothing, comments and placeholders."""
         if self.path.endswith(".md") and self.content.is_untouched(self.path):
             return False
@@ -142,7 +144,7 @@ class View:
         if b"\0" in self.raw:
             return True
         if self.path.endswith((".md", ".rst", ".txt")):
-            return documents.says_something("\n".join(self.lines))
+            return documents.has_content("\n".join(self.lines))
         text = documents.PLACEHOLDER.sub("", "\n".join(self.lines))
         return bool(FILLER.sub("", text))
 

@@ -1,4 +1,4 @@
-"""Which needles a file may hold, by its tokens: a token that was met before is not searched again."""
+"""Which literals a file may hold, by its tokens: a token that was met before is not searched again."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -15,33 +15,33 @@ def tokens(raw: bytes) -> set[bytes]:
 
 
 class Vocabulary:
-    """Lower-case needles, and the tokens that hold them."""
+    """Lower-case literals, and the tokens that hold them."""
 
-    def __init__(self, needles: Iterable[bytes]) -> None:
-        """Look for these needles, each by its longest token."""
+    def __init__(self, literals: Iterable[bytes]) -> None:
+        """Look for these literals, each by its longest token."""
         self.by_token: dict[bytes, list[bytes]] = defaultdict(list)
         self.unsure: set[bytes] = set()  # no token of theirs is long enough to be looked for
-        for needle in needles:
-            longest = max(tokens(needle), key=len, default=b"")
+        for literal in literals:
+            longest = max(tokens(literal), key=len, default=b"")
             if len(longest) < 3:
-                self.unsure.add(needle)
+                self.unsure.add(literal)
             else:
-                self.by_token[longest].append(needle)
+                self.by_token[longest].append(literal)
         self.met: set[bytes] = set()
-        self.holding: dict[bytes, set[bytes]] = defaultdict(set)  # a token, and what it holds
+        self.literals_in: dict[bytes, set[bytes]] = defaultdict(set)  # a token, and what it holds
 
-    def held(self, found: set[bytes]) -> set[bytes]:
-        """Return the needles that a file of these tokens may hold: none is missing."""
-        if new := found - self.met:
+    def candidates(self, present: set[bytes]) -> set[bytes]:
+        """Return the literals that a file of these tokens may hold: none is missing."""
+        if new := present - self.met:
             self._meet(new)
         held = set(self.unsure)
-        held.update(*(self.holding[token] for token in self.holding.keys() & found))
+        held.update(*(self.literals_in[token] for token in self.literals_in.keys() & present))
         return held
 
     def _meet(self, new: set[bytes]) -> None:
         if len(self.met) > MOST:
             self.met.clear()
-            self.holding.clear()
+            self.literals_in.clear()
         self.met |= new
         listed = list(new)
         text = b" ".join(listed).lower()
@@ -50,5 +50,5 @@ class Vocabulary:
             position = text.find(token)
             while position >= 0:
                 number = bisect_right(starts, position)
-                self.holding[listed[number - 1]].update(self.by_token[token])
+                self.literals_in[listed[number - 1]].update(self.by_token[token])
                 position = text.find(token, starts[number])

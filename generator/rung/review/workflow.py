@@ -68,7 +68,7 @@ class Workflow:
             number, _ = self.lines[self.squeezed.count("\n", 0, match.end())]
             yield number, next(filter(None, match.groups()))
 
-    def says(self, regex: re.Pattern[str]) -> tuple[int, str] | None:
+    def search(self, regex: re.Pattern[str]) -> tuple[int, str] | None:
         """Return the line in which a pattern matches, and its number."""
         match = regex.search(self.squeezed)
         if match is None:

@@ -9,10 +9,10 @@ from rung.review.view import View
 from rung.review.vocabulary import Vocabulary
 
 BY_TOKENS = ("imports", "calls")
-FEW = 40  # needles, up to which a file is not split into tokens
+FEW = 40  # literals, up to which a file is not split into tokens
 
 
-class Sieve:
+class Prefilter:
     """The predicates that look at files of one kind."""
 
     def __init__(self, leaves: Sequence[tuple[str, Leaf]], vocabulary: Vocabulary) -> None:
@@ -20,34 +20,34 @@ class Sieve:
         self.leaves = leaves
         self.vocabulary = vocabulary
         self.always: list[int] = []
-        self.by_needle: dict[bytes, list[int]] = defaultdict(list)
+        self.by_literal: dict[bytes, list[int]] = defaultdict(list)
         self.by_token: dict[bytes, list[int]] = defaultdict(list)
         for index, (_, leaf) in enumerate(leaves):
             if leaf.kind in BY_TOKENS:
                 for token in leaf.required_tokens:
                     self.by_token[token].append(index)
-            elif leaf.needles:
-                for needle in leaf.needles:
-                    self.by_needle[needle].append(index)
+            elif leaf.best_literals:
+                for literal in leaf.best_literals:
+                    self.by_literal[literal].append(index)
             else:
                 self.always.append(index)
 
     def possible(self, view: View) -> Iterable[tuple[str, Leaf]]:
         """Return the predicates that a file may match, in their order."""
-        indexes = {*self.always, *self._by_needles(view), *self._by_tokens(view)}
+        indexes = {*self.always, *self._by_literals(view), *self._by_tokens(view)}
         return [self.leaves[index] for index in sorted(indexes)]
 
-    def _by_needles(self, view: View) -> Iterable[int]:
-        if not self.by_needle:
+    def _by_literals(self, view: View) -> Iterable[int]:
+        if not self.by_literal:
             return  # and do not read the file
-        if len(self.by_needle) < FEW:
+        if len(self.by_literal) < FEW:
             held: bytes | AbstractSet[bytes] = view.lower
-            found = {needle for needle in self.by_needle if needle in view.lower}
+            found = {literal for literal in self.by_literal if literal in view.lower}
         else:
-            held = view.may_hold = self.vocabulary.held(view.tokens)
-            found = self.by_needle.keys() & held
-        for index in {index for needle in found for index in self.by_needle[needle]}:
-            if all(need.met_by(held) for need in self.leaves[index][1].needs):
+            held = view.candidates = self.vocabulary.candidates(view.tokens)
+            found = self.by_literal.keys() & held
+        for index in {index for literal in found for index in self.by_literal[literal]}:
+            if all(required.met_by(held) for required in self.leaves[index][1].required_literals):
                 yield index
 
     def _by_tokens(self, view: View) -> Iterable[int]:

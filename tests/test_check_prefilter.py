@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rung.review import evidence as looked
-from rung.review import limits, needles, python_source
+from rung.review import limits, literals, python_source
 from rung.review.content import Content
 from rung.review.files import Files
 from rung.review.limits import Clock, Limits
@@ -34,46 +34,51 @@ REGEXES = sorted(
     | {body for leaf in LEAVES for body in leaf.options.get("body", [])}
     | {text for texts in READING.ci_by_content for text in texts}
 )
-NEEDLES = {needle for leaf in LEAVES for need in leaf.needs for needle in need.needles()}
+LITERALS = {
+    literal
+    for leaf in LEAVES
+    for required in leaf.required_literals
+    for literal in required.literals()
+}
 ASCII = st.characters(max_codepoint=126)
 
 
 @pytest.mark.parametrize("regex", REGEXES)
 def test_a_line_that_matches_has_what_its_expression_needs(regex: str) -> None:
-    need = needles.of(regex)
+    required = literals.required_by(regex)
 
     @settings(max_examples=15, deadline=None, database=None)
     @given(st.from_regex(re.compile(regex, FLAGS), alphabet=ASCII))
     def holds(line: str) -> None:
-        assert need is None or need.met_by(line.lower().encode())
+        assert required is None or required.met_by(line.lower().encode())
 
     holds()
 
 
 def test_where_a_choice_needs_nothing_neither_does_the_expression() -> None:
-    assert needles.of(r"(champion|\d)") is None
+    assert literals.required_by(r"(champion|\d)") is None
 
 
 def test_an_expression_needs_all_of_a_sequence_and_one_of_a_choice() -> None:
-    need = needles.of(r"\bpii\b\s*=\s*true|\bpseudonym")
+    required = literals.required_by(r"\bpii\b\s*=\s*true|\bpseudonym")
 
-    assert need is not None
-    assert [need.met_by(line) for line in (b"pii = true", b"pseudonym", b"= true", b"pii")] == [
+    assert required is not None
+    assert [required.met_by(line) for line in (b"pii = true", b"pseudonym", b"= true", b"pii")] == [
         *(True, True, False, False)
     ]
 
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.lists(st.lists(st.sampled_from([*sorted(NEEDLES), b"a", b"_", b" ", b"(", b"\xc3\xa9"]))),
+    st.lists(st.lists(st.sampled_from([*sorted(LITERALS), b"a", b"_", b" ", b"(", b"\xc3\xa9"]))),
 )
-def test_the_tokens_of_a_file_hide_no_needle(files: list[list[bytes]]) -> None:
-    vocabulary = Vocabulary(NEEDLES)  # the same for all files, for it remembers tokens
+def test_the_tokens_of_a_file_hide_no_literal(files: list[list[bytes]]) -> None:
+    vocabulary = Vocabulary(LITERALS)  # the same for all files, for it remembers tokens
     for parts in files:
         raw = b"".join(parts)
-        held = {needle for needle in NEEDLES if needle in raw.lower()}
+        held = {literal for literal in LITERALS if literal in raw.lower()}
 
-        assert held <= vocabulary.held(tokens(raw))
+        assert held <= vocabulary.candidates(tokens(raw))
 
 
 CODE = [
@@ -222,6 +227,6 @@ def test_what_only_a_docstring_imports_is_not_followed(tmp_path: Path) -> None:
         "c.py": "def fit(): pass\n",
     }
 
-    reached = evidence(plant(tmp_path, files)).reach.reached
+    reached = evidence(plant(tmp_path, files)).reachability.reached
 
     assert {"a.py", "b.py"} == reached & {"a.py", "b.py", "c.py"}

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from functools import cached_property
 
-from rung.review import functions, launched
+from rung.review import functions, subprocess_calls
 from rung.review.content import Content
-from rung.review.makefiles import Found
+from rung.review.makefiles import LocatedCommand
 from rung.review.modules import Modules
 
 
-class Started:
+class PythonCommands:
     """What the Python files of a repository start."""
 
     def __init__(self, content: Content) -> None:
@@ -21,12 +21,12 @@ class Started:
         """The files by the names under which they are imported."""
         return Modules(self.content.files.names.lower)
 
-    def by(self, file: str) -> Iterator[Found]:
+    def of_file(self, file: str) -> Iterator[LocatedCommand]:
         """Give the commands that a file starts, and those of each function that it imports."""
         source = self.content.python(file)
         if source is None:
             return
-        for command, line in launched.by(source):
+        for command, line in subprocess_calls.commands(source):
             yield command, file, line
         for name in source.imports:
             module, _, imported = name.rpartition(".")
@@ -35,9 +35,9 @@ class Started:
             for other in self.modules.imported(module, file.rpartition("/")[0]):
                 yield from self._of_function(other, imported)
 
-    def _of_function(self, file: str, name: str) -> Iterator[Found]:
+    def _of_function(self, file: str, name: str) -> Iterator[LocatedCommand]:
         source = self.content.python(file)
-        commands = list(launched.by(source)) if source else []
+        commands = list(subprocess_calls.commands(source)) if source else []
         if not source or not commands or name not in (known := functions.read(source)):
             return
         lines = frozenset().union(*(each.lines for each in functions.leads_to(known[name], known)))

@@ -1,4 +1,4 @@
-"""Which letters a text must have before a regular expression can match it."""
+"""The literals that a text must hold before a regular expression can match it."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ LEAST = 2  # letters
 
 
 @dataclass(frozen=True)
-class Need:
+class RequiredLiterals:
     """Lower-case bytes that must be there, all or one of them.
 
     Attributes:
@@ -22,11 +22,11 @@ class Need:
         every: whether all of them are needed.
     """
 
-    parts: tuple["bytes | Need", ...]
+    parts: tuple["bytes | RequiredLiterals", ...]
     every: bool
 
     def met_by(self, held: bytes | AbstractSet[bytes]) -> bool:
-        """Say whether it is met by a text, or by needles that a text is known to hold."""
+        """Say whether it is met by a text, or by literals that a text is known to hold."""
         for each in self.parts:
             met = each in held if isinstance(each, bytes) else each.met_by(held)
             if met is not self.every:
@@ -39,23 +39,23 @@ class Need:
         options = [(each,) if isinstance(each, bytes) else each.best for each in self.parts]
         if self.every:
             return max(options, key=lambda option: min(map(len, option)))
-        return tuple(sorted({needle for option in options for needle in option}))
+        return tuple(sorted({literal for option in options for literal in option}))
 
-    def needles(self) -> Iterator[bytes]:
+    def literals(self) -> Iterator[bytes]:
         """Give all the bytes that it names."""
         for each in self.parts:
-            yield from (each,) if isinstance(each, bytes) else each.needles()
+            yield from (each,) if isinstance(each, bytes) else each.literals()
 
 
 @cache  # a fleet is read by the same expressions
-def of(regex: str) -> Need | None:
+def required_by(regex: str) -> RequiredLiterals | None:
     """Return what a text must have for an expression to match; None where that is unknown."""
     return _of(_parser.parse(regex, re.IGNORECASE | re.MULTILINE))
 
 
-def _of(sequence: Any, run: str = "") -> Need | None:
+def _of(sequence: Any, run: str = "") -> RequiredLiterals | None:
     """Return what is needed of a sequence that follows a run of letters."""
-    parts: list[bytes | Need] = []
+    parts: list[bytes | RequiredLiterals] = []
     for operation, argument in [*sequence, ("END", None)]:
         name = str(operation)
         if name == "LITERAL" and chr(argument).isascii():
@@ -64,15 +64,15 @@ def _of(sequence: Any, run: str = "") -> Need | None:
         if len(run) >= LEAST:
             parts.append(run.encode())
         before, run = run, ""
-        inner: Need | None = None
+        inner: RequiredLiterals | None = None
         if name == "BRANCH":
-            branches = [need for branch in argument[1] if (need := _of(branch, before))]
+            branches = [required for branch in argument[1] if (required := _of(branch, before))]
             if len(branches) == len(argument[1]):
-                inner = Need(tuple(branches), every=False)
+                inner = RequiredLiterals(tuple(branches), every=False)
         elif name == "SUBPATTERN":
             inner = _of(argument[3], before)
         elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT") and argument[0] >= 1:
             inner = _of(argument[2], before)
         if inner:
             parts.append(inner)
-    return Need(tuple(parts), every=True) if parts else None
+    return RequiredLiterals(tuple(parts), every=True) if parts else None

@@ -20,7 +20,7 @@ NAMED = re.compile(
 QUOTED = re.compile(r"""["']([^"'\n]*)["']""")
 
 
-def by(source: Source) -> Iterator[tuple[str, int]]:
+def commands(source: Source) -> Iterator[tuple[str, int]]:
     """Give each command that a file starts, and its line; arguments that it computes are left out."""
     text = source.text
     commands = {

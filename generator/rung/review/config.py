@@ -1,4 +1,4 @@
-"""What a team says of its repository: the game it plays, waivers and attestations in rung.toml."""
+"""What a team states of its repository: the game it plays, waivers and attestations in rung.toml."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from rung.levels import GAMES, Level
 from rung.review import data_files
 from rung.review.content import Content
 from rung.review.data_files import Node
-from rung.review.findings import Word
+from rung.review.findings import Statement
 
 FILE = "rung.toml"
 ANSWERS = ".copier-answers*.yml"
@@ -19,25 +19,25 @@ KEYS = {"waiver": {"reason", "until"}, "attestation": {"reason", "link", "until"
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a team says.
+class Config:
+    """What a team states.
 
     Attributes:
         game: that it plays, and how that is known.
-        of: a capability by name, what is said of it.
+        statements: by the name of a capability.
         notes: what has expired.
         template_version: the tag or commit of the template that Copier notes; empty without one.
         answers: that a project of Rung's was made with; None of any other repository.
     """
 
     game: tuple[str, str]
-    of: Mapping[str, Word]
+    statements: Mapping[str, Statement]
     notes: Sequence[str]
     template_version: str
     answers: Mapping[str, str] | None
 
 
-def read(content: Content, levels: Sequence[Level], today: date) -> Said:
+def read(content: Content, levels: Sequence[Level], today: date) -> Config:
     """Read rung.toml and the answers that a project of Rung's was made with.
 
     Raises:
@@ -45,20 +45,20 @@ def read(content: Content, levels: Sequence[Level], today: date) -> Said:
     """
     document = _document(content)
     known = {name for rung in levels for name in rung.capabilities}
-    of: dict[str, Word] = {}
+    statements: dict[str, Statement] = {}
     notes: list[str] = []
     for table, kind in KINDS.items():
         entries = document.get(table)
         for name, node in entries.entries if entries else []:
-            word = _word(kind, str(name), node, known)
-            if word.until < today:
-                notes.append(f"The {kind} of `{name}` in {FILE} expired on {word.until}.")
+            statement = _statement(kind, str(name), node, known)
+            if statement.until < today:
+                notes.append(f"The {kind} of `{name}` in {FILE} expired on {statement.until}.")
             else:
-                of[str(name)] = word
+                statements[str(name)] = statement
     noted = list(_noted(content))
     ours = next(((one, path) for one, path in noted if one.get("use_case") in GAMES[1:]), None)
     versions = (one["_commit"][:LONGEST] for one, _ in noted if one.get("_commit"))
-    return Said(_game(document, ours), of, notes, next(versions, ""), ours and ours[0])
+    return Config(_game(document, ours), statements, notes, next(versions, ""), ours and ours[0])
 
 
 def _document(content: Content) -> Node:
@@ -71,7 +71,7 @@ def _document(content: Content) -> Node:
         raise RungError(f"{FILE} does not parse as TOML ({error}). Correct it.") from error
 
 
-def _word(kind: str, name: str, node: Node, known: set[str]) -> Word:
+def _statement(kind: str, name: str, node: Node, known: set[str]) -> Statement:
     where = f"{FILE}, [{kind}s.{name}]"
     if name not in known:
         raise RungError(f"{where}: there is no capability of that name. `rung levels` has them.")
@@ -85,7 +85,7 @@ def _word(kind: str, name: str, node: Node, known: set[str]) -> Word:
         until = date.fromisoformat(given["until"][:10])
     except ValueError as error:
         raise RungError(f"{where}: `until` is not a day such as 2027-06-30.") from error
-    return Word(kind, given["reason"], until, given.get("link", ""))
+    return Statement(kind, given["reason"], until, given.get("link", ""))
 
 
 def _game(document: Node, ours: tuple[Mapping[str, str], str] | None) -> tuple[str, str]:

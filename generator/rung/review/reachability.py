@@ -39,7 +39,7 @@ def is_documentation(path: str) -> bool:
     return DOCUMENTATION.search(path) is not None
 
 
-class Reach:
+class Reachability:
     """The files that the roots of a repository lead to."""
 
     def __init__(self, content: Content, ci: CI) -> None:
@@ -47,11 +47,12 @@ class Reach:
         self.content = content
         self.ci = ci
         self.workflow_paths = {workflow.path for workflow in ci.workflows}
-        self.modules = ci.runners.started.modules
-        self.from_one: dict[str, frozenset[str]] = {}
+        self.modules = ci.runners.python_commands.modules
+        self.by_start: dict[str, frozenset[str]] = {}
         self.tests = frozenset(filter(is_test, content.files.names.lower))
-        self.leads: dict[str, list[str]] = {}  # from a file, what it names besides tests
-        self.may: dict[str, list[str]] = {}  # of Python the same, and what it only seems to name
+        self.references: dict[str, list[str]] = {}  # from a file, what it names besides tests
+        # Of Python the same, and what it only seems to name.
+        self.possible: dict[str, list[str]] = {}
 
     @cached_property
     def reached(self) -> frozenset[str]:
@@ -85,13 +86,13 @@ class Reach:
                 roots.add(path)
         return self._follow(roots, texts)
 
-    def of(self, path: str) -> frozenset[str]:
+    def reachable_from(self, path: str) -> frozenset[str]:
         """Return a file and all that it leads to."""
-        if path not in self.from_one:
+        if path not in self.by_start:
             workflows = [one for one in self.ci.workflows if one.path == path]
             texts = [text for workflow in workflows for text in _texts(workflow)]
-            self.from_one[path] = self._follow([path], texts)
-        return self.from_one[path]
+            self.by_start[path] = self._follow([path], texts)
+        return self.by_start[path]
 
     def _has_schedule(self, path: str) -> bool:
         raw = self.content.files.read(path) or b""
@@ -156,11 +157,11 @@ class Reach:
             path = waiting.pop()
             if self.content.files.clock.stops(self.content.files.left_out, path):
                 break
-            if path not in self.leads:
-                if path.endswith(".py") and visited.issuperset(self._may_lead(path)):
+            if path not in self.references:
+                if path.endswith(".py") and visited.issuperset(self._possible_references(path)):
                     continue  # so that the file need not be taken apart
-                self.leads[path] = self._besides_tests(self._named_in(path))
-            new = [each for each in self.leads[path] if each not in visited]
+                self.references[path] = self._besides_tests(self._named_in(path))
+            new = [each for each in self.references[path] if each not in visited]
             visited.update(new)
             waiting += new
         return frozenset(visited)
@@ -169,11 +170,11 @@ class Reach:
         if path.endswith(".py"):
             return self._imported(path)
         if self.content.files.size(path) < self.content.files.limits.data:
-            text = self._says(path)
+            text = self._executable_text(path)
             return self.modules.named(text, path.rpartition("/")[0]) if text else ()
         return ()
 
-    def _says(self, path: str) -> str:
+    def _executable_text(self, path: str) -> str:
         """Return what a file that is no Python names, without what it only prints or describes."""
         text = self.content.text(path)
         if not text or path in self.workflow_paths or path.endswith(PROSE):
@@ -190,14 +191,14 @@ class Reach:
             )
         return text
 
-    def _may_lead(self, path: str) -> list[str]:
+    def _possible_references(self, path: str) -> list[str]:
         """Return what a file of Python would lead to if its docstrings and comments were code."""
-        if path not in self.may:
+        if path not in self.possible:
             text = self.content.text(path) or ""
             names = python_source.may_import(text) if text else ()
             quoted = MAY_QUOTE.findall(text)
-            self.may[path] = self._besides_tests(self._named(path, names, quoted))
-        return self.may[path]
+            self.possible[path] = self._besides_tests(self._named(path, names, quoted))
+        return self.possible[path]
 
     def _imported(self, path: str) -> Iterator[str]:
         source = self.content.python(path)
