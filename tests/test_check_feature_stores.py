@@ -11,8 +11,12 @@ ONLINE = "online-feature-store"
 STORES = {
     "Feast": Claim(
         ONLINE,
-        py("store = FeatureStore('.')\nrows = store.get_historical_features(people, names).to_df()\n"),
-        py("store = FeatureStore('.')\nrows = store.get_online_features(names, people).to_dict()\n"),
+        py(
+            "store = FeatureStore('.')\nrows = store.get_historical_features(people, names).to_df()\n"
+        ),
+        py(
+            "store = FeatureStore('.')\nrows = store.get_online_features(names, people).to_dict()\n"
+        ),
     ),
     "Tecton": Claim(
         ONLINE,
