@@ -1,6 +1,7 @@
 """The targets of Makefiles, what each needs and what it runs."""
 
 import re
+from collections.abc import Iterator
 
 from rung.review.content import Content
 
@@ -32,3 +33,17 @@ def rules(content: Content) -> Rules:
                     if target != ".PHONY":
                         found.setdefault(target, []).append((match[2].split(), recipe))
     return found
+
+
+def commands(rules: Rules, arguments: str) -> Iterator[LocatedCommand]:
+    """Give what make runs for its arguments: the recipes of the targets, and of what each needs."""
+    wanted = [each for each in arguments.split() if not each.startswith("-") and "=" not in each]
+    folder = re.search(r"-C\s*(\S+)", arguments)
+    targets = [each for each in wanted if not folder or each != folder[1]]
+    first = next(iter(rules), None)
+    for target in targets or ([first] if first else []):
+        for needed, recipe in rules.get(target, []):
+            yield from recipe
+            for each in needed:
+                for _, more in rules.get(each, []):
+                    yield from more

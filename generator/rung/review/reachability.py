@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import islice
 
-from rung.review import python_source
+from rung.review import poe, python_source
 from rung.review.ci import CI
 from rung.review.content import Content
 from rung.review.documents import RECIPES, ending, without_comments
@@ -66,7 +66,7 @@ class Reachability:
         for tasks in self.ci.runners.poe_tasks.values():
             for file, node in tasks:
                 roots.add(file)
-                texts += [executed(text) for text, _, _ in self.ci.runners.poe_commands(node, file)]
+                texts += [executed(text) for text, _, _ in poe.commands(node, file)]
         return self._follow(roots, texts)
 
     @cached_property
