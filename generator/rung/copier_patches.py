@@ -96,9 +96,10 @@ def _files_compiled_once() -> Iterator[None]:
     ) -> Any:
         if name is None or others or not isinstance(source, str):
             return compile_file(self, source, name, filename, *others)
-        self.preprocess(source)  # extensions see each text all the same
         alike = (type(self), *sorted(self.extensions), *(getattr(self, one) for one in SYNTAX))
-        if (key := (source, name, alike)) not in _COMPILED:
+        if (key := (source, name, alike)) in _COMPILED:
+            self.preprocess(source)  # extensions see each text all the same
+        else:
             _COMPILED[key] = compile_file(self, source, name, filename)
         return _COMPILED[key]
 
