@@ -85,7 +85,7 @@ def _module(name: str) -> ModuleType:
 
 def package() -> str:
     """Name the package that the three modules are in, without importing it."""
-    return package_name() if ROOT == REPOSITORY else model_folders.package(ROOT)
+    return model_folders.package(ROOT)
 
 
 def explain(what: str, error: BaseException) -> str:

@@ -5,12 +5,10 @@ of the repository, its importance from that model's last report, its drift from 
 """
 
 import argparse
-import importlib
 import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -18,7 +16,7 @@ import polars as pl
 from rung_ops.features.declaration import EntityFeature
 from rung_ops.features.sources import source_name
 from rung_ops.project import model_folders
-from rung_ops.project.paths import REPORTS, REPOSITORY, package_name, project_name, shown
+from rung_ops.project.paths import REPORTS, REPOSITORY, project_name, shown
 from rung_ops.system import html
 
 LAYOUT = Path(__file__).with_suffix(".html")
@@ -58,7 +56,7 @@ def features() -> list[dict[str, Any]]:
 
 
 def _of_model(home: Path) -> Iterator[dict[str, Any]]:
-    dataset, module = _modules(home)
+    dataset, module = model_folders.modules(home, "dataset", "features")
     columns = dataset.Row.to_schema().columns
     declared = {each.name: each for each in getattr(module, "ENTITY_FEATURES", [])}
     unread = dict(declared)
@@ -113,16 +111,6 @@ def _column(column: Any) -> dict[str, Any]:
         "owner": described.get("owner"),
         "description": column.description,
     }
-
-
-def _modules(home: Path) -> tuple[ModuleType, ModuleType]:
-    if home != REPOSITORY:
-        dataset, module = model_folders.modules(home, "dataset", "features")
-        return dataset, module
-    package = package_name()
-    return importlib.import_module(f"{package}.dataset"), importlib.import_module(
-        f"{package}.features"
-    )
 
 
 def _importance(home: Path) -> dict[str, float]:

@@ -68,8 +68,8 @@ def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
     counted = f"{drifted} of {result.drift.height}" if result.judged else "not judged"
     tiles = [("predictions", f"{result.rows:,}", False), ("drifted", counted, bool(drifted))]
     for name, age in result.ages.items():
-        newest = "the" if name == "model" or name.startswith("features of") else "the newest"
-        what = f"age of {newest} {name}"
+        newest = "newest " if name in ("prediction", "row") else ""
+        what = f"age of the {newest}{name}"
         tiles.append((what, _span(age), age.stale))
     recent = result.quality.filter(pl.col("column") == quality_metric.RECENT).drop_nulls("figure")
     for row in recent.iter_rows(named=True):

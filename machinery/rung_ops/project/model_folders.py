@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rung_ops.project.errors import StageError
-from rung_ops.project.paths import REPOSITORY, shown
+from rung_ops.project.paths import REPOSITORY, package_name, shown
 
 MODELS = REPOSITORY / "models"
 
@@ -30,11 +30,14 @@ def folders() -> dict[str, Path]:
 
 
 def package(home: Path) -> str:
-    """Name the package of a model: the one folder of its src/.
+    """Name the package of a model: as `[tool.rung]` does, for another than the first its src/'s only one.
 
     Raises:
-        ModelFolderError: there is none, or more than one.
+        ModelFolderError: another model's src/ holds none, or more than one.
+        NoProjectError: `[tool.rung]` names none.
     """
+    if home == REPOSITORY:
+        return package_name()
     found = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
     if len(found) != 1:
         named = ", ".join(found) or "none"
@@ -45,14 +48,14 @@ def package(home: Path) -> str:
 
 
 def make_importable(home: Path) -> None:
-    """Let this process import another model's package."""
+    """Let this process import a model's package."""
     # At the end: a process that scores an older version has put that one's source first.
     if str(home / "src") not in sys.path:
         sys.path.append(str(home / "src"))
 
 
 def modules(home: Path, *names: str) -> list[ModuleType]:
-    """Import modules of another model's package.
+    """Import modules of a model's package.
 
     Raises:
         ModelFolderError: its src/ is not that of one package.

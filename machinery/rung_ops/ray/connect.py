@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.project import model_folders
-from rung_ops.project.paths import MODEL, REPOSITORY, ROOT, package_name, project_name
+from rung_ops.project.paths import MODEL, REPOSITORY, ROOT, project_name
 from rung_ops.ray.settings import Settings
 
 # Before Ray is imported: nothing is sent to its makers, a path means the same in a trial, and what
@@ -97,7 +97,7 @@ def sent(folder: Path) -> dict[str, Any]:
     if MODEL.exists():
         (code / "model").mkdir()
         shutil.copy(MODEL, code / "model")
-    name = package_name() if ROOT == REPOSITORY else model_folders.package(ROOT)
+    name = model_folders.package(ROOT)
     if ROOT != REPOSITORY:  # one of several models: on the worker it is the only one
         (code / "pyproject.toml").write_text(
             f'[project]\nname = "{project_name()}"\n\n[tool.rung]\npackage = "{name}"\n',

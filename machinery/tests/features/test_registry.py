@@ -40,6 +40,7 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of the model without reports, for the files that the registry reads and writes."""
     monkeypatch.setattr(model_folders, "folders", lambda: {".": tmp_path})
     monkeypatch.setattr(registry, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(model_folders, "REPOSITORY", tmp_path)
     monkeypatch.setattr(registry, "project_name", lambda home: OWN)
     monkeypatch.setattr(registry, "PAGE", tmp_path / "reports/features.html")
     return tmp_path / "reports"
@@ -116,14 +117,14 @@ def test_models_share_an_entry_only_where_they_define_it_alike(
     monkeypatch.setattr(model_folders, "folders", lambda: homes)
     monkeypatch.setattr(registry, "project_name", lambda home: home.name)
 
-    def modules(home: Path) -> tuple[Any, Any]:
+    def modules(home: Path, *names: str) -> tuple[Any, Any]:
         class Features:
             FEATURES = [pl.col("late_7d")]
             ENTITY_FEATURES = [declared(window=timedelta(days=windows[home]))]
 
         return contract.dataset, Features
 
-    monkeypatch.setattr(registry, "_modules", modules)
+    monkeypatch.setattr(model_folders, "modules", modules)
 
     shared, other = registry.features()
 

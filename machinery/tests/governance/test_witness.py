@@ -58,6 +58,12 @@ def begin_anew(folder: Path) -> None:
     assert audit.report(folder) == []
 
 
+def put_back(before: Path, folder: Path) -> None:
+    """Replace a log by an earlier copy of its folder, as who holds the disk can."""
+    shutil.rmtree(folder)
+    shutil.copytree(before, folder)
+
+
 def test_each_signed_end_of_the_log_is_a_commit_of_the_branch(log: Path, origin: Path) -> None:
     assert witness.note(log, "Ada") == ""
     assert override(log, 3) == []
@@ -83,8 +89,7 @@ def test_lines_that_were_cut_with_their_signatures_are_found(
     before = shutil.copytree(log, tmp_path / "before")
     assert override(log, 3) == []
     assert witness.note(log, "Ada") == ""
-    shutil.rmtree(log)
-    shutil.copytree(before, log)
+    put_back(before, log)
     assert audit.report(log) == []  # by itself it is intact
 
     assert audit.main([]) == 1
@@ -102,8 +107,7 @@ def test_a_stop_that_was_undone_with_old_files_is_found(
 ) -> None:
     before = shutil.copytree(log, tmp_path / "before")
     assert kill_switch.stop(["--by", "Olga", "--reason", "it refuses everybody"]) == 0
-    shutil.rmtree(log)
-    shutil.copytree(before, log)
+    put_back(before, log)
     assert SignedStateReader(log).read().state.stopped is None  # a service that starts now
 
     (said,) = audit.against_notes(log)
