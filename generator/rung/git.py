@@ -88,8 +88,10 @@ def repository_above(folder: Path) -> Path | None:
 
 def knows_me(folder: Path) -> bool:
     """Say whether git has a name and an address to commit with."""
-    name = os.environ.get("GIT_AUTHOR_NAME") or answers(folder, "config", "user.name")
-    email = os.environ.get("GIT_AUTHOR_EMAIL") or answers(folder, "config", "user.email")
+    lines = (answers(folder, "config", "--get-regexp", r"^user\.(name|email)$") or "").splitlines()
+    configured = {key: value for key, _, value in (line.partition(" ") for line in lines)}
+    name = os.environ.get("GIT_AUTHOR_NAME") or configured.get("user.name")
+    email = os.environ.get("GIT_AUTHOR_EMAIL") or configured.get("user.email")
     return bool(name and email)
 
 
@@ -104,8 +106,7 @@ def commit_all(folder: Path, message: str) -> bool:
 
 def start(folder: Path, message: str) -> bool:
     """Make a folder a repository on branch main with one commit; return as `commit_all`."""
-    run(folder, "init", "--quiet")
-    run(folder, "symbolic-ref", "HEAD", "refs/heads/main")
+    run(folder, "init", "--quiet", "--initial-branch=main")
     return commit_all(folder, message)
 
 

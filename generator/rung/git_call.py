@@ -66,6 +66,7 @@ WITHOUT_FILES = {
     "commit-tree",
     "config",
     "diff-tree",
+    "for-each-ref",
     "init",
     "log",
     "ls-files",

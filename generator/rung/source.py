@@ -89,7 +89,8 @@ def _of_clone(repository: Path, version: str | None) -> Source:
             "never be updated.\nGive `--template` the path or the URL of a git repository."
         )
     refuse_unreadable(repository)
-    if git.answers(repository, "rev-parse", "--verify", "--quiet", "HEAD") is None:
+    head = git.answers(repository, "rev-parse", "--verify", "--quiet", "HEAD")
+    if head is None:
         raise RungError(f"The template {repository} has no commit yet. Commit it, then try again.")
     if version:
         known = git.answers(repository, "rev-parse", "--verify", "--quiet", f"{version}^{{commit}}")
@@ -106,7 +107,7 @@ def _of_clone(repository: Path, version: str | None) -> Source:
     dirty = git.run(repository, "status", "--porcelain", "--ignore-submodules=dirty")
     return Source(
         str(repository),
-        git.run(repository, "rev-parse", "HEAD").strip(),
+        head,
         repository,
         "It has uncommitted changes, which are left out; commit them to have them in the project."
         if dirty
