@@ -14,7 +14,7 @@ from tests.command import RUNG
 from tests.repositories import ML, PLENTY, plant
 from tests.steps import steps
 
-MOST_STEPS = 3_000_000  # lines of rung.review; the costliest below takes less than half
+MAX_STEPS = 3_000_000  # lines of rung.review; the costliest below takes less than half
 MEGABYTES = 300
 # What a process says of its own memory: the maximum that its parent is told (ru_maxrss) counts from
 # the fork, so it holds what the parent had, here a whole pytest.
@@ -136,7 +136,7 @@ def test_a_hostile_repository_takes_few_steps(case: str, tmp_path: Path) -> None
 
     taken = steps(lambda: found.append(review(folder, limits=PLENTY)))
 
-    assert taken < MOST_STEPS
+    assert taken < MAX_STEPS
     assert 0 == found[0].level
     assert not found[0].left_out.out_of_time
 

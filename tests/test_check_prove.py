@@ -214,7 +214,7 @@ def test_a_folder_of_a_repository_is_run_where_it_lies(tmp_path: Path) -> None:
 
 
 def test_a_copy_of_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copied, "MOST_BYTES", 10)
+    monkeypatch.setattr(copied, "MAX_BYTES", 10)
 
     with pytest.raises(Exception, match="would have to be copied"):
         copied.copy(plant(tmp_path / "a", {"b": "more than ten bytes"}), tmp_path / "copy")

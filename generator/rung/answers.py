@@ -10,7 +10,9 @@ from rung import plain_yaml
 from rung.errors import RungError
 
 
-def gather(file: Path | None, pairs: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+def gather_answers(
+    file: Path | None, pairs: Sequence[str], options: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return one mapping of the answers: a file's, overridden by -d, overridden by options."""
     answers = read(file) if file else {}
     for pair in pairs:
@@ -54,7 +56,7 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
     return {name: answer for name, answer in content.items() if not name.startswith("_")}
 
 
-def check(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
+def check_answers(answers: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
     """Raise a RungError for an answer to no question, or one that cannot be written down."""
     asked = [name for name, question in questions.items() if question.get("when") is not False]
     for name, answer in answers.items():

@@ -31,9 +31,9 @@ def copier(*, prompts: bool) -> Any:
     """
     packages = {name.partition(".")[0] for name in PROMPTS}
     if prompts:
-        found = import_module("copier")
+        module = import_module("copier")
         _take_prompts()
-        return found
+        return module
     if "copier" in sys.modules or packages & sys.modules.keys():
         return import_module("copier")
     stand_ins = _stand_ins()

@@ -122,7 +122,7 @@ def _without_context() -> Iterator[None]:
     """
     worker = private_names.copier().worker
     filled_in: Any = getattr(worker, "_render_string", None)
-    found: Any = getattr(worker, "answers_relpath", None)
+    original: Any = getattr(worker, "answers_relpath", None)
 
     def render_string(self: Any, string: Any, *more: Any, **named: Any) -> Any:
         made = self.jinja_env.from_string(string)
@@ -131,7 +131,7 @@ def _without_context() -> Iterator[None]:
     def answers_relpath(self: Any) -> Any:
         path = self.answers_file or self.template.answers_relpath
         made = self.jinja_env.from_string(str(path))
-        return Path(made.text) if isinstance(made, _Plain) else found.fget(self)
+        return Path(made.text) if isinstance(made, _Plain) else original.fget(self)
 
     with (
         replaced(worker, "_render_string", render_string),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rung import answers as given
 from rung import expand_user, git, plain_yaml, project
+from rung.answers import check_answers
 from rung.errors import RungError
 from rung.infrastructure import asks_of_answers
 from rung.source import Source
@@ -92,7 +92,7 @@ def _normal(destination: Path) -> Path:
 
 def _check(folder: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool) -> None:
     check_free(folder)
-    given.check(answers, source.read("levels/questions.yml"))
+    check_answers(answers, source.read("levels/questions.yml"))
     if not defaults and not sys.stdin.isatty():
         raise RungError(
             "There is no terminal to ask the questions on.\n"

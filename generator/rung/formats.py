@@ -53,5 +53,5 @@ def writer(command: str, form: str) -> Callable[..., str]:
     if form not in known:
         raise RungError(f"There is no format `{form}`. Give one of {', '.join(known)}.")
     module, _, function = known[form].partition(":")
-    found: Callable[..., str] = getattr(import_module(module), function)
-    return found
+    write: Callable[..., str] = getattr(import_module(module), function)
+    return write

@@ -122,16 +122,16 @@ def blobs(output: str, oids: Iterable[str]) -> dict[str, bytes]:
     Raises:
         RungError: One of them is missing.
     """
-    stream, found, at = output.encode("utf-8", "surrogateescape"), {}, 0
+    stream, contents, at = output.encode("utf-8", "surrogateescape"), {}, 0
     for oid in oids:
         head = stream.index(b"\n", at)
         facts = stream[at:head].split()
         if len(facts) != 3:
             raise lacks(oid)
         size = int(facts[2])
-        found[oid] = stream[head + 1 : head + 1 + size]
+        contents[oid] = stream[head + 1 : head + 1 + size]
         at = head + size + 2
-    return found
+    return contents
 
 
 def lacks(oid: str) -> RungError:

@@ -46,18 +46,18 @@ def asks_of_rungs(rungs: Iterable[Mapping[str, Any]], game: str | None) -> list[
 
 def asks_of_answers(source: Source, answers: Mapping[str, Any]) -> list[str]:
     """Return what the answers about infrastructure ask of a team, on the rung that they name."""
-    brought = _read(source, "brings")
+    parts = _read(source, "brings")
     level = int(answers["level"])
     return [
         ask
-        for each in brought.values()
-        if each.get("from", 0) <= level and given(each.get("when", {}), answers)
+        for each in parts.values()
+        if each.get("from", 0) <= level and applies(each.get("when", {}), answers)
         for ask in each.get("asks") or []
     ]
 
 
-def given(when: Mapping[str, str | list[str]], answers: Mapping[str, Any]) -> bool:
-    """Say whether all answers were given that something hangs on."""
+def applies(when: Mapping[str, str | list[str]], answers: Mapping[str, Any]) -> bool:
+    """Say whether all answers match that a part depends on."""
     return all(
         answers.get(question) in ([wanted] if isinstance(wanted, str) else wanted)
         for question, wanted in when.items()
@@ -66,7 +66,7 @@ def given(when: Mapping[str, str | list[str]], answers: Mapping[str, Any]) -> bo
 
 def _read(source: Source, part: str) -> Mapping[str, Any]:
     try:
-        found = source.read("levels/infrastructure.yml")["infrastructure"]["default"][part]
+        mapping = source.read("levels/infrastructure.yml")["infrastructure"]["default"][part]
     except (RungError, KeyError, TypeError):
         return {}  # a template that describes its infrastructure in another way
-    return found if isinstance(found, dict) else {}
+    return mapping if isinstance(mapping, dict) else {}

@@ -34,7 +34,7 @@ SECTION = """\
 
 - Microsoft's level: {microsoft}
 - Google's level: {google}
-- {standing}
+- {requirements}
 
 The team brings:
 
@@ -114,7 +114,7 @@ def _section(rung: Level) -> str:
         cost=rung.cost,
         microsoft=rung.microsoft,
         google=rung.google,
-        standing=_standing(rung),
+        requirements=_requirements(rung),
         asks="\n".join(
             f"- {entry.ask}" + ("" if entry.game == "both" else f" ({entry.game})")
             for entry in rung.asks
@@ -123,8 +123,14 @@ def _section(rung: Level) -> str:
         table=_table(
             ("Capability", "Game", "Why", "In your project", "Source"),
             (
-                (f"`{found.id}`", _game(found), found.why, _project(found), found.source)
-                for found in rung.capabilities.values()
+                (
+                    f"`{capability.id}`",
+                    _game(capability),
+                    capability.why,
+                    _project(capability),
+                    capability.source,
+                )
+                for capability in rung.capabilities.values()
             ),
         ),
     )
@@ -159,7 +165,7 @@ def _models(models: Mapping[str, Any]) -> str:
     )
 
 
-def _standing(rung: Level) -> str:
+def _requirements(rung: Level) -> str:
     if not rung.keystones:
         return "Every machine-learning repository stands here at least."
     needs = {

@@ -127,7 +127,7 @@ def _read(path: Path, number: int) -> Level:
     data = _mapping(question.get("default"), where)
     if data.get("level") != number:
         raise RungError(f"{where}.level must be {number}, as in the file's name.")
-    found = _mapping(data.get("capabilities"), f"{where}.capabilities")
+    capabilities = _mapping(data.get("capabilities"), f"{where}.capabilities")
     keystones = _mapping(data.get("keystones", {}), f"{where}.keystones")
     return _make(
         Level,
@@ -142,7 +142,7 @@ def _read(path: Path, number: int) -> Level:
             },
             "capabilities": {
                 name: _capability(name, number, entry, f"{where}.capabilities.{name}")
-                for name, entry in found.items()
+                for name, entry in capabilities.items()
             },
         },
         where,

@@ -39,5 +39,5 @@ def twice(node: Any, besides: str | None = None, visited: set[int] | None = None
                 if key.value in known:
                     return str(key.value)
                 known.add(key.value)
-    found = (twice(each, besides, visited) for each in below)
-    return next((key for key in found if key is not None), None)
+    repeated = (twice(each, besides, visited) for each in below)
+    return next((key for key in repeated if key is not None), None)

@@ -54,10 +54,10 @@ def _check_copier() -> None:
 
     from packaging.specifiers import SpecifierSet
 
-    found = version("copier")
-    if found not in SpecifierSet(COPIER, prereleases=True):
+    installed = version("copier")
+    if installed not in SpecifierSet(COPIER, prereleases=True):
         raise RungError(
-            f"Copier {found} is installed, and Rung needs Copier {COPIER}.\n"
+            f"Copier {installed} is installed, and Rung needs Copier {COPIER}.\n"
             f"Install one of these versions beside Rung: `pip install 'copier{COPIER}'`."
         )
 

@@ -88,7 +88,7 @@ def stands(project: Path) -> tuple[str, dict[str, bytes]]:
 
 def ended(project: Path) -> recover.Recovered | None:
     """End what a climb has left, as the next command does."""
-    with locks.held(project, wait=30):
+    with locks.acquired(project, wait=30):
         return recover.ended(project)
 
 
@@ -151,7 +151,7 @@ def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
             tiny.write(project, mine)
 
             def recovery(number: int = number) -> None:
-                with killed_at(number, after=False), locks.held(project, wait=30):
+                with killed_at(number, after=False), locks.acquired(project, wait=30):
                     recover.ended(project)
 
             whole_once = in_a_child(recovery)

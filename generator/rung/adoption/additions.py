@@ -174,8 +174,8 @@ def _listed(target: Any, key: str, wanted: Iterable[str], dotted: str) -> list[s
 
 def _name(requirement: str) -> str:
     """Return the name of a package, as PEP 503 compares it."""
-    found = NAME.match(requirement.strip())
-    return canonicalize_name(found[0]) if found else requirement
+    match = NAME.match(requirement.strip())
+    return canonicalize_name(match[0]) if match else requirement
 
 
 def lines(

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rung import answers as given
 from rung import git, infrastructure, project
 from rung.adoption import complete, existing
 from rung.adoption.inferred import Inferred, infer
+from rung.answers import check_answers
 from rung.errors import RungError
 from rung.rendering import rendered_trees, workbench
 from rung.rendering.workbench import Entry, Workbench
@@ -80,7 +80,7 @@ def adopt(
         RungError: It cannot be adopted; nothing was touched.
     """
     questions = source.read("levels/questions.yml")
-    given.check(chosen, questions)
+    check_answers(chosen, questions)
     top, head = _repository(folder)
     if not dry_run:
         preconditions.committed(folder)

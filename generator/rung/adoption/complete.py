@@ -66,13 +66,13 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
         rendered = bench.files(
             rendered_trees.rendered(bench, source, answers_file.answers(recorded))
         )
-        found = lacking(bench, files, rendered, flat=not _knows_tasks(bench, files))
-        changes = {path: one.completed for path, one in found.items() if one.entries}
+        missing = lacking(bench, files, rendered, flat=not _knows_tasks(bench, files))
+        changes = {path: one.completed for path, one in missing.items() if one.entries}
         if changes and not dry_run:
             tree = bench.edited(ours, changes)
             message = f"Add to {' and '.join(sorted(changes))} what Rung's verbs need\n"
             apply.apply(bench, head, bench.grafted(f"{head}^{{tree}}", prefix, tree), message)
-    return found
+    return missing
 
 
 def lacking(
@@ -88,7 +88,7 @@ def lacking(
     """
     packaged = bool({"setup.py", "setup.cfg"} & ours.keys())
     mypy = bool({"mypy.ini", ".mypy.ini"} & ours.keys())
-    found = {}
+    missing = {}
     for path in sorted(SHARED & ours.keys() & theirs.keys()):
         our_id, their_id = ours[path].oid, theirs[path].oid
         contents = bench.contents([our_id, their_id])
@@ -102,8 +102,8 @@ def lacking(
         text, entries, by_hand = made
         if entries or by_hand:
             completed = Entry(ours[path].mode, bench.store(text))
-            found[path] = Lacking(entries, completed, by_hand)
-    return found
+            missing[path] = Lacking(entries, completed, by_hand)
+    return missing
 
 
 def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str]:
@@ -124,11 +124,11 @@ def _knows_tasks(bench: Workbench, ours: Mapping[str, Entry]) -> bool:
     return entry is not None and TASKS in bench.contents([entry.oid]).get(entry.oid, b"")
 
 
-def described(found: Mapping[str, Lacking]) -> list[str]:
+def described(missing: Mapping[str, Lacking]) -> list[str]:
     """Return what is lacking, one line an entry."""
-    return [f"{path}: {entry}" for path, one in found.items() for entry in one.entries]
+    return [f"{path}: {entry}" for path, one in missing.items() for entry in one.entries]
 
 
-def by_hand(found: Mapping[str, Lacking]) -> list[str]:
+def by_hand(missing: Mapping[str, Lacking]) -> list[str]:
     """Return what the person has to add, one line each."""
-    return [f"{path}: {reason}" for path, one in found.items() for reason in one.by_hand]
+    return [f"{path}: {reason}" for path, one in missing.items() for reason in one.by_hand]

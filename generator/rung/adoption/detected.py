@@ -60,16 +60,16 @@ def lock(existing: Existing) -> Fact:
 
 def data(existing: Existing) -> Fact:
     """Say where the data is."""
-    if found := existing.like("*.dvc", "dvc.yaml", ".dvc/config"):
-        return Fact("data", "files, versioned with DVC", found[0])
-    if found := existing.like(*TABLES):
-        return Fact("data", "files in git", found[0])
+    if paths := existing.like("*.dvc", "dvc.yaml", ".dvc/config"):
+        return Fact("data", "files, versioned with DVC", paths[0])
+    if paths := existing.like(*TABLES):
+        return Fact("data", "files in git", paths[0])
     return Fact("data", "not here", "no tables and no DVC")
 
 
 def tracking(existing: Existing) -> Fact:
     """Say which tracker of training runs is a dependency."""
     for path in existing.like(*DEPENDENCIES):
-        if found := TRACKERS.search(existing.read(path)):
-            return Fact("tracking", found[1], path)
+        if match := TRACKERS.search(existing.read(path)):
+            return Fact("tracking", match[1], path)
     return Fact("tracking", "none", "no dependency on a tracker")

@@ -19,13 +19,13 @@ def text(made: Adoption) -> str:
 
 
 def _taken_for(made: Adoption) -> str:
-    found = {fact.about: (fact.value, fact.because) for fact in made.inferred.facts}
+    facts = {fact.about: (fact.value, fact.because) for fact in made.inferred.facts}
     for question, why in (("use_case", "the template's default"), ("level", "the lowest")):
-        found.setdefault(question, (str(made.answers.get(question, "velocity")), why))
+        facts.setdefault(question, (str(made.answers.get(question, "velocity")), why))
     for question in made.answered:
-        found[question] = (str(made.answers[question]), "you said so")
-    width = max(map(len, found))
-    lines = [f"  {about:{width}}  {value}  ({why})" for about, (value, why) in found.items()]
+        facts[question] = (str(made.answers[question]), "you said so")
+    width = max(map(len, facts))
+    lines = [f"  {about:{width}}  {value}  ({why})" for about, (value, why) in facts.items()]
     return "\n".join([f"{made.folder} looks like this:", *lines])
 
 
@@ -97,11 +97,11 @@ def _commands(folder: Path, *first: str) -> list[str]:
     return ["Next:", *there, *first, "  uv sync", "  uv run poe train", "  rung plan"]
 
 
-def completion(folder: Path, found: Mapping[str, Lacking], *, dry_run: bool) -> str:
+def completion(folder: Path, missing: Mapping[str, Lacking], *, dry_run: bool) -> str:
     """Say what the shared files of a project got, or would get."""
-    if not found:
+    if not missing:
         return "Rung's commands have all they need. Nothing was written."
-    lines, entries = _by_hand(complete.by_hand(found)), complete.described(found)
+    lines, entries = _by_hand(complete.by_hand(missing)), complete.described(missing)
     if entries:
         lines.append("To be added:" if dry_run else "Added, with nothing of yours changed:")
         lines += [f"  {entry}" for entry in entries]

@@ -152,14 +152,14 @@ def _telling(
 
 def _other_choices(now: Source, answers: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return the choices of each answered question that were not taken."""
-    found = {}
+    alternatives = {}
     for name in answers.keys() & (questions := now.read("levels/questions.yml")).keys():
         choices = questions[name].get("choices", [])
         if isinstance(choices, str):  # made of other data of levels/
             choices = {"ci": list(infrastructure.vendors(now)), "level": RUNGS}.get(name, [])
         values = choices.values() if isinstance(choices, dict) else choices
-        found[name] = [one for one in values if one != answers[name]]
-    return dict(sorted(found.items()))
+        alternatives[name] = [one for one in values if one != answers[name]]
+    return dict(sorted(alternatives.items()))
 
 
 def _mismatch(recorded: Mapping[str, Any], fitting: Mapping[str, Any], undo: str) -> RungError:

@@ -34,11 +34,11 @@ def between(before: Source, after: Source) -> str:
 
 def sections_of(text: str) -> list[tuple[str, str]]:
     """Return the titles of a changelog's versions, each with what it says."""
-    found = list(HEADING.finditer(text))
-    ends = [match.start() for match in found[1:]] + [len(text)]
+    headings = list(HEADING.finditer(text))
+    ends = [match.start() for match in headings[1:]] + [len(text)]
     return [
         (match["title"].strip(), text[match.end() : end].strip("\n"))
-        for match, end in zip(found, ends, strict=True)
+        for match, end in zip(headings, ends, strict=True)
     ]
 
 
@@ -51,9 +51,9 @@ def _unknown(title: str, body: str, known: set[str]) -> str:
 
 def _text(source: Source) -> str | None:
     if source.repository is not None:
-        found = git.show(source.repository, source.ref, FILE)
-        if found is not None:
-            return found
+        text = git.show(source.repository, source.ref, FILE)
+        if text is not None:
+            return text
     try:
         return (
             (template.folder() / FILE).read_text("utf-8") if source.ref == template.tag() else None
@@ -63,8 +63,8 @@ def _text(source: Source) -> str | None:
 
 
 def _version(name: str) -> Version | None:
-    found = RELEASE.match(name)
+    match = RELEASE.match(name)
     try:
-        return Version(found.group(1)) if found else None
+        return Version(match.group(1)) if match else None
     except InvalidVersion:
         return None

@@ -58,15 +58,15 @@ def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
 
 def _beside(prepared: PreparedPlan) -> dict[str, Entry]:
     """Return Rung's versions of what cannot stand between markers, under names of their own."""
-    found = {}
+    entries = {}
     for conflict in prepared.plan.conflicts:
         if conflict.why == LINES:
             continue
         name = _free_name(prepared, conflict.path)
         for path, entry in prepared.theirs.items():
             if path == conflict.path or path.startswith(f"{conflict.path}/"):
-                found[name + path.removeprefix(conflict.path)] = entry
-    return found
+                entries[name + path.removeprefix(conflict.path)] = entry
+    return entries
 
 
 def _free_name(prepared: PreparedPlan, path: str) -> str:
@@ -86,7 +86,7 @@ def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
     top = prepared.bench.top
     if git.answers(top, "check-ref-format", "--branch", name) is None or name.startswith("-"):
         raise RungError(f"`{name}` is not a valid branch name. Choose another one.")
-    with locks.held(top):
+    with locks.acquired(top):
         apply.nothing_interrupted(top)
         if git.answers(top, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
             raise RungError(

@@ -126,10 +126,10 @@ def left_alone(planned: Plan) -> list[str]:
     return entries + ([f"{planned.yours} files of your own"] if planned.yours else [])
 
 
-def conflict(found: Conflict) -> list[str]:
+def conflict(conflict: Conflict) -> list[str]:
     """Say where a file has to be decided, with both sides."""
-    lines = [f"  ! {found.path}: {REASONS[found.why]}", *_wrap(found.note, "      ")]
-    for hunk in found.hunks:
+    lines = [f"  ! {conflict.path}: {REASONS[conflict.why]}", *_wrap(conflict.note, "      ")]
+    for hunk in conflict.hunks:
         lines.append(f"      line {hunk.line}")
         lines += _sides(hunk)
     return lines

@@ -136,13 +136,13 @@ def _requirements(bench: Workbench, files: Mapping[str, Entry]) -> dict[str, str
     table = data.get("project")
     lists = [table.get("dependencies") if isinstance(table, dict) else None]
     lists += data["dependency-groups"].values() if _is_table(data, "dependency-groups") else []
-    found: dict[str, str] = {}
+    packages: dict[str, str] = {}
     for line in (line for lines in lists if isinstance(lines, list) for line in lines):
         try:
-            found[str(canonicalize_name(Requirement(line).name))] = str(line)
+            packages[str(canonicalize_name(Requirement(line).name))] = str(line)
         except (InvalidRequirement, TypeError):
             continue
-    return found
+    return packages
 
 
 def _is_table(data: Mapping[str, Any], name: str) -> bool:

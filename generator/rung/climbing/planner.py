@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rung import answers as given
 from rung import expand_user, git
+from rung.answers import check_answers, gather_answers
 from rung.climbing import project_merge
 from rung.climbing.plan import Plan
 from rung.errors import RungError
@@ -48,7 +48,7 @@ def requested(
     path: Path, to: int | None, pairs: Sequence[str], version: str | None
 ) -> ChangeRequest:
     """Return the change that the options ask for; without any, the next rung."""
-    answers = given.gather(None, pairs, {"level": to})
+    answers = gather_answers(None, pairs, {"level": to})
     if not answers and version is None:
         git.require()
         recover.first(path)  # the level may be another one once an interrupted climb has ended
@@ -145,7 +145,7 @@ def _checked_answers(
 ) -> dict[str, Any]:
     """Return the requested answers, once the questions accept them."""
     changed = dict(request.answers)
-    given.check(changed, after.read("levels/questions.yml"))
+    check_answers(changed, after.read("levels/questions.yml"))
     if "level" in changed:
         changed["level"] = int(changed["level"])
         if changed["level"] not in RUNGS:

@@ -28,22 +28,22 @@ def adopt(
     ] = None,
 ) -> int:
     """Bring an existing repository onto the ladder; nothing of it is overwritten."""
-    from rung import answers as given
     from rung import source
     from rung.adoption import adopt, complete, messages
+    from rung.answers import gather_answers
     from rung.staging import stopped_like_ctrl_c
     from rung.transaction import recover
 
     recover.first(path)
     if merge and not (level or pairs or template_version) and complete.is_adopted(path):
         with stopped_like_ctrl_c():
-            found = complete.complete(path, template, dry_run=dry_run)
-        print(messages.completion(path, found, dry_run=dry_run))
+            lacking = complete.complete(path, template, dry_run=dry_run)
+        print(messages.completion(path, lacking, dry_run=dry_run))
         return 0
     chosen = source.choose(template, template_version)
-    given_answers = given.gather(None, pairs or [], {"level": level})
+    answered = gather_answers(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
-        made = adopt.adopt(path, chosen, given_answers, merge=merge, dry_run=dry_run)
+        made = adopt.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
     print(messages.text(made))
     return 0

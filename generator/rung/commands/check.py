@@ -47,19 +47,19 @@ def check(
     known_game(game)
     write = formats.writer("check", form)
     limits = Limits(seconds=seconds)
-    found = review(path, game, limits)
+    result = review(path, game, limits)
     if prove:
         from rung.proof.prove import prove as run_what_proves
         from rung.staging import stopped_like_ctrl_c
 
         with stopped_like_ctrl_c():
-            found = run_what_proves(path, found, limits, prove_seconds, _say)
+            result = run_what_proves(path, result, limits, prove_seconds, _say)
     if explain is not None:
-        if explain not in found.findings:
+        if explain not in result.findings:
             raise RungError(
                 f"There is no capability `{explain}`. `rung levels --markdown` names them all."
             )
-        print(text.explain(found, explain), end="")
+        print(text.explain(result, explain), end="")
         return 0
     before = None
     if base is not None:
@@ -67,9 +67,9 @@ def check(
 
         with tempfile.TemporaryDirectory(prefix="rung-base-") as folder:
             commit.write(path, base, Path(folder))
-            before = review(Path(folder), game or found.game, limits)
-    sys.stdout.write(write(found, before))
-    return BELOW if found.level < min_level else 0
+            before = review(Path(folder), game or result.game, limits)
+    sys.stdout.write(write(result, before))
+    return BELOW if result.level < min_level else 0
 
 
 def _say(text: str) -> None:

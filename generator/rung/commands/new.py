@@ -62,24 +62,24 @@ def new(
     ] = None,
 ) -> int:
     """Start a project."""
-    from rung import answers as given
     from rung import creation, source
+    from rung.answers import gather_answers
 
     chosen = source.choose(template, template_version)
     options = {"level": level, "use_case": use_case, "team_size": team_size, "ci": ci}
-    given_answers = given.gather(answers, pairs or [], options)
+    answered = gather_answers(answers, pairs or [], options)
     if from_assessment:
         from rung.assess.assessment import advised
 
-        given_answers = advised(from_assessment) | given_answers
+        answered = advised(from_assessment) | answered
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     if dry_run:
-        created = creation.preview(destination, chosen, given_answers, defaults=defaults)
+        created = creation.preview(destination, chosen, answered, defaults=defaults)
         print(*created.files, sep="\n")
         print(f"{len(created.files)} files; nothing was written.", file=sys.stderr)
         return 0
     created = creation.create(
-        destination, chosen, given_answers, defaults=defaults, with_git=False if no_git else None
+        destination, chosen, answered, defaults=defaults, with_git=False if no_git else None
     )
     if template:
         from rung.rendering import template_source

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rung import answers as given
 from rung import expand_user, plain_yaml, project, template
+from rung.answers import check_answers, gather_answers
 from rung.doctor import needs, probe, report
 from rung.doctor.needs import Need
 from rung.errors import RungError
@@ -27,8 +27,8 @@ def examine(path: Path, to: int | None, pairs: Sequence[str]) -> report.Report:
     if not folder.is_dir():
         raise RungError(f"{folder} is not a folder. Give the path of a project.")
     levels = template.folder() / "levels"
-    asked = given.gather(None, pairs, {})
-    given.check(asked, plain_yaml.load((levels / "questions.yml").read_text("utf-8")))
+    asked = gather_answers(None, pairs, {})
+    check_answers(asked, plain_yaml.load((levels / "questions.yml").read_text("utf-8")))
     recorded = _recorded(folder)
     answers = recorded | asked
     level = to if to is not None else int(answers.get("level", 0))
@@ -47,13 +47,13 @@ def _recorded(folder: Path) -> dict[str, Any]:
 def _report(
     wanted: needs.Needs, folder: Path, level: int, answers: dict[str, Any]
 ) -> report.Report:
-    found = [probe.program(need, folder) for need in wanted.programs]
-    found += probe.registry(wanted, folder)
+    findings = [probe.program(need, folder) for need in wanted.programs]
+    findings += probe.registry(wanted, folder)
 
     def concerns(need: Need) -> bool:
         return need.concerns(level, answers)
 
-    here = [finding for finding in found if concerns(finding.need)]
+    here = [finding for finding in findings if concerns(finding.need)]
     is_project = (folder / project.ANSWERS).is_file()
     return report.Report(
         machine=f"rung {template.tag()[1:]} on {platform.platform()}, Python {platform.python_version()}",
@@ -61,5 +61,5 @@ def _report(
         level=level,
         needed=[finding for finding in here if not finding.need.optional],
         optional=[finding for finding in here if finding.need.optional],
-        later=[finding for finding in found if not concerns(finding.need)],
+        later=[finding for finding in findings if not concerns(finding.need)],
     )

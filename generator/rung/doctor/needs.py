@@ -9,7 +9,7 @@ import yaml
 
 from rung import plain_yaml
 from rung.errors import RungError
-from rung.infrastructure import given
+from rung.infrastructure import applies
 
 FILE = "tools.yml"
 
@@ -36,7 +36,7 @@ class Need:
 
     def concerns(self, level: int, answers: Mapping[str, Any]) -> bool:
         """Return whether a project on a rung, with these answers, needs it."""
-        return self.since <= level and given(self.when, answers)
+        return self.since <= level and applies(self.when, answers)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def as_json(report: Report) -> str:
         "machine": report.machine,
         "level": report.level,
         "complete": not report.lacks,
-        **{name: [_data(finding) for finding in found] for name, found in groups.items()},
+        **{name: [_data(finding) for finding in findings] for name, findings in groups.items()},
     }
     return json.dumps(data, indent=2)
 

@@ -9,7 +9,7 @@ from rung.report.facts import NOTHING_RUN
 from rung.report.styles import STYLES
 
 SHORT = 20  # characters of a version that is kept on one line
-MOST = 12  # capabilities in the table of what holds most of them back
+MAX_CAPABILITIES = 12  # capabilities in the table of what holds most of them back
 
 # On a narrow screen each row becomes a card; the roles keep it a table to a screen reader.
 FLEET = """\
@@ -77,12 +77,14 @@ def make(rows: Sequence[Row], name: str) -> str:
 
 def _rungs(rows: Sequence[Row]) -> str:
     titles = {row.level: row.title for row in rows}
-    counted = [(f"{level} {titles[level]}", many) for level, many in table.standing(rows).items()]
+    counted = [
+        (f"{level} {titles[level]}", many) for level, many in table.counts_by_rung(rows).items()
+    ]
     return _counted(("Rung", "Repositories"), counted, len(rows))
 
 
 def _blockers(rows: Sequence[Row]) -> str:
-    blocking = table.blocking(rows)[:MOST]
+    blocking = table.blocking(rows)[:MAX_CAPABILITIES]
     if not blocking:
         return ""
     shown = _counted(("Capability", "Repositories it holds back"), blocking, len(rows))

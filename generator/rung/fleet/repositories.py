@@ -11,8 +11,8 @@ from rung.review.globs import Names
 from rung.review.reading import Reading
 
 DEPTH = 5  # folders below the one that was named
-FOLDERS = 100_000  # that are looked into
-MOST = 10_000  # repositories
+MAX_FOLDERS = 100_000  # that are looked into
+MAX_REPOSITORIES = 10_000  # repositories
 LIST_BYTES = 4_000_000
 MARKS = (".git", ".copier-answers.yml")
 
@@ -38,17 +38,17 @@ def listed(where: Path) -> list[Repository]:
         RungError: There is nothing there, nothing is found, or it is too much.
     """
     if where.is_file():
-        found = _in_file(where)
+        repositories = _in_file(where)
     elif where.is_dir():
-        found = _below(where, reading.load(template.folder() / "levels"))
+        repositories = _below(where, reading.load(template.folder() / "levels"))
     else:
         raise RungError(f"{where} is neither a folder nor a file. Name a folder of repositories.")
-    if not found:
+    if not repositories:
         raise RungError(
             f"No repository was found in {where}. Name a folder that has some at most {DEPTH} folders "
             "below it, or a file with the path of one on each line."
         )
-    return found
+    return repositories
 
 
 def _in_file(file: Path) -> list[Repository]:
@@ -62,8 +62,8 @@ def _in_file(file: Path) -> list[Repository]:
         raise RungError(f"{file} is not a list of repositories: it is not text.")
     lines = (line.strip() for line in text.splitlines())
     names = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
-    if len(names) > MOST:
-        raise RungError(f"{file} lists more than {MOST:,} repositories. Divide it.")
+    if len(names) > MAX_REPOSITORIES:
+        raise RungError(f"{file} lists more than {MAX_REPOSITORIES:,} repositories. Divide it.")
     by_real_path: dict[str, Repository] = {}
     for name in names:
         folder = file.parent / expand_user.expanded(Path(name))
@@ -72,27 +72,27 @@ def _in_file(file: Path) -> list[Repository]:
 
 
 def _below(where: Path, reads: Reading) -> list[Repository]:
-    found: list[Repository] = []
+    repositories: list[Repository] = []
     waiting = [(where, 0)]
     looked = 0
     while waiting:
         folder, depth = waiting.pop()
         looked += 1
-        if looked > FOLDERS or len(found) > MOST:
+        if looked > MAX_FOLDERS or len(repositories) > MAX_REPOSITORIES:
             raise RungError(
-                f"{where} holds more than can be looked through ({FOLDERS:,} folders, {MOST:,} "
+                f"{where} holds more than can be looked through ({MAX_FOLDERS:,} folders, {MAX_REPOSITORIES:,} "
                 "repositories). Name a smaller folder, or a file that lists them."
             )
         names, folders = _entries(folder)
         # A clone counts whatever its name; other folders of such names hold no projects.
         ordinary = not depth or _is_ordinary(folder.name, reads)
         if depth and (".git" in names or (ordinary and _is_repository(names, reads))):
-            found.append(Repository(folder.relative_to(where).as_posix(), folder))
+            repositories.append(Repository(folder.relative_to(where).as_posix(), folder))
         elif ordinary and depth < DEPTH:
             waiting += [(folder / name, depth + 1) for name in folders]
-    if not found and _is_repository(_entries(where)[0], reads):
-        found = [Repository(where.resolve().name, where)]
-    return sorted(found, key=lambda one: one.name)
+    if not repositories and _is_repository(_entries(where)[0], reads):
+        repositories = [Repository(where.resolve().name, where)]
+    return sorted(repositories, key=lambda one: one.name)
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:

@@ -59,7 +59,7 @@ def reviewed(repository: Repository, game: str | None, seconds: float) -> Row:
         seconds: of processor time, at most.
     """
     try:
-        found = review(repository.folder, game, Limits(seconds=seconds))
+        result = review(repository.folder, game, Limits(seconds=seconds))
     except RungError as error:
         return unread(repository, str(error))
     except Exception as error:  # noqa: BLE001 one must not end the run of all the others
@@ -67,14 +67,14 @@ def reviewed(repository: Repository, game: str | None, seconds: float) -> Row:
     return Row(
         repository=printable(repository.name),
         path=_path(repository.folder),
-        level=found.level,
-        title=found.levels[found.level].title,
-        game=found.game,
-        template_version=printable(found.template_version),
-        blockers=tuple(one.finding.capability.id for one in found.standing.blockers),
-        machine_learning=bool(found.machine_learning),
-        partial=found.left_out.out_of_time,
-        files=found.looked_at,
+        level=result.level,
+        title=result.levels[result.level].title,
+        game=result.game,
+        template_version=printable(result.template_version),
+        blockers=tuple(one.finding.capability.id for one in result.standing.blockers),
+        machine_learning=bool(result.machine_learning),
+        partial=result.left_out.out_of_time,
+        files=result.looked_at,
     )
 
 

@@ -53,13 +53,13 @@ def reason(row: Row) -> str:
 def summary(rows: Sequence[Row]) -> str:
     """Return how many stand on each rung, in a sentence."""
     number = f"{len(rows):,} repositor{'y' if len(rows) == 1 else 'ies'}"
-    parts = [f"{many:,} on rung {level}" for level, many in standing(rows).items()]
+    parts = [f"{many:,} on rung {level}" for level, many in counts_by_rung(rows).items()]
     unread = sum(row.level is None for row in rows)
     parts += [f"{unread:,} not read"] * bool(unread)
     return f"{number}: {', '.join(parts)}."
 
 
-def standing(rows: Sequence[Row]) -> dict[int, int]:
+def counts_by_rung(rows: Sequence[Row]) -> dict[int, int]:
     """Return how many stand on each rung that has any."""
     counted = Counter(row.level for row in rows if row.level is not None)
     return dict(sorted(counted.items()))
@@ -77,7 +77,7 @@ def as_json(rows: Sequence[Row], name: str = "") -> str:
         "repositories": [
             {**asdict(row), "oldest_blocker": row.oldest_blocker or None} for row in rows
         ],
-        "rungs": {str(level): many for level, many in standing(rows).items()},
+        "rungs": {str(level): many for level, many in counts_by_rung(rows).items()},
         "blockers": dict(blocking(rows)),
         "not_read": sum(row.level is None for row in rows),
     }

@@ -144,8 +144,8 @@ def _insert(result: list[Block], block: Block, earlier: list[str]) -> None:
 
 
 def _column(block: Block, *, dash: bool) -> int:
-    found = re.match(r" *(- +)*" if dash else " *", block.body())
-    return found.end() if found else 0
+    indent = re.match(r" *(- +)*" if dash else " *", block.body())
+    return indent.end() if indent else 0
 
 
 def _moved(text: str, by: int) -> str:
@@ -166,11 +166,11 @@ def _bare(block: Block) -> str:
 
 
 def _by_key(blocks: Iterable[Block]) -> dict[str, Block]:
-    found: dict[str, Block] = {}
+    blocks_by_key: dict[str, Block] = {}
     for block in blocks:
-        if found.setdefault(block.key, block) is not block:
+        if blocks_by_key.setdefault(block.key, block) is not block:
             raise UnmergeableError(f"{block.key} stands twice")
-    return found
+    return blocks_by_key
 
 
 def _lead(base: Block | None, ours: Block, theirs: Block) -> str:

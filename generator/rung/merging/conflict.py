@@ -64,7 +64,7 @@ class Resolved:
 
 def hunks(marked: bytes) -> list[Hunk]:
     """Return the hunks between markers, numbered by the lines of the user's own file."""
-    found: list[Hunk] = []
+    hunks: list[Hunk] = []
     ours: list[bytes] | None = None
     theirs: list[bytes] | None = None
     number = start = 1
@@ -75,7 +75,7 @@ def hunks(marked: bytes) -> list[Hunk]:
         elif ours is not None and theirs is None and bare == MIDDLE:
             theirs = []
         elif ours is not None and theirs is not None and bare == THEIRS:
-            found.append(Hunk(start, _text(ours), _text(theirs)))
+            hunks.append(Hunk(start, _text(ours), _text(theirs)))
             ours = theirs = None
         elif theirs is not None:
             theirs.append(line)
@@ -83,7 +83,7 @@ def hunks(marked: bytes) -> list[Hunk]:
             number += 1
             if ours is not None:
                 ours.append(line)
-    return found
+    return hunks
 
 
 def _text(lines: list[bytes]) -> str:

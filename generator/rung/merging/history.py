@@ -60,7 +60,7 @@ def last_rendered(
     bench: Workbench, prefix: str, head: str, now: Source, paths: Iterable[str]
 ) -> dict[str, Rendered]:
     """Return, for each path that was once Rung's in this project, what Rung last rendered there."""
-    wanted, found = set(paths), dict[str, Rendered]()
+    wanted, rendered = set(paths), dict[str, Rendered]()
     for recorded, commit in states(bench, prefix, head):
         if not wanted:
             break
@@ -72,9 +72,9 @@ def last_rendered(
         except RungError:
             continue  # that version is gone; an earlier one may do
         files = bench.files(tree)
-        found |= {path: Rendered(files[path], tree, commit) for path in wanted & files.keys()}
+        rendered |= {path: Rendered(files[path], tree, commit) for path in wanted & files.keys()}
         wanted -= files.keys()
-    return found
+    return rendered
 
 
 def removed_once(bench: Workbench, prefix: str, head: str, paths: Iterable[str]) -> set[str]:

@@ -124,7 +124,7 @@ def between(base: Mapping[str, Entry], after: Source) -> Moves:
 def name_conflicts(
     bench: Workbench,
     moves: Moves,
-    found: Resolved,
+    resolved: Resolved,
     base: Mapping[str, Entry],
     ours: Mapping[str, Entry],
     renamed: Mapping[str, str],
@@ -134,12 +134,12 @@ def name_conflicts(
     Args:
         bench: Where the trees stand.
         moves: What moved.
-        found: What the merge came to; this changes it.
+        resolved: What the merge came to; this changes it.
         base, ours: What Rung rendered, and the project's files, under the user's names.
         renamed: The user's names of Rung's files, by Rung's names.
     """
     original_names = {new: old for old, new in renamed.items()}
-    left = [path for path in found.kept if moves.is_code(original_names.get(path, path))]
+    left = [path for path in resolved.kept if moves.is_code(original_names.get(path, path))]
     texts = bench.contents(
         files[path].oid for path in left for files in (base, ours) if path in files
     )
@@ -148,9 +148,9 @@ def name_conflicts(
             texts.get(files[path].oid, b"") if path in files else b"" for files in (base, ours)
         )
         note = moves.note(original_names.get(path, path))
-        found.conflicts.append(Conflict(path, MOVED, tuple(_edits(old, new)), note))
-    found.kept = [path for path in found.kept if path not in left]
-    found.conflicts.sort(key=lambda conflict: conflict.path)
+        resolved.conflicts.append(Conflict(path, MOVED, tuple(_edits(old, new)), note))
+    resolved.kept = [path for path in resolved.kept if path not in left]
+    resolved.conflicts.sort(key=lambda conflict: conflict.path)
 
 
 def uses(
@@ -165,7 +165,7 @@ def uses(
         if result.get(path) == entry and path.endswith(READ) and entry.is_text_file
     }
     texts = bench.contents(unchanged.values())
-    found = {}
+    renames = {}
     for path, oid in unchanged.items():
         names = sorted(set(_used(texts.get(oid, b"").decode("utf-8", "replace"))))
         if names and not moves.is_code(path):
@@ -174,8 +174,8 @@ def uses(
                 for pattern, command in moves.rewritten.items()
                 if rendered_trees.matching([path], [pattern])
             ]
-            found[path] = commands or [_renamed(moves, name) for name in names]
-    return found
+            renames[path] = commands or [_renamed(moves, name) for name in names]
+    return renames
 
 
 def _renamed(moves: Moves, name: str) -> str:

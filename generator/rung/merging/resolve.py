@@ -124,16 +124,18 @@ def _settle_contents(
     every = {**versions, **clean}
     texts = bench.contents(entry.oid for three in every.values() for entry in three if entry)
     for path, three in sorted(every.items()):
-        found = _settled(path, three, texts, clean=path in clean)
-        unsettled = isinstance(found, Conflict) or (found is not None and found[1] is not None)
+        settled = _settled(path, three, texts, clean=path in clean)
+        unsettled = isinstance(settled, Conflict) or (
+            settled is not None and settled[1] is not None
+        )
         if path in own or (unsettled and _can_be_own(path) and _is_own(three, texts)):
             resolved.own.append(path)
             changes[path] = three[1]
-        elif isinstance(found, Conflict):
-            resolved.conflicts.append(found)
+        elif isinstance(settled, Conflict):
+            resolved.conflicts.append(settled)
             changes[path] = three[1]
-        elif found is not None:
-            content, conflict, keyed = found
+        elif settled is not None:
+            content, conflict, keyed = settled
             changes[path] = Entry(_mode(three), bench.store(content))
             if conflict:
                 resolved.conflicts.append(conflict)

@@ -80,10 +80,10 @@ def _statements(text: str) -> Iterator[str]:
 
 
 def _entry(table: str, lead: str, statement: str) -> Block:
-    found = KEY.match(statement)
-    if not found:
+    match = KEY.match(statement)
+    if not match:
         raise UnmergeableError(statement)
-    key = found.group(1)
+    key = match.group(1)
     value: Any = tomllib.loads(statement)
     for _ in re.findall(r"\"[^\"]*\"|'[^']*'|[\w-]+", key):
         value = next(iter(value.values()))
@@ -91,7 +91,7 @@ def _entry(table: str, lead: str, statement: str) -> Block:
     if not of_texts:
         return Block(key, lead, statement, value=value)
     named = _requirements(value) if _holds_requirements(table, key) else None
-    return replace(_list(key, lead, statement, found.end(), named, value), value=value)
+    return replace(_list(key, lead, statement, match.end(), named, value), value=value)
 
 
 def _list(

@@ -46,8 +46,8 @@ def merge(bench: Workbench, base: str, ours: str, theirs: str) -> Merged:
 def version() -> tuple[int, ...]:
     """Return git's version, such as (2, 47)."""
     output = git.run(Path.cwd(), "version")
-    found = re.search(r"(\d+)\.(\d+)", output)
-    return tuple(map(int, found.groups())) if found else (0, 0)
+    match = re.search(r"(\d+)\.(\d+)", output)
+    return tuple(map(int, match.groups())) if match else (0, 0)
 
 
 def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
@@ -84,9 +84,9 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
 
 
 def _stages(lines: list[str]) -> dict[str, dict[int, Entry]]:
-    found: dict[str, dict[int, Entry]] = {}
+    stages: dict[str, dict[int, Entry]] = {}
     for line in filter(None, lines):
         about, _, path = line.partition("\t")
         mode, oid, stage = about.split(" ")
-        found.setdefault(path, {})[int(stage)] = Entry(mode, oid)
-    return found
+        stages.setdefault(path, {})[int(stage)] = Entry(mode, oid)
+    return stages

@@ -8,8 +8,8 @@ from rung import git
 from rung.errors import RungError
 from rung.git import root
 
-MOST_BYTES = 2_000_000_000
-MOST_FILES = 200_000
+MAX_BYTES = 2_000_000_000
+MAX_FILES = 200_000
 
 
 def copy(repository: Path, into: Path) -> Path:
@@ -17,7 +17,7 @@ def copy(repository: Path, into: Path) -> Path:
 
     The copy has the history, in objects of its own, and no remote, so that nothing that runs there
     can push back by accident. Links are copied as
-    links where they stay inside, and left out where they lead elsewhere.
+    links where they stay inside, and remaining out where they lead elsewhere.
 
     Args:
         repository: its folder, or one inside it.
@@ -53,18 +53,18 @@ def copy(repository: Path, into: Path) -> Path:
 
 def _all(folder: Path) -> list[str]:
     """Return the paths of all files, without environments and what git keeps."""
-    found: list[str] = []
+    paths: list[str] = []
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in (".git", ".venv", "node_modules")]
         below = Path(here).relative_to(folder)
-        found += [(below / name).as_posix() for name in names]
-        found += [(below / name).as_posix() for name in folders if (Path(here) / name).is_symlink()]
-        _few_enough(folder, len(found))
-    return found
+        paths += [(below / name).as_posix() for name in names]
+        paths += [(below / name).as_posix() for name in folders if (Path(here) / name).is_symlink()]
+        _few_enough(folder, len(paths))
+    return paths
 
 
 def _files(origin: Path, into: Path, paths: list[str]) -> None:
-    left = MOST_BYTES
+    remaining = MAX_BYTES
     _few_enough(origin, len(paths))
     for path in paths:
         source, target = origin / path, into / path
@@ -78,10 +78,10 @@ def _files(origin: Path, into: Path, paths: list[str]) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(source.readlink())
         elif source.is_file():
-            left -= source.stat().st_size
-            if left < 0:
+            remaining -= source.stat().st_size
+            if remaining < 0:
                 raise RungError(
-                    f"{origin} holds more than {MOST_BYTES / 1e9:g} GB that would have to be copied. "
+                    f"{origin} holds more than {MAX_BYTES / 1e9:g} GB that would have to be copied. "
                     "Check it without `--prove`."
                 )
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +90,8 @@ def _files(origin: Path, into: Path, paths: list[str]) -> None:
 
 
 def _few_enough(origin: Path, number: int) -> None:
-    if number > MOST_FILES:
+    if number > MAX_FILES:
         raise RungError(
-            f"{origin} holds more than {MOST_FILES:,} files that would have to be copied. "
+            f"{origin} holds more than {MAX_FILES:,} files that would have to be copied. "
             "Check it without `--prove`."
         )

@@ -92,13 +92,13 @@ def _with(finding: Finding, trials: Iterable[tuple[Proof, Trial]]) -> Finding:
 def _leads_to(content: Content, command: tuple[str, ...]) -> list[str]:
     """Return a command and those that it starts through the task files of the repository."""
     runners = Runners(content)
-    found: dict[tuple[str, str], None] = {(" ".join(command), ""): None}
-    waiting = list(found)
+    commands: dict[tuple[str, str], None] = {(" ".join(command), ""): None}
+    waiting = list(commands)
     started: set[tuple[str, str]] = set()
-    while waiting and len(found) < COMMANDS:
+    while waiting and len(commands) < COMMANDS:
         text, path = waiting.pop(0)
         for next_command, file, _ in runners.started_by(executed(text), path, started):
-            if (next_command, file) not in found:
-                found[(next_command, file)] = None
+            if (next_command, file) not in commands:
+                commands[(next_command, file)] = None
                 waiting.append((next_command, file))
-    return [text for text, _ in found]
+    return [text for text, _ in commands]

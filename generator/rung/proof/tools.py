@@ -29,9 +29,9 @@ class Tools:
                 uv = process.uv()
                 assert uv is not None
                 return [uv, "run", "--quiet", "--no-sync", name, *rest], ""
-        found = shutil.which(name)
-        if found:
-            return [found, *rest], ""
+        program = shutil.which(name)
+        if program:
+            return [program, *rest], ""
         reason = f"`{name}` is not on PATH"
         if project:
             trouble = self.trouble or "the project's environment has none"

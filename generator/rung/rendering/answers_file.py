@@ -9,8 +9,8 @@ from rung import project
 from rung.errors import RungError
 
 LARGEST = 64_000  # bytes of an answers file; a real one has about 500
-MOST = 2_000  # YAML events
-DEEPEST = 6  # levels of nesting
+MAX_EVENTS = 2_000  # YAML events
+MAX_DEPTH = 6  # levels of nesting
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise RungError(f"{where} uses a YAML alias or anchor. Restore it from git.")
-            if number > MOST or depth > DEEPEST:
+            if number > MAX_EVENTS or depth > MAX_DEPTH:
                 raise RungError(
                     f"{where} is larger or deeper than answers are. Restore it from git."
                 )

@@ -35,14 +35,14 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     store = bench.renders
     key = _key(source, answers)
     if key:
-        found = git.answers(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
-        if found and _is_whole(bench, found):
-            return found
+        tree_id = git.answers(store, "rev-parse", "--verify", "--quiet", key, extra=_named(store))
+        if tree_id and _is_complete(bench, tree_id):
+            return tree_id
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:
         room = Path(scratch) / "project"
         project.render(source.address, source.ref, room, answers, defaults=True)
         tree = _stored(room, store, Path(scratch) / "index")
-    if not _is_whole(bench, tree):  # git leaves a broken file alone that has the right name
+    if not _is_complete(bench, tree):  # git leaves a broken file alone that has the right name
         raise RungError(
             f"The cache of renders {store} is damaged, and cannot be mended by itself.\n"
             "Delete that folder (all in it can be made again), then run the same command again."
@@ -52,7 +52,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     return tree
 
 
-def _is_whole(bench: Workbench, tree: str) -> bool:
+def _is_complete(bench: Workbench, tree: str) -> bool:
     """Say whether all of a render is there: a cleaner or a power cut may have taken some of it."""
     try:
         wanted = {entry.oid for entry in bench.files(tree).values()}
@@ -133,23 +133,23 @@ def _collected(room: Path, folder: Path) -> dict[str, str]:
     Raises:
         RungError: A path is or leads into a `.git`, or a link leads out of the render.
     """
-    found = {}
+    modes = {}
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = Path(entry.path).relative_to(room).as_posix()
         _refuse_name(entry.name, path)
         status = entry.stat(follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
             _refuse_link(room, Path(entry.path), path)
-            found[path] = LINK
+            modes[path] = LINK
         elif stat.S_ISDIR(status.st_mode):
-            found |= _collected(room, Path(entry.path))
+            modes |= _collected(room, Path(entry.path))
         elif stat.S_ISREG(status.st_mode):
-            found[path] = "100755" if status.st_mode & 0o100 else "100644"
+            modes[path] = "100755" if status.st_mode & 0o100 else "100644"
         else:
             raise RungError(
                 f"The template renders `{path}`, which is not a regular file. Do not use this template."
             )
-    return found
+    return modes
 
 
 def _refuse_name(name: str, path: str) -> None:

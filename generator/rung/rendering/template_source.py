@@ -73,13 +73,13 @@ def at(address: str, version: str) -> Source:
     if cache.is_ours(address) and version == template.tag() and template.clone() is None:
         cache.fill(template.folder(), version)
     repository = cache.repository() if cache.serves(address, version) else Path(address)
-    found = Source(address, version, repository if repository.is_dir() else None)
-    if found.repository is not None and found.commit() is None:
+    source = Source(address, version, repository if repository.is_dir() else None)
+    if source.repository is not None and source.commit() is None:
         raise RungError(
             f"The template {address} has no version `{version}`.\n"
             f"`git -C {repository} tag` lists those it has."
         )
-    return found
+    return source
 
 
 def newest(now: Source) -> Source:

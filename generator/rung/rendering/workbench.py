@@ -88,13 +88,13 @@ class Workbench:
         """Return every file of a tree, which is named by its id, by its path."""
         if tree in self._files:
             return self._files[tree]
-        found = {}
+        entries = {}
         for line in filter(None, self.git("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")):
             about, _, path = line.partition("\t")
             mode, _, oid = about.split(" ")[:3]
-            found[path] = Entry(mode, oid)
-        self._files[tree] = found
-        return found
+            entries[path] = Entry(mode, oid)
+        self._files[tree] = entries
+        return entries
 
     def sizes(self, oids: Iterable[str]) -> dict[str, int]:
         """Return the size in bytes of each content that is there."""
@@ -133,8 +133,8 @@ class Workbench:
             return self.git("rev-parse", f"{tree}^{{tree}}").strip()
         literal = {"GIT_LITERAL_PATHSPECS": "1"}
         arguments = ("ls-tree", "-z", "--full-tree", "--", tree, prefix)
-        found = self.git(*arguments, extra=literal).rstrip("\0")
-        about = found.partition("\t")[0].split()
+        listed = self.git(*arguments, extra=literal).rstrip("\0")
+        about = listed.partition("\t")[0].split()
         return about[2] if about[1:2] == ["tree"] else self.empty()
 
     def empty(self) -> str:

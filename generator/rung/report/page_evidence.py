@@ -7,7 +7,7 @@ from rung.report.markup import prose, safe
 from rung.review.findings import Finding
 from rung.review.review import Review
 
-WORDS = {"automated": "automated", "used": "used", "declared": "declared", None: "not found"}
+TIER_LABELS = {"automated": "automated", "used": "used", "declared": "declared", None: "not found"}
 
 
 def runs(review: Review) -> str:
@@ -53,7 +53,7 @@ def _finding(finding: Finding) -> str:
         word = f'<p class="note">{statement.kind} until {statement.until}: {safe(statement.reason)} {safe(statement.link)}</p>'
     return (
         f"<details><summary><span class='name'>{safe(capability.id)}</span> "
-        f'<span class="tier {tier}">{WORDS[finding.tier]}</span>{proof}</summary>'
+        f'<span class="tier {tier}">{TIER_LABELS[finding.tier]}</span>{proof}</summary>'
         f"<p>{safe(capability.why)}</p>{word}"
         f"{f'<ul>{hits}</ul>' if hits else '<p>Nothing was found.</p>'}"
         f"<p><strong>To do</strong> ({safe(capability.effort)}): {prose(capability.fix)}</p>"

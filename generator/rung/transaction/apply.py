@@ -53,7 +53,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
             was touched. Or git refused, or failed half-way; what it had written is rolled back.
     """
     commit = bench.commit(tree, [before], message)
-    with locks.held(bench.top) as descriptor:
+    with locks.acquired(bench.top) as descriptor:
         nothing_interrupted(bench.top)
         if head(bench.top) != before:
             raise RungError(
@@ -78,7 +78,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
             failed = failed or _unfinished(bench.top, before, commit, files)
         except BaseException:
             ended = _back(bench.top, "The climb was stopped.")
-            if ended is not None and (ended.stands_on != "before" or ended.kept()):
+            if ended is not None and (ended.stands_on != "before" or ended.details()):
                 print(ended.message(), file=sys.stderr)
             raise
         if failed and marks == undo.marks(bench.top, files) and head(bench.top) == before:
@@ -90,8 +90,8 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
         if failed:
             ended = _back(bench.top, failed)
             if ended is None or ended.stands_on == "before":
-                kept = ended.kept() if ended else ""
-                raise RungError(f"{failed}\nThe project is as it was.{kept}\n{MEND}")
+                details = ended.details() if ended else ""
+                raise RungError(f"{failed}\nThe project is as it was.{details}\n{MEND}")
             if ended.stands_on != "pending":
                 raise RungError(f"{failed}\n{ended.message()}\n{MEND}")
         journal.clear(bench.top)

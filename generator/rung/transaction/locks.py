@@ -21,7 +21,7 @@ def shared_folder(top: Path) -> Path:
 
 
 @contextlib.contextmanager
-def held(top: Path, wait: float = WAIT) -> Iterator[int]:
+def acquired(top: Path, wait: float = WAIT) -> Iterator[int]:
     """Hold the lock of a repository; give its descriptor, which a child keeps it with.
 
     Raises:

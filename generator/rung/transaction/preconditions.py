@@ -152,7 +152,7 @@ def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
     Raises:
         RungError: A folder stands where a file goes, or a file where a folder goes.
     """
-    found = []
+    paths = []
     for path in sorted(new):
         file = folder / path
         if file.is_dir() and not file.is_symlink():
@@ -163,7 +163,7 @@ def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
                 "goes.\nMove it away, then climb."
             )
         if os.path.lexists(file):
-            found.append(path)
+            paths.append(path)
             continue
         above = [up for up in PurePosixPath(path).parents if up.name]
         for up in above:
@@ -172,7 +172,7 @@ def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
                     f"The file `{up}`, which git does not track, is where a folder of Rung's "
                     "goes.\nMove it away, then climb."
                 )
-    return found
+    return paths
 
 
 def _is_empty(folder: Path) -> bool:

@@ -37,9 +37,9 @@ class Recovered:
             "pending": f"{self.top} stands on its new commit.",
             "elsewhere": f"{self.top} has moved on since, and was left alone.",
         }[self.stands_on]
-        return f"An interrupted climb was ended: {where}{self.kept()}"
+        return f"An interrupted climb was ended: {where}{self.details()}"
 
-    def kept(self) -> str:
+    def details(self) -> str:
         """Say on further lines what is left of the climb; empty where nothing is."""
         disk = (
             "\nWhat was on disk is kept: `git show --stat refs/rung/crash`."
@@ -55,7 +55,7 @@ def first(folder: Path) -> Recovered | None:
     top = git.repository_above(folder)
     if top is None or journal.read(top) is None:
         return None
-    with locks.held(top):
+    with locks.acquired(top):
         recovered = ended(top)
     if recovered is not None:
         print(recovered.message(), file=sys.stderr)
@@ -75,29 +75,36 @@ def ended(top: Path, *, killed: bool = True) -> Recovered | None:
         RungError: Git cannot write, because the disk is full for instance; run it again later.
     """
     locks.clear_git(top, journal.REFS, 0.0)
-    left = journal.read(top)
-    if left is None:
+    interrupted = journal.read(top)
+    if interrupted is None:
         journal.clear(top)
         return None
-    work_tree = Path(left.top)
-    if not left.there:  # a work tree that was removed since, or is another repository's
+    work_tree = Path(interrupted.top)
+    if not interrupted.there:  # a work tree that was removed since, or is another repository's
         journal.clear(top)
-        return Recovered(left.top, "elsewhere", False)
+        return Recovered(interrupted.top, "elsewhere", False)
     head = git.answers(work_tree, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    if killed and head in (left.before, left.pending):  # elsewhere they would be another git's
+    if killed and head in (
+        interrupted.before,
+        interrupted.pending,
+    ):  # elsewhere they would be another git's
         locks.clear_git(work_tree)
-    if head != left.before:
+    if head != interrupted.before:
         journal.clear(top)
-        return Recovered(left.top, "pending" if head == left.pending else "elsewhere", False)
-    changed = undo.changes(work_tree, left.before, left.pending)
-    found = undo.written(work_tree, changed, left.before, left.pending)
-    snapshot = bool(found) and _snapshot(work_tree, left)
-    obstructed = undo.take_back(work_tree, found, left.before)
+        return Recovered(
+            interrupted.top, "pending" if head == interrupted.pending else "elsewhere", False
+        )
+    changed = undo.changes(work_tree, interrupted.before, interrupted.pending)
+    written = undo.written(work_tree, changed, interrupted.before, interrupted.pending)
+    snapshot = bool(written) and _snapshot(work_tree, interrupted)
+    obstructed = undo.take_back(work_tree, written, interrupted.before)
     journal.clear(top)
-    return Recovered(left.top, "before", snapshot, tuple(sorted([*found.yours, *obstructed])))
+    return Recovered(
+        interrupted.top, "before", snapshot, tuple(sorted([*written.yours, *obstructed]))
+    )
 
 
-def _snapshot(top: Path, left: Journal) -> bool:
+def _snapshot(top: Path, interrupted: Journal) -> bool:
     """Keep what is on disk under refs/rung/crash, before anything is rolled back; return whether that worked.
 
     A second snapshot of the same climb has the first as a parent, so that none is lost. Where
@@ -115,9 +122,11 @@ def _snapshot(top: Path, left: Journal) -> bool:
             settings = git.QUIET_AS_IGNORED
             git.run(top, "add", "--all", "--", *_own_files(top), settings=settings, extra=extra)
             tree = git.run(top, "write-tree", extra=extra).strip()
-            parents = [left.before, *([earlier] if earlier else [])]
+            parents = [interrupted.before, *([earlier] if earlier else [])]
             options = [word for parent in parents for word in ("-p", parent)]
-            message = f"What an interrupted climb left on disk\n\nIt led to {left.pending}.\n"
+            message = (
+                f"What an interrupted climb left on disk\n\nIt led to {interrupted.pending}.\n"
+            )
             arguments = ("commit-tree", tree, *options)
             settings = git.QUIET | git.NOBODY
             commit = git.run(top, *arguments, settings=settings, stdin=message).strip()

@@ -59,24 +59,24 @@ def changes(top: Path, before: str, pending: str) -> list[Change]:
     """Return what leads from a commit to another."""
     fields = git.run(top, "diff-tree", "-r", "-z", "--raw", "--no-renames", before, pending)
     parts = fields.split("\0")
-    found = []
+    changes = []
     for about, path in zip(parts[0::2], parts[1::2], strict=False):
         old, new, old_id, new_id, _ = about.removeprefix(":").split(" ")
         if SUBMODULE not in (old, new):
-            found.append(Change(path, (old, old_id), (new, new_id)))
-    return found
+            changes.append(Change(path, (old, old_id), (new, new_id)))
+    return changes
 
 
 def marks(top: Path, changed: Iterable[Change]) -> list[Mark]:
     """Return what tells each file from one that was written since."""
-    found: list[Mark] = []
+    marks: list[Mark] = []
     for change in changed:
         try:
             status = (top / change.path).lstat()
-            found.append((status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns))
+            marks.append((status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns))
         except OSError:
-            found.append(None)
-    return found
+            marks.append(None)
+    return marks
 
 
 def written(top: Path, changed: Sequence[Change], before: str, pending: str) -> Written:
@@ -97,19 +97,19 @@ def written(top: Path, changed: Sequence[Change], before: str, pending: str) -> 
     return Written(tuple(remove), tuple(restore), tuple(staged), tuple(yours))
 
 
-def take_back(top: Path, found: Written, before: str) -> list[str]:
+def take_back(top: Path, written: Written, before: str) -> list[str]:
     """Lead back to the old commit; return the files whose path somebody else has taken.
 
     First what is new goes, which makes room. Each old file is written aside and then moved, so
     that the beginning of one is always the person's.
     """
-    for change in found.remove:
+    for change in written.remove:
         file = top / change.path
         file.unlink(missing_ok=True)
         if change.is_new:
             _forget_empty(file.parent, top)
-    if found.staged:
-        ordered = sorted(found.staged, key=lambda one: not one.is_new)
+    if written.staged:
+        ordered = sorted(written.staged, key=lambda one: not one.is_new)
         lines = [f"{mode} {oid} 0\t{one.path}\0" for one in ordered for mode, oid in [one.before]]
         git.run(top, "update-index", "-z", "--index-info", stdin="".join(lines))
     stage = top / git.run(top, "rev-parse", "--git-dir").rstrip("\n") / STAGE
@@ -118,13 +118,13 @@ def take_back(top: Path, found: Written, before: str) -> list[str]:
     # Attributes say how the others are written.
     for attributes in (True, False):
         paths = [
-            one.path for one in found.restore if one.path.endswith(".gitattributes") is attributes
+            one.path for one in written.restore if one.path.endswith(".gitattributes") is attributes
         ]
         if paths:
             _write_aside(top, before, paths, stage)
             obstructed += [path for path in paths if not _moved(stage / path, top, path)]
     shutil.rmtree(stage, ignore_errors=True)
-    if found:
+    if written:
         git.answers(top, "update-index", "-q", "--refresh")
     return obstructed
 
@@ -185,12 +185,12 @@ def _entry(entry: tuple[str, str]) -> tuple[str, str]:
 
 
 def _index(top: Path) -> dict[str, tuple[str, str]]:
-    found = {}
+    entries = {}
     for line in filter(None, git.run(top, "ls-files", "--stage", "-z").split("\0")):
         about, _, path = line.partition("\t")
         mode, oid, _ = about.split(" ")
-        found[path] = (mode, oid)
-    return found
+        entries[path] = (mode, oid)
+    return entries
 
 
 def _texts(top: Path, oids: set[str]) -> dict[str, bytes]:
