@@ -10,6 +10,7 @@ from rung_ops.project.paths import policy_file, shown
 # By file: the functions that read it, as MODULE:FUNCTION below rung_ops.
 READERS = {
     "autopilot.toml": ("autopilot.policy:read",),
+    "features.toml": ("features.stores:timeout",),
     "gate.toml": ("gate.rules:read",),
     "monitor.toml": ("monitoring.limits:read",),
     "ray.toml": ("ray.settings:settings",),

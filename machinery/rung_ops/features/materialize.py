@@ -5,10 +5,8 @@ source that the release carries: what serves goes on having its values when a de
 """
 
 import argparse
-import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,13 +14,13 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rung_ops import contract
-from rung_ops.features import point_in_time, store
+from rung_ops.features import point_in_time, store, stores
 from rung_ops.features.declaration import MICROSECOND, View, ticks, views_of
 from rung_ops.features.errors import EntityFeatureError
 from rung_ops.features.sources import Events
-from rung_ops.features.store import StoredView, StoreError
+from rung_ops.features.store import FeatureStore, StoredView, StoreError
 from rung_ops.features.windows import AS_OF
-from rung_ops.project.paths import ROOT, shown
+from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, paths, source_import, verify
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.dtypes import dtype_of
@@ -47,14 +45,14 @@ def values(view: View, schema: Schema, now: datetime, events: Events) -> StoredV
     kind = frames[0].schema[view.features[0].time]
     is_zoned = isinstance(kind, pl.Datetime) and kind.time_zone is not None
     moment, as_of = _moment(view, now, is_zoned)
-    keys = [pl.col(name).cast(schema[name], strict=False) for name in view.entity]
-    entities = pl.concat([frame.select(keys) for frame in frames]).drop_nulls().unique()
+    named = [pl.col(name).cast(schema[name], strict=False) for name in view.entity]
+    entities = pl.concat([frame.select(named) for frame in frames]).drop_nulls().unique()
     moments = entities.sort(view.entity).with_columns(pl.lit(moment, pl.Int64).alias(AS_OF))
     found = point_in_time.computed(moments, view.features, events, is_zoned)
     found = found.filter(pl.any_horizontal(pl.col(view.names).is_not_null()))
     numbers = found.select(pl.col(view.names).fill_null(float("nan"))).to_numpy()
-    entity_keys = [store.key_of(row) for row in found.select(view.entity).iter_rows()]
-    return StoredView(view.id, as_of, view.names, entity_keys, numbers)
+    keys = store.keys_of(found[name].to_list() for name in view.entity)
+    return StoredView(view.id, as_of, view.names, keys, numbers)
 
 
 def _moment(view: View, now: datetime, is_zoned: bool) -> tuple[int, int]:
@@ -121,24 +119,29 @@ def main(arguments: list[str] | None = None) -> int:
     now = parser.parse_args(arguments).as_of or datetime.now(UTC)
     keyless.drop()  # code of releases and of features.py runs in this process
     filled = dict(_declared(now))
-    for environment in paths.ENVIRONMENTS:
-        for name, views, schema in released(paths.environment(environment)):
-            for view in views:
-                if view.id not in filled:
-                    found = _of_release(name, view, schema, now)
-                    filled |= {view.id: found} if found is not None else {}
-    if not filled:
+    served = [
+        (name, view, schema)
+        for environment in paths.ENVIRONMENTS
+        for name, views, schema in released(paths.environment(environment))
+        for view in views
+    ]
+    if not filled and not served:
         print("features.py declares no entity features: ENTITY_FEATURES is empty or missing.")
         return 0
     try:
-        store.write(filled.values(), store.path())
-    except (OSError, sqlite3.Error) as error:
-        print(f"{shown(store.path())} cannot be written: {error}", file=sys.stderr)
+        kept = stores.project_store()
+        for name, view, schema in served:
+            if view.id not in filled:
+                found = _of_release(name, view, schema, now, kept)
+                filled |= {view.id: found} if found is not None else {}
+        kept.write(list(filled.values()))
+    except StoreError as error:
+        print(f"The feature store: {error}.", file=sys.stderr)
         return 1
     for stored in filled.values():
         names, number = ", ".join(stored.names), len(stored.entities)
         print(f"{names}: {number:,} entities as of {store.shown(stored.as_of)}")
-    print(f"materialized: {shown(store.path())}")
+    print(f"materialized: {kept.name}")
     return 0
 
 
@@ -149,14 +152,15 @@ def _declared(now: datetime) -> Iterator[tuple[str, StoredView]]:
         yield view.id, values(view, schema, now, events)
 
 
-def _of_release(name: str, view: View, schema: Schema, now: datetime) -> StoredView | None:
+def _of_release(
+    name: str, view: View, schema: Schema, now: datetime, kept: FeatureStore
+) -> StoredView | None:
     """Compute a view of a release; where that fails, keep what the store has, which grows old."""
     try:
         return values(view, schema, now, Events(ROOT))
     except EntityFeatureError as error:
         print(f"{name}: {error}", file=sys.stderr)
     try:
-        with closing(store.connect(store.path())) as database:
-            return store.read(database, view.id)
+        return kept.read(view.id)
     except StoreError:
         return None

@@ -1,13 +1,12 @@
 """How entity features reached the model: from the store or not, and how old the store is."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from rung_ops.features import store
+from rung_ops.features import stores
 from rung_ops.features.store import StoreError
 from rung_ops.monitoring.freshness import Age
 
@@ -31,11 +30,10 @@ SCHEMA: dict[str, Any] = {
 Views = Sequence[Mapping[str, Any]]
 
 
-def filled() -> dict[str, int]:
-    """Read what the values in the store are of, as store.as_of(); empty where there is none."""
+def filled() -> Mapping[str, int]:
+    """Read what the values in the store are of, by view; empty where it cannot be read."""
     try:
-        with closing(store.connect(store.path())) as database:
-            return store.as_of(database)
+        return stores.project_store().as_of()
     except StoreError:
         return {}
 

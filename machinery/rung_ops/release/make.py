@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from rung_ops.custom_model import CustomModelRefusedError
-from rung_ops.features import store
+from rung_ops.features import store, stores
 from rung_ops.project.paths import shown
 from rung_ops.release import bundle, content, keys, paths, signing
 from rung_ops.release.bundle import BadBundle
@@ -87,7 +87,7 @@ def _refuse_without_values(staged: Path) -> None:
     described = ReleaseFiles.of(staged).json(bundle.CONTRACT)
     if views := described.get("entity_features"):
         try:
-            store.refuse_unless_filled(views, store.path())
+            store.refuse_unless_filled(views, stores.project_store())
         except store.StoreError as error:
             raise BadBundle(f"{staged.name}: {error}.") from error
 

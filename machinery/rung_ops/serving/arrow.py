@@ -1,7 +1,7 @@
 """Read rows as an Arrow table and check each column against the contract."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -22,13 +22,17 @@ FORMS: dict[str, Form] = {
 class ArrowReader:
     """Reads tables of one contract."""
 
-    def __init__(self, columns: Sequence[Column], strict: bool = False) -> None:
+    def __init__(
+        self, columns: Sequence[Column], strict: bool = False, looked_up: Collection[str] = ()
+    ) -> None:
         """Make the rules.
 
         Args:
             columns: of the contract, without the target.
             strict: refuse columns that the contract does not know.
+            looked_up: names of optional columns that tables lack where all of them are left out.
         """
+        self._looked_up = frozenset(looked_up)
         self._rules = [ColumnRules(column) for column in columns]
         self._names = {column.name for column in columns}
         self._strict = strict
@@ -45,7 +49,12 @@ class ArrowReader:
             if name not in self._names:
                 raise wrong_column(None, name, "is not a column of the contract")
         missing: dict[str, list[int]] = {}
-        held = [self._column(given, rules, missing) for rules in self._rules]
+        skipped = self._looked_up if self._looked_up.isdisjoint(given.columns) else frozenset()
+        held = [
+            self._column(given, rules, missing)
+            for rules in self._rules
+            if rules.column.name not in skipped
+        ]
         return Table(pl.DataFrame(held), missing)
 
     def _column(

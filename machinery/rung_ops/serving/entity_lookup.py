@@ -1,9 +1,7 @@
 """Fill in entity features: a value that the caller leaves out comes from the store, else the default."""
 
-import struct
 from collections.abc import Collection, Mapping, Sequence
-from math import isnan
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +9,9 @@ import polars as pl
 from rung_ops.features import store
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving.online_store import LookedUpView, OnlineStore, online_store
-from rung_ops.serving.requests import Reader, Table, Values
+from rung_ops.serving.requests import Reader, Table
+
+Missing = dict[str, list[int]]  # rows, counted from 0, by column
 
 
 class EntityLookup:
@@ -33,85 +33,35 @@ class EntityLookup:
         self.views = views
         self.online = online
         self._defaults = {column.name: column.default for column in reader.columns}
-        at = {column.name: number for number, column in enumerate(reader.columns)}
-        self._places = [
-            _Places(
-                [(at[name], self._defaults[name]) for name in view.entity],
-                slice(at[view.names[0]], at[view.names[-1]] + 1),
-            )
-            for view in views
-        ]
+        self._order = list(self._defaults)
 
-    def sent(self, rows: Sequence[Values]) -> dict[str, list[int]] | None:
-        """Name the rows, counted from 0, whose caller sent an entity feature; None where none did."""
-        found: dict[str, list[int]] = {}
-        for view, places in zip(self.views, self._places, strict=True):
-            for number, row in enumerate(rows):
-                own = row[places.features]
-                if own.count(None) < len(own):
-                    for name, value in zip(view.names, own, strict=True):
-                        if value is not None:
-                            found.setdefault(name, []).append(number)
-        return found or None
-
-    def fill_rows(self, rows: Sequence[Values]) -> list[Values]:
-        """Fill in what rows leave out; what stays empty gets the default later.
+    def fill(self, table: Table) -> Table:
+        """Fill in what rows leave out; `missing` names what has the default still.
 
         Args:
-            rows: their values in the order of the contract's columns, None for what is left out.
+            table: rows of the contract; where no row has a value that is looked up, these columns may
+                be left out.
         """
-        filled = list(rows)
-        for view, places in zip(self.views, self._places, strict=True):
-            asked = {
-                number: places.key(row)
-                for number, row in enumerate(filled)
-                if None in row[places.features]
-            }
-            if not asked:
-                continue
-            found, fresh = self.online.look_up(view, list(asked.values()))
-            unpack = struct.Struct(f"<{len(view.names)}d").unpack
-            known = {key: unpack(packed) for key, packed in found.items()}
-            # NaN, which stands for none, spoils a sum.
-            whole = {key for key, numbers in known.items() if not isnan(sum(numbers))}
-            whole = whole if all(fresh) else set()
-            nothing = (None,) * len(view.names)
-            first, last = places.features.start, places.features.stop
-            for number, key in asked.items():
-                row = filled[number]
-                # The usual case without a step for each value.
-                if key in whole and row[first:last] == nothing:
-                    filled[number] = row[:first] + known[key] + row[last:]
-                elif key in known:
-                    filled[number] = places.filled(row, known[key], fresh)
-        return filled
-
-    def fill_table(self, table: Table) -> Table:
-        """Fill in what a table leaves out; `missing` names what has the default still."""
         frame, missing = table.frame, dict(table.missing)
-        sent: dict[str, list[int]] = {}
-        for name in (name for view in self.views for name in view.names):
-            absent = missing.get(name, ())
-            if len(absent) < frame.height:
-                sent[name] = sorted({*range(frame.height)}.difference(absent))
-        for view in self.views:
-            asked = sorted({row for name in view.names for row in missing.get(name, ())})
-            if not asked:
-                continue
-            numbers = self._numbers(view, frame[asked])
-            filled: list[pl.Series] = []
-            for place, name in enumerate(view.names):
-                at = np.array(missing.get(name, ()), np.int64)
-                values = numbers[np.searchsorted(asked, at), place]
-                known = ~np.isnan(values)
-                if known.sum() == frame.height:
-                    filled.append(pl.Series(name, values))
-                    missing[name] = []
-                elif known.any():
-                    filled.append(frame[name].scatter(at[known], values[known]))
-                    missing[name] = at[~known].tolist()
-            frame = frame.with_columns(filled)
-        return Table(frame, {name: rows for name, rows in missing.items() if rows}, sent or None)
+        sent = _sent(table, [name for view in self.views for name in view.names])
+        # Of a view that the caller sent something of, the rows that lack something; of others all.
+        rows = {
+            view.id: sorted({row for name in view.names for row in missing.get(name, ())})
+            if any(name in sent for name in view.names)
+            else None
+            for view in self.views
+        }
+        asked = [view for view in self.views if rows[view.id] != []]
+        keys = [self._keys(view, frame, rows[view.id]) for view in asked]
+        found = self.online.look_up(list(zip(asked, keys, strict=True))) if asked else []
+        series: list[pl.Series] = []
+        for view, numbers in zip(asked, found, strict=True):
+            if (some := rows[view.id]) is None:
+                series += self._columns(view, numbers, missing)
+            else:
+                series += _scattered(view, frame, some, numbers, missing)
+        in_order = {name: missing[name] for name in self._order if name in missing}
+        return Table(self._with(frame, series), in_order, sent or None)
 
     def complete(self, rows: pl.DataFrame, known: Collection[str]) -> pl.DataFrame:
         """Add the features of this release to rows that another release was asked with.
@@ -120,23 +70,83 @@ class EntityLookup:
             rows: with the columns of that release, shape (n_rows, n_columns).
             known: ids of its views, whose values the rows have.
         """
-        for view in self.views:
-            if view.id not in known:
-                numbers = self._numbers(view, rows)
-                rows = rows.with_columns(
-                    pl.Series(name, numbers[:, place]).fill_nan(self._defaults[name])
-                    for place, name in enumerate(view.names)
-                )
-        return rows
+        asked = [view for view in self.views if view.id not in known]
+        if not asked:
+            return rows
+        found = self.online.look_up([(view, self._keys(view, rows, None)) for view in asked])
+        looked_up = zip(asked, found, strict=True)
+        return rows.with_columns(
+            [each for view, numbers in looked_up for each in self._columns(view, numbers, {})]
+        )
 
-    def _numbers(self, view: LookedUpView, rows: pl.DataFrame) -> np.ndarray:
-        """Look up the values of rows; shape (n_rows, n_features), NaN for none."""
-        keys = [store.key_of(key) for key in rows.select(view.entity).iter_rows()]
-        found, fresh = self.online.look_up(view, keys)
-        none = np.full(len(view.names), np.nan, store.NUMBERS).tobytes()
-        packed = b"".join([found.get(key, none) for key in keys])
-        numbers = np.frombuffer(packed, store.NUMBERS).reshape(len(keys), len(view.names))
-        return np.where(fresh, numbers, np.nan)
+    @staticmethod
+    def _keys(view: LookedUpView, frame: pl.DataFrame, rows: list[int] | None) -> list[bytes]:
+        columns = [frame[name] for name in view.entity]
+        some = columns if rows is None else [column[rows] for column in columns]
+        return store.keys_of(column.to_list() for column in some)
+
+    def _columns(
+        self, view: LookedUpView, numbers: np.ndarray, missing: Missing
+    ) -> list[pl.Series]:
+        """Make the columns of a view of what was found for all rows, shape (n_rows, n_features)."""
+        by_feature = np.array(numbers.T, order="C")
+        absent = np.isnan(by_feature)
+        for name in view.names:
+            missing.pop(name, None)
+        if absent.any():
+            for name, values, where in zip(view.names, by_feature, absent, strict=True):
+                if where.any():
+                    missing[name] = where.nonzero()[0].tolist()
+                    if self._defaults[name] is not None:
+                        values[where] = self._defaults[name]
+        # One series, cut: to make one for each feature takes several times as long.
+        flat, height = pl.Series(by_feature.ravel(), nan_to_null=True), len(numbers)
+        return [
+            flat.slice(number * height, height).alias(name)
+            for number, name in enumerate(view.names)
+        ]
+
+    def _with(self, frame: pl.DataFrame, series: list[pl.Series]) -> pl.DataFrame:
+        """Put columns into a frame, in the order of the contract."""
+        if not series:
+            return frame
+        if frame.width + len(series) > len(self._order):
+            return frame.with_columns(series)
+        whole = frame.hstack(series)
+        return whole if whole.columns == self._order else whole[self._order]
+
+
+def _sent(table: Table, names: Sequence[str]) -> Missing:
+    """Find the rows whose caller sent a value that is looked up."""
+    frame, missing = table.frame, table.missing
+    if names[0] not in frame.columns:
+        return {}
+    return {
+        name: sorted({*range(frame.height)}.difference(missing.get(name, ())))
+        for name in names
+        if len(missing.get(name, ())) < frame.height
+    }
+
+
+def _scattered(
+    view: LookedUpView,
+    frame: pl.DataFrame,
+    rows: list[int],
+    numbers: np.ndarray,
+    missing: Missing,
+) -> list[pl.Series]:
+    """Put what was found for some rows into the columns that lack it."""
+    filled: list[pl.Series] = []
+    for place, name in enumerate(view.names):
+        at = np.array(missing.get(name, ()), np.int64)
+        values = numbers[np.searchsorted(rows, at), place]
+        known = ~np.isnan(values)
+        if known.any():
+            filled.append(frame[name].scatter(at[known], values[known]))
+            missing[name] = at[~known].tolist()
+            if not missing[name]:
+                del missing[name]
+    return filled
 
 
 def lookup_of(contract: Mapping[str, Any], reader: Reader) -> EntityLookup | None:
@@ -152,8 +162,8 @@ def lookup_of(contract: Mapping[str, Any], reader: Reader) -> EntityLookup | Non
     described = contract.get("entity_features")
     if not described:
         return None
-    online = online_store(store.path())
     try:
+        online = online_store()
         online.refuse_unless_filled(described)
     except store.StoreError as error:
         raise BadBundle(f"{error}") from error
@@ -167,22 +177,3 @@ def lookup_of(contract: Mapping[str, Any], reader: Reader) -> EntityLookup | Non
         for view in described
     ]
     return EntityLookup(views, reader, online)
-
-
-class _Places(NamedTuple):
-    """Where a row has a view: its entity, with the contract's defaults, and its features."""
-
-    entity: list[tuple[int, Any]]
-    features: slice  # they stand side by side in a contract
-
-    def key(self, row: Values) -> bytes:
-        return store.key_of(
-            [default if row[place] is None else row[place] for place, default in self.entity]
-        )
-
-    def filled(self, row: Values, numbers: Values, fresh: Sequence[bool]) -> Values:
-        numbers = tuple(
-            number if value is None and is_fresh and not isnan(number) else value
-            for value, number, is_fresh in zip(row[self.features], numbers, fresh, strict=True)
-        )
-        return row[: self.features.start] + numbers + row[self.features.stop :]

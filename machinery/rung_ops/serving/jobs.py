@@ -123,7 +123,7 @@ def _score(parts: list[Part], score: Score) -> Scored:
     lookup = first.served.lookup
     if first.table is not None:
         if lookup is not None and parts[0].start == 0:  # once for all parts, as for its answer
-            first.table = lookup.fill_table(first.table)
+            first.table = lookup.fill(first.table)
         table = _cut(first.table, parts[0].start, parts[0].stop)
     else:
         given = [row for job, start, stop in parts for row in (job.rows or ())[start:stop]]

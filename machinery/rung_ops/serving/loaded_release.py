@@ -40,8 +40,9 @@ class LoadedRelease:
         self.arm = arm
         try:
             columns = columns_of(release.contract)
-            self.reader = Reader(columns, release.contract["key"], strict)
-            self.arrow = ArrowReader(columns, strict)
+            looked_up = _looked_up(release.contract)
+            self.reader = Reader(columns, release.contract["key"], strict, looked_up)
+            self.arrow = ArrowReader(columns, strict, looked_up)
         except Exception as error:  # msgspec, re and polars each have errors of their own
             raise BadBundle(
                 f"{release.id}/{bundle.CONTRACT}: no types can be made of it "
@@ -61,6 +62,11 @@ class LoadedRelease:
         other.arm = arm
         other.wait, other.work = copy(self.wait), copy(self.work)
         return other
+
+
+def _looked_up(contract: Mapping[str, Any]) -> list[str]:
+    views = contract.get("entity_features", ())
+    return [feature["name"] for view in views for feature in view["features"]]
 
 
 def _lookup_of(contract: Mapping[str, Any], reader: Reader) -> "EntityLookup | None":

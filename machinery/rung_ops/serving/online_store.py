@@ -1,27 +1,21 @@
 """The feature store as the service reads it: swapped while it runs, and never a reason to fail."""
 
 import logging
-import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from rung_ops.features import store
-from rung_ops.features.store import StoreError
-from rung_ops.system.files import stamp
+from rung_ops.features import store, stores
+from rung_ops.features.store import FeatureStore, Found, StoreError
 
 LOG = logging.getLogger("service")
-
-MOST_KEYS = 500  # of one query
-
-Packed = Mapping[bytes, bytes]  # by entity: its numbers, as store.NUMBERS
 
 
 class LookedUpView(NamedTuple):
@@ -45,18 +39,19 @@ class LookedUpView(NamedTuple):
         return ",".join(self.entity)
 
 
+Asked = Sequence[tuple[LookedUpView, Sequence[bytes]]]  # keys of entities, by view
+
+
 class OnlineStore:
-    """Reads the store, and opens a new one when it has taken the place of the old one.
+    """Reads the store for all releases of this process, and counts.
 
     Where it cannot be read, it has no values: that is logged once, and counted.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, kept: FeatureStore) -> None:
         """Open nothing yet."""
-        self._file = file
-        self._stamp: object = None
-        self._database: sqlite3.Connection | None = None
-        self._as_of: dict[str, int] = {}
+        self._store = kept
+        self._as_of: Mapping[str, int] = {}
         self._failing = False
         self._lock = threading.Lock()  # a shadow reads it in a thread of its own
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -71,36 +66,39 @@ class OnlineStore:
         Raises:
             StoreError: it lacks the values of a view, as it is declared in the release.
         """
-        store.refuse_unless_filled(described, self._file)
+        with self._lock:
+            store.refuse_unless_filled(described, self._store)
 
-    def look_up(self, view: LookedUpView, keys: Sequence[bytes]) -> tuple[Packed, list[bool]]:
-        """Read the values of entities.
+    def look_up(self, asked: Asked) -> list[np.ndarray]:
+        """Read the values of entities of several views, in one round trip.
 
         Args:
-            view: of a release.
-            keys: of the entities; a repeated one is read once.
+            asked: by view, the keys of the entities; a repeated one is read once.
 
         Returns:
-            The values by entity, packed, NaN for none; and which features are fresh.
+            For each view an array of shape (n_keys, n_features); NaN for no value, or a stale one.
         """
-        distinct = list(dict.fromkeys(keys))
+        distinct = {view.id: list(dict.fromkeys(keys)) for view, keys in asked}
         with self._lock:
-            self._labels[view.id] = view.label
+            error = None
             try:
-                self._refresh()
-                fresh = self._fresh(view)
-                found = self._read(view, distinct) if any(fresh) else {}
-            except (StoreError, sqlite3.Error) as error:
-                if not self._failing:
-                    LOG.error("Entity features get their defaults: %s", error)
-                self._failing = True
-                self._counts[view.label, "failed"] += len(distinct)
-                return {}, [False] * len(view.names)
-            self._failing = False
-            self._counts[view.label, "found"] += len(found)
-            absent = "missing" if any(fresh) else "stale"
-            self._counts[view.label, absent] += len(distinct) - len(found)
-            return found, fresh
+                found = self._store.look_up(distinct)
+                self._as_of = found.as_of
+            except StoreError as raised:
+                found, error = Found({}, {}), raised
+            numbers = []
+            for view, keys in asked:
+                self._labels[view.id] = view.label
+                try:
+                    if error is not None:
+                        raise error
+                    numbers.append(self._numbers(view, keys, distinct[view.id], found))
+                except StoreError as raised:
+                    error = raised
+                    self._counts[view.label, "failed"] += len(distinct[view.id])
+                    numbers.append(np.full((len(keys), len(view.names)), np.nan))
+            self._say(error)
+        return numbers
 
     def metrics(self) -> Iterator[Metric]:
         """Give what was looked up, and how old it is; nothing before the first look-up."""
@@ -115,6 +113,11 @@ class OnlineStore:
         for (label, outcome), number in sorted(self._counts.items()):
             lookups.add_metric([label, outcome], number)
         yield lookups
+        yield GaugeMetricFamily(
+            "service_feature_store_readable",
+            "1 where the last look-up could read the feature store, else 0.",
+            value=float(not self._failing),
+        )
         ages = GaugeMetricFamily(
             "service_entity_features_age_seconds",
             "Time since the moment that the values in the feature store are of.",
@@ -126,40 +129,50 @@ class OnlineStore:
                 ages.add_metric([label], now - self._as_of[identity] / 1e6)
         yield ages
 
-    def _refresh(self) -> None:
-        try:
-            found = stamp(self._file)
-        except OSError as error:
-            raise StoreError(f"{self._file.name} cannot be read: {error}") from error
-        if found == self._stamp:
-            return
-        database = store.connect(self._file)
-        as_of = store.as_of(database)
-        if self._database is not None:
-            self._database.close()
-        self._database, self._as_of, self._stamp = database, as_of, found
-
-    def _fresh(self, view: LookedUpView) -> list[bool]:
-        if view.id not in self._as_of:
+    def _numbers(
+        self, view: LookedUpView, keys: Sequence[bytes], distinct: list[bytes], found: Found
+    ) -> np.ndarray:
+        """Unpack the values of a view in the order of the keys, and count them."""
+        if view.id not in found.packed:
             raise StoreError(f"the store has no values of {', '.join(view.names)}")
-        age = time.time() - self._as_of[view.id] / 1e6
-        return [limit is None or age <= limit for limit in view.max_ages]
-
-    def _read(self, view: LookedUpView, keys: Sequence[bytes]) -> Packed:
-        assert self._database is not None, "_refresh() has opened it"
-        rows: list[tuple[bytes, bytes]] = []
-        for start in range(0, len(keys), MOST_KEYS):
-            some = keys[start : start + MOST_KEYS]
-            places = ",".join("?" * len(some))
-            asked = f"SELECT entity, packed FROM numbers WHERE view = ? AND entity IN ({places})"
-            rows += self._database.execute(asked, (view.id, *some)).fetchall()
+        packed = found.packed[view.id]
         size = len(view.names) * store.NUMBERS.itemsize
-        if any(len(packed) != size for _, packed in rows):
+        none = _nothing(len(view.names))
+        filled = [none if each is None else each for each in packed]
+        if any(len(each) != size for each in filled):
             raise StoreError("a value in the store has another length than its view")
-        return dict(rows)
+        age = time.time() - found.as_of[view.id] / 1e6
+        stale = [limit is not None and age > limit for limit in view.max_ages]
+        self._count(view.label, packed, all(stale))
+        if len(distinct) != len(keys):
+            by_key = dict(zip(distinct, filled, strict=True))
+            filled = [by_key[key] for key in keys]
+        numbers = np.frombuffer(b"".join(filled), store.NUMBERS).reshape(len(keys), -1)
+        return np.where(stale, np.nan, numbers) if any(stale) else numbers
+
+    def _count(self, label: str, packed: Sequence[bytes | None], is_stale: bool) -> None:
+        absent = packed.count(None)
+        self._counts[label, "found"] += 0 if is_stale else len(packed) - absent
+        self._counts[label, "stale" if is_stale else "missing"] += (
+            len(packed) if is_stale else absent
+        )
+
+    def _say(self, error: StoreError | None) -> None:
+        if error is not None and not self._failing:
+            LOG.error("Entity features get their defaults: %s", error)
+        self._failing = error is not None
 
 
 @cache
-def online_store(file: Path) -> OnlineStore:
-    """Return this process's reader of a store."""
-    return OnlineStore(file)
+def _nothing(features: int) -> bytes:
+    return np.full(features, np.nan, store.NUMBERS).tobytes()
+
+
+@cache
+def online_store() -> OnlineStore:
+    """Return this process's reader of the project's store.
+
+    Raises:
+        StoreError: its address or its settings cannot be used.
+    """
+    return OnlineStore(stores.project_store())

@@ -1,6 +1,6 @@
 """Read rows as JSON: msgspec types made from the contract refuse what breaks its rules."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
@@ -57,11 +57,55 @@ class Table(NamedTuple):
 class Lookup(Protocol):
     """Fills in columns that a request leaves out."""
 
-    def sent(self, rows: Sequence[Values]) -> dict[str, list[int]] | None: ...
+    def fill(self, table: Table) -> Table: ...
 
-    def fill_rows(self, rows: Sequence[Values]) -> list[Values]: ...
 
-    def fill_table(self, table: Table) -> Table: ...
+class Builder:
+    """Puts values of some columns of a contract into frames."""
+
+    def __init__(self, columns: list[Column], fields: list[str]) -> None:
+        """Prepare.
+
+        Args:
+            columns: that the frames have.
+            fields: that a decoded row has them in.
+        """
+        self._columns = columns
+        self._schema = {column.name: column.dtype for column in columns}
+        self._optional = [pair for pair in enumerate(columns) if not pair[1].required]
+        self._series = [series_of(column) for column in columns]
+        self._getters = [attrgetter(field) for field in fields]
+        self._values = attrgetter(*fields)
+
+    def of_rows(self, rows: Sequence[Any]) -> Table:
+        """Make a table of decoded rows."""
+        if len(rows) > FEW:
+            return self.of_lists([list(map(getter, rows)) for getter in self._getters])
+        # Of few rows polars makes a frame in half the time that single columns take.
+        values: list[Values] = list(map(self._values, rows))
+        if len(self._getters) == 1:
+            values = [(value,) for value in values]
+        missing: dict[str, list[int]] = {}
+        for at, column in self._optional:
+            empty = [number for number, row in enumerate(values) if row[at] is None]
+            if empty:
+                missing[column.name] = empty
+            for number in empty if column.default is not None else ():
+                row = values[number]
+                values[number] = (*row[:at], column.default, *row[at + 1 :])
+        return Table(pl.DataFrame(values, self._schema, orient="row"), missing)
+
+    def of_lists(self, lists: Sequence[list[Any]]) -> Table:
+        """Make a table of the values of each column."""
+        missing: dict[str, list[int]] = {}
+        series = []
+        for values, column, build in zip(lists, self._columns, self._series, strict=True):
+            if not column.required and None in values:
+                missing[column.name] = [at for at, value in enumerate(values) if value is None]
+                if column.default is not None:
+                    values = [column.default if value is None else value for value in values]
+            series.append(build(values))
+        return Table(pl.DataFrame(series), missing)
 
 
 class Reader:
@@ -73,13 +117,20 @@ class Reader:
         checks: by column, the rules that msgspec does not check.
     """
 
-    def __init__(self, columns: list[Column], key: Sequence[str] = (), strict: bool = False):
+    def __init__(
+        self,
+        columns: list[Column],
+        key: Sequence[str] = (),
+        strict: bool = False,
+        looked_up: Collection[str] = (),
+    ):
         """Make the types.
 
         Args:
             columns: of the contract, without the target.
             key: names of the columns that tell one row from another.
             strict: refuse unknown fields.
+            looked_up: names of optional columns that tables lack where no row has a value of them.
         """
         self.columns = columns
         names = [column.name for column in columns]
@@ -93,10 +144,14 @@ class Reader:
         self._one = msgspec.json.Decoder(row).decode
         self._many: Any = msgspec.json.Decoder(_list_of(row)).decode
         self._columns: Any = msgspec.json.Decoder(body).decode
-        self._schema = {column.name: column.dtype for column in columns}
-        self._optional = [pair for pair in enumerate(columns) if not pair[1].required]
-        self._getters = [attrgetter(_field(number)) for number in range(len(columns))]
-        self._series = [series_of(column) for column in columns]
+        fields = [_field(number) for number in range(len(columns))]
+        self._getters = list(map(attrgetter, fields))
+        self._all = Builder(columns, fields)
+        self._own = [at for at, column in enumerate(columns) if column.name not in looked_up]
+        self._of_own = Builder([columns[at] for at in self._own], [fields[at] for at in self._own])
+        given = [fields[at] for at in range(len(columns)) if at not in self._own]
+        self._given = attrgetter(*given) if given else None
+        self._nothing = (None,) * len(given) if len(given) > 1 else None
         self.checks = {column.name: made for column, made in zip(columns, checks, strict=True)}
         self._checks = [
             (getter, column, [check.holds for check in self.checks[column.name]])
@@ -155,45 +210,24 @@ class Reader:
         check_row_count(height, most)
         for getter, column, checks in self._checks:
             check_values(getter(found) or (), column, checks)
-        return self._table([[None] * height if values is None else values for values in lists])
+        full = [[None] * height if values is None else values for values in lists]
+        if all(values is None for at, values in enumerate(lists) if at not in self._own):
+            return self._of_own.of_lists([full[at] for at in self._own])
+        return self._all.of_lists(full)
 
     def table(self, rows: Sequence[Any], lookup: Lookup | None = None) -> Table:
-        """Put decoded rows into a frame; `lookup` may fill in what they leave out."""
-        if len(rows) > FEW:
-            table = self._table([list(map(getter, rows)) for getter in self._getters])
-            return table if lookup is None else lookup.fill_table(table)
-        # Of few rows polars makes a frame in half the time that single columns take.
-        values = list(map(msgspec.structs.astuple, rows))
-        sent = None
-        if lookup is not None:
-            sent = lookup.sent(values)
-            values = lookup.fill_rows(values)
-        missing: dict[str, list[int]] = {}
-        for at, column in self._optional:
-            empty = [number for number, row in enumerate(values) if row[at] is None]
-            if empty:
-                missing[column.name] = empty
-            for number in empty if column.default is not None else ():
-                row = values[number]
-                values[number] = (*row[:at], column.default, *row[at + 1 :])
-        return Table(pl.DataFrame(values, self._schema, orient="row"), missing, sent)
+        """Put decoded rows into a frame; `lookup` fills in what they leave out."""
+        if lookup is None or self._given is None:
+            return self._all.of_rows(rows)
+        given, nothing = self._given, self._nothing
+        is_empty = all(given(row) == nothing for row in rows)
+        return lookup.fill((self._of_own if is_empty else self._all).of_rows(rows))
 
     def key(self, rows: Sequence[Any] | Table) -> str:
         """Write what tells the first row from others; empty where the contract has no such rule."""
         if isinstance(rows, Table):
             return "\x1f".join([str(rows.frame[name][0]) for name, _ in self._key])
         return "\x1f".join([str(getter(rows[0])) for _, getter in self._key])
-
-    def _table(self, lists: Sequence[list[Any]]) -> Table:
-        missing: dict[str, list[int]] = {}
-        series = []
-        for values, column, build in zip(lists, self.columns, self._series, strict=True):
-            if not column.required and None in values:
-                missing[column.name] = [at for at, value in enumerate(values) if value is None]
-                if column.default is not None:
-                    values = [column.default if value is None else value for value in values]
-            series.append(build(values))
-        return Table(pl.DataFrame(series), missing)
 
     def _hold(self, rows: Sequence[Any]) -> None:
         for getter, column, checks in self._checks:

@@ -214,7 +214,8 @@ class Service:
         if self.held.canary is not None:
             self.rollout.observe(served.arm, seconds, _keys(scored, ids), predictions)
         if self.held.shadow is not None and served is self.held.serving:
-            self.held.shadow.offer(ids, rows, predictions, defaults)
+            sent = _sent(scored, ids)
+            self.held.shadow.offer(ids, rows, predictions, defaults, sent)
 
     def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
         self._log(scored, _ids(scored), scored.table.by_row(), reasons)
@@ -228,18 +229,23 @@ class Service:
     ) -> None:
         if self.log is not None:
             served, rows = scored.parts[0].job.served, scored.table.frame
-            sent = scored.table.sent_by_row()
-            if sent is None and served.lookup is not None:
-                sent = [[] for _ in ids]  # all files of a release have the same columns
             self.log.add(
                 *(ids, served.release.id, served.arm, rows, scored.features),
                 *(scored.predictions, defaults, reasons, served.release.classes),
-                sent,
+                _sent(scored, ids),
             )
 
 
 def _ids(scored: Scored) -> list[str]:
     return [name for job, start, stop in scored.parts for name in job.ids(start, stop)]
+
+
+def _sent(scored: Scored, ids: list[str]) -> list[list[str]] | None:
+    """Name the columns of each row that the caller sent though they are looked up."""
+    sent = scored.table.sent_by_row()
+    if sent is None and scored.parts[0].job.served.lookup is not None:
+        return [[] for _ in ids]  # all files of a release have the same columns
+    return sent
 
 
 def _keys(scored: Scored, ids: Sequence[str]) -> list[str]:

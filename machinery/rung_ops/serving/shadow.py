@@ -52,6 +52,7 @@ class Offer(NamedTuple):
     rows: pl.DataFrame
     predictions: np.ndarray
     defaults: Sequence[Sequence[str]] | None
+    sent: Sequence[Sequence[str]] | None
 
 
 class Shadow:
@@ -106,6 +107,7 @@ class Shadow:
         rows: pl.DataFrame,
         predictions: np.ndarray,
         defaults: Sequence[Sequence[str]] | None = None,
+        sent: Sequence[Sequence[str]] | None = None,
     ) -> None:
         """Keep references to a batch that was answered; never waits, never raises."""
         if self._draw() >= self._share:
@@ -115,7 +117,7 @@ class Shadow:
             if full:
                 self.dropped += len(ids)
             else:
-                self._offers.append(Offer(ids, rows, predictions, defaults))
+                self._offers.append(Offer(ids, rows, predictions, defaults, sent))
                 self._waiting += len(ids)
         if not full:
             self._wake.set()
@@ -167,5 +169,6 @@ class Shadow:
                     predictions[start:end],
                     offer.defaults,
                     classes=self.release.classes,
+                    sent=offer.sent,
                 )
                 start = end

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from rung_ops.contract import ContractError
 from rung_ops.features import EntityFeature, materialize, point_in_time, store
 from rung_ops.features.declaration import views_of
 from rung_ops.features.sources import Events
+from rung_ops.features.sqlite_store import SqliteStore
+from rung_ops.features.stores import project_store
 from rung_ops.release import make, paths, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
@@ -106,25 +107,25 @@ def test_the_store_equals_what_rows_of_that_moment_get() -> None:
 def test_a_store_is_read_back_and_replaced_as_a_whole(tmp_path: Path) -> None:
     file = tmp_path / "new/features.sqlite"
     first, second = values(declared()), values(declared(zone="America/New_York"))
-    store.write([first, second], file)
-    with closing(store.connect(file)) as old:
-        store.write([second], file)
+    kept = SqliteStore(file)
+    kept.write([first, second])
+    assert kept.as_of().keys() == {first.id, second.id}
+    found = kept.read(first.id)
+    SqliteStore(file).write([second])
 
-        assert store.as_of(old).keys() == {first.id, second.id}
-        found = store.read(old, first.id)
     assert (found[:4], found.numbers.tolist()) == (first[:4], first.numbers.tolist())
-    with closing(store.connect(file)) as new, pytest.raises(store.StoreError, match="no view"):
-        store.read(new, first.id)
+    with pytest.raises(store.StoreError, match="no view"):
+        kept.read(first.id)
     assert [path.name for path in file.parent.iterdir()] == ["features.sqlite"]
 
 
 def test_a_store_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
     file = tmp_path / "features.sqlite"
-    store.write([values(declared())], file)
+    SqliteStore(file).write([values(declared())])
     before = file.read_bytes()
 
     with pytest.raises(Exception, match="UNIQUE"):
-        store.write([values(declared())] * 2, file)
+        SqliteStore(file).write([values(declared())] * 2)
 
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["features.sqlite"]
@@ -242,17 +243,17 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
     (described,) = views_of([other])
 
     with pytest.raises(store.StoreError, match="declared in another way"):
-        store.refuse_unless_filled([{"id": described.id, "features": []}], store.path())
+        store.refuse_unless_filled([{"id": described.id, "features": []}], project_store())
     assert materialize.main(["--as-of", last]) == 0
 
     assert capsys.readouterr().err == ""  # a lock lies beside the bundles
-    filled = store.refuse_unless_filled(views, store.path())
+    filled = store.refuse_unless_filled(views, project_store())
     assert filled.keys() == {described.id, views[0]["id"]}
     # A release that cannot be computed any more keeps what the store has.
     (tmp_path / "events.parquet").rename(tmp_path / "gone.parquet")
     monkeypatch.setattr(contract, "ENTITY_FEATURES", [])
     assert materialize.main([]) == 0
-    kept = store.refuse_unless_filled(views, store.path())
+    kept = store.refuse_unless_filled(views, project_store())
     assert kept == {views[0]["id"]: filled[views[0]["id"]]}
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, released, rows
 from machinery.tests.monitoring.test_check import FRESH, NO_OUTCOMES
-from rung_ops.features import store
+from rung_ops.features import sqlite_store
+from rung_ops.features.sqlite_store import SqliteStore
 from rung_ops.features.store import StoredView
 from rung_ops.monitoring import check, exposition, feature_quality, report
 from rung_ops.monitoring.limits import Limits
@@ -162,6 +163,7 @@ def test_the_age_is_read_from_the_store(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("RELEASES", str(tmp_path))
     assert feature_quality.filled() == {}
 
-    store.write([StoredView("view", 5, ["weight"], [b"4:blue"], np.ones((1, 1)))], store.path())
+    kept = SqliteStore(sqlite_store.path())
+    kept.write([StoredView("view", 5, ["weight"], [b"4:blue"], np.ones((1, 1)))])
 
     assert feature_quality.filled() == {"view": 5}

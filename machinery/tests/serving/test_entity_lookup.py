@@ -12,14 +12,18 @@ import numpy as np
 import polars as pl
 import pytest
 
+from machinery.tests.redis_server import running
 from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release
 from rung_ops.batch import prediction_log
-from rung_ops.features import EntityFeature, materialize, point_in_time, store
+from rung_ops.features import EntityFeature, materialize, point_in_time, sqlite_store, store, stores
 from rung_ops.features.declaration import View, views_of
 from rung_ops.features.sources import Events
+from rung_ops.monitoring import feature_quality
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import State
 from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.log_queue import PredictionLog
+from rung_ops.serving.online_store import online_store
 from rung_ops.serving.service import HeldReleases
 from rung_ops.serving.settings import Limits
 from rung_ops.serving.shadow import Shadow
@@ -34,6 +38,7 @@ EVENTS = pl.DataFrame(
         "weight": [1.0, 5.0, 10.0, 100.0],
     }
 )
+NUMBERED = pl.DataFrame({"number": [7], "at": [NOW - 2 * HOUR], "weight": [3.0]})
 SCHEMA = {"code": pl.String(), "number": pl.Int16()}
 
 
@@ -47,10 +52,15 @@ def declared(**changed: Any) -> EntityFeature:
     return EntityFeature(**(settings | changed))
 
 
+def write(views: Sequence[store.StoredView]) -> None:
+    """Fill the store."""
+    sqlite_store.SqliteStore(sqlite_store.path()).write(views)
+
+
 def filled(view: View, now: datetime = NOW) -> None:
     """Fill the store with one view."""
     found = materialize.values(view, SCHEMA, now, Events(Path("/")))
-    store.write([found], store.path())
+    write([found])
 
 
 def contract_of(views: Sequence[View]) -> dict[str, Any]:
@@ -82,6 +92,7 @@ def install(caller: Caller, view: View) -> None:
 def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> View:
     """A view whose store is the test's own."""
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
+    online_store.cache_clear()
     (made,) = views_of([declared()])
     return made
 
@@ -189,7 +200,7 @@ def test_a_new_store_is_read_while_the_service_runs(caller: Caller, view: View) 
         view.id, time.time_ns() // 1000, ["weight"], [store.key_of(["AB"])], np.array([[9.0]])
     )
 
-    store.write([moved], store.path())
+    write([moved])
 
     assert caller.post("/predict", ROW).json["prediction"] == 63.0
 
@@ -199,7 +210,7 @@ def test_a_store_that_fails_while_the_service_runs_gives_defaults_and_is_counted
     caller: Caller, view: View, broken: str
 ) -> None:
     assert caller.post("/predict", ROW).json["prediction"] == 21.0
-    file = store.path()
+    file = sqlite_store.path()
     file.unlink()
     if broken == "not a store":
         file.write_bytes(b"x" * 5_000)
@@ -210,7 +221,7 @@ def test_a_store_that_fails_while_the_service_runs_gives_defaults_and_is_counted
         entry = store.StoredView(
             view.id, time.time_ns() // 1000, ["weight"], [store.key_of(["AB"])], np.zeros((1, 2))
         )
-        store.write([entry], file)
+        write([entry])
 
     answer = caller.post("/predict", ROW)
 
@@ -255,23 +266,77 @@ def test_what_was_served_and_logged_equals_what_is_computed_offline(
 def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view: View) -> None:
     (other,) = views_of([declared(aggregate=pl.col("weight").max())])
     found = [materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)]
-    store.write(found, store.path())
+    write(found)
     on_trial = LoadedRelease(release("v2", contract=contract_of([other])), "serving", False)
     with calling(tmp_path, Limits()) as caller:
         install(caller, view)
         serving = caller.service.held.serving
         assert on_trial.lookup is not None
         complete = _completed(on_trial.lookup, serving)
-        shadow = Shadow(on_trial.release, 1.0, complete=complete)
+        log = PredictionLog(tmp_path / "shadow")
+        shadow = Shadow(on_trial.release, 1.0, log, complete=complete)
         caller.service.install(replace(caller.service.held, shadow=shadow))
-        answers = caller.post("/predict", [ROW, ROW | {"code": "XX"}]).json
+        answers = caller.post("/predict", [ROW, ROW | {"code": "XX", "weight": 2.0}]).json
         until = time.monotonic() + 30
         while shadow.found.compared < 2:
             assert time.monotonic() < until
             time.sleep(0.01)
+        shadow.close()
+        log.close()
 
     assert answers["predictions"] == [21.0, 14.0]
     assert shadow.found.difference == pytest.approx(35.0 - 21.0)
+    logged = prediction_log.read(tmp_path / "shadow").collect().sort("id")
+    assert sorted(logged["sent"].to_list()) == [[], ["weight"]]
+
+
+def test_a_server_that_is_killed_costs_no_answer_and_is_told(
+    tmp_path: Path, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "features.toml"
+    settings.write_text("[redis]\ntimeout_ms = 200\n")
+    monkeypatch.setattr(stores, "FILE", settings)
+    with running(tmp_path) as server, calling(tmp_path, Limits()) as caller:
+        monkeypatch.setenv(stores.ADDRESS, server.address())
+        found = materialize.values(view, SCHEMA, NOW, Events(Path("/")))
+        stores.project_store().write([found])
+        install(caller, view)
+
+        stored = caller.post("/predict", ROW | {"note": ""}).json
+        assert "service_feature_store_readable 1.0" in caller.get("/metrics").body.decode()
+        server.kill()
+        default = caller.post("/predict", ROW | {"note": ""})
+        told = caller.get("/metrics").body.decode()
+
+    assert (stored["prediction"], stored["defaults_used"]) == (21.0, [])
+    assert (default.status, default.json["prediction"]) == (200, 14.0)
+    assert default.json["defaults_used"] == ["weight"]
+    assert "service_feature_store_readable 0.0" in told
+    assert 'service_entity_lookups_total{entity="code",outcome="failed"} 1.0' in told
+    assert feature_quality.filled() == {}  # so the monitor says that the features are old
+
+
+def test_views_are_looked_up_together_whatever_the_caller_sent_of_one(
+    tmp_path: Path, view: View
+) -> None:
+    (other,) = views_of([declared(name="height", entity=["number"], source=lambda: NUMBERED)])
+    write([materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)])
+    height = PLAIN | {"name": "height", "dtype": "float", "polars": "Float64", "required": False}
+    contract = contract_of([view, other]) | {"columns": [*CONTRACT["columns"], height]}
+    with calling(tmp_path, Limits(), log=True) as caller:
+        made = release(contract=contract)
+        caller.service.install(HeldReleases(State(1, "v1"), LoadedRelease(made, "serving", False)))
+        rows = [ROW, ROW | {"height": 5.0}, ROW | {"number": 8, "weight": 4.0}]
+        together = caller.post("/predict", rows).json
+        alone = [caller.post("/predict", row).json for row in rows]
+
+    assert together["predictions"] == [each["prediction"] for each in alone] == [21.0, 21.0, 32.0]
+    assert together["defaults_used"] == [each["defaults_used"] for each in alone]
+    assert together["defaults_used"][2] == ["note", "height"]
+    log = prediction_log.read(tmp_path / "log").collect()
+    heights = log["row"].struct.field("height").to_list()
+    assert sorted(heights[:3], key=str) == sorted(heights[3:], key=str)
+    assert log["sent"].to_list().count(["height"]) == 2
 
 
 def test_an_answer_without_entity_features_looks_nothing_up(tmp_path: Path) -> None:

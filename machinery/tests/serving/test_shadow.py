@@ -111,7 +111,8 @@ def test_what_it_says_is_logged_and_told_apart(release: Doubling, tmp_path: Path
     log = PredictionLog(tmp_path, seconds=0.02)
     logged = Shadow(release, 1.0, log)
     offer(logged, 2, "a")
-    logged.offer(["b-0"], pl.DataFrame({"distance": [7.0]}), np.ones(1), [["distance"]])
+    one = pl.DataFrame({"distance": [7.0]})
+    logged.offer(["b-0"], one, np.ones(1), [["distance"]], [["weight"]])
     soon(lambda: logged.found.compared == 3)
     logged.close()
     log.close()
@@ -124,6 +125,7 @@ def test_what_it_says_is_logged_and_told_apart(release: Doubling, tmp_path: Path
     assert found["row"].struct.field("distance").to_list() == [0.0, 1.0, 7.0]
     assert found["features"].struct.field("miles").to_list() == [0.0, 2.0, 14.0]
     assert found["defaults_used"].to_list() == [[], [], ["distance"]]
+    assert found["sent"].to_list() == [None, None, ["weight"]]
 
 
 class Panicking(Doubling):

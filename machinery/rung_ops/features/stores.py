@@ -1,0 +1,52 @@
+"""Which feature store this project has: ops/features.toml names a server, else it is a file."""
+
+import os
+import tomllib
+from pathlib import Path
+
+from rung_ops.features.sqlite_store import SqliteStore, path
+from rung_ops.features.store import FeatureStore, StoreError
+from rung_ops.project import model_folders
+from rung_ops.project.paths import ROOT, policy_file, shown
+
+FILE = policy_file("features.toml")
+ADDRESS = "REDIS_URL"
+TIMEOUT = 20.0  # ms
+MOST = 1_000.0  # ms
+
+
+def timeout(file: Path = FILE) -> float:
+    """Read how long a look-up may wait for the server, in milliseconds.
+
+    Raises:
+        StoreError: the file cannot be used.
+    """
+    try:
+        given = tomllib.loads(file.read_text(encoding="utf-8")).get("redis", {})
+    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{shown(file)}: cannot be read ({error}). Mend it.") from error
+    if not isinstance(given, dict) or given.keys() - {"timeout_ms"}:
+        raise StoreError(f"{shown(file)}: expected a table [redis] with `timeout_ms` and no more.")
+    limit = given.get("timeout_ms", TIMEOUT)
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit <= MOST:
+        raise StoreError(
+            f"{shown(file)}: `timeout_ms` is {limit!r}; expected more than 0, at most {MOST:g}."
+        )
+    return float(limit)
+
+
+def project_store() -> FeatureStore:
+    """Return the feature store of the model at hand.
+
+    Raises:
+        StoreError: it is a server, and its address or its settings cannot be used.
+    """
+    if not FILE.is_file():
+        return SqliteStore(path())
+    address = os.environ.get(ADDRESS, "")
+    if not address:
+        raise StoreError(f"{ADDRESS} is not set; {shown(FILE)} says that the store is a server")
+    # Imported here: only projects whose store is a server have the package.
+    from rung_ops.features.redis_store import RedisStore
+
+    return RedisStore(address, model_folders.package(ROOT), timeout(FILE) / 1000)
