@@ -73,7 +73,7 @@ def test_what_a_document_refers_to_is_there_in_every_model(
     # `poe models` copies the documents of the first model; the use case is each model's own.
     homes = [project, *(path.parents[1] for path in project.glob("models/*/docs/use_case.md"))]
     texts = [path.read_text("utf-8") for path in project.glob("docs/*.md")]
-    texts += [path.read_text("utf-8") for path in project.glob("governance/**/*.yaml")]
+    texts += [path.read_text("utf-8") for path in project.glob("governance/**/*.*")]
 
     broken = {home.name: documents.broken_references("\n".join(texts), home) for home in homes}
 

@@ -21,7 +21,7 @@ from rung_ops.system import locks
 
 RECORD = "governance/retention.yaml"
 DELETED = "retention"  # the event in the audit log
-LEAST_DAYS = 183  # EU AI Act, Articles 12 and 26(6)
+LEAST_DAYS = 184  # EU AI Act, Articles 19(1) and 26(6): six months, the longest ones
 
 
 @dataclass(frozen=True)
