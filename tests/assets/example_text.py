@@ -39,6 +39,10 @@ SOURCES = {
     "governance/technical_file/annex_iv.md": {
         "project/governance/technical_file/annex_iv.md": r"provider|[1-58]\. "
     },
+    "data/sample/README.md": {
+        "examples/credit/sample_README.md": EVERYTHING,
+        "project/models/household_credits/data/sample/README.md": EVERYTHING,
+    },
 }
 
 

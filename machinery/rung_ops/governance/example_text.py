@@ -24,6 +24,7 @@ FILES = (
     *(f"governance/{name}.yaml" for name in ("model_inventory", "risk_register")),
     *("governance/change_control_plan.yaml", "governance/oversight.md"),
     "governance/technical_file/annex_iv.md",
+    "data/sample/README.md",
 )
 END = re.compile(r"[.?!:;](?=\s)|\||\n\s*\n|\n\s*[-*] ")
 LEAST_WORDS = 4  # shorter sentences say the same of many models
