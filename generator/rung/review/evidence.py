@@ -4,6 +4,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
@@ -152,18 +153,19 @@ class Evidence:
         first, *others = parts
         found: list[Hit] = []
         files = self.content.files
+        wanted = {hit.path for hits in others for hit in hits if not hit.in_notebook}
         for number, start in enumerate(dict.fromkeys(hit.path for hit in first)):
             if number >= STARTS:
                 files.left_out.note("files whose imports were not followed", start)
                 files.left_out.out_of_time = True
                 break
-            within = self._within(self.reachability.reachable_from(start))
+            within = self._within(self.reachability.reachable_from(start, wanted))
             ends = [list(filter(within, hits)) for hits in others]
             if all(ends):
                 found += _in_turn([[hit for hit in first if hit.path == start], *ends])
         return found
 
-    def _within(self, paths: frozenset[str]) -> Accept:
+    def _within(self, paths: AbstractSet[str]) -> Accept:
         return lambda hit: not hit.in_notebook and hit.path in paths
 
     def _starts_on_a_schedule(self, hit: Hit) -> bool:

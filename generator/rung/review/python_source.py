@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate
 
 # Each string runs to its end or, where it has none, to the end of the line or file, so that nothing
 # is looked at twice. Three quotes begin one where no word stands before them but a prefix.
@@ -31,13 +31,12 @@ IMPORT = re.compile(
     r"|import[ \t]+(?P<modules>[^\n;]*))"
 )
 # The same wherever a line begins so or a string ends, with comments, none part of another match.
-# Two patterns, each of which begins with what is found fast.
-_BROUGHT = (
-    r"[ \t]*+(?:from[ \t]+(?P<of>\.*[\w.]*)[ \t]+import[ \t]*"
+MAY_IMPORT = re.compile(
+    r"[\n\"'][ \t]*+(?:from[ \t]+(?P<of>\.*[\w.]*)[ \t]+import[ \t]*"
     r"(?=(?P<names>\((?:[^)#]|#[^\n]*+){0,40000}+\)|[^\n;]*))"
     r"|import[ \t]+(?=(?P<modules>[^\n;]*)))"
 )
-MAY_IMPORT = tuple(re.compile(start + _BROUGHT) for start in (r"\n", "[\"']"))
+STRING_ENDS = re.compile("[\"']")
 COMMENT = re.compile(r"#[^\n]*+")
 DEFINED = re.compile(r"\b(?:def|class)[ \t]+\Z")
 DERIVED = re.compile(r"\n[ \t]*+class[ \t]+\w+[ \t]*\(([^)]{0,1000})\)")
@@ -146,13 +145,25 @@ def _imported(parts: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
             yield of + ("" if of.endswith(".") else ".") + names[0], names[-1]
 
 
-def may_import(text: str) -> set[str]:
-    """Return all names that a file imports, and those that its strings and comments only mention."""
-    found: set[str] = set()
-    for match in chain.from_iterable(each.finditer(f"\n{text}") for each in MAY_IMPORT):
-        parts = match.groupdict()
-        parts = {name: part and COMMENT.sub("", part) for name, part in parts.items()}
-        found.update(name for name, _ in _imported(parts))
+def may_import(text: str) -> dict[str, int]:
+    """Return all names that a file imports or that its strings and comments mention as if it did.
+
+    Each with the position after its last mention.
+    """
+    found: dict[str, int] = {}
+    text = f"\n{text}"
+    at = text.find("import")
+    while at >= 0:
+        begin, end = text.rfind("\n", 0, at), text.find("\n", at)
+        quotes = STRING_ENDS.finditer(text, begin, end if end >= 0 else len(text))
+        for start in (begin, *(quote.start() for quote in quotes)):
+            if match := MAY_IMPORT.match(text, start):
+                parts = {
+                    name: part and COMMENT.sub("", part) for name, part in match.groupdict().items()
+                }
+                last = max(match.end("names"), match.end("modules")) - 1
+                found.update((name, last) for name, _ in _imported(parts))
+        at = text.find("import", end) if end >= 0 else -1
     return found
 
 

@@ -3,6 +3,8 @@
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
@@ -39,6 +41,14 @@ def is_documentation(path: str) -> bool:
     return DOCUMENTATION.search(path) is not None
 
 
+@dataclass
+class Walk:
+    """Files that were reached from a start, and those of them that were not looked into yet."""
+
+    visited: set[str]
+    waiting: list[str]
+
+
 class Reachability:
     """The files that the roots of a repository lead to."""
 
@@ -48,11 +58,11 @@ class Reachability:
         self.ci = ci
         self.workflow_paths = {workflow.path for workflow in ci.workflows}
         self.modules = ci.runners.python_commands.modules
-        self.by_start: dict[str, frozenset[str]] = {}
+        self.by_start: dict[str, Walk] = {}
         self.tests = frozenset(filter(is_test, content.files.names.lower))
         self.references: dict[str, list[str]] = {}  # from a file, what it names besides tests
         # Of Python the same, and what it only seems to name.
-        self.possible: dict[str, list[str]] = {}
+        self.possible: dict[str, tuple[list[str], int]] = {}
 
     @cached_property
     def reached(self) -> frozenset[str]:
@@ -86,13 +96,17 @@ class Reachability:
                 roots.add(path)
         return self._follow(roots, texts)
 
-    def reachable_from(self, path: str) -> frozenset[str]:
-        """Return a file and all that it leads to."""
+    def reachable_from(self, path: str, wanted: AbstractSet[str]) -> AbstractSet[str]:
+        """Return which of some files a file is or leads to; it is followed no further than to them."""
         if path not in self.by_start:
             workflows = [one for one in self.ci.workflows if one.path == path]
             texts = [text for workflow in workflows for text in _texts(workflow)]
-            self.by_start[path] = self._follow([path], texts)
-        return self.by_start[path]
+            self.by_start[path] = self._start([path], texts)
+        walk = self.by_start[path]
+        missing = set(wanted) - walk.visited
+        while missing and (new := self._step(walk)) is not None:
+            missing.difference_update(new)
+        return wanted & walk.visited
 
     def _has_schedule(self, path: str) -> bool:
         raw = self.content.files.read(path) or b""
@@ -143,28 +157,29 @@ class Reachability:
                         yield path
 
     def _follow(self, roots: Iterable[str], texts: Iterable[str]) -> frozenset[str]:
-        visited: set[str] = set(roots)
-        waiting = list(roots)
+        walk = self._start(roots, texts)
+        while self._step(walk) is not None:
+            pass
+        return frozenset(walk.visited)
+
+    def _start(self, roots: Iterable[str], texts: Iterable[str]) -> Walk:
+        walk = Walk(set(roots), list(roots))
         for text in texts:
-            new = [
-                each
-                for each in self._besides_tests(self.modules.named(text))
-                if each not in visited
-            ]
-            visited.update(new)
-            waiting += new
-        while waiting and len(visited) < MOST:
-            path = waiting.pop()
-            if self.content.files.clock.stops(self.content.files.left_out, path):
-                break
-            if path not in self.references:
-                if path.endswith(".py") and visited.issuperset(self._possible_references(path)):
-                    continue  # so that the file need not be taken apart
-                self.references[path] = self._besides_tests(self._named_in(path))
-            new = [each for each in self.references[path] if each not in visited]
-            visited.update(new)
-            waiting += new
-        return frozenset(visited)
+            _visit(walk, self._besides_tests(self.modules.named(text)))
+        return walk
+
+    def _step(self, walk: Walk) -> list[str] | None:
+        """Look into one file; return what it newly leads to, or None when the walk is over."""
+        if not walk.waiting or len(walk.visited) >= MOST:
+            return None
+        path = walk.waiting.pop()
+        if self.content.files.clock.stops(self.content.files.left_out, path):
+            return None
+        if path not in self.references:
+            if path.endswith(".py") and walk.visited.issuperset(self._possible_references(path)[0]):
+                return []  # so that the file need not be taken apart
+            self.references[path] = self._besides_tests(self._named_in(path))
+        return _visit(walk, self.references[path])
 
     def _named_in(self, path: str) -> Iterable[str]:
         if path.endswith(".py"):
@@ -191,19 +206,32 @@ class Reachability:
             )
         return text
 
-    def _possible_references(self, path: str) -> list[str]:
-        """Return what a file of Python would lead to if its docstrings and comments were code."""
+    def _possible_references(self, path: str) -> tuple[list[str], int]:
+        """Return what a file of Python would lead to if its docstrings and comments were code.
+
+        And the position after the last mention of any of it.
+        """
         if path not in self.possible:
             text = self.content.text(path) or ""
-            names = python_source.may_import(text) if text else ()
-            quoted = MAY_QUOTE.findall(text)
-            self.possible[path] = self._besides_tests(self._named(path, names, quoted))
+            found: dict[str, None] = {}
+            last = 0
+            quoted = {match[1]: match.end(1) for match in MAY_QUOTE.finditer(text)}
+            for names, are_quoted in ((python_source.may_import(text), False), (quoted, True)):
+                for name, end in names.items():
+                    named = self._named(path, *(((), [name]) if are_quoted else ([name], ())))
+                    if new := self._besides_tests(named):
+                        found.update(dict.fromkeys(new))
+                        last = max(last, end)
+            self.possible[path] = (list(found), last)
         return self.possible[path]
 
     def _imported(self, path: str) -> Iterator[str]:
-        source = self.content.python(path)
-        if source is not None:
-            yield from self._named(path, source.imports, QUOTED.findall(source.text))
+        """Give what a file of Python leads to, which is taken apart as far as it mentions any."""
+        _, last = self._possible_references(path)
+        text = self.content.text(path) or ""
+        end = text.find("\n", last)
+        source = python_source.read(text[:end] if end >= 0 else text)
+        yield from self._named(path, source.imports, QUOTED.findall(source.text))
 
     def _named(self, path: str, names: Iterable[str], quoted: Iterable[str]) -> Iterator[str]:
         """Give the files of the modules that a file imports, and of the names that it quotes."""
@@ -218,6 +246,14 @@ class Reachability:
 
     def _besides_tests(self, found: Iterable[str]) -> list[str]:
         return [path for path in dict.fromkeys(found) if path not in self.tests]
+
+
+def _visit(walk: Walk, found: Iterable[str]) -> list[str]:
+    """Add files to a walk; return those that are new to it."""
+    new = [path for path in found if path not in walk.visited]
+    walk.visited.update(new)
+    walk.waiting += new
+    return new
 
 
 def _texts(workflow: Workflow) -> list[str]:
