@@ -27,13 +27,13 @@ def rung(
         program: The program to start; where there is none, `rung`: on Linux as a fork of a process
             that has loaded it.
     """
-    whole = {**os.environ, **(environment or {})}
+    complete = {**os.environ, **(environment or {})}
     if program is None and sys.platform == "linux":
-        return forked.run(RUNG, [str(word) for word in arguments], cwd, whole)
+        return forked.run(RUNG, [str(word) for word in arguments], cwd, complete)
     return subprocess.run(
         [program or RUNG, *arguments],
         cwd=cwd,
-        env=whole,
+        env=complete,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -168,7 +168,7 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
 class Quiet(SimpleHTTPRequestHandler):
     """Serve a folder without a line for each request."""
 
-    def log_message(self, *words: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         """Say nothing."""
 
 

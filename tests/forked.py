@@ -54,29 +54,29 @@ def run(
         environment: All variables that it sees.
     """
     server = _server(json.dumps(of_python(environment), sort_keys=True))
-    asked = [str(program), arguments, str(folder or Path.cwd()), environment]
+    request = [str(program), arguments, str(folder or Path.cwd()), environment]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         streams = array.array("i", [output.fileno(), errors.fileno()])
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)]
-        server.sendmsg([json.dumps(asked).encode()], rights)
+        server.sendmsg([json.dumps(request).encode()], rights)
         code = int(server.recv(ROOM))
-        words = []
+        text = []
         for stream in (output, errors):
             stream.seek(0)
-            words.append(stream.read().decode())
-    return subprocess.CompletedProcess([program, *arguments], code, *words)
+            text.append(stream.read().decode())
+    return subprocess.CompletedProcess([program, *arguments], code, *text)
 
 
 def _serve(connection: socket.socket) -> None:
     """Fork for each request and say how the fork ended; it returns in the forks alone."""
     while True:
-        asked, streams, _, _ = socket.recv_fds(connection, ROOM, 2)
-        if not asked:
+        request, streams, _, _ = socket.recv_fds(connection, ROOM, 2)
+        if not request:
             os._exit(0)
         child = os.fork()
         if child == 0:
             connection.close()
-            _become(streams, *json.loads(asked))
+            _become(streams, *json.loads(request))
             return
         for stream in streams:
             os.close(stream)
@@ -88,8 +88,8 @@ def _become(
     streams: list[int], program: str, arguments: list[str], folder: str, environment: dict[str, str]
 ) -> None:
     """Be the process that was asked for."""
-    for stream, place in zip(streams, (1, 2), strict=True):
-        os.dup2(stream, place)
+    for stream, location in zip(streams, (1, 2), strict=True):
+        os.dup2(stream, location)
         os.close(stream)
     os.environ.clear()
     os.environ.update(environment)

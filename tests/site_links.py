@@ -34,14 +34,14 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         """Note what an element refers to."""
-        found = {name: value or "" for name, value in attributes}
-        self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
-        if tag == "a" and "href" in found:
-            self.links.append(found["href"])
-        if found.get(LOADED.get(tag, "")):
-            self.loaded.append(found[LOADED[tag]])
-        if tag == "link" and LOADED_LINKS & set(found.get("rel", "").split()):
-            self.loaded.append(found["href"])
+        result = {name: value or "" for name, value in attributes}
+        self.anchors |= {result[name] for name in ("id", "name") if result.get(name)}
+        if tag == "a" and "href" in result:
+            self.links.append(result["href"])
+        if result.get(LOADED.get(tag, "")):
+            self.loaded.append(result[LOADED[tag]])
+        if tag == "link" and LOADED_LINKS & set(result.get("rel", "").split()):
+            self.loaded.append(result["href"])
         if tag == "p":
             self.in_paragraph = True
             self.paragraphs.append("")

@@ -77,14 +77,14 @@ def source(copier_template: Path) -> Source:
 
 def holds(source: Source, given_answers: dict[str, Any]) -> bool:
     """Make a project of these answers and check it; return False when they are refused."""
-    with tempfile.TemporaryDirectory() as place:
-        made = Path(place) / "made"
+    with tempfile.TemporaryDirectory() as directory:
+        made = Path(directory) / "made"
         try:
             creation.create(made, source, given_answers, defaults=True, with_git=False)
         except RungError as error:
             assert error.code == 2
             assert str(error).strip()
-            assert [] == list(Path(place).iterdir())
+            assert [] == list(Path(directory).iterdir())
             return False
         recorded = yaml.safe_load((made / ".copier-answers.yml").read_text("utf-8"))
         for question, answer in given_answers.items():
@@ -136,8 +136,8 @@ def test_many_answers_are_refused_or_give_a_project_that_parses(
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_file_of_answers_is_read_or_refused(content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        file = Path(place) / "answers.yml"
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "answers.yml"
         file.write_bytes(content)
         try:
             assert isinstance(answers.read(file), dict)

@@ -61,12 +61,12 @@ def refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], copier_template: 
         before = sorted(tmp_path.rglob("*"))
         fixed = ["--defaults", "--template", str(copier_template)]
         code = main(["new", str(tmp_path / destination), *fixed, *arguments])
-        words = capsys.readouterr().err
+        text = capsys.readouterr().err
 
-        assert code == 2, words
-        assert "Traceback" not in words
+        assert code == 2, text
+        assert "Traceback" not in text
         assert before == sorted(tmp_path.rglob("*"))
-        return words.split("rung: ", 1)[1]
+        return text.split("rung: ", 1)[1]
 
     return refused
 
@@ -89,7 +89,7 @@ def test_a_description_that_cannot_be_written_down_is_refused(refuse: Refuse, te
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--level", "5"], "level"),
         (["--level", "-1"], "level"),
@@ -114,17 +114,17 @@ def test_a_description_that_cannot_be_written_down_is_refused(refuse: Refuse, te
     ],
 )
 def test_an_answer_outside_the_choices_is_refused(
-    refuse: Refuse, arguments: list[str], said: str
+    refuse: Refuse, arguments: list[str], message: str
 ) -> None:
     joined = [
         f"{arguments[0]}={arguments[1]}" if arguments[0].startswith("--") else arguments[0],
         *(arguments[1:] if not arguments[0].startswith("--") else []),
     ]
-    assert said in refuse(*joined)
+    assert message in refuse(*joined)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "must be a mapping"),
         (b"- a\n- b\n", "must be a mapping"),
@@ -141,11 +141,11 @@ def test_an_answer_outside_the_choices_is_refused(
     ],
 )
 def test_a_file_that_holds_no_answers_is_refused(
-    refuse: Refuse, tmp_path: Path, content: bytes, said: str
+    refuse: Refuse, tmp_path: Path, content: bytes, message: str
 ) -> None:
     (tmp_path / "answers.yml").write_bytes(content)
 
-    assert said in refuse("--answers", str(tmp_path / "answers.yml"))
+    assert message in refuse("--answers", str(tmp_path / "answers.yml"))
 
 
 def test_an_answers_file_that_cannot_be_read_is_refused(refuse: Refuse, tmp_path: Path) -> None:

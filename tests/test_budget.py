@@ -56,9 +56,9 @@ def stray_python(project: Path) -> list[str]:
 
 @pytest.mark.parametrize(("game", "rung"), BUDGETS)
 def test_a_project_is_within_its_budget(render: Render, game: str, rung: int) -> None:
-    found = size(render(use_case=game, level=rung, team_size="one"))
+    result = size(render(use_case=game, level=rung, team_size="one"))
 
-    assert within(found, BUDGETS[game, rung]), f"{found} files and lines"
+    assert within(result, BUDGETS[game, rung]), f"{result} files and lines"
 
 
 @pytest.mark.parametrize("ci", ["github", "gitlab", "azure"])

@@ -37,7 +37,7 @@ def read(path: Path) -> Any:
 
 def jobs_of(project: Path, ci: str) -> dict[str, Job]:
     """Collect the jobs that need a machine, by file and name: `deploy/sign`."""
-    found: dict[str, Job] = {}
+    result: dict[str, Job] = {}
     for path in sorted((project / FOLDERS[ci]).glob("*.yml")):
         content = read(path)
         stages = content.get("stages", [content]) if ci == "azure" else []
@@ -47,10 +47,10 @@ def jobs_of(project: Path, ci: str) -> dict[str, Job]:
         for name, job in jobs.items():
             # Another workflow, which has jobs of its own; a step of Azure's; words for other jobs.
             if "uses" not in job and job.get("pool") != "server" and not name.startswith("."):
-                found[f"{path.stem}/{name}"] = job
-    if "release/approve" in found:  # the rest of GitLab's, which merges the two
-        found["approve/approve"] |= found.pop("release/approve")
-    return found
+                result[f"{path.stem}/{name}"] = job
+    if "release/approve" in result:  # the rest of GitLab's, which merges the two
+        result["approve/approve"] |= result.pop("release/approve")
+    return result
 
 
 def runner(project: Path, ci: str, job: Job, given: dict[str, str]) -> str:
@@ -113,9 +113,9 @@ MAIN = {"CI_COMMIT_BRANCH": "main", "CI_DEFAULT_BRANCH": "main"}
 def on_gitlab(job: Job, **given: str) -> Job:
     """Find the rule by which GitLab starts a job by itself where these variables are; or none."""
     for rule in job.get("rules", [{}]):
-        words = re.sub(r"\$(\w+)", r"given.get('\1')", rule.get("if", "True"))
-        words = words.replace("&&", " and ").replace("||", " or ").replace("null", "None")
-        if eval(words, {"given": MAIN | given}):  # `changes` are there where nothing was pushed
+        text = re.sub(r"\$(\w+)", r"given.get('\1')", rule.get("if", "True"))
+        text = text.replace("&&", " and ").replace("||", " or ").replace("null", "None")
+        if eval(text, {"given": MAIN | given}):  # `changes` are there where nothing was pushed
             return rule if rule.get("when") != "manual" else {}
     return {}
 
@@ -132,20 +132,20 @@ def found_by(project: Path, job: Job, tmp_path: Path) -> str:
 def checks_of_a_merge(project: Path, ci: str, tmp_path: Path) -> list[str]:
     """Name the jobs that run `poe check` on what was merged."""
     jobs = jobs_of(project, ci)
-    found = [name for name, job in jobs.items() if "uv run poe check" in yaml.safe_dump(job)]
+    result = [name for name, job in jobs.items() if "uv run poe check" in yaml.safe_dump(job)]
     if ci == "gitlab":
-        return [name for name in found if on_gitlab(jobs[name], CI_PIPELINE_SOURCE="push")]
+        return [name for name in result if on_gitlab(jobs[name], CI_PIPELINE_SOURCE="push")]
     files = {path.stem: read(path) for path in (project / FOLDERS[ci]).glob("*.yml")}
     if ci == "azure":
         assert "ResourceTrigger" not in yaml.safe_dump(jobs["check/check"])
-        return [name for name in found if files[name.split("/")[0]]["trigger"] != "none"]
-    found = [name for name in found if "push" in files[name.split("/")[0]]["on"]]
+        return [name for name in result if files[name.split("/")[0]]["trigger"] != "none"]
+    result = [name for name in result if "push" in files[name.split("/")[0]]["on"]]
     assert jobs["check/find"]["if"] == "github.event_name == 'push'"
     assert jobs["check/find"]["outputs"] == {"deploys": "${{ steps.deploy.outputs.found }}"}
     elsewhere = found_by(project, jobs["check/find"], tmp_path) == "found=yes\n"
     condition = "${{ !cancelled() && needs.find.outputs.deploys != 'yes' }}"
     assert jobs["check/check"]["if"] == condition
-    return [name for name in found if not (elsewhere and name == "check/check")]
+    return [name for name in result if not (elsewhere and name == "check/check")]
 
 
 @pytest.mark.parametrize("ci", VENDORS)

@@ -57,7 +57,7 @@ def test_its_jobs_come_with_it_and_only_with_it(template: source.Source, tmp_pat
 
 
 def test_a_plan_lists_its_jobs(template: source.Source, tmp_path: Path) -> None:
-    project = tiny.born(Path(template.address), tmp_path / "p", level=1)
+    project = tiny.new_project(Path(template.address), tmp_path / "p", level=1)
     plan = tiny.plan(project, Path(template.address), ci="forgejo")
 
     assert [".forgejo/workflows/check.yml"] == plan.jobs
@@ -75,8 +75,8 @@ def test_an_adoption_recognises_it(
     template: source.Source, paths: list[str], remote: str, because: str
 ) -> None:
     existing = Existing("here", frozenset(paths), lambda path: "", remote)
-    found = infer(existing, [], infrastructure.vendors(template), "github")
+    result = infer(existing, [], infrastructure.vendors(template), "github")
 
     assert ("forgejo", because) == next(
-        (fact.value, fact.because) for fact in found.facts if fact.about == "ci"
+        (fact.value, fact.because) for fact in result.facts if fact.about == "ci"
     )

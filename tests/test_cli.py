@@ -62,15 +62,15 @@ def test_the_version_is_printed_without_git(tmp_path: Path) -> None:
     assert "git is not installed" in done.stdout
 
 
-def completed_by_bash(script: str, *words: str) -> list[str]:
+def completed_by_bash(script: str, *arguments: str) -> list[str]:
     """Let bash complete the last of some words with a script, and return what it offers."""
-    asked = (
-        f"{script}\nCOMP_WORDS=({shlex.join(words)})\nCOMP_CWORD={len(words) - 1}\n"
+    request = (
+        f"{script}\nCOMP_WORDS=({shlex.join(arguments)})\nCOMP_CWORD={len(arguments) - 1}\n"
         'complete -p rung >/dev/null && _rung_completion rung && echo "${COMPREPLY[@]}"'
     )
     path = f"{RUNG.parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", asked], env={**os.environ, "PATH": path}, capture_output=True, check=True
+        ["bash", "-c", request], env={**os.environ, "PATH": path}, capture_output=True, check=True
     )
     return done.stdout.decode().split()
 
@@ -90,7 +90,7 @@ def test_an_installed_completion_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "Missing command.\nSee `rung --help`."),
         (["rise"], "No such command `rise`.\nSee `rung --help`."),
@@ -105,12 +105,12 @@ def test_an_installed_completion_answers(tmp_path: Path) -> None:
         (["levels", "--mark"], "No such option: --mark"),
     ],
 )
-def test_a_command_that_cannot_be_read_is_refused(arguments: list[str], said: str) -> None:
+def test_a_command_that_cannot_be_read_is_refused(arguments: list[str], message: str) -> None:
     done = rung(*arguments)
 
     assert 2 == done.returncode
     assert done.stderr.startswith("rung: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "" == done.stdout
 
 
@@ -129,11 +129,11 @@ def test_the_unexpected_ends_with_code_3_and_one_hint(
 
     monkeypatch.setattr(creation, "create", broken)
     code = main(["new", str(tmp_path / "made"), "--defaults", "--template", str(ROOT)])
-    words = capsys.readouterr().err
+    text = capsys.readouterr().err
 
     assert 3 == code
-    assert "RUNG_DEBUG=1" in words
-    assert "Traceback" not in words
+    assert "RUNG_DEBUG=1" in text
+    assert "Traceback" not in text
 
 
 def test_the_home_of_nobody_is_refused() -> None:

@@ -34,82 +34,84 @@ def prepare(folder: Path, script: str) -> None:
 
 @pytest.fixture(scope="module")
 def on_rung_0(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> Path:
-    folder = tmp_path_factory.mktemp("born") / "born"
+    folder = tmp_path_factory.mktemp("new") / "new"
     done = rung("new", folder, "--defaults", "--level", "0", "--template", copier_template)
     assert done.returncode == 0, done.stderr
     return folder
 
 
 @pytest.fixture
-def born(tmp_path: Path, on_rung_0: Path) -> Path:
-    return shutil.copytree(on_rung_0, tmp_path / "born")
+def new_project(tmp_path: Path, on_rung_0: Path) -> Path:
+    return shutil.copytree(on_rung_0, tmp_path / "new")
 
 
 Climb = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def climb(born: Path, copier_template: Path) -> Climb:
+def climb(new_project: Path, copier_template: Path) -> Climb:
     """Run `rung climb` on the project without its checks."""
     options = ["--template", str(copier_template), "--no-verify"]
-    return lambda *arguments: rung("climb", born, *options, *arguments)
+    return lambda *arguments: rung("climb", new_project, *options, *arguments)
 
 
-def test_it_says_what_changed_and_makes_one_commit(born: Path, climb: Climb) -> None:
-    before = git(born, "rev-parse", "HEAD")
+def test_it_says_what_changed_and_makes_one_commit(new_project: Path, climb: Climb) -> None:
+    before = git(new_project, "rev-parse", "HEAD")
     done = climb("--to", "1")
 
     assert done.returncode == 0, done.stderr
     assert "~ .copier-answers.yml" in done.stdout
     assert "+ Dockerfile" in done.stdout
-    assert before == git(born, "rev-parse", "HEAD~1")
-    assert "Climb to rung 1: Tested" == git(born, "log", "-1", "--format=%s")
-    assert "" == git(born, "status", "--porcelain")
+    assert before == git(new_project, "rev-parse", "HEAD~1")
+    assert "Climb to rung 1: Tested" == git(new_project, "log", "-1", "--format=%s")
+    assert "" == git(new_project, "status", "--porcelain")
 
 
-def test_the_plan_tells_a_team_what_is_one_persons(born: Path, copier_template: Path) -> None:
+def test_the_plan_tells_a_team_what_is_one_persons(
+    new_project: Path, copier_template: Path
+) -> None:
     options = ("--template", copier_template, "--to", "2", "-d")
-    told, alone, served = (
-        " ".join(rung("plan", born, *options, answer).stdout.split())
+    output, alone, served = (
+        " ".join(rung("plan", new_project, *options, answer).stdout.split())
         for answer in ("team_size=team", "team_size=one", "tracking=server")
     )
 
     for what in ("`dvc_remote/` is a folder on one person's machine", "in `mlflow.db` are on"):
-        assert what in told
+        assert what in output
         assert what not in alone
     assert "* a tracking server that every member and CI can reach" in served
 
 
-def test_without_a_rung_it_climbs_to_the_next_one(born: Path, climb: Climb) -> None:
+def test_without_a_rung_it_climbs_to_the_next_one(new_project: Path, climb: Climb) -> None:
     assert "From rung 0 to rung 1" in climb().stdout
 
 
-def test_it_goes_down_again(born: Path, climb: Climb) -> None:
-    before = git(born, "rev-parse", "HEAD")
+def test_it_goes_down_again(new_project: Path, climb: Climb) -> None:
+    before = git(new_project, "rev-parse", "HEAD")
     for level in ("2", "0"):
         assert 0 == climb("--to", level).returncode
 
     # What was answered on the way stays recorded.
-    assert ".copier-answers.yml" == git(born, "diff", "--name-only", before, "HEAD")
-    assert "Come down to rung 0" == git(born, "log", "-1", "--format=%s")
+    assert ".copier-answers.yml" == git(new_project, "diff", "--name-only", before, "HEAD")
+    assert "Come down to rung 0" == git(new_project, "log", "-1", "--format=%s")
 
 
-def test_the_rung_it_stands_on_is_no_climb(born: Path, climb: Climb) -> None:
-    before = git(born, "rev-parse", "HEAD")
+def test_the_rung_it_stands_on_is_no_climb(new_project: Path, climb: Climb) -> None:
+    before = git(new_project, "rev-parse", "HEAD")
     done = climb("--to", "0")
 
-    assert (0, before) == (done.returncode, git(born, "rev-parse", "HEAD"))
+    assert (0, before) == (done.returncode, git(new_project, "rev-parse", "HEAD"))
     assert "already stands on rung 0" in done.stdout
 
 
-def test_a_changed_answer_goes_the_same_way(born: Path, climb: Climb) -> None:
+def test_a_changed_answer_goes_the_same_way(new_project: Path, climb: Climb) -> None:
     climb("--to", "1")
     done = climb("-d", "ci=gitlab")
 
     assert 0 == done.returncode, done.stderr
-    assert "Change answers: ci=gitlab" == git(born, "log", "-1", "--format=%s")
-    assert (born / ".gitlab-ci.yml").exists()
-    assert not (born / ".github/workflows/check.yml").exists()
+    assert "Change answers: ci=gitlab" == git(new_project, "log", "-1", "--format=%s")
+    assert (new_project / ".gitlab-ci.yml").exists()
+    assert not (new_project / ".github/workflows/check.yml").exists()
 
 
 OURS, RUNGS = 'evaluate.cmd = "python ours.py"', 'evaluate.cmd = "python pipeline/evaluate.py"'
@@ -117,11 +119,11 @@ LATER = 'evaluate.cmd = "dvc repro evaluate"'
 
 
 @pytest.fixture
-def in_conflict(born: Path) -> Path:
-    file = born / "ops/tasks.toml"
+def in_conflict(new_project: Path) -> Path:
+    file = new_project / "ops/tasks.toml"
     file.write_text(file.read_text("utf-8").replace(RUNGS, OURS), "utf-8")
-    git(born, "commit", "--quiet", "--no-verify", "-am", "Edit what Rung keeps")
-    return born
+    git(new_project, "commit", "--quiet", "--no-verify", "-am", "Edit what Rung keeps")
+    return new_project
 
 
 def test_conflicts_end_with_code_1_and_nothing_is_written(in_conflict: Path, climb: Climb) -> None:
@@ -168,17 +170,17 @@ def test_a_climb_that_is_given_up_leaves_nothing(in_conflict: Path, climb: Climb
 
 @pytest.mark.parametrize("level", ["-1", "5", "7"])
 def test_a_rung_that_does_not_exist_is_refused(
-    born: Path, copier_template: Path, level: str
+    new_project: Path, copier_template: Path, level: str
 ) -> None:
-    done = rung("climb", born, f"--to={level}", "--template", copier_template)
+    done = rung("climb", new_project, f"--to={level}", "--template", copier_template)
 
     assert 2 == done.returncode
     assert f"There is no rung {level}" in done.stderr
-    assert "" == git(born, "status", "--porcelain")
+    assert "" == git(new_project, "status", "--porcelain")
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "message"),
     [
         ("echo x > new-file", "not committed"),
         ("echo x >> README.md", "not committed"),
@@ -214,15 +216,15 @@ def test_a_rung_that_does_not_exist_is_refused(
     ],
 )
 def test_what_git_could_not_bring_back_is_never_touched(
-    born: Path, copier_template: Path, script: str, said: str
+    new_project: Path, copier_template: Path, script: str, message: str
 ) -> None:
-    prepare(born, script)
-    before = files_of(born)
-    done = rung("climb", born, "--to", "1", "--no-verify", "--template", copier_template)
+    prepare(new_project, script)
+    before = files_of(new_project)
+    done = rung("climb", new_project, "--to", "1", "--no-verify", "--template", copier_template)
 
     assert 2 == done.returncode, done.stdout
-    assert said in done.stderr
-    assert before == files_of(born)
+    assert message in done.stderr
+    assert before == files_of(new_project)
 
 
 @pytest.mark.parametrize(
@@ -234,27 +236,29 @@ def test_what_git_could_not_bring_back_is_never_touched(
         "ignore data/sample/flights.parquet",
     ],
 )
-def test_what_git_ignores_stays_as_it_is(born: Path, climb: Climb, script: str) -> None:
-    prepare(born, script)
-    ignored = git(born, "ls-files", "--others", "--ignored", "--exclude-standard").splitlines()
-    before = {path: (born / path).read_bytes() for path in ignored}
+def test_what_git_ignores_stays_as_it_is(new_project: Path, climb: Climb, script: str) -> None:
+    prepare(new_project, script)
+    ignored = git(
+        new_project, "ls-files", "--others", "--ignored", "--exclude-standard"
+    ).splitlines()
+    before = {path: (new_project / path).read_bytes() for path in ignored}
     for level in ("1", "0"):
         done = climb("--to", level)
         assert 0 == done.returncode, done.stderr
 
-        assert before == {path: (born / path).read_bytes() for path in before}
+        assert before == {path: (new_project / path).read_bytes() for path in before}
 
 
-def test_a_file_that_is_left_out_is_named(born: Path, climb: Climb) -> None:
-    prepare(born, "ignore Dockerfile; echo mine > Dockerfile")
+def test_a_file_that_is_left_out_is_named(new_project: Path, climb: Climb) -> None:
+    prepare(new_project, "ignore Dockerfile; echo mine > Dockerfile")
 
     assert "Dockerfile (an untracked file is there" in climb("--to", "1").stdout
 
 
-def test_the_lock_file_is_made_and_added_to_the_commit(born: Path, climb: Climb) -> None:
-    words = climb("--to", "1").stdout
+def test_the_lock_file_is_made_and_added_to_the_commit(new_project: Path, climb: Climb) -> None:
+    text = climb("--to", "1").stdout
 
-    assert 0 < words.index("uv sync") < words.index("uv run poe check") < words.index("git add")
+    assert 0 < text.index("uv sync") < text.index("uv run poe check") < text.index("git add")
 
 
 @pytest.mark.parametrize(
@@ -263,28 +267,28 @@ def test_the_lock_file_is_made_and_added_to_the_commit(born: Path, climb: Climb)
     ids=lambda value: type(value).__name__,
 )
 def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
-    born: Path,
+    new_project: Path,
     copier_template: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     problem: BaseException,
     code: int,
 ) -> None:
-    prepare(born, "ignore Dockerfile")
-    before, forward = files_of(born), apply._forward
+    prepare(new_project, "ignore Dockerfile")
+    before, forward = files_of(new_project), apply._forward
     half = (copier_template / "templates/project/dvc.yaml.jinja").read_text()[:100]
 
     def failing(*arguments: Any) -> str:
-        (born / "dvc.yaml").write_text(half)
+        (new_project / "dvc.yaml").write_text(half)
         raise problem
 
     assert forward is not None
     monkeypatch.setattr(apply, "_forward", failing)
     options = ["--to", "2", "--no-verify", "--template", str(copier_template)]
-    ended = main(["climb", str(born), *options])
+    ended = main(["climb", str(new_project), *options])
 
-    assert (code, before) == (ended, files_of(born))
-    assert "" == git(born, "status", "--porcelain")
+    assert (code, before) == (ended, files_of(new_project))
+    assert "" == git(new_project, "status", "--porcelain")
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -296,7 +300,7 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("https://example.invalid/evil/template", "not the one of this Rung"),
         ("../template", "relative path"),
@@ -305,32 +309,32 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_template_that_nobody_vouches_for_is_not_followed(
-    born: Path, address: str, said: str
+    new_project: Path, address: str, message: str
 ) -> None:
-    file = born / ".copier-answers.yml"
+    file = new_project / ".copier-answers.yml"
     recorded = yaml_with(file.read_text("utf-8"), address)
     file.write_text(recorded, "utf-8")
-    git(born, "commit", "--quiet", "--no-verify", "-am", "Point elsewhere")
-    done = rung("climb", born, "--to", "1")
+    git(new_project, "commit", "--quiet", "--no-verify", "-am", "Point elsewhere")
+    done = rung("climb", new_project, "--to", "1")
 
     assert 2 == done.returncode
-    assert said in done.stderr
-    assert "" == git(born, "status", "--porcelain")
+    assert message in done.stderr
+    assert "" == git(new_project, "status", "--porcelain")
 
 
 def test_a_template_of_somebody_elses_is_followed_once_it_was_named(
-    born: Path, copier_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: Path, copier_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNG_CONFIG_DIR", str(tmp_path / "config"))
-    other = rung("plan", born, "--to", "1", "--template", "/some/other")
-    done = rung("plan", born, "--to", "1")
+    other = rung("plan", new_project, "--to", "1", "--template", "/some/other")
+    done = rung("plan", new_project, "--to", "1")
 
     assert (2, 2) == (other.returncode, done.returncode)
     assert "--template" in done.stderr
     assert not (tmp_path / "config").exists()
 
-    named = rung("plan", born, "--to", "1", "--template", copier_template)
-    again = rung("plan", born, "--to", "1")
+    named = rung("plan", new_project, "--to", "1", "--template", copier_template)
+    again = rung("plan", new_project, "--to", "1")
 
     assert (0, 0) == (named.returncode, again.returncode)
     assert f"Trusted from now on, as {tmp_path / 'config/templates.txt'} says" in named.stderr
@@ -338,12 +342,12 @@ def test_a_template_of_somebody_elses_is_followed_once_it_was_named(
 
 
 def test_a_file_of_trusted_templates_that_cannot_be_written_stops_nothing(
-    born: Path, copier_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: Path, copier_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("RUNG_CONFIG_DIR", str(tmp_path / "file"))
 
-    done = rung("plan", born, "--to", "1", "--template", copier_template)
+    done = rung("plan", new_project, "--to", "1", "--template", copier_template)
 
     assert 0 == done.returncode
     assert "cannot be written (File exists): name it again." in done.stderr

@@ -60,12 +60,12 @@ def test_a_program_runs_outside_rungs_own_environment(
 
 
 def test_where_to_look_can_be_pasted(tmp_path: Path) -> None:
-    place = tmp_path / "a place"
+    directory = tmp_path / "a place"
 
-    assert f"cd '{place}' && uv run poe runs" in demo.views_of(place, 2)
-    assert f"cd '{place}' && uv run poe serve" in demo.views_of(place, 3)
-    assert f"{place}/reports/replay/timeline.html" in demo.views_of(place, 4)
-    assert not [where for where in demo.views_of(place, 1) if "poe runs" in where]
+    assert f"cd '{directory}' && uv run poe runs" in demo.views_of(directory, 2)
+    assert f"cd '{directory}' && uv run poe serve" in demo.views_of(directory, 3)
+    assert f"{directory}/reports/replay/timeline.html" in demo.views_of(directory, 4)
+    assert not [where for where in demo.views_of(directory, 1) if "poe runs" in where]
 
 
 def test_what_a_replay_says_is_passed_on_and_its_end_is_kept(
@@ -73,9 +73,9 @@ def test_what_a_replay_says_is_passed_on_and_its_end_is_kept(
 ) -> None:
     code = "print('2013-03: 10 requests'); print(); print('month with'); print(); print('look')"
 
-    said = demo._replay([sys.executable, "-c", code], tmp_path)
+    reported = demo._replay([sys.executable, "-c", code], tmp_path)
 
-    assert said == "month with\n\nlook"
+    assert reported == "month with\n\nlook"
     assert "    2013-03: 10 requests\n" in capsys.readouterr().out
 
 
@@ -109,14 +109,14 @@ def test_the_demo_climbs_to_the_top_commits_each_rung_and_ends_with_the_replay(
     tmp_path: Path,
 ) -> None:
     done = rung("demo", "--keep", tmp_path / "made", cwd=tmp_path)
-    words = done.stdout
+    text = done.stdout
 
-    assert done.returncode == 0, words + done.stderr
+    assert done.returncode == 0, text + done.stderr
     for shown in ("reports/report.html", "RUNG.md", "reports/replay/timeline.html"):
-        assert str(tmp_path / "made" / shown) in words
+        assert str(tmp_path / "made" / shown) in text
         assert (tmp_path / "made" / shown).is_file()
-    assert "4 months, replayed on rung 4:" in words
-    replayed = words[words.index("4 months, replayed") : words.index("Where to look:")]
+    assert "4 months, replayed on rung 4:" in text
+    replayed = text[text.index("4 months, replayed") : text.index("Where to look:")]
     drifted, happened = zip(*(row(line) for line in replayed.splitlines()[2:6]), strict=True)
     assert any(int(features) for features in drifted)
     assert {"trained", "refused", "promoted"} <= {kind for kinds in happened for kind in kinds}

@@ -59,8 +59,8 @@ class Machine:
 
     def project(self, level: int, **answers: str) -> None:
         """Make the folder a project."""
-        said = ANSWERS | {"level": level} | answers
-        (self.here / ".copier-answers.yml").write_text(yaml.safe_dump(said))
+        reported = ANSWERS | {"level": level} | answers
+        (self.here / ".copier-answers.yml").write_text(yaml.safe_dump(reported))
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_without_uv_the_registry_is_not_asked(machine: Machine, doctor: Doctor) 
 
 
 @pytest.mark.parametrize(
-    ("name", "version", "said"),
+    ("name", "version", "message"),
     [
         ("git", "2.29.9", "too old"),
         ("git", "2.30.0", "found"),
@@ -136,7 +136,7 @@ def test_without_uv_the_registry_is_not_asked(machine: Machine, doctor: Doctor) 
     ],
 )
 def test_a_version_that_will_not_do_is_named(
-    machine: Machine, doctor: Doctor, name: str, version: str, said: str
+    machine: Machine, doctor: Doctor, name: str, version: str, message: str
 ) -> None:
     if name == "git":
         machine.has("git", f"echo git version {version}")
@@ -146,8 +146,8 @@ def test_a_version_that_will_not_do_is_named(
 
     code, output = doctor()
 
-    assert said in of(output, f"{name} {version}")
-    assert (said != "found") == code
+    assert message in of(output, f"{name} {version}")
+    assert (message != "found") == code
 
 
 def test_a_python_that_uv_does_not_find_is_looked_for_on_path(
@@ -243,7 +243,7 @@ def test_json_says_the_same(machine: Machine, doctor: Doctor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--format", "xml"), "There is no format `xml`"),
         (("-d", "colour=red"), "There is no question `colour`"),
@@ -252,12 +252,12 @@ def test_json_says_the_same(machine: Machine, doctor: Doctor) -> None:
     ],
 )
 def test_what_cannot_be_asked_is_refused(
-    doctor: Doctor, arguments: tuple[str, ...], said: str
+    doctor: Doctor, arguments: tuple[str, ...], message: str
 ) -> None:
     code, output = doctor(*arguments)
 
     assert 2 == code
-    assert said in output
+    assert message in output
 
 
 def test_what_machines_need_is_said_of_questions_and_choices_that_exist() -> None:
@@ -403,8 +403,8 @@ def test_a_task_that_meets_an_unknown_certificate_points_to_the_doctor(machine: 
 
 
 def test_git_that_refuses_a_certificate_is_told_of_the_setting() -> None:
-    words = "fatal: unable to access 'https://x/': SSL certificate problem: unable to get issuer"
+    text = "fatal: unable to access 'https://x/': SSL certificate problem: unable to get issuer"
 
-    assert "http.sslCAInfo" in shortage.remedy_in(words)
-    assert shortage.DOCTOR in shortage.remedy_in(words)
+    assert "http.sslCAInfo" in shortage.remedy_in(text)
+    assert shortage.DOCTOR in shortage.remedy_in(text)
     assert "" == shortage.remedy_in("fatal: not a git repository")

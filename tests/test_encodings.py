@@ -55,14 +55,14 @@ def left_to_the_system(text: str) -> Iterator[int]:
 
 
 def test_every_text_has_its_encoding() -> None:
-    found = [
+    result = [
         f"{path.relative_to(ROOT)}:{line}"
         for folder in FOLDERS
         for path in sorted((ROOT / folder).rglob("*.py"))
         for line in left_to_the_system(path.read_text("utf-8"))
     ]
 
-    assert [] == found
+    assert [] == result
 
 
 @pytest.mark.parametrize(

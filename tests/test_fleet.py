@@ -40,8 +40,8 @@ def names(where: Path) -> list[str]:
 
 def test_json_says_of_each_where_it_stands_or_why_not(tmp_path: Path) -> None:
     done = rung("fleet", fleet(tmp_path), "--format", "json", "--seconds", "60")
-    said = json.loads(done.stdout)
-    rows = {row["repository"]: row for row in said["repositories"]}
+    data = json.loads(done.stdout)
+    rows = {row["repository"]: row for row in data["repositories"]}
 
     assert 0 == done.returncode, done.stderr
     assert ["broken", "late", "team/early", "website"] == list(rows)
@@ -53,8 +53,8 @@ def test_json_says_of_each_where_it_stands_or_why_not(tmp_path: Path) -> None:
     assert rows["broken"]["level"] is None
     assert "rung.toml does not parse" in rows["broken"]["error"]
     assert not rows["website"]["machine_learning"]
-    assert {"0": 2, "1": 1} == said["rungs"]
-    assert 1 == said["not_read"]
+    assert {"0": 2, "1": 1} == data["rungs"]
+    assert 1 == data["not_read"]
 
 
 def test_the_oldest_blocker_is_the_first_that_a_check_names(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_list_names_each_once_from_where_it_stands(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "command"),
     [
         (["nowhere"], "neither a folder nor a file"),
         (["empty.txt"], "No repository was found"),
@@ -180,14 +180,14 @@ def test_a_list_names_each_once_from_where_it_stands(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_answered_ends_with_2(
-    tmp_path: Path, arguments: list[str], words: str
+    tmp_path: Path, arguments: list[str], command: str
 ) -> None:
     plant(tmp_path, {"empty.txt": "# nothing\n", "binary": b"\xff\xfe\x00"})
     plant(tmp_path, {"of.txt": "~nosuchuser/x\n"})
     done = rung("fleet", *arguments, cwd=tmp_path)
 
     assert 2 == done.returncode
-    assert words in done.stderr
+    assert command in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -219,10 +219,10 @@ def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
     while not (workers_ := below.read_text().split()) and time.monotonic() < until:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, output = process.communicate(timeout=60)
 
     assert 130 == process.returncode
-    assert b"stopped" in said and b"Traceback" not in said
+    assert b"stopped" in output and b"Traceback" not in output
     assert workers_
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers_)
 

@@ -77,7 +77,7 @@ def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
     text = (gallery / f"{name}.html").read_text("utf-8")
     if "</body>" not in text:  # as HTML allows; look() puts its script before it
         text = text.replace("</html>", "</body></html>")
-    seen = look(text, tmp_path, width, scheme)
+    observed = look(text, tmp_path, width, scheme)
 
-    assert seen["needed"] <= width
-    assert [] == [one for one in seen["violations"] if one["impact"] in ("serious", "critical")]
+    assert observed["needed"] <= width
+    assert [] == [one for one in observed["violations"] if one["impact"] in ("serious", "critical")]

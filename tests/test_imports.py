@@ -47,7 +47,7 @@ def graph_of(source: Path) -> dict[str, set[str]]:
         for path in package.rglob("*.py")
     }
     return {
-        name: {each for found in imported(text, set(files)) for each in executed(found, name)}
+        name: {each for result in imported(text, set(files)) for each in executed(result, name)}
         for name, text in files.items()
     }
 

@@ -222,8 +222,10 @@ def test_keystones_are_capabilities_their_game_asks_for_by_then() -> None:
             played = ["governance"] if game == "governance" else GAMES
             for group in groups:
                 for each in played:
-                    asked = [known[member].rung(each) for member in group]
-                    assert any(first is not None and first <= rung.level for first in asked), group
+                    request = [known[member].rung(each) for member in group]
+                    assert any(first is not None and first <= rung.level for first in request), (
+                        group
+                    )
 
 
 def commands_for(answers: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -287,14 +289,14 @@ def test_each_capability_serves_one_stage_of_the_workflow() -> None:
 
 
 def test_each_answer_about_infrastructure_fills_a_layer_of_the_stack() -> None:
-    words = " ".join(MODELS["stack"].values())
+    text = " ".join(MODELS["stack"].values())
     questions = yaml.safe_load((ROOT / "levels" / "questions.yml").read_text())
 
     for question in ("data", "tracking", "ci", "compute", "orchestrator"):
-        assert f"`{question}`" in words
+        assert f"`{question}`" in text
         choices = VENDORS if question == "ci" else questions[question]["choices"].values()
         for answer in choices:
-            assert f"`{answer}`" in words, answer
+            assert f"`{answer}`" in text, answer
 
 
 def test_each_block_belongs_to_a_stage_of_the_roadmap() -> None:

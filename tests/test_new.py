@@ -100,7 +100,7 @@ REGISTRY = "`mlflow.db` are on the machine of the person who trained them"
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "message"),
     [
         ({"team_size": "team", "level": "2"}, {REMOTE, REGISTRY}),
         ({"team_size": "teams", "level": "2", "tracking": "server"}, {REMOTE}),
@@ -110,15 +110,15 @@ REGISTRY = "`mlflow.db` are on the machine of the person who trained them"
     ],
 )
 def test_a_team_is_told_what_is_one_persons(
-    tmp_path: Path, copier_template: Path, answers: dict[str, str], said: set[str]
+    tmp_path: Path, copier_template: Path, answers: dict[str, str], message: set[str]
 ) -> None:
     options = [f"-d{question}={answer}" for question, answer in answers.items()]
     done = rung("new", tmp_path / "made", "--defaults", "--template", copier_template, *options)
     page = (tmp_path / "made" / "RUNG.md").read_text()
     here = page.partition("## The next rung")[0]
 
-    assert said == {each for each in (REMOTE, REGISTRY) if each in " ".join(done.stdout.split())}
-    assert said == {each for each in (REMOTE, REGISTRY) if each in here}
+    assert message == {each for each in (REMOTE, REGISTRY) if each in " ".join(done.stdout.split())}
+    assert message == {each for each in (REMOTE, REGISTRY) if each in here}
 
 
 def test_a_dry_run_lists_every_file_and_writes_none(
@@ -239,9 +239,9 @@ def test_a_stopped_command_leaves_nothing(
     while not list(tmp_path.glob("a/b/.rung-*")) and time.monotonic() < deadline:
         time.sleep(0.005)
     child.send_signal(sent)
-    _, words = child.communicate(timeout=60)
+    _, text = child.communicate(timeout=60)
 
-    assert 130 == child.returncode, words
+    assert 130 == child.returncode, text
     assert [] == list(tmp_path.iterdir())
 
 
@@ -374,27 +374,27 @@ def interview(
     child, terminal = pty.fork()
     if child == 0:
         os.execv(RUNG, ["rung", "new", str(folder), "--template", str(template)])
-    seen = b""
+    observed = b""
     while True:
         ready, _, _ = select.select([terminal], [], [], 1.5)
         try:
             if ready:
-                seen += os.read(terminal, 4096)
-                if b"\x1b[6n" in seen[-64:]:  # it asks where the cursor is
+                observed += os.read(terminal, 4096)
+                if b"\x1b[6n" in observed[-64:]:  # it asks where the cursor is
                     os.write(terminal, b"\x1b[1;1R")
             else:
                 os.write(terminal, next(waiting, keys))
         except OSError:
             break
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode(errors="replace")
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), observed.decode(errors="replace")
 
 
 @pytest.mark.slow
 def test_on_a_terminal_the_questions_are_asked(tmp_path: Path, copier_template: Path) -> None:
-    code, seen = interview(tmp_path / "made", copier_template, b"\r")
+    code, observed = interview(tmp_path / "made", copier_template, b"\r")
 
-    assert code == 0, seen
-    assert "Which game are you playing?" in seen
+    assert code == 0, observed
+    assert "Which game are you playing?" in observed
     assert answers_of(tmp_path / "made")["project_name"] == "Late flights"
 
 
@@ -405,10 +405,10 @@ def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
     # Down: governance; then the project's name, and Enter for all that follows.
     keys = [b"\x1b[B\r", b"Second look\r"]
 
-    code, seen = interview(tmp_path / "made", copier_template, b"\r", first=keys)
+    code, observed = interview(tmp_path / "made", copier_template, b"\r", first=keys)
 
-    assert code == 0, seen
-    assert "Credit risk" in seen
+    assert code == 0, observed
+    assert "Credit risk" in observed
     answers = answers_of(tmp_path / "made")
     assert answers["use_case"] == "governance"
     assert (answers["project_name"], answers["package"]) == ("Second look", "second_look")
@@ -416,8 +416,8 @@ def test_what_is_typed_replaces_the_default_and_the_names_follow_the_game(
 
 @pytest.mark.slow
 def test_ctrl_c_in_the_interview_leaves_nothing(tmp_path: Path, copier_template: Path) -> None:
-    code, seen = interview(tmp_path / "made", copier_template, b"\x03")
+    code, observed = interview(tmp_path / "made", copier_template, b"\x03")
 
-    assert code == 130, seen
-    assert "Traceback" not in seen
+    assert code == 130, observed
+    assert "Traceback" not in observed
     assert [] == list(tmp_path.iterdir())

@@ -44,7 +44,9 @@ def jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def pins(paths: list[Path]) -> set[tuple[str, str, str]]:
     """Read the actions that files use, each with its commit and the version in its comment."""
     texts = [path.read_text("utf-8") for path in paths]
-    return {found for text in texts for found in PIN.findall(text) if not found[0].startswith(".")}
+    return {
+        result for text in texts for result in PIN.findall(text) if not result[0].startswith(".")
+    }
 
 
 def test_linters_find_nothing_in_the_workflows() -> None:

@@ -14,14 +14,14 @@ OWNED = ("governance/change_control_plan.yaml", "governance/allowed_signers", "o
 
 def owner(text: str, path: str) -> str:
     """Find whom the last line that matches a path names: GitHub's rule."""
-    found = ""
+    result = ""
     for line in text.splitlines():
-        place, *owners = line.replace("|", " ").split() or [""]
-        for part in place.strip("`").split(";"):
+        directory, *owners = line.replace("|", " ").split() or [""]
+        for part in directory.strip("`").split(";"):
             folder = part.strip("/").removesuffix("*").rstrip("/")
             if owners and (path == folder or path.startswith(f"{folder}/") or folder == ""):
-                found = " ".join(owners)
-    return found
+                result = " ".join(owners)
+    return result
 
 
 @pytest.mark.parametrize("ci", PLACES)

@@ -87,14 +87,14 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
 def test_lists_and_tables_are_rendered_as_such(site: Path) -> None:
     """Markdown of GitHub takes a list or a table without an empty line before it; the site does not."""
     raw = re.compile(r"(^|\n)([-*] |\d+\. |\|)")
-    found = [
+    match = [
         f"{path}: {text}"
         for path, page in site_links.read(site).items()
         for text in page.paragraphs
         if raw.search(text)
     ]
 
-    assert [] == found
+    assert [] == match
 
 
 @pytest.mark.slow
@@ -129,15 +129,15 @@ def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
     text, times = re.subn(r'data-md-color-scheme="\w+"', f'data-md-color-scheme="{palette}"', text)
     for link, href in re.findall(r'(<link rel="stylesheet" href="([^"]+)">)', text):
         text = text.replace(link, f"<style>{(page.parent / href).read_text('utf-8')}</style>")
-    seen = look(text, tmp_path, width, scheme)
+    observed = look(text, tmp_path, width, scheme)
 
     assert times
-    assert width == seen["width"]
-    assert seen["needed"] <= width
+    assert width == observed["width"]
+    assert observed["needed"] <= width
     # Blocks of code that scroll are made focusable by a script of the theme.
     serious = [
         one
-        for one in seen["violations"]
+        for one in observed["violations"]
         if one["impact"] in ("serious", "critical") and one["id"] != "scrollable-region-focusable"
     ]
     assert not serious, json.dumps(serious, indent=1)

@@ -205,10 +205,10 @@ def test_every_command_that_a_page_names_is_there(
 @pytest.mark.parametrize("game", GAMES)
 def test_the_dags_ask_for_files_that_a_project_has(render: Render, game: str) -> None:
     project = render(use_case=game, level=4, orchestrator="airflow")
-    asked = re.findall(r'has\("([^"]+)"\)', (project / "dags/rung_pipeline.py").read_text())
+    request = re.findall(r'has\("([^"]+)"\)', (project / "dags/rung_pipeline.py").read_text())
 
-    assert len(asked) == 2
-    assert [name for name in asked if not (project / "ops" / name).exists()] == []
+    assert len(request) == 2
+    assert [name for name in request if not (project / "ops" / name).exists()] == []
 
 
 @pytest.mark.parametrize("game", ["velocity", "governance"])
@@ -284,8 +284,8 @@ def test_the_commit_hook_refuses_raw_rows_where_dvc_versions_them(
     assert shown_to_it("models/late/data/incoming/deep/new.parquet")
     for path in ("new.csv.dvc", ".gitignore", "README.md"):
         assert not shown_to_it(f"data/incoming/{path}")
-    words = shlex.split(hook["entry"])
-    code = words[words.index("-c") :]
+    text = shlex.split(hook["entry"])
+    code = text[text.index("-c") :]
     done = subprocess.run(
         [sys.executable, *code, "data/incoming/new.csv"],
         cwd=project,
@@ -302,7 +302,7 @@ def test_dvc_asks_for_no_parameter_that_poe_check_does_not_ask_for(
     render: Render, game: str
 ) -> None:
     project = render(level=2, use_case=game)
-    asked = {
+    request = {
         name
         for file in project.rglob("dvc.yaml")
         for stage in yaml.safe_load(file.read_text())["stages"].values()
@@ -310,7 +310,7 @@ def test_dvc_asks_for_no_parameter_that_poe_check_does_not_ask_for(
         for name in entry["params.toml"] or []
     }
 
-    assert asked == {"seed", "split", "model", "score"}
+    assert request == {"seed", "split", "model", "score"}
 
 
 @pytest.mark.parametrize("ci", VENDORS)
@@ -364,10 +364,10 @@ def test_format_lays_the_code_out_also_where_lint_finds_a_long_line(
     tasks = tomllib.loads((project / "ops/tasks.toml").read_text())["tool"]["poe"]["tasks"]
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
-        tool, *words = command.split()
+        tool, *text = command.split()
         here = Path(sys.executable).with_name(tool)
         return subprocess.run(
-            [here, *words], cwd=project, capture_output=True, text=True, check=False
+            [here, *text], cwd=project, capture_output=True, text=True, check=False
         )
 
     for step in tasks["format"]["sequence"]:

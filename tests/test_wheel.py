@@ -79,8 +79,8 @@ def cut_off(alone: "Alone", offline: list[str]) -> "Alone":
 class Alone:
     """The installed command, away from the clone."""
 
-    def __init__(self, program: Path, before: list[str], place: Path) -> None:
-        self.program, self.before, self.place = program, before, place
+    def __init__(self, program: Path, before: list[str], directory: Path) -> None:
+        self.program, self.before, self.place = program, before, directory
 
     def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run it in a folder that is not the repository."""

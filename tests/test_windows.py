@@ -67,17 +67,17 @@ def test_every_module_of_rung_can_be_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("import fcntl", "imports fcntl, which Windows lacks"),
         ("import os\nos.killpg", "os has no killpg on Windows"),
         ("import signal\nsignal.SIGKILL", "signal has no SIGKILL on Windows"),
     ],
 )
-def test_what_windows_lacks_is_missed(code: str, said: str) -> None:
-    asked = BEGIN + f"exec({code!r}, {{'__name__': 'rung.asking'}})"
+def test_what_windows_lacks_is_missed(code: str, message: str) -> None:
+    request = BEGIN + f"exec({code!r}, {{'__name__': 'rung.asking'}})"
 
-    assert said in on_windows(asked).stderr
+    assert message in on_windows(request).stderr
 
 
 def uses(path: Path) -> Iterator[str]:
@@ -94,13 +94,13 @@ def uses(path: Path) -> Iterator[str]:
 
 
 def test_what_windows_lacks_is_used_where_a_reason_says_what_happens_there() -> None:
-    found = {
+    result = {
         path.relative_to(ROOT).as_posix(): sorted(uses(path))
         for folder in ("generator/rung", "machinery/rung_ops")
         for path in (ROOT / folder).rglob("*.py")
     }
 
-    assert set(GUARDED) == {path for path, names in found.items() if names}
+    assert set(GUARDED) == {path for path, names in result.items() if names}
 
 
 def put_into_texts(path: Path) -> Iterator[int]:
@@ -117,18 +117,18 @@ def put_into_texts(path: Path) -> Iterator[int]:
 
 
 def test_paths_below_a_folder_have_the_same_text_on_every_system() -> None:
-    found = [
+    result = [
         f"{path.relative_to(ROOT).as_posix()}:{line}"
         for folder in ("generator/rung", "machinery/rung_ops")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for line in put_into_texts(path)
     ]
 
-    assert [] == found
+    assert [] == result
 
 
 def test_a_project_is_made_checked_and_planned(tmp_path: Path) -> None:
-    for arguments, said in {
+    for arguments, message in {
         ("new", "made", "--defaults", "--template", str(ROOT)): "made: rung 0",
         ("check", "made"): "Rung 0",
         ("fleet", "."): "made",
@@ -137,7 +137,7 @@ def test_a_project_is_made_checked_and_planned(tmp_path: Path) -> None:
         done = rung(*arguments, cwd=tmp_path)
 
         assert 0 == done.returncode, done.stderr
-        assert said in done.stdout
+        assert message in done.stdout
 
     done = rung("climb", "made", "--to", "1", "--no-verify", cwd=tmp_path)
 

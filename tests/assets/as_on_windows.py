@@ -38,9 +38,9 @@ OF_SIGNAL = {
 class AsOnWindows(types.ModuleType):
     """A module without some of its names, and with others of Windows."""
 
-    def __init__(self, real: types.ModuleType, missing: set[str], said: Mapping[str, Any]) -> None:
+    def __init__(self, real: types.ModuleType, missing: set[str], message: Mapping[str, Any]) -> None:
         super().__init__(real.__name__)
-        self.__dict__.update(_real=real, _missing=missing, **said)
+        self.__dict__.update(_real=real, _missing=missing, **message)
 
     def __getattr__(self, name: str) -> Any:
         if name in self._missing:

@@ -92,20 +92,20 @@ def release(reference: pl.DataFrame) -> Released:
     return Released(Path(), manifest, contract, reference, {}, [])
 
 
-def logged(seen: pl.DataFrame) -> pl.DataFrame:
+def logged(observed: pl.DataFrame) -> pl.DataFrame:
     """Make rows of the prediction log; where a hole is, the default stood in."""
-    inputs = seen.drop("prediction")
+    inputs = observed.drop("prediction")
     holes = [pl.when(pl.col(f"holes {n}").is_null()).then(pl.lit(f"holes {n}")) for n in range(2)]
     return pl.DataFrame(
         {
-            "id": [str(number) for number in range(seen.height)],
-            "time": pl.Series([NOW] * seen.height, dtype=pl.Datetime("us", "UTC")),
-            "release": ["v1"] * seen.height,
-            "arm": ["serving"] * seen.height,
+            "id": [str(number) for number in range(observed.height)],
+            "time": pl.Series([NOW] * observed.height, dtype=pl.Datetime("us", "UTC")),
+            "release": ["v1"] * observed.height,
+            "arm": ["serving"] * observed.height,
             "row": inputs.to_struct(),
             "features": inputs.to_struct(),
-            "prediction": seen["prediction"],
-            "defaults_used": seen.select(pl.concat_list(holes).list.drop_nulls()).to_series(),
+            "prediction": observed["prediction"],
+            "defaults_used": observed.select(pl.concat_list(holes).list.drop_nulls()).to_series(),
         }
     )
 
@@ -113,7 +113,7 @@ def logged(seen: pl.DataFrame) -> pl.DataFrame:
 def problems(released: Released, window: pl.DataFrame, limits: Limits) -> list[str]:
     """Make a check, as `poe monitor` does once it has read its files."""
     log = logged(window)
-    seen = check.look(
+    observed = check.look(
         released,
         log,
         log,
@@ -124,8 +124,8 @@ def problems(released: Released, window: pl.DataFrame, limits: Limits) -> list[s
         limits,
         SETTINGS,
     )
-    assert seen.judged
-    return seen.problems
+    assert observed.judged
+    return observed.problems
 
 
 def main(checks: int, seed: int) -> dict[str, Any]:
@@ -142,13 +142,13 @@ def main(checks: int, seed: int) -> dict[str, Any]:
         false_alarms[rows] = wrong / checks
     for rows in (200, 250):
         for shape in SHAPES:
-            found = 0
+            result = 0
             for number in range(checks // 10):
                 if number % 10 == 0:
                     known = release(features(REFERENCE_ROWS, draws, shape))
-                said = problems(known, features(rows, draws, shape, 0.5), patient(rows))
-                found += any(line.startswith("`moving` drifted") for line in said)
-            power[f"{rows} {shape}"] = found / (checks // 10)
+                reported = problems(known, features(rows, draws, shape, 0.5), patient(rows))
+                result += any(line.startswith("`moving` drifted") for line in reported)
+            power[f"{rows} {shape}"] = result / (checks // 10)
     return {"checks": checks, "seed": seed, "false_alarms": false_alarms, "power": power}
 
 

@@ -56,22 +56,22 @@ def parts() -> Iterator[example_text.Part]:
     """List the parts that speak of the example, by the name of the document in a project."""
     with tempfile.TemporaryDirectory() as folder:
         for name, sources in SOURCES.items():
-            for source, places in sources.items():
+            for source, locations in sources.items():
                 file = Path(folder) / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(TEMPLATES / source, file)
                 # What an answer fills in is the project's own.
                 file.write_text(re.sub(r"\{\{.*?\}\}", '"x"', file.read_text("utf-8")), "utf-8")
-                found = example_text.parts_of(Path(folder), name)
-                assert any(re.search(places, part.place) for part in found), source
-                yield from (part for part in found if _is_wanted(part, places))
+                result = example_text.parts_of(Path(folder), name)
+                assert any(re.search(locations, part.place) for part in result), source
+                yield from (part for part in result if _is_wanted(part, locations))
 
 
-def _is_wanted(part: example_text.Part, places: str) -> bool:
+def _is_wanted(part: example_text.Part, locations: str) -> bool:
     """Leave out what stands below the title: how the document is used, in every project."""
     below_title = part.file.endswith(".md") and part.line <= 3 and part.place[0] == '"'
     refers = documents.REFERENCE.fullmatch(part.text.strip())
-    return not below_title and not refers and bool(re.search(places, part.place))
+    return not below_title and not refers and bool(re.search(locations, part.place))
 
 
 if __name__ == "__main__":

@@ -138,8 +138,8 @@ def _spread_for(gain: float) -> float:
     truth = _probability(logit)
 
     def loss(spread: float) -> float:
-        found = _probability(logit + spread * noise)
-        return float(-(truth * np.log(found) + (1 - truth) * np.log(1 - found)).mean())
+        result = _probability(logit + spread * noise)
+        return float(-(truth * np.log(result) + (1 - truth) * np.log(1 - result)).mean())
 
     wanted = loss(SPREAD) * (1 - gain)
     low, high = 0.0, 2.0
@@ -178,8 +178,8 @@ def _spread_of_classes_for(gain: float) -> float:
     truth = _shares(logits)
 
     def expected(spread: float) -> float:
-        found = _shares(logits + spread * noise)
-        return float((found**2 - 2 * found * truth + truth).sum(axis=1).mean())
+        result = _shares(logits + spread * noise)
+        return float((result**2 - 2 * result * truth + truth).sum(axis=1).mean())
 
     wanted = expected(SPREAD) * (1 - gain)
     low, high = 0.0, 2.0
@@ -248,7 +248,7 @@ def main() -> None:
     """Simulate every case that was asked for."""
     seed, tries, rows = (int(each) for each in sys.argv[1:4])
     with multiprocessing.Pool() as pool:
-        found = {
+        result = {
             case: sum(
                 pool.imap_unordered(
                     partial(passes, case, rows), range(seed, seed + tries), chunksize=20
@@ -256,7 +256,7 @@ def main() -> None:
             )
             for case in sys.argv[4:]
         }
-    print(json.dumps({"seed": seed, "tries": tries, "rows": rows, "passed": found}))
+    print(json.dumps({"seed": seed, "tries": tries, "rows": rows, "passed": result}))
 
 
 if __name__ == "__main__":

@@ -74,8 +74,8 @@ def main() -> None:
     opposite = train.with_columns(~pl.col(contract.TARGET))
     good = estimator.load(MODEL)
     (package,) = Path("src").iterdir()
-    with tempfile.TemporaryDirectory() as place:
-        slow = Path(place) / package.name
+    with tempfile.TemporaryDirectory() as directory:
+        slow = Path(directory) / package.name
         shutil.copytree(package, slow)
         with (slow / "features.py").open("a") as written:
             written.write(SLOW)

@@ -38,10 +38,10 @@ def table() -> str:
     tests: dict[str, list[str]] = {}
     for path in sorted(TESTS.rglob("test_*.py")):
         for what, outcome, name in marks(path):
-            place = f"{REPOSITORY}/machinery/tests/{path.relative_to(TESTS).as_posix()}"
+            directory = f"{REPOSITORY}/machinery/tests/{path.relative_to(TESTS).as_posix()}"
             outcomes[what] = outcomes.get(what) or outcome
-            words = name.removeprefix("test_").replace("_", " ")
-            tests.setdefault(what, []).append(f"[{words}]({place})")
+            text = name.removeprefix("test_").replace("_", " ")
+            tests.setdefault(what, []).append(f"[{text}]({directory})")
     if silent := [what for what, outcome in outcomes.items() if not outcome]:
         raise SystemExit(f"no test says what happens: {'; '.join(silent)}")
     rows = [f"|{what}|{outcomes[what]}|{', '.join(tests[what])}|" for what in outcomes]

@@ -44,17 +44,17 @@ def table(files: list[Path]) -> str:
         "|-|-:|-:|-:|-:|-:|-:|",
     ]
     for file in files:
-        found = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-        up = [climb for climb in found if climb["up"]]
-        down = [climb for climb in found if not climb["up"]]
+        result = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        up = [climb for climb in result if climb["up"]]
+        down = [climb for climb in result if not climb["up"]]
         cells = [
             file.stem,
-            str(len({climb["seed"] for climb in found})),
-            str(len(found)),
-            _share(found, "lost"),
+            str(len({climb["seed"] for climb in result})),
+            str(len(result)),
+            _share(result, "lost"),
             _share(up, "conflicts"),
             _share(down, "conflicts"),
-            _share(found, "broken"),
+            _share(result, "broken"),
         ]
         lines.append(f"|{'|'.join(cells)}|")
     return "\n".join(lines)

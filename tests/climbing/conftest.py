@@ -7,7 +7,7 @@ import pytest
 
 from tests.climbing import tiny
 
-Born = Callable[[int], Path]
+NewProject = Callable[[int], Path]
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +23,13 @@ def originals(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Callable
 
     def original(level: int) -> Path:
         if level not in made:
-            made[level] = tiny.born(small, tmp_path_factory.mktemp("born") / "p", level=level)
+            made[level] = tiny.new_project(small, tmp_path_factory.mktemp("new") / "p", level=level)
         return made[level]
 
     return original
 
 
 @pytest.fixture
-def born(tmp_path: Path, originals: Callable[[int], Path]) -> Born:
+def new_project(tmp_path: Path, originals: Callable[[int], Path]) -> NewProject:
     """Return a project of one's own on a rung."""
     return lambda level: tiny.copy(originals(level), tmp_path / f"project-{level}")

@@ -18,15 +18,15 @@ OF_HIGHER_RUNGS = ["Dockerfile", "dvc.yaml", "compose.yaml", "docs/model_card.md
 
 def tracked(project: Path, pattern: str) -> list[Path]:
     """Return the files that git keeps or will, no links, whose path matches, in order."""
-    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(words, cwd=project, capture_output=True, text=True, check=True)
-    found = [path for path in sorted(set(listed.stdout.split("\0"))) if re.search(pattern, path)]
-    return [project / path for path in found if not (project / path).is_symlink()]
+    text = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(text, cwd=project, capture_output=True, text=True, check=True)
+    match = [path for path in sorted(set(listed.stdout.split("\0"))) if re.search(pattern, path)]
+    return [project / path for path in match if not (project / path).is_symlink()]
 
 
 def _some(project: Path, chance: Random, pattern: str) -> Path | None:
-    found = [path for path in tracked(project, pattern) if path.is_file()]
-    return chance.choice(found) if found else None
+    result = [path for path in tracked(project, pattern) if path.is_file()]
+    return chance.choice(result) if result else None
 
 
 def _append(path: Path, text: str) -> None:
@@ -46,8 +46,8 @@ def _within(path: Path, chance: Random, line: str) -> None:
     """Insert a line at a place that does not split anything: before a line that starts a block."""
     lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines(keepends=True)
     starts = [at for at, text in enumerate(lines) if re.match(r"def |class |## |[A-Z]", text)]
-    places = [at for at in starts if at and not lines[at - 1].startswith("@")]
-    at = chance.choice(places) if places and chance.random() < 0.5 else len(lines)
+    locations = [at for at in starts if at and not lines[at - 1].startswith("@")]
+    at = chance.choice(locations) if locations and chance.random() < 0.5 else len(lines)
     text = "".join([*lines[:at], line, *lines[at:]])
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
 
@@ -77,8 +77,8 @@ def test(project: Path, chance: Random, token: str) -> bool:
 
 def dependency(project: Path, chance: Random, token: str) -> bool:
     """Add a package to what predicts."""
-    place = chance.choice([r"^dependencies = \[\n", r'^    "polars.*\n', r'^    "skops.*\n'])
-    return _replace(project / "pyproject.toml", place, rf'\g<0>    "mine-{token}>=1",\n')
+    directory = chance.choice([r"^dependencies = \[\n", r'^    "polars.*\n', r'^    "skops.*\n'])
+    return _replace(project / "pyproject.toml", directory, rf'\g<0>    "mine-{token}>=1",\n')
 
 
 def version(project: Path, chance: Random, token: str) -> bool:

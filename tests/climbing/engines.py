@@ -25,16 +25,16 @@ def fresh_projects(source: Source, folder: Path) -> Fresh:
     repository = source.repository
 
     def fresh(answers: Mapping[str, Any]) -> Path:
-        place = folder / "-".join(str(answers[name]) for name in sorted(answers))
-        if not place.exists():
+        directory = folder / "-".join(str(answers[name]) for name in sorted(answers))
+        if not directory.exists():
             with workbench.opened(repository) as bench:
                 packed = bench.git("archive", rendered_trees.rendered(bench, source, answers))
             with tarfile.open(fileobj=io.BytesIO(packed.encode(errors="surrogateescape"))) as files:
-                files.extractall(place, filter="data")
-            git(place, "init", "--quiet", "--initial-branch=main")
-            git(place, "add", "--all", "--force")
-            git(place, "commit", "--quiet", "--no-verify", "-m", "Start")
-        return place
+                files.extractall(directory, filter="data")
+            git(directory, "init", "--quiet", "--initial-branch=main")
+            git(directory, "add", "--all", "--force")
+            git(directory, "commit", "--quiet", "--no-verify", "-m", "Start")
+        return directory
 
     return fresh
 
@@ -43,13 +43,13 @@ def rungs(source: Source) -> Engine:
     """Return Rung's engine, without the project's own checks."""
 
     def climb(project: Path, changed: Mapping[str, Any]) -> Climbed:
-        with planner.prepare(project, ChangeRequest(changed), source.address) as seen:
-            conflicts = [conflict.path for conflict in seen.plan.conflicts]
+        with planner.prepare(project, ChangeRequest(changed), source.address) as prepared:
+            conflicts = [conflict.path for conflict in prepared.plan.conflicts]
             if conflicts:
-                climbing.climb_on_branch(seen, "climb", f"Climb: {changed}\n")
+                climbing.climb_on_branch(prepared, "climb", f"Climb: {changed}\n")
             else:
-                climbing.climb(seen, f"Climb: {changed}\n", verify=False)
-            named = {*seen.plan.kept, *seen.plan.ignored}
+                climbing.climb(prepared, f"Climb: {changed}\n", verify=False)
+            named = {*prepared.plan.kept, *prepared.plan.ignored}
 
         def decide() -> None:
             git(project, "merge", "--quiet", "--ff-only", "--no-overwrite-ignore", "climb")

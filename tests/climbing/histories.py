@@ -102,15 +102,15 @@ class History:
 
     def places(self) -> dict[str, set[str]]:
         """Return where each token is on disk: in a file, tracked or not, or in its name."""
-        found: dict[str, set[str]] = {}
+        result: dict[str, set[str]] = {}
         for path in self.project.rglob("*"):
             below = path.relative_to(self.project).as_posix()
             if below.startswith(".git/"):
                 continue
             content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
             for token in TOKEN.findall(content + below.encode()):
-                found.setdefault(token.decode(), set()).add(below)
-        return found
+                result.setdefault(token.decode(), set()).add(below)
+        return result
 
     def climb(self, engine: Engine, changed: Mapping[str, Any]) -> "Verdict":
         """Climb, and judge it."""

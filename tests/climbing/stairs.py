@@ -50,14 +50,19 @@ def arrives(
 ) -> None:
     """Assert that the climb gives the files of a fresh project; the user's own stay."""
     start(room, bench, template, before)
-    with planner.prepare(room, ChangeRequest(after), template.address) as seen:
-        assert [] == seen.plan.conflicts
-        assert [] == [*seen.plan.kept, *seen.plan.gone, *seen.plan.edited, *seen.plan.ignored]
+    with planner.prepare(room, ChangeRequest(after), template.address) as prepared:
+        assert [] == prepared.plan.conflicts
+        assert [] == [
+            *prepared.plan.kept,
+            *prepared.plan.gone,
+            *prepared.plan.edited,
+            *prepared.plan.ignored,
+        ]
         was, fresh = (
             bench.files(rendered_trees.rendered(bench, template, answers))
-            for answers in (before, seen.plan.after.answers)
+            for answers in (before, prepared.plan.after.answers)
         )
         yours = rendered_trees.of_the_user({*was, *fresh}, [template])
         wanted = {path: entry for path, entry in fresh.items() if path not in yours}
         wanted |= {path: entry for path, entry in was.items() if path in yours}
-        assert wanted == seen.bench.files(seen.plan.result)
+        assert wanted == prepared.bench.files(prepared.plan.result)

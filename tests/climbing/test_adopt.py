@@ -61,9 +61,9 @@ def template(copier_template: Path) -> source.Source:
     return source.choose(str(copier_template), None)
 
 
-def adopt(folder: Path, template: source.Source, **said: Any) -> Adoption:
-    how = {name: said.pop(name) for name in ("merge", "dry_run") if name in said}
-    return adopting.adopt(folder, template, said, **how)
+def adopt(folder: Path, template: source.Source, **message: Any) -> Adoption:
+    how = {name: message.pop(name) for name in ("merge", "dry_run") if name in message}
+    return adopting.adopt(folder, template, message, **how)
 
 
 def snapshot(folder: Path) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def test_nothing_that_is_there_changes_and_it_is_one_commit(
     assert "" == git(folder, "status", "--porcelain", "--ignored")
     assert set(made.added) == files_of(folder).keys() - SHAPES[shape].keys()
 
-    # The base is recorded as in a project that was born so.
+    # The base is recorded as in a new project.
     recorded = yaml.safe_load((folder / ".copier-answers.yml").read_text())
     assert (template.address, template.ref) == (recorded["_src_path"], recorded["_commit"])
     assert dict(made.answers).items() <= recorded.items()
@@ -109,19 +109,19 @@ def test_nothing_that_is_there_changes_and_it_is_one_commit(
 
 
 def test_the_example_comes_whole_or_not_at_all(tmp_path: Path, template: source.Source) -> None:
-    whole = repository(tmp_path / "whole", SHAPES["src"])
+    everything = repository(tmp_path / "whole", SHAPES["src"])
     none = repository(tmp_path / "none", SHAPES["contract"])
 
-    assert adopt(whole, template).example
+    assert adopt(everything, template).example
     assert not adopt(none, template).example
 
-    assert (whole / "src/churn/features.py").exists()
-    assert (whole / "data/sample/flights.parquet").exists()
+    assert (everything / "src/churn/features.py").exists()
+    assert (everything / "data/sample/flights.parquet").exists()
     assert not (none / "src/churn/dataset.py").exists()
     assert not (none / "data/sample").exists()
     # The stages and the check of the contract are no part of it.
     for path in ("pipeline/train.py", "tests/test_contract.py"):
-        assert (whole / path).is_file() and (none / path).is_file()
+        assert (everything / path).is_file() and (none / path).is_file()
     assert not (none / "tests/test_model.py").exists()
 
 
@@ -217,27 +217,27 @@ def test_records_of_new_data_are_hidden_by_no_rule_and_other_data_stays_hidden(
     made = adopt(folder, template, merge=True)
 
     assert [".gitignore"] == made.merged
-    asked = ["data/incoming/a.csv.dvc", "data/sample/a.csv", "data/own.csv", "data/rows.parquet"]
+    request = ["data/incoming/a.csv.dvc", "data/sample/a.csv", "data/own.csv", "data/rows.parquet"]
     ignored = subprocess.run(
-        ["git", "check-ignore", *asked], cwd=folder, capture_output=True, text=True, check=False
+        ["git", "check-ignore", *request], cwd=folder, capture_output=True, text=True, check=False
     )
     assert ["data/own.csv", "data/rows.parquet"] == ignored.stdout.split()
 
 
 @pytest.mark.parametrize(
-    ("python", "told"),
+    ("python", "message"),
     [(">=3.9", True), (">=3.8,<3.11", True), (">=3.12", False), ("~=3.11", False)],
 )
 def test_a_python_that_rung_does_not_run_on_is_said(
-    tmp_path: Path, template: source.Source, python: str, told: bool
+    tmp_path: Path, template: source.Source, python: str, message: bool
 ) -> None:
     pyproject = f'[project]\nname = "a"\nversion = "1"\nrequires-python = "{python}"\n'
     folder = repository(tmp_path / "late", {"pyproject.toml": pyproject})
 
-    said = messages.text(adopt(folder, template, dry_run=True))
+    output = messages.text(adopt(folder, template, dry_run=True))
 
-    assert told == (f"`project.requires-python` is '{python}', and Rung runs on" in said)
-    assert told == ("make it '>=3.11,<3.14'" in said)
+    assert message == (f"`project.requires-python` is '{python}', and Rung runs on" in output)
+    assert message == ("make it '>=3.11,<3.14'" in output)
 
 
 @pytest.mark.parametrize(
@@ -317,10 +317,10 @@ def test_what_cannot_be_completed_is_said_and_not_taken_for_complete(
     tmp_path: Path, template: source.Source, text: str
 ) -> None:
     folder = repository(tmp_path / "late", {"pyproject.toml": text, ".gitignore": "x\n"})
-    said = messages.text(adopt(folder, template, merge=True))
+    output = messages.text(adopt(folder, template, merge=True))
     again = complete.complete(folder, template.address)
 
-    assert "Change these by hand, so that Rung's commands run:\n  pyproject.toml: " in said
+    assert "Change these by hand, so that Rung's commands run:\n  pyproject.toml: " in output
     assert ["pyproject.toml"] == list(again)
     assert "by hand" in messages.completion(folder, again, dry_run=False)
     assert text == (folder / "pyproject.toml").read_text()
@@ -330,7 +330,7 @@ SH = "git add --all && git commit --quiet --no-verify -m more"
 
 
 @pytest.mark.parametrize(
-    "script, said, words",
+    "script, message, arguments",
     [
         ("rm -rf .git", {}, ["not in a git repository", "`git init`"]),
         ("rm -rf .git && git init -q", {}, ["has no commit yet", "`rung new`"]),
@@ -362,16 +362,20 @@ SH = "git add --all && git commit --quiet --no-verify -m more"
     ],
 )
 def test_a_refusal_says_why_and_what_to_do_and_changes_nothing(
-    tmp_path: Path, template: source.Source, script: str, said: dict[str, Any], words: list[str]
+    tmp_path: Path,
+    template: source.Source,
+    script: str,
+    message: dict[str, Any],
+    arguments: list[str],
 ) -> None:
     folder = repository(tmp_path / "late", SHAPES["src"])
     subprocess.run(script, shell=True, cwd=folder, check=True)
     before = snapshot(folder)
 
     with pytest.raises(RungError) as refused:
-        adopt(folder, template, **said)
+        adopt(folder, template, **message)
 
-    assert [] == [word for word in words if word not in str(refused.value)]
+    assert [] == [word for word in arguments if word not in str(refused.value)]
     assert before == snapshot(folder)
 
 
@@ -436,10 +440,10 @@ def test_a_git_that_cannot_write_changes_nothing(tmp_path: Path, template: sourc
 
 
 def climbed(folder: Path, template: source.Source, level: int) -> Any:
-    with planner.prepare(folder, ChangeRequest({"level": level}), template.address) as seen:
-        assert [] == seen.plan.conflicts
-        climbing.climb(seen, f"Climb to {level}\n", verify=False)
-        return seen.plan
+    with planner.prepare(folder, ChangeRequest({"level": level}), template.address) as prepared:
+        assert [] == prepared.plan.conflicts
+        climbing.climb(prepared, f"Climb to {level}\n", verify=False)
+        return prepared.plan
 
 
 @pytest.mark.parametrize("shape, merge", [("src", True), ("gitlab", False)])
@@ -487,7 +491,7 @@ def test_patterns_that_match_what_git_keeps_are_left_out_and_the_others_named(
     patterns = (folder / ".gitignore").read_text().splitlines()
     assert not {"/model/", "/logs/"} & set(patterns)
     assert "/reports/" in patterns
-    said = messages.text(made)
-    assert ".gitignore: patterns: " in said and "`/reports/`" in said
-    assert ".gitignore: `/model/` is left out, since git keeps `model/net.py`" in said
+    output = messages.text(made)
+    assert ".gitignore: patterns: " in output and "`/reports/`" in output
+    assert ".gitignore: `/model/` is left out, since git keeps `model/net.py`" in output
     assert "" == git(folder, "status", "--porcelain", "--ignored")

@@ -20,7 +20,7 @@ from rung.climbing.planner import ChangeRequest, PreparedPlan
 from rung.errors import RungError
 from rung.transaction import apply, journal, locks, recover
 from tests.climbing import tiny
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, files_of, git
 from tests.command import RUNG, rung, running
 
@@ -36,8 +36,8 @@ MUTATIONS: list[tuple[Any, str]] = [
 HALF = "# Rung 1\n\nWi"  # what a git that was killed may leave of RUNG.md
 
 
-def carry_out(seen: PreparedPlan) -> None:
-    climbing.climb(seen, messages.message(seen.plan), verify=False)
+def carry_out(observed: PreparedPlan) -> None:
+    climbing.climb(observed, messages.message(observed.plan), verify=False)
 
 
 @contextmanager
@@ -100,44 +100,46 @@ def ended(project: Path) -> recover.Recovered | None:
     ],
 )
 def test_a_climb_killed_at_any_mutation_ends_old_or_new(
-    born: Born, small: Path, after: bool
+    new_project: NewProject, small: Path, after: bool
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     start = git(project, "rev-parse", "HEAD")
     old = stands(project)
-    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as seen:
-        carry_out(seen)
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
+        carry_out(prepared)
         new = stands(project)
         git(project, "reset", "--quiet", "--hard", start)
-        found, number = [], 0
+        result, number = [], 0
         while True:
             number += 1
 
             def climb(number: int = number) -> None:
                 with killed_at(number, after=after):
-                    carry_out(seen)
+                    carry_out(prepared)
 
-            whole = in_a_child(climb)
+            complete = in_a_child(climb)
             ended(project)
             now = stands(project)
             assert now[0] in (old[0], new[0])
             assert now == (old if now[0] == old[0] else new), number
-            found.append(now == new)
+            result.append(now == new)
             git(project, "reset", "--quiet", "--hard", start)
-            if whole:
+            if complete:
                 break
 
     assert number > 20
-    assert {False, True} == set(found)
+    assert {False, True} == set(result)
 
 
 @pytest.mark.slow
-def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
-    project = born(0)
+def test_recovery_itself_may_be_killed(new_project: NewProject, small: Path) -> None:
+    project = new_project(0)
     old = stands(project)
-    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as seen:
-        whole = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
-        seen.bench.keep(seen.plan.head, whole)
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
+        complete = prepared.bench.commit(
+            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
+        )
+        prepared.bench.keep(prepared.plan.head, complete)
         number, whole_once = 0, False
         while not whole_once:
             number += 1
@@ -145,8 +147,8 @@ def test_recovery_itself_may_be_killed(born: Born, small: Path) -> None:
                 "README.md": b"written while it was down, %d\n" % number,
                 "new-of-mine": b"new %d\n" % number,
             }
-            journal.write(project, seen.plan.head, whole)
-            git(project, "read-tree", "-u", "-m", "HEAD", whole)
+            journal.write(project, prepared.plan.head, complete)
+            git(project, "read-tree", "-u", "-m", "HEAD", complete)
             git(project, "read-tree", "HEAD")
             tiny.write(project, mine)
 
@@ -171,31 +173,35 @@ def _snapshots(project: Path, path: str) -> Iterator[bytes]:
 
 
 def test_what_was_on_disk_is_kept_and_the_command_says_so(
-    born: Born, small: Path, capsys: pytest.CaptureFixture[str]
+    new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project = born(0)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        new = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
-        seen.bench.keep(seen.plan.head, new)
-    journal.write(project, seen.plan.head, new)
+    project = new_project(0)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+        new = prepared.bench.commit(
+            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
+        )
+        prepared.bench.keep(prepared.plan.head, new)
+    journal.write(project, prepared.plan.head, new)
     (project / "RUNG.md").write_text(HALF)
     (project / "ops/one.py").write_text('"""What a fir')
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        assert seen.recovered == recover.Recovered(str(project), "before", True)
-        assert "refs/rung/crash" in seen.recovered.message()
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+        assert prepared.recovered == recover.Recovered(str(project), "before", True)
+        assert "refs/rung/crash" in prepared.recovered.message()
 
     assert not (project / "ops/one.py").exists()
     assert HALF == git(project, "show", "refs/rung/crash:RUNG.md")
 
 
-def test_a_file_that_git_ignores_survives_a_recovery(born: Born, small: Path) -> None:
-    project = born(0)
+def test_a_file_that_git_ignores_survives_a_recovery(new_project: NewProject, small: Path) -> None:
+    project = new_project(0)
     (project / ".gitignore").write_text("Dockerfile\n")
     commit(project)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        new = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
-        seen.bench.keep(seen.plan.head, new)
-    journal.write(project, seen.plan.head, new)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+        new = prepared.bench.commit(
+            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
+        )
+        prepared.bench.keep(prepared.plan.head, new)
+    journal.write(project, prepared.plan.head, new)
     (project / "Dockerfile").write_text("mine\n")
     (project / "RUNG.md").write_text(HALF)
     ended(project)
@@ -204,61 +210,67 @@ def test_a_file_that_git_ignores_survives_a_recovery(born: Born, small: Path) ->
     assert "" == git(project, "status", "--porcelain")
 
 
-def test_a_project_that_has_moved_on_since_is_left_alone(born: Born, small: Path) -> None:
-    project = born(0)
+def test_a_project_that_has_moved_on_since_is_left_alone(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
     before = git(project, "rev-parse", "HEAD")
     (project / "README.md").write_text("later\n")
     after = commit(project)
     journal.write(project, before, after)
     (project / "README.md").write_text("not committed yet\n")
 
-    found = ended(project)
+    result = ended(project)
 
-    assert found == recover.Recovered(str(project), "pending", False)
+    assert result == recover.Recovered(str(project), "pending", False)
     assert "not committed yet\n" == (project / "README.md").read_text()
 
 
 def test_another_work_tree_is_not_touched_by_a_recovery(
-    born: Born, small: Path, tmp_path: Path
+    new_project: NewProject, small: Path, tmp_path: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     other = tmp_path / "other"
     git(project, "worktree", "add", "--quiet", "-b", "side", str(other))
-    with planner.prepare(other, ChangeRequest({"level": 1}), str(small)) as seen:
-        new = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
-        seen.bench.keep(seen.plan.head, new)
-        journal.write(other, seen.plan.head, new)
+    with planner.prepare(other, ChangeRequest({"level": 1}), str(small)) as prepared:
+        new = prepared.bench.commit(
+            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
+        )
+        prepared.bench.keep(prepared.plan.head, new)
+        journal.write(other, prepared.plan.head, new)
     (other / "RUNG.md").write_text(HALF)
     (project / "README.md").write_text("not committed yet\n")
 
-    found = ended(project)
+    result = ended(project)
 
-    assert found == recover.Recovered(str(other), "before", True)
+    assert result == recover.Recovered(str(other), "before", True)
     assert "not committed yet\n" == (project / "README.md").read_text()
     assert "" == git(other, "status", "--porcelain")
 
 
 def begun(project: Path, small: Path) -> None:
     """Let a climb be killed in its fast-forward, after which the person goes on."""
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        new = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
-        seen.bench.keep(seen.plan.head, new)
-    journal.write(project, seen.plan.head, new)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+        new = prepared.bench.commit(
+            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
+        )
+        prepared.bench.keep(prepared.plan.head, new)
+    journal.write(project, prepared.plan.head, new)
     (project / "RUNG.md").write_text(HALF)
     tiny.write(project, {"ops/one.py": tiny.FILES["files/ops/one.py"]})
 
 
-@pytest.mark.parametrize("words", [("plan", "."), ("adopt", "--dry-run")])
+@pytest.mark.parametrize("arguments", [("plan", "."), ("adopt", "--dry-run")])
 def test_a_command_that_only_looks_takes_back_what_the_climb_wrote_alone(
-    born: Born, small: Path, words: tuple[str, ...]
+    new_project: NewProject, small: Path, arguments: tuple[str, ...]
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     old = (project / "RUNG.md").read_bytes()
     begun(project, small)
     mine = {"README.md": "since\n", "Dockerfile": "FROM since\n", "src/flights/model.py": "M = 3\n"}
     tiny.write(project, mine)
 
-    done = rung(*words, "--template", small, cwd=project)
+    done = rung(*arguments, "--template", small, cwd=project)
 
     assert "An interrupted climb was ended" in done.stderr
     assert "they were left alone: `Dockerfile`" in done.stderr
@@ -268,13 +280,13 @@ def test_a_command_that_only_looks_takes_back_what_the_climb_wrote_alone(
 
 
 def test_a_recovery_is_said_although_the_look_is_refused(
-    born: Born,
+    new_project: NewProject,
     small: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     begun(project, small)
     monkeypatch.setenv("RUNG_CONFIG_DIR", str(tmp_path / "trusts-nothing"))
 
@@ -330,18 +342,18 @@ def test_every_kind_of_change_is_taken_back(tmp_path: Path, up: bool, index: str
     if index == "old":
         git(project, "read-tree", "HEAD")
 
-    found = ended(project)
+    result = ended(project)
 
-    assert found == recover.Recovered(str(project), "before", True)
+    assert result == recover.Recovered(str(project), "before", True)
     assert old == stands(project)
     assert Path("here") == (project / "link").readlink()
     assert not (project / "run.sh").stat().st_mode & 0o100
 
 
 def test_in_a_copy_of_a_repository_the_copy_is_led_back(
-    born: Born, small: Path, tmp_path: Path
+    new_project: NewProject, small: Path, tmp_path: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     begun(project, small)
     backup = tiny.copy(project, tmp_path / "backup")
     before = files_of(project)
@@ -354,15 +366,15 @@ def test_in_a_copy_of_a_repository_the_copy_is_led_back(
 
 
 def test_a_journal_that_names_a_folder_of_somebody_elses_is_not_believed(
-    born: Born, small: Path, tmp_path: Path
+    new_project: NewProject, small: Path, tmp_path: Path
 ) -> None:
-    victim = born(0)
+    victim = new_project(0)
     hostile = tiny.copy(victim, tmp_path / "hostile")
     begun(hostile, small)
     file = hostile / ".git" / journal.NAME
-    said = json.loads(file.read_text())
+    data = json.loads(file.read_text())
     tiny.write(victim, {"RUNG.md": HALF, "README.md": "mine\n"})
-    commits = {name: said[name] for name in ("before", "pending")}
+    commits = {name: data[name] for name in ("before", "pending")}
     for more in ({}, {"within": "worktrees/none"}):
         file.write_text(json.dumps({"top": str(victim), **commits, **more}))
         before = files_of(victim)
@@ -370,14 +382,18 @@ def test_a_journal_that_names_a_folder_of_somebody_elses_is_not_believed(
         ended(hostile)
 
         assert before == files_of(victim)
-        journal.write(hostile, said["before"], said["pending"])
+        journal.write(hostile, data["before"], data["pending"])
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
-    born: Born, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
+    new_project: NewProject,
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sent: signal.Signals,
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     old = stands(project)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
@@ -387,20 +403,22 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
     while not list((tmp_path / "tmp").glob("rung-*/project")) and time.monotonic() < deadline:
         time.sleep(0.002)
     child.send_signal(sent)
-    _, said = child.communicate(timeout=60)
+    _, output = child.communicate(timeout=60)
 
-    assert 130 == child.returncode, said
+    assert 130 == child.returncode, output
     assert old == stands(project)
     assert [] == list((tmp_path / "tmp").iterdir())
 
 
-def test_somebody_who_commits_meanwhile_is_not_overrun(born: Born, small: Path) -> None:
-    project = born(0)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+def test_somebody_who_commits_meanwhile_is_not_overrun(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         tiny.write(project, {"README.md": "meanwhile\n"})
         head = commit(project)
         with pytest.raises(RungError, match="another last commit"):
-            carry_out(seen)
+            carry_out(prepared)
 
     assert head == git(project, "rev-parse", "HEAD")
 
@@ -424,14 +442,14 @@ def go_on_working(project: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("path", ["RUNG.md", "Dockerfile", "README.md"])
 def test_a_climb_is_refused_where_a_file_was_written_meanwhile(
-    born: Born, small: Path, path: str
+    new_project: NewProject, small: Path, path: str
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     head = git(project, "rev-parse", "HEAD")
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         tiny.write(project, {path: "meanwhile\n"})
         with pytest.raises(RungError, match="changed meanwhile") as refused:
-            carry_out(seen)
+            carry_out(prepared)
 
     assert "Nothing was touched" in str(refused.value)
     assert b"meanwhile\n" == (project / path).read_bytes()
@@ -440,9 +458,9 @@ def test_a_climb_is_refused_where_a_file_was_written_meanwhile(
 
 
 def test_what_is_written_at_the_last_moment_stays(
-    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     now: dict[str, bytes] = {}
     real = journal.write
 
@@ -450,10 +468,10 @@ def test_what_is_written_at_the_last_moment_stays(
         real(*arguments)
         now.update(go_on_working(project))
 
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         monkeypatch.setattr(journal, "write", written)
         with pytest.raises(RungError, match="could not bring") as refused:
-            carry_out(seen)
+            carry_out(prepared)
 
     assert "Nothing was touched" in str(refused.value)
     assert now == files_of(project)
@@ -464,9 +482,9 @@ def test_what_is_written_at_the_last_moment_stays(
 
 
 def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
-    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     zero = (project / "ops/zero.py").read_bytes()
 
     def half_way(top: Path, commit: str, *_: Any) -> str:
@@ -477,10 +495,10 @@ def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
         go_on_working(top)
         return "No space left"
 
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         monkeypatch.setattr(apply, "_forward", half_way)
         with pytest.raises(RungError, match="No space left") as failed:
-            carry_out(seen)
+            carry_out(prepared)
 
     assert "refs/rung/crash" in str(failed.value)
     assert "they were left alone: `Dockerfile`, `RUNG.md`" in str(failed.value)
@@ -489,22 +507,22 @@ def test_a_climb_that_fails_half_way_takes_back_its_own_alone(
         assert content == git(project, "show", f"refs/rung/crash:{path}") + "\n"
     assert zero == (project / "ops/zero.py").read_bytes()
     assert not (project / "ops/one.py").exists()
-    said = git(project, "status", "--porcelain", "--untracked-files=all").splitlines()
-    assert sorted(MEANWHILE) == sorted(line.split(" ")[-1] for line in said)
+    reported = git(project, "status", "--porcelain", "--untracked-files=all").splitlines()
+    assert sorted(MEANWHILE) == sorted(line.split(" ")[-1] for line in reported)
     assert "refs/rung/pending" not in git(project, "for-each-ref", "refs/rung")
 
 
 def test_a_lock_of_another_git_is_not_removed(
-    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     monkeypatch.setattr(locks, "PATIENCE", 0.1)
     file = project / ".git/index.lock"
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         file.touch()
         os.utime(file, (0, 0))
         with pytest.raises(RungError, match="Another git is at work") as refused:
-            carry_out(seen)
+            carry_out(prepared)
 
     assert str(file) in str(refused.value)
     assert file.exists()
@@ -513,27 +531,27 @@ def test_a_lock_of_another_git_is_not_removed(
 
 
 def test_a_git_that_is_killed_alone_leaves_nothing(
-    born: Born, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     old = stands(project)
     configuration = tmp_path / "gitconfig"  # the person's; a filter of the repository's is off
     configuration.write_text('[filter "deadly"]\nsmudge = "kill -9 $PPID; cat"\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
     (project / ".git/info/attributes").write_text("ops/one.py filter=deadly\n")
     with (
-        planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen,
+        planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared,
         pytest.raises(RungError, match="as it was"),
     ):
-        carry_out(seen)
+        carry_out(prepared)
 
     (project / ".git/info/attributes").unlink()
     assert old == stands(project)
 
 
 @pytest.mark.parametrize("many", [2, 8])
-def test_of_many_climbs_at_once_one_wins(born: Born, small: Path, many: int) -> None:
-    project = born(0)
+def test_of_many_climbs_at_once_one_wins(new_project: NewProject, small: Path, many: int) -> None:
+    project = new_project(0)
     command = [str(RUNG), "climb", str(project), "--no-verify"]
     climbs = [
         subprocess.Popen(
@@ -547,11 +565,13 @@ def test_of_many_climbs_at_once_one_wins(born: Born, small: Path, many: int) -> 
     ends = [(one.communicate()[1], one.returncode) for one in climbs]
 
     won = [code for _, code in ends if code == 0]
-    refused = [said for said, code in ends if code == 2]
+    refused = [message for message, code in ends if code == 2]
     assert many == len(won) + len(refused), ends
     commits = int(git(project, "rev-list", "--count", "HEAD")) - 1
     assert 1 <= commits <= len(won)  # one that began after another's end may win as well
-    assert all("Another climb" in said or "another last commit" in said for said in refused)
+    assert all(
+        "Another climb" in message or "another last commit" in message for message in refused
+    )
     subject, files = stands(project)
     level = 1 if "rung 1" in subject else 2
     assert f"# Rung {level}\n".encode() in files["RUNG.md"]
@@ -582,8 +602,8 @@ def test_a_full_disk_loses_nothing(
     start = git(project, "rev-parse", "HEAD")
     old = stands(project)
     outcomes = set()
-    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as seen:
-        carry_out(seen)
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
+        carry_out(prepared)
         new = stands(project)
         git(project, "reset", "--quiet", "--hard", start)
         git(project, "reflog", "expire", "--expire=now", "--all")
@@ -593,13 +613,11 @@ def test_a_full_disk_loses_nothing(
             free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
             filler.write_bytes(b"x" * max(free - room * 1024, 0))
             try:
-                carry_out(seen)
+                carry_out(prepared)
                 outcomes.add("new")
             except RungError as error:
                 outcomes.add("old")
-                assert any(
-                    words in str(error) for words in ("Nothing was", "as it was", "Make room")
-                )
+                assert any(text in str(error) for text in ("Nothing was", "as it was", "Make room"))
             filler.unlink()
             ended(project)
             now = stands(project)
@@ -625,15 +643,15 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: Path) -> None:
     """200 kills (RUNG_KILLS) of Rung and its git, mostly in the fast-forward."""
-    project = tiny.born(large, tmp_path / "p", level=0)
+    project = tiny.new_project(large, tmp_path / "p", level=0)
     start = git(project, "rev-parse", "HEAD")
     old = stands(project)
     seed = int(os.environ.get("RUNG_SEED", "1"))
     chance = random.Random(seed)
     kills = int(os.environ.get("RUNG_KILLS", "200"))
-    with planner.prepare(project, ChangeRequest({"level": 2}), str(large)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(large)) as prepared:
         began = time.monotonic()
-        os.waitpid(_climbing(seen), 0)
+        os.waitpid(_climbing(prepared), 0)
         took = time.monotonic() - began  # in a child as well: it starts slower than one thinks
         new = stands(project)
         assert len(new[1]) > 3000
@@ -641,7 +659,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
         for number in range(kills):
             git(project, "reset", "--quiet", "--hard", start)
             git(project, "clean", "--quiet", "-d", "--force")
-            child = _climbing(seen)
+            child = _climbing(prepared)
             time.sleep(chance.uniform(number, number + 1) / kills * 1.5 * took)
             with suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
@@ -655,7 +673,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
     assert {False, True} == set(ends)
 
 
-def _climbing(seen: PreparedPlan) -> int:
+def _climbing(observed: PreparedPlan) -> int:
     """Climb in a child that leads a process group; return its id."""
     child = os.fork()
     if child == 0:
@@ -663,7 +681,7 @@ def _climbing(seen: PreparedPlan) -> int:
             try:
                 os.setpgid(0, 0)
                 _same_group(patch)
-                carry_out(seen)
+                carry_out(observed)
             finally:
                 os._exit(0)  # what it came to is seen in the project
     return child

@@ -37,17 +37,19 @@ def test_git_is_not_asked_about_each_file(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also that Copier still has what is left out: otherwise it is time to look again."""
-    asked: list[Any] = []
+    requests: list[Any] = []
     monkeypatch.setattr(
-        _main.Worker, "_sync_git_index_executable_bit", lambda *arguments: asked.append(arguments)
+        _main.Worker,
+        "_sync_git_index_executable_bit",
+        lambda *arguments: requests.append(arguments),
     )
     copier.run_copy(str(small), tmp_path / "plain", defaults=True, quiet=True)
-    assert asked
+    assert requests
 
-    asked.clear()
+    requests.clear()
     tiny.fresh(small, tmp_path / "spared")
 
-    assert [] == asked
+    assert [] == requests
 
 
 def test_a_text_is_compiled_once(

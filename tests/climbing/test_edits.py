@@ -13,7 +13,7 @@ from rung.climbing.planner import ChangeRequest
 from rung.errors import RungError
 from rung.merging import tree_merge
 from tests.climbing import tiny
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, files_of, git, plan, write
 
 
@@ -24,18 +24,18 @@ def either_merge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_edits_a_climb_gives_a_fresh_project(
-    born: Born, small: Path, tmp_path: Path, either_merge: None
+    new_project: NewProject, small: Path, tmp_path: Path, either_merge: None
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     climb(project, small, level=2)
 
     assert files_of(tiny.fresh(small, tmp_path / "fresh", level=2)) == files_of(project)
 
 
 def test_edits_of_both_sides_in_one_file_are_merged(
-    born: Born, small: Path, either_merge: None
+    new_project: NewProject, small: Path, either_merge: None
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     file = project / "ops/zero.py"
     file.write_text(file.read_text().replace("return 1", "return 11"))
     commit(project)
@@ -46,9 +46,9 @@ def test_edits_of_both_sides_in_one_file_are_merged(
 
 
 def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
-    born: Born, small: Path, either_merge: None
+    new_project: NewProject, small: Path, either_merge: None
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     (project / "ops/zero.py").write_text(tiny.CODE + "\n\nLEVEL = 99\n")
     commit(project)
     before = files_of(project)
@@ -62,9 +62,9 @@ def test_lines_that_both_changed_are_a_conflict_and_nothing_is_written(
 
 
 def test_a_file_of_your_own_that_git_ignores_is_neither_overwritten_nor_deleted(
-    born: Born, small: Path
+    new_project: NewProject, small: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     (project / ".gitignore").write_text("*.log\nDockerfile\n")
     commit(project)
     (project / "Dockerfile").write_text("mine\n")
@@ -76,9 +76,9 @@ def test_a_file_of_your_own_that_git_ignores_is_neither_overwritten_nor_deleted(
 
 
 def test_a_file_that_git_would_ignore_is_created_where_there_is_none(
-    born: Born, small: Path
+    new_project: NewProject, small: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     (project / ".gitignore").write_text("*.log\nDockerfile\n")
     commit(project)
     climb(project, small, level=1)
@@ -87,8 +87,10 @@ def test_a_file_that_git_would_ignore_is_created_where_there_is_none(
     assert "Dockerfile" in git(project, "ls-files").split()
 
 
-def test_rungs_file_taken_out_of_git_and_edited_is_left_alone(born: Born, small: Path) -> None:
-    project = born(1)
+def test_rungs_file_taken_out_of_git_and_edited_is_left_alone(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(1)
     (project / ".gitignore").write_text("*.log\nDockerfile\n")
     git(project, "rm", "--quiet", "--cached", "Dockerfile")
     commit(project)
@@ -99,20 +101,24 @@ def test_rungs_file_taken_out_of_git_and_edited_is_left_alone(born: Born, small:
         assert "mine\n" == (project / "Dockerfile").read_text()
 
 
-def test_an_edited_file_stays_on_the_way_down_and_is_listed(born: Born, small: Path) -> None:
-    project = born(2)
+def test_an_edited_file_stays_on_the_way_down_and_is_listed(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(2)
     file = project / "ops/two.py"
     file.write_text(file.read_text() + "\nMINE = 1\n")
     commit(project)
-    seen = climb(project, small, level=0)
+    observed = climb(project, small, level=0)
 
-    assert ["ops/two.py"] == seen.kept
+    assert ["ops/two.py"] == observed.kept
     assert "MINE = 1" in file.read_text()
     assert not (project / "ops/one.py").exists()
 
 
-def test_down_and_up_again_an_edit_is_still_the_persons(born: Born, small: Path) -> None:
-    project = born(2)
+def test_down_and_up_again_an_edit_is_still_the_persons(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(2)
     edited: dict[str, str | bytes | None] = {
         "ops/two.py": tiny.FILES["files/ops/two.py"].replace("return 2", "return 22"),
         "data/table.bin": b"\0mine",
@@ -130,35 +136,39 @@ def test_down_and_up_again_an_edit_is_still_the_persons(born: Born, small: Path)
         )
 
 
-def test_a_renamed_file_is_followed(born: Born, small: Path, either_merge: None) -> None:
-    project = born(0)
+def test_a_renamed_file_is_followed(
+    new_project: NewProject, small: Path, either_merge: None
+) -> None:
+    project = new_project(0)
     git(project, "mv", "ops/zero.py", "ops/start.py")
     file = project / "ops/start.py"
     file.write_text(file.read_text().replace("return 3", "return 33"))
     commit(project)
-    seen = climb(project, small, level=2)
+    observed = climb(project, small, level=2)
 
-    assert {"ops/zero.py": "ops/start.py"} == seen.renamed
+    assert {"ops/zero.py": "ops/start.py"} == observed.renamed
     assert not (project / "ops/zero.py").exists()
     assert "return 33" in file.read_text()
     assert "LEVEL = 2" in file.read_text()
 
 
-def test_a_renamed_file_stays_when_its_rung_goes_and_is_named(born: Born, small: Path) -> None:
-    project = born(1)
+def test_a_renamed_file_stays_when_its_rung_goes_and_is_named(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(1)
     git(project, "mv", "ops/one.py", "ops/mine.py")
     commit(project)
-    seen = climb(project, small, level=0)
+    observed = climb(project, small, level=0)
 
     assert tiny.FILES["files/ops/one.py"] == (project / "ops/mine.py").read_text()
-    assert {"ops/one.py": "ops/mine.py"} == seen.renamed
-    assert "ops/mine.py (Rung's ops/one.py, renamed by you)" in messages.left_alone(seen)
-    assert ["Dockerfile"] == seen.retired
+    assert {"ops/one.py": "ops/mine.py"} == observed.renamed
+    assert "ops/mine.py (Rung's ops/one.py, renamed by you)" in messages.left_alone(observed)
+    assert ["Dockerfile"] == observed.retired
 
 
 @pytest.mark.parametrize("path", ["ops/zero.py", "README.md", "src/flights/model.py"])
-def test_a_deleted_file_stays_deleted(born: Born, small: Path, path: str) -> None:
-    project = born(0)
+def test_a_deleted_file_stays_deleted(new_project: NewProject, small: Path, path: str) -> None:
+    project = new_project(0)
     if path.startswith("src"):
         write(project, {"src/flights/other.py": "X = 1\n"})
     (project / path).unlink()
@@ -169,8 +179,8 @@ def test_a_deleted_file_stays_deleted(born: Born, small: Path, path: str) -> Non
         assert not (project / path).exists()
 
 
-def test_an_edited_binary_is_kept(born: Born, small: Path) -> None:
-    project = born(2)
+def test_an_edited_binary_is_kept(new_project: NewProject, small: Path) -> None:
+    project = new_project(2)
     (project / "data/table.bin").write_bytes(b"\0mine\xff")
     commit(project)
     for level in (1, 2):
@@ -181,7 +191,7 @@ def test_an_edited_binary_is_kept(born: Born, small: Path) -> None:
 
 def test_a_binary_that_both_changed_is_a_conflict(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=2)
+    project = tiny.new_project(made_from, tmp_path / "p", level=2)
     (project / "data/table.bin").write_bytes(b"\0mine")
     commit(project)
     tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
@@ -192,22 +202,22 @@ def test_a_binary_that_both_changed_is_a_conflict(tmp_path: Path) -> None:
 
 def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=2)
+    project = tiny.new_project(made_from, tmp_path / "p", level=2)
     write(project, {"data/table.bin": b"\0mine", "data/table.bin.rung": "a file of mine\n"})
     commit(project)
     (project / ".git/info/exclude").write_text("*.rung-2\n")
     write(project, {"data/table.bin.rung-2": "and one that git ignores\n"})
     tiny.release(made_from, "v0.2.0", {"files/data/table.bin": b"\0rung"})
-    with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(made_from)) as seen:
-        climbing.climb_on_branch(seen, "side", messages.message(seen.plan))
+    with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(made_from)) as prepared:
+        climbing.climb_on_branch(prepared, "side", messages.message(prepared.plan))
 
     assert "a file of mine" == git(project, "show", "side:data/table.bin.rung")
     assert "rung" in git(project, "show", "side:data/table.bin.rung-3")
     assert "data/table.bin.rung-2" not in git(project, "ls-tree", "-r", "--name-only", "side")
 
 
-def test_bytes_that_are_no_utf8_are_kept(born: Born, small: Path) -> None:
-    project = born(0)
+def test_bytes_that_are_no_utf8_are_kept(new_project: NewProject, small: Path) -> None:
+    project = new_project(0)
     file = project / "ops/zero.py"
     file.write_bytes(file.read_bytes().replace(b"return 1", b"return 1  # caf\xe9"))
     commit(project)
@@ -219,9 +229,9 @@ def test_bytes_that_are_no_utf8_are_kept(born: Born, small: Path) -> None:
 
 @pytest.mark.parametrize("path", ["ops/zero.py", "pyproject.toml", "tasks.yml", "RUNG.md"])
 def test_line_ends_of_windows_are_kept_and_rungs_lines_get_them(
-    born: Born, small: Path, path: str
+    new_project: NewProject, small: Path, path: str
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     file = project / path
     comment = b"" if path == "RUNG.md" else b"# mine\r\n"
     file.write_bytes(comment + file.read_bytes().replace(b"\n", b"\r\n"))
@@ -235,9 +245,11 @@ def test_line_ends_of_windows_are_kept_and_rungs_lines_get_them(
 
 
 @pytest.mark.parametrize("path", ["ops/zero.py", "pyproject.toml"])
-def test_line_ends_that_git_itself_converts_are_no_edit(born: Born, small: Path, path: str) -> None:
+def test_line_ends_that_git_itself_converts_are_no_edit(
+    new_project: NewProject, small: Path, path: str
+) -> None:
     """As Git for Windows is set up: files have other line ends on disk than in commits."""
-    project = born(0)
+    project = new_project(0)
     git(project, "config", "core.autocrlf", "true")
     git(project, "rm", "--quiet", "-r", "--cached", ".")
     git(project, "reset", "--quiet", "--hard")
@@ -255,8 +267,10 @@ def test_line_ends_that_git_itself_converts_are_no_edit(born: Born, small: Path,
 
 
 @pytest.mark.parametrize("yours", ["dockerfile", "Ops/One.py"])
-def test_names_that_differ_only_in_case_are_a_conflict(born: Born, small: Path, yours: str) -> None:
-    project = born(0)
+def test_names_that_differ_only_in_case_are_a_conflict(
+    new_project: NewProject, small: Path, yours: str
+) -> None:
+    project = new_project(0)
     write(project, {yours: "mine\n"})
     commit(project)
     before = files_of(project)
@@ -272,8 +286,8 @@ def test_names_that_differ_only_in_case_are_a_conflict(born: Born, small: Path, 
     assert (project / rungs).is_file()
 
 
-def test_a_file_of_rungs_may_be_renamed_in_case_alone(born: Born, small: Path) -> None:
-    project = born(1)
+def test_a_file_of_rungs_may_be_renamed_in_case_alone(new_project: NewProject, small: Path) -> None:
+    project = new_project(1)
     git(project, "mv", "Dockerfile", "dockerfile")
     commit(project)
 
@@ -283,9 +297,9 @@ def test_a_file_of_rungs_may_be_renamed_in_case_alone(born: Born, small: Path) -
 
 
 def test_an_executable_bit_of_yours_and_a_change_of_rungs_both_stay(
-    born: Born, small: Path, either_merge: None
+    new_project: NewProject, small: Path, either_merge: None
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     (project / "ops/zero.py").chmod(0o755)
     commit(project)
     climb(project, small, level=1)
@@ -294,15 +308,15 @@ def test_an_executable_bit_of_yours_and_a_change_of_rungs_both_stay(
     assert "LEVEL = 1" in (project / "ops/zero.py").read_text()
 
 
-def test_a_link_of_yours_stays_a_link(born: Born, small: Path, tmp_path: Path) -> None:
-    project = born(0)
+def test_a_link_of_yours_stays_a_link(new_project: NewProject, small: Path, tmp_path: Path) -> None:
+    project = new_project(0)
     (project / "mine").symlink_to("README.md")
     (project / "ops/zero.py").unlink()
     (project / "ops/zero.py").symlink_to("../src/flights/model.py")
     commit(project)
-    found = plan(project, small, level=1).conflicts
+    result = plan(project, small, level=1).conflicts
 
-    assert [("ops/zero.py", "kind")] == [(one.path, one.why) for one in found]
+    assert [("ops/zero.py", "kind")] == [(one.path, one.why) for one in result]
     (project / "ops/zero.py").unlink()
     commit(project)
     climb(project, small, level=1)
@@ -311,9 +325,9 @@ def test_a_link_of_yours_stays_a_link(born: Born, small: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("link", [False, True])
 def test_a_file_or_link_of_yours_where_a_folder_of_rungs_goes_stays_and_is_named(
-    born: Born, small: Path, tmp_path: Path, either_merge: None, link: bool
+    new_project: NewProject, small: Path, tmp_path: Path, either_merge: None, link: bool
 ) -> None:
-    project, elsewhere = born(0), tmp_path / "elsewhere"
+    project, elsewhere = new_project(0), tmp_path / "elsewhere"
     elsewhere.mkdir()
     (project / "data").rmdir()  # Copier makes it, empty
     if link:
@@ -332,20 +346,20 @@ def test_a_file_or_link_of_yours_where_a_folder_of_rungs_goes_stays_and_is_named
 
 def test_a_file_of_yours_where_the_folder_of_settings_goes_is_a_conflict(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=0)
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
     write(project, {"machinery": "mine\n"})
     commit(project)
     tiny.release(made_from, "v0.2.0", {"files/machinery/code.py": "CODE = 1\n"})
-    found = plan(project, made_from, "v0.2.0").conflicts
+    result = plan(project, made_from, "v0.2.0").conflicts
 
-    assert [("machinery", "kind")] == [(one.path, one.why) for one in found]
+    assert [("machinery", "kind")] == [(one.path, one.why) for one in result]
     assert "mine\n" == (project / "machinery").read_text()
 
 
 def test_a_link_in_the_place_of_rungs_page_stays(
-    born: Born, small: Path, either_merge: None
+    new_project: NewProject, small: Path, either_merge: None
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     (project / "RUNG.md").unlink()
     (project / "RUNG.md").symlink_to("README.md")
     commit(project)
@@ -357,13 +371,13 @@ def test_a_link_in_the_place_of_rungs_page_stays(
 
 
 def test_a_folder_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
-    born: Born, small: Path, either_merge: None
+    new_project: NewProject, small: Path, either_merge: None
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     write(project, {"Dockerfile/mine": "mine\n"})
     commit(project)
-    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as seen:
-        own, result = seen.plan.own, seen.bench.files(seen.plan.result)
+    with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
+        own, result = prepared.plan.own, prepared.bench.files(prepared.plan.result)
 
     assert ["Dockerfile"] == own
     assert ["Dockerfile/mine"] == [path for path in result if path.startswith("Dockerfile")]
@@ -373,9 +387,9 @@ def test_a_folder_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
 
 
 def test_a_link_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
-    born: Born, small: Path, either_merge: None
+    new_project: NewProject, small: Path, either_merge: None
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     (project / "Dockerfile").symlink_to("README.md")
     commit(project)
 
@@ -385,23 +399,27 @@ def test_a_link_of_yours_where_a_file_of_rungs_goes_stays_and_is_named(
     assert "README.md" == str((project / "Dockerfile").readlink())
 
 
-def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(born: Born, small: Path) -> None:
+def test_a_file_of_yours_like_rungs_stays_when_the_rung_goes(
+    new_project: NewProject, small: Path
+) -> None:
     """As .dvc/.gitignore is, where the person has run `dvc init` before."""
-    project = born(0)
+    project = new_project(0)
     write(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
     commit(project)
     climb(project, small, level=1)
-    seen = climb(project, small, level=0)
+    observed = climb(project, small, level=0)
 
     assert tiny.FILES["files/Dockerfile"] == (project / "Dockerfile").read_text()
-    assert ["ops/one.py"] == seen.retired
-    assert ["Dockerfile"] == seen.had
-    assert any(line.startswith("Dockerfile (") for line in messages.left_alone(seen))
+    assert ["ops/one.py"] == observed.retired
+    assert ["Dockerfile"] == observed.had
+    assert any(line.startswith("Dockerfile (") for line in messages.left_alone(observed))
 
 
 @pytest.mark.parametrize("path", ["ops/one.py", "Dockerfile"])
-def test_a_deletion_survives_the_way_down_and_up(born: Born, small: Path, path: str) -> None:
-    project = born(1)
+def test_a_deletion_survives_the_way_down_and_up(
+    new_project: NewProject, small: Path, path: str
+) -> None:
+    project = new_project(1)
     write(project, {path: None})
     commit(project)
     for level in (0, 1, 2, 0, 2):
@@ -411,8 +429,8 @@ def test_a_deletion_survives_the_way_down_and_up(born: Born, small: Path, path: 
         assert (project / other).exists()
 
 
-def test_a_rename_survives_the_way_down_and_up(born: Born, small: Path) -> None:
-    project = born(1)
+def test_a_rename_survives_the_way_down_and_up(new_project: NewProject, small: Path) -> None:
+    project = new_project(1)
     git(project, "mv", "ops/one.py", "ops/mine.py")
     commit(project)
     for level in (0, 1, 2, 0):
@@ -429,9 +447,9 @@ def test_a_rename_survives_the_way_down_and_up(born: Born, small: Path) -> None:
 
 
 def test_a_file_of_your_own_that_you_deleted_stops_no_file_of_rungs(
-    born: Born, small: Path
+    new_project: NewProject, small: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     for content in ("FROM mine\n", None):
         write(project, {"Dockerfile": content})
         commit(project)
@@ -441,9 +459,9 @@ def test_a_file_of_your_own_that_you_deleted_stops_no_file_of_rungs(
 
 
 def test_a_folder_reached_through_a_link_that_git_does_not_keep_is_refused(
-    born: Born, small: Path, tmp_path: Path
+    new_project: NewProject, small: Path, tmp_path: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     (tmp_path / "elsewhere").mkdir()
     (project / "data").rmdir()
     (project / "data").symlink_to(tmp_path / "elsewhere")
@@ -454,8 +472,8 @@ def test_a_folder_reached_through_a_link_that_git_does_not_keep_is_refused(
     assert [] == list((tmp_path / "elsewhere").iterdir())
 
 
-def test_requirements_go_by_name_and_your_bounds_win(born: Born, small: Path) -> None:
-    project = born(1)
+def test_requirements_go_by_name_and_your_bounds_win(new_project: NewProject, small: Path) -> None:
+    project = new_project(1)
     file = project / "pyproject.toml"
     text = file.read_text()
     for old, new in (
@@ -480,7 +498,7 @@ def test_requirements_go_by_name_and_your_bounds_win(born: Born, small: Path) ->
 
 def test_patterns_of_both_sides_stay_in_an_ignore_file(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=0)
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
     write(project, {".gitignore": "*.log\n/mine/\n"})
     commit(project)
     tiny.release(made_from, "v0.2.0", {"files/.gitignore": "*.log\n/rungs/\n"})
@@ -491,7 +509,7 @@ def test_patterns_of_both_sides_stay_in_an_ignore_file(tmp_path: Path) -> None:
 
 def test_a_file_that_a_newer_template_renames_takes_your_edit_along(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=2)
+    project = tiny.new_project(made_from, tmp_path / "p", level=2)
     (project / "ops/two.py").write_text(tiny.FILES["files/ops/two.py"] + "\nMINE = 1\n")
     commit(project)
     code = tiny.FILES["files/ops/two.py"].replace("return 1", "return 111")
@@ -505,7 +523,7 @@ def test_a_file_that_a_newer_template_renames_takes_your_edit_along(tmp_path: Pa
 
 def test_a_choice_that_a_newer_template_drops_is_refused(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=0, ci="gitlab")
+    project = tiny.new_project(made_from, tmp_path / "p", level=0, ci="gitlab")
     questions = tiny.FILES["levels/questions.yml"].replace("[github, gitlab]", "[github, azure]")
     tiny.release(made_from, "v0.2.0", {"levels/questions.yml": questions})
 
@@ -515,9 +533,9 @@ def test_a_choice_that_a_newer_template_drops_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("born_on", "written"), [(0, 2), (2, 0)])
 def test_a_level_written_by_hand_is_refused(
-    born: Born, small: Path, born_on: int, written: int
+    new_project: NewProject, small: Path, born_on: int, written: int
 ) -> None:
-    project = born(born_on)
+    project = new_project(born_on)
     climb(project, small, level=1)
     climb(project, small, level=born_on)
     file = project / ".copier-answers.yml"
@@ -528,8 +546,10 @@ def test_a_level_written_by_hand_is_refused(
         plan(project, small, level=1)
 
 
-def test_a_climb_that_was_taken_back_in_part_is_named_as_that_too(born: Born, small: Path) -> None:
-    project = born(0)
+def test_a_climb_that_was_taken_back_in_part_is_named_as_that_too(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
     climb(project, small, level=2)
     git(project, "rm", "--quiet", "ops/one.py", "ops/two.py", "Dockerfile", "data/table.bin")
     git(project, "checkout", "HEAD~1", "--", "RUNG.md", "ops", "pyproject.toml", "tasks.yml")
@@ -545,9 +565,9 @@ def test_a_climb_that_was_taken_back_in_part_is_named_as_that_too(born: Born, sm
 
 
 def test_another_vendor_takes_the_old_ones_files_away_but_not_edited_ones(
-    born: Born, small: Path
+    new_project: NewProject, small: Path
 ) -> None:
-    project = born(1)
+    project = new_project(1)
     write(project, {".github/workflows/mine.yml": "on: [push]\n"})
     commit(project)
     climb(project, small, ci="gitlab")
@@ -568,9 +588,14 @@ HANDS = [(level, written) for level in (0, 1, 2) for written in (0, 1, 2) if lev
     + [(1, ("ci", "github", "gitlab"))],
 )
 def test_answers_written_by_hand_are_refused_in_every_direction(
-    born: Born, small: Path, level: int, change: tuple[str, Any, Any], edited: bool, amended: bool
+    new_project: NewProject,
+    small: Path,
+    level: int,
+    change: tuple[str, Any, Any],
+    edited: bool,
+    amended: bool,
 ) -> None:
-    project = born(level)
+    project = new_project(level)
     if edited:
         (project / "RUNG.md").write_text(f"# Rung {level}\n\nWith github.\n\nOurs.\n")
         commit(project)

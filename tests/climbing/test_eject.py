@@ -40,7 +40,7 @@ def template(tmp_path: Path) -> Path:
 @pytest.fixture
 def project(template: Path, tmp_path: Path) -> Path:
     """Return a project on rung 2, which has a pipeline."""
-    return tiny.born(template, tmp_path / "project", level=2)
+    return tiny.new_project(template, tmp_path / "project", level=2)
 
 
 def eject(project: Path, template: Path) -> None:
@@ -71,10 +71,10 @@ def test_source_takes_the_place_of_the_wheel_and_back(
     assert SOURCE.encode() == ejected["machinery/rung_ops/service.py"]
     assert not any(path.startswith("vendor/") for path in ejected)
     assert "ejected: true" in (project / ".copier-answers.yml").read_text()
-    told = capsys.readouterr().out
-    assert "Machinery from wheel to source:" in told
-    assert "`uv run poe pipeline` runs all of them once more" in told
-    assert "uv sync" in told
+    output = capsys.readouterr().out
+    assert "Machinery from wheel to source:" in output
+    assert "`uv run poe pipeline` runs all of them once more" in output
+    assert "uv sync" in output
 
     undo(project, template)
 
@@ -84,13 +84,13 @@ def test_source_takes_the_place_of_the_wheel_and_back(
 def test_a_project_without_a_pipeline_is_told_nothing_of_stages(
     template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    eject(tiny.born(template, tmp_path / "small", level=0), template)
+    eject(tiny.new_project(template, tmp_path / "small", level=0), template)
 
     assert "poe pipeline" not in capsys.readouterr().out
 
 
 def test_an_ejected_project_climbs_and_stays_ejected(template: Path, tmp_path: Path) -> None:
-    project = tiny.born(template, tmp_path / "small", level=0)
+    project = tiny.new_project(template, tmp_path / "small", level=0)
     eject(project, template)
     edit(project, "8000", "9000")
 
@@ -119,12 +119,12 @@ def test_an_update_of_the_edited_line_is_a_conflict(template: Path, project: Pat
     newer = SOURCE.replace("8000", "8080")
     tiny.release(template, "v0.2.0", {"files/machinery/rung_ops/service.py": newer})
 
-    with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(template)) as seen:
-        assert ["machinery/rung_ops/service.py"] == [one.path for one in seen.plan.conflicts]
-        told = messages.stopped(seen.plan, "rung update")
+    with planner.prepare(project, ChangeRequest(version="v0.2.0"), str(template)) as prepared:
+        assert ["machinery/rung_ops/service.py"] == [one.path for one in prepared.plan.conflicts]
+        output = messages.stopped(prepared.plan, "rung update")
 
-    assert "yours |     return 9000" in told
-    assert "rung  |     return 8080" in told
+    assert "yours |     return 9000" in output
+    assert "rung  |     return 8080" in output
     assert "9000" in (project / "machinery/rung_ops/service.py").read_text()
 
 
@@ -143,7 +143,7 @@ def test_a_file_rewritten_by_the_user_is_a_conflict_too(template: Path, project:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"machinery/rung_ops/gate.py": "LIMIT = 2\n"}, "machinery/rung_ops/gate.py"),
         ({"machinery/rung_ops/gate.py": None}, "machinery/rung_ops/gate.py (deleted)"),
@@ -151,7 +151,7 @@ def test_a_file_rewritten_by_the_user_is_a_conflict_too(template: Path, project:
     ],
 )
 def test_undo_refuses_and_names_what_was_edited(
-    template: Path, project: Path, change: dict[str, Any], told: str
+    template: Path, project: Path, change: dict[str, Any], message: str
 ) -> None:
     eject(project, template)
     tiny.write(project, change)
@@ -160,7 +160,7 @@ def test_undo_refuses_and_names_what_was_edited(
     with pytest.raises(NotDoneError) as refused:
         ejecting.to_wheel(project, str(template), verify=False)
 
-    assert f"\n  {told}\n" in str(refused.value)
+    assert f"\n  {message}\n" in str(refused.value)
     assert head == git(project, "rev-parse", "HEAD")
 
 
@@ -190,7 +190,7 @@ def test_what_cannot_be_ejected_says_why(template: Path, project: Path) -> None:
 
 
 def test_a_template_without_a_library_says_so(small: Path, tmp_path: Path) -> None:
-    project = tiny.born(small, tmp_path / "old", level=2)
+    project = tiny.new_project(small, tmp_path / "old", level=2)
 
     with pytest.raises(RungError, match="Run `rung update` first"):
         ejecting.to_source(project, str(small), verify=False)

@@ -15,7 +15,7 @@ from rung.errors import RungError
 from rung.rendering import template_source
 from rung.transaction import apply
 from tests.climbing import tiny
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import files_of, git
 from tests.command import RUNG, rung
 
@@ -38,9 +38,9 @@ SETTINGS = {
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_a_climb_is_one_commit_whatever_is_set(
-    born: Born, small: Path, settings: dict[str, str]
+    new_project: NewProject, small: Path, settings: dict[str, str]
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     before = git(project, "rev-parse", "HEAD")
     for key, value in settings.items():
         git(project, "config", key, value)
@@ -58,8 +58,8 @@ def test_a_climb_is_one_commit_whatever_is_set(
     assert before == git(project, "rev-parse", "HEAD")
 
 
-def test_a_branch_of_any_name_goes_forward(born: Born, small: Path) -> None:
-    project = born(0)
+def test_a_branch_of_any_name_goes_forward(new_project: NewProject, small: Path) -> None:
+    project = new_project(0)
     git(project, "switch", "--quiet", "--create", "a=b")
     git(project, "config", "branch.a=b.mergeOptions", "--squash")
     tiny.climb(project, small, level=1)
@@ -69,10 +69,10 @@ def test_a_branch_of_any_name_goes_forward(born: Born, small: Path) -> None:
 
 @pytest.mark.parametrize("moved", [False, True])
 def test_a_forward_that_does_something_else_is_led_back(
-    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch, moved: bool
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch, moved: bool
 ) -> None:
     """Git says that all went well, and HEAD or a file is not what it was to be."""
-    project = born(0)
+    project = new_project(0)
     before, files = git(project, "rev-parse", "HEAD"), files_of(project)
 
     def otherwise(top: Path, commit: str, *_: Any) -> str:
@@ -82,10 +82,10 @@ def test_a_forward_that_does_something_else_is_led_back(
             (top / "ops/one.py").unlink()
         return ""
 
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         monkeypatch.setattr(apply, "_forward", otherwise)
         with pytest.raises(RungError, match="as it was"):
-            climbing.climb(seen, messages.message(seen.plan), verify=False)
+            climbing.climb(prepared, messages.message(prepared.plan), verify=False)
 
     assert before == git(project, "rev-parse", "HEAD")
     assert files == files_of(project)
@@ -94,9 +94,9 @@ def test_a_forward_that_does_something_else_is_led_back(
 
 
 def test_a_forward_that_git_refuses_ends_with_what_to_change(
-    born: Born, small: Path, tmp_path: Path
+    new_project: NewProject, small: Path, tmp_path: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     settings = tmp_path / "gitconfig"
     settings.write_text('[filter "own"]\nsmudge = false\nrequired = true\n')
     (project / ".git/info/attributes").write_text("ops/one.py filter=own\n")
@@ -112,9 +112,9 @@ def test_a_forward_that_git_refuses_ends_with_what_to_change(
 
 
 def test_a_file_written_right_after_the_forward_stays(
-    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     real = apply._forward
 
     def going_on(top: Path, *others: Any) -> str:
@@ -122,9 +122,9 @@ def test_a_file_written_right_after_the_forward_stays(
         (top / "README.md").write_text("mine\n")
         return failed
 
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
         monkeypatch.setattr(apply, "_forward", going_on)
-        climbing.climb(seen, messages.message(seen.plan), verify=False)
+        climbing.climb(prepared, messages.message(prepared.plan), verify=False)
 
     assert "mine\n" == (project / "README.md").read_text()
     assert "M README.md" == git(project, "status", "--porcelain")
@@ -133,9 +133,9 @@ def test_a_file_written_right_after_the_forward_stays(
 @pytest.mark.parametrize("redirected", [">/dev/full", ">&-", "2>&-"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_climb_whose_words_cannot_be_written_is_done_all_the_same(
-    born: Born, small: Path, redirected: str, unbuffered: str
+    new_project: NewProject, small: Path, redirected: str, unbuffered: str
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     command = f"{RUNG} climb {project} --no-verify --template {small} {redirected}"
     done = subprocess.run(
         command,
@@ -152,8 +152,8 @@ def test_a_climb_whose_words_cannot_be_written_is_done_all_the_same(
     assert "" == git(project, "status", "--porcelain")
 
 
-def test_the_templates_address_may_end_in_a_slash(born: Born, small: Path) -> None:
-    project = born(0)
+def test_the_templates_address_may_end_in_a_slash(new_project: NewProject, small: Path) -> None:
+    project = new_project(0)
     answers = project / ".copier-answers.yml"
     answers.write_text(answers.read_text().replace(f"_src_path: {small}", f"_src_path: {small}/"))
     tiny.commit(project)
@@ -164,8 +164,8 @@ def test_the_templates_address_may_end_in_a_slash(born: Born, small: Path) -> No
         assert template_source.same("https://host/a/b.git") == template_source.same(address)
 
 
-def test_no_advice_is_given_that_cannot_be_followed(born: Born, small: Path) -> None:
-    project = born(0)
+def test_no_advice_is_given_that_cannot_be_followed(new_project: NewProject, small: Path) -> None:
+    project = new_project(0)
     answers = project / ".copier-answers.yml"
     answers.write_text(re.sub("_commit: .*", "_commit: main", answers.read_text()))
     tiny.commit(project)
@@ -175,8 +175,10 @@ def test_no_advice_is_given_that_cannot_be_followed(born: Born, small: Path) -> 
     assert "-d _commit" not in done.stderr
 
 
-def test_attributes_from_elsewhere_do_not_lead_a_climb_astray(born: Born, small: Path) -> None:
-    project = born(0)
+def test_attributes_from_elsewhere_do_not_lead_a_climb_astray(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
     others = {"GIT_ATTR_SOURCE": "refs/heads/none"}
     done = rung("climb", project, "--no-verify", "--template", small, environment=others)
 

@@ -130,9 +130,9 @@ def live(seed: int, histories: int, steps: int, months: type, phases: tuple[Phas
     run_state_machine_as_test(hypothesis.seed(seed)(months), settings=chosen)
 
 
-def chance(found: int, tries: int, rate: float) -> float:
+def chance(result: int, tries: int, rate: float) -> float:
     """Return how likely so many or more are, where each try is one at this rate."""
-    fewer = (math.comb(tries, k) * rate**k * (1 - rate) ** (tries - k) for k in range(found))
+    fewer = (math.comb(tries, k) * rate**k * (1 - rate) ** (tries - k) for k in range(result))
     return 1 - sum(fewer)
 
 

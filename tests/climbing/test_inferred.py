@@ -27,8 +27,8 @@ def looked_at(
     return infer(made, RESERVED, CI, "github")
 
 
-def fact(seen: Inferred, about: str) -> str:
-    return next(one.value for one in seen.facts if one.about == about)
+def fact(observed: Inferred, about: str) -> str:
+    return next(one.value for one in observed.facts if one.about == about)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def fact(seen: Inferred, about: str) -> str:
 def test_the_package_is_found_or_gets_a_place_of_its_own(
     files: dict[str, str], package: str, layout: str, standing: str
 ) -> None:
-    seen = looked_at(files)
+    observed = looked_at(files)
 
-    assert package == seen.answers["package"]
-    assert layout == fact(seen, "layout")
-    assert standing == seen.own_package
+    assert package == observed.answers["package"]
+    assert layout == fact(observed, "layout")
+    assert standing == observed.own_package
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_the_name_is_the_one_of_the_packaging_or_of_the_place(
 
 
 def test_a_description_is_made_one_line_that_the_template_accepts() -> None:
-    said = '[project]\ndescription = """Who leaves\nus {{ soon }}?"""'
+    reported = '[project]\ndescription = """Who leaves\nus {{ soon }}?"""'
 
-    seen = looked_at({"pyproject.toml": said})
+    observed = looked_at({"pyproject.toml": reported})
 
-    assert "Who leaves us   soon }}?" == seen.answers["description"]
+    assert "Who leaves us   soon }}?" == observed.answers["description"]
 
 
 @pytest.mark.parametrize("authors, size", [(0, "one"), (1, "one"), (2, "team"), (9, "teams")])
@@ -163,8 +163,8 @@ def test_a_person_with_two_spellings_or_a_robot_is_no_second_one(tmp_path: Path)
     subprocess.run(["git", "init", "-q", folder], check=True)
     for who in ("Ann Lee <a@x>", "AnnLee <b@x>", "Ann <a@x>", "dependabot[bot] <d@x>", "Bo <c@x>"):
         (folder / "who.txt").write_text(who)
-        for words in (["add", "-A"], ["commit", "-q", "-m", "x", f"--author={who}"]):
-            subprocess.run(["git", *words], cwd=folder, check=True)
+        for text in (["add", "-A"], ["commit", "-q", "-m", "x", f"--author={who}"]):
+            subprocess.run(["git", *text], cwd=folder, check=True)
 
     assert 2 == existing.read(folder).authors
 
@@ -181,11 +181,11 @@ def test_a_repository_is_read_from_its_last_commit_and_not_through_links(tmp_pat
     (folder / "uv.lock").write_text("")
 
     read = existing.read(folder)
-    seen = infer(read, RESERVED, CI, "github")
+    observed = infer(read, RESERVED, CI, "github")
 
-    assert "late" == seen.answers["project_name"]
-    assert "lib_model" == seen.answers["package"]
-    assert "none" == fact(seen, "lock")
+    assert "late" == observed.answers["project_name"]
+    assert "lib_model" == observed.answers["package"]
+    assert "none" == fact(observed, "lock")
     assert 1 == read.authors
 
 
@@ -197,7 +197,7 @@ def test_a_part_of_a_repository_is_read_as_if_it_were_all(tmp_path: Path) -> Non
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Start"]):
         subprocess.run(["git", *command], cwd=tmp_path / "mono", check=True)
 
-    seen = infer(existing.read(part), RESERVED, CI, "github")
+    observed = infer(existing.read(part), RESERVED, CI, "github")
 
-    assert "late" == seen.answers["package"]
-    assert "none" == fact(seen, "lock")
+    assert "late" == observed.answers["package"]
+    assert "none" == fact(observed, "lock")

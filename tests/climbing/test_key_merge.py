@@ -80,9 +80,9 @@ def change(text: str, *pairs: tuple[str, str]) -> str:
 def test_toml_of_both_sides_goes_together(
     mine: tuple[str, str], rungs: tuple[str, str], merged: tuple[str, str]
 ) -> None:
-    found = key_merge.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
+    result = key_merge.toml(PROJECT, change(PROJECT, mine), change(PROJECT, rungs))
 
-    assert change(PROJECT, merged) == found
+    assert change(PROJECT, merged) == result
 
 
 @pytest.mark.parametrize(
@@ -148,14 +148,14 @@ jobs:
 def test_yaml_of_both_sides_goes_together(
     mine: tuple[str, str], rungs: tuple[str, str], merged: tuple[str, str]
 ) -> None:
-    found = key_merge.yaml_text(STEPS, change(STEPS, mine), change(STEPS, rungs))
+    result = key_merge.yaml_text(STEPS, change(STEPS, mine), change(STEPS, rungs))
 
     if "name: Mine" in merged[1]:
-        names = [step.get("name") for step in yaml.safe_load(found)["jobs"]["check"]["steps"]]
+        names = [step.get("name") for step in yaml.safe_load(result)["jobs"]["check"]["steps"]]
         assert {"Test", "Lint", "Mine", "Rungs"} == set(names) - {None}
-        assert "          # not a comment\n" in found
+        assert "          # not a comment\n" in result
     else:
-        assert change(STEPS, merged) == found
+        assert change(STEPS, merged) == result
 
 
 CI = """\
@@ -191,12 +191,12 @@ jobs:
 )  # fmt: skip
 def test_what_rung_adds_stands_at_the_column_of_what_is_beside_it(mine: str, rungs: str) -> None:
     was, our, their = (yaml.safe_load(text)["jobs"] for text in (CI, mine, rungs))
-    found = yaml.safe_load(key_merge.yaml_text(CI, mine, rungs))["jobs"]
+    result = yaml.safe_load(key_merge.yaml_text(CI, mine, rungs))["jobs"]
 
-    assert was.keys() | our.keys() | their.keys() == found.keys()
-    assert [*our["lint"]["script"], *their["lint"]["script"][2:]] == found["lint"]["script"]
-    assert our["check"] == found["check"]
-    assert their.get("audit") == found.get("audit")
+    assert was.keys() | our.keys() | their.keys() == result.keys()
+    assert [*our["lint"]["script"], *their["lint"]["script"][2:]] == result["lint"]["script"]
+    assert our["check"] == result["check"]
+    assert their.get("audit") == result.get("audit")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ VALUES = st.one_of(
     st.integers(0, 3).map(str),
     st.sampled_from(['"x"', "'y # no'", '"""\nlong [\n"""', "[]", "[1, 2]", "{ k = 1 }"]),
     st.lists(st.sampled_from(['"p>=1"', '"q"', '"r[s]==2"', '"t"']), min_size=1, unique=True).map(
-        lambda found: "[\n    " + ",\n    ".join(found) + ",\n]"
+        lambda result: "[\n    " + ",\n    ".join(result) + ",\n]"
     ),
 )
 TABLE = st.dictionaries(NAMES, VALUES, max_size=4)
@@ -293,22 +293,22 @@ def test_a_merge_holds_each_sides_changes_or_gives_up(
     except UnmergeableError:
         return
     three = [tomllib.loads(text) for text in (was, mine, rungs)]
-    for before, our, their, found in zip(*map(flat, (*three, merged)), strict=True):
+    for before, our, their, result in zip(*map(flat, (*three, merged)), strict=True):
         if any(isinstance(value, list) for value in (before, our, their)):
             continue  # lists are merged by their elements
         if their == before and our is not None:
-            assert our == found
+            assert our == result
         if our == before and their is not None and base.keys() <= ours.keys():
-            assert their == found  # in a table that the user has taken out nothing comes back
+            assert their == result  # in a table that the user has taken out nothing comes back
 
 
 def flat(document: dict[str, object]) -> list[object]:
     """Return the value at each key there can be, None where there is none."""
-    found: list[object] = []
+    results: list[object] = []
     for table in ("", "t", "u", "project"):
         inner = document.get(table, {}) if table else document
         inner = inner.get("v", {}) if table == "u" and isinstance(inner, dict) else inner
         for name in ("a", "b", "c", "d-e", "f.g"):
             value = inner.get(name) if isinstance(inner, dict) else None
-            found.append(value)
-    return found
+            results.append(value)
+    return results

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rung.merging import page_merge
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit
 
 EDITS = {
@@ -21,9 +21,9 @@ EDITS = {
 
 @pytest.mark.parametrize(("old", "new"), EDITS.values(), ids=EDITS)
 def test_an_edit_of_the_page_is_kept_and_never_a_conflict(
-    born: Born, small: Path, old: str, new: str
+    new_project: NewProject, small: Path, old: str, new: str
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     file = project / "RUNG.md"
     file.write_bytes(file.read_bytes().decode().replace(old, new).encode())
     commit(project)

@@ -8,7 +8,7 @@ import pytest
 
 from rung.__main__ import main
 from tests.climbing import tiny
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, files_of, git
 
 
@@ -17,9 +17,9 @@ def rung(*arguments: object) -> int:
 
 
 @pytest.fixture
-def kept(born: Born, small: Path, tmp_path: Path) -> tuple[Path, Path]:
+def kept(new_project: NewProject, small: Path, tmp_path: Path) -> tuple[Path, Path]:
     """Return a project and a plan for it to climb to rung 1."""
-    project, file = born(0), tmp_path / "plan.json"
+    project, file = new_project(0), tmp_path / "plan.json"
     assert 0 == rung("plan", project, "--to", 1, "--template", small, "--out", file)
     return project, file
 
@@ -32,7 +32,7 @@ def test_it_is_done_as_it_was_shown(kept: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         ({"README.md": "later\n"}, "last commit"),
         (
@@ -45,7 +45,7 @@ def test_it_is_refused_once_the_project_has_moved(
     kept: tuple[Path, Path],
     capsys: pytest.CaptureFixture[str],
     edit: dict[str, str | tuple[str, str]],
-    said: str,
+    message: str,
 ) -> None:
     project, file = kept
     for path, content in edit.items():
@@ -54,8 +54,8 @@ def test_it_is_refused_once_the_project_has_moved(
     head = commit(project)
 
     assert 2 == rung("climb", file, "--no-verify")
-    words = capsys.readouterr().err
-    assert any(part in words for part in said.split("|"))
+    tokens = capsys.readouterr().err
+    assert any(part in tokens for part in message.split("|"))
     assert head == git(project, "rev-parse", "HEAD")
 
 
@@ -63,7 +63,7 @@ def test_it_is_refused_once_the_template_has_moved(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project, file = tiny.born(made_from, tmp_path / "p", level=0), tmp_path / "plan"
+    project, file = tiny.new_project(made_from, tmp_path / "p", level=0), tmp_path / "plan"
     rung("plan", project, "--to", 1, "--template", made_from, "--out", file)
     tiny.write(made_from, {"files/ops/one.py": "evil = 1\n"})
     commit(made_from)
@@ -73,27 +73,35 @@ def test_it_is_refused_once_the_template_has_moved(
     assert "template" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("place", ["p/plan.json", "p/ops/plan.json", "p/README.md", "mine", "."])
+@pytest.mark.parametrize(
+    "directory", ["p/plan.json", "p/ops/plan.json", "p/README.md", "mine", "."]
+)
 def test_a_plan_is_written_only_where_it_is_in_nobodys_way(
-    born: Born, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+    new_project: NewProject,
+    small: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    directory: str,
 ) -> None:
-    project = born(0).rename(tmp_path / "p")
+    project = new_project(0).rename(tmp_path / "p")
     (tmp_path / "mine").write_text("mine\n")
     before = files_of(tmp_path)
 
-    assert 2 == rung("plan", project, "--to", 1, "--template", small, "--out", tmp_path / place)
+    assert 2 == rung("plan", project, "--to", 1, "--template", small, "--out", tmp_path / directory)
     assert re.search("is in the project|is not a plan", capsys.readouterr().err)
     assert before == files_of(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["plan.log", ".git/plan"])
-def test_a_plan_may_stand_where_git_does_not_look(born: Born, small: Path, place: str) -> None:
-    project = born(0)
+@pytest.mark.parametrize("directory", ["plan.log", ".git/plan"])
+def test_a_plan_may_stand_where_git_does_not_look(
+    new_project: NewProject, small: Path, directory: str
+) -> None:
+    project = new_project(0)
     for _ in range(2):  # an older plan may be overwritten
-        options = ("--template", small, "--out", project / place)
+        options = ("--template", small, "--out", project / directory)
         assert 0 == rung("plan", project, "--to", 1, *options)
 
-    assert 0 == rung("climb", project / place, "--no-verify")
+    assert 0 == rung("climb", project / directory, "--no-verify")
 
 
 def test_it_says_all_there_is_to_say(
@@ -117,25 +125,25 @@ def test_a_file_that_is_no_plan_is_refused(
 
 
 def test_json_says_all_of_a_plan_and_nothing_else(
-    born: Born, small: Path, capsys: pytest.CaptureFixture[str]
+    new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     (project / "ops/zero.py").write_text(tiny.CODE + "\n\nLEVEL = 99\n")
     commit(project)
     code = rung("plan", project, "--to", 1, "--template", small, "--json")
-    said = json.loads(capsys.readouterr().out)
+    data = json.loads(capsys.readouterr().out)
 
     assert 1 == code
-    assert {"Dockerfile", "ops/one.py"} == set(said["added"])
-    assert ["mypy>=1.17", "pre-commit>=4"] == said["dependencies"]
-    assert 1 == said["after"]["answers"]["level"]
-    assert "LEVEL = 99\n" in said["conflicts"][0]["hunks"][0]["ours"]
+    assert {"Dockerfile", "ops/one.py"} == set(data["added"])
+    assert ["mypy>=1.17", "pre-commit>=4"] == data["dependencies"]
+    assert 1 == data["after"]["answers"]["level"]
+    assert "LEVEL = 99\n" in data["conflicts"][0]["hunks"][0]["ours"]
 
 
 def test_the_patch_of_a_plan_gives_what_the_climb_gives(
-    born: Born, small: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+    new_project: NewProject, small: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     rung("plan", project, "--to", 2, "--template", small, "--diff")
     (tmp_path / "patch").write_bytes(capfdbinary.readouterr().out)
     git(project, "apply", "--index", str(tmp_path / "patch"))
@@ -152,7 +160,7 @@ def test_an_update_says_what_comes_and_brings_it(
     made_from = tiny.template(
         tmp_path / "template", files={"CHANGELOG.md": "# Changes\n\n## 0.1.0\n\n- The first.\n"}
     )
-    project = tiny.born(made_from, tmp_path / "p", level=1)
+    project = tiny.new_project(made_from, tmp_path / "p", level=1)
     options = ["--template", made_from, "--no-verify"]
     assert 0 == rung("update", project, *options)
     assert "already has the template at v0.1.0" in capsys.readouterr().out
@@ -160,9 +168,9 @@ def test_an_update_says_what_comes_and_brings_it(
     tiny.release(made_from, "v0.2.0", {"CHANGELOG.md": news, "files/Dockerfile": "FROM better\n"})
 
     assert 0 == rung("update", project, *options)
-    said = capsys.readouterr().out
-    assert "0.2.0\n- A better Dockerfile." in said
-    assert "The first" not in said
+    output = capsys.readouterr().out
+    assert "0.2.0\n- A better Dockerfile." in output
+    assert "The first" not in output
     assert "FROM better\n" == (project / "Dockerfile").read_text()
     assert "_commit: v0.2.0" in (project / ".copier-answers.yml").read_text()
     assert "Update Rung's files to v0.2.0" == git(project, "log", "-1", "--format=%s")
@@ -172,7 +180,7 @@ def test_after_a_conflict_an_update_advises_what_was_typed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=1)
+    project = tiny.new_project(made_from, tmp_path / "p", level=1)
     tiny.write(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
     commit(project)
     tiny.release(made_from, "v0.2.0", {"files/Dockerfile": "FROM other\nCOPY . .\n"})

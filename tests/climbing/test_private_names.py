@@ -73,10 +73,10 @@ def private(path: Path) -> Iterator[str]:
 
 def test_one_module_uses_private_names() -> None:
     source = ROOT / "generator/rung"
-    found = {str(path.relative_to(source)): list(private(path)) for path in source.rglob("*.py")}
+    result = {str(path.relative_to(source)): list(private(path)) for path in source.rglob("*.py")}
 
     assert {"private_names.py": ["copier._main", "copier._template", "copier._user_data"]} == {
-        name: used for name, used in found.items() if used
+        name: used for name, used in result.items() if used
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rung import git_call, source
 from tests.climbing import tiny
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import git
 from tests.command import rung
 
@@ -35,15 +35,15 @@ def keys_that_start_a_program() -> list[str]:
         ["git", "help", "--config"], capture_output=True, text=True, check=True
     ).stdout.split()
     keys = [key for key in listed if STARTS.search(key) and not NO_PROGRAM.match(key)]
-    found = []
+    results = []
     for key in (*keys, *NOT_DOCUMENTED):
         if key in ("pager.<cmd>", "alias.*"):
-            found += [f"{key.partition('.')[0]}.{verb}" for verb in VERBS]
+            results += [f"{key.partition('.')[0]}.{verb}" for verb in VERBS]
         elif "<format>" in key:
-            found += [key.replace("<format>", name) for name in ("openpgp", "x509", "ssh")]
+            results += [key.replace("<format>", name) for name in ("openpgp", "x509", "ssh")]
         else:
-            found.append(re.sub(r"<\w+>", "evil", key))
-    return found
+            results.append(re.sub(r"<\w+>", "evil", key))
+    return results
 
 
 @pytest.fixture
@@ -76,16 +76,16 @@ def ran(evil: Path) -> str:
 
 
 def test_the_documented_keys_are_known() -> None:
-    found = keys_that_start_a_program()
+    result = keys_that_start_a_program()
 
-    assert len(found) > ENOUGH
-    assert {"core.sshCommand", "filter.evil.clean", "remote.evil.uploadpack"} <= set(found)
+    assert len(result) > ENOUGH
+    assert {"core.sshCommand", "filter.evil.clean", "remote.evil.uploadpack"} <= set(result)
 
 
 def test_no_verb_starts_what_a_projects_configuration_names(
-    born: Born, small: Path, evil: Path, tmp_path: Path
+    new_project: NewProject, small: Path, evil: Path, tmp_path: Path
 ) -> None:
-    project = born(1)
+    project = new_project(1)
     tiny.write(
         project, {"ops/zero.py": tiny.CODE.replace("return 1", "return 11") + "\n\nLEVEL = 1\n"}
     )
@@ -93,7 +93,7 @@ def test_no_verb_starts_what_a_projects_configuration_names(
     set_all(project, evil)
     template = ("--template", small)
 
-    for words in (
+    for text in (
         ("plan", project, *template),
         ("plan", project, "--diff", *template),
         ("plan", project, "--out", tmp_path / "kept", *template),
@@ -104,9 +104,9 @@ def test_no_verb_starts_what_a_projects_configuration_names(
         ("climb", project, "--to", "0", "--no-verify", *template),
         ("update", project, *template),
     ):
-        done = rung(*words)
+        done = rung(*text)
         assert 0 == done.returncode, done.stderr
-        assert "" == ran(evil), words
+        assert "" == ran(evil), text
 
 
 def test_no_verb_starts_what_a_repository_to_adopt_names(
@@ -116,10 +116,10 @@ def test_no_verb_starts_what_a_repository_to_adopt_names(
     folder = repository(tmp_path / "late", {"late/__init__.py": "", ".gitignore": "*.pyc\n"})
     set_all(folder, evil)
 
-    for words in (("--dry-run",), (), ("--merge",)):
-        done = rung("adopt", folder, *words, *chosen)
+    for text in (("--dry-run",), (), ("--merge",)):
+        done = rung("adopt", folder, *text, *chosen)
         assert 0 == done.returncode, done.stderr
-        assert "" == ran(evil), words
+        assert "" == ran(evil), text
 
 
 def test_a_proof_in_a_copy_starts_nothing_that_the_configuration_names(
@@ -134,7 +134,7 @@ def test_a_proof_in_a_copy_starts_nothing_that_the_configuration_names(
 
 
 def test_an_interrupted_climb_is_ended_without_filters(
-    born: Born, small: Path, evil: Path, tmp_path: Path
+    new_project: NewProject, small: Path, evil: Path, tmp_path: Path
 ) -> None:
     """The end of a climb reads and writes files, and may be left to a repository by its sender."""
     from rung.climbing import planner
@@ -142,15 +142,17 @@ def test_an_interrupted_climb_is_ended_without_filters(
     from rung.transaction import journal
 
     inner = repository(tmp_path / "inner", {"file": "inner\n"})
-    project = born(0)
+    project = new_project(0)
     named = ("-c", "protocol.file.allow=always")
     git(project, *named, "submodule", "--quiet", "add", str(inner), "inner")
     tiny.commit(project)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        whole = seen.bench.commit(seen.repository_tree(seen.plan.result), [seen.plan.head], "New")
-        seen.bench.keep(seen.plan.head, whole)
-        journal.write(project, seen.plan.head, whole)
-    git(project, "read-tree", "-u", "-m", "HEAD", whole)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+        complete = prepared.bench.commit(
+            prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
+        )
+        prepared.bench.keep(prepared.plan.head, complete)
+        journal.write(project, prepared.plan.head, complete)
+    git(project, "read-tree", "-u", "-m", "HEAD", complete)
     inside = project / ".git/modules/inner"
     git(project / "inner", "config", "filter.other.clean", str(evil))
     (inside / "info/attributes").write_text("* filter=other\n")
@@ -165,13 +167,18 @@ def test_an_interrupted_climb_is_ended_without_filters(
 
 @pytest.mark.parametrize("scheme", ["ext", "file", "ssh"])
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [("plan",), ("climb",), ("adopt", "--dry-run"), ("adopt",), ("check", "--base", "HEAD")],
 )
 def test_a_partial_clone_is_refused_and_fetches_nothing(
-    born: Born, small: Path, evil: Path, tmp_path: Path, words: tuple[str, ...], scheme: str
+    new_project: NewProject,
+    small: Path,
+    evil: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    scheme: str,
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     git(project, "config", "uploadpack.allowFilter", "true")
     git(tmp_path, "clone", "--quiet", "--filter=blob:none", project.as_uri(), "partial")
     partial = tmp_path / "partial"
@@ -184,7 +191,7 @@ def test_a_partial_clone_is_refused_and_fetches_nothing(
     }.items():
         git(partial, "config", key, value)
     before = objects(partial)
-    verb, *options = words
+    verb, *options = arguments
     template = () if verb == "check" else ("--template", small)
     done = rung(verb, partial, *options, *template)
 
@@ -194,13 +201,19 @@ def test_a_partial_clone_is_refused_and_fetches_nothing(
     assert before == objects(partial)
 
 
-@pytest.mark.parametrize("words", [("plan",), ("adopt", "--dry-run"), ("check", "--base", "HEAD")])
+@pytest.mark.parametrize(
+    "arguments", [("plan",), ("adopt", "--dry-run"), ("check", "--base", "HEAD")]
+)
 def test_a_missing_object_is_said_and_not_fetched(
-    born: Born, small: Path, copier_template: Path, evil: Path, words: tuple[str, ...]
+    new_project: NewProject,
+    small: Path,
+    copier_template: Path,
+    evil: Path,
+    arguments: tuple[str, ...],
 ) -> None:
     """The setting of the filter alone makes a remote git's source of missing objects."""
-    project = born(0)
-    if words[0] == "adopt":
+    project = new_project(0)
+    if arguments[0] == "adopt":
         git(project, "rm", "--quiet", ".copier-answers.yml")
         tiny.commit(project)
     oid = git(project, "rev-parse", "HEAD:README.md")
@@ -213,8 +226,8 @@ def test_a_missing_object_is_said_and_not_fetched(
     loose = project / ".git/objects" / oid[:2] / oid[2:]
     loose.unlink()
     templates = {"plan": small, "adopt": source.choose(str(copier_template), None).address}
-    template = ("--template", templates[words[0]]) if words[0] in templates else ()
-    done = rung(words[0], project, *words[1:], *template)
+    template = ("--template", templates[arguments[0]]) if arguments[0] in templates else ()
+    done = rung(arguments[0], project, *arguments[1:], *template)
 
     assert "this should not happen" not in done.stderr
     assert done.returncode in (0, 2)
@@ -222,9 +235,9 @@ def test_a_missing_object_is_said_and_not_fetched(
 
 
 def test_the_server_of_a_template_is_asked_without_the_projects_settings(
-    born: Born, evil: Path
+    new_project: NewProject, evil: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     address = "git@localhost:none/template"
     answers = project / ".copier-answers.yml"
     answers.write_text(re.sub("_src_path: .*", f"_src_path: {address}", answers.read_text()))
@@ -240,10 +253,10 @@ def test_the_server_of_a_template_is_asked_without_the_projects_settings(
 
 
 def test_a_filter_of_the_persons_own_still_runs(
-    born: Born, small: Path, evil: Path, tmp_path: Path
+    new_project: NewProject, small: Path, evil: Path, tmp_path: Path
 ) -> None:
     """Git LFS is one, where `git lfs install` has set it up."""
-    project = born(0)
+    project = new_project(0)
     (project / ".git/info/attributes").write_text("*.md filter=evil\n")
     (tmp_path / "gitconfig").write_text(
         f'[user]\nname = A\nemail = a@b\n[filter "evil"]\nclean = {evil}\n'
@@ -259,15 +272,19 @@ def test_a_filter_of_the_persons_own_still_runs(
 @pytest.mark.parametrize(
     "key", ["lfs.extension.x.clean", "lfs.customtransfer.x.path", "lfs.standalonetransferagent"]
 )
-def test_git_lfs_is_off_where_a_repository_names_a_program_for_it(born: Born, key: str) -> None:
-    project = born(0)
+def test_git_lfs_is_off_where_a_repository_names_a_program_for_it(
+    new_project: NewProject, key: str
+) -> None:
+    project = new_project(0)
     git(project, "config", key, "program")
 
     assert "filter.lfs.process" in git_call.filters_off(project)
 
 
-def test_a_filter_that_cannot_be_turned_off_is_refused(born: Born, small: Path, evil: Path) -> None:
-    project = born(0)
+def test_a_filter_that_cannot_be_turned_off_is_refused(
+    new_project: NewProject, small: Path, evil: Path
+) -> None:
+    project = new_project(0)
     git(project, "config", "filter.a=b.clean", str(evil))
     done = rung("plan", project, "--template", small)
 
@@ -280,23 +297,25 @@ def test_a_filter_that_cannot_be_turned_off_is_refused(born: Born, small: Path, 
 def test_a_folder_of_any_name_climbs(
     small: Path, copier_template: Path, tmp_path: Path, name: str
 ) -> None:
-    whole = tmp_path / "whole"
-    tiny.fresh(small, whole / name, level=0)
-    (whole / name / "later").mkdir()
-    repository(whole, {f"{name}/ axe/late/__init__.py": "", "a/file": "beside\n"})
-    done = rung("climb", "--no-verify", "--template", small, "--", name, cwd=whole)
+    complete = tmp_path / "whole"
+    tiny.fresh(small, complete / name, level=0)
+    (complete / name / "later").mkdir()
+    repository(complete, {f"{name}/ axe/late/__init__.py": "", "a/file": "beside\n"})
+    done = rung("climb", "--no-verify", "--template", small, "--", name, cwd=complete)
     chosen = source.choose(str(copier_template), None).address
-    adopted = rung("adopt", "--template", chosen, "--", f"{name}/ axe", cwd=whole)
+    adopted = rung("adopt", "--template", chosen, "--", f"{name}/ axe", cwd=complete)
 
     assert 0 == done.returncode, done.stderr
-    assert "# Rung 1" in (whole / name / "RUNG.md").read_text()
+    assert "# Rung 1" in (complete / name / "RUNG.md").read_text()
     assert 0 == adopted.returncode, adopted.stderr
-    assert 0 == rung("check", "--base", "HEAD~1", "--", name, cwd=whole).returncode
-    assert "" == git(whole, "status", "--porcelain")
+    assert 0 == rung("check", "--base", "HEAD~1", "--", name, cwd=complete).returncode
+    assert "" == git(complete, "status", "--porcelain")
 
 
-def test_what_is_to_be_typed_takes_a_folder_for_no_option(born: Born, small: Path) -> None:
-    project = born(0)
+def test_what_is_to_be_typed_takes_a_folder_for_no_option(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
     project.rename(project.parent / "-x")
     tiny.write(project.parent / "-x", {"ops/zero.py": tiny.CODE + "\n\nLEVEL = 99\n"})
     tiny.commit(project.parent / "-x")

@@ -14,7 +14,7 @@ from rung import source
 from rung.errors import RungError
 from rung.rendering import render_cache, rendered_trees, workbench
 from tests.climbing import tiny
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import git
 
 
@@ -43,9 +43,9 @@ Grow = Callable[[Path, pytest.MonkeyPatch], None]
 
 @pytest.mark.parametrize("grow", [grow_old, grow_large])
 def test_what_is_old_or_large_is_thrown_away_and_made_again(
-    born: Born, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch, grow: Grow
+    new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch, grow: Grow
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     for level in (1, 2):
         tiny.plan(project, small, level=level)
     assert 3 == kept(home)
@@ -56,8 +56,8 @@ def test_what_is_old_or_large_is_thrown_away_and_made_again(
     assert 2 == kept(home)
 
 
-def test_what_is_neither_stays(born: Born, small: Path, home: Path) -> None:
-    project = born(0)
+def test_what_is_neither_stays(new_project: NewProject, small: Path, home: Path) -> None:
+    project = new_project(0)
     for level in (1, 2, 1):
         tiny.plan(project, small, level=level)
 
@@ -65,9 +65,9 @@ def test_what_is_neither_stays(born: Born, small: Path, home: Path) -> None:
 
 
 def test_what_somebody_reads_is_not_thrown_away(
-    born: Born, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, template = born(0), source.choose(str(small), None)
+    project, template = new_project(0), source.choose(str(small), None)
     with workbench.opened(project) as bench:
         tree = rendered_trees.rendered(bench, template, {"level": 2})
         grow_old(home, monkeypatch)
@@ -80,10 +80,10 @@ def test_what_somebody_reads_is_not_thrown_away(
 
 
 def test_what_a_killed_removal_has_left_goes_at_the_next_start(
-    born: Born, small: Path, home: Path
+    new_project: NewProject, small: Path, home: Path
 ) -> None:
     (home / "renders.old/objects").mkdir(parents=True)
-    tiny.plan(born(0), small, level=1)
+    tiny.plan(new_project(0), small, level=1)
 
     assert ["renders.git", "renders.lock"] == sorted(
         path.name for path in home.iterdir() if path.name.startswith("renders")
@@ -95,8 +95,10 @@ def loose(home: Path) -> list[Path]:
     return [path for path in (home / "renders.git/objects").glob("??/*") if path.is_file()]
 
 
-def test_what_a_cleaner_took_is_made_again(born: Born, small: Path, home: Path) -> None:
-    project = born(0)
+def test_what_a_cleaner_took_is_made_again(
+    new_project: NewProject, small: Path, home: Path
+) -> None:
+    project = new_project(0)
     before = tiny.plan(project, small, level=1)
     for path in loose(home):
         path.unlink()
@@ -105,8 +107,10 @@ def test_what_a_cleaner_took_is_made_again(born: Born, small: Path, home: Path) 
     assert before == tiny.plan(project, small, level=1)
 
 
-def test_a_cache_that_cannot_be_mended_is_named(born: Born, small: Path, home: Path) -> None:
-    project = born(0)
+def test_a_cache_that_cannot_be_mended_is_named(
+    new_project: NewProject, small: Path, home: Path
+) -> None:
+    project = new_project(0)
     tiny.plan(project, small, level=1)
     for path in loose(home):
         path.chmod(0o644)
@@ -117,40 +121,40 @@ def test_a_cache_that_cannot_be_mended_is_named(born: Born, small: Path, home: P
 
 
 def test_a_cache_may_be_named_by_a_relative_path(
-    born: Born, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNG_CACHE_DIR", "near")
-    tiny.plan(born(0), small, level=1)
+    tiny.plan(new_project(0), small, level=1)
 
     assert (tmp_path / "near/renders.git/HEAD").is_file()
 
 
 def test_what_git_makes_by_default_is_no_matter(
-    born: Born, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
-    tiny.climb(born(0), small, level=1)
+    tiny.climb(new_project(0), small, level=1)
 
     assert "sha1" == git(home / "renders.git", "rev-parse", "--show-object-format")
 
 
 def test_a_file_system_without_locks_is_no_matter(
-    born: Born, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    project, template = born(0), source.choose(str(small), None)
+    project, template = new_project(0), source.choose(str(small), None)
     monkeypatch.setattr(fcntl, "flock", refuse)
     with workbench.opened(project) as bench:
         assert "ops/two.py" in bench.files(rendered_trees.rendered(bench, template, {"level": 2}))
 
 
 def test_a_cache_that_cannot_be_locked_is_read_all_the_same(
-    born: Born, small: Path, home: Path
+    new_project: NewProject, small: Path, home: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     before = tiny.plan(project, small, level=1)
     (home / "renders.lock").unlink()
     (home / "renders.lock").mkdir()

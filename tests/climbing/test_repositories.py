@@ -13,7 +13,7 @@ from rung.climbing.planner import ChangeRequest
 from rung.errors import RungError
 from rung.rendering import template_source
 from tests.climbing import tiny
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, files_of, git, plan, write
 from tests.command import rung
 
@@ -21,29 +21,31 @@ NAMED = ["-c", "protocol.file.allow=always"]
 
 
 def test_a_project_in_a_folder_of_a_larger_repository(
-    small: Path, tmp_path: Path, born: Born
+    small: Path, tmp_path: Path, new_project: NewProject
 ) -> None:
-    whole = tmp_path / "whole"
-    project = tiny.fresh(small, whole / "packages/ml", level=0)
-    write(whole, {"README.md": "All of us\n", "packages/ml.txt": "beside\n", "ops/zero.py": "x\n"})
-    git(whole, "init", "--quiet", "--initial-branch=main")
-    commit(whole)
+    complete = tmp_path / "whole"
+    project = tiny.fresh(small, complete / "packages/ml", level=0)
+    write(
+        complete, {"README.md": "All of us\n", "packages/ml.txt": "beside\n", "ops/zero.py": "x\n"}
+    )
+    git(complete, "init", "--quiet", "--initial-branch=main")
+    commit(complete)
     (project / "ops/zero.py").write_text(
         tiny.CODE.replace("return 1", "return 11") + "\n\nLEVEL = 0\n"
     )
-    commit(whole)
-    before = {path: text for path, text in files_of(whole).items() if "packages/ml/" not in path}
+    commit(complete)
+    before = {path: text for path, text in files_of(complete).items() if "packages/ml/" not in path}
     climb(project, small, level=2)
 
-    after = {path: text for path, text in files_of(whole).items() if "packages/ml/" not in path}
+    after = {path: text for path, text in files_of(complete).items() if "packages/ml/" not in path}
     assert before == after
     assert "return 11" in (project / "ops/zero.py").read_text()
     fresh = files_of(tiny.fresh(small, tmp_path / "fresh", level=2))
     assert fresh.keys() == files_of(project).keys()
 
 
-def test_a_work_tree_beside_the_first(born: Born, small: Path, tmp_path: Path) -> None:
-    project = born(0)
+def test_a_work_tree_beside_the_first(new_project: NewProject, small: Path, tmp_path: Path) -> None:
+    project = new_project(0)
     git(project, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
     before = files_of(project)
     climb(tmp_path / "side", small, level=1)
@@ -53,8 +55,8 @@ def test_a_work_tree_beside_the_first(born: Born, small: Path, tmp_path: Path) -
     assert "# Rung 1" in (tmp_path / "side/RUNG.md").read_text()
 
 
-def test_a_shallow_clone(born: Born, small: Path, tmp_path: Path) -> None:
-    project = born(0)
+def test_a_shallow_clone(new_project: NewProject, small: Path, tmp_path: Path) -> None:
+    project = new_project(0)
     (project / "README.md").write_text("later\n")
     commit(project)
     git(tmp_path, "clone", "--quiet", "--depth", "1", project.as_uri(), "shallow")
@@ -65,13 +67,13 @@ def test_a_shallow_clone(born: Born, small: Path, tmp_path: Path) -> None:
     assert "3" == git(tmp_path / "shallow", "rev-list", "--count", "HEAD")
 
 
-def test_a_submodule(born: Born, small: Path, tmp_path: Path) -> None:
+def test_a_submodule(new_project: NewProject, small: Path, tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
     git(inner, "init", "--quiet")
     write(inner, {"file": "inner\n"})
     commit(inner)
-    project = born(0)
+    project = new_project(0)
     git(project, *NAMED, "submodule", "--quiet", "add", str(inner), "inner")
     commit(project)
     climb(project, small, level=2)
@@ -80,8 +82,8 @@ def test_a_submodule(born: Born, small: Path, tmp_path: Path) -> None:
     assert "160000" == git(project, "ls-tree", "HEAD", "inner").split()[0]
 
 
-def test_a_head_on_no_branch(born: Born, small: Path) -> None:
-    project = born(0)
+def test_a_head_on_no_branch(new_project: NewProject, small: Path) -> None:
+    project = new_project(0)
     git(project, "checkout", "--quiet", "--detach")
     climb(project, small, level=1)
 
@@ -97,8 +99,10 @@ def test_a_repository_of_sha256(small: Path, tmp_path: Path) -> None:
     assert 64 == len(git(project, "rev-parse", "HEAD"))
 
 
-def test_no_program_that_a_repository_names_is_run(born: Born, small: Path, tmp_path: Path) -> None:
-    project = born(0)
+def test_no_program_that_a_repository_names_is_run(
+    new_project: NewProject, small: Path, tmp_path: Path
+) -> None:
+    project = new_project(0)
     ran = tmp_path / "ran"
     evil = tmp_path / "evil"
     evil.write_text(f"#!/bin/sh\necho $0 $@ >> {ran}\ncat\n")
@@ -132,11 +136,11 @@ def test_no_program_that_a_repository_names_is_run(born: Born, small: Path, tmp_
         "core.sshCommand": str(evil),
     }.items():
         git(project, "config", name, value)
-    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as seen:
-        seen.patch()
-        assert [] == seen.plan.conflicts
-        climbing.climb_on_branch(seen, "side", messages.message(seen.plan))
-        climbing.climb(seen, messages.message(seen.plan), verify=False)
+    with planner.prepare(project, ChangeRequest({"level": 1}), str(small)) as prepared:
+        prepared.patch()
+        assert [] == prepared.plan.conflicts
+        climbing.climb_on_branch(prepared, "side", messages.message(prepared.plan))
+        climbing.climb(prepared, messages.message(prepared.plan), verify=False)
 
     assert "# mine" in (project / "ops/zero.py").read_text()
     assert not ran.exists(), ran.read_text()
@@ -148,7 +152,7 @@ def commit_quietly(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("files/{{ '.g' ~ 'it' }}/hooks/pre-commit", "git's own folder"),
         ("files/sub/{{ '.G' ~ 'IT' }}/config", "git's own folder"),
@@ -158,15 +162,15 @@ def commit_quietly(project: Path) -> None:
     ],
 )
 def test_a_path_that_leads_where_no_file_may_be_written_is_refused(
-    tmp_path: Path, path: str, said: str
+    tmp_path: Path, path: str, message: str
 ) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=0)
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
     settings = tiny.FILES["copier.yml"].replace("  - .git\n", "")
     tiny.release(made_from, "v0.2.0", {path: "evil\n", "copier.yml": settings})
     before = files_of(project)
 
-    with pytest.raises(RungError, match=said):
+    with pytest.raises(RungError, match=message):
         plan(project, made_from, "v0.2.0")
     assert before == files_of(project)
     assert not (project / ".git/hooks/pre-commit").exists()
@@ -176,7 +180,7 @@ def test_a_path_that_leads_where_no_file_may_be_written_is_refused(
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../outside", ".git/config"])
 def test_a_rendered_link_out_of_the_project_is_refused(tmp_path: Path, target: str) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=0)
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
     settings = "_preserve_symlinks: true\n" + tiny.FILES["copier.yml"]
     (made_from / "files/ops/link").symlink_to(target)
     tiny.release(made_from, "v0.2.0", {"copier.yml": settings})
@@ -185,8 +189,10 @@ def test_a_rendered_link_out_of_the_project_is_refused(tmp_path: Path, target: s
         plan(project, made_from, "v0.2.0")
 
 
-def test_a_file_whose_name_is_no_text_is_said_all_the_same(born: Born, small: Path) -> None:
-    project = born(0)
+def test_a_file_whose_name_is_no_text_is_said_all_the_same(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
     (project / "ops/zero.py").rename(project / os.fsdecode(b"ops/n\xff.py"))
     commit(project)
     done = rung("climb", project, "--to", "1", "--no-verify", "--template", small)
@@ -195,8 +201,8 @@ def test_a_file_whose_name_is_no_text_is_said_all_the_same(born: Born, small: Pa
     assert "ops/n\\udcff.py (Rung's ops/zero.py, renamed by you)" in done.stdout
 
 
-def test_a_partial_clone_is_refused(born: Born, small: Path, tmp_path: Path) -> None:
-    project = born(0)
+def test_a_partial_clone_is_refused(new_project: NewProject, small: Path, tmp_path: Path) -> None:
+    project = new_project(0)
     git(project, "config", "uploadpack.allowFilter", "true")
     git(tmp_path, "clone", "--quiet", "--filter=blob:none", project.as_uri(), "partial")
 
@@ -207,8 +213,10 @@ def test_a_partial_clone_is_refused(born: Born, small: Path, tmp_path: Path) -> 
     climb(tmp_path / "partial", small, level=1)
 
 
-def test_what_git_overlooks_is_looked_at_again_as_it_says(born: Born, small: Path) -> None:
-    project = born(0)
+def test_what_git_overlooks_is_looked_at_again_as_it_says(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
     for bit in ("--assume-unchanged", "--skip-worktree"):
         git(project, "update-index", bit, "README.md")
     git(project, "update-index", "--assume-unchanged", "RUNG.md")
@@ -220,8 +228,10 @@ def test_what_git_overlooks_is_looked_at_again_as_it_says(born: Born, small: Pat
     climb(project, small, level=1)
 
 
-def test_the_last_commits_signature_is_not_looked_at(born: Born, tmp_path: Path) -> None:
-    project = born(0)
+def test_the_last_commits_signature_is_not_looked_at(
+    new_project: NewProject, tmp_path: Path
+) -> None:
+    project = new_project(0)
     program = tmp_path / "gpg"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
     program.chmod(0o755)
@@ -251,31 +261,31 @@ def test_a_template_that_is_not_trusted_is_quoted() -> None:
 
 
 def test_a_repository_that_git_cannot_work_in_is_named_for_what_it_is(
-    born: Born, small: Path, tmp_path: Path
+    new_project: NewProject, small: Path, tmp_path: Path
 ) -> None:
     bare = tmp_path / "bare.git"
-    git(tmp_path, "clone", "--quiet", "--bare", str(born(0)), str(bare))
-    elsewhere = born(1)
+    git(tmp_path, "clone", "--quiet", "--bare", str(new_project(0)), str(bare))
+    elsewhere = new_project(1)
     git(elsewhere, "config", "core.worktree", str(tmp_path))
-    empty = born(2)
+    empty = new_project(2)
     git(empty, "config", "core.bare", "true")
 
-    for folder, said in ((bare, "bare"), (elsewhere, "core.worktree"), (empty, "core.bare")):
+    for folder, message in ((bare, "bare"), (elsewhere, "core.worktree"), (empty, "core.bare")):
         for verb, *more in (("plan",), ("adopt",), ("check", "--base", "HEAD")):
             template = () if verb == "check" else ("--template", small)
             done = rung(verb, folder, *more, *template)
             assert 2 == done.returncode, done.stderr
             if (verb, folder) != ("plan", bare):  # it has no answers file either
-                assert said in done.stderr
+                assert message in done.stderr
 
 
-@pytest.mark.parametrize("words", [("plan",), ("adopt",), ("check", "--base", "HEAD")])
+@pytest.mark.parametrize("arguments", [("plan",), ("adopt",), ("check", "--base", "HEAD")])
 def test_a_repository_of_another_user_is_named_as_such(
-    born: Born, small: Path, words: tuple[str, ...]
+    new_project: NewProject, small: Path, arguments: tuple[str, ...]
 ) -> None:
-    template = () if words[0] == "check" else ("--template", small)
+    template = () if arguments[0] == "check" else ("--template", small)
     others = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
-    done = rung(words[0], born(0), *words[1:], *template, environment=others)
+    done = rung(arguments[0], new_project(0), *arguments[1:], *template, environment=others)
 
     assert 2 == done.returncode
     assert "belongs to another user" in done.stderr

@@ -12,7 +12,7 @@ from rung.rendering import answers_file
 from rung.rendering.rendered_trees import _matches
 from rung.transaction import preconditions
 from tests.climbing import tiny
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import climb, commit, plan
 
 
@@ -33,7 +33,7 @@ def test_a_pattern_of_yours_is_matched_part_by_part(path: str, pattern: str, mat
 def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
     """The user opens a text around lines that Rung closes one in."""
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=1)
+    project = tiny.new_project(made_from, tmp_path / "p", level=1)
     file = project / "ops/one.py"
     file.write_text(tiny.FILES["files/ops/one.py"].replace("    return 3", "    return (3)"))
     commit(project)
@@ -45,13 +45,13 @@ def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
     tiny.release(made_from, "v0.3.0", {"files/ops/one.py": broken.replace('runs."""', "runs.")})
     file.write_text(tiny.FILES["files/ops/one.py"] + "\nMINE = 1\n")
     commit(project)
-    (found,) = plan(project, made_from, "v0.3.0").conflicts
+    (result,) = plan(project, made_from, "v0.3.0").conflicts
 
-    assert ("ops/one.py", "unreadable") == (found.path, found.why)
+    assert ("ops/one.py", "unreadable") == (result.path, result.why)
 
 
-def test_a_file_that_both_added_alike_is_no_conflict(born: Born, small: Path) -> None:
-    project = born(0)
+def test_a_file_that_both_added_alike_is_no_conflict(new_project: NewProject, small: Path) -> None:
+    project = new_project(0)
     tiny.write(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
     commit(project)
 
@@ -59,17 +59,17 @@ def test_a_file_that_both_added_alike_is_no_conflict(born: Born, small: Path) ->
 
 
 def test_a_file_of_your_own_where_rung_brings_another_stays_and_is_named(
-    born: Born, small: Path
+    new_project: NewProject, small: Path
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     tiny.write(project, {"Dockerfile": "FROM mine\n"})
     commit(project)
 
-    seen = climb(project, small, level=1)
+    observed = climb(project, small, level=1)
 
-    assert (["Dockerfile"], []) == (seen.own, seen.conflicts)
+    assert (["Dockerfile"], []) == (observed.own, observed.conflicts)
     assert "FROM mine\n" == (project / "Dockerfile").read_text()
-    assert any(line.startswith("Dockerfile (your own;") for line in messages.left_alone(seen))
+    assert any(line.startswith("Dockerfile (your own;") for line in messages.left_alone(observed))
     assert ["Dockerfile"] == climb(project, small, level=2).edited
     assert "FROM mine\n" == (project / "Dockerfile").read_text()
 
@@ -79,7 +79,7 @@ LONG = "FROM scratch\nCOPY a .\nCOPY b .\nCOPY c .\nUSER me\n"
 
 def test_a_file_of_your_own_stays_too_when_rung_changes_its_own_later(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template", files={"files/Dockerfile": LONG})
-    project = tiny.born(made_from, tmp_path / "p", level=0)
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
     tiny.write(project, {"Dockerfile": "FROM mine\nRUN make\n"})
     commit(project)
     climb(project, made_from, level=1)
@@ -91,13 +91,13 @@ def test_a_file_of_your_own_stays_too_when_rung_changes_its_own_later(tmp_path: 
 
 def test_a_file_of_rungs_that_you_edited_is_no_file_of_your_own(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
-    project = tiny.born(made_from, tmp_path / "p", level=1)
+    project = tiny.new_project(made_from, tmp_path / "p", level=1)
     tiny.write(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
     commit(project)
     tiny.release(made_from, "v0.2.0", {"files/Dockerfile": "FROM other\nCOPY . .\n"})
-    (found,) = plan(project, made_from, "v0.2.0").conflicts
+    (result,) = plan(project, made_from, "v0.2.0").conflicts
 
-    assert ("Dockerfile", "lines") == (found.path, found.why)
+    assert ("Dockerfile", "lines") == (result.path, result.why)
 
 
 @pytest.mark.parametrize(
@@ -117,43 +117,47 @@ def test_what_says_little_of_whose_it_is_conflicts(
     tmp_path: Path, base: str, mine: str, rungs: str
 ) -> None:
     made_from = tiny.template(tmp_path / "template", files={"files/page": base})
-    project = tiny.born(made_from, tmp_path / "p", level=0)
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
     tiny.write(project, {"page": mine})
     commit(project)
     tiny.release(made_from, "v0.2.0", {"files/page": rungs})
-    seen = plan(project, made_from, "v0.2.0")
+    observed = plan(project, made_from, "v0.2.0")
 
-    assert ([], ["page"]) == (seen.own, [one.path for one in seen.conflicts])
+    assert ([], ["page"]) == (observed.own, [one.path for one in observed.conflicts])
 
 
 def test_answers_and_settings_written_anew_are_never_your_own(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template", files={"files/RUNG.md.jinja": PAGE})
-    project = tiny.born(made_from, tmp_path / "p", level=0)
-    said = answers_file.recorded(project)
-    flow = ", ".join(f"{name}: {value}" for name, value in said.items())
+    project = tiny.new_project(made_from, tmp_path / "p", level=0)
+    reported = answers_file.recorded(project)
+    flow = ", ".join(f"{name}: {value}" for name, value in reported.items())
     new = {".copier-answers.yml": f"{{{flow}}}\n", "RUNG.md": "Mine\n", "pyproject.toml": "[\n"}
     tiny.write(project, new)
     commit(project)
-    seen = plan(project, made_from, level=1)
+    observed = plan(project, made_from, level=1)
 
-    assert [] == seen.own
-    assert {".copier-answers.yml", "pyproject.toml"} == {one.path for one in seen.conflicts}
+    assert [] == observed.own
+    assert {".copier-answers.yml", "pyproject.toml"} == {one.path for one in observed.conflicts}
 
 
 PAGE = "# Rung {{ level }}\n\n" + "".join(f"{n} of {{{{ level }}}}\n" for n in range(9))
 
 
-def test_a_file_of_your_own_in_the_machinery_is_a_conflict(born: Born, small: Path) -> None:
-    project = born(0)
+def test_a_file_of_your_own_in_the_machinery_is_a_conflict(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
     tiny.write(project, {"ops/one.py": "MINE = 1\n"})
     commit(project)
-    (found,) = plan(project, small, level=1).conflicts
+    (result,) = plan(project, small, level=1).conflicts
 
-    assert ("ops/one.py", "lines") == (found.path, found.why)
+    assert ("ops/one.py", "lines") == (result.path, result.why)
 
 
-def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(born: Born, small: Path) -> None:
-    project = born(0)
+def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(
+    new_project: NewProject, small: Path
+) -> None:
+    project = new_project(0)
     tiny.write(project, {"mine.py": "def (\n", "mine.toml": "[\n"})
     commit(project)
 
@@ -161,12 +165,12 @@ def test_a_file_that_was_not_readable_before_does_not_stop_a_climb(born: Born, s
 
 
 def test_requirements_added_by_rung_beside_yours_are_named_in_the_plan(
-    born: Born, small: Path
+    new_project: NewProject, small: Path
 ) -> None:
-    seen = plan(born(0), small, level=2)
+    observed = plan(new_project(0), small, level=2)
 
-    assert ["dvc>=3", "mypy>=1.17", "pre-commit>=4"] == seen.dependencies
-    assert json.loads(json.dumps(seen.as_data()))["dependencies"] == seen.dependencies
+    assert ["dvc>=3", "mypy>=1.17", "pre-commit>=4"] == observed.dependencies
+    assert json.loads(json.dumps(observed.as_data()))["dependencies"] == observed.dependencies
 
 
 @pytest.mark.parametrize(

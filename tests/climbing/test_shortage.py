@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.test_apply import small_disk
 from tests.climbing.tiny import files_of, git
 from tests.command import RUNG
@@ -19,22 +19,22 @@ COMMANDS = CLIMBS | {"new": ("new", "../made", "--defaults")}
 
 
 @pytest.fixture
-def limited(born: Born, small: Path, tmp_path: Path) -> Limited:
+def limited(new_project: NewProject, small: Path, tmp_path: Path) -> Limited:
     """Run a command on a machine that lacks something; nothing of the project may have changed."""
-    project = born(0)
+    project = new_project(0)
 
     def run(
         command: str, limit: str = "true", **variables: str
     ) -> subprocess.CompletedProcess[str]:
         before = files_of(project)
-        words = shlex.join([str(RUNG), *COMMANDS[command], "--template", str(small)])
+        text = shlex.join([str(RUNG), *COMMANDS[command], "--template", str(small)])
         own = {
             "PYTHONDONTWRITEBYTECODE": "1",  # it would be cut short where files are limited
             "RUNG_CACHE_DIR": str(tmp_path / "cache"),
             "RUNG_CONFIG_DIR": str(tmp_path / "settings"),
         }
         done = subprocess.run(
-            ["bash", "-c", f"{limit}; exec {words}"],
+            ["bash", "-c", f"{limit}; exec {text}"],
             cwd=project,
             env={**os.environ, **own, **variables},
             capture_output=True,

@@ -10,7 +10,7 @@ from rung.climbing import messages, planner
 from rung.climbing.planner import ChangeRequest
 from rung.errors import NotDoneError, RungError
 from tests.climbing import tiny
-from tests.climbing.conftest import Born
+from tests.climbing.conftest import NewProject
 from tests.climbing.tiny import commit, files_of, git
 from tests.command import rung
 
@@ -35,23 +35,23 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def verified(project: Path, small: Path, level: int) -> None:
-    with planner.prepare(project, ChangeRequest({"level": level}), str(small)) as seen:
-        climbing.climb(seen, messages.message(seen.plan), verify=True)
+    with planner.prepare(project, ChangeRequest({"level": level}), str(small)) as prepared:
+        climbing.climb(prepared, messages.message(prepared.plan), verify=True)
 
 
 def test_a_climb_whose_checks_fail_touches_nothing_and_shows_why(
-    born: Born, small: Path, uv: None, capsys: pytest.CaptureFixture[str]
+    new_project: NewProject, small: Path, uv: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     tiny.write(project, {"fails": "", "uv.lock": "old\n"})
     head = commit(project)
     before = files_of(project)
     with pytest.raises(NotDoneError, match="do not pass in the new state"):
         verified(project, small, 1)
-    said = capsys.readouterr().err.splitlines()
+    output = capsys.readouterr().err.splitlines()
 
-    assert head in said  # the new state follows the last commit, with nothing uncommitted
-    assert "# Rung 1" in said
+    assert head in output  # the new state follows the last commit, with nothing uncommitted
+    assert "# Rung 1" in output
     assert (head, before) == (git(project, "rev-parse", "HEAD"), files_of(project))
 
 
@@ -66,9 +66,9 @@ def test_a_repository_of_sha256_is_checked_as_one(small: Path, uv: None, tmp_pat
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_the_lock_file_comes_with_the_climb_where_git_keeps_one(
-    born: Born, small: Path, uv: None, kept: bool
+    new_project: NewProject, small: Path, uv: None, kept: bool
 ) -> None:
-    project = born(0)
+    project = new_project(0)
     tiny.write(project, {"uv.lock": "old\n"} if kept else {".gitignore": "uv.lock\n"})
     commit(project)
     verified(project, small, 1)
@@ -79,14 +79,14 @@ def test_the_lock_file_comes_with_the_climb_where_git_keeps_one(
 
 
 def test_without_uv_it_says_how_to_go_on(
-    born: Born, small: Path, monkeypatch: pytest.MonkeyPatch
+    new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("UV", raising=False)
-    found = shutil.which
-    monkeypatch.setattr(shutil, "which", lambda name: None if name == "uv" else found(name))
+    result = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "uv" else result(name))
 
     with pytest.raises(RungError, match="--no-verify"):
-        verified(born(0), small, 1)
+        verified(new_project(0), small, 1)
 
 
 CHECKED = """\
@@ -115,7 +115,7 @@ esac
     ],
 )
 def test_lint_of_a_file_that_the_climb_does_not_change_is_said_and_stops_nothing(
-    born: Born,
+    new_project: NewProject,
     small: Path,
     uv: None,
     tmp_path: Path,
@@ -124,7 +124,7 @@ def test_lint_of_a_file_that_the_climb_does_not_change_is_said_and_stops_nothing
     climbs: bool,
 ) -> None:
     (tmp_path / "uv").write_text(LINTING_UV)
-    project = born(0)
+    project = new_project(0)
     tiny.write(project, {"mine.py": "x = 1\n", "pyproject.toml": CHECKED, **fails})
     commit(project)
 

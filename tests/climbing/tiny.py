@@ -166,7 +166,7 @@ def fresh(made_from: Path, folder: Path, version: str = "v0.1.0", **answers: Any
     return folder
 
 
-def born(made_from: Path, folder: Path, version: str = "v0.1.0", **answers: Any) -> Path:
+def new_project(made_from: Path, folder: Path, version: str = "v0.1.0", **answers: Any) -> Path:
     """Render a project, and make it a repository with one commit."""
     fresh(made_from, folder, version, **answers)
     git(folder, "init", "--quiet", "--initial-branch=main")
@@ -186,18 +186,18 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def climb(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
     """Climb without the project's checks; conflicts are an error. Return the plan."""
-    with planner.prepare(folder, ChangeRequest(answers, version), str(made_from)) as seen:
-        assert [] == seen.plan.conflicts
-        if not seen.plan.changes_nothing:
-            climbing.climb(seen, messages.message(seen.plan), verify=False)
+    with planner.prepare(folder, ChangeRequest(answers, version), str(made_from)) as prepared:
+        assert [] == prepared.plan.conflicts
+        if not prepared.plan.changes_nothing:
+            climbing.climb(prepared, messages.message(prepared.plan), verify=False)
         assert "" == git(folder, "status", "--porcelain")
-        return seen.plan
+        return prepared.plan
 
 
 def plan(folder: Path, made_from: Path, version: str | None = None, **answers: Any) -> Plan:
     """Return what a climb would do."""
-    with planner.prepare(folder, ChangeRequest(answers, version), str(made_from)) as seen:
-        return seen.plan
+    with planner.prepare(folder, ChangeRequest(answers, version), str(made_from)) as prepared:
+        return prepared.plan
 
 
 def copy(folder: Path, to: Path) -> Path:

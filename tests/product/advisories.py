@@ -19,9 +19,9 @@ def advisories(vulnerable: str) -> Iterator[dict[str, str]]:
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["package"]
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["package"]
             known = {"vulns": [{"id": FOUND, "summary": "Made up.", "affected": []}]}
-            body = json.dumps(known if asked["name"] == vulnerable else {}).encode()
+            body = json.dumps(known if request["name"] == vulnerable else {}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -18,26 +18,26 @@ QUIET = (
 
 
 def opened(
-    page: Path, place: Path, fragment: str = "", options: Sequence[str] = ()
+    page: Path, directory: Path, fragment: str = "", options: Sequence[str] = ()
 ) -> tuple[str, list[str]]:
     """Open a page that may ask for nothing but itself.
 
     Args:
         page: the file.
-        place: a folder for the browser.
+        directory: a folder for the browser.
         fragment: of the address, such as "#table".
         options: of the browser, besides QUIET.
 
     Returns:
         The document as its script leaves it, and the lines of the console.
     """
-    alone = place / page.name
+    alone = directory / page.name
     text = page.read_text(encoding="utf-8")
     assert text.count('<meta charset="utf-8">') == 1
     alone.write_text(text.replace('<meta charset="utf-8">', f'<meta charset="utf-8">{ALONE}'))
     done = subprocess.run(
         [
-            *(tool("chromium"), *QUIET, f"--user-data-dir={place / 'browser'}"),
+            *(tool("chromium"), *QUIET, f"--user-data-dir={directory / 'browser'}"),
             *options,
             *("--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom"),
             f"file://{alone}{fragment}",

@@ -79,10 +79,10 @@ def job_of_github(workflow: Callable[..., Done], model: str = "") -> Callable[..
         given = inputs | {"run": "1"} if inputs else {}
         if inputs and model:
             given["model"] = model
-        words = [part for pair in given.items() for part in ("--input", "=".join(pair))]
+        text = [part for pair in given.items() for part in ("--input", "=".join(pair))]
         if model and not inputs:
-            words = ["--matrix", f"model:{model}"]
-        return workflow(name, events.get(name, "workflow_dispatch"), *words)
+            text = ["--matrix", f"model:{model}"]
+        return workflow(name, events.get(name, "workflow_dispatch"), *text)
 
     return job
 

@@ -56,10 +56,10 @@ def trains(job: Job, folder: Path, kept: str) -> Path:
     """
     done = job("train")
     assert done.returncode == 0, done.stdout
-    (place,) = folder.glob(kept)
+    (directory,) = folder.glob(kept)
     for made in TRAINED:
-        assert (place / made).is_file(), made
-    return place
+        assert (directory / made).is_file(), made
+    return directory
 
 
 def brings_a_first_release(site: Site, job: Job, folder: Path, kept: str) -> None:
@@ -111,10 +111,10 @@ def a_year_passes(site: Site) -> None:
     program = site.home.folder / "next_year.py"
     program.write_text(NEXT_YEAR)
     python = f"PYTHONPATH={site.project.folder} uv run --quiet python"
-    said = site.home.run(f"{python} next_year.py {site.folder / 'outcomes' / site.model}")
+    output = site.home.run(f"{python} next_year.py {site.folder / 'outcomes' / site.model}")
     program.unlink()
     with serving(site.home, free_port(), **site.variables) as address:
-        ask(address, json.loads(said.splitlines()[-1]))
+        ask(address, json.loads(output.splitlines()[-1]))
 
 
 def as_the_status_says(done: Done, reports: Path, may_fail: bool = False) -> None:
@@ -134,19 +134,19 @@ def as_the_status_says(done: Done, reports: Path, may_fail: bool = False) -> Non
 def went_through_a_pass(site: Site) -> dict[str, Any]:
     """Find what a pass leaves: its journal, and on the branch `autopilot` what it learned from."""
     (record,) = (site.releases / "autopilot/passes").iterdir()
-    told: dict[str, Any] = json.loads(record.read_text())
+    data: dict[str, Any] = json.loads(record.read_text())
     origin = site.folder / "origin.git"
     incoming = f"{(Path(site.model) / 'data/incoming').as_posix()}/"
     rows = run("git", "ls-tree", "--name-only", "autopilot", incoming, cwd=origin).stdout
-    steps = [step["step"] for step in told["steps"] if step["ended"]]
+    steps = [step["step"] for step in data["steps"] if step["ended"]]
 
-    assert told["finished"]
+    assert data["finished"]
     assert {"train", "gate"} <= set(steps)
     assert re.search(r"served-.*\.parquet\.dvc", rows), rows
     assert "autopilot" in run("git", "log", "-1", "--format=%an", "autopilot", cwd=origin).stdout
     assert "served-" not in run("git", "ls-tree", "-r", "main", cwd=origin).stdout
     assert list((site.folder / "data").rglob("*")), "the rows did not reach the remote"
-    return told
+    return data
 
 
 # Put into the project's package: notes in which job it was imported, and whether that job had the key.
@@ -168,10 +168,10 @@ def watch_imports(folder: Path) -> None:
 
 def ran_the_project_without_the_key(notes: Path, jobs: set[str]) -> None:
     """Find that the project's package was imported in these jobs, and never beside the key."""
-    found = {path.name.removeprefix("imported-in-"): path for path in notes.glob("imported-in-*")}
+    result = {path.name.removeprefix("imported-in-"): path for path in notes.glob("imported-in-*")}
 
-    assert jobs == set(found)
-    assert {"False"} == {path.read_text() for path in found.values()}
+    assert jobs == set(result)
+    assert {"False"} == {path.read_text() for path in result.values()}
 
 
 def take_few(folder: Path) -> None:

@@ -19,10 +19,10 @@ def tool(name: str) -> str:
     """Find a program, or skip the test and say which one is missing."""
     beside = Path(sys.prefix) / "bin" / name
     elsewhere = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-    found = str(beside) if beside.is_file() else shutil.which(name, path=elsewhere)
-    if found is None:
+    result = str(beside) if beside.is_file() else shutil.which(name, path=elsewhere)
+    if result is None:
         pytest.skip(f"{name} is not on this machine; .ci/run installs it")
-    return found
+    return result
 
 
 def search_path(*first: Path) -> str:

@@ -52,11 +52,13 @@ class Flown:
     folder: Path
     variables: dict[str, str]
 
-    def copy(self, place: Path) -> "Flown":
+    def copy(self, directory: Path) -> "Flown":
         """Give a project of one's own that has gone the same way; the environment is shared."""
-        shutil.copytree(self.folder, place, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
-        share_environment(self.folder, place)
-        return Flown(place, self.variables)
+        shutil.copytree(
+            self.folder, directory, symlinks=True, ignore=shutil.ignore_patterns(".venv")
+        )
+        share_environment(self.folder, directory)
+        return Flown(directory, self.variables)
 
     def python(self, *arguments: str | Path, expect: int | None = 0, **more: str) -> str:
         """Run the project's Python; return all that it printed."""
@@ -64,9 +66,9 @@ class Flown:
         variables: dict[str, Any] = self.variables | more
         return run(python, *arguments, cwd=self.folder, expect=expect, **variables).stdout
 
-    def poe(self, *words: str, expect: int | None = 0, **more: str) -> str:
+    def poe(self, *arguments: str, expect: int | None = 0, **more: str) -> str:
         """Run a task; return all that it printed."""
-        return self.python("-m", "poethepoet", "--quiet", *words, expect=expect, **more)
+        return self.python("-m", "poethepoet", "--quiet", *arguments, expect=expect, **more)
 
     def autopilot(self, *options: str, expect: int | None = 0, **more: str) -> str:
         """Make a pass, or finish the open one; return all that it printed."""
@@ -132,8 +134,8 @@ class Flown:
     def versions(self) -> list[str]:
         """List the versions that the registry holds."""
         with sqlite3.connect(self.folder / "mlflow.db") as registry:
-            found = registry.execute("SELECT version FROM model_versions ORDER BY version")
-            return [str(version) for (version,) in found]
+            result = registry.execute("SELECT version FROM model_versions ORDER BY version")
+            return [str(version) for (version,) in result]
 
     def candidates(self) -> list[str]:
         """List the releases that were made; what is left half made counts."""
@@ -157,10 +159,10 @@ def take_few_credits(folder: Path) -> None:
     override(folder, *GOVERNED)
 
 
-def share_environment(folder: Path, place: Path) -> None:
+def share_environment(folder: Path, directory: Path) -> None:
     """Let a copy of a project use the environment of the project."""
-    (place / ".venv").symlink_to((folder / ".venv").resolve())
-    with (place / ".git/info/exclude").open("a") as exclude:
+    (directory / ".venv").symlink_to((folder / ".venv").resolve())
+    with (directory / ".git/info/exclude").open("a") as exclude:
         exclude.write(".venv\n")  # .gitignore means a folder
 
 
@@ -213,13 +215,17 @@ def _agree(flown: Flown) -> None:
 
 def tree(folder: Path) -> dict[str, tuple[int, int, str]]:
     """Describe every file below a folder: size, time of its last change, and where a link leads."""
-    found = {}
+    result = {}
     for path in sorted(folder.rglob("*")):
         if "__pycache__" in path.parts or ".venv" in path.parts:
             continue
         if path.is_dir() and not path.is_symlink():
             continue  # its time changes with what Python keeps of its modules
-        told = path.lstat()
+        reported = path.lstat()
         leads = str(path.readlink()) if path.is_symlink() else ""
-        found[path.relative_to(folder).as_posix()] = (told.st_size, told.st_mtime_ns, leads)
-    return found
+        result[path.relative_to(folder).as_posix()] = (
+            reported.st_size,
+            reported.st_mtime_ns,
+            leads,
+        )
+    return result

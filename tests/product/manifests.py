@@ -17,8 +17,8 @@ def built(project: Path, folder: str) -> list[dict[str, Any]]:
         project: its folder.
         folder: below it; of an overlay the name is enough.
     """
-    place = project / (folder if "/" in folder else f"{OVERLAYS}/{folder}")
-    text = run(tool("kustomize"), "build", place, cwd=project).stdout
+    directory = project / (folder if "/" in folder else f"{OVERLAYS}/{folder}")
+    text = run(tool("kustomize"), "build", directory, cwd=project).stdout
     return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 

@@ -36,9 +36,9 @@ class Podman:
             *("--runroot", str(folder / "run"), "--tmpdir", str(folder / "tmp")),
         )
 
-    def run(self, *words: str | Path, expect: int | None = 0) -> str:
+    def run(self, *arguments: str | Path, expect: int | None = 0) -> str:
         """Run a command of Podman; return what it said."""
-        return run(*self._program, *words, cwd=self.folder, expect=expect, **QUIET).stdout
+        return run(*self._program, *arguments, cwd=self.folder, expect=expect, **QUIET).stdout
 
     def load(self, address: str, image: str) -> None:
         """Take over an image from a Docker daemon."""
@@ -57,11 +57,11 @@ class Podman:
     def volume(self, name: str, content: Path | None = None) -> Path:
         """Make a volume, as a claim of its name will find it."""
         self.run("volume", "create", name)
-        place = Path(self.run("volume", "inspect", name, "--format", "{{.Mountpoint}}").strip())
+        directory = Path(self.run("volume", "inspect", name, "--format", "{{.Mountpoint}}").strip())
         if content:
-            shutil.copytree(content, place, symlinks=True, dirs_exist_ok=True)
-        self._volumes.append(place)
-        return place
+            shutil.copytree(content, directory, symlinks=True, dirs_exist_ok=True)
+        self._volumes.append(directory)
+        return directory
 
     def play(self, name: str, *manifests: dict[str, Any], expect: int = 0) -> str:
         """Play manifests; return what Podman said. Volumes belong to the pods' user then."""
@@ -69,14 +69,14 @@ class Podman:
         file.write_text(yaml.safe_dump_all(manifests))
         self._played.append(file)
         self.give_volumes()
-        said = self.run("kube", "play", "--network", "host", file, expect=expect)
+        output = self.run("kube", "play", "--network", "host", file, expect=expect)
         self.give_volumes()
-        return said
+        return output
 
     def give_volumes(self) -> None:
         """Make the volumes the pods' user's, as Podman gives one to another when it is first used."""
-        for place in self._volumes:
-            give_to_pods(place)
+        for location in self._volumes:
+            give_to_pods(location)
 
     def down(self, name: str) -> str:
         """Take down what was played under a name."""
@@ -84,8 +84,8 @@ class Podman:
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Tell all about a container."""
-        found: dict[str, Any] = json.loads(self.run("inspect", container))[0]
-        return found
+        result: dict[str, Any] = json.loads(self.run("inspect", container))[0]
+        return result
 
     def clear(self) -> None:
         """Take down everything, whatever its state, and give the disk back."""

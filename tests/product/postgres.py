@@ -86,7 +86,7 @@ class Server:
 
     def _run(self, program: str, *arguments: str | Path) -> str:
         # To a file: the server keeps what it was started with, and a pipe would never end.
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as error:
             done = subprocess.run(
                 [self.programs / program, *arguments],
                 user=self.owner,
@@ -95,25 +95,25 @@ class Server:
                 cwd=self.folder,
                 env={"PATH": os.environ["PATH"], "PGPASSWORD": self.password, "LC_ALL": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=error,
                 stderr=subprocess.STDOUT,
                 timeout=120,
                 check=False,
             )
-            said.seek(0)
-            text = said.read().decode()
+            error.seek(0)
+            text = error.read().decode()
         assert done.returncode == 0, f"{program} {arguments}:\n{text}"
         return text
 
 
 def programs() -> Path:
     """Find the server's programs, or skip and say what is missing."""
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    locations = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
-    found = places[-1] if places else Path(on_path).resolve() if on_path else None
-    if found is None:
+    result = locations[-1] if locations else Path(on_path).resolve() if on_path else None
+    if result is None:
         pytest.skip("no PostgreSQL here: Debian's package postgresql brings it")
-    return found.parent
+    return result.parent
 
 
 def owner() -> str | None:
@@ -124,9 +124,9 @@ def owner() -> str | None:
 @contextlib.contextmanager
 def running() -> Iterator[Server]:
     """Make a server with a user who may only read, start it, and take it away."""
-    found = programs()
+    result = programs()
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
-    server = Server(found, folder, owner())
+    server = Server(result, folder, owner())
     try:
         try:
             server.make()

@@ -174,8 +174,8 @@ def send_raw(service: Service, sent: bytes) -> int:
 def by_rule(service: Service, count: int) -> Counter[int]:
     """Send so many malformed requests; count the statuses."""
     made = bodies(service.served.rows, arrow_of(service), count - len(HEADS))
-    seen = Counter(send(service, path, kind, body) for path, kind, body in made)
-    return seen + Counter(send_raw(service, sent) for sent in HEADS)
+    observed = Counter(send(service, path, kind, body) for path, kind, body in made)
+    return observed + Counter(send_raw(service, sent) for sent in HEADS)
 
 
 def by_schema(service: Service, count: int) -> Counter[int]:
@@ -183,14 +183,14 @@ def by_schema(service: Service, count: int) -> Counter[int]:
     schemathesis = pytest.importorskip("schemathesis")
     base = f"http://127.0.0.1:{service.port}"
     schema = schemathesis.openapi.from_dict(json.loads(service.get("/openapi.json")[1]))
-    asked = [schema["/predict"]["POST"], schema["/predict/batch"]["POST"]]
+    request = [schema["/predict"]["POST"], schema["/predict/batch"]["POST"]]
     broken = some.one_of(
         *(
             operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
-            for operation in asked
+            for operation in request
         )
     )
-    seen: Counter[int] = Counter()
+    observed: Counter[int] = Counter()
 
     @seed(20261125)
     @settings(
@@ -203,7 +203,7 @@ def by_schema(service: Service, count: int) -> Counter[int]:
     )
     @given(broken)
     def sends(case: Any) -> None:
-        seen[case.call(base_url=base).status_code] += 1
+        observed[case.call(base_url=base).status_code] += 1
 
     sends()
-    return seen
+    return observed

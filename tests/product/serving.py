@@ -55,16 +55,16 @@ class Served:
     names: dict[str, str]
     expected: dict[str, list[float]]
 
-    def copy(self, place: Path) -> "Served":
+    def copy(self, directory: Path) -> "Served":
         """Give a project of one's own, with the same environment, in which nothing is deployed."""
         shutil.copytree(
             self.folder,
-            place,
+            directory,
             symlinks=True,
             ignore=shutil.ignore_patterns(".venv", "logs", ".dvc", "mlruns", "production"),
         )
-        (place / ".venv").symlink_to(self.folder / ".venv")
-        return Served(place, self.rows, self.names, self.expected)
+        (directory / ".venv").symlink_to(self.folder / ".venv")
+        return Served(directory, self.rows, self.names, self.expected)
 
     def python(self, *arguments: str | Path, settings: Mapping[str, str] | None = None) -> str:
         """Run the project's Python, and return what it printed."""
@@ -99,28 +99,28 @@ class Served:
             stderr=subprocess.STDOUT,
             text=True,
         ) as process:
-            asked, told = process.stdin, process.stdout
-            assert asked and told
+            requested, output = process.stdin, process.stdout
+            assert requested and output
 
             def deploy(name: str) -> None:
-                asked.write(self.names.get(name, name) + "\n")
-                asked.flush()
-                said: list[str] = []
-                for line in told:
-                    said.append(line)
+                requested.write(self.names.get(name, name) + "\n")
+                requested.flush()
+                messages: list[str] = []
+                for line in output:
+                    messages.append(line)
                     if line.startswith(ENDED):
                         break
-                assert said and said[-1] == f"{ENDED} 0\n", "".join(said)
+                assert messages and messages[-1] == f"{ENDED} 0\n", "".join(messages)
 
             yield deploy
-            asked.close()
+            requested.close()
 
     def state(self) -> dict[str, Any]:
         """Read what production is to serve."""
-        found: dict[str, Any] = json.loads(
+        result: dict[str, Any] = json.loads(
             (self.folder / "releases/production/state.json").read_text()
         )
-        return found
+        return result
 
     def bundle(self, name: str) -> Path:
         """Find a release that was deployed."""
@@ -168,13 +168,13 @@ class Service:
 
     def predict(self, row: Any, **headers: str) -> tuple[int, Any]:
         """Ask for one prediction; return status and answer."""
-        asked = urllib.request.Request(
+        requested = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/predict",
             json.dumps(row).encode(),
             {"content-type": "application/json"} | headers,
         )
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(requested, timeout=30) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())

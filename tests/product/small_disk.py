@@ -33,6 +33,6 @@ def resize(folder: Path, megabytes: int) -> None:
 
 def fill(folder: Path, left: int = 0) -> None:
     """Make the disk so small that some megabytes are left at most."""
-    told = os.statvfs(folder)
-    held = (told.f_blocks - told.f_bfree) * told.f_frsize
+    reported = os.statvfs(folder)
+    held = (reported.f_blocks - reported.f_bfree) * reported.f_frsize
     resize(folder, -(-held // MEGABYTE) + left)

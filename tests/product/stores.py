@@ -116,8 +116,8 @@ class Store:
 
     def keys(self, prefix: str = "") -> list[str]:
         """List the keys of the bucket."""
-        found = self.ask("list_objects_v2", Bucket=BUCKET, Prefix=prefix)
-        return [entry["Key"] for entry in found.get("Contents", [])]
+        result = self.ask("list_objects_v2", Bucket=BUCKET, Prefix=prefix)
+        return [entry["Key"] for entry in result.get("Contents", [])]
 
 
 @contextlib.contextmanager

@@ -72,21 +72,23 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_airflow_reads_the_dags_of_every_rung(room: Path, render: Render, tmp_path: Path) -> None:
-    seen = {}
+    observed = {}
     for level in (2, 4):
         project = render(orchestrator="airflow", level=level, use_case="velocity")
         airflow = Airflow(room, tmp_path / f"home{level}", project)
-        said = airflow.run("python", "-c", TELL)
-        seen[level] = json.loads(said.strip().splitlines()[-1])
+        output = airflow.run("python", "-c", TELL)
+        observed[level] = json.loads(output.strip().splitlines()[-1])
 
-    assert {"late-flights-train"} == set(seen[2])
-    assert {f"late-flights-{name}" for name in ("train", "monitor", "autopilot")} == set(seen[4])
-    for dag in seen[4].values():
+    assert {"late-flights-train"} == set(observed[2])
+    assert {f"late-flights-{name}" for name in ("train", "monitor", "autopilot")} == set(
+        observed[4]
+    )
+    for dag in observed[4].values():
         assert not dag["catchup"]
         assert 1 == dag["at_once"]
         assert [] == dag["xcom"]
         assert dag["schedule"]
-    train = seen[4]["late-flights-train"]
+    train = observed[4]["late-flights-train"]
     assert {"pull": [], "pipeline": ["pull"]} == train["after"]
     assert "uv run --locked poe pipeline" == train["tasks"]["pipeline"]
 
@@ -97,10 +99,10 @@ def test_airflow_trains(room: Path, copier_template: Path, tmp_path: Path) -> No
     airflow = Airflow(room, tmp_path / "home", project.folder)
 
     airflow.run("airflow", "dags", "reserialize")
-    said = airflow.run("airflow", "dags", "test", "late-flights-train")
+    output = airflow.run("airflow", "dags", "test", "late-flights-train")
 
-    assert "successful" in said
-    assert "late-flights version 1 is challenger" in said
+    assert "successful" in output
+    assert "late-flights version 1 is challenger" in output
     assert (project.folder / "model/model.skops").is_file()
     assert "version 1, challenger" in project.run("uv run poe lineage")
 
@@ -121,13 +123,13 @@ def test_airflow_looks_at_production_and_makes_a_pass(
         run("uv", "run", "poe", *verb.split(), cwd=here.project.folder, **variables)
     a_year_passes(here)
 
-    said = airflow.run("airflow", "dags", "test", "late-flights-monitor", expect=None)
+    output = airflow.run("airflow", "dags", "test", "late-flights-monitor", expect=None)
     status = json.loads((here.project.folder / "reports/monitor/status.json").read_text())
-    assert ("successful" in said) == (not status["problems"]), said
-    assert all(problem in said for problem in status["problems"]), said
+    assert ("successful" in output) == (not status["problems"]), output
+    assert all(problem in output for problem in status["problems"]), output
 
-    said = airflow.run("airflow", "dags", "test", "late-flights-autopilot")
-    assert "successful" in said
+    output = airflow.run("airflow", "dags", "test", "late-flights-autopilot")
+    assert "successful" in output
     went_through_a_pass(here)
 
 
@@ -140,10 +142,10 @@ def test_a_task_that_fails_fails_the_run(room: Path, copier_template: Path, tmp_
     airflow = Airflow(room, tmp_path / "home", project.folder)
 
     airflow.run("airflow", "dags", "reserialize")
-    said = airflow.run("airflow", "dags", "test", "late-flights-train", expect=None)
+    output = airflow.run("airflow", "dags", "test", "late-flights-train", expect=None)
 
     assert "retry_delay=timedelta()" in soon
-    assert "successful" not in said
+    assert "successful" not in output
     assert not (project.folder / "model/model.skops").exists()
 
 

@@ -146,8 +146,8 @@ def asked(url: str, query: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(
         f"{url}/api/v1/query?query={urllib.parse.quote(query)}", timeout=10
     ) as answer:
-        found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-        return found
+        results: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+        return results
 
 
 @pytest.mark.slow
@@ -173,11 +173,13 @@ def test_a_drifted_feature_and_a_dead_service_reach_whoever_is_on_call(
             assert eventually(
                 lambda: webhook.told("FeatureDrifted", feature="distance"), PATIENCE
             ), asked(prometheus, "ALERTS")
-            told = webhook.told("FeatureDrifted", feature="distance") or {}
-            assert told["labels"]["environment"] == "production"
-            assert told["labels"]["severity"] == "warning"
-            assert told["annotations"]["summary"] == "distance has drifted in production"
-            assert "Distance between the two airports (mile)" in told["annotations"]["description"]
+            output = webhook.told("FeatureDrifted", feature="distance") or {}
+            assert output["labels"]["environment"] == "production"
+            assert output["labels"]["severity"] == "warning"
+            assert output["annotations"]["summary"] == "distance has drifted in production"
+            assert (
+                "Distance between the two airports (mile)" in output["annotations"]["description"]
+            )
             assert webhook.told("ServiceDown") is None
 
             service.process.kill()

@@ -101,17 +101,17 @@ def came_to(flown: Flown) -> dict[str, object]:
 
 
 def wait_for(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    said, _ = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
+    output, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, output
 
 
 def test_where_nothing_has_changed_nothing_is_done(calm: Flown, tmp_path: Path) -> None:
     flown = calm.copy(tmp_path / "project")
     before = (flown.versions(), flown.candidates(), flown.state(), flown.git("rev-parse", "HEAD"))
 
-    said = flown.autopilot("--now", "2013-03-01")
+    output = flown.autopilot("--now", "2013-03-01")
 
-    assert "Decided: nothing" in said
+    assert "Decided: nothing" in output
     assert before == (
         *(flown.versions(), flown.candidates(), flown.state()),
         flown.git("rev-parse", "HEAD"),
@@ -141,9 +141,9 @@ def test_looking_changes_nothing(moved: Flown, tmp_path: Path) -> None:
     flown = moved.copy(tmp_path / "project")
     before = tree(flown.folder)
 
-    said = flown.autopilot("--look")
+    output = flown.autopilot("--look")
 
-    assert "Decided: retrain" in said
+    assert "Decided: retrain" in output
     assert before == tree(flown.folder)
 
 
@@ -155,14 +155,14 @@ def test_a_pass_that_is_killed_around_each_step_comes_to_the_same_end(
     for step in STEPS:
         for number, when in ((1, "after"), (2, "before")):
             process = flown.begin(KILLED_PASS, str(number), when, "--now", MOMENT)
-            code, said = wait_for(process)
-            assert code == -signal.SIGKILL, said
+            code, output = wait_for(process)
+            assert code == -signal.SIGKILL, output
             last = flown.passes()[-1]["steps"][-1]
-            assert (last["step"], last["ended"]) == (step, None), said
+            assert (last["step"], last["ended"]) == (step, None), output
         # The next run begins with this step again, and is killed when it has begun the next one.
-        code, said = wait_for(flown.begin(KILLED_PASS, "2", "after", "--now", MOMENT))
-        assert code == -signal.SIGKILL, said
-        assert flown.passes()[-1]["steps"][-1]["ended"], said
+        code, output = wait_for(flown.begin(KILLED_PASS, "2", "after", "--now", MOMENT))
+        assert code == -signal.SIGKILL, output
+        assert flown.passes()[-1]["steps"][-1]["ended"], output
 
     flown.autopilot()
 
@@ -181,13 +181,13 @@ def test_a_machine_that_is_switched_off_in_the_middle_of_each_step_loses_nothing
             KILLED_AT=pattern,
             KILLED_ONCE=str(once),
         )
-        code, said = wait_for(process)
-        assert once.exists(), f"{name} was never written:\n{said}"
-        assert code == -signal.SIGKILL, f"{name}:\n{said}"
+        code, output = wait_for(process)
+        assert once.exists(), f"{name} was never written:\n{output}"
+        assert code == -signal.SIGKILL, f"{name}:\n{output}"
 
-    said = flown.autopilot()
+    output = flown.autopilot()
 
-    assert came_to(undisturbed) == came_to(flown), said
+    assert came_to(undisturbed) == came_to(flown), output
 
 
 def test_what_a_killed_pass_had_started_is_waited_for_and_not_done_twice(
@@ -202,9 +202,9 @@ def test_what_a_killed_pass_had_started_is_waited_for_and_not_done_twice(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
 
-    said = flown.autopilot()
+    output = flown.autopilot()
 
-    assert "still running: waiting for it" in said
+    assert "still running: waiting for it" in output
     assert came_to(undisturbed) == came_to(flown)
 
 
@@ -216,12 +216,12 @@ def test_of_two_at_a_time_the_second_is_sent_away(moved: Flown, tmp_path: Path) 
     while not flown.passes() and time.monotonic() < until:
         time.sleep(0.05)
 
-    said = flown.python("-m", "rung_ops", "autopilot", "--now", MOMENT, expect=1)
-    code, told = wait_for(first)
+    reported = flown.python("-m", "rung_ops", "autopilot", "--now", MOMENT, expect=1)
+    code, output = wait_for(first)
 
     (only,) = flown.passes()
-    assert f"The autopilot is already running: process {first.pid}" in said
-    assert code == -signal.SIGKILL, told
+    assert f"The autopilot is already running: process {first.pid}" in reported
+    assert code == -signal.SIGKILL, output
     assert [each["tries"] for each in only["steps"]] == [1] * len(STEPS[:4])
     assert [each["step"] for each in only["steps"]] == STEPS[:4]
 
@@ -233,9 +233,9 @@ def test_a_pass_that_failed_can_be_given_up(moved: Flown, tmp_path: Path) -> Non
     assert wait_for(process)[0] == -signal.SIGKILL
     assert list((flown.folder / "data/incoming").glob("served-*"))
 
-    said = flown.autopilot("--abandon")
+    output = flown.autopilot("--abandon")
 
-    assert "is abandoned" in said
+    assert "is abandoned" in output
     assert flown.passes()[-1]["outcome"] == "abandoned"
     assert not list((flown.folder / "data/incoming").glob("served-*"))
     assert (flown.git("status", "--porcelain"), flown.git("rev-parse", "HEAD")) == ("", start)
@@ -249,13 +249,13 @@ def test_what_a_person_has_not_committed_stops_the_training_and_is_left_alone(
     with (flown.folder / "params.toml").open("a") as params:
         params.write("# a thought\n")
 
-    said = flown.autopilot(expect=1)
+    output = flown.autopilot(expect=1)
     kept = flown.git("status", "--porcelain")
     flown.git("checkout", "params.toml")
     code, said_then = wait_for(flown.begin(KILLED_PASS, "2", "after", "--now", MOMENT))
 
-    assert "params.toml" in said
-    assert "commit or revert them" in said
+    assert "params.toml" in output
+    assert "commit or revert them" in output
     assert kept == "M params.toml"
     assert code == -signal.SIGKILL  # with the rows collected: what follows is not the subject here
     assert "continuing at `collect`" in said_then
@@ -297,13 +297,13 @@ def test_the_projects_hooks_stop_a_training_and_hear_of_a_failure(
     failed = flown.autopilot(expect=1, PYTHONPATH=source)
     open_pass = flown.passes()[-1]
     flown.override("pyproject.toml", "hooks:broken", "hooks:veto")
-    said = flown.autopilot(PYTHONPATH=source)
+    output = flown.autopilot(PYTHONPATH=source)
 
     assert "The hook autopilot_veto raised OSError: the calendar is down" in failed
     assert (open_pass["finished"], open_pass["steps"][-1]["step"]) == (None, "decide")
-    told = (flown.folder / "logs/told.txt").read_text().splitlines()
-    assert told[-1] == "The autopilot failed"  # after what the monitor had to report
-    assert "Vetoed: the summer timetable is not in yet" in said
+    reported = (flown.folder / "logs/told.txt").read_text().splitlines()
+    assert reported[-1] == "The autopilot failed"  # after what the monitor had to report
+    assert "Vetoed: the summer timetable is not in yet" in output
     (last,) = flown.passes()
     assert last["outcome"] == "vetoed"
     assert last["summary"].endswith("the summer timetable is not in yet")
@@ -315,10 +315,10 @@ def test_a_version_that_the_gate_refuses_reaches_nobody(moved: Flown, tmp_path: 
     flown = moved.copy(tmp_path / "project")
     flown.override("ops/gate.toml", "min_rows = 200", "min_rows = 1000000")
 
-    said = flown.autopilot()
+    output = flown.autopilot()
     again = flown.autopilot("--now", "2013-06-02")
 
-    assert "the gate refused version 2" in said
+    assert "the gate refused version 2" in output
     assert flown.passes()[0]["outcome"] == "refused"
     assert len(flown.candidates()) == 1
     assert flown.state()["shadow"] is None
@@ -337,10 +337,10 @@ def test_a_promoted_release_that_is_worse_is_taken_back(undisturbed: Flown, tmp_
     flown.python("-c", promote)
     flown.answer("2013-06-01", "2013-06-20", "--guess")
 
-    said = flown.autopilot("--now", "2013-06-20")
+    output = flown.autopilot("--now", "2013-06-20")
     again = flown.autopilot("--now", "2013-06-21")
 
-    assert "was promoted and is served" in said
+    assert "was promoted and is served" in output
     assert flown.passes()[1]["outcome"] == "rolled back"
     assert flown.state()["serving"] == before
     assert flown.history()[-1]["event"] == "roll_back"
@@ -368,10 +368,10 @@ def test_a_checkout_that_is_thrown_away_takes_nothing_with_it(moved: Flown, tmp_
     numbers = itertools.count(1)
 
     def clone() -> Flown:
-        place = tmp_path / f"clone-{next(numbers)}"
-        base.git("clone", "--quiet", str(origin), str(place))
-        share_environment(base.folder, place)
-        return Flown(place, variables)
+        directory = tmp_path / f"clone-{next(numbers)}"
+        base.git("clone", "--quiet", str(origin), str(directory))
+        share_environment(base.folder, directory)
+        return Flown(directory, variables)
 
     first = clone()
     process = first.begin(KILLED_PASS, "12", "before", "--now", MOMENT)  # trained, not told
@@ -398,7 +398,7 @@ def test_under_governance_a_pass_prepares_everything_and_stops_at_the_approval(
     flown.answer("2013-05-25", "2013-06-01", "--after", str(FEW), sample=CREDITS)
     first = flown.state()["serving"]
 
-    said = flown.autopilot()
+    output = flown.autopilot()
     again = flown.autopilot("--now", "2013-06-20")
 
     prepared = flown.state()["shadow"]["release"]
@@ -406,7 +406,7 @@ def test_under_governance_a_pass_prepares_everything_and_stops_at_the_approval(
     assert prepared.startswith("v2-")
     assert [each["outcome"] for each in flown.passes()] == ["waits for approval", "wait"]
     assert STEPS == [each["step"] for each in flown.passes()[0]["steps"]]
-    assert "is not served until a person approves it" in said
+    assert "is not served until a person approves it" in output
     assert "the next training waits for its verdict" in again
     assert flown.state()["serving"] == first
     assert flown.state()["canary"] is None

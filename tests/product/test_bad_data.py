@@ -34,18 +34,18 @@ def project(
 
 @pytest.mark.parametrize("what", BAD)
 def test_bad_data_is_named_and_goes_no_further(project: Project, what: str) -> None:
-    text, words = BAD[what]
+    text, tokens = BAD[what]
     incoming = project.folder / "data/incoming"
     incoming.mkdir(exist_ok=True)
     (incoming / "january.csv").write_bytes(text.encode("latin-1"))
     try:
-        said = project.fail("uv run poe train")
-        asked = project.fail("uv run poe validate")
+        output = project.fail("uv run poe train")
+        request = project.fail("uv run poe validate")
     finally:
         (incoming / "january.csv").unlink()
 
-    for word in ["data/incoming/january.csv", *words]:
-        assert word in said, said
-        assert word in asked, asked
-    assert "Traceback" not in said
+    for word in ["data/incoming/january.csv", *tokens]:
+        assert word in output, output
+        assert word in request, request
+    assert "Traceback" not in output
     assert not (project.folder / "model/model.skops").exists()

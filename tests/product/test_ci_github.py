@@ -135,13 +135,13 @@ def test_github_under_governance_a_person_decides(start: Started, tmp_path: Path
     bundle = in_production(tmp_path / "releases")
     with serving(here.project, free_port(), **here.variables) as address:
         ask(address, [json.loads((bundle / "contract.json").read_text())["example"]] * 600)
-    told = here.events().count("monitored")
+    reported = here.events().count("monitored")
     key = here.secrets.pop("AUDIT_PRIVATE_KEY")
     done = here.github("monitor", "schedule")
     assert done.returncode == 1, done.stdout
     assert "Findings of the monitor are not in the audit log: there is no key" in done.stdout
-    assert here.events().count("monitored") == told
+    assert here.events().count("monitored") == reported
     here.secrets["AUDIT_PRIVATE_KEY"] = key
     done = here.github("monitor", "schedule")
     assert done.returncode == 1, done.stdout
-    assert here.events().count("monitored") == told + 1
+    assert here.events().count("monitored") == reported + 1

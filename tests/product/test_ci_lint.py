@@ -81,9 +81,9 @@ def schema(project: Path, name: str, files: list[str], *more: str) -> None:
 
 def below(project: Path, pattern: str) -> list[str]:
     """Name the files of a project that match, at least one."""
-    found = [path.relative_to(project).as_posix() for path in sorted(project.glob(pattern))]
-    assert found, f"no {pattern}"
-    return found
+    result = [path.relative_to(project).as_posix() for path in sorted(project.glob(pattern))]
+    assert result, f"no {pattern}"
+    return result
 
 
 # From the end: another process that renders them all begins at the other one, and they are shared.
@@ -152,7 +152,7 @@ def test_azure_pipelines_keep_the_schema(render: Render, use_case: str, team_siz
 def jobs_of(project: Path, ci: str) -> dict[str, dict[str, str]]:
     """Read the jobs of each pipeline file that a project releases with, as YAML text."""
     names = {"github": ".github/workflows", "gitlab": ".gitlab/ci", "azure": ".pipelines"}
-    found = {}
+    result = {}
     for path in sorted((project / names[ci]).glob("*.yml")):
         content = yaml.safe_load(path.read_text())
         if ci == "azure":
@@ -161,8 +161,8 @@ def jobs_of(project: Path, ci: str) -> dict[str, dict[str, str]]:
             jobs = {job.get("job") or job["deployment"]: job for job in each}
         else:
             jobs = content.get("jobs", content)
-        found[path.stem] = {name: yaml.safe_dump(job, width=1000) for name, job in jobs.items()}
-    return found
+        result[path.stem] = {name: yaml.safe_dump(job, width=1000) for name, job in jobs.items()}
+    return result
 
 
 @several_or_one

@@ -77,6 +77,6 @@ def test_three_classes_from_the_check_to_a_served_prediction(
         writer = csv.writer(file)
         writer.writerow(["id", "outcome"])
         writer.writerow([answer["id"], CLASSES[1]])
-    told = project.run("uv run poe monitor || test $? -eq 1")
-    assert "Traceback" not in told
+    output = project.run("uv run poe monitor || test $? -eq 1")
+    assert "Traceback" not in output
     assert project.is_clean()

@@ -16,9 +16,9 @@ UNIT_TEST = Path(__file__).parents[2] / "machinery/tests/release/test_custom_mod
 
 def hand_written() -> str:
     """Read the logistic regression of the library's own test, so that there is one of it."""
-    found = re.search(r"HAND_WRITTEN = '''(.*?)'''", UNIT_TEST.read_text(), flags=re.DOTALL)
-    assert found is not None
-    return found[1]
+    match = re.search(r"HAND_WRITTEN = '''(.*?)'''", UNIT_TEST.read_text(), flags=re.DOTALL)
+    assert match is not None
+    return match[1]
 
 
 def test_a_model_of_ones_own_format_is_trained_released_and_served(
@@ -30,8 +30,8 @@ def test_a_model_of_ones_own_format_is_trained_released_and_served(
     project.commit("Write a model by hand")
 
     for verb in ("pipeline", "keys", "gate", "release", "deploy staging", "deploy production"):
-        said = project.run(f"uv run poe {verb}")
-        assert verb != "release" or "custom: used" in said
+        output = project.run(f"uv run poe {verb}")
+        assert verb != "release" or "custom: used" in output
 
     bundle = in_production(project.folder / "releases")
     assert json.loads((bundle / "manifest.json").read_text())["format"] == "custom"

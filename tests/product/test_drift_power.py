@@ -24,8 +24,8 @@ def found(released: Served) -> dict[str, Any]:
     python = released.folder / ".venv/bin/python"
     printed = run(python, SIMULATION, "1000", "7", cwd=released.folder).stdout
     print(printed)
-    seen: dict[str, Any] = json.loads(printed.splitlines()[-1])
-    return seen
+    observed: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return observed
 
 
 @pytest.mark.parametrize("rows", ["200", "250", "2000"])

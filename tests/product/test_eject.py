@@ -30,7 +30,9 @@ class Ejected:
         """Make the template and the project, eject it, and change the line."""
         self.game = game
         self.template = corpus.today(folder / "template")
-        self.folder = tiny.born(self.template, folder / "project", TODAY, use_case=game, level=4)
+        self.folder = tiny.new_project(
+            self.template, folder / "project", TODAY, use_case=game, level=4
+        )
         run("uv", "lock", "--quiet", cwd=self.folder)
         commit(self.folder, "Lock")
         self.told = self.rung("eject")
@@ -95,8 +97,8 @@ def test_a_changed_line_of_the_library_makes_the_pipeline_stale(ejected: Ejected
 
 def test_the_librarys_own_tests_pass(ejected: Ejected) -> None:
     chosen = TESTS[ejected.game]
-    told = ejected.run("uv", "run", "pytest", *chosen, "-n", "2", "-p", "no:cacheprovider")
-    assert " passed" in told
+    output = ejected.run("uv", "run", "pytest", *chosen, "-n", "2", "-p", "no:cacheprovider")
+    assert " passed" in output
     assert "" == git(ejected.folder, "status", "--porcelain")
 
 
@@ -114,10 +116,10 @@ def test_a_newer_library_with_the_same_line_is_a_conflict(ejected: Ejected) -> N
     ejected.release("v1000.2", LINE, 'LOG = logging.getLogger("service.rungs")\n')
     before = git(ejected.folder, "rev-parse", "HEAD")
 
-    told = ejected.rung("update", "--template-version", "v1000.2", expect=1)
+    output = ejected.rung("update", "--template-version", "v1000.2", expect=1)
 
-    assert f"! {SERVICE}: you and Rung changed the same lines" in told
-    assert f"yours | {OURS.rstrip()}" in told
+    assert f"! {SERVICE}: you and Rung changed the same lines" in output
+    assert f"yours | {OURS.rstrip()}" in output
     assert before == git(ejected.folder, "rev-parse", "HEAD")
     assert OURS in (ejected.folder / SERVICE).read_text()
 
@@ -135,16 +137,16 @@ def test_undo_names_the_edit_and_goes_back_without_it(ejected: Ejected) -> None:
 
 def test_an_ejected_library_out_of_date_is_told(tmp_path: Path) -> None:
     template = corpus.today(tmp_path / "template")
-    project = tiny.born(template, tmp_path / "project", TODAY, use_case="velocity", level=0)
+    project = tiny.new_project(template, tmp_path / "project", TODAY, use_case="velocity", level=0)
     rung("eject", "--no-verify", "--template", template, cwd=project, environment=environment())
     run("uv", "sync", "--quiet", cwd=project)
     about = project / "machinery/rung_ops/__init__.py"
     version = about.read_text().partition('__version__ = "')[2].partition('"')[0]
     about.write_text(about.read_text().replace(version, "0.1.7"))
 
-    told = run("uv", "run", "--no-sync", "rung-ops", "releases", cwd=project, expect=None)
+    output = run("uv", "run", "--no-sync", "rung-ops", "releases", cwd=project, expect=None)
 
-    assert 0 != told.returncode
+    assert 0 != output.returncode
     expected = f"This project's files expect rung-ops {version}, but machinery/ holds 0.1.7"
-    assert expected in told.stdout
-    assert "Traceback" not in told.stdout
+    assert expected in output.stdout
+    assert "Traceback" not in output.stdout

@@ -64,10 +64,10 @@ def project(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def ask(url: str, body: Any) -> dict[str, Any]:
     """Make a request."""
-    asked = urllib.request.Request(url, json.dumps(body).encode())
-    with urllib.request.urlopen(asked, timeout=30) as reply:
-        found: dict[str, Any] = json.load(reply)
-    return found
+    request = urllib.request.Request(url, json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        result: dict[str, Any] = json.load(reply)
+    return result
 
 
 def test_a_declared_feature_is_trained_materialized_released_and_served(project: Project) -> None:
@@ -77,8 +77,8 @@ def test_a_declared_feature_is_trained_materialized_released_and_served(project:
     assert "no store" in refused
     assert "`uv run rung-ops features materialize`" in refused
 
-    said = project.run("uv run rung-ops features materialize --as-of 2013-12-31T00:00:00")
-    assert "carrier_late_7d: 13 entities as of 2013-12-31T05:00:00+00:00" in said
+    output = project.run("uv run rung-ops features materialize --as-of 2013-12-31T00:00:00")
+    assert "carrier_late_7d: 13 entities as of 2013-12-31T05:00:00+00:00" in output
     project.run("uv run poe gate")
     project.run("uv run poe release")
     project.run("uv run poe deploy production --at-once")
@@ -131,10 +131,10 @@ def test_a_changed_declaration_is_refused_until_it_is_materialized(project: Proj
 
     refused = project.fail("uv run poe release")
     assert "declared in another way" in refused
-    said = project.run("uv run rung-ops features materialize --as-of 2013-12-31T00:00:00")
+    output = project.run("uv run rung-ops features materialize --as-of 2013-12-31T00:00:00")
     # What serves is by the older declaration, and keeps its values.
-    assert "carrier_late_7d: 13 entities" in said
-    assert "carrier_late_7d: 14 entities" in said
-    assert "left out" not in said
+    assert "carrier_late_7d: 13 entities" in output
+    assert "carrier_late_7d: 14 entities" in output
+    assert "left out" not in output
     assert "champion" in project.run("uv run poe gate || true")
     project.run("uv run poe release")

@@ -33,15 +33,15 @@ def project(start: Started) -> Path:
 
 def passed(project: Path, tries: int, *cases: str) -> dict[str, int]:
     """Simulate cases; how many tries passed."""
-    told = run(
+    output = run(
         *("uv", "run", "--quiet", "python", SIMULATION),
         *(str(SEED), str(tries), str(ROWS), *cases),
         cwd=project,
         OMP_NUM_THREADS="1",
         POLARS_MAX_THREADS="1",
     ).stdout
-    print(told)
-    return dict(json.loads(told.splitlines()[-1])["passed"])
+    print(output)
+    return dict(json.loads(output.splitlines()[-1])["passed"])
 
 
 def tail(count: int, tries: int, rate: float) -> float:
@@ -70,22 +70,22 @@ def most(count: int, tries: int) -> float:
 def test_one_that_is_a_point_worse_passes_in_half_a_percent_of_tries_at_most(
     project: Path, figure: str
 ) -> None:
-    found = passed(project, TRIES, f"{figure}:-0.01")[f"{figure}:-0.01"]
+    result = passed(project, TRIES, f"{figure}:-0.01")[f"{figure}:-0.01"]
 
-    bound = most(found, TRIES)
-    print(f"{figure}: {found} of {TRIES:,} passed; at most {bound:.2%} with 99 % confidence")
+    bound = most(result, TRIES)
+    print(f"{figure}: {result} of {TRIES:,} passed; at most {bound:.2%} with 99 % confidence")
     # Chance alone would fail this once in a thousand runs, were the rate just what is promised.
-    assert tail(found, TRIES, PROMISED) > 0.001
+    assert tail(result, TRIES, PROMISED) > 0.001
 
 
 def test_one_that_is_a_point_better_passes_far_more_often(project: Path) -> None:
     cases = [f"{figure}:{gain}" for figure in ("accuracy", "auc", "log_loss") for gain in (0, 0.01)]
 
-    found = passed(project, 400, *cases)
+    result = passed(project, 400, *cases)
 
     for figure in ("accuracy", "auc", "log_loss"):
-        assert found[f"{figure}:0.01"] > 0.4 * 400
-        assert found[f"{figure}:0.01"] > 2 * found[f"{figure}:0"] > 0
+        assert result[f"{figure}:0.01"] > 0.4 * 400
+        assert result[f"{figure}:0.01"] > 2 * result[f"{figure}:0"] > 0
 
 
 def test_the_bound_is_that_of_clopper_and_pearson() -> None:

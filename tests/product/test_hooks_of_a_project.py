@@ -161,9 +161,9 @@ def test_the_report_has_the_plot_and_the_figure(project: Project) -> None:
 
 
 def test_the_monitor_counts_what_the_check_finds_and_notifies(project: Project) -> None:
-    said = project.fail("uv run poe monitor")
+    output = project.fail("uv run poe monitor")
 
-    assert "- 2 predictions of one flight\n" in said
+    assert "- 2 predictions of one flight\n" in output
     assert (
         "2 predictions of one flight"
         in (project.folder / "reports/monitor/report.html").read_text()
@@ -183,10 +183,12 @@ def test_a_service_does_not_start_with_a_hook_of_another_signature(project: Proj
     good = file.read_text()
     file.write_text(good.replace("def careful(rows: pl.DataFrame, ", "def careful("))
     try:
-        said = project.fail("uv run poe serve --port 0")
+        output = project.fail("uv run poe serve --port 0")
     finally:
         file.write_text(good)
 
-    assert "The service does not start: pyproject.toml: [tool.rung.hooks] after_prediction" in said
-    assert "it must accept (rows, predictions)" in said
-    assert "Traceback" not in said
+    assert (
+        "The service does not start: pyproject.toml: [tool.rung.hooks] after_prediction" in output
+    )
+    assert "it must accept (rows, predictions)" in output
+    assert "Traceback" not in output

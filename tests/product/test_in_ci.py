@@ -31,9 +31,9 @@ def test_no_script_of_the_action_holds_an_expression() -> None:
 def test_every_input_is_described_and_has_a_default_and_reaches_the_check() -> None:
     used = " ".join(ACTION["runs"]["steps"][1]["env"].values())
 
-    for name, said in ACTION["inputs"].items():
-        assert said["description"]
-        assert isinstance(said["default"], str)
+    for name, message in ACTION["inputs"].items():
+        assert message["description"]
+        assert isinstance(message["default"], str)
         assert f"${{{{ inputs.{name} }}}}" in used
 
 
@@ -68,10 +68,10 @@ class Runner:
     def step(self, number: int, **inputs: str) -> "subprocess.CompletedProcess[str]":
         """Run a step's script as GitHub does, with inputs where its environment names them."""
         step = ACTION["runs"]["steps"][number]
-        given = {name: said["default"] for name, said in ACTION["inputs"].items()}
+        given = {name: message["default"] for name, message in ACTION["inputs"].items()}
         given |= {name.replace("_", "-"): value for name, value in inputs.items()}
         variables = {
-            name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: given[found[1]], text)
+            name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda result: given[result[1]], text)
             for name, text in step.get("env", {}).items()
         }
         script = self.folder / "script.sh"

@@ -83,9 +83,9 @@ def images(project: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             made = Images(project, pods, address)
             made.bring("service", "service.Dockerfile")
             for claim, content in (("releases", project.folder / "releases"), ("logs", None)):
-                place = pods.volume(claim, content)
+                directory = pods.volume(claim, content)
                 shutil.rmtree(project.folder / claim, ignore_errors=True)
-                (project.folder / claim).symlink_to(place)
+                (project.folder / claim).symlink_to(directory)
             yield made
     except (docker.NoDaemonError, NoPodsError) as reason:
         pytest.skip(f"{reason}; the manifests were held against schemas only")
@@ -164,15 +164,15 @@ def test_the_service_of_staging_runs_in_its_pod(pods: Podman, project: Served) -
             *("exec", container_of("staging"), "python", "-c"),
             "import os; print(os.getuid(), os.access('/app', os.W_OK), os.access('/tmp', os.W_OK))",
         )
-        found = pods.inspect(container_of("staging"))
+        result = pods.inspect(container_of("staging"))
 
         assert (status, answer["release"]) == (200, project.names["good"])
         assert answer["prediction"] == pytest.approx(expected, abs=1e-6)
         assert 'environment": "staging' in json.dumps(json.loads(service.get("/model")[1]))
         assert inside.split() == ["10001", "False", "True"]
-        assert found["HostConfig"]["ReadonlyRootfs"] is True
-        assert found["EffectiveCaps"] in (None, [])
-        assert found["HostConfig"]["Memory"] == 2**30
+        assert result["HostConfig"]["ReadonlyRootfs"] is True
+        assert result["EffectiveCaps"] in (None, [])
+        assert result["HostConfig"]["Memory"] == 2**30
         # No systemd runs Podman's timer here, so the test asks in its place, as often as it likes.
         pods.run("healthcheck", "run", container_of("staging"))
         process = int(pods.inspect(container_of("staging"))["State"]["Pid"])
@@ -323,10 +323,10 @@ def test_monitor_and_autopilot_run_in_their_pods(
             "GIT_REPOSITORY": address,
             "MLFLOW_TRACKING_URI": "sqlite:////shares/logs/mlflow.db",
         }
-        said = {}
+        reported = {}
         for name in ("monitor", "autopilot"):
             pods.play(name, *scheduled(project, name, **settings))
-            said[name] = ended(pods, name)
+            reported[name] = ended(pods, name)
             pods.down(name)
 
         (tmp_path / "other").mkdir()
@@ -339,14 +339,14 @@ def test_monitor_and_autopilot_run_in_their_pods(
         refused = ended(pods, "monitor")
         pods.down("monitor")
 
-    code, words = said["monitor"]
-    assert code == 1, words  # the sample's flights are of another year
+    code, text = reported["monitor"]
+    assert code == 1, text  # the sample's flights are of another year
     assert (project.folder / "logs/production/monitor.prom").stat().st_uid == 10001
     report = project.folder / "logs/reports/monitor/monitor/report.html"
     assert report.stat().st_size > 5_000
-    code, words = said["autopilot"]
-    assert code == 0, words
-    assert "Pass " in words and " ended: " in words
+    code, text = reported["autopilot"]
+    assert code == 0, text
+    assert "Pass " in text and " ended: " in text
     (record,) = (project.folder / "releases/autopilot/passes").glob("*.json")
     assert json.loads(record.read_bytes())["finished"]
     assert refused[0] == 2 and "built from another uv.lock" in refused[1]

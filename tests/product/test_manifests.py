@@ -90,10 +90,10 @@ def test_what_operators_bring_holds_against_their_schemas(
     overlay.write_text(text.replace("# - ../../components/canary", "- ../../components/canary"))
     try:
         everything = built(project, "production") + built(project, "scheduled")
-        found = of_kind(everything, *OF_OPERATORS[package])
+        result = of_kind(everything, *OF_OPERATORS[package])
     finally:
         overlay.write_text(text)
-    assert {each["kind"] for each in found} == set(OF_OPERATORS[package])
+    assert {each["kind"] for each in result} == set(OF_OPERATORS[package])
 
     def validated(manifests: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -105,9 +105,9 @@ def test_what_operators_bring_holds_against_their_schemas(
             check=False,
         )
 
-    done = validated(found)
+    done = validated(result)
     assert done.returncode == 0, done.stdout + done.stderr
-    for wrong in copy.deepcopy(found):
+    for wrong in copy.deepcopy(result):
         wrong["spec"] = {"endpoints": "none", "rules": "none", "groups": "none"}
         assert validated([wrong]).returncode == 1, wrong["kind"]
 

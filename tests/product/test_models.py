@@ -67,7 +67,7 @@ def test_two_models_are_trained_released_and_served_side_by_side(
     bundles = [in_production(model.folder / "releases") for model in (first, second)]
     rows = [json.loads((bundle / "contract.json").read_text())["example"] for bundle in bundles]
     with served(first, second) as addresses:
-        answers = [ask(*asked) for asked in zip(addresses, rows, strict=True)]
+        answers = [ask(*request) for request in zip(addresses, rows, strict=True)]
     names = [json.loads((bundle / "manifest.json").read_text())["model"] for bundle in bundles]
     assert [bundle.name for bundle in bundles] == [answer["release"] for answer in answers]
     assert names[1] == f"{names[0]}-{second.folder.name}"
@@ -114,12 +114,12 @@ def test_a_verb_runs_for_each_model_and_otherwise_for_the_one_it_is_typed_in(
     project.commit("Add a model")
 
     alone = project.run("uv run poe pipeline")
-    said = project.run("uv run poe models --each pipeline")
+    output = project.run("uv run poe models --each pipeline")
 
     made = "version 1 is challenger"
     assert f"late-flights {made}" in alone
     for model in ("late-flights-cancellations", "late-flights-returns"):
-        assert f"{model} {made}" in said
+        assert f"{model} {made}" in output
         assert f"{model} {made}" not in alone
     assert (third.folder / "reports/report.html").stat().st_size > 50_000
     project.run("uv run poe check")

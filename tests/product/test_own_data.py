@@ -47,12 +47,12 @@ def tickets(draw: random.Random) -> Rows:
     loud = ["nothing works at all", "we lost 3,000 € since noon", "login fails, please call"]
     for number in range(900):
         urgent = draw.random() < 0.4
-        said = [draw.choice(loud if draw.random() < (0.8 if urgent else 0.1) else calm)]
-        said += [draw.choice(["hello", "dear team", "hi", "good day"]), f"case {number}"]
-        draw.shuffle(said)
+        reported = [draw.choice(loud if draw.random() < (0.8 if urgent else 0.1) else calm)]
+        reported += [draw.choice(["hello", "dear team", "hi", "good day"]), f"case {number}"]
+        draw.shuffle(reported)
         yield {
             "received": (FIRST + timedelta(hours=7 * number)).isoformat(),
-            "message": ". ".join(said),
+            "message": ". ".join(reported),
             "urgent": str(urgent).lower(),
         }
 
@@ -60,12 +60,12 @@ def tickets(draw: random.Random) -> Rows:
 def sensors(draw: random.Random) -> Rows:
     """Draw 900 machines, each with 298 sensors, of which three tell something."""
     for number in range(900):
-        said = [draw.gauss(0, 1) for _ in range(298)]
-        failed = said[3] + said[50] - said[200] + draw.gauss(0, 0.5) > 0.5
-        texts = ["" if draw.random() < 0.02 else f"{value:.3f}" for value in said]
+        reported = [draw.gauss(0, 1) for _ in range(298)]
+        failed = reported[3] + reported[50] - reported[200] + draw.gauss(0, 0.5) > 0.5
+        texts = ["" if draw.random() < 0.02 else f"{value:.3f}" for value in reported]
         yield {
             "day": (FIRST + timedelta(days=number // 4)).date().isoformat(),
-            **{f"sensor_{place:03}": text for place, text in enumerate(texts)},
+            **{f"sensor_{location:03}": text for location, text in enumerate(texts)},
             "failed": str(failed).lower(),
         }
 

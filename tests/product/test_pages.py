@@ -60,14 +60,14 @@ FRAME = """\
 @pytest.fixture(scope="module")
 def pages(render: Render, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Write every kind of page: with runs, without a model, and a fleet with a name that is long."""
-    found = review(
+    result = review(
         render(level=2, use_case="governance", ci="github", team_size="team"), limits=PLENTY
     )
     failed = Trial("poe check", "failed", 3.2, ("E " + "a-long-word" * 20, "1 failed in 0.1 s"))
     passed = Trial("dvc repro --dry --force", "passed", 1.0)
-    tests = replace(found.findings["unit-tests"], trials=(failed,))
-    pipeline = replace(found.findings["orchestrated-pipeline"], trials=(passed,))
-    tried = {**found.findings, "unit-tests": tests, "orchestrated-pipeline": pipeline}
+    tests = replace(result.findings["unit-tests"], trials=(failed,))
+    pipeline = replace(result.findings["orchestrated-pipeline"], trials=(passed,))
+    tried = {**result.findings, "unit-tests": tests, "orchestrated-pipeline": pipeline}
     word = "An-unbroken-name-of-a-repository-" * 4
     rows = [
         Row(word, "/a", 2, "Trained", "governance", "v0.1.0", ("incident-runbook",), True),
@@ -76,9 +76,9 @@ def pages(render: Render, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     ]
     nothing = plant(tmp_path_factory.mktemp("nothing"), {"a.txt": "words"})
     odd = plant(tmp_path_factory.mktemp("odd") / word, ML | {f"train_{word}.py": "fit(1)\n"})
-    runs = replace(found, findings=tried, tried=True, trials=(failed, passed))
+    runs = replace(result, findings=tried, tried=True, trials=(failed, passed))
     return {
-        "report": report.write(found, "html"),
+        "report": report.write(result, "html"),
         "report with runs": report.write(runs, "html"),
         "report of nothing": report.write(review(nothing, limits=PLENTY), "html"),
         "report of long names": report.write(review(odd, limits=PLENTY), "html"),
@@ -94,17 +94,17 @@ def look(text: str, folder: Path, width: int, scheme: str) -> dict[str, Any]:
     script = f"<script>{AXE.read_text('utf-8')}</script>{LOOK}"
     spied = text.replace("</body>", f"{script}</body>")
     file.write_text(FRAME.format(width=width, page=escape(spied)), encoding="utf-8")
-    place = folder / "browser"
-    place.mkdir()
+    directory = folder / "browser"
+    directory.mkdir()
     options = (
         f"--window-size={max(WIDTHS)},900",
         f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}",
     )
-    document, console = opened(file, place, options=options)
-    said = re.search(r'<pre id="said">(.*?)</pre>', document, re.DOTALL)
-    assert said, console
-    seen: dict[str, Any] = json.loads(unescape(said[1]))
-    return seen
+    document, console = opened(file, directory, options=options)
+    reported = re.search(r'<pre id="said">(.*?)</pre>', document, re.DOTALL)
+    assert reported, console
+    observed: dict[str, Any] = json.loads(unescape(reported[1]))
+    return observed
 
 
 KINDS = ("report", "report with runs", "report of nothing", "report of long names", "fleet")
@@ -114,17 +114,17 @@ KINDS = ("report", "report with runs", "report of nothing", "report of long name
 def test_a_page_fits_and_has_nothing_that_axe_finds_serious(
     pages: dict[str, str], tmp_path: Path, kind: str, width: int, scheme: str
 ) -> None:
-    seen = look(pages[kind], tmp_path, width, scheme)
+    observed = look(pages[kind], tmp_path, width, scheme)
 
-    assert width == seen["width"]
-    assert seen["needed"] <= width
-    assert ("dark" == scheme) == (seen["paper"] == "rgb(23, 24, 26)")
-    assert [] == [one for one in seen["violations"] if one["impact"] in ("serious", "critical")]
+    assert width == observed["width"]
+    assert observed["needed"] <= width
+    assert ("dark" == scheme) == (observed["paper"] == "rgb(23, 24, 26)")
+    assert [] == [one for one in observed["violations"] if one["impact"] in ("serious", "critical")]
 
 
 def test_axe_is_awake(pages: dict[str, str], tmp_path: Path) -> None:
     spoilt = pages["report"].replace("--ink: #1d1d1f", "--ink: #eeeeee").replace(' lang="en"', "")
 
-    seen = look(spoilt, tmp_path, 1280, "light")
+    observed = look(spoilt, tmp_path, 1280, "light")
 
-    assert {"color-contrast", "html-has-lang"} <= {one["id"] for one in seen["violations"]}
+    assert {"color-contrast", "html-has-lang"} <= {one["id"] for one in observed["violations"]}

@@ -47,17 +47,17 @@ def hashes(project: Project) -> dict[str, str]:
 def commands_of_the_page(project: Project, heading: str) -> str:
     """Read the first shell block below a heading of the page on new data."""
     page = (project.folder / "data/incoming/README.md").read_text()
-    found = re.search(rf"^{heading}.*?```sh\n(.*?)```", page, re.DOTALL | re.MULTILINE)
-    assert found, page
-    return found[1]
+    match = re.search(rf"^{heading}.*?```sh\n(.*?)```", page, re.DOTALL | re.MULTILINE)
+    assert match, page
+    return match[1]
 
 
 def test_nothing_runs_again_when_nothing_has_changed(project: Project) -> None:
     before = run_of(project)
 
-    said = project.run("uv run poe pipeline")
+    output = project.run("uv run poe pipeline")
 
-    assert UP_TO_DATE in said
+    assert UP_TO_DATE in output
     assert run_of(project) == before
     assert project.is_clean()
 
@@ -67,22 +67,22 @@ def test_a_changed_parameter_runs_just_what_it_touches(project: Project) -> None
     before = params.read_text()
     params.write_text(before.replace("max_iter = 100", "max_iter = 20"))
 
-    said = project.run("uv run dvc status")
+    output = project.run("uv run dvc status")
     params.write_text(before)
 
-    assert "train:" in said
-    assert "ingest:" not in said
-    assert "split:" not in said
+    assert "train:" in output
+    assert "ingest:" not in output
+    assert "split:" not in output
 
 
 def test_a_version_leads_back_to_its_commit(project: Project) -> None:
     start_of_history = git(project.folder, "rev-parse", "HEAD~1")
 
-    said = project.run("uv run poe lineage 1")
+    output = project.run("uv run poe lineage 1")
 
-    assert f"commit       {start_of_history}\n" in said
-    assert hashes(project)["data/rows.parquet"] in said
-    assert "model.max_iter = 100" in said
+    assert f"commit       {start_of_history}\n" in output
+    assert hashes(project)["data/rows.parquet"] in output
+    assert "model.max_iter = 100" in output
 
 
 def test_a_clone_makes_the_same_model_of_the_same_commit(project: Project, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ def test_a_generated_project_is_proven(start: Started) -> None:
     done = rung("check", folder, "--prove", "--format", "json", environment=environment())
 
     assert 0 == done.returncode, done.stderr
-    said = json.loads(done.stdout)
-    results = {run["command"].split()[0]: run["result"] for run in said["runs"]}
-    assert {"poe": "passed", "dvc": "passed", "actionlint": "passed"} == results, said["runs"]
-    proof = {one["capability"]: one["proof"] for one in said["findings"]}
+    data = json.loads(done.stdout)
+    results = {run["command"].split()[0]: run["result"] for run in data["runs"]}
+    assert {"poe": "passed", "dvc": "passed", "actionlint": "passed"} == results, data["runs"]
+    proof = {one["capability"]: one["proof"] for one in data["findings"]}
     for name in ("unit-tests", "ci-build-test", "orchestrated-pipeline"):
         assert "proven" == proof[name]
     assert "static" == proof["use-case-brief"]

@@ -62,11 +62,11 @@ class Tuned:
         """Run it to its end and return what it printed."""
         process = self.python(*arguments, **settings)
         try:
-            said, _ = process.communicate(timeout=PATIENT)
+            output, _ = process.communicate(timeout=PATIENT)
         finally:
             end_group(process)
-        assert process.returncode == expect, said
-        return said
+        assert process.returncode == expect, output
+        return output
 
     def rows(self, times: int) -> Path:
         """Write the test rows so many times over, each time at another moment."""
@@ -116,10 +116,10 @@ def tuned(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Tu
     folder = tmp_path_factory.mktemp("ray") / "project"
     project = start(copier_template, folder, use_case="velocity", level=2, compute="ray")
     project.run("uv run poe train")
-    found = Tuned(project, "")
-    found.says("-m", "rung_ops", "tune", "--trials", str(TRIALS), "--together", "4")
-    found.tuning = (folder / "reports/tuning.json").read_text()
-    return found
+    result = Tuned(project, "")
+    result.says("-m", "rung_ops", "tune", "--trials", str(TRIALS), "--together", "4")
+    result.tuning = (folder / "reports/tuning.json").read_text()
+    return result
 
 
 @pytest.fixture
@@ -128,14 +128,14 @@ def cluster(tuned: Tuned) -> Iterator[Cluster]:
     process = tuned.python(CLUSTER)
     assert process.stdin and process.stdout
     try:
-        said = []
+        messages = []
         for line in process.stdout:
-            said.append(line)
+            messages.append(line)
             if line.startswith("address "):
                 yield Cluster(line.split()[1], process)
                 break
         else:
-            pytest.skip(f"a Ray cluster cannot be started here: {''.join(said)[-500:]}")
+            pytest.skip(f"a Ray cluster cannot be started here: {''.join(messages)[-500:]}")
         process.stdin.close()
         process.wait(60)
     finally:
@@ -166,12 +166,12 @@ def test_a_machine_lost_while_scoring_changes_nothing(tuned: Tuned, cluster: Clu
         until(lambda: parts(target) >= 2, process)
         cluster.lose_a_machine()
         assert process.poll() is None and not target.exists()
-        said, _ = process.communicate(timeout=PATIENT)
+        output, _ = process.communicate(timeout=PATIENT)
     finally:
         end_group(process)
 
-    assert process.returncode == 0, said
-    assert f"{16 * 12_501:,} rows scored" in said
+    assert process.returncode == 0, output
+    assert f"{16 * 12_501:,} rows scored" in output
     tuned.equal(target, tuned.scored_plainly(rows))
 
 
@@ -182,9 +182,9 @@ def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Clus
     process = tuned.python("-m", "rung_ops", "ray", "tune", *options, RAY_ADDRESS=cluster.address)
     assert process.stdout
     try:
-        said = []
+        messages = []
         for line in process.stdout:
-            said.append(line)
+            messages.append(line)
             if line.startswith("trial 4 of"):
                 # The next round has begun, or does now.
                 time.sleep(1)
@@ -193,7 +193,7 @@ def test_a_machine_lost_while_tuning_changes_nothing(tuned: Tuned, cluster: Clus
     finally:
         end_group(process)
 
-    assert process.returncode == 0, "".join(said)
+    assert process.returncode == 0, "".join(messages)
     assert tuning.read_text() == tuned.tuning
 
 
@@ -227,11 +227,11 @@ def test_a_wrong_address_is_said_within_seconds(tuned: Tuned) -> None:
     rows = tuned.folder / "data/test.parquet"
     begin = time.monotonic()
 
-    said = tuned.says(
+    reported = tuned.says(
         "-m", "rung_ops", "ray", "predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{free_port()}"
     )
 
-    assert "Nothing answers at" in said and "Traceback" not in said
+    assert "Nothing answers at" in reported and "Traceback" not in reported
     assert time.monotonic() - begin < 60
 
 
@@ -243,22 +243,22 @@ def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tune
     rows = tuned.folder / "data/test.parquet"
     try:
         time.sleep(3)
-        said = tuned.says(
+        reported = tuned.says(
             "-m", "rung_ops", "ray", "predict", rows, expect=1, RAY_ADDRESS=f"127.0.0.1:{port}"
         )
     finally:
         settings.write_text(before)
         end_group(web)
 
-    assert "did not answer like a Ray cluster" in said
+    assert "did not answer like a Ray cluster" in reported
 
 
 def test_a_full_disk_is_said_and_nothing_is_written(tuned: Tuned, tmp_path: Path) -> None:
     small = tmp_path / "small"
     with small_disk(small, 1):
         target = small / "scored.parquet"
-        said = tuned.says("-m", "rung_ops", "ray", "predict", tuned.rows(16), target, expect=1)
-        assert "disk is full" in said and "Traceback" not in said
+        reported = tuned.says("-m", "rung_ops", "ray", "predict", tuned.rows(16), target, expect=1)
+        assert "disk is full" in reported and "Traceback" not in reported
         assert [path.name for path in small.iterdir()] == [".scored.parquet.lock"]
 
 
@@ -266,19 +266,19 @@ def test_a_full_disk_is_said_and_nothing_is_written(tuned: Tuned, tmp_path: Path
 def one_gibibyte() -> Iterator[Path]:
     """Give a control group that may use 1 GiB, its processes' shared memory and caches included."""
     version = 1 if (GROUP / "memory").is_dir() else 2
-    place = (GROUP / "memory" if version == 1 else GROUP) / f"rung-ray-{os.getpid()}"
+    directory = (GROUP / "memory" if version == 1 else GROUP) / f"rung-ray-{os.getpid()}"
     limit = "memory.limit_in_bytes" if version == 1 else "memory.max"
     try:
-        place.mkdir()
-        (place / limit).write_text(str(GIB))
+        directory.mkdir()
+        (directory / limit).write_text(str(GIB))
     except OSError as error:
         pytest.skip(f"a control group cannot be made here: {error}")
     try:
-        yield place
+        yield directory
     finally:
         for _ in range(100):
             with contextlib.suppress(OSError):
-                place.rmdir()
+                directory.rmdir()
                 break
             time.sleep(0.2)
 

@@ -36,9 +36,9 @@ class Elements(HTMLParser):
     def of(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
         """Give the attributes of the elements that have these."""
         return [
-            found
-            for name, found in self.found
-            if name == tag and all(found.get(key) == value for key, value in attributes.items())
+            result
+            for name, result in self.found
+            if name == tag and all(result.get(key) == value for key, value in attributes.items())
         ]
 
 
@@ -72,7 +72,9 @@ def outside_the_copy(folder: Path) -> set[str]:
     """Name the files of a project that a replay has to leave alone, with what they are."""
     made = (".replay/", "reports/replay/", ".git/index")
     return {
-        f"{name} {told}" for name, told in tree(folder).items() if not f"{name}/".startswith(made)
+        f"{name} {message}"
+        for name, message in tree(folder).items()
+        if not f"{name}/".startswith(made)
     }
 
 
@@ -109,13 +111,13 @@ def test_a_version_was_trained_and_took_over_and_that_is_told(
 def test_the_terminal_tells_the_same_as_the_page(
     replayed: Project, timeline: dict[str, Any]
 ) -> None:
-    said = replayed.said  # type: ignore[attr-defined]
+    reported = replayed.said  # type: ignore[attr-defined]
 
     for each in timeline["periods"]:
         figures = (f"{each[side]['figure']:.3f}" for side in ("with", "without"))
-        assert re.search(rf"{each['name']} +{each['rows']:,} +{' +'.join(figures)}", said)
-    assert timeline["outcome"] in said
-    assert "Wrote reports/replay/timeline.html" in said
+        assert re.search(rf"{each['name']} +{each['rows']:,} +{' +'.join(figures)}", reported)
+    assert timeline["outcome"] in reported
+    assert "Wrote reports/replay/timeline.html" in reported
 
 
 def test_the_page_opens_in_a_browser_and_asks_for_nothing(
@@ -133,7 +135,7 @@ def test_the_page_opens_in_a_browser_and_asks_for_nothing(
     for each in timeline["periods"]:
         assert elements.of("a", href=f"#{each['id']}")
         assert elements.of("details", id=each["id"])
-    assert [found["id"] for found in elements.of("details", open="")] == [chosen]
+    assert [result["id"] for result in elements.of("details", open="")] == [chosen]
     for name in ("quality", "table", "drift"):
         assert elements.of("h2", id=name)
     assert elements.of("path", **{"class": "mark promoted"})
@@ -143,10 +145,10 @@ def test_the_page_opens_in_a_browser_and_asks_for_nothing(
 def test_a_page_that_asks_for_something_would_be_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text('<meta charset="utf-8"><img src="http://127.0.0.1:9/x.png"><p id="x">')
-    place = tmp_path / "browser"
-    place.mkdir()
+    directory = tmp_path / "browser"
+    directory.mkdir()
 
-    document, console = opened(page, place)
+    document, console = opened(page, directory)
 
     assert 'id="x"' in document
     assert any("Content Security Policy" in line for line in console)

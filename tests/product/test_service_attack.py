@@ -73,15 +73,15 @@ def attacking(service: Service, kind: str) -> Iterator[None]:
 def under_attack(service: Service, kind: str) -> UnderAttack:
     """Measure good callers for a while, and ask whether the service lives."""
     bodies, before = service.bodies(), resident(service)
-    seen = Counter[bool]()
+    observed = Counter[bool]()
 
     def watch() -> None:
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             try:
-                seen[service.get("/health/live")[0] == 200] += 1
+                observed[service.get("/health/live")[0] == 200] += 1
             except OSError:
-                seen[False] += 1
+                observed[False] += 1
             time.sleep(0.25)
 
     with attacking(service, kind):
@@ -92,8 +92,8 @@ def under_attack(service: Service, kind: str) -> UnderAttack:
     return UnderAttack(
         Counter(reply.status for reply in replies),
         quantile([reply.seconds for reply in replies], 0.99) * 1000,
-        seen[True],
-        seen[False],
+        observed[True],
+        observed[False],
         resident(service) - before,
     )
 
@@ -109,9 +109,9 @@ def test_good_callers_are_answered_in_time_under_attack(own: Served, kind: str) 
         answers = service.get("/health/ready")[0]
 
     assert answers == 200
-    for seen in trials:
-        assert set(seen.statuses) == {200}
-        assert seen.dead == 0
-        assert seen.alive > 0
-        assert seen.megabytes < 300
+    for observed in trials:
+        assert set(observed.statuses) == {200}
+        assert observed.dead == 0
+        assert observed.alive > 0
+        assert observed.megabytes < 300
     assert trials[-1].p99 <= 500, trials

@@ -48,12 +48,12 @@ sys.exit(main())
 """
 
 
-def hold(seen: Steady) -> None:
+def hold(observed: Steady) -> None:
     """Assert that every request was answered."""
-    print(f"\n{seen}")
+    print(f"\n{observed}")
 
-    assert not seen.failed
-    assert seen.answers > 100
+    assert not observed.failed
+    assert observed.answers > 100
 
 
 @pytest.fixture
@@ -113,15 +113,15 @@ def logged(served: Served, folder: Path) -> int:
 def test_a_log_writer_that_dies_again_and_again_fails_no_prediction(own: Served) -> None:
     own.deploy("good")
     with serving(own, before=("-c", DYING_WRITER)) as service:
-        seen = while_happening(service, lambda: time.sleep(6))
+        observed = while_happening(service, lambda: time.sleep(6))
         restarts = service.metric("prediction_log_restarts_total")
         assert service.stop() == 0
     written = logged(own, own.folder / "logs/production/predictions")
-    print(f"\n{restarts:.0f} restarts, {written} of {seen.answers} predictions in the log")
+    print(f"\n{restarts:.0f} restarts, {written} of {observed.answers} predictions in the log")
 
-    hold(seen)
+    hold(observed)
     assert restarts >= 2
-    assert written >= seen.answers
+    assert written >= observed.answers
 
 
 def test_a_full_disk_fails_no_prediction_and_the_log_catches_up(
@@ -130,7 +130,7 @@ def test_a_full_disk_fails_no_prediction_and_the_log_catches_up(
     own.deploy("good")
     disk = tmp_path / "disk"
     with small_disk(disk, 0.3), serving(own, settings={"LOGS": str(disk)}) as service:
-        seen = while_happening(
+        observed = while_happening(
             service,
             lambda: eventually(lambda: service.metric("prediction_log_failures_total") >= 2, 60),
         )
@@ -141,7 +141,7 @@ def test_a_full_disk_fails_no_prediction_and_the_log_catches_up(
         dropped = service.metric("prediction_log_rows_total", outcome="dropped")
     print(f"\n{failures:.0f} writes failed, {waiting:.0f} rows waited, {dropped:.0f} were dropped")
 
-    hold(seen)
+    hold(observed)
     assert failures >= 2
     assert caught_up
 
@@ -170,12 +170,12 @@ def test_a_cold_start_with_a_spoilt_newest_release_serves_the_last_good_one(own:
     with serving(own, ready=False, settings=NOWHERE) as service:
         assert eventually(lambda: service.predict(own.rows[0])[0] == 200), service.log.read_text()
         answer = service.predict(own.rows[0])[1]
-        said = service.get("/health/ready")[1]
+        reported = service.get("/health/ready")[1]
         refused = service.metric("service_swaps_total", outcome="refused")
 
-    print(f"\n{said}")
+    print(f"\n{reported}")
     assert answer["release"] == own.names["good"]
-    assert own.names["alike"] in said
+    assert own.names["alike"] in reported
     assert refused >= 1
 
 
@@ -198,10 +198,10 @@ def test_a_rollback_while_the_registry_is_down_changes_the_answers_under_load(
             assert eventually(lambda: back("good")), service.log.read_text()
             took.append(time.perf_counter() - start)
 
-        seen = while_happening(service, work)
+        observed = while_happening(service, work)
     print(f"\nthe command took {took[0]:.2f} s, until the answers changed {took[1]:.2f} s")
 
-    hold(seen)
+    hold(observed)
     assert own.state()["serving"] == own.names["good"]
 
 
@@ -210,21 +210,21 @@ def test_told_to_stop_it_answers_what_is_on_its_way(own: Served) -> None:
     own.deploy("slow")
     with serving(own, settings={"SLOW_ROUNDS": "12000"}) as service:
         bodies = service.bodies()
-        told: list[float] = []
+        messages: list[float] = []
 
         async def traffic(stop: Callable[[], bool]) -> list[Reply]:
             return await closed_loop(service.port, bodies, 16, stop)
 
         def work() -> int:
             time.sleep(2)
-            told.append(time.perf_counter())
+            messages.append(time.perf_counter())
             return service.stop(signal.SIGTERM)
 
         replies, code = asyncio.run(during(traffic, work))
-    under_way = [reply for reply in replies if reply.due < told[0] < reply.due + reply.seconds]
+    under_way = [reply for reply in replies if reply.due < messages[0] < reply.due + reply.seconds]
     # Who still comes when it has said for long that it is going may find the door closing.
-    early = [reply.status for reply in replies if reply.due < told[0] + DRAIN]
-    late = [reply.status for reply in replies if reply.due >= told[0] + DRAIN]
+    early = [reply.status for reply in replies if reply.due < messages[0] + DRAIN]
+    late = [reply.status for reply in replies if reply.due >= messages[0] + DRAIN]
     print(f"\n{len(under_way)} were under way; later {Counter(early)}, at the end {Counter(late)}")
 
     assert code == 0

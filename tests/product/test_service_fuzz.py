@@ -19,12 +19,12 @@ def service(own: Served) -> Iterator[Service]:
         yield started
 
 
-def hold(service: Service, seen: Counter[int]) -> None:
+def hold(service: Service, observed: Counter[int]) -> None:
     """Assert that nothing failed, and that the service answers as before."""
-    print(f"\n{dict(seen)}")
+    print(f"\n{dict(observed)}")
 
-    assert not [status for status in seen if status >= 500]
-    assert sum(count for status, count in seen.items() if 400 <= status < 500) > 0
+    assert not [status for status in observed if status >= 500]
+    assert sum(count for status, count in observed.items() if 400 <= status < 500) > 0
     status, answer = service.predict(service.served.rows[0])
     expected = service.served.expected[service.served.names["good"]][0]
     assert status == 200
@@ -33,14 +33,14 @@ def hold(service: Service, seen: Counter[int]) -> None:
 
 
 def test_six_hundred_requests_broken_by_rule_are_no_error(service: Service) -> None:
-    seen = by_rule(service, 600)
+    observed = by_rule(service, 600)
 
-    hold(service, seen)
-    assert seen.total() == 600
+    hold(service, observed)
+    assert observed.total() == 600
 
 
 def test_four_hundred_requests_of_schemathesis_are_no_error(service: Service) -> None:
-    seen = by_schema(service, 400)
+    observed = by_schema(service, 400)
 
-    hold(service, seen)
-    assert seen.total() >= 400
+    hold(service, observed)
+    assert observed.total() >= 400

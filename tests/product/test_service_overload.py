@@ -19,22 +19,22 @@ def put_under(served: Served, seconds: float) -> Overload:
     """Start the service with the slow release, and overload it."""
     served.deploy("slow")
     with serving(served, settings={"SLOW_ROUNDS": ROUNDS}) as service:
-        seen = overload(service, seconds)
+        observed = overload(service, seconds)
         answers = service.get("/health/ready")[0]
-    print(f"\n{seen}")
+    print(f"\n{observed}")
 
     assert answers == 200
-    return seen
+    return observed
 
 
-def in_time(seen: Overload) -> bool:
+def in_time(observed: Overload) -> bool:
     """Tell whether refusals came at once, the other answers in time, and as many as before."""
     return (
-        seen.accepted_p99 <= 500
-        and seen.refused_p99 <= 100
-        and seen.goodput >= 0.7 * seen.capacity
+        observed.accepted_p99 <= 500
+        and observed.refused_p99 <= 100
+        and observed.goodput >= 0.7 * observed.capacity
         # The client kept its pace: it sent what it was to send.
-        and seen.pace >= 0.9
+        and observed.pace >= 0.9
     )
 
 
@@ -43,8 +43,8 @@ def test_overload_is_refused_at_once_and_the_rest_is_answered_in_time(own: Serve
     while len(trials) < TRIALS and not any(map(in_time, trials)):
         trials.append(put_under(own, seconds=30))
 
-    for seen in trials:
-        assert set(seen.statuses) == {200, 503}
-        assert seen.statuses[RESET] == 0
-        assert seen.without_advice == 0
+    for observed in trials:
+        assert set(observed.statuses) == {200, 503}
+        assert observed.statuses[RESET] == 0
+        assert observed.without_advice == 0
     assert in_time(trials[-1]), trials

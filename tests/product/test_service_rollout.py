@@ -122,11 +122,11 @@ def test_a_canary_that_contradicts_is_sent_back_and_few_have_seen_it(own: Served
         )
 
     happened = events(own)
-    seen = seeing(replies, own.names["other"])
-    print(f"\n{len(replies)} answers, {len(seen)} callers saw it; {happened[-1]['detail']}")
+    observed = seeing(replies, own.names["other"])
+    print(f"\n{len(replies)} answers, {len(observed)} callers saw it; {happened[-1]['detail']}")
     assert [event["event"] for event in happened] == ["serve", "canary", "abort"]
     assert "Kolmogorov-Smirnov" in happened[-1]["detail"]["reason"]
-    assert 0 < len(seen) < 0.35 * len(own.rows)
+    assert 0 < len(observed) < 0.35 * len(own.rows)
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_a_canary_that_fails_or_is_slow_is_sent_back_on_its_first_step(
         served = [service.predict(row)[0] for row in own.rows[:50]]
 
     happened = events(own)
-    seen = seeing(replies, own.names["slow"])
+    observed = seeing(replies, own.names["slow"])
     failed = [reply.number for reply in replies if reply.status == 500]
     print(f"\n{len(replies)} answers, {len(failed)} failed; {happened[-1]['detail']}")
     assert [event["event"] for event in happened] == ["serve", "canary", "abort"]
     assert re.search(reason, happened[-1]["detail"]["reason"])
-    assert 0 < len(seen | set(failed)) < 0.35 * len(own.rows)
+    assert 0 < len(observed | set(failed)) < 0.35 * len(own.rows)
     assert set(served) == {200}
 
 

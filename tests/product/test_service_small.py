@@ -23,25 +23,25 @@ def service(own: Served) -> Iterator[Service]:
 
 
 def test_overload_breaks_no_connection(own: Served) -> None:
-    seen = put_under(own, seconds=3)
+    observed = put_under(own, seconds=3)
 
-    assert set(seen.statuses) == {200, 503}
-    assert seen.statuses[RESET] == 0
-    assert seen.without_advice == 0
+    assert set(observed.statuses) == {200, 503}
+    assert observed.statuses[RESET] == 0
+    assert observed.without_advice == 0
 
 
 def test_swaps_lose_and_mix_nothing(own: Served) -> None:
-    seen = take_turns(own, 4)
+    observed = take_turns(own, 4)
 
-    assert not seen.failed
-    assert seen.mixed == 0
-    assert len(seen.by_release) == 2
+    assert not observed.failed
+    assert observed.mixed == 0
+    assert len(observed.by_release) == 2
 
 
 def test_malformed_requests_are_no_error(service: Service) -> None:
-    seen = by_rule(service, 100)
+    observed = by_rule(service, 100)
 
-    assert not [status for status in seen if status >= 500]
+    assert not [status for status in observed if status >= 500]
     assert service.predict(service.served.rows[0])[0] == 200
 
 
@@ -49,8 +49,8 @@ def test_an_unwritable_log_fails_no_prediction(own: Served) -> None:
     own.deploy("good")
     (own.folder / "logs").write_text("no folder")
     with serving(own) as service:
-        seen = while_happening(service, lambda: time.sleep(2))
+        observed = while_happening(service, lambda: time.sleep(2))
         failures = service.metric("prediction_log_failures_total")
 
-    assert not seen.failed
+    assert not observed.failed
     assert failures >= 1

@@ -22,15 +22,15 @@ def take_turns(served: Served, count: int) -> Swaps:
                 service.log.read_text()
             )
 
-        seen = swaps(service, change, count)
-    print(f"\n{seen}")
-    return seen
+        observed = swaps(service, change, count)
+    print(f"\n{observed}")
+    return observed
 
 
 def test_fifty_swaps_under_load_fail_no_request_and_mix_no_answer(own: Served) -> None:
-    seen = take_turns(own, 50)
+    observed = take_turns(own, 50)
 
-    assert not seen.failed
-    assert seen.mixed == 0
-    assert set(seen.by_release) == {own.names["good"], own.names["other"]}
-    assert min(seen.by_release.values()) > 100
+    assert not observed.failed
+    assert observed.mixed == 0
+    assert set(observed.by_release) == {own.names["good"], own.names["other"]}
+    assert min(observed.by_release.values()) > 100

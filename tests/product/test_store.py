@@ -187,10 +187,10 @@ def test_what_was_put_here_by_hand_is_not_written_over(
     (incoming / "march.csv").write_text("of my own\n")
     shutil.copy(raw / "january.parquet", incoming)  # the very object, from wherever
 
-    said = typed(project, PULL, expect=None)
+    output = typed(project, PULL, expect=None)
 
-    assert "data/incoming/march.csv: not fetched" in said
-    assert "1 fetched, 1 were here already" in said
+    assert "data/incoming/march.csv: not fetched" in output
+    assert "1 fetched, 1 were here already" in output
     assert (incoming / "march.csv").read_text() == "of my own\n"
     (incoming / "march.csv").unlink()
     typed(project, PULL)
@@ -198,7 +198,7 @@ def test_what_was_put_here_by_hand_is_not_written_over(
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "arguments"),
     [
         ({}, ("no credentials", "AWS_ACCESS_KEY_ID", ".env")),
         (
@@ -216,16 +216,16 @@ def test_what_was_put_here_by_hand_is_not_written_over(
 )
 @pytest.mark.parametrize("command", ["uv run poe data", PULL])
 def test_credentials_that_do_not_do_are_named(
-    project: Project, real: Store, keys: dict[str, str], words: tuple[str, ...], command: str
+    project: Project, real: Store, keys: dict[str, str], arguments: tuple[str, ...], command: str
 ) -> None:
     reach(project, real.endpoint, "raw")
 
-    said = typed(project, command, expect=None, keys=keys)
+    output = typed(project, command, expect=None, keys=keys)
 
-    assert f"s3://{BUCKET}/raw/ at {real.endpoint}: " in said
-    assert [word for word in words if word not in said] == []
-    assert "Traceback" not in said
-    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in said
+    assert f"s3://{BUCKET}/raw/ at {real.endpoint}: " in output
+    assert [word for word in arguments if word not in output] == []
+    assert "Traceback" not in output
+    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in output
     typed(project, command, keys=KEYS)
 
 
@@ -233,14 +233,14 @@ def test_a_clock_that_is_wrong_is_named(project: Project, real: Store) -> None:
     reach(project, real.endpoint, "raw")
     wrong = f"{tool('faketime')} '+2 hours' .venv/bin/python -m rung_ops object-store"
 
-    said = typed(project, wrong, expect=1)
+    output = typed(project, wrong, expect=1)
 
-    assert "clock of this machine is wrong" in said and "timedatectl" in said
+    assert "clock of this machine is wrong" in output and "timedatectl" in output
     typed(project, ".venv/bin/python -m rung_ops object-store")
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "words"),
+    ("status", "code", "arguments"),
     [
         (400, "ExpiredToken", ("have expired", "Get new ones")),
         (403, "RequestTimeTooSkewed", ("clock", "timedatectl")),
@@ -252,17 +252,17 @@ def test_a_clock_that_is_wrong_is_named(project: Project, real: Store) -> None:
     ],
 )
 def test_what_s3_says_is_put_into_words(
-    project: Project, status: int, code: str, words: tuple[str, ...]
+    project: Project, status: int, code: str, arguments: tuple[str, ...]
 ) -> None:
     refusing = Refusing(status, code)
     try:
         reach(project, refusing.endpoint, "raw")
-        said = typed(project, PULL, expect=1)
+        output = typed(project, PULL, expect=1)
     finally:
         refusing.close()
 
-    assert [word for word in words if word not in said] == []
-    assert "Traceback" not in said
+    assert [word for word in arguments if word not in output] == []
+    assert "Traceback" not in output
 
 
 def test_a_bucket_and_a_server_that_are_not_there_are_named(project: Project, real: Store) -> None:
@@ -270,8 +270,8 @@ def test_a_bucket_and_a_server_that_are_not_there_are_named(project: Project, re
     assert "there is no such bucket" in typed(project, PULL, expect=1)
 
     reach(project, "http://127.0.0.1:9", "raw")
-    said = typed(project, PULL, expect=1)
-    assert "nothing answers there" in said and "ops/store.toml" in said
+    output = typed(project, PULL, expect=1)
+    assert "nothing answers there" in output and "ops/store.toml" in output
 
 
 @pytest.fixture
@@ -325,11 +325,11 @@ def test_a_line_that_stays_cut_is_named_and_the_next_pull_goes_on(
     reach(project, line.endpoint, "stays")
     with half_way(project, line) as pulling:
         line.cut()
-        said, _ = pulling.communicate(timeout=180)
+        output, _ = pulling.communicate(timeout=180)
 
     assert pulling.returncode == 1
-    assert f"s3://{BUCKET}/stays/large.bin at {line.endpoint}: the connection broke off" in said
-    assert "it goes on where it was" in said
+    assert f"s3://{BUCKET}/stays/large.bin at {line.endpoint}: the connection broke off" in output
+    assert "it goes on where it was" in output
     assert fetched(project) == {}
     line.cut_after = None
     before = line.carried
@@ -347,11 +347,11 @@ def test_a_server_that_is_killed_in_the_middle_loses_nothing(
         reach(project, line.endpoint, "raw")
         with half_way(project, line) as pulling:
             store.kill()
-            said, _ = pulling.communicate(timeout=180)
+            output, _ = pulling.communicate(timeout=180)
 
         assert pulling.returncode == 1
-        assert f"raw/large.bin at {line.endpoint}: " in said and "Type it again" in said
-        assert "Traceback" not in said
+        assert f"raw/large.bin at {line.endpoint}: " in output and "Type it again" in output
+        assert "Traceback" not in output
         assert fetched(project) == {}
         store.start()
         before = line.carried
@@ -407,8 +407,8 @@ def test_a_full_disk_is_named_and_what_was_there_stays(
     incoming = project.folder / "data/incoming"
 
     with small_disk(incoming, 16):
-        said = typed(project, PULL, expect=1)
-        assert "full/large.bin" in said and "the disk is full" in said and "Make room" in said
+        output = typed(project, PULL, expect=1)
+        assert "full/large.bin" in output and "the disk is full" in output and "Make room" in output
         assert list(fetched(project)) == ["january.parquet"]
 
         # Now there is room to begin with, but not to the end.
@@ -418,9 +418,9 @@ def test_a_full_disk_is_named_and_what_was_there_stays(
         reach(project, line.endpoint, "full")
         with half_way(project, line) as pulling:
             (incoming / "ballast").write_bytes(b"0" * 14_000_000)
-            said, _ = pulling.communicate(timeout=120)
+            output, _ = pulling.communicate(timeout=120)
         line.close()
-        assert "the disk is full" in said
+        assert "the disk is full" in output
         assert list(fetched(project)) == ["ballast", "january.parquet"]
 
         (incoming / "ballast").unlink()
@@ -431,8 +431,8 @@ def test_a_full_disk_is_named_and_what_was_there_stays(
 def peak(project: Project, *program: str) -> int:
     """Run a program of the project; return the megabytes it ever held at once."""
     python = project.folder / ".venv/bin/python"
-    said = run(python, "-c", PEAK, *program, cwd=project.folder, expect=0, **KEYS).stdout
-    return int(said.split()[-1]) // 1024
+    output = run(python, "-c", PEAK, *program, cwd=project.folder, expect=0, **KEYS).stdout
+    return int(output.split()[-1]) // 1024
 
 
 HUGE = """
@@ -459,9 +459,9 @@ def test_what_is_larger_than_the_memory_it_may_take_passes_as_a_stream(
 ) -> None:
     huge = tmp_path / "huge.parquet"
     python = project.folder / ".venv/bin/python"
-    whole = float(run(python, "-c", HUGE.format(huge), cwd=project.folder).stdout)
+    complete = float(run(python, "-c", HUGE.format(huge), cwd=project.folder).stdout)
     size = huge.stat().st_size / 1e6
-    assert whole > 800 and size > 400, "too small to prove anything"
+    assert complete > 800 and size > 400, "too small to prove anything"
     real.put("huge/huge.parquet", huge)
     reach(project, real.endpoint, "huge")
 
@@ -481,7 +481,9 @@ def test_what_is_larger_than_the_memory_it_may_take_passes_as_a_stream(
     count = f"import polars as pl; print(pl.scan_parquet('{arrived}').collect().shape)"
     assert "(15000000, 2)" in run(python, "-c", count, cwd=project.folder).stdout
 
-    print(f"{size:.0f} MB in the store, {whole:.0f} MB as a frame; at most {as_it_is} MB to fetch,")
+    print(
+        f"{size:.0f} MB in the store, {complete:.0f} MB as a frame; at most {as_it_is} MB to fetch,"
+    )
     print(f"{ingested} MB to ingest, {part} MB to take a part")
     assert as_it_is < 150
     assert ingested < 600
@@ -498,11 +500,11 @@ def test_a_part_of_a_table_arrives_through_a_line_that_breaks(
     settings(project, columns='["scheduled", "late"]', rows='"distance > 1000"')
     line.cut_after = 20_000
 
-    said = typed(project, PULL, expect=None)
+    output = typed(project, PULL, expect=None)
 
-    print(said)
-    if "2 fetched" not in said:
-        assert "Type it again" in said and "Traceback" not in said
+    print(output)
+    if "2 fetched" not in output:
+        assert "Type it again" in output and "Traceback" not in output
         line.cut_after = None
         typed(project, PULL)
     python = project.folder / ".venv/bin/python"
@@ -514,8 +516,8 @@ def test_a_part_of_a_table_arrives_through_a_line_that_breaks(
             "wanted = whole.filter(pl.col('distance') > 1000); "
             "print(part.columns, part.height == wanted.height > 0)"
         )
-        said = run(python, "-c", compare, cwd=project.folder).stdout
-        assert said.strip() == "['scheduled', 'late'] True"
+        output = run(python, "-c", compare, cwd=project.folder).stdout
+        assert output.strip() == "['scheduled', 'late'] True"
 
 
 def test_from_rung_2_on_dvc_keeps_the_versions_in_the_bucket(
@@ -556,9 +558,9 @@ def test_from_rung_2_on_dvc_keeps_the_versions_in_the_bucket(
     git(tmp_path, "clone", "--quiet", str(project.folder), str(clone.folder))
     clone.run("uv sync")
     wrong = KEYS | {"AWS_SECRET_ACCESS_KEY": "wrong"}
-    said = typed(clone, "uv run poe pull", expect=None, keys=wrong)
-    assert "Not all files could be fetched." in said
-    assert "does not belong to the access key" in said and "team/flights/dvc" in said
+    output = typed(clone, "uv run poe pull", expect=None, keys=wrong)
+    assert "Not all files could be fetched." in output
+    assert "does not belong to the access key" in output and "team/flights/dvc" in output
     (clone.folder / ".env").write_text(secrets)
     clone.run("uv run poe pull")
     assert {f"2014/{name}": digest for name, digest in contents(raw).items()} == fetched(clone)
@@ -575,7 +577,7 @@ def test_from_rung_2_on_dvc_keeps_the_versions_in_the_bucket(
     )
     clone.run(PULL)
     (clone.folder / ".env").unlink()
-    said = typed(clone, "uv run poe incoming", keys=wrong)
-    assert "did not reach the remote" in said and "does not belong to the access key" in said
+    output = typed(clone, "uv run poe incoming", keys=wrong)
+    assert "did not reach the remote" in output and "does not belong to the access key" in output
     typed(clone, "uv run dvc push")
     assert len(real.keys("team/flights/dvc/")) == 4

@@ -48,7 +48,7 @@ def killed_while_it_copies(server: Server, verb: str) -> None:
     """Kill a program when a run is half there, and again when a version is."""
 
     def copies() -> int:
-        return len(server.runs("RUNNING", COPIES)) + len(server.runs(asked=COPIES))
+        return len(server.runs("RUNNING", COPIES)) + len(server.runs(condition=COPIES))
 
     for count in (copies, lambda: len(server.versions())):
         before, process = count(), begin(server.project, "-m", "rung_ops", "tracking", verb)
@@ -99,8 +99,8 @@ def test_every_task_works_against_it(server: Server) -> None:
     assert not (project.folder / "mlflow.db").exists()
     assert not (project.folder / "mlruns").exists()
     # The files went through the server to the store: the client has no key of it.
-    said = loaded(project, server, "challenger")
-    assert "Classifier" in said or "Pipeline" in said
+    reported = loaded(project, server, "challenger")
+    assert "Classifier" in reported or "Pipeline" in reported
     listed = server.store.ask("list_objects_v2", Bucket="mlflow")
     assert any(each["Key"].endswith(".skops") for each in listed["Contents"])
 
@@ -122,11 +122,11 @@ def test_what_was_recorded_without_it_is_brought_exactly_once(server: Server) ->
     has_to_record(project)
     server.end()
 
-    said = project.run("uv run poe pipeline")
+    output = project.run("uv run poe pipeline")
     here = made(project)
 
-    assert "Training continues" in said
-    assert "waits for the server" in said
+    assert "Training continues" in output
+    assert "waits for the server" in output
     server.up()
     killed_while_it_copies(server, "sync")
     project.run("uv run poe pipeline")  # brings what still waits
@@ -158,9 +158,9 @@ def test_local_runs_move_to_it_also_when_it_is_interrupted(server: Server) -> No
     held = (project.folder / "mlflow.db").stat().st_size
 
     killed_while_it_copies(server, "migrate")
-    told = project.run("uv run poe track-migrate")
+    output = project.run("uv run poe track-migrate")
 
-    assert "Done." in told
+    assert "Done." in output
     added = server.versions()[versions:]
     assert [each["tags"].get("migrated_from") for each in added] == ["1", "2"]
     finished = server.runs()
@@ -183,12 +183,12 @@ def test_without_docker_it_is_said_what_to_do(server: Server) -> None:
         if not (Path(part) / "docker").exists()
     )
 
-    said = run(
+    output = run(
         *("uv", "run", "poe", "tracking-server"), cwd=project.folder, expect=1, PATH=path
     ).stdout
 
-    assert "Docker is not installed" in said
-    assert "`uv run poe tracking-server --local`" in said
+    assert "Docker is not installed" in output
+    assert "`uv run poe tracking-server --local`" in output
 
 
 def test_a_newcomer_tries_it_without_containers(server: Server) -> None:
@@ -202,6 +202,6 @@ def test_a_newcomer_tries_it_without_containers(server: Server) -> None:
         project.run(f"{named} uv run poe pipeline")
         assert "version 1, challenger" in project.run(f"{named} uv run poe lineage")
     finally:
-        said = project.run("uv run poe tracking-server --local --stop")
-    assert "is stopped" in said
+        output = project.run("uv run poe tracking-server --local --stop")
+    assert "is stopped" in output
     assert "does not answer" in project.fail(f"{named} uv run poe lineage")

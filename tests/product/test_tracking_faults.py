@@ -96,10 +96,10 @@ def completes(server: Server, versions: int) -> None:
     assert server.aliases()["challenger"] == server.versions()[-1]["version"]
 
 
-def tells(said: str, *words: str) -> None:
+def tells(message: str, *arguments: str) -> None:
     """Hold a message against what a person needs to know."""
-    assert [word for word in words if word not in said] == [], said
-    assert "Traceback" not in said, said
+    assert [word for word in arguments if word not in message] == [], message
+    assert "Traceback" not in message, message
 
 
 def test_a_server_that_is_down_is_told_of_before_anything_is_trained(server: Server) -> None:
@@ -110,10 +110,10 @@ def test_a_server_that_is_down_is_told_of_before_anything_is_trained(server: Ser
     server.end(signal.SIGKILL)
     began = time.monotonic()
 
-    said = project.fail("uv run poe pipeline")
+    output = project.fail("uv run poe pipeline")
 
-    tells(said, "does not answer: connection refused", "uv run poe tracking-server")
-    tells(said, "Nothing was trained")
+    tells(output, "does not answer: connection refused", "uv run poe tracking-server")
+    tells(output, "Nothing was trained")
     assert trained == (project.folder / "model/model.skops").stat().st_mtime_ns
     for task in ("tune --trials 1", "lineage", "track-migrate"):
         if task == "track-migrate":
@@ -130,10 +130,10 @@ def test_a_server_that_is_down_is_told_of_before_anything_is_trained(server: Ser
 def test_a_server_that_is_killed_while_a_run_is_recorded(server: Server) -> None:
     versions = len(server.versions())
 
-    code, said = while_recording(server, lambda: server.end(signal.SIGKILL))
+    code, reported = while_recording(server, lambda: server.end(signal.SIGKILL))
 
     assert code == 1
-    tells(said, "The MLflow server at", "failed during the command", "are kept")
+    tells(reported, "The MLflow server at", "failed during the command", "are kept")
     server.up()
     completes(server, versions)
 
@@ -142,11 +142,11 @@ def test_a_database_that_is_killed_while_a_run_is_recorded(server: Server) -> No
     """MLflow itself goes on, and finds the database again when it is back."""
     versions = len(server.versions())
 
-    code, said = while_recording(server, lambda: server.database.stop("immediate"))
+    code, reported = while_recording(server, lambda: server.database.stop("immediate"))
     down = server.project.fail("uv run poe pipeline")
 
     assert code == 1
-    tells(said, "failed during the command", "its database does not answer", "are kept")
+    tells(reported, "failed during the command", "its database does not answer", "are kept")
     tells(down, "responds with an error", "its database does not answer", "Nothing was trained")
     server.database.start()
     completes(server, versions)
@@ -159,9 +159,9 @@ def test_a_key_of_the_store_that_was_replaced(server: Server) -> None:
     server.store.identity = mine | {"AWS_SECRET_ACCESS_KEY": "another"}
     server.store.start()
 
-    said = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
+    output = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
 
-    tells(said, "failed during the command", "its artifact store", "are kept")
+    tells(output, "failed during the command", "its artifact store", "are kept")
     server.store.kill()
     server.store.identity = mine
     server.store.start()
@@ -173,11 +173,11 @@ def test_a_session_of_the_servers_that_expired(server: Server, line: Line) -> No
     refusing = Refusing(400, "ExpiredToken")
     line.lead(int(refusing.endpoint.rpartition(":")[2]))
     try:
-        said = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
+        output = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
     finally:
         refusing.close()
         line.lead(server.store.port)
-    tells(said, "failed during the command", "its artifact store", "are kept")
+    tells(output, "failed during the command", "its artifact store", "are kept")
     completes(server, versions)
 
 
@@ -189,11 +189,11 @@ def test_a_clock_that_is_wrong(server: Server) -> None:
     server.end()
     server.begin(tool("faketime"), "+2 hours", bucket=False)
     try:
-        said = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
+        output = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
     finally:
         server.end()
 
-    tells(said, "failed during the command", "its artifact store", "and clock", "are kept")
+    tells(output, "failed during the command", "its artifact store", "and clock", "are kept")
     server.up()
     completes(server, versions + 1)
 
@@ -204,11 +204,11 @@ def test_a_disk_of_the_server_that_is_full(server: Server, disk: Path | None) ->
     versions = len(server.versions())
     fill(disk)
     try:
-        said = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
+        output = run(*python(server), *RECORD, cwd=server.project.folder, expect=1).stdout
     finally:
         resize(disk, LARGE)
 
-    tells(said, "The MLflow server at", "its disk is full")
+    tells(output, "The MLflow server at", "its disk is full")
     for start in (server.database_again, server.store_again):
         start()
     completes(server, versions)
@@ -280,14 +280,14 @@ def test_credentials_that_are_wrong_or_change_while_a_run_is_recorded(
     project, first, second = server.project, "the-right-password", "another-password"
     named = f"MLFLOW_TRACKING_URI={guarded} MLFLOW_TRACKING_USERNAME=ada"
 
-    said = project.fail(f"{named} MLFLOW_TRACKING_PASSWORD=wrong-password uv run poe pipeline")
+    output = project.fail(f"{named} MLFLOW_TRACKING_PASSWORD=wrong-password uv run poe pipeline")
 
     user = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-    tells(said, "refuses the credentials (401", user, "Nothing was trained")
+    tells(output, "refuses the credentials (401", user, "Nothing was trained")
 
     def recording() -> bool:
-        found = asked(guarded, "runs/search", {"experiment_ids": ["1"]}, first)
-        return isinstance(found, dict) and bool(found.get("runs"))
+        result = asked(guarded, "runs/search", {"experiment_ids": ["1"]}, first)
+        return isinstance(result, dict) and bool(result.get("runs"))
 
     process = begin(
         project,
@@ -297,14 +297,14 @@ def test_credentials_that_are_wrong_or_change_while_a_run_is_recorded(
         MLFLOW_TRACKING_PASSWORD=first,
     )
     change = {"username": "ada", "password": second, "current_password": first}
-    code, said = when(
+    code, output = when(
         process,
         recording,
         lambda: asked(guarded, "users/update-password", change, first, "PATCH"),
     )
 
     assert code == 1
-    tells(said, "refuses the credentials", user, "are kept")
+    tells(output, "refuses the credentials", user, "are kept")
     right = f"{named} MLFLOW_TRACKING_PASSWORD={second}"
     project.run(f"{right} uv run poe pipeline")
     assert "version 1, challenger" in project.run(f"{right} uv run poe lineage")

@@ -62,10 +62,10 @@ def test_the_autopilot_trains_on_the_server_once_whatever_fails(
     flown.poe("monitor", expect=None)  # it exits 1 where something has drifted
     server.end(signal.SIGKILL)
 
-    said = flown.autopilot(expect=1)
+    output = flown.autopilot(expect=1)
 
-    assert "does not answer" in said and "Nothing was trained" in said
-    assert "The pass stays open" in said and "Traceback" not in said
+    assert "does not answer" in output and "Nothing was trained" in output
+    assert "The pass stays open" in output and "Traceback" not in output
     server.up()
     once = tmp_path / "once"
     process = flown.begin(
@@ -74,16 +74,16 @@ def test_the_autopilot_trains_on_the_server_once_whatever_fails(
         KILLED_AT=r"reports/run\.json$",
         KILLED_ONCE=str(once),
     )
-    said, _ = process.communicate(timeout=600)
-    assert once.exists(), said
-    assert process.returncode == -signal.SIGKILL, said
+    output, _ = process.communicate(timeout=600)
+    assert once.exists(), output
+    assert process.returncode == -signal.SIGKILL, output
     assert len(server.versions()) == 2
 
-    said = flown.autopilot()
+    output = flown.autopilot()
 
     (only,) = flown.passes()
-    assert only["outcome"] == "on trial", said
-    assert "version 2 was registered already" in said
+    assert only["outcome"] == "on trial", output
+    assert "version 2 was registered already" in output
     assert ["1", "2"] == [each["version"] for each in server.versions()]
     assert flown.state()["shadow"]["release"].startswith("v2-")
     assert server.aliases()["champion"] == "1"
@@ -108,16 +108,16 @@ def test_a_deployment_moves_the_champion_and_neither_it_nor_a_rollback_waits_for
     assert server.aliases()["champion"] == "2"
 
     server.end(signal.SIGKILL)
-    said = flown.poe("rollback")
+    reported = flown.poe("rollback")
     assert flown.state()["serving"].startswith("v1-")
-    assert "Traceback" not in said
+    assert "Traceback" not in reported
     for verb in ("gate", "release"):
-        said = flown.poe(verb, expect=1)
-        assert "does not answer" in said and "Traceback" not in said
-    said = flown.poe("deploy", "production", second, "--at-once")
+        reported = flown.poe(verb, expect=1)
+        assert "does not answer" in reported and "Traceback" not in reported
+    reported = flown.poe("deploy", "production", second, "--at-once")
     assert flown.state()["serving"] == second
-    assert "alias `champion` could not be set" in said and "connection refused" in said
-    assert "Traceback" not in said
+    assert "alias `champion` could not be set" in reported and "connection refused" in reported
+    assert "Traceback" not in reported
 
     server.up()
     flown.poe("gate")
@@ -137,15 +137,16 @@ def test_under_governance_the_servers_champion_is_looked_at(
     alias = {"name": model_name(project), "alias": "champion", "version": "1"}
     server.ask("registered-models/alias", alias)  # past the gate, as anybody can
 
-    said = project.fail("uv run poe records")
+    output = project.fail("uv run poe records")
 
     assert (
-        "the registry, alias champion: " in said and "there is no validation of version 1" in said
+        "the registry, alias champion: " in output
+        and "there is no validation of version 1" in output
     )
     server.end()
-    said = project.run("uv run poe records")
+    output = project.run("uv run poe records")
     server.up()
-    assert "was not checked" in said and "connection refused" in said
+    assert "was not checked" in output and "connection refused" in output
     validate(project)
     assert "records: complete" in project.run("uv run poe records")
 
@@ -166,22 +167,22 @@ def test_under_governance_a_release_and_its_approval_go_by_the_server(
     validate(project)
     server.end(signal.SIGKILL)
     for verb in ("gate", "release"):
-        said = project.fail(f"uv run poe {verb}")
-        assert "does not answer" in said and "Traceback" not in said
+        output = project.fail(f"uv run poe {verb}")
+        assert "does not answer" in output and "Traceback" not in output
 
     server.up()
-    for words in ("gate", "release", "deploy staging", "deploy production"):
-        project.run(f"uv run poe {words}")
+    for text in ("gate", "release", "deploy staging", "deploy production"):
+        project.run(f"uv run poe {text}")
     server.end(signal.SIGKILL)
-    said = project.run("uv run poe promote 1")
-    assert "answers in production" in said and "alias `champion` could not be set" in said
+    output = project.run("uv run poe promote 1")
+    assert "answers in production" in output and "alias `champion` could not be set" in output
 
     server.up()
-    said = project.run("uv run poe promote 1")
+    output = project.run("uv run poe promote 1")
 
-    assert "loans version 1 is champion in the registry" in said
-    asked = {"name": model_name(project), "alias": "champion"}
-    assert server.ask("registered-models/alias", **asked)["model_version"]["version"] == "1"
+    assert "loans version 1 is champion in the registry" in output
+    request = {"name": model_name(project), "alias": "champion"}
+    assert server.ask("registered-models/alias", **request)["model_version"]["version"] == "1"
     assert in_production(project.folder / "releases").name.startswith("v1-")
     assert not (project.folder / "mlflow.db").exists()
     assert "records: complete" in project.run("uv run poe records")

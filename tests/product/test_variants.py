@@ -70,9 +70,9 @@ PLACES = ("models/", "data/incoming/warehouse")
 
 def test_the_variants_cover_every_pair_of_answers() -> None:
     for one, other in combinations(CHOICES, 2):
-        seen = {(variant[one], variant[other]) for variant in VARIANTS}
+        observed = {(variant[one], variant[other]) for variant in VARIANTS}
 
-        assert seen == set(product(CHOICES[one], CHOICES[other]))
+        assert observed == set(product(CHOICES[one], CHOICES[other]))
 
 
 @pytest.mark.slow
@@ -94,8 +94,8 @@ def test_a_newcomer_can_type_every_command(
     for verb in verbs_of_the_rung(project):
         if verb == "data" and answers["data"] == "store":
             continue  # test_store.py has one
-        for words in TYPED.get(verb, [verb]):
-            OTHERWISE.get(verb, type_it)(project, words)
+        for text in TYPED.get(verb, [verb]):
+            OTHERWISE.get(verb, type_it)(project, text)
         BETWEEN.get(verb, leave_it)(project)
 
     if answers["level"] >= 1:
@@ -107,16 +107,16 @@ def verbs_of_the_rung(project: Project) -> list[str]:
     """Name the verbs that the page names and the README does not, in the order to type them."""
     typed = set(verbs(commands_of_the_readme(project)))
     left = [verb for verb in verbs(commands_of_the_rung(project)) if verb not in ELSEWHERE | typed]
-    place = {verb: number for number, verb in enumerate(ORDER)}
+    directory = {verb: number for number, verb in enumerate(ORDER)}
     # A version has to be there before one asks where it came from, and scores by it.
-    return sorted(left, key=lambda verb: (place.get(verb, len(ORDER)), verb))
+    return sorted(left, key=lambda verb: (directory.get(verb, len(ORDER)), verb))
 
 
-def type_it(project: Project, words: str) -> None:
-    project.run(f"uv run poe {words}")
+def type_it(project: Project, arguments: str) -> None:
+    project.run(f"uv run poe {arguments}")
 
 
-def ask_the_service(project: Project, words: str) -> None:
+def ask_the_service(project: Project, arguments: str) -> None:
     """Start the service, ask it for one prediction, with reasons if it has them, and end it."""
     bundle = in_production(project.folder / "releases")
     row = json.loads((bundle / "contract.json").read_text())["example"]
@@ -134,27 +134,27 @@ def ask_the_service(project: Project, words: str) -> None:
     assert eventually(lambda: any(log.rglob("*.parquet")), seconds=60), "no prediction in the log"
 
 
-def look(project: Project, words: str) -> None:
+def look(project: Project, arguments: str) -> None:
     """Read the report, which finds the sample old: its flights and credits are of another time."""
-    project.run(f"uv run poe {words} || test $? -eq 1")
+    project.run(f"uv run poe {arguments} || test $? -eq 1")
 
     assert (project.folder / "reports/monitor/report.html").stat().st_size > 5_000
 
 
-def examine(project: Project, words: str) -> None:
+def examine(project: Project, arguments: str) -> None:
     """Read what is missing for an examiner, which may be much where no team has agreed on it."""
-    project.run(f"uv run poe {words} || test $? -eq 1")
+    project.run(f"uv run poe {arguments} || test $? -eq 1")
 
-    told = json.loads((project.folder / "reports/examination.json").read_text())
-    assert told["controls"]["fairness"]["status"] == "run"
-    assert told["controls"]["validation"]["status"] == "statement"
+    data = json.loads((project.folder / "reports/examination.json").read_text())
+    assert data["controls"]["fairness"]["status"] == "run"
+    assert data["controls"]["validation"]["status"] == "statement"
 
 
-def find_nothing_to_go_back_to(project: Project, words: str) -> None:
+def find_nothing_to_go_back_to(project: Project, arguments: str) -> None:
     """Be told that the first one has none before it; test_service_rollout.py goes back for real."""
-    said = project.fail(f"uv run poe {words}")
+    output = project.fail(f"uv run poe {arguments}")
 
-    assert "to roll back to" in said
+    assert "to roll back to" in output
 
 
 def commit_what_is_versioned(project: Project) -> None:
@@ -180,13 +180,13 @@ def have_it_validated(project: Project) -> None:
         write_record(project)
 
 
-def sign_it(project: Project, words: str) -> None:
+def sign_it(project: Project, arguments: str) -> None:
     """Sign as the validator; be told in a team of one that there is no second key."""
     if validators_key(project):
         sign(project, "1")
     else:
         assert "In a team of one the record alone approves" in project.fail(
-            f"uv run poe {words} 1 --key none"
+            f"uv run poe {arguments} 1 --key none"
         )
 
 
@@ -245,7 +245,7 @@ def replace_with_the_third_data_set(project: Project) -> None:
         file.unlink()
     for file in third.iterdir():
         if file.is_file():
-            place = {".py": package, ".toml": project.folder}
-            folder = place.get(file.suffix, project.folder / "data/sample")
+            directory = {".py": package, ".toml": project.folder}
+            folder = directory.get(file.suffix, project.folder / "data/sample")
             (folder / file.name).write_bytes(file.read_bytes())
     project.commit("Bring our own data")

@@ -62,10 +62,10 @@ class Trial:
     def refused(self, command: str = PULL) -> str:
         """Try to, and return why not; never a traceback, never the password."""
         with self._addressed():
-            said = self.project.fail(command)
-        assert "Traceback" not in said, said
-        assert READER not in said
-        return said
+            reported = self.project.fail(command)
+        assert "Traceback" not in reported, reported
+        assert READER not in reported
+        return reported
 
     def begun(self) -> subprocess.Popen[str]:
         """Begin to take what is new, in a process that is the one to kill."""
@@ -104,12 +104,12 @@ class Trial:
 
     def counted(self) -> tuple[int, int]:
         """Count the rows that were taken, and the different ones among them."""
-        said = self.project.run(
+        output = self.project.run(
             '.venv/bin/python -c "import polars; rows = '
             f"polars.read_parquet('{self.folder}/*.parquet'); "
             'print(rows.height, rows.n_unique())"'
         )
-        return (int(said.split()[0]), int(said.split()[1]))
+        return (int(output.split()[0]), int(output.split()[1]))
 
     def there(self) -> int:
         """Count the rows in the warehouse."""
@@ -139,9 +139,9 @@ def test_a_newcomer_pulls_offline_out_of_the_sample(trial: Trial) -> None:
     assert "50,004 in 13 file(s)" in trial.project.run("uv run poe data")
     assert trial.project.is_clean()
 
-    said = trial.project.run("uv run poe train")
+    output = trial.project.run("uv run poe train")
 
-    assert "validated 50,004 rows of 13 file(s)" in said  # and not those of data/sample once more
+    assert "validated 50,004 rows of 13 file(s)" in output  # and not those of data/sample once more
 
 
 def test_env_gives_the_address_and_is_no_part_of_the_repository(trial: Trial) -> None:
@@ -151,12 +151,12 @@ def test_env_gives_the_address_and_is_no_part_of_the_repository(trial: Trial) ->
     env.write_text(f"WAREHOUSE_URL={trial.server.url()}\n")
     try:
         assert "1,550 rows taken" in trial.pull("uv run poe data pull")
-        said = trial.project.run("uv run poe data")
+        output = trial.project.run("uv run poe data")
     finally:
         env.unlink()
 
-    assert f"postgresql://reader@127.0.0.1:{trial.server.port}/postgres" in said
-    assert READER not in said
+    assert f"postgresql://reader@127.0.0.1:{trial.server.port}/postgres" in output
+    assert READER not in output
     assert trial.project.is_clean()
 
 
@@ -220,14 +220,14 @@ WRONG = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_what_the_server_refuses_is_said_with_what_to_do(trial: Trial, what: str) -> None:
-    statement, words = WRONG[what]
+    statement, text = WRONG[what]
     trial.insert("2013-01-01", days=31, a_day=4000)
     if statement:
         trial.server.sql(statement)
     else:
         trial.url = trial.server.url(password=f"{READER}x")
     try:
-        said = trial.refused()
+        output = trial.refused()
     finally:
         trial.server.sql(
             "ALTER ROLE reader LOGIN VALID UNTIL 'infinity'",
@@ -235,29 +235,29 @@ def test_what_the_server_refuses_is_said_with_what_to_do(trial: Trial, what: str
             "DROP TABLE IF EXISTS departures",
         )
 
-    assert words in said
-    assert f"reader@127.0.0.1:{trial.server.port}" in said
+    assert text in output
+    assert f"reader@127.0.0.1:{trial.server.port}" in output
     assert trial.files() == {}
 
 
 def test_a_query_with_a_mistake_is_named(trial: Trial) -> None:
     query = trial.project.folder / "queries/rows.sql"
     query.write_text(query.read_text().replace("from flights", "form flights"))
-    said = trial.refused()
+    output = trial.refused()
 
-    assert "queries/rows.sql" in said
-    assert "syntax error" in said
-    assert "Mend the query" in said
+    assert "queries/rows.sql" in output
+    assert "syntax error" in output
+    assert "Mend the query" in output
 
 
 def test_a_server_that_is_down_is_said(trial: Trial) -> None:
     trial.server.stop()
     try:
-        said = trial.refused()
+        output = trial.refused()
     finally:
         trial.server.start()
 
-    assert "Nobody answers there" in said
+    assert "Nobody answers there" in output
 
 
 def test_no_driver_is_said(trial: Trial) -> None:
@@ -265,11 +265,11 @@ def test_no_driver_is_said(trial: Trial) -> None:
     driver, away = site / "adbc_driver_postgresql", site / "driver_taken_away"
     driver.rename(away)
     try:
-        said = trial.refused()
+        output = trial.refused()
     finally:
         away.rename(driver)
 
-    assert "`uv sync`" in said
+    assert "`uv sync`" in output
 
 
 def test_a_server_that_dies_in_the_middle_loses_nothing(trial: Trial) -> None:
@@ -277,14 +277,14 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(trial: Trial) -> None:
     pulling = trial.begun()
     trial.wait_for(windows=2)
     trial.server.stop("immediate")
-    said, _ = pulling.communicate(timeout=60)
+    output, _ = pulling.communicate(timeout=60)
     before = trial.files()
     trial.server.start()
 
     assert pulling.returncode == 1
-    assert "`uv run poe data pull` goes on where this one stopped" in said
-    assert READER not in said
-    assert "Traceback" not in said
+    assert "`uv run poe data pull` goes on where this one stopped" in output
+    assert READER not in output
+    assert "Traceback" not in output
     assert not [name for name in before if name.startswith(".")]
 
     trial.pull()
@@ -300,10 +300,10 @@ def test_a_session_that_is_ended_in_the_middle_loses_nothing(trial: Trial) -> No
     trial.server.sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'"
     )
-    said, _ = pulling.communicate(timeout=60)
+    output, _ = pulling.communicate(timeout=60)
 
     assert pulling.returncode == 1
-    assert "goes on where this one stopped" in said
+    assert "goes on where this one stopped" in output
 
     trial.pull()
 
@@ -341,11 +341,11 @@ def test_a_full_disk_is_said_and_with_room_the_pull_goes_on(trial: Trial) -> Non
     if done.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {done.stderr.decode().strip()}")
     try:
-        said = trial.refused()
+        output = trial.refused()
         names = list(trial.files())
         subprocess.run(["mount", "-o", "remount,size=100m", str(trial.folder)], check=True)
 
-        assert "The disk is full" in said
+        assert "The disk is full" in output
         assert names
         assert not [name for name in names if name.startswith(".")]
 
@@ -393,12 +393,12 @@ def test_the_whole_way_from_warehouse_to_a_version_and_on(
     assert validated(project) == trial.there() > 16_000
 
     load_sample(trial, "scheduled >= '2013-05-01' and scheduled < '2013-05-31'")
-    said = trial.pull("uv run poe data pull")
+    output = trial.pull("uv run poe data pull")
     new = set(trial.files()) - set(first)
 
     assert new == {"2013-05-01--2013-05-31.parquet"}
     assert {name: trial.files()[name] for name in first} == first
-    assert said.count(".parquet") == 1
+    assert output.count(".parquet") == 1
 
     project.run("uv run poe incoming")
     project.commit("Take the rows of May")
@@ -420,10 +420,10 @@ def test_the_whole_way_from_warehouse_to_a_version_and_on(
 
     trial.insert("2013-06-01", days=30)
     server.sql("ALTER TABLE flights ALTER distance TYPE double precision")
-    said = trial.refused("uv run poe data pull")
+    output = trial.refused("uv run poe data pull")
 
-    assert "column `distance` has another type: it is Float64" in said
-    assert "2013-05-01--2013-05-31.parquet has Int16" in said
+    assert "column `distance` has another type: it is Float64" in output
+    assert "2013-05-01--2013-05-31.parquet has Int16" in output
     assert project.is_clean()
     assert READER not in "".join(
         path.read_text(errors="replace")

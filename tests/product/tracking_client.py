@@ -82,5 +82,5 @@ def when(
         assert not ended and time.monotonic() < until, f"never came to it: {process.communicate()}"
         time.sleep(0.02)
     act()
-    said, _ = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
+    output, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, output

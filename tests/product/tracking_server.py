@@ -92,8 +92,8 @@ class Server:
 
     def make(self) -> None:
         """Make the files of both, as their images do at the first start."""
-        for place in (self.database.folder, self.store.folder):
-            place.mkdir(exist_ok=True)
+        for location in (self.database.folder, self.store.folder):
+            location.mkdir(exist_ok=True)
         self.database.make()
 
     def up(self) -> None:
@@ -125,17 +125,17 @@ class Server:
             "--port=5000": f"--port={self.port}",
             "start.py": str(self.project.folder / "tracking/start.py"),
         }
-        said = service["command"] if bucket else service["command"][2:]
-        program, *arguments = (here.get(part, part) for part in said)
+        reported = service["command"] if bucket else service["command"][2:]
+        program, *arguments = (here.get(part, part) for part in reported)
         variables = environment(**self._variables() | more)
         variables["PATH"] = f"{beside}{os.pathsep}{variables['PATH']}"
         command = [*before, str(beside / program), *arguments]
         self.process = start_process(command, self.folder, self.folder / "mlflow.log", variables)
         assert eventually(self._healthy, PATIENCE), self.said()
         _, check, *rest, code = service["healthcheck"]["test"]
-        asked = [str(beside / check), *rest, code.replace("5000", str(self.port))]
+        request = [str(beside / check), *rest, code.replace("5000", str(self.port))]
         # It allows itself few seconds, and is asked again and again.
-        assert eventually(lambda: subprocess.run(asked, check=False).returncode == 0, PATIENCE)
+        assert eventually(lambda: subprocess.run(request, check=False).returncode == 0, PATIENCE)
 
     def _variables(self) -> dict[str, str]:
         database, store = f"@127.0.0.1:{self.database.port}", self.store_address
@@ -187,52 +187,52 @@ class Server:
         """Ask the server over its REST interface; a body is posted."""
         address = f"{self.uri}{API}/{path}?{urllib.parse.urlencode(query)}"
         data = None if body is None else json.dumps(body).encode()
-        asked = urllib.request.Request(address, data, {"content-type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=60) as answer:
+        request = urllib.request.Request(address, data, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return dict(json.load(answer))
 
     def versions(self) -> list[dict[str, Any]]:
         """Read the versions of the project's model, the oldest first; tags as a table."""
         name = model_name(self.project)
-        said = self.ask("model-versions/search", filter=f"name='{name}'", max_results="1000")
-        found = said.get("model_versions", [])
-        for each in found:
+        reported = self.ask("model-versions/search", filter=f"name='{name}'", max_results="1000")
+        result = reported.get("model_versions", [])
+        for each in result:
             each["tags"] = {tag["key"]: tag["value"] for tag in each.get("tags", [])}
-        return sorted(found, key=lambda each: int(each["version"]))
+        return sorted(result, key=lambda each: int(each["version"]))
 
     def aliases(self) -> dict[str, str]:
         """Read the aliases of the project's model."""
-        said = self.ask("registered-models/get", name=model_name(self.project))
-        return {each["alias"]: each["version"] for each in said["registered_model"]["aliases"]}
+        reported = self.ask("registered-models/get", name=model_name(self.project))
+        return {each["alias"]: each["version"] for each in reported["registered_model"]["aliases"]}
 
-    def runs(self, status: str = "FINISHED", asked: str = "") -> list[dict[str, Any]]:
+    def runs(self, status: str = "FINISHED", condition: str = "") -> list[dict[str, Any]]:
         """Read the runs of the project; tags as a table."""
         try:
             named = self.ask("experiments/get-by-name", experiment_name=model_name(self.project))
         except urllib.error.HTTPError:
             return []  # none was recorded yet
-        asked = " and ".join(filter(None, [f"status = '{status}'", asked]))
+        condition = " and ".join(filter(None, [f"status = '{status}'", condition]))
         number = named["experiment"]["experiment_id"]
-        body = {"experiment_ids": [number], "filter": asked, "max_results": 1000}
-        found = self.ask("runs/search", body).get("runs", [])
-        for each in found:
+        body = {"experiment_ids": [number], "filter": condition, "max_results": 1000}
+        result = self.ask("runs/search", body).get("runs", [])
+        for each in result:
             each["tags"] = {tag["key"]: tag["value"] for tag in each["data"].get("tags", [])}
-        return list(found)
+        return list(result)
 
 
 @contextlib.contextmanager
 def running(
-    project: Project, tools: Path, place: Path | None = None, line: Line | None = None
+    project: Project, tools: Path, directory: Path | None = None, line: Line | None = None
 ) -> Iterator[Server]:
     """Start a project's server, and take it away.
 
     Args:
         project: with a tracking/compose.yaml.
         tools: with SeaweedFS, as stores.tools() makes them.
-        place: a folder for its files; PostgreSQL runs as somebody else, who has to reach it.
+        directory: a folder for its files; PostgreSQL runs as somebody else, who has to reach it.
         line: by which MLflow is to reach the store.
     """
-    folder = place or Path(tempfile.mkdtemp(prefix="tracking-", dir="/tmp"))
+    folder = directory or Path(tempfile.mkdtemp(prefix="tracking-", dir="/tmp"))
     folder.chmod(0o755)
     server = Server(project, folder, tools, line)
     try:
@@ -241,5 +241,5 @@ def running(
         yield server
     finally:
         server.down()
-        if place is None:
+        if directory is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -35,9 +35,9 @@ class Project:
     def run(self, command: str) -> str:
         """Run a command line that must succeed, and return all it printed."""
         started = time.monotonic()
-        said = run("bash", "-c", command, cwd=self.folder).stdout
+        output = run("bash", "-c", command, cwd=self.folder).stdout
         print(f"{time.monotonic() - started:6.1f} s  {command}")
-        return said
+        return output
 
     def fail(self, command: str) -> str:
         """Run a command line that must fail, and return all it printed."""
@@ -201,13 +201,13 @@ def serving(project: Project, port: int, **more: str) -> Iterator[str]:
     """
     log = project.folder / "logs/serve.txt"
     log.parent.mkdir(exist_ok=True)
-    with log.open("w") as words:
+    with log.open("w") as text:
         server = subprocess.Popen(
             ["uv", "run", "poe", "serve", "--port", str(port)],
             cwd=project.folder,
             env=environment(**more),
             stdin=subprocess.DEVNULL,
-            stdout=words,
+            stdout=text,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )

@@ -28,8 +28,10 @@ TOKEN = "EDIT"  # stands in every line of a user's that a test looks for
 def history(version: str) -> str:
     """Return the commit of an earlier version; without the history, skip, or fail where CI runs."""
     commit = VERSIONS[version]
-    found = subprocess.run(["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=ROOT, check=False)
-    if found.returncode:
+    result = subprocess.run(
+        ["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=ROOT, check=False
+    )
+    if result.returncode:
         why = f"{commit} is not in this clone: fetch the whole history (`git fetch --unshallow`)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
     return commit

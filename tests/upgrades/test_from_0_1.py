@@ -24,19 +24,21 @@ OLD = "v0.1"
 OFTEN = [("velocity", 4), ("governance", 2)]  # the slow suites look at every other rung
 MOVED = plain_yaml.load((ROOT / "levels/moved.yml").read_text())
 STAGES = {f"pipeline/{name}.py" for name in ("ingest", "validate", "split", "train", "evaluate")}
-Born = Callable[[str, int], Path]
+NewProject = Callable[[str, int], Path]
 NEW_TOGETHER = {*STAGES, "tests/test_contract.py"}  # the user's, and not there in 0.1
 
 
 @pytest.fixture(scope="module")
-def born(versions: Path, tmp_path_factory: pytest.TempPathFactory) -> Born:
+def new_project(versions: Path, tmp_path_factory: pytest.TempPathFactory) -> NewProject:
     """Return a project of 0.1 for a game and a level, made once; nobody may change it."""
     made: dict[tuple[str, int], Path] = {}
 
     def original(game: str, level: int) -> Path:
         if (game, level) not in made:
-            place = tmp_path_factory.mktemp("born") / "p"
-            made[game, level] = tiny.born(versions, place, OLD, use_case=game, level=level)
+            directory = tmp_path_factory.mktemp("new") / "p"
+            made[game, level] = tiny.new_project(
+                versions, directory, OLD, use_case=game, level=level
+            )
         return made[game, level]
 
     return original
@@ -58,9 +60,9 @@ class TestEveryRung:
     """Of both games."""
 
     def test_without_edits_it_becomes_a_project_of_today(
-        self, versions: Path, born: Born, tmp_path: Path, game: str, level: int
+        self, versions: Path, new_project: NewProject, tmp_path: Path, game: str, level: int
     ) -> None:
-        project = tiny.copy(born(game, level), tmp_path / "p")
+        project = tiny.copy(new_project(game, level), tmp_path / "p")
 
         update(project, versions)
 
@@ -76,20 +78,20 @@ class TestEveryRung:
         assert different <= planted
 
     def test_no_edit_is_lost_and_what_moved_is_named(
-        self, versions: Path, born: Born, tmp_path: Path, game: str, level: int
+        self, versions: Path, new_project: NewProject, tmp_path: Path, game: str, level: int
     ) -> None:
-        project = tiny.copy(born(game, level), tmp_path / "p")
+        project = tiny.copy(new_project(game, level), tmp_path / "p")
         applied = corpus.edit(project, OLD)
         written = corpus.tokens(files_of(project))
         edited = {"ops/train.py", "ops/tests/test_contract.py"}
         edited |= {"ops/service/app.py"} if "service" in applied else set()
 
-        with planner.prepare(project, ChangeRequest(version=TODAY), str(versions)) as seen:
-            plan = seen.plan
+        with planner.prepare(project, ChangeRequest(version=TODAY), str(versions)) as prepared:
+            plan = prepared.plan
             assert edited == {conflict.path for conflict in plan.conflicts}
             assert {"moved"} == {conflict.why for conflict in plan.conflicts}
             assert {"scripts/again.sh", "scripts/seed.py"} == plan.uses.keys()
-            climbing.climb_on_branch(seen, "newer", messages.message(plan))
+            climbing.climb_on_branch(prepared, "newer", messages.message(plan))
         git(project, "switch", "--quiet", "newer")
 
         files = files_of(project)
@@ -106,9 +108,9 @@ class TestEveryRung:
 
 
 @pytest.fixture
-def project(born: Born, tmp_path: Path) -> Path:
+def project(new_project: NewProject, tmp_path: Path) -> Path:
     """Return a project of 0.1 on rung 4."""
-    return tiny.copy(born("velocity", 4), tmp_path / "project")
+    return tiny.copy(new_project("velocity", 4), tmp_path / "project")
 
 
 def test_a_conflict_says_where_the_code_went_and_shows_the_edit(
@@ -116,14 +118,14 @@ def test_a_conflict_says_where_the_code_went_and_shows_the_edit(
 ) -> None:
     corpus.edit(project, OLD)
 
-    with planner.prepare(project, ChangeRequest(version=TODAY), str(versions)) as seen:
-        told = re.sub(r"\s+", " ", messages.stopped(seen.plan, "rung update"))
+    with planner.prepare(project, ChangeRequest(version=TODAY), str(versions)) as prepared:
+        output = re.sub(r"\s+", " ", messages.stopped(prepared.plan, "rung update"))
 
-    assert "The stage is now pipeline/train.py, yours to edit." in told
-    assert "It is now rung_ops/serving/" in told
-    assert "`rung eject` puts the library into machinery/: make your edit in machinery/" in told
-    assert "then delete ops/service/app.py." in told
-    assert 'yours | LOG = logging.getLogger("service.edited") # EDIT our name' in told
+    assert "The stage is now pipeline/train.py, yours to edit." in output
+    assert "It is now rung_ops/serving/" in output
+    assert "`rung eject` puts the library into machinery/: make your edit in machinery/" in output
+    assert "then delete ops/service/app.py." in output
+    assert 'yours | LOG = logging.getLogger("service.edited") # EDIT our name' in output
 
 
 def test_old_names_in_files_of_the_user_are_listed(versions: Path, project: Path) -> None:
@@ -221,7 +223,7 @@ def test_every_module_of_0_1_leads_to_one_that_exists() -> None:
 
 def test_further_models_are_told_what_rewrites_their_stages(versions: Path, tmp_path: Path) -> None:
     answers = {"use_case": "velocity", "level": 2, "team_size": "teams"}
-    project = tiny.born(versions, tmp_path / "teams", OLD, **answers)
+    project = tiny.new_project(versions, tmp_path / "teams", OLD, **answers)
 
     plan = update(project, versions)
 

@@ -26,15 +26,15 @@ PROJECTS = [
 def test_an_edited_project_works_afterwards(
     versions: Path, tmp_path: Path, game: str, level: int
 ) -> None:
-    project = tiny.born(versions, tmp_path / "project", OLD, use_case=game, level=level)
+    project = tiny.new_project(versions, tmp_path / "project", OLD, use_case=game, level=level)
     corpus.edit(project, OLD)
     run("uv", "lock", "--quiet", cwd=project)
     commit(project, "Lock")
     options = ("--template", versions, "--template-version", TODAY)
 
-    told = rung("update", "--branch", "newer", *options, cwd=project, environment=environment())
-    assert 1 == told.returncode, told.stdout + told.stderr
-    assert "The stage is now pipeline/train.py, yours to edit." in " ".join(told.stdout.split())
+    output = rung("update", "--branch", "newer", *options, cwd=project, environment=environment())
+    assert 1 == output.returncode, output.stdout + output.stderr
+    assert "The stage is now pipeline/train.py, yours to edit." in " ".join(output.stdout.split())
     run("git", "switch", "--quiet", "newer", cwd=project)
     _decide(project)
     run("uv", "lock", "--quiet", cwd=project)

@@ -21,7 +21,7 @@ def render(template: Path, **values: Any) -> str:
 @cache
 def _environment(folder: Path) -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),  # frame.html is here
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -23,8 +23,8 @@ class Verbs:
         self.does = does
         self.called: list[tuple[str, ...]] = []
 
-    def must(self, *words: str) -> None:
-        self.called.append(words)
+    def must(self, *arguments: str) -> None:
+        self.called.append(arguments)
         self.does()
 
 

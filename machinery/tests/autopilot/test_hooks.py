@@ -44,8 +44,8 @@ def tools() -> Tools:
 def test_a_veto_before_training_ends_the_pass_with_its_reason(
     hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, dict[str, Any]]] = []
-    hook(hooks.VETO, lambda action, facts: asked.append((action, facts)) or "a sale runs")
+    requests: list[tuple[str, dict[str, Any]]] = []
+    hook(hooks.VETO, lambda action, facts: requests.append((action, facts)) or "a sale runs")
     monkeypatch.setattr(
         observation.gather, "gather", lambda *_: Facts(NOW, "v1", None, (), False, None, 7)
     )
@@ -58,7 +58,7 @@ def test_a_veto_before_training_ends_the_pass_with_its_reason(
     assert (done.outcome, done.then) == ("vetoed", ())
     assert done.summary == "the project's veto against training: a sale runs"
     assert done.detail["veto"] == "a sale runs"
-    assert [(action, facts["new_rows"]) for action, facts in asked] == [("train", 7)]
+    assert [(action, facts["new_rows"]) for action, facts in requests] == [("train", 7)]
 
 
 def test_where_nothing_would_be_trained_no_veto_is_asked_for(
@@ -76,8 +76,8 @@ def test_where_nothing_would_be_trained_no_veto_is_asked_for(
 def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
     hook: Callable[[str, Any], None],
 ) -> None:
-    asked: list[dict[str, Any]] = []
-    hook(hooks.VETO, lambda action, facts: asked.append(facts) or "not on a Friday")
+    requests: list[dict[str, Any]] = []
+    hook(hooks.VETO, lambda action, facts: requests.append(facts) or "not on a Friday")
     steps = [
         step("decide", {"facts": {"new_rows": 7}}),
         step("train", {"version": "2", "run_id": "r"}),
@@ -90,7 +90,7 @@ def test_a_veto_before_releasing_ends_the_pass_and_holds_the_next_training_back(
 
     assert done.outcome == "vetoed"
     assert done.summary == "the project's veto against releasing version 2: not on a Friday"
-    assert asked == [{"new_rows": 7, "version": "2", "verdict": {"passed": True}}]
+    assert requests == [{"new_rows": 7, "version": "2", "verdict": {"passed": True}}]
     assert gather._last_set_back([record]) == NOW
 
 
@@ -147,16 +147,16 @@ def test_without_a_hook_nothing_is_vetoed(hook: Callable[[str, Any], None]) -> N
 def test_promotions_and_rollbacks_are_notified(
     hook: Callable[[str, Any], None], ended: dict[str, Any], subjects: list[str]
 ) -> None:
-    told: list[str] = []
-    hook(hooks.NOTIFY, lambda subject, message: told.append(subject))
+    messages: list[str] = []
+    hook(hooks.NOTIFY, lambda subject, message: messages.append(subject))
 
     hooks.notify_of_step(ended)
 
-    assert told == subjects
+    assert messages == subjects
 
 
 def test_a_step_is_notified_of_after_it_was_saved_and_only_once() -> None:
-    told: list[str] = []
+    messages: list[str] = []
     record = run.journal.begin(NOW, "Ada")
     work = {"settle": lambda record: Done({"promoted": "v2", "says": "answers"})}
 
@@ -165,11 +165,11 @@ def test_a_step_is_notified_of_after_it_was_saved_and_only_once() -> None:
             record,
             ("settle",),
             work,
-            lambda entry: told.append(run.journal.passes()[0]["steps"][0]["ended"]),
+            lambda entry: messages.append(run.journal.passes()[0]["steps"][0]["ended"]),
         )
 
-    assert len(told) == 1
-    assert told[0] is not None
+    assert len(messages) == 1
+    assert messages[0] is not None
 
 
 def test_a_pass_that_fails_is_notified_of(
@@ -180,12 +180,12 @@ def test_a_pass_that_fails_is_notified_of(
     def fail(record: object) -> Done:
         raise StepFailed("the disk is full")
 
-    told: list[tuple[str, str]] = []
-    hook(hooks.NOTIFY, lambda subject, message: told.append((subject, message)))
+    messages: list[tuple[str, str]] = []
+    hook(hooks.NOTIFY, lambda subject, message: messages.append((subject, message)))
     monkeypatch.setattr(steps, "steps", lambda tools: dict.fromkeys(steps.FIRST, fail))
 
     assert run.main(["--now", AT]) == 1
-    assert told == [("The autopilot failed", "the disk is full")]
+    assert messages == [("The autopilot failed", "the disk is full")]
 
 
 def test_a_notification_that_fails_stops_nothing(

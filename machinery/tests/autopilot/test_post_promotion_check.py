@@ -65,8 +65,8 @@ def answered(rows: pl.DataFrame, predictions: np.ndarray) -> pl.DataFrame:
 
 
 def judged(production: Path, answers: pl.DataFrame, now: datetime = NOW) -> bool | None:
-    found = post_promotion_check.verdict(state.read(production), answers, [], now, POLICY)
-    return None if found is None else found.worse
+    result = post_promotion_check.verdict(state.read(production), answers, [], now, POLICY)
+    return None if result is None else result.worse
 
 
 def test_a_release_that_guesses_is_worse(
@@ -74,14 +74,14 @@ def test_a_release_that_guesses_is_worse(
 ) -> None:
     guesses = np.random.default_rng(1).permutation(before)
 
-    found = post_promotion_check.verdict(
+    result = post_promotion_check.verdict(
         state.read(production), answered(rows, guesses), [], NOW, POLICY
     )
 
-    assert found is not None
-    assert found.worse
-    assert f"{NEW} is worse than {state.read(production).previous[0]} was" in found.says
-    assert "99% interval" in found.says
+    assert result is not None
+    assert result.worse
+    assert f"{NEW} is worse than {state.read(production).previous[0]} was" in result.says
+    assert "99% interval" in result.says
 
 
 def test_a_release_that_says_the_same_is_not_worse(
@@ -148,12 +148,12 @@ def test_a_release_that_fails_more_often_is_worse_without_outcomes(production: P
     ]
     nobody = pl.DataFrame(schema={ID: pl.String})
 
-    found = post_promotion_check.verdict(state.read(production), nobody, readings, NOW, POLICY)
+    result = post_promotion_check.verdict(state.read(production), nobody, readings, NOW, POLICY)
     fewer = post_promotion_check.verdict(state.read(production), nobody, readings[:3], NOW, POLICY)
 
-    assert found is not None
-    assert found.worse
-    assert f"{NEW} failed to answer 4.76% of 5,250 requests" in found.says
+    assert result is not None
+    assert result.worse
+    assert f"{NEW} failed to answer 4.76% of 5,250 requests" in result.says
     assert fewer is None
 
 
@@ -162,10 +162,10 @@ def test_a_release_that_is_gone_cannot_be_compared(
 ) -> None:
     shutil.rmtree(production / "bundles")
 
-    found = post_promotion_check.verdict(
+    result = post_promotion_check.verdict(
         state.read(production), answered(rows, 1 - before), [], NOW, POLICY
     )
 
-    assert found is not None
-    assert not found.worse
-    assert "cannot be compared" in found.says
+    assert result is not None
+    assert not result.worse
+    assert "cannot be compared" in result.says

@@ -32,11 +32,11 @@ def write(folder: Path, name: str, text: str) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-def clone(origin: Path, place: Path) -> Path:
-    git(origin.parent, "clone", "--quiet", str(origin), str(place))
+def clone(origin: Path, directory: Path) -> Path:
+    git(origin.parent, "clone", "--quiet", str(origin), str(directory))
     for key, value in {"name": "Ada", "email": "ada@example.org"}.items():
-        git(place, "config", f"user.{key}", value)
-    return place
+        git(directory, "config", f"user.{key}", value)
+    return directory
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def origin(tmp_path: Path) -> Path:
 @pytest.fixture
 def checkout(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh checkout, in which the autopilot works."""
-    place = clone(origin, tmp_path / "checkout")
+    directory = clone(origin, tmp_path / "checkout")
     for module in ("commits", "publish", "run"):
-        monkeypatch.setattr(f"rung_ops.autopilot.{module}.ROOT", place)
-    monkeypatch.setattr(publish, "INCOMING", place / "data/incoming")
-    monkeypatch.setattr("rung_ops.autopilot.publish.REPOSITORY", place)
-    monkeypatch.setattr("rung_ops.project.paths.ROOT", place)
+        monkeypatch.setattr(f"rung_ops.autopilot.{module}.ROOT", directory)
+    monkeypatch.setattr(publish, "INCOMING", directory / "data/incoming")
+    monkeypatch.setattr("rung_ops.autopilot.publish.REPOSITORY", directory)
+    monkeypatch.setattr("rung_ops.project.paths.ROOT", directory)
     monkeypatch.setenv(publish.VARIABLE, "origin main")
-    return place
+    return directory
 
 
 def test_commits_arrive_and_a_second_time_nothing_happens(origin: Path, checkout: Path) -> None:

@@ -26,11 +26,11 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def steps(place: Path, before: str = "", after: str = "") -> dict[str, Step]:
+def steps(directory: Path, before: str = "", after: str = "") -> dict[str, Step]:
     """Steps that leave a file each, as real ones do, and count how often they did.
 
     Args:
-        place: for the files.
+        directory: for the files.
         before, after: name of the step that is killed before or after its work.
     """
 
@@ -38,10 +38,10 @@ def steps(place: Path, before: str = "", after: str = "") -> dict[str, Step]:
         def work(record: Record) -> Done:
             if name == before:
                 os.kill(os.getpid(), signal.SIGKILL)
-            mark = place / name
+            mark = directory / name
             if not mark.exists():
                 mark.write_text("once")
-                with (place / "done").open("a") as done:
+                with (directory / "done").open("a") as done:
                     done.write(f"{name}\n")
             if name == after:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -11,14 +11,14 @@ SHOWS = "import os; print(*sorted(n for n in os.environ if n in {names}))"
 
 
 @pytest.mark.parametrize(
-    ("task", "seen"),
+    ("task", "observed"),
     [
         *((name, "") for name in tools.WITHOUT_KEYS),
         ("release", f"{key_names.AUDIT} {key_names.RELEASE}"),
     ],
 )
 def test_what_trains_sees_no_key_and_what_signs_does(
-    task: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: str, observed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = (key_names.AUDIT, key_names.RELEASE)
     for name in names:
@@ -28,4 +28,4 @@ def test_what_trains_sees_no_key_and_what_signs_does(
     (tmp_path / "pyproject.toml").write_text(lines)
     monkeypatch.setattr(tools, "ROOT", tmp_path)
 
-    assert tools.TaskRunner(None).last_line(task) == seen
+    assert tools.TaskRunner(None).last_line(task) == observed

@@ -17,10 +17,12 @@ SCHEMA = contract.Row.to_schema()
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     """Rows of the sample, and a model trained on some of them."""
-    whole = sample_rows()
-    estimator.save(fit(whole.sample(min(500, whole.height), seed=1)), tmp_path / "model.skops")
+    complete = sample_rows()
+    estimator.save(
+        fit(complete.sample(min(500, complete.height), seed=1)), tmp_path / "model.skops"
+    )
     monkeypatch.setattr(predict, "MODEL", tmp_path / "model.skops")
-    return whole.sample(10, seed=2).drop(contract.TARGET)
+    return complete.sample(10, seed=2).drop(contract.TARGET)
 
 
 def test_every_good_row_is_scored_in_its_place(rows: pl.DataFrame) -> None:

@@ -41,17 +41,17 @@ def test_what_is_logged_can_be_read(tmp_path: Path) -> None:
     two = batch(name="other")._replace(arm="canary", release="v2", defaults=[[], ["distance"], []])
     write_predictions(assemble([one, two]), tmp_path)
 
-    found = read(tmp_path).collect()
+    result = read(tmp_path).collect()
 
-    assert found.columns == list(prediction_log.SCHEMA)
-    assert found["id"].to_list() == [*one.ids, *two.ids]
-    assert found["time"].to_list() == [NOON] * 6
-    assert found["release"].to_list() == ["v1"] * 3 + ["v2"] * 3
-    assert found["arm"].to_list() == ["serving"] * 3 + ["canary"] * 3
-    assert_frame_equal(found["row"].struct.unnest(), pl.concat([one.rows, two.rows]))
-    assert_frame_equal(found["features"].struct.unnest(), pl.concat([one.features, two.features]))
-    assert found["prediction"].to_list() == [0.0, 0.5, 1.0, 0.0, 0.5, 1.0]
-    assert found["defaults_used"].to_list() == [[], [], [], [], ["distance"], []]
+    assert result.columns == list(prediction_log.SCHEMA)
+    assert result["id"].to_list() == [*one.ids, *two.ids]
+    assert result["time"].to_list() == [NOON] * 6
+    assert result["release"].to_list() == ["v1"] * 3 + ["v2"] * 3
+    assert result["arm"].to_list() == ["serving"] * 3 + ["canary"] * 3
+    assert_frame_equal(result["row"].struct.unnest(), pl.concat([one.rows, two.rows]))
+    assert_frame_equal(result["features"].struct.unnest(), pl.concat([one.features, two.features]))
+    assert result["prediction"].to_list() == [0.0, 0.5, 1.0, 0.0, 0.5, 1.0]
+    assert result["defaults_used"].to_list() == [[], [], [], [], ["distance"], []]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
@@ -91,20 +91,20 @@ def test_the_kinds_of_the_columns_are_those_that_are_promised(tmp_path: Path) ->
 
 
 def test_a_log_of_nothing_has_the_same_columns(tmp_path: Path) -> None:
-    found = read(tmp_path / "nowhere").collect()
+    result = read(tmp_path / "nowhere").collect()
 
-    assert found.height == 0
-    assert found.columns == list(prediction_log.SCHEMA)
+    assert result.height == 0
+    assert result.columns == list(prediction_log.SCHEMA)
 
 
 def test_releases_with_other_columns_are_read_together(tmp_path: Path) -> None:
     write_predictions(assemble([batch()]), tmp_path)
     write_predictions(assemble([batch(release="v2", tail=["N1", "N2", "N3"])]), tmp_path)
 
-    found = read(tmp_path).sort("release", "id").collect()
+    result = read(tmp_path).sort("release", "id").collect()
 
-    assert found["row"].struct.field("tail").to_list() == [None, None, None, "N1", "N2", "N3"]
-    assert found["row"].struct.field("carrier").to_list() == ["c0", "c1", "c2"] * 2
+    assert result["row"].struct.field("tail").to_list() == [None, None, None, "N1", "N2", "N3"]
+    assert result["row"].struct.field("carrier").to_list() == ["c0", "c1", "c2"] * 2
 
 
 def test_each_day_has_its_folder_and_a_span_of_time_can_be_read(tmp_path: Path) -> None:
@@ -139,17 +139,17 @@ def test_a_write_that_fails_leaves_nothing_behind(
 
 
 def test_a_file_in_the_making_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    observed = []
     replace = os.replace
 
     def look(source: Path, target: Path) -> None:
-        seen.append(read(tmp_path).collect().height)
+        observed.append(read(tmp_path).collect().height)
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", look)
     write_predictions(assemble([batch()]), tmp_path)
 
-    assert seen == [0]
+    assert observed == [0]
     assert read(tmp_path).collect().height == 3
 
 

@@ -194,8 +194,8 @@ def test_a_broken_promise_is_named_in_a_sentence(small: Path, tmp_path: Path, na
     assert code == 1
     (failed,) = re.findall(r"^FAILED tests/test_contract.py::(\w+)", printed, re.MULTILINE)
     assert failed == failing
-    said = printed.split("FAILURES", 1)[1].split("short test summary", 1)[0].splitlines()[2:-1]
-    assert re.fullmatch(sentence, "\n".join(said).strip()), said
+    reported = printed.split("FAILURES", 1)[1].split("short test summary", 1)[0].splitlines()[2:-1]
+    assert re.fullmatch(sentence, "\n".join(reported).strip()), reported
     assert "Traceback" not in printed
 
 

@@ -66,7 +66,7 @@ def test_a_value_of_another_type_is_named(project: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("uri = 'somewhere'", "[server] uri is 'somewhere'; it must be an address."),
         ("when_down = 'wait'", "[server] when_down is 'wait'; it must be"),
@@ -74,10 +74,10 @@ def test_a_value_of_another_type_is_named(project: Path, name: str) -> None:
         ("timeout = 3", "[server] timeout is unknown. There are: uri, when_down"),
     ],
 )
-def test_a_value_of_the_tracking_server_is_named(project: Path, line: str, said: str) -> None:
+def test_a_value_of_the_tracking_server_is_named(project: Path, line: str, message: str) -> None:
     (project / "ops/tracking.toml").write_text(f"[server]\n{line}\n", encoding="utf-8")
 
     done = run(project)
 
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr

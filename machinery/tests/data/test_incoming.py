@@ -50,9 +50,9 @@ def test_a_bad_file_is_named_and_not_versioned(
 
     assert incoming.version() == 1
 
-    said = capsys.readouterr().err
-    assert "new.csv" in said
-    assert word in said
+    output = capsys.readouterr().err
+    assert "new.csv" in output
+    assert word in output
 
 
 def test_nothing_new_is_no_work(folder: Path) -> None:
@@ -66,9 +66,9 @@ def test_a_file_that_is_versioned_and_not_here_is_named(
 
     assert incoming.version() == 1
 
-    said = capsys.readouterr().err
-    assert "old.csv" in said
-    assert "`uv run poe pull`" in said
+    output = capsys.readouterr().err
+    assert "old.csv" in output
+    assert "`uv run poe pull`" in output
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def test_a_file_that_git_holds_is_refused_with_the_way_out(
 
     assert incoming.version() == 1
 
-    said = capsys.readouterr().err
-    assert "data/incoming/arrived.csv is in git" in said
-    assert "`git rm --cached data/incoming/arrived.csv`" in said
+    output = capsys.readouterr().err
+    assert "data/incoming/arrived.csv is in git" in output
+    assert "`git rm --cached data/incoming/arrived.csv`" in output
 
 
 def test_a_rule_that_keeps_the_record_out_of_git_is_named(
@@ -111,8 +111,8 @@ def test_a_rule_that_keeps_the_record_out_of_git_is_named(
     finally:
         ignore.write_text(before, encoding="utf-8")
 
-    said = capsys.readouterr().err
-    assert f"line {lines + 1} of .gitignore is `/data/`" in said
+    output = capsys.readouterr().err
+    assert f"line {lines + 1} of .gitignore is `/data/`" in output
 
 
 @pytest.mark.parametrize("conflicted", ["dvc.lock", "data/incoming/.gitignore"])
@@ -139,9 +139,9 @@ def test_a_merge_conflict_is_named_with_the_page_that_settles_it(
 
     assert incoming.version() == 1
 
-    said = capsys.readouterr().err
-    assert f"{conflicted} is a merge conflict" in said
-    assert "data/incoming/README.md" in said
+    output = capsys.readouterr().err
+    assert f"{conflicted} is a merge conflict" in output
+    assert "data/incoming/README.md" in output
 
 
 def test_an_error_of_dvc_is_printed(

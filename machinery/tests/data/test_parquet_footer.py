@@ -28,10 +28,10 @@ def test_it_is_what_another_reader_finds(tmp_path: Path, rows: int, columns: int
 def test_a_damaged_footer_gives_a_number_or_none(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pl.DataFrame({"a": [1, 2], "b": ["x", None]}).write_parquet(path)
-    whole, dice = path.read_bytes(), random.Random(1)
+    complete, dice = path.read_bytes(), random.Random(1)
 
     for _ in range(2_000):
-        changed = bytearray(whole)
+        changed = bytearray(complete)
         for _ in range(dice.randint(1, 6)):
             changed[dice.randrange(len(changed))] = dice.randrange(256)
         path.write_bytes(

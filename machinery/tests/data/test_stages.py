@@ -25,21 +25,21 @@ def rows() -> pl.DataFrame:
 
 
 def test_the_split_loses_no_row_and_tests_on_what_comes_later() -> None:
-    whole = rows()
+    complete = rows()
     settings = params()
 
-    train, test = split(whole, settings["split"]["test_share"], settings["seed"])
+    train, test = split(complete, settings["split"]["test_share"], settings["seed"])
 
-    assert train.height + test.height == whole.height
+    assert train.height + test.height == complete.height
     if contract.TIME is not None:
         last = train.sort(contract.TIME)[contract.TIME][-1]
         assert (test[contract.TIME] > last).all()
 
 
 def test_the_split_is_the_same_each_time() -> None:
-    whole = rows()
+    complete = rows()
 
-    first, second = split(whole, 0.3, 7), split(whole, 0.3, 7)
+    first, second = split(complete, 0.3, 7), split(complete, 0.3, 7)
 
     assert first[0].equals(second[0])
     assert first[1].equals(second[1])

@@ -65,8 +65,8 @@ def by_file(read: pl.Series, dtype: pl.Datetime) -> datetime | None:
 
 
 def refused_by_warehouse(read: pl.Series, dtype: pl.Datetime) -> bool:
-    found = warehouse.types(pyarrow.schema([pyarrow.field("at", read.to_arrow().type)]))
-    return bool(warehouse.differences(found, {"at": dtype}, {}, "", None))
+    result = warehouse.types(pyarrow.schema([pyarrow.field("at", read.to_arrow().type)]))
+    return bool(warehouse.differences(result, {"at": dtype}, {}, "", None))
 
 
 def moment(values: pl.Series) -> datetime:

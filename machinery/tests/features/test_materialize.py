@@ -55,22 +55,22 @@ def values(feature: EntityFeature, now: datetime = NOW) -> store.StoredView:
 
 
 def test_entities_have_the_values_of_the_last_full_hour() -> None:
-    found = values(declared())
+    result = values(declared())
 
-    assert found.as_of == NOW.replace(minute=0).timestamp() * 1e6
-    assert found.entities == [store.key_of(["a"])]  # b's day is over, and c's is not there yet
-    assert found.numbers.tolist() == [[6.0]]
+    assert result.as_of == NOW.replace(minute=0).timestamp() * 1e6
+    assert result.entities == [store.key_of(["a"])]  # b's day is over, and c's is not there yet
+    assert result.numbers.tolist() == [[6.0]]
 
 
 def test_a_time_without_a_zone_is_of_the_declared_zone() -> None:
-    found = values(declared(zone="America/New_York"))
+    result = values(declared(zone="America/New_York"))
 
     # There it is 7:34, so the sale at 7 o'clock is not before the last full hour.
-    assert found.as_of == NOW.replace(minute=0).timestamp() * 1e6
-    assert (found.entities, found.numbers.tolist()) == ([store.key_of(["b"])], [[8.0]])
-    asked = values(declared(zone="America/New_York"), datetime(2026, 3, 1, 8))
-    assert asked.as_of == datetime(2026, 3, 1, 13, tzinfo=UTC).timestamp() * 1e6
-    assert asked.numbers.tolist() == [[2.0], [8.0]]
+    assert result.as_of == NOW.replace(minute=0).timestamp() * 1e6
+    assert (result.entities, result.numbers.tolist()) == ([store.key_of(["b"])], [[8.0]])
+    request = values(declared(zone="America/New_York"), datetime(2026, 3, 1, 8))
+    assert request.as_of == datetime(2026, 3, 1, 13, tzinfo=UTC).timestamp() * 1e6
+    assert request.numbers.tolist() == [[2.0], [8.0]]
 
 
 def test_the_store_equals_what_rows_of_that_moment_get() -> None:
@@ -88,8 +88,8 @@ def test_the_store_equals_what_rows_of_that_moment_get() -> None:
         declared(name="days", source=lambda: events, aggregate=pl.len(), window=9 * DAY, default=0),
     ]
     (view,) = views_of(features)
-    found = materialize.values(view, {"shop": pl.String()}, NOW, Events(Path("/")))
-    stored = dict(zip(found.entities, found.numbers.tolist(), strict=True))
+    result = materialize.values(view, {"shop": pl.String()}, NOW, Events(Path("/")))
+    stored = dict(zip(result.entities, result.numbers.tolist(), strict=True))
 
     rows = pl.DataFrame({"shop": ["a", "b", "c", "d", "e"]}).with_columns(
         pl.lit(NOW.replace(tzinfo=None)).alias("when")
@@ -113,9 +113,11 @@ def test_a_store_is_read_back_and_replaced_as_a_whole(tmp_path: Path) -> None:
     found = kept.read(first.id)
     SqliteStore(file).write([second])
 
-    assert (found[:4], found.numbers.tolist()) == (first[:4], first.numbers.tolist())
-    with pytest.raises(store.StoreError, match="no view"):
-        kept.read(first.id)
+        assert store.as_of(old).keys() == {first.id, second.id}
+        result = store.read(old, first.id)
+    assert (result[:4], result.numbers.tolist()) == (first[:4], first.numbers.tolist())
+    with closing(store.connect(file)) as new, pytest.raises(store.StoreError, match="no view"):
+        store.read(new, first.id)
     assert [path.name for path in file.parent.iterdir()] == ["features.sqlite"]
 
 
@@ -258,7 +260,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"name": "KEY"}, "has the name of a column of Row"),
         ({"entity": ["TARGET"]}, "not a column of Row that a caller sends"),
@@ -273,7 +275,7 @@ def test_a_broken_promise_is_said_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
     trained: Trained,
     changed: dict[str, Any],
-    said: str,
+    message: str,
 ) -> None:
     (now,) = contract.ENTITY_FEATURES
     names = {"KEY": now.entity[0], "TARGET": contract.TARGET, "TIME": contract.TIME}
@@ -287,6 +289,6 @@ def test_a_broken_promise_is_said_in_one_sentence(
     checks.with_entity_features(trained.test.head(5))
     monkeypatch.setattr(contract, "ENTITY_FEATURES", [EntityFeature(**(vars(now) | named))])
 
-    with pytest.raises(ContractError, match=said):
+    with pytest.raises(ContractError, match=message):
         checks.well_declared()
         checks.with_entity_features(trained.test.head(5))

@@ -66,14 +66,14 @@ def brute_force(row: dict[str, Any], events: pl.DataFrame, declared: EntityFeatu
     since = datetime(1970, 1, 1)
     predicted = row["scheduled"] - declared.lead - since
     as_of = since + predicted // declared.cadence * declared.cadence
-    found = [
+    result = [
         event["late"]
         for event in events.iter_rows(named=True)
         if event["carrier"] == row["carrier"] is not None
         and as_of - declared.window <= event["at"] < as_of
         and event["landed"] <= as_of
     ]
-    return float(np.mean(found)) if found else declared.default
+    return float(np.mean(result)) if result else declared.default
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,15 @@ def test_each_row_gets_what_its_definition_says(
     rows, events = made(150)
     declared = feature(events, **changed)
 
-    found = subject.joined(rows, [declared], "scheduled", HERE)
+    result = subject.joined(rows, [declared], "scheduled", HERE)
 
     expected = [brute_force(row, events, declared) for row in rows.iter_rows(named=True)]
-    assert_frame_equal(found.drop("late_1d"), rows)
+    assert_frame_equal(result.drop("late_1d"), rows)
     assert_frame_equal(
-        found.select("late_1d"), pl.DataFrame({"late_1d": expected}, schema={"late_1d": pl.Float64})
+        result.select("late_1d"),
+        pl.DataFrame({"late_1d": expected}, schema={"late_1d": pl.Float64}),
     )
-    assert 10 < found["late_1d"].n_unique()
+    assert 10 < result["late_1d"].n_unique()
 
 
 def test_events_of_the_future_change_nothing() -> None:
@@ -112,12 +113,12 @@ def test_events_of_the_future_change_nothing() -> None:
         late=pl.when(pl.col("at").ge(cut) | pl.col("landed").gt(cut)).then(1_000).otherwise("late")
     )
 
-    found = [
+    result = [
         subject.joined(earlier, [feature(each)], "scheduled", HERE) for each in (events, changed)
     ]
 
     assert earlier.height > 50
-    assert_frame_equal(found[0], found[1])
+    assert_frame_equal(result[0], result[1])
 
 
 def test_a_planted_leak_is_seen() -> None:
@@ -156,9 +157,9 @@ def test_a_window_has_its_start_and_not_its_end(
     # 59 minutes later the store still has the values of the whole hour.
     rows = pl.DataFrame({"carrier": ["AA"], "scheduled": [START + DAY + timedelta(minutes=59)]})
 
-    found = subject.joined(rows, [feature(events)], "scheduled", HERE)
+    result = subject.joined(rows, [feature(events)], "scheduled", HERE)
 
-    assert found["late_1d"].to_list() == [value]
+    assert result["late_1d"].to_list() == [value]
 
 
 def test_features_come_in_the_order_of_their_declaration_and_take_the_place_of_old_columns() -> (
@@ -193,16 +194,16 @@ def test_a_time_with_a_zone_is_compared_in_utc() -> None:
         pl.col("scheduled").dt.replace_time_zone("UTC").dt.offset_by(pl.Series(["0h", "1h"]))
     )
 
-    found = subject.joined(rows, [feature(events, known=None)], "scheduled", HERE)
+    result = subject.joined(rows, [feature(events, known=None)], "scheduled", HERE)
 
-    assert found["late_1d"].to_list() == [None, 1.0]
+    assert result["late_1d"].to_list() == [None, 1.0]
     naive = rows.with_columns(pl.col("scheduled").dt.replace_time_zone(None))
     with pytest.raises(EntityFeatureError, match="one has a time zone and the other has none"):
         subject.joined(naive, [feature(events, known=None)], "scheduled", HERE)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"source": "no/such/*.parquet"}, "cannot be computed"),
         ({"source": lambda: 3}, "got a int; expected a Polars frame"),
@@ -212,11 +213,11 @@ def test_a_time_with_a_zone_is_compared_in_utc() -> None:
     ],
 )
 def test_what_cannot_be_computed_is_said_in_one_sentence(
-    changed: dict[str, Any], said: str
+    changed: dict[str, Any], message: str
 ) -> None:
     rows, events = made(10)
 
-    with pytest.raises(EntityFeatureError, match=said) as raised:
+    with pytest.raises(EntityFeatureError, match=message) as raised:
         subject.joined(rows, [feature(events, **changed)], "scheduled", HERE)
 
     assert "`late_1d`" in str(raised.value)

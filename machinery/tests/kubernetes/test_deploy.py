@@ -53,12 +53,12 @@ def test_what_was_checked_is_what_is_applied(
 
     applied = yaml.safe_load((folder / "applied").read_text())
     assert applied["kind"] == "Deployment"
-    said = capsys.readouterr().out
-    assert "to the cluster here" in said and "staging is ready" in said
+    output = capsys.readouterr().out
+    assert "to the cluster here" in output and "staging is ready" in output
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "said"),
+    ("answer", "code", "message"),
     [
         ({"config": "exit 1"}, 2, "kubectl has no current cluster"),
         (
@@ -80,12 +80,12 @@ def test_a_cluster_that_does_not_take_it_is_explained(
     capsys: pytest.CaptureFixture[str],
     answer: dict[str, str],
     code: int,
-    said: str,
+    message: str,
 ) -> None:
     kubectl(**answer)
 
     assert deploy.main(["staging"]) == code
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_without_kubectl_nothing_is_tried(

@@ -24,19 +24,19 @@ KUSTOMIZE = ("Kustomization", "Component")
 
 def documents(folder: Path) -> list[dict[str, Any]]:
     """Read the manifests that lie in a folder, without Kustomize."""
-    found = [
+    result = [
         document
         for path in sorted(folder.rglob("*.yaml"))
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
     ]
-    return [each for each in found if each["kind"] not in KUSTOMIZE]
+    return [each for each in result if each["kind"] not in KUSTOMIZE]
 
 
 def one(kind: str, name: str | None = None) -> dict[str, Any]:
     """Find a manifest of the service and its base."""
-    found = documents(FOLDER / "service") + documents(FOLDER / "base")
+    result = documents(FOLDER / "service") + documents(FOLDER / "base")
     (only,) = (
-        each for each in found if each["kind"] == kind and name in (None, each["metadata"]["name"])
+        each for each in result if each["kind"] == kind and name in (None, each["metadata"]["name"])
     )
     return only
 
@@ -98,19 +98,21 @@ def test_every_claim_that_a_pod_mounts_is_there_and_shared() -> None:
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_a_probe_asks_a_page_of_the_service(probe: str) -> None:
-    asked = container()[probe]["httpGet"]
+    request = container()[probe]["httpGet"]
     service: Any = SimpleNamespace(hooks=NO_HOOKS)
     there = {getattr(each, "path", None) for each in routes.application(service, []).routes}
 
-    assert asked["path"] in there
-    assert asked["port"] == container()["ports"][0]["name"]
+    assert request["path"] in there
+    assert request["port"] == container()["ports"][0]["name"]
 
 
 def test_only_the_readiness_probe_asks_for_a_release() -> None:
     """A release that is bad, or not there, is no reason to start the process anew."""
-    asked = {name: container()[name]["httpGet"]["path"] for name in container() if "Probe" in name}
+    request = {
+        name: container()[name]["httpGet"]["path"] for name in container() if "Probe" in name
+    }
 
-    assert asked == {
+    assert request == {
         "startupProbe": "/health/live",
         "readinessProbe": "/health/ready",
         "livenessProbe": "/health/live",
@@ -118,9 +120,9 @@ def test_only_the_readiness_probe_asks_for_a_release() -> None:
 
 
 def test_the_port_is_the_one_that_the_process_listens_on() -> None:
-    told = {each["name"]: each.get("value") for each in container()["env"]}
+    reported = {each["name"]: each.get("value") for each in container()["env"]}
 
-    assert told[serve.PORT_VARIABLE] == str(container()["ports"][0]["containerPort"])
+    assert reported[serve.PORT_VARIABLE] == str(container()["ports"][0]["containerPort"])
     assert one("Service")["spec"]["ports"][0]["targetPort"] == container()["ports"][0]["name"]
 
 
@@ -256,5 +258,5 @@ def test_an_overlay_that_is_none_is_named_with_those_there_are() -> None:
 )
 def test_every_overlay_can_be_built_and_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert check.main([]) == 0
-    said = capsys.readouterr().out
-    assert all(f"{name}: " in said for name in manifests.overlays())
+    output = capsys.readouterr().out
+    assert all(f"{name}: " in output for name in manifests.overlays())

@@ -83,9 +83,9 @@ def test_an_image_of_other_packages_is_refused(
     scheduled.same_packages()
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *words],
+        ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -27,7 +27,7 @@ def answers(seconds: dict[int, list[float]], unmade: int = 0) -> Answers:
 
 
 @pytest.mark.parametrize(
-    ("found", "promise", "rate", "fault"),
+    ("result", "promise", "rate", "fault"),
     [
         (answers({200: [0.01] * 99}), SLO(p50_ms=5), None, "p50 is 10.0 ms"),
         (answers({200: [0.01] * 98 + [0.4] * 2}), SLO(), None, "p99 is 400.0 ms"),
@@ -46,15 +46,15 @@ def answers(seconds: dict[int, list[float]], unmade: int = 0) -> Answers:
     ],
 )
 def test_a_broken_promise_is_named(
-    found: Answers, promise: SLO, rate: float | None, fault: str
+    result: Answers, promise: SLO, rate: float | None, fault: str
 ) -> None:
-    (said,) = missed(figures(found, 1), promise, rate)
+    (reported,) = missed(figures(result, 1), promise, rate)
 
-    assert said.startswith(fault)
+    assert reported.startswith(fault)
 
 
 @pytest.mark.parametrize(
-    ("found", "promise", "rate", "rows"),
+    ("result", "promise", "rate", "rows"),
     [
         (answers({200: [0.01] * 100}), SLO(), None, 1),
         (answers({200: [0.01] * 99, 503: [0.5]}), SLO(max_refused=0.01), None, 1),
@@ -63,15 +63,15 @@ def test_a_broken_promise_is_named(
     ],
 )
 def test_a_promise_that_is_kept_or_was_not_tried_is_not_missed(
-    found: Answers, promise: SLO, rate: float | None, rows: int
+    result: Answers, promise: SLO, rate: float | None, rows: int
 ) -> None:
-    assert missed(figures(found, rows), promise, rate, rows) == []
+    assert missed(figures(result, rows), promise, rate, rows) == []
 
 
 def test_the_figures_are_written_beside_their_limits() -> None:
-    found = figures(answers({200: [0.002] * 10, 503: [0.004], 500: [0.1]}), 1)
+    result = figures(answers({200: [0.002] * 10, 503: [0.004], 500: [0.1]}), 1)
 
-    written = "\n".join(load_report.lines(found, SLO(p50_ms=25), 1))
+    written = "\n".join(load_report.lines(result, SLO(p50_ms=25), 1))
 
     assert "answered          10     10 per second" in written
     assert "refused            1     p99 4.0 ms" in written
@@ -140,10 +140,10 @@ def test_each_request_has_a_row_and_an_id_of_its_own(
     service = answering(FINE)
     run = Load(service.url, [b'{"row": 1}', b'{"row": 2}'])
 
-    found = asyncio.run(run.run(3, 0.2))
+    result = asyncio.run(run.run(3, 0.2))
 
-    assert set(found.seconds) == {200}
-    assert len(service.heads) == len(found.seconds[200])
+    assert set(result.seconds) == {200}
+    assert len(service.heads) == len(result.seconds[200])
     ids = {head.split(b"X-Request-Id: ")[1].split(b"\r\n")[0].decode() for head in service.heads}
     assert len(ids) == len(service.heads)
     assert all(each.startswith(run.name) for each in ids)
@@ -153,32 +153,32 @@ def test_each_request_has_a_row_and_an_id_of_its_own(
 def test_what_comes_back_instead_of_an_answer_is_kept(
     answering: Callable[..., Answering],
 ) -> None:
-    found = asyncio.run(Load(answering(WRONG).url, [b"{}"]).run(1, 0.1))
+    result = asyncio.run(Load(answering(WRONG).url, [b"{}"]).run(1, 0.1))
 
-    assert set(found.seconds) == {422}
-    assert found.said[422] == "no good!"
+    assert set(result.seconds) == {422}
+    assert result.said[422] == "no good!"
 
 
 def test_a_connection_that_breaks_is_a_failed_request(answering: Callable[..., Answering]) -> None:
-    found = asyncio.run(Load(answering(None).url, [b"{}"]).run(2, 0.1))
+    result = asyncio.run(Load(answering(None).url, [b"{}"]).run(2, 0.1))
 
-    assert set(found.seconds) == {BROKEN}
-    assert figures(found, 1).failed == len(found.seconds[BROKEN])
+    assert set(result.seconds) == {BROKEN}
+    assert figures(result, 1).failed == len(result.seconds[BROKEN])
 
 
 def test_at_a_given_rate_so_many_requests_are_made(answering: Callable[..., Answering]) -> None:
-    found = asyncio.run(Load(answering(FINE).url, [b"{}"], rate=50).run(2, 1.0))
+    result = asyncio.run(Load(answering(FINE).url, [b"{}"], rate=50).run(2, 1.0))
 
-    assert len(found.seconds[200]) + found.unmade == 50
+    assert len(result.seconds[200]) + result.unmade == 50
 
 
 def test_waiting_for_a_connection_counts_as_waiting(answering: Callable[..., Answering]) -> None:
     service = answering(FINE, wait=0.1)
 
-    found = asyncio.run(Load(service.url, [b"{}"], rate=100).run(1, 1.0))
+    result = asyncio.run(Load(service.url, [b"{}"], rate=100).run(1, 1.0))
 
-    assert max(found.seconds[200]) > 0.3  # the tenth was due after 0.1 s, and sent after 0.9 s
-    assert found.unmade > 50
+    assert max(result.seconds[200]) > 0.3  # the tenth was due after 0.1 s, and sent after 0.9 s
+    assert result.unmade > 50
 
 
 def test_rows_are_sent_in_turn_in_requests_of_any_size() -> None:
@@ -232,9 +232,9 @@ def test_a_service_of_its_own_is_tested_and_nothing_else_is_touched(
 
     code = run.main(["--seconds", "1", "--connections", "4"])
 
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     report = json.loads((tmp_path / "load.json").read_text(encoding="utf-8"))
-    assert code == 0, said.out + said.err
+    assert code == 0, output.out + output.err
     assert report["release"] == place.name
     assert report["found"]["answered"] > 0
     assert (report["found"]["failed"], report["missed"]) == (0, [])

@@ -136,12 +136,12 @@ def test_every_alert_says_what_to_do_and_where_to_read_on() -> None:
 
 def test_rules_and_panels_ask_for_series_that_service_and_monitor_export(tmp_path: Path) -> None:
     names = set(re.findall(r"^(\w+)[ {]", exported(tmp_path / "release"), re.MULTILINE))
-    asked = [rule["expr"] for rule in ALL.values()]
-    asked += [each["expr"] for panel in DASHBOARD["panels"] for each in panel.get("targets", [])]
+    request = [rule["expr"] for rule in ALL.values()]
+    request += [each["expr"] for panel in DASHBOARD["panels"] for each in panel.get("targets", [])]
 
-    unknown = {name for expr in asked for name in series_of(expr) if name not in names}
+    unknown = {name for expr in request for name in series_of(expr) if name not in names}
 
-    assert len(asked) > 40
+    assert len(request) > 40
     assert unknown == set()
 
 
@@ -199,9 +199,9 @@ def test_panels_lie_beside_each_other() -> None:
 
     taken = [
         (x, y)
-        for place in (panel["gridPos"] for panel in panels)
-        for x in range(place["x"], place["x"] + place["w"])
-        for y in range(place["y"], place["y"] + place["h"])
+        for location in (panel["gridPos"] for panel in panels)
+        for x in range(location["x"], location["x"] + location["w"])
+        for y in range(location["y"], location["y"] + location["h"])
     ]
     assert len(taken) == len(set(taken))
     assert max(x for x, _ in taken) < COLUMNS

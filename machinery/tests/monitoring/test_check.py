@@ -58,8 +58,8 @@ def test_a_quiet_week_has_no_problem(tmp_path: Path) -> None:
 def test_a_feature_that_moved_is_named_with_the_predictions_it_moves(tmp_path: Path) -> None:
     result = look(tmp_path, log(rows(1_000, seed=2, shift=0.5)))
 
-    found = status(result)
-    assert found["drift"] == {
+    actual = status(result)
+    assert actual["drift"] == {
         "judged": True,
         "drifted": True,
         "features": ["size"],
@@ -192,10 +192,10 @@ def test_worse_quality_is_named_and_put_into_figures(tmp_path: Path) -> None:
 
     result = look(tmp_path, log(WELL), known(WELL, half_right))
 
-    found = status(result)["quality"]
-    assert found["worse"]
-    assert found["high"] < 0.9 - 0.02
-    assert [each["value"] for each in found["worse_slices"]] == ["red"]
+    actual = status(result)["quality"]
+    assert actual["worse"]
+    assert actual["high"] < 0.9 - 0.02
+    assert [each["value"] for each in actual["worse_slices"]] == ["red"]
     text = exposition.text(result).decode()
     assert 'monitor_quality_worse{metric="accuracy",slice="recent",value="all"} 1.0' in text
     assert 'monitor_quality_expected{metric="accuracy",slice="recent",value="all"} 0.9' in text

@@ -83,10 +83,10 @@ def test_dates_and_moments_are_compared_as_numbers() -> None:
     moments = days.cast(pl.Datetime("us")).alias("moment")
     reference = pl.DataFrame([days, moments])
 
-    found = drift.compare(reference, reference.tail(100))
+    result = drift.compare(reference, reference.tail(100))
 
-    assert found["kind"].to_list() == ["number", "number"]
-    assert (found["p_value"] < 1e-6).all()
+    assert result["kind"].to_list() == ["number", "number"]
+    assert (result["p_value"] < 1e-6).all()
 
 
 def test_missing_values_are_compared_on_their_own() -> None:
@@ -94,21 +94,21 @@ def test_missing_values_are_compared_on_their_own() -> None:
     reference = pl.DataFrame({"x": values})
     holes = pl.Series("x", values[:500]).scatter(range(50), None).to_frame()
 
-    found = drift.compare(reference, holes)
+    result = drift.compare(reference, holes)
 
-    assert found["missing"][0] == 0.1
-    assert found["reference_missing"][0] == 0
-    assert found["missing_p_value"][0] < 1e-6
-    assert found["p_value"][0] > 0.01
+    assert result["missing"][0] == 0.1
+    assert result["reference_missing"][0] == 0
+    assert result["missing_p_value"][0] < 1e-6
+    assert result["p_value"][0] > 0.01
 
 
 def test_not_a_number_is_missing() -> None:
     reference = pl.DataFrame({"x": [1.0, 2.0, float("nan")]})
 
-    found = drift.compare(reference, reference)
+    result = drift.compare(reference, reference)
 
-    assert found["rows"][0] == 2
-    assert found["missing"][0] == pytest.approx(1 / 3)
+    assert result["rows"][0] == 2
+    assert result["missing"][0] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_nothing_to_compare_gives_no_verdict(window: pl.DataFrame) -> None:
 
 
 def test_a_feature_that_the_log_lacks_is_named() -> None:
-    found = drift.compare(pl.DataFrame({"x": [1.0], "y": [[1]]}), pl.DataFrame({"y": [[1]]}))
+    result = drift.compare(pl.DataFrame({"x": [1.0], "y": [[1]]}), pl.DataFrame({"y": [[1]]}))
 
-    assert found["kind"].to_list() == ["not in the log", "List(Int64)"]
+    assert result["kind"].to_list() == ["not in the log", "List(Int64)"]
 
 
 def test_a_column_may_have_any_name() -> None:

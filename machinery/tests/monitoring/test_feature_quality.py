@@ -81,9 +81,9 @@ def test_a_store_that_was_not_filled_is_loud_however_few_ask(tmp_path: Path) -> 
     assert result.problems == [
         "the feature store of `weight` is of 2026-03-05 12:00 UTC, 3 days ago; 2 days may pass"
     ]
-    told = exposition.text(result).decode()
-    assert f"{OF} 1.0" in told
-    assert 'monitor_newest_timestamp_seconds{of="features of colour"} 1.7727' in told
+    output = exposition.text(result).decode()
+    assert f"{OF} 1.0" in output
+    assert 'monitor_newest_timestamp_seconds{of="features of colour"} 1.7727' in output
     assert status(result)["freshness"]["features of colour"]["stale"]
 
 
@@ -107,13 +107,13 @@ def test_the_declared_age_limit_comes_before_the_cadence(
 def test_entities_that_went_missing_are_loud(tmp_path: Path) -> None:
     result = look(tmp_path, asked(gone="blue"), stored(20 * HOUR))
 
-    (said,) = (each for each in result.problems if each.startswith("the entity feature"))
-    assert said.startswith("the entity feature `weight` has no value in 3")
-    assert "10.0% expected" in said
-    assert said.endswith("none for 2 of 2 entities (colour)")
-    told = exposition.text(result).decode()
-    assert 'monitor_column_defaulted_rose{column="weight"} 1.0' in told
-    assert 'monitor_entity_feature_missing_ratio{entity="colour",feature="weight"} 0.3' in told
+    (reported,) = (each for each in result.problems if each.startswith("the entity feature"))
+    assert reported.startswith("the entity feature `weight` has no value in 3")
+    assert "10.0% expected" in reported
+    assert reported.endswith("none for 2 of 2 entities (colour)")
+    output = exposition.text(result).decode()
+    assert 'monitor_column_defaulted_rose{column="weight"} 1.0' in output
+    assert 'monitor_entity_feature_missing_ratio{entity="colour",feature="weight"} 0.3' in output
 
 
 def test_a_default_that_is_a_number_is_expected_as_often_as_in_training(tmp_path: Path) -> None:
@@ -122,13 +122,13 @@ def test_a_default_that_is_a_number_is_expected_as_often_as_in_training(tmp_path
     full = made.reference.with_columns(pl.col("weight").fill_null(0.0))
     known = replace(made, reference=full, contract=made.contract | {"entity_features": [VIEW]})
     logged = asked().with_columns(
-        pl.col(place).struct.with_fields(pl.field("weight").fill_null(0.0))
-        for place in ("row", "features")
+        pl.col(location).struct.with_fields(pl.field("weight").fill_null(0.0))
+        for location in ("row", "features")
     )
-    told = (logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW, Limits(), SETTINGS)
+    reported = (logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW, Limits(), SETTINGS)
 
-    assert check.look(known, *told, stored(HOUR)).problems == []
-    (without,) = check.look(replace(made, reference=full), *told).problems
+    assert check.look(known, *reported, stored(HOUR)).problems == []
+    (without,) = check.look(replace(made, reference=full), *reported).problems
     assert without.startswith("a default stood in for `weight`")
 
 
@@ -137,10 +137,10 @@ def test_the_entity_with_one_value_is_not_missing() -> None:
     wide = rows(2, seed=2).with_columns(other=pl.Series([1.0, None]))
     used = pl.Series([["weight"], ["weight", "other"]])
 
-    found = feature_quality.measure(log(wide, defaults=used), [view])
+    result = feature_quality.measure(log(wide, defaults=used), [view])
 
-    assert found["default"].to_list() == [1.0, 0.5]
-    assert found["missing"].to_list() == [0.5, 0.5]
+    assert result["default"].to_list() == [1.0, 0.5]
+    assert result["missing"].to_list() == [0.5, 0.5]
 
 
 def test_values_come_from_the_request_the_store_or_the_default() -> None:
@@ -148,9 +148,9 @@ def test_values_come_from_the_request_the_store_or_the_default() -> None:
     logged = log(made, defaults=pl.Series([[], [], [], ["weight"]], dtype=pl.List(pl.String)))
     sent = pl.Series("sent", [["weight"], None, [], None], dtype=pl.List(pl.String))
 
-    found = feature_quality.measure(logged.with_columns(sent), [VIEW]).row(0, named=True)
+    result = feature_quality.measure(logged.with_columns(sent), [VIEW]).row(0, named=True)
 
-    assert (found["request"], found["store"], found["default"]) == (0.25, 0.5, 0.25)
+    assert (result["request"], result["store"], result["default"]) == (0.25, 0.5, 0.25)
 
 
 def test_scored_batches_are_not_counted() -> None:

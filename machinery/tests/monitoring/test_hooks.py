@@ -35,9 +35,9 @@ def test_a_problem_of_the_projects_check_is_reported_and_notified(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     given: list[pl.DataFrame] = []
-    told: list[tuple[str, str]] = []
+    messages: list[tuple[str, str]] = []
     hook("monitor_check", lambda predictions: given.append(predictions) or ["too many on Mondays"])
-    hook("notify", lambda subject, message: told.append((subject, message)))
+    hook("notify", lambda subject, message: messages.append((subject, message)))
     predict(serving)
 
     assert look(instead=LENIENT) == 1
@@ -49,7 +49,7 @@ def test_a_problem_of_the_projects_check_is_reported_and_notified(
     assert status["problems"] == ["too many on Mondays"]
     assert "too many on Mondays" in (tmp_path / "monitor/report.html").read_text(encoding="utf-8")
     subject = f"{project_name()} in production: the monitor found 1 problem"
-    assert told == [(subject, "too many on Mondays")]
+    assert messages == [(subject, "too many on Mondays")]
 
 
 def test_without_a_problem_nothing_is_notified(
@@ -96,7 +96,7 @@ def test_a_notify_that_fails_is_reported_and_hides_nothing(
 
 
 @pytest.mark.parametrize(
-    ("returned", "said"),
+    ("returned", "message"),
     [
         (None, "returned NoneType; it must return an empty list for no problem"),
         ("too many", "returned str"),
@@ -108,14 +108,14 @@ def test_a_notify_that_fails_is_reported_and_hides_nothing(
     ids=str,
 )
 def test_a_check_that_returns_something_else_is_itself_a_problem(
-    hook: Callable[[str, Any], None], returned: Any, said: str
+    hook: Callable[[str, Any], None], returned: Any, message: str
 ) -> None:
     hook("monitor_check", lambda predictions: returned)
 
     (problem,) = hooks.problems(pl.DataFrame())
 
     assert "the hook monitor_check must return a list of sentences, each a str" in problem
-    assert said in problem
+    assert message in problem
 
 
 def test_a_check_that_raises_does_not_hide_the_report(

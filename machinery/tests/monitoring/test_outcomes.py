@@ -60,7 +60,7 @@ def test_an_outcome_that_is_empty_is_not_known_yet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("id,better\n1,2\n", "lacks the column `good`"),
         ("at,good\n2026-01-01,1\n", "lacks the column `id`, or all of `at`, `size`"),
@@ -71,16 +71,16 @@ def test_an_outcome_that_is_empty_is_not_known_yet(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_and_the_others_count(
-    tmp_path: Path, content: str, said: str
+    tmp_path: Path, content: str, message: str
 ) -> None:
     (tmp_path / "bad.csv").write_text(content, encoding="utf-8")
     pl.DataFrame({"id": ["1"], "good": [True]}).write_parquet(tmp_path / "fine.parquet")
 
-    found = outcomes.read(CONTRACT, tmp_path)
+    result = outcomes.read(CONTRACT, tmp_path)
 
-    assert len(found.problems) == 1
-    assert "bad.csv" in found.problems[0]
-    assert said in found.problems[0]
+    assert len(result.problems) == 1
+    assert "bad.csv" in result.problems[0]
+    assert message in result.problems[0]
     assert joined(tmp_path)[1] == 1.0
 
 
@@ -165,14 +165,14 @@ def test_lower_may_be_better() -> None:
         return {"error": 1 - accuracy(truth, predicted)["accuracy"]}
 
     quality_metric = QualityMetric(error, "error", False, {"error": 0.1}, [], [], True, 7)
-    found = [
+    result = [
         quality.judge(days(1.0, 1.0, wrong=wrong), quality_metric, Limits()).row(0, named=True)[
             "worse"
         ]
         for wrong in (0.0, 0.3)
     ]
 
-    assert found == [False, True]
+    assert result == [False, True]
 
 
 def test_a_figure_that_is_not_defined_is_not_judged() -> None:

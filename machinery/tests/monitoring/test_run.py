@@ -38,18 +38,18 @@ def serving(
     monkeypatch.setattr(run, "FOLDER", tmp_path / "monitor")
     monkeypatch.setattr(outcomes, "OUTCOMES", tmp_path / "outcomes")
     (tmp_path / "release.pub").write_bytes(release_key)
-    place = tmp_path / "releases" / DEPLOYED
-    shutil.copytree(release_folder, place / "bundles" / release_folder.name)
-    state.serve(place, release_folder.name, "a test")
-    return place / "bundles" / release_folder.name
+    directory = tmp_path / "releases" / DEPLOYED
+    shutil.copytree(release_folder, directory / "bundles" / release_folder.name)
+    state.serve(directory, release_folder.name, "a test")
+    return directory / "bundles" / release_folder.name
 
 
 def predict(release: Path, count: int = 300) -> pl.DataFrame:
     """Log what the release's parity rows were answered, an hour before NOW."""
-    asked = pl.read_parquet(release / bundle.PARITY)
-    asked = pl.concat([asked] * -(-count // asked.height))[:count]
+    request = pl.read_parquet(release / bundle.PARITY)
+    request = pl.concat([request] * -(-count // request.height))[:count]
     package = bundle.read_manifest(release)["package"]
-    rows = asked.drop("prediction")
+    rows = request.drop("prediction")
     batch = prediction_log.Batch(
         int((NOW - timedelta(hours=1)).timestamp() * 1e6),
         [str(number) for number in range(count)],
@@ -57,7 +57,7 @@ def predict(release: Path, count: int = 300) -> pl.DataFrame:
         "serving",
         rows,
         rows.select(source_import.features_of(release, package)),
-        asked["prediction"].to_numpy(),
+        request["prediction"].to_numpy(),
     )
     frame = prediction_log.assemble([batch])
     prediction_log.write_predictions(frame, prediction_log.folder(DEPLOYED))
@@ -131,10 +131,10 @@ def test_outcomes_that_arrived_are_scored_by_the_release(serving: Path, tmp_path
 
     look()
 
-    found = json.loads((tmp_path / "monitor/status.json").read_text())["quality"]
-    assert found["metric"] == params()["score"]["metric"]
-    assert (found["outcomes"], found["coverage"]) == (300, 1.0)
-    assert found["low"] < found["figure"] < found["high"]
+    result = json.loads((tmp_path / "monitor/status.json").read_text())["quality"]
+    assert result["metric"] == params()["score"]["metric"]
+    assert (result["outcomes"], result["coverage"]) == (300, 1.0)
+    assert result["low"] < result["figure"] < result["high"]
 
 
 def test_an_empty_log_is_exit_code_2_and_said_clearly(
@@ -184,17 +184,17 @@ def test_a_release_that_was_changed_is_not_believed(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[drift]\nalarms = 1\n", "unknown field `alarms`"),
         ("[drift]\nfalse_alarms = 2\n", "drift.false_alarms"),
         ("[drift\n", "is not valid TOML"),
     ],
 )
-def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "monitor.toml").write_text(text, encoding="utf-8")
 
-    with pytest.raises(limits.BadLimits, match=said):
+    with pytest.raises(limits.BadLimits, match=message):
         limits.read(tmp_path / "monitor.toml")
 
 

@@ -30,17 +30,17 @@ def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> ve
 
 
 def test_a_version_that_is_as_good_passes(trained: Trained) -> None:
-    found = judged(trained, predictions(trained), predictions(trained, 0.9))
+    result = judged(trained, predictions(trained), predictions(trained, 0.9))
 
-    assert found.reasons == []
-    assert found.promote
-    assert set(found.figures["scores"]["champion"]) == {
+    assert result.reasons == []
+    assert result.promote
+    assert set(result.figures["scores"]["champion"]) == {
         "brier",
         "log_loss",
         "macro_auc",
         "accuracy",
     }
-    assert {each["value"] for each in found.figures["slices"]} == {"standard", "express"}
+    assert {each["value"] for each in result.figures["slices"]} == {"standard", "express"}
 
 
 def test_a_version_that_is_worse_does_not(trained: Trained) -> None:
@@ -58,8 +58,8 @@ def test_a_champion_of_other_classes_is_not_compared(trained: Trained) -> None:
     reasons = judged(trained, good, good[:, :2]).reasons
 
     rows = trained.test.height
-    said = f"predictions of the champion have shape ({rows}, 2); expected ({rows}, 3)"
-    assert reasons == [said]
+    reported = f"predictions of the champion have shape ({rows}, 2); expected ({rows}, 3)"
+    assert reasons == [reported]
 
 
 def test_predictions_that_are_no_numbers_are_counted_by_row(trained: Trained) -> None:
@@ -79,10 +79,10 @@ def test_other_figures_decide_as_well(
     settings["score"] = {"metric": figure, "higher_is_better": figure != "log_loss"}
     monkeypatch.setattr(verdict, "params", lambda: settings)
 
-    found = judged(trained, predictions(trained), predictions(trained))
+    result = judged(trained, predictions(trained), predictions(trained))
 
-    assert found.promote
-    assert found.figures["constant"]["gain"] > 0
+    assert result.promote
+    assert result.figures["constant"]["gain"] > 0
 
 
 def test_a_version_whose_row_had_its_classes_in_another_order_is_not_compared(

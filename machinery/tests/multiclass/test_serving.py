@@ -141,17 +141,17 @@ def _body(row: dict[str, Any]) -> bytes:
 
 
 def test_a_shadow_is_compared_by_the_probability_that_moved() -> None:
-    found = Comparison()
+    result = Comparison()
     serving = np.random.default_rng(1).dirichlet([1, 1, 1], 300)
     moved = serving.copy()
     moved[:100] = np.roll(moved[:100], 1, axis=1)
 
-    found.observe(serving, moved)
-    changed, compared = found.changed(0.0)
+    result.observe(serving, moved)
+    changed, compared = result.changed(0.0)
 
-    assert (found.compared, found.failed, changed, compared) == (300, 0, 100, 300)
+    assert (result.compared, result.failed, changed, compared) == (300, 0, 100, 300)
     expected = np.abs(serving - moved).sum() / 2
-    assert found.difference == pytest.approx(expected)
+    assert result.difference == pytest.approx(expected)
 
 
 def test_a_shadow_of_other_classes_fails_and_never_answers(

@@ -19,9 +19,9 @@ from rung_ops.training import baseline, class_plots, estimator, evaluate, model_
 
 
 def test_every_promise_holds(checked: Path) -> None:
-    told = {promise.__name__: promises.broken(promise) for promise in promises.PROMISES}
+    reported = {promise.__name__: promises.broken(promise) for promise in promises.PROMISES}
 
-    assert {name: said for name, said in told.items() if said} == {}
+    assert {name: message for name, message in reported.items() if message} == {}
 
 
 def test_a_project_with_governance_refuses_classes(
@@ -59,7 +59,7 @@ def test_probabilities_that_do_not_add_up_are_found(
 
 
 @pytest.mark.parametrize(
-    ("field", "said"),
+    ("field", "message"),
     [
         (pa.Column(str), "is a text without `isin`"),
         (pa.Column(pl.Date), "is of type Date"),
@@ -68,8 +68,8 @@ def test_probabilities_that_do_not_add_up_are_found(
         (pa.Column(str, pa.Check.isin(["a", "b"]), nullable=True), "may not be nullable"),
     ],
 )
-def test_other_targets_are_refused_in_a_sentence(field: pa.Column, said: str) -> None:
-    with pytest.raises(UnsupportedTargetError, match=said):
+def test_other_targets_are_refused_in_a_sentence(field: pa.Column, message: str) -> None:
+    with pytest.raises(UnsupportedTargetError, match=message):
         class_names("kind", field)
 
 

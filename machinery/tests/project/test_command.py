@@ -38,15 +38,15 @@ def test_every_verb_that_the_project_types_exists() -> None:
         if path.suffix in (".toml", ".yaml", ".yml")
     ] + [*ROOT.glob("*.yaml"), *ROOT.glob("*Dockerfile*")]
     typed = {
-        words
+        text
         for path in files
-        for words in re.findall(r"rung-ops((?: [a-z][a-z-]*){1,2})", path.read_text("utf-8"))
+        for text in re.findall(r"rung-ops((?: [a-z][a-z-]*){1,2})", path.read_text("utf-8"))
     }
 
     assert typed
-    for words in typed:
-        parts = words.split()
-        assert parts[0] in VERBS or " ".join(parts) in VERBS, words
+    for text in typed:
+        parts = text.split()
+        assert parts[0] in VERBS or " ".join(parts) in VERBS, text
 
 
 def test_an_unknown_verb_is_named_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,8 +94,8 @@ def test_another_major_version_is_refused(
 
     assert command.main(["gate"]) == (command.USAGE if refused else command.OK)
 
-    said = capsys.readouterr().err
-    assert (f"rung-ops {expected}" in said) == refused
+    output = capsys.readouterr().err
+    assert (f"rung-ops {expected}" in output) == refused
 
 
 def test_output_that_nobody_reads_to_the_end_is_no_error() -> None:

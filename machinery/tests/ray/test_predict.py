@@ -30,8 +30,8 @@ SCHEMA = contract.Row.to_schema()
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model trained on some rows of the sample."""
     file = tmp_path_factory.mktemp("model") / "model.skops"
-    whole = sample_rows()
-    estimator.save(fit(whole.sample(min(500, whole.height), seed=1)), file)
+    complete = sample_rows()
+    estimator.save(fit(complete.sample(min(500, complete.height), seed=1)), file)
     return file
 
 
@@ -40,25 +40,25 @@ def rows(model: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     """300 rows, the first of which stand at the end again, and some broken ones among them."""
     for module in (predict, on_ray, scorer):
         monkeypatch.setattr(module, "MODEL", model)
-    whole = sample_rows().sample(300, seed=2).drop(contract.TARGET)
-    required = next(n for n in whole.columns if not SCHEMA.columns[n].nullable)
+    complete = sample_rows().sample(300, seed=2).drop(contract.TARGET)
+    required = next(n for n in complete.columns if not SCHEMA.columns[n].nullable)
     broken = pl.int_range(pl.len()).is_in([7, 150, 299])
     hole = pl.when(broken).then(None).otherwise(required).alias(required)
-    return pl.concat([whole.with_columns(hole), whole[:3], whole[20:22]])
+    return pl.concat([complete.with_columns(hole), complete[:3], complete[20:22]])
 
 
 @pytest.fixture
 def in_blocks(model: Path, tmp_path: Path) -> Scored:
     """Score a file or folder in blocks of about 50 rows, 20 at a time, in this process."""
 
-    def scored(place: Path) -> tuple[pl.DataFrame, list[str]]:
-        found = blocks.blocks_of(blocks.files_of(place, tmp_path / "read", 25), 50)
-        found = keys.mark(found, predict.schema())
+    def scored(directory: Path) -> tuple[pl.DataFrame, list[str]]:
+        result = blocks.blocks_of(blocks.files_of(directory, tmp_path / "read", 25), 50)
+        result = keys.mark(result, predict.schema())
         folder = tmp_path / "parts"
         folder.mkdir()
         worker = scorer.Scorer(hashlib.sha256(model.read_bytes()).hexdigest(), str(folder), 20)
-        told = [worker.score(block) for block in found]
-        problems = on_ray._problems(told, found)
+        reported = [worker.score(block) for block in result]
+        problems = on_ray._problems(reported, result)
         return pl.read_parquet(output.parts(folder)), [str(problem) for problem in problems]
 
     return scored
@@ -82,14 +82,14 @@ def test_blocks_have_the_answers_of_the_whole(
     else:
         rows.write_parquet(file, row_group_size=25)
 
-    scored, said = in_blocks(file)
+    scored, reported = in_blocks(file)
 
     expected, problems = predict.score(predict.read(file), predict.shown(file))
     same(scored, expected)
     assert scored["problem"].is_not_null().sum() >= 3
     # Of a key that is there twice no example is given: no worker sees both rows.
     plain = [replace(p, example="") if "unique" in p.what else p for p in problems]
-    assert sorted(said) == sorted(map(str, plain))
+    assert sorted(reported) == sorted(map(str, plain))
 
 
 def test_a_key_is_found_twice_however_far_apart_and_in_several_passes(
@@ -99,12 +99,12 @@ def test_a_key_is_found_twice_however_far_apart_and_in_several_passes(
     rows.write_parquet(file, row_group_size=25)
     name = next(iter(SCHEMA.columns))
     schema = replace_key(name)
-    found = blocks.blocks_of([(file, "new.parquet")], 50)
+    result = blocks.blocks_of([(file, "new.parquet")], 50)
     expected = rows[name].is_duplicated().arg_true().to_list()
 
     for at_once in (1_000, 60):
         monkeypatch.setattr(keys, "MAX_KEYS", at_once)
-        marked = keys.mark(found, schema)
+        marked = keys.mark(result, schema)
         assert sorted(row for b in marked for row in b.repeated.get(name, [])) == expected
 
 
@@ -121,11 +121,11 @@ def test_blocks_hold_every_row_once(
         rows.write_parquet(tmp_path / f"{number}.parquet")
 
     read = blocks.files_of(tmp_path, tmp_path_factory.mktemp("read"), 40)
-    found = blocks.blocks_of(read, 100)
+    result = blocks.blocks_of(read, 100)
 
-    assert [block.number for block in found] == list(range(len(found)))
-    assert sum(block.height for block in found) == 2 * rows.height
-    assert all(block.height < 140 for block in found)
+    assert [block.number for block in result] == list(range(len(result)))
+    assert sum(block.height for block in result) == 2 * rows.height
+    assert all(block.height < 140 for block in result)
 
 
 def test_what_cannot_be_scored_is_refused_before_ray_is_started(
@@ -138,7 +138,7 @@ def test_what_cannot_be_scored_is_refused_before_ray_is_started(
     (tmp_path / "mine/report.txt").write_text("mine")
     rows.write_parquet(tmp_path / "good.parquet")
 
-    for source, target, said in (
+    for source, target, message in (
         ("text.parquet", "out.parquet", "cannot be read"),
         ("absent.parquet", "out.parquet", "there is no such file"),
         ("empty", "out", "there are no files to score"),
@@ -146,7 +146,7 @@ def test_what_cannot_be_scored_is_refused_before_ray_is_started(
         ("good.parquet", "mine", "files other than predictions"),
     ):
         assert on_ray.main([str(tmp_path / source), str(tmp_path / target)]) == 1
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
         assert not (tmp_path / "out.parquet").exists()
     assert (tmp_path / "mine/report.txt").exists()
 

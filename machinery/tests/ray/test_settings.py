@@ -31,7 +31,7 @@ def test_the_environment_names_the_cluster_of_the_day(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[workers]\nworkers = 0", "1 or more"),
         ("[workers]\nworkers = 1.5", "whole number"),
@@ -41,12 +41,12 @@ def test_the_environment_names_the_cluster_of_the_day(monkeypatch: pytest.Monkey
     ],
 )
 def test_what_cannot_be_is_refused(
-    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "ray.toml").write_text(text)
     monkeypatch.setattr(settings, "FILE", tmp_path / "ray.toml")
 
-    with pytest.raises(InvalidSettings, match=said):
+    with pytest.raises(InvalidSettings, match=message):
         settings.settings()
 
 

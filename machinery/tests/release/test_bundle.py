@@ -173,9 +173,9 @@ def contract_of(row: type[pa.DataFrameModel]) -> dict[str, dict[str, Any]]:
     schema = {name: column.dtype.type for name, column in row.to_schema().columns.items()}
     rows = pl.DataFrame({name: [None] for name in schema}, schema=schema)
     features = pl.DataFrame({"bounded": [1]})
-    found = contract_file.contract(dataset, features, rows, "classification", "yes")
-    json.dumps(found, allow_nan=False)
-    return {column["name"]: column for column in found["columns"]}
+    result = contract_file.contract(dataset, features, rows, "classification", "yes")
+    json.dumps(result, allow_nan=False)
+    return {column["name"]: column for column in result["columns"]}
 
 
 def test_rules_are_taken_from_the_schema() -> None:
@@ -383,17 +383,17 @@ def project(
 
 def released(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     code = make.main(list(arguments))
-    told = capsys.readouterr()
-    return code, told.out + told.err
+    output = capsys.readouterr()
+    return code, output.out + output.err
 
 
 def test_poe_release_without_a_key_names_the_command(
     project: tuple[Path, dict[str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, told = released(capsys)
+    code, output = released(capsys)
 
     assert code == 1
-    assert "uv run poe keys" in told
+    assert "uv run poe keys" in output
     assert not (project[0] / "releases").exists()
 
 
@@ -405,11 +405,11 @@ def test_poe_release_unsigned_needs_no_key_and_touches_no_candidates(
     folder, made = project
     monkeypatch.setattr(keys, "PRIVATE", folder / "nowhere.pem")
 
-    code, told = released(capsys, "--unsigned", str(folder / "built"))
+    code, output = released(capsys, "--unsigned", str(folder / "built"))
 
-    assert code == 0, told
+    assert code == 0, output
     (written,) = (folder / "built").glob("[!.]*")
-    assert f"built {written.name}, unsigned" in told
+    assert f"built {written.name}, unsigned" in output
     assert bundle.SIGNATURE not in bundle.paths_of(written)
     assert bundle.read_manifest(written)["run_id"] == made["run_id"]
     assert not (folder / "releases").exists()
@@ -426,15 +426,15 @@ def test_poe_release_writes_the_registrys_version_once(
     # What lies in model/ by now is of no concern.
     record_run.MODEL.unlink(missing_ok=True)
 
-    code, told = released(capsys)
+    code, output = released(capsys)
 
-    assert code == 0, told
+    assert code == 0, output
     (written,) = (folder / "releases/candidates").glob("[!.]*")
-    assert written.name in told
+    assert written.name in output
     manifest = verify(written, (folder / "release.pub").read_bytes())
     assert manifest["run_id"] == made["run_id"]
     assert manifest["git_dirty"] == "true"
-    assert "made from uncommitted changes" in told
+    assert "made from uncommitted changes" in output
     assert json.loads((written / bundle.METRICS).read_text()) == {params()["score"]["metric"]: 0.25}
     assert (written / bundle.CARD).read_text().startswith("# What it is for")
     assert "version 1 of the registry" in (written / bundle.CARD).read_text()
@@ -444,8 +444,8 @@ def test_poe_release_writes_the_registrys_version_once(
     )
 
     before = (written / bundle.SIGNATURE).read_bytes()
-    code, told = released(capsys, "1")
-    assert (code, "was released before" in told) == (0, True)
+    code, output = released(capsys, "1")
+    assert (code, "was released before" in output) == (0, True)
     assert (written / bundle.SIGNATURE).read_bytes() == before
 
 
@@ -483,10 +483,10 @@ def test_poe_release_says_what_is_missing_and_writes_nothing(
     elif broken == "CODE":
         monkeypatch.setattr(registry_artifacts, "CODE", "nowhere")
 
-    code, told = released(capsys, *arguments)
+    code, output = released(capsys, *arguments)
 
     assert code == 1
-    assert reason in told
+    assert reason in output
     assert not list((folder / "others").rglob("*"))
 
 
@@ -500,7 +500,7 @@ def test_a_version_whose_commit_is_here_is_released_with_that_commits_source(
         pytest.skip("src/ is in no commit yet")
     tags = {"git_commit": commits.stdout.strip(), "git_dirty": "false"}
 
-    found = registry_artifacts.source(SimpleNamespace(tags=tags), tmp_path)  # type: ignore[arg-type]
+    result = registry_artifacts.source(SimpleNamespace(tags=tags), tmp_path)  # type: ignore[arg-type]
 
-    assert (found / "features.py").is_file()
-    assert found.name == registry_artifacts.PACKAGE
+    assert (result / "features.py").is_file()
+    assert result.name == registry_artifacts.PACKAGE

@@ -70,16 +70,16 @@ def judged(release: Path, against: str | None = None, **changes: Any) -> None:
 
 def deployed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     code = deploy.main(list(arguments))
-    told = capsys.readouterr()
-    return code, told.out + told.err
+    output = capsys.readouterr()
+    return code, output.out + output.err
 
 
 def test_staging_answers_at_once_and_asks_for_no_verdict(
     releases: Path, apart: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, told = deployed(capsys, "staging", FIRST)
+    code, output = deployed(capsys, "staging", FIRST)
 
-    assert (code, told) == (0, f"{FIRST} is served in staging.\n")
+    assert (code, output) == (0, f"{FIRST} is served in staging.\n")
     assert state.read(releases / "staging").serving == FIRST
     assert state.read(releases / "production") == State()
     assert apart == []
@@ -95,8 +95,12 @@ def test_the_newest_candidate_is_taken(
 
     assert install.newest() == "v3-a-b"
     assert deployed(capsys, "staging")[0] == 0
-    code, told = deployed(capsys, "staging")
-    assert (code, "is served in staging already" in told, "poe release" in told) == (0, True, True)
+    code, output = deployed(capsys, "staging")
+    assert (code, "is served in staging already" in output, "poe release" in output) == (
+        0,
+        True,
+        True,
+    )
 
 
 def test_a_release_that_passed_the_gate_is_the_first_to_answer_in_production(
@@ -104,9 +108,9 @@ def test_a_release_that_passed_the_gate_is_the_first_to_answer_in_production(
 ) -> None:
     judged(releases / "candidates" / FIRST)
 
-    code, told = deployed(capsys, "production", FIRST)
+    code, output = deployed(capsys, "production", FIRST)
 
-    assert (code, told) == (0, f"{FIRST} is served in production.\nFollowed.\n")
+    assert (code, output) == (0, f"{FIRST} is served in production.\nFollowed.\n")
     assert state.read(production).serving == FIRST
     assert apart == ["1"]
 
@@ -138,11 +142,11 @@ def test_without_a_verdict_for_just_this_nothing_comes_to_production(
     elif verdict:
         gate_check.GATE.write_text(verdict)
 
-    code, told = deployed(capsys, "production", SECOND, "--at-once")
+    code, output = deployed(capsys, "production", SECOND, "--at-once")
 
     assert code == 1
-    assert "Nothing was changed in production: it has not passed the gate" in told
-    assert reason in told
+    assert "Nothing was changed in production: it has not passed the gate" in output
+    assert reason in output
     assert state.read(production) == State(1, FIRST)
 
 
@@ -196,11 +200,11 @@ def test_what_the_service_would_refuse_is_not_deployed(
     judged(releases / "candidates" / FIRST)
     harm(releases / "candidates" / FIRST)
 
-    code, told = deployed(capsys, environment, FIRST)
+    code, output = deployed(capsys, environment, FIRST)
 
     assert code == 1
-    assert f"Nothing was changed in {environment}" in told
-    assert reason in told
+    assert f"Nothing was changed in {environment}" in output
+    assert reason in output
     assert state.read(releases / environment) == State()
     assert not list((releases / environment / "bundles").glob("[!.]*"))
 
@@ -210,9 +214,9 @@ def test_without_the_public_key_nothing_is_deployed(
 ) -> None:
     monkeypatch.setenv("RELEASE_KEY", str(releases / "nowhere.pub"))
 
-    code, told = deployed(capsys, "staging", FIRST)
+    code, output = deployed(capsys, "staging", FIRST)
 
-    assert (code, "uv run poe keys" in told) == (1, True)
+    assert (code, "uv run poe keys" in output) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -234,14 +238,14 @@ def test_the_next_release_is_tried_before_it_answers(
     state.serve(production, FIRST, BY)
     judged(releases / "candidates" / SECOND, FIRST)
 
-    code, told = deployed(capsys, "production", SECOND)
+    code, output = deployed(capsys, "production", SECOND)
 
     now = state.read(production)
     assert code == 0
     assert (now.serving, now.shadow) == (FIRST, expected)
     assert (now.canary is not None and now.canary.release == SECOND) == (expected is None)
-    assert ("is the canary" in told) == (expected is None)
-    assert ("No request is logged yet" in told) == (share is not None)
+    assert ("is the canary" in output) == (expected is None)
+    assert ("No request is logged yet" in output) == (share is not None)
     assert apart == ["1"]
 
 
@@ -251,11 +255,11 @@ def test_how_long_it_takes_is_said_without_deploying(
     monkeypatch.setattr(deploy, "policy", lambda: rules(0.25))
     monkeypatch.setattr(rollout_time, "traffic", lambda *_: rollout_time.Traffic(24.0, 24.0))
 
-    code, told = deployed(capsys, "production", "--plan")
+    code, output = deployed(capsys, "production", "--plan")
 
     assert code == 0
-    assert "At your 24 requests (24 rows) a day, each stage of ops/rollout.toml takes:" in told
-    assert "1,000 rows take 5 months, and it is sent back after 3 days" in told
+    assert "At your 24 requests (24 rows) a day, each stage of ops/rollout.toml takes:" in output
+    assert "1,000 rows take 5 months, and it is sent back after 3 days" in output
     assert state.read(production) == State()
 
 
@@ -274,9 +278,9 @@ def test_a_log_that_cannot_be_read_stops_no_deployment(
     state.serve(production, FIRST, BY)
     judged(releases / "candidates" / SECOND, FIRST)
 
-    code, told = deployed(capsys, "production", SECOND)
+    code, output = deployed(capsys, "production", SECOND)
 
-    assert (code, "is not known, as the log cannot be read: not yours" in told) == (0, True)
+    assert (code, "is not known, as the log cannot be read: not yours" in output) == (0, True)
     assert state.read(production).shadow == Shadow(SECOND, 0.25)
 
 
@@ -288,8 +292,8 @@ def test_who_does_not_want_to_wait_lets_what_is_tried_answer(
     judged(releases / "candidates" / SECOND, FIRST)
     deployed(capsys, "production", SECOND)
 
-    code, told = deployed(capsys, "production", SECOND)
-    assert (code, "is the shadow, for 100% of the requests" in told) == (0, True)
+    code, output = deployed(capsys, "production", SECOND)
+    assert (code, "is the shadow, for 100% of the requests" in output) == (0, True)
     assert state.read(production).serving == FIRST
 
     assert deployed(capsys, "production", SECOND, "--at-once")[0] == 0
@@ -309,8 +313,12 @@ def test_what_was_taken_back_comes_again_only_by_its_name(
     state.roll_back(production, BY, "too many late answers")
     judged(releases / "candidates" / SECOND, FIRST)
 
-    code, told = deployed(capsys, "production", "--at-once")
-    assert (code, "was rolled back at" in told, "too many late answers" in told) == (1, True, True)
+    code, output = deployed(capsys, "production", "--at-once")
+    assert (code, "was rolled back at" in output, "too many late answers" in output) == (
+        1,
+        True,
+        True,
+    )
     assert state.read(production).serving == FIRST
 
     assert deployed(capsys, "production", SECOND, "--at-once")[0] == 0
@@ -403,9 +411,9 @@ def test_a_release_of_another_model_is_refused(
     candidates = releases / "candidates"
     other = copy_as(candidates / FIRST, candidates, "v3-a-b", release_private_key, model="other")
 
-    code, told = deployed(capsys, "staging", other.name)
+    code, output = deployed(capsys, "staging", other.name)
 
-    assert (code, "v3-a-b is a release of the model other, but this is " in told) == (1, True)
+    assert (code, "v3-a-b is a release of the model other, but this is " in output) == (1, True)
     assert state.read(releases / "staging") == State()
     assert not paths.bundle(releases / "staging", other.name).exists()
 
@@ -424,7 +432,7 @@ def test_a_registry_that_is_down_is_told_and_delays_nothing(
     monkeypatch.undo()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
 
-    told = champion_alias.follow("1")
+    reported = champion_alias.follow("1")
 
-    assert "alias `champion` could not be set to version 1" in told
-    assert "Run the same command again" in told
+    assert "alias `champion` could not be set to version 1" in reported
+    assert "Run the same command again" in reported

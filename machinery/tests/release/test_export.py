@@ -311,11 +311,11 @@ class Broken(TransformerMixin, BaseEstimator):
 def test_a_model_that_no_format_holds_is_refused_with_all_reasons(tmp_path: Path) -> None:
     model = make_pipeline(Broken(), LogisticRegression())
 
-    with pytest.raises(export.NoFormat) as told:
+    with pytest.raises(export.NoFormat) as error:
         exported(release(tmp_path), model, ["number", "count"])
 
     for each in ("onnx: ", "lightgbm: ", "skops: "):
-        assert each in str(told.value)
+        assert each in str(error.value)
 
 
 def test_a_form_is_preferred_only_if_it_is_clearly_faster() -> None:
@@ -326,15 +326,15 @@ def test_a_form_is_preferred_only_if_it_is_clearly_faster() -> None:
 
 
 def test_every_form_is_timed_on_one_row_and_on_many() -> None:
-    seen: list[int] = []
+    observed: list[int] = []
 
     def predict(rows: pl.DataFrame) -> np.ndarray:
-        seen.append(rows.height)
+        observed.append(rows.height)
         return np.zeros(rows.height)
 
     measured = speed.measure({"onnx": predict}, FEATURES.head(5))
 
-    assert set(seen) == {1, speed.BATCH}
+    assert set(observed) == {1, speed.BATCH}
     assert all(0 <= each < 1e6 for each in measured["onnx"])
 
 
@@ -355,7 +355,7 @@ def test_the_table_of_codes_does_what_the_encoder_does(encoder: OrdinalEncoder) 
     columns = ColumnTransformer([("text", encoder, ["letter_or_none"])], remainder="passthrough")
     model = Pipeline([("columns", columns), ("model", lightgbm.LGBMClassifier(n_estimators=2))])
     model.fit(features, TRUTH)
-    asked = pl.DataFrame(
+    request = pl.DataFrame(
         {"letter_or_none": ["x", "y", "z", None, "never seen"]},
     ).with_columns(number_or_none=pl.lit(1.0), flag=pl.lit(True))
 
@@ -365,9 +365,9 @@ def test_the_table_of_codes_does_what_the_encoder_does(encoder: OrdinalEncoder) 
     assert names == ["letter_or_none", "number_or_none", "flag"]
     table = written["columns"][0]
     codes = dict(zip(table["values"], table["codes"], strict=True)) | {None: table["missing"]}
-    found = [codes.get(value, table["unknown"]) for value in asked["letter_or_none"]]
-    expected = model[0].transform(asked)[:, 0]
-    np.testing.assert_array_equal([np.nan if code is None else code for code in found], expected)
+    result = [codes.get(value, table["unknown"]) for value in request["letter_or_none"]]
+    expected = model[0].transform(request)[:, 0]
+    np.testing.assert_array_equal([np.nan if code is None else code for code in result], expected)
 
 
 def test_a_model_that_is_more_than_coded_columns_has_no_table() -> None:

@@ -65,14 +65,14 @@ def policy(shadow_share: float) -> Policy:
 
 def reach(folder: Path, before: str) -> None:
     """Bring an environment to a state."""
-    words = before.replace("nothing", "").split()
-    trial = next((at for at, word in enumerate(words) if word in ("canary", "shadow")), len(words))
-    for release in reversed([word for word in words[:trial] if word != "<"]):
+    text = before.replace("nothing", "").split()
+    trial = next((at for at, word in enumerate(text) if word in ("canary", "shadow")), len(text))
+    for release in reversed([word for word in text[:trial] if word != "<"]):
         state.serve(folder, release, BY)
         manifest = paths.bundle(folder, release) / "manifest.json"
         manifest.parent.mkdir(parents=True)
         manifest.write_text("{}")
-    for arm, release in zip(words[trial::2], words[trial + 1 :: 2], strict=True):
+    for arm, release in zip(text[trial::2], text[trial + 1 :: 2], strict=True):
         if arm == "canary":
             state.canary(folder, release, BY)
         else:
@@ -81,11 +81,11 @@ def reach(folder: Path, before: str) -> None:
 
 def written(now: State) -> str:
     """Write a state as the table does."""
-    words = [now.serving or "nothing"]
-    words += ["<", *now.previous] if now.previous else []
-    words += ["canary", now.canary.release] if now.canary else []
-    words += ["shadow", now.shadow.release] if now.shadow else []
-    return " ".join(words)
+    text = [now.serving or "nothing"]
+    text += ["<", *now.previous] if now.previous else []
+    text += ["canary", now.canary.release] if now.canary else []
+    text += ["shadow", now.shadow.release] if now.shadow else []
+    return " ".join(text)
 
 
 def act(folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> bool:

@@ -43,11 +43,11 @@ def compare(trained: Trained, loaded: Release, rows: pl.DataFrame) -> None:
     features = estimator.features(among_others)[: rows.height]
     expected = estimator.predict_features(trained.estimator, features)
 
-    served, found = loaded.score(rows)
+    served, result = loaded.score(rows)
 
     assert_same(features, served, ROUNDING if rows.height == 1 else 0.0)
     tolerance = loaded.manifest["parity"]["tolerance"]
-    np.testing.assert_allclose(found, expected, atol=tolerance, rtol=tolerance)
+    np.testing.assert_allclose(result, expected, atol=tolerance, rtol=tolerance)
 
 
 def assert_same(expected: pl.DataFrame, served: pl.DataFrame, rounding: float) -> None:
@@ -67,7 +67,7 @@ def test_training_serving_parity_of_a_row_alone_and_among_others(
     rows = SAMPLE.sample(min(30, SAMPLE.height), seed=4)
     features, together = loaded.score(rows)
 
-    alone = [loaded.score(rows[place : place + 1]) for place in range(rows.height)]
+    alone = [loaded.score(rows[location : location + 1]) for location in range(rows.height)]
 
     assert_same(features, pl.concat([each[0] for each in alone]), ROUNDING)
     tolerance = loaded.manifest["parity"]["tolerance"]
@@ -94,7 +94,7 @@ def values_of(name: str, column: pa.Column) -> draw.SearchStrategy[Any]:
 
 def _texts(name: str, rules: dict[str, Any]) -> draw.SearchStrategy[str]:
     known = draw.sampled_from(SAMPLE[name].drop_nulls().unique().sort().to_list())
-    patterns = [found["pattern"] for found in rules.values() if "pattern" in found]
+    patterns = [result["pattern"] for result in rules.values() if "pattern" in result]
     return known | (draw.from_regex(patterns[0]) if patterns else draw.text(max_size=20))
 
 
@@ -109,14 +109,14 @@ def _moments(dtype: pl.DataType) -> draw.SearchStrategy[Any]:
 def _numbers(
     name: str, dtype: pl.DataType, rules: dict[str, Any]
 ) -> draw.SearchStrategy[int | float]:
-    seen = SAMPLE[name].drop_nulls().cast(pl.Float64)
-    low, high = float(seen.min()), float(seen.max())  # type: ignore[arg-type]
+    observed = SAMPLE[name].drop_nulls().cast(pl.Float64)
+    low, high = float(observed.min()), float(observed.max())  # type: ignore[arg-type]
     low, high = 2 * low - high, 2 * high - low
     if dtype.is_integer():
         kind = np.iinfo(str(dtype).lower())
         low, high = max(low, kind.min), min(high, kind.max)
-    low = next((found["min_value"] for found in rules.values() if "min_value" in found), low)
-    high = next((found["max_value"] for found in rules.values() if "max_value" in found), high)
+    low = next((result["min_value"] for result in rules.values() if "min_value" in result), low)
+    high = next((result["max_value"] for result in rules.values() if "max_value" in result), high)
     if dtype.is_integer():
         return draw.integers(int(low), int(high))
     return draw.floats(low, high, allow_subnormal=False)
@@ -142,7 +142,7 @@ def test_training_serving_parity_over_all_that_row_allows(
     rows = pl.DataFrame(drawn, schema=TYPES)
     _, problems = inspect(rows, SCHEMA, "drawn")
     bad = {row - 1 for problem in problems for row in problem.rows}
-    rows = rows[[place for place in range(rows.height) if place not in bad]]
+    rows = rows[[location for location in range(rows.height) if location not in bad]]
     if not rows.height:
         reject()
 

@@ -83,14 +83,14 @@ def probabilities(model: Any) -> Predictor:
 
 def shapley(value: Callable[[Sequence[int]], float], players: int) -> np.ndarray:
     """Compute Shapley values by their definition, over all coalitions."""
-    found = np.zeros(players)
+    result = np.zeros(players)
     for player in range(players):
         others = [each for each in range(players) if each != player]
         sizes = (combinations(others, size) for size in range(players))
         for some in chain.from_iterable(sizes):
             weight = factorial(len(some)) * factorial(players - len(some) - 1) / factorial(players)
-            found[player] += weight * (value([*some, player]) - value(some))
-    return found
+            result[player] += weight * (value([*some, player]) - value(some))
+    return result
 
 
 def described(predict: Predictor, trees: Predictor | None = None, **settings: str) -> Any:
@@ -117,9 +117,9 @@ def test_effects_of_a_linear_model_are_its_exact_shapley_values() -> None:
             return float(margins(predict(mixed), "classification").mean())
 
         exact = shapley(value, FEATURES.width)
-        found = effects(FEATURES[row])[0]
-        assert found[:-1] == pytest.approx(exact, abs=1e-9)
-        assert found[-1] == pytest.approx(value([]), abs=1e-9)
+        result = effects(FEATURES[row])[0]
+        assert result[:-1] == pytest.approx(exact, abs=1e-9)
+        assert result[-1] == pytest.approx(value([]), abs=1e-9)
 
 
 def test_effects_are_the_weights_of_the_regression_times_the_distance_to_the_mean() -> None:
@@ -134,18 +134,18 @@ def test_effects_are_the_weights_of_the_regression_times_the_distance_to_the_mea
         ]
     )
 
-    found = AdditiveEffects(predict, "classification", base, means)(numbers)
+    result = AdditiveEffects(predict, "classification", base, means)(numbers)
 
     by_hand = model.coef_[0] * (numbers.to_numpy() - numbers.to_numpy().mean(axis=0))
-    np.testing.assert_allclose(found[:, :-1], by_hand, atol=1e-7)
+    np.testing.assert_allclose(result[:, :-1], by_hand, atol=1e-7)
 
 
 def test_effects_of_a_regression_are_in_its_unit() -> None:
     numbers = ROWS.select("months", "age")
     model = LinearRegression().fit(numbers, ROWS["amount"].to_numpy())
-    found = AdditiveEffects(model.predict, "regression", numbers[:1])(numbers)
+    result = AdditiveEffects(model.predict, "regression", numbers[:1])(numbers)
 
-    np.testing.assert_allclose(found.sum(axis=1), model.predict(numbers))
+    np.testing.assert_allclose(result.sum(axis=1), model.predict(numbers))
 
 
 @pytest.fixture(scope="module")
@@ -162,28 +162,28 @@ def test_effects_of_trees_are_those_of_lightgbm(staged: tuple[Any, EncodedBooste
     matrix = model[0].transform(FEATURES)
     theirs = model[1].booster_.predict(matrix, pred_contrib=True)
 
-    found = booster.effects(FEATURES)
+    result = booster.effects(FEATURES)
 
-    np.testing.assert_allclose(found, theirs, atol=1e-12)  # housing is first in both
+    np.testing.assert_allclose(result, theirs, atol=1e-12)  # housing is first in both
     log_odds = margins(probabilities(model)(FEATURES), "classification")
-    np.testing.assert_allclose(found.sum(axis=1), log_odds, atol=1e-9)
+    np.testing.assert_allclose(result.sum(axis=1), log_odds, atol=1e-9)
 
 
 def test_trees_are_explained_by_their_own_effects(staged: tuple[Any, EncodedBooster]) -> None:
     _, booster = staged
-    found = described(booster, booster)
+    result = described(booster, booster)
 
-    assert (found["method"], found["adverse"]) == ("trees", "high")
-    assert found["max_difference"] < 1e-9
+    assert (result["method"], result["adverse"]) == ("trees", "high")
+    assert result["max_difference"] < 1e-9
 
 
 def test_a_feature_of_two_columns_is_a_reason_of_its_own() -> None:
     predict = probabilities(logistic())
-    found = described(predict)
+    result = described(predict)
 
-    assert found["columns"]["log_amount"] == ["amount"]
-    assert found["columns"]["monthly"] == ["months", "amount"]
-    given = Reasons(found, CONTRACT, additive(predict, found), predict).strongest(FEATURES, 9)
+    assert result["columns"]["log_amount"] == ["amount"]
+    assert result["columns"]["monthly"] == ["months", "amount"]
+    given = Reasons(result, CONTRACT, additive(predict, result), predict).strongest(FEATURES, 9)
     texts = {reason.text for row in given for reason in row}
     assert texts == {
         *("The housing", "The months", "The amount", "The age"),
@@ -194,13 +194,13 @@ def test_a_feature_of_two_columns_is_a_reason_of_its_own() -> None:
 @pytest.mark.parametrize("adverse", ["high", "low"])
 def test_reasons_are_the_strongest_adverse_effects_and_none_is_favourable(adverse: str) -> None:
     predict = probabilities(logistic())
-    found = described(predict, adverse=adverse)
-    effects = additive(predict, found)
-    reasons = Reasons(found, CONTRACT, effects, predict)
+    result = described(predict, adverse=adverse)
+    effects = additive(predict, result)
+    reasons = Reasons(result, CONTRACT, effects, predict)
 
     parts = effects(FEATURES)[:, :-1] * (1 if adverse == "high" else -1)
     for row, given in enumerate(reasons.strongest(FEATURES, 2)):
-        columns = [",".join(found["columns"][name]) for name in FEATURES.columns]
+        columns = [",".join(result["columns"][name]) for name in FEATURES.columns]
         against = {name: parts[row, at] for at, name in enumerate(columns) if parts[row, at] > 5e-5}
         strongest = sorted(against, key=lambda name: -against[name])[:2]
         assert [",".join(reason.columns) for reason in given] == strongest
@@ -224,10 +224,10 @@ def test_the_order_of_the_training_rows_changes_no_reason() -> None:
 
 def test_a_model_that_is_neither_is_not_explained() -> None:
     model = boosted(HistGradientBoostingClassifier(max_iter=30, random_state=1))
-    found = described(probabilities(model))
+    result = described(probabilities(model))
 
-    assert found["method"] == "none"
-    assert found["why"].startswith("its model is neither LightGBM nor additive")
+    assert result["method"] == "none"
+    assert result["why"].startswith("its model is neither LightGBM nor additive")
 
 
 def test_an_interaction_in_few_rows_is_found() -> None:
@@ -243,12 +243,12 @@ def test_an_interaction_in_few_rows_is_found() -> None:
 
 def test_a_row_whose_effects_do_not_add_up_has_no_reasons() -> None:
     predict = probabilities(logistic())
-    found = described(predict)
+    result = described(predict)
 
     def other(features: pl.DataFrame) -> np.ndarray:
         return predict(features) * np.where(features["age"].to_numpy() > 65, 0.9, 1.0)
 
-    reasons = Reasons(found, CONTRACT, additive(predict, found), other)
+    reasons = Reasons(result, CONTRACT, additive(predict, result), other)
     young = FEATURES.filter(pl.col("age") <= 65)
     reasons.strongest(young, 4)
     with pytest.raises(CannotExplainError, match="row 2: the effects of its columns"):
@@ -256,12 +256,12 @@ def test_a_row_whose_effects_do_not_add_up_has_no_reasons() -> None:
 
 
 def test_without_a_direction_there_are_no_reasons() -> None:
-    found = reasons_file.describe(
+    result = reasons_file.describe(
         CONTRACT, EXPRESSIONS, ROWS, FEATURES, probabilities(logistic()), None, {}
     )
 
-    assert found["method"] == "none"
-    assert "set `adverse` under [reasons]" in found["why"]
+    assert result["method"] == "none"
+    assert "set `adverse` under [reasons]" in result["why"]
 
 
 def test_a_direction_that_means_nothing_is_refused() -> None:

@@ -30,15 +30,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def back(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     code = rollback.main(list(arguments))
-    told = capsys.readouterr()
-    return code, told.out + told.err
+    output = capsys.readouterr()
+    return code, output.out + output.err
 
 
 def test_the_release_before_answers_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, told = back(capsys, "--reason", "too many late answers")
+    code, output = back(capsys, "--reason", "too many late answers")
 
     assert code == 0
-    assert "production serves v1 again instead of v2." in told
+    assert "production serves v1 again instead of v2." in output
     assert state.read(folder) == State(3, "v1")
     last = history.read(folder / state.HISTORY)[-1]
     assert (last["event"], last["detail"]["reason"]) == ("roll_back", "too many late answers")
@@ -49,9 +49,9 @@ def test_a_canary_ends_before_what_answers_is_taken_back(
 ) -> None:
     state.canary(folder, "v3", BY)
 
-    code, told = back(capsys)
+    code, output = back(capsys)
     assert code == 0
-    assert told.startswith(
+    assert output.startswith(
         "The canary v3 has ended. production still serves v2. "
         "Run `poe rollback` again to go back to v1.\n"
     )
@@ -66,8 +66,8 @@ def test_a_shadow_ends_before_what_answers_is_taken_back(
 ) -> None:
     state.shadow(folder, "v3", 1.0, BY)
 
-    code, told = back(capsys)
-    assert (code, "The shadow v3 has ended. production still serves v2" in told) == (0, True)
+    code, output = back(capsys)
+    assert (code, "The shadow v3 has ended. production still serves v2" in output) == (0, True)
     assert state.read(folder) == State(4, "v2", ("v1",))
 
     assert back(capsys)[0] == 0
@@ -89,10 +89,10 @@ def test_where_nothing_was_before_nothing_is_changed(
 ) -> None:
     back(capsys)
 
-    code, told = back(capsys)
+    code, output = back(capsys)
 
     assert code == 1
-    assert told == (
+    assert output == (
         "Nothing was changed in production: There is no previous release to roll back to.\n"
     )
     assert state.read(folder).serving == "v1"
@@ -103,9 +103,9 @@ def test_a_release_whose_bundle_is_gone_does_not_come_back(
 ) -> None:
     (paths.bundle(folder, "v1") / "manifest.json").unlink()
 
-    code, told = back(capsys)
+    code, output = back(capsys)
 
-    assert (code, "poe deploy production v1 --at-once" in told) == (1, True)
+    assert (code, "poe deploy production v1 --at-once" in output) == (1, True)
     assert state.read(folder).serving == "v2"
 
 

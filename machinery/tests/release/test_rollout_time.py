@@ -27,14 +27,14 @@ TEAM = Policy(
 )
 
 
-def told(policy: Policy, seen: Traffic | None) -> str:
-    return "\n".join(rollout_time.lines(policy, seen))
+def told(policy: Policy, observed: Traffic | None) -> str:
+    return "\n".join(rollout_time.lines(policy, observed))
 
 
-def as_suggested(policy: Policy, seen: Traffic) -> Policy:
+def as_suggested(policy: Policy, observed: Traffic) -> Policy:
     """Set what was proposed, as somebody would who copies it."""
-    found = "\n".join(rollout_time.suggestion(policy, seen))
-    times = [int(each) for each in re.findall(r"_seconds = (\d+)", found)]
+    result = "\n".join(rollout_time.suggestion(policy, observed))
+    times = [int(each) for each in re.findall(r"_seconds = (\d+)", result)]
     shadow = {"share": 1.0, "enough_seconds": times[0], "max_seconds": times[1]}
     canary = {"steps": [0.5, 1.0], "enough_seconds": times[2], "max_seconds": times[3]}
     return msgspec.structs.replace(
@@ -45,32 +45,32 @@ def as_suggested(policy: Policy, seen: Traffic) -> Policy:
 
 
 def test_little_traffic_is_told_that_no_release_gets_through() -> None:
-    found = told(TEAM, SMALL)
+    result = told(TEAM, SMALL)
 
-    assert "At your 24 requests (24 rows) a day" in found
+    assert "At your 24 requests (24 rows) a day" in result
     assert (
         "- shadow, 25% of the requests: 1,000 rows take 5 months, and it is sent back after 3 days"
-    ) in found
-    assert "- canary, 1% of the requests: 500 requests take 68 months, and it is sent" in found
-    assert "So no release gets through" in found
-    assert "[shadow]: share = 1.0, enough_seconds = 259200, max_seconds = 518400" in found
-    assert "[canary]: steps = [0.5, 1.0], enough_seconds = 604800, max_seconds = 1209600" in found
+    ) in result
+    assert "- canary, 1% of the requests: 500 requests take 68 months, and it is sent" in result
+    assert "So no release gets through" in result
+    assert "[shadow]: share = 1.0, enough_seconds = 259200, max_seconds = 518400" in result
+    assert "[canary]: steps = [0.5, 1.0], enough_seconds = 604800, max_seconds = 1209600" in result
 
 
 @pytest.mark.parametrize("requests", [0.5, 3.0, 24.0, 100.0])
 def test_what_is_proposed_lets_a_good_release_through(requests: float) -> None:
-    seen = Traffic(requests, requests)
-    policy = as_suggested(TEAM, seen)
+    observed = Traffic(requests, requests)
+    policy = as_suggested(TEAM, observed)
 
-    found = told(policy, seen)
+    result = told(policy, observed)
 
-    assert "So no release" not in found
-    assert "In all " in found
-    assert all(stage.seconds is not None for stage in rollout_time.stages(policy, seen))
+    assert "So no release" not in result
+    assert "In all " in result
+    assert all(stage.seconds is not None for stage in rollout_time.stages(policy, observed))
 
 
 @pytest.mark.parametrize(
-    ("requests", "said"),
+    ("requests", "message"),
     [
         (
             24.0,
@@ -82,16 +82,16 @@ def test_what_is_proposed_lets_a_good_release_through(requests: float) -> None:
         ),
     ],
 )
-def test_what_is_proposed_says_what_it_would_notice(requests: float, said: str) -> None:
-    assert said in told(TEAM, Traffic(requests, requests))
+def test_what_is_proposed_says_what_it_would_notice(requests: float, message: str) -> None:
+    assert message in told(TEAM, Traffic(requests, requests))
 
 
 def test_busy_traffic_takes_as_long_as_the_policy_asks() -> None:
-    found = told(TEAM, Traffic(10_000_000.0, 20_000_000.0))
+    result = told(TEAM, Traffic(10_000_000.0, 20_000_000.0))
 
-    assert "At your 10,000,000 requests (20,000,000 rows) a day" in found
-    assert found.endswith("In all 11 minutes.")
-    assert "set in" not in found
+    assert "At your 10,000,000 requests (20,000,000 rows) a day" in result
+    assert result.endswith("In all 11 minutes.")
+    assert "set in" not in result
 
 
 def test_what_nobody_asked_is_not_known() -> None:
@@ -119,9 +119,9 @@ def test_traffic_comes_from_the_log_and_counts_callers_only(
         prediction_log.assemble(batches), prediction_log.folder("production")
     )
 
-    found = rollout_time.traffic("production", NOW)
+    result = rollout_time.traffic("production", NOW)
 
-    assert found == Traffic(requests=1.1, rows=2.0)
+    assert result == Traffic(requests=1.1, rows=2.0)
 
 
 @pytest.mark.parametrize(("requests", "seed"), [(40, 1), (84, 2), (300, 3)])
@@ -132,15 +132,15 @@ def test_a_failing_release_is_noticed_as_often_as_is_said(requests: int, seed: i
     doubt = policy.false_abort / 5
     failing = rollout_time.noticed(doubt, requests, requests, policy.canary.max_bad_increase)
     assert failing < 1
-    found = 0
+    result = 0
     for _ in range(200):
         trial = Trial(policy.slow)
         trial.serving.requests = requests
         trial.canary.requests = requests
         trial.canary.failed = int(draws.binomial(requests, failing))
-        found += verdict(trial.serving, trial.canary, policy, DAY).action == "abort"
+        result += verdict(trial.serving, trial.canary, policy, DAY).action == "abort"
 
-    assert found >= 182  # fewer come once in a thousand runs at 0.95
+    assert result >= 182  # fewer come once in a thousand runs at 0.95
 
 
 def test_more_requests_notice_smaller_faults() -> None:

@@ -123,7 +123,7 @@ def test_a_key_that_the_service_does_not_trust_signs_nothing(
 
 
 def test_signing_imports_nothing_of_the_project(built: Path) -> None:
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", LOADED, str(built.parent)],
         cwd=REPOSITORY,
         env=os.environ,
@@ -131,7 +131,7 @@ def test_signing_imports_nothing_of_the_project(built: Path) -> None:
         capture_output=True,
         text=True,
     ).stdout.splitlines()
-    code, *modules = told[-1].split()
+    code, *modules = output[-1].split()
 
     assert code == "0"
     package = bundle.read_manifest(built)["package"]

@@ -52,8 +52,10 @@ def test_a_changed_byte_of_any_file_is_refused(release: Path, release_key: bytes
     for name in bundle.paths_of(release):
         path = release / name
         before = path.read_bytes()
-        place = len(before) // 2
-        path.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
+        directory = len(before) // 2
+        path.write_bytes(
+            before[:directory] + bytes([before[directory] ^ 1]) + before[directory + 1 :]
+        )
 
         assert release.name in refused(release, release_key), name
 

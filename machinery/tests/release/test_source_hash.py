@@ -15,9 +15,9 @@ PERSON = {
 }
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", *words],
+        ["git", *arguments],
         cwd=folder,
         env=os.environ | PERSON,
         check=True,

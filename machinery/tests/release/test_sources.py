@@ -124,20 +124,20 @@ def test_a_function_that_imports_when_it_runs_still_finds_its_own_release(tmp_pa
 
 def test_releases_can_be_imported_from_many_threads(tmp_path: Path) -> None:
     folders = [release(tmp_path / str(factor), **times(factor)) for factor in range(1, 9)]
-    found: dict[int, list[int]] = {}
+    result: dict[int, list[int]] = {}
 
-    def read(place: int) -> None:
-        found[place] = evaluated(folders[place % len(folders)])
+    def read(directory: int) -> None:
+        result[directory] = evaluated(folders[directory % len(folders)])
 
-    threads = [threading.Thread(target=read, args=(place,)) for place in range(32)]
+    threads = [threading.Thread(target=read, args=(directory,)) for directory in range(32)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    for place in range(32):
-        factor = place % 8 + 1
-        assert found[place] == [factor, 2 * factor, 3 * factor]
+    for directory in range(32):
+        factor = directory % 8 + 1
+        assert result[directory] == [factor, 2 * factor, 3 * factor]
 
 
 def test_a_folder_is_read_anew_when_it_changed_and_only_then(tmp_path: Path) -> None:
@@ -180,9 +180,9 @@ def test_source_that_is_no_use_is_refused_with_the_reason(
 ) -> None:
     folder = release(tmp_path / "one", features=text)
 
-    with pytest.raises(BadBundle, match=reason) as told:
+    with pytest.raises(BadBundle, match=reason) as error:
         source_import.features_of(folder, PACKAGE)
-    assert source_import.PREFIX not in str(told.value)
+    assert source_import.PREFIX not in str(error.value)
 
 
 def test_a_release_without_source_is_refused(tmp_path: Path) -> None:

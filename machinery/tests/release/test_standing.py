@@ -18,18 +18,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     code = status.main([])
-    said = capsys.readouterr()
-    return code, said.out + said.err
+    output = capsys.readouterr()
+    return code, output.out + output.err
 
 
 def test_a_project_without_releases_is_told_how_to_begin(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, said = told(capsys)
+    code, output = told(capsys)
 
     assert code == 0
-    assert said.count("nothing yet") == 2
-    assert "`uv run poe release` creates one" in said
+    assert output.count("nothing yet") == 2
+    assert "`uv run poe release` creates one" in output
     assert not folder.exists()
 
 
@@ -44,10 +44,10 @@ def test_everything_that_is_under_way_is_told(
     state.shadow(folder, "v4", 0.25, BY)
     state.stop(folder, BY, "it harms people")
 
-    code, said = told(capsys)
+    code, output = told(capsys)
 
     assert code == 0
-    lines = [line.strip() for line in said.splitlines()]
+    lines = [line.strip() for line in output.splitlines()]
     assert "serving    v2" in lines
     assert any(line.startswith("canary     v3, step 0 since") for line in lines)
     assert "shadow     v4, 25% of the requests" in lines
@@ -58,7 +58,7 @@ def test_everything_that_is_under_way_is_told(
 
 
 @pytest.mark.parametrize(
-    ("release", "place"),
+    ("release", "directory"),
     [
         ("v2", "is served"),
         ("v3", "is the canary, at step 0"),
@@ -66,13 +66,13 @@ def test_everything_that_is_under_way_is_told(
         ("v1", None),
     ],
 )
-def test_the_place_of_a_release_is_named(folder: Path, release: str, place: str | None) -> None:
+def test_the_place_of_a_release_is_named(folder: Path, release: str, directory: str | None) -> None:
     state.serve(folder, "v1", BY)
     state.serve(folder, "v2", BY)
     state.canary(folder, "v3", BY)
     state.shadow(folder, "v4", 0.25, BY)
 
-    assert status.role_of(state.read(folder), release) == place
+    assert status.role_of(state.read(folder), release) == directory
 
 
 def test_only_the_latest_changes_are_told(folder: Path) -> None:
@@ -101,8 +101,8 @@ def test_a_damaged_state_does_not_hide_the_other_environment(
     state.serve(folder, "v1", BY)
     (folder / state.STATE).write_text("{")
 
-    code, said = told(capsys)
+    code, output = told(capsys)
 
     assert code == 1
-    assert "serving    v1" in said
-    assert "is damaged" in said
+    assert "serving    v1" in output
+    assert "is damaged" in output

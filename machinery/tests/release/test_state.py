@@ -96,9 +96,9 @@ def test_a_kill_at_any_point_leaves_the_old_state_or_the_new_one(tmp_path: Path)
 
         state.stop(folder, BY, "to see that it goes on")
 
-        told = [each for each in events(folder) if each != history.REPAIRED]
+        reported = [each for each in events(folder) if each != history.REPAIRED]
         happened = ["roll_back"] if left.generation == 3 else []
-        assert told == ["serve", "serve", *happened, "stop"]
+        assert reported == ["serve", "serve", *happened, "stop"]
         assert fault(folder) is None
         assert state.read(folder).generation == left.generation + 1
         outcomes.add((left.generation, history.REPAIRED in events(folder)))
@@ -118,9 +118,9 @@ def test_a_kill_while_a_torn_line_is_repaired_loses_nothing(tmp_path: Path) -> N
         killed = killed_at(point, partial(state.stop, folder, BY, "enough"))
         state.note(folder, "looked", BY)
         stopped = ["stop"] if state.read(folder).stopped else []
-        told = events(folder)
-        assert told[:2] == ["serve", history.REPAIRED]
-        assert [each for each in told[2:] if each != history.REPAIRED] == [*stopped, "looked"]
+        reported = events(folder)
+        assert reported[:2] == ["serve", history.REPAIRED]
+        assert [each for each in reported[2:] if each != history.REPAIRED] == [*stopped, "looked"]
         assert fault(folder) is None
         point += 1
     assert point > 12
@@ -149,15 +149,17 @@ def test_writers_side_by_side_lose_no_change(folder: Path) -> None:
 
 
 def test_of_those_who_decide_on_one_state_one_wins_and_the_others_are_told(folder: Path) -> None:
-    seen = state.read(folder).generation
+    observed = state.read(folder).generation
 
-    children = [in_a_process(lambda: state.roll_back(folder, BY, expected=seen)) for _ in range(6)]
+    children = [
+        in_a_process(lambda: state.roll_back(folder, BY, expected=observed)) for _ in range(6)
+    ]
     codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
 
     assert codes == [0, 1, 1, 1, 1, 1]
     assert state.read(folder) == State(3, "v1", ())
     with pytest.raises(state.Overtaken, match="roll_back by Ada"):
-        state.serve(folder, "v3", BY, expected=seen)
+        state.serve(folder, "v3", BY, expected=observed)
 
 
 def test_a_hung_writer_is_named_instead_of_waited_for(
@@ -199,14 +201,14 @@ def test_a_line_that_was_changed_or_taken_out_is_named(
 
 def test_a_last_line_that_was_taken_out_comes_back_from_the_state(folder: Path) -> None:
     path = folder / state.HISTORY
-    whole = path.read_bytes()
+    complete = path.read_bytes()
     known = state.events(folder)
-    path.write_bytes(whole.splitlines(keepends=True)[0])
+    path.write_bytes(complete.splitlines(keepends=True)[0])
 
     assert known == state.events(folder)  # as it was killed before the line was written
     state.note(folder, "looked", BY)
 
-    assert path.read_bytes().startswith(whole)
+    assert path.read_bytes().startswith(complete)
     assert fault(folder) is None
 
 

@@ -36,9 +36,9 @@ def swap_after_verification(monkeypatch: pytest.MonkeyPatch, swap: Callable[[], 
     """Let an attacker act between the verification and the first use."""
 
     def verified_then_swapped(folder: Path, key: bytes) -> Any:
-        found = verify.open_verified(folder, key)
+        result = verify.open_verified(folder, key)
         swap()
-        return found
+        return result
 
     monkeypatch.setattr(releases, "open_verified", verified_then_swapped)
 
@@ -53,7 +53,7 @@ def test_no_file_that_was_replaced_after_the_verification_is_used(
     """Whichever file it is: the release is refused, or the file is not one that a load reads."""
     refused = []
     for name in names(signed):
-        whole = (signed / name).read_bytes()
+        complete = (signed / name).read_bytes()
         with monkeypatch.context() as patch:
             swap_after_verification(patch, lambda name=name: (signed / name).write_bytes(b"[]"))
             try:
@@ -61,7 +61,7 @@ def test_no_file_that_was_replaced_after_the_verification_is_used(
             except BadBundle as error:
                 assert f"{name} was changed after it was signed" in str(error)
                 refused.append(name)
-        (signed / name).write_bytes(whole)
+        (signed / name).write_bytes(complete)
 
     source = [path for path in names(signed) if path.startswith(bundle.SOURCE)]
     assert {bundle.CONTRACT, bundle.PARITY, bundle.METRICS, bundle.CARD, *source} <= set(refused)
@@ -93,9 +93,9 @@ def test_a_file_that_goes_while_the_folder_is_listed_is_a_release_not_to_use(
     @contextlib.contextmanager
     def listed(folder: Path) -> Iterator[list[os.DirEntry[str]]]:
         with os_scandir(folder) as entries:
-            found = list(entries)
+            result = list(entries)
         draft.unlink(missing_ok=True)
-        yield found
+        yield result
 
     os_scandir = os.scandir
     monkeypatch.setattr(os, "scandir", listed)
@@ -134,9 +134,11 @@ def test_unsigned_code_never_runs_while_somebody_swaps_it_in_and_out(
     assert not signed.with_name(RAN).exists()
 
 
-def signed_source(place: Path, private_key: bytes, original: Path, files: dict[str, str]) -> Path:
+def signed_source(
+    directory: Path, private_key: bytes, original: Path, files: dict[str, str]
+) -> Path:
     """Make a release with other source, and sign it."""
-    made = shutil.copytree(original, place / original.name)
+    made = shutil.copytree(original, directory / original.name)
     for name, text in files.items():
         (made / bundle.SOURCE / package_of(made) / name).write_text(text)
     manifest = bundle.read_manifest(made)

@@ -27,29 +27,29 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
 
 @pytest.mark.parametrize("kind", [pl.Datetime("us"), pl.Date])
 def test_rows_with_a_time_are_cut_into_months(timed: pl.DataFrame, kind: pl.DataType) -> None:
-    unit, found = periods.cut(timed.with_columns(pl.col("at").cast(kind)))
+    unit, result = periods.cut(timed.with_columns(pl.col("at").cast(kind)))
 
     assert unit == MONTH
-    assert [each.name for each in found] == [
+    assert [each.name for each in result] == [
         *("2025-10", "2025-11", "2025-12", "2026-01", "2026-02", "2026-03"),
     ]
-    assert (found[2].start, found[2].end) == (
+    assert (result[2].start, result[2].end) == (
         datetime(2025, 12, 1, tzinfo=UTC),
         datetime(2026, 1, 1, tzinfo=UTC),
     )
-    assert sorted(value for each in found for value in each.rows["x"]) == list(range(ROWS))
-    for each in found:
+    assert sorted(value for each in result for value in each.rows["x"]) == list(range(ROWS))
+    for each in result:
         assert each.rows[WHEN].is_sorted()
         assert each.rows[WHEN].is_between(each.start, each.end, closed="left").all()
 
 
 def test_rows_of_few_months_are_cut_into_tenths_by_time(timed: pl.DataFrame) -> None:
-    unit, found = periods.cut(timed.filter(pl.col("at") < datetime(2026, 1, 1)))
+    unit, result = periods.cut(timed.filter(pl.col("at") < datetime(2026, 1, 1)))
 
     assert unit == TENTH
-    assert len(found) == 10
-    assert all(a.end > b.start for a, b in zip(found[1:], found, strict=False))
-    assert found[0].rows["at"].max() <= found[1].rows["at"].min()  # type: ignore[operator]
+    assert len(result) == 10
+    assert all(a.end > b.start for a, b in zip(result[1:], result, strict=False))
+    assert result[0].rows["at"].max() <= result[1].rows["at"].min()  # type: ignore[operator]
 
 
 def test_rows_without_a_time_are_cut_into_tenths_in_their_order(
@@ -57,12 +57,12 @@ def test_rows_without_a_time_are_cut_into_tenths_in_their_order(
 ) -> None:
     monkeypatch.setattr(contract, "TIME", None)
 
-    unit, found = periods.cut(pl.DataFrame({"x": range(95)}))
+    unit, result = periods.cut(pl.DataFrame({"x": range(95)}))
 
     assert unit == TENTH
-    assert [value for each in found for value in each.rows["x"]] == list(range(95))
-    assert [each.end for each in found[:-1]] == [each.start for each in found[1:]]
-    for each in found:
+    assert [value for each in result for value in each.rows["x"]] == list(range(95))
+    assert [each.end for each in result[:-1]] == [each.start for each in result[1:]]
+    for each in result:
         assert each.rows[WHEN].is_between(each.start, each.end, closed="left").all()
 
 
@@ -88,12 +88,15 @@ def test_a_replay_begins_where_it_is_told_to(
 ) -> None:
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=60))
     monkeypatch.setattr(periods, "params", lambda: {"split": {"test_share": 0.5}})
-    found = periods.cut(timed)[1]
+    result = periods.cut(timed)[1]
 
-    assert [3, 4, 5] == [periods.beginning(found, each.name) for each in found[3:]]
-    for refused in (found[2].name, "2031-01"):  # too few rows before it, and no month of these rows
-        with pytest.raises(TooFewRows, match=f"got '{refused}'; expected one of {found[3].id}, "):
-            periods.beginning(found, refused)
+    assert [3, 4, 5] == [periods.beginning(result, each.name) for each in result[3:]]
+    for refused in (
+        result[2].name,
+        "2031-01",
+    ):  # too few rows before it, and no month of these rows
+        with pytest.raises(TooFewRows, match=f"got '{refused}'; expected one of {result[3].id}, "):
+            periods.beginning(result, refused)
 
 
 def test_a_first_release_that_leaves_no_period_is_refused(
@@ -139,9 +142,9 @@ def test_the_copy_of_an_ejected_project_runs_its_own_library(
     monkeypatch.setattr(project_copy, "FOLDER", tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
 
-    found = project_copy.environment()["PYTHONPATH"].split(os.pathsep)
+    result = project_copy.environment()["PYTHONPATH"].split(os.pathsep)
 
-    assert found == [str(tmp_path / "src"), str(tmp_path / "machinery")]
+    assert result == [str(tmp_path / "src"), str(tmp_path / "machinery")]
 
 
 def test_what_is_changed_in_the_copy_is_there_in_the_project() -> None:

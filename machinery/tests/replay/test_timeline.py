@@ -37,7 +37,7 @@ def period(
         {"event": event, "by": "service", "row": 300, "detail": {"release": "v2-a-b"}}
         for event in during
     ]
-    told = story.summarize(made) if made else None
+    reported = story.summarize(made) if made else None
     return {
         "id": f"p-{name}",
         "name": name,
@@ -52,9 +52,9 @@ def period(
             {"name": "kind", "psi": None, "drifted": False},
         ],
         "trial": {"release": "v2-a-b", "lines": ["canary"]} if during else None,
-        "pass": told,
-        "headline": story.headline(told),
-        "events": story.events(events, told),
+        "pass": reported,
+        "headline": story.headline(reported),
+        "events": story.events(events, reported),
     }
 
 
@@ -97,13 +97,13 @@ def test_what_happened_is_counted(timeline: dict[str, Any]) -> None:
 
 
 def test_what_did_not_help_is_told(timeline: dict[str, Any]) -> None:
-    told = "\n".join(timeline["honest"])
+    reported = "\n".join(timeline["honest"])
 
-    assert "2026-05: auc was worse than that of the first release by −0.020" in told
-    assert "2026-04: not better" in told
-    assert "2026-05: v2 is worse" in told
-    assert "as its interval includes 0: 2026-06" in told
-    assert "2026-03" not in told  # nothing was promoted yet, so nothing could have helped
+    assert "2026-05: auc was worse than that of the first release by −0.020" in reported
+    assert "2026-04: not better" in reported
+    assert "2026-05: v2 is worse" in reported
+    assert "as its interval includes 0: 2026-06" in reported
+    assert "2026-03" not in reported  # nothing was promoted yet, so nothing could have helped
 
 
 def test_without_a_promotion_nothing_is_claimed(timeline: dict[str, Any]) -> None:

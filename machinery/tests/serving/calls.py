@@ -145,19 +145,19 @@ class Caller:
             **{"root_path": "", "scheme": "http", "server": ("test", 80), "client": self.address},
             "query_string": query.encode(),
         }
-        said: list[Any] = []
+        messages: list[Any] = []
 
         async def receive() -> Any:
             piece = pieces.pop(0) if pieces else b""
             return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
 
         async def send(message: Any) -> None:
-            said.append(message)
+            messages.append(message)
 
         await self.app(scope, receive, send)
-        started = said[0]
+        started = messages[0]
         received = {name.decode(): value.decode() for name, value in started["headers"]}
-        text = b"".join(message.get("body", b"") for message in said[1:])
+        text = b"".join(message.get("body", b"") for message in messages[1:])
         return Answer(started["status"], received, text)
 
 

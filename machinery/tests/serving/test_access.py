@@ -153,13 +153,13 @@ def test_openapi_says_what_to_send(guarded: Caller) -> None:
     schemes = described["components"]["securitySchemes"]
     assert schemes["token"] == {"type": "http", "scheme": "bearer"}
     assert (schemes["proxy"]["in"], schemes["proxy"]["name"]) == ("header", "x-user")
-    asked = {
+    request = {
         path: "security" in operation and "401" in operation["responses"]
         for path, methods in described["paths"].items()
         for operation in methods.values()
     }
     open_ones = {"/health/live", "/health/ready"}
-    assert {path for path, is_asked in asked.items() if not is_asked} == open_ones
+    assert {path for path, is_asked in request.items() if not is_asked} == open_ones
 
 
 def test_the_page_for_people_takes_a_token(guarded: Caller) -> None:
@@ -185,9 +185,9 @@ def test_elsewhere_everybody_is_answered(tmp_path: Path) -> None:
 
 
 def test_under_governance_nobody_is_answered_until_it_is_set_up(tmp_path: Path) -> None:
-    found = configured(True, EVERYWHERE, settings(tmp_path))
+    result = configured(True, EVERYWHERE, settings(tmp_path))
 
-    with calling(tmp_path, Limits(), access=found) as caller:
+    with calling(tmp_path, Limits(), access=result) as caller:
         caller.install()
         ready, predicted = caller.get("/health/ready"), caller.post("/predict", ROW)
         assert caller.get("/health/live").status == caller.get("/metrics").status == 200
@@ -206,11 +206,11 @@ def test_figures_alone_do_not_let_a_caller_in(
 
 
 def test_on_this_machine_a_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
-    found = [configured(True, "127.0.0.1", settings(tmp_path)) for _ in range(2)]
+    result = [configured(True, "127.0.0.1", settings(tmp_path)) for _ in range(2)]
 
     token = local_token.FILE.read_text().strip()
-    assert [list(each.predict) for each in found] == [[token.encode()]] * 2
-    assert len(token) > tokens.SHORTEST and not found[0].problem
+    assert [list(each.predict) for each in result] == [[token.encode()]] * 2
+    assert len(token) > tokens.SHORTEST and not result[0].problem
     assert local_token.for_url("http://127.0.0.1:8000") == token
     assert local_token.for_url("http://service.example.org") is None
     if os.name != "nt":
@@ -242,9 +242,9 @@ def test_tokens_come_from_a_mounted_file(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "mounted").symlink_to(path)
     monkeypatch.setenv("PREDICT_TOKENS_FILE", str(tmp_path / "mounted"))
 
-    found = configured(False, EVERYWHERE, settings(tmp_path))
+    result = configured(False, EVERYWHERE, settings(tmp_path))
 
-    assert found.predict == {DESK.encode(): "Loan desk", SCRAPER.encode(): "Night batch"}
+    assert result.predict == {DESK.encode(): "Loan desk", SCRAPER.encode(): "Night batch"}
 
 
 @pytest.mark.parametrize("text", ["", "\n", "Loan desk"])
@@ -259,7 +259,7 @@ def test_a_file_without_tokens_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         ('identity_header = "x-user"', "need each other"),
         ('trusted_addresses = ["10.0.0.1"]', "need each other"),
@@ -270,8 +270,10 @@ def test_a_file_without_tokens_is_refused(
         ("requierd = true", "requierd"),
     ],
 )
-def test_settings_that_let_anybody_in_are_refused(tmp_path: Path, written: str, said: str) -> None:
-    with pytest.raises(BadSettings, match=said):
+def test_settings_that_let_anybody_in_are_refused(
+    tmp_path: Path, written: str, message: str
+) -> None:
+    with pytest.raises(BadSettings, match=message):
         access.read_settings(settings(tmp_path, f"[access]\n{written}\n"))
 
 
@@ -289,6 +291,6 @@ def test_the_settings_decide_whether_callers_are_asked(
 
 def test_a_proxy_is_enough(tmp_path: Path) -> None:
     written = '[access]\nidentity_header = "X-User"\ntrusted_addresses = ["10.1.0.0/16"]\n'
-    found: Any = configured(True, EVERYWHERE, settings(tmp_path, written))
+    result: Any = configured(True, EVERYWHERE, settings(tmp_path, written))
 
-    assert (found.header, found.problem) == (b"x-user", "")
+    assert (result.header, result.problem) == (b"x-user", "")

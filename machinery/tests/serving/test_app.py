@@ -73,18 +73,18 @@ def test_what_was_answered_is_logged(caller: Caller, tmp_path: Path) -> None:
     assert caller.service.log is not None
     caller.service.log.close()
 
-    found = prediction_log.read(tmp_path / "log").sort("id").collect()
-    assert found["id"].to_list() == ["alone", "both-1", "both-2"]
-    assert found["prediction"].to_list() == [14.0, 21.0, 21.0]
-    assert found["defaults_used"].to_list() == [["weight", "note"], ["note"], ["note"]]
-    assert set(found["release"]) == {"v1"}
-    assert set(found["arm"]) == {"serving"}
-    assert found["row"].struct.field("weight").to_list() == [2.0, 3.0, 3.0]
-    assert found["features"].struct.field("product").to_list() == [14.0, 21.0, 21.0]
+    result = prediction_log.read(tmp_path / "log").sort("id").collect()
+    assert result["id"].to_list() == ["alone", "both-1", "both-2"]
+    assert result["prediction"].to_list() == [14.0, 21.0, 21.0]
+    assert result["defaults_used"].to_list() == [["weight", "note"], ["note"], ["note"]]
+    assert set(result["release"]) == {"v1"}
+    assert set(result["arm"]) == {"serving"}
+    assert result["row"].struct.field("weight").to_list() == [2.0, 3.0, 3.0]
+    assert result["features"].struct.field("product").to_list() == [14.0, 21.0, 21.0]
 
 
 @pytest.mark.parametrize(
-    ("change", "column", "said"),
+    ("change", "column", "message"),
     [
         ({"number": 0}, "number", "a whole number, at least 1, at most 100"),
         ({"number": 101}, "number", "at most 100"),
@@ -99,7 +99,7 @@ def test_what_was_answered_is_logged(caller: Caller, tmp_path: Path) -> None:
     ],
 )
 def test_what_breaks_the_contract_is_named(
-    caller: Caller, change: dict[str, Any], column: str, said: str
+    caller: Caller, change: dict[str, Any], column: str, message: str
 ) -> None:
     alone = caller.post("/predict", ROW | change)
     third = caller.post("/predict", [ROW, ROW, ROW | change])
@@ -108,7 +108,7 @@ def test_what_breaks_the_contract_is_named(
     assert (alone.json["row"], third.json["row"]) == (1, 3)
     assert alone.json["column"] == third.json["column"] == column
     assert third.json["error"].startswith(f"row 3, column `{column}`: ")
-    assert said in third.json["error"]
+    assert message in third.json["error"]
 
 
 def test_a_field_that_is_missing_is_named(caller: Caller) -> None:
@@ -223,17 +223,17 @@ def test_too_many_at_once_are_refused_and_told_when_to_come_back(tmp_path: Path)
 
 def test_a_caller_that_hangs_up_harms_nobody(caller: Caller) -> None:
     async def hang_up() -> list[Any]:
-        said: list[Any] = []
+        messages: list[Any] = []
 
         async def receive() -> Any:
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
-            said.append(message)
+            messages.append(message)
 
         scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
         await caller.app(scope, receive, send)
-        return said
+        return messages
 
     assert caller.runner.run(hang_up()) == []
     assert caller.post("/predict", ROW).status == 200

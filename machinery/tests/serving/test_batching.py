@@ -120,12 +120,12 @@ def test_small_jobs_have_their_turn_between_the_parts_of_a_large_one(batches: Ba
         large = batches.job(3 * MAX_ROWS)
         batches.batcher.submit(large)
         await batches.batcher.submit(batches.small())
-        seen = list(batches.sizes)
+        output = list(batches.sizes)
         await large.future
-        return large, seen
+        return large, output
 
-    large, seen = asyncio.run(both())
-    assert len(seen) < 4
+    large, output = asyncio.run(both())
+    assert len(output) < 4
     assert len(large.predictions) == 3 * MAX_ROWS
     assert sorted(batches.sizes) == [1, MAX_ROWS, MAX_ROWS, MAX_ROWS]
 

@@ -77,10 +77,10 @@ def test_what_is_complete_refused_or_cut_off_counts_no_longer() -> None:
             await cut.parts.put({"type": "http.disconnect"})
             with pytest.raises(Disconnected):
                 await cut.task
-        whole = Sender(budget)
-        await whole.send(500)
-        await whole.send(500, more=False)
-        assert len(await whole.task) == 1_000
+        everything = Sender(budget)
+        await everything.send(500)
+        await everything.send(500, more=False)
+        assert len(await everything.task) == 1_000
 
     asyncio.run(run())
 

@@ -59,8 +59,8 @@ def write(views: Sequence[store.StoredView]) -> None:
 
 def filled(view: View, now: datetime = NOW) -> None:
     """Fill the store with one view."""
-    found = materialize.values(view, SCHEMA, now, Events(Path("/")))
-    write([found])
+    result = materialize.values(view, SCHEMA, now, Events(Path("/")))
+    store.write([result], store.path())
 
 
 def contract_of(views: Sequence[View]) -> dict[str, Any]:
@@ -116,11 +116,13 @@ def test_the_requests_value_comes_first_then_the_store_then_the_default(caller: 
     assert (stored["prediction"], stored["defaults_used"]) == (21.0, ["note"])
     assert (old["prediction"], old["defaults_used"]) == (14.0, ["weight", "note"])
     assert (unknown["prediction"], unknown["defaults_used"]) == (14.0, ["weight", "note"])
-    told = caller.get("/metrics").body.decode()
-    assert 'service_entity_lookups_total{entity="code",outcome="found"} 1.0' in told
-    assert 'service_entity_lookups_total{entity="code",outcome="missing"} 2.0' in told
-    assert 'service_defaults_used_total{column="weight"} 2.0' in told
-    (line,) = [s for s in told.splitlines() if s.startswith("service_entity_features_age_seconds{")]
+    output = caller.get("/metrics").body.decode()
+    assert 'service_entity_lookups_total{entity="code",outcome="found"} 1.0' in output
+    assert 'service_entity_lookups_total{entity="code",outcome="missing"} 2.0' in output
+    assert 'service_defaults_used_total{column="weight"} 2.0' in output
+    (line,) = [
+        s for s in output.splitlines() if s.startswith("service_entity_features_age_seconds{")
+    ]
     assert 0 <= float(line.split()[-1]) < 3 * 3600
 
 
@@ -188,10 +190,10 @@ def test_a_value_that_is_too_old_is_the_default(tmp_path: Path, view: View) -> N
     with calling(tmp_path, Limits()) as caller:
         install(caller, view)
         answer = caller.post("/predict", ROW).json
-        told = caller.get("/metrics").body.decode()
+        output = caller.get("/metrics").body.decode()
 
     assert (answer["prediction"], answer["defaults_used"]) == (14.0, ["weight", "note"])
-    assert 'service_entity_lookups_total{entity="code",outcome="stale"} 1.0' in told
+    assert 'service_entity_lookups_total{entity="code",outcome="stale"} 1.0' in output
 
 
 def test_a_new_store_is_read_while_the_service_runs(caller: Caller, view: View) -> None:
@@ -227,8 +229,8 @@ def test_a_store_that_fails_while_the_service_runs_gives_defaults_and_is_counted
 
     assert answer.status == 200
     assert answer.json["defaults_used"] == ["weight", "note"]
-    told = caller.get("/metrics").body.decode()
-    assert 'service_entity_lookups_total{entity="code",outcome="failed"} 1.0' in told
+    output = caller.get("/metrics").body.decode()
+    assert 'service_entity_lookups_total{entity="code",outcome="failed"} 1.0' in output
     filled(view)
     assert caller.post("/predict", ROW).json["prediction"] == 21.0
 
@@ -265,8 +267,8 @@ def test_what_was_served_and_logged_equals_what_is_computed_offline(
 
 def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view: View) -> None:
     (other,) = views_of([declared(aggregate=pl.col("weight").max())])
-    found = [materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)]
-    write(found)
+    result = [materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)]
+    store.write(result, store.path())
     on_trial = LoadedRelease(release("v2", contract=contract_of([other])), "serving", False)
     with calling(tmp_path, Limits()) as caller:
         install(caller, view)
@@ -355,9 +357,9 @@ def test_keys_of_several_columns_and_of_numbers_are_found(tmp_path: Path, view: 
     filled(made)
     with calling(tmp_path, Limits()) as caller:
         install(caller, made)
-        found = caller.post("/predict", [ROW, ROW | {"number": 8}]).json
+        result = caller.post("/predict", [ROW, ROW | {"number": 8}]).json
 
-    assert found["predictions"] == [21.0, 16.0]
+    assert result["predictions"] == [21.0, 16.0]
 
 
 def test_an_entity_that_is_left_out_is_the_contracts_default(tmp_path: Path, view: View) -> None:

@@ -123,11 +123,11 @@ def test_what_is_enriched_before_is_what_the_log_and_the_shadow_see(serving: Ser
     caller = serving(
         before_prediction=heavier, after_prediction=lambda rows, predictions: -predictions
     )
-    seen: list[Any] = []
+    observed: list[Any] = []
 
     class Heard(Shadow):
         def offer(self, ids: Any, rows: Any, predictions: Any, defaults: Any = None) -> None:
-            seen.append((rows["weight"].to_list(), predictions.tolist(), defaults))
+            observed.append((rows["weight"].to_list(), predictions.tolist(), defaults))
 
     shadow = Heard(release("v2"), 1.0, adjust=caller.service.hooks.adjust)
     caller.install(shadow=shadow)
@@ -136,7 +136,7 @@ def test_what_is_enriched_before_is_what_the_log_and_the_shadow_see(serving: Ser
 
     assert answer.json["prediction"] == -21.0
     assert answer.json["defaults_used"] == ["weight", "note"]
-    assert seen == [([3.0], [-21.0], [["weight", "note"]])]
+    assert observed == [([3.0], [-21.0], [["weight", "note"]])]
 
 
 def test_the_shadow_is_adjusted_as_what_answers() -> None:
@@ -192,7 +192,7 @@ def test_a_route_that_fails_is_answered_with_500(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize(
-    ("routes", "said"),
+    ("routes", "message"),
     [
         (lambda: [Route("/model", lambda request: None)], "hides /model of the service"),
         (lambda: [Mount("/", lambda *_: None)], "hides / of the service"),
@@ -203,23 +203,23 @@ def test_a_route_that_fails_is_answered_with_500(serving: Serving) -> None:
     ],
 )
 def test_routes_that_cannot_be_used_are_refused(
-    serving: Serving, routes: Callable[[], Any], said: str
+    serving: Serving, routes: Callable[[], Any], message: str
 ) -> None:
-    with pytest.raises(HookError, match=said):
+    with pytest.raises(HookError, match=message):
         serving(routes=routes)
 
 
 @pytest.mark.parametrize(
-    ("middleware", "said"),
+    ("middleware", "message"),
     [
         (lambda app: None, "returned a NoneType; expected an ASGI application"),
         (lambda app: {}["key"], "raised KeyError: 'key'"),
     ],
 )
 def test_a_middleware_that_cannot_be_made_is_refused(
-    serving: Serving, middleware: Callable[..., Any], said: str
+    serving: Serving, middleware: Callable[..., Any], message: str
 ) -> None:
-    with pytest.raises(HookError, match=said):
+    with pytest.raises(HookError, match=message):
         serving(asgi_middleware=middleware)
 
 
@@ -249,7 +249,7 @@ def _exits(rows: pl.DataFrame, *_: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("functions", "said"),
+    ("functions", "message"),
     [
         ({"before_prediction": _wrong}, "before_prediction raised ValueError: no such airport"),
         ({"before_prediction": _exits}, "before_prediction raised SystemExit: 3"),
@@ -289,7 +289,7 @@ def _exits(rows: pl.DataFrame, *_: Any) -> Any:
     ],
 )
 def test_a_hook_that_fails_is_answered_with_500_and_logged(
-    serving: Serving, caplog: pytest.LogCaptureFixture, functions: dict[str, Any], said: str
+    serving: Serving, caplog: pytest.LogCaptureFixture, functions: dict[str, Any], message: str
 ) -> None:
     caller = serving(**functions)
     with caplog.at_level(logging.ERROR):
@@ -298,7 +298,7 @@ def test_a_hook_that_fails_is_answered_with_500_and_logged(
     (hook,) = functions
     assert answer.status == 500
     assert answer.json["error"].startswith(f"The hook {hook} ")
-    assert re.search(said, answer.json["error"])
+    assert re.search(message, answer.json["error"])
     assert f"Request mine: The hook {hook} " in caplog.text
     assert caller.post("/predict", {}).status == 422  # it still answers
 
@@ -316,7 +316,7 @@ def test_a_row_on_which_a_hook_fails_takes_no_other_with_it(serving: Serving) ->
 
 
 @pytest.mark.parametrize(
-    ("targets", "said"),
+    ("targets", "message"),
     [
         ({"after_prediction": "hooks_of_a_team:of_one_argument"}, r"must accept \(rows, predict"),
         ({"before_prediction": "hooks_of_a_team:later"}, "plain function, not `async def`"),
@@ -330,12 +330,12 @@ def test_a_row_on_which_a_hook_fails_takes_no_other_with_it(serving: Serving) ->
 def test_a_service_does_not_start_with_a_hook_that_cannot_be_used(
     name: Callable[..., None],
     targets: dict[str, str],
-    said: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name(**targets)
 
-    with pytest.raises(HookError, match=said):
+    with pytest.raises(HookError, match=message):
         hooks.load()
     assert serve.main(["--port", "0"]) == 1
     shown = capsys.readouterr().err

@@ -63,12 +63,12 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = True
-        whole = Files.write
+        complete = Files.write
 
         def write(files: Files, frame: pl.DataFrame) -> None:
             if self.full:
                 raise OSError(28, "No space left on device")
-            whole(files, frame)
+            complete(files, frame)
 
         monkeypatch.setattr(Files, "write", write)
 
@@ -169,13 +169,13 @@ def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    whole = Files.write
+    complete = Files.write
     deaths = iter([True])
 
     def write(files: Files, frame: pl.DataFrame) -> None:
         if next(deaths, False):
             raise MemoryErrorOfTheInterpreter
-        whole(files, frame)
+        complete(files, frame)
 
     monkeypatch.setattr(Files, "write", write)
     logs = PredictionLog(folder, seconds=OFTEN)
@@ -195,13 +195,13 @@ def test_a_writer_that_died_is_replaced_and_nothing_is_lost_or_twice(
 def test_closing_writes_what_a_writer_that_died_left(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Files.write
+    complete = Files.write
     deaths = iter([True, True])
 
     def write(files: Files, frame: pl.DataFrame) -> None:
         if next(deaths, False):
             raise MemoryErrorOfTheInterpreter
-        whole(files, frame)
+        complete(files, frame)
 
     monkeypatch.setattr(Files, "write", write)
     logs = PredictionLog(folder, seconds=OFTEN)

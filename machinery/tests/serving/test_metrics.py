@@ -26,12 +26,12 @@ def values(metrics: Metrics) -> dict[tuple[str, ...], float]:
 @pytest.fixture
 def metrics() -> Metrics:
     """All that can be counted, counted once at least."""
-    found = Comparison()
-    found.observe(np.array([0.25, 0.5]), np.array([0.5, np.nan]))
+    result = Comparison()
+    result.observe(np.array([0.25, 0.5]), np.array([0.5, np.nan]))
     counted = Metrics()
     counted.follow(
         log=SimpleNamespace(written=7, dropped=2, failures=3, restarts=1, waiting=4),
-        shadow=SimpleNamespace(found=found, dropped=5),
+        shadow=SimpleNamespace(found=result, dropped=5),
         queued=lambda: 6,
     )
     counted.set_status({"serving": "v1", "canary": "v2"}, ready=True, stopped=False)
@@ -47,34 +47,34 @@ def metrics() -> Metrics:
 
 
 def test_requests_are_counted_by_arm_and_outcome(metrics: Metrics) -> None:
-    found = values(metrics)
+    result = values(metrics)
 
-    assert found["service_requests_total", "serving", "answered"] == 3
-    assert found["service_requests_total", "canary", "answered"] == 1
-    assert found["service_requests_total", "canary", "failed"] == 1
-    assert found["service_requests_total", "none", "invalid"] == 1
-    assert found["service_requests_total", "none", "refused"] == 2
-    assert found["service_defaults_used_total", "dep"] == 2
-    assert found["service_defaults_used_total", "tail"] == 1
+    assert result["service_requests_total", "serving", "answered"] == 3
+    assert result["service_requests_total", "canary", "answered"] == 1
+    assert result["service_requests_total", "canary", "failed"] == 1
+    assert result["service_requests_total", "none", "invalid"] == 1
+    assert result["service_requests_total", "none", "refused"] == 2
+    assert result["service_defaults_used_total", "dep"] == 2
+    assert result["service_defaults_used_total", "tail"] == 1
 
 
 def test_what_may_happen_is_there_before_it_happens() -> None:
-    found = values(Metrics())
+    result = values(Metrics())
 
-    outcomes = {labels[2] for labels in found if labels[0] == "service_requests_total"}
+    outcomes = {labels[2] for labels in result if labels[0] == "service_requests_total"}
     assert outcomes == set(OUTCOMES)
-    assert found["service_swaps_total", "refused"] == 0
+    assert result["service_swaps_total", "refused"] == 0
 
 
 def test_seconds_are_counted_by_bucket(metrics: Metrics) -> None:
-    found = values(metrics)
+    result = values(metrics)
 
-    buckets = {le: found["service_request_seconds_bucket", "serving", le] for le in BOUNDS}
+    buckets = {le: result["service_request_seconds_bucket", "serving", le] for le in BOUNDS}
     assert buckets == BOUNDS
-    assert found["service_request_seconds_count", "serving"] == 3
-    assert found["service_request_seconds_sum", "serving"] == pytest.approx(7.0034)
-    assert found["service_batch_rows_bucket", "serving", "4"] == 0
-    assert found["service_batch_rows_bucket", "serving", "8"] == 1
+    assert result["service_request_seconds_count", "serving"] == 3
+    assert result["service_request_seconds_sum", "serving"] == pytest.approx(7.0034)
+    assert result["service_batch_rows_bucket", "serving", "4"] == 0
+    assert result["service_batch_rows_bucket", "serving", "8"] == 1
 
 
 BOUNDS = {"0.0005": 1, "0.001": 1, "0.0025": 1, "0.005": 2, "1.0": 2, "5.0": 2, "+Inf": 3}
@@ -88,31 +88,31 @@ def test_a_value_on_a_bound_is_at_most_that_bound() -> None:
 
 
 def test_what_others_count_is_passed_on(metrics: Metrics) -> None:
-    found = values(metrics)
+    result = values(metrics)
 
-    assert found["prediction_log_rows_total", "written"] == 7
-    assert found["prediction_log_rows_total", "dropped"] == 2
-    assert found["prediction_log_failures_total",] == 3
-    assert found["prediction_log_restarts_total",] == 1
-    assert found["prediction_log_waiting_rows",] == 4
-    assert found["service_queue_rows",] == 6
-    assert found["shadow_rows_total", "compared"] == 1
-    assert found["shadow_rows_total", "failed"] == 1
-    assert found["shadow_rows_total", "dropped"] == 5
-    assert found["shadow_difference_total",] == 0.25
-    assert found["service_swaps_total", "refused"] == 1
+    assert result["prediction_log_rows_total", "written"] == 7
+    assert result["prediction_log_rows_total", "dropped"] == 2
+    assert result["prediction_log_failures_total",] == 3
+    assert result["prediction_log_restarts_total",] == 1
+    assert result["prediction_log_waiting_rows",] == 4
+    assert result["service_queue_rows",] == 6
+    assert result["shadow_rows_total", "compared"] == 1
+    assert result["shadow_rows_total", "failed"] == 1
+    assert result["shadow_rows_total", "dropped"] == 5
+    assert result["shadow_difference_total",] == 0.25
+    assert result["service_swaps_total", "refused"] == 1
 
 
 def test_what_is_loaded_is_told_and_what_was_is_not(metrics: Metrics) -> None:
     assert values(metrics)["service_release_info", "canary", "v2"] == 1
 
     metrics.set_status({"serving": "v2"}, ready=False, stopped=True)
-    found = values(metrics)
+    result = values(metrics)
 
-    assert [labels for labels in found if labels[0] == "service_release_info"] == [
+    assert [labels for labels in result if labels[0] == "service_release_info"] == [
         ("service_release_info", "serving", "v2")
     ]
-    assert (found["service_ready",], found["service_stopped",]) == (0, 1)
+    assert (result["service_ready",], result["service_stopped",]) == (0, 1)
 
 
 def test_the_figures_of_the_monitor_are_passed_on(tmp_path: Path) -> None:

@@ -76,23 +76,23 @@ def test_the_published_schema_refuses_what_the_service_refuses(
     entry: dict[str, Any], values: list[Any], required: bool
 ) -> None:
     reader = Reader(columns_of({"columns": [entry | {"required": required}]}))
-    found = schemas(reader, MOST)
+    result = schemas(reader, MOST)
     # `date` is a format, which a schema only describes.
     strings = entry["dtype"] == "date"
     others = [value for value in ANYTHING if not (strings and isinstance(value, str))]
 
     for value in [*values, *others]:
         row = {"x": value}
-        assert _published(found, "Row", row) == _taken(reader.one, row), (value, found["Row"])
+        assert _published(result, "Row", row) == _taken(reader.one, row), (value, result["Row"])
         body = {"columns": {"x": [value]}}
-        assert _published(found, "Body", body) == _taken(
+        assert _published(result, "Body", body) == _taken(
             lambda text: reader.columnar(text, MOST), body
-        ), (value, found["Columns"])
-    assert _published(found, "Row", {}) == _taken(reader.one, {}) == (not required)
+        ), (value, result["Columns"])
+    assert _published(result, "Row", {}) == _taken(reader.one, {}) == (not required)
 
 
 @pytest.mark.parametrize(
-    ("entry", "values", "words"),
+    ("entry", "values", "arguments"),
     [
         (column("str", "String", ge="b"), ["a", "b"], "at least b"),
         (
@@ -112,29 +112,29 @@ def test_the_published_schema_refuses_what_the_service_refuses(
     ],
 )
 def test_what_json_schema_cannot_say_stands_in_the_description(
-    entry: dict[str, Any], values: list[str], words: str
+    entry: dict[str, Any], values: list[str], arguments: str
 ) -> None:
     reader = Reader(columns_of({"columns": [entry]}))
-    found = schemas(reader, MOST)
+    result = schemas(reader, MOST)
 
-    assert words in found["Row"]["properties"]["x"]["description"]
+    assert arguments in result["Row"]["properties"]["x"]["description"]
     taken = [_taken(reader.one, {"x": value}) for value in values]
     assert True in taken and False in taken
     # The schema takes more than the service, and never less.
-    assert all(_published(found, "Row", {"x": value}) for value in values)
+    assert all(_published(result, "Row", {"x": value}) for value in values)
 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_unknown_fields_are_published_as_they_are_treated(strict: bool) -> None:
     reader = Reader(columns_of({"columns": [column("int", "Int8")]}), strict=strict)
-    found = schemas(reader, MOST)
+    result = schemas(reader, MOST)
 
     for name, read, body in (
         ("Row", reader.one, {"x": 1, "y": 2}),
         ("Body", lambda text: reader.columnar(text, MOST), {"columns": {"x": [1], "y": [2]}}),
         ("Body", lambda text: reader.columnar(text, MOST), {"columns": {"x": [1]}, "y": 2}),
     ):
-        assert _published(found, name, body) == _taken(read, body) == (not strict)
+        assert _published(result, name, body) == _taken(read, body) == (not strict)
 
 
 @pytest.mark.parametrize("rows", [0, 1, MOST, MOST + 1])
@@ -147,8 +147,8 @@ def test_the_number_of_rows_is_published(rows: int) -> None:
 
 
 def _published(found: dict[str, Any], name: str, body: Any) -> bool:
-    whole = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": found}}
-    return bool(Validator(whole).is_valid(body))
+    complete = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": found}}
+    return bool(Validator(complete).is_valid(body))
 
 
 def _taken(read: Any, body: Any) -> bool:

@@ -66,13 +66,13 @@ def test_who_stopped_it_and_why_is_told(caller: Caller) -> None:
 
 
 def test_the_model_is_described(caller: Caller) -> None:
-    found = caller.get("/model").json
+    result = caller.get("/model").json
 
-    assert found["release"] == {"id": "v1", "version": "1", "task": "regression"}
-    assert found["metrics"] == {"rmse": 1.5}
-    assert found["card"] == "# Card"
-    assert found["contract"] == CONTRACT
-    assert found["serving"] == "v1"
+    assert result["release"] == {"id": "v1", "version": "1", "task": "regression"}
+    assert result["metrics"] == {"rmse": 1.5}
+    assert result["card"] == "# Card"
+    assert result["contract"] == CONTRACT
+    assert result["serving"] == "v1"
 
 
 def test_without_a_release_there_is_no_model(empty: Caller) -> None:
@@ -93,11 +93,11 @@ def test_figures_are_those_of_prometheus(caller: Caller) -> None:
 
 
 def test_openapi_has_the_rules_of_the_contract(caller: Caller) -> None:
-    found = caller.get("/openapi.json").json
-    row = found["components"]["schemas"]["Row"]
+    result = caller.get("/openapi.json").json
+    row = result["components"]["schemas"]["Row"]
     columns = row["properties"]
 
-    assert found["openapi"] == "3.1.0"
+    assert result["openapi"] == "3.1.0"
     assert row["required"] == ["number", "kind", "code", "at"]
     assert (columns["number"]["minimum"], columns["number"]["maximum"]) == (1, 100)
     assert columns["kind"]["enum"] == ["a", "b"]
@@ -107,7 +107,7 @@ def test_openapi_has_the_rules_of_the_contract(caller: Caller) -> None:
     assert (number["type"], number["exclusiveMinimum"], null["type"]) == ("number", 0, "null")
     assert columns["weight"]["default"] == 2.0
     assert "Unit: kg." in columns["weight"]["description"]
-    assert {"/predict", "/predict/batch", "/model"} <= found["paths"].keys()
+    assert {"/predict", "/predict/batch", "/model"} <= result["paths"].keys()
 
 
 def test_every_reference_of_openapi_leads_somewhere(caller: Caller) -> None:

@@ -295,8 +295,8 @@ def test_whoever_does_nothing_gives_way_to_whoever_asks() -> None:
 
 def test_bodies_that_do_not_end_give_way_too_and_idle_callers_before_them() -> None:
     with Bounded(Limits(), most=10) as made:
-        asked = made.connect()
-        assert status(ask(asked, HEALTH)) == 200
+        request = made.connect()
+        assert status(ask(request, HEALTH)) == 200
         unfinished = [made.connect() for _ in range(30)]
         for each in unfinished:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -342,6 +342,6 @@ def test_so_many_connections_are_taken_as_there_are_descriptors(
         (64, 64, 1),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 1000),
     ):
-        monkeypatch.setattr(resource, "getrlimit", lambda _, found=(soft, hard): found)
+        monkeypatch.setattr(resource, "getrlimit", lambda _, result=(soft, hard): result)
         assert connections.affordable(1000) == expected
     assert (1000 + reserved, 4096) in set_to

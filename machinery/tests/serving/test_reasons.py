@@ -52,11 +52,11 @@ def logged(caller: Caller, folder: Path) -> pl.DataFrame:
 
 
 def test_reasons_are_answered_where_they_are_asked_for(caller: Caller) -> None:
-    asked = caller.post("/predict?explain=true", ROW).json
+    request = caller.post("/predict?explain=true", ROW).json
     not_asked = [caller.post(path, ROW).json for path in ("/predict", "/predict?explain=false")]
 
-    assert asked["reasons"] == [REASON | {"effect": 4.0}]
-    assert asked["prediction"] == not_asked[0]["prediction"] == 14.0
+    assert request["reasons"] == [REASON | {"effect": 4.0}]
+    assert request["prediction"] == not_asked[0]["prediction"] == 14.0
     assert all("reasons" not in answer for answer in not_asked)
 
 
@@ -71,11 +71,11 @@ def test_a_favourable_factor_is_no_reason(caller: Caller) -> None:
 def test_reasons_are_logged_with_the_prediction(caller: Caller, tmp_path: Path) -> None:
     caller.post("/predict?explain=true", ROW, x_request_id="asked")
     caller.post("/predict", ROW, x_request_id="not")
-    found = logged(caller, tmp_path)
+    result = logged(caller, tmp_path)
 
-    assert found["id"].to_list() == ["asked", "not"]
-    assert found["prediction"].to_list() == [14.0, 14.0]
-    assert found["reasons"].to_list() == [[REASON | {"effect": 4.0}], None]
+    assert result["id"].to_list() == ["asked", "not"]
+    assert result["prediction"].to_list() == [14.0, 14.0]
+    assert result["reasons"].to_list() == [[REASON | {"effect": 4.0}], None]
 
 
 def test_a_row_that_cannot_be_explained_is_an_error_and_is_logged(
@@ -90,7 +90,7 @@ def test_a_row_that_cannot_be_explained_is_an_error_and_is_logged(
 
 
 @pytest.mark.parametrize(
-    ("path", "rows", "status", "said"),
+    ("path", "rows", "status", "message"),
     [
         ("/predict?explain=true", 4, 413, "Reasons are given for at most 3 rows; got 4."),
         ("/predict?explain=yes", 1, 400, "explain: got 'yes'; expected true or false"),
@@ -99,12 +99,12 @@ def test_a_row_that_cannot_be_explained_is_an_error_and_is_logged(
     ],
 )
 def test_what_is_not_explained_is_refused(
-    caller: Caller, path: str, rows: int, status: int, said: str
+    caller: Caller, path: str, rows: int, status: int, message: str
 ) -> None:
     answer = caller.post(path, [ROW] * rows)
 
     assert answer.status == status
-    assert answer.json["error"].startswith(said)
+    assert answer.json["error"].startswith(message)
 
 
 def test_a_release_without_reasons_says_why(caller: Caller) -> None:
@@ -142,8 +142,8 @@ def test_explained_and_other_requests_come_together(caller: Caller) -> None:
     async def both() -> list[int]:
         paths = ["/predict?explain=true", "/predict"] * 10
         sent = {"content-type": "application/json"}
-        asked = (caller.ask("POST", path, ROW, sent) for path in paths)
-        return [len(answer.json.get("reasons", "")) for answer in await asyncio.gather(*asked)]
+        request = (caller.ask("POST", path, ROW, sent) for path in paths)
+        return [len(answer.json.get("reasons", "")) for answer in await asyncio.gather(*request)]
 
     assert caller.runner.run(both()) == [1, 0] * 10
 

@@ -67,18 +67,18 @@ def told(
 def judged(team: Policy, seed: int = 0, **canary: float) -> tuple[Verdict, int]:
     """Run a step at 25 % and look after every batch; give the verdict and the requests it took."""
     draws, trial = np.random.default_rng(seed), Trial(team.slow)
-    found = Verdict("wait", "")
-    while found.action == "wait" and trial.canary.requests <= 500:
+    result = Verdict("wait", "")
+    while result.action == "wait" and trial.canary.requests <= 500:
         told(trial, "serving", 15, draws, failed=0.002)
         told(trial, "canary", 5, draws, **{"failed": 0.002} | canary)  # type: ignore[arg-type]
-        found = verdict(trial.serving, trial.canary, team, ENOUGH)
-    return found, trial.canary.requests
+        result = verdict(trial.serving, trial.canary, team, ENOUGH)
+    return result, trial.canary.requests
 
 
 def test_a_release_that_is_as_good_goes_on_after_as_many_requests_as_asked(team: Policy) -> None:
-    found, requests = judged(team)
+    result, requests = judged(team)
 
-    assert found.action == "advance"
+    assert result.action == "advance"
     assert requests == 500
 
 
@@ -96,10 +96,10 @@ def test_a_bad_release_goes_back_early_and_the_reason_is_said(
     team: Policy, fault: dict[str, float], reason: str
 ) -> None:
     for seed in range(5):
-        found, requests = judged(team, seed=seed, **fault)  # type: ignore[arg-type]
+        result, requests = judged(team, seed=seed, **fault)  # type: ignore[arg-type]
 
-        assert found.action == "abort"
-        assert reason in found.reason
+        assert result.action == "abort"
+        assert reason in result.reason
         assert requests < 250
 
 
@@ -133,9 +133,9 @@ def test_little_traffic_waits_and_says_for_what(team: Policy) -> None:
 def test_a_canary_that_nobody_asks_ends(team: Policy) -> None:
     trial = Trial(team.slow)
 
-    found = verdict(trial.serving, trial.canary, team, 86_401)
+    result = verdict(trial.serving, trial.canary, team, 86_401)
 
-    assert found == Verdict(
+    assert result == Verdict(
         "abort", "24 hours were not enough to judge it: 500 more of 500 requests"
     )
 
@@ -176,13 +176,13 @@ def small(tmp_path: Path) -> Policy:
 
 def days(small: Policy, draws: np.random.Generator, failed: float = 0.0) -> Verdict:
     """Run the canary of 24 requests a day until it is decided, and look after each."""
-    trial, found, at = Trial(small.slow), Verdict("wait", ""), 0.0
-    while found.action == "wait":
+    trial, result, at = Trial(small.slow), Verdict("wait", ""), 0.0
+    while result.action == "wait":
         at += float(draws.exponential(DAY / 24))
         canary = draws.random() < 0.5
         told(trial, "canary" if canary else "serving", 1, draws, failed * canary, batch=1)
-        found = verdict(trial.serving, trial.canary, small, at)
-    return found
+        result = verdict(trial.serving, trial.canary, small, at)
+    return result
 
 
 def test_with_little_traffic_time_is_enough_where_the_team_says_so(
@@ -221,44 +221,46 @@ def test_with_little_traffic_a_gross_error_is_noticed(small: Policy) -> None:
 
 
 def test_a_shadow_of_little_traffic_may_answer_after_its_days(small: Policy) -> None:
-    found = compared(72, lambda serving: serving + 0.01)
+    result = compared(72, lambda serving: serving + 0.01)
 
-    assert shadow_verdict(found, small, 2 * DAY).action == "wait"
-    assert shadow_verdict(found, small, 3 * DAY).action == "advance"
+    assert shadow_verdict(result, small, 2 * DAY).action == "wait"
+    assert shadow_verdict(result, small, 3 * DAY).action == "advance"
     assert (
         shadow_verdict(compared(72, lambda serving: 1000 * serving), small, DAY).action == "abort"
     )
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(59, "less than min"), (1209601, "more than max")])
+@pytest.mark.parametrize(
+    ("seconds", "message"), [(59, "less than min"), (1209601, "more than max")]
+)
 def test_a_time_that_is_enough_lies_between_the_others(
-    tmp_path: Path, seconds: int, said: str
+    tmp_path: Path, seconds: int, message: str
 ) -> None:
     path = tmp_path / "small.toml"
     path.write_text(SMALL.replace("enough_seconds = 604800", f"enough_seconds = {seconds}"))
 
-    with pytest.raises(BadSettings, match=rf"\[canary\] enough_seconds is {said}_seconds"):
+    with pytest.raises(BadSettings, match=rf"\[canary\] enough_seconds is {message}_seconds"):
         policy(path, tmp_path / "none.toml")
 
 
 def compared(rows: int, change: Callable[[np.ndarray], np.ndarray], failed: int = 0) -> Comparison:
-    found = Comparison()
+    result = Comparison()
     serving = np.random.default_rng(1).beta(2, 6, rows)
-    found.observe(serving, change(serving))
-    found.fail(failed)
-    return found
+    result.observe(serving, change(serving))
+    result.fail(failed)
+    return result
 
 
 def test_a_shadow_that_agrees_may_answer(team: Policy) -> None:
-    found = compared(1000, lambda serving: serving + 0.1)
+    result = compared(1000, lambda serving: serving + 0.1)
 
-    assert shadow_verdict(found, team, ENOUGH).action == "advance"
+    assert shadow_verdict(result, team, ENOUGH).action == "advance"
 
 
 def test_a_shadow_has_to_be_seen_long_enough(team: Policy) -> None:
-    found = compared(800, lambda serving: serving)
+    result = compared(800, lambda serving: serving)
 
-    assert shadow_verdict(found, team, 10) == Verdict(
+    assert shadow_verdict(result, team, 10) == Verdict(
         "wait", "200 more of 1000 rows, about 2 seconds at this rate"
     )
 
@@ -275,17 +277,17 @@ def test_a_shadow_has_to_be_seen_long_enough(team: Policy) -> None:
 def test_a_shadow_with_a_gross_error_never_answers(
     team: Policy, change: Callable[[np.ndarray], np.ndarray], failed: int, reason: str
 ) -> None:
-    found = shadow_verdict(compared(100, change, failed), team, ENOUGH)
+    result = shadow_verdict(compared(100, change, failed), team, ENOUGH)
 
-    assert found.action == "abort"
-    assert reason in found.reason
+    assert result.action == "abort"
+    assert reason in result.reason
 
 
 def test_one_row_sent_again_and_again_is_no_evidence(team: Policy) -> None:
-    found = Comparison()
-    found.observe(np.full(900, 0.2), np.full(900, 0.3))
+    result = Comparison()
+    result.observe(np.full(900, 0.2), np.full(900, 0.3))
 
-    assert shadow_verdict(found, team, ENOUGH).action == "wait"
+    assert shadow_verdict(result, team, ENOUGH).action == "wait"
 
 
 # The chances that are claimed, at a small size.
@@ -320,11 +322,11 @@ def test_distributions_that_are_equal_are_never_certainly_apart() -> None:
 
 def test_how_far_distributions_are_apart_is_seen() -> None:
     draws = np.random.default_rng(8)
-    seen, certain = ks_lower_bound(draws.normal(size=2000), draws.normal(2.0, size=2000), 0.001)
+    observed, certain = ks_lower_bound(draws.normal(size=2000), draws.normal(2.0, size=2000), 0.001)
 
     # Two standard deviations are a distance of 0.68.
-    assert seen == pytest.approx(0.68, abs=0.05)
-    assert 0.4 < certain < seen
+    assert observed == pytest.approx(0.68, abs=0.05)
+    assert 0.4 < certain < observed
 
 
 def test_a_bound_from_above_is_above() -> None:
@@ -387,12 +389,12 @@ def test_a_release_goes_from_the_shadow_to_everybody(
     folder: Path, rollout: Rollout, clock: Clock
 ) -> None:
     now = state.shadow(folder, "v2", 0.25, "Ada")
-    found = Comparison()
-    assert rollout.step(now, found) == now
+    result = Comparison()
+    assert rollout.step(now, result) == now
     clock.now += ENOUGH
     serving = np.random.default_rng(1).beta(2, 6, 1000)
-    found.observe(serving, serving)
-    now = rollout.step(now, found)
+    result.observe(serving, serving)
+    now = rollout.step(now, result)
     shares = []
     for _ in range(2):
         assert now.shadow is None
@@ -425,9 +427,9 @@ def test_a_bad_canary_goes_back_at_once_and_the_history_says_why(
 
 def test_a_bad_shadow_goes_back_and_the_history_says_why(folder: Path, rollout: Rollout) -> None:
     now = state.shadow(folder, "v2", 0.25, "Ada")
-    found = Comparison()
-    found.fail(100)
-    now = rollout.step(now, found)
+    result = Comparison()
+    result.fail(100)
+    now = rollout.step(now, result)
 
     assert now.shadow is None
     assert "could not score" in history.read(folder / state.HISTORY)[-1]["detail"]["reason"]
@@ -462,8 +464,8 @@ def test_a_busy_hour_is_not_taken_for_a_slow_release(team: Policy) -> None:
         for _ in range(100):
             told(trial, "serving", 1000, draws, seconds=seconds)
             told(trial, "canary", 5, draws, seconds=seconds)
-        found = verdict(trial.serving, trial.canary, team, ENOUGH)
-        assert found.action != "abort", (hour, found.reason)
+        result = verdict(trial.serving, trial.canary, team, ENOUGH)
+        assert result.action != "abort", (hour, result.reason)
 
 
 def test_of_two_replicas_one_moves_the_state(folder: Path, team: Policy, clock: Clock) -> None:
@@ -511,10 +513,10 @@ def test_evidence_of_one_release_is_none_of_the_next(
 def test_nothing_moves_by_itself_without_a_policy(folder: Path, tmp_path: Path) -> None:
     alone = Rollout(folder, policy(tmp_path / "no rollout.toml"))
     now = state.shadow(folder, "v2", 1.0, "Ada")
-    found = Comparison()
-    found.fail(1000)
+    result = Comparison()
+    result.fail(1000)
 
-    assert alone.step(now, found) == now
+    assert alone.step(now, result) == now
     assert alone.unloadable(now, "v2", "unsigned") == now
     assert events(folder) == ["serve", "shadow"]
 
@@ -548,7 +550,7 @@ def test_a_folder_that_cannot_be_written_is_said_once(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (("0.01, 0.25, 1.0", "0.25, 0.01, 1.0"), "do not rise"),
         (("0.01, 0.25, 1.0", ""), "rollout.toml: expected `array` of length >= 1"),
@@ -559,14 +561,14 @@ def test_a_folder_that_cannot_be_written_is_said_once(
     ],
 )
 def test_a_policy_that_means_nothing_is_refused(
-    tmp_path: Path, wrong: tuple[str, str], said: str
+    tmp_path: Path, wrong: tuple[str, str], message: str
 ) -> None:
     path = tmp_path / "rollout.toml"
     path.write_text(ROLLOUT.replace(*wrong), encoding="utf-8")
 
     with pytest.raises(BadSettings, match="rollout.toml") as refused:
         policy(path)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_what_is_slow_is_what_was_promised(tmp_path: Path) -> None:

@@ -122,8 +122,8 @@ def test_a_pipe_in_the_place_of_the_state_is_said_and_does_not_keep_it_from_endi
     os.mkfifo(path)
     soon(lambda: process.ask("GET", "/health/ready")[0] == 503)
 
-    _, told = process.ask("GET", "/health/ready")
-    assert "state.json is not a regular file" in told["problems"][0]
+    _, reported = process.ask("GET", "/health/ready")
+    assert "state.json is not a regular file" in reported["problems"][0]
     assert process.ask("POST", "/predict", row)[0] == 200
 
     process.process.send_signal(signal.SIGTERM)
@@ -134,19 +134,19 @@ def test_a_signal_that_is_passed_on_is_the_same_one(monkeypatch: pytest.MonkeyPa
     clock = 100.0
     monkeypatch.setattr(server.time, "monotonic", lambda: clock)
     service = SimpleNamespace(limits=Limits(), metrics=Metrics())
-    told = server.Server(service, None, "127.0.0.1", 0)  # type: ignore[arg-type]
-    told._loop = asyncio.new_event_loop()
+    reported = server.Server(service, None, "127.0.0.1", 0)  # type: ignore[arg-type]
+    reported._loop = asyncio.new_event_loop()
 
-    told.handle_exit(signal.SIGINT, None)
+    reported.handle_exit(signal.SIGINT, None)
     clock += server.SAME_SIGNAL  # `poe` and `uv` tell it what the terminal told all of them
-    told.handle_exit(signal.SIGTERM, None)
-    assert not told.should_exit
+    reported.handle_exit(signal.SIGTERM, None)
+    assert not reported.should_exit
 
     clock += 0.1  # and this is a person who does not want to wait
-    told.handle_exit(signal.SIGINT, None)
-    assert told.should_exit
-    assert told.force_exit
-    told._loop.close()
+    reported.handle_exit(signal.SIGINT, None)
+    assert reported.should_exit
+    assert reported.force_exit
+    reported._loop.close()
 
 
 def test_the_service_never_imports_training() -> None:
@@ -154,11 +154,11 @@ def test_the_service_never_imports_training() -> None:
     parts = "training tracking gate governance monitoring autopilot replay contract"
     names += [f"rung_ops.{part}" for part in parts.split()]
     code = f"import sys, rung_ops.serving.serve\nprint(sorted({set(names)} & sys.modules.keys()))"
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert said.stdout.strip() == "[]"
+    assert output.stdout.strip() == "[]"
 
 
 def test_settings_that_mean_nothing_are_said(

@@ -80,12 +80,12 @@ def test_arrow_of_another_library_is_read(caller: Caller) -> None:
         stream.write_table(table)
     answer = caller.post("/predict/batch", written.getvalue(), STREAM)
 
-    found = pyarrow.ipc.open_stream(answer.body).read_all().to_pydict()
-    assert found["prediction"] == [1.0, 4.0, 9.0]
+    result = pyarrow.ipc.open_stream(answer.body).read_all().to_pydict()
+    assert result["prediction"] == [1.0, 4.0, 9.0]
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         ({}, 422, "has no `columns`"),
         ({"columns": {}}, 422, "column `"),
@@ -101,12 +101,12 @@ def test_arrow_of_another_library_is_read(caller: Caller) -> None:
     ],
 )
 def test_columns_that_break_the_contract_are_refused(
-    caller: Caller, body: Any, status: int, said: str
+    caller: Caller, body: Any, status: int, message: str
 ) -> None:
     answer = caller.post("/predict/batch", body)
 
     assert answer.status == status
-    assert said in answer.json["error"]
+    assert message in answer.json["error"]
 
 
 def test_another_media_type_is_refused_and_told_which_are_read(caller: Caller) -> None:
@@ -137,7 +137,7 @@ def test_numbers_texts_and_moments_of_other_types_are_taken_where_nothing_is_los
 
 
 @pytest.mark.parametrize(
-    ("column", "values", "said"),
+    ("column", "values", "message"),
     [
         ("number", [1, 0, 3], "row 2, column `number`: got 0; expected a whole"),
         ("number", [1, 2, 70_000], "row 3, column `number`: got 70000; expected"),
@@ -161,14 +161,14 @@ def test_numbers_texts_and_moments_of_other_types_are_taken_where_nothing_is_los
     ],
 )
 def test_arrow_that_breaks_the_contract_is_refused_by_row_and_column(
-    caller: Caller, column: str, values: list[Any], said: str
+    caller: Caller, column: str, values: list[Any], message: str
 ) -> None:
     table = TABLE.with_columns(pl.Series(column, values, strict=False))
     answer = caller.post("/predict/batch", arrow(table), STREAM)
 
     assert answer.status == 422
     assert answer.json["column"] == column
-    assert answer.json["error"].startswith(said)
+    assert answer.json["error"].startswith(message)
 
 
 def test_a_number_that_is_none_is_empty() -> None:
@@ -219,10 +219,10 @@ def test_a_long_text_that_is_repeated_without_end_is_refused(
 @pytest.mark.parametrize("form", ["stream", "file"])
 def test_arrow_with_broken_bytes_is_refused_or_read(form: Form) -> None:
     reader = ArrowReader(columns_of(CONTRACT))
-    whole, chance = arrow(TABLE, form), random.Random(3)
+    complete, chance = arrow(TABLE, form), random.Random(3)
     outcomes = set()
     for _ in range(300):
-        body = bytearray(whole)
+        body = bytearray(complete)
         for _ in range(chance.randrange(1, 5)):
             body[chance.randrange(len(body))] = chance.randrange(256)
         cut = chance.randrange(len(body)) if chance.random() < 0.3 else len(body)

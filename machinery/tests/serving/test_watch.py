@@ -301,8 +301,8 @@ def test_with_a_damaged_state_the_same_release_answers_and_the_service_is_not_re
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
     watched.look()
-    whole = (watched.folder / state.STATE).read_bytes()
-    for damaged in (b"", whole[:40], b"[]", b"\xff"):
+    complete = (watched.folder / state.STATE).read_bytes()
+    for damaged in (b"", complete[:40], b"[]", b"\xff"):
         (watched.folder / state.STATE).write_bytes(damaged)
         watched.look()
 
@@ -315,7 +315,7 @@ def test_with_a_damaged_state_the_same_release_answers_and_the_service_is_not_re
     assert watched.service.ready  # the way out: it is taken away, then the release is deployed
     assert "state.json is missing" in watched.problems
 
-    (watched.folder / state.STATE).write_bytes(whole)
+    (watched.folder / state.STATE).write_bytes(complete)
     production.add("v2")
     state.serve(watched.folder, "v2", "Ada")
     watched.look()
@@ -375,7 +375,7 @@ def test_what_is_no_regular_file_is_not_waited_for_and_makes_the_service_not_rea
     state.serve(watched.folder, "v1", "Ada")
     watched.look()
     path = watched.folder / name
-    whole = path.read_bytes()
+    complete = path.read_bytes()
     path.unlink()
     if kind == "pipe":
         os.mkfifo(path)
@@ -393,7 +393,7 @@ def test_what_is_no_regular_file_is_not_waited_for_and_makes_the_service_not_rea
     assert name in watched.problems
 
     path.rmdir() if kind == "folder" else path.unlink()
-    path.write_bytes(whole)
+    path.write_bytes(complete)
     watched.look()
     assert (watched.service.ready, watched.problems) == (True, "")
 
@@ -578,9 +578,9 @@ def test_a_release_on_trial_that_cannot_be_loaded_is_sent_back(
     state.shadow(watched.folder, "v2", 0.5, "Ada")
     watched.look()
 
-    def unloadable(found: state.State, name: str, reason: str) -> state.State:
+    def unloadable(result: state.State, name: str, reason: str) -> state.State:
         sent_back.append((name, reason))
-        return found
+        return result
 
     monkeypatch.setattr(watched.rollout, "unloadable", unloadable)
     watched.watch._step(watched.service.held.state, None)
@@ -597,12 +597,12 @@ def test_it_goes_on_whatever_happens(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    looked: list[int] = []
+    inspected: list[int] = []
     look = watched.watch.look
 
     async def sometimes() -> None:
-        looked.append(1)
-        if len(looked) < 3:
+        inspected.append(1)
+        if len(inspected) < 3:
             raise OSError("the disk is gone")
         await look()
 

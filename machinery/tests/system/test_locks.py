@@ -67,13 +67,13 @@ def test_a_program_of_a_killed_instance_is_waited_for(tmp_path: Path) -> None:
     assert first.stdout.readline() == "began\n"
     first.send_signal(signal.SIGKILL)
     first.wait()
-    said: list[str] = []
+    messages: list[str] = []
 
-    with single_instance(tmp_path, WHO, said.append, "The autopilot"):
+    with single_instance(tmp_path, WHO, messages.append, "The autopilot"):
         assert mark.exists()
 
-    assert "still running: waiting for it" in said[0]
-    assert len(said) == 1
+    assert "still running: waiting for it" in messages[0]
+    assert len(messages) == 1
 
 
 def test_a_file_is_locked_by_one_descriptor_at_a_time(tmp_path: Path) -> None:

@@ -28,11 +28,11 @@ c.fclose(file)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="heaps of glibc")
-@pytest.mark.parametrize(("asked", "least", "most"), [("one", 1, 1), ("as it is", 2, 99)])
+@pytest.mark.parametrize(("request", "least", "most"), [("one", 1, 1), ("as it is", 2, 99)])
 def test_threads_share_a_heap_where_it_is_asked_for(
-    tmp_path: Path, asked: str, least: int, most: int
+    tmp_path: Path, request: str, least: int, most: int
 ) -> None:
-    found = tmp_path / "heaps.xml"
-    subprocess.run([sys.executable, "-c", HEAPS, asked, str(found)], check=True)
+    result = tmp_path / "heaps.xml"
+    subprocess.run([sys.executable, "-c", HEAPS, request, str(result)], check=True)
 
-    assert least <= found.read_text().count("<heap nr=") <= most
+    assert least <= result.read_text().count("<heap nr=") <= most

@@ -68,19 +68,19 @@ def test_lineage_prints_commit_data_and_parameters(
 ) -> None:
     assert lineage.main(["1"]) == 0
 
-    told = capsys.readouterr().out
-    assert TAGS["git_commit"] in told
-    assert TAGS["data_hash"] in told
-    assert f"seed = {params()['seed']}" in told
+    output = capsys.readouterr().out
+    assert TAGS["git_commit"] in output
+    assert TAGS["data_hash"] in output
+    assert f"seed = {params()['seed']}" in output
 
 
 def test_lineage_of_an_unknown_version_names_those_there_are(
     made: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert lineage.main(["99"]) == 1
-    told = capsys.readouterr().err
-    assert "there are 2, 1" in told
-    assert "on the machine that recorded them" in told
+    output = capsys.readouterr().err
+    assert "there are 2, 1" in output
+    assert "on the machine that recorded them" in output
 
 
 def test_an_empty_registry_says_where_the_runs_of_others_are(
@@ -90,10 +90,10 @@ def test_an_empty_registry_says_where_the_runs_of_others_are(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
 
     assert lineage.main(["1"]) == 1
-    told = capsys.readouterr().err
-    assert f"{tmp_path}/mlflow.db" in told
-    assert "on the machine that recorded them" in told
-    assert "MLFLOW_TRACKING_URI" in told
+    output = capsys.readouterr().err
+    assert f"{tmp_path}/mlflow.db" in output
+    assert "on the machine that recorded them" in output
+    assert "MLFLOW_TRACKING_URI" in output
 
 
 @pytest.fixture
@@ -166,8 +166,8 @@ def test_a_store_that_was_moved_still_finds_its_models(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{moved}/mlflow.db")
 
     registry.client()
-    found = mlflow.artifacts.download_artifacts(
+    result = mlflow.artifacts.download_artifacts(
         f"models:/{made['model']}/2", dst_path=str(tmp_path / "model")
     )
 
-    assert list(Path(found).rglob("*.skops"))
+    assert list(Path(result).rglob("*.skops"))

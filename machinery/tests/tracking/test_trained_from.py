@@ -37,9 +37,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
 def answer(
     monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]], code: int, text: str
 ) -> None:
-    def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-        asked.append(words)
-        return subprocess.CompletedProcess(words, code, text, "dvc is locked")
+    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        asked.append(arguments)
+        return subprocess.CompletedProcess(arguments, code, text, "dvc is locked")
 
     monkeypatch.setattr(dvc, "run", run)
 

@@ -55,12 +55,12 @@ class FakeStore:
                     self.wfile.write(b"HTTP/1.1 206 Partial Content\r\nETag: ")
                     self.close_connection = True
                     return
-                first, whole = first if store.parts else 0, len(content)
+                first, complete = first if store.parts else 0, len(content)
                 self.send_response(206 if store.parts else 200)
                 self.send_header("ETag", etag)
                 if store.parts:
-                    self.send_header("Content-Range", f"bytes {first}-{whole - 1}/{whole}")
-                self.send_header("Content-Length", str(whole - first))
+                    self.send_header("Content-Range", f"bytes {first}-{complete - 1}/{complete}")
+                self.send_header("Content-Length", str(complete - first))
                 self.end_headers()
                 if store.cuts:
                     cut = store.cuts.pop(0)
@@ -101,5 +101,5 @@ class FakeStore:
             "<LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>"
             for key, content in sorted(self.objects.items())
         )
-        whole = f"<IsTruncated>false</IsTruncated>{entries}"
-        return f"<ListBucketResult>{whole}</ListBucketResult>".encode()
+        complete = f"<IsTruncated>false</IsTruncated>{entries}"
+        return f"<ListBucketResult>{complete}</ListBucketResult>".encode()

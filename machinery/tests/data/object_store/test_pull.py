@@ -43,8 +43,8 @@ def write_settings(folder: Path, store: FakeStore, take: str = "") -> None:
 
 
 def names(folder: Path) -> list[str]:
-    found = [path for path in folder.rglob("*") if path.is_file() and path.name != pull.LOCK]
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    result = [path for path in folder.rglob("*") if path.is_file() and path.name != pull.LOCK]
+    return sorted(path.relative_to(folder).as_posix() for path in result)
 
 
 def test_a_pull_brings_what_is_new_and_then_nothing(
@@ -115,8 +115,8 @@ def test_a_line_that_stays_cut_leaves_no_file_and_keeps_what_came(
 
     assert command.main(["pull"]) == 1
 
-    said = capsys.readouterr().err
-    assert "s3://data/raw/a.csv" in said and "broke off" in said and "goes on" in said
+    output = capsys.readouterr().err
+    assert "s3://data/raw/a.csv" in output and "broke off" in output and "goes on" in output
     assert not (incoming / "a.csv").exists()
     store.asked.clear()
     assert command.main(["pull"]) == 0
@@ -176,8 +176,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(
 
     assert command.main(["pull"]) == 1
 
-    said = capsys.readouterr().err
-    assert "the disk is full" in said and "Make room" in said
+    output = capsys.readouterr().err
+    assert "the disk is full" in output and "Make room" in output
     assert names(incoming) == []
 
 
@@ -251,6 +251,6 @@ def test_a_column_that_is_not_there_is_named(
 
     assert command.main(["pull"]) == 1
 
-    said = capsys.readouterr().err
-    assert '"b"' in said and "store.toml" in said
+    output = capsys.readouterr().err
+    assert '"b"' in output and "store.toml" in output
     assert names(incoming) == []

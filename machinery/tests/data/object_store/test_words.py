@@ -26,7 +26,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "words"),
+    ("status", "code", "arguments"),
     [
         (403, "InvalidAccessKeyId", ("does not know", "AWS_ACCESS_KEY_ID")),
         (403, "SignatureDoesNotMatch", ("does not belong", "AWS_SECRET_ACCESS_KEY")),
@@ -42,16 +42,16 @@ def test_what_the_store_refuses_is_put_into_words(
     capsys: pytest.CaptureFixture[str],
     status: int,
     code: str,
-    words: tuple[str, ...],
+    arguments: tuple[str, ...],
 ) -> None:
     store.says = status, code
 
     assert command.main([]) == 1
 
-    said = capsys.readouterr().err
-    assert f"s3://data/raw/ at {store.endpoint}: " in said
-    assert [word for word in words if word not in said] == []
-    assert UNSAID not in said
+    output = capsys.readouterr().err
+    assert f"s3://data/raw/ at {store.endpoint}: " in output
+    assert [word for word in arguments if word not in output] == []
+    assert UNSAID not in output
 
 
 @pytest.mark.parametrize(

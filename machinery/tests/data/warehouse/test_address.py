@@ -19,12 +19,12 @@ def said(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_an_address_is_shown_without_its_password(said: pytest.MonkeyPatch) -> None:
     said.setenv("WAREHOUSE_URL", URL)
-    found = address.read()
+    result = address.read()
 
-    assert found.shown == "postgresql://ada@db.example.org:5433/sales"
-    assert PASSWORD not in repr(found)
-    assert found.url.startswith(URL)
-    assert "connect_timeout=10" in found.url
+    assert result.shown == "postgresql://ada@db.example.org:5433/sales"
+    assert PASSWORD not in repr(result)
+    assert result.url.startswith(URL)
+    assert "connect_timeout=10" in result.url
 
 
 def test_what_the_driver_says_is_shown_without_the_password(said: pytest.MonkeyPatch) -> None:
@@ -69,12 +69,12 @@ def test_no_address_means_the_warehouse_of_the_sample(
 
 def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(said: pytest.MonkeyPatch) -> None:
     said.setenv("WAREHOUSE_URL", "duckdb:data/own.duckdb")
-    found = address.read()
+    result = address.read()
 
-    assert found.file == ROOT / "data/own.duckdb"
-    assert not found.is_sample
+    assert result.file == ROOT / "data/own.duckdb"
+    assert not result.is_sample
     with pytest.raises(WarehouseError, match="data/own.duckdb is not there"):
-        with connect.connected(found):
+        with connect.connected(result):
             pass
 
 

@@ -39,14 +39,14 @@ def open_shop(shop: Shop) -> Shop:
 def test_a_column_that_changed_is_named_with_both_types_and_nothing_is_written(
     open_shop: Shop, change: str
 ) -> None:
-    statement, words = CHANGES[change]
+    statement, text = CHANGES[change]
     before = open_shop.files()
     open_shop.do(statement)
 
     with pytest.raises(WarehouseError) as refused:
         open_shop.pull()
 
-    for word in [*words, "Nothing was written", "queries/rows.sql"]:
+    for word in [*text, "Nothing was written", "queries/rows.sql"]:
         assert word in str(refused.value)
     assert open_shop.files() == before
 

@@ -39,7 +39,7 @@ def test_the_settings_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "words"),
+    ("before", "after", "arguments"),
     [
         ("first = 2024-01-01", "first = 2024-01-01T10:00:00", "without a time"),
         ("first = 2024-01-01", "", "`first` must be a day"),
@@ -51,12 +51,12 @@ def test_the_settings_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_cannot_be_are_named(
-    tmp_path: Path, before: str, after: str, words: str
+    tmp_path: Path, before: str, after: str, arguments: str
 ) -> None:
     assert before in GOOD
     (tmp_path / "warehouse.toml").write_text(GOOD.replace(before, after))
 
-    with pytest.raises(WarehouseError, match=words):
+    with pytest.raises(WarehouseError, match=arguments):
         settings.read(tmp_path / "warehouse.toml", tmp_path)
 
 
@@ -68,9 +68,9 @@ def test_each_file_of_the_sample_becomes_a_table(tmp_path: Path) -> None:
 
     with duckdb.connect(tmp_path / "made.duckdb", read_only=True) as connection:
         for path in files:
-            found = connection.sql(f'SELECT * FROM "{path.stem}"')
-            assert found.columns == list(contract.Row.to_schema().columns)
-            assert found.count("*").fetchall() != [(0,)]
+            result = connection.sql(f'SELECT * FROM "{path.stem}"')
+            assert result.columns == list(contract.Row.to_schema().columns)
+            assert result.count("*").fetchall() != [(0,)]
     assert [path.name for path in tmp_path.iterdir()] == ["made.duckdb"]
 
 

@@ -38,7 +38,7 @@ def test_only_the_parameters_are_translated(file: Path, text: str, sql: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "watermark", "words"),
+    ("text", "watermark", "arguments"),
     [
         ("SELECT 1 WHERE at >= $since", "at", r"does not use \$until"),
         ("SELECT 1 WHERE at >= '$since' AND at < $until", "at", r"does not use \$since"),
@@ -48,11 +48,11 @@ def test_only_the_parameters_are_translated(file: Path, text: str, sql: str) -> 
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(
-    file: Path, text: str, watermark: str | None, words: str
+    file: Path, text: str, watermark: str | None, arguments: str
 ) -> None:
     file.write_text(text)
 
-    with pytest.raises(WarehouseError, match=words):
+    with pytest.raises(WarehouseError, match=arguments):
         query.read(file, watermark)
 
 

@@ -74,8 +74,8 @@ def test_numbers_stay_where_the_registry_is_empty(here: MlflowClient, there: Mlf
 
     list(migrate.migrate(copying(here, there)))
 
-    found = {v.tags["git_commit"]: str(v.version) for v in there.search_model_versions()}
-    assert found == {"one": "1", "two": "2", "three": "3"}
+    result = {v.tags["git_commit"]: str(v.version) for v in there.search_model_versions()}
+    assert result == {"one": "1", "two": "2", "three": "3"}
 
 
 def test_where_others_came_first_the_old_number_is_told(
@@ -84,11 +84,11 @@ def test_where_others_came_first_the_old_number_is_told(
     there.create_registered_model("tiny")
     there.create_model_version("tiny", "s3://elsewhere/model")
     there.set_registered_model_alias("tiny", "challenger", "1")
-    said = "\n".join(migrate.migrate(copying(here, there)))
+    reported = "\n".join(migrate.migrate(copying(here, there)))
 
     assert there.get_model_version("tiny", "2").tags["migrated_from"] == "1"
-    assert "local version 1 of tiny is version 2 at the server" in said
-    assert "challenger stays version 1 of tiny at the server" in said
+    assert "local version 1 of tiny is version 2 at the server" in reported
+    assert "challenger stays version 1 of tiny at the server" in reported
     assert str(there.get_model_version_by_alias("tiny", "challenger").version) == "1"
 
 
@@ -96,10 +96,10 @@ def test_a_second_time_copies_nothing(here: MlflowClient, there: MlflowClient) -
     list(migrate.migrate(copying(here, there)))
 
     again = copying(here, there)
-    said = "\n".join(migrate.migrate(again))
+    reported = "\n".join(migrate.migrate(again))
 
     assert again.copied == 0
-    assert "copied before" in said
+    assert "copied before" in reported
     assert len(runs_of(there)) == 1
     assert len(there.search_model_versions()) == 1
 

@@ -49,7 +49,7 @@ def test_a_server_that_answers_is_no_problem(answering: Answering) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "told"),
+    ("status", "text", "message"),
     [
         (401, "You are not authenticated", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
         (403, "Permission denied", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
@@ -60,20 +60,20 @@ def test_a_server_that_answers_is_no_problem(answering: Answering) -> None:
     ],
 )
 def test_every_other_answer_says_what_to_do(
-    answering: Answering, status: int, text: str, told: str
+    answering: Answering, status: int, text: str, message: str
 ) -> None:
     uri = answering(status, text)
-    said = server_check.problem(uri) or ""
+    reported = server_check.problem(uri) or ""
 
-    assert uri in said
-    assert told in said
+    assert uri in reported
+    assert message in reported
 
 
 def test_a_port_where_nobody_listens_is_refused_at_once(free_port: int) -> None:
-    said = server_check.problem(f"http://127.0.0.1:{free_port}") or ""
+    reported = server_check.problem(f"http://127.0.0.1:{free_port}") or ""
 
-    assert "connection refused" in said
-    assert "`uv run poe tracking-server`" in said
+    assert "connection refused" in reported
+    assert "`uv run poe tracking-server`" in reported
 
 
 def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
@@ -86,7 +86,7 @@ def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "told"),
+    ("status", "text", "message"),
     [
         (401, "Who are you", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
         (503, "no database", "503: no database"),
@@ -94,7 +94,7 @@ def test_who_does_not_catch_it_ends_with_the_message(free_port: int) -> None:
     ],
 )
 def test_a_failure_in_the_middle_says_which_part_failed(
-    answering: Answering, status: int, text: str, told: str
+    answering: Answering, status: int, text: str, message: str
 ) -> None:
     uri = answering(status, text)
 
@@ -104,8 +104,8 @@ def test_a_failure_in_the_middle_says_which_part_failed(
     ):
         raise requests.HTTPError("Server Error")
 
-    said = str(ended.value.code)
-    assert uri in said and told in said and said.endswith("Again.")
+    reported = str(ended.value.code)
+    assert uri in reported and message in reported and reported.endswith("Again.")
 
 
 def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answering) -> None:
