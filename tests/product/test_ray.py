@@ -50,7 +50,7 @@ class Tuned:
         return subprocess.Popen(
             [self.folder / ".venv/bin/python", *map(str, arguments)],
             cwd=self.folder,
-            env=environment(OMP_WAIT_POLICY="passive", **settings),
+            env=environment(**settings),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -298,7 +298,7 @@ def test_what_is_larger_than_memory_is_scored_within_a_gibibyte(tuned: Tuned) ->
             done = subprocess.run(
                 ["sh", "-c", inside, "sh", *command, folder, target],
                 cwd=tuned.folder,
-                env=environment(OMP_WAIT_POLICY="passive"),
+                env=environment(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

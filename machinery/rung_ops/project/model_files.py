@@ -31,9 +31,6 @@ TASKS = """\
 include = ["../../ops/tasks.toml"]
 envfile = { optional = "../../.env" }
 
-[env]
-OMP_WAIT_POLICY = "passive"
-
 [env.SERVICE_PORT]
 default = "%d"
 
