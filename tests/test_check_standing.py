@@ -10,7 +10,7 @@ import pytest
 from rung.levels import TIERS, Capability
 from rung.review import findings
 from rung.review.review import Review, review
-from tests.conftest import GAMES, LEVELS, VARIANTS, Render, name_of
+from tests.conftest import GAMES, LEVELS, VARIANTS, VENDORS, Render, name_of
 from tests.repositories import LADDER, ML, PLENTY, evidence, plant
 
 CAPABILITIES = {name: one for rung in LADDER for name, one in rung.capabilities.items()}
@@ -68,6 +68,22 @@ def test_a_generated_project_stands_on_its_rung(
         and finding.capability.id not in NOT_IN_PROJECTS | set(OF_THE_EXAMPLE)
         and (found.game, finding.capability.id) != ("governance", "canary-or-ab-rollout")
     )
+
+
+@pytest.mark.parametrize("ci", VENDORS)
+def test_a_project_that_declares_entity_features_fills_its_store_without_being_asked(
+    render: Render, tmp_path: Path, ci: str
+) -> None:
+    folder = project(render, tmp_path / "project", use_case="velocity", level=3, ci=ci)
+    (features,) = folder.glob("src/*/features.py")
+    declared = "\nENTITY_FEATURES = [EntityFeature(name='late', entity=['carrier'])]\n"
+    features.write_text(
+        f"from rung_ops.features import EntityFeature\n{features.read_text()}{declared}"
+    )
+
+    found = review(folder, limits=PLENTY).findings["online-feature-store"]
+
+    assert found.tier == "automated"
 
 
 # Documents that are the example's until somebody writes them.

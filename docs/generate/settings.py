@@ -22,6 +22,7 @@ FROM = {  # the files in the order of their rungs, and what brings each
     "store.toml": "the answer `data=store`",
     "warehouse.toml": "the answer `data=warehouse`",
     "tracking.toml": "the answer `tracking=server`",
+    "features.toml": "the answer `features=redis`, from rung 3 on",
     "ray.toml": "the answers `compute=ray` and `compute=ray_on_kubernetes`",
 }
 NOT_SETTINGS = {"tasks.toml"}  # `uv run poe` prints it

@@ -24,7 +24,13 @@ from tests.product.conftest import run, tool
 FOLDERS = (".github/", ".gitlab/ci/", ".pipelines/")
 FILES = (
     *(".gitlab-ci.yml", ".pre-commit-config.yaml", "renovate.json"),
-    *("Dockerfile", "service.Dockerfile", "compose.yaml", "compose.alerts.yaml"),
+    *(
+        "Dockerfile",
+        "service.Dockerfile",
+        "compose.yaml",
+        "compose.alerts.yaml",
+        "compose.redis.yaml",
+    ),
     *("tracking/Dockerfile", "tracking/compose.yaml"),
 )
 several_or_one = pytest.mark.parametrize("team_size", TEAM_SIZES[1:])
@@ -48,7 +54,12 @@ def machinery(project: Path) -> dict[str, bytes]:
 
 
 def all_of(
-    render: Render, ci: str, use_case: str, team_size: str = "teams", orchestrator: str = "ci"
+    render: Render,
+    ci: str,
+    use_case: str,
+    team_size: str = "teams",
+    orchestrator: str = "ci",
+    features: str = "redis",
 ) -> Path:
     """Render the variant that has all files of a vendor and a game, and its schedules."""
     return render(
@@ -58,6 +69,7 @@ def all_of(
         level=LEVELS[-1],
         tracking="server",
         orchestrator=orchestrator,
+        features=features,
     )
 
 
@@ -93,7 +105,9 @@ def test_what_is_linted_is_what_every_variant_has(answers: dict[str, Any], rende
     orchestrator = answers.get("orchestrator", "ci")
     # Jobs of several models differ from those of one.
     team_size = answers["team_size"].replace("one", "team")
-    whole = all_of(render, answers["ci"], answers["use_case"], team_size, orchestrator)
+    # So do those of a project whose features are on a server: they get its address.
+    features = answers.get("features", "embedded")
+    whole = all_of(render, answers["ci"], answers["use_case"], team_size, orchestrator, features)
     all_of_it = machinery(whole)
 
     for path, text in machinery(render(**answers)).items():
@@ -114,7 +128,7 @@ def test_compose_keeps_the_schema(whole: Path) -> None:
     schema(
         whole,
         "vendor.compose-spec",
-        ["compose.yaml", "compose.alerts.yaml", "tracking/compose.yaml"],
+        ["compose.yaml", "compose.alerts.yaml", "compose.redis.yaml", "tracking/compose.yaml"],
     )
 
 

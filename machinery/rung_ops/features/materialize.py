@@ -1,4 +1,4 @@
-"""Fill the feature store: `uv run rung-ops features materialize [--as-of TIME]`.
+"""Fill the feature store: `uv run rung-ops features materialize [--as-of TIME] [--pull]`.
 
 It computes the features of features.py and those of each release that an environment holds, by the
 source that the release carries: what serves goes on having its values when a declaration changes.
@@ -116,8 +116,16 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="TIME",
         help="compute the values of this time instead of now, such as 2026-01-31T08:00:00Z",
     )
-    now = parser.parse_args(arguments).as_of or datetime.now(UTC)
+    parser.add_argument(
+        "--pull",
+        action="store_true",
+        help="fetch the versioned data first, where entity features are declared",
+    )
+    options = parser.parse_args(arguments)
+    now = options.as_of or datetime.now(UTC)
     keyless.drop()  # code of releases and of features.py runs in this process
+    if options.pull and contract.ENTITY_FEATURES and (code := _pull()):
+        return code
     filled = dict(_declared(now))
     served = [
         (name, view, schema)
@@ -143,6 +151,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{names}: {number:,} entities as of {store.shown(stored.as_of)}")
     print(f"materialized: {kept.name}")
     return 0
+
+
+def _pull() -> int:
+    # Imported here, as the extra `train` lacks DVC.
+    from rung_ops.data.incoming import pull
+
+    return pull()
 
 
 def _declared(now: datetime) -> Iterator[tuple[str, StoredView]]:

@@ -14,6 +14,8 @@ from rung_ops.governance import approval, rejudge
 from rung_ops.project.paths import shown
 from rung_ops.release import bundle, keys, make, paths, registry_artifacts, sign, signing
 from rung_ops.release.bundle import BadBundle
+from rung_ops.release.entity_values import refuse_without_values
+from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.system import atomic, keyless, locks
 from rung_ops.tracking import registry
 
@@ -41,6 +43,7 @@ def write(version: ModelVersion, options: argparse.Namespace) -> int:
         built = draft / "unsigned"  # this process holds the lock of the draft, the other that one's
         if code := keyless.call("release.make:main", [number, "--unsigned", str(built)]):
             return int(code)
+        refuse_without_values(name, ReleaseFiles.of(built / name).json(bundle.CONTRACT))
         if sign.sign_all(built, private_key) != [name]:
             raise BadBundle(f"version {number} was not written as {name}")
         made = make.put(built / name, folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 from rung_ops.project.paths import project_name
 from rung_ops.release import bundle, paths, verify
 from rung_ops.release.bundle import BadBundle
+from rung_ops.release.entity_values import refuse_without_values
 from rung_ops.release.state_format import InvalidStateError, check_release_id
 from rung_ops.serving import release as releases
 from rung_ops.serving.settings import limits
@@ -87,7 +88,7 @@ def check(path: Path | str) -> None:
     """Load a bundle as the service does, and see that it is of this model.
 
     Raises:
-        BadBundle, serving.settings.BadSettings: as install().
+        BadBundle, serving.settings.BadSettings: as install(); also where the feature store lacks values.
     """
     path = Path(path)
     loaded = releases.load(path, verify.public_key(), limits())
@@ -98,6 +99,7 @@ def check(path: Path | str) -> None:
             f"it from the folder of {model}. If the model was renamed, `uv run poe release` "
             "creates a release under its new name."
         )
+    refuse_without_values(path.name, loaded.contract)
 
 
 def _is_valid(path: Path, load: Callable[[Path], object]) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from rung_ops.custom_model import CustomModelRefusedError
-from rung_ops.features import store, stores
 from rung_ops.project.paths import shown
 from rung_ops.release import bundle, content, keys, paths, signing
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.contract_file import UnservableRow
+from rung_ops.release.entity_values import refuse_without_values
 from rung_ops.release.export import NoFormat
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.release.verify import verify
@@ -61,7 +61,8 @@ def write(
     with atomic.draft_folder(folder) as draft:
         staged = draft / name
         content.fill(staged, estimator, train, test, facts, documents or {}, source)
-        _refuse_without_values(staged)
+        if private_key is not None:  # else another job deploys it, which reaches the store
+            refuse_without_values(name, ReleaseFiles.of(staged).json(bundle.CONTRACT))
         signing.sign(staged, key)
         _load(staged, public_key)
         if private_key is None:
@@ -81,15 +82,6 @@ def put(staged: Path, folder: Path) -> Path:
             final.rename(staged.with_name("replaced"))
         staged.rename(final)
     return final
-
-
-def _refuse_without_values(staged: Path) -> None:
-    described = ReleaseFiles.of(staged).json(bundle.CONTRACT)
-    if views := described.get("entity_features"):
-        try:
-            store.refuse_unless_filled(views, stores.project_store())
-        except store.StoreError as error:
-            raise BadBundle(f"{staged.name}: {error}.") from error
 
 
 def _load(staged: Path, public_key: bytes) -> None:
