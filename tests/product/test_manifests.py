@@ -49,7 +49,7 @@ def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_manifests_hold_against_the_schemas_of_kubernetes(
     render: Render, tmp_path: Path, use_case: str
 ) -> None:
-    folder = render(compute="kubernetes", use_case=use_case, level=4)
+    folder = render(compute="kubernetes", use_case=use_case, level=4, features="redis")
     run("uv", "venv", "--quiet", "venv", cwd=tmp_path)
     run(
         *("uv", "pip", "install", "--quiet", "--python", "venv", "kubernetes-validate"),

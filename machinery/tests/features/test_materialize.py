@@ -14,12 +14,13 @@ from machinery.tests.conftest import FACTS, Trained
 from rung_ops import contract
 from rung_ops.checks import entity_features as checks
 from rung_ops.contract import ContractError
+from rung_ops.data import incoming
 from rung_ops.features import EntityFeature, materialize, point_in_time, store
 from rung_ops.features.declaration import views_of
 from rung_ops.features.sources import Events
 from rung_ops.features.sqlite_store import SqliteStore
 from rung_ops.features.stores import project_store
-from rung_ops.release import make, paths, source_import
+from rung_ops.release import install, make, paths, sign, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving import release
@@ -178,22 +179,21 @@ def project(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def released(project: Path, trained: Trained, release_private_key: bytes) -> Callable[[Path], Path]:
-    """Write a release of the project into a folder."""
+def released(project: Path, trained: Trained, release_private_key: bytes) -> Callable[..., Path]:
+    """Write a release of the project into a folder, signed or not."""
     from machinery.tests.in_project import fit
 
-    def write(folder: Path) -> Path:
+    def write(folder: Path, is_signed: bool = True) -> Path:
+        key = release_private_key if is_signed else None
         train, test = point_in_time.join(trained.train), point_in_time.join(trained.test)
         assert test["events_90d"].n_unique() > 10
-        return make.write(
-            folder, fit(train), train, test, FACTS, release_private_key, source=project
-        )
+        return make.write(folder, fit(train), train, test, FACTS, key, source=project)
 
     return write
 
 
 def test_a_release_is_refused_until_its_features_are_materialized(
-    released: Callable[[Path], Path], release_key: bytes, tmp_path: Path, trained: Trained
+    released: Callable[..., Path], release_key: bytes, tmp_path: Path, trained: Trained
 ) -> None:
     with pytest.raises(BadBundle, match="no store.*`uv run rung-ops features materialize`"):
         released(tmp_path / "made")
@@ -221,8 +221,40 @@ def test_a_release_is_refused_until_its_features_are_materialized(
     assert features["events_90d"].to_list() == test["events_90d"].to_list()
 
 
+def test_what_ci_builds_where_no_store_is_in_reach_is_refused_where_it_is_deployed(
+    released: Callable[..., Path],
+    release_private_key: bytes,
+    release_key: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    made = released(paths.candidates(), is_signed=False)
+    sign.sign_all(made.parent, release_private_key)
+
+    with pytest.raises(BadBundle, match=rf"{made.name}: its entity features have no store"):
+        install.install(paths.environment(paths.STAGING), made.name)
+    materialize.main([])
+
+    assert install.install(paths.environment(paths.STAGING), made.name).is_dir()
+
+
+@pytest.mark.parametrize(("declared", "pulled"), [([declared()], 1), ([], 0)])
+def test_data_is_fetched_where_features_are_declared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, declared: list[EntityFeature], pulled: int
+) -> None:
+    asked = []
+    monkeypatch.setattr(contract, "ENTITY_FEATURES", declared, raising=False)
+    monkeypatch.setattr(incoming, "pull", lambda: asked.append(True) or 1)
+    monkeypatch.setenv("RELEASES", str(tmp_path))
+
+    assert materialize.main(["--pull"]) == pulled  # a pull that fails ends it
+    assert len(asked) == pulled
+
+
 def test_what_serves_keeps_its_values_when_the_declaration_changes(
-    released: Callable[[Path], Path],
+    released: Callable[..., Path],
     release_key: bytes,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -14,12 +14,14 @@ import pytest
 import yaml
 
 from machinery.tests.monitoring.made import DAY, NOW, SETTINGS, log, released, rows
+from rung_ops.features.sqlite_store import SqliteStore
 from rung_ops.monitoring import check, exposition
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH, Outcomes
 from rung_ops.monitoring.window import Newest
 from rung_ops.project.paths import REPOSITORY
 from rung_ops.serving.metrics import Metrics
+from rung_ops.serving.online_store import LookedUpView, OnlineStore
 from rung_ops.serving.slo import SLO
 
 FOLDER = REPOSITORY / "ops/prometheus"
@@ -29,7 +31,7 @@ ALL = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules
 COLUMNS = 24  # of Grafana's grid
 # Words of PromQL in the rules and panels that are not the name of a series.
 WORDS = {"by", "group_left", "histogram_quantile", "increase", "max", "min", "on", "rate", "sum"}
-WORDS |= {"time", "topk", "unless", "up"}
+WORDS |= {"or", "time", "topk", "unless", "up"}
 
 # Values of series, in the notation of `promtool test rules`: one a minute.
 YES, NO, GROWING, FAST = "1x30", "0x30", "0+60x30", "0+240x30"
@@ -41,6 +43,7 @@ ANSWERED, FAILED, REFUSED, DROPPED = (
 )
 SWAPS = 'service_swaps_total{outcome="refused"}'
 FAILURES, RESTARTS = "prediction_log_failures_total", "prediction_log_restarts_total"
+READABLE = "service_feature_store_readable"
 RAN = "monitor_run_timestamp_seconds"
 HOURS, MOST = (
     f'monitor_limit{{setting="{setting}"}}'
@@ -111,6 +114,8 @@ CASES = {
 }
 # The same service under other promises and with other figures: what counts is the exported gauge.
 OTHER_PROMISES = {
+    # The monitor may reach a store that the service does not.
+    "FeaturesStale": Case({READABLE: NO}, {READABLE: YES}),
     "RequestsFail": Case(
         {ANSWERED: GROWING, FAILED: FAST, **slo("max_failed", 0.7)},
         {ANSWERED: GROWING, FAILED: FAST, **slo("max_failed", 0.9)},
@@ -182,7 +187,9 @@ def exported(folder: Path) -> str:
     metrics.set_status({"serving": "v1"}, True, False)
     metrics.observe_batch("serving", [0.001], 1, [["size"]])
     written = SimpleNamespace(written=1, dropped=0, failures=0, restarts=0, waiting=0)
-    metrics.follow(log=written)
+    online = OnlineStore(SqliteStore(folder / "features.sqlite"))
+    online.look_up([(LookedUpView("view", ["carrier"], ["late"], [None]), [b"key"])])
+    metrics.follow(log=written, lookups=online)
     return metrics.exposition().decode()
 
 
