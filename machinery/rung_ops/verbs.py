@@ -20,9 +20,9 @@ class Verb(NamedTuple):
 # without keys, but for those of the prediction log, which some read or write.
 KEYLESS = frozenset(
     [
-        *("explain", "fairness", "fairness-check", "records"),
+        *("explain", "fairness", "fairness-check", "records", "incoming", "track"),
         *("governance predict", "governance technical-file", "governance examine"),
-        *("predict", "ray predict", "ray predict-logged"),
+        *("predict", "ray predict", "ray predict-logged", "tune", "ray tune", "baseline", "slices"),
     ]
 )
 
@@ -68,6 +68,7 @@ VERBS = {
     "tracking migrate": Verb("tracking.migrate", "track", "copy all local runs to the server"),
     # Gate and release
     "keys": Verb("release.keys", "release", "create the key pair that signs releases"),
+    "keyless": Verb("system.keyless", "", "run a command without keys and tokens, as `dvc repro`"),
     "gate": Verb(
         "release.gate", "release", "compare a version with what production serves", "skops.io"
     ),

@@ -5,6 +5,7 @@ repository one is rendered from the template: of the game that RUNG_GAME names, 
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests import in_project  # noqa: F401, I001  first: changes to a project
 from rung_ops.project.paths import REPOSITORY, project_name
+from rung_ops.system import key_names
+
+# With a developer's agent or a CI's token, code of the project would run out of the tests' reach.
+for name in (*key_names.HOSTS, key_names.AGENT):
+    os.environ.pop(name, None)
 
 # Folders of tests, and what they need of the project.
 NEEDS = {

@@ -12,6 +12,7 @@ from rung_ops.project.paths import REPORTS, ROOT, shown
 from rung_ops.release import bundle, paths, state
 from rung_ops.release.deploy import rollback_event
 from rung_ops.serving import policy as rollout
+from rung_ops.system import keyless
 
 GATE = REPORTS / "gate.json"
 BY = "autopilot"
@@ -54,7 +55,8 @@ def release(tools: Tools, record: Record) -> Done:
     version = trained["version"]
     facts = journal.detail(record, "decide").get("facts", {})
     verdict = journal.detail(record, "gate").get("verdict")
-    reason = hooks.veto(hooks.RELEASE, facts | {"version": version, "verdict": verdict})
+    asked = facts | {"version": version, "verdict": verdict}
+    reason = keyless.guarded("autopilot.hooks:veto", hooks.RELEASE, asked)
     if reason:
         publishing.publish()  # as after a refusal
         summary = f"the project's veto against releasing version {version}: {reason}"

@@ -6,12 +6,14 @@ from typing import Any
 
 from rung_ops.autopilot import decide as rules
 from rung_ops.autopilot import gather, hooks, journal, request_errors
+from rung_ops.autopilot import policy as autopilot_policy
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, production
 from rung_ops.batch import prediction_log
 from rung_ops.project.paths import REPORTS, shown
 from rung_ops.release import paths
+from rung_ops.system import key_names, keyless
 
 STATUS = REPORTS / "monitor/status.json"
 
@@ -59,21 +61,34 @@ def settle(tools: Tools, record: Record) -> Done:
 
 def decide(tools: Tools, record: Record) -> Done:
     """Apply the rules."""
-    gathered = gather.gather(record, production(), journal.passes(), tools.policy)
-    decision = rules.decide(gathered, tools.policy)
-    tools.say(f"Decided: {decision.action}, because")
-    for reason in decision.reasons:
+    # Code of the project and of the release before is asked: the outcomes, their score, the veto.
+    detail = keyless.guarded("autopilot.observation:decided", record, kept=key_names.OF_LOG)
+    action, reasons, veto = detail["action"], detail["reasons"], detail.get("veto")
+    tools.say(f"Decided: {action}, because")
+    for reason in reasons:
         tools.say(f"- {reason}")
-    facts = gather.as_json(gathered)
-    detail = asdict(decision) | {"facts": facts}
-    if decision.action == rules.RETRAIN and (veto := hooks.veto(hooks.TRAIN, facts)):
+    if veto:
         tools.say(f"Vetoed: {veto}")
         summary = f"the project's veto against training: {veto}"
-        return Done(detail | {"veto": veto}, outcome=hooks.VETOED, summary=summary)
-    then = THEN[decision.action]
+        return Done(detail, outcome=hooks.VETOED, summary=summary)
+    then = THEN[action]
     if then:
         return Done(detail, then)
-    return Done(detail, outcome=decision.action, summary=decision.reasons[0])
+    return Done(detail, outcome=action, summary=reasons[0])
+
+
+def decided(record: Record) -> dict[str, Any]:
+    """Gather the facts, apply the rules to them, and ask for the project's veto.
+
+    Returns:
+        action, reasons, facts, and `veto` where there is one, as the journal keeps them.
+    """
+    policy = autopilot_policy.read()
+    gathered = gather.gather(record, production(), journal.passes(), policy)
+    decision = rules.decide(gathered, policy)
+    facts = gather.as_json(gathered)
+    veto = hooks.veto(hooks.TRAIN, facts) if decision.action == rules.RETRAIN else None
+    return asdict(decision) | {"facts": facts} | ({"veto": veto} if veto else {})
 
 
 def _written_status(tools: Tools, record: Record) -> dict[str, Any]:

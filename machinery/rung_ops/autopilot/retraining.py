@@ -11,6 +11,7 @@ from rung_ops.autopilot.step_runner import Done, StepFailed
 from rung_ops.autopilot.tools import Tools, tries
 from rung_ops.project.paths import ROWS, shown
 from rung_ops.release import paths
+from rung_ops.system import key_names, keyless
 from rung_ops.tracking import last_run
 
 
@@ -20,9 +21,22 @@ def collect(tools: Tools, record: Record) -> Done:
     served.remove_uncommitted()
     if not ROWS.exists():  # a fresh clone; new_rows() needs them
         tools.tasks.must("validate")
-    rows = served.new_rows(answers(paths.PRODUCTION, datetime.fromisoformat(record["at"])))
+    # With the project's Row and load().
+    detail = keyless.guarded("autopilot.retraining:collected", record["at"], kept=key_names.OF_LOG)
+    if detail["rows"]:
+        tools.say(f"collected {detail['rows']:,} labelled rows: {detail['file']}")
+    return Done(detail)
+
+
+def collected(until: str) -> dict[str, Any]:
+    """Write the rows of production whose outcome is known at a time and that no training used.
+
+    Returns:
+        rows, and `file` where there are some.
+    """
+    rows = served.new_rows(answers(paths.PRODUCTION, datetime.fromisoformat(until)))
     if rows.is_empty():
-        return Done({"rows": 0})
+        return {"rows": 0}
     path = served.write(rows)
     if not served.readable(path):
         path.unlink()
@@ -30,8 +44,7 @@ def collect(tools: Tools, record: Record) -> Done:
             f"load() in dataset.py cannot read {shown(path)}, a Parquet file with the columns of "
             "Row. Extend load() to read such files, and commit."
         )
-    tools.say(f"collected {rows.height:,} labelled rows: {shown(path)}")
-    return Done({"rows": rows.height, "file": shown(path)})
+    return {"rows": rows.height, "file": shown(path)}
 
 
 def commit_rows(tools: Tools, record: Record) -> Done:

@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,19 @@ def without_keys(module: str, arguments: Collection[str], kept: Collection[str])
         raise CandidateError(f"{SANDBOX} cannot be run: {error}") from error
 
 
+def main() -> int:
+    """Run a command, such as `dvc repro`, in the place of this process and without its keys."""
+    words = sys.argv[1:]
+    if not words:
+        print("Name a command: `rung-ops keyless COMMAND ...`.", file=sys.stderr)
+        return 2
+    words = [*_sandbox(), *words]
+    try:
+        os.execvpe(words[0], words, environment())
+    except OSError as error:
+        raise CandidateError(f"{words[0]} cannot be run: {error}") from error
+
+
 def command(module: str, *arguments: str) -> list[str]:
     """Return the command of a process for code of a candidate; it runs a module of the library."""
     return [*_sandbox(), sys.executable, "-P", "-m", module, *arguments]
@@ -82,6 +95,16 @@ def _sandbox() -> list[str]:
     hidden = [str(REPOSITORY / ".keys"), str(Path.home() / ".ssh"), "--"]
     own = ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", _HIDE, "sh"]
     return [*_UNSHARE, *own, *hidden]
+
+
+def guarded(function: str, *arguments: Any, kept: Collection[str] = ()) -> Any:
+    """Call a function: in a process without keys where this one has some, else in this one.
+
+    Args and errors are those of call().
+    """
+    if environment(kept).keys() == os.environ.keys():
+        return _named(function)(*arguments)
+    return call(function, *arguments, kept=kept)
 
 
 def call(
@@ -123,11 +146,15 @@ def call(
     raise CandidateError(told["message"] if told["is_ours"] else f"{function} failed ({reason})")
 
 
-def _answer(function: str, arguments: str, answer: str) -> None:
+def _named(function: str) -> Callable[..., Any]:
     module, _, name = function.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+    return found
+
+
+def _answer(function: str, arguments: str, answer: str) -> None:
     try:
-        found = getattr(importlib.import_module(f"rung_ops.{module}"), name)
-        told: dict[str, Any] = {"returned": found(*json.loads(arguments))}
+        told: dict[str, Any] = {"returned": _named(function)(*json.loads(arguments))}
     except Exception as error:  # code of the candidate may raise anything
         ours = isinstance(error, StageError)
         told = {"error": type(error).__name__, "message": str(error), "is_ours": ours}

@@ -21,6 +21,7 @@ from rung_ops.batch import prediction_log, sealed
 from rung_ops.batch.prediction_log import Batch
 from rung_ops.data.ingest import sample_rows
 from rung_ops.governance.erasure import command, search, tables
+from rung_ops.governance.erasure import rows as person_rows
 from rung_ops.governance.erasure.subject import Subject
 from rung_ops.project.paths import ROOT
 from rung_ops.serving import log_files
@@ -257,7 +258,7 @@ def test_equal_rows_of_the_log_are_named_and_are_anothers_until_said_otherwise(
 @pytest.mark.parametrize("named", [["a", " "], [" "], ["a=1", "b"]])
 def test_who_is_not_named_clearly_is_not_erased(named: list[str]) -> None:
     with pytest.raises(ValueError, match="Name ids"):
-        command.subject_of(named)
+        person_rows.subject_of(named)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +318,7 @@ def test_a_service_that_merges_meanwhile_brings_nothing_back(
     for first in (0, 10):
         files.write(prediction_log.assemble([batch(asked[first : first + 10], first)]))
     found = search.Places(search.widened(Subject(ids=frozenset([PERSON]))))
-    eraser = threading.Thread(target=command._log, args=(found,))
+    eraser = threading.Thread(target=person_rows._log, args=(found,))
     write = prediction_log.write
 
     def slowly(*given: object) -> object:

@@ -16,6 +16,8 @@ import pytest
 import rung_ops
 from machinery.tests.governance.probing import make_curious, probe, seen
 from rung_ops import contract
+from rung_ops.autopilot import hooks, observation, policy
+from rung_ops.autopilot.tools import Tools
 from rung_ops.governance import deploy, keys, promote, rejudge
 from rung_ops.project.paths import MODEL, ROOT
 from rung_ops.release import bundle, state
@@ -101,12 +103,13 @@ def test_the_gate_is_run_again_without_keys(
 
 
 @pytest.mark.tried(
-    "Take a key or a token out of the environment by code of the project in `poe predict`, `fairness`, "
-    "`explain`, `technical-file` or `examine`",
-    "there is none but that of the prediction log, which is read and written",
+    "Take a key or a token out of the environment by code of the project in `poe predict`, `erase`, "
+    "`pipeline`, `train`, `tune`, `fairness`, `explain`, `technical-file`, `examine`, or in the autopilot",
+    "there is none but that of the prediction log where it is read or written",
 )
-def test_what_signs_nothing_runs_code_of_the_project_where_only_the_logs_key_is(
-    production: Path, tmp_path: Path
+@pytest.mark.parametrize("words", [["predict", "rows.csv"], ["erase", "nobody"]])
+def test_code_of_the_project_runs_where_only_the_logs_key_is(
+    production: Path, tmp_path: Path, words: list[str]
 ) -> None:
     """Its code sees nothing in its own environment, nor in what the process was started with."""
     source, file = tmp_path / "src", tmp_path / "seen"
@@ -119,17 +122,18 @@ def test_what_signs_nothing_runs_code_of_the_project_where_only_the_logs_key_is(
             f"started = Path('/proc/self/environ').read_bytes().decode()\n"
             f"assert not [n for n in {names!r} if f'{{n}}=' in started and n != {key_names.LOG!r}]\n"
         )
-    keys = {name: "a secret" for name in (key_names.AUDIT, key_names.OPERATORS, key_names.AGENT)}
+    assert key_names.AUDIT in os.environ
+    keys = {name: "a secret" for name in (key_names.OPERATORS, key_names.AGENT)}
     logs_key = "2027:" + base64.b64encode(bytes(32)).decode()
     given = keys | {key_names.LOG: logs_key, "PYTHONPATH": str(source)}
 
-    rows = tmp_path / "rows.csv"
-    rows.write_text("a\n1\n")
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    words = [str(tmp_path / word) if word.endswith(".csv") else word for word in words]
     MODEL.parent.mkdir(exist_ok=True)
     MODEL.touch()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "rung_ops", "governance", "predict", str(rows)],
+            [sys.executable, "-m", "rung_ops", "governance", *words],
             cwd=ROOT,
             env=os.environ | given,
             capture_output=True,
@@ -138,8 +142,31 @@ def test_what_signs_nothing_runs_code_of_the_project_where_only_the_logs_key_is(
     finally:
         MODEL.unlink()
 
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == (words[0] == "predict"), done.stderr
     assert {tuple(found) for _, found in seen(file)} == {(key_names.LOG,)}
+
+
+def test_the_autopilot_asks_code_of_the_project_where_no_key_is(
+    production: Path, probed: None, tmp_path: Path
+) -> None:
+    record = {"at": "2026-01-31T00:00:00+00:00", "steps": []}
+
+    done = observation.decide(Tools(policy.read(), None, print), record)  # type: ignore[arg-type]
+    hooks.notify("v2 was promoted", "it answers")
+
+    assert done.outcome == "nothing"
+    assert [keys for _, keys in seen(tmp_path / "seen")] == [[], []]
+    assert os.getpid() not in {process for process, _ in seen(tmp_path / "seen")}
+
+
+def test_the_stages_of_the_pipeline_are_run_without_keys(probed: None) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "rung_ops", "keyless", "env"], capture_output=True, text=True
+    ).stdout
+
+    assert "PATH=" in said and "secret of" not in said
+    tasks = (ROOT / "ops/tasks.toml").read_text(encoding="utf-8")
+    assert tasks.count("dvc repro") == tasks.count("rung-ops keyless dvc repro") == 4
 
 
 SIGNING = "approve deploy kill_switch monitor promote registry_promotion rejudge release rollback"

@@ -1,0 +1,146 @@
+"""Show a person's rows, or take them out: the part of `poe erase` that runs code of the project."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rung_ops import contract
+from rung_ops.governance.erasure import search, tables, versions
+from rung_ops.governance.erasure.search import Places
+from rung_ops.governance.erasure.subject import Subject
+from rung_ops.governance.overrides import Overrides
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import shown
+from rung_ops.release import paths
+from rung_ops.system import locks
+
+
+class NothingErased(StageError):
+    """It could not be begun; the message says why."""
+
+
+def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
+    """Print where a person's rows are, and take them out where that is asked for.
+
+    Args:
+        named: ids, or `COLUMN=VALUE` that all have to hold.
+        erases: whether to take them out of what can be reached.
+
+    Returns:
+        For the record: rows (their number), versions, unreached; and with `erases` written (paths)
+        and failed.
+
+    Raises:
+        NothingErased: it is not clear who is meant, or what was named cannot be read.
+    """
+    try:
+        subject = subject_of(named)
+        found = search.search(subject)
+    except (ValueError, OSError, tables.UnreadableTable) as error:
+        raise NothingErased(str(error)) from error
+    unreached = [*found.unreached, *_overrides(found.subject)]
+    _show(found, unreached)
+    written, failed = erase(found) if erases else ([], [])
+    return {
+        "rows": sum(each.rows for each in found.files),
+        "versions": [version.md5 for version, _ in found.old.holding],
+        "unreached": unreached,
+        "written": [str(path) for path in written],
+        "failed": failed,
+    }
+
+
+def subject_of(named: Sequence[str]) -> Subject:
+    """Read whose rows are meant.
+
+    Args:
+        named: ids, or `COLUMN=VALUE` that all have to hold.
+
+    Raises:
+        ValueError: it is neither; the message says what to type.
+    """
+    pairs = [each.partition("=") for each in named]
+    # An id may end with signs such as `==`.
+    if all(name.isidentifier() and value.strip("= ") for name, _, value in pairs):
+        return Subject(columns={name.strip(): value.strip() for name, _, value in pairs})
+    if any(name.isidentifier() and value.strip("= ") for name, _, value in pairs) or not all(
+        each.strip() for each in named
+    ):
+        raise ValueError("Name ids, or COLUMN=VALUE as often as it takes to mean one person.")
+    key = contract.Row.to_schema().unique or []
+    columns = {key[0]: named[0]} if len(key) == len(named) == 1 else {}
+    return Subject(columns=columns, ids=frozenset(named))
+
+
+def erase(found: Places) -> tuple[list[Path], list[str]]:
+    """Take the rows out of what can be reached.
+
+    Returns:
+        The files that were written anew, and what failed, in sentences.
+    """
+    written, failed = _log(found)
+    for each in found.files:
+        if each.path in written or _is_log(each.path):
+            continue
+        try:
+            tables.take_out(each.path, found.subject)
+            written.append(each.path)
+        except (OSError, tables.UnreadableTable) as error:
+            failed.append(f"{shown(each.path)}: {error}")
+    folder = versions.cache()
+    for version, _ in found.old.holding:
+        try:
+            versions.forget(version, folder)
+        except OSError as error:
+            failed.append(f"{version.path}, {version.stored} in the local cache: {error}")
+    return written, failed
+
+
+def _is_log(path: Path) -> bool:
+    return path.is_relative_to(search.logs()) and path.parent.name.startswith("date=")
+
+
+def _log(found: Places) -> tuple[list[Path], list[str]]:
+    """Take the rows out of the log, which a service may be writing and merging meanwhile.
+
+    A merge and this hold the lock of the log in turn; what was merged before is found by listing
+    again, until nothing new is there.
+    """
+    written: list[Path] = []
+    failed: list[str] = []
+    seen: set[Path] = set()
+    while fresh := [path for path in search.log_files() if path not in seen]:
+        for path in fresh:
+            seen.add(path)
+            try:
+                with locks.locked(path.parents[1]):
+                    if path.exists() and tables.take_out(path, found.subject):
+                        written.append(path)
+            except (OSError, tables.UnreadableTable, locks.LockTimeoutError) as error:
+                failed.append(f"{shown(path)}: {error}")
+    return written, failed
+
+
+def _overrides(subject: Subject) -> list[str]:
+    folder = paths.environment(paths.PRODUCTION)
+    number = len(subject.ids & set(Overrides(folder).count()))
+    if not number:
+        return []
+    return [
+        f"The audit log keeps {number} override(s) of its predictions: id, decision, reason. It "
+        "cannot be changed, and holds no row."
+    ]
+
+
+def _show(found: Places, unreached: list[str]) -> None:
+    many = len(found.subject.ids)
+    print(f"{found.looked_at} tables were searched; {many} id(s) of predictions are known.")
+    for each in found.files:
+        print(f"  {shown(each.path)}: {each.rows} row(s)")
+    for version, rows in found.old.holding:
+        print(f"  {version.path}, version {version.stored} in the local cache: {rows} row(s)")
+    if not found.files and not found.old.holding:
+        print("  No row was found.")
+    print("Not reached:")
+    for said in unreached:
+        print(f"  {said}")
