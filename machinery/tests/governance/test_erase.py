@@ -347,7 +347,7 @@ def test_a_service_goes_on_writing_after_its_files_lost_rows(
     asked = rows.drop(contract.TARGET)
     files = Files(tmp_path / "production/predictions")
     files.write(prediction_log.assemble([batch(asked[:1], 7)]))  # a file of the person alone
-    command._log(search.Places(search.widened(Subject(ids=frozenset([PERSON])))))
+    person_rows._log(search.Places(search.widened(Subject(ids=frozenset([PERSON])))))
     files.write(prediction_log.assemble([batch(asked[1:3], 8)]))
     files.merge(everything=True)
 
