@@ -72,3 +72,14 @@ def test_the_jobs_run_what_a_laptop_runs(render: Render) -> None:
         assert f"ray[data,tune]>={version.rpartition('.')[0]},<" in library
         text = job["spec"]["entrypoint"].split()
         assert f"\n{text[text.index('simple') + 1]}.cmd = " in tasks
+
+
+def test_what_writes_the_prediction_log_gets_its_keys_and_nothing_else_does(render: Render) -> None:
+    project = render(use_case="governance", level=2, compute="ray_on_kubernetes")
+    text = (project / "deploy/kubernetes/ray/predict.yaml").read_text()
+
+    _, head, *workers = pods(yaml.safe_load(text))
+
+    (given,) = head["spec"]["containers"][0]["env"]
+    assert (given["name"], given["valueFrom"]["secretKeyRef"]["optional"]) == ("LOG_KEYS", True)
+    assert all("env" not in pod["spec"]["containers"][0] for pod in workers)

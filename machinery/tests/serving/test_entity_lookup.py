@@ -60,7 +60,7 @@ def write(views: Sequence[store.StoredView]) -> None:
 def filled(view: View, now: datetime = NOW) -> None:
     """Fill the store with one view."""
     result = materialize.values(view, SCHEMA, now, Events(Path("/")))
-    store.write([result], store.path())
+    write([result])
 
 
 def contract_of(views: Sequence[View]) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def test_what_was_served_and_logged_equals_what_is_computed_offline(
 def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view: View) -> None:
     (other,) = views_of([declared(aggregate=pl.col("weight").max())])
     result = [materialize.values(each, SCHEMA, NOW, Events(Path("/"))) for each in (view, other)]
-    store.write(result, store.path())
+    write(result)
     on_trial = LoadedRelease(release("v2", contract=contract_of([other])), "serving", False)
     with calling(tmp_path, Limits()) as caller:
         install(caller, view)
@@ -300,21 +300,21 @@ def test_a_server_that_is_killed_costs_no_answer_and_is_told(
     monkeypatch.setattr(stores, "FILE", settings)
     with running(tmp_path) as server, calling(tmp_path, Limits()) as caller:
         monkeypatch.setenv(stores.ADDRESS, server.address())
-        found = materialize.values(view, SCHEMA, NOW, Events(Path("/")))
-        stores.project_store().write([found])
+        result = materialize.values(view, SCHEMA, NOW, Events(Path("/")))
+        stores.project_store().write([result])
         install(caller, view)
 
         stored = caller.post("/predict", ROW | {"note": ""}).json
         assert "service_feature_store_readable 1.0" in caller.get("/metrics").body.decode()
         server.kill()
         default = caller.post("/predict", ROW | {"note": ""})
-        told = caller.get("/metrics").body.decode()
+        output = caller.get("/metrics").body.decode()
 
     assert (stored["prediction"], stored["defaults_used"]) == (21.0, [])
     assert (default.status, default.json["prediction"]) == (200, 14.0)
     assert default.json["defaults_used"] == ["weight"]
-    assert "service_feature_store_readable 0.0" in told
-    assert 'service_entity_lookups_total{entity="code",outcome="failed"} 1.0' in told
+    assert "service_feature_store_readable 0.0" in output
+    assert 'service_entity_lookups_total{entity="code",outcome="failed"} 1.0' in output
     assert feature_quality.filled() == {}  # so the monitor says that the features are old
 
 

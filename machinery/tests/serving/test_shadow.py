@@ -125,6 +125,7 @@ def test_what_it_says_is_logged_and_told_apart(release: Doubling, tmp_path: Path
     assert result["row"].struct.field("distance").to_list() == [0.0, 1.0, 7.0]
     assert result["features"].struct.field("miles").to_list() == [0.0, 2.0, 14.0]
     assert result["defaults_used"].to_list() == [[], [], ["distance"]]
+    assert result["sent"].to_list() == [None, None, ["weight"]]
 
 
 class Panicking(Doubling):
