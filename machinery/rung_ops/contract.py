@@ -62,12 +62,12 @@ def __getattr__(name: str) -> Any:
     if name not in NAMES:
         raise AttributeError(f"module `rung_ops.contract` has no attribute `{name}`")
     module, meaning = NAMES[name]
-    found = _module(module)
-    if hasattr(found, name):
-        return getattr(found, name)
+    loaded = _module(module)
+    if hasattr(loaded, name):
+        return getattr(loaded, name)
     if name in OPTIONAL:
         return OPTIONAL[name]
-    raise ContractError(f"{shown(Path(str(found.__file__)))}: `{name}` is missing: {meaning}.")
+    raise ContractError(f"{shown(Path(str(loaded.__file__)))}: `{name}` is missing: {meaning}.")
 
 
 def _module(name: str) -> ModuleType:
@@ -75,8 +75,8 @@ def _module(name: str) -> ModuleType:
     try:
         if package:
             return importlib.import_module(f"{package}.{name}")
-        (found,) = modules(ROOT, name)  # one of the other models, in models/
-        return found
+        (candidates,) = modules(ROOT, name)  # one of the other models, in models/
+        return candidates
     except StageError:
         raise
     except Exception as error:  # the module is the user's, and may raise anything
@@ -98,8 +98,8 @@ def explain(what: str, error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {printable(lines[0])}" if lines else type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
-        place = f"{shown(Path(error.filename))}, line {error.lineno}: "
-        return f"{place}{what} failed ({type(error).__name__}: {error.msg})."
+        location = f"{shown(Path(error.filename))}, line {error.lineno}: "
+        return f"{location}{what} failed ({type(error).__name__}: {error.msg})."
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -107,5 +107,5 @@ def explain(what: str, error: BaseException) -> str:
         and not Path(frame.filename).is_relative_to(ROOT / ".venv")
         and Path(__file__).parent not in Path(frame.filename).parents
     ]
-    place = f"{shown(Path(own[-1].filename))}, line {own[-1].lineno}: " if own else ""
-    return f"{place}{what} failed ({reason})."
+    location = f"{shown(Path(own[-1].filename))}, line {own[-1].lineno}: " if own else ""
+    return f"{location}{what} failed ({reason})."

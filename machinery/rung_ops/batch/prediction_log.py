@@ -149,12 +149,12 @@ def _defaults(batches: Sequence[Batch], lengths: list[int]) -> pl.Series:
 
 
 def _reasons(batches: Sequence[Batch]) -> pl.Series:
-    said = [
+    reasons_of_rows = [
         [{name: getattr(each, name) for name in REASON} for each in of_row]
         for batch in batches
         for of_row in batch.reasons or ()
     ]
-    return pl.Series("reasons", said, dtype=pl.List(pl.Struct(REASON)))
+    return pl.Series("reasons", reasons_of_rows, dtype=pl.List(pl.Struct(REASON)))
 
 
 def columns_of(frame: pl.DataFrame) -> str:

@@ -41,15 +41,15 @@ def keys() -> dict[str, bytes]:
     """
     try:
         listed = tokens.named(key_names.LOG)
-        found = {name: base64.b64decode(key, validate=True) for key, name in listed.items()}
+        keys = {name: base64.b64decode(key, validate=True) for key, name in listed.items()}
     except (tokens.BadTokens, binascii.Error) as error:
         raise SealedError(f"{key_names.LOG} cannot be read: {error}") from error
-    for name, key in found.items():
+    for name, key in keys.items():
         if len(key) != KEY_BYTES or not 0 < len(name.encode()) < 256:
             raise SealedError(
                 f"{key_names.LOG}: {name} is not {KEY_BYTES} bytes in base64. {MAKING}"
             )
-    return found
+    return keys
 
 
 def required() -> bool:

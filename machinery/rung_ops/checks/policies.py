@@ -35,12 +35,14 @@ def problems() -> list[str]:
     files = {name: policy_file(name) for name in READERS if policy_file(name).is_file()}
     if broken := [sentence for path in files.values() if (sentence := _not_toml(path))]:
         return broken
-    found = []
+    problems_found = []
     for name, path in files.items():
         sentence = next(filter(None, map(_refused, READERS[name])), None)
         if sentence:
-            found.append(sentence if shown(path) in sentence else f"{shown(path)}: {sentence}")
-    return found
+            problems_found.append(
+                sentence if shown(path) in sentence else f"{shown(path)}: {sentence}"
+            )
+    return problems_found
 
 
 def _not_toml(path: Path) -> str | None:
@@ -63,7 +65,7 @@ def _refused(reader: str) -> str | None:
 
 def main() -> int:
     """Print each problem of a policy file; return the exit code."""
-    found = problems()
-    for sentence in found:
+    broken = problems()
+    for sentence in broken:
         print(sentence, file=sys.stderr)
-    return 1 if found else 0
+    return 1 if broken else 0

@@ -19,14 +19,14 @@ def written(root: Path) -> set[str]:
     These are the dvc.lock files, what stages declare as written, and the .gitignore files beside it,
     in which DVC hides what it keeps itself. That of the project's root is a person's.
     """
-    found = set()
+    outputs = set()
     for folder in _pipelines(root):
-        found.add(_joined(folder, "dvc.lock"))
+        outputs.add(_joined(folder, "dvc.lock"))
         for name in ("dvc.yaml", "dvc.lock"):
             for output in _outputs(root / folder / name):
                 path = _joined(folder, output)
-                found |= {path, _joined(path, "../.gitignore")}
-    return {path for path in found if path not in (".", ".gitignore") and path[:2] != ".."}
+                outputs |= {path, _joined(path, "../.gitignore")}
+    return {path for path in outputs if path not in (".", ".gitignore") and path[:2] != ".."}
 
 
 def is_written(path: str, known: set[str]) -> bool:

@@ -44,15 +44,15 @@ def problems_of(files: list[Path]) -> list[str]:
     from rung_ops.data.raw_file import UnreadableFileError, read
     from rung_ops.data.row_checks import inspect
 
-    found: list[str] = []
+    errors: list[str] = []
     for path in files:
         try:
             frame = read(path)
         except UnreadableFileError as error:
-            found.append(str(error))
+            errors.append(str(error))
             continue
-        found += map(str, inspect(frame, contract.Row.to_schema(), shown(path))[1])
-    return found
+        errors += map(str, inspect(frame, contract.Row.to_schema(), shown(path))[1])
+    return errors
 
 
 def version() -> int:
@@ -142,6 +142,6 @@ def _dvc(*arguments: str) -> int:
     """Run DVC; print its errors, which it keeps to itself with --quiet."""
     done = dvc.run(ROOT, *arguments)
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        print(*map(printable, said), sep="\n", file=sys.stderr)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        print(*map(printable, errors), sep="\n", file=sys.stderr)
     return done.returncode

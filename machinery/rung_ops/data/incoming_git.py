@@ -18,8 +18,8 @@ def tracked_raw_files() -> list[Path]:
 def problems(files: Sequence[Path]) -> list[str]:
     """Say which raw files DVC cannot version because of git, and what to do."""
     known = set(tracked_raw_files())
-    found = [tracked(path) for path in files if path in known]
-    return found + [_ignored(rule, path) for path in files if (rule := _rule_against(path))]
+    pointers = [tracked(path) for path in files if path in known]
+    return pointers + [_ignored(rule, path) for path in files if (rule := _rule_against(path))]
 
 
 def tracked(path: Path) -> str:

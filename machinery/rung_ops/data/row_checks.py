@@ -64,8 +64,8 @@ def inspect(
     if offsets := _unwanted_offsets(frame, wanted, source):
         return pl.DataFrame(schema=wanted), offsets
     typed, problems = _cast(frame.select(*wanted), wanted, source)
-    seen = {(problem.column, row) for problem in problems for row in problem.rows}
-    return typed, problems + _broken_rules(typed, schema, source, seen)
+    counted = {(problem.column, row) for problem in problems for row in problem.rows}
+    return typed, problems + _broken_rules(typed, schema, source, counted)
 
 
 def _unwanted_offsets(
@@ -115,7 +115,7 @@ def _cast(
 
 
 def _broken_rules(
-    typed: pl.DataFrame, schema: pa.DataFrameSchema, source: str, seen: set[tuple[str, int]]
+    typed: pl.DataFrame, schema: pa.DataFrameSchema, source: str, counted: set[tuple[str, int]]
 ) -> list[Problem]:
     try:
         schema.validate(typed, lazy=True)
@@ -132,7 +132,7 @@ def _broken_rules(
         rows = tuple(
             row + 1
             for row in group["index"].drop_nulls().sort().to_list()
-            if (name, row + 1) not in seen
+            if (name, row + 1) not in counted
         )
         if rows or group["index"].is_null().all():
             what, example = _in_words(str(check), group["failure_case"][0])

@@ -26,9 +26,9 @@ def check_rows() -> tuple[pl.DataFrame, list[Problem], dict[str, int]]:
         source = source_of(path)
         rows = pl.scan_parquet(path, hive_partitioning=False, glob=False)
         refuse_large_frame(rows, path)
-        typed, found = inspect(rows.collect(), schema, source)
+        typed, inspection = inspect(rows.collect(), schema, source)
         frames.append(typed)
-        problems += found
+        problems += inspection
         counts[source] = typed.height
     if not problems:
         problems = _keys_in_two_files(frames, list(counts), schema.unique or [])

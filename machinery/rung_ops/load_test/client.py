@@ -29,20 +29,20 @@ class Answers:
         elapsed: seconds of the whole test.
         busy: share of that time in which this program was computing; near 1, the test measured
             this program.
-        said: first body that is not a prediction, by status.
+        failures: first body that is not a prediction, by status.
     """
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     unmade: int = 0
     elapsed: float = 0.0
     busy: float = 0.0
-    said: dict[int, str] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
 
     def add(self, status: int, seconds: float, body: bytes) -> None:
         """Add an answer."""
         self.seconds.setdefault(status, []).append(seconds)
-        if status != 200 and status not in self.said:
-            self.said[status] = body[:500].decode(errors="replace")
+        if status != 200 and status not in self.failures:
+            self.failures[status] = body[:500].decode(errors="replace")
 
 
 class Connection(asyncio.Protocol):

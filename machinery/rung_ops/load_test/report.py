@@ -25,7 +25,7 @@ class Figures:
         a_second: answered requests per second.
         rows_a_second: rows of answered requests per second.
         busy: share of the time in which the client was computing, in [0, 1].
-        said: number and first response of each kind of failure.
+        failures: number and first response of each kind of failure.
     """
 
     answered: int
@@ -37,7 +37,7 @@ class Figures:
     a_second: float
     rows_a_second: float
     busy: float
-    said: tuple[str, ...]
+    failures: tuple[str, ...]
 
     @property
     def requests(self) -> int:
@@ -66,9 +66,9 @@ def figures(answers: Answers, rows: int) -> Figures:
         a_second=len(good) / answers.elapsed,
         rows_a_second=rows * len(good) / answers.elapsed,
         busy=answers.busy,
-        said=tuple(
+        failures=tuple(
             f"{count:,} times {status if status != BROKEN else 'no answer'}: "
-            f"{answers.said.get(status, '')}"
+            f"{answers.failures.get(status, '')}"
             for status, count in sorted(failures.items())
         ),
     )
@@ -133,7 +133,7 @@ def lines(measured: Figures, slo: SLO, rows: int) -> list[str]:
         limit = f"     at most {limits[name]:g} ms" if name in limits and rows == 1 else ""
         text = f"{value:,.1f} ms" if value == value else "-"
         formatted.append(f"{name:<10}{text:>10}{limit}")
-    formatted += [f"  {failure}" for failure in measured.said]
+    formatted += [f"  {failure}" for failure in measured.failures]
     if measured.busy > BUSY:
         formatted += ["", f"The test itself was busy {measured.busy:.0%} of the time: the service"]
         formatted += ["may be faster. Run it on another machine, or at a lower --rate."]

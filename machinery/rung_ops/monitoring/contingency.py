@@ -78,8 +78,8 @@ def fisher(hits_first: int, n_first: int, hits_second: int, n_second: int) -> fl
         + _log_choose(factorial, n_second, hits - possible)
         - _log_choose(factorial, rows, np.array(hits))
     )
-    place = hits_first - fewest
-    return min(1.0, 2 * min(chances[: place + 1].sum(), chances[place:].sum()))
+    index = hits_first - fewest
+    return min(1.0, 2 * min(chances[: index + 1].sum(), chances[index:].sum()))
 
 
 def chi_square_tail(value: float, freedom: int) -> float:
@@ -106,8 +106,8 @@ def _chi_square(first: np.ndarray, second: np.ndarray) -> float:
     pearson = ratio = 0.0
     for counts, fair in zip((first, second), expected, strict=True):
         pearson += float(((counts - fair) ** 2 / fair).sum())
-        seen = counts > 0
-        ratio += 2 * float((counts[seen] * np.log(counts[seen] / fair[seen])).sum())
+        nonzero = counts > 0
+        ratio += 2 * float((counts[nonzero] * np.log(counts[nonzero] / fair[nonzero])).sum())
     return chi_square_tail(min(pearson, ratio), len(first) - 1)
 
 
@@ -117,5 +117,5 @@ def _least_expected(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _log_choose(factorial: np.ndarray, total: int, chosen: np.ndarray) -> np.ndarray:
-    found: np.ndarray = factorial[total] - factorial[chosen] - factorial[total - chosen]
-    return found
+    logarithms: np.ndarray = factorial[total] - factorial[chosen] - factorial[total - chosen]
+    return logarithms

@@ -41,7 +41,7 @@ def defaulted(
     """
     used = Counter(log["defaults_used"].explode().drop_nulls().to_list())
     optional = [column["name"] for column in columns if not column["required"]]
-    found = []
+    rows_of_columns = []
     for name in sorted({*optional, *used}):
         absent = reference[name].null_count() if name in reference.columns else 0
         if trained and name in trained:
@@ -54,5 +54,5 @@ def defaulted(
         if log.height and reference.height:
             row["share"] = used[name] / log.height
             row["p_value"] = contingency.fisher(used[name], log.height, absent, reference.height)
-        found.append(row)
-    return pl.DataFrame(found, schema=SCHEMA)
+        rows_of_columns.append(row)
+    return pl.DataFrame(rows_of_columns, schema=SCHEMA)

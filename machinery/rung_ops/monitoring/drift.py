@@ -66,7 +66,7 @@ def _compare(reference: pl.Series, window: pl.DataFrame) -> dict[str, Any]:
         return {"feature": name, "kind": missing}
     then, now = _present(reference, kind), _present(window[name], kind)
     lacking = len(reference) - len(then), len(window[name]) - len(now)
-    found: dict[str, Any] = {
+    row: dict[str, Any] = {
         "feature": name,
         "kind": kind,
         "rows": len(now),
@@ -75,12 +75,12 @@ def _compare(reference: pl.Series, window: pl.DataFrame) -> dict[str, Any]:
         "reference_missing": lacking[0] / max(1, len(reference)),
     }
     if any(lacking) and window.height and len(reference):
-        found["missing_p_value"] = contingency.fisher(
+        row["missing_p_value"] = contingency.fisher(
             lacking[1], window.height, lacking[0], len(reference)
         )
     if len(then) and len(now):
-        found |= (numbers if kind == "number" else categories)(then, now)
-    return found
+        row |= (numbers if kind == "number" else categories)(then, now)
+    return row
 
 
 def _kind(dtype: pl.DataType) -> str:

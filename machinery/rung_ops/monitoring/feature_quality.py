@@ -52,7 +52,7 @@ def ages(views: Views, as_of: Mapping[str, int], now: datetime) -> dict[str, Age
     Returns:
         By name, as a label of gauges has it.
     """
-    found: dict[str, Age] = {}
+    ages: dict[str, Age] = {}
     for view in views:
         names = [feature["name"] for feature in view["features"]]
         limits = [feature["max_age_seconds"] for feature in view["features"]]
@@ -64,10 +64,10 @@ def ages(views: Views, as_of: Mapping[str, int], now: datetime) -> dict[str, Age
         newest = as_of.get(view["id"])
         moment = datetime.fromtimestamp(newest / 1e6, UTC) if newest is not None else None
         label = f"features of {_entity(view)}"
-        key = f"{label}, {names[0]}" if label in found else label
+        key = f"{label}, {names[0]}" if label in ages else label
         what = f"the feature store of `{'`, `'.join(names)}`"
-        found[key] = Age(what, moment, timedelta(seconds=limit), now)
-    return found
+        ages[key] = Age(what, moment, timedelta(seconds=limit), now)
+    return ages
 
 
 def measure(log: pl.DataFrame, views: Views) -> pl.DataFrame:
@@ -86,11 +86,11 @@ def measure(log: pl.DataFrame, views: Views) -> pl.DataFrame:
     """
     asked = log.filter(pl.col("arm") != BATCH)
     rows = asked["row"].struct.unnest() if views and asked.height else pl.DataFrame()
-    found: list[dict[str, Any]] = []
+    figures: list[dict[str, Any]] = []
     for view in views:
         names = [feature["name"] for feature in view["features"]]
         if not asked.height or not {*names, *view["entity"]} <= {*rows.columns}:
-            found += [{"feature": name, "entity": _entity(view), "rows": 0} for name in names]
+            figures += [{"feature": name, "entity": _entity(view), "rows": 0} for name in names]
             continue
         absent, sent = _named(asked, "defaults_used", names), _named(asked, "sent", names)
         missing = absent.select(pl.all_horizontal(pl.all())).to_series()
@@ -102,7 +102,7 @@ def measure(log: pl.DataFrame, views: Views) -> pl.DataFrame:
             "entities": entities.n_unique(),
             "missing_entities": entities.filter(missing).n_unique(),
         }
-        found += [
+        figures += [
             counted
             | {
                 "feature": name,
@@ -113,7 +113,7 @@ def measure(log: pl.DataFrame, views: Views) -> pl.DataFrame:
             }
             for name in names
         ]
-    return pl.DataFrame(found, schema=SCHEMA)
+    return pl.DataFrame(figures, schema=SCHEMA)
 
 
 def _named(log: pl.DataFrame, column: str, names: Sequence[str]) -> pl.DataFrame:

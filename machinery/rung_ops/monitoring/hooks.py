@@ -23,15 +23,17 @@ def problems(predictions: pl.DataFrame) -> list[str]:
     if function is None:
         return []
     try:
-        found = function(predictions)
+        returned = function(predictions)
     except Exception as error:  # the hook is the user's, and may raise anything
         return [f"the hook {CHECK} raised {type(error).__name__}: {error}"]
-    if not isinstance(found, list):
-        return [f"{_expected(type(found).__name__)}; it must return an empty list for no problem"]
-    wrong = [each for each in found if not (isinstance(each, str) and each.strip())]
+    if not isinstance(returned, list):
+        return [
+            f"{_expected(type(returned).__name__)}; it must return an empty list for no problem"
+        ]
+    wrong = [each for each in returned if not (isinstance(each, str) and each.strip())]
     if wrong:
         return [_expected(f"a list with {wrong[0]!r} in it")]
-    return found
+    return returned
 
 
 def _expected(got: str) -> str:

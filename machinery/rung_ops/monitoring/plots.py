@@ -14,18 +14,18 @@ def bars(names: Sequence[str], then: Sequence[float], now: Sequence[float]) -> s
     top = max(*then, *now, 1e-9)
     step = WIDTH / len(names)
     drawn = []
-    for place, (name, before, after) in enumerate(zip(names, then, now, strict=True)):
-        left = place * step + 1
+    for index, (name, before, after) in enumerate(zip(names, then, now, strict=True)):
+        left = index * step + 1
         for kind, share in (("now", after), ("then", before)):
             high = share / top * (HEIGHT - 4)
             drawn.append(
                 f'<rect class="{kind}" x="{left:.1f}" y="{HEIGHT - high:.1f}" '
                 f'width="{step - 2:.1f}" height="{high:.1f}"/>'
             )
-        said = f"{name}: {after:.1%} of the rows, {before:.1%} in training"
+        label = f"{name}: {after:.1%} of the rows, {before:.1%} in training"
         drawn.append(
-            f'<rect class="touch" x="{place * step:.1f}" y="0" width="{step:.1f}" '
-            f'height="{HEIGHT}"><title>{escape(said)}</title></rect>'
+            f'<rect class="touch" x="{index * step:.1f}" y="0" width="{step:.1f}" '
+            f'height="{HEIGHT}"><title>{escape(label)}</title></rect>'
         )
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
@@ -61,14 +61,14 @@ def days(rows: list[dict[str, Any]], expected: float | None, metric: str) -> str
             f'y1="{height(tick):.1f}" y2="{height(tick):.1f}"/>'
             f'<text class="at" x="{LEFT - 6}" y="{height(tick) + 4:.1f}">{tick:.3g}</text>'
         )
-    for place, row in enumerate(rows):
-        drawn.append(_day(row, LEFT + (place + 0.5) * step, step, height))
+    for index, row in enumerate(rows):
+        drawn.append(_day(row, LEFT + (index + 0.5) * step, step, height))
     every = -(-len(rows) // MAX_TICKS)
-    for place in range(0, len(rows), max(1, every)):
-        middle = LEFT + (place + 0.5) * step
+    for index in range(0, len(rows), max(1, every)):
+        middle = LEFT + (index + 0.5) * step
         drawn.append(
             f'<text class="below" x="{middle:.1f}" y="{DAY_HEIGHT - 6}">'
-            f"{escape(rows[place]['value'])}</text>"
+            f"{escape(rows[index]['value'])}</text>"
         )
     if expected is not None:
         level = height(expected)
@@ -86,13 +86,13 @@ def days(rows: list[dict[str, Any]], expected: float | None, metric: str) -> str
 def _day(row: dict[str, Any], middle: float, step: float, height: Any) -> str:
     floor = DAY_HEIGHT - BOTTOM
     tall = row["coverage"] * floor * 0.25
-    said = f"{row['value']}: {row['predictions']:,} predictions, {row['coverage']:.0%} known"
+    label = f"{row['value']}: {row['predictions']:,} predictions, {row['coverage']:.0%} known"
     drawn = (
         f'<rect class="known" x="{middle - step * 0.4:.1f}" width="{step * 0.8:.1f}" '
         f'y="{floor - tall:.1f}" height="{tall:.1f}"/>'
     )
     if row["figure"] is not None:
-        said += f"; {row['figure']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+        label += f"; {row['figure']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
         drawn += (
             f'<line class="range" x1="{middle:.1f}" x2="{middle:.1f}" '
             f'y1="{height(row["low"]):.1f}" y2="{height(row["high"]):.1f}"/>'
@@ -100,5 +100,5 @@ def _day(row: dict[str, Any], middle: float, step: float, height: Any) -> str:
         )
     return (
         f'{drawn}<rect class="touch" x="{middle - step / 2:.1f}" width="{step:.1f}" y="0" '
-        f'height="{floor}"><title>{escape(said)}</title></rect>'
+        f'height="{floor}"><title>{escape(label)}</title></rect>'
     )

@@ -27,11 +27,11 @@ def problems(result: MonitorResult) -> Iterator[str]:
     looked_up = {row["feature"]: row for row in result.entity_features.iter_rows(named=True)}
     for row in result.defaults.filter(pl.col("rose")).iter_rows(named=True):
         share = f"in {row['share']:.1%} of the rows, {row['expected']:.1%} expected"
-        if found := looked_up.get(row["column"]):
+        if counts := looked_up.get(row["column"]):
             yield (
                 f"the entity feature `{row['column']}` has no value {share}: the feature store had "
-                f"none for {found['missing_entities']:,} of {found['entities']:,} entities "
-                f"({found['entity']})"
+                f"none for {counts['missing_entities']:,} of {counts['entities']:,} entities "
+                f"({counts['entity']})"
             )
         else:
             yield f"a default stood in for `{row['column']}` {share}"

@@ -64,23 +64,23 @@ def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -
     enough = days.filter(pl.col("known") >= limits.outcomes.min_coverage * pl.col("rows"))
     newest = enough.sort(DAY, descending=True).head(math.ceil(limits.window.days))[DAY]
     recent = rows.filter(pl.col(DAY).is_in(newest.implode()))
-    found = [_row(RECENT, "all", recent, quality_metric, limits)]
-    found += [
+    figures = [_row(RECENT, "all", recent, quality_metric, limits)]
+    figures += [
         _row(name, value, part, quality_metric, limits)
         for name in quality_metric.columns
         for value, part in _parts(recent, name)
     ]
-    _compare_with_the_test(found, quality_metric, limits)
-    found += [_row(DAY, day, part, quality_metric, limits) for day, part in _parts(rows, DAY)]
-    return pl.DataFrame(found, schema=SCHEMA)
+    _compare_with_the_test(figures, quality_metric, limits)
+    figures += [_row(DAY, day, part, quality_metric, limits) for day, part in _parts(rows, DAY)]
+    return pl.DataFrame(figures, schema=SCHEMA)
 
 
 def _slice(joined: pl.DataFrame, name: str) -> pl.Expr:
     """Take a column of the row, or a feature, as text."""
-    for place in ("row", "features"):
-        kind = joined.schema[place]
+    for source in ("row", "features"):
+        kind = joined.schema[source]
         if isinstance(kind, pl.Struct) and name in {each.name for each in kind.fields}:
-            value = pl.col(place).struct.field(name)
+            value = pl.col(source).struct.field(name)
             return value.cast(pl.String).fill_null(MISSING).alias(name)
     return pl.lit(MISSING).alias(name)
 
@@ -95,7 +95,7 @@ def _row(
 ) -> dict[str, Any]:
     known = rows.filter(pl.col(TRUTH).is_not_null())
     coverage = known.height / max(1, rows.height)
-    found: dict[str, Any] = {
+    row: dict[str, Any] = {
         "column": column,
         "value": value,
         "predictions": rows.height,
@@ -103,7 +103,7 @@ def _row(
         "coverage": coverage,
     }
     if known.height < limits.outcomes.min_rows or coverage < limits.outcomes.min_coverage:
-        return found
+        return row
     if known.height > MAX_ROWS:
         known = known.sample(MAX_ROWS, seed=quality_metric.seed)
     predicted = target.predictions(known, quality_metric.names)
@@ -111,7 +111,7 @@ def _row(
         truth = target.truth(known[TRUTH], quality_metric.names)
     else:
         truth = known[TRUTH].cast(pl.Int8 if quality_metric.classes else pl.Float64).to_numpy()
-        found |= {"mean_truth": float(truth.mean()), "mean_predicted": float(predicted.mean())}
+        row |= {"mean_truth": float(truth.mean()), "mean_predicted": float(predicted.mean())}
 
     def figure(chosen: np.ndarray) -> float:
         with warnings.catch_warnings(action="ignore"):
@@ -124,21 +124,21 @@ def _row(
     if math.isfinite(error):
         whole = figure(np.arange(known.height))
         quantile = jackknife.student_t_quantile(SHOWN_ERROR, groups)
-        found |= {"figure": whole, "error": error}
-        found |= {"low": whole - quantile * error, "high": whole + quantile * error}
-        found["expected"] = quality_metric.expected(column, value)
-    return found
+        row |= {"figure": whole, "error": error}
+        row |= {"low": whole - quantile * error, "high": whole + quantile * error}
+        row["expected"] = quality_metric.expected(column, value)
+    return row
 
 
 def _compare_with_the_test(
-    found: list[dict[str, Any]], quality_metric: QualityMetric, limits: Limits
+    rows: list[dict[str, Any]], quality_metric: QualityMetric, limits: Limits
 ) -> None:
     """Say of each figure whether it is worse than on the test rows, with an error that all share.
 
     Only one end of an interval can be a false alarm, so each may miss at both ends together twice
     as often.
     """
-    judged = [row for row in found if row.get("expected") is not None]
+    judged = [row for row in rows if row.get("expected") is not None]
     if not judged:
         return
     quantile = jackknife.student_t_quantile(2 * limits.outcomes.false_alarms / len(judged))

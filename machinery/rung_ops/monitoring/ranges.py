@@ -32,7 +32,7 @@ def violations(rows: pl.DataFrame, columns: list[Mapping[str, Any]]) -> pl.DataF
     Returns:
         One row a broken rule, of SCHEMA; empty where all keep all.
     """
-    found = []
+    breaches = []
     for column in columns:
         name = column["name"]
         if name not in rows.columns:
@@ -42,8 +42,8 @@ def violations(rows: pl.DataFrame, columns: list[Mapping[str, Any]]) -> pl.DataF
             bad = values.filter(broken.fill_null(False))
             if len(bad):
                 share = len(bad) / rows.height
-                found.append((name, rule, len(bad), share, _example(bad)))
-    return pl.DataFrame(found, schema=SCHEMA, orient="row")
+                breaches.append((name, rule, len(bad), share, _example(bad)))
+    return pl.DataFrame(breaches, schema=SCHEMA, orient="row")
 
 
 def _broken(values: pl.Series, column: Mapping[str, Any]) -> Iterator[tuple[str, pl.Series]]:

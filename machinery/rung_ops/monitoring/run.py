@@ -72,8 +72,8 @@ def observe(
         BadBundle: the release must not be used.
         HookError: the project's monitor_check cannot be used.
     """
-    place = paths.environment(environment)
-    serving = state.read(place).serving
+    environment_folder = paths.environment(environment)
+    serving = state.read(environment_folder).serving
     if serving is None:
         raise CannotLook(
             f"{environment} serves nothing: `uv run poe deploy {environment}` brings a release."
@@ -81,7 +81,7 @@ def observe(
     key = paths.public_key()
     if not key.is_file():
         raise CannotLook(f"{shown(key)} is missing: releases are verified with it. Bring it back.")
-    release = release_info.load(paths.bundle(place, serving), key.read_bytes())
+    release = release_info.load(paths.bundle(environment_folder, serving), key.read_bytes())
     log = prediction_log.folder(environment)
     if not any(log.glob("date=*/*.parquet")):
         raise CannotLook(
@@ -172,8 +172,8 @@ def deployed(environment: str) -> bool:
     share = os.environ.get("RELEASES")
     if share and not Path(share).is_dir():
         return True
-    place = paths.environment(environment)
-    return any((place / name).exists() for name in (state_file.STATE, state_file.HISTORY))
+    folder = paths.environment(environment)
+    return any((folder / name).exists() for name in (state_file.STATE, state_file.HISTORY))
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:

@@ -50,5 +50,5 @@ def newest(log: pl.LazyFrame, time: str | None) -> Newest:
     asked: list[pl.Expr] = [pl.col("time").max()]
     if time in names:
         asked.append(pl.col("row").struct.field(str(time)).max().alias("row"))
-    found: dict[str, Any] = answered.select(asked).collect().row(0, named=True)
-    return Newest(moment(found["time"]), moment(found.get("row")))
+    ends: dict[str, Any] = answered.select(asked).collect().row(0, named=True)
+    return Newest(moment(ends["time"]), moment(ends.get("row")))

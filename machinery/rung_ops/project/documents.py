@@ -60,7 +60,7 @@ def record(path: Path) -> dict[str, Any]:
 def prose(text: str) -> str:
     """Blank out front matter, comments and code of Markdown; every line keeps its number."""
     for pattern in (FRONT_MATTER, NOT_PROSE):
-        text = pattern.sub(lambda found: "\n" * found[0].count("\n"), text)
+        text = pattern.sub(lambda match: "\n" * match[0].count("\n"), text)
     return text
 
 
@@ -68,22 +68,22 @@ def sections(text: str) -> dict[str, str]:
     """Cut Markdown into its sections: heading to the prose below it, subsections included."""
     body = prose(text)
     headings = list(HEADING.finditer(body))
-    found = {}
-    for place, heading in enumerate(headings):
-        outer = (h for h in headings[place + 1 :] if len(h[1]) <= len(heading[1]))
+    sections = {}
+    for index, heading in enumerate(headings):
+        outer = (h for h in headings[index + 1 :] if len(h[1]) <= len(heading[1]))
         end = next((h.start() for h in outer), len(body))
-        found[heading[2]] = HEADING.sub("", body[heading.end() : end]).strip()
-    return found
+        sections[heading[2]] = HEADING.sub("", body[heading.end() : end]).strip()
+    return sections
 
 
 def resolved(text: str, root: Path) -> str:
     """Put the sections that a text refers to in the place of the references; unknown ones stay."""
-    return REFERENCE.sub(lambda found: _section(found, root) or found[0], text)
+    return REFERENCE.sub(lambda match: _section(match, root) or match[0], text)
 
 
 def broken_references(text: str, root: Path) -> list[str]:
     """List the references of a text to sections that are not there, or empty."""
-    return [found[0] for found in REFERENCE.finditer(text) if not _section(found, root)]
+    return [match[0] for match in REFERENCE.finditer(text) if not _section(match, root)]
 
 
 def _section(reference: re.Match[str], root: Path) -> str:

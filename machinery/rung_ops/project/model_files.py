@@ -71,10 +71,10 @@ def in_ci(text: str) -> str:
 
 def _port(home: Path) -> int:
     """Find the port of a model's service: the one it has, or else the next that none has."""
-    found = {each: _ports(each) for each in (*model_folders.all_of_them(), home)}
-    if found[home]:
-        return found[home][0]
-    return 1 + max([FIRST_PORT, *(port for ports in found.values() for port in ports)])
+    ports_of = {each: _ports(each) for each in (*model_folders.all_of_them(), home)}
+    if ports_of[home]:
+        return ports_of[home][0]
+    return 1 + max([FIRST_PORT, *(port for ports in ports_of.values() for port in ports)])
 
 
 def _ports(home: Path) -> list[int]:

@@ -38,13 +38,13 @@ def package(home: Path) -> str:
     """
     if home == REPOSITORY:
         return package_name()
-    found = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
-    if len(found) != 1:
-        named = ", ".join(found) or "none"
+    packages = sorted(path.parent.name for path in (home / "src").glob("*/__init__.py"))
+    if len(packages) != 1:
+        named = ", ".join(packages) or "none"
         raise ModelFolderError(
             f"{shown(home)}/src holds {named}; keep one package with an __init__.py."
         )
-    return found[0]
+    return packages[0]
 
 
 def make_importable(home: Path) -> None:

@@ -129,8 +129,8 @@ def links_refused() -> list[str]:
 
 def raw_files_in(folder: Path) -> list[Path]:
     """List the raw files in a folder and below, in a fixed order."""
-    found = [path for path in folder.rglob("*") if path.is_file()]
-    return sorted(p for p in found if p.suffix not in BESIDE and not p.name.startswith("."))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(p for p in files if p.suffix not in BESIDE and not p.name.startswith("."))
 
 
 def params() -> dict[str, Any]:

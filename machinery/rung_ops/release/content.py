@@ -151,13 +151,13 @@ def _carried(
     columns = described["columns"]
     names = [column["name"] for column in columns]
     drawn = synthetic.rows(known.select(names), columns, export_trial.PARITY_ROWS, seed)
-    found = export_trial.answered(model, drawn, expressions, columns)
-    if not found.height:
+    answers = export_trial.answered(model, drawn, expressions, columns)
+    if not answers.height:
         raise export.NoFormat(
             "The model has no finite prediction for any row whose columns are drawn each for itself, "
             "and a release carries such rows to be checked by."
         )
-    return found
+    return answers
 
 
 def _positive(dataset: ModuleType, task: str) -> str | None:

@@ -116,11 +116,11 @@ def _say_how_long(environment: str) -> None:
     if rules is None:
         return
     try:
-        seen = rollout_time.traffic(environment, datetime.now(UTC))
+        traffic = rollout_time.traffic(environment, datetime.now(UTC))
     except (OSError, pl.exceptions.PolarsError) as error:  # it says nothing of the deployment
         print(f"How long the rollout takes is not known, as the log cannot be read: {error}")
         return
-    for line in rollout_time.lines(rules, seen):
+    for line in rollout_time.lines(rules, traffic):
         print(line)
 
 

@@ -25,8 +25,8 @@ def load(release: Path | ReleaseFiles, package: str) -> Any:
     files = ReleaseFiles.of(release)
     content = files.read(SKOPS)
     listed = list(getattr(source_import.module_of(files, package, "model"), "TRUSTED", []))
-    if said := refusal(content, listed, files.name):
-        raise BadBundle(said)
+    if reason := refusal(content, listed, files.name):
+        raise BadBundle(reason)
     modules = {name.rpartition(".")[0] for name in listed}
     with source_import.importable_by_name(files, package, modules):
         return skops.io.loads(content, trusted=trusted(listed))

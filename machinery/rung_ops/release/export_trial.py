@@ -123,7 +123,7 @@ def edges(
             yield f"`{name}` {case}", some.with_columns(changed)
 
 
-def _edges_of(column: dict[str, Any], seen: pl.Series) -> Iterator[Any]:
+def _edges_of(column: dict[str, Any], values: pl.Series) -> Iterator[Any]:
     if not column["required"] and column["default"] is None:
         yield None
     written = [column[name] for name in ("default", "ge", "le") if column[name] is not None]
@@ -131,12 +131,12 @@ def _edges_of(column: dict[str, Any], seen: pl.Series) -> Iterator[Any]:
     if column["dtype"] == "bool":
         yield from (True, False)
     if column["dtype"] == "str" and not column["isin"]:
-        yield from islice(unknown_texts(column, seen), 1)
+        yield from islice(unknown_texts(column, values), 1)
 
 
-def unknown_texts(column: dict[str, Any], seen: pl.Series) -> Iterator[str]:
+def unknown_texts(column: dict[str, Any], values: pl.Series) -> Iterator[str]:
     """Return texts that the data lacks and the contract allows: known ones, letters shifted."""
-    known = set(seen.unique().drop_nulls().to_list())
+    known = set(values.unique().drop_nulls().to_list())
     for text in sorted(known):
         shifted = re.sub("[A-Za-z0-9]", lambda match: _next(match[0]), text)
         if shifted not in known and re.search(column["pattern"] or "", shifted):

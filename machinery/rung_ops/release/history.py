@@ -170,15 +170,15 @@ def follow(path: Path, before: Checked, take: Take | None = None) -> Checked:
         OSError: the history cannot be read, or is no regular file of at most MAX_BYTES.
     """
     try:
-        found = stamp(path)
+        current = stamp(path)
     except FileNotFoundError:
         return Checked()
-    if found == before.stamp:
+    if current == before.stamp:
         return before
-    has_grown = before.stamp[0] == found[0] and before.stamp[2] < found[2]
+    has_grown = before.stamp[0] == current[0] and before.stamp[2] < current[2]
     known = before if has_grown and before.fault is None else Checked()
     whole, _ = _split(content(path, known.size))
-    return replace(_follow(known, whole, take), stamp=found)
+    return replace(_follow(known, whole, take), stamp=current)
 
 
 def _follow(known: Checked, text: bytes, take: Take | None = None) -> Checked:

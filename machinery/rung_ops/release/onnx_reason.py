@@ -72,10 +72,10 @@ def _steps(estimator: Any, names: list[str]) -> Iterator[Step]:
     """Yield the steps before the model, those in the branches of a ColumnTransformer first."""
     if not isinstance(estimator, Pipeline):
         return
-    for place, (name, step) in enumerate(estimator.steps[:-1]):
-        if place == 0 and isinstance(step, ColumnTransformer):
+    for index, (name, step) in enumerate(estimator.steps[:-1]):
+        if index == 0 and isinstance(step, ColumnTransformer):
             yield from _of_branches(step, names)
-        yield name, step, Pipeline(estimator.steps[: place + 1]), names
+        yield name, step, Pipeline(estimator.steps[: index + 1]), names
 
 
 def _of_branches(columns: ColumnTransformer, names: list[str]) -> Iterator[Step]:
@@ -84,11 +84,11 @@ def _of_branches(columns: ColumnTransformer, names: list[str]) -> Iterator[Step]
             continue  # dropped, or passed through
         read = [names[index] for index in columns._transformer_to_input_indices[branch]]
         steps = transformer.steps if isinstance(transformer, Pipeline) else [(branch, transformer)]
-        for place, (name, step) in enumerate(steps):
+        for number, (name, step) in enumerate(steps):
             yield (
                 name if name == branch else f"{branch}, {name}",
                 step,
-                _alone(steps[: place + 1], read),
+                _alone(steps[: number + 1], read),
                 read,
             )
 
@@ -108,13 +108,13 @@ def _becomes_onnx(until: Any, features: pl.DataFrame) -> bool:
     expected = transform(features)
     expected = np.asarray(expected.todense() if sparse.issparse(expected) else expected)
     try:
-        found = onnx_output(to_onnx(until, features))(features)
+        answer = onnx_output(to_onnx(until, features))(features)
     except Exception:  # converters and runtimes may raise anything
         return False
-    if found.shape != expected.shape:
+    if answer.shape != expected.shape:
         return False
-    if found.dtype.kind in "fiub":
+    if answer.dtype.kind in "fiub":
         return bool(
-            np.allclose(found, expected.astype(float), rtol=CLOSE, atol=CLOSE, equal_nan=True)
+            np.allclose(answer, expected.astype(float), rtol=CLOSE, atol=CLOSE, equal_nan=True)
         )
     return True  # texts are compared by what the next step makes of them

@@ -94,9 +94,9 @@ def _indicator(scope: Any, operator: Any, container: Any) -> None:
 def _missing(given: Any, indicator: MissingIndicator, version: int) -> Any:
     if not (isinstance(indicator.missing_values, float) and np.isnan(indicator.missing_values)):
         raise NotImplementedError(f"missing_values={indicator.missing_values!r} of an indicator")
-    found = OnnxCast(OnnxIsNaN(given, op_version=version), to=FLOAT, op_version=version)
+    is_missing = OnnxCast(OnnxIsNaN(given, op_version=version), to=FLOAT, op_version=version)
     places = np.asarray(indicator.features_, np.int64)
-    return OnnxGather(found, places, axis=1, op_version=version)
+    return OnnxGather(is_missing, places, axis=1, op_version=version)
 
 
 def _function_shape(operator: Any) -> None:

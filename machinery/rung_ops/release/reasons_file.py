@@ -91,15 +91,15 @@ def columns_by_feature(
 ) -> dict[str, list[str]]:
     """Name the columns that each feature is made of, in the contract's order."""
     names = [column["name"] for column in contract["columns"]]
-    found: dict[str, list[str]] = {}
+    columns_of_features: dict[str, list[str]] = {}
     for expression in expressions:
         roots = set(expression.meta.root_names())
         for feature in rows.head(1).select(expression).columns:
             if not roots and feature in names:  # pl.col("a", "b") has no single root
-                found[feature] = [feature]
+                columns_of_features[feature] = [feature]
             else:
-                found[feature] = [name for name in names if name in roots] or names
-    return found
+                columns_of_features[feature] = [name for name in names if name in roots] or names
+    return columns_of_features
 
 
 def _none(why: str) -> dict[str, Any]:

@@ -81,11 +81,11 @@ class ReleaseFiles:
     def below(self, prefix: str) -> list[str]:
         """List the files below a folder of the release, or the file of that name; sorted."""
         if self.is_verified:
-            found = [path for path in self._hashes if path == prefix or _is_below(path, prefix)]
-            return sorted(found)
-        place = self.folder / prefix
+            names = [path for path in self._hashes if path == prefix or _is_below(path, prefix)]
+            return sorted(names)
+        folder = self.folder / prefix
         paths = (
-            [place] if place.is_file() else [each for each in place.rglob("*") if each.is_file()]
+            [folder] if folder.is_file() else [each for each in folder.rglob("*") if each.is_file()]
         )
         return sorted(path.relative_to(self.folder).as_posix() for path in paths)
 
@@ -115,9 +115,9 @@ class PrivateCopy:
         self._temporary = tempfile.TemporaryDirectory(prefix="release-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         for path, content in contents.items():
-            place = self.folder / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
+            file = self.folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
 
 
 def _is_below(path: str, prefix: str) -> bool:

@@ -63,14 +63,14 @@ class Stage:
         return after if after <= settings.max_seconds else None
 
     def __str__(self) -> str:
-        said = f"{self.name}, {self.share:.0%} of the requests: {self.wanted:,} {self.unit} "
-        said += f"take {span(self.needs)}" if self.rate else "never come"
+        line = f"{self.name}, {self.share:.0%} of the requests: {self.wanted:,} {self.unit} "
+        line += f"take {span(self.needs)}" if self.rate else "never come"
         if self.seconds is None:
-            return f"{said}, and it is sent back after {span(self.settings.max_seconds)}"
+            return f"{line}, and it is sent back after {span(self.settings.max_seconds)}"
         if self.seconds < self.needs:
-            seen = self.rate * self.seconds / DAY
-            return f"{said}, and it goes on after {span(self.seconds)} with some {seen:.0f}"
-        return said
+            rows_by_then = self.rate * self.seconds / DAY
+            return f"{line}, and it goes on after {span(self.seconds)} with some {rows_by_then:.0f}"
+        return line
 
 
 def traffic(environment: str, now: datetime) -> Traffic | None:
@@ -86,37 +86,37 @@ def traffic(environment: str, now: datetime) -> Traffic | None:
     )
     # The rows of one request have its id with a number behind it.
     request = pl.struct("time", pl.col("id").str.replace(r"-\d+$", ""))
-    found = asked.select(
+    counted = asked.select(
         pl.len().alias("rows"), request.n_unique().alias("requests"), pl.col("time").min()
     ).collect()
-    rows, requests, first = found.row(0)
+    rows, requests, first = counted.row(0)
     if not rows:
         return None
     days = max(1.0, (now - first).total_seconds() / DAY)
     return Traffic(requests / days, rows / days)
 
 
-def stages(policy: Policy, seen: Traffic) -> list[Stage]:
+def stages(policy: Policy, traffic: Traffic) -> list[Stage]:
     """List the stages of a rollout, in their order."""
     shadow, canary = policy.shadow, policy.canary
-    found = []
+    stages_in_order = []
     if shadow.share:
-        rate = seen.rows * shadow.share
-        found.append(Stage("shadow", shadow.share, shadow.min_rows, "rows", rate, shadow))
-    return found + [
-        Stage("canary", share, canary.min_requests, "requests", seen.requests * share, canary)
+        rate = traffic.rows * shadow.share
+        stages_in_order.append(Stage("shadow", shadow.share, shadow.min_rows, "rows", rate, shadow))
+    return stages_in_order + [
+        Stage("canary", share, canary.min_requests, "requests", traffic.requests * share, canary)
         for share in canary.shares
     ]
 
 
-def lines(policy: Policy, seen: Traffic | None) -> Iterator[str]:
+def lines(policy: Policy, traffic: Traffic | None) -> Iterator[str]:
     """Say how long each stage takes; where it takes too long, what to set instead."""
-    if seen is None:
+    if traffic is None:
         yield "No request is logged yet, so nobody knows how long the rollout takes."
         return
-    planned = stages(policy, seen)
+    planned = stages(policy, traffic)
     yield (
-        f"At your {_number(seen.requests)} requests ({_number(seen.rows)} rows) a day, each stage "
+        f"At your {_number(traffic.requests)} requests ({_number(traffic.rows)} rows) a day, each stage "
         "of ops/rollout.toml takes:"
     )
     for stage in planned:
@@ -125,16 +125,16 @@ def lines(policy: Policy, seen: Traffic | None) -> Iterator[str]:
         yield f"In all {span(sum(stage.seconds or 0.0 for stage in planned))}."
         return
     yield "So no release gets through. For so little traffic, set in ops/rollout.toml:"
-    yield from (f"    {line}" for line in suggestion(policy, seen))
+    yield from (f"    {line}" for line in suggestion(policy, traffic))
 
 
-def suggestion(policy: Policy, seen: Traffic) -> Iterator[str]:
+def suggestion(policy: Policy, traffic: Traffic) -> Iterator[str]:
     """Propose stages that end by the time, and say how bad a release is sent back then."""
-    shadow = max(SHADOW_DAYS, math.ceil(2 * FEW / seen.rows))
-    canary = max(CANARY_DAYS, math.ceil(2 * FEW / (seen.requests * CANARY_SHARE)))
+    shadow = max(SHADOW_DAYS, math.ceil(2 * FEW / traffic.rows))
+    canary = max(CANARY_DAYS, math.ceil(2 * FEW / (traffic.requests * CANARY_SHARE)))
     yield f"[shadow]: share = 1.0, {_times(shadow)}"
     yield f"[canary]: steps = [{CANARY_SHARE}, 1.0], {_times(canary)}"
-    requests = min(int(seen.requests * CANARY_SHARE * canary), policy.canary.min_requests)
+    requests = min(int(traffic.requests * CANARY_SHARE * canary), policy.canary.min_requests)
     doubt = policy.false_abort / (OF_SHADOW + OF_STEP)  # one step, as proposed
     failing = noticed(doubt, requests, requests, policy.canary.max_bad_increase)
     yield (

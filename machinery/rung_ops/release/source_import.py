@@ -154,11 +154,13 @@ class _Finder(importlib.abc.MetaPathFinder):
             if file in release.texts:
                 source_path = release.root / file
                 loader = _Loader(alias, source_path, release.texts[file])
-                found = importlib.util.spec_from_file_location(fullname, source_path, loader=loader)
-                if found is not None and file == package:
+                module_spec = importlib.util.spec_from_file_location(
+                    fullname, source_path, loader=loader
+                )
+                if module_spec is not None and file == package:
                     # Set afterwards: the function takes an empty list for the file's own folder.
-                    found.submodule_search_locations = release.search_locations(source_path)
-                return found
+                    module_spec.submodule_search_locations = release.search_locations(source_path)
+                return module_spec
         if any(file.startswith(f"{stem}/" if stem else "") for file in release.texts):
             spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
             return spec  # a folder without __init__.py

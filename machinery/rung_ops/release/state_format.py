@@ -94,36 +94,36 @@ def parse(content: bytes) -> tuple[State, dict[str, Any]]:
         InvalidStateError: it is not JSON, or a value is invalid.
     """
     try:
-        found = json.loads(content)
+        data = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InvalidStateError(f"it is not JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(data, dict):
         raise InvalidStateError("it is not a JSON object")
-    state = state_of(found)
-    return state, _field(found, "entry", lambda value: _entry(value, state))
+    state = state_of(data)
+    return state, _field(data, "entry", lambda value: _entry(value, state))
 
 
-def state_of(found: dict[str, Any]) -> State:
+def state_of(data: dict[str, Any]) -> State:
     """Read a state as state.json and the lines of the history hold it.
 
     Raises:
         InvalidStateError: a value is invalid.
     """
     return State(
-        generation=_field(found, "generation", _count),
-        serving=_field(found, "serving", _optional(check_release_id)),
-        previous=_field(found, "previous", _previous),
-        shadow=_field(found, "shadow", _optional(_shadow)),
-        canary=_field(found, "canary", _optional(_canary)),
-        stopped=_field(found, "stopped", _optional(_stopped)),
+        generation=_field(data, "generation", _count),
+        serving=_field(data, "serving", _optional(check_release_id)),
+        previous=_field(data, "previous", _previous),
+        shadow=_field(data, "shadow", _optional(_shadow)),
+        canary=_field(data, "canary", _optional(_canary)),
+        stopped=_field(data, "stopped", _optional(_stopped)),
     )
 
 
-def _field(found: dict[str, Any], name: str, read: Callable[[Any], Value]) -> Value:
-    if name not in found:
+def _field(data: dict[str, Any], name: str, read: Callable[[Any], Value]) -> Value:
+    if name not in data:
         raise InvalidStateError(f"`{name}` is missing")
     try:
-        return read(found[name])
+        return read(data[name])
     except InvalidStateError as error:
         raise InvalidStateError(f"`{name}`: {error}") from error
 

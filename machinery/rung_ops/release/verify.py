@@ -72,8 +72,8 @@ def open_verified(folder: Path, public_key: bytes) -> tuple[dict[str, Any], Rele
         BadBundle: it is unsigned, signed by another key, or its files are not those that were
             signed.
     """
-    found = paths_of(folder)
-    if SIGNATURE not in found:
+    paths = paths_of(folder)
+    if SIGNATURE not in paths:
         raise BadBundle(
             f"{folder.name} is not signed: {SIGNATURE} is missing. "
             "`uv run poe release` writes signed releases."
@@ -82,7 +82,7 @@ def open_verified(folder: Path, public_key: bytes) -> tuple[dict[str, Any], Rele
     manifest_text = read_small(folder / MANIFEST)
     present = {
         path: hashlib.sha256(manifest_text).hexdigest() if path == MANIFEST else None
-        for path in found
+        for path in paths
         if path != SIGNATURE
     }
     for path in sorted(present.keys() | signed.keys()):

@@ -212,10 +212,10 @@ def read_settings(file: Path = settings.FILE) -> AccessSettings:
             "address can be written by anybody"
         )
     try:
-        found = [ipaddress.ip_network(each) for each in wanted.trusted_addresses]
+        networks = [ipaddress.ip_network(each) for each in wanted.trusted_addresses]
     except ValueError as error:
         raise BadSettings(f"{where} trusted_addresses: {error}") from error
-    if any(network.prefixlen == 0 for network in found):
+    if any(network.prefixlen == 0 for network in networks):
         raise BadSettings(f"{where} trusted_addresses: a network of all addresses is no proxy")
     return wanted
 
@@ -223,8 +223,8 @@ def read_settings(file: Path = settings.FILE) -> AccessSettings:
 @functools.lru_cache(maxsize=1024)
 def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:  # the path of a socket
         return False
-    found = getattr(found, "ipv4_mapped", None) or found
-    return any(found in network for network in networks)
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(parsed in network for network in networks)

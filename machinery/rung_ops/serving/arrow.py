@@ -88,5 +88,5 @@ def _opened(body: bytes, form: Form) -> pl.DataFrame:
         return read(io.BytesIO(body))
     # Polars raises errors of all kinds on bytes that are no Arrow, and panics on some.
     except (Exception, pl.exceptions.PanicException) as error:
-        said = (str(error).strip().splitlines() or [repr(error)])[0]
-        raise Refusal(400, f"The body cannot be read as an Arrow IPC {form}: {said}") from None
+        message = (str(error).strip().splitlines() or [repr(error)])[0]
+        raise Refusal(400, f"The body cannot be read as an Arrow IPC {form}: {message}") from None

@@ -38,8 +38,8 @@ def check(body: bytes, form: Form) -> None:
         NotArrow: one does not hold together, or is compressed.
     """
     try:
-        for place in _of_stream(body) if form == "stream" else _of_file(body):
-            if _compressed(body, place):
+        for position in _of_stream(body) if form == "stream" else _of_file(body):
+            if _compressed(body, position):
                 raise NotArrow("it is compressed; send it as it is")
     except struct_error as error:
         raise NotArrow("a part of it lies beyond its end") from error
@@ -47,16 +47,16 @@ def check(body: bytes, form: Form) -> None:
 
 def _of_stream(body: bytes) -> Iterator[int]:
     """Find the messages of a stream, one after the other."""
-    place = 0
-    while place < len(body):
-        size, place = _length(body, place)
+    position = 0
+    while position < len(body):
+        size, position = _length(body, position)
         if not size:
             return
-        message = _there(body, place)
+        message = _there(body, position)
         yield message
-        found = _field(body, message, BODY_LENGTH)
-        following = unpack_from("<q", body, found)[0] if found else 0
-        place += size + following
+        offset = _field(body, message, BODY_LENGTH)
+        following = unpack_from("<q", body, offset)[0] if offset else 0
+        position += size + following
         if not 0 <= following <= len(body):
             raise NotArrow("a part of it lies beyond its end")
 
@@ -71,19 +71,21 @@ def _of_file(body: bytes) -> Iterator[int]:
         blocks = _table(body, footer, kind)
         count = unpack_from("<I", body, blocks)[0] if blocks else 0
         for number in range(count):
-            (place,) = unpack_from("<q", body, blocks + 4 + BLOCK * number)
-            yield _there(body, _length(body, place)[1])
+            (position,) = unpack_from("<q", body, blocks + 4 + BLOCK * number)
+            yield _there(body, _length(body, position)[1])
 
 
-def _length(body: bytes, place: int) -> tuple[int, int]:
+def _length(body: bytes, position: int) -> tuple[int, int]:
     """Read the length of the message at a place; return it, and where the message begins."""
-    size = _number(body, place)
-    return (_number(body, place + 4), place + 8) if size == CONTINUED else (size, place + 4)
+    size = _number(body, position)
+    return (
+        (_number(body, position + 4), position + 8) if size == CONTINUED else (size, position + 4)
+    )
 
 
 def _compressed(body: bytes, message: int) -> bool:
-    found = _field(body, message, HEADER_TYPE)
-    (kind,) = unpack_from("<B", body, found) if found else (0,)
+    offset = _field(body, message, HEADER_TYPE)
+    (kind,) = unpack_from("<B", body, offset) if offset else (0,)
     header = _table(body, message, HEADER)
     if kind == DICTIONARY_BATCH and header:
         header = _table(body, header, DICTIONARY_DATA)
@@ -92,15 +94,15 @@ def _compressed(body: bytes, message: int) -> bool:
     return _field(body, header, COMPRESSION) != 0
 
 
-def _there(body: bytes, place: int) -> int:
+def _there(body: bytes, position: int) -> int:
     """Follow the distance that stands at a place."""
-    return place + _number(body, place)
+    return position + _number(body, position)
 
 
 def _table(body: bytes, table: int, number: int) -> int:
     """Find what a field points to; 0 where there is none."""
-    found = _field(body, table, number)
-    return _there(body, found) if found else 0
+    offset = _field(body, table, number)
+    return _there(body, offset) if offset else 0
 
 
 def _field(body: bytes, table: int, number: int) -> int:
@@ -115,7 +117,7 @@ def _field(body: bytes, table: int, number: int) -> int:
     return table + int(offset) if offset else 0
 
 
-def _number(body: bytes, place: int) -> int:
-    if place < 0:  # counts from the end in Python
+def _number(body: bytes, position: int) -> int:
+    if position < 0:  # counts from the end in Python
         raise struct_error
-    return int(unpack_from("<I", body, place)[0])
+    return int(unpack_from("<I", body, position)[0])

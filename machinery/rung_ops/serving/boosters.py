@@ -129,10 +129,10 @@ class Booster:
 
 
 def _library() -> ctypes.CDLL:
-    found = importlib.util.find_spec("lightgbm")  # finds, and does not import
-    places = found.submodule_search_locations if found else None
-    for place in places or ():
-        for path in (Path(place) / folder / name for folder in ("lib", "bin") for name in NAMES):
+    spec = importlib.util.find_spec("lightgbm")  # finds, and does not import
+    places = spec.submodule_search_locations if spec else None
+    for location in places or ():
+        for path in (Path(location) / folder / name for folder in ("lib", "bin") for name in NAMES):
             if path.is_file():
                 library = ctypes.CDLL(str(path))
                 library.LGBM_GetLastError.restype = ctypes.c_char_p

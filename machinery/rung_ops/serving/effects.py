@@ -73,16 +73,16 @@ class AdditiveEffects:
         blocks = [
             pl.concat(
                 [
-                    same.new_from_index(0, place * height),
+                    same.new_from_index(0, index * height),
                     features.get_column(same.name).cast(same.dtype),
-                    same.new_from_index(0, (features.width - 1 - place) * height),
+                    same.new_from_index(0, (features.width - 1 - index) * height),
                 ]
             )
-            for place, same in enumerate(self._base.get_columns())
+            for index, same in enumerate(self._base.get_columns())
         ]
-        found = margins(self._predict(pl.DataFrame(blocks)), self._task) - self._start
+        contributions = margins(self._predict(pl.DataFrame(blocks)), self._task) - self._start
         effects = np.empty((height, features.width + 1))
-        effects[:, :-1] = found.reshape(features.width, height).T - self._means
+        effects[:, :-1] = contributions.reshape(features.width, height).T - self._means
         effects[:, -1] = self._start + self._means.sum()
         return effects
 

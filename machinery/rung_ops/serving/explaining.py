@@ -24,10 +24,10 @@ def is_asked(query: bytes) -> bool:
     Raises:
         Refusal: it says neither true nor false.
     """
-    said = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(PARAMETER, ["false"])
-    if said[-1] not in ("true", "false"):
-        raise Refusal(400, f"{PARAMETER}: got {said[-1][:20]!r}; expected true or false")
-    return said[-1] == "true"
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(PARAMETER, ["false"])
+    if values[-1] not in ("true", "false"):
+        raise Refusal(400, f"{PARAMETER}: got {values[-1][:20]!r}; expected true or false")
+    return values[-1] == "true"
 
 
 class Explainer:
@@ -57,8 +57,8 @@ class Explainer:
         if rows > most:
             raise Refusal(413, f"Reasons are given for at most {most:,} rows; got {rows:,}.")
         if self._waiting + rows > MAX_WAITING * most:
-            said = f"Too busy: {self._waiting:,} rows wait to be explained already."
-            raise Refusal(503, f"{said} Try again in a moment.", retry_after=1)
+            message = f"Too busy: {self._waiting:,} rows wait to be explained already."
+            raise Refusal(503, f"{message} Try again in a moment.", retry_after=1)
 
     def submit(self, scored: Scored, reasons: Reasons) -> None:
         """Explain a batch that holds rows of one job."""
@@ -78,14 +78,14 @@ class Explainer:
     ) -> None:
         self._waiting -= len(scored.predictions)
         error = done.exception()
-        found = None if error is not None else done.result()
+        reasons = None if error is not None else done.result()
         try:
-            self._record(scored, found)
+            self._record(scored, reasons)
         except Exception as failed:
             self.fail(job, failed)
             raise
         assert job.explained is not None and job.reasons is not None
-        job.reasons += found or []
+        job.reasons += reasons or []
         if error is not None:
             self.fail(job, error)
         elif stop == job.height and not job.explained.done():
@@ -96,7 +96,7 @@ class Explainer:
         """Let a job that waits for its reasons fail; one that does not wait is left alone."""
         if job.explained is None or job.explained.done():
             return
-        said = f"{error}" if isinstance(error, CannotExplainError) else f"{error!r}"
-        failed = ScoringError(f"{job.served.release.id} cannot explain this: {said}")
+        message = f"{error}" if isinstance(error, CannotExplainError) else f"{error!r}"
+        failed = ScoringError(f"{job.served.release.id} cannot explain this: {message}")
         failed.__cause__ = error
         job.explained.set_exception(failed)

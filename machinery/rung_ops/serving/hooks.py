@@ -138,50 +138,50 @@ def _enriched(before: Hook, rows: pl.DataFrame) -> pl.DataFrame:
     expected = rows.schema  # taken first, as the hook may change the frame in place
     height = rows.height
     try:
-        found = before(rows)
+        returned = before(rows)
     except RAISED as error:
         raise HookRunError(f"The hook before_prediction raised {_shown(error)}") from error
-    if not isinstance(found, pl.DataFrame):
+    if not isinstance(returned, pl.DataFrame):
         raise HookRunError(
-            f"The hook before_prediction returned a {type(found).__name__}; "
+            f"The hook before_prediction returned a {type(returned).__name__}; "
             "expected a polars.DataFrame"
         )
-    if found.height != height:
+    if returned.height != height:
         raise HookRunError(
-            f"The hook before_prediction returned {found.height} rows; expected {height}"
+            f"The hook before_prediction returned {returned.height} rows; expected {height}"
         )
-    if found.schema != expected:
+    if returned.schema != expected:
         raise HookRunError(
-            f"The hook before_prediction returned {_difference(found.schema, expected)}"
+            f"The hook before_prediction returned {_difference(returned.schema, expected)}"
         )
-    return found
+    return returned
 
 
 def _adjusted(after: Hook, rows: pl.DataFrame, predictions: np.ndarray) -> np.ndarray:
     if not np.isfinite(predictions).all():
         return predictions  # the release's fault, which the caller reports
     try:
-        found = np.asarray(after(rows, predictions), np.float64)
+        returned = np.asarray(after(rows, predictions), np.float64)
     except RAISED as error:
         raise HookRunError(f"The hook after_prediction raised {_shown(error)}") from error
-    if found.shape != predictions.shape:
+    if returned.shape != predictions.shape:
         raise HookRunError(
-            f"The hook after_prediction returned an array of shape {found.shape}; "
+            f"The hook after_prediction returned an array of shape {returned.shape}; "
             f"expected {predictions.shape}"
         )
-    if not np.isfinite(found).all():
+    if not np.isfinite(returned).all():
         raise HookRunError("The hook after_prediction returned NaN or infinity for a row")
-    return found
+    return returned
 
 
-def _difference(found: pl.Schema, expected: pl.Schema) -> str:
+def _difference(actual: pl.Schema, expected: pl.Schema) -> str:
     """Name the first column that differs."""
     for name, dtype in expected.items():
-        if name not in found:
+        if name not in actual:
             return f"no column `{name}`"
-        if found[name] != dtype:
-            return f"column `{name}` as {found[name]}; expected {dtype}"
-    further = [name for name in found if name not in expected]
+        if actual[name] != dtype:
+            return f"column `{name}` as {actual[name]}; expected {dtype}"
+    further = [name for name in actual if name not in expected]
     if further:
         return f"the column `{further[0]}`, which the contract does not have"
     return "the columns in another order"
@@ -224,5 +224,5 @@ def _guarded(app: Asgi) -> Asgi:
 
 
 def _shown(error: BaseException) -> str:
-    said = str(error).strip()
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    message = str(error).strip()
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -94,32 +94,32 @@ class Loader:
 
         def load() -> None:
             try:
-                found: LoadedRelease | str = loaded_release.load(
+                outcome: LoadedRelease | str = loaded_release.load(
                     path, verify.public_key(), limits, "serving", self._admit
                 )
             except BadBundle as error:
-                found = str(error)
+                outcome = str(error)
             except Exception as error:  # whatever it is, what answers goes on
-                found = f"{name} cannot be loaded ({type(error).__name__}: {error})"
+                outcome = f"{name} cannot be loaded ({type(error).__name__}: {error})"
             with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
-                loop.call_soon_threadsafe(self._settle, name, stamp, found, clock)
+                loop.call_soon_threadsafe(self._settle, name, stamp, outcome, clock)
 
         # A daemon: the process does not wait for it when it ends.
         threading.Thread(target=load, name="load", daemon=True).start()
 
     def _settle(
-        self, name: str, stamp: Stamp, found: LoadedRelease | str, clock: asyncio.TimerHandle
+        self, name: str, stamp: Stamp, outcome: LoadedRelease | str, clock: asyncio.TimerHandle
     ) -> None:
         clock.cancel()
         if self._loading.get(name) != stamp:  # it was given up
             return
         del self._loading[name]
-        if isinstance(found, str):
-            self._refuse(name, Bad(found, stamp, time.monotonic() + AGAIN))
+        if isinstance(outcome, str):
+            self._refuse(name, Bad(outcome, stamp, time.monotonic() + AGAIN))
             return
         LOG.info("Loaded %s", name)
         self._bad.pop(name, None)
-        self._held[name] = found
+        self._held[name] = outcome
         self._loaded()
 
     def _give_up(self, name: str, stamp: Stamp) -> None:

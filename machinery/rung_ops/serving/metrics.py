@@ -57,7 +57,7 @@ class Logs(Protocol):
 class Shadows(Protocol):
     """What of a shadow is counted."""
 
-    found: Comparison
+    comparison: Comparison
     dropped: int
 
 
@@ -256,12 +256,12 @@ def _of_shadow(shadow: Shadows) -> Iterator[Metric]:
         "Rows offered to the shadow release, by what became of them.",
         labels=["outcome"],
     )
-    rows.add_metric(["compared"], shadow.found.compared)
+    rows.add_metric(["compared"], shadow.comparison.compared)
     rows.add_metric(["dropped"], shadow.dropped)
-    rows.add_metric(["failed"], shadow.found.failed)
+    rows.add_metric(["failed"], shadow.comparison.failed)
     yield rows
     yield CounterMetricFamily(
         "shadow_difference",
         "Sum over compared rows of the distance between both releases' predictions.",
-        value=shadow.found.difference,
+        value=shadow.comparison.difference,
     )

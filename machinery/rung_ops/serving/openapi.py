@@ -73,15 +73,15 @@ def _schemes(access: Access) -> dict[str, Any]:
     """Describe how callers say who they are; empty where nobody is asked."""
     if not access.asks:
         return {}
-    found: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
+    schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
     if access.header:
-        found["proxy"] = {
+        schemes["proxy"] = {
             "type": "apiKey",
             "in": "header",
             "name": access.header.decode(),
             "description": "Set by a trusted proxy, which has authenticated the caller.",
         }
-    return found
+    return schemes
 
 
 def _known(schemes: dict[str, Any]) -> dict[str, Any]:
@@ -113,23 +113,23 @@ def schemas(reader: Reader | None, most: int, classes: tuple[str, ...] = ()) -> 
     answered = types_of(classes)[:3] if classes else (Answer, Answers, AnswersByColumn)
     answers = (*answered, Problem)
     read = (reader.row_type, reader.body_type) if reader is not None else ()
-    _, found = msgspec.json.schema_components((*answers, *read), ref_template=REFERENCE)
+    _, schemas = msgspec.json.schema_components((*answers, *read), ref_template=REFERENCE)
     if reader is None:
-        return found | {name: {"type": "object"} for name in ("Row", "Body")}
-    rows, lists = (found[name]["properties"] for name in ("Row", "Columns"))
+        return schemas | {name: {"type": "object"} for name in ("Row", "Body")}
+    rows, lists = (schemas[name]["properties"] for name in ("Row", "Columns"))
     for column in reader.columns:
         rules: dict[str, Any] = {}
         for check in reader.checks[column.name]:
             rules |= check.published
         rows[column.name] = _value(rows[column.name], column, rules)
         lists[column.name] = _list(lists[column.name], column, rules, most)
-    return found
+    return schemas
 
 
 def _value(schema: dict[str, Any], column: Column, rules: dict[str, Any]) -> dict[str, Any]:
     """Add to the schema of a value what msgspec leaves out."""
-    said = [column.description, f"Unit: {column.unit}." if column.unit else None, column.words]
-    schema = schema | {"description": " ".join(each for each in said if each)}
+    sentences = [column.description, f"Unit: {column.unit}." if column.unit else None, column.words]
+    schema = schema | {"description": " ".join(each for each in sentences if each)}
     value = _not_null(schema)
     value |= rules
     if column.family == "datetime":
@@ -202,8 +202,8 @@ def _operation(summary: str, content: dict[str, Any], answer: dict[str, Any]) ->
 
 
 def _page(summary: str, *further: str, kind: str = "application/json") -> dict[str, Any]:
-    found = {"description": summary, "content": {kind: {}}}
-    return {"summary": summary, "responses": dict.fromkeys(("200", *further), found)}
+    response = {"description": summary, "content": {kind: {}}}
+    return {"summary": summary, "responses": dict.fromkeys(("200", *further), response)}
 
 
 def _ref(name: str) -> dict[str, Any]:

@@ -19,40 +19,40 @@ def python_pattern(pattern: str) -> str | None:
     """Write a pattern for Python's engine; None where it would not be the same or not be fast."""
     written: list[str] = []
     in_class = False
-    unbounded = place = 0
-    while place < len(pattern):
-        sign = pattern[place]
+    unbounded = position = 0
+    while position < len(pattern):
+        sign = pattern[position]
         if sign == "\\":
-            escaped = pattern[place + 1 : place + 2]
+            escaped = pattern[position + 1 : position + 2]
             if escaped == "z" and not in_class:
                 written.append(r"\Z")
             elif escaped in SAME and escaped:
                 written.append(sign + escaped)
             else:
                 return None
-            place += 2
+            position += 2
             continue
         if in_class:
             # Classes in classes, and sets of them, are polars' alone.
-            if sign == "[" or pattern[place : place + 2] in ("&&", "--", "~~"):
+            if sign == "[" or pattern[position : position + 2] in ("&&", "--", "~~"):
                 return None
-            in_class = sign != "]" or (pattern[place - 1] in "[^" and _opens(pattern, place))
+            in_class = sign != "]" or (pattern[position - 1] in "[^" and _opens(pattern, position))
         elif sign == "[":
             in_class = True
-        elif sign == "(" and pattern[place + 1 : place + 2] == "?":
-            if pattern[place + 2 : place + 3] != ":":
+        elif sign == "(" and pattern[position + 1 : position + 2] == "?":
+            if pattern[position + 2 : position + 3] != ":":
                 return None
         elif sign == "$":
             # Python's $ also stands before a last line break.
             sign = r"\Z"
-        elif repeat := REPEATED.match(pattern, place):
+        elif repeat := REPEATED.match(pattern, position):
             # A repeated group, or two repetitions without bound, can take for ever.
             unbounded += repeat[0] in ("*", "+") or repeat[0].endswith(",}")
-            if pattern[place - 1 : place] == ")" or unbounded > 1:
+            if pattern[position - 1 : position] == ")" or unbounded > 1:
                 return None
             sign = repeat[0]
         written.append(sign)
-        place += len(sign) if sign != r"\Z" else 1
+        position += len(sign) if sign != r"\Z" else 1
     text = "".join(written)
     try:
         re.compile(text)
@@ -61,10 +61,10 @@ def python_pattern(pattern: str) -> str | None:
     return text
 
 
-def _opens(pattern: str, place: int) -> bool:
+def _opens(pattern: str, position: int) -> bool:
     """Tell whether a ] is the first sign of its class, and so no end."""
-    start = pattern.rfind("[", 0, place)
-    return pattern[start + 1 : place] in ("", "^")
+    start = pattern.rfind("[", 0, position)
+    return pattern[start + 1 : position] in ("", "^")
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:

@@ -70,11 +70,11 @@ def policy(path: Path = ROLLOUT, service: Path = FILE) -> Policy | None:
     if not path.exists():
         return None
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path.name} is no TOML: {error}") from error
     slow = read_slo(service).p99_ms / 1000
-    read = converted(found | {"slow": slow}, Policy, f"{path.name}:")
+    read = converted(data | {"slow": slow}, Policy, f"{path.name}:")
     steps = read.canary.steps
     if steps != sorted(set(steps)):
         raise BadSettings(f"{path.name}: steps of [canary] do not rise: {steps}")

@@ -131,16 +131,16 @@ class EncodedBooster:
         The last column is the mean score. See Booster.contributions().
         """
         parts = self._booster.contributions(self._matrix(features))
-        found = np.zeros((features.height, features.width + 1))
-        for place, (name, _) in enumerate(self._feeds):
-            found[:, features.get_column_index(name)] += parts[:, place]
-        found[:, -1] = parts[:, -1]
-        return found
+        scores = np.zeros((features.height, features.width + 1))
+        for index, (name, _) in enumerate(self._feeds):
+            scores[:, features.get_column_index(name)] += parts[:, index]
+        scores[:, -1] = parts[:, -1]
+        return scores
 
     def _matrix(self, features: pl.DataFrame) -> np.ndarray:
         matrix = np.empty((features.height, len(self._feeds)))
-        for place, (name, feed) in enumerate(self._feeds):
-            matrix[:, place] = feed(features.get_column(name))
+        for index, (name, feed) in enumerate(self._feeds):
+            matrix[:, index] = feed(features.get_column(name))
         return matrix
 
 

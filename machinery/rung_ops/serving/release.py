@@ -129,9 +129,9 @@ def _reasons(release: Release) -> Reasons | str:
 def _documents(files: ReleaseFiles) -> dict[str, Any]:
     """Read what people want to know; None for what a release does without."""
     named = {"metrics": bundle.METRICS, "comparison": bundle.COMPARISON}
-    found = {name: files.json(path) if path in files else None for name, path in named.items()}
+    documents = {name: files.json(path) if path in files else None for name, path in named.items()}
     card = files.read(bundle.CARD, bundle.MAX_JSON_BYTES) if bundle.CARD in files else None
-    return found | {"card": card.decode(errors="replace") if card is not None else None}
+    return documents | {"card": card.decode(errors="replace") if card is not None else None}
 
 
 def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[float, float]:

@@ -196,10 +196,10 @@ class Reader:
             Refusal: as many(); also where the columns are not of one length.
         """
         try:
-            found = self._columns(body).columns
+            columns = self._columns(body).columns
         except Exception as error:
             raise validation_error(error, self.columns, BY_COLUMN) from None
-        lists = [getter(found) for getter in self._getters]
+        lists = [getter(columns) for getter in self._getters]
         given = [pair for pair in zip(self.columns, lists, strict=True) if pair[1] is not None]
         height = len(given[0][1]) if given else 0
         for column, values in given:
@@ -209,7 +209,7 @@ class Reader:
                 raise wrong_column(None, column.name, what)
         check_row_count(height, most)
         for getter, column, checks in self._checks:
-            check_values(getter(found) or (), column, checks)
+            check_values(getter(columns) or (), column, checks)
         full = [[None] * height if values is None else values for values in lists]
         if all(values is None for at, values in enumerate(lists) if at not in self._own):
             return self._of_own.of_lists([full[at] for at in self._own])

@@ -56,39 +56,39 @@ def verdict(serving: ArmFigures, canary: ArmFigures, policy: Policy, seconds: fl
                 f"the typical request takes {np.median(canary.seconds) * 1000:.1f} ms, with the "
                 f"serving release {np.median(serving.seconds) * 1000:.1f} ms",
             )
-    seen, certain = ks_lower_bound(
+    distance, certain = ks_lower_bound(
         np.array(serving.predictions), np.array(canary.predictions), doubt
     )
     if certain > asked.max_drift:
         return Verdict(
             "abort",
-            f"its predictions lie {seen:.2f} from the serving release's (Kolmogorov-Smirnov), "
+            f"its predictions lie {distance:.2f} from the serving release's (Kolmogorov-Smirnov), "
             f"certainly more than {asked.max_drift:g}",
         )
     return _in_time(canary.requests, asked.min_requests, seconds, asked, "requests")
 
 
-def shadow_verdict(found: Comparison, policy: Policy, seconds: float) -> Verdict:
+def shadow_verdict(comparison: Comparison, policy: Policy, seconds: float) -> Verdict:
     """Judge a release in the shadow; otherwise as verdict().
 
     Args:
-        found: what both said of the same rows.
+        comparison: what both said of the same rows.
         policy: the team's.
         seconds: since the shadow began.
     """
     asked = policy.shadow
     doubt = false_alarm(policy)
-    rows = found.compared + found.failed
-    if exceeds(found.failed, rows, asked.max_failed, doubt):
-        return Verdict("abort", f"it could not score {found.failed} of {rows} rows")
-    moved, compared = found.changed(asked.changed_by)
+    rows = comparison.compared + comparison.failed
+    if exceeds(comparison.failed, rows, asked.max_failed, doubt):
+        return Verdict("abort", f"it could not score {comparison.failed} of {rows} rows")
+    moved, compared = comparison.changed(asked.changed_by)
     if exceeds(moved, compared, asked.max_changed, doubt):
         return Verdict(
             "abort",
             f"{moved} of {compared} predictions differ from the serving release's by more than "
             f"{asked.changed_by:g} standard deviations",
         )
-    return _in_time(found.compared, asked.min_rows, seconds, asked, "rows")
+    return _in_time(comparison.compared, asked.min_rows, seconds, asked, "rows")
 
 
 def false_alarm(policy: Policy) -> float:

@@ -95,11 +95,11 @@ async def _answered_before(request: Request) -> Response:
 
 async def _in_json(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    said = {
+    messages = {
         404: f"There is nothing at {request.url.path}: / names what there is.",
         405: f"{request.url.path} is not for {request.method}.",
     }
-    message = said.get(error.status_code, error.detail)
+    message = messages.get(error.status_code, error.detail)
     return Response(
         Refusal(error.status_code, message).body(), error.status_code, error.headers, JSON
     )

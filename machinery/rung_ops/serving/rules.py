@@ -69,23 +69,23 @@ def _exact(values: pl.Series, column: Column) -> pl.Series:
     if column.family == "float":
         values = values.cast(pl.Float64).fill_nan(None)
         lost = values.cast(column.dtype).is_infinite()
-        found = values
+        converted = values
     elif column.family == "int":
         values = values.fill_nan(None) if values.dtype.is_float() else values
-        found = values.cast(column.dtype, strict=False)
-        lost = (found.is_null() | (found != values)) & values.is_not_null()
+        converted = values.cast(column.dtype, strict=False)
+        lost = (converted.is_null() | (converted != values)) & values.is_not_null()
     elif isinstance(values.dtype, pl.Datetime) and isinstance(column.dtype, pl.Datetime):
         # Without an offset it is taken as UTC.
         naive = values.cast(pl.Datetime(values.dtype.time_unit))
-        found = naive.cast(pl.Datetime(column.dtype.time_unit), strict=False)
-        lost = found.is_null() & values.is_not_null()
-        found = found.cast(pl.Int64).cast(column.dtype)
+        converted = naive.cast(pl.Datetime(column.dtype.time_unit), strict=False)
+        lost = converted.is_null() & values.is_not_null()
+        converted = converted.cast(pl.Int64).cast(column.dtype)
     else:
         return values.cast(column.dtype)
     if lost.any():
         row = lost.arg_true()[0]
         raise wrong_value(row + 1, column.name, values[row], column.words)
-    return found
+    return converted
 
 
 def _rules(column: Column) -> Any:

@@ -66,9 +66,9 @@ def ks_lower_bound(
         np.searchsorted(np.sort(sample), values, side="right") / len(sample)
         for sample in (first, second)
     ]
-    seen = float(np.abs(below[0] - below[1]).max())
+    distance = float(np.abs(below[0] - below[1]).max())
     unsure = sum(_radius(len(sample), false_alarm / 2) for sample in (first, second))
-    return seen, max(0.0, seen - unsure)
+    return distance, max(0.0, distance - unsure)
 
 
 def _radius(values: int, false_alarm: float) -> float:

@@ -111,14 +111,14 @@ def table(path: Path, name: str) -> dict[str, Any]:
         BadSettings: the file is not valid TOML, or the name is not a table.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8")).get(name, {})
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get(name, {})
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path.name} is no TOML: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(table, dict):
         raise BadSettings(f"{path.name}: `{name}` is not a table")
-    return found
+    return table
 
 
 def environment_name() -> str:
@@ -126,14 +126,14 @@ def environment_name() -> str:
     return os.environ.get("SERVICE_ENVIRONMENT") or "production"
 
 
-def converted(found: object, kind: type[Kind], where: str) -> Kind:
+def converted(value: object, kind: type[Kind], where: str) -> Kind:
     """Check what a file holds against what it may hold.
 
     Raises:
         BadSettings: it holds something else; the message begins with where.
     """
     try:
-        return msgspec.convert(found, kind)
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         text = str(error)
         raise BadSettings(f"{where} {text[:1].lower()}{text[1:]}") from error

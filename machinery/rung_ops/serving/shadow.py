@@ -87,7 +87,7 @@ class Shadow:
         self._complete = complete
         self._adjust = adjust
         self.release = release
-        self.found = Comparison()
+        self.comparison = Comparison()
         self.dropped = 0
         self._share = share
         self._log = log
@@ -142,7 +142,7 @@ class Shadow:
             try:
                 self._compare(offers)
             except source_import.FAULTS as error:  # whatever is tried here, what serves goes on
-                self.found.fail(sum(len(offer.ids) for offer in offers))
+                self.comparison.fail(sum(len(offer.ids) for offer in offers))
                 if not self._warned:
                     LOG.error("The shadow %s cannot score: %s", self.release.id, error)
                 self._warned = True
@@ -155,7 +155,9 @@ class Shadow:
         rows = self._complete(pl.concat([offer.rows for offer in offers]))
         features, predictions = self.release.score(rows)
         predictions = self._adjust(rows, predictions)
-        self.found.observe(np.concatenate([offer.predictions for offer in offers]), predictions)
+        self.comparison.observe(
+            np.concatenate([offer.predictions for offer in offers]), predictions
+        )
         if self._log is not None:
             start = 0
             for offer in offers:

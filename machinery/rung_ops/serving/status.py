@@ -35,7 +35,7 @@ def service_status(service: Service) -> dict[str, Any]:
     }
 
 
-def release_details(found: Release) -> dict[str, Any]:
+def release_details(release: Release) -> dict[str, Any]:
     """Describe a release: origin, metrics and contract."""
-    made = {name: found.manifest[name] for name in MANIFEST if name in found.manifest}
-    return {"release": made, **found.documents, "contract": found.contract}
+    made = {name: release.manifest[name] for name in MANIFEST if name in release.manifest}
+    return {"release": made, **release.documents, "contract": release.contract}

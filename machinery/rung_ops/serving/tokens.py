@@ -44,12 +44,12 @@ def named(variable: str) -> dict[bytes, str]:
 
 def holder(given: bytes, tokens: Mapping[bytes, str]) -> str | None:
     """Name the holder of a token; None where nobody holds it."""
-    found = None
+    matched = None
     for token, name in tokens.items():
         # Each is compared, in a time that does not depend on how much of it is right.
         if hmac.compare_digest(given, token):
-            found = name
-    return found
+            matched = name
+    return matched
 
 
 def bearer(authorization: bytes) -> bytes | None:

@@ -40,10 +40,10 @@ class ArmFigures:
 
     def keep(self, keys: Iterable[str], predictions: Iterable[float]) -> None:
         """Keep the predictions for keys that are new."""
-        seen = self._keys
+        counted = self._keys
         for key, prediction in zip(keys, predictions, strict=True):
-            if key not in seen:
-                seen.add(key)
+            if key not in counted:
+                counted.add(key)
                 self.predictions.append(prediction)
 
 

@@ -40,9 +40,9 @@ def validation_error(
         return Refusal(400, f"The body is not UTF-8: {error.reason} at byte {error.start}.")
     if not isinstance(error, msgspec.ValidationError):
         return Refusal(400, f"The body is not JSON: {str(error).removeprefix('JSON is ')}.")
-    found = where.fullmatch(str(error))
-    assert found is not None  # both patterns take any text
-    what, row, name = found.group("what", "row", "column")
+    match = where.fullmatch(str(error))
+    assert match is not None  # both patterns take any text
+    what, row, name = match.group("what", "row", "column")
     number = int(row) + 1 if row is not None else 1 if alone else None
     if field := FIELD.fullmatch(what):
         name = field["column"]
@@ -53,8 +53,8 @@ def validation_error(
         got = what.partition(", got ")[2]
         if what.startswith("expected"):  # the contract's words are better than those of msgspec
             what = f"got {got}" if got else ""
-        said = f"{what}; expected {column.words}" if what else f"expected {column.words}"
-        return wrong_column(number, column.name, said)
+        message = f"{what}; expected {column.words}" if what else f"expected {column.words}"
+        return wrong_column(number, column.name, message)
     if name == "columns" and where is BY_COLUMN:
         return Refusal(422, 'The body has no `columns`: give {"columns": {name: [values]}}.')
     if name is not None and field:

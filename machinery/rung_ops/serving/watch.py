@@ -217,7 +217,7 @@ class Watch:
         while True:
             await asyncio.sleep(STEP)
             held = self._service.held
-            compared = held.shadow.found if held.shadow is not None else None
+            compared = held.shadow.comparison if held.shadow is not None else None
             try:
                 # In a thread, because it may wait for the lock of the environment.
                 await asyncio.to_thread(self._step, held.state, compared)

@@ -72,5 +72,5 @@ def stamp(path: Path) -> tuple[int, int, int]:
     Raises:
         OSError: it is missing, or cannot be reached.
     """
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size

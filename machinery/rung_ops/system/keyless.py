@@ -89,9 +89,9 @@ def command(module: str, *arguments: str) -> list[str]:
 
 def _sandbox() -> list[str]:
     """Return what goes in front of the command of the other process."""
-    told = os.environ.get(SANDBOX, "")
-    if told != NAMESPACES:
-        return shlex.split(told)
+    answered = os.environ.get(SANDBOX, "")
+    if answered != NAMESPACES:
+        return shlex.split(answered)
     hidden = [str(REPOSITORY / ".keys"), str(Path.home() / ".ssh"), "--"]
     own = ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", _HIDE, "sh"]
     return [*_UNSHARE, *own, *hidden]
@@ -136,29 +136,31 @@ def call(
             raise CandidateError(f"{SANDBOX} cannot be run: {error}") from error
         if not answer.is_file():
             raise CandidateError(f"{function} ended with {done.returncode} and gave no answer")
-        told = json.loads(answer.read_bytes())
-    if "error" not in told:
-        return told["returned"]
+        answered = json.loads(answer.read_bytes())
+    if "error" not in answered:
+        return answered["returned"]
     for kind in raises:
-        if kind.__name__ == told["error"]:
-            raise kind(told["message"])
-    reason = f"{told['error']}: {told['message']}"
-    raise CandidateError(told["message"] if told["is_ours"] else f"{function} failed ({reason})")
+        if kind.__name__ == answered["error"]:
+            raise kind(answered["message"])
+    reason = f"{answered['error']}: {answered['message']}"
+    raise CandidateError(
+        answered["message"] if answered["is_ours"] else f"{function} failed ({reason})"
+    )
 
 
 def _named(function: str) -> Callable[..., Any]:
     module, _, name = function.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(f"rung_ops.{module}"), name)
-    return found
+    named: Callable[..., Any] = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+    return named
 
 
 def _answer(function: str, arguments: str, answer: str) -> None:
     try:
-        told: dict[str, Any] = {"returned": _named(function)(*json.loads(arguments))}
+        answered: dict[str, Any] = {"returned": _named(function)(*json.loads(arguments))}
     except Exception as error:  # code of the candidate may raise anything
         ours = isinstance(error, StageError)
-        told = {"error": type(error).__name__, "message": str(error), "is_ours": ours}
-    Path(answer).write_text(json.dumps(told), encoding="utf-8")
+        answered = {"error": type(error).__name__, "message": str(error), "is_ours": ours}
+    Path(answer).write_text(json.dumps(answered), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,5 +25,5 @@ def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
-def _escaped_command(found: re.Match[str]) -> str:
-    return r"\x23#" if found[0] == "##" else rf"{found[1]}\x3a"
+def _escaped_command(match: re.Match[str]) -> str:
+    return r"\x23#" if match[0] == "##" else rf"{match[1]}\x3a"

@@ -63,10 +63,10 @@ def find(wanted: str) -> ModelVersion:
     serving = served_version() if wanted == registry.CHAMPION else None
     if serving is None:
         return registry.version(wanted)
-    found = registry.version(serving)
-    if registry.CHAMPION not in found.aliases:
+    version = registry.version(serving)
+    if registry.CHAMPION not in version.aliases:
         print(f"Production serves version {serving}; {_alias()}.", file=sys.stderr)
-    return found
+    return version
 
 
 def _alias() -> str:
@@ -80,12 +80,12 @@ def _alias() -> str:
 def _missing(wanted: str) -> str:
     """Say that there is no such version, which there are, or where the runs may be."""
     uri = store_address.tracking_uri()
-    place = uri.removeprefix(store_address.SQLITE)
+    file = uri.removeprefix(store_address.SQLITE)
     there = ", ".join(str(each.version) for each in registry.versions())
     remedy = "`uv run poe pipeline` creates the first one."
-    lacks = f"There is no version {wanted} of {registry.model_name()} in {place}; "
+    lacks = f"There is no version {wanted} of {registry.model_name()} in {file}; "
     lacks += f"there are {there}." if there else remedy
-    if place == uri:
+    if file == uri:
         return lacks
     return (
         f"{lacks}\nRuns in a file are on the machine that recorded them. For a version of a colleague "

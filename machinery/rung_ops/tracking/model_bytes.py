@@ -28,17 +28,17 @@ def fetch(version: ModelVersion, folder: Path) -> Path:
         NoModelError: the registry does not have it, or not just one.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    place = folder / "model"
-    if not place.exists():
+    target = folder / "model"
+    if not target.exists():
         try:
             mlflow.artifacts.download_artifacts(
-                f"models:/{version.name}/{version.version}", dst_path=str(place)
+                f"models:/{version.name}/{version.version}", dst_path=str(target)
             )
         except (MlflowException, OSError) as error:
             raise NoModelError(
                 f"The model of version {version.version} could not be downloaded: {error}"
             ) from error
-    paths = sorted(place.rglob("*.skops"))
+    paths = sorted(target.rglob("*.skops"))
     if len(paths) != 1:
         raise NoModelError(f"Version {version.version} has {len(paths)} skops files; expected one.")
     return paths[0]

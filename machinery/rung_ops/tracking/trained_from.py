@@ -27,8 +27,8 @@ def changes() -> list[str]:
     done = dvc.run(ROOT, "status", "--json", *stages)
     if done.returncode != 0:
         raise StageError(f"DVC does not tell what was trained: {printable(done.stderr.strip())}")
-    told = json.loads(done.stdout or "{}")
-    return sorted({each for stage in told.values() for part in stage for each in _named(part)})
+    status = json.loads(done.stdout or "{}")
+    return sorted({each for stage in status.values() for part in stage for each in _named(part)})
 
 
 def _stages() -> Iterator[str]:

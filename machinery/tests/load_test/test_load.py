@@ -156,7 +156,7 @@ def test_what_comes_back_instead_of_an_answer_is_kept(
     result = asyncio.run(Load(answering(WRONG).url, [b"{}"]).run(1, 0.1))
 
     assert set(result.seconds) == {422}
-    assert result.said[422] == "no good!"
+    assert result.failures[422] == "no good!"
 
 
 def test_a_connection_that_breaks_is_a_failed_request(answering: Callable[..., Answering]) -> None:

@@ -162,12 +162,12 @@ def test_a_shadow_of_other_classes_fails_and_never_answers(
 
     shadow.offer(["a", "b", "c", "d"], rows, np.zeros(4))
     until = time.monotonic() + 30
-    while shadow.found.failed < 4:
+    while shadow.comparison.failed < 4:
         assert time.monotonic() < until
         time.sleep(0.02)
     shadow.close()
 
-    assert shadow.found.compared == 0
+    assert shadow.comparison.compared == 0
 
 
 def test_a_canary_is_compared_by_the_share_of_each_class() -> None:

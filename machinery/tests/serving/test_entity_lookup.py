@@ -280,14 +280,14 @@ def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view:
         caller.service.install(replace(caller.service.held, shadow=shadow))
         answers = caller.post("/predict", [ROW, ROW | {"code": "XX", "weight": 2.0}]).json
         until = time.monotonic() + 30
-        while shadow.found.compared < 2:
+        while shadow.comparison.compared < 2:
             assert time.monotonic() < until
             time.sleep(0.01)
         shadow.close()
         log.close()
 
     assert answers["predictions"] == [21.0, 14.0]
-    assert shadow.found.difference == pytest.approx(35.0 - 21.0)
+    assert shadow.comparison.difference == pytest.approx(35.0 - 21.0)
     logged = prediction_log.read(tmp_path / "shadow").collect().sort("id")
     assert sorted(logged["sent"].to_list()) == [[], ["weight"]]
 

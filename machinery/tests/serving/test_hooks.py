@@ -146,7 +146,7 @@ def test_the_shadow_is_adjusted_as_what_answers() -> None:
     shadow._compare([_offer(rows, [2.0])])
     shadow.close()
 
-    assert (shadow.found.compared, shadow.found.difference) == (1, 0.0)
+    assert (shadow.comparison.compared, shadow.comparison.difference) == (1, 0.0)
 
 
 def _offer(rows: pl.DataFrame, predictions: list[float]) -> Any:

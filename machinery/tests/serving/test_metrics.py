@@ -31,7 +31,7 @@ def metrics() -> Metrics:
     counted = Metrics()
     counted.follow(
         log=SimpleNamespace(written=7, dropped=2, failures=3, restarts=1, waiting=4),
-        shadow=SimpleNamespace(found=result, dropped=5),
+        shadow=SimpleNamespace(comparison=result, dropped=5),
         queued=lambda: 6,
     )
     counted.set_status({"serving": "v1", "canary": "v2"}, ready=True, stopped=False)

@@ -69,17 +69,17 @@ def soon(holds: Callable[[], bool]) -> None:
 
 def test_both_predictions_of_a_row_are_compared(listening: Shadow) -> None:
     offer(listening)
-    soon(lambda: listening.found.compared == 4)
+    soon(lambda: listening.comparison.compared == 4)
 
     # Twice 0, 1, 2 and 3, beside 1 each time.
-    assert listening.found.difference == pytest.approx(1 + 1 + 3 + 5)
-    assert (listening.found.failed, listening.dropped) == (0, 0)
+    assert listening.comparison.difference == pytest.approx(1 + 1 + 3 + 5)
+    assert (listening.comparison.failed, listening.dropped) == (0, 0)
 
 
 def test_what_arrives_together_is_scored_together(listening: Shadow, release: Doubling) -> None:
     for _ in range(20):
         offer(listening)
-    soon(lambda: listening.found.compared == 80)
+    soon(lambda: listening.comparison.compared == 80)
 
     assert sum(release.batches) == 80
     assert len(release.batches) < 20
@@ -113,7 +113,7 @@ def test_what_it_says_is_logged_and_told_apart(release: Doubling, tmp_path: Path
     offer(logged, 2, "a")
     one = pl.DataFrame({"distance": [7.0]})
     logged.offer(["b-0"], one, np.ones(1), [["distance"]], [["weight"]])
-    soon(lambda: logged.found.compared == 3)
+    soon(lambda: logged.comparison.compared == 3)
     logged.close()
     log.close()
 
@@ -141,12 +141,12 @@ def test_a_release_that_cannot_score_is_counted_and_said_once(
 ) -> None:
     broken = Shadow(release, 1.0)
     offer(broken)
-    soon(lambda: broken.found.failed == 4)
+    soon(lambda: broken.comparison.failed == 4)
     offer(broken)
-    soon(lambda: broken.found.failed == 8)
+    soon(lambda: broken.comparison.failed == 8)
     broken.close()
 
-    assert broken.found.compared == 0
+    assert broken.comparison.compared == 0
     assert sum("The shadow v2 cannot score" in each for each in caplog.messages) == 1
 
 
@@ -155,10 +155,10 @@ def test_an_answer_that_is_no_number_is_a_failure(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(release, "score", lambda rows: (rows, np.array([0.5, np.nan, np.inf, 1.0])))
     listening = Shadow(release, 1.0)
     offer(listening)
-    soon(lambda: listening.found.compared + listening.found.failed == 4)
+    soon(lambda: listening.comparison.compared + listening.comparison.failed == 4)
     listening.close()
 
-    assert (listening.found.compared, listening.found.failed) == (2, 2)
+    assert (listening.comparison.compared, listening.comparison.failed) == (2, 2)
 
 
 def test_a_slow_release_piles_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,9 +175,9 @@ def test_a_slow_release_piles_nothing_up(monkeypatch: pytest.MonkeyPatch) -> Non
         offer(slow)
     assert slow.dropped == 32
     going_on.set()
-    soon(lambda: slow.found.compared == 8)
+    soon(lambda: slow.comparison.compared == 8)
     offer(slow)
-    soon(lambda: slow.found.compared == 12)
+    soon(lambda: slow.comparison.compared == 12)
     slow.close()
 
     assert slow.dropped == 32

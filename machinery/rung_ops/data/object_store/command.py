@@ -5,7 +5,7 @@ import sys
 
 from rung_ops.data.object_store import objects, record, settings, status
 from rung_ops.data.object_store.errors import StoreError
-from rung_ops.data.object_store.objects import Found
+from rung_ops.data.object_store.objects import StoredObject
 from rung_ops.data.object_store.pull import adopt, alone, bring, can_be_adopted
 from rung_ops.project.paths import INCOMING, shown
 
@@ -20,58 +20,58 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 
 def show() -> int:
     """Print what the store holds, and how data/incoming stands to it; return the exit code."""
-    place = settings.read()
-    found, unfit = objects.listed(objects.client(place), place)
+    location = settings.read()
+    stored, unfit = objects.listed(objects.client(location), location)
     known = record.read()
-    states = [status.of(one, place, known) for one in found]
-    print(f"{place.place()}\n")
-    for one, state in zip(found, states, strict=True):
+    states = [status.of(one, location, known) for one in stored]
+    print(f"{location.location()}\n")
+    for one, state in zip(stored, states, strict=True):
         when = f"{one.modified:%Y-%m-%d %H:%M}"
         print(f"{in_units(one.size):>9}  {when}  {STATES[state]:<10}  {one.name}")
-    total = in_units(sum(one.size for one in found))
+    total = in_units(sum(one.size for one in stored))
     wanted = sum(state in (status.NEW, status.CHANGED) for state in states)
     rest = f"{wanted} to fetch: `uv run poe data pull`" if wanted else "nothing to fetch"
-    print(f"\n{len(found)} objects, {total}; {rest}." if found else _nothing(place))
+    print(f"\n{len(stored)} objects, {total}; {rest}." if stored else _nothing(location))
     for key in unfit:
         print(f"left out: {key!r} (no name for a raw file)")
-    for name in status.left_behind(found, place, known):
+    for name in status.left_behind(stored, location, known):
         print(f"no longer in the store: {shown(INCOMING / name)}")
     return 0
 
 
 def pull() -> int:
     """Fetch what is new or changed; return the exit code."""
-    place = settings.read()
-    client = objects.client(place)
-    found, _ = objects.listed(client, place)
-    if not found:
-        print(_nothing(place))
+    location = settings.read()
+    client = objects.client(location)
+    stored, _ = objects.listed(client, location)
+    if not stored:
+        print(_nothing(location))
         return 0
-    own: list[Found] = []
+    own: list[StoredObject] = []
     fetched = 0
     with alone():
         known = record.read()
-        for number, one in enumerate(found, 1):
-            state = status.of(one, place, known)
+        for number, one in enumerate(stored, 1):
+            state = status.of(one, location, known)
             if state == status.HERE:
                 continue
             if state == status.OWN:
-                if can_be_adopted(place, one):
-                    adopt(place, one, known)
+                if can_be_adopted(location, one):
+                    adopt(location, one, known)
                 else:
                     own.append(one)
                 continue
-            path = bring(client, place, one, known)
+            path = bring(client, location, one, known)
             fetched += 1
             size = in_units(path.stat().st_size)
-            print(f"fetched {shown(path)} ({size}, {number} of {len(found)})", flush=True)
+            print(f"fetched {shown(path)} ({size}, {number} of {len(stored)})", flush=True)
     for one in own:
         print(
-            f"{shown(record.path_of(one, place))}: not fetched, as another file of that name is "
+            f"{shown(record.path_of(one, location))}: not fetched, as another file of that name is "
             "here. Delete it, or give it another name, and type it again.",
             file=sys.stderr,
         )
-    print(f"{fetched} fetched, {len(found) - fetched - len(own)} were here already.")
+    print(f"{fetched} fetched, {len(stored) - fetched - len(own)} were here already.")
     if fetched:
         print(f"Commit {shown(record.FILE)} and what git shows of {shown(INCOMING)}.")
     return 1 if own else 0
@@ -89,11 +89,9 @@ def in_units(size: int) -> str:
     )
 
 
-def _nothing(place: settings.Settings) -> str:
-    patterns = ", ".join(place.files)
-    return (
-        f"There is nothing in {place.place()} that `files` in ops/store.toml asks for ({patterns})."
-    )
+def _nothing(location: settings.Settings) -> str:
+    patterns = ", ".join(location.files)
+    return f"There is nothing in {location.location()} that `files` in ops/store.toml asks for ({patterns})."
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -103,11 +103,11 @@ def named(error: Exception, where: str) -> StoreError:
 
 def _what(error: Exception) -> tuple[str, str]:
     if isinstance(error, raised.ClientError):
-        said = error.response.get("Error", {})
-        code = str(said.get("Code", ""))
+        answer = error.response.get("Error", {})
+        code = str(answer.get("Code", ""))
         known = SAID.get(SAME.get(code, code))
         return known or (
-            f"the store answers {code} ({said.get('Message') or 'and says no more'})",
+            f"the store answers {code} ({answer.get('Message') or 'and says no more'})",
             "Look at ops/store.toml, or ask whoever keeps the store.",
         )
     if isinstance(error, raised.NoCredentialsError | raised.PartialCredentialsError):

@@ -15,7 +15,7 @@ from botocore.exceptions import (
 )
 
 from rung_ops.data.object_store.errors import BROKEN_OFF, StoreError, named
-from rung_ops.data.object_store.objects import RAISED, Found
+from rung_ops.data.object_store.objects import RAISED, StoredObject
 from rung_ops.data.object_store.settings import Settings
 from rung_ops.data.object_store.status import MD5, md5_of
 from rung_ops.system import atomic
@@ -27,20 +27,20 @@ LONGEST = 15.0  # seconds
 ALL_OF_IT = 200  # what a store answers that sends no parts
 
 
-def fetch(asked: Any, settings: Settings, found: Found, draft: Path) -> None:
+def fetch(client: Any, settings: Settings, stored: StoredObject, draft: Path) -> None:
     """Write an object to a draft, going on with what the draft holds.
 
     Raises:
         StoreError: it could not be fetched. The draft is kept where another try can go on with it.
     """
-    where = settings.place(found.key)
+    where = settings.location(stored.key)
     try:
-        _room(found.size, draft)
+        _room(stored.size, draft)
         with draft.open("ab") as written:
-            digest_holds = _receive(asked, settings, found, written)
+            digest_holds = _receive(client, settings, stored, written)
             atomic.sync(draft)
-        whole = draft.stat().st_size == found.size
-        whole = whole and (not digest_holds or md5_of(draft) == found.etag)
+        whole = draft.stat().st_size == stored.size
+        whole = whole and (not digest_holds or md5_of(draft) == stored.etag)
     except (*BROKEN_OFF, *RAISED, OSError) as error:
         if not _may_go_on(error):
             draft.unlink(missing_ok=True)
@@ -48,23 +48,23 @@ def fetch(asked: Any, settings: Settings, found: Found, draft: Path) -> None:
     if not whole:
         draft.unlink()
         raise StoreError(
-            f"{where}: what arrived is not what the store lists ({found.size:,} bytes, "
-            f"{found.etag}). Type it again; if it stays so, the object is damaged: upload it anew."
+            f"{where}: what arrived is not what the store lists ({stored.size:,} bytes, "
+            f"{stored.etag}). Type it again; if it stays so, the object is damaged: upload it anew."
         )
 
 
-def _receive(asked: Any, settings: Settings, found: Found, written: BinaryIO) -> bool:
+def _receive(client: Any, settings: Settings, stored: StoredObject, written: BinaryIO) -> bool:
     """Receive what is missing; tell whether the ETag is the MD5 of the content."""
-    plain = bool(MD5.fullmatch(found.etag))
+    plain = bool(MD5.fullmatch(stored.etag))
     tries = 0
-    while (have := written.tell()) < found.size:
-        broken: Exception = IncompleteReadError(actual_bytes=have, expected_bytes=found.size)
+    while (have := written.tell()) < stored.size:
+        broken: Exception = IncompleteReadError(actual_bytes=have, expected_bytes=stored.size)
         try:
-            answer = asked.get_object(
+            answer = client.get_object(
                 Bucket=settings.bucket,
-                Key=found.key,
+                Key=stored.key,
                 Range=f"bytes={have}-",
-                IfMatch=f'"{found.etag}"',
+                IfMatch=f'"{stored.etag}"',
             )
             # Of what is encrypted with a key of one's own, the ETag is no MD5.
             plain = plain and "aws:kms" not in answer.get("ServerSideEncryption", "")
@@ -81,7 +81,7 @@ def _receive(asked: Any, settings: Settings, found: Found, written: BinaryIO) ->
         except (*BROKEN_OFF, ConnectionError) as error:
             broken = error
         written.flush()
-        if written.tell() < found.size:
+        if written.tell() < stored.size:
             tries = 0 if written.tell() > have else tries + 1
             if tries >= TRIES:
                 raise broken

@@ -7,7 +7,7 @@ import polars as pl
 
 from rung_ops.data.object_store import objects
 from rung_ops.data.object_store.errors import CREDENTIALS, StoreError, named
-from rung_ops.data.object_store.objects import Found
+from rung_ops.data.object_store.objects import StoredObject
 from rung_ops.data.object_store.settings import Settings
 from rung_ops.system import atomic
 from rung_ops.system.disk import is_full
@@ -15,7 +15,7 @@ from rung_ops.system.disk import is_full
 RETRIES = 6
 
 
-def narrow(settings: Settings, found: Found, draft: Path) -> None:
+def narrow(settings: Settings, stored: StoredObject, draft: Path) -> None:
     """Write the columns and rows of a table to a draft; the table is never whole in memory or here.
 
     Of a Parquet file only the columns that are needed travel, and no group of rows that cannot
@@ -24,10 +24,10 @@ def narrow(settings: Settings, found: Found, draft: Path) -> None:
     Raises:
         StoreError: it could not be read, has no such column, or could not be written.
     """
-    where = settings.place(found.key)
+    where = settings.location(stored.key)
     draft.parent.mkdir(parents=True, exist_ok=True)
     try:
-        table = _scanned(settings, found)
+        table = _scanned(settings, stored)
         if settings.rows:
             table = table.filter(pl.sql_expr(settings.rows))
         if settings.columns:
@@ -39,10 +39,10 @@ def narrow(settings: Settings, found: Found, draft: Path) -> None:
         raise _named(error, where, settings) from error
 
 
-def _scanned(settings: Settings, found: Found) -> pl.LazyFrame:
-    url = f"s3://{settings.bucket}/{found.key}"
+def _scanned(settings: Settings, stored: StoredObject) -> pl.LazyFrame:
+    url = f"s3://{settings.bucket}/{stored.key}"
     options = _options(settings)
-    if Path(found.name).suffix == ".parquet":
+    if Path(stored.name).suffix == ".parquet":
         return pl.scan_parquet(url, storage_options=options, credential_provider=None, glob=False)
     return pl.scan_csv(
         url,
@@ -74,11 +74,11 @@ def _options(settings: Settings) -> dict[str, Any]:
 def _named(error: Exception, where: str, settings: Settings) -> StoreError:
     if is_full(error):
         return named(error, where)
-    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, pl.exceptions.ColumnNotFoundError | pl.exceptions.SQLInterfaceError):
-        return StoreError(f"{where}: {said}. Look at `columns` and `rows` in ops/store.toml.")
+        return StoreError(f"{where}: {message}. Look at `columns` and `rows` in ops/store.toml.")
     return StoreError(
-        f"{where}: cannot be read as a stream ({said.split(' (path:')[0]}). Type it again when the "
+        f"{where}: cannot be read as a stream ({message.split(' (path:')[0]}). Type it again when the "
         f"connection is back. The credentials come from {CREDENTIALS}; `columns` and `rows` are "
         "those in ops/store.toml."
     )

@@ -21,7 +21,7 @@ SOME_REGION = "us-east-1"  # requests are signed for a region, also where a stor
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredObject:
     """One object that the project takes.
 
     Attributes:
@@ -60,7 +60,7 @@ def client(settings: Settings) -> Any:
             "s3", endpoint_url=settings.endpoint or None, region_name=region(), config=config
         )
     except RAISED as error:
-        raise named(error, settings.place()) from error
+        raise named(error, settings.location()) from error
 
 
 def credentials(settings: Settings) -> Any:
@@ -70,30 +70,30 @@ def credentials(settings: Settings) -> Any:
         StoreError: there are none.
     """
     try:
-        found = botocore.session.get_session().get_credentials()
-        if found is None:
+        credentials = botocore.session.get_session().get_credentials()
+        if credentials is None:
             raise NoCredentialsError
-        return found.get_frozen_credentials()
+        return credentials.get_frozen_credentials()
     except RAISED as error:
-        raise named(error, settings.place()) from error
+        raise named(error, settings.location()) from error
 
 
 def region() -> str:
     """Name the region that requests are signed for."""
-    told = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
-    return told or botocore.session.get_session().get_config_variable("region") or SOME_REGION
+    region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
+    return region or botocore.session.get_session().get_config_variable("region") or SOME_REGION
 
 
-def listed(asked: Any, settings: Settings) -> tuple[list[Found], list[str]]:
+def listed(client: Any, settings: Settings) -> tuple[list[StoredObject], list[str]]:
     """List what the project takes, by key; and the keys whose names are none for a raw file here.
 
     Raises:
         StoreError: the store cannot be asked, or says no.
     """
-    found: list[Found] = []
+    stored: list[StoredObject] = []
     unfit: list[str] = []
     try:
-        pages = asked.get_paginator("list_objects_v2").paginate(
+        pages = client.get_paginator("list_objects_v2").paginate(
             Bucket=settings.bucket, Prefix=settings.root
         )
         for page in pages:
@@ -104,8 +104,8 @@ def listed(asked: Any, settings: Settings) -> tuple[list[Found], list[str]]:
                 if not fits(name):
                     unfit.append(entry["Key"])
                     continue
-                found.append(
-                    Found(
+                stored.append(
+                    StoredObject(
                         key=entry["Key"],
                         name=name,
                         size=entry["Size"],
@@ -114,8 +114,8 @@ def listed(asked: Any, settings: Settings) -> tuple[list[Found], list[str]]:
                     )
                 )
     except RAISED as error:
-        raise named(error, settings.place()) from error
-    return found, unfit
+        raise named(error, settings.location()) from error
+    return stored, unfit
 
 
 def fits(name: str) -> bool:

@@ -10,7 +10,7 @@ from rung_ops.data.object_store import record, status
 from rung_ops.data.object_store.errors import StoreError, named
 from rung_ops.data.object_store.fetch import fetch
 from rung_ops.data.object_store.narrow import narrow
-from rung_ops.data.object_store.objects import Found
+from rung_ops.data.object_store.objects import StoredObject
 from rung_ops.data.object_store.record import Fetched
 from rung_ops.data.object_store.settings import Settings
 from rung_ops.project.paths import INCOMING, shown
@@ -41,13 +41,13 @@ def alone() -> Iterator[None]:
         os.close(lock)
 
 
-def bring(asked: Any, settings: Settings, found: Found, known: dict[str, Fetched]) -> Path:
+def bring(client: Any, settings: Settings, stored: StoredObject, known: dict[str, Fetched]) -> Path:
     """Fetch one object, and put it in its place; the record knows it afterwards.
 
     Args:
-        asked: the client.
+        client: of botocore.
         settings: of the store.
-        found: an object that is NEW or CHANGED.
+        stored: an object that is NEW or CHANGED.
         known: the record; changed and written.
 
     Returns:
@@ -56,22 +56,22 @@ def bring(asked: Any, settings: Settings, found: Found, known: dict[str, Fetched
     Raises:
         StoreError: it could not be fetched or written; what was there before is as it was.
     """
-    path, part = record.path_of(found, settings), record.part_of(found, settings)
-    draft = record.draft_of(path, found.etag)
+    path, part = record.path_of(stored, settings), record.part_of(stored, settings)
+    draft = record.draft_of(path, stored.etag)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for old in record.old_drafts(path, found.etag):
+        for old in record.old_drafts(path, stored.etag):
             old.unlink()
         if part:
-            narrow(settings, found, draft)
+            narrow(settings, stored, draft)
         else:
-            fetch(asked, settings, found, draft)
+            fetch(client, settings, stored, draft)
         _hide(path)
         # First the record, then the file: a draft beside a file that is known is one that was
         # not put in its place yet.
         size = draft.stat().st_size
         known[path.relative_to(INCOMING).as_posix()] = Fetched(
-            f"s3://{settings.bucket}/{found.key}", found.etag, size, part
+            f"s3://{settings.bucket}/{stored.key}", stored.etag, size, part
         )
         record.write(known)
         atomic.put(draft, path)
@@ -80,19 +80,19 @@ def bring(asked: Any, settings: Settings, found: Found, known: dict[str, Fetched
     return path
 
 
-def adopt(settings: Settings, found: Found, known: dict[str, Fetched]) -> None:
+def adopt(settings: Settings, stored: StoredObject, known: dict[str, Fetched]) -> None:
     """Note a file that is the object already, wherever it came from."""
-    path = record.path_of(found, settings)
+    path = record.path_of(stored, settings)
     known[path.relative_to(INCOMING).as_posix()] = Fetched(
-        f"s3://{settings.bucket}/{found.key}", found.etag, path.stat().st_size
+        f"s3://{settings.bucket}/{stored.key}", stored.etag, path.stat().st_size
     )
     record.write(known)
 
 
-def can_be_adopted(settings: Settings, found: Found) -> bool:
+def can_be_adopted(settings: Settings, stored: StoredObject) -> bool:
     """Tell whether a file that the record does not know is the object all the same."""
-    path = record.path_of(found, settings)
-    return not record.part_of(found, settings) and status.is_the_object(path, found)
+    path = record.path_of(stored, settings)
+    return not record.part_of(stored, settings) and status.is_the_object(path, stored)
 
 
 def _hide(path: Path) -> None:

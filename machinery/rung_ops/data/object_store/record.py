@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rung_ops.data.object_store.errors import StoreError
-from rung_ops.data.object_store.objects import Found
+from rung_ops.data.object_store.objects import StoredObject
 from rung_ops.data.object_store.settings import Settings
 from rung_ops.project.paths import INCOMING, ROOT, shown
 from rung_ops.system import atomic
@@ -62,15 +62,15 @@ def is_table(name: str) -> bool:
     return Path(name).suffix in {".parquet", ".csv"}
 
 
-def part_of(found: Found, settings: Settings) -> str:
+def part_of(stored: StoredObject, settings: Settings) -> str:
     """Say which part of an object is taken; empty where it is all."""
-    return settings.part if is_table(found.name) else ""
+    return settings.part if is_table(stored.name) else ""
 
 
-def path_of(found: Found, settings: Settings) -> Path:
+def path_of(stored: StoredObject, settings: Settings) -> Path:
     """Find the place of an object's file; a part of a CSV file is written as Parquet."""
-    path = INCOMING / found.name
-    narrowed = part_of(found, settings) and path.suffix != ".parquet"
+    path = INCOMING / stored.name
+    narrowed = part_of(stored, settings) and path.suffix != ".parquet"
     return path.with_name(f"{path.name}.parquet") if narrowed else path
 
 

@@ -23,7 +23,7 @@ def advice() -> str:
     if remote is None:
         return "Look at the remote in .dvc/config: everybody must reach it."
     return (
-        f"{remote.place()} answers. Either the key may not read and write there (s3:GetObject, "
+        f"{remote.location()} answers. Either the key may not read and write there (s3:GetObject, "
         "s3:PutObject), or the versions were never sent from where the files are."
     )
 
@@ -44,8 +44,8 @@ def _remote() -> Settings | None:
 
 
 def _ask(remote: Settings) -> None:
-    asked = objects.client(remote)
+    client = objects.client(remote)
     try:
-        asked.list_objects_v2(Bucket=remote.bucket, Prefix=remote.root, MaxKeys=1)
+        client.list_objects_v2(Bucket=remote.bucket, Prefix=remote.root, MaxKeys=1)
     except objects.RAISED as error:
-        raise named(error, remote.place()) from error
+        raise named(error, remote.location()) from error

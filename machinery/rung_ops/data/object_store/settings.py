@@ -39,10 +39,10 @@ class Settings:
     @property
     def part(self) -> str:
         """Say which part of each table is taken; empty where it is all of it."""
-        said = [f"columns {', '.join(self.columns)}"] if self.columns else []
-        return "; ".join(said + ([f"rows {self.rows}"] if self.rows else []))
+        parts = [f"columns {', '.join(self.columns)}"] if self.columns else []
+        return "; ".join(parts + ([f"rows {self.rows}"] if self.rows else []))
 
-    def place(self, key: str | None = None) -> str:
+    def location(self, key: str | None = None) -> str:
         """Name the place of the raw data, or an object, with its store."""
         url = f"s3://{self.bucket}/{self.root if key is None else key}"
         return f"{url} at {self.endpoint or 'AWS'}"
@@ -64,7 +64,7 @@ def read(path: Path | None = None) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise StoreError(f"{shown(path)}: cannot be read ({error}). Mend it.") from error
     store, take = text.get("store", {}), text.get("take", {})
-    found = Settings(
+    settings = Settings(
         endpoint=_words(path, store, "endpoint", ""),
         bucket=_words(path, store, "bucket", ""),
         prefix=_words(path, store, "prefix", "").strip("/"),
@@ -72,9 +72,9 @@ def read(path: Path | None = None) -> Settings:
         columns=_list(path, take, "columns", []),
         rows=_words(path, take, "rows", ""),
     )
-    if not found.bucket:
+    if not settings.bucket:
         raise StoreError(f"{shown(path)}: `bucket` is missing under [store]. Name the bucket.")
-    return found
+    return settings
 
 
 def _words(path: Path, table: dict[str, object], name: str, default: str) -> str:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from rung_ops.data.object_store import record
-from rung_ops.data.object_store.objects import Found
+from rung_ops.data.object_store.objects import StoredObject
 from rung_ops.data.object_store.record import Fetched
 from rung_ops.data.object_store.settings import Settings
 from rung_ops.project.paths import INCOMING
@@ -18,23 +18,23 @@ OWN = "own"  # what is here under that name did not come from the store, or was 
 MD5 = re.compile(r"[0-9a-f]{32}")  # what an ETag is where it is the MD5 of the content
 
 
-def of(found: Found, settings: Settings, known: dict[str, Fetched]) -> str:
+def of(stored: StoredObject, settings: Settings, known: dict[str, Fetched]) -> str:
     """Tell how an object's file stands: HERE, NEW, CHANGED or OWN."""
-    path = record.path_of(found, settings)
+    path = record.path_of(stored, settings)
     entry = known.get(path.relative_to(INCOMING).as_posix())
     if not path.exists():
         return NEW
-    same = entry and entry.etag == found.etag and entry.part == record.part_of(found, settings)
-    if same and record.draft_of(path, found.etag).exists():
+    same = entry and entry.etag == stored.etag and entry.part == record.part_of(stored, settings)
+    if same and record.draft_of(path, stored.etag).exists():
         return CHANGED  # the last pull was killed before it had put the new file in its place
     if entry is None or path.stat().st_size != entry.size:
         return OWN
     return HERE if same else CHANGED
 
 
-def is_the_object(path: Path, found: Found) -> bool:
+def is_the_object(path: Path, stored: StoredObject) -> bool:
     """Tell whether a file holds what the object holds, as far as its ETag can say."""
-    return path.stat().st_size == found.size and md5_of(path) == found.etag
+    return path.stat().st_size == stored.size and md5_of(path) == stored.etag
 
 
 def md5_of(path: Path) -> str:
@@ -43,7 +43,9 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(content, "md5").hexdigest()
 
 
-def left_behind(found: list[Found], settings: Settings, known: dict[str, Fetched]) -> list[str]:
+def left_behind(
+    stored: list[StoredObject], settings: Settings, known: dict[str, Fetched]
+) -> list[str]:
     """List the files here that came from the store, and are there no longer."""
-    there = {record.path_of(one, settings).relative_to(INCOMING).as_posix() for one in found}
+    there = {record.path_of(one, settings).relative_to(INCOMING).as_posix() for one in stored}
     return sorted(name for name in known if name not in there and (INCOMING / name).exists())

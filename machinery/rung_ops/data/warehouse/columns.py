@@ -39,39 +39,39 @@ def types(schema: pa.Schema) -> Types:
 
 
 def differences(
-    found: Types, wanted: Types, before: Types, before_in: str, watermark: str | None
+    actual: Types, wanted: Types, before: Types, before_in: str, watermark: str | None
 ) -> list[str]:
     """Name the columns that are not what they should be; their order does not matter.
 
     Args:
-        found: what the warehouse gives.
+        actual: what the warehouse gives.
         wanted: the columns of Row.
         before: the columns of the window before; empty where there is none.
         before_in: its file.
         watermark: a column that Row need not have.
     """
-    said = []
+    differing = []
     for name in wanted | before:
-        if name not in found:
-            said.append(gone(name, wanted, before, before_in))
-        elif name in before and found[name] != before[name]:
-            said.append(
-                f"column `{name}` has another type: it is {found[name]}, and {before_in} has "
+        if name not in actual:
+            differing.append(gone(name, wanted, before, before_in))
+        elif name in before and actual[name] != before[name]:
+            differing.append(
+                f"column `{name}` has another type: it is {actual[name]}, and {before_in} has "
                 f"{before[name]}."
             )
-        elif name in wanted and not _fits(found[name], wanted[name]):
-            said.append(f"column `{name}` is {found[name]}, and Row wants {wanted[name]}.")
-    for name, dtype in found.items():
+        elif name in wanted and not _fits(actual[name], wanted[name]):
+            differing.append(f"column `{name}` is {actual[name]}, and Row wants {wanted[name]}.")
+    for name, dtype in actual.items():
         if name not in wanted and name != watermark and name not in before:
-            said.append(f"column `{name}` is new: it is {dtype}, and Row has no such column.")
-    return said
+            differing.append(f"column `{name}` is new: it is {dtype}, and Row has no such column.")
+    return differing
 
 
 def gone(name: str, wanted: Types, before: Types, before_in: str) -> str:
     """Say what a column was that the warehouse no longer gives."""
-    told = [f"Row wants {wanted[name]}"] if name in wanted else []
-    told += [f"{before_in} has {before[name]}"] if name in before else []
-    return f"column `{name}` is gone: {', '.join(told)}."
+    expected = [f"Row wants {wanted[name]}"] if name in wanted else []
+    expected += [f"{before_in} has {before[name]}"] if name in before else []
+    return f"column `{name}` is gone: {', '.join(expected)}."
 
 
 def _plain(dtype: pa.DataType) -> pa.DataType:
@@ -84,8 +84,8 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
     return dtype
 
 
-def _fits(found: pl.DataType, wanted: pl.DataType) -> bool:
-    if time_zone(found) and not time_zone(wanted):
+def _fits(actual: pl.DataType, wanted: pl.DataType) -> bool:
+    if time_zone(actual) and not time_zone(wanted):
         return False
     # What the types say; whether each value survives is for quality.py to tell, row by row.
     kinds: tuple[Callable[[pl.DataType], bool], ...] = (
@@ -93,4 +93,4 @@ def _fits(found: pl.DataType, wanted: pl.DataType) -> bool:
         lambda dtype: dtype in (pl.Date, pl.Datetime),
         lambda dtype: dtype in (pl.String, pl.Categorical, pl.Enum),
     )
-    return found == wanted or any(kind(found) and kind(wanted) for kind in kinds)
+    return actual == wanted or any(kind(actual) and kind(wanted) for kind in kinds)

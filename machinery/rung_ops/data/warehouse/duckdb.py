@@ -40,7 +40,7 @@ class Embedded:
             with closing(self.connection.cursor()) as cursor:
                 return cursor.execute(asked, list(ends or ())).fetchone() is not None
         except FAILED as error:
-            raise said(error, self.address, query) from None
+            raise warehouse_error(error, self.address, query) from None
 
     @contextmanager
     def rows(self, query: Query, ends: Ends) -> Iterator[Rows]:
@@ -48,13 +48,13 @@ class Embedded:
         # Both are closed even where not all rows were wanted, or DuckDB waits for them for ever.
         try:
             with closing(self.connection.cursor()) as cursor:
-                found = cursor.sql(query.sql, params=list(ends or ()))
-                if found is None:
+                relation = cursor.sql(query.sql, params=list(ends or ()))
+                if relation is None:
                     raise WarehouseError(f"{shown(query.file)} gives no rows: it must be a SELECT.")
-                with closing(found.to_arrow_reader(BATCH)) as reader:
+                with closing(relation.to_arrow_reader(BATCH)) as reader:
                     yield Rows(reader.schema, iter(reader))
         except FAILED as error:
-            raise said(error, self.address, query) from None
+            raise warehouse_error(error, self.address, query) from None
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def connect(address: Address) -> Iterator[Embedded]:
         connection.close()
 
 
-def said(error: Exception, address: Address, query: Query) -> WarehouseError:
+def warehouse_error(error: Exception, address: Address, query: Query) -> WarehouseError:
     """Put an error of DuckDB into words."""
     todo = "Mend the query."
     if isinstance(error, duckdb.CatalogException) and address.is_sample:

@@ -76,29 +76,29 @@ CODES = {
 OTHERWISE = "Mend the query, or WAREHOUSE_URL."
 
 
-def advice(said: str, code: str | None = None) -> str:
+def advice(message: str, code: str | None = None) -> str:
     """Say what to do about an error of PostgreSQL.
 
     Args:
-        said: its message.
+        message: its message.
         code: its SQLSTATE, where there is one.
     """
     if code in CODES:
         return CODES[code]
-    return next((words for part, words in SAID if part in said), OTHERWISE)
+    return next((words for part, words in SAID if part in message), OTHERWISE)
 
 
-def first_lines(said: str) -> str:
+def first_lines(message: str) -> str:
     """Shorten a driver's message to what a person reads: without the query, which is known."""
-    lines = [line.strip() for line in said.split("Query was:")[0].splitlines()]
+    lines = [line.strip() for line in message.split("Query was:")[0].splitlines()]
     text = printable(" ".join(line for line in lines if line))
     return re.sub(r"\A[A-Z_]+: (\[libpq\] )?", "", text).rstrip(".?")
 
 
-def column_in(said: str) -> str | None:
+def column_in(message: str) -> str | None:
     """Find the name of the column that a message begins with or speaks of first."""
-    found = re.search(r'column "?(?:\w+\.)?(\w+)"?', said)
-    return found[1] if found else None
+    match = re.search(r'column "?(?:\w+\.)?(\w+)"?', message)
+    return match[1] if match else None
 
 
 def full_disk(error: OSError, where: str) -> WarehouseError | None:

@@ -92,8 +92,8 @@ def write(target: Path, rows: Rows, note: dict[str, Any], watermark: str | None,
 
 def note(path: Path) -> dict[str, Any]:
     """Read what was noted with a file; empty where it is not one of ours."""
-    found = (pq.read_schema(path).metadata or {}).get(NOTE, b"{}")
-    return dict(json.loads(found))
+    note = (pq.read_schema(path).metadata or {}).get(NOTE, b"{}")
+    return dict(json.loads(note))
 
 
 def _stay_between(batch: pa.RecordBatch, watermark: str | None, ends: Ends, name: str) -> None:
@@ -106,8 +106,8 @@ def _stay_between(batch: pa.RecordBatch, watermark: str | None, ends: Ends, name
             "or a day."
         )
     # As UTC without a zone, whichever it has.
-    found = pc.min_max(moments.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))).as_py()
-    if moments.null_count or found["min"] < ends[0] or found["max"] >= ends[1]:
+    extremes = pc.min_max(moments.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))).as_py()
+    if moments.null_count or extremes["min"] < ends[0] or extremes["max"] >= ends[1]:
         raise WarehouseError(
             f"{name}: the query gives rows outside the window, which would count twice: write "
             f"`where {watermark} >= $since and {watermark} < $until` into queries/rows.sql."

@@ -71,7 +71,7 @@ class PostgreSQL:
                 yield cursor
             self.connection.rollback()
         except Error as error:
-            raise said(error, self.address, query) from None
+            raise warehouse_error(error, self.address, query) from None
 
 
 @contextmanager
@@ -84,14 +84,14 @@ def connect(address: Address) -> Iterator[PostgreSQL]:
     try:
         connection = dbapi.connect(address.url)
     except Error as error:
-        raise said(error, address) from None
+        raise warehouse_error(error, address) from None
     try:
         yield PostgreSQL(connection, address)
     finally:
         connection.close()
 
 
-def said(error: Error, address: Address, query: Query | None = None) -> WarehouseError:
+def warehouse_error(error: Error, address: Address, query: Query | None = None) -> WarehouseError:
     """Put an error of the driver into words, without the password."""
     message = address.scrub(first_lines(str(error)))
     code = getattr(error, "sqlstate", None)

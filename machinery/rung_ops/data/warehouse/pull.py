@@ -75,13 +75,13 @@ class Pull:
         return {"query": self.query.hash, "sample": self.address.is_sample}
 
     def _refuse_others(self, rows: Rows) -> None:
-        found = columns.types(columns.plain(rows.schema))
-        if len(found) != len(rows.schema):
+        actual = columns.types(columns.plain(rows.schema))
+        if len(actual) != len(rows.schema):
             raise WarehouseError(f"{shown(self.query.file)} gives two columns of one name.")
         last = last_here(self.folder)
         before = columns.types(pq.read_schema(last)) if last else {}
         wrong = columns.differences(
-            found, row_types(), before, last.name if last else "", self.settings.watermark
+            actual, row_types(), before, last.name if last else "", self.settings.watermark
         )
         if wrong:
             raise WarehouseError("\n".join([*map(printable, wrong), columns.MEANT]))

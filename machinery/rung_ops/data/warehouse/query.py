@@ -56,37 +56,37 @@ def read(file: Path, watermark: str | None) -> Query:
         raise WarehouseError(
             f"{shown(file)}, which ops/warehouse.toml names, is not there: write it, or mend `query`."
         ) from None
-    seen: set[str] = set()
+    names: set[str] = set()
 
-    def numbered(found: re.Match[str]) -> str:
-        name = found["name"]
+    def numbered(match: re.Match[str]) -> str:
+        name = match["name"]
         if name is None:
             # A comment may hold a semicolon or a parenthesis: a space instead.
-            return " " if found[0].startswith(("--", "/*")) else found[0]
+            return " " if match[0].startswith(("--", "/*")) else match[0]
         if name not in PARAMETERS:
             raise WarehouseError(
                 f"{shown(file)}: `${name}` is no parameter; there are $since and $until."
             )
-        seen.add(name)
+        names.add(name)
         return f"${PARAMETERS.index(name) + 1}"
 
     sql = APART.sub(numbered, text).strip().rstrip("; \n\t")
     if not sql:
         raise WarehouseError(f"{shown(file)} holds no query.")
-    _check(file, seen, watermark)
+    _check(file, names, watermark)
     tidy = " ".join(sql.split())
-    return Query(file, sql, bool(seen), hashlib.sha256(tidy.encode()).hexdigest())
+    return Query(file, sql, bool(names), hashlib.sha256(tidy.encode()).hexdigest())
 
 
-def _check(file: Path, seen: set[str], watermark: str | None) -> None:
-    missing = [f"${name}" for name in PARAMETERS if name not in seen]
+def _check(file: Path, names: set[str], watermark: str | None) -> None:
+    missing = [f"${name}" for name in PARAMETERS if name not in names]
     if watermark and missing:
         raise WarehouseError(
             f"{shown(file)} does not use {' and '.join(missing)}, so that every window would hold "
             f"the same rows: write `where {watermark} >= $since and {watermark} < $until`, or "
             "empty `watermark` in ops/warehouse.toml to take all rows each time."
         )
-    if not watermark and seen:
+    if not watermark and names:
         raise WarehouseError(
             f"{shown(file)} asks for a window, and `watermark` in ops/warehouse.toml is empty: name "
             "the column there, or take $since and $until out of the query."

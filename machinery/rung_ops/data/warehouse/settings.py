@@ -44,30 +44,30 @@ def read(file: Path = FILE, root: Path = ROOT) -> Settings:
         WarehouseError: it is missing, cannot be read, or says what cannot be.
     """
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8"))
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise WarehouseError(f"{shown(file)} is missing: take it back from git.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WarehouseError(f"{shown(file)} is no TOML: {error}.") from None
-    unknown = sorted(set(said) - {"query", "watermark", "first", "window_days", "lag_hours"})
+    unknown = sorted(set(settings) - {"query", "watermark", "first", "window_days", "lag_hours"})
     if unknown:
         raise WarehouseError(f"{shown(file)}: `{unknown[0]}` is not a setting.")
-    watermark = _typed(file, said, "watermark", str, "a column of the query, or empty")
-    first = _typed(file, said, "first", date, "a day, such as 2013-01-01")
+    watermark = _typed(file, settings, "watermark", str, "a column of the query, or empty")
+    first = _typed(file, settings, "first", date, "a day, such as 2013-01-01")
     if isinstance(first, datetime):
         raise WarehouseError(f"{shown(file)}: `first` must be a day, without a time.")
-    days = _typed(file, said, "window_days", int, "a number of days")
-    hours = _typed(file, said, "lag_hours", int, "a number of hours")
+    days = _typed(file, settings, "window_days", int, "a number of days")
+    hours = _typed(file, settings, "lag_hours", int, "a number of hours")
     if days < 1 or hours < 0:
         raise WarehouseError(
             f"{shown(file)}: `window_days` must be 1 or more, and `lag_hours` 0 or more."
         )
-    query = root / _typed(file, said, "query", str, "a file")
+    query = root / _typed(file, settings, "query", str, "a file")
     return Settings(query, watermark or None, first, timedelta(days=days), timedelta(hours=hours))
 
 
-def _typed(file: Path, said: dict[str, Any], name: str, kind: type, words: str) -> Any:
-    value = said.get(name)
+def _typed(file: Path, settings: dict[str, Any], name: str, kind: type, words: str) -> Any:
+    value = settings.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise WarehouseError(f"{shown(file)}: `{name}` must be {words}.")
     return value

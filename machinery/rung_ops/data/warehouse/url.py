@@ -42,15 +42,15 @@ class Address:
     file: Path | None = None
     is_sample: bool = False
 
-    def scrub(self, said: str) -> str:
+    def scrub(self, message: str) -> str:
         """Take the password out of what somebody said."""
         parts = urlsplit(self.url)
         secrets = {parts.password, unquote(parts.password or ""), os.environ.get("PGPASSWORD")}
         secrets |= {value for name, value in parse_qsl(parts.query) if name in SECRET}
-        said = said.replace(self.url, self.shown) if self.url else said
+        message = message.replace(self.url, self.shown) if self.url else message
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
-            said = said.replace(secret, "***")
-        return said
+            message = message.replace(secret, "***")
+        return message
 
 
 def read() -> Address:

@@ -50,14 +50,14 @@ def taken(folder: Path) -> list[Window]:
         WarehouseError: two of them have days in common.
     """
     names = [NAME.match(path.name) for path in folder.glob("*.parquet*")]
-    found = sorted({Window(*map(date.fromisoformat, name.groups())) for name in names if name})
-    for one, other in pairwise(found):
+    windows = sorted({Window(*map(date.fromisoformat, name.groups())) for name in names if name})
+    for one, other in pairwise(windows):
         if other.since < one.until:
             raise WarehouseError(
                 f"{shown(folder)}: {one.file_name} and {other.file_name} have days in common, and "
                 "their rows would count twice. Delete one of them together with its .dvc file."
             )
-    return found
+    return windows
 
 
 def waiting(
