@@ -293,7 +293,7 @@ def test_each_answer_about_infrastructure_fills_a_layer_of_the_stack() -> None:
     questions = yaml.safe_load((ROOT / "levels" / "questions.yml").read_text())
 
     for question in ("data", "tracking", "ci", "compute", "orchestrator", "features"):
-        assert f"`{question}`" in words
+        assert f"`{question}`" in text
         choices = VENDORS if question == "ci" else questions[question]["choices"].values()
         for answer in choices:
             assert f"`{answer}`" in text, answer

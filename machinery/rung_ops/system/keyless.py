@@ -89,9 +89,9 @@ def command(module: str, *arguments: str) -> list[str]:
 
 def _sandbox() -> list[str]:
     """Return what goes in front of the command of the other process."""
-    answered = os.environ.get(SANDBOX, "")
-    if answered != NAMESPACES:
-        return shlex.split(answered)
+    state = os.environ.get(SANDBOX, "")
+    if state != NAMESPACES:
+        return shlex.split(state)
     hidden = [str(REPOSITORY / ".keys"), str(Path.home() / ".ssh"), "--"]
     own = ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", _HIDE, "sh"]
     return [*_UNSHARE, *own, *hidden]
