@@ -23,6 +23,7 @@ model: Any  # the module; its save, load and predict are optional
 Row: Any
 TARGET: str
 TIME: str | None
+QUANTILES: Any
 FEATURES: Any
 ENTITY_FEATURES: Any
 TRUSTED: list[str]
@@ -36,6 +37,7 @@ NAMES = {
     "Row": ("dataset", "the columns and their rules, a class of pandera.polars.DataFrameModel"),
     "TARGET": ("dataset", "the name of the column to predict"),
     "TIME": ("dataset", "the name of the column with the time of a row, or None"),
+    "QUANTILES": ("dataset", "the quantiles to predict, such as (0.1, 0.5, 0.9)"),
     "load": ("dataset", "the function that reads a raw file"),
     "FEATURES": ("features", "a list of Polars expressions"),
     "ENTITY_FEATURES": ("features", "a list of rung_ops.features.EntityFeature"),
@@ -44,7 +46,12 @@ NAMES = {
     "space": ("model", "the function that proposes parameters to try"),
     "TRUSTED": ("model", "types that a saved model may hold"),
 }
-OPTIONAL: dict[str, Any] = {"space": None, "TRUSTED": [], "ENTITY_FEATURES": []}
+OPTIONAL: dict[str, Any] = {
+    "space": None,
+    "TRUSTED": [],
+    "ENTITY_FEATURES": [],
+    "QUANTILES": (),
+}
 
 
 class ContractError(StageError):

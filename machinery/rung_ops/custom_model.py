@@ -6,8 +6,8 @@ model.py defines both, as functions of a module:
 - `load(path: Path) -> Any` reads it again, also in the service, from the source of the release;
 - `predict(model, features: pl.DataFrame) -> np.ndarray`, if it is there, predicts: shape (n_rows,),
   the probability of the positive class in [0, 1], or the value; (n_rows, n_classes) where the
-  target is one of several classes. Without it, the model's own `predict_proba` (second column, or
-  all) or `predict` does.
+  target is one of several classes, (n_rows, 3) where QUANTILES are predicted. Without it, the
+  model's own `predict_proba` (second column, or all) or `predict` does.
 
 A file that `load` reads may run code, which one of skops never does. So a project with a change
 control plan releases such a model only where the plan allows it.
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.target import of_classifier
+from rung_ops.target import of_classifier, of_regressor
 
 PLAN = "governance/change_control_plan.yaml"
 
@@ -37,7 +37,7 @@ def is_custom(module: ModuleType) -> bool:
 def predict(
     module: ModuleType, model: Any, features: pl.DataFrame, task: str | None = None
 ) -> np.ndarray:
-    """Predict with such a model; float64, shape (n_rows,), or (n_rows, n_classes) for MULTICLASS.
+    """Predict with such a model; float64, of the shape that rung_ops.target says for the task.
 
     Args:
         module: the model.py that the model belongs to.
@@ -46,10 +46,10 @@ def predict(
         task: of the release.
     """
     if hasattr(module, "predict"):
-        return np.asarray(module.predict(model, features), np.float64)
+        return of_regressor(np.asarray(module.predict(model, features), np.float64), task)
     if hasattr(model, "predict_proba"):
         return of_classifier(np.asarray(model.predict_proba(features), np.float64), task)
-    return np.asarray(model.predict(features), np.float64)
+    return of_regressor(np.asarray(model.predict(features), np.float64), task)
 
 
 def refuse_unless_planned(root: Path) -> None:

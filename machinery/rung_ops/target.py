@@ -1,25 +1,26 @@
-"""What a target may be, and what its predictions look like: the one home for the kind of problem.
+"""What a target may be: the one home for the kind of problem, which the contract says.
 
 |TARGET in Row|Truth|A prediction|`task` of a release|
 |-|-|-|-|
 |true or false|0 or 1|the probability of true: shape (n_rows,)|classification|
 |a number|the value|the value: shape (n_rows,)|regression|
+|a number, with QUANTILES|the value|its quantiles, ascending: shape (n_rows, 3)|quantile|
 |a text with `isin`|its place in `isin`, from 0|the probability of each class: (n_rows, n_classes)|multiclass|
 
-A model is fitted to the truth, so a class is a number to it. Whatever leaves the library names it:
-`prediction` is the most probable class, and `probabilities` has those of all by name.
+A model is fitted to the truth, so a class is a number to it. rung_ops.predictions has the form in
+which predictions leave the library.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from rung_ops.project.errors import StageError
 
-MULTICLASS = "multiclass"  # the `task` of a release, beside classification and regression
-PREDICTION, PROBABILITIES = "prediction", "probabilities"
+MULTICLASS, QUANTILE = "multiclass", "quantile"  # the `task` of a release
+MEDIAN = 0.5
 SUPPORTED = (
     "TARGET in dataset.py is true or false, a number that a regressor predicts, or a text whose "
     "classes Row lists, as in `pa.Field(isin=[...])`."
@@ -28,6 +29,75 @@ SUPPORTED = (
 
 class UnsupportedTargetError(StageError):
     """The target is of a type or has classes that no model of a project can predict."""
+
+
+class Kind(NamedTuple):
+    """What a prediction is, where it is more than one number.
+
+    Attributes:
+        classes: their names, in the order of a prediction's columns.
+        quantiles: low, MEDIAN and high, each in (0, 1): the columns of a prediction.
+    """
+
+    classes: tuple[str, ...] = ()
+    quantiles: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        """Name what is predicted."""
+        if self.classes:
+            return f"the classes {', '.join(self.classes)}"
+        if self.quantiles:
+            return f"the quantiles {', '.join(map(str, self.quantiles))}"
+        return "one number"
+
+    @property
+    def width(self) -> int:
+        """Columns of a prediction; 0 where it is one number."""
+        return len(self.classes) or len(self.quantiles)
+
+    @property
+    def level(self) -> float:
+        """Share of the rows that the interval is to hold, from the low to the high quantile."""
+        low, _, high = self.quantiles
+        return round(high - low, 9)
+
+
+ONE_NUMBER = Kind()
+
+
+def kind_of(name: str, column: Any, quantiles: Any = ()) -> Kind:
+    """Tell what a target's predictions are.
+
+    Args:
+        name: of the target.
+        column: of the schema of Row.
+        quantiles: QUANTILES of dataset.py; empty where it has none.
+
+    Raises:
+        UnsupportedTargetError: no model of a project can predict it.
+    """
+    classes = tuple(class_names(name, column))
+    if quantiles in ((), []):
+        return Kind(classes)
+    if classes or column.dtype.type == pl.Boolean:
+        raise UnsupportedTargetError(
+            f"dataset.py has QUANTILES, and the target `{name}` is not a number: remove one of both."
+        )
+    try:
+        low, median, high = map(float, quantiles)
+    except (TypeError, ValueError):
+        low = median = high = 0.0
+    if not (0 < low < median < high < 1 and median == MEDIAN):
+        raise UnsupportedTargetError(
+            f"dataset.py: QUANTILES is {quantiles!r}; it must be three numbers between 0 and 1, the "
+            "median in the middle, as in (0.1, 0.5, 0.9)."
+        )
+    return Kind((), (low, median, high))
+
+
+def kind_in(contract: Mapping[str, Any]) -> Kind:
+    """Tell what a released contract predicts."""
+    return Kind(tuple(contract.get("classes") or ()), tuple(contract.get("quantiles") or ()))
 
 
 def class_names(name: str, column: Any) -> list[str]:
@@ -101,19 +171,6 @@ def truth(values: pl.Series, names: Sequence[str]) -> np.ndarray:
     return (values.cast(pl.Int8) if values.dtype == pl.Boolean else values).to_numpy()
 
 
-def positive(probabilities: np.ndarray) -> np.ndarray:
-    """Take the probability of the positive class; shape (n_rows,), in [0, 1].
-
-    Args:
-        probabilities: what predict_proba() gives, shape (n_rows, 2).
-
-    Raises:
-        UnsupportedTargetError: it gives another number of classes.
-    """
-    refuse_classes(probabilities.shape[1])
-    return np.asarray(probabilities[:, 1])
-
-
 def of_classifier(probabilities: np.ndarray, task: str | None) -> np.ndarray:
     """Take from predict_proba() what a prediction of the task is.
 
@@ -125,6 +182,33 @@ def of_classifier(probabilities: np.ndarray, task: str | None) -> np.ndarray:
         All of them for MULTICLASS, otherwise as positive().
     """
     return probabilities if task == MULTICLASS else positive(probabilities)
+
+
+def of_regressor(values: np.ndarray, task: str | None) -> np.ndarray:
+    """Take from predict() what a prediction of the task is.
+
+    Quantiles that were learned one by one may cross, so they are sorted. Their pinball losses of a
+    row, added up, never rise by that: see Chernozhukov, Fernandez-Val, Galichon 2010, Econometrica
+    78(3), on rearrangement.
+
+    Args:
+        values: shape (n_rows,), or (n_rows, 3) for QUANTILE.
+        task: of the release.
+    """
+    return np.sort(values, axis=-1) if task == QUANTILE and values.ndim == 2 else values
+
+
+def positive(probabilities: np.ndarray) -> np.ndarray:
+    """Take the probability of the positive class; shape (n_rows,), in [0, 1].
+
+    Args:
+        probabilities: what predict_proba() gives, shape (n_rows, 2).
+
+    Raises:
+        UnsupportedTargetError: it gives another number of classes.
+    """
+    refuse_classes(probabilities.shape[1])
+    return np.asarray(probabilities[:, 1])
 
 
 def spread(probabilities: np.ndarray, codes: Sequence[int], number: int) -> np.ndarray:
@@ -141,72 +225,3 @@ def spread(probabilities: np.ndarray, codes: Sequence[int], number: int) -> np.n
     found = np.zeros((len(probabilities), number))
     found[:, np.asarray(codes, dtype=int)] = probabilities
     return found
-
-
-def shape(n_rows: int, names: Sequence[str]) -> tuple[int, ...]:
-    """Return the shape of the predictions of some rows."""
-    return (n_rows, len(names)) if names else (n_rows,)
-
-
-def finite_rows(predictions: np.ndarray) -> np.ndarray:
-    """Tell of each row whether all that was predicted for it are finite numbers; shape (n_rows,)."""
-    finite = np.isfinite(predictions.astype(float))
-    return finite if finite.ndim == 1 else np.asarray(finite.all(axis=1))
-
-
-def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return how far two sets of predictions of the same rows lie apart; shape (n_rows,).
-
-    For classes it is half the sum of the differences: the probability that moved, in [0, 1].
-    """
-    apart = np.abs(one - other)
-    return apart if apart.ndim == 1 else np.asarray(apart.sum(axis=1) / 2)
-
-
-def labels(predictions: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Name the most probable class of each row; of equal ones the first.
-
-    Args:
-        predictions: shape (n_rows, n_classes).
-        names: of the classes.
-    """
-    return [names[code] for code in predictions.argmax(axis=1)]
-
-
-def columns(predictions: np.ndarray, names: Sequence[str]) -> list[pl.Series]:
-    """Write predictions as columns: `prediction`, and for classes `probabilities` beside it.
-
-    Args:
-        predictions: shape (n_rows,), or (n_rows, n_classes) where there are names.
-        names: of the classes; none for a Boolean or a number.
-    """
-    if not names:
-        return [pl.Series(PREDICTION, predictions, dtype=pl.Float64)]
-    each = pl.DataFrame(
-        {name: predictions[:, code] for code, name in enumerate(names)},
-        schema=dict.fromkeys(names, pl.Float64),
-    )
-    return [
-        pl.Series(PREDICTION, labels(predictions, names), dtype=pl.String),
-        each.to_struct(PROBABILITIES),
-    ]
-
-
-def predictions(frame: pl.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Read the predictions back from what columns() wrote.
-
-    Args:
-        frame: with the columns `prediction` and, for classes, `probabilities`.
-        names: of the classes.
-
-    Returns:
-        Shape (n_rows,), or (n_rows, n_classes).
-    """
-    if not names:
-        return frame[PREDICTION].to_numpy()
-    return frame.select(pl.col(PROBABILITIES).struct.field(*names)).to_numpy()
-
-
-def names_of(contract: Mapping[str, Any]) -> list[str]:
-    """Name the classes of a released contract; none where it predicts a probability or a value."""
-    return list(contract.get("classes") or ())

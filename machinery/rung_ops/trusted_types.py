@@ -11,6 +11,7 @@ BY_DEFAULT = frozenset(
     {
         "numpy.dtype",
         "numpy.mean",
+        "rung_ops.quantiles.PerQuantile",
         "scipy.sparse._csc.csc_matrix",
         "scipy.sparse._csr.csr_matrix",
         "sklearn._loss.loss.HalfTweedieLossIdentity",

@@ -230,7 +230,7 @@ def passes(case: str, rows: int, seed: int) -> bool:
     contract.score = lambda truth, predicted: {"figure": figure(truth, predicted)}
     truth, ours, theirs, constant = draw(float(gain), rows, np.random.default_rng([seed, rows]))
     names = [f"class {each}" for each in range(ours.shape[1])] if ours.ndim == 2 else []
-    gate_verdict.estimator.classes = lambda: names
+    gate_verdict.estimator.kind = lambda: gate_verdict.Kind(tuple(names))
     verdict = gate_verdict.judge(
         pl.DataFrame({contract.TARGET: truth}),
         ours,

@@ -6,12 +6,14 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops import contract, target
+from rung_ops import contract
 from rung_ops.autopilot.collect import ID, TIME
 from rung_ops.batch import prediction_log
 from rung_ops.monitoring import outcomes
 from rung_ops.monitoring.outcomes import TRUTH
+from rung_ops.predictions import packed
 from rung_ops.release import bundle, paths, state
+from rung_ops.target import kind_in
 
 RELEASE, ARM, PREDICTION = "answered_by", "answered_as", "answered"
 
@@ -26,7 +28,7 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
 
     Returns:
         One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
-        (serving, canary or batch), PREDICTION (of several classes their probabilities), and the
+        (serving, canary or batch), PREDICTION (as rung_ops.predictions.packed() has it), and the
         columns of Row with the target.
     """
     log = prediction_log.read(prediction_log.folder(environment), until=until)
@@ -39,15 +41,15 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
     known = outcomes.join(received, labels).filter(pl.col(TRUTH).is_not_null())
     if not known.height:
         return empty
-    answer, truth = target.PREDICTION, pl.col(TRUTH)
-    if target.names_of(released):
-        answer, truth = target.PROBABILITIES, pl.col(TRUTH).cast(pl.String)
+    kind, truth = kind_in(released), pl.col(TRUTH)
+    if kind.classes:
+        truth = truth.cast(pl.String)
     return known.select(
         pl.col("id").alias(ID),
         pl.col("time").alias(TIME),
         pl.col("release").alias(RELEASE),
         pl.col("arm").alias(ARM),
-        pl.col(answer).alias(PREDICTION),
+        packed(kind).alias(PREDICTION),
         *_fields(known),
         truth.alias(contract.TARGET),
     ).sort(TIME, ID)

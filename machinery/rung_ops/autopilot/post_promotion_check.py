@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, target
+from rung_ops import contract
 from rung_ops.autopilot import request_errors
 from rung_ops.autopilot.collect import TIME
 from rung_ops.autopilot.facts import Verdict
 from rung_ops.autopilot.labelled import ARM, PREDICTION, RELEASE
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.jackknife import standard_error, student_t_quantile
+from rung_ops.predictions import unpacked
 from rung_ops.project.paths import params
 from rung_ops.release import paths, source_import
 from rung_ops.release.state import State, events
@@ -105,9 +106,7 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
     metric = settings["score"]["metric"]
     sign = 1 if settings["score"]["higher_is_better"] else -1
     actual = estimator.truth(own)
-    names = estimator.classes()
-    answered = target.PROBABILITIES if names else target.PREDICTION
-    served = target.predictions(own.select(pl.col(PREDICTION).alias(answered)), names)
+    served = unpacked(own[PREDICTION], estimator.kind())
 
     def gain(chosen: np.ndarray) -> float:
         figure = contract.score(actual[chosen], served[chosen])[metric]

@@ -10,14 +10,16 @@ import numpy as np
 import pandera.polars as pa
 import polars as pl
 
-from rung_ops import contract, target
+from rung_ops import contract
 from rung_ops.data import raw_file
 from rung_ops.data.row_checks import Problem, inspect
 from rung_ops.features.point_in_time import join
+from rung_ops.predictions import HIGH, INTERVAL, LOW, PREDICTION, columns, shape
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.system import atomic
 from rung_ops.system.printable import printable
+from rung_ops.target import Kind
 from rung_ops.training import estimator
 
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
@@ -90,8 +92,9 @@ def score_rows(
 
     Returns:
         All rows in their order with more columns: `prediction` (probability of the positive class,
-        or the value; of several classes the most probable, with `probability_CLASS` for each; null
-        for a bad row) and `problem` (null for a good one).
+        or the value; of several classes the most probable, with `probability_CLASS` for each; of
+        quantiles the median, with `interval_low` and `interval_high`; null for a bad row) and
+        `problem` (null for a good one).
     """
     messages: dict[int, list[str]] = {}
     for problem in problems:
@@ -115,21 +118,28 @@ def score_rows(
 
 def _columns(predicted: np.ndarray | None) -> list[pl.Series]:
     """Write predictions as columns; empty ones where there are none."""
-    names = estimator.classes()
-    written = target.columns(
-        np.zeros(target.shape(0, names)) if predicted is None else predicted, names
-    )
-    if not names:
-        return written
-    each = written[1].struct.unnest()
-    return [written[0], *(each[name].alias(f"{PROBABILITY}{name}") for name in names)]
+    kind = estimator.kind()
+    one, *beside = columns(np.zeros(shape(0, kind)) if predicted is None else predicted, kind)
+    if not beside:
+        return [one]
+    each = beside[0].struct
+    return [one, *(each.field(name).alias(column) for name, column in _beside(kind).items())]
+
+
+def _beside(kind: Kind) -> dict[str, str]:
+    """Name the columns beside the prediction by the field that they come from."""
+    if kind.classes:
+        return {name: f"{PROBABILITY}{name}" for name in kind.classes}
+    return {name: f"{INTERVAL}_{name}" for name in (LOW, HIGH)}
 
 
 def predictions_of(scored: pl.DataFrame) -> np.ndarray:
     """Read the predictions of scored rows back, as estimator.predict() returned them."""
-    if names := estimator.classes():
-        return scored.select(f"{PROBABILITY}{name}" for name in names).to_numpy()
-    return scored["prediction"].to_numpy()
+    kind = estimator.kind()
+    if not kind.width:
+        return scored[PREDICTION].to_numpy()
+    names = list(_beside(kind).values())
+    return scored.select(names if kind.classes else [names[0], PREDICTION, names[1]]).to_numpy()
 
 
 def refuse_output(path: Path) -> None:

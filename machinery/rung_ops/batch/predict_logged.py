@@ -51,7 +51,7 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
                 rows=rows,
                 features=estimator.features(rows),
                 predictions=predictions_of(part),
-                classes=estimator.classes(),
+                kind=estimator.kind(),
             )
             prediction_log.write_predictions(prediction_log.assemble([logged]), folder)
     except OSError as error:

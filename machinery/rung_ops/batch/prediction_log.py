@@ -3,7 +3,8 @@
 Columns: `id`, `time` (UTC, of the prediction), `release` (that predicted), `arm` (serving, canary,
 shadow or batch), `row` (the input columns), `features` (inputs of the model), `prediction`,
 `probabilities` (by class, where the target is one of several; `prediction` then names the most
-probable), `defaults_used` (columns that were filled with the contract's default), `reasons` (as they were
+probable), `interval` (where there are QUANTILES; `prediction` is then the median), `defaults_used`
+(columns that were filled with the contract's default), `reasons` (as they were
 answered; null, or no column, where nobody asked for them), and `sent` (entity features that the
 caller sent, so that they were not looked up; no column for a release without such features).
 
@@ -27,10 +28,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from rung_ops import target
 from rung_ops.batch import sealed
+from rung_ops.predictions import columns
 from rung_ops.project.paths import placed
 from rung_ops.system import atomic
+from rung_ops.target import ONE_NUMBER, Kind
 
 TIME = pl.Datetime("us", "UTC")
 SCHEMA: dict[str, pl.DataType] = {
@@ -67,10 +69,10 @@ class Batch(NamedTuple):
         arm: serving, canary, shadow or batch.
         rows: input columns, shape (n_rows, n_columns).
         features: shape (n_rows, n_features).
-        predictions: shape (n_rows,), or (n_rows, n_classes).
+        predictions: shape (n_rows,), (n_rows, n_classes) or (n_rows, 3), as `kind` has it.
         defaults: names of the defaulted columns of each row; None if no row has any.
         reasons: of each row, as rung_ops.serving.reasons.Reason; None if nobody asked for them.
-        classes: names of the classes, in the order of the predictions' columns.
+        kind: what the release predicts.
         sent: names of the entity features of each row that the caller sent; None where the release has none.
     """
 
@@ -83,7 +85,7 @@ class Batch(NamedTuple):
     predictions: np.ndarray
     defaults: Sequence[Sequence[str]] | None = None
     reasons: Sequence[Sequence[Any]] | None = None
-    classes: Sequence[str] = ()
+    kind: Kind = ONE_NUMBER
     sent: Sequence[Sequence[str]] | None = None
 
 
@@ -98,7 +100,7 @@ def now() -> int:
 
 
 def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
-    """Build rows of the log from batches with the same columns and classes.
+    """Build rows of the log from batches with the same columns and kind.
 
     Either all have reasons, or none; and so with entity features that were sent.
 
@@ -129,7 +131,7 @@ def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
             *origin.get_columns(),
             rows.to_struct("row"),
             features.to_struct("features"),
-            *target.columns(predictions, batches[0].classes),
+            *columns(predictions, batches[0].kind),
             _defaults(batches, lengths),
             *optional,
         ]

@@ -11,9 +11,9 @@ from rung_ops import contract
 from rung_ops.checks.data import featured_sample, sample
 from rung_ops.checks.user_code import calling
 from rung_ops.contract import ContractError
+from rung_ops.predictions import finite_rows, shape
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params
-from rung_ops.target import shape
 from rung_ops.training import estimator
 
 ROUNDING = 1e-4  # of probabilities that add up to 1: some models compute in 32 bits
@@ -54,16 +54,18 @@ def a_saved_model_answers_the_same() -> None:
 def _predicted(model: Any, rows: pl.DataFrame) -> np.ndarray:
     with calling("predicting with the model that build() makes"):
         predicted = estimator.predict(model, rows)
-    classes = estimator.classes()
-    if predicted.shape != shape(rows.height, classes):
-        each = f"{len(classes)} probabilities" if classes else "one number"
+    kind = estimator.kind()
+    if predicted.shape != shape(rows.height, kind):
+        each = "one number"
+        if kind.width:
+            each = f"{kind.width} {'probabilities' if kind.classes else 'quantiles'}"
         raise ContractError(
             f"model.py: the model predicts an array of shape {predicted.shape} for {rows.height} "
             f"rows; it must give {each} for each."
         )
-    if not np.isfinite(predicted.astype(float)).all():
+    if not finite_rows(predicted).all():
         raise ContractError("model.py: the model predicts values that are not finite numbers.")
-    if classes and (predicted.min() < 0 or np.abs(predicted.sum(axis=1) - 1).max() > ROUNDING):
+    if kind.classes and (predicted.min() < 0 or np.abs(predicted.sum(axis=1) - 1).max() > ROUNDING):
         raise ContractError(
             "model.py: the model predicts probabilities of classes that do not add up to 1."
         )
@@ -91,7 +93,9 @@ def score_gives_the_metric() -> None:
 
 
 def _guesses(n_rows: int) -> np.ndarray:
-    """Make predictions for score() to try: probabilities, or those of each class."""
-    if classes := estimator.classes():
-        return np.random.default_rng(1).dirichlet(np.ones(len(classes)), n_rows)
-    return np.linspace(0.1, 0.9, n_rows)
+    """Make predictions for score() to try: probabilities, those of each class, or quantiles."""
+    kind = estimator.kind()
+    if kind.classes:
+        return np.random.default_rng(1).dirichlet(np.ones(kind.width), n_rows)
+    one = np.linspace(0.1, 0.9, n_rows)
+    return one[:, None] + kind.quantiles if kind.quantiles else one

@@ -46,9 +46,9 @@ def well_typed() -> None:
             f"dataset.py: TARGET is {target!r}, which is not a column of Row. "
             f"There are: {', '.join(columns)}."
         )
-    estimator.classes()
+    estimator.kind()
     if (REPOSITORY / "governance").is_dir():
-        estimator.refuse_several_classes("under governance fairness and explanations are of")
+        estimator.refuse_unless_one_number("under governance fairness and explanations are of")
     if time is not None and time not in columns:
         raise ContractError(
             f"dataset.py: TIME is {time!r}, which is not a column of Row. "

@@ -70,6 +70,9 @@ def table(verdict: Verdict) -> Iterator[str]:
         yield _line("", "", "", "needed", -champion["margin"])
     constant = figures["constant"]
     yield _line("a constant", figures["rows"], challenger, constant["figure"], constant["gain"])
+    if held := figures.get("interval"):
+        label = f"in the {held['promised']:.0%} interval"
+        yield _line(label, figures["rows"], held["challenger"], held.get("champion"), None)
     few = 0
     for each in figures["slices"]:
         if each["judged"]:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, target, threshold
+from rung_ops import contract, threshold
 from rung_ops.gate import paired_test
 from rung_ops.gate import slices as gate_slices
 from rung_ops.gate.paired_test import Comparison
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.slices import Slice
+from rung_ops.predictions import finite_rows, inside, shape
 from rung_ops.project.paths import params
 from rung_ops.threshold import Threshold
 from rung_ops.training import estimator
@@ -137,11 +138,11 @@ def _incomplete(
         yield f"{unknown:,} of {rows.height:,} test rows have no `{contract.TARGET}`"
     if rows.height < rules.min_rows:
         yield f"got {rows.height:,} test rows; expected at least {rules.min_rows:,}"
-    classes = estimator.classes()
+    kind = estimator.kind()
     for name, predicted in predictions.items():
-        if predicted.shape != (expected := target.shape(rows.height, classes)):
+        if predicted.shape != (expected := shape(rows.height, kind)):
             yield f"predictions of the {name} have shape {predicted.shape}; expected {expected}"
-        elif bad := int((~target.finite_rows(predicted)).sum()):
+        elif bad := int((~finite_rows(predicted)).sum()):
             yield f"{bad:,} of {rows.height:,} predictions of the {name} are not finite numbers"
 
 
@@ -163,6 +164,10 @@ def _compared(
     compared = paired_test.compare(truth, challenger, others, score, rules.alpha, score.seed)
     figures |= {"challenger": score.plain(compared["constant"].challenger)}
     figures |= {name: _figures(each, score) for name, each in compared.items()}
+    kind = estimator.kind()
+    if kind.quantiles:
+        held = {name: float(inside(truth, each).mean()) for name, each in predictions.items()}
+        figures["interval"] = {"promised": kind.level} | held
     figures["scores"] = {name: _scores(truth, each) for name, each in predictions.items()}
     reasons = list(_not_better(compared["constant"], score))
     max_drop = None

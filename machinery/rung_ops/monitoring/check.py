@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 
-from rung_ops import target
 from rung_ops.monitoring import (
     defaults,
     drift,
@@ -23,6 +22,7 @@ from rung_ops.monitoring.quality_metric import QualityMetric
 from rung_ops.monitoring.release_info import Released
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.window import Newest
+from rung_ops.target import kind_in
 
 
 def look(
@@ -121,7 +121,7 @@ def _quality_of(
         settings.get("report", {}).get("slices", []),
         release.manifest["task"] == "classification",
         settings["seed"],
-        target.names_of(release.contract),
+        kind_in(release.contract),
     )
     return quality.judge(joined, measured, limits)
 

@@ -57,6 +57,9 @@ OF_QUALITY = [
     ("monitor_quality_high", "Upper end of its 95 % interval.", "high"),
     ("monitor_quality_expected", "The figure on the release's test rows.", "expected"),
     ("monitor_quality_worse", "1 where it is worse by more than it may be.", "worse"),
+    ("monitor_interval_held_ratio", "Share of the outcomes inside their interval.", "held"),
+    ("monitor_interval_promised_ratio", "The share that QUANTILES promise.", "promised"),
+    ("monitor_interval_missed", "1 where it is farther off than it may be.", "missed"),
     ("monitor_outcomes_ratio", "Share of predictions whose outcome is known.", "coverage"),
 ]
 

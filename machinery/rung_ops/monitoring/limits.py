@@ -57,12 +57,16 @@ class Freshness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Outcomes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When quality is judged, and when it is worse; `most_drop` as rung_ops.threshold says."""
+    """When quality is judged, and when it is worse; `most_drop` as rung_ops.threshold says.
+
+    most_miss: how far the share of outcomes inside their interval may be from the promised one.
+    """
 
     days: Time = 60.0
     min_coverage: Share = 0.8
     min_rows: Rows = 100
     most_drop: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.02
+    most_miss: Share = 0.05
     false_alarms: Error = 0.01
 
 

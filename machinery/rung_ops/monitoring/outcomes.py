@@ -14,7 +14,7 @@ import polars as pl
 
 from rung_ops.project.paths import placed, shown
 from rung_ops.release.dtypes import dtype_of, time_zone
-from rung_ops.target import names_of
+from rung_ops.target import kind_in
 
 OUTCOMES = placed("OUTCOMES", "data/outcomes")
 TRUTH = "truth"
@@ -56,7 +56,7 @@ def read(contract: Mapping[str, Any], folder: Path = OUTCOMES) -> Outcomes:
         for column in contract["columns"]
         if column["name"] in contract["key"]
     }
-    classes = names_of(contract)
+    classes = kind_in(contract).classes
     kind = pl.Enum(classes) if classes else pl.Float64()
     by_id = [pl.DataFrame(schema={ID: pl.String(), TRUTH: kind})]
     by_key = [pl.DataFrame(schema={**key, TRUTH: kind})]

@@ -1,6 +1,7 @@
 """What is wrong, each thing a sentence with the figures that say so."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import polars as pl
 
@@ -45,12 +46,19 @@ def problems(result: MonitorResult) -> Iterator[str]:
     for age in result.ages.values():
         if age.stale:
             yield str(age)
-    for row in result.quality.filter(pl.col("worse")).iter_rows(named=True):
-        where = (
-            "" if row["column"] == quality_metric.RECENT else f" for {row['column']} {row['value']}"
-        )
+    for row in result.quality.filter(pl.col("missed")).iter_rows(named=True):
         yield (
-            f"{result.metric}{where} is {row['figure']:.4g} "
+            f"the interval{_where(row)} holds {row['held']:.1%} of the outcomes "
+            f"({row['held_low']:.1%} to {row['held_high']:.1%}), and QUANTILES promise "
+            f"{row['promised']:.0%}: off by more than {result.limits.outcomes.most_miss:.0%}"
+        )
+    for row in result.quality.filter(pl.col("worse")).iter_rows(named=True):
+        yield (
+            f"{result.metric}{_where(row)} is {row['figure']:.4g} "
             f"({row['low']:.4g} to {row['high']:.4g}), "
             f"and was {row['expected']:.4g} on the test rows: worse by more than {row['allowed']}"
         )
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    return "" if row["column"] == quality_metric.RECENT else f" for {row['column']} {row['value']}"

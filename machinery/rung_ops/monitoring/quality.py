@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 
 from rung_ops import jackknife, target
+from rung_ops.monitoring import interval_coverage
 from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.monitoring.quality_metric import DAY, RECENT, QualityMetric
+from rung_ops.predictions import numbers, packed, unpacked
 
 MISSING = "missing"
 # Of a day, whose interval is only drawn: half as many evaluations of score() for most of the rows.
@@ -34,7 +36,9 @@ SCHEMA: dict[str, Any] = {
     "expected": pl.Float64,
     "allowed": pl.String,
     "worse": pl.Boolean,
+    **interval_coverage.SCHEMA,
 }
+PREDICTED = "predicted"
 
 
 def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -> pl.DataFrame:
@@ -51,12 +55,12 @@ def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -
         coverage: share of predictions whose outcome is known; figure, low, high: the deciding
         figure and its 95 % interval, null where too few outcomes are known; expected: that of the
         test rows; allowed: how far it may be worse, in words; worse: whether it is, judged for `recent`
-        and its slices with an error that they share, null where it is not known.
+        and its slices with an error that they share, null where it is not known. held to missed:
+        where the release predicts intervals, see rung_ops.monitoring.interval_coverage.
     """
     rows = joined.select(
         pl.col("time").dt.date().cast(pl.String).alias(DAY),
-        *([target.PROBABILITIES] if quality_metric.names else []),
-        target.PREDICTION,
+        packed(quality_metric.kind).alias(PREDICTED),
         TRUTH,
         *(_slice(joined, name) for name in quality_metric.columns),
     )
@@ -106,12 +110,18 @@ def _row(
         return row
     if known.height > MAX_ROWS:
         known = known.sample(MAX_ROWS, seed=quality_metric.seed)
-    predicted = target.predictions(known, quality_metric.names)
-    if quality_metric.names:
-        truth = target.truth(known[TRUTH], quality_metric.names)
+    kind = quality_metric.kind
+    predicted = unpacked(known[PREDICTED], kind)
+    if kind.classes:
+        truth = target.truth(known[TRUTH], kind.classes)
     else:
         truth = known[TRUTH].cast(pl.Int8 if quality_metric.classes else pl.Float64).to_numpy()
-        row |= {"mean_truth": float(truth.mean()), "mean_predicted": float(predicted.mean())}
+        mean = float(numbers(predicted, kind).mean())
+        found |= {"mean_truth": float(truth.mean()), "mean_predicted": mean}
+    if kind.quantiles:
+        found |= interval_coverage.measure(
+            truth, predicted, kind.level, quality_metric.seed, SHOWN_ERROR
+        )
 
     def figure(chosen: np.ndarray) -> float:
         with warnings.catch_warnings(action="ignore"):
@@ -133,15 +143,19 @@ def _row(
 def _compare_with_the_test(
     rows: list[dict[str, Any]], quality_metric: QualityMetric, limits: Limits
 ) -> None:
-    """Say of each figure whether it is worse than on the test rows, with an error that all share.
+    """Say what is worse than on the test rows, or promised, with an error that all share.
 
     Only one end of an interval can be a false alarm, so each may miss at both ends together twice
     as often.
     """
-    judged = [row for row in rows if row.get("expected") is not None]
-    if not judged:
+    judged = [row for row in found if row.get("expected") is not None]
+    recent = found[0]
+    tests = len(judged) + (recent.get("held") is not None)
+    if not tests:
         return
-    quantile = jackknife.student_t_quantile(2 * limits.outcomes.false_alarms / len(judged))
+    error_rate = limits.outcomes.false_alarms / tests
+    interval_coverage.judge(recent, error_rate, limits.outcomes.most_miss)
+    quantile = jackknife.student_t_quantile(2 * error_rate)
     sign = 1 if quality_metric.higher_is_better else -1
     for row in judged:
         lost = sign * (row["expected"] - row["figure"])

@@ -1,11 +1,12 @@
 """What quality is measured by: the score of the release, and what it was on its test rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rung_ops import threshold
 from rung_ops.monitoring.release_info import Score
+from rung_ops.target import ONE_NUMBER, Kind
 from rung_ops.threshold import Threshold
 
 RECENT, DAY = "recent", "day"  # in place of a slice's column: all of the newest days, one day
@@ -23,8 +24,8 @@ class QualityMetric:
         slices: the same of each slice.
         columns: to slice by: names of columns or features.
         classes: whether the truth is a class, 0 or 1, and no value.
-        names: of the classes, where the target is one of several.
         seed: of what is random.
+        kind: what is predicted.
     """
 
     score: Score
@@ -35,7 +36,7 @@ class QualityMetric:
     columns: list[str]
     classes: bool
     seed: int
-    names: Sequence[str] = ()
+    kind: Kind = ONE_NUMBER
 
     def expected(self, column: str, value: str) -> float | None:
         """Give the figure on the test rows, of a slice or of all."""

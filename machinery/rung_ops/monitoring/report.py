@@ -74,6 +74,9 @@ def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
     recent = result.quality.filter(pl.col("column") == quality_metric.RECENT).drop_nulls("figure")
     for row in recent.iter_rows(named=True):
         tiles.append((f"{result.metric}, newest days", f"{row['figure']:.4g}", bool(row["worse"])))
+        if row["held"] is not None:
+            held = f"{row['held']:.1%} of {row['promised']:.0%}"
+            tiles.append(("outcomes in the interval", held, bool(row["missed"])))
     return tiles
 
 
@@ -166,6 +169,7 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
         worse="worse",
         mean_truth="mean_truth",
         mean_predicted="mean_predicted",
+        **_interval(result.quality),
     )
     drawing = plots.days(result.quality.filter(is_day).to_dicts(), expected, result.metric)
     return {
@@ -178,6 +182,11 @@ def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
         "slices": shown.filter(~pl.col("is day")).drop("is day"),
         "days": shown.filter("is day").drop("is day", "slice", "on_the_test_rows", "worse"),
     }
+
+
+def _interval(quality: pl.DataFrame) -> dict[str, str]:
+    """Name the columns of intervals, where the release predicts some."""
+    return {"in_the_interval": "held"} if quality["held"].count() else {}
 
 
 def _span(age: Age) -> str:

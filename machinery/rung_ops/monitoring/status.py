@@ -51,6 +51,9 @@ def _quality(result: MonitorResult, recent: pl.DataFrame) -> dict[str, Any]:
         "metric": result.metric,
         **{name: row[name] for name in ("predictions", "outcomes", "coverage")},
         **{name: row[name] for name in ("figure", "low", "high", "expected", "worse")},
+        "interval": {name: row[name] for name in ("held", "promised", "missed")}
+        if row["held"] is not None
+        else None,
         "worse_slices": worse.select(
             "column", "value", "figure", "low", "high", "expected"
         ).to_dicts(),

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, target
+from rung_ops import contract
+from rung_ops.predictions import columns, finite_rows
 from rung_ops.project.paths import params
 from rung_ops.release import (
     bundle,
@@ -25,6 +26,7 @@ from rung_ops.release import (
     source_import,
     synthetic,
 )
+from rung_ops.target import QUANTILE, kind_in
 from rung_ops.training import estimator
 
 # Keys of a version's origin, as the manifest records them.
@@ -84,11 +86,11 @@ def fill(
     )
     expected = estimator.predict_features(model, tested)
     if not np.isfinite(expected).all():
-        bad = int((~target.finite_rows(expected)).sum())
+        bad = int((~finite_rows(expected)).sum())
         raise export.NoFormat(
             f"The model has no finite prediction for {bad:,} of {len(expected):,} rows."
         )
-    scale = float(np.std(expected)) or 1.0 if task == "regression" else 1.0
+    scale = float(np.std(expected)) or 1.0 if task in ("regression", QUANTILE) else 1.0
     tolerance = export.TOLERANCE * scale
     chosen, formats = export.export(staged, package, model, tested, expected, tolerance, task)
 
@@ -102,9 +104,7 @@ def fill(
     _write_predictions(staged / bundle.PARITY, some, parity)
     trained = export_trial.sample(train.select(expressions), export_trial.REFERENCE_ROWS, seed)
     # The monitor compares each column for itself, so none of them need stay beside another.
-    answers = target.columns(
-        estimator.predict_features(model, trained), target.names_of(described)
-    )[0]
+    answers = columns(estimator.predict_features(model, trained), kind_in(described))[0]
     synthetic.shuffled(trained.with_columns(answers), seed).write_parquet(staged / bundle.REFERENCE)
     predicted = estimator.predict_features(model, test.select(expressions))
     write_json(staged / bundle.METRICS, contract.score(estimator.truth(test), predicted))
@@ -167,7 +167,7 @@ def _positive(dataset: ModuleType, task: str) -> str | None:
 
 
 def _write_predictions(path: Path, rows: pl.DataFrame, predictions: np.ndarray) -> None:
-    # Of several classes, the column holds arrays: the probabilities in the order of the contract.
+    # Where there are several numbers, the column holds arrays: in the order of the contract.
     rows.with_columns(prediction=predictions.astype(np.float64)).write_parquet(path)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from rung_ops.features.declaration import EntityFeature, View, views_of
 from rung_ops.release.dtypes import UnknownType, family_of, text_of
-from rung_ops.target import class_names
+from rung_ops.target import kind_of
 
 
 class UnservableRow(Exception):
@@ -31,7 +31,7 @@ def contract(
         dataset: the user's module, with Row, TARGET and TIME.
         features: the features of some rows, for their names and types.
         rows: rows of Row, for the example.
-        task: classification, regression or multiclass.
+        task: classification, regression, multiclass or quantile.
         positive: name of the positive class; None for the other tasks.
         declared: ENTITY_FEATURES; each becomes a column that a caller may leave out.
 
@@ -39,7 +39,8 @@ def contract(
         UnservableRow: a column has a type that JSON cannot represent.
     """
     schema = dataset.Row.to_schema()
-    classes = class_names(dataset.TARGET, schema.columns[dataset.TARGET])
+    quantiles = getattr(dataset, "QUANTILES", ())
+    kind = kind_of(dataset.TARGET, schema.columns[dataset.TARGET], quantiles)
     columns = [
         _column(name, column) for name, column in schema.columns.items() if name != dataset.TARGET
     ]
@@ -51,12 +52,12 @@ def contract(
         "key": [name for name in schema.unique or [] if name != dataset.TARGET],
         "task": task,
         "positive": positive,
-        **({"classes": classes} if classes else {}),
+        # Each only where there are some, so that other releases stay as they are.
+        **{name: list(values) for name, values in kind._asdict().items() if values},
         "columns": columns + looked_up,
         "features": [{"name": name, "dtype": str(kind)} for name, kind in features.schema.items()],
         "example": {column["name"]: _typical(rows[column["name"]]) for column in columns},
     }
-    # Only where there are some, so that other releases stay as they are.
     return described | ({"entity_features": [_view(view, rows) for view in views]} if views else {})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import target
+from rung_ops.predictions import finite_rows
 from rung_ops.release import source_import
 from rung_ops.training import estimator
 
@@ -73,7 +73,7 @@ def answered(
 
 def _finite(model: Any, some: pl.DataFrame, expressions: list[pl.Expr]) -> pl.DataFrame:
     try:
-        finite = target.finite_rows(estimator.predict_features(model, some.select(expressions)))
+        finite = finite_rows(estimator.predict_features(model, some.select(expressions)))
     except source_import.FAULTS:
         return some.clear()
     return some.filter(pl.Series(finite))

@@ -32,6 +32,8 @@ from skl2onnx.shape_calculators.imputer import calculate_sklearn_imputer_output_
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.preprocessing import FunctionTransformer
 
+from rung_ops.quantiles import PerQuantile
+
 ONE = np.array([1], np.float32)
 FLOAT = 1  # of onnx.TensorProto
 FUNCTIONS: dict[Any, Callable[[Any, int], Any]] = {
@@ -54,6 +56,7 @@ def register() -> None:
     update_registered_converter(
         FunctionTransformer, "SklearnFunctionTransformer", _function_shape, _function
     )
+    update_registered_converter(PerQuantile, "RungPerQuantile", _quantiles_shape, _quantiles)
 
 
 def _imputer_shape(operator: Any) -> None:
@@ -116,6 +119,21 @@ def _function(scope: Any, operator: Any, container: Any) -> None:
         convert_sklearn_function_transformer(scope, operator, container)
         return
     _end(FUNCTIONS[function](_joined(operator, version), version), scope, operator, container)
+
+
+def _quantiles_shape(operator: Any) -> None:
+    rows = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type = FloatTensorType([rows, len(operator.raw_operator.quantiles)])
+
+
+def _quantiles(scope: Any, operator: Any, container: Any) -> None:
+    version = container.target_opset
+    given = _joined(operator, version)
+    each = [
+        OnnxSubEstimator(one, given, op_version=version)
+        for one in operator.raw_operator.estimators_
+    ]
+    _end(OnnxConcat(*each, axis=1, op_version=version), scope, operator, container)
 
 
 def _joined(operator: Any, version: int) -> Any:

@@ -12,7 +12,7 @@ from rung_ops.serving.effects import AdditiveEffects, Effects
 from rung_ops.serving.predictors import EncodedBooster, Predictor
 from rung_ops.serving.reasons import TOLERANCE
 from rung_ops.serving.refusal import Refusal
-from rung_ops.target import MULTICLASS
+from rung_ops.target import MULTICLASS, QUANTILE
 
 BACKGROUND_ROWS = 200_000  # training rows of which the means are taken; all, where there are fewer
 TRIED_ROWS = 2_000
@@ -50,6 +50,8 @@ def describe(
     """
     if contract["task"] == MULTICLASS:
         return _none("it tells several classes apart, and reasons are of one number")
+    if contract["task"] == QUANTILE:
+        return _none("it predicts an interval, and reasons are of one number")
     adverse = settings.get("adverse")
     if adverse is None:
         return _none(

@@ -152,6 +152,9 @@ def _ask(connection: http.client.HTTPConnection, body: bytes, name: str, token: 
     if status != 200:
         raise ServiceFailed(f"status {status}: {content[:500].decode(errors='replace')}")
     answer: dict[str, Any] = json.loads(content)
-    probabilities = answer.get("probabilities")
-    predicted = list(probabilities.values()) if probabilities else float(answer["prediction"])
+    predicted: Any = answer["prediction"]
+    if by_class := answer.get("probabilities"):
+        predicted = list(by_class.values())
+    elif interval := answer.get("interval"):
+        predicted = [interval["low"], predicted, interval["high"]]
     return Answer(name, predicted, str(answer["release"]))

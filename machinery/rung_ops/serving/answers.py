@@ -1,17 +1,20 @@
 """The answers of the service as JSON and Arrow."""
 
 import io
+import sys
+from types import ModuleType
+from typing import Any
 
 import msgspec
 import numpy as np
 import polars as pl
 from msgspec import UNSET, UnsetType
 
-from rung_ops import target
-from rung_ops.serving import class_answers
+from rung_ops.predictions import columns
 from rung_ops.serving.arrow_guard import Form
 from rung_ops.serving.jobs import Job
 from rung_ops.serving.reasons import Reason
+from rung_ops.target import Kind
 
 
 class Answer(msgspec.Struct):
@@ -49,12 +52,32 @@ class AnswersByColumn(msgspec.Struct):
 _encode = msgspec.json.Encoder().encode
 
 
+def _beside(kind: Kind) -> ModuleType:
+    """Import what answers more than one number: a service of one number needs none of it."""
+    if kind.classes:
+        from rung_ops.serving import class_answers
+
+        return class_answers
+    from rung_ops.serving import interval_answers
+
+    return interval_answers
+
+
+def types_of(kind: Kind) -> tuple[Any, Any, Any]:
+    """Return the types of the answers to a row, to an array, to a table."""
+    if kind.classes:
+        of_classes = _beside(kind).types_of(kind.classes)
+        return of_classes.one, of_classes.many, of_classes.by_column
+    there = _beside(kind) if kind.width else sys.modules[__name__]
+    return there.Answer, there.Answers, there.AnswersByColumn
+
+
 def of_one(job: Job) -> bytes:
     """Answer a single row."""
     defaults = job.defaults[0] if job.defaults else []
     release = job.served.release
-    if release.classes:
-        return _encode(class_answers.of_one(job, defaults))
+    if release.kind.width:
+        return _encode(_beside(release.kind).of_one(job, defaults))
     answer = Answer(job.identity, job.predictions[0], release.id, defaults)
     if job.reasons is not None:
         answer.reasons = job.reasons[0]
@@ -66,8 +89,8 @@ def of_many(job: Job) -> bytes:
     defaults = job.defaults or [[] for _ in job.predictions]
     ids = job.ids(0, job.height)
     release = job.served.release
-    if release.classes:
-        return _encode(class_answers.of_many(job, ids, defaults))
+    if release.kind.width:
+        return _encode(_beside(release.kind).of_many(job, ids, defaults))
     answer = Answers(release.id, job.predictions, ids, defaults)
     if job.reasons is not None:
         answer.reasons = job.reasons
@@ -80,13 +103,13 @@ def by_columns(job: Job) -> bytes:
     used = {column: [row + 1 for row in rows] for column, rows in missing.items()}
     ids = job.ids(0, job.height)
     release = job.served.release
-    if release.classes:
-        return _encode(class_answers.by_columns(job, ids, used))
+    if release.kind.width:
+        return _encode(_beside(release.kind).by_columns(job, ids, used))
     return _encode(AnswersByColumn(release.id, job.predictions, ids, used))
 
 
 def as_arrow(job: Job, form: Form) -> bytes:
-    """Answer an Arrow table: columns id, prediction, probabilities of classes, defaults_used."""
+    """Answer an Arrow table: id, prediction, probabilities or interval, defaults_used."""
     kind = pl.List(pl.String())
     if job.defaults is None:  # to make a list of each row would cost as much as the model
         defaults = pl.Series([[]], dtype=kind).new_from_index(0, job.height)
@@ -95,7 +118,7 @@ def as_arrow(job: Job, form: Form) -> bytes:
     frame = pl.DataFrame(
         [
             pl.Series("id", job.ids(0, job.height), dtype=pl.String),
-            *target.columns(np.array(job.predictions), job.served.release.classes),
+            *columns(np.array(job.predictions), job.served.release.kind),
             defaults.alias("defaults_used"),
         ]
     )

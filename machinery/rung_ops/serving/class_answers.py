@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from rung_ops.predictions import labels
 from rung_ops.serving.jobs import Job
-from rung_ops.target import labels
 
 
 class Types(NamedTuple):
@@ -64,17 +64,19 @@ def types_of(classes: tuple[str, ...]) -> Types:
 def of_one(job: Job, defaults: list[str]) -> Any:
     """Answer a single row."""
     release = job.served.release
-    types = types_of(release.classes)
+    classes = release.kind.classes
+    types = types_of(classes)
     (probabilities,) = job.predictions
-    name = labels(np.array([probabilities]), release.classes)[0]
+    name = labels(np.array([probabilities]), classes)[0]
     return types.one(job.identity, name, types.of_row(*probabilities), release.id, defaults)
 
 
 def of_many(job: Job, ids: list[str], defaults: list[list[str]]) -> Any:
     """Answer a JSON array."""
     release = job.served.release
-    types = types_of(release.classes)
-    names = labels(np.array(job.predictions), release.classes)
+    classes = release.kind.classes
+    types = types_of(classes)
+    names = labels(np.array(job.predictions), classes)
     probabilities = [types.of_row(*row) for row in job.predictions]
     return types.many(release.id, names, probabilities, ids, defaults)
 
@@ -82,10 +84,11 @@ def of_many(job: Job, ids: list[str], defaults: list[list[str]]) -> Any:
 def by_columns(job: Job, ids: list[str], used: dict[str, list[int]]) -> Any:
     """Answer columns."""
     release = job.served.release
-    types = types_of(release.classes)
+    classes = release.kind.classes
+    types = types_of(classes)
     matrix = np.array(job.predictions)
     probabilities = types.of_rows(*matrix.T.tolist())
-    return types.by_column(release.id, labels(matrix, release.classes), probabilities, ids, used)
+    return types.by_column(release.id, labels(matrix, classes), probabilities, ids, used)
 
 
 def _answer(meaning: str, name: str, **fields: Any) -> Any:

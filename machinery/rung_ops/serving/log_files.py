@@ -104,7 +104,7 @@ def frames(batches: Sequence[Batch]) -> list[tuple[list[Batch], pl.DataFrame | B
     groups: dict[tuple[int, str], list[Batch]] = defaultdict(list)
     for batch in batches:
         kind = f"{batch.rows.schema}{batch.features.schema}{batch.reasons is not None}"
-        kind += f"{batch.classes}{batch.sent is not None}"
+        kind += f"{batch.kind}{batch.sent is not None}"
         groups[batch.time // DAY, kind].append(batch)
     assembled: list[tuple[list[Batch], pl.DataFrame | BaseException]] = []
     for group in groups.values():

@@ -13,6 +13,7 @@ import polars as pl
 from rung_ops.batch.prediction_log import Batch, now
 from rung_ops.serving.log_files import Files, frames
 from rung_ops.serving.reasons import Reason
+from rung_ops.target import ONE_NUMBER, Kind
 
 LOG = logging.getLogger("service")
 
@@ -66,12 +67,12 @@ class PredictionLog:
         predictions: np.ndarray,
         defaults: Sequence[Sequence[str]] | None = None,
         reasons: Sequence[Sequence[Reason]] | None = None,
-        classes: Sequence[str] = (),
+        kind: Kind = ONE_NUMBER,
         sent: Sequence[Sequence[str]] | None = None,
     ) -> None:
         """Queue a batch for the thread; never waits and never raises."""
         batch = Batch(
-            *(now(), ids, release, arm, rows, features, predictions, defaults, reasons, classes),
+            *(now(), ids, release, arm, rows, features, predictions, defaults, reasons, kind),
             sent,
         )
         weight = len(ids) + BATCH_WEIGHT

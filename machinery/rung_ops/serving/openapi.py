@@ -5,14 +5,14 @@ from typing import Any
 import msgspec
 
 from rung_ops.serving.access import Access
-from rung_ops.serving.answers import Answer, Answers, AnswersByColumn
-from rung_ops.serving.class_answers import types_of
+from rung_ops.serving.answers import types_of
 from rung_ops.serving.columns import Column
 from rung_ops.serving.explaining import PARAMETER
 from rung_ops.serving.refusal import Problem
 from rung_ops.serving.requests import Reader
 from rung_ops.serving.service import Service
 from rung_ops.serving.settings import ReasonSettings
+from rung_ops.target import ONE_NUMBER, Kind
 
 REFERENCE = "#/components/schemas/{name}"
 ARROW = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
@@ -41,7 +41,7 @@ def document(service: Service) -> dict[str, Any]:
     serving = service.held.serving
     reader = serving.reader if serving is not None else None
     example = serving.release.contract["example"] if serving is not None else None
-    classes = serving.release.classes if serving is not None else ()
+    kind = serving.release.kind if serving is not None else ONE_NUMBER
     version = serving.release.id if serving is not None else "none"
     most = service.limits.max_rows
     schemes = _schemes(service.access)
@@ -64,7 +64,7 @@ def document(service: Service) -> dict[str, Any]:
                 "get": _guarded(_page("Figures in Prometheus' format", kind="text/plain"), figures)
             },
         },
-        "components": {"schemas": schemas(reader, most, classes)}
+        "components": {"schemas": schemas(reader, most, kind)}
         | ({"securitySchemes": schemes} if schemes else {}),
     }
 
@@ -99,7 +99,7 @@ def _problem(text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": _ref("Problem")}}}
 
 
-def schemas(reader: Reader | None, most: int, classes: tuple[str, ...] = ()) -> dict[str, Any]:
+def schemas(reader: Reader | None, most: int, kind: Kind = ONE_NUMBER) -> dict[str, Any]:
     """Describe what is read and answered: msgspec's own schema of the types that it decodes.
 
     What it adds are the rules that msgspec does not check, and what people want to know: units,
@@ -108,10 +108,9 @@ def schemas(reader: Reader | None, most: int, classes: tuple[str, ...] = ()) -> 
     Args:
         reader: of the release that answers; None while there is none.
         most: rows in one request.
-        classes: that it tells apart; none for one number.
+        kind: what is predicted.
     """
-    answered = types_of(classes)[:3] if classes else (Answer, Answers, AnswersByColumn)
-    answers = (*answered, Problem)
+    answers = (*types_of(kind), Problem)
     read = (reader.row_type, reader.body_type) if reader is not None else ()
     _, schemas = msgspec.json.schema_components((*answers, *read), ref_template=REFERENCE)
     if reader is None:

@@ -2,7 +2,8 @@
 
 A predictor takes the frame of features, shape (n_rows, n_features), and returns what the estimator
 would have returned: shape (n_rows,), float64, the probability of the positive class or the value;
-for the task of several classes (n_rows, n_classes), their probabilities.
+for the task of several classes (n_rows, n_classes), their probabilities, and for quantiles
+(n_rows, 3).
 """
 
 import os
@@ -18,7 +19,7 @@ from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving.boosters import Booster
-from rung_ops.target import MULTICLASS, of_classifier
+from rung_ops.target import MULTICLASS, QUANTILE, of_classifier, of_regressor
 
 Predictor = Callable[[pl.DataFrame], np.ndarray]
 
@@ -77,10 +78,12 @@ def _onnx(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     output, task = onnx_output(files.read(bundle.ONNX)), manifest.get("task")
 
     def predict(features: pl.DataFrame) -> np.ndarray:
-        # One column of values, or the probabilities of the classes.
+        # One column of values, quantiles, or the probabilities of the classes.
         numbers = output(features).astype(np.float64)
         if numbers.shape[1] == 1:
             return numbers[:, 0]
+        if task == QUANTILE:
+            return of_regressor(numbers, task)
         if task == MULTICLASS:  # rounded to 32 bits, they miss 1 by more than score() may allow
             numbers /= numbers.sum(axis=1, keepdims=True)
         return of_classifier(numbers, task)
@@ -168,12 +171,12 @@ def _skops(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
     from rung_ops.release import estimators
 
     model = estimators.load(files, manifest["package"])
+    task = manifest.get("task")
     if is_classifier(model):
-        task = manifest.get("task")
         return lambda features: of_classifier(
             np.asarray(model.predict_proba(features), np.float64), task
         )
-    return lambda features: np.asarray(model.predict(features), np.float64)
+    return lambda features: of_regressor(np.asarray(model.predict(features), np.float64), task)
 
 
 def _custom(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import target
 from rung_ops.features import EntityFeature
+from rung_ops.predictions import finite_rows, shape
 from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.dtypes import UnknownType, dtype_of
@@ -23,6 +23,7 @@ from rung_ops.release.verify import open_verified
 from rung_ops.serving.predictors import Predictor, predictor_of
 from rung_ops.serving.reasons import CannotExplainError, Reasons, of_release
 from rung_ops.serving.settings import Limits
+from rung_ops.target import ONE_NUMBER, Kind, kind_in
 
 TRIES = 5  # of one row, of which the fastest counts: the machine may be busy
 
@@ -41,7 +42,7 @@ class Release:
         predictor: its model.
         documents: its `metrics`, its `comparison` with simpler models and its `card`, for people.
         entity_features: the declarations of its source.
-        classes: names of the classes that it tells apart by probabilities; none for one number.
+        kind: what it predicts: one number, classes or quantiles.
         seconds: what one row took in the self-check, and what each further row took.
         reasons: finds the reasons of its predictions; a text where it cannot, saying why.
     """
@@ -55,7 +56,7 @@ class Release:
     predictor: Predictor
     documents: dict[str, Any]
     entity_features: Sequence[EntityFeature] = ()
-    classes: tuple[str, ...] = ()
+    kind: Kind = ONE_NUMBER
     seconds: tuple[float, float] = (0.0, 0.0)
     reasons: Reasons | str = "it has none"
 
@@ -69,7 +70,7 @@ class Release:
         Returns:
             The features, shape (n_rows, n_features), and the predictions, shape (n_rows,):
             probability of the positive class in [0, 1], or the value; of classes their
-            probabilities, shape (n_rows, n_classes).
+            probabilities, shape (n_rows, n_classes); of quantiles (n_rows, 3).
         """
         # In sequence: handing one row to a pool of threads costs more than evaluating it.
         features = rows.select_seq(self.features)
@@ -110,10 +111,9 @@ def load(
     predictor = predictor_of(files, manifest)
     name, documents = folder.name, _documents(files)
     declared = source_import.entity_features_of(files, manifest["package"])
-    classes = tuple(target.names_of(contract))
     scoring = Release(
         *(name, files, manifest, contract, schema, features, predictor, documents, declared),
-        classes=classes,
+        kind=kind_in(contract),
     )
     seconds = _check(scoring, promised, limits or Limits())
     return replace(scoring, seconds=seconds, reasons=_reasons(scoring))
@@ -157,14 +157,14 @@ def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[
     there = {column: str(kind) for column, kind in features.schema.items()}
     if there != promised:
         raise BadBundle(f"{name}: its features are {there}, and the contract says {promised}")
-    shapes = target.shape(1, release.classes), target.shape(rows.height, release.classes)
+    shapes = shape(1, release.kind), shape(rows.height, release.kind)
     if (first.shape, predicted.shape) != shapes or expected.shape != predicted.shape:
         raise BadBundle(
             f"{name}: {rows.height} rows gave predictions of shape {predicted.shape}, "
             f"one row of shape {first.shape}"
         )
     if not np.isfinite(predicted).all():
-        bad = (~target.finite_rows(predicted)).sum()
+        bad = (~finite_rows(predicted)).sum()
         raise BadBundle(f"{name}: {bad} predictions are not numbers")
     tolerance = float(release.manifest["parity"].get("tolerance") or 0.0)
     difference = float(np.abs(predicted - expected).max())

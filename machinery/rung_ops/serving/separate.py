@@ -22,6 +22,7 @@ from rung_ops.serving import loaded_release
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.settings import limits
 from rung_ops.system import keyless
+from rung_ops.target import ONE_NUMBER
 
 LENGTH = struct.Struct(">Q")
 # Of an answer: the shadow scores a few thousand rows at a time, and what it sends is not trusted.
@@ -38,10 +39,10 @@ class SeparateRelease:
 
     Attributes:
         id: its name.
-        classes: none, as a release under governance predicts one number.
+        kind: of its predictions; a release under governance predicts one number.
     """
 
-    classes: tuple[str, ...] = ()
+    kind = ONE_NUMBER
 
     def __init__(self, folder: Path) -> None:
         """Set the bundle; it is verified by the process that imports it."""

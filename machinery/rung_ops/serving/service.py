@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rung_ops.predictions import numbers
 from rung_ops.release.state import State, Stopped
 from rung_ops.serving.access import EVERYBODY, Access
 from rung_ops.serving.batching import Batcher
@@ -212,7 +213,8 @@ class Service:
         else:
             self._log(scored, ids, defaults)
         if self.held.canary is not None:
-            self.rollout.observe(served.arm, seconds, _keys(scored, ids), predictions)
+            one = numbers(predictions, served.release.kind)
+            self.rollout.observe(served.arm, seconds, _keys(scored, ids), one)
         if self.held.shadow is not None and served is self.held.serving:
             sent = _sent(scored, ids)
             self.held.shadow.offer(ids, rows, predictions, defaults, sent)
@@ -231,8 +233,8 @@ class Service:
             served, rows = scored.parts[0].job.served, scored.table.frame
             self.log.add(
                 *(ids, served.release.id, served.arm, rows, scored.features),
-                *(scored.predictions, defaults, reasons, served.release.classes),
-                _sent(scored, ids),
+                *(scored.predictions, defaults, reasons, served.release.kind),
+                sent,
             )
 
 

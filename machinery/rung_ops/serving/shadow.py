@@ -15,6 +15,7 @@ from rung_ops.release import source_import
 from rung_ops.serving.hooks import NO_HOOKS
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.trial_figures import Comparison
+from rung_ops.target import Kind
 
 LOG = logging.getLogger("service")
 
@@ -40,7 +41,7 @@ class Scores(Protocol):
     def id(self) -> str: ...
 
     @property
-    def classes(self) -> Sequence[str]: ...
+    def kind(self) -> Kind: ...
 
     def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]: ...
 
@@ -87,7 +88,7 @@ class Shadow:
         self._complete = complete
         self._adjust = adjust
         self.release = release
-        self.comparison = Comparison()
+        self.found = Comparison(release.kind)
         self.dropped = 0
         self._share = share
         self._log = log
@@ -170,7 +171,6 @@ class Shadow:
                     features[start:end],
                     predictions[start:end],
                     offer.defaults,
-                    classes=self.release.classes,
-                    sent=offer.sent,
+                    kind=self.release.kind,
                 )
                 start = end

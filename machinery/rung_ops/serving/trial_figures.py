@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from rung_ops.predictions import distances, finite_rows
 from rung_ops.serving.sequential import FEW
-from rung_ops.target import distances, finite_rows
+from rung_ops.target import ONE_NUMBER, Kind
 
 # Values that are kept of an arm; then both stop, so that they stand for the same time.
 KEPT = 20_000
@@ -65,8 +66,7 @@ class Trial:
             arm: serving or canary.
             seconds: for each request in it.
             keys: for each row.
-            predictions: for each row, shape (n_rows,); or (n_rows, n_classes), of which the most
-                probable class counts.
+            predictions: one number for each row, shape (n_rows,).
         """
         of_arm, other = self.serving, self.canary
         if arm == "canary":
@@ -77,8 +77,6 @@ class Trial:
         if seconds and max(mine, others) < KEPT and mine < BESIDE * (others + 1):
             of_arm.seconds.append(math.fsum(seconds) / len(seconds))
         if max(len(self.canary.predictions), len(self.serving.predictions)) < KEPT:
-            if predictions.ndim == 2:
-                predictions = predictions.argmax(axis=1).astype(float)
             of_arm.keep(keys, predictions.tolist())
 
     def fail(self, arm: str, requests: int = 1) -> None:
@@ -97,8 +95,13 @@ class Comparison:
         difference: sum over the compared rows of the distance between both predictions.
     """
 
-    def __init__(self) -> None:
-        """Start at nothing."""
+    def __init__(self, kind: Kind = ONE_NUMBER) -> None:
+        """Start at nothing.
+
+        Args:
+            kind: of the predictions.
+        """
+        self._kind = kind
         self.compared = self.failed = 0
         self.difference = 0.0
         self._serving: list[np.ndarray] = []
@@ -109,14 +112,14 @@ class Comparison:
         """Take in the predictions of both for the same rows, as a release scores them.
 
         Raises:
-            ValueError: one tells other classes apart than the other.
+            ValueError: one predicts another kind, or other classes, than the other.
         """
         if shadow.shape != serving.shape:
             raise ValueError(f"its predictions have shape {shadow.shape}, not {serving.shape}")
         good = finite_rows(shadow)
         self.failed += len(shadow) - int(good.sum())
         self.compared += int(good.sum())
-        self.difference += float(distances(shadow[good], serving[good]).sum())
+        self.difference += float(distances(shadow[good], serving[good], self._kind).sum())
         if self._kept < KEPT:
             self._serving.append(serving[good])
             self._shadow.append(shadow[good])
@@ -145,5 +148,8 @@ class Comparison:
         serving, shadow = np.hsplit(np.unique(both, axis=0), 2)
         if len(serving) < FEW:
             return 0, 0
-        deviation = np.sqrt((distances(serving, serving.mean(axis=0)) ** 2).mean())
-        return int((distances(shadow, serving) > deviations * deviation).sum()), len(serving)
+        if not self._kind.width:
+            serving, shadow = serving[:, 0], shadow[:, 0]
+        spread = distances(serving, serving.mean(axis=0), self._kind)
+        moved = distances(shadow, serving, self._kind) > deviations * np.sqrt((spread**2).mean())
+        return int(moved.sum()), len(serving)

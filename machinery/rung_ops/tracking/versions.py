@@ -26,7 +26,7 @@ from rung_ops.system import keyless
 from rung_ops.training import estimator
 
 CODE = "code"  # artifact of a run: its copy of src/
-CLASSES = "classes.json"  # beside the predictions: the names of the classes, in their order
+KIND = "kind.txt"  # beside the predictions: what they are
 ORIGIN = ("version", "run_id", "git_commit", "git_author", "git_dirty", "data_hash", "params_hash")
 
 
@@ -82,11 +82,11 @@ def predictions(version: ModelVersion, rows: Path) -> np.ndarray:
         if done.returncode:
             reason = (done.stderr.strip() or "no message").splitlines()[-1]
             raise ScoringError(f"{name} cannot score these rows: {reason}")
-        told_apart = json.loads((folder / CLASSES).read_text(encoding="utf-8"))
-        if told_apart != estimator.classes():
+        predicted = (folder / KIND).read_text(encoding="utf-8")
+        if predicted != (expected := str(estimator.kind())):
             raise ScoringError(
-                f"{name} predicts the classes {', '.join(told_apart) or 'of none'}, and Row has "
-                f"{', '.join(estimator.classes()) or 'none'}: they cannot be compared"
+                f"{name} predicts {predicted}, and dataset.py says {expected}: they cannot be "
+                "compared"
             )
         return np.asarray(np.load(output, allow_pickle=False))
 
@@ -119,7 +119,7 @@ def _score(code: Path, model: Path, rows: Path, output: Path) -> None:
     source = Path(str(sys.modules[contract.Row.__module__].__file__))
     if not source.is_relative_to(code):
         raise ScoringError(f"its package has another name; expected {contract.package()}")
-    (output.parent / CLASSES).write_text(json.dumps(estimator.classes()), encoding="utf-8")
+    (output.parent / KIND).write_text(str(estimator.kind()), encoding="utf-8")
     # Its entity features may be declared in another way than those that the rows have.
     np.save(output, estimator.predict(estimator.load(model), join(pl.read_parquet(rows))))
 

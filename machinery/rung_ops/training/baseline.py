@@ -16,14 +16,16 @@ LEVEL = 0.95  # confidence level of the interval
 
 
 def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
-    """Predict rows with a baseline: the mean, the share of positives, or of each class.
+    """Predict rows with a baseline: the mean, the quantiles, the share of positives or of classes.
 
-    Of constants it has the lowest log loss, Brier score and squared error; its most probable class
-    is that of the majority, which has the highest accuracy.
+    Of constants it has the lowest log loss, Brier score, squared error and pinball loss; its most
+    probable class is that of the majority, which has the highest accuracy.
 
     Returns:
-        Shape (n_rows,), or (n_rows, n_classes).
+        Shape (n_rows,), or (n_rows, n_classes), or (n_rows, 3).
     """
+    if levels := estimator.kind().quantiles:
+        return np.tile(np.quantile(estimator.truth(train), levels), (rows.height, 1))
     settings = params()
     model = contract.build(settings["model"] | {"seed": settings["seed"]})
     dummy = (

@@ -23,29 +23,45 @@ def features(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(contract.FEATURES)
 
 
+def kind() -> target.Kind:
+    """Tell what the project predicts.
+
+    Raises:
+        UnsupportedTargetError: a model can predict no such target.
+    """
+    column = contract.Row.to_schema().columns[contract.TARGET]
+    return target.kind_of(contract.TARGET, column, contract.QUANTILES)
+
+
 def classes() -> list[str]:
     """Name the classes of the target in the order of Row; none where it is a number or Boolean.
 
     Raises:
         UnsupportedTargetError: a model can predict no such target.
     """
-    return target.class_names(contract.TARGET, contract.Row.to_schema().columns[contract.TARGET])
+    return list(kind().classes)
 
 
-def refuse_several_classes(what: str) -> None:
-    """Refuse a target of several classes where only one number can be dealt with.
+def refuse_unless_one_number(what: str) -> None:
+    """Refuse several classes and quantiles where only one number can be dealt with.
 
     Args:
         what: cannot be done, as the end of a sentence.
 
     Raises:
-        UnsupportedTargetError: the target is one of several classes.
+        UnsupportedTargetError: the target is one of several classes, or has QUANTILES.
     """
-    if names := classes():
-        raise target.UnsupportedTargetError(
-            f"The target `{contract.TARGET}` has {len(names)} classes, and {what} one probability or "
-            "one number: make it true or false, such as one class against the others."
-        )
+    predicted = kind()
+    if not predicted.width:
+        return
+    has, remedy = "QUANTILES", "remove QUANTILES from dataset.py"
+    if predicted.classes:
+        has = f"{len(predicted.classes)} classes"
+        remedy = "make it true or false, such as one class against the others"
+    raise target.UnsupportedTargetError(
+        f"The target `{contract.TARGET}` has {has}, and {what} one probability or one number: "
+        f"{remedy}."
+    )
 
 
 def truth(rows: pl.DataFrame) -> np.ndarray:
@@ -64,20 +80,26 @@ def predict(estimator: Any, rows: pl.DataFrame) -> np.ndarray:
 
     Returns:
         Shape (n_rows,): the probability of the positive class in [0, 1], or the value. Where the
-        target is one of several classes, (n_rows, n_classes): their probabilities.
+        target is one of several classes, (n_rows, n_classes): their probabilities. Where there are
+        QUANTILES, (n_rows, 3), ascending in each row.
     """
     return predict_features(estimator, features(rows))
 
 
 def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
     """Predict from computed features; returns the same as predict()."""
-    names = classes()
+    predicted, names = kind(), classes()
+    task = target.MULTICLASS if names else target.QUANTILE if predicted.quantiles else None
     if custom_model.is_custom(contract.model):
-        task = target.MULTICLASS if names else None
         return custom_model.predict(contract.model, estimator, inputs, task)
     from sklearn.base import is_classifier
 
     if is_classifier(estimator):
+        if task == target.QUANTILE:
+            raise target.UnsupportedTargetError(
+                f"dataset.py has QUANTILES, and {type(estimator).__name__} is a classifier: build() in "
+                "model.py must return a model whose predict() gives a column for each quantile."
+            )
         probabilities = np.asarray(estimator.predict_proba(inputs))
         if names:
             return target.spread(probabilities, estimator.classes_, len(names))
@@ -87,7 +109,17 @@ def predict_features(estimator: Any, inputs: pl.DataFrame) -> np.ndarray:
             f"The target `{contract.TARGET}` is a class, and {type(estimator).__name__} is not a "
             "classifier: build() in model.py must return a model with predict_proba()."
         )
-    return np.asarray(estimator.predict(inputs))
+    return target.of_regressor(np.asarray(estimator.predict(inputs)), task)
+
+
+def crossed(estimator: Any, rows: pl.DataFrame) -> float:
+    """Return the share of rows in which a model's quantiles cross before predict() sorts them."""
+    inputs = features(rows)
+    if custom_model.is_custom(contract.model):
+        raw = custom_model.predict(contract.model, estimator, inputs)
+    else:
+        raw = np.asarray(estimator.predict(inputs))
+    return float((np.diff(raw, axis=1) < 0).any(axis=1).mean())
 
 
 def is_classification(estimator: Any) -> bool:
@@ -104,9 +136,9 @@ def is_classification(estimator: Any) -> bool:
 
 
 def task(estimator: Any) -> str:
-    """Return the task of a model: classification, regression, or that of several classes."""
-    if classes():
-        return target.MULTICLASS
+    """Return the task of a model: classification, regression, MULTICLASS or QUANTILE."""
+    if (predicted := kind()).width:
+        return target.MULTICLASS if predicted.classes else target.QUANTILE
     return "classification" if is_classification(estimator) else "regression"
 
 

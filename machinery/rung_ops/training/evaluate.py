@@ -10,6 +10,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from rung_ops import contract
+from rung_ops.predictions import inside, numbers
 from rung_ops.project import hooks
 from rung_ops.project.paths import (
     METRICS,
@@ -20,7 +21,14 @@ from rung_ops.project.paths import (
     project_name,
     shown,
 )
-from rung_ops.training import class_plots, estimator, model_card, plot_tables, plots
+from rung_ops.training import (
+    class_plots,
+    estimator,
+    interval_plots,
+    model_card,
+    plot_tables,
+    plots,
+)
 from rung_ops.training.report import page
 from rung_ops.training.slices import score_by_slice
 
@@ -46,8 +54,8 @@ class Plot(NamedTuple):
 def all_plots(
     model: Any, rows: pl.DataFrame, predicted: np.ndarray, slices: pl.DataFrame
 ) -> Iterator[Plot]:
-    """Yield the standard plots for a classifier, of two classes or several, or a regressor."""
-    actual = estimator.truth(rows)
+    """Yield the standard plots of a classifier, of two classes or several, or of a regressor."""
+    actual, kind = estimator.truth(rows), estimator.kind()
     if names := estimator.classes():
         table = class_plots.confusion(actual, predicted, names)
         yield Plot("confusion", "Confusion matrix", table, class_plots.draw_confusion)
@@ -63,7 +71,18 @@ def all_plots(
         bins = plot_tables.calibration(actual, predicted)
         yield Plot("calibration", "Calibration of the probabilities", bins, plots.calibration)
     else:
-        table = plot_tables.residuals(actual, predicted)
+        if kind.quantiles:
+            table = interval_plots.below(actual, predicted, kind.quantiles)
+            yield Plot("quantiles", "Rows below each quantile", table, interval_plots.draw_below)
+            table = interval_plots.coverage(actual, predicted, rows)
+            what = "Rows inside the interval, by slice"
+            yield Plot("coverage", what, table, interval_plots.draw_coverage(kind.level))
+        one = numbers(predicted, kind)
+        if contract.TIME is not None:
+            table = plot_tables.residuals_over_time(actual, one, rows[contract.TIME])
+            what = "Residuals over time"
+            yield Plot("residuals_over_time", what, table, plots.residuals_over_time)
+        table = plot_tables.residuals(actual, one)
         yield Plot("residuals", "Residuals against predictions", table, plots.residuals)
         yield Plot("distribution", "Spread of the residuals", table, plots.distribution)
     weights = plot_tables.importances(model, rows)
@@ -80,7 +99,8 @@ def write_report(
 ) -> None:
     """Write figures, plots and reports/report.html, and print the figures.
 
-    Includes the plots of the hook `report_plots` and the figures of the hook `report_metrics`.
+    Includes the plots of the hook `report_plots` and the figures of the hook `report_metrics`. Of
+    quantiles: how many rows the interval holds, how wide it is, and in how many rows they crossed.
 
     Args:
         model: from load_model().
@@ -91,7 +111,7 @@ def write_report(
     Raises:
         HookError: a hook cannot be loaded, or returns a wrong type.
     """
-    metrics = metrics | _hook_metrics(rows, predicted)
+    metrics = metrics | _interval_metrics(model, rows, predicted) | _hook_metrics(rows, predicted)
     slices = score_by_slice(rows, predicted)
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
@@ -109,6 +129,16 @@ def write_report(
     for name, value in metrics.items():
         print(f"{name:>20} {value:.4f}")
     print(f"Open {shown(REPORT)} in a browser.")
+
+
+def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
+    if not estimator.kind().quantiles:
+        return {}
+    return {
+        "interval_coverage": float(inside(estimator.truth(rows), predicted).mean()),
+        "interval_width": float((predicted[:, 2] - predicted[:, 0]).mean()),
+        "quantiles_crossed": estimator.crossed(model, rows),
+    }
 
 
 def _hook_metrics(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:

@@ -184,7 +184,7 @@ def _json_value(value: Any) -> Any:
 
 def main() -> int:
     """Write the explanations, their table and their plot; return the exit code."""
-    estimator.refuse_several_classes("SHAP values are computed of")
+    estimator.refuse_unless_one_number("SHAP values are computed of")
     model = estimator.load(MODEL)
     result = report(model, pl.read_parquet(TEST), pl.read_parquet(TRAIN), params())
     EXPLANATIONS.write_text(

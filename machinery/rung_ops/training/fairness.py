@@ -172,7 +172,7 @@ def _number(value: float) -> float | None:
 
 def main() -> int:
     """Write reports/fairness.json and its table; return the exit code."""
-    estimator.refuse_several_classes("groups are compared by")
+    estimator.refuse_unless_one_number("groups are compared by")
     try:
         report = assess(pl.read_parquet(PREDICTIONS), params())
     except UnknownGroupError as error:

@@ -14,6 +14,7 @@ from rung_ops.training import estimator
 POINTS = 200  # more points would not change the look of a curve
 IMPORTANCE_ROWS = 4_000
 REPEATS = 3
+PERIODS = 24  # parts of equal size, so that each mean rests on as many rows
 
 
 def roc(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
@@ -40,6 +41,33 @@ def residuals(truth: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
     chosen = np.linspace(0, len(truth) - 1, min(2_000, len(truth))).astype(int)
     table = {"predicted": predicted[chosen], "residual": truth[chosen] - predicted[chosen]}
     return pl.DataFrame(table)
+
+
+def residuals_over_time(truth: np.ndarray, predicted: np.ndarray, time: pl.Series) -> pl.DataFrame:
+    """Compute the mean residual (actual minus predicted), and its p10 and p90, in PERIODS parts.
+
+    Args:
+        truth, predicted: shape (n_rows,).
+        time: of each row; the parts have equal numbers of rows.
+
+    Returns:
+        One row for each part, earliest first: time (its first), rows, residual, p10, p90.
+    """
+    table = pl.DataFrame({"time": time, "residual": truth - predicted}).drop_nulls("time")
+    part = pl.int_range(pl.len()) * PERIODS // pl.len()
+    residual = pl.col("residual")
+    return (
+        table.sort("time", maintain_order=True)
+        .group_by(part.alias("part"), maintain_order=True)
+        .agg(
+            pl.col("time").first(),
+            rows=pl.len(),
+            residual=residual.mean(),
+            p10=residual.quantile(0.1),
+            p90=residual.quantile(0.9),
+        )
+        .drop("part")
+    )
 
 
 def importances(model: Any, rows: pl.DataFrame) -> pl.DataFrame:

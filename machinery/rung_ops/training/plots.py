@@ -59,6 +59,15 @@ def residuals(axes: Axes, table: pl.DataFrame) -> None:
     axes.set(title="Residuals", xlabel="predicted", ylabel="actual minus predicted")
 
 
+def residuals_over_time(axes: Axes, table: pl.DataFrame) -> None:
+    """Draw the mean residual by time, and the middle four fifths; a drift is one to come."""
+    axes.axhline(0, color=GREY, linestyle="--", linewidth=1)
+    axes.fill_between(table["time"], table["p10"], table["p90"], color=BLUE, alpha=0.2)
+    axes.plot(table["time"], table["residual"], color=BLUE, marker="o", markersize=3)
+    axes.tick_params(axis="x", rotation=45)
+    axes.set(title="Residuals over time", ylabel="actual minus predicted")
+
+
 def distribution(axes: Axes, table: pl.DataFrame) -> None:
     """Draw the distribution of the residuals."""
     axes.hist(table["residual"], bins=40, color=BLUE)

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.predictions import inside, numbers
 from rung_ops.project.paths import PREDICTIONS, REPORTS, params
 from rung_ops.system.printable import printable
-from rung_ops.training.estimator import features, truth
+from rung_ops.training.estimator import features, kind, truth
 
 SLICES = REPORTS / "slices.json"
 MONTH = "month"
@@ -38,8 +39,8 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
 
     Returns:
         One row for each slice: column, value, rows, mean_truth, mean_predicted (neither where the
-        target is one of several classes) and each figure of score(); null if the slice has fewer
-        than MIN_ROWS rows or a single class.
+        target is one of several classes), where there are QUANTILES interval_coverage, and each
+        figure of score(); null if the slice has fewer than MIN_ROWS rows or a single class.
     """
     actual = truth(rows)
     slices = []
@@ -73,8 +74,12 @@ def _figures(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float | Non
     if len(actual) < MIN_ROWS:
         return {}
     means: dict[str, float | None] = {}
-    if predicted.ndim == 1:
-        means = {"mean_truth": float(actual.mean()), "mean_predicted": float(predicted.mean())}
+    predicts = kind()
+    if not predicts.classes:
+        mean = float(numbers(predicted, predicts).mean())
+        means = {"mean_truth": float(actual.mean()), "mean_predicted": mean}
+    if predicts.quantiles:
+        means["interval_coverage"] = float(inside(actual, predicted).mean())
     try:
         with warnings.catch_warnings(action="ignore"):
             figures = contract.score(actual, predicted)

@@ -21,6 +21,7 @@ from rung_ops.monitoring.status import status
 from rung_ops.monitoring.window import Newest
 from rung_ops.project.paths import params
 from rung_ops.release import paths
+from rung_ops.target import Kind
 from rung_ops.training import estimator
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -38,7 +39,7 @@ def logged(trained: Trained, rows: pl.DataFrame) -> pl.DataFrame:
         rows=rows.drop("outcome"),
         features=estimator.features(rows),
         predictions=estimator.predict(trained.estimator, rows),
-        classes=CLASSES,
+        kind=Kind(tuple(CLASSES)),
     )
     return prediction_log.assemble([batch])
 

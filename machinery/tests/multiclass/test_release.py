@@ -33,7 +33,7 @@ def test_a_release_names_its_classes_and_answers_as_the_model(
 
     expected = estimator.predict(trained.estimator, trained.test)
     assert (loaded.manifest["task"], loaded.manifest["format"]) == ("multiclass", "onnx")
-    assert list(loaded.classes) == loaded.contract["classes"] == CLASSES
+    assert list(loaded.kind.classes) == loaded.contract["classes"] == CLASSES
     assert loaded.contract["positive"] is None
     np.testing.assert_allclose(predicted, expected, atol=1e-5)
     assert features.height == rows.height

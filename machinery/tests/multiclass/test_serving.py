@@ -16,6 +16,7 @@ from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES
 from machinery.tests.serving.calls import Caller, calling
 from rung_ops.batch import predict, predict_logged, prediction_log
+from rung_ops.predictions import numbers
 from rung_ops.release.state import State
 from rung_ops.serving import class_answers
 from rung_ops.serving import release as serving_release
@@ -25,6 +26,7 @@ from rung_ops.serving.service import HeldReleases
 from rung_ops.serving.settings import ANY_SPEED, Limits
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.trial_figures import Comparison, Trial
+from rung_ops.target import Kind
 from rung_ops.training import estimator
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -94,7 +96,7 @@ def test_the_schema_names_the_classes_and_describes_what_is_answered(
 ) -> None:
     schemas = caller.get("/openapi.json").json["components"]["schemas"]
     answer = caller.post("/predict", sent[0]).body
-    types = class_answers.types_of(served.release.classes)
+    types = class_answers.types_of(served.release.kind.classes)
 
     assert sorted(schemas["Answer"]["properties"]["prediction"]["enum"]) == sorted(CLASSES)
     assert schemas["Probabilities"]["required"] == CLASSES
@@ -141,7 +143,7 @@ def _body(row: dict[str, Any]) -> bytes:
 
 
 def test_a_shadow_is_compared_by_the_probability_that_moved() -> None:
-    result = Comparison()
+    found = Comparison(Kind(tuple(CLASSES)))
     serving = np.random.default_rng(1).dirichlet([1, 1, 1], 300)
     moved = serving.copy()
     moved[:100] = np.roll(moved[:100], 1, axis=1)
@@ -173,7 +175,8 @@ def test_a_shadow_of_other_classes_fails_and_never_answers(
 def test_a_canary_is_compared_by_the_share_of_each_class() -> None:
     trial = Trial(1.0)
 
-    trial.observe("canary", [0.1], ["a", "b"], np.array([[0.1, 0.2, 0.7], [0.9, 0.1, 0.0]]))
+    answered = np.array([[0.1, 0.2, 0.7], [0.9, 0.1, 0.0]])
+    trial.observe("canary", [0.1], ["a", "b"], numbers(answered, Kind(tuple(CLASSES))))
 
     assert trial.canary.predictions == [2.0, 0.0]
 

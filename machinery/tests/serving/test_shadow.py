@@ -13,13 +13,14 @@ from rung_ops.batch import prediction_log
 from rung_ops.serving import shadow
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.shadow import Shadow
+from rung_ops.target import ONE_NUMBER
 
 
 class Doubling:
     """A release that predicts twice the distance."""
 
     id = "v2"
-    classes = ()
+    kind = ONE_NUMBER
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -1,0 +1,42 @@
+"""Quantiles from a regressor that predicts one: a copy of it for each, for build() in model.py."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+
+
+class PerQuantile(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Fits a copy of a regressor for each quantile; predict() gives a column for each.
+
+    A release holds it in ONNX where that holds the regressor, as the last step of a pipeline.
+    """
+
+    def __init__(
+        self, estimator: Any, quantiles: Sequence[float], parameter: str = "quantile"
+    ) -> None:
+        """Keep the arguments.
+
+        Args:
+            estimator: of scikit-learn's interface, not fitted.
+            quantiles: QUANTILES of dataset.py.
+            parameter: of the regressor that takes the quantile: `quantile` of
+                HistGradientBoostingRegressor and QuantileRegressor, `alpha` of
+                GradientBoostingRegressor and LGBMRegressor.
+        """
+        self.estimator = estimator
+        self.quantiles = quantiles
+        self.parameter = parameter
+
+    def fit(self, features: Any, truth: Any) -> "PerQuantile":
+        """Fit each copy; features of shape (n_rows, n_features), truth of shape (n_rows,)."""
+        self.estimators_ = [
+            clone(self.estimator).set_params(**{self.parameter: level}).fit(features, truth)
+            for level in self.quantiles
+        ]
+        return self
+
+    def predict(self, features: Any) -> np.ndarray:
+        """Predict the quantiles; shape (n_rows, n_quantiles)."""
+        return np.column_stack([each.predict(features) for each in self.estimators_])

@@ -1,0 +1,76 @@
+"""The answers of a release that predicts quantiles: the median, and the interval around it."""
+
+import msgspec
+
+from rung_ops.serving.jobs import Job
+
+
+class Interval(msgspec.Struct):
+    """From the low to the high quantile; `level` is the share of rows that it is to hold."""
+
+    low: float
+    high: float
+    level: float
+
+
+class IntervalByColumn(msgspec.Struct):
+    """From the low to the high quantile of each row; `level` as in Interval."""
+
+    low: list[float]
+    high: list[float]
+    level: float
+
+
+class Answer(msgspec.Struct):
+    """The median of one row, and the interval around it."""
+
+    id: str
+    prediction: float
+    interval: Interval
+    release: str
+    defaults_used: list[str]
+
+
+class Answers(msgspec.Struct):
+    """The median of each row of an array, in their order, and the interval around it."""
+
+    release: str
+    predictions: list[float]
+    intervals: list[Interval]
+    ids: list[str]
+    defaults_used: list[list[str]]
+
+
+class AnswersByColumn(msgspec.Struct):
+    """The median of each row of a table. `defaults_used` counts rows from 1."""
+
+    release: str
+    predictions: list[float]
+    intervals: IntervalByColumn
+    ids: list[str]
+    defaults_used: dict[str, list[int]]
+
+
+def of_one(job: Job, defaults: list[str]) -> Answer:
+    """Answer a single row."""
+    release = job.served.release
+    ((low, median, high),) = job.predictions
+    interval = Interval(low, high, release.kind.level)
+    return Answer(job.identity, median, interval, release.id, defaults)
+
+
+def of_many(job: Job, ids: list[str], defaults: list[list[str]]) -> Answers:
+    """Answer a JSON array."""
+    release = job.served.release
+    level = release.kind.level
+    intervals = [Interval(low, high, level) for low, _, high in job.predictions]
+    medians = [median for _, median, _ in job.predictions]
+    return Answers(release.id, medians, intervals, ids, defaults)
+
+
+def by_columns(job: Job, ids: list[str], used: dict[str, list[int]]) -> AnswersByColumn:
+    """Answer columns."""
+    release = job.served.release
+    low, medians, high = map(list, zip(*job.predictions, strict=True))
+    interval = IntervalByColumn(low, high, release.kind.level)
+    return AnswersByColumn(release.id, medians, interval, ids, used)

@@ -1,0 +1,170 @@
+"""Quantiles are judged by the gate, and watched: by the pinball loss, and by what the interval holds."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.conftest import Trained
+from machinery.tests.quantiles.conftest import QUANTILES, deliveries
+from rung_ops import contract
+from rung_ops.autopilot import labelled, post_promotion_check
+from rung_ops.autopilot.policy import Rollback
+from rung_ops.batch import prediction_log
+from rung_ops.gate import report as gate_report
+from rung_ops.gate import verdict
+from rung_ops.gate.rules import Rules
+from rung_ops.gate.verdict import Champion, judge
+from rung_ops.monitoring import check, exposition, outcomes, release_info, report
+from rung_ops.monitoring.limits import Limits
+from rung_ops.monitoring.result import MonitorResult
+from rung_ops.monitoring.status import status
+from rung_ops.monitoring.window import Newest
+from rung_ops.project.paths import params
+from rung_ops.release import paths
+from rung_ops.target import Kind
+from rung_ops.training import baseline, estimator
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+RELEASE = "v1-aaaaaaaa-bbbbbb"
+
+
+def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> verdict.Verdict:
+    constant = baseline.baseline(trained.train, trained.test)
+    return judge(trained.test, challenger, Champion({}, champion, []), constant, Rules())
+
+
+def test_a_version_that_is_as_good_passes_and_says_what_its_interval_holds(
+    trained: Trained,
+) -> None:
+    good = estimator.predict(trained.estimator, trained.test)
+
+    found = judged(trained, good, good)
+
+    assert found.reasons == []
+    assert found.figures["interval"]["promised"] == 0.8
+    assert 0.6 < found.figures["interval"]["challenger"] < 0.9
+    lines = list(gate_report.table(found))
+    assert any(line.startswith("in the 80% interval") for line in lines)
+
+
+def test_an_interval_that_is_too_narrow_is_worse(trained: Trained) -> None:
+    good = estimator.predict(trained.estimator, trained.test)
+    narrow = np.repeat(good[:, [1]], 3, axis=1)
+
+    (reason, *_) = judged(trained, narrow, good).reasons
+
+    assert "the champion: pinball" in reason
+
+
+def test_a_champion_of_one_number_is_not_compared(trained: Trained) -> None:
+    good = estimator.predict(trained.estimator, trained.test)
+
+    (reason,) = judged(trained, good, good[:, 1]).reasons
+
+    rows = trained.test.height
+    assert f"have shape ({rows},); expected ({rows}, 3)" in reason
+
+
+def logged(trained: Trained, rows: pl.DataFrame) -> pl.DataFrame:
+    """Log what the model answers to rows, a day before NOW."""
+    batch = prediction_log.Batch(
+        time=int((NOW - DAY).timestamp() * 1e6),
+        ids=rows["delivery"].to_list(),
+        release=RELEASE,
+        arm="serving",
+        rows=rows.drop("minutes"),
+        features=estimator.features(rows),
+        predictions=estimator.predict(trained.estimator, rows),
+        kind=Kind((), QUANTILES),
+    )
+    return prediction_log.assemble([batch])
+
+
+@pytest.fixture
+def released(release_folder: Path, release_key: bytes) -> release_info.Released:
+    return release_info.load(release_folder, release_key)
+
+
+def looked(released: release_info.Released, log: pl.DataFrame, folder: Path) -> MonitorResult:
+    known = outcomes.read(released.contract, folder)
+    newest = Newest(NOW - DAY, NOW - DAY)
+    return check.look(*(released, log, log, known, newest, NOW - 7 * DAY, NOW, Limits(), params()))
+
+
+def happened(trained: Trained, share: float) -> pl.DataFrame:
+    """Draw rows of which a share lies inside the interval that the model predicts."""
+    rows = deliveries(2_000, seed=2)
+    low, _, high = estimator.predict(trained.estimator, rows).T
+    inside = np.random.default_rng(3).random(rows.height) < share
+    return rows.with_columns(minutes=pl.Series(np.where(inside, (low + high) / 2, high + 1)))
+
+
+@pytest.mark.parametrize(("share", "missed"), [(0.8, False), (0.77, False), (0.68, True)])
+def test_an_interval_that_holds_fewer_outcomes_than_promised_is_a_problem(
+    trained: Trained, released: release_info.Released, tmp_path: Path, share: float, missed: bool
+) -> None:
+    rows = happened(trained, share)
+    rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
+
+    result = looked(released, logged(trained, rows), tmp_path)
+
+    interval = status(result)["quality"]["interval"]
+    assert interval["held"] == pytest.approx(share, abs=0.03)
+    assert (interval["promised"], interval["missed"]) == (0.8, missed)
+    said = [problem for problem in result.problems if problem.startswith("the interval holds")]
+    assert len(said) == missed
+    assert all("QUANTILES promise 80%: off by more than 5%" in each for each in said)
+    assert b"monitor_interval_held_ratio" in exposition.text(result)
+    assert "outcomes in the interval" in report.html("deliveries", "production", result)
+
+
+def test_predictions_that_moved_are_drift_and_outcomes_give_the_figure(
+    trained: Trained, released: release_info.Released, tmp_path: Path
+) -> None:
+    quiet, moved = deliveries(2_000, seed=2), deliveries(2_000, seed=3)
+    quiet.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
+    moved = moved.with_columns(distance=pl.col("distance") / 2 + 20)
+
+    known = status(looked(released, logged(trained, quiet), tmp_path))
+    drifted = status(looked(released, logged(trained, moved), tmp_path))
+
+    predicted = estimator.predict(trained.estimator, quiet)
+    expected = contract.score(quiet["minutes"].to_numpy(), predicted)["pinball"]
+    assert known["quality"]["figure"] == pytest.approx(expected)
+    assert (known["drift"]["prediction"], drifted["drift"]["prediction"]) == (False, True)
+
+
+def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
+    trained: Trained,
+    release_folder: Path,
+    release_key: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    rows = deliveries(400, seed=2)
+    monkeypatch.delenv("LOGS", raising=False)
+    prediction_log.write_predictions(logged(trained, rows), prediction_log.folder(paths.PRODUCTION))
+    rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
+    described = release_info.load(release_folder, release_key).contract
+    monkeypatch.setattr(labelled, "_contract", lambda environment: described)
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setattr(paths, "public_key", lambda: tmp_path / "release.pub")
+    monkeypatch.setattr(paths, "bundle", lambda folder, name: release_folder)
+    policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
+    answers = labelled.answers(paths.PRODUCTION, NOW, tmp_path)
+    field = pl.col(labelled.PREDICTION).struct
+    worse = answers.with_columns(
+        pl.struct(
+            prediction=field.field("prediction") + 30, interval=field.field("interval")
+        ).alias(labelled.PREDICTION)
+    )
+
+    same = post_promotion_check._of_quality(RELEASE, "v2", answers, policy)
+    found = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
+
+    assert same is not None and not same.worse
+    assert found is not None and found.worse

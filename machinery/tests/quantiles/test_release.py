@@ -1,0 +1,131 @@
+"""A release of quantiles: all columns in ONNX where that is the same, else in skops or a file of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.quantiles.conftest import QUANTILES
+from rung_ops import contract
+from rung_ops.quantiles import PerQuantile
+from rung_ops.release import bundle, make
+from rung_ops.serving import release as serving_release
+from rung_ops.serving.settings import ANY_SPEED
+from rung_ops.training import estimator
+
+
+def test_a_release_names_its_quantiles_and_answers_as_the_model(
+    trained: Trained, release_folder: Path, release_key: bytes
+) -> None:
+    loaded = serving_release.load(release_folder, release_key)
+
+    predicted = loaded.score(trained.test.select(list(loaded.schema)))[1]
+
+    expected = estimator.predict(trained.estimator, trained.test)
+    assert (loaded.manifest["task"], loaded.manifest["format"]) == ("quantile", "onnx")
+    assert tuple(loaded.contract["quantiles"]) == loaded.kind.quantiles == QUANTILES
+    np.testing.assert_allclose(predicted, expected, atol=1e-3)
+    assert (np.diff(predicted, axis=1) >= 0).all()
+    assert loaded.reasons == "it predicts an interval, and reasons are of one number"
+
+
+def test_a_release_carries_drawn_rows_and_medians_alone(release_folder: Path) -> None:
+    parity = pl.read_parquet(release_folder / bundle.PARITY)
+    reference = pl.read_parquet(release_folder / bundle.REFERENCE)
+
+    assert parity["prediction"].to_numpy().shape == (parity.height, 3)
+    assert reference["prediction"].dtype == pl.Float64
+
+
+def fitted(trained: Trained, last: Any) -> Pipeline:
+    columns = ColumnTransformer(
+        [
+            ("vehicle", OneHotEncoder(handle_unknown="ignore"), ["vehicle"]),
+            ("numbers", SimpleImputer(), ["distance", "stops", "hour"]),
+        ]
+    )
+    model = Pipeline([("columns", columns), ("last", last)])
+    return model.fit(estimator.features(trained.train), estimator.truth(trained.train))
+
+
+def released(trained: Trained, model: Any, folder: Path, key: bytes) -> Path:
+    return make.write(folder, model, trained.train, trained.test, FACTS, key, {})
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        PerQuantile(HistGradientBoostingRegressor(loss="quantile", max_iter=3), QUANTILES),
+        PerQuantile(
+            lightgbm.LGBMRegressor(objective="quantile", n_estimators=3, verbose=-1),
+            QUANTILES,
+            parameter="alpha",
+        ),
+    ],
+    ids=["scikit-learn", "lightgbm"],
+)
+def test_one_regressor_for_each_quantile_becomes_onnx(
+    trained: Trained, last: Any, tmp_path: Path, release_private_key: bytes, release_key: bytes
+) -> None:
+    model = fitted(trained, last)
+
+    loaded = serving_release.load(
+        released(trained, model, tmp_path, release_private_key), release_key, ANY_SPEED
+    )
+
+    rows = trained.test.select(list(loaded.schema))
+    expected = estimator.predict(model, trained.test)
+    assert loaded.manifest["format"] == "onnx"
+    np.testing.assert_allclose(loaded.score(rows)[1], expected, atol=1e-3)
+
+
+class Spread(BaseEstimator):  # type: ignore[misc]
+    """Adds a constant to either side of a median, and answers in the wrong order."""
+
+    def fit(self, features: Any, truth: np.ndarray) -> "Spread":
+        """Learn the median of the target."""
+        self.median_ = float(np.median(truth))
+        return self
+
+    def predict(self, features: Any) -> np.ndarray:
+        """Answer the same for each row."""
+        return np.tile([self.median_ + 1, self.median_, self.median_ - 1], (len(features), 1))
+
+
+def test_a_model_of_ones_own_is_released_in_its_own_format(
+    trained: Trained,
+    tmp_path: Path,
+    release_private_key: bytes,
+    release_key: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load = serving_release.load  # how fast it is does not matter here
+    monkeypatch.setattr(serving_release, "load", lambda *given: load(*given[:2], ANY_SPEED))
+    model = Spread().fit(None, estimator.truth(trained.train))
+    source = tmp_path / "source"
+    package = Path(str(contract.model.__file__)).parent
+    source.mkdir()
+    for path in package.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        text += f'TRUSTED = ["{__name__}.Spread"]\n' if path.name == "model.py" else ""
+        (source / path.name).write_text(text, encoding="utf-8")
+
+    folder = make.write(
+        *(tmp_path, model, trained.train, trained.test, FACTS, release_private_key, {}), source
+    )
+
+    loaded = serving_release.load(folder, release_key, ANY_SPEED)
+    predicted = loaded.score(trained.test.select(list(loaded.schema)))[1]
+    assert loaded.manifest["format"] == "skops"
+    median = float(np.median(trained.train["minutes"].to_numpy()))
+    assert (predicted == [median - 1, median, median + 1]).all()

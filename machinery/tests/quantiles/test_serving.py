@@ -1,0 +1,188 @@
+"""A release of quantiles is served: the median and the interval around it, and logged."""
+
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from machinery.tests.conftest import Trained
+from machinery.tests.quantiles.conftest import QUANTILES
+from machinery.tests.serving.calls import Caller, calling
+from rung_ops.batch import predict, predict_logged, prediction_log
+from rung_ops.predictions import numbers
+from rung_ops.release.state import State
+from rung_ops.serving import interval_answers
+from rung_ops.serving import release as serving_release
+from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.service import HeldReleases
+from rung_ops.serving.settings import ANY_SPEED, Limits
+from rung_ops.serving.trial_figures import Comparison
+from rung_ops.target import Kind
+from rung_ops.training import estimator
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+@pytest.fixture
+def served(release_folder: Path, release_key: bytes) -> LoadedRelease:
+    loaded = serving_release.load(release_folder, release_key, ANY_SPEED)
+    return LoadedRelease(loaded, "serving", strict=False)
+
+
+@pytest.fixture
+def caller(served: LoadedRelease, tmp_path: Path) -> Iterator[Caller]:
+    with calling(tmp_path, Limits(), log=True) as made:
+        made.service.install(HeldReleases(State(1, served.release.id), served))
+        yield made
+
+
+@pytest.fixture
+def sent(trained: Trained) -> list[dict[str, Any]]:
+    rows = trained.test.drop("minutes").head(3)
+    return rows.with_columns(pl.col("planned").dt.to_string("iso:strict")).to_dicts()
+
+
+@pytest.fixture
+def expected(trained: Trained) -> np.ndarray:
+    return estimator.predict(trained.estimator, trained.test.head(3))
+
+
+def test_a_row_is_answered_with_the_median_and_its_interval(
+    caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray
+) -> None:
+    answer = caller.post("/predict", sent[0]).json
+
+    low, median, high = expected[0]
+    assert answer["prediction"] == pytest.approx(median, rel=1e-5)
+    assert answer["interval"] == {
+        "low": pytest.approx(low, rel=1e-5),
+        "high": pytest.approx(high, rel=1e-5),
+        "level": 0.8,
+    }
+    assert list(answer) == ["id", "prediction", "interval", "release", "defaults_used"]
+
+
+def test_many_rows_are_answered_in_every_form(
+    caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray
+) -> None:
+    columns = {name: [row[name] for row in sent] for name in sent[0]}
+    written = io.BytesIO()
+    frame = pl.DataFrame(sent).with_columns(pl.col("planned").str.to_datetime())
+    frame.write_ipc_stream(written, compat_level=pl.CompatLevel.oldest())
+
+    many = caller.post("/predict", sent).json
+    by_column = caller.post("/predict/batch", {"columns": columns}).json
+    arrow = pl.read_ipc_stream(caller.post("/predict/batch", written.getvalue(), ARROW).body)
+
+    intervals = [[each["low"], each["high"]] for each in many["intervals"]]
+    of_arrow = arrow["interval"].struct.unnest()
+    np.testing.assert_allclose(many["predictions"], expected[:, 1], rtol=1e-5)
+    np.testing.assert_allclose(intervals, expected[:, [0, 2]], rtol=1e-5)
+    assert by_column["predictions"] == arrow["prediction"].to_list() == many["predictions"]
+    assert by_column["intervals"] == {
+        "low": of_arrow["low"].to_list(),
+        "high": of_arrow["high"].to_list(),
+        "level": 0.8,
+    }
+    assert of_arrow["low"].to_list() == [low for low, _ in intervals]
+    assert of_arrow["level"].to_list() == [0.8] * 3
+
+
+def test_the_schema_describes_what_is_answered(
+    caller: Caller, sent: list[dict[str, Any]], served: LoadedRelease
+) -> None:
+    schemas = caller.get("/openapi.json").json["components"]["schemas"]
+    answer = caller.post("/predict", sent[0]).body
+
+    assert set(schemas["Interval"]["required"]) == {"low", "high", "level"}
+    assert schemas["Answer"]["properties"]["interval"]["$ref"].endswith("/Interval")
+    decoded = msgspec.json.decode(answer, type=interval_answers.Answer)
+    assert decoded.release == served.release.id
+    assert "reasons" not in schemas["Answer"]["properties"]
+
+
+def test_reasons_are_refused_in_a_sentence(caller: Caller, sent: list[dict[str, Any]]) -> None:
+    answer = caller.post("/predict?explain=true", sent[0])
+
+    assert answer.status == 400
+    assert "it predicts an interval, and reasons are of one number" in answer.body.decode()
+
+
+def test_the_log_holds_the_median_and_the_interval(
+    caller: Caller, sent: list[dict[str, Any]], expected: np.ndarray, tmp_path: Path
+) -> None:
+    caller.post("/predict", sent)
+    until = time.monotonic() + 30
+    while (log := prediction_log.read(tmp_path / "log").collect()).height < len(sent):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+    interval = log["interval"].struct.unnest()
+    np.testing.assert_allclose(log["prediction"], expected[:, 1], rtol=1e-5)
+    np.testing.assert_allclose(interval.select("low", "high"), expected[:, [0, 2]], rtol=1e-5)
+    assert interval["level"].to_list() == [0.8] * 3
+
+
+def test_a_service_of_one_number_imports_none_of_it() -> None:
+    code = (
+        "import sys, rung_ops.serving.app, rung_ops.serving.openapi\n"
+        "print([name for name in sys.modules if name.endswith(('interval_answers', "
+        "'class_answers', 'rung_ops.quantiles', 'interval_plots'))])"
+    )
+
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert told.stdout.strip() == "[]"
+
+
+def test_a_shadow_is_compared_by_the_mean_distance_of_the_quantiles() -> None:
+    kind = Kind((), QUANTILES)
+    found = Comparison(kind)
+    serving = np.sort(np.random.default_rng(1).normal(size=(300, 3)), axis=1)
+    moved = serving.copy()
+    moved[:100] += [0.0, 3.0, 6.0]
+
+    found.observe(serving, moved)
+
+    assert found.difference == pytest.approx(100 * 3.0)
+    assert found.changed(0.0) == (100, 300)
+
+
+def test_a_canary_is_compared_by_the_median() -> None:
+    assert numbers(np.array([[1.0, 2.0, 5.0]]), Kind((), QUANTILES)).tolist() == [2.0]
+
+
+def test_a_file_is_scored_with_the_ends_of_the_interval(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator.save(trained.estimator, tmp_path / "model.skops")
+    for module in (predict, predict_logged):
+        monkeypatch.setattr(module, "MODEL", tmp_path / "model.skops")
+    monkeypatch.delenv("LOGS", raising=False)
+    rows = trained.test.drop("minutes").head(50)
+    hole = pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise("distance").alias("distance")
+    rows.with_columns(hole).write_parquet(tmp_path / "new.parquet")
+    output = tmp_path / "scored.csv"
+
+    code = predict.main(
+        [str(tmp_path / "new.parquet"), str(output)], predict_logged.log_predictions
+    )
+
+    scored = pl.read_csv(output)
+    kept = [row for row in range(50) if row != 4]
+    names = ["interval_low", "prediction", "interval_high"]
+    expected = estimator.predict(trained.estimator, rows)
+    assert code == 0
+    np.testing.assert_allclose(scored[kept].select(names).to_numpy(), expected[kept])
+    assert scored[4].select(names).null_count().row(0) == (1, 1, 1)
+    log = prediction_log.read(prediction_log.folder("batch")).collect()
+    assert log["prediction"].to_list() == scored["prediction"][kept].to_list()
+    assert log["interval"].struct.field("high").to_list() == scored["interval_high"][kept].to_list()

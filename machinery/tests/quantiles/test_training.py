@@ -1,0 +1,170 @@
+"""Quantiles are checked, trained, evaluated and compared like any other prediction."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandera.polars as pa
+import polars as pl
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LinearRegression
+
+from machinery.tests.conftest import Trained
+from machinery.tests.quantiles.conftest import QUANTILES, deliveries
+from rung_ops import contract, stages
+from rung_ops.checks import model, promises
+from rung_ops.target import Kind, UnsupportedTargetError, kind_of, of_regressor
+from rung_ops.training import baseline, estimator, evaluate, model_card, slices
+
+
+def test_every_promise_holds(checked: Path) -> None:
+    told = {promise.__name__: promises.broken(promise) for promise in promises.PROMISES}
+
+    assert {name: said for name, said in told.items() if said} == {}
+
+
+def test_a_project_with_governance_refuses_quantiles(
+    checked: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "governance").mkdir()
+    monkeypatch.setattr(promises, "REPOSITORY", tmp_path)
+
+    with pytest.raises(UnsupportedTargetError, match="`minutes` has QUANTILES, and under gov"):
+        promises.well_typed()
+
+
+@pytest.mark.parametrize(
+    "quantiles",
+    [
+        (0.1, 0.9),
+        (0.1, 0.5),
+        (0.9, 0.5, 0.1),
+        (0, 0.5, 1),
+        (0.1, 0.4, 0.9),
+        "abc",
+        0.5,
+        ("a", 1, 2),
+    ],
+)
+def test_other_quantiles_are_refused_in_a_sentence(quantiles: Any) -> None:
+    with pytest.raises(UnsupportedTargetError, match="three numbers between 0 and 1, the median"):
+        kind_of("minutes", pa.Column(float), quantiles)
+
+
+@pytest.mark.parametrize("column", [pa.Column(bool), pa.Column(str, pa.Check.isin(["a", "b"]))])
+def test_quantiles_of_what_is_no_number_are_refused(column: pa.Column) -> None:
+    with pytest.raises(UnsupportedTargetError, match="the target `kind` is not a number"):
+        kind_of("kind", column, QUANTILES)
+
+
+def test_the_kind_is_told_by_the_target_and_its_quantiles() -> None:
+    plain = kind_of("minutes", pa.Column(float), ())
+    quantiles = kind_of("minutes", pa.Column(float), [0.05, 0.5, 0.95])
+
+    assert (plain, plain.width, str(plain)) == (Kind(), 0, "one number")
+    assert (quantiles.width, quantiles.level) == (3, 0.9)
+    assert str(quantiles) == "the quantiles 0.05, 0.5, 0.95"
+
+
+def test_a_model_of_one_number_is_refused(checked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plain(LinearRegression):  # type: ignore[misc]
+        def fit(self, features: pl.DataFrame, truth: np.ndarray) -> Any:
+            return super().fit(features.select("distance"), truth)
+
+        def predict(self, features: pl.DataFrame) -> Any:
+            return super().predict(features.select("distance"))
+
+    monkeypatch.setattr(contract.model, "build", lambda params: Plain())
+    monkeypatch.setattr(model.estimator, "save", lambda fitted, path: None)
+
+    with pytest.raises(contract.ContractError, match="it must give 3 quantiles for each"):
+        model.a_saved_model_answers_the_same()
+
+
+def test_crossed_quantiles_are_sorted_and_lose_nothing() -> None:
+    draw = np.random.default_rng(1)
+    raw, truth = draw.normal(size=(500, 3)), draw.normal(size=500)
+
+    found = of_regressor(raw, "quantile")
+
+    def losses(predicted: np.ndarray) -> np.ndarray:
+        below = truth[:, None] - predicted
+        each = np.maximum(np.array(QUANTILES) * below, (np.array(QUANTILES) - 1) * below)
+        return np.asarray(each.sum(axis=1))
+
+    assert (np.diff(found, axis=1) >= 0).all()
+    assert (losses(found) <= losses(raw) + 1e-12).all()
+    assert losses(found).sum() < losses(raw).sum()
+
+
+def test_the_baseline_is_the_quantiles_of_the_training_rows(trained: Trained) -> None:
+    simple = baseline.baseline(trained.train, trained.test)
+    predicted = estimator.predict(trained.estimator, trained.test)
+
+    result = baseline.compare(estimator.truth(trained.test), predicted, simple)
+
+    expected = np.quantile(trained.train["minutes"].to_numpy(), QUANTILES)
+    np.testing.assert_allclose(simple, np.tile(expected, (trained.test.height, 1)))
+    assert result["better"]
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder that the evaluation writes to."""
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    monkeypatch.setattr(evaluate, "PLOTS", folder / "plots")
+    for name, file in (("METRICS", "metrics.json"), ("REPORT", "report.html")):
+        monkeypatch.setattr(evaluate, name, folder / file)
+    for module in (evaluate, slices, baseline):
+        monkeypatch.setattr(module, "PREDICTIONS", folder / "predictions.parquet")
+    monkeypatch.setattr(slices, "SLICES", folder / "slices.json")
+    monkeypatch.setattr(baseline, "COMPARISON", folder / "comparison.json")
+    return folder
+
+
+def test_the_report_says_how_many_rows_the_interval_holds(
+    trained: Trained, reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted = estimator.predict(trained.estimator, trained.test)
+    figures = stages.score(trained.test, predicted)
+    trained.train.write_parquet(reports / "train.parquet")
+    monkeypatch.setattr(baseline, "TRAIN", reports / "train.parquet")
+
+    evaluate.write_report(trained.estimator, trained.test, predicted, figures)
+    assert (slices.main(), baseline.main()) == (0, 0)
+
+    truth = trained.test["minutes"].to_numpy()
+    held = ((predicted[:, 0] <= truth) & (truth <= predicted[:, 2])).mean()
+    metrics = json.loads((reports / "metrics.json").read_text())
+    assert metrics["interval_coverage"] == pytest.approx(held)
+    assert 0.6 < held < 0.9
+    assert metrics["interval_width"] > 0
+    assert 0 <= metrics["quantiles_crossed"] < 0.05
+    tables = {path.stem: pl.read_csv(path) for path in (reports / "plots").iterdir()}
+    assert {"quantiles", "coverage", "residuals_over_time", "residuals", "importances"} <= set(
+        tables
+    )
+    assert tables["coverage"]["slice"].to_list()[:3] == ["all rows", "vehicle bike", "vehicle van"]
+    assert tables["coverage"]["coverage"][0] == pytest.approx(held)
+    assert tables["residuals_over_time"]["rows"].sum() == trained.test.height
+    sliced = {row["value"]: row for row in json.loads((reports / "slices.json").read_text())}
+    assert sliced["bike"]["interval_coverage"] == pytest.approx(tables["coverage"]["coverage"][1])
+    assert json.loads((reports / "comparison.json").read_text())["better"]
+    card = model_card.card("# Card\n", reports, "Model: this one.")
+    assert "|interval coverage|" in card
+
+
+def test_crossings_are_counted_before_they_are_sorted(trained: Trained) -> None:
+    class Crossing(BaseEstimator):  # type: ignore[misc]
+        def predict(self, features: pl.DataFrame) -> np.ndarray:
+            raw = np.tile([1.0, 2.0, 3.0], (features.height, 1))
+            raw[::4] = [3.0, 2.0, 1.0]
+            return raw
+
+    rows = deliveries(100)
+
+    assert estimator.crossed(Crossing(), rows) == 0.25
+    assert (estimator.predict(Crossing(), rows) == [1.0, 2.0, 3.0]).all()
