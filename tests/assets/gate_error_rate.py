@@ -10,7 +10,8 @@ passed. A case is METRIC:GAIN, as `auc:-0.01`: the challenger is truly one point
 - auc_rare: the same where one row in twenty is positive;
 - log_loss: probabilities with noise, on rows whose true probability is known;
 - mae: normal errors, correlated to 0.9 between the two versions;
-- brier: probabilities of three classes with noise, on rows whose true probabilities are known.
+- brier: probabilities of three classes with noise, on rows whose true probabilities are known;
+- pinball: quantiles 0.1, 0.5 and 0.9 of normal errors, correlated to 0.9 between the two versions.
 
 The gain of an error is in shares of the champion's figure, as in ops/gate.toml.
 """
@@ -34,6 +35,7 @@ from rung_ops.gate import rules
 from rung_ops.gate import verdict as gate_verdict
 from rung_ops.training import slices
 from rung_ops.gate.verdict import Champion
+from rung_ops.target import Kind
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, ours, theirs, a constant
 NOT_AS_GOOD = ("worse than the champion", "not shown to be as good as the champion")
@@ -43,6 +45,8 @@ POPULATION = 400_000  # rows that stand for all there are
 OF_CLASSES = (1.0, 0.0, -1.0)  # mean logits of three classes: common, less common, rare
 BOTH_RIGHT, ALONE = 0.78, 0.08
 ACROSS = 0.9  # correlation of the two versions
+QUANTILES = np.array([0.1, 0.5, 0.9])
+OF_NORMAL = np.array([NormalDist().inv_cdf(each) for each in QUANTILES])
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -200,6 +204,22 @@ def draw_error(gain: float, rows: int, draws: np.random.Generator) -> Drawn:
     return truth, ours, theirs, np.zeros(rows)
 
 
+def pinball(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Compute the mean pinball loss of the quantiles."""
+    above = truth[:, None] - predicted
+    return float(np.maximum(QUANTILES * above, (QUANTILES - 1) * above).mean())
+
+
+def draw_quantiles(gain: float, rows: int, draws: np.random.Generator) -> Drawn:
+    """Draw quantiles of two versions, each honest of its errors; those differ as in draw_error()."""
+    truth, *medians, _ = draw_error(gain, rows, draws)
+    ours, theirs = (
+        median[:, None] + scale * OF_NORMAL
+        for median, scale in zip(medians, (1 - gain, 1.0), strict=True)
+    )
+    return truth, ours, theirs, np.tile(3 * OF_NORMAL, (rows, 1))
+
+
 Draw = Callable[[float, int, np.random.Generator], Drawn]
 Figure = Callable[[np.ndarray, np.ndarray], float]
 CASES: dict[str, tuple[Draw, Figure, bool]] = {
@@ -210,6 +230,7 @@ CASES: dict[str, tuple[Draw, Figure, bool]] = {
     "log_loss": (draw_log_loss, log_loss, False),
     "mae": (draw_error, absolute_error, False),
     "brier": (draw_brier, brier, False),
+    "pinball": (draw_quantiles, pinball, False),
 }
 
 
@@ -229,8 +250,9 @@ def passes(case: str, rows: int, seed: int) -> bool:
     gate_verdict.estimator.truth = lambda frame: frame[contract.TARGET].to_numpy()
     contract.score = lambda truth, predicted: {"figure": figure(truth, predicted)}
     truth, ours, theirs, constant = draw(float(gain), rows, np.random.default_rng([seed, rows]))
-    names = [f"class {each}" for each in range(ours.shape[1])] if ours.ndim == 2 else []
-    gate_verdict.estimator.kind = lambda: gate_verdict.Kind(tuple(names))
+    names = tuple(f"class {each}" for each in range(3)) if metric == "brier" else ()
+    quantiles = tuple(QUANTILES) if metric == "pinball" else ()
+    gate_verdict.estimator.kind = lambda: Kind(names, quantiles)
     verdict = gate_verdict.judge(
         pl.DataFrame({contract.TARGET: truth}),
         ours,

@@ -19,7 +19,10 @@ SIMULATION = Path(__file__).parents[1] / "assets/gate_error_rate.py"
 SEED, ROWS = int(os.environ.get("SEED", "1")), 2_000
 # With 8,000 tries, 20 passes (0.25 %) leave 0.41 % possible: docs/benchmarks.md has such a run.
 TRIES = int(os.environ.get("TRIES", "2000"))
-FIGURES = ("accuracy", "accuracy_twins", "auc", "auc_rare", "log_loss", "mae")
+FIGURES = (
+    *("accuracy", "accuracy_twins", "auc", "auc_rare", "log_loss", "mae"),
+    *("brier", "pinball"),
+)
 PROMISED = 0.005
 
 
