@@ -32,7 +32,7 @@ HOOKS = {
         (
             "rows: polars.DataFrame, as before_prediction returned it",
             "predictions: numpy.ndarray, shape (n_rows,); where the target is one of several "
-            "classes (n_rows, n_classes), their probabilities",
+            "classes (n_rows, n_classes), their probabilities; with QUANTILES (n_rows, 3)",
         ),
         "numpy.ndarray of the same shape",
         "for each batch of the service, before the answers are written and logged; also for what "
@@ -59,7 +59,8 @@ HOOKS = {
         (
             "predictions: polars.DataFrame, shape (n_rows, 8): the serving release's rows of the "
             "prediction log in the window, with id, time, release, arm, row, features, prediction "
-            "and defaults_used; where the target is one of several classes also probabilities",
+            "and defaults_used; where the target is one of several classes also probabilities, with "
+            "QUANTILES interval",
         ),
         "list of str, a sentence for each problem; empty where there is none",
         "by each run of the monitor; its problems count like the monitor's own. One that raises, "
