@@ -21,7 +21,10 @@ def build(params: Mapping[str, Any]) -> Pipeline:
     """Make an untrained model."""
     names = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     columns = ColumnTransformer(
-        [("names", names, ["purpose", "job"]), ("numbers", "passthrough", ["months", "rate", "age"])]
+        [
+            ("names", names, ["purpose", "job"]),
+            ("numbers", "passthrough", ["months", "rate", "age"]),
+        ]
     )
     trees = HistGradientBoostingRegressor(
         loss="quantile", max_iter=params["max_iter"], random_state=params["seed"]
