@@ -28,8 +28,8 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
 
     Returns:
         One row for each prediction that a caller received, earliest first: ID, TIME, RELEASE, ARM
-        (serving, canary or batch), PREDICTION (as rung_ops.predictions.packed() has it), and the
-        columns of Row with the target.
+        (serving, canary or batch), PREDICTION (as rung_ops.predictions.packed() has it; null where
+        all are of a release that predicted another kind), and the columns of Row with the target.
     """
     log = prediction_log.read(prediction_log.folder(environment), until=until)
     received = log.filter(pl.col("arm") != "shadow").collect()
@@ -44,12 +44,15 @@ def answers(environment: str, until: datetime, folder: Path | None = None) -> pl
     kind, truth = kind_in(released), pl.col(TRUTH)
     if kind.classes:
         truth = truth.cast(pl.String)
+    answered = packed(kind)
+    if not set(answered.meta.root_names()) <= set(known.columns):
+        answered = pl.lit(None)
     return known.select(
         pl.col("id").alias(ID),
         pl.col("time").alias(TIME),
         pl.col("release").alias(RELEASE),
         pl.col("arm").alias(ARM),
-        packed(kind).alias(PREDICTION),
+        answered.alias(PREDICTION),
         *_fields(known),
         truth.alias(contract.TARGET),
     ).sort(TIME, ID)

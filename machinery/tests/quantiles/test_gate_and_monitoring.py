@@ -1,5 +1,6 @@
 """Quantiles are judged by the gate, and watched: by the pinball loss, and by what the interval holds."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from machinery.tests.conftest import Trained
 from machinery.tests.quantiles.conftest import QUANTILES, deliveries
 from rung_ops import contract
 from rung_ops.autopilot import labelled, post_promotion_check
+from rung_ops.autopilot.collect import new_rows
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.batch import prediction_log
 from rung_ops.gate import report as gate_report
@@ -136,6 +138,23 @@ def test_predictions_that_moved_are_drift_and_outcomes_give_the_figure(
     expected = contract.score(quiet["minutes"].to_numpy(), predicted)["pinball"]
     assert known["quality"]["figure"] == pytest.approx(expected)
     assert (known["drift"]["prediction"], drifted["drift"]["prediction"]) == (False, True)
+
+
+def test_rows_of_the_release_before_quantiles_are_learned_from(
+    trained: Trained, release_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = deliveries(400, seed=2)
+    monkeypatch.delenv("LOGS", raising=False)
+    before = logged(trained, rows).drop("interval")
+    prediction_log.write_predictions(before, prediction_log.folder(paths.PRODUCTION))
+    rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
+    described = json.loads((release_folder / "contract.json").read_text())
+    monkeypatch.setattr(labelled, "_contract", lambda environment: described)
+
+    answers = labelled.answers(paths.PRODUCTION, NOW, tmp_path)
+
+    assert new_rows(answers).height == 400
+    assert answers[labelled.PREDICTION].null_count() == 400
 
 
 def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
