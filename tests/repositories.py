@@ -1,5 +1,6 @@
 """Small repositories as data: paths and texts, written out and reviewed."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,12 @@ def plant(folder: Path, files: Mapping[str, str | bytes]) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return folder
+
+
+def called(files: Mapping[str, str]) -> dict[str, str]:
+    """Return files of a repository, and settings that name each of their functions."""
+    names = re.findall(r"^def (\w+)", "\n".join(files.values()), re.MULTILINE)
+    return {**files, "called.ini": f"[functions]\n{' '.join(names)} =\n"} if names else dict(files)
 
 
 def evidence(folder: Path, *predicates: Any) -> Evidence:

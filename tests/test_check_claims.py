@@ -7,7 +7,7 @@ import pytest
 
 from rung.levels import TIERS
 from rung.review.review import review
-from tests.repositories import ML, PLENTY, plant
+from tests.repositories import ML, PLENTY, called, plant
 
 CI = ".github/workflows/ci.yml"
 NIGHTLY = "on:\n  schedule:\n    - cron: '1 1 * * *'\njobs:\n  a:\n    steps:\n      - run: {}\n"
@@ -258,7 +258,7 @@ CLAIMS = KNOWN | FOUND
 
 
 def points(folder: Path, claim: Claim, files: dict[str, str]) -> float:
-    found = review(plant(folder, ML | files), limits=PLENTY)
+    found = review(plant(folder, ML | called(files)), limits=PLENTY)
     return found.findings[claim.capability].points
 
 

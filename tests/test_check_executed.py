@@ -249,3 +249,51 @@ def test_what_is_only_named_is_not_reached(files: dict[str, str], tmp_path: Path
     looked = evidence(plant(tmp_path, files | {"train.py": "m.fit(1)\n"}), fits)
 
     assert [] == looked.holds({"reached": fits})
+
+
+LOGS = "import mlflow\ndef log_all():\n    mlflow.log_metric('rmse', 1)\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.py": LOGS},
+        {"a.py": LOGS.replace("()", "(\n    rows,\n)")},
+        {"a.py": LOGS, "README.md": "Call `log_all`.\n"},
+        {"a.py": LOGS, "b.py": "import a\na.log_all_of()\n"},
+    ],
+    ids=["by nothing", "with parameters", "by prose", "by a longer name"],
+)
+def test_a_function_that_nothing_calls_is_no_more_than_declared(
+    files: dict[str, str], tmp_path: Path
+) -> None:
+    found = look(plant(tmp_path, ML | files)).findings["experiment-tracking"]
+
+    assert "declared" == found.tier
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.py": f"{LOGS}log_all()\n"},
+        {"a.py": LOGS, "b.py": "from a import log_all as log\nlog()\n"},
+        {"a.py": f"{LOGS}__all__ = ['log_all']\n"},
+        {"a.py": LOGS.replace("def", "@app.command()\ndef")},
+        {"a.py": LOGS.replace("def", "@app.command(\n    'a'\n)\ndef")},
+        {"a.py": LOGS.replace("log_all", "lambda_handler")},
+        {"a.py": LOGS.replace("def log_all():", "class Log:\n    def log_all(self):")},
+        {"a.py": LOGS, "pyproject.toml": "[project.scripts]\nlog = 'a:log_all'\n"},
+        {"a.py": LOGS, "job.yml": "entry: log_all\n"},
+        {"a.py": LOGS, "tests/test_a.py": "import a\ndef test_a():\n    a.log_all()\n"},
+        {"a.py": f"{LOGS}\ndef other():\n    mlflow.log_metric('mae', 1)\n\n\nother()\n"},
+    ],
+    ids=[
+        *("by its module", "by another file", "exported", "decorated", "decorated on lines"),
+        *("by a framework", "a method", "by an entry point", "by settings", "by a test"),
+        "another one is called",
+    ],
+)
+def test_a_function_that_something_may_call_is_used(files: dict[str, str], tmp_path: Path) -> None:
+    found = look(plant(tmp_path, ML | files)).findings["experiment-tracking"]
+
+    assert found.holds

@@ -6,7 +6,7 @@ import pytest
 
 from rung.levels import TIERS
 from rung.review.review import review
-from tests.repositories import ML, PLENTY, evidence, plant
+from tests.repositories import ML, PLENTY, called, evidence, plant
 
 CI = ".github/workflows/ci.yml"
 RUN = "on: push\njobs:\n  a:\n    steps:\n      - run: {}\n"
@@ -193,7 +193,7 @@ def test_what_was_missed_is_found(case: tuple[dict[str, str], str, str], tmp_pat
     files, capability, tier = case
     base = {} if capability == "pinned-dependencies" else ML
 
-    found = review(plant(tmp_path, base | files), limits=PLENTY).findings[capability]
+    found = review(plant(tmp_path, base | called(files)), limits=PLENTY).findings[capability]
 
     assert found.points >= TIERS[tier]
 

@@ -8,7 +8,7 @@ import pytest
 
 from rung.review import evidence as evidence_module
 from rung.review.predicates import PREDICATES
-from tests.repositories import evidence, plant
+from tests.repositories import called, evidence, plant
 from tests.test_levels_evidence import PREDICATES as DESCRIBED
 from tests.test_levels_evidence import TOGETHER
 
@@ -133,7 +133,9 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_a_predicate_holds_where_its_evidence_is(case: Case, tmp_path: Path) -> None:
-    looked = evidence(plant(tmp_path, case.holds), *filter(None, (case.predicate, case.used)))
+    looked = evidence(
+        plant(tmp_path, called(case.holds)), *filter(None, (case.predicate, case.used))
+    )
 
     hits = looked.holds(case.predicate, case.used)
 

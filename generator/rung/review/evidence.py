@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
-from rung.review import dependencies
+from rung.review import dependencies, unnamed
 from rung.review.ci import CI
 from rung.review.commands import Commands
 from rung.review.content import Content
@@ -47,6 +47,7 @@ class Evidence:
         self.hits: dict[str, list[Hit]] = defaultdict(list)
         self.matched: dict[tuple[str, str], bool] = {}  # by pattern and command
         self._match_files()
+        self._leave_out_what_nothing_calls()
 
     def _match_files(self) -> None:
         """Match each file once with all predicates that concern it, those near the root first."""
@@ -88,6 +89,21 @@ class Evidence:
                 if len(found) < KEPT:
                     found.extend(self._located(hit) for hit in PREDICATES[leaf.kind](view, leaf))
 
+    def _leave_out_what_nothing_calls(self) -> None:
+        """Look again where a match stands in a function that nothing names; else mark it."""
+        asked: dict[str, set[int]] = defaultdict(set)
+        for hit in chain.from_iterable(self.hits.values()):
+            if hit.line and hit.path.endswith(".py") and hit.path not in self.reachability.tests:
+                asked[hit.path].add(hit.line)
+        lines = unnamed.lines(self.content, asked)
+        views = {path: View.without(self.content, path, lines[path]) for path in lines}
+        for name, hits in self.hits.items():
+            for at, hit in enumerate(hits):
+                if hit.line in lines.get(hit.path, ()):
+                    leaf = self.leaves[name]
+                    again = next(PREDICATES[leaf.kind](views[hit.path], leaf), None)
+                    hits[at] = again or replace(hit, runs=False)
+
     def _located(self, hit: Hit) -> Hit:
         """Return a hit in a notebook's code with the line of its file."""
         if not hit.in_notebook or not hit.line:
@@ -95,8 +111,8 @@ class Evidence:
         return replace(hit, line=self.content.line_in_notebook(hit.path, hit.line))
 
     def holds(self, predicate: Predicate, used: Predicate = None) -> list[Hit]:
-        """Return what supports a predicate outside notebooks; nothing when it does not hold."""
-        return self._shown(predicate, lambda hit: not hit.in_notebook, used)
+        """Return what supports a predicate and may run; nothing when it does not hold."""
+        return self._shown(predicate, lambda hit: not hit.only_declared, used)
 
     def holds_anywhere(self, predicate: Predicate) -> list[Hit]:
         """Return what supports a predicate, notebooks included."""
@@ -153,7 +169,7 @@ class Evidence:
         first, *others = parts
         found: list[Hit] = []
         files = self.content.files
-        wanted = {hit.path for hits in others for hit in hits if not hit.in_notebook}
+        wanted = {hit.path for hits in others for hit in hits if not hit.only_declared}
         for number, start in enumerate(dict.fromkeys(hit.path for hit in first)):
             if number >= STARTS:
                 files.left_out.note("files whose imports were not followed", start)
@@ -166,7 +182,7 @@ class Evidence:
         return found
 
     def _within(self, paths: AbstractSet[str]) -> Accept:
-        return lambda hit: not hit.in_notebook and hit.path in paths
+        return lambda hit: not hit.only_declared and hit.path in paths
 
     def _starts_on_a_schedule(self, hit: Hit) -> bool:
         location = (hit.path, hit.line)

@@ -16,16 +16,23 @@ class Hit:
         path: from the root; empty where something is not there.
         line: from 1, or 0 for the file itself.
         text: what matched.
+        runs: whether it may; not in a function that nothing names.
     """
 
     path: str
     line: int
     text: str
+    runs: bool = True
 
     @property
     def in_notebook(self) -> bool:
         """Say whether it stands in a notebook."""
         return self.path.endswith(".ipynb")
+
+    @property
+    def only_declared(self) -> bool:
+        """Say whether it shows no more than that somebody meant it."""
+        return self.in_notebook or not self.runs
 
 
 def printable(text: str) -> str:

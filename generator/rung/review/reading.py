@@ -24,6 +24,7 @@ class Reading:
     ci_by_content: tuple[tuple[str, ...], ...]
     dependencies: tuple[str, ...]
     roots: tuple[str, ...]
+    called_by_frameworks: tuple[str, ...]
     folders: frozenset[str]
     endings: tuple[str, ...]
     unless_sources: tuple[str, ...]
@@ -52,6 +53,7 @@ def load(folder: Path) -> Reading:
             ci_by_content=tuple(map(tuple, data["ci_by_content"])),
             dependencies=tuple(data["dependencies"]),
             roots=tuple(data["roots"]),
+            called_by_frameworks=tuple(data["called_by_frameworks"]),
             folders=frozenset(data["left_out"]["folders"]),
             endings=tuple(data["left_out"]["endings"]),
             unless_sources=tuple(data["left_out"]["unless_sources"]),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
+from typing import Self
 
 from rung.review import disabled, documents, functions, python_source, vocabulary
 from rung.review.content import Content
@@ -29,6 +30,18 @@ class View:
         self.is_python = path.endswith((".py", ".ipynb"))
         self.candidates: AbstractSet[bytes] | None = None  # literals that its tokens let it hold
         self.spans: dict[bytes, list[tuple[int, int]]] = {}
+
+    @classmethod
+    def without(cls, content: Content, path: str, numbers: AbstractSet[int]) -> Self:
+        """Return a file of Python as if some of its lines, counted from 1, were blank."""
+        view = cls(content, path)
+        written = enumerate(view.raw.split(b"\n"), 1)
+        view.raw = b"\n".join(b"" if number in numbers else line for number, line in written)
+        text = python_source.shortened(
+            view.raw.decode("utf-8", "replace"), content.files.limits.line
+        )
+        view.source = python_source.read(text.replace("\r\n", "\n").removeprefix("\ufeff"))
+        return view
 
     @cached_property
     def raw(self) -> bytes:
