@@ -47,10 +47,14 @@ print(pl.read_parquet("logs/production/predictions/**/*.parquet").select(
 @pytest.fixture(scope="module")
 def project(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Make a project on rung 3 with the documentation's entity feature, and its first version."""
-    folder = tmp_path_factory.mktemp("entity") / "project"
-    project = start(copier_template, folder, use_case="velocity", level=3)
+    return trained(copier_template, tmp_path_factory.mktemp("entity") / "project")
+
+
+def trained(template: Path, folder: Path, **answers: str) -> Project:
+    """Make a project on rung 3 with the documentation's entity feature, and its first version."""
+    project = start(template, folder, use_case="velocity", level=3, **answers)
     page = (ROOT / "docs/features.md").read_text()
-    imports, declaration = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    imports, declaration = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2]
     file = folder / "src/late_flights/features.py"
     text = file.read_text().replace("import polars as pl\n", imports, 1)
     file.write_text(f"{text}\n{declaration}")
