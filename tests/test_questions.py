@@ -11,7 +11,8 @@ from tests.conftest import CHOICES, ROOT, Render, files_of
 
 ANSWERS = ".copier-answers.yml"
 # The first rung of which an answer brings a file or a command.
-FIRST = {"data": 0, "ci": 1, "compute": 1, "tracking": 2, "orchestrator": 2, "features": 3}
+FIRST = {"data": 0, "ci": 1, "compute": 1, "tracking": 2, "orchestrator": 2}
+SMALL = ("data", "ci")  # whose projects are quickly made
 
 
 def asked() -> list[str]:
@@ -28,7 +29,13 @@ def test_the_game_comes_first_and_the_rung_before_what_it_may_not_need() -> None
     assert all(order.index("level") < order.index(name) for name in FIRST)
 
 
-@pytest.mark.parametrize(("question", "first"), FIRST.items())
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        pytest.param(*each, marks=[] if each[0] in SMALL else [pytest.mark.slow])
+        for each in FIRST.items()
+    ],
+)
 def test_what_is_asked_changes_a_project_of_that_rung_and_nothing_else_does(
     render: Render, question: str, first: int
 ) -> None:

@@ -1,5 +1,6 @@
 """The answers about an object store: what is taken, what is refused, and where they end up."""
 
+import shutil
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
@@ -103,15 +104,22 @@ def test_fitting_answers_are_written_as_they_are(render: Render, answers: dict[s
     assert prefix == f"{answers['store_prefix']}/dvc".lstrip("/")
 
 
+@pytest.fixture(scope="module")
+def unpacked(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the template without git, which Copier need not clone for each refusal."""
+    folder = tmp_path_factory.mktemp("unpacked") / "template"
+    return shutil.copytree(copier_template, folder, ignore=shutil.ignore_patterns(".git"))
+
+
 @pytest.mark.parametrize(("question", "answer"), cases(BAD))
 def test_another_answer_is_refused_in_words(
-    copier_template: Path, tmp_path: Path, question: str, answer: str
+    unpacked: Path, tmp_path: Path, question: str, answer: str
 ) -> None:
     answers: dict[str, Any] = {"data": "store", question: answer}
 
     with pytest.raises(ValueError, match=question) as refused:
         copier_api.run_copy(
-            str(copier_template), tmp_path / "made", data=answers, defaults=True, quiet=True
+            str(unpacked), tmp_path / "made", data=answers, defaults=True, quiet=True
         )
 
     assert "Use " in str(refused.value)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -577,16 +578,20 @@ def test_another_vendor_takes_the_old_ones_files_away_but_not_edited_ones(
     assert (project / ".github/workflows/mine.yml").exists()
 
 
-HANDS = [(level, written) for level in (0, 1, 2) for written in (0, 1, 2) if level != written]
+HANDS: list[tuple[int, tuple[str, Any, Any]]] = [
+    *((level, ("level", level, written)) for level, written in permutations(range(3), 2)),
+    (1, ("ci", "github", "gitlab")),
+]
+WAYS = list(product([False, True], repeat=2))  # of committing it: with an edited page, amended
+# Each change in one of the ways; the slow suites have the others.
+BY_HAND = [
+    pytest.param(*hand, *way, marks=[] if number % len(WAYS) == place else [pytest.mark.slow])
+    for number, hand in enumerate(HANDS)
+    for place, way in enumerate(WAYS)
+]
 
 
-@pytest.mark.parametrize("amended", [False, True], ids=["commit", "amend"])
-@pytest.mark.parametrize("edited", [False, True], ids=["page", "page edited"])
-@pytest.mark.parametrize(
-    ("level", "change"),
-    [(level, ("level", level, written)) for level, written in HANDS]
-    + [(1, ("ci", "github", "gitlab"))],
-)
+@pytest.mark.parametrize(("level", "change", "edited", "amended"), BY_HAND)
 def test_answers_written_by_hand_are_refused_in_every_direction(
     new_project: NewProject,
     small: Path,

@@ -136,17 +136,6 @@ def chance(result: int, tries: int, rate: float) -> float:
     return 1 - sum(fewer)
 
 
-def test_a_few_histories_lose_nothing(
-    tmp_path: Path, template: source.Source, fresh: Fresh
-) -> None:
-    tally = Tally()
-    months = machine(tmp_path, fresh, engines.rungs(template), tally)
-
-    live(1, 2, 5, months, (Phase.generate,))
-
-    assert tally.climbs > 3
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_two_thousand_climbs_lose_nothing_and_seldom_conflict(

@@ -21,13 +21,18 @@ COMMON: dict[str, Any] = {"use_case": "velocity", "team_size": "one", "ci": "git
     [
         ({}, {"level": 4}),
         ({"level": 4}, {"level": 0}),
-        ({"use_case": "governance", "level": 1}, {"level": 3}),
-        ({"level": 3}, {"ci": "gitlab", "team_size": "teams"}),
         ({"level": 2}, {"use_case": "governance"}),
-        ({"level": 4}, {"data": "warehouse", "tracking": "server"}),
         ({"level": 3, "data": "warehouse"}, {"data": "store", "compute": "ray"}),
-        ({"level": 4, "compute": "ray_on_kubernetes"}, {"compute": "machine"}),
-        ({"level": 2, "orchestrator": "airflow"}, {"orchestrator": "none"}),
+        *(
+            pytest.param(before, after, marks=pytest.mark.slow)
+            for before, after in [
+                ({"use_case": "governance", "level": 1}, {"level": 3}),
+                ({"level": 3}, {"ci": "gitlab", "team_size": "teams"}),
+                ({"level": 4}, {"data": "warehouse", "tracking": "server"}),
+                ({"level": 4, "compute": "ray_on_kubernetes"}, {"compute": "machine"}),
+                ({"level": 2, "orchestrator": "airflow"}, {"orchestrator": "none"}),
+            ]
+        ),
     ],
     ids=str,
 )
