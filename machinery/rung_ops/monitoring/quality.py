@@ -117,9 +117,9 @@ def _row(
     else:
         truth = known[TRUTH].cast(pl.Int8 if quality_metric.classes else pl.Float64).to_numpy()
         mean = float(numbers(predicted, kind).mean())
-        found |= {"mean_truth": float(truth.mean()), "mean_predicted": mean}
+        row |= {"mean_truth": float(truth.mean()), "mean_predicted": mean}
     if kind.quantiles:
-        found |= interval_coverage.measure(
+        row |= interval_coverage.measure(
             truth, predicted, kind.level, quality_metric.seed, SHOWN_ERROR
         )
 
@@ -148,8 +148,8 @@ def _compare_with_the_test(
     Only one end of an interval can be a false alarm, so each may miss at both ends together twice
     as often.
     """
-    judged = [row for row in found if row.get("expected") is not None]
-    recent = found[0]
+    judged = [row for row in rows if row.get("expected") is not None]
+    recent = rows[0]
     tests = len(judged) + (recent.get("held") is not None)
     if not tests:
         return

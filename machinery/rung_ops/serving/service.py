@@ -234,7 +234,7 @@ class Service:
             self.log.add(
                 *(ids, served.release.id, served.arm, rows, scored.features),
                 *(scored.predictions, defaults, reasons, served.release.kind),
-                sent,
+                _sent(scored, ids),
             )
 
 

@@ -88,7 +88,7 @@ class Shadow:
         self._complete = complete
         self._adjust = adjust
         self.release = release
-        self.found = Comparison(release.kind)
+        self.comparison = Comparison(release.kind)
         self.dropped = 0
         self._share = share
         self._log = log
@@ -172,5 +172,6 @@ class Shadow:
                     predictions[start:end],
                     offer.defaults,
                     kind=self.release.kind,
+                    sent=offer.sent,
                 )
                 start = end

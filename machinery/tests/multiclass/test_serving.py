@@ -143,7 +143,7 @@ def _body(row: dict[str, Any]) -> bytes:
 
 
 def test_a_shadow_is_compared_by_the_probability_that_moved() -> None:
-    found = Comparison(Kind(tuple(CLASSES)))
+    result = Comparison(Kind(tuple(CLASSES)))
     serving = np.random.default_rng(1).dirichlet([1, 1, 1], 300)
     moved = serving.copy()
     moved[:100] = np.roll(moved[:100], 1, axis=1)
