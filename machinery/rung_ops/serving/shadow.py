@@ -61,7 +61,7 @@ class Shadow:
 
     Attributes:
         release: that is on trial.
-        found: what it said beside the release that answers.
+        comparison: what it said beside the release that answers.
         dropped: rows not scored, because too many waited.
     """
 
