@@ -62,7 +62,7 @@ site: $(UV)
 
 # Projects of both games on each rung with their pages, into .cache/site/gallery: some ten minutes.
 gallery: $(UV)
-	@$(UV) run --quiet --no-dev python docs/generate/gallery.py
+	@$(UV) run --quiet python docs/generate/gallery.py
 
 # The wheel of machinery/ that projects carry in vendor/: the same source gives the same bytes.
 wheel: $(UV)

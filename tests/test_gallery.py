@@ -48,12 +48,12 @@ def test_the_difference_between_two_rungs_can_be_read(gallery: Path) -> None:
     assert ".pre-commit-config.yaml" in (gallery / "velocity-0/plan.html").read_text("utf-8")
 
 
-def test_a_list_of_prose_is_not_marked_as_a_patch(gallery: Path) -> None:
+def test_markdown_is_shown_as_a_page_without_links_into_the_project(gallery: Path) -> None:
     page = (gallery / "velocity-1/rung.html").read_text("utf-8")
 
-    assert "\n- " in page
-    assert "<del>" not in page
-    assert "<ins>" not in page
+    assert "<h1>Rung 1: Tested</h1>" in page
+    assert "<li>" in page and "<table>" in page
+    assert page.count("<a href=") == 1 + page.count('<a href="https://')
 
 
 def test_no_page_names_a_folder_of_the_machine(gallery: Path) -> None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "https://github.com/rung-ml/rung"
@@ -50,6 +52,7 @@ PAGES = {
     "reports/replay/timeline.html": "Replay of four months",
     "reports/examination.html": "Examination: requirements and what meets them",
 }
+WIDE = '<div class="wide" tabindex="0" role="group" aria-label="Table">'  # scrolls by itself
 TEXTS = {"docs/model_card.md": "Model card", "RUNG.md": "RUNG.md"}
 
 
@@ -145,7 +148,8 @@ def _collect(project: Path, folder: Path, stand: Stand) -> None:
     for name, title in TEXTS.items():
         if (project / name).is_file():
             text = (project / name).read_text("utf-8")
-            stand.pages |= _text(folder.parent, stand, Path(name).stem.lower(), title, text)
+            file = Path(name).stem.lower()
+            stand.pages |= _text(folder.parent, stand, file, title, text, html=_html(text))
     check = _run(project, RUNG, "check", "--game", stand.game, "--format", "html")
     (folder / "check.html").write_text(check, "utf-8")
     stand.pages[f"{folder.name}/check.html"] = "rung check"
@@ -155,19 +159,43 @@ def _collect(project: Path, folder: Path, stand: Stand) -> None:
 
 
 def _text(
-    folder: Path, stand: Stand, name: str, title: str, text: str, *, patch: bool = False
+    folder: Path,
+    stand: Stand,
+    name: str,
+    title: str,
+    text: str,
+    *,
+    patch: bool = False,
+    html: Markup | None = None,
 ) -> dict[str, str]:
-    """Write a text as a page; return its file name and title.
+    """Write a text, or what was made of it, as a page; return its file name and title.
 
     A project made here has this folder as its template's address, a reader's has the repository's.
     """
     text = text.replace(str(ROOT), REPOSITORY)
     file = f"{stand.game}-{stand.rung}/{name}.html"
     page = LAYOUTS.get_template("gallery_text.html").render(
-        stand=stand, title=title, text=text, patch=patch
+        stand=stand, title=title, text=text, patch=patch, html=html
     )
     (folder / file).write_text(page, "utf-8")
     return {file: title}
+
+
+def _html(text: str) -> Markup:
+    """Return Markdown as HTML, without links to files of the project, which are not here."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    for token in tokens:
+        is_kept, kept = True, []
+        for part in token.children or []:
+            if part.type == "link_open":
+                is_kept = str(part.attrs["href"]).startswith("https://")
+            if is_kept or part.type not in ("link_open", "link_close"):
+                kept.append(part)
+        token.children = kept if token.children is not None else None
+    html = parser.renderer.render(tokens, parser.options, {})
+    html = html.replace("<table>", f"{WIDE}<table>").replace("</table>", "</table></div>")
+    return Markup(html)
 
 
 def _since(place: Path, project: Path, stand: Stand, before: str) -> str:

@@ -21,10 +21,10 @@ def ladder(review: Review) -> str:
         top = 6 + index * STEP
         here = rung.level == review.level
         state = "here" if here else "held" if rung.level < review.level else "above"
-        fits = points >= 0.55  # the label within the bar, else beside it
+        fits = points >= 0.7  # the label within the bar, else beside it
         beside = LEFT + 10 + (0 if fits else RAIL * points)
         inside = "mark" if fits else "here"
-        mark = "You stand here" if here else ""
+        mark = "Here" if here else ""
         rows.append(
             f'<rect class="rail" x="{LEFT}" y="{top}" width="{RAIL}" height="30" rx="4"/>'
             f'<rect class="fill {state}" x="{LEFT}" y="{top}" width="{RAIL * points:.0f}" '
