@@ -196,7 +196,7 @@ def test_a_read_only_folder_is_refused(tmp_path: Path, copier_template: Path) ->
     assert [] == list(room.iterdir())
 
 
-def test_git_missing_is_said(tmp_path: Path, copier_template: Path) -> None:
+def test_git_missing_is_reported(tmp_path: Path, copier_template: Path) -> None:
     room = str(tmp_path)
     for arguments in (["new", f"{room}/made", "--defaults"], ["climb", room, "--to", "1"]):
         done = rung(*arguments, environment={"PATH": room})

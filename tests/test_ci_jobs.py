@@ -216,7 +216,7 @@ def test_what_runs_for_an_older_commit_ends(whole: tuple[Path, str]) -> None:
             assert content["concurrency"]["cancel-in-progress"] is True
 
 
-def test_training_under_governance_ends_with_the_groups_held_against_the_plan(
+def test_training_under_governance_ends_with_the_groups_compared_with_the_plan(
     whole: tuple[Path, str],
 ) -> None:
     project, ci = whole

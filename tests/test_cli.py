@@ -143,7 +143,7 @@ def test_the_home_of_nobody_is_refused() -> None:
     assert "there is no user `nosuchuser`" in done.stderr
 
 
-def test_output_that_nobody_reads_is_no_success() -> None:
+def test_output_that_no_one_reads_is_a_failure() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run([RUNG, "levels"], stdout=writing, stderr=subprocess.PIPE, check=False)

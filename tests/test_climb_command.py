@@ -96,7 +96,7 @@ def test_it_goes_down_again(new_project: Path, climb: Climb) -> None:
     assert "Come down to rung 0" == git(new_project, "log", "-1", "--format=%s")
 
 
-def test_the_rung_it_stands_on_is_no_climb(new_project: Path, climb: Climb) -> None:
+def test_the_rung_it_stands_on_is_not_a_climb(new_project: Path, climb: Climb) -> None:
     before = git(new_project, "rev-parse", "HEAD")
     done = climb("--to", "0")
 
@@ -292,7 +292,7 @@ def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_project_is_refused(tmp_path: Path) -> None:
     done = rung("climb", tmp_path, "--to", "1")
 
     assert 2 == done.returncode
@@ -308,7 +308,7 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
         ("ext::sh -c touch% /tmp/evil", "relative path"),
     ],
 )
-def test_a_template_that_nobody_vouches_for_is_not_followed(
+def test_a_template_that_no_one_vouches_for_is_not_followed(
     new_project: Path, address: str, message: str
 ) -> None:
     file = new_project / ".copier-answers.yml"

@@ -79,7 +79,7 @@ def test_what_a_replay_says_is_passed_on_and_its_end_is_kept(
     assert "    2013-03: 10 requests\n" in capsys.readouterr().out
 
 
-def test_a_replay_that_fails_is_no_success(
+def test_a_replay_that_fails_is_a_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = "print('2013-03: 10 requests'); print(); print('the service died'); raise SystemExit(1)"

@@ -192,7 +192,9 @@ def test_a_project_decides_what_is_needed(machine: Machine, doctor: Doctor) -> N
     assert 0 == doctor("--to", "1")[0]
 
 
-def test_what_only_single_tasks_need_is_no_reason_to_fail(machine: Machine, doctor: Doctor) -> None:
+def test_what_only_single_tasks_need_is_not_a_reason_to_fail(
+    machine: Machine, doctor: Doctor
+) -> None:
     machine.has("docker", "echo Cannot connect to the Docker daemon >&2; exit 1")
 
     code, output = doctor("--to", "1")
@@ -216,7 +218,7 @@ def test_a_certificate_that_the_system_has_is_used_by_a_setting_of_uv(
     assert "SSL_CERT_FILE" not in output
 
 
-def test_a_certificate_that_nobody_knows_has_to_be_brought(
+def test_a_certificate_that_no_one_knows_has_to_be_brought(
     machine: Machine, doctor: Doctor
 ) -> None:
     machine.uv_that(DISTRUST)
@@ -260,7 +262,7 @@ def test_what_cannot_be_asked_is_refused(
     assert message in output
 
 
-def test_what_machines_need_is_said_of_questions_and_choices_that_exist() -> None:
+def test_what_machines_need_is_reported_of_questions_and_choices_that_exist() -> None:
     questions = yaml.safe_load((ROOT / "levels/questions.yml").read_text("utf-8"))
     wanted = needs.load(ROOT / "levels")
 

@@ -343,7 +343,7 @@ def test_the_cache_is_the_persons_alone(tmp_path: Path, monkeypatch: pytest.Monk
         cache.bare("renders")
 
 
-def test_from_a_clone_without_tags_the_commit_is_taken_and_said(
+def test_from_a_clone_without_tags_the_commit_is_taken_and_reported(
     tmp_path: Path, copier_template: Path
 ) -> None:
     clone = tmp_path / "clone"

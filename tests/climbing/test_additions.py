@@ -157,7 +157,9 @@ def test_src_is_named_where_packaging_does_not_know_it() -> None:
         (b"[[project]]\n", "`project` cannot stand"),
     ],
 )
-def test_what_is_no_such_file_stays_as_it_is_and_it_is_said_why(ours: bytes, why: str) -> None:
+def test_what_is_not_such_a_file_stays_as_it_is_and_it_is_reported_why(
+    ours: bytes, why: str
+) -> None:
     merged, got, (reason,) = additions.toml(ours, RUNG)
 
     assert (ours, []) == (merged, got)

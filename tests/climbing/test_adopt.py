@@ -228,7 +228,7 @@ def test_records_of_new_data_are_hidden_by_no_rule_and_other_data_stays_hidden(
     ("python", "message"),
     [(">=3.9", True), (">=3.8,<3.11", True), (">=3.12", False), ("~=3.11", False)],
 )
-def test_a_python_that_rung_does_not_run_on_is_said(
+def test_a_python_that_rung_does_not_run_on_is_reported(
     tmp_path: Path, template: source.Source, python: str, message: bool
 ) -> None:
     pyproject = f'[project]\nname = "a"\nversion = "1"\nrequires-python = "{python}"\n'
@@ -313,7 +313,7 @@ def test_a_plan_touches_nothing(tmp_path: Path, template: source.Source) -> None
 
 
 @pytest.mark.parametrize("text", ["[project\n", "[tool]\nuv = 1\n"])
-def test_what_cannot_be_completed_is_said_and_not_taken_for_complete(
+def test_what_cannot_be_completed_is_reported_and_not_taken_for_complete(
     tmp_path: Path, template: source.Source, text: str
 ) -> None:
     folder = repository(tmp_path / "late", {"pyproject.toml": text, ".gitignore": "x\n"})

@@ -279,7 +279,7 @@ def test_a_command_that_only_looks_takes_back_what_the_climb_wrote_alone(
     assert not (project / "ops/one.py").exists()
 
 
-def test_a_recovery_is_said_although_the_look_is_refused(
+def test_a_recovery_is_reported_although_the_look_is_refused(
     new_project: NewProject,
     small: Path,
     tmp_path: Path,
@@ -318,7 +318,7 @@ SHAPES: list[dict[str, str | bytes]] = [
 
 @pytest.mark.parametrize("up", [True, False])
 @pytest.mark.parametrize("index", ["old", "new"])
-def test_every_kind_of_change_is_taken_back(tmp_path: Path, up: bool, index: str) -> None:
+def test_every_kind_of_change_is_rolled_back(tmp_path: Path, up: bool, index: str) -> None:
     project = tmp_path / "p"
     project.mkdir()
     git(project, "init", "--quiet", "--initial-branch=main")

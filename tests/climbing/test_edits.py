@@ -217,7 +217,7 @@ def test_rungs_version_beside_yours_overwrites_nothing(tmp_path: Path) -> None:
     assert "data/table.bin.rung-2" not in git(project, "ls-tree", "-r", "--name-only", "side")
 
 
-def test_bytes_that_are_no_utf8_are_kept(new_project: NewProject, small: Path) -> None:
+def test_bytes_that_are_not_utf8_are_kept(new_project: NewProject, small: Path) -> None:
     project = new_project(0)
     file = project / "ops/zero.py"
     file.write_bytes(file.read_bytes().replace(b"return 1", b"return 1  # caf\xe9"))
@@ -246,7 +246,7 @@ def test_line_ends_of_windows_are_kept_and_rungs_lines_get_them(
 
 
 @pytest.mark.parametrize("path", ["ops/zero.py", "pyproject.toml"])
-def test_line_ends_that_git_itself_converts_are_no_edit(
+def test_line_ends_that_git_itself_converts_are_not_an_edit(
     new_project: NewProject, small: Path, path: str
 ) -> None:
     """As Git for Windows is set up: files have other line ends on disk than in commits."""
@@ -547,7 +547,7 @@ def test_a_level_written_by_hand_is_refused(
         plan(project, small, level=1)
 
 
-def test_a_climb_that_was_taken_back_in_part_is_named_as_that_too(
+def test_a_climb_that_was_rolled_back_in_part_is_named_as_that_too(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)

@@ -158,7 +158,7 @@ def test_what_answers_no_question_is_seen_as_well(
     assert value == fact(looked_at(files), about)
 
 
-def test_a_person_with_two_spellings_or_a_robot_is_no_second_one(tmp_path: Path) -> None:
+def test_a_person_with_two_spellings_or_a_robot_is_not_a_second_one(tmp_path: Path) -> None:
     folder = tmp_path / "late"
     subprocess.run(["git", "init", "-q", folder], check=True)
     for who in ("Ann Lee <a@x>", "AnnLee <b@x>", "Ann <a@x>", "dependabot[bot] <d@x>", "Bo <c@x>"):

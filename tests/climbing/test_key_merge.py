@@ -232,7 +232,7 @@ def test_yaml_that_cannot_be_taken_apart_is_left_to_lines(text: str) -> None:
         yaml_blocks.blocks(text)
 
 
-def test_a_key_that_stands_twice_is_no_yaml_to_climb_with() -> None:
+def test_a_key_that_stands_twice_is_not_yaml_to_climb_with() -> None:
     assert key_merge.parses("a.yml", "a: 1\nb: 2\n")
     assert not key_merge.parses("a.yml", "a: 1\na: 2\n")
     assert not key_merge.parses("a.toml", "a = 1\na = 2\n")

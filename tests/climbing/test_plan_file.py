@@ -115,7 +115,7 @@ def test_it_says_all_there_is_to_say(
     "content",
     ["", "{", "[]", "{}", '{"form": "rung plan 1"}', '{"form": 1}', "null", "x" * 5_000_000],
 )
-def test_a_file_that_is_no_plan_is_refused(
+def test_a_file_that_is_not_a_plan_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     (tmp_path / "plan").write_text(content)

@@ -204,7 +204,7 @@ def test_a_partial_clone_is_refused_and_fetches_nothing(
 @pytest.mark.parametrize(
     "arguments", [("plan",), ("adopt", "--dry-run"), ("check", "--base", "HEAD")]
 )
-def test_a_missing_object_is_said_and_not_fetched(
+def test_a_missing_object_is_reported_and_not_fetched(
     new_project: NewProject,
     small: Path,
     copier_template: Path,

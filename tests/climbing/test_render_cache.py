@@ -130,7 +130,7 @@ def test_a_cache_may_be_named_by_a_relative_path(
     assert (tmp_path / "near/renders.git/HEAD").is_file()
 
 
-def test_what_git_makes_by_default_is_no_matter(
+def test_what_git_makes_by_default_does_not_matter(
     new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
@@ -139,7 +139,7 @@ def test_what_git_makes_by_default_is_no_matter(
     assert "sha1" == git(home / "renders.git", "rev-parse", "--show-object-format")
 
 
-def test_a_file_system_without_locks_is_no_matter(
+def test_a_file_system_without_locks_does_not_matter(
     new_project: NewProject, small: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

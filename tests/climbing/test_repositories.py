@@ -189,7 +189,7 @@ def test_a_rendered_link_out_of_the_project_is_refused(tmp_path: Path, target: s
         plan(project, made_from, "v0.2.0")
 
 
-def test_a_file_whose_name_is_no_text_is_said_all_the_same(
+def test_a_file_whose_name_is_not_text_is_reported_all_the_same(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)
@@ -213,7 +213,7 @@ def test_a_partial_clone_is_refused(new_project: NewProject, small: Path, tmp_pa
     climb(tmp_path / "partial", small, level=1)
 
 
-def test_what_git_overlooks_is_looked_at_again_as_it_says(
+def test_what_git_overlooks_is_checked_again_as_it_says(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)
@@ -228,9 +228,7 @@ def test_what_git_overlooks_is_looked_at_again_as_it_says(
     climb(project, small, level=1)
 
 
-def test_the_last_commits_signature_is_not_looked_at(
-    new_project: NewProject, tmp_path: Path
-) -> None:
+def test_the_last_commits_signature_is_not_checked(new_project: NewProject, tmp_path: Path) -> None:
     project = new_project(0)
     program = tmp_path / "gpg"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")

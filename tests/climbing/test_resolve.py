@@ -50,7 +50,9 @@ def test_lines_that_merge_into_no_python_are_a_conflict(tmp_path: Path) -> None:
     assert ("ops/one.py", "unreadable") == (result.path, result.why)
 
 
-def test_a_file_that_both_added_alike_is_no_conflict(new_project: NewProject, small: Path) -> None:
+def test_a_file_that_both_added_alike_is_not_a_conflict(
+    new_project: NewProject, small: Path
+) -> None:
     project = new_project(0)
     tiny.write(project, {"Dockerfile": tiny.FILES["files/Dockerfile"]})
     commit(project)
@@ -89,7 +91,7 @@ def test_a_file_of_your_own_stays_too_when_rung_changes_its_own_later(tmp_path: 
     assert "FROM mine\nRUN make\n" == (project / "Dockerfile").read_text()
 
 
-def test_a_file_of_rungs_that_you_edited_is_no_file_of_your_own(tmp_path: Path) -> None:
+def test_a_file_of_rungs_that_you_edited_is_not_a_file_of_your_own(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template")
     project = tiny.new_project(made_from, tmp_path / "p", level=1)
     tiny.write(project, {"Dockerfile": "FROM mine\nCOPY . .\n"})
@@ -126,7 +128,7 @@ def test_what_says_little_of_whose_it_is_conflicts(
     assert ([], ["page"]) == (observed.own, [one.path for one in observed.conflicts])
 
 
-def test_answers_and_settings_written_anew_are_never_your_own(tmp_path: Path) -> None:
+def test_answers_and_settings_written_again_are_never_your_own(tmp_path: Path) -> None:
     made_from = tiny.template(tmp_path / "template", files={"files/RUNG.md.jinja": PAGE})
     project = tiny.new_project(made_from, tmp_path / "p", level=0)
     reported = answers_file.recorded(project)

@@ -114,7 +114,7 @@ esac
         ({"lint": "E501 mine.py:3:101\n", "test": "mine.py:3: AssertionError\n"}, False),
     ],
 )
-def test_lint_of_a_file_that_the_climb_does_not_change_is_said_and_stops_nothing(
+def test_lint_of_a_file_that_the_climb_does_not_change_is_reported_and_stops_nothing(
     new_project: NewProject,
     small: Path,
     uv: None,

@@ -326,7 +326,9 @@ def test_a_version_that_the_gate_refuses_reaches_nobody(moved: Flown, tmp_path: 
     assert flown.versions() == ["1", "2"]
 
 
-def test_a_promoted_release_that_is_worse_is_taken_back(undisturbed: Flown, tmp_path: Path) -> None:
+def test_a_promoted_release_that_is_worse_is_rolled_back(
+    undisturbed: Flown, tmp_path: Path
+) -> None:
     flown = undisturbed.copy(tmp_path / "project")
     before = flown.state()["serving"]
     promote = (

@@ -135,7 +135,7 @@ def test_undo_names_the_edit_and_goes_back_without_it(ejected: Ejected) -> None:
     assert 1 == len(list(ejected.folder.glob("vendor/*.whl")))
 
 
-def test_an_ejected_library_out_of_date_is_told(tmp_path: Path) -> None:
+def test_an_ejected_library_out_of_date_is_reported(tmp_path: Path) -> None:
     template = corpus.today(tmp_path / "template")
     project = tiny.new_project(template, tmp_path / "project", TODAY, use_case="velocity", level=0)
     rung("eject", "--no-verify", "--template", template, cwd=project, environment=environment())

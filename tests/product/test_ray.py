@@ -223,7 +223,7 @@ def test_after_a_killed_run_the_next_one_completes(tuned: Tuned) -> None:
     end_group(process)
 
 
-def test_a_wrong_address_is_said_within_seconds(tuned: Tuned) -> None:
+def test_a_wrong_address_is_reported_within_seconds(tuned: Tuned) -> None:
     rows = tuned.folder / "data/test.parquet"
     begin = time.monotonic()
 
@@ -253,7 +253,7 @@ def test_something_else_at_the_address_is_not_waited_for_without_end(tuned: Tune
     assert "did not answer like a Ray cluster" in reported
 
 
-def test_a_full_disk_is_said_and_nothing_is_written(tuned: Tuned, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_written(tuned: Tuned, tmp_path: Path) -> None:
     small = tmp_path / "small"
     with small_disk(small, 1):
         target = small / "scored.parquet"

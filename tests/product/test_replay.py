@@ -90,7 +90,7 @@ def test_every_month_was_answered_by_the_service_row_by_row(
     assert "Traceback" not in log
 
 
-def test_a_version_was_trained_and_took_over_and_that_is_told(
+def test_a_version_was_trained_and_took_over_and_that_is_reported(
     replayed: Project, timeline: dict[str, Any]
 ) -> None:
     first, second, third = timeline["periods"]

@@ -32,14 +32,14 @@ def hold(service: Service, observed: Counter[int]) -> None:
     assert service.get("/health/ready")[0] == 200
 
 
-def test_six_hundred_requests_broken_by_rule_are_no_error(service: Service) -> None:
+def test_six_hundred_requests_broken_by_rule_are_not_an_error(service: Service) -> None:
     observed = by_rule(service, 600)
 
     hold(service, observed)
     assert observed.total() == 600
 
 
-def test_four_hundred_requests_of_schemathesis_are_no_error(service: Service) -> None:
+def test_four_hundred_requests_of_schemathesis_are_not_an_error(service: Service) -> None:
     observed = by_schema(service, 400)
 
     hold(service, observed)

@@ -38,7 +38,7 @@ def test_swaps_lose_and_mix_nothing(own: Served) -> None:
     assert len(observed.by_release) == 2
 
 
-def test_malformed_requests_are_no_error(service: Service) -> None:
+def test_malformed_requests_are_not_an_error(service: Service) -> None:
     observed = by_rule(service, 100)
 
     assert not [status for status in observed if status >= 500]

@@ -175,7 +175,7 @@ def test_local_runs_move_to_it_also_when_it_is_interrupted(server: Server) -> No
     assert len(server.versions()) == versions + 2
 
 
-def test_without_docker_it_is_said_what_to_do(server: Server) -> None:
+def test_without_docker_it_is_reported_what_to_do(server: Server) -> None:
     project = server.project
     path = os.pathsep.join(
         part

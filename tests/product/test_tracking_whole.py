@@ -123,7 +123,7 @@ def test_a_deployment_moves_the_champion_and_neither_it_nor_a_rollback_waits_for
     flown.poe("gate")
 
 
-def test_under_governance_the_servers_champion_is_looked_at(
+def test_under_governance_the_servers_champion_is_checked(
     flying: tuple[Flown, Server], copier_template: Path, tmp_path: Path
 ) -> None:
     _, server = flying

@@ -144,7 +144,7 @@ def test_a_newcomer_pulls_offline_out_of_the_sample(trial: Trial) -> None:
     assert "validated 50,004 rows of 13 file(s)" in output  # and not those of data/sample once more
 
 
-def test_env_gives_the_address_and_is_no_part_of_the_repository(trial: Trial) -> None:
+def test_env_gives_the_address_and_is_not_part_of_the_repository(trial: Trial) -> None:
     trial.insert("2013-01-01", days=31)
     trial.url = ""
     env = trial.project.folder / ".env"
@@ -219,7 +219,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_the_server_refuses_is_said_with_what_to_do(trial: Trial, what: str) -> None:
+def test_what_the_server_refuses_is_reported_with_what_to_do(trial: Trial, what: str) -> None:
     statement, text = WRONG[what]
     trial.insert("2013-01-01", days=31, a_day=4000)
     if statement:
@@ -250,7 +250,7 @@ def test_a_query_with_a_mistake_is_named(trial: Trial) -> None:
     assert "Mend the query" in output
 
 
-def test_a_server_that_is_down_is_said(trial: Trial) -> None:
+def test_a_server_that_is_down_is_reported(trial: Trial) -> None:
     trial.server.stop()
     try:
         output = trial.refused()
@@ -260,7 +260,7 @@ def test_a_server_that_is_down_is_said(trial: Trial) -> None:
     assert "Nobody answers there" in output
 
 
-def test_no_driver_is_said(trial: Trial) -> None:
+def test_no_driver_is_reported(trial: Trial) -> None:
     site = next((trial.project.folder / ".venv/lib").glob("python*/site-packages"))
     driver, away = site / "adbc_driver_postgresql", site / "driver_taken_away"
     driver.rename(away)
@@ -332,7 +332,7 @@ def test_a_pull_that_is_killed_loses_nothing_and_takes_nothing_twice(trial: Tria
     assert trial.project.is_clean()
 
 
-def test_a_full_disk_is_said_and_with_room_the_pull_goes_on(trial: Trial) -> None:
+def test_a_full_disk_is_reported_and_with_room_the_pull_goes_on(trial: Trial) -> None:
     trial.insert("2013-01-01", days=300, a_day=4000)
     trial.folder.mkdir(parents=True)
     mount = shutil.which("mount")

@@ -99,7 +99,7 @@ def test_a_row_without_a_usable_outcome_is_left_out(labelled: pl.DataFrame) -> N
     assert collect.new_rows(broken).height == labelled.height - 1
 
 
-def test_an_answer_without_a_column_of_the_contract_is_told(labelled: pl.DataFrame) -> None:
+def test_an_answer_without_a_column_of_the_contract_is_reported(labelled: pl.DataFrame) -> None:
     column = next(name for name in COLUMNS if name != contract.TARGET)
 
     with pytest.raises(StepFailed, match=rf"`{column}` is missing"):
@@ -115,7 +115,7 @@ def test_served_rows_that_were_not_fetched_are_missed(labelled: pl.DataFrame) ->
         collect.new_rows(labelled)
 
 
-def test_what_no_commit_names_is_collected_anew(
+def test_what_no_commit_names_is_collected_again(
     labelled: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = collect.write(collect.new_rows(labelled[:5]))

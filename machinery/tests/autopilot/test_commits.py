@@ -126,7 +126,7 @@ def test_a_commit_of_another_checkout_is_not_here(project: Path) -> None:
     assert not commits.contains("0123456789" * 4)
 
 
-def test_a_refused_commit_is_told(project: Path) -> None:
+def test_a_refused_commit_is_reported(project: Path) -> None:
     hooks = Path(git(project, "rev-parse", "--absolute-git-dir")) / "hooks"
     hooks.mkdir(exist_ok=True)
     (hooks / "pre-commit").write_text("#!/bin/sh\necho the team says no\nexit 1\n")

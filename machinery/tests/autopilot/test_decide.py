@@ -137,7 +137,7 @@ def test_a_rule_that_is_off_says_nothing() -> None:
     assert made.reasons == ("every rule of [retrain] is off",)
 
 
-def test_what_nobody_could_measure_is_no_reason() -> None:
+def test_what_no_one_could_measure_is_not_a_reason() -> None:
     action, reasons = decided(drifted=None, prediction_drifted=None, quality=None)
 
     assert action == decide.NOTHING
@@ -145,7 +145,7 @@ def test_what_nobody_could_measure_is_no_reason() -> None:
     assert "too few outcomes are known" in reasons
 
 
-def test_a_release_that_is_worse_is_taken_back_before_anything_else() -> None:
+def test_a_release_that_is_worse_is_rolled_back_before_anything_else() -> None:
     worse = Verdict(True, "v2 is worse than v1 was")
     action, reasons = decided(
         verdict=worse, trial=Trial("v3", "canary", days_ago(1)), prediction_drifted=True
@@ -172,7 +172,7 @@ def test_a_release_on_trial_is_waited_for(arm: str, days: int) -> None:
     assert f"v2 has been in {arm} since" in reasons
 
 
-def test_a_canary_about_which_nobody_decides_is_ended() -> None:
+def test_a_canary_about_which_no_one_decides_is_ended() -> None:
     action, reasons = decided(trial=Trial("v2", "canary", days_ago(15)))
 
     assert action == decide.END_TRIAL

@@ -51,7 +51,7 @@ def record(**steps: dict[str, Any]) -> Record:
 WORSE = {"facts": {"serving": "v2"}, "reasons": ["v2 is worse than v1 was"]}
 
 
-def test_a_release_is_taken_back_also_while_another_one_is_on_trial(folder: Path) -> None:
+def test_a_release_is_rolled_back_also_while_another_one_is_on_trial(folder: Path) -> None:
     state.canary(folder, "v3", BY)
     verbs = Verbs(lambda: state.roll_back(folder, "autopilot"))
 
@@ -62,7 +62,7 @@ def test_a_release_is_taken_back_also_while_another_one_is_on_trial(folder: Path
     assert len(verbs.called) == 2  # the first one ends the canary
 
 
-def test_what_was_not_taken_back_is_not_said_to_be(folder: Path) -> None:
+def test_what_was_not_rolled_back_is_not_reported_to_be(folder: Path) -> None:
     with pytest.raises(StepFailed, match="v2 is still served"):
         deployment.roll_back(tools(Verbs(lambda: None)), record(decide=WORSE))
 

@@ -112,7 +112,7 @@ def test_a_promotion_that_is_long_past_is_not_judged_any_more(
     assert judged(production, answered(rows, 1 - before), NOW + timedelta(days=31)) is None
 
 
-def test_what_was_taken_back_is_not_judged_again(
+def test_what_was_rolled_back_is_not_judged_again(
     production: Path, rows: pl.DataFrame, before: np.ndarray
 ) -> None:
     state.roll_back(production, "Ada")

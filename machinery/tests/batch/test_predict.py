@@ -58,7 +58,7 @@ def test_a_missing_column_is_named_and_nothing_is_written(
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_a_file_that_is_no_table_is_refused(
+def test_a_file_that_is_not_a_table_is_refused(
     rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "new.csv").write_bytes(b"a,b\n\xff\xfe\x00,1\n")

@@ -135,7 +135,7 @@ def test_the_service_does_not_start_without_the_key_that_is_asked_for(
         serve.service_of("staging")
 
 
-def test_a_variable_that_azure_does_not_have_is_no_list_of_keys(
+def test_a_variable_that_azure_does_not_have_is_not_a_list_of_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(key_names.LOG, f"$({key_names.LOG})")

@@ -55,7 +55,7 @@ def test_a_bad_file_is_named_and_not_versioned(
     assert word in output
 
 
-def test_nothing_new_is_no_work(folder: Path) -> None:
+def test_nothing_new_means_no_work(folder: Path) -> None:
     assert incoming.version() == 0
 
 

@@ -75,7 +75,7 @@ def test_a_lazy_frame_that_fails_late_is_named_as_one_that_fails_at_once(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_no_fault_of_the_file(
+def test_a_full_disk_is_not_a_fault_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: Path) -> pl.LazyFrame:

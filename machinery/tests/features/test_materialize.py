@@ -300,7 +300,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
         ({"source": "nowhere.parquet"}, "cannot be computed"),
     ],
 )
-def test_a_broken_promise_is_said_in_one_sentence(
+def test_a_broken_promise_is_reported_in_one_sentence(
     project: Path,
     monkeypatch: pytest.MonkeyPatch,
     trained: Trained,

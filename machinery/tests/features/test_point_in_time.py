@@ -212,7 +212,7 @@ def test_a_time_with_a_zone_is_compared_in_utc() -> None:
         ({"aggregate": pl.col("x").sum()}, "cannot be computed"),
     ],
 )
-def test_what_cannot_be_computed_is_said_in_one_sentence(
+def test_what_cannot_be_computed_is_reported_in_one_sentence(
     changed: dict[str, Any], message: str
 ) -> None:
     rows, events = made(10)

@@ -107,7 +107,7 @@ def test_two_that_fill_at_once_leave_one_filling(store: RedisStore) -> None:
     assert len(list(store._client.scan_iter(f"{store._prefix}:*"))) == 1
 
 
-def test_an_empty_server_and_a_foreign_key_are_no_store(store: RedisStore) -> None:
+def test_an_empty_server_and_a_foreign_key_are_not_a_store(store: RedisStore) -> None:
     with pytest.raises(StoreError, match="it is empty"):
         store.as_of()
     store._client.set(store._prefix, "[1]")
@@ -115,7 +115,7 @@ def test_an_empty_server_and_a_foreign_key_are_no_store(store: RedisStore) -> No
         store.as_of()
 
 
-def test_wrong_credentials_are_said_without_them(server: RedisServer) -> None:
+def test_wrong_credentials_are_reported_without_them(server: RedisServer) -> None:
     store = RedisStore(server.address("wrong secret"), "p", LIMIT)
 
     for use in (store.as_of, lambda: store.look_up({}), lambda: store.write([view()])):
@@ -124,7 +124,7 @@ def test_wrong_credentials_are_said_without_them(server: RedisServer) -> None:
         assert "secret" not in str(said.value)
 
 
-def test_an_address_that_is_none_is_said_without_it() -> None:
+def test_an_address_that_is_none_is_reported_without_it() -> None:
     with pytest.raises(StoreError, match="REDIS_URL") as said:
         RedisStore("redis://:pass/word@host:1/0", "p", LIMIT)
     assert "pass" not in str(said.value)
@@ -172,7 +172,7 @@ def test_a_killed_server_is_left_alone_for_a_while_and_found_when_it_is_back(
         assert store.look_up(asked).packed["a"] != [None]
 
 
-def test_a_server_that_started_anew_is_asked_again_at_once(tmp_path: Path) -> None:
+def test_a_server_that_started_again_is_asked_again_at_once(tmp_path: Path) -> None:
     """Its connections are closed, and no look-up fails for that."""
     with running(tmp_path) as server:
         store = RedisStore(server.address(), "p", LIMIT)
@@ -217,7 +217,7 @@ def test_a_server_that_is_held_still_costs_a_look_up_its_limit_once(tmp_path: Pa
         "[",
     ],
 )
-def test_settings_that_mean_nothing_are_said(tmp_path: Path, text: str) -> None:
+def test_settings_that_mean_nothing_are_reported(tmp_path: Path, text: str) -> None:
     file = tmp_path / "features.toml"
     file.write_text(text)
 

@@ -133,7 +133,7 @@ def test_the_alert_rules_are_those_of_prometheus(
     assert alerts.main(["--check"]) == 0
 
 
-def test_settings_are_no_secrets() -> None:
+def test_settings_are_not_secrets() -> None:
     text = (FOLDER / "overlays/scheduled/settings.env").read_text(encoding="utf-8")
 
     assert "TOKEN" not in text and "KEY" not in text

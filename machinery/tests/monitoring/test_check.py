@@ -71,7 +71,7 @@ def test_a_feature_that_moved_is_named_with_the_predictions_it_moves(tmp_path: P
     ]
 
 
-def test_a_certain_but_tiny_change_is_no_alarm(tmp_path: Path) -> None:
+def test_a_certain_but_tiny_change_is_not_an_alarm(tmp_path: Path) -> None:
     result = look(tmp_path, log(rows(60_000, seed=2, shift=0.08)))
 
     moved = result.drift.row(by_predicate=pl.col("feature") == "size", named=True)
@@ -89,7 +89,7 @@ def test_too_few_rows_are_not_judged_and_the_report_says_so(tmp_path: Path) -> N
     assert "Not judged: 100 predictions" in report.html("made", "production", result)
 
 
-def test_a_window_without_rows_can_be_looked_at(tmp_path: Path) -> None:
+def test_a_window_without_rows_can_be_checked(tmp_path: Path) -> None:
     result = look(tmp_path, log(WELL).clear(), newest=Newest(NOW - 3 * DAY, NOW - DAY))
 
     assert result.rows == 0

@@ -63,7 +63,7 @@ def look(
     )
 
 
-def test_a_fresh_store_with_as_many_defaults_as_training_is_no_problem(tmp_path: Path) -> None:
+def test_a_fresh_store_with_as_many_defaults_as_training_is_not_a_problem(tmp_path: Path) -> None:
     result = look(tmp_path, asked(), stored(20 * HOUR))
 
     assert result.problems == []

@@ -132,7 +132,7 @@ def test_the_newest_days_are_judged_however_long_their_outcomes_took() -> None:
     assert table.filter(pl.col("column") == quality_metric.DAY).height == 29
 
 
-def test_slices_are_held_against_the_same_slice_of_the_test_rows() -> None:
+def test_slices_are_compared_with_the_same_slice_of_the_test_rows() -> None:
     table = quality.judge(days(1.0, wrong=0.3), METRIC, Limits())
 
     slices = {row["value"]: row for row in table.filter(pl.col("column") == "colour").to_dicts()}

@@ -100,7 +100,7 @@ def test_something_wrong_is_exit_code_1_and_named(
     assert "- the newest prediction is of 2026-03-08 11:00 UTC" in capsys.readouterr().out
 
 
-def test_what_the_shadow_answered_is_not_looked_at(serving: Path, tmp_path: Path) -> None:
+def test_what_the_shadow_answered_is_not_checked(serving: Path, tmp_path: Path) -> None:
     frame = predict(serving).with_columns(arm=pl.lit("shadow"))
     prediction_log.write_predictions(frame, prediction_log.folder(DEPLOYED))
 
@@ -137,7 +137,7 @@ def test_outcomes_that_arrived_are_scored_by_the_release(serving: Path, tmp_path
     assert result["low"] < result["figure"] < result["high"]
 
 
-def test_an_empty_log_is_exit_code_2_and_said_clearly(
+def test_an_empty_log_is_exit_code_2_and_reported_clearly(
     serving: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert look() == 2

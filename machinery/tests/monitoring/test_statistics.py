@@ -82,7 +82,7 @@ def test_a_level_that_training_never_saw_is_found_though_it_is_rare_in_all() -> 
     assert contingency.p_value(reference, window) < 1e-12
 
 
-def test_levels_that_are_all_rare_are_no_alarm() -> None:
+def test_levels_that_are_all_rare_are_not_an_alarm() -> None:
     everyone_once = np.ones(300, dtype=int)
     ours, theirs = everyone_once.copy(), everyone_once.copy()
     ours[:150], theirs[150:] = 0, 0

@@ -62,7 +62,7 @@ def test_a_champion_of_other_classes_is_not_compared(trained: Trained) -> None:
     assert reasons == [reported]
 
 
-def test_predictions_that_are_no_numbers_are_counted_by_row(trained: Trained) -> None:
+def test_predictions_that_are_not_numbers_are_counted_by_row(trained: Trained) -> None:
     good, bad = predictions(trained), predictions(trained)
     bad[:5] = np.nan
 

@@ -96,7 +96,7 @@ def test_outcomes_that_got_worse_are_a_problem(
     assert any("brier" in problem for problem in result.problems)
 
 
-def test_an_outcome_that_is_no_class_is_named(
+def test_an_outcome_that_is_not_a_class_is_named(
     released: release_info.Released, tmp_path: Path
 ) -> None:
     (tmp_path / "a.csv").write_text("parcel,outcome\n2-1,eaten\n", encoding="utf-8")

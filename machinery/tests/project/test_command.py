@@ -98,7 +98,7 @@ def test_another_major_version_is_refused(
     assert (f"rung-ops {expected}" in output) == refused
 
 
-def test_output_that_nobody_reads_to_the_end_is_no_error() -> None:
+def test_output_that_no_one_reads_to_the_end_is_not_an_error() -> None:
     """As in `poe lineage | head`: the reader is gone before the verb prints."""
     read, write = os.pipe()
     os.close(read)

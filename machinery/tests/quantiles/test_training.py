@@ -54,7 +54,7 @@ def test_other_quantiles_are_refused_in_a_sentence(quantiles: Any) -> None:
 
 
 @pytest.mark.parametrize("column", [pa.Column(bool), pa.Column(str, pa.Check.isin(["a", "b"]))])
-def test_quantiles_of_what_is_no_number_are_refused(column: pa.Column) -> None:
+def test_quantiles_of_what_is_not_a_number_are_refused(column: pa.Column) -> None:
     with pytest.raises(UnsupportedTargetError, match="the target `kind` is not a number"):
         kind_of("kind", column, QUANTILES)
 

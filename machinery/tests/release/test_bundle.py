@@ -250,7 +250,7 @@ def test_an_export_is_tried_at_the_edges_of_the_contract() -> None:
     assert not [case for case in cases if case.startswith("`held`")]  # no such text was found
 
 
-def test_edges_that_the_model_has_no_answer_for_are_told() -> None:
+def test_edges_that_the_model_has_no_answer_for_are_reported() -> None:
     class Model(RegressorMixin, BaseEstimator):
         def predict(self, features: pl.DataFrame) -> np.ndarray:
             if features["number"].null_count():

@@ -249,7 +249,7 @@ def test_the_next_release_is_tried_before_it_answers(
     assert apart == ["1"]
 
 
-def test_how_long_it_takes_is_said_without_deploying(
+def test_how_long_it_takes_is_reported_without_deploying(
     production: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deploy, "policy", lambda: rules(0.25))
@@ -300,7 +300,7 @@ def test_who_does_not_want_to_wait_lets_what_is_tried_answer(
     assert state.read(production) == State(3, SECOND, (FIRST,))
 
 
-def test_what_was_taken_back_comes_again_only_by_its_name(
+def test_what_was_rolled_back_comes_again_only_by_its_name(
     releases: Path,
     production: Path,
     capsys: pytest.CaptureFixture[str],
@@ -325,7 +325,7 @@ def test_what_was_taken_back_comes_again_only_by_its_name(
     assert state.read(production).serving == SECOND
 
 
-def test_of_two_deployments_at_once_one_wins_and_the_other_is_told(
+def test_of_two_deployments_at_once_one_wins_and_the_other_is_reported(
     releases: Path,
     production: Path,
     capsys: pytest.CaptureFixture[str],

@@ -44,7 +44,7 @@ def test_the_release_before_answers_again(folder: Path, capsys: pytest.CaptureFi
     assert (last["event"], last["detail"]["reason"]) == ("roll_back", "too many late answers")
 
 
-def test_a_canary_ends_before_what_answers_is_taken_back(
+def test_a_canary_ends_before_what_answers_is_rolled_back(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state.canary(folder, "v3", BY)
@@ -61,7 +61,7 @@ def test_a_canary_ends_before_what_answers_is_taken_back(
     assert state.read(folder).serving == "v1"
 
 
-def test_a_shadow_ends_before_what_answers_is_taken_back(
+def test_a_shadow_ends_before_what_answers_is_rolled_back(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state.shadow(folder, "v3", 1.0, BY)

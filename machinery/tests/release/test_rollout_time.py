@@ -94,7 +94,7 @@ def test_busy_traffic_takes_as_long_as_the_policy_asks() -> None:
     assert "set in" not in result
 
 
-def test_what_nobody_asked_is_not_known() -> None:
+def test_what_no_one_asked_is_not_known() -> None:
     assert told(TEAM, None) == (
         "No request is logged yet, so nobody knows how long the rollout takes."
     )
@@ -125,7 +125,7 @@ def test_traffic_comes_from_the_log_and_counts_callers_only(
 
 
 @pytest.mark.parametrize(("requests", "seed"), [(40, 1), (84, 2), (300, 3)])
-def test_a_failing_release_is_noticed_as_often_as_is_said(requests: int, seed: int) -> None:
+def test_a_failing_release_is_noticed_as_often_as_stated(requests: int, seed: int) -> None:
     """Simulate the service's own verdicts; at least 19 in 20 is what `noticed` promises."""
     draws = np.random.default_rng(seed)
     policy = as_suggested(TEAM, SMALL)

@@ -106,7 +106,9 @@ def test_a_link_to_a_folder_is_refused(release: Path, release_key: bytes) -> Non
     assert "src is a link" in refused(release, release_key)
 
 
-def test_what_is_no_file_is_refused_and_not_waited_for(release: Path, release_key: bytes) -> None:
+def test_what_is_not_a_file_is_refused_and_not_waited_for(
+    release: Path, release_key: bytes
+) -> None:
     (release / bundle.CARD).unlink()
     os.mkfifo(release / bundle.CARD)
 
@@ -119,7 +121,7 @@ def test_another_key_is_refused(release: Path) -> None:
     assert "signed with another private key" in refused(release, other)
 
 
-def test_a_release_signed_anew_by_somebody_else_is_refused(
+def test_a_release_signed_again_by_somebody_else_is_refused(
     release: Path, release_key: bytes
 ) -> None:
     (release / bundle.CARD).write_text("# A better model\n")

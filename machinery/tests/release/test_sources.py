@@ -140,7 +140,7 @@ def test_releases_can_be_imported_from_many_threads(tmp_path: Path) -> None:
         assert result[directory] == [factor, 2 * factor, 3 * factor]
 
 
-def test_a_folder_is_read_anew_when_it_changed_and_only_then(tmp_path: Path) -> None:
+def test_a_folder_is_read_again_when_it_changed_and_only_then(tmp_path: Path) -> None:
     folder = release(tmp_path / "one", **times(10))
     first = source_import.module_of(folder, PACKAGE, "features")
     assert source_import.module_of(folder, PACKAGE, "features") is first
@@ -175,9 +175,7 @@ def test_a_file_beside_the_features_is_that_of_the_release(tmp_path: Path) -> No
         ("features = []\n", "not a list of expressions"),
     ],
 )
-def test_source_that_is_no_use_is_refused_with_the_reason(
-    tmp_path: Path, text: str, reason: str
-) -> None:
+def test_useless_source_is_refused_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
     folder = release(tmp_path / "one", features=text)
 
     with pytest.raises(BadBundle, match=reason) as error:

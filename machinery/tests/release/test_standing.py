@@ -33,7 +33,7 @@ def test_a_project_without_releases_is_told_how_to_begin(
     assert not folder.exists()
 
 
-def test_everything_that_is_under_way_is_told(
+def test_everything_that_is_under_way_is_reported(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (paths.candidates() / "v4").mkdir(parents=True)
@@ -75,7 +75,7 @@ def test_the_place_of_a_release_is_named(folder: Path, release: str, directory: 
     assert status.role_of(state.read(folder), release) == directory
 
 
-def test_only_the_latest_changes_are_told(folder: Path) -> None:
+def test_only_the_latest_changes_are_reported(folder: Path) -> None:
     for number in range(20):
         state.serve(folder, f"v{number}", BY)
 
@@ -85,7 +85,7 @@ def test_only_the_latest_changes_are_told(folder: Path) -> None:
     assert "v19" in lines[-1]
 
 
-def test_a_history_that_was_changed_is_told(folder: Path) -> None:
+def test_a_history_that_was_changed_is_reported(folder: Path) -> None:
     state.serve(folder, "v1", BY)
     state.serve(folder, "v2", BY)
     path = folder / state.HISTORY

@@ -148,7 +148,9 @@ def test_writers_side_by_side_lose_no_change(folder: Path) -> None:
     assert fault(folder) is None
 
 
-def test_of_those_who_decide_on_one_state_one_wins_and_the_others_are_told(folder: Path) -> None:
+def test_of_those_who_decide_on_one_state_one_wins_and_the_others_are_reported(
+    folder: Path,
+) -> None:
     observed = state.read(folder).generation
 
     children = [

@@ -126,7 +126,7 @@ def test_a_state_is_refused_by_its_values_also_where_its_entry_fits(folder: Path
         pytest.param(b'"' + b"x" * 2_000_000 + b'"', id="large"),
     ],
 )
-def test_what_is_no_state_is_refused(folder: Path, content: bytes) -> None:
+def test_what_is_not_a_state_is_refused(folder: Path, content: bytes) -> None:
     (folder / state.STATE).write_bytes(content)
 
     with pytest.raises(state.BadState, match=r"state\.json"):
@@ -159,7 +159,7 @@ def test_only_a_regular_file_is_read(folder: Path, put: Callable[[Path], None]) 
 
 
 @pytest.mark.parametrize("put", [pipe, sparse])
-def test_a_history_that_is_no_regular_file_keeps_nobody_waiting(
+def test_a_history_that_is_not_a_regular_file_keeps_nobody_waiting(
     folder: Path, put: Callable[[Path], None]
 ) -> None:
     path = folder / state.HISTORY

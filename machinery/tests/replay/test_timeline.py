@@ -96,7 +96,7 @@ def test_what_happened_is_counted(timeline: dict[str, Any]) -> None:
     assert counted["the same, frozen"] == "0.700"
 
 
-def test_what_did_not_help_is_told(timeline: dict[str, Any]) -> None:
+def test_what_did_not_help_is_reported(timeline: dict[str, Any]) -> None:
     reported = "\n".join(timeline["honest"])
 
     assert "2026-05: auc was worse than that of the first release by −0.020" in reported

@@ -35,7 +35,9 @@ def test_one_row_is_answered(caller: Caller) -> None:
     }
 
 
-def test_the_contracts_default_stands_in_for_what_is_missing_and_is_told(caller: Caller) -> None:
+def test_the_contracts_default_stands_in_for_what_is_missing_and_is_reported(
+    caller: Caller,
+) -> None:
     left_out = caller.post("/predict", ROW).json
     empty = caller.post("/predict", ROW | {"weight": None, "note": "x"}).json
 
@@ -119,7 +121,7 @@ def test_a_field_that_is_missing_is_named(caller: Caller) -> None:
     assert "is missing" in answer.json["error"]
 
 
-def test_a_field_that_nobody_knows_is_passed_over_unless_that_is_forbidden(
+def test_a_field_that_no_one_knows_is_passed_over_unless_that_is_forbidden(
     caller: Caller, tmp_path: Path
 ) -> None:
     assert caller.post("/predict", ROW | {"colour": "red"}).status == 200
@@ -132,7 +134,7 @@ def test_a_field_that_nobody_knows_is_passed_over_unless_that_is_forbidden(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'"x', b"nul", b'{"number": NaN}', b"\x00"])
-def test_what_is_no_json_is_refused(tmp_path: Path, body: bytes) -> None:
+def test_what_is_not_json_is_refused(tmp_path: Path, body: bytes) -> None:
     with calling(tmp_path, Limits()) as made:
         made.install()
         answer = made.post("/predict", body)
@@ -142,7 +144,7 @@ def test_what_is_no_json_is_refused(tmp_path: Path, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'"x"', b"[7]", b"[[]]", b"[" * 9000])
-def test_json_that_is_no_row_is_refused(caller: Caller, body: bytes) -> None:
+def test_json_that_is_not_a_row_is_refused(caller: Caller, body: bytes) -> None:
     assert caller.post("/predict", body).status == 422
 
 

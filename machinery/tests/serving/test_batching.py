@@ -212,7 +212,7 @@ def test_a_part_that_fails_ends_its_job_and_no_other(batches: Batches) -> None:
     assert batches.batcher.waiting == 0
 
 
-def test_an_answer_that_is_no_number_is_a_failure(
+def test_an_answer_that_is_not_a_number_is_a_failure(
     batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = np.array([np.nan])

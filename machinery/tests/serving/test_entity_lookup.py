@@ -292,7 +292,7 @@ def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view:
     assert sorted(logged["sent"].to_list()) == [[], ["weight"]]
 
 
-def test_a_server_that_is_killed_costs_no_answer_and_is_told(
+def test_a_server_that_is_killed_costs_no_answer_and_is_reported(
     tmp_path: Path, view: View, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = tmp_path / "features.toml"

@@ -142,7 +142,7 @@ def test_a_disk_that_stays_full_costs_a_bounded_memory(
     assert (logs.written, logs.dropped) == (0, 100)
 
 
-def test_a_folder_that_was_removed_is_made_anew(logs: PredictionLog, folder: Path) -> None:
+def test_a_folder_that_was_removed_is_made_again(logs: PredictionLog, folder: Path) -> None:
     add(logs, "a")
     soon(lambda: logs.written == 1)
     shutil.rmtree(folder)

@@ -48,7 +48,7 @@ def test_alive_and_ready_are_two_things(empty: Caller) -> None:
     }
 
 
-def test_a_kept_release_is_ready_and_the_problem_is_told(caller: Caller) -> None:
+def test_a_kept_release_is_ready_and_the_problem_is_reported(caller: Caller) -> None:
     caller.install(problems=("v2 is not signed.", "v1 is served instead."))
     answer = caller.get("/health/ready")
 
@@ -56,7 +56,7 @@ def test_a_kept_release_is_ready_and_the_problem_is_told(caller: Caller) -> None
     assert answer.json["problems"] == ["v2 is not signed.", "v1 is served instead."]
 
 
-def test_who_stopped_it_and_why_is_told(caller: Caller) -> None:
+def test_who_stopped_it_and_why_is_reported(caller: Caller) -> None:
     stopped = Stopped("Ada", "2026-01-31T08:00:00", "it refuses everybody")
     caller.install(state=State(2, "v1", stopped=stopped))
     answer = caller.get("/health/ready")

@@ -60,7 +60,7 @@ def test_reasons_are_answered_where_they_are_asked_for(caller: Caller) -> None:
     assert all("reasons" not in answer for answer in not_asked)
 
 
-def test_a_favourable_factor_is_no_reason(caller: Caller) -> None:
+def test_a_favourable_factor_is_not_a_reason(caller: Caller) -> None:
     rows = [ROW | {"number": number} for number in (7, 2, 5)]
     answer = caller.post("/predict?explain=true", rows).json
 

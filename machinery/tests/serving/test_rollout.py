@@ -92,7 +92,7 @@ def test_a_release_that_is_as_good_goes_on_after_as_many_requests_as_asked(team:
         ({"moved": 0.6}, "Kolmogorov-Smirnov"),
     ],
 )
-def test_a_bad_release_goes_back_early_and_the_reason_is_said(
+def test_a_bad_release_goes_back_early_and_the_reason_is_reported(
     team: Policy, fault: dict[str, float], reason: str
 ) -> None:
     for seed in range(5):
@@ -130,7 +130,7 @@ def test_little_traffic_waits_and_says_for_what(team: Policy) -> None:
     assert soon == Verdict("wait", "40 more seconds")
 
 
-def test_a_canary_that_nobody_asks_ends(team: Policy) -> None:
+def test_a_canary_that_no_one_asks_ends(team: Policy) -> None:
     trial = Trial(team.slow)
 
     result = verdict(trial.serving, trial.canary, team, 86_401)
@@ -283,7 +283,7 @@ def test_a_shadow_with_a_gross_error_never_answers(
     assert reason in result.reason
 
 
-def test_one_row_sent_again_and_again_is_no_evidence(team: Policy) -> None:
+def test_one_row_sent_again_and_again_is_not_evidence(team: Policy) -> None:
     result = Comparison()
     result.observe(np.full(900, 0.2), np.full(900, 0.3))
 
@@ -531,7 +531,7 @@ def test_nothing_moves_while_the_model_is_stopped(folder: Path, rollout: Rollout
     assert state.read(folder).canary is not None
 
 
-def test_a_folder_that_cannot_be_written_is_said_once(
+def test_a_folder_that_cannot_be_written_is_reported_once(
     folder: Path,
     rollout: Rollout,
     monkeypatch: pytest.MonkeyPatch,

@@ -58,7 +58,7 @@ def test_probabilities_of_several_classes_keep_their_shape() -> None:
     assert np.array_equal(np.load(io.BytesIO(sent), allow_pickle=False), three)
 
 
-def test_what_cannot_be_scored_is_said_and_the_next_rows_are(
+def test_what_cannot_be_scored_is_reported_and_the_next_rows_are(
     separate: SeparateRelease, trained: Trained
 ) -> None:
     with pytest.raises(ProcessFailed, match="ColumnNotFoundError"):

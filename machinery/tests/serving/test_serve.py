@@ -114,7 +114,7 @@ def test_from_start_to_end(
     assert last in logged["id"].to_list()
 
 
-def test_a_pipe_in_the_place_of_the_state_is_said_and_does_not_keep_it_from_ending(
+def test_a_pipe_in_the_place_of_the_state_is_reported_and_does_not_keep_it_from_ending(
     process: Process, production: Environment, row: bytes
 ) -> None:
     path = production.folder / state.STATE
@@ -161,7 +161,7 @@ def test_the_service_never_imports_training() -> None:
     assert output.stdout.strip() == "[]"
 
 
-def test_settings_that_mean_nothing_are_said(
+def test_settings_that_mean_nothing_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def bad() -> None:
@@ -190,7 +190,7 @@ def test_the_port_may_stand_in_the_environment(
     assert "invalid int value: 'http'" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_said(production: Environment, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_reported(production: Environment, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

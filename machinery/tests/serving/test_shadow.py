@@ -86,7 +86,7 @@ def test_what_arrives_together_is_scored_together(listening: Shadow, release: Do
     assert len(release.batches) < 20
 
 
-def test_a_share_of_the_traffic_is_looked_at(
+def test_a_share_of_the_traffic_is_checked(
     release: Doubling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shadow, "LIMIT", 10_000)
@@ -137,7 +137,7 @@ class Panicking(Doubling):
 
 
 @pytest.mark.parametrize("release", [Broken(), Panicking()])
-def test_a_release_that_cannot_score_is_counted_and_said_once(
+def test_a_release_that_cannot_score_is_counted_and_reported_once(
     caplog: pytest.LogCaptureFixture, release: Doubling
 ) -> None:
     broken = Shadow(release, 1.0)
@@ -151,7 +151,7 @@ def test_a_release_that_cannot_score_is_counted_and_said_once(
     assert sum("The shadow v2 cannot score" in each for each in caplog.messages) == 1
 
 
-def test_an_answer_that_is_no_number_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_not_a_number_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     release = Doubling()
     monkeypatch.setattr(release, "score", lambda rows: (rows, np.array([0.5, np.nan, np.inf, 1.0])))
     listening = Shadow(release, 1.0)

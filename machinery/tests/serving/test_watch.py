@@ -369,7 +369,7 @@ def test_at_a_cold_start_an_id_of_the_history_that_is_none_is_passed_over(
 
 @pytest.mark.parametrize("name", [state.STATE, state.HISTORY])
 @pytest.mark.parametrize("kind", ["pipe", "sparse", "link", "folder"])
-def test_what_is_no_regular_file_is_not_waited_for_and_makes_the_service_not_ready(
+def test_what_is_not_a_regular_file_is_not_waited_for_and_makes_the_service_not_ready(
     watched: Watched, name: str, kind: str
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
@@ -466,7 +466,7 @@ def test_an_older_state_put_back_makes_the_service_not_ready(watched: Watched) -
     assert "its last change differs from that of state.json" in watched.problems
 
 
-def test_a_line_that_a_killed_process_did_not_finish_is_no_fault(watched: Watched) -> None:
+def test_a_line_that_a_killed_process_did_not_finish_is_not_a_fault(watched: Watched) -> None:
     state.serve(watched.folder, "v1", "Ada")
     state.stop(watched.folder, "Ada", "a drill")
     state.resume(watched.folder, "Ada")

@@ -10,7 +10,7 @@ from rung_ops.tracking import last_run
 
 
 @pytest.mark.parametrize("before", [{}, {"run_id": "a0", "model": "late", "version": "2"}])
-def test_what_dvc_refuses_is_said_with_its_reason_and_taken_back(
+def test_what_dvc_refuses_is_reported_with_its_reason_and_rolled_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str]
 ) -> None:
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):

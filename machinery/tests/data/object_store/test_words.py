@@ -88,7 +88,7 @@ def test_settings_that_are_none_are_named(tmp_path: Path, text: str, word: str) 
     assert word in str(broken.value)
 
 
-def test_of_the_remote_of_dvc_the_reason_is_told(
+def test_of_the_remote_of_dvc_the_reason_is_reported(
     store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "config"

@@ -78,7 +78,7 @@ def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(said: pytest.Mon
             pass
 
 
-def test_nobody_there_is_said_with_what_to_do(said: pytest.MonkeyPatch) -> None:
+def test_nobody_there_is_reported_with_what_to_do(said: pytest.MonkeyPatch) -> None:
     said.setenv("WAREHOUSE_URL", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/sales")
 
     with pytest.raises(WarehouseError, match="Nobody answers there") as refused:

@@ -65,7 +65,7 @@ def test_the_order_of_columns_does_not_matter(open_shop: Shop) -> None:
     assert open_shop.pull() == 1
 
 
-def test_the_first_pull_is_held_against_row(shop: Shop) -> None:
+def test_the_first_pull_is_compared_with_row(shop: Shop) -> None:
     shop.ask(ALL.replace("*", "sold, item, item AS price, 1 AS colour"))
     shop.sell("2024-01-01 10:00:00")
 

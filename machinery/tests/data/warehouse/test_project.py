@@ -74,7 +74,7 @@ def test_each_file_of_the_sample_becomes_a_table(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["made.duckdb"]
 
 
-def test_what_is_here_is_said_without_asking_the_warehouse(tmp_path: Path) -> None:
+def test_what_is_here_is_reported_without_asking_the_warehouse(tmp_path: Path) -> None:
     (tmp_path / "warehouse.toml").write_text(GOOD)
     (tmp_path / "rows.sql").write_text("SELECT 1 WHERE at >= $since AND at < $until")
     says = settings.read(tmp_path / "warehouse.toml", tmp_path)

@@ -78,7 +78,7 @@ def test_numbers_stay_where_the_registry_is_empty(here: MlflowClient, there: Mlf
     assert result == {"one": "1", "two": "2", "three": "3"}
 
 
-def test_where_others_came_first_the_old_number_is_told(
+def test_where_others_came_first_the_old_number_is_reported(
     here: MlflowClient, there: MlflowClient
 ) -> None:
     there.create_registered_model("tiny")

@@ -44,7 +44,7 @@ def answering() -> Iterator[Answering]:
         server.server_close()
 
 
-def test_a_server_that_answers_is_no_problem(answering: Answering) -> None:
+def test_a_server_that_answers_is_not_a_problem(answering: Answering) -> None:
     assert server_check.problem(answering(200, json.dumps({"experiments": []}))) is None
 
 
