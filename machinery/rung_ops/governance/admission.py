@@ -19,7 +19,9 @@ from rung_ops.serving.state_reader import Objection
 from rung_ops.system.files import read_regular
 
 MAX_BYTES = 1_000_000  # of allowed_signers
-ADD = "`uv run poe promote VERSION` adds it"
+# What to type where nobody approved of this version, and where an earlier library let it answer.
+ADD = "`uv run poe promote {version}` writes it"
+APPROVE = "`uv run poe approve {version}`, then `uv run poe promote {version}`"
 
 
 class NotApproved(Exception):
@@ -62,7 +64,9 @@ class Admission:
     def _approval(self, release: str, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
         line = self._log.signed.approvals.get(release)
         if line is None:
-            raise NotApproved("no signed line of the audit log approves of it")
+            raise NotApproved(
+                f"no signed line of the audit log approves of it: {_typed(ADD, manifest)}"
+            )
         allowed, lines = self._allowed(), self._log.signed.approvals.values()
         if allowed is None and any(each.get("approval_hash") for each in lines):
             raise NotApproved(f"approvals were signed, and {signatures.SIGNERS} is missing here")
@@ -100,13 +104,16 @@ def approved(
         return None
     text, proof = line.get("approval"), line.get("approval_signature")
     if not isinstance(text, str) or not isinstance(proof, str):
-        raise NotApproved(f"the audit log holds no signed approval of it: {ADD}")
+        raise NotApproved(f"the audit log holds no signed approval of it: {_typed(ADD, manifest)}")
     approval = verified(text.encode(), proof, allowed)
     # The files that were verified, and not what the manifest says of them.
     made_of = dict(manifest) | {"source_hash": source_hash.of_files(manifest.get("files", {}))}
     for name in ("model", "version", *bound_facts.MADE_OF):
         of, released = approval.get(name), made_of.get(name)
-        if not of or of != released:
+        if not of:
+            told = f"its approval names no {name}, as one of an earlier library"
+            raise NotApproved(f"{told}: {_typed(APPROVE, manifest)}")
+        if of != released:
             raise NotApproved(f"its approval is of {name} {of}, and it is {released}")
     _refuse_another_release(line, manifest)
     return approval
@@ -116,12 +123,18 @@ def _refuse_another_release(line: Mapping[str, Any], manifest: Mapping[str, Any]
     """Refuse what the model was not exported to when `poe deploy` compared it with the estimator."""
     approved_hash, is_ = line.get(bound_facts.RELEASE), bound_facts.release_hash(manifest)
     if not approved_hash:
-        raise NotApproved(f"the audit log does not name the hash of its files: {ADD}")
+        raise NotApproved(
+            f"the audit log does not name the hash of its files: {_typed(ADD, manifest)}"
+        )
     if approved_hash != is_:
         raise NotApproved(
             f"the audit log approves of other files under this id ({str(approved_hash)[:12]}, and "
             f"these are {is_[:12]})"
         )
+
+
+def _typed(command: str, manifest: Mapping[str, Any]) -> str:
+    return command.format(version=manifest.get("version"))
 
 
 def verified(text: bytes, proof: str, allowed: str) -> dict[str, Any]:

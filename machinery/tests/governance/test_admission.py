@@ -58,7 +58,8 @@ def test_without_a_line_in_the_log_it_may_not(door: Door) -> None:
     audit.record(door.folder, "reviewed", "Ada")
 
     assert door.reason() == (
-        f"{RELEASE} may not answer: no signed line of the audit log approves of it"
+        f"{RELEASE} may not answer: no signed line of the audit log approves of it: "
+        "`uv run poe promote 1` writes it"
     )
 
 
@@ -115,7 +116,7 @@ def test_a_line_of_an_earlier_library_has_to_be_written_again(door: Door) -> Non
     del told["release_hash"]
     audit.record(door.folder, APPROVED, "Vera", **told)
 
-    assert "does not name the hash of its files: `uv run poe promote VERSION` adds it" in (
+    assert "does not name the hash of its files: `uv run poe promote 1` writes it" in (
         door.reason()
     )
 
@@ -124,7 +125,8 @@ def test_a_line_of_an_earlier_library_has_to_be_written_again(door: Door) -> Non
 def test_an_approval_that_names_no_hash_does_not_count(door: Door, name: str) -> None:
     door.approve(**{name: ""})
 
-    assert f"its approval is of {name} " in door.reason(**{name: ""})
+    assert f"its approval names no {name}" in door.reason(**{name: ""})
+    assert "`uv run poe approve 1`, then `uv run poe promote 1`" in door.reason(**{name: ""})
 
 
 @pytest.mark.tried(
