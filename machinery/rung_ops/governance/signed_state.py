@@ -11,6 +11,7 @@ from typing import Any
 
 from rung_ops.governance import keys, signatures
 from rung_ops.governance.admission import Admission
+from rung_ops.governance.hook_source import HookSource
 from rung_ops.governance.signed_log import Distrusted, Event, Line, SignedLog
 from rung_ops.release import state as states
 from rung_ops.release.state import BadState, State, Stopped
@@ -32,6 +33,7 @@ class SignedStateReader(StateReader):
         super().__init__(folder)
         self._log = SignedLog(folder, remembers)
         self._admission = Admission(self._log, signatures.signers_file())
+        self._hooks = HookSource()
         self._since: float | None = None  # when something began to be wrong
 
     def read(self) -> Reading:
@@ -55,7 +57,7 @@ class SignedStateReader(StateReader):
 
     def objection(self, manifest: dict[str, Any]) -> Objection | None:
         """Say what speaks against the release of a verified manifest."""
-        return self._admission.objection(manifest)
+        return self._admission.objection(manifest) or self._hooks.objection(manifest)
 
     def _follow(self) -> str:
         """Read what is new in the log; return what is wrong with it."""

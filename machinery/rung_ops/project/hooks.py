@@ -35,7 +35,7 @@ def load(name: str) -> Callable[..., Any] | None:
     Raises:
         HookError: the name is unknown, the function is missing, or its signature is another.
     """
-    table, named = _named()
+    table, named = _table()
     if not isinstance(named, dict):
         raise HookError(f"pyproject.toml: [{table}] must be a table.")
     for other in named:
@@ -49,7 +49,13 @@ def load(name: str) -> Callable[..., Any] | None:
     return _function(name, str(named[name]), f'pyproject.toml: [{table}] {name} = "{named[name]}"')
 
 
-def _named() -> tuple[str, Any]:
+def named() -> dict[str, Any]:
+    """Return the hooks that the model of this process names; load() checks them."""
+    found = _table()[1]
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _table() -> tuple[str, Any]:
     """Give the table of hooks that the model of this process uses, and its name."""
     own = settings()
     if ROOT != REPOSITORY:
