@@ -9,36 +9,27 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from rung_ops.governance import bound_facts, developers, people, plan, signatures, signed_approval
+from rung_ops.governance import (
+    bound_facts,
+    developers,
+    people,
+    plan,
+    signatures,
+    signed_approval,
+    validation_record,
+)
+from rung_ops.governance.inventory_facts import INVENTORY as INVENTORY
+from rung_ops.governance.inventory_facts import RECORDS as RECORDS
 from rung_ops.governance.record_check import check_record, read_schema
+from rung_ops.governance.validation_record import Version as Version
 from rung_ops.project import documents
 from rung_ops.project.paths import ROOT, shown
 from rung_ops.release import source_hash
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-
-RECORDS = "governance/validation"
-INVENTORY = "governance/model_inventory.yaml"
-APPROVED = "approved"
-
-
-class Version(Protocol):
-    """A version of the registry, or the version that a release was made of."""
-
-    @property
-    def name(self) -> str:
-        """The model."""
-
-    @property
-    def version(self) -> str:
-        """Its number."""
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """What it was made from, as rung_ops.tracking.source_state names it."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +92,7 @@ def record_objections(version: Version) -> list[str]:
     faults = list(check_record(paths[0], read_schema("validation", ROOT), ROOT))
     if faults:
         return [str(fault) for fault in faults]
-    return list(_of_the_record(version, documents.record(paths[0])))
+    return list(validation_record.objections(version, documents.record(paths[0]), ROOT))
 
 
 def record_paths(version: Version) -> list[Path]:
@@ -213,43 +204,6 @@ def _approved_commits(version: Version) -> list[str]:
         if not list(signed_approval.withdrawn(path)):
             found.append(str(signed.get("git_commit")))
     return found
-
-
-def _of_the_record(version: Version, record: dict[str, Any]) -> Iterator[str]:
-    if (record["model"], record["version"]) != (version.name, int(version.version)):
-        yield (
-            f"the record is about {record['model']} {record['version']}, "
-            f"not about {version.name} {version.version}"
-        )
-    for tag in ("git_commit", "data_hash"):
-        tagged = version.tags.get(tag)
-        if tagged is None:
-            yield f"version {version.version} has no tag {tag}, so what it was made from is unknown"
-        elif record[tag] != tagged:
-            yield f"the record names {tag} {record[tag]}, and the version was made from {tagged}"
-    if version.tags.get("git_dirty") == "true":
-        yield f"version {version.version} was made from files that differ from its commit"
-    author = version.tags.get("git_author")
-    if not author:
-        yield f"version {version.version} has no tag git_author, so its developer is unknown"
-    inventory = _inventory(version.name)
-    if not inventory:
-        yield f"{INVENTORY} names no developer of {version.name}"
-    trainer = version.tags.get("git_trainer", "")
-    made_it = people.known_by([author or "", trainer, *inventory.split(",")])
-    named = record["validator"]
-    if people.known_by([named["name"], named["email"]]) & made_it:
-        who = f"{named['name']} <{named['email']}>"
-        yield f"{who} developed the model, and cannot be the one who validates it"
-    if record["decision"] != APPROVED:
-        yield f"the validation of {record['date']} has {record['decision']} this version"
-
-
-def _inventory(model: str) -> str:
-    """Read whom the inventory names as the developer of the model."""
-    path = ROOT / INVENTORY
-    entries = documents.record(path).get("models", []) if path.is_file() else []
-    return ",".join(str(e.get("developer", "")) for e in entries if e.get("name") == model)
 
 
 def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -31,6 +31,15 @@ class Unsigned(state.Refused):
 
 
 @contextmanager
+def told(folder: Path) -> Iterator[None]:
+    """Sign as signed() does, and print why something could not be signed."""
+    with signed(folder) as problems:
+        yield
+    for problem in problems:
+        print(problem, file=sys.stderr)
+
+
+@contextmanager
 def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
     """Sign the lines that are written to an audit log within the block.
 

@@ -55,13 +55,11 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     refuse_another_model(paths.bundle(folder, release))
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
-    with audit.signed(folder) as problems:
+    with audit.told(folder):
         gate_record.note(folder, manifest, by, gate_check.GATE)
         if before.serving and not status.role_of(before, release):
             now = release_deploy.begin(folder, release, by, expected=before.generation)
             install.forget(folder, now.releases())
-    for problem in problems:
-        print(problem, file=sys.stderr)
     if place := status.role_of(now, release):
         return f"{release} {place}: {answers}"
     return f"{release} waits, and answers no requests: {answers}"
@@ -119,10 +117,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BadBundle:
         pass  # rung_ops.release.deploy says what is wrong with it
-    with audit.signed(folder) as problems:
+    with audit.told(folder):
         code = release_deploy.main([options.environment, *filter(None, [options.release])])
-    for problem in problems:
-        print(problem, file=sys.stderr)
     return code
 
 

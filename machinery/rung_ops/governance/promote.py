@@ -55,18 +55,13 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
         *gate_record.withdrawals(folder, approval.released_version(manifest)),
         *gate_record.objections(folder, release, now),
         *readiness.objections(approval.released_version(manifest)),
-        *(f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)),
     ]
-    if reasons:
-        unique = dict.fromkeys(reasons)
-        raise state.Refused("\n- ".join([f"{release} may not answer.", *unique]))
+    _refuse(folder, f"{release} may not answer.", reasons)
     approved = _approved(manifest, judged)
-    with audit.signed(folder) as problems:
+    with audit.told(folder):
         state.note(folder, APPROVED, by, release=release, **approved)
         then = state.serve(folder, release, by, now.generation)
         install.forget(folder, then.releases())
-    for problem in problems:
-        print(problem, file=sys.stderr)
     return release, str(manifest["version"])
 
 
@@ -92,23 +87,24 @@ def renew(folder: Path, release: str, by: str) -> bool:
     reasons = [
         *approval.objections(version, answered=True),
         *gate_record.withdrawals(folder, version),
-        *(f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)),
     ]
-    if reasons:
-        raise state.Refused(
-            "\n- ".join(["its new approval does not count.", *dict.fromkeys(reasons)])
-        )
+    _refuse(folder, "its new approval does not count.", reasons)
     keys.private_key()
     judged = gate_record.last(folder, release) or {}
     if not judged.get(bound_facts.RELEASE):  # it was deployed by an earlier library
         refuse_another_model(paths.bundle(folder, release))
         judged = {bound_facts.RELEASE: bound_facts.release_hash(manifest)}
     approved = _approved(manifest, judged)
-    with audit.signed(folder) as problems:
+    with audit.told(folder):
         state.note(folder, APPROVED, by, release=release, **approved)
-    for problem in problems:
-        print(problem, file=sys.stderr)
     return True
+
+
+def _refuse(folder: Path, what: str, reasons: list[str]) -> None:
+    """Raise state.Refused where there are reasons, or where the log cannot be relied on."""
+    faults = [f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)]
+    if unique := dict.fromkeys([*reasons, *faults]):
+        raise state.Refused("\n- ".join([what, *unique]))
 
 
 def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, str]:
@@ -145,10 +141,8 @@ def reject(folder: Path, asked: str, by: str, reason: str) -> str:
     if shadow is None or asked not in (shadow, _version(folder, shadow)):
         raise state.Refused(f"{shadow or 'nothing'} is in the shadow of {folder.name}.")
     audit.require_signature(folder)
-    with audit.signed(folder) as problems:
+    with audit.told(folder):
         state.abort(folder, reason, by, now.generation, release=shadow)
-    for problem in problems:
-        print(problem, file=sys.stderr)
     return shadow
 
 

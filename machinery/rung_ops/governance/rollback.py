@@ -4,7 +4,6 @@ As rung_ops.release.rollback, but signed in the audit log, and back only to a re
 approved.
 """
 
-import sys
 from pathlib import Path
 
 from rung_ops.governance import approval, audit, gate_record
@@ -23,10 +22,8 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
     # Ending a trial brings nothing back, so it needs no approval.
     if folder.name == paths.PRODUCTION and before.previous and not before.on_trial:
         _refuse_unapproved(folder, before.previous[0])
-    with audit.signed(folder) as problems:
+    with audit.told(folder):
         happened = rollback.roll_back(folder, by, reason, before)
-    for problem in problems:
-        print(problem, file=sys.stderr)
     return happened
 
 
