@@ -2,30 +2,24 @@
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from typing import Any
 
-from rung.review import dependencies, unnamed
+from rung.review import dependencies, matching
 from rung.review.ci import CI
 from rung.review.commands import Commands
 from rung.review.content import Content
 from rung.review.hit import Hit
-from rung.review.predicates import FLAGS, NAMES_TESTS, PREDICATES, Leaf
-from rung.review.prefilter import Prefilter
+from rung.review.predicates import FLAGS, PREDICATES, Leaf
 from rung.review.reachability import Reachability
 from rung.review.runners import Runners
 from rung.review.shell import executed
-from rung.review.view import View
-from rung.review.vocabulary import Vocabulary
 
 Predicate = Any  # as levels/README.md describes it
 Accept = Callable[[Hit], bool]
 SHOWN = 5  # hits of one predicate
-KEPT = 3_000
 STARTS = 200  # files from which one predicate follows commands and imports
 TOGETHER = ("all", "any", "none", "same_file", "leads_to")  # predicates of predicates
 
@@ -44,71 +38,8 @@ class Evidence:
         for predicate in predicates:
             for leaf in _leaves(predicate):
                 self.leaves.setdefault(_name(leaf), leaf)
-        self.hits: dict[str, list[Hit]] = defaultdict(list)
+        self.hits = matching.match(content, self.leaves, self.reachability.tests)
         self.matched: dict[tuple[str, str], bool] = {}  # by pattern and command
-        self._match_files()
-        self._leave_out_what_nothing_calls()
-
-    def _match_files(self) -> None:
-        """Match each file once with all predicates that concern it, those near the root first."""
-        concerned: dict[str, int] = defaultdict(int)  # by path, a bit for each predicate
-        names = self.content.files.names
-        tests = self.reachability.tests
-        leaves = list(self.leaves.items())
-        asked: dict[tuple[str, bool], int] = defaultdict(int)  # by glob and whether tests count
-        for number, (_, leaf) in enumerate(leaves):
-            states = "in" in leaf.options or leaf.kind == "exists"
-            for glob in leaf.globs:
-                asked[glob, bool(states and NAMES_TESTS.search(glob))] |= 1 << number
-        for (glob, asks_for_tests), bits in asked.items():
-            for path in names.find(glob):
-                if asks_for_tests or path not in tests:
-                    concerned[path] |= bits
-        prefilters: dict[int, Prefilter] = {}
-        vocabulary = Vocabulary(
-            {
-                literal
-                for _, leaf in leaves
-                for required in leaf.required_literals
-                for literal in required.literals()
-            }
-        )
-        for done, path in enumerate(sorted(concerned, key=lambda path: (path.count("/"), path))):
-            if self.content.files.clock.is_up():
-                self.content.files.left_out.out_of_time = True
-                self.content.files.left_out.note("not reached in time", path, len(concerned) - done)
-                return
-            bits = concerned[path]
-            if bits not in prefilters:
-                prefilters[bits] = Prefilter(
-                    [one for n, one in enumerate(leaves) if bits >> n & 1], vocabulary
-                )
-            view = View(self.content, path)
-            for name, leaf in prefilters[bits].possible(view):
-                found = self.hits[name]
-                if len(found) < KEPT:
-                    found.extend(self._located(hit) for hit in PREDICATES[leaf.kind](view, leaf))
-
-    def _leave_out_what_nothing_calls(self) -> None:
-        """Look again where a match stands in a function that nothing names; else mark it."""
-        asked: dict[str, set[int]] = defaultdict(set)
-        for hit in chain.from_iterable(self.hits.values()):
-            if hit.line and hit.path.endswith(".py") and hit.path not in self.reachability.tests:
-                asked[hit.path].add(hit.line)
-        lines = unnamed.lines(self.content, asked)
-        views = {path: View.without(self.content, path, lines[path]) for path in lines}
-        for name, hits in self.hits.items():
-            for at, hit in enumerate(hits):
-                if hit.line in lines.get(hit.path, ()):
-                    leaf = self.leaves[name]
-                    again = next(PREDICATES[leaf.kind](views[hit.path], leaf), None)
-                    hits[at] = again or replace(hit, runs=False)
-
-    def _located(self, hit: Hit) -> Hit:
-        """Return a hit in a notebook's code with the line of its file."""
-        if not hit.in_notebook or not hit.line:
-            return hit
-        return replace(hit, line=self.content.line_in_notebook(hit.path, hit.line))
 
     def holds(self, predicate: Predicate, used: Predicate = None) -> list[Hit]:
         """Return what supports a predicate and may run; nothing when it does not hold."""

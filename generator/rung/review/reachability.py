@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 
-from rung.review import poe, python_source
+from rung.review import poe
 from rung.review.ci import CI
 from rung.review.content import Content
-from rung.review.documents import RECIPES, ending, without_comments
-from rung.review.shell import executed, lines
+from rung.review.references import References
+from rung.review.shell import executed
 from rung.review.workflow import Workflow
 
 TEST = re.compile(
@@ -22,12 +21,6 @@ DOCUMENTATION = re.compile(r"(?:^|/)(?:docs?|documentation)/", re.IGNORECASE)
 FLOW = re.compile(
     r"\bschedule(?:_interval)?\s*=|\b(?:CronTrigger|CronSchedule|ScheduleDefinition)\b"
 )
-PROSE = (".md", ".lock", ".ipynb", ".csv")
-DESCRIBES = re.compile(r"^[ \t]*(?:help|description|desc)[ \t]*=.*", re.MULTILINE)
-INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
-QUOTED = re.compile(r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']""")  # a name with a dot
-# The same wherever a quote stands, for what is quoted in text may end where a string begins.
-MAY_QUOTE = re.compile(r"""["'](?=([\w/-]*+\.[\w./-]*+(?::\w+)?)["'])""")
 MOST = 5_000  # files followed
 
 
@@ -60,9 +53,7 @@ class Reachability:
         self.modules = ci.runners.python_commands.modules
         self.by_start: dict[str, Walk] = {}
         self.tests = frozenset(filter(is_test, content.files.names.lower))
-        self.references: dict[str, list[str]] = {}  # from a file, what it names besides tests
-        # Of Python the same, and what it only seems to name.
-        self.possible: dict[str, tuple[list[str], int]] = {}
+        self.references = References(content, self.modules, self.tests, self.workflow_paths)
 
     @cached_property
     def reached(self) -> frozenset[str]:
@@ -165,7 +156,7 @@ class Reachability:
     def _start(self, roots: Iterable[str], texts: Iterable[str]) -> Walk:
         walk = Walk(set(roots), list(roots))
         for text in texts:
-            _visit(walk, self._besides_tests(self.modules.named(text)))
+            _visit(walk, self.references.besides_tests(self.modules.named(text)))
         return walk
 
     def _step(self, walk: Walk) -> list[str] | None:
@@ -175,77 +166,9 @@ class Reachability:
         path = walk.waiting.pop()
         if self.content.files.clock.stops(self.content.files.left_out, path):
             return None
-        if path not in self.references:
-            if path.endswith(".py") and walk.visited.issuperset(self._possible_references(path)[0]):
-                return []  # so that the file need not be taken apart
-            self.references[path] = self._besides_tests(self._named_in(path))
-        return _visit(walk, self.references[path])
-
-    def _named_in(self, path: str) -> Iterable[str]:
-        if path.endswith(".py"):
-            return self._imported(path)
-        if self.content.files.size(path) < self.content.files.limits.data:
-            text = self._executable_text(path)
-            return self.modules.named(text, path.rpartition("/")[0]) if text else ()
-        return ()
-
-    def _executable_text(self, path: str) -> str:
-        """Return what a file that is no Python names, without what it only prints or describes."""
-        text = self.content.text(path)
-        if not text or path in self.workflow_paths or path.endswith(PROSE):
-            return ""
-        text = without_comments(path, text)
-        if path.endswith(".toml"):
-            return DESCRIBES.sub("", text)
-        kind = ending(path)
-        if kind in RECIPES or kind == "dockerfile":
-            instruction = INSTRUCTION if kind == "dockerfile" else None
-            return "\n".join(
-                executed(instruction.sub("", line) if instruction else line)
-                for _, line in lines(text)
-            )
-        return text
-
-    def _possible_references(self, path: str) -> tuple[list[str], int]:
-        """Return what a file of Python would lead to if its docstrings and comments were code.
-
-        And the position after the last mention of any of it.
-        """
-        if path not in self.possible:
-            text = self.content.text(path) or ""
-            found: dict[str, None] = {}
-            last = 0
-            quoted = {match[1]: match.end(1) for match in MAY_QUOTE.finditer(text)}
-            for names, are_quoted in ((python_source.may_import(text), False), (quoted, True)):
-                for name, end in names.items():
-                    named = self._named(path, *(((), [name]) if are_quoted else ([name], ())))
-                    if new := self._besides_tests(named):
-                        found.update(dict.fromkeys(new))
-                        last = max(last, end)
-            self.possible[path] = (list(found), last)
-        return self.possible[path]
-
-    def _imported(self, path: str) -> Iterator[str]:
-        """Give what a file of Python leads to, which is taken apart as far as it mentions any."""
-        _, last = self._possible_references(path)
-        text = self.content.text(path) or ""
-        end = text.find("\n", last)
-        source = python_source.read(text[:end] if end >= 0 else text)
-        yield from self._named(path, source.imports, QUOTED.findall(source.text))
-
-    def _named(self, path: str, names: Iterable[str], quoted: Iterable[str]) -> Iterator[str]:
-        """Give the files of the modules that a file imports, and of the names that it quotes."""
-        folder = path.rpartition("/")[0]
-        for name in names:
-            yield from self.modules.imported(name, folder)
-        for token in dict.fromkeys(quoted):
-            bare = token.partition(":")[0]
-            named = self.modules.by_name.get(bare.rpartition("/")[2], [])
-            yield from islice((each for each in named if not each.endswith("__init__.py")), 5)
-            yield from self.modules.by_module.get(bare, [])
-
-    def _besides_tests(self, found: Iterable[str]) -> list[str]:
-        return [path for path in dict.fromkeys(found) if path not in self.tests]
+        if walk.visited.issuperset(self.references.possible(path)):
+            return []  # so that the file need not be taken apart
+        return _visit(walk, self.references.of(path))
 
 
 def _visit(walk: Walk, found: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rung import levels, template
 from rung.levels import Level
-from rung.review import config, examples, reading, standing
+from rung.review import config, examples, notes, reading, standing
 from rung.review import findings as found
 from rung.review.content import Content
 from rung.review.dependencies import normalised
@@ -20,8 +20,6 @@ from rung.review.limits import LeftOut, Limits
 from rung.review.reachability import is_documentation
 from rung.review.reading import Reading
 from rung.review.standing import Standing
-
-PROJECTS = 8  # folders with dependencies of their own, from which on a repository may hold several
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,7 @@ def review(
     content = Content(files, _examples(template.folder() / "templates/examples"))
     stated = config.read(content, ladder, today or date.today())
     capabilities = {name: one for rung in ladder for name, one in rung.capabilities.items()}
-    by_import = {
-        "imports": list(files.reading.modules)
-    }  # what shows that it is about machine learning
+    by_import = {"imports": list(files.reading.modules)}  # shows that it is about machine learning
     asked = [each for one in capabilities.values() for each in one.evidence.values()]
     evidence = Evidence(content, [*asked, by_import])
     results = {name: found.find(one, evidence) for name, one in capabilities.items()}
@@ -92,42 +88,6 @@ def review(
         results[name] = results[name].with_statement(statement)
     played, why = (game, "asked for") if game else stated.game
     ml = _machine_learning(evidence, by_import)
-    notes = list(stated.notes)
-    if not ml:
-        notes.append(
-            "No machine-learning package or import was found: this is not a machine-learning "
-            "repository, as far as its files show, and no rung above 0 is given."
-        )
-    elsewhere = [
-        f"`{name}` ({workflow.path}:{line})"
-        for workflow in evidence.ci.workflows
-        for line, name in workflow.calls_elsewhere
-    ]
-    if elsewhere:
-        more = f" and {len(elsewhere) - 3} more" if len(elsewhere) > 3 else ""
-        notes.append(
-            f"CI calls other repositories, which are not read: {', '.join(elsewhere[:3])}{more}. "
-            "The level may be higher; attest in rung.toml what they do."
-        )
-    wanted = files.find(*files.reading.dependencies)
-    projects = {path.rpartition("/")[0] for path in wanted if "/" in path}
-    if len(projects) >= PROJECTS:
-        notes.append(
-            f"{len(projects)} of its folders have dependencies of their own. If they are projects, "
-            "what each has adds up here: check them one by one."
-        )
-    untouched = [
-        f"`{path}`"
-        for path in files.find(*(f"**/{name}" for name in content.examples))
-        if content.is_untouched(path)
-    ]
-    if untouched:
-        notes.append(
-            f"{', '.join(untouched)}: still the text of Rung's example, which earns nothing. "
-            "Write what holds for your model."
-        )
-    if files.left_out.counts["unrendered templates"]:
-        notes.append("It holds an unrendered template; render a project and check that one.")
     return Review(
         name=root.resolve().name,
         levels=ladder,
@@ -138,7 +98,7 @@ def review(
         standing=standing.stand(ladder, results, played, bool(ml)),
         looked_at=files.looked_at,
         left_out=files.left_out,
-        notes=notes,
+        notes=[*stated.notes, *notes.of(evidence, bool(ml))],
         template_version=stated.template_version,
     )
 
