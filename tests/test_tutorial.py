@@ -22,7 +22,7 @@ MARK = "== block"
 
 def script(port: str) -> str:
     """Write the page as one shell script; a line with MARK comes before what each block prints."""
-    lines = ["set -em", "trap 'jobs -p | xargs -r kill' EXIT"]
+    lines = ["set -em", "trap 'jobs -p | xargs -r kill || true' EXIT"]
     for number, (kind, title, text) in enumerate(BLOCKS):
         if kind == "sh" and title != "install":
             lines += [f"printf '\\n{MARK} {number}\\n'", text.replace(PORT, port)]

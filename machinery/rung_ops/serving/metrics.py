@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from msgspec.structs import asdict
 from prometheus_client import (
@@ -13,15 +12,16 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from rung_ops.serving import part_metrics
 from rung_ops.serving.histogram import Histogram
+from rung_ops.serving.part_metrics import Logs, Lookups, Shadows
 from rung_ops.serving.slo import SLO
-from rung_ops.serving.trial_figures import Comparison
 from rung_ops.system.files import read_regular
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -40,31 +40,6 @@ SECONDS = (
 BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 disable_created_metrics()  # the time of each counter's start: as many lines again, asked by nobody
-
-
-class Logs(Protocol):
-    """What of a prediction log is counted."""
-
-    written: int
-    dropped: int
-    failures: int
-    restarts: int
-
-    @property
-    def waiting(self) -> int: ...
-
-
-class Shadows(Protocol):
-    """What of a shadow is counted."""
-
-    comparison: Comparison
-    dropped: int
-
-
-class Lookups(Protocol):
-    """What of the look-ups of entity features is counted."""
-
-    def metrics(self) -> Iterator[Metric]: ...
 
 
 class Metrics:
@@ -223,45 +198,8 @@ class Metrics:
                 "service_queue_rows", "Rows that wait to be scored.", value=self._queued()
             )
         if self._log is not None:
-            yield from _of_log(self._log)
+            yield from part_metrics.of_log(self._log)
         if self._shadow is not None:
-            yield from _of_shadow(self._shadow)
+            yield from part_metrics.of_shadow(self._shadow)
         if self._lookups is not None:
             yield from self._lookups.metrics()
-
-
-def _of_log(log: Logs) -> Iterator[Metric]:
-    rows = CounterMetricFamily(
-        "prediction_log_rows",
-        "Rows of the prediction log: written, or dropped.",
-        labels=["outcome"],
-    )
-    rows.add_metric(["written"], log.written)
-    rows.add_metric(["dropped"], log.dropped)
-    yield rows
-    yield CounterMetricFamily(
-        "prediction_log_failures", "Attempts to write it that failed.", value=log.failures
-    )
-    yield CounterMetricFamily(
-        "prediction_log_restarts", "Times that its writer was found dead.", value=log.restarts
-    )
-    yield GaugeMetricFamily(
-        "prediction_log_waiting_rows", "Rows that wait in memory to be written.", value=log.waiting
-    )
-
-
-def _of_shadow(shadow: Shadows) -> Iterator[Metric]:
-    rows = CounterMetricFamily(
-        "shadow_rows",
-        "Rows offered to the shadow release, by what became of them.",
-        labels=["outcome"],
-    )
-    rows.add_metric(["compared"], shadow.comparison.compared)
-    rows.add_metric(["dropped"], shadow.dropped)
-    rows.add_metric(["failed"], shadow.comparison.failed)
-    yield rows
-    yield CounterMetricFamily(
-        "shadow_difference",
-        "Sum over compared rows of the distance between both releases' predictions.",
-        value=shadow.comparison.difference,
-    )
