@@ -98,7 +98,7 @@ def _next(review: Review) -> str:
         f"<li><strong>{safe(blocker.finding.capability.id)}</strong> "
         f'<span class="effort">{safe(blocker.finding.capability.effort)}, +{blocker.brings:g}</span><br>'
         f"{prose(blocker.finding.capability.fix)} "
-        f'<span class="quiet">{safe(blocker.reason[0].upper() + blocker.reason[1:])}.</span></li>'
+        f'<span class="quiet">{prose(blocker.reason[0].upper() + blocker.reason[1:])}.</span></li>'
         for blocker in review.standing.blockers
     )
     return (
