@@ -131,10 +131,11 @@ def measured(rounds: int) -> str:
                 found = [each.median(f"{name} {size}", at) for at in (0, 1) for size in SIZES]
                 lines.append(f"|{title}: {name}|" + "|".join(f"{f:.3f}" for f in found) + "|")
 
-    def cpu(title: str, size: int) -> float:
-        return processes[title].median(f"columns {size}", 0)
+    def cpu(title: str, size: int, what: str = "columns") -> float:
+        return processes[title].median(f"{what} {size}", 0)
 
     asked = [
+        ("SQLite, 1 entity, values", 0.1, cpu("Rung, SQLite", 1, "values")),
         ("SQLite, 1 entity, columns", 0.1, cpu("Rung, SQLite", 1)),
         ("SQLite, 100 entities, columns", 1.0, cpu("Rung, SQLite", 100)),
     ] + [

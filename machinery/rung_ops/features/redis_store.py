@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from rung_ops.features.store import Found, StoredView, StoreError
@@ -173,8 +173,7 @@ class RedisStore:
                 self._address,
                 socket_timeout=limit,
                 socket_connect_timeout=limit,
-                # A server that has started anew has closed the connection; one that is slow is slow.
-                retry=Retry(NoBackoff(), 1, (ConnectionError,)),
+                retry=Retry(NoBackoff(), 0),
                 # Neither the newer protocol nor the client's name: each is a round trip more.
                 protocol=2,
                 lib_name=None,

@@ -1,8 +1,9 @@
 """The feature store on a real server: filled as a whole, read in one round trip, and every failure said."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,44 @@ def test_two_that_fill_at_once_leave_one_filling(store: RedisStore) -> None:
     assert len(list(store._client.scan_iter(f"{store._prefix}:*"))) == 1
 
 
-def test_an_empty_server_and_a_foreign_key_are_not_a_store(store: RedisStore) -> None:
+class OneByOne:
+    """A pipeline whose commands are sent one by one, with something between the first two."""
+
+    def __init__(self, client: Any, between: Callable[[], None]) -> None:
+        self._client, self._between, self._answers = client, between, []
+
+    def execute(self) -> list[Any]:
+        return self._answers
+
+    def __getattr__(self, command: str) -> Callable[..., None]:
+        def send(*arguments: Any) -> None:
+            self._answers.append(getattr(self._client, command)(*arguments))
+            if len(self._answers) == 1:
+                self._between()
+
+        return send
+
+
+def test_a_filling_that_is_replaced_while_it_is_read_is_read_again(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write([view("a")])
+    asked = {"a": [key_of([1])]}
+    store.look_up(asked)
+    other = RedisStore(store._address, store._prefix.split(":")[1], LIMIT)
+    fillings = iter([lambda: other.write([view("a", 100.0)])])
+
+    def one_by_one(**_: Any) -> OneByOne:
+        return OneByOne(store._client, next(fillings, lambda: None))
+
+    monkeypatch.setattr(store._client, "pipeline", one_by_one)
+
+    found = store.look_up(asked)
+
+    assert np.frombuffer(found.packed["a"][0] or b"").tolist() == [102.0, 103.0]
+
+
+def test_an_empty_server_and_a_foreign_key_are_no_store(store: RedisStore) -> None:
     with pytest.raises(StoreError, match="it is empty"):
         store.as_of()
     store._client.set(store._prefix, "[1]")
