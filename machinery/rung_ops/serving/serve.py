@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from rung_ops.batch import prediction_log, sealed
 from rung_ops.project.hooks import HookError
-from rung_ops.project.paths import shown
+from rung_ops.project.paths import REPOSITORY, shown
 from rung_ops.release import paths
 from rung_ops.serving import hooks, local_token, settings, slo
 from rung_ops.serving import routes as pages
@@ -38,6 +38,7 @@ from rung_ops.system import memory
 
 LOG = logging.getLogger("service")
 
+GOVERNANCE = REPOSITORY / "governance"  # of a project under governance, and in its image
 PORT = 8000
 PORT_VARIABLE = "SERVICE_PORT"  # the health check of the image asks there, too
 
@@ -117,12 +118,17 @@ def access_of(names: list[str], host: str) -> Access:
     """Read who may ask, and say how that stands where nothing but the token of this machine counts.
 
     Raises:
-        BadSettings: settings or tokens cannot be used.
+        BadSettings: settings or tokens cannot be used, or what guards a governed project is left out.
         ImportError: there is no such module.
     """
     is_governed = any(
         getattr(importlib.import_module(each), "IS_GOVERNED", False) for each in names
     )
+    if not is_governed and GOVERNANCE.is_dir() and not local_token.is_local(host):
+        raise BadSettings(
+            f"{shown(GOVERNANCE)}/ is there, so others are served by the signed log alone: add "
+            "`--with rung_ops.governance.oversight`, as `uv run poe serve` does."
+        )
     access = configured(is_governed, host)
     if access.problem:
         LOG.error("%s", access.problem)

@@ -24,7 +24,10 @@ from machinery.tests.governance.signing import approved_line, source_of, swap_mo
 from rung_ops.batch import prediction_log
 from rung_ops.governance import audit, kill_switch, oversight
 from rung_ops.governance.signed_log import APPROVED, WITHDRAWN
+from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, state
+from rung_ops.serving import serve
+from rung_ops.serving.settings import BadSettings
 from rung_ops.system import atomic
 
 
@@ -295,3 +298,19 @@ def test_where_others_reach_it_nobody_is_answered_until_it_is_said_who_may(folde
         status, said = running.ask("/health/ready")
         assert (status, "PREDICT_TOKENS" in said["problems"][0]) == (503, True)
         assert running.ask("/predict", row_of(folder))[0] == 503
+
+
+@pytest.mark.tried(
+    "Start the service without what asks the log (`rung-ops serve`, an edited `ENTRYPOINT`)",
+    "it does not start where others would reach it; on this machine alone it does, for load tests",
+)
+def test_a_service_without_governance_does_not_start_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(BadSettings, match="rung_ops.governance.oversight"):
+        serve.access_of([], "0.0.0.0")
+    serve.access_of(["rung_ops.governance.oversight"], "0.0.0.0")
+    serve.access_of([], "127.0.0.1")
+
+    monkeypatch.setattr(serve, "GOVERNANCE", ROOT / "no_such_folder")
+    serve.access_of([], "0.0.0.0")
