@@ -280,6 +280,7 @@ def test_a_function_that_nothing_calls_is_no_more_than_declared(
         {"a.py": f"{LOGS}__all__ = ['log_all']\n"},
         {"a.py": LOGS.replace("def", "@app.command()\ndef")},
         {"a.py": LOGS.replace("def", "@app.command(\n    'a'\n)\ndef")},
+        {"a.py": LOGS.replace("def", "@app.command()\n# for people\n\ndef")},
         {"a.py": LOGS.replace("log_all", "lambda_handler")},
         {"a.py": LOGS.replace("def log_all():", "class Log:\n    def log_all(self):")},
         {"a.py": LOGS, "pyproject.toml": "[project.scripts]\nlog = 'a:log_all'\n"},
@@ -288,7 +289,14 @@ def test_a_function_that_nothing_calls_is_no_more_than_declared(
         {"a.py": f"{LOGS}\ndef other():\n    mlflow.log_metric('mae', 1)\n\n\nother()\n"},
     ],
     ids=[
-        *("by its module", "by another file", "exported", "decorated", "decorated on lines"),
+        *(
+            "by its module",
+            "by another file",
+            "exported",
+            "decorated",
+            "decorated on lines",
+            "decorated above",
+        ),
         *("by a framework", "a method", "by an entry point", "by settings", "by a test"),
         "another one is called",
     ],

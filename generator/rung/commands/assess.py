@@ -84,10 +84,6 @@ def assess(
     write_form = formats.writer("assess", form)
     folder = template.folder() / "levels"
     weights = load(folder)
-    if scan is not None:
-        from rung.assess.measure import (
-            scan as scan_repository,  # it reads Python's grammar, which takes a moment
-        )
     if questions:
         print(blank_form(weights), end="")
         return 0
@@ -113,9 +109,12 @@ def assess(
     skipped = measured(weights) if scan else ()
     ask = () if defaults else tuple(name for name in weights.questions if name not in skipped)
     responses = gather(answers, options, choice, weights, ask=ask)
-    made = assess(
-        responses, weights, levels.load(folder), partial(scan_repository, scan) if scan else None
-    )
+    measure = None
+    if scan is not None:
+        from rung.assess.measure import scan as scan_repository  # to load it takes a moment
+
+        measure = partial(scan_repository, scan)
+    made = assess(responses, weights, levels.load(folder), measure)
     for note in made.scan.notes if made.scan else ():
         print(note, file=sys.stderr)
     print(write_form(made, explain=explain), end="")

@@ -6,6 +6,7 @@ from typing import Any
 from rung.review.findings import Finding, Trial
 from rung.review.hit import Hit, printable
 from rung.review.review import Review
+from rung.review.standing import Blocker, Standing
 
 LONGEST = 160  # characters of a matched text
 NOTHING_RUN = "Read, not run: every finding is static."
@@ -20,9 +21,31 @@ def make(review: Review, before: Review | None = None) -> str:
 
 def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
     """Return all that a review says."""
-    standing = review.standing
+    keystones, points = review.standing.missing
+    left_out = review.left_out
+    data = {
+        **_about(review),
+        **_standing(review.standing),
+        "findings": [_finding(review, finding) for finding in review.findings.values()],
+        "blockers": [_blocker(blocker) for blocker in review.standing.blockers],
+        "missing": {"keystones": keystones, "points": round(points, 2)},
+        "files": review.looked_at,
+        "partial": left_out.out_of_time,
+        "left_out": [
+            {"reason": reason, "number": number, "example": printable(left_out.examples[reason])}
+            for reason, number in left_out.counts.items()
+        ],
+        "notes": list(review.notes),
+        "runs": [_run(trial) for trial in review.trials],
+    }
+    if before is not None:
+        data["base"] = {"level": before.level, "changed": changes(review, before)}
+    return data
+
+
+def _about(review: Review) -> dict[str, Any]:
     rung = review.levels[review.level]
-    data: dict[str, Any] = {
+    return {
         "level": review.level,
         "title": rung.title,
         "microsoft": rung.microsoft,
@@ -36,6 +59,11 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
         ],
         "repository": printable(review.name),
         "template_version": printable(review.template_version) or None,
+    }
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    return {
         "profile": {
             block: {"points": round(points, 3), "capabilities": number}
             for block, (points, number) in standing.profile.items()
@@ -52,47 +80,29 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
                 for section, (points, number) in standing.score.items()
             },
         },
-        "findings": [_finding(review, finding) for finding in review.findings.values()],
-        "blockers": [
-            {
-                "capability": blocker.finding.capability.id,
-                "reason": blocker.reason,
-                "tier": blocker.finding.tier,
-                "fix": blocker.finding.capability.fix,
-                "effort": blocker.finding.capability.effort,
-                "brings": round(blocker.brings, 2),
-            }
-            for blocker in standing.blockers
-        ],
-        "missing": {
-            "keystones": standing.missing[0],
-            "points": round(standing.missing[1], 2),
-        },
-        "files": review.looked_at,
-        "partial": review.left_out.out_of_time,
-        "left_out": [
-            {
-                "reason": reason,
-                "number": number,
-                "example": printable(review.left_out.examples[reason]),
-            }
-            for reason, number in review.left_out.counts.items()
-        ],
-        "notes": list(review.notes),
-        "runs": [
-            {
-                "command": trial.command,
-                "result": trial.result,
-                "seconds": round(trial.seconds, 1),
-                "reason": trial.reason,
-                "tail": list(trial.tail),
-            }
-            for trial in review.trials
-        ],
     }
-    if before is not None:
-        data["base"] = {"level": before.level, "changed": changes(review, before)}
-    return data
+
+
+def _blocker(blocker: Blocker) -> dict[str, Any]:
+    capability = blocker.finding.capability
+    return {
+        "capability": capability.id,
+        "reason": blocker.reason,
+        "tier": blocker.finding.tier,
+        "fix": capability.fix,
+        "effort": capability.effort,
+        "brings": round(blocker.brings, 2),
+    }
+
+
+def _run(trial: Trial) -> dict[str, Any]:
+    return {
+        "command": trial.command,
+        "result": trial.result,
+        "seconds": round(trial.seconds, 1),
+        "reason": trial.reason,
+        "tail": list(trial.tail),
+    }
 
 
 def _finding(review: Review, finding: Finding) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def _function(written: Sequence[bytes], number: int) -> bytes:
     while at >= 0 and (not written[at].strip() or written[at][:1] in CONTINUES):
         at -= 1
     match = DEF.match(written[at]) if at >= 0 else None
-    before = next(filter(bytes.strip, reversed(written[:at])), b"") if match else b""
+    above = (line for line in reversed(written[:at]) if line.strip() and line[:1] != b"#")
+    before = next(above, b"") if match else b""
     return match[1] if match and before[:1] not in (b"@", b")") else b""
 
 
