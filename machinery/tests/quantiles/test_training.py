@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 
 from machinery.tests.conftest import Trained
 from machinery.tests.quantiles.conftest import QUANTILES, deliveries
-from rung_ops import contract, stages
+from rung_ops import contract, custom_model, stages
 from rung_ops.checks import model, promises
 from rung_ops.target import Kind, UnsupportedTargetError, kind_of, of_regressor
 from rung_ops.training import baseline, estimator, evaluate, model_card, slices
@@ -97,6 +98,18 @@ def test_crossed_quantiles_are_sorted_and_lose_nothing() -> None:
     assert (np.diff(found, axis=1) >= 0).all()
     assert (losses(found) <= losses(raw) + 1e-12).all()
     assert losses(found).sum() < losses(raw).sum()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_quantiles_of_a_model_with_its_own_file_are_sorted(named: bool) -> None:
+    crossing = SimpleNamespace(predict=lambda features: np.array([[3, 2, 1]] * features.height))
+    module: Any = SimpleNamespace()
+    if named:
+        module.predict = lambda fitted, features: fitted.predict(features)
+
+    found = custom_model.predict(module, crossing, deliveries(2), "quantile")
+
+    assert found.tolist() == [[1.0, 2.0, 3.0]] * 2
 
 
 def test_the_baseline_is_the_quantiles_of_the_training_rows(trained: Trained) -> None:
