@@ -63,7 +63,7 @@ def assemble(version: str, today: date) -> Assembled:
         "",
         f"Assembled on {today} from the repository (EU AI Act, Article 11 and Annex IV).",
         "",
-        f"Provider: {front.get('provider', 'not stated')}.",
+        f"Provider: {str(front.get('provider', 'not stated')).rstrip('.')}.",
         "",
         *_law(front.get("law") or tomllib.loads(LAW.read_text("utf-8"))["law"], today),
         *_completeness(missing),
