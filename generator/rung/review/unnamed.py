@@ -11,6 +11,7 @@ from rung.review.vocabulary import TOKEN, tokens
 # What can start a function: code and tests of it, settings, recipes. Prose only speaks of it.
 CAN_START = ("py", "ipynb", "yml", "yaml", "toml", "cfg", "ini", "json", "sh", "tf", "groovy", "")
 DEF = re.compile(rb"(?:async[ \t]+)?def[ \t]+(\w+)")
+FEW = 20  # names, up to which to look for each costs less than to split a file into tokens
 CONTINUES = b" \t)#"  # how a line begins that ends no function
 
 
@@ -35,8 +36,10 @@ def lines(content: Content, asked: Mapping[str, Collection[int]]) -> dict[str, f
     for path in _that_can_start(content):
         if not unnamed or files.clock.stops(files.left_out, path):
             return {}
-        if present := unnamed & tokens(files.read(path) or b""):
-            unnamed -= {name for name in present if suspects[name] != [path]}
+        raw = files.read(path) or b""
+        if len(unnamed) > FEW or any(name in raw for name in unnamed):
+            named = unnamed & tokens(raw)
+            unnamed -= {name for name in named if suspects[name] != [path]}
     found: dict[str, frozenset[int]] = {}
     for name in unnamed:
         (path,) = suspects[name]
