@@ -106,7 +106,7 @@ def test_next_is_sorted_by_effort_and_says_what_each_brings(tmp_path: Path) -> N
     assert "  experiment-tracking (a day, +0.75): rung 2 stands on it" in text.make(found)
     assert lacks in markdown.make(found)
     assert lacks in page.make(found)
-    assert "`" not in page.make(found).split("<h2 id=\"evidence\">")[0]
+    assert "`" not in page.make(found).split('<h2 id="evidence">')[0]
     assert {"keystones": 3, "points": round(found.standing.missing[1], 2)} == facts.facts(found)[
         "missing"
     ]
