@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops.replay import chart
+from rung_ops.system import html
 
 TIMELINE = Path(__file__).with_suffix(".json")
-LAYOUT = Path(chart.__file__).with_name("page.html")
+# Each with the beginning and the end of its styles.
+LAYOUTS = (
+    (Path(html.__file__).with_name("frame.html"), "<style>", "{% block style %}"),
+    (Path(chart.__file__).with_name("page.html"), "{% block style %}", "{% endblock %}"),
+)
 HEAD = 34  # height of the legend above the chart
 # The rules of the page that are about the chart, in the order they stand in there.
 RULES = (
@@ -40,10 +45,11 @@ def picture() -> str:
 
 
 def _styles() -> str:
-    page = LAYOUT.read_text("utf-8")
-    styles = page[page.index("<style>") + len("<style>\n") : page.index("</style>")]
-    rules = re.split(r"\n(?=\S)", styles)
-    return "\n".join(rule for rule in rules if rule.startswith((*RULES, "}")))
+    rules: list[str] = []
+    for layout, begin, end in LAYOUTS:
+        after = layout.read_text("utf-8").partition(f"{begin}\n")[2]
+        rules += re.split(r"\n(?=\S)", after.partition(f"{end}\n")[0])
+    return "\n".join(rule.rstrip("\n") for rule in rules if rule.startswith((*RULES, "}")))
 
 
 def _legend(timeline: dict[str, Any]) -> str:
