@@ -18,7 +18,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from rung_ops.features.store import Found, StoredView, StoreError
+from rung_ops.features.store import Found, StoredView, StoreError, UnreachableError
 
 AT_ONCE = 1_000  # entities in a command
 WRITING = 30.0  # seconds that a command which fills the store may take
@@ -187,7 +187,7 @@ class RedisStore:
         try:
             yield
         except (RedisError, OSError) as error:
-            raise StoreError(f"{what}: {self.name} says: {error}") from error
+            raise UnreachableError(f"{what}: {self.name} says: {error}") from error
 
 
 def _fill(client: Redis, key: str, view: StoredView) -> None:

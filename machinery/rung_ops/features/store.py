@@ -17,6 +17,10 @@ class StoreError(Exception):
     """The store is missing, does not answer, or is not one; the message says which."""
 
 
+class UnreachableError(StoreError):
+    """The server of the store does not answer, or refuses to; the store may be as it should be."""
+
+
 class StoredView(NamedTuple):
     """The values of a view for all entities.
 
@@ -117,13 +121,15 @@ def refuse_unless_filled(
         Its as_of().
 
     Raises:
+        UnreachableError: its server does not answer.
         StoreError: the store is missing, or was filled by other declarations.
     """
     advice = "Run `uv run rung-ops features materialize`"
     try:
         as_of = filled.as_of()
     except StoreError as error:
-        raise StoreError(f"its entity features have no store: {error}. {advice}") from error
+        # Of the same kind: the service waits for a server, and not for a file that nobody wrote.
+        raise type(error)(f"its entity features have no store: {error}. {advice}") from error
     for view in views:
         if view["id"] not in as_of:
             names = ", ".join(feature["name"] for feature in view["features"])

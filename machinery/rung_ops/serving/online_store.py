@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from rung_ops.features import store, stores
-from rung_ops.features.store import FeatureStore, Found, StoreError
+from rung_ops.features.store import FeatureStore, Found, StoreError, UnreachableError
 
 LOG = logging.getLogger("service")
 
@@ -58,7 +58,7 @@ class OnlineStore:
         self._labels: dict[str, str] = {}
 
     def refuse_unless_filled(self, described: Sequence[dict[str, Any]]) -> None:
-        """Refuse to look up what the store was not filled with.
+        """Refuse to look up what the store was not filled with; a server that is down refuses nothing.
 
         Args:
             described: `entity_features` of a release's contract.
@@ -67,7 +67,11 @@ class OnlineStore:
             StoreError: it lacks the values of a view, as it is declared in the release.
         """
         with self._lock:
-            store.refuse_unless_filled(described, self._store)
+            try:
+                store.refuse_unless_filled(described, self._store)
+            except UnreachableError as error:
+                # Another process of the service would answer with defaults; a new one does so, too.
+                self._say(error)
 
     def look_up(self, asked: Asked) -> list[np.ndarray]:
         """Read the values of entities of several views, in one round trip.

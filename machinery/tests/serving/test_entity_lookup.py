@@ -17,6 +17,7 @@ from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling,
 from rung_ops.batch import prediction_log
 from rung_ops.features import EntityFeature, materialize, point_in_time, sqlite_store, store, stores
 from rung_ops.features.declaration import View, views_of
+from rung_ops.features.redis_store import PAUSE
 from rung_ops.features.sources import Events
 from rung_ops.monitoring import feature_quality
 from rung_ops.release.bundle import BadBundle
@@ -316,6 +317,29 @@ def test_a_server_that_is_killed_costs_no_answer_and_is_reported(
     assert "service_feature_store_readable 0.0" in output
     assert 'service_entity_lookups_total{entity="code",outcome="failed"} 1.0' in output
     assert feature_quality.filled() == {}  # so the monitor says that the features are old
+
+
+def test_a_service_that_starts_while_the_server_is_down_answers_with_defaults_until_it_is_back(
+    tmp_path: Path, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "features.toml"
+    settings.write_text("[redis]\ntimeout_ms = 200\n")
+    monkeypatch.setattr(stores, "FILE", settings)
+    with running(tmp_path) as server, calling(tmp_path, Limits()) as caller:
+        monkeypatch.setenv(stores.ADDRESS, server.address())
+        server.kill()
+        install(caller, view)
+        default = caller.post("/predict", ROW | {"note": ""}).json
+        server.start()
+        stores.project_store().write([materialize.values(view, SCHEMA, NOW, Events(Path("/")))])
+        time.sleep(PAUSE)
+        stored = caller.post("/predict", ROW | {"note": ""}).json
+        (other,) = views_of([declared(window=HOUR)])
+        with pytest.raises(BadBundle, match="declared in another way"):
+            install(caller, other)
+
+    assert (default["prediction"], default["defaults_used"]) == (14.0, ["weight"])
+    assert (stored["prediction"], stored["defaults_used"]) == (21.0, [])
 
 
 def test_views_are_looked_up_together_whatever_the_caller_sent_of_one(
