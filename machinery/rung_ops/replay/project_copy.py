@@ -14,6 +14,7 @@ from rung_ops.system import key_names
 
 FOLDER = ROOT / ".replay"
 FIRST = "data/sample/first.parquet"
+PUBLIC_KEYS = ("release.pub", "governance/audit.pub")
 NOT_DATA = {".md", ".py", ".txt"}  # suffixes of files in data/ that are no data
 
 
@@ -146,8 +147,9 @@ def _is_copied(name: str) -> bool:
     path = Path(name)
     if path.is_relative_to("data"):
         return path.suffix in NOT_DATA or path.name == ".gitkeep"
-    # Without ops/tracking.toml, runs are recorded locally instead of at the team's server.
-    return path.name != "dvc.lock" and name not in ("release.pub", "ops/tracking.toml")
+    # Without ops/tracking.toml, runs are recorded locally instead of at the team's server. Without
+    # the public keys, the copy makes pairs of its own.
+    return path.name != "dvc.lock" and name not in (*PUBLIC_KEYS, "ops/tracking.toml")
 
 
 def _git(folder: Path, *arguments: str) -> str:

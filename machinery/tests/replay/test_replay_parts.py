@@ -147,6 +147,15 @@ def test_the_copy_of_an_ejected_project_runs_its_own_library(
     assert result == [str(tmp_path / "src"), str(tmp_path / "machinery")]
 
 
+def test_a_copy_makes_keys_of_its_own() -> None:
+    """`keys` leaves public keys alone that are there, and their private halves are not copied."""
+    copied = [
+        name for name in ("release.pub", "governance/audit.pub") if project_copy._is_copied(name)
+    ]
+
+    assert copied == []
+
+
 def test_what_is_changed_in_the_copy_is_there_in_the_project() -> None:
     for name, tables in project_copy.SETTINGS.items():
         if not (project_copy.ROOT / name).is_file():
