@@ -11,7 +11,7 @@ from tests.conftest import CHOICES, ROOT, Render, files_of
 
 ANSWERS = ".copier-answers.yml"
 # The first rung of which an answer brings a file or a command.
-FIRST = {"data": 0, "ci": 1, "compute": 1, "tracking": 2, "orchestrator": 2}
+FIRST = {"data": 0, "ci": 1, "compute": 1, "tracking": 2, "orchestrator": 2, "features": 3}
 SMALL = ("data", "ci")  # whose projects are quickly made
 
 

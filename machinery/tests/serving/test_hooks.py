@@ -126,7 +126,9 @@ def test_what_is_enriched_before_is_what_the_log_and_the_shadow_see(serving: Ser
     observed: list[Any] = []
 
     class Heard(Shadow):
-        def offer(self, ids: Any, rows: Any, predictions: Any, defaults: Any = None) -> None:
+        def offer(
+            self, ids: Any, rows: Any, predictions: Any, defaults: Any = None, sent: Any = None
+        ) -> None:
             observed.append((rows["weight"].to_list(), predictions.tolist(), defaults))
 
     shadow = Heard(release("v2"), 1.0, adjust=caller.service.hooks.adjust)
@@ -152,7 +154,7 @@ def test_the_shadow_is_adjusted_as_what_answers() -> None:
 def _offer(rows: pl.DataFrame, predictions: list[float]) -> Any:
     from rung_ops.serving.shadow import Offer
 
-    return Offer(["a"], rows, np.array(predictions), None)
+    return Offer(["a"], rows, np.array(predictions), None, None)
 
 
 def test_a_further_route_is_answered(serving: Serving) -> None:
