@@ -62,7 +62,7 @@ def toml(
     except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
         return ours, [], [f"it cannot be read as TOML, so nothing was added: {error}"]
     if flat:
-        rung["tool"]["poe"]["env"]["PYTHONPATH"] = "src"
+        rung["tool"]["poe"]["env"] = {"PYTHONPATH": "src"}
     got: list[str] = []
     try:
         free = not {"project", "build-system"} & present.keys() and "poetry" not in present.get(
