@@ -34,8 +34,8 @@ NEEDED = (
     f"{SOURCES}.rung-ops",  # the wheel in vendor/
     "tool.rung",
     "tool.poe.include",
-    "tool.poe.env",
 )
+ENVIRONMENT = "tool.poe.env"
 
 
 def toml(
@@ -79,7 +79,7 @@ def toml(
             at = "dependency-groups"
             groups = present.setdefault("dependency-groups", tomlkit.table())
             got += _listed(groups, GROUP, wanted, f"dependency-groups.{GROUP}")
-        for at in NEEDED:
+        for at in (*NEEDED, ENVIRONMENT) if flat else NEEDED:
             *above, last = at.split(".")
             source: Any = rung
             target: Any = present
