@@ -412,10 +412,12 @@ def test_an_adoption_that_was_killed_is_ended_by_the_next_one(
 
     child = os.fork()
     if child == 0:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(apply, "_forward", killed)
-            adopt(folder, template)
-        os._exit(0)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(apply, "_forward", killed)
+                adopt(folder, template)
+        finally:
+            os._exit(0)  # never a second process that goes on with the tests
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
     assert "# " == (folder / "RUNG.md").read_text()
 
