@@ -28,11 +28,11 @@ c.fclose(file)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="heaps of glibc")
-@pytest.mark.parametrize(("request", "least", "most"), [("one", 1, 1), ("as it is", 2, 99)])
+@pytest.mark.parametrize(("arenas", "least", "most"), [("one", 1, 1), ("as it is", 2, 99)])
 def test_threads_share_a_heap_where_it_is_asked_for(
-    tmp_path: Path, request: str, least: int, most: int
+    tmp_path: Path, arenas: str, least: int, most: int
 ) -> None:
     result = tmp_path / "heaps.xml"
-    subprocess.run([sys.executable, "-c", HEAPS, request, str(result)], check=True)
+    subprocess.run([sys.executable, "-c", HEAPS, arenas, str(result)], check=True)
 
     assert least <= result.read_text().count("<heap nr=") <= most
