@@ -52,14 +52,21 @@ class Trained:
     test: pl.DataFrame
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests of what the project does not have, as an ejected one may not."""
-    missing = {Path(__file__).parent / folder: need for folder, need in NEEDS.items()}
-    missing = {folder: need for folder, need in missing.items() if not (REPOSITORY / need).exists()}
-    for item in items:
-        for folder, need in missing.items():
-            if item.path.is_relative_to(folder):
-                item.add_marker(pytest.mark.skip(reason=f"needs a project with {need}"))
+def _left_out() -> dict[Path, str]:
+    """Return the folders of tests for what the project does not have, as an ejected one may not."""
+    folders = {Path(__file__).parent / folder: need for folder, need in NEEDS.items()}
+    return {folder: need for folder, need in folders.items() if not (REPOSITORY / need).exists()}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name them."""
+    for folder, need in _left_out().items():
+        terminalreporter.write_line(f"left out: {folder.name}/, which needs a project with {need}")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave them out: to import them would take seconds."""
+    return True if collection_path in _left_out() else None
 
 
 def private_key() -> bytes:
