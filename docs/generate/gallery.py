@@ -48,8 +48,8 @@ UNANSWERED = {"gate", "examine"}
 # The pages of a project, where it has made them: path and what it is called here.
 PAGES = {
     "reports/report.html": "Model report",
-    ".replay/reports/monitor/report.html": "Monitor, after the replay's last month",
-    "reports/replay/timeline.html": "Replay of four months",
+    ".replay/reports/monitor/report.html": "Monitor, after the replay",
+    "reports/replay/timeline.html": "Replay",
     "reports/examination.html": "Examination: requirements and what meets them",
 }
 WIDE = '<div class="wide" tabindex="0" role="group" aria-label="Table">'  # scrolls by itself
