@@ -56,9 +56,13 @@ def untouched(root: Path) -> list[Part]:
     """List the parts that say of the example what has to be said of the model."""
     known = _hashes()
     parts = (part for name in FILES if (root / name).is_file() for part in parts_of(root, name))
-    # What a reference names is looked at where it stands.
-    said = (part for part in parts if not documents.REFERENCE.fullmatch(part.text.strip()))
-    return [part for part in said if _share(part.text, known) > HALF]
+    return [part for part in parts if _is_of_example(part, root, known)]
+
+
+def names_no_file(part: Part, root: Path) -> bool:
+    """Tell whether a part only refers to a file that went, as the page of a sample does with it."""
+    reference = documents.REFERENCE.fullmatch(part.text.strip())
+    return reference is not None and not (root / reference["file"]).is_file()
 
 
 def objections(root: Path) -> list[str]:
@@ -100,6 +104,12 @@ def hashes_of(text: str) -> dict[str, int]:
         for words in sentences
         if len(words) >= LEAST_WORDS
     }
+
+
+def _is_of_example(part: Part, root: Path, known: frozenset[str]) -> bool:
+    if documents.REFERENCE.fullmatch(part.text.strip()):
+        return names_no_file(part, root)  # what it names is looked at where it stands
+    return _share(part.text, known) > HALF
 
 
 def _share(text: str, known: frozenset[str]) -> float:

@@ -101,6 +101,15 @@ def test_a_reference_is_looked_at_where_it_leads(project: Path) -> None:
     assert "`See docs/use_case.md, Intended use.` names a section that is not there" in found[0]
 
 
+def test_what_refers_to_the_page_of_a_sample_that_was_replaced_has_to_be_written(
+    project: Path,
+) -> None:
+    (project / "data/sample/README.md").unlink()
+
+    assert '"Composition"' in places(project, "docs/datasheet.md")
+    assert [str(each) for each in records._reference_problems(project)] == []
+
+
 def test_what_holds_for_every_project_is_left_alone(project: Path) -> None:
     assert '"The audit log"' not in places(project, "governance/oversight.md")
     assert '"Approve"' not in places(project, "governance/oversight.md")
