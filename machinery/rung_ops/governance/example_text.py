@@ -19,12 +19,13 @@ from rung_ops.project import documents
 
 # Made by `make docs` from the templates: which sentences are the example's.
 HASHES = Path(__file__).parent / "example_text.txt"
+SAMPLE = "data/sample/README.md"
 FILES = (
     *(f"docs/{name}.md" for name in ("use_case", "model_card", "datasheet", "privacy")),
     *(f"governance/{name}.yaml" for name in ("model_inventory", "risk_register")),
     *("governance/change_control_plan.yaml", "governance/oversight.md"),
     "governance/technical_file/annex_iv.md",
-    "data/sample/README.md",
+    SAMPLE,
 )
 END = re.compile(r"[.?!:;](?=\s)|\||\n\s*\n|\n\s*[-*] ")
 LEAST_WORDS = 4  # shorter sentences say the same of many models
@@ -59,10 +60,10 @@ def untouched(root: Path) -> list[Part]:
     return [part for part in parts if _is_of_example(part, root, known)]
 
 
-def names_no_file(part: Part, root: Path) -> bool:
-    """Tell whether a part only refers to a file that went, as the page of a sample does with it."""
-    reference = documents.REFERENCE.fullmatch(part.text.strip())
-    return reference is not None and not (root / reference["file"]).is_file()
+def names_lost_sample(part: Part, root: Path) -> bool:
+    """Tell whether a part refers to the page of the sample, which went with the example's rows."""
+    named = (match["file"] for match in documents.REFERENCE.finditer(part.text))
+    return SAMPLE in named and not (root / SAMPLE).is_file()
 
 
 def objections(root: Path) -> list[str]:
@@ -107,8 +108,10 @@ def hashes_of(text: str) -> dict[str, int]:
 
 
 def _is_of_example(part: Part, root: Path, known: frozenset[str]) -> bool:
+    if names_lost_sample(part, root):
+        return True
     if documents.REFERENCE.fullmatch(part.text.strip()):
-        return names_no_file(part, root)  # what it names is looked at where it stands
+        return False  # what it names is looked at where it stands
     return _share(part.text, known) > HALF
 
 

@@ -83,7 +83,7 @@ def _document_problems(root: Path) -> Iterator[Problem]:
 def _reference_problems(root: Path) -> Iterator[Problem]:
     for name in example_text.FILES:
         for part in example_text.parts_of(root, name) if (root / name).is_file() else []:
-            if example_text.names_no_file(part, root):
+            if example_text.names_lost_sample(part, root):
                 continue  # it has to be written, which `poe promote` asks for and no check
             for each in documents.broken_references(part.text, root):
                 wrong = f"`{each}` names a section that is not there, or empty"
