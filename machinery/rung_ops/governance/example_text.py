@@ -61,9 +61,9 @@ def untouched(root: Path) -> list[Part]:
 
 
 def names_lost_sample(part: Part, root: Path) -> bool:
-    """Tell whether a part refers to the page of the sample, which went with the example's rows."""
-    named = (match["file"] for match in documents.REFERENCE.finditer(part.text))
-    return SAMPLE in named and not (root / SAMPLE).is_file()
+    """Tell whether a part refers to what the sample's page said before other rows replaced it."""
+    broken = documents.broken_references(part.text, root)
+    return any(each.startswith(f"See {SAMPLE}, ") for each in broken)
 
 
 def objections(root: Path) -> list[str]:

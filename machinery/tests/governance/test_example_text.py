@@ -101,10 +101,13 @@ def test_a_reference_is_looked_at_where_it_leads(project: Path) -> None:
     assert "`See docs/use_case.md, Intended use.` names a section that is not there" in found[0]
 
 
+@pytest.mark.parametrize("page", [None, "# Our rows\n\nFrom the warehouse.\n"])
 def test_what_refers_to_the_page_of_a_sample_that_was_replaced_has_to_be_written(
-    project: Path,
+    project: Path, page: str | None
 ) -> None:
     (project / "data/sample/README.md").unlink()
+    if page:
+        (project / "data/sample/README.md").write_text(page)
 
     assert '"Composition"' in places(project, "docs/datasheet.md")
     assert [str(each) for each in records._reference_problems(project)] == []
