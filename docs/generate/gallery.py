@@ -195,6 +195,7 @@ def _html(text: str) -> Markup:
         token.children = kept if token.children is not None else None
     html = parser.renderer.render(tokens, parser.options, {})
     html = html.replace("<table>", f"{WIDE}<table>").replace("</table>", "</table></div>")
+    html = html.replace("<pre>", '<pre tabindex="0">')
     return Markup(html)
 
 
