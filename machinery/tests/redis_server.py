@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PASSWORD = "correct horse" + " battery"
+PASSWORD = "only for tests"  # pragma: allowlist secret
 READY_SECONDS = 30
 
 
