@@ -204,37 +204,37 @@ class Service:
         # A request in parts counts once, with its last part.
         seconds = [now - job.arrived for job, _, stop in scored.parts if stop == job.height]
         ids = _ids(scored)
-        defaults = scored.table.by_row()
+        defaults, sent = scored.table.by_row(), _sent(scored, ids)
         rows = scored.table.frame
         predictions = scored.predictions
         self.metrics.observe_batch(served.arm, seconds, len(ids), defaults)
         if job.explained is not None and isinstance(served.release.reasons, Reasons):
             self.explainer.submit(scored, served.release.reasons)
         else:
-            self._log(scored, ids, defaults)
+            self._log(scored, ids, defaults, sent)
         if self.held.canary is not None:
             one = numbers(predictions, served.release.kind)
             self.rollout.observe(served.arm, seconds, _keys(scored, ids), one)
         if self.held.shadow is not None and served is self.held.serving:
-            sent = _sent(scored, ids)
             self.held.shadow.offer(ids, rows, predictions, defaults, sent)
 
     def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
-        self._log(scored, _ids(scored), scored.table.by_row(), reasons)
+        ids = _ids(scored)
+        self._log(scored, ids, scored.table.by_row(), _sent(scored, ids), reasons)
 
     def _log(
         self,
         scored: Scored,
         ids: list[str],
         defaults: list[list[str]] | None,
+        sent: list[list[str]] | None,
         reasons: list[list[Reason]] | None = None,
     ) -> None:
         if self.log is not None:
             served, rows = scored.parts[0].job.served, scored.table.frame
             self.log.add(
                 *(ids, served.release.id, served.arm, rows, scored.features),
-                *(scored.predictions, defaults, reasons, served.release.kind),
-                _sent(scored, ids),
+                *(scored.predictions, defaults, reasons, served.release.kind, sent),
             )
 
 
