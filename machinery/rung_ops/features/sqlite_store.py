@@ -17,7 +17,7 @@ from rung_ops.system.files import stamp
 
 # KiB. Not mapped into memory: whoever copies over a mapped file kills the process that reads it.
 CACHE = 16_384
-MOST_KEYS = 500  # of one query
+MAX_KEYS = 500  # of one query
 SCHEMA = """
 CREATE TABLE views (id TEXT PRIMARY KEY, as_of INTEGER NOT NULL, names TEXT NOT NULL);
 CREATE TABLE numbers (view TEXT, entity BLOB, packed BLOB NOT NULL, PRIMARY KEY (view, entity))
@@ -81,8 +81,8 @@ class SqliteStore:
             for view, asked in keys.items():
                 if view in self._as_of:
                     rows: dict[bytes, bytes] = {}
-                    for start in range(0, len(asked), MOST_KEYS):
-                        some = asked[start : start + MOST_KEYS]
+                    for start in range(0, len(asked), MAX_KEYS):
+                        some = asked[start : start + MAX_KEYS]
                         rows.update(database.execute(_select(len(some)), (view, *some)).fetchall())
                     found[view] = list(map(rows.get, asked))
         except sqlite3.Error as error:

@@ -12,7 +12,7 @@ from rung_ops.project.paths import ROOT, policy_file, shown
 FILE = policy_file("features.toml")
 ADDRESS = "REDIS_URL"
 TIMEOUT = 20.0  # ms
-MOST = 1_000.0  # ms
+MAX_TIMEOUT = 1_000.0  # ms
 
 
 def timeout(file: Path = FILE) -> float:
@@ -28,9 +28,13 @@ def timeout(file: Path = FILE) -> float:
     if not isinstance(given, dict) or given.keys() - {"timeout_ms"}:
         raise StoreError(f"{shown(file)}: expected a table [redis] with `timeout_ms` and no more.")
     limit = given.get("timeout_ms", TIMEOUT)
-    if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit <= MOST:
+    if (
+        isinstance(limit, bool)
+        or not isinstance(limit, int | float)
+        or not 0 < limit <= MAX_TIMEOUT
+    ):
         raise StoreError(
-            f"{shown(file)}: `timeout_ms` is {limit!r}; expected more than 0, at most {MOST:g}."
+            f"{shown(file)}: `timeout_ms` is {limit!r}; expected more than 0, at most {MAX_TIMEOUT:g}."
         )
     return float(limit)
 
