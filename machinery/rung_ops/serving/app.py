@@ -23,8 +23,8 @@ from rung_ops.serving.request_input import (
     parse_headers,
     read_body,
 )
-from rung_ops.serving.requests import Table
 from rung_ops.serving.service import Service
+from rung_ops.serving.tables import Table
 
 LOG = logging.getLogger("service")
 

@@ -12,7 +12,7 @@ from rung_ops.release import source_import
 from rung_ops.serving.hooks import Score, score_release
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.reasons import Reason
-from rung_ops.serving.requests import Table
+from rung_ops.serving.tables import Table
 
 
 class ScoringError(Exception):

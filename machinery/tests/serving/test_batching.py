@@ -18,8 +18,8 @@ from rung_ops.serving.jobs import Job, Scored, ScoringError
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.release import Release
-from rung_ops.serving.requests import Table
 from rung_ops.serving.settings import Limits
+from rung_ops.serving.tables import Table
 
 
 class Batches:

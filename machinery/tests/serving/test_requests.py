@@ -10,7 +10,8 @@ import pytest
 from machinery.tests.serving.calls import CONTRACT, MOMENT, PLAIN, ROW
 from rung_ops.serving.columns import columns_of
 from rung_ops.serving.refusal import Refusal
-from rung_ops.serving.requests import FEW, Reader
+from rung_ops.serving.requests import Reader
+from rung_ops.serving.tables import FEW
 
 
 @pytest.fixture(scope="module")
