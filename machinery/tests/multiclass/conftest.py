@@ -1,9 +1,5 @@
 """A small project with a target of three classes in place of the one that was rendered."""
 
-import importlib
-import json
-import shutil
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,13 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from machinery.tests.conftest import FACTS, Trained
-from machinery.tests.in_project import stage
-from rung_ops import contract
-from rung_ops.checks import data, promises
-from rung_ops.project import paths
+from machinery.tests.small_project import *  # noqa: F403  fixtures
+from machinery.tests.small_project import SmallProject
+from rung_ops.target import Kind
 
-HERE = Path(__file__).parent
 CLASSES = ["on time", "late", "lost & found"]
 FIRST = datetime(2026, 1, 1)
 
@@ -45,50 +38,19 @@ def parcels(number: int, seed: int = 1, hurry: float = 0.0) -> pl.DataFrame:
     ).with_columns(pl.col("weight").fill_nan(None))
 
 
-@pytest.fixture(autouse=True)
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with params.toml, in which `contract` is that of parcels/."""
-    folder = tmp_path_factory.mktemp("parcels")
-    shutil.copy(HERE / "params.toml", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(HERE)
-        patch.setattr(paths, "ROOT", folder)
-        patch.setattr(contract, "_module", lambda name: importlib.import_module(f"parcels.{name}"))
-        yield folder
+SMALL = SmallProject(
+    home=Path(__file__).parent,
+    package="parcels",
+    draw=parcels,
+    rows=2_000,
+    key="parcel",
+    time="handed_in",
+    target="outcome",
+    kind=Kind(tuple(CLASSES)),
+)
 
 
 @pytest.fixture
-def trained(project: Path) -> Trained:
-    """A model of parcels."""
-    train, test = stage("split").split(parcels(2_000), 0.4, 1)
-    return Trained(stage("train").fit(train), train, test)
-
-
-@pytest.fixture
-def release_folder(trained: Trained, tmp_path: Path, release_private_key: bytes) -> Path:
-    """A signed release of that model."""
-    from rung_ops.release import make
-    from rung_ops.training import estimator
-    from rung_ops.training.slices import score_by_slice
-
-    predicted = estimator.predict(trained.estimator, trained.test)
-    documents = {"slices.json": json.dumps(score_by_slice(trained.test, predicted).to_dicts())}
-    folder = tmp_path / "candidates"
-    folder.mkdir()
-    return make.write(
-        *(folder, trained.estimator, trained.train, trained.test, FACTS, release_private_key),
-        documents,
-    )
-
-
-@pytest.fixture
-def checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A raw file of parcels that the promises are checked with; nothing is remembered of it."""
-    raw = tmp_path / "parcels.parquet"
-    parcels(600).write_parquet(raw)
-    for name in ("raw_files", "raw_files_in"):
-        monkeypatch.setattr(data, name, lambda *folder: [raw])
-    for remembered in (data.sample, data.featured_sample, promises.broken):
-        remembered.cache_clear()
-    monkeypatch.setattr(promises.hooks, "check_all", lambda: None)
-    return raw
+def small() -> SmallProject:
+    """The project that these tests are about."""
+    return SMALL

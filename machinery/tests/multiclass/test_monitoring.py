@@ -1,6 +1,5 @@
 """What a release of three classes answered is watched, and learned from, by the class."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -8,51 +7,17 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
-from machinery.tests.multiclass.conftest import CLASSES, parcels
+from machinery.tests.multiclass.conftest import CLASSES, SMALL, parcels
+from machinery.tests.small_project import NOW, RELEASE, looked
 from rung_ops import contract
 from rung_ops.autopilot import labelled, post_promotion_check
 from rung_ops.autopilot.collect import new_rows
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.batch import prediction_log
-from rung_ops.monitoring import check, outcomes, release_info
-from rung_ops.monitoring.limits import Limits
-from rung_ops.monitoring.result import MonitorResult
+from rung_ops.monitoring import outcomes, release_info
 from rung_ops.monitoring.status import status
-from rung_ops.monitoring.window import Newest
-from rung_ops.project.paths import params
 from rung_ops.release import paths
-from rung_ops.target import Kind
 from rung_ops.training import estimator
-
-NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-DAY = timedelta(days=1)
-RELEASE = "v1-aaaaaaaa-bbbbbb"
-
-
-def logged(trained: Trained, rows: pl.DataFrame) -> pl.DataFrame:
-    """Log what the model answers to rows, a day before NOW."""
-    batch = prediction_log.Batch(
-        time=int((NOW - DAY).timestamp() * 1e6),
-        ids=rows["parcel"].to_list(),
-        release=RELEASE,
-        arm="serving",
-        rows=rows.drop("outcome"),
-        features=estimator.features(rows),
-        predictions=estimator.predict(trained.estimator, rows),
-        kind=Kind(tuple(CLASSES)),
-    )
-    return prediction_log.assemble([batch])
-
-
-@pytest.fixture
-def released(release_folder: Path, release_key: bytes) -> release_info.Released:
-    return release_info.load(release_folder, release_key)
-
-
-def looked(released: release_info.Released, log: pl.DataFrame, folder: Path) -> MonitorResult:
-    known = outcomes.read(released.contract, folder)
-    newest = Newest(NOW - DAY, NOW - DAY)
-    return check.look(*(released, log, log, known, newest, NOW - 7 * DAY, NOW, Limits(), params()))
 
 
 def test_a_quiet_week_has_no_problem_and_its_quality_is_known(
@@ -61,7 +26,7 @@ def test_a_quiet_week_has_no_problem_and_its_quality_is_known(
     rows = parcels(2_000, seed=2)
     rows.select("parcel", "outcome").write_csv(tmp_path / "outcomes.csv")
 
-    result = looked(released, logged(trained, rows), tmp_path)
+    result = looked(released, SMALL.logged(trained, rows), tmp_path)
 
     predicted = estimator.predict(trained.estimator, rows)
     expected = contract.score(estimator.truth(rows), predicted)["brier"]
@@ -76,7 +41,7 @@ def test_another_share_of_the_classes_is_drift_of_the_predictions(
 ) -> None:
     rows = parcels(2_000, seed=2).with_columns(distance=pl.col("distance") / 2 + 750)
 
-    result = looked(released, logged(trained, rows), tmp_path)
+    result = looked(released, SMALL.logged(trained, rows), tmp_path)
 
     assert status(result)["drift"]["prediction"]
     moved = result.drift.row(by_predicate=pl.col("feature") == "prediction", named=True)
@@ -91,7 +56,7 @@ def test_outcomes_that_got_worse_are_a_problem(
     shuffled = rows.with_columns(pl.col("outcome").shuffle(seed=1))
     shuffled.select("parcel", "outcome").write_parquet(tmp_path / "outcomes.parquet")
 
-    result = looked(released, logged(trained, rows), tmp_path)
+    result = looked(released, SMALL.logged(trained, rows), tmp_path)
 
     assert any("brier" in problem for problem in result.problems)
 
@@ -125,7 +90,7 @@ def answers(
     rows = parcels(400, seed=2)
     monkeypatch.delenv("LOGS", raising=False)
     folder = prediction_log.folder(paths.PRODUCTION)
-    prediction_log.write_predictions(logged(trained, rows), folder)
+    prediction_log.write_predictions(SMALL.logged(trained, rows), folder)
     rows.select("parcel", "outcome").write_csv(tmp_path / "outcomes.csv")
     released = release_info.bundle.parse_json(
         release_folder, (release_folder / "contract.json").read_bytes()

@@ -8,13 +8,12 @@ import lightgbm
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import KNNImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
 
+from machinery.tests import small_project
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.multiclass.conftest import CLASSES
 from rung_ops.release import bundle, make
@@ -51,14 +50,7 @@ def test_a_release_carries_drawn_rows_and_labels_alone(release_folder: Path) -> 
 
 
 def fitted(trained: Trained, imputer: Any, last: Any) -> Pipeline:
-    columns = ColumnTransformer(
-        [
-            ("service", OneHotEncoder(handle_unknown="ignore"), ["service"]),
-            ("numbers", imputer, ["distance", "weight", "hour"]),
-        ]
-    )
-    model = Pipeline([("columns", columns), ("last", last)])
-    return model.fit(estimator.features(trained.train), estimator.truth(trained.train))
+    return small_project.fitted(trained, "service", ["distance", "weight", "hour"], imputer, last)
 
 
 def released(trained: Trained, model: Pipeline, folder: Path, key: bytes) -> Path:

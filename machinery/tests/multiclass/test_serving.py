@@ -3,7 +3,6 @@
 import io
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +18,16 @@ from rung_ops.batch import predict, predict_logged, prediction_log
 from rung_ops.predictions import numbers
 from rung_ops.release.state import State
 from rung_ops.serving import class_answers
-from rung_ops.serving import release as serving_release
 from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.service import HeldReleases
-from rung_ops.serving.settings import ANY_SPEED, Limits
+from rung_ops.serving.settings import Limits
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.trial_figures import Comparison, Trial
 from rung_ops.target import Kind
 from rung_ops.training import estimator
 
 ARROW = "application/vnd.apache.arrow.stream"
-
-
-@pytest.fixture
-def served(release_folder: Path, release_key: bytes) -> LoadedRelease:
-    loaded = serving_release.load(release_folder, release_key, ANY_SPEED)
-    return LoadedRelease(loaded, "serving", strict=False)
-
-
-@pytest.fixture
-def caller(served: LoadedRelease, tmp_path: Path) -> Iterator[Caller]:
-    with calling(tmp_path, Limits(), log=True) as made:
-        made.service.install(HeldReleases(State(1, served.release.id), served))
-        yield made
-
-
-@pytest.fixture
-def sent(trained: Trained) -> list[dict[str, Any]]:
-    rows = trained.test.drop("outcome").head(3)
-    return rows.with_columns(pl.col("handed_in").dt.to_string("iso:strict")).to_dicts()
-
-
-@pytest.fixture
-def expected(trained: Trained) -> np.ndarray:
-    return estimator.predict(trained.estimator, trained.test.head(3))
 
 
 def test_a_row_is_answered_with_its_class_and_the_probability_of_each(

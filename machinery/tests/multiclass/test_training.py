@@ -115,21 +115,6 @@ def test_the_baseline_is_the_share_of_each_class(trained: Trained) -> None:
     assert result["better"]
 
 
-@pytest.fixture
-def reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder that the evaluation writes to."""
-    folder = tmp_path / "reports"
-    folder.mkdir()
-    monkeypatch.setattr(evaluate, "PLOTS", folder / "plots")
-    for name, file in (("METRICS", "metrics.json"), ("REPORT", "report.html")):
-        monkeypatch.setattr(evaluate, name, folder / file)
-    for module in (evaluate, slices, baseline):
-        monkeypatch.setattr(module, "PREDICTIONS", folder / "predictions.parquet")
-    monkeypatch.setattr(slices, "SLICES", folder / "slices.json")
-    monkeypatch.setattr(baseline, "COMPARISON", folder / "comparison.json")
-    return folder
-
-
 def test_the_report_has_the_plots_of_classes(
     trained: Trained, reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

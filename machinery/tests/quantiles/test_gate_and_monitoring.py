@@ -1,7 +1,6 @@
 """Quantiles are judged by the gate, and watched: by the pinball loss, and by what the interval holds."""
 
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,8 @@ import polars as pl
 import pytest
 
 from machinery.tests.conftest import Trained
-from machinery.tests.quantiles.conftest import QUANTILES, deliveries
+from machinery.tests.quantiles.conftest import SMALL, deliveries
+from machinery.tests.small_project import NOW, RELEASE, looked
 from rung_ops import contract
 from rung_ops.autopilot import labelled, post_promotion_check
 from rung_ops.autopilot.collect import new_rows
@@ -19,19 +19,10 @@ from rung_ops.gate import report as gate_report
 from rung_ops.gate import verdict
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.verdict import Champion, judge
-from rung_ops.monitoring import check, exposition, outcomes, release_info, report
-from rung_ops.monitoring.limits import Limits
-from rung_ops.monitoring.result import MonitorResult
+from rung_ops.monitoring import exposition, release_info, report
 from rung_ops.monitoring.status import status
-from rung_ops.monitoring.window import Newest
-from rung_ops.project.paths import params
 from rung_ops.release import paths
-from rung_ops.target import Kind
 from rung_ops.training import baseline, estimator
-
-NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-DAY = timedelta(days=1)
-RELEASE = "v1-aaaaaaaa-bbbbbb"
 
 
 def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> verdict.Verdict:
@@ -71,32 +62,6 @@ def test_a_champion_of_one_number_is_not_compared(trained: Trained) -> None:
     assert f"have shape ({rows},); expected ({rows}, 3)" in reason
 
 
-def logged(trained: Trained, rows: pl.DataFrame) -> pl.DataFrame:
-    """Log what the model answers to rows, a day before NOW."""
-    batch = prediction_log.Batch(
-        time=int((NOW - DAY).timestamp() * 1e6),
-        ids=rows["delivery"].to_list(),
-        release=RELEASE,
-        arm="serving",
-        rows=rows.drop("minutes"),
-        features=estimator.features(rows),
-        predictions=estimator.predict(trained.estimator, rows),
-        kind=Kind((), QUANTILES),
-    )
-    return prediction_log.assemble([batch])
-
-
-@pytest.fixture
-def released(release_folder: Path, release_key: bytes) -> release_info.Released:
-    return release_info.load(release_folder, release_key)
-
-
-def looked(released: release_info.Released, log: pl.DataFrame, folder: Path) -> MonitorResult:
-    known = outcomes.read(released.contract, folder)
-    newest = Newest(NOW - DAY, NOW - DAY)
-    return check.look(*(released, log, log, known, newest, NOW - 7 * DAY, NOW, Limits(), params()))
-
-
 def happened(trained: Trained, share: float) -> pl.DataFrame:
     """Draw rows of which a share lies inside the interval that the model predicts."""
     rows = deliveries(2_000, seed=2)
@@ -112,7 +77,7 @@ def test_an_interval_that_holds_fewer_outcomes_than_promised_is_a_problem(
     rows = happened(trained, share)
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
 
-    result = looked(released, logged(trained, rows), tmp_path)
+    result = looked(released, SMALL.logged(trained, rows), tmp_path)
 
     interval = status(result)["quality"]["interval"]
     assert interval["held"] == pytest.approx(share, abs=0.03)
@@ -131,8 +96,8 @@ def test_predictions_that_moved_are_drift_and_outcomes_give_the_figure(
     quiet.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     moved = moved.with_columns(distance=pl.col("distance") / 2 + 20)
 
-    known = status(looked(released, logged(trained, quiet), tmp_path))
-    drifted = status(looked(released, logged(trained, moved), tmp_path))
+    known = status(looked(released, SMALL.logged(trained, quiet), tmp_path))
+    drifted = status(looked(released, SMALL.logged(trained, moved), tmp_path))
 
     predicted = estimator.predict(trained.estimator, quiet)
     expected = contract.score(quiet["minutes"].to_numpy(), predicted)["pinball"]
@@ -145,7 +110,7 @@ def test_rows_of_the_release_before_quantiles_are_learned_from(
 ) -> None:
     rows = deliveries(400, seed=2)
     monkeypatch.delenv("LOGS", raising=False)
-    before = logged(trained, rows).drop("interval")
+    before = SMALL.logged(trained, rows).drop("interval")
     prediction_log.write_predictions(before, prediction_log.folder(paths.PRODUCTION))
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     described = json.loads((release_folder / "contract.json").read_text())
@@ -166,7 +131,9 @@ def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
 ) -> None:
     rows = deliveries(400, seed=2)
     monkeypatch.delenv("LOGS", raising=False)
-    prediction_log.write_predictions(logged(trained, rows), prediction_log.folder(paths.PRODUCTION))
+    prediction_log.write_predictions(
+        SMALL.logged(trained, rows), prediction_log.folder(paths.PRODUCTION)
+    )
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     described = release_info.load(release_folder, release_key).contract
     monkeypatch.setattr(labelled, "_contract", lambda environment: described)

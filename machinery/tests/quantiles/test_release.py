@@ -8,12 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
 
+from machinery.tests import small_project
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.quantiles.conftest import QUANTILES
 from rung_ops import contract
@@ -48,14 +47,8 @@ def test_a_release_carries_drawn_rows_and_medians_alone(release_folder: Path) ->
 
 
 def fitted(trained: Trained, last: Any) -> Pipeline:
-    columns = ColumnTransformer(
-        [
-            ("vehicle", OneHotEncoder(handle_unknown="ignore"), ["vehicle"]),
-            ("numbers", SimpleImputer(), ["distance", "stops", "hour"]),
-        ]
-    )
-    model = Pipeline([("columns", columns), ("last", last)])
-    return model.fit(estimator.features(trained.train), estimator.truth(trained.train))
+    numbers = ["distance", "stops", "hour"]
+    return small_project.fitted(trained, "vehicle", numbers, SimpleImputer(), last)
 
 
 def released(trained: Trained, model: Any, folder: Path, key: bytes) -> Path:

@@ -123,21 +123,6 @@ def test_the_baseline_is_the_quantiles_of_the_training_rows(trained: Trained) ->
     assert result["better"]
 
 
-@pytest.fixture
-def reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder that the evaluation writes to."""
-    folder = tmp_path / "reports"
-    folder.mkdir()
-    monkeypatch.setattr(evaluate, "PLOTS", folder / "plots")
-    for name, file in (("METRICS", "metrics.json"), ("REPORT", "report.html")):
-        monkeypatch.setattr(evaluate, name, folder / file)
-    for module in (evaluate, slices, baseline):
-        monkeypatch.setattr(module, "PREDICTIONS", folder / "predictions.parquet")
-    monkeypatch.setattr(slices, "SLICES", folder / "slices.json")
-    monkeypatch.setattr(baseline, "COMPARISON", folder / "comparison.json")
-    return folder
-
-
 def test_the_report_says_how_many_rows_the_interval_holds(
     trained: Trained, reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

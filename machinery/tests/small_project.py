@@ -1,0 +1,209 @@
+"""A small project of its own kind of target, in place of the one that was rendered.
+
+The conftest.py of a folder of tests makes a SmallProject, gives it as the fixture `small`, and imports
+the fixtures of this module.
+"""
+
+import importlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.in_project import stage
+from machinery.tests.serving.calls import Caller, calling
+from rung_ops import contract
+from rung_ops.batch import prediction_log
+from rung_ops.checks import data, promises
+from rung_ops.monitoring import check, outcomes, release_info
+from rung_ops.monitoring.limits import Limits as MonitorLimits
+from rung_ops.monitoring.result import MonitorResult
+from rung_ops.monitoring.window import Newest
+from rung_ops.project import paths
+from rung_ops.release.state import State
+from rung_ops.serving import release as serving_release
+from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.service import HeldReleases
+from rung_ops.serving.settings import ANY_SPEED, Limits
+from rung_ops.target import Kind
+from rung_ops.training import baseline, estimator, evaluate, slices
+
+__all__ = [
+    *("caller", "checked", "expected", "project", "release_folder", "released", "reports"),
+    *("sent", "served", "trained"),
+]  # fixtures
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+RELEASE = "v1-aaaaaaaa-bbbbbb"
+
+
+@dataclass(frozen=True)
+class SmallProject:
+    """What there is of it.
+
+    Attributes:
+        home: the folder with params.toml and the package.
+        package: its name.
+        draw: draws a number of rows.
+        rows: to draw for a model.
+        key: the column that names a row.
+        time: the column of its time.
+        target: the column that is predicted.
+        kind: of the target.
+    """
+
+    home: Path
+    package: str
+    draw: Callable[[int], pl.DataFrame]
+    rows: int
+    key: str
+    time: str
+    target: str
+    kind: Kind
+
+    def logged(self, trained: Trained, rows: pl.DataFrame) -> pl.DataFrame:
+        """Log what the model answers to rows, a day before NOW."""
+        batch = prediction_log.Batch(
+            time=int((NOW - DAY).timestamp() * 1e6),
+            ids=rows[self.key].to_list(),
+            release=RELEASE,
+            arm="serving",
+            rows=rows.drop(self.target),
+            features=estimator.features(rows),
+            predictions=estimator.predict(trained.estimator, rows),
+            kind=self.kind,
+        )
+        return prediction_log.assemble([batch])
+
+
+def looked(released: release_info.Released, log: pl.DataFrame, folder: Path) -> MonitorResult:
+    """Monitor a log, with the outcomes of a folder."""
+    known = outcomes.read(released.contract, folder)
+    newest, limits = Newest(NOW - DAY, NOW - DAY), MonitorLimits()
+    since = NOW - 7 * DAY
+    return check.look(*(released, log, log, known, newest, since, NOW, limits, paths.params()))
+
+
+def fitted(trained: Trained, text: str, numbers: list[str], imputer: Any, last: Any) -> Pipeline:
+    """Fit a pipeline of other steps: a column of text is encoded, numbers are imputed."""
+    columns = ColumnTransformer(
+        [
+            (text, OneHotEncoder(handle_unknown="ignore"), [text]),
+            ("numbers", imputer, numbers),
+        ]
+    )
+    model = Pipeline([("columns", columns), ("last", last)])
+    return model.fit(estimator.features(trained.train), estimator.truth(trained.train))
+
+
+@pytest.fixture(autouse=True)
+def project(small: SmallProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with params.toml, in which `contract` is that of the package."""
+    folder = tmp_path_factory.mktemp(small.package)
+    shutil.copy(small.home / "params.toml", folder)
+
+    def module(name: str) -> Any:
+        return importlib.import_module(f"{small.package}.{name}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(small.home)
+        patch.setattr(paths, "ROOT", folder)
+        patch.setattr(contract, "_module", module)
+        yield folder
+
+
+@pytest.fixture
+def trained(project: Path, small: SmallProject) -> Trained:
+    """A model of its rows."""
+    train, test = stage("split").split(small.draw(small.rows), 0.4, 1)
+    return Trained(stage("train").fit(train), train, test)
+
+
+@pytest.fixture
+def release_folder(trained: Trained, tmp_path: Path, release_private_key: bytes) -> Path:
+    """A signed release of that model."""
+    from rung_ops.release import make
+
+    predicted = estimator.predict(trained.estimator, trained.test)
+    sliced = slices.score_by_slice(trained.test, predicted)
+    documents = {"slices.json": json.dumps(sliced.to_dicts())}
+    folder = tmp_path / "candidates"
+    folder.mkdir()
+    return make.write(
+        *(folder, trained.estimator, trained.train, trained.test, FACTS, release_private_key),
+        documents,
+    )
+
+
+@pytest.fixture
+def released(release_folder: Path, release_key: bytes) -> release_info.Released:
+    """That release as the monitor reads it."""
+    return release_info.load(release_folder, release_key)
+
+
+@pytest.fixture
+def checked(small: SmallProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A raw file that the promises are checked with; nothing is remembered of it."""
+    raw = tmp_path / f"{small.package}.parquet"
+    small.draw(600).write_parquet(raw)
+    for name in ("raw_files", "raw_files_in"):
+        monkeypatch.setattr(data, name, lambda *folder: [raw])
+    for remembered in (data.sample, data.featured_sample, promises.broken):
+        remembered.cache_clear()
+    monkeypatch.setattr(promises.hooks, "check_all", lambda: None)
+    return raw
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder that the evaluation writes to."""
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    monkeypatch.setattr(evaluate, "PLOTS", folder / "plots")
+    for name, file in (("METRICS", "metrics.json"), ("REPORT", "report.html")):
+        monkeypatch.setattr(evaluate, name, folder / file)
+    for module in (evaluate, slices, baseline):
+        monkeypatch.setattr(module, "PREDICTIONS", folder / "predictions.parquet")
+    monkeypatch.setattr(slices, "SLICES", folder / "slices.json")
+    monkeypatch.setattr(baseline, "COMPARISON", folder / "comparison.json")
+    return folder
+
+
+@pytest.fixture
+def served(release_folder: Path, release_key: bytes) -> LoadedRelease:
+    """That release as the service has it."""
+    loaded = serving_release.load(release_folder, release_key, ANY_SPEED)
+    return LoadedRelease(loaded, "serving", strict=False)
+
+
+@pytest.fixture
+def caller(served: LoadedRelease, tmp_path: Path) -> Iterator[Caller]:
+    """Calls a service of that release, which logs."""
+    with calling(tmp_path, Limits(), log=True) as made:
+        made.service.install(HeldReleases(State(1, served.release.id), served))
+        yield made
+
+
+@pytest.fixture
+def sent(trained: Trained, small: SmallProject) -> list[dict[str, Any]]:
+    """Rows as a caller sends them."""
+    rows = trained.test.drop(small.target).head(3)
+    return rows.with_columns(pl.col(small.time).dt.to_string("iso:strict")).to_dicts()
+
+
+@pytest.fixture
+def expected(trained: Trained) -> np.ndarray:
+    """What the model predicts for them."""
+    return estimator.predict(trained.estimator, trained.test.head(3))
