@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from machinery.tests.redis_server import running
+from machinery.tests.redis_server import RedisServer, running
 from machinery.tests.serving.calls import CONTRACT, PLAIN, ROW, Caller, calling, release
 from rung_ops.batch import prediction_log
 from rung_ops.features import EntityFeature, materialize, point_in_time, sqlite_store, store, stores
@@ -293,14 +293,21 @@ def test_a_shadow_with_other_features_looks_them_up_itself(tmp_path: Path, view:
     assert sorted(logged["sent"].to_list()) == [[], ["weight"]]
 
 
-def test_a_server_that_is_killed_costs_no_answer_and_is_reported(
-    tmp_path: Path, view: View, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """A server that is the project's store."""
     settings = tmp_path / "features.toml"
     settings.write_text("[redis]\ntimeout_ms = 200\n")
     monkeypatch.setattr(stores, "FILE", settings)
-    with running(tmp_path) as server, calling(tmp_path, Limits()) as caller:
-        monkeypatch.setenv(stores.ADDRESS, server.address())
+    with running(tmp_path) as started:
+        monkeypatch.setenv(stores.ADDRESS, started.address())
+        yield started
+
+
+def test_a_server_that_is_killed_costs_no_answer_and_is_reported(
+    tmp_path: Path, view: View, server: RedisServer
+) -> None:
+    with calling(tmp_path, Limits()) as caller:
         result = materialize.values(view, SCHEMA, NOW, Events(Path("/")))
         stores.project_store().write([result])
         install(caller, view)
@@ -320,13 +327,9 @@ def test_a_server_that_is_killed_costs_no_answer_and_is_reported(
 
 
 def test_a_service_that_starts_while_the_server_is_down_answers_with_defaults_until_it_is_back(
-    tmp_path: Path, view: View, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, view: View, server: RedisServer
 ) -> None:
-    settings = tmp_path / "features.toml"
-    settings.write_text("[redis]\ntimeout_ms = 200\n")
-    monkeypatch.setattr(stores, "FILE", settings)
-    with running(tmp_path) as server, calling(tmp_path, Limits()) as caller:
-        monkeypatch.setenv(stores.ADDRESS, server.address())
+    with calling(tmp_path, Limits()) as caller:
         server.kill()
         install(caller, view)
         default = caller.post("/predict", ROW | {"note": ""}).json
