@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rung import answers
 from tests.climbing import tiny
 from tests.command import git
 from tests.conftest import ROOT
@@ -92,6 +93,23 @@ def edit(project: Path, version: str, *, left_out: tuple[str, ...] = ()) -> list
         params.write(f"\n[ours] # {TOKEN}\nlimit = 3\n")
     tiny.commit(project, "Edit")
     return done
+
+
+def unlike_fresh(project: Path, template: Path, folder: Path) -> set[str]:
+    """Return the files that differ from a fresh project of TODAY with the same answers.
+
+    Both have the same files.
+
+    Args:
+        project: that was updated to TODAY.
+        template: what template() made.
+        folder: where to make the fresh one.
+    """
+    given = answers.read(project / ".copier-answers.yml")
+    fresh = tiny.files_of(tiny.fresh(template, folder, TODAY, **given))
+    mine = tiny.files_of(project)
+    assert fresh.keys() == mine.keys()
+    return {path for path in fresh if fresh[path] != mine[path]}
 
 
 def tokens(files: dict[str, bytes]) -> set[str]:
