@@ -1,6 +1,5 @@
 """A target of three classes works in a generated project, from the check to a served prediction."""
 
-import csv
 import json
 import math
 import random
@@ -71,14 +70,7 @@ def test_three_classes_from_the_check_to_a_served_prediction(
     by_class = [f"probability_{name}" for name in CLASSES]
     assert scored.select(pl.sum_horizontal(by_class)).to_series().is_close(1).all()
 
-    outcomes = project.folder / "data/outcomes"
-    outcomes.mkdir(exist_ok=True)
-    with (outcomes / "parcels.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "outcome"])
-        writer.writerow([answer["id"], CLASSES[1]])
-    output = project.run("uv run poe monitor || test $? -eq 1")
-    assert "Traceback" not in output
+    own_data.watch_an_outcome(project, answer["id"], "outcome", CLASSES[1])
     assert project.is_clean()
 
     own_data.climb(project, copier_template, 4)

@@ -100,6 +100,18 @@ def put(
     project.commit("Bring our own data")
 
 
+def watch_an_outcome(project: Project, identity: str, target: str, value: object) -> None:
+    """Bring what became of one prediction, and let the monitor read it."""
+    folder = project.folder / "data/outcomes"
+    folder.mkdir(exist_ok=True)
+    with (folder / "outcomes.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", target])
+        writer.writerow([identity, value])
+    output = project.run("uv run poe monitor || test $? -eq 1")
+    assert "Traceback" not in output
+
+
 def climb(project: Project, template: Path, level: int) -> None:
     """Climb one rung, with all its checks."""
     done = rung("climb", project.folder, "--template", template, "--to", str(level))

@@ -3,7 +3,6 @@
 The rows are real: 1,000 credits of South German banks, from the template's other example.
 """
 
-import csv
 import json
 import random
 from pathlib import Path
@@ -55,12 +54,5 @@ def test_an_interval_from_the_check_to_a_served_prediction(
     held = scored["amount"].is_between(scored["interval_low"], scored["interval_high"]).mean()
     assert isinstance(held, float) and 0.7 < held < 0.95
 
-    outcomes = project.folder / "data/outcomes"
-    outcomes.mkdir(exist_ok=True)
-    with (outcomes / "amounts.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "amount"])
-        writer.writerow([answer["id"], 2_000])
-    told = project.run("uv run poe monitor || test $? -eq 1")
-    assert "Traceback" not in told
+    own_data.watch_an_outcome(project, answer["id"], "amount", 2_000)
     assert project.is_clean()
