@@ -49,6 +49,15 @@ def _rendered() -> Path:
     return folder
 
 
+def _git_settings() -> Path:
+    """Write settings of git with a name: a fresh machine has none, and git commits for nobody."""
+    settings = Path(tempfile.mkdtemp(prefix="rung-git-")) / "gitconfig"
+    settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n", encoding="utf-8")
+    return settings
+
+
+if SHARED not in os.environ:
+    os.environ["GIT_CONFIG_GLOBAL"] = str(_git_settings())
 ROOT = _found() or _rendered()
 os.chdir(ROOT)
 sys.path.insert(0, str(ROOT / "src"))
