@@ -8,18 +8,27 @@ UV := $(shell command -v uv || echo .cache/uv/bin/uv)
 
 BUILD = SOURCE_DATE_EPOCH=1577836800 $(UV) build --quiet --wheel machinery --no-create-gitignore
 
-.PHONY: demo test check docs docs-check site gallery wheel wheel-check
+.PHONY: demo test test-generator test-library check docs docs-check site gallery wheel wheel-check
 
 demo: $(UV)
 	@$(UV) run --quiet --no-dev rung demo --upto $(UPTO)
 
-# The generator's tests, then the library's: in a project of each game. Tests wait for servers and
-# disks a quarter of the time, so two cores have room for a third process.
-test: PYTEST = $(UV) run --quiet --group machinery pytest --numprocesses 3 --dist worksteal
+# The generator's tests, and beside them the library's, whose output follows: tests wait for servers,
+# disks and each other, so two cores have room for four processes.
 test: $(UV)
+	@$(UV) sync --quiet --group machinery
+	@$(MAKE) --silent --keep-going --jobs 2 test-generator test-library; code=$$?; \
+	  echo "The library's tests, in a project of each game:"; cat .cache/library_tests.log; exit $$code
+
+PYTEST = $(UV) run --quiet --group machinery pytest --numprocesses 2 --dist worksteal
+
+test-generator:
 	@$(PYTEST)
-	@$(PYTEST) $(LIBRARY_TESTS)
-	@RUNG_GAME=governance $(PYTEST) $(LIBRARY_TESTS)/governance
+
+test-library:
+	@mkdir -p .cache
+	@{ $(PYTEST) $(LIBRARY_TESTS) && RUNG_GAME=governance $(PYTEST) $(LIBRARY_TESTS)/governance; } \
+	  > .cache/library_tests.log 2>&1
 
 check: $(UV)
 	@$(UV) run --quiet ruff check .
