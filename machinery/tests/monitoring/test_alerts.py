@@ -111,6 +111,7 @@ CASES = {
     "FeaturesStale": verdict('monitor_stale{of="features of carrier"}'),
     "ModelStale": verdict('monitor_stale{of="model"}'),
     "QualityWorse": verdict(WORSE),
+    "IntervalMissed": verdict('monitor_interval_missed{slice="recent",value="all"}'),
 }
 # The same service under other promises and with other figures: what counts is the exported gauge.
 OTHER_PROMISES = {
