@@ -85,7 +85,9 @@ def test_an_interval_that_holds_fewer_outcomes_than_promised_is_a_problem(
     said = [problem for problem in result.problems if problem.startswith("the interval holds")]
     assert len(said) == missed
     assert all("QUANTILES promise 80%: off by more than 5%" in each for each in said)
-    assert b"monitor_interval_held_ratio" in exposition.text(result)
+    gauges = exposition.text(result)
+    assert b"monitor_interval_held_ratio" in gauges
+    assert b'monitor_interval_missed{metric="' in gauges
     assert "outcomes in the interval" in report.html("deliveries", "production", result)
 
 
