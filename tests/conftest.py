@@ -46,7 +46,7 @@ CORE: dict[str, list[Any]] = {
 }
 CHOICES = CORE | INFRASTRUCTURE
 
-# Every pair of answers to two questions stands in one of these at least.
+# Every pair of answers to two questions is in one of these at least.
 VARIANTS: list[dict[str, Any]] = [
     dict(zip(CHOICES, answers, strict=True))
     for answers in [

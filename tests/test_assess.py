@@ -56,7 +56,7 @@ def test_an_answer_may_be_a_name_or_a_number(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             "harms: 1",
@@ -83,14 +83,14 @@ def test_an_answer_may_be_a_name_or_a_number(
         ("3: 1", "holds no answers: it must be a mapping"),
         ("choice: {pace: 1}", "`choice` has no `pace`. It has game, start and target"),
         ("choice: {start: 5}", "`start`: 5 is no rung. Give a number, 0 to 4"),
-        ("choice: {start: 2, target: 1}", "the target, rung 1, lies below the start, rung 2"),
+        ("choice: {start: 2, target: 1}", "the target, rung 1, is below the start, rung 2"),
         ("choice: {game: chess}", "`game`: 'chess' is not one of governance, velocity"),
         ("choice: 3", "`choice` must be a mapping of names to values"),
         ("answers: 3", "`answers` must be a mapping of names to values"),
     ],
 )
 def test_a_bad_answers_file_is_named_with_what_is_wrong_and_what_there_is(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
     file = answers_file(tmp_path, text)
 
@@ -98,7 +98,7 @@ def test_a_bad_answers_file_is_named_with_what_is_wrong_and_what_there_is(
         read(file, WEIGHTS)
 
     assert str(file) in str(failure.value)
-    assert said in str(failure.value)
+    assert message in str(failure.value)
     assert len(str(failure.value)) < 600
 
 
@@ -134,11 +134,11 @@ def test_whatever_a_file_says_it_is_understood_or_refused(
     file.write_text(json.dumps(content))
 
     try:
-        said = read(file, WEIGHTS)
+        responses = read(file, WEIGHTS)
     except RungError as error:
         assert str(file) in str(error)
     else:
-        assert set(said.answers) <= set(WEIGHTS.questions)
+        assert set(responses.answers) <= set(WEIGHTS.questions)
 
 
 def test_what_is_assumed_depends_on_who_plays_which_game() -> None:
@@ -198,7 +198,7 @@ def test_input_that_ends_early_is_refused() -> None:
 
 
 def test_a_start_above_the_target_is_refused() -> None:
-    with pytest.raises(RungError, match=r"target you chose, rung 0, lies below the start, rung 1"):
+    with pytest.raises(RungError, match=r"target you chose, rung 0, is below the start, rung 1"):
         assess(Responses(persona("doordash"), Choice(target=0)), WEIGHTS, LEVELS)
 
 
@@ -229,8 +229,10 @@ def test_whatever_is_answered_every_form_names_the_rungs_and_the_warning(
 
 
 def test_the_json_is_read_back_to_the_same_strategy(tmp_path: Path) -> None:
-    said = Responses({"harm": ("revenue",), "domain": ("ads", "fraud")}, Choice("governance", 1, 2))
-    first = render("json", assess(said, WEIGHTS, LEVELS))
+    responses = Responses(
+        {"harm": ("revenue",), "domain": ("ads", "fraud")}, Choice("governance", 1, 2)
+    )
+    first = render("json", assess(responses, WEIGHTS, LEVELS))
     file = tmp_path / "assessment.json"
     file.write_text(first)
     again = json.loads(render("json", assess(read(file, WEIGHTS), WEIGHTS, LEVELS)))
@@ -346,10 +348,10 @@ def test_the_page_loads_nothing_and_closes_what_it_opens() -> None:
 def test_the_docs_have_the_sensitivity_as_it_is_computed() -> None:
     page = (PERSONAS.parent / "assess.md").read_text()
     personas = {file.stem: read(file, WEIGHTS).answers for file in sorted(PERSONAS.glob("*.yml"))}
-    found = SECTION.search(page)
+    match = SECTION.search(page)
 
-    assert found is not None
-    assert section(personas, WEIGHTS) == found[0], (
+    assert match is not None
+    assert section(personas, WEIGHTS) == match[0], (
         "run `uv run python benchmarks/sensitivity.py --write docs/assess.md`"
     )
 

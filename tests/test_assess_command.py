@@ -67,7 +67,7 @@ def test_without_a_terminal_what_is_missing_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--format", "pdf"], "There is no format `pdf`. Give one of text, json, markdown, html."),
         (["--harm", "5"], "`harm`: '5' is not an answer"),
@@ -78,11 +78,11 @@ def test_without_a_terminal_what_is_missing_is_named() -> None:
         (["--write", "nowhere"], "nowhere is no folder"),
     ],
 )
-def test_what_cannot_be_read_is_refused(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_refused(arguments: list[str], message: str, tmp_path: Path) -> None:
     done = rung("assess", "--defaults", *arguments, cwd=tmp_path)
 
     assert 2 == done.returncode
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_on_a_terminal_it_asks_and_only_the_result_is_output() -> None:
@@ -289,13 +289,13 @@ def repository(tmp_path: Path) -> Path:
 def test_a_scan_measures_what_is_missing(repository: Path) -> None:
     done = rung("assess", "--defaults", "--scan", repository, "--format", "json")
     data = json.loads(done.stdout)
-    found = review(repository, "velocity")
+    result = review(repository, "velocity")
     blocks = [step["priority"] for step in data["steps"] if step["priority"]] + data["left"]
     gaps = {block["block"]: block["gap"] for block in blocks}
     states = {item["id"]: item["state"] for step in data["steps"] for item in step["capabilities"]}
 
-    assert found.level == data["scan"]["level"] == data["start"]["level"]
-    for block, (covered, _) in found.standing.profile.items():
+    assert result.level == data["scan"]["level"] == data["start"]["level"]
+    for block, (covered, _) in result.standing.profile.items():
         assert gaps[block] == pytest.approx(1 - covered)
     assert 0 < gaps["foundation"] < 1
     assert {"there", "to build"} == set(states.values())

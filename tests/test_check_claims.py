@@ -258,8 +258,8 @@ CLAIMS = KNOWN | FOUND
 
 
 def points(folder: Path, claim: Claim, files: dict[str, str]) -> float:
-    found = review(plant(folder, ML | called(files)), limits=PLENTY)
-    return found.findings[claim.capability].points
+    result = review(plant(folder, ML | called(files)), limits=PLENTY)
+    return result.findings[claim.capability].points
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=list(CLAIMS))

@@ -36,16 +36,16 @@ def look(folder: Path) -> Review:
 
 def test_json_has_what_a_machine_asks_for(tmp_path: Path) -> None:
     done = rung("check", plant(tmp_path, TESTED), "--format", "json", "--seconds", "60")
-    said = json.loads(done.stdout)
+    data = json.loads(done.stdout)
 
-    assert 1 == said["level"]
-    assert ("velocity", True, False) == (said["game"], said["machine_learning"], said["partial"])
-    assert CAPABILITIES == {finding["capability"] for finding in said["findings"]}
-    assert {"serving", "data"} < set(said["profile"])
-    assert {"Data", "Model", "Infra", "Monitor"} == set(said["ml_test_score"]["sections"])
-    assert "orchestrated-pipeline" in {blocker["capability"] for blocker in said["blockers"]}
-    assert all(blocker["fix"] and blocker["effort"] for blocker in said["blockers"])
-    (tests,) = (one for one in said["findings"] if one["capability"] == "unit-tests")
+    assert 1 == data["level"]
+    assert ("velocity", True, False) == (data["game"], data["machine_learning"], data["partial"])
+    assert CAPABILITIES == {finding["capability"] for finding in data["findings"]}
+    assert {"serving", "data"} < set(data["profile"])
+    assert {"Data", "Model", "Infra", "Monitor"} == set(data["ml_test_score"]["sections"])
+    assert "orchestrated-pipeline" in {blocker["capability"] for blocker in data["blockers"]}
+    assert all(blocker["fix"] and blocker["effort"] for blocker in data["blockers"])
+    (tests,) = (one for one in data["findings"] if one["capability"] == "unit-tests")
     assert "automated" == tests["tier"]
     assert {"tier": "used", "file": "tests/test_a.py", "line": 1, "text": "def test_a():"} in tests[
         "evidence"
@@ -150,12 +150,12 @@ def test_a_base_that_is_no_commit_is_named(tmp_path: Path) -> None:
 
 
 def test_sarif_names_rules_places_and_levels(tmp_path: Path) -> None:
-    found = look(plant(tmp_path, TESTED))
-    said = json.loads(report.write(found, "sarif"))
-    (run,) = said["runs"]
+    reviewed = look(plant(tmp_path, TESTED))
+    data = json.loads(report.write(reviewed, "sarif"))
+    (run,) = data["runs"]
     rules = run["tool"]["driver"]["rules"]
 
-    assert "2.1.0" == said["version"]
+    assert "2.1.0" == data["version"]
     assert run["results"]
     for result in run["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
@@ -178,16 +178,16 @@ class Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.seen: set[str] = set()
+        self.tags: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.add(tag)
+        self.tags.add(tag)
         assert not any(name in ("src", "onclick", "onload") for name, _ in attrs)
         if tag not in ("meta", "br"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.add(tag)
+        self.tags.add(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert tag == self.open.pop()
@@ -200,7 +200,7 @@ def test_the_page_is_self_contained_and_lets_no_text_become_markup(tmp_path: Pat
     tags.feed(page)
 
     assert not tags.open
-    assert "script" not in tags.seen and "link" not in tags.seen
+    assert "script" not in tags.tags and "link" not in tags.tags
     assert "&lt;script&gt;" in page
     assert not re.search(r"(?:src|href)=.https?:|@import|url\(", page)
 
@@ -209,10 +209,10 @@ def test_a_waiver_lifts_a_demand_until_its_day(tmp_path: Path) -> None:
     waiver = '[waivers.ci-build-test]\nreason = "A frozen archive"\nuntil = 2026-12-31\n'
     files = {path: text for path, text in TESTED.items() if "ci.yml" not in path}
     folder = plant(tmp_path, files | {"rung.toml": waiver})
-    found = look(folder)
+    result = look(folder)
 
-    assert 1 == found.level
-    assert "waiver until 2026-12-31: A frozen archive" in report.write(found, "text")
+    assert 1 == result.level
+    assert "waiver until 2026-12-31: A frozen archive" in report.write(result, "text")
     late = review(folder, limits=PLENTY, today=date(2027, 1, 1))
     assert 0 == late.level
     assert "The waiver of `ci-build-test` in rung.toml expired on 2026-12-31." in late.notes
@@ -220,26 +220,26 @@ def test_a_waiver_lifts_a_demand_until_its_day(tmp_path: Path) -> None:
 
 
 def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
-    said = (
+    settings = (
         'game = "governance"\n[attestations.human-approval-gate]\nreason = "Environment reviewers"\n'
         'link = "https://example.org/environments"\nuntil = "2027-01-01"\n'
     )
-    found = look(plant(tmp_path, TESTED | {"rung.toml": said}))
+    result = look(plant(tmp_path, TESTED | {"rung.toml": settings}))
 
-    assert ("governance", "rung.toml") == (found.game, found.game_from)
-    assert "used" == found.findings["human-approval-gate"].tier
+    assert ("governance", "rung.toml") == (result.game, result.game_from)
+    assert "used" == result.findings["human-approval-gate"].tier
     for form in ("text", "markdown", "html"):
-        assert "https://example.org/environments" in report.write(found, form)
+        assert "https://example.org/environments" in report.write(result, form)
     (one,) = (
         each
-        for each in facts.facts(found)["findings"]
+        for each in facts.facts(result)["findings"]
         if each["capability"] == "human-approval-gate"
     )
     assert "https://example.org/environments" == one["attestation"]["link"]
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("settings", "words"),
     [
         ('game = "chess"', "`game` is 'chess'"),
         ("[waivers.magic]\n", "there is no capability of that name"),
@@ -250,6 +250,6 @@ def test_an_attestation_counts_as_used_and_is_printed(tmp_path: Path) -> None:
         ("game = [", "does not parse as TOML"),
     ],
 )
-def test_what_is_wrong_in_rung_toml_is_named(tmp_path: Path, said: str, words: str) -> None:
+def test_what_is_wrong_in_rung_toml_is_named(tmp_path: Path, settings: str, words: str) -> None:
     with pytest.raises(RungError, match=re.escape(words)):
-        look(plant(tmp_path, TESTED | {"rung.toml": said}))
+        look(plant(tmp_path, TESTED | {"rung.toml": settings}))

@@ -117,16 +117,16 @@ def test_a_long_line_takes_steps_in_proportion(part: str) -> None:
         ("{a: {cmd: echo train}, b: {cmd: python train.py}}", True),
         ("{a: {cmd: 'echo train && python train.py'}}", True),
         ("{a: {cmd: 'head -9 all.csv > few.csv'}}", True),
-        ("{a: {wdir: b}}", True),  # what it runs stands elsewhere
+        ("{a: {wdir: b}}", True),  # what it runs is elsewhere
     ],
 )
 def test_a_pipeline_of_stages_that_only_print_is_none(
     stages: str, holds: bool, tmp_path: Path
 ) -> None:
     wanted = {"key": "stages", "in": ["**/dvc.yaml"]}
-    found = evidence(plant(tmp_path, {"dvc.yaml": f"stages: {stages}\n"}), wanted)
+    planted = evidence(plant(tmp_path, {"dvc.yaml": f"stages: {stages}\n"}), wanted)
 
-    assert holds == bool(found.holds(wanted))
+    assert holds == bool(planted.holds(wanted))
 
 
 DISABLED = {
@@ -190,11 +190,11 @@ def test_a_repository_that_only_says_what_it_would_do_stands_on_rung_0(tmp_path:
         "gate.py": "def current_model(name: str) -> str:\n    return name\n",
     }
 
-    found = look(plant(tmp_path, files))
+    result = look(plant(tmp_path, files))
 
-    assert 0 == found.level
+    assert 0 == result.level
     for name in ("ci-build-test", "automated-model-deployment", "environment-promotion"):
-        assert not found.findings[name].holds, name
+        assert not result.findings[name].holds, name
 
 
 @pytest.mark.parametrize(
@@ -267,9 +267,9 @@ LOGS = "import mlflow\ndef log_all():\n    mlflow.log_metric('rmse', 1)\n"
 def test_a_function_that_nothing_calls_is_no_more_than_declared(
     files: dict[str, str], tmp_path: Path
 ) -> None:
-    found = look(plant(tmp_path, ML | files)).findings["experiment-tracking"]
+    result = look(plant(tmp_path, ML | files)).findings["experiment-tracking"]
 
-    assert "declared" == found.tier
+    assert "declared" == result.tier
 
 
 @pytest.mark.parametrize(
@@ -302,6 +302,6 @@ def test_a_function_that_nothing_calls_is_no_more_than_declared(
     ],
 )
 def test_a_function_that_something_may_call_is_used(files: dict[str, str], tmp_path: Path) -> None:
-    found = look(plant(tmp_path, ML | files)).findings["experiment-tracking"]
+    result = look(plant(tmp_path, ML | files)).findings["experiment-tracking"]
 
-    assert found.holds
+    assert result.holds

@@ -132,13 +132,13 @@ def test_a_hostile_repository_takes_few_steps(case: str, tmp_path: Path) -> None
         SHAPES[case](folder)
     else:
         plant(folder, BOMBS[case])
-    found: list[Review] = []
+    results: list[Review] = []
 
-    taken = steps(lambda: found.append(review(folder, limits=PLENTY)))
+    taken = steps(lambda: results.append(review(folder, limits=PLENTY)))
 
     assert taken < MAX_STEPS
-    assert 0 == found[0].level
-    assert not found[0].left_out.out_of_time
+    assert 0 == results[0].level
+    assert not results[0].left_out.out_of_time
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,9 @@ def test_evidence_stands_on_its_line(
 
 
 def test_a_file_that_is_not_there_is_not_said_to_be_closed(tmp_path: Path) -> None:
-    found = review(plant(tmp_path, ML | {CI: RUN.format("tox && hatch run unit")}))
+    result = review(plant(tmp_path, ML | {CI: RUN.format("tox && hatch run unit")}))
 
-    assert not found.left_out.counts["could not be opened"]
+    assert not result.left_out.counts["could not be opened"]
 
 
 # Repositories that grow with a number, and once took steps in proportion to its square or cube.
@@ -84,10 +84,10 @@ def test_what_grows_takes_steps_in_proportion(case: str, tmp_path: Path) -> None
 
 
 def test_no_pattern_of_ci_sees_blank_lines() -> None:
-    found = workflow.Workflow(CI, "on:\n" + "\n" * 1_000 + "   \n  schedule:   \n" + " \n" * 1_000)
+    parsed = workflow.Workflow(CI, "on:\n" + "\n" * 1_000 + "   \n  schedule:   \n" + " \n" * 1_000)
 
-    assert "on:\n  schedule:" == found.squeezed
-    assert found.is_scheduled
+    assert "on:\n  schedule:" == parsed.squeezed
+    assert parsed.is_scheduled
 
 
 PATTERNS = [workflow.SCHEDULED, workflow.ELSEWHERE, ci.INCLUDED]

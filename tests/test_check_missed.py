@@ -193,9 +193,9 @@ def test_what_was_missed_is_found(case: tuple[dict[str, str], str, str], tmp_pat
     files, capability, tier = case
     base = {} if capability == "pinned-dependencies" else ML
 
-    found = review(plant(tmp_path, base | called(files)), limits=PLENTY).findings[capability]
+    result = review(plant(tmp_path, base | called(files)), limits=PLENTY).findings[capability]
 
-    assert found.points >= TIERS[tier]
+    assert result.points >= TIERS[tier]
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_what_only_looks_like_a_command_of_ci_is_none(
     ],
 )
 def test_what_is_generated_is_left_out(files: dict[str, str], tmp_path: Path) -> None:
-    found = review(plant(tmp_path, ML | files), limits=PLENTY)
+    result = review(plant(tmp_path, ML | files), limits=PLENTY)
 
-    assert not found.findings["container-image"].holds
-    assert found.left_out.counts["fixtures, vendored and generated folders"]
+    assert not result.findings["container-image"].holds
+    assert result.left_out.counts["fixtures, vendored and generated folders"]
 
 
 @pytest.mark.parametrize(

@@ -185,11 +185,11 @@ def test_what_leads_to_something_is_followed_from_so_many_files_and_the_rest_is_
     predicate = {"leads_to": [{"imports": ["flask"]}, CALLS_FIT]}
     starts = {f"{name}.py": "import flask\n" for name in "abc"}
     plant(tmp_path, starts | {"c.py": "import flask\nm.fit(1)\n"})
-    found = evidence(tmp_path, predicate)
+    planted = evidence(tmp_path, predicate)
 
     monkeypatch.setattr(evidence_module, "STARTS", 2)
-    assert [] == found.holds(predicate)
-    assert found.content.files.left_out.out_of_time
+    assert [] == planted.holds(predicate)
+    assert planted.content.files.left_out.out_of_time
 
     monkeypatch.setattr(evidence_module, "STARTS", 3)
-    assert ["c.py:1", "c.py:2"] == [f"{hit.path}:{hit.line}" for hit in found.holds(predicate)]
+    assert ["c.py:1", "c.py:2"] == [f"{hit.path}:{hit.line}" for hit in planted.holds(predicate)]

@@ -88,13 +88,13 @@ def look(folder: Path) -> Review:
 @given(TREES)
 def test_any_tree_is_reviewed_and_twice_alike(tree: dict[str, str | bytes]) -> None:
     with planted(tree) as folder:
-        found = look(folder)
-        said = report.write(found, "json")
+        result = look(folder)
+        written = report.write(result, "json")
 
-        assert said == report.write(look(folder), "json")
-        SCHEMA.validate(json.loads(said))
+        assert written == report.write(look(folder), "json")
+        SCHEMA.validate(json.loads(written))
         for form in FORMATS["check"]:
-            assert report.write(found, form)
+            assert report.write(result, form)
 
 
 @SOME
@@ -203,11 +203,11 @@ def test_a_waiver_of_what_is_there_costs_nothing(game: str) -> None:
 
 
 def test_the_schema_refuses_what_is_not_in_it(tmp_path: Path) -> None:
-    said: dict[str, Any] = facts.facts(look(plant(tmp_path, ML)))
+    data: dict[str, Any] = facts.facts(look(plant(tmp_path, ML)))
 
-    assert SCHEMA.is_valid(said)
-    assert not SCHEMA.is_valid(said | {"novelty": 1})
-    assert not SCHEMA.is_valid({key: value for key, value in said.items() if key != "level"})
+    assert SCHEMA.is_valid(data)
+    assert not SCHEMA.is_valid(data | {"novelty": 1})
+    assert not SCHEMA.is_valid({key: value for key, value in data.items() if key != "level"})
 
 
 def test_rung_toml_that_is_odd_is_an_error_with_words() -> None:

@@ -50,13 +50,13 @@ def prove(folder: Path, environment: Mapping[str, str], *more: str) -> dict[str,
     options = ("--prove", "--format", "json", "--seconds", "60", *more)
     done = rung("check", folder, *options, environment=environment)
     assert 0 == done.returncode, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    data: dict[str, Any] = json.loads(done.stdout)
+    return data
 
 
-def finding(said: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in said["findings"] if one["capability"] == name)
-    return found
+def finding(report: dict[str, Any], name: str) -> dict[str, Any]:
+    matching: dict[str, Any] = next(one for one in report["findings"] if one["capability"] == name)
+    return matching
 
 
 def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -69,23 +69,23 @@ def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_a_run_that_passes_proves_what_it_leads_to(tmp_path: Path) -> None:
-    said = prove(project(tmp_path / "late"), search_path(tmp_path / "bin", poe=PASSES))
-    tests = finding(said, "unit-tests")
+    report = prove(project(tmp_path / "late"), search_path(tmp_path / "bin", poe=PASSES))
+    tests = finding(report, "unit-tests")
 
     assert "proven" == tests["proof"]
     assert [{"command": "poe check", "result": "passed"}] == tests["proof_by"]
-    assert "static" == finding(said, "scripted-training")["proof"]
-    run = next(one for one in said["runs"] if one["command"] == "poe check")
+    assert "static" == finding(report, "scripted-training")["proof"]
+    run = next(one for one in report["runs"] if one["command"] == "poe check")
     assert ("passed", ["all is well"]) == (run["result"], run["tail"])
 
 
 def test_a_run_that_fails_disproves_it_and_its_last_words_are_shown(tmp_path: Path) -> None:
     folder = project(tmp_path / "late")
     environment = search_path(tmp_path / "bin", poe='printf "one\\n\\033[31mtwo\\n"; exit 3\n')
-    said = prove(folder, environment)
+    report = prove(folder, environment)
 
-    assert "disproven" == finding(said, "unit-tests")["proof"]
-    assert 1 == said["level"]  # its files say so; a run can fail for want of a network
+    assert "disproven" == finding(report, "unit-tests")["proof"]
+    assert 1 == report["level"]  # its files say so; a run can fail for want of a network
     for form in ("text", "markdown", "html"):
         done = rung("check", folder, "--prove", "--format", form, environment=environment)
 
@@ -101,30 +101,30 @@ def test_a_run_that_fails_disproves_it_and_its_last_words_are_shown(tmp_path: Pa
 
 def test_a_run_that_leads_elsewhere_says_nothing_of_tests(tmp_path: Path) -> None:
     files = PROJECT | {"pyproject.toml": TASKS.replace('{cmd = "pytest"}', '{cmd = "mypy"}')}
-    said = prove(project(tmp_path / "late", files), search_path(tmp_path / "bin", poe=PASSES))
+    report = prove(project(tmp_path / "late", files), search_path(tmp_path / "bin", poe=PASSES))
 
-    assert "passed" == said["runs"][0]["result"]
-    assert "static" == finding(said, "unit-tests")["proof"]
+    assert "passed" == report["runs"][0]["result"]
+    assert "static" == finding(report, "unit-tests")["proof"]
 
 
 def test_a_run_that_does_not_end_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     mark = tmp_path / "child"
     script = f"sleep 60 & echo $! >{mark}\necho waiting\nwait\n"
     begin = time.monotonic()
-    said = prove(
+    report = prove(
         project(tmp_path / "late"),
         search_path(tmp_path / "bin", poe=script),
         *("--prove-seconds", "1"),
     )
 
     assert time.monotonic() - begin < 30
-    run = said["runs"][0]
+    run = report["runs"][0]
     assert ("timed out", "it took more than 1 s", ["waiting"]) == (
         run["result"],
         run["reason"],
         run["tail"],
     )
-    assert "static" == finding(said, "unit-tests")["proof"]
+    assert "static" == finding(report, "unit-tests")["proof"]
     child = Path(f"/proc/{mark.read_text().strip()}/stat")
     assert not child.exists() or " Z " in child.read_text()
 
@@ -147,18 +147,18 @@ def test_what_cannot_be_run_is_said(tmp_path: Path) -> None:
 def test_the_environment_that_uv_makes_comes_before_path(tmp_path: Path) -> None:
     uv = 'if [ "$1" = sync ]; then mkdir -p .venv/bin; touch .venv/bin/poe; else echo "uv $*"; fi\n'
     environment = search_path(tmp_path / "bin", uv=uv, poe="echo another; exit 1\n")
-    said = prove(project(tmp_path / "late"), environment)
+    report = prove(project(tmp_path / "late"), environment)
 
-    assert ["uv run --quiet --no-sync poe check"] == said["runs"][0]["tail"]
-    assert "proven" == finding(said, "unit-tests")["proof"]
+    assert ["uv run --quiet --no-sync poe check"] == report["runs"][0]["tail"]
+    assert "proven" == finding(report, "unit-tests")["proof"]
 
 
 def test_an_environment_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     environment = search_path(tmp_path / "bin", uv="echo no network; exit 2\n")
-    said = prove(project(tmp_path / "late"), environment)
+    report = prove(project(tmp_path / "late"), environment)
 
-    assert "`poe` is not on PATH, and `uv sync` failed: no network" == said["runs"][0]["reason"]
-    assert "static" == finding(said, "unit-tests")["proof"]
+    assert "`poe` is not on PATH, and `uv sync` failed: no network" == report["runs"][0]["reason"]
+    assert "static" == finding(report, "unit-tests")["proof"]
 
 
 def test_a_repository_with_nothing_to_run_is_said_to_have_nothing(tmp_path: Path) -> None:
@@ -189,9 +189,9 @@ def test_what_runs_changes_nothing_of_the_original(tmp_path: Path) -> None:
         f"git {' '.join(IDENTITY)} commit --quiet -m Changed\ngit gc --quiet\n"
     )
     before = everything(folder)
-    said = prove(folder, search_path(tmp_path / "bin", poe=script))
+    report = prove(folder, search_path(tmp_path / "bin", poe=script))
 
-    assert "passed" == said["runs"][0]["result"], said["runs"]
+    assert "passed" == report["runs"][0]["result"], report["runs"]
     assert before == everything(folder)
 
 
@@ -200,17 +200,17 @@ def test_a_folder_without_git_is_copied_too(tmp_path: Path) -> None:
     (folder / "away").symlink_to("/etc")
     (folder / "near").symlink_to("train.py")
     script = "test ! -e .venv && test -f tests/fixtures/b && test ! -e away && test -L near\n"
-    said = prove(folder, search_path(tmp_path / "bin", poe=script))
+    report = prove(folder, search_path(tmp_path / "bin", poe=script))
 
-    assert "passed" == said["runs"][0]["result"], said["runs"]
+    assert "passed" == report["runs"][0]["result"], report["runs"]
 
 
 def test_a_folder_of_a_repository_is_run_where_it_lies(tmp_path: Path) -> None:
     top = project(tmp_path / "top", {f"models/late/{path}": text for path, text in PROJECT.items()})
     script = "test -f pyproject.toml && test -f ../../models/late/predict.py\n"
-    said = prove(top / "models/late", search_path(tmp_path / "bin", poe=script))
+    report = prove(top / "models/late", search_path(tmp_path / "bin", poe=script))
 
-    assert "passed" == said["runs"][0]["result"], said["runs"]
+    assert "passed" == report["runs"][0]["result"], report["runs"]
 
 
 def test_a_copy_of_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,9 +235,9 @@ def test_a_stop_leaves_no_copy(tmp_path: Path, stop: signal.Signals) -> None:
     while not mark.exists() and time.monotonic() < until:
         time.sleep(0.02)
     process.send_signal(stop)
-    _, said = process.communicate(timeout=30)
+    _, output = process.communicate(timeout=30)
 
-    assert 130 == process.returncode, said
+    assert 130 == process.returncode, output
     assert not list(here.iterdir())
 
 

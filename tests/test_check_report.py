@@ -35,10 +35,10 @@ def look(folder: Path, files: dict[str, str]) -> Review:
 def test_documentation_and_tests_make_no_repository_of_machine_learning(
     files: dict[str, str], tmp_path: Path
 ) -> None:
-    found = look(tmp_path, files)
+    result = look(tmp_path, files)
 
-    assert [] == list(found.machine_learning)
-    assert not facts.counts_as(found)
+    assert [] == list(result.machine_learning)
+    assert not facts.counts_as(result)
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_documentation_and_tests_make_no_repository_of_machine_learning(
 def test_one_line_says_why_it_counts_as_machine_learning(
     files: dict[str, str], place: str, tmp_path: Path
 ) -> None:
-    found = look(tmp_path, files)
+    result = look(tmp_path, files)
 
-    assert f"  Machine learning, for {place}\n" in text.make(found)
-    assert place in page.make(found)
-    assert place.partition(" ")[0] in markdown.make(found)
-    (by, *_) = json.loads(json.dumps(facts.facts(found)))["machine_learning_by"]
+    assert f"  Machine learning, for {place}\n" in text.make(result)
+    assert place in page.make(result)
+    assert place.partition(" ")[0] in markdown.make(result)
+    (by, *_) = json.loads(json.dumps(facts.facts(result)))["machine_learning_by"]
     assert place == f"{by['file']}:{by['line']} says {by['text']}"
 
 
@@ -89,25 +89,25 @@ def test_next_is_sorted_by_effort_and_says_what_each_brings(tmp_path: Path) -> N
         "Dockerfile": "FROM a\nCMD python predict.py\n",
         "requirements-extra.txt": "mlflow\n",
     }
-    found = look(tmp_path, files)
-    asked = [one for one in found.findings.values() if one.capability.rung("velocity") == 2]
+    result = look(tmp_path, files)
+    asked = [one for one in result.findings.values() if one.capability.rung("velocity") == 2]
 
-    efforts = [EFFORTS.index(one.finding.capability.effort) for one in found.standing.blockers]
-    assert 1 == found.level
+    efforts = [EFFORTS.index(one.finding.capability.effort) for one in result.standing.blockers]
+    assert 1 == result.level
     assert sorted(efforts) == efforts
     assert len(set(efforts)) > 2
-    brings = {one.finding.capability.id: one.brings for one in found.standing.blockers}
+    brings = {one.finding.capability.id: one.brings for one in result.standing.blockers}
     assert (0.75, 0.5) == (brings["experiment-tracking"], brings["datasheet"])
     assert 0.4 * len(asked) - sum(one.points for one in asked) == pytest.approx(
-        found.standing.missing[1]
+        result.standing.missing[1]
     )
-    lacks = f"Rung 2 lacks 3 keystones and {found.standing.missing[1]:.2f} points."
-    assert f"\nNext: {lacks}\n" in text.make(found)
-    assert "  experiment-tracking (a day, +0.75): rung 2 stands on it" in text.make(found)
-    assert lacks in markdown.make(found)
-    assert lacks in page.make(found)
-    assert "`" not in page.make(found).split('<h2 id="evidence">')[0]
-    assert {"keystones": 3, "points": round(found.standing.missing[1], 2)} == facts.facts(found)[
+    lacks = f"Rung 2 lacks 3 keystones and {result.standing.missing[1]:.2f} points."
+    assert f"\nNext: {lacks}\n" in text.make(result)
+    assert "  experiment-tracking (a day, +0.75): rung 2 stands on it" in text.make(result)
+    assert lacks in markdown.make(result)
+    assert lacks in page.make(result)
+    assert "`" not in page.make(result).split('<h2 id="evidence">')[0]
+    assert {"keystones": 3, "points": round(result.standing.missing[1], 2)} == facts.facts(result)[
         "missing"
     ]
 
@@ -122,11 +122,11 @@ def test_the_text_of_the_example_earns_nothing_and_is_named(example: str, tmp_pa
         f"docs/{name}": (EXAMPLES / example / name).read_text()
         for name in ("use_case.md", "model_card.md", "datasheet.md")
     }
-    found = look(tmp_path, ML | documents)
+    result = look(tmp_path, ML | documents)
 
     for name in ("use-case-brief", "model-card", "datasheet"):
-        assert found.findings[name].tier is None, name
-    (note,) = found.notes
+        assert result.findings[name].tier is None, name
+    (note,) = result.notes
     assert all(f"`{path}`" in note for path in documents)
     assert "earns nothing" in note
 

@@ -51,22 +51,22 @@ def test_a_generated_project_stands_on_its_rung(
     render: Render, tmp_path: Path, answers: dict[str, Any]
 ) -> None:
     folder = project(render, tmp_path / "project", **answers)
-    found = review(folder, limits=PLENTY)
+    result = review(folder, limits=PLENTY)
 
-    assert answers["level"] == found.level
-    assert answers["use_case"] == found.game
-    assert not found.left_out.out_of_time
+    assert answers["level"] == result.level
+    assert answers["use_case"] == result.game
+    assert not result.left_out.out_of_time
     for name in OF_THE_EXAMPLE.values():
         if (folder / name).exists():
-            assert any(f"`{name}`" in note for note in found.notes)
+            assert any(f"`{name}`" in note for note in result.notes)
     assert all(
         finding.holds
-        for finding in found.findings.values()
-        for rung in [finding.rung(found.game)]
+        for finding in result.findings.values()
+        for rung in [finding.rung(result.game)]
         if rung is not None
-        and rung <= found.level
+        and rung <= result.level
         and finding.capability.id not in NOT_IN_PROJECTS | set(OF_THE_EXAMPLE)
-        and (found.game, finding.capability.id) != ("governance", "canary-or-ab-rollout")
+        and (result.game, finding.capability.id) != ("governance", "canary-or-ab-rollout")
     )
 
 
@@ -81,9 +81,9 @@ def test_a_project_that_declares_entity_features_fills_its_store_without_being_a
         f"from rung_ops.features import EntityFeature\n{features.read_text()}{declared}"
     )
 
-    found = review(folder, limits=PLENTY).findings["online-feature-store"]
+    result = review(folder, limits=PLENTY).findings["online-feature-store"]
 
-    assert found.tier == "automated"
+    assert result.tier == "automated"
 
 
 # Documents that are the example's until somebody writes them.
@@ -113,9 +113,9 @@ OF_RUNG = "_commit: v1\nuse_case: velocity\nlevel: 3\n"
 def test_infrastructure_as_code_is_asked_for_where_an_answer_names_infrastructure(
     files: dict[str, str], rung: int | None, tmp_path: Path
 ) -> None:
-    found = review(plant(tmp_path, ML | files), limits=PLENTY)
+    result = review(plant(tmp_path, ML | files), limits=PLENTY)
 
-    assert found.findings["infrastructure-as-code"].rung("velocity") == rung
+    assert result.findings["infrastructure-as-code"].rung("velocity") == rung
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_a_version_is_promoted_when_it_becomes_champion_not_when_it_is_registere
     tmp_path: Path, call: str, promotes: bool
 ) -> None:
     names = 'CHAMPION = "champion"\nCHALLENGER = "challenger"\n'
-    found = review(plant(tmp_path, ML | {"a.py": f"{names}{call}\n"}), limits=PLENTY)
+    result = review(plant(tmp_path, ML | {"a.py": f"{names}{call}\n"}), limits=PLENTY)
 
     for name in ("environment-promotion", "automated-promotion-policy"):
-        assert promotes == found.findings[name].holds
+        assert promotes == result.findings[name].holds
 
 
 VERBS = ["predict", "baseline", "slices", "track", "gate", "release", "deploy", "rollback"]
@@ -163,18 +163,18 @@ def with_verbs(line: str) -> dict[str, str]:
 
 
 def test_a_verb_of_the_library_is_evidence_where_it_runs(tmp_path: Path) -> None:
-    found = review(plant(tmp_path, with_verbs("uv run rung-ops {}")), limits=PLENTY)
+    result = review(plant(tmp_path, with_verbs("uv run rung-ops {}")), limits=PLENTY)
 
-    assert held(found) >= OF_THE_VERBS
+    assert held(result) >= OF_THE_VERBS
 
 
 @pytest.mark.parametrize("line", ["# rung-ops {}", "echo rung-ops {}", "pip install rung-ops {}"])
 def test_a_verb_that_is_only_said_is_not_evidence(tmp_path: Path, line: str) -> None:
-    said = review(plant(tmp_path / "said", with_verbs(line)), limits=PLENTY)
+    result = review(plant(tmp_path / "said", with_verbs(line)), limits=PLENTY)
     nothing = review(plant(tmp_path / "nothing", with_verbs("ls")), limits=PLENTY)
 
-    assert held(said) == held(nothing)
-    assert not held(said) & OF_THE_VERBS
+    assert held(result) == held(nothing)
+    assert not held(result) & OF_THE_VERBS
 
 
 def test_a_repository_without_machine_learning_is_said_to_be_none(tmp_path: Path) -> None:
@@ -183,22 +183,22 @@ def test_a_repository_without_machine_learning_is_said_to_be_none(tmp_path: Path
         ".github/workflows/a.yml": "jobs: {a: {steps: [{run: pytest}, {run: ruff check}]}}\n",
         "tests/test_a.py": "def test_a(): assert score(1)\n",
     }
-    found = review(plant(tmp_path, files), limits=PLENTY)
+    result = review(plant(tmp_path, files), limits=PLENTY)
 
-    assert 0 == found.level
-    assert not found.machine_learning
-    assert "not a machine-learning repository" in found.notes[0]
+    assert 0 == result.level
+    assert not result.machine_learning
+    assert "not a machine-learning repository" in result.notes[0]
 
 
 def test_several_projects_in_one_repository_are_pointed_out(tmp_path: Path) -> None:
     files = {f"sample{number}/requirements.txt": "torch==2.0\n" for number in range(9)}
-    found = review(plant(tmp_path, ML | files), limits=PLENTY)
+    result = review(plant(tmp_path, ML | files), limits=PLENTY)
 
-    assert "9 of its folders have dependencies of their own" in found.notes[0]
+    assert "9 of its folders have dependencies of their own" in result.notes[0]
 
 
-def held(found: Review) -> set[str]:
-    return {name for name, finding in found.findings.items() if finding.holds}
+def held(result: Review) -> set[str]:
+    return {name for name, finding in result.findings.items() if finding.holds}
 
 
 def erase(folder: Path, capability: Capability) -> None:

@@ -27,7 +27,7 @@ from tests.conftest import (
 )
 
 LEVELS = load(ROOT / "levels")
-CAPABILITIES = [found for rung in LEVELS for found in rung.capabilities.values()]
+CAPABILITIES = [each for rung in LEVELS for each in rung.capabilities.values()]
 TEMPLATE = ROOT / "templates" / "project"
 MADE_BY_COMMANDS = {"uv.lock", "dvc.lock"}  # a project has them, the template does not
 
@@ -60,7 +60,7 @@ CAPABILITY_KEYS = [
     "source",
 ]
 
-every_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda found: found.id)
+every_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda each: each.id)
 
 
 def raw(file: str, question: str) -> Any:
@@ -100,15 +100,15 @@ def claimed() -> list[tuple[str, str]]:
 @cache
 def destinations() -> frozenset[str]:
     """The path in a project of each file of the template."""
-    found = set()
+    paths = set()
     for file in TEMPLATE.rglob("*"):
         # `machinery` is a link to a folder, which an ejected project gets whole.
         a_file = file.is_file() or file.is_symlink()
         if a_file and "__pycache__" not in file.parts and "_cache" not in str(file):
             path = file.relative_to(TEMPLATE).as_posix().removesuffix(".jinja")
             path = path.replace("{{ _copier_conf.answers_file }}", ".copier-answers.yml")
-            found.add(path.replace("{{ package }}", "package"))
-    return frozenset(found)
+            paths.add(path.replace("{{ package }}", "package"))
+    return frozenset(paths)
 
 
 def matches(path: str, pattern: str) -> bool:
@@ -121,9 +121,9 @@ def test_every_file_of_the_template_is_claimed_once_or_by_several_answers() -> N
         for path in destinations()
     }
 
-    several = {path: set(found) for path, found in owners.items() if len(found) > 1}
-    assert [path for path, found in owners.items() if not found] == []
-    assert all(found <= set(INFRASTRUCTURE["brings"]) for found in several.values()), several
+    several = {path: set(names) for path, names in owners.items() if len(names) > 1}
+    assert [path for path, names in owners.items() if not names] == []
+    assert all(names <= set(INFRASTRUCTURE["brings"]) for names in several.values()), several
 
 
 def test_every_claim_matches_a_file_of_the_template() -> None:
@@ -155,7 +155,9 @@ def test_a_project_gets_what_is_claimed_for_it_and_nothing_else(
     owners = ["always", game, *(f"{game}-{answers['team_size']}-{rung}" for rung in rungs)]
     patterns = [path for owner in owners for path in YOURS.get(owner, [])]
     patterns += [
-        claim.path for claim, _, found, rung in claims() if holds(claim, found, rung, answers)
+        claim.path
+        for claim, _, capability, rung in claims()
+        if holds(claim, capability, rung, answers)
     ]
     expected = {path for path in destinations() for pattern in patterns if matches(path, pattern)}
     package = yaml.safe_load((render(**answers) / ".copier-answers.yml").read_text())["package"]
@@ -166,14 +168,14 @@ def test_a_project_gets_what_is_claimed_for_it_and_nothing_else(
 
 
 def test_each_job_comes_with_exactly_one_capability() -> None:
-    named = Counter(found.job for found in CAPABILITIES if found.job)
+    named = Counter(each.job for each in CAPABILITIES if each.job)
 
     assert set(named.values()) == {1}
     assert list(INFRASTRUCTURE["vendors"]) == VENDORS
 
 
 def test_there_are_sixty_capabilities_each_named_once() -> None:
-    assert len({found.id for found in CAPABILITIES}) == len(CAPABILITIES) == 60
+    assert len({each.id for each in CAPABILITIES}) == len(CAPABILITIES) == 60
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -210,12 +212,12 @@ def test_what_serves_a_capability_exists(capability: Capability) -> None:
         if pattern.startswith("rung_ops/"):
             assert (ROOT / "machinery" / pattern).exists()
         else:
-            found = any(matches(path, pattern) for path in destinations())
-            assert found or pattern in MADE_BY_COMMANDS
+            exists = any(matches(path, pattern) for path in destinations())
+            assert exists or pattern in MADE_BY_COMMANDS
 
 
 def test_keystones_are_capabilities_their_game_asks_for_by_then() -> None:
-    known = {found.id: found for found in CAPABILITIES}
+    known = {capability.id: capability for capability in CAPABILITIES}
     for rung in LEVELS:
         assert set(rung.keystones) <= {"both", "governance"}
         for game, groups in rung.keystones.items():
@@ -283,7 +285,7 @@ def test_the_docs_say_what_the_levels_say() -> None:
 def test_each_capability_serves_one_stage_of_the_workflow() -> None:
     placed = [name for names in MODELS["workflow"].values() for name in names]
 
-    assert sorted(placed) == sorted(found.id for found in CAPABILITIES)
+    assert sorted(placed) == sorted(each.id for each in CAPABILITIES)
     empty = {stage for stage, names in MODELS["workflow"].items() if not names}
     assert empty == set(MODELS["workflow_notes"])
 
@@ -315,7 +317,7 @@ def test_each_block_belongs_to_a_stage_of_the_roadmap() -> None:
     ],
 )
 def test_a_source_that_was_wrong_once_is_right(name: str, source: str) -> None:
-    known = {found.id: found for found in CAPABILITIES}
+    known = {each.id: each for each in CAPABILITIES}
 
     assert source in known[name].source
     assert "Microsoft" not in known["repo-hygiene"].source

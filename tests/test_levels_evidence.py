@@ -9,7 +9,7 @@ import pytest
 from rung.levels import Capability, load
 from tests.conftest import ROOT
 
-CAPABILITIES = [found for rung in load(ROOT / "levels") for found in rung.capabilities.values()]
+CAPABILITIES = [each for rung in load(ROOT / "levels") for each in rung.capabilities.values()]
 
 
 def texts(value: Any) -> bool:
@@ -75,7 +75,7 @@ def follows(predicate: Any) -> bool:
     )
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda found: found.id)
+@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda each: each.id)
 def test_evidence_keeps_to_the_vocabulary(capability: Capability) -> None:
     tiers = list(capability.evidence)
 

@@ -64,9 +64,9 @@ def test_a_plan_says_what_is_answered_for_the_first_time(
     template = ("--template", copier_template)
     assert rung("new", tmp_path / "made", "--defaults", "--level", "0", *template).returncode == 0
 
-    def said(*options: str) -> str:
+    def plan(*options: str) -> str:
         return rung("plan", tmp_path / "made", "--to", "1", *options, *template).stdout
 
-    assert "From rung 0 to rung 1:" in said()
-    assert "  = ci: github\n  = compute: machine\n" in said()
-    assert "  = ci: gitlab\n" in said("-d", "ci=gitlab")
+    assert "From rung 0 to rung 1:" in plan()
+    assert "  = ci: github\n  = compute: machine\n" in plan()
+    assert "  = ci: gitlab\n" in plan("-d", "ci=gitlab")

@@ -97,9 +97,9 @@ def test_the_docs_say_what_rung_says_of_each_team() -> None:
         made = assess(read(PERSONAS / f"{name}.yml", WEIGHTS), WEIGHTS, LEVELS)
         rungs = (made.strategy.start, made.strategy.target, made.strategy.north)
         levels = ", ".join(str(rung.level) for rung in rungs)
-        said = f"{made.strategy.game.name} {levels}: {', '.join(names(made))}"
-        assert said == (hand if says == "the same" else says)
-        assert because and bool(differs) == (said != hand)
+        advice = f"{made.strategy.game.name} {levels}: {', '.join(names(made))}"
+        assert advice == (hand if says == "the same" else says)
+        assert because and bool(differs) == (advice != hand)
     assert len(KNOWN) == len(rows) == 14
 
 
@@ -204,17 +204,17 @@ def test_whatever_is_answered_the_roadmap_holds_to_game_and_target(answers: Answ
         assert all(item.rung > target for item in step.later)
     # What the target rests on is brought by a step, comes with the start, or is said beside.
     brought = {item.capability.id for step in made.roadmap.steps for item in step.items}
-    said = {name for found in made.roadmap.beside for name in found.any_of}
+    named = {name for capability in made.roadmap.beside for name in capability.any_of}
     begins = {
         name
         for level in LEVELS
-        for name, found in level.capabilities.items()
-        if (rung := found.rung(played)) is not None
+        for name, capability in level.capabilities.items()
+        if (rung := capability.rung(played)) is not None
         and min(rung, WEIGHTS.early.get(name, rung)) <= made.strategy.start.level
     }
     for level in LEVELS[made.strategy.start.level + 1 : target + 1]:
         for group in level.keystones["both"]:
-            assert (brought | said | begins).intersection(group)
+            assert (brought | named | begins).intersection(group)
 
 
 def test_governance_waits_for_its_data_and_its_approvals() -> None:
@@ -282,13 +282,13 @@ def test_one_person_starts_on_rung_1_at_most() -> None:
 
 def test_a_scan_says_what_is_missing_where_technology_was_not_answered() -> None:
     coverage = dict.fromkeys(BLOCKS, 0.25) | {S: 1.0}
-    found = Scan(2, coverage, {"unit-tests": 1.0, "container-image": 0.25})
+    scan = Scan(2, coverage, {"unit-tests": 1.0, "container-image": 0.25})
     people = {
         name: given
         for name, given in persona("doordash").items()
         if WEIGHTS.questions[name].part != "technology"
     }
-    made = assess(Responses(people, Choice()), WEIGHTS, LEVELS, lambda _: found)
+    made = assess(Responses(people, Choice()), WEIGHTS, LEVELS, lambda _: scan)
     blocks = {block.name: block for block in (*made.strategy.order, *made.strategy.left)}
     items = {item.capability.id: item for step in made.roadmap.steps for item in step.items}
 
@@ -302,9 +302,9 @@ def test_a_scan_says_what_is_missing_where_technology_was_not_answered() -> None
 
 
 def test_a_scan_leaves_the_order_that_was_answered() -> None:
-    found = Scan(1, dict.fromkeys(BLOCKS, 0.5), {})
+    scan = Scan(1, dict.fromkeys(BLOCKS, 0.5), {})
     before = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS)
-    after = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: found)
+    after = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
 
     assert not after.measured
     assert [S, T, O, X] == names(before) == names(after)
@@ -339,7 +339,9 @@ def test_what_is_owed_is_said_whatever_the_rung_and_the_game(target: int) -> Non
 
 def test_no_star_of_a_dangerous_case_lies_below_what_is_owed() -> None:
     made = from_answers(persona("hospital-triage", models=("one",), timing=("batch",)), WEIGHTS)
-    known = {name: found for level in LEVELS for name, found in level.capabilities.items()}
+    known = {
+        name: capability for level in LEVELS for name, capability in level.capabilities.items()
+    }
     owed = [known[name].rung("governance") for duty in WEIGHTS.duties for name in duty.ask]
 
     assert max(rung for rung in owed if rung is not None) == WEIGHTS.north_duties_at_least
@@ -347,18 +349,18 @@ def test_no_star_of_a_dangerous_case_lies_below_what_is_owed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "choice", "said"),
+    ("answers", "choice", "message"),
     [
         ({"domain": ("self-driving",), "harm": ("annoyance",)}, Choice(), "counted as harm legal"),
         ({"harm": ("legal-or-safety",), "risk": ("bold",)}, Choice(), "tried and undone"),
         ({"pace": ("days",), "decisions": ("committee",)}, Choice(), "a committee decides"),
-        ({}, Choice(target=4), "the target, rung 4, lies above the north star, rung 2"),
+        ({}, Choice(target=4), "the target, rung 4, is above the north star, rung 2"),
     ],
 )
-def test_what_does_not_go_together_is_said(answers: Answers, choice: Choice, said: str) -> None:
+def test_what_does_not_go_together_is_said(answers: Answers, choice: Choice, message: str) -> None:
     made = assess(Responses(answers, choice), WEIGHTS, LEVELS)
 
-    assert any(said in each for each in made.contradictions)
+    assert any(message in each for each in made.contradictions)
 
 
 def test_a_self_driving_car_is_governed_whatever_harm_is_said() -> None:
@@ -382,8 +384,8 @@ def test_those_who_work_apart_align_first(answer: str, first: str) -> None:
 
 def test_where_nothing_is_left_the_advice_is_to_stay_and_what_for() -> None:
     points = {name: 1.0 for level in LEVELS for name in level.capabilities}
-    found = Scan(4, dict.fromkeys(BLOCKS, 1.0), points)
-    made = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: found)
+    scan = Scan(4, dict.fromkeys(BLOCKS, 1.0), points)
+    made = assess(Responses(persona("doordash"), Choice()), WEIGHTS, LEVELS, lambda _: scan)
 
     assert ["stay"] == names(made)
     assert "--min-level 4" in made.roadmap.steps[0].tasks[0]
@@ -474,7 +476,7 @@ def test_every_answer_is_handed_to_new_as_an_answer_that_it_has() -> None:
 @pytest.mark.parametrize("rung", sorted(set(WEIGHTS.early.values())))
 @pytest.mark.parametrize("game", GAMES)
 def test_what_comes_early_is_there_from_that_rung_on(render: Render, game: str, rung: int) -> None:
-    found = scan(render(use_case=game, level=rung, team_size="team"), game)
+    scanned = scan(render(use_case=game, level=rung, team_size="team"), game)
     asked = {
         name
         for level in LEVELS
@@ -484,7 +486,7 @@ def test_what_comes_early_is_there_from_that_rung_on(render: Render, game: str, 
 
     for name, since in WEIGHTS.early.items():
         if since <= rung and name in asked:
-            assert found.points[name] >= TIERS["used"], name
+            assert scanned.points[name] >= TIERS["used"], name
 
 
 def test_what_a_step_is_made_of_is_known() -> None:

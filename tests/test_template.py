@@ -163,7 +163,7 @@ def test_every_rung_has_its_group_of_packages_behind_one_unchanged_comment(
 
 
 def test_nothing_of_the_template_is_hidden_from_git() -> None:
-    """The project's own .gitignore stands in the template's tree, where git obeys it too."""
+    """The project's own .gitignore is in the template's tree, where git obeys it too."""
     hidden = subprocess.run(
         ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "templates", "levels"],
         cwd=ROOT,

@@ -197,7 +197,7 @@ def test_copier_itself_updates_the_project_from_the_url(alone: Alone) -> None:
             shutil.copytree(ROOT / path, published / path, symlinks=True)
         else:
             shutil.copy(ROOT / path, published / path)
-    (published / "README.md").write_text("More than the template stands here.\n", "utf-8")
+    (published / "README.md").write_text("More than the template is here.\n", "utf-8")
     git(published, "add", "--all", "--force")
     git(published, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "x")
     git(published, "tag", template.tag())

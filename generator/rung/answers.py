@@ -28,7 +28,7 @@ def read(file: Path, *, unique: bool = False) -> dict[str, Any]:
 
     Args:
         file: The file.
-        unique: Whether a key that stands there twice is refused; in YAML the last one counts.
+        unique: Whether a key that is there twice is refused; in YAML the last one counts.
 
     Raises:
         RungError: It cannot be read, or holds no mapping of names.

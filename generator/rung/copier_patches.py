@@ -151,7 +151,7 @@ def _read_by_libyaml() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _unasked() -> Iterator[None]:
-    """Leave out `git config` for each file, which is for files that stand in an index already."""
+    """Leave out `git config` for each file, which is for files that are in an index already."""
     with replaced(private_names.copier().main, "is_git_available", lambda: False):
         yield
 

@@ -71,7 +71,7 @@ def answers(folder: Path, *arguments: str, extra: Mapping[str, str] | None = Non
 
 
 def show(repository: Path, version: str, path: str) -> str | None:
-    """Return a file as it stands in a version, or None when it is not there.
+    """Return a file as it is in a version, or None when it is not there.
 
     The repository is named outright: git may be told to look for no bare one.
     """

@@ -58,7 +58,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Capability:
-    """Something a repository can do; its fields stand in the order of the files' keys."""
+    """Something a repository can do; its fields are in the order of the files' keys."""
 
     id: str
     level: int

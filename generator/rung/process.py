@@ -81,7 +81,7 @@ def run(
             print(NO_DAYS, file=sys.stderr)
         raise NotDoneError(
             f"`{' '.join(command)}` failed in {folder} with exit code {code}; "
-            f"its output stands above. {shortage.remedy_in(output)}".rstrip()
+            f"its output is above. {shortage.remedy_in(output)}".rstrip()
         )
     print(f"  {title}: {took:.1f} s", flush=True)
     return took

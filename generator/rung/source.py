@@ -29,7 +29,7 @@ class Source:
     note: str = ""
 
     def read(self, path: str) -> Any:
-        """Return a YAML file of the template, as it stands in this version."""
+        """Return a YAML file of the template, as it is in this version."""
         if self.repository is None:
             return plain_yaml.load((template.folder() / path).read_text("utf-8"))
         text = git.show(self.repository, self.ref, path)

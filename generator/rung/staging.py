@@ -19,7 +19,7 @@ PLACING = "placing"  # in a room: what is moved, one name a line
 
 
 def check_free(destination: Path) -> None:
-    """Raise a RungError unless a new project may stand at this path."""
+    """Raise a RungError unless a new project may be at this path."""
     try:
         destination.lstat()
         if not destination.is_dir():
@@ -42,7 +42,7 @@ def check_free(destination: Path) -> None:
 def staged(destination: Path) -> Iterator[Path]:
     """Lend a folder to fill; move it to its destination at the end, or leave nothing behind.
 
-    It stands beside the destination, so that the move is one rename on one file system.
+    It is beside the destination, so that the move is one rename on one file system.
     """
     clear_left_over(destination)
     check_free(destination)

@@ -12,7 +12,7 @@ from tomlkit.exceptions import TOMLKitError
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 # Settings that Rung's verbs need; those for building, linting and testing are the person's.
 IDENTITY = ("name", "version", "requires-python", "dependencies")
-GROUP = "model"  # of the packages that predict, where they cannot stand in [project]
+GROUP = "model"  # of the packages that predict, where they cannot be in [project]
 SOURCES = "tool.uv.sources"
 PYTHONS = tuple(f"3.{minor}" for minor in range(6, 11))  # older than Rung's, still in use
 # Rules that also hide the records of new data, which git has to hold from rung 2 on.
@@ -65,11 +65,8 @@ def toml(
         rung["tool"]["poe"]["env"] = {"PYTHONPATH": "src"}
     got: list[str] = []
     try:
-        free = not {"project", "build-system"} & present.keys() and "poetry" not in present.get(
-            "tool", {}
-        )
         at = "project"
-        if free and not packaged:
+        if not packaged and _has_no_packaging(present):
             present["project"] = _multiline({key: rung["project"][key] for key in IDENTITY})
             got.append("`project`")
         project, wanted = present.get("project"), rung["project"]["dependencies"]
@@ -80,13 +77,7 @@ def toml(
             groups = present.setdefault("dependency-groups", tomlkit.table())
             got += _listed(groups, GROUP, wanted, f"dependency-groups.{GROUP}")
         for at in (*NEEDED, ENVIRONMENT) if flat else NEEDED:
-            *above, last = at.split(".")
-            source: Any = rung
-            target: Any = present
-            for part in above:
-                source = source[part]
-                target = target.setdefault(part, tomlkit.table(is_super_table=part == "tool"))
-            got += _added(target, last, source[last], at, by_hand)
+            got += _completed(present, rung, at, by_hand)
         at = "tool.mypy"
         if not mypy:
             got += _checked_by_mypy(present["tool"], rung["tool"]["mypy"])
@@ -94,7 +85,22 @@ def toml(
             by_hand += _python(project, rung["project"]["requires-python"])
         return tomlkit.dumps(present).encode(), got, by_hand
     except (TOMLKitError, TypeError, AttributeError):  # a key is there and is something else
-        return ours, [], [f"nothing was added, since `{at}` cannot stand beside what is there"]
+        return ours, [], [f"nothing was added, since `{at}` cannot be beside what is there"]
+
+
+def _has_no_packaging(present: Any) -> bool:
+    return not {"project", "build-system"} & present.keys() and "poetry" not in present.get(
+        "tool", {}
+    )
+
+
+def _completed(present: Any, rung: Any, dotted: str, by_hand: list[str]) -> list[str]:
+    """Add what Rung's file has under a dotted key, with the tables above it."""
+    *above, last = dotted.split(".")
+    for part in above:
+        rung = rung[part]
+        present = present.setdefault(part, tomlkit.table(is_super_table=part == "tool"))
+    return _added(present, last, rung[last], dotted, by_hand)
 
 
 def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -> list[str]:

@@ -47,7 +47,7 @@ class Existing:
 
 
 def read(folder: Path) -> Existing:
-    """Read the last commit of the repository, or of the part of it that stands in a folder."""
+    """Read the last commit of the repository, or of the part of it that is in a folder."""
     listed = git.run(folder, "ls-tree", "-r", "-z", "--long", "HEAD", ".").split("\0")
     sizes = {}
     for line in filter(None, listed):

@@ -62,7 +62,7 @@ def infer(
 
 
 def _packaged(existing: Existing, key: str) -> tuple[str, str]:
-    """Return what the packaging says under `name` or `description`, and the file it stands in."""
+    """Return what the packaging says under `name` or `description`, and the file it is in."""
     tables = reading.pyproject(existing)
     for table in (tables.get("project"), (tables.get("tool") or {}).get("poetry")):
         if isinstance(table, dict) and isinstance(table.get(key), str):

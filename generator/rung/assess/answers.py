@@ -117,7 +117,7 @@ def decide(given: Mapping[str, Any], where: str = "") -> Choice:
     """Return what the person decided against the arithmetic.
 
     Raises:
-        RungError: It is no game or no rung, or the target lies below the start.
+        RungError: It is no game or no rung, or the target is below the start.
     """
     for name in given:
         if name not in ("game", "start", "target"):
@@ -132,7 +132,7 @@ def decide(given: Mapping[str, Any], where: str = "") -> Choice:
             )
     if start is not None and target is not None and target < start:
         raise RungError(
-            f"{where}the target, rung {target}, lies below the start, rung {start}. Raise the target."
+            f"{where}the target, rung {target}, is below the start, rung {start}. Raise the target."
         )
     return Choice(chosen_game, start, target)
 

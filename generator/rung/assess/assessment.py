@@ -65,17 +65,8 @@ def assess(
         for name in weights.questions
     }
     contradictions, counted = _contradictions(answers, weights)
-    strategy = from_answers(counted, weights, None, responses.choice)
-    scan = scan_by_game(strategy.game.played) if scan_by_game else None
-    by_scan = scan is not None and not set(measured(weights)) <= set(responses.answers)
-    if scan is not None:
-        strategy = from_answers(counted, weights, scan, responses.choice, measured=by_scan)
-    if strategy.target.level > strategy.north.level > strategy.start.level:
-        contradictions.append(
-            f"the target, rung {strategy.target.level}, lies above the north star, "
-            f"rung {strategy.north.level}: nothing that was answered calls for it"
-        )
-    _check(strategy)
+    strategy, scan, by_scan = _strategy(counted, responses, weights, scan_by_game)
+    contradictions += _of_target(strategy)
     project = {
         "use_case": strategy.game.played,
         **{name: take[answers[of][0]] for name, (of, take) in weights.project.items()},
@@ -100,6 +91,22 @@ def assess(
     )
 
 
+def _strategy(
+    answers: Answers,
+    responses: Responses,
+    weights: Weights,
+    scan_by_game: Callable[[str], Scan] | None,
+) -> tuple[Strategy, Scan | None, bool]:
+    """Return the strategy, the scan by its game, and whether that scan replaces answers."""
+    strategy = from_answers(answers, weights, None, responses.choice)
+    if scan_by_game is None:
+        return strategy, None, False
+    scan = scan_by_game(strategy.game.played)
+    by_scan = not set(measured(weights)) <= set(responses.answers)
+    strategy = from_answers(answers, weights, scan, responses.choice, measured=by_scan)
+    return strategy, scan, by_scan
+
+
 def _contradictions(answers: Answers, weights: Weights) -> tuple[list[str], Answers]:
     """Return what does not go together, and the answers that count: there, the safe side."""
     reasons, counted = [], dict(answers)
@@ -116,12 +123,20 @@ def measured(weights: Weights) -> tuple[str, ...]:
     return tuple(name for name, asked in weights.questions.items() if asked.part == "technology")
 
 
-def _check(strategy: Strategy) -> None:
+def _of_target(strategy: Strategy) -> list[str]:
+    """Return how the target contradicts the north star; refuse one below the start."""
     if strategy.target.level < strategy.start.level:
         raise RungError(
-            f"The target you chose, rung {strategy.target.level}, lies below the start, "
+            f"The target you chose, rung {strategy.target.level}, is below the start, "
             f"rung {strategy.start.level}.\nChoose a lower start, or a higher target."
         )
+    if strategy.target.level > strategy.north.level > strategy.start.level:
+        reason = (
+            f"the target, rung {strategy.target.level}, is above the north star, "
+            f"rung {strategy.north.level}: nothing that was answered calls for it"
+        )
+        return [reason]
+    return []
 
 
 def advised(file: Path) -> dict[str, Any]:
@@ -141,6 +156,6 @@ def advised(file: Path) -> dict[str, Any]:
     if not isinstance(project, dict) or set(project) != set(wanted):
         raise RungError(
             f"{file}: `project` must hold {', '.join(wanted)}, and nothing else.\n"
-            "Write it anew with `rung assess --format json`."
+            "Write it again with `rung assess --format json`."
         )
     return project

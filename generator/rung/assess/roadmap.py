@@ -66,7 +66,11 @@ class _Planner:
         return self._planned([*first, *done] or [*self._tasks(STAY, self.weights.stay)]), empty
 
     def _duties(self) -> Iterator[Step]:
-        known = {name: found for level in self.levels for name, found in level.capabilities.items()}
+        known = {
+            name: capability
+            for level in self.levels
+            for name, capability in level.capabilities.items()
+        }
         held = self.weights.owed(self.answers)
         names = dict.fromkeys(name for duty in held for name in duty.ask)
         items = tuple(
@@ -84,11 +88,13 @@ class _Planner:
     def _block(self, block: Block, owed: set[str]) -> Step:
         played, reached = self.strategy.game.played, self.strategy.target.level
         items = [
-            self._item(found, f"the target is rung {reached}")
+            self._item(capability, f"the target is rung {reached}")
             for level in self.levels
-            for found in level.capabilities.values()
-            if found.block == block.name and found.rung(played) is not None and found.id not in owed
-            if found.is_for(self.project)
+            for capability in level.capabilities.values()
+            if capability.block == block.name
+            and capability.rung(played) is not None
+            and capability.id not in owed
+            if capability.is_for(self.project)
         ]
         items.sort(key=lambda item: item.rung)  # within a rung, the order of its file
         return Step(
@@ -155,7 +161,11 @@ class _Planner:
     def beside(self, steps: Sequence[Step]) -> Iterator[Beside]:
         """Yield what the rungs up to the target rest on and the steps do not bring."""
         played = self.strategy.game.played
-        known = {name: found for level in self.levels for name, found in level.capabilities.items()}
+        known = {
+            name: capability
+            for level in self.levels
+            for name, capability in level.capabilities.items()
+        }
         brought = {item.capability.id for step in steps for item in step.items}
         for level in self.levels[: self.strategy.target.level + 1]:
             groups = level.keystones.get("both", ())
@@ -183,7 +193,7 @@ def _not_yet(
         because = (
             "it is on the way to the north star, beyond what the pace and the team bear in a year"
             if level.level <= star
-            else f"it lies above the north star, rung {star}, so nothing you said calls for it"
+            else f"it is above the north star, rung {star}, so nothing you said calls for it"
         )
         yield NotYet(
             f"rung {level.level}, {level.title}", f"{because}; it costs {level.cost.rstrip('.')}"

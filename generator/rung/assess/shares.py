@@ -88,5 +88,5 @@ class Shares:
 
 def share(question: Question, names: tuple[str, ...]) -> float:
     """Return what the answers of these names count, in [0, 1]: the mean of their shares."""
-    found = [question.answer(name) for name in names]
-    return sum(answer.share for answer in found if answer) / len(names)
+    answers = [question.answer(name) for name in names]
+    return sum(answer.share for answer in answers if answer) / len(names)

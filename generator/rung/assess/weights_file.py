@@ -125,9 +125,11 @@ def _weights(document: Mapping[str, Any]) -> Weights:
 
 
 def _question(name: str, data: Mapping[str, Any]) -> Question:
-    found = data["answers"]
-    if len(found) != ANSWERS:
-        raise ValueError(f"questions.{name} has {len(found)} answers; each question has {ANSWERS}.")
+    entries = data["answers"]
+    if len(entries) != ANSWERS:
+        raise ValueError(
+            f"questions.{name} has {len(entries)} answers; each question has {ANSWERS}."
+        )
     answers = tuple(
         Answer(
             entry["name"],
@@ -135,7 +137,7 @@ def _question(name: str, data: Mapping[str, Any]) -> Question:
             float(entry.get("share", index / (ANSWERS - 1))),
             tuple(entry.get("domains", ())),
         )
-        for index, entry in enumerate(found)
+        for index, entry in enumerate(entries)
     )
     part = _one_of(data["part"], PARTS, f"questions.{name}.part")
     names = {name for answer in answers for name in (answer.name, *answer.domains)}

@@ -206,7 +206,7 @@ def branched(planned: Plan, name: str) -> str:
         lines += [line for one in planned.conflicts for line in conflict(one)]
         steps += [
             "(edit these files: keep what you want of `yours` and `rung`, remove the markers;",
-            " where PATH.rung stands beside a file it is Rung's version, or PATH.rung-2 if you have",
+            " where PATH.rung is beside a file it is Rung's version, or PATH.rung-2 if you have",
             " a PATH.rung: delete it in the end)",
         ]
     if any(one.why == conflict_reasons.MOVED for one in planned.conflicts):

@@ -61,7 +61,7 @@ class Plan:
         kept: Files that Rung retires and the user has edited; they stay.
         gone: Files that the user deleted; they stay away.
         own: Files of the user's where Rung brings one of the same name; Rung's are left out.
-        ignored: Files of Rung's that are left out, since something git does not keep stands there.
+        ignored: Files of Rung's that are left out, since something git does not keep is there.
         had: Files like those that Rung retires, which the user had before it brought them; they stay.
         edited: Files of Rung's that the user has edited and the climb leaves alone.
         yours: How many files are the user's alone.
@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def changes_nothing(self) -> bool:
-        """Say whether the project already stands there."""
+        """Say whether the project already is there."""
         return not (self.added or self.changed or self.retired or self.conflicts)
 
     def as_data(self) -> dict[str, Any]:

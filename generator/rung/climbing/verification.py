@@ -76,7 +76,7 @@ def checked(bench: Workbench, repository_tree: str, head: str, prefix: str, tree
             )
             return _with_lock(bench, folder, tree)
         raise NotDoneError(
-            "The project's checks do not pass in the new state; their output stands above. "
+            "The project's checks do not pass in the new state; their output is above. "
             "Nothing was touched.\n"
             "See what changes with `rung plan`; put it on a branch with `--branch NAME`, or climb "
             "with `--no-verify` and fix it afterwards."

@@ -3,13 +3,17 @@
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rung import formats
 from rung.commands.options import BELOW, Game, known_game
 from rung.errors import RungError
+
+if TYPE_CHECKING:
+    from rung.review.limits import Limits
+    from rung.review.review import Review
 
 
 def check(
@@ -40,7 +44,6 @@ def check(
     ] = 900,
 ) -> int:
     """Say where a repository stands, by evidence. Nothing of it is run without --prove."""
-    from rung.report import text
     from rung.review.limits import Limits
     from rung.review.review import review
 
@@ -55,21 +58,30 @@ def check(
         with stopped_like_ctrl_c():
             result = run_what_proves(path, result, limits, prove_seconds, _say)
     if explain is not None:
-        if explain not in result.findings:
-            raise RungError(
-                f"There is no capability `{explain}`. `rung levels --markdown` names them all."
-            )
-        print(text.explain(result, explain), end="")
-        return 0
-    before = None
-    if base is not None:
-        from rung.review import commit
-
-        with tempfile.TemporaryDirectory(prefix="rung-base-") as folder:
-            commit.write(path, base, Path(folder))
-            before = review(Path(folder), game or result.game, limits)
+        return _explain(result, explain)
+    before = _review_of(base, path, game or result.game, limits) if base is not None else None
     sys.stdout.write(write(result, before))
     return BELOW if result.level < min_level else 0
+
+
+def _explain(result: "Review", capability: str) -> int:
+    from rung.report import text
+
+    if capability not in result.findings:
+        raise RungError(
+            f"There is no capability `{capability}`. `rung levels --markdown` names them all."
+        )
+    print(text.explain(result, capability), end="")
+    return 0
+
+
+def _review_of(revision: str, path: Path, game: str, limits: "Limits") -> "Review":
+    from rung.review import commit
+    from rung.review.review import review
+
+    with tempfile.TemporaryDirectory(prefix="rung-base-") as folder:
+        commit.write(path, revision, Path(folder))
+        return review(Path(folder), game, limits)
 
 
 def _say(text: str) -> None:

@@ -206,7 +206,7 @@ def _replay(command: list[str], project: Path) -> str:
         print("".join(lines), file=sys.stderr)
         raise NotDoneError(
             f"`{' '.join(command)}` failed in {project} with exit code {child.returncode}; "
-            "its output stands above."
+            "its output is above."
         )
     print(f"  replay: {time.monotonic() - started:.1f} s", flush=True)
     return "".join(lines).strip("\n")

@@ -98,5 +98,5 @@ def where(project: Path | None, level: int, answers: Mapping[str, Any]) -> str:
     """Say in a line what is looked at: a project, or a rung and answers."""
     answered = "".join(f", {name}: {value}" for name, value in sorted(answers.items()))
     if project is None:
-        return f"Rung {level}{answered}. No project stands here: `--to N` and `-d QUESTION=ANSWER` ask for more."
+        return f"Rung {level}{answered}. No project is here: `--to N` and `-d QUESTION=ANSWER` ask for more."
     return f"{project} on rung {level}"

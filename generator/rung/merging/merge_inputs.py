@@ -12,7 +12,7 @@ SIMILAR = 60  # percent of a file of Rung's that its successor in a newer templa
 
 
 class MergeInputs:
-    """What Rung rendered, what stands in the project, and what Rung would render.
+    """What Rung rendered, what is in the project, and what Rung would render.
 
     Attributes:
         bench: Where they stand.
@@ -39,7 +39,7 @@ class MergeInputs:
         return self.bench.files(self.theirs)
 
     def leave_out(self, planted: Collection[str]) -> None:
-        """Take out of both renders what is the user's once it stands there."""
+        """Take out of both renders what is the user's once it is there."""
         self.base = rendered_trees.without(self.bench, self.base, planted & self.base_files.keys())
         self.theirs = rendered_trees.without(
             self.bench, self.theirs, planted & self.their_files.keys()

@@ -26,7 +26,7 @@ def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes:
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:
-    """Return Rung's part of a page, and what stands below the line."""
+    """Return Rung's part of a page, and what is below the line."""
     their_part, _, own = text.partition(LINE)
     return their_part, own.removeprefix(b"\n")
 

@@ -72,7 +72,7 @@ def _entry(name: str, start: Node, value: Node, lines: Sequence[str], at: int) -
     if inner is None or (inner is start and isinstance(inner, SequenceNode)):
         return Block(name, lead, "".join(lines[first:end]), value=_value(value))
     begins = inner.start_mark.line
-    if inner is start:  # a mapping in a list: its first key stands beside the dash
+    if inner is start:  # a mapping in a list: its first key is beside the dash
         children, _ = _children(inner, lines, first)
         return Block(name, lead, "", MAPPING, children)
     if begins == first:

@@ -1,4 +1,4 @@
-"""A copy of a repository that programs may be run in: as it lies there, with its history."""
+"""A copy of a repository that programs may be run in: as it is there, with its history."""
 
 import os
 import shutil

@@ -154,8 +154,10 @@ class CI:
                 continue
             visited.add(command)
             yield command
-            for found in self.runners.started_by(executed(command.text), command.path, started):
-                waiting.append(Command(*found))
+            for started_command in self.runners.started_by(
+                executed(command.text), command.path, started
+            ):
+                waiting.append(Command(*started_command))
 
 
 def _of_jenkins(path: str, text: str) -> Iterator[Command]:
@@ -183,7 +185,7 @@ def _of_node(key: str | None, node: Node, path: str) -> Iterator[Command]:
 
 
 def lines_of(script: str, path: str, line: int) -> Iterator[Command]:
-    """Give each command of a script that stands in a file, in or below a line."""
+    """Give each command of a script that is in a file, in or below a line."""
     first = line + 1 if "\n" in script.strip() else line
     names: dict[str, str] = {}
     for number, text in shell.lines(script):

@@ -27,10 +27,10 @@ class Commands:
     @cached_property
     def all(self) -> list[Command]:
         """The commands of CI, task files, pipelines, images and container manifests."""
-        found = [command for workflow in self.ci.workflows for command in workflow.commands]
-        found += [Command(*task) for task in self.ci.runners.tasks()]
-        found += self.ci.follow([*self._of_images(), *self._of_containers()])
-        return list(dict.fromkeys(found))
+        commands = [command for workflow in self.ci.workflows for command in workflow.commands]
+        commands += [Command(*task) for task in self.ci.runners.tasks()]
+        commands += self.ci.follow([*self._of_images(), *self._of_containers()])
+        return list(dict.fromkeys(commands))
 
     @cached_property
     def on_a_schedule(self) -> frozenset[tuple[str, int]]:

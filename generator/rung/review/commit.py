@@ -23,13 +23,13 @@ def write(repository: Path, revision: str, folder: Path) -> None:
         raise RungError(
             f"`--base {revision}` needs a commit, and {repository} in a git repository."
         )
-    found = git.answers(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    if not found:
+    commit = git.answers(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if not commit:
         raise RungError(
             f"There is no commit `{revision}` in {repository}. `git fetch` may bring it."
         )
     prefix = git.prefix(top, repository)
-    tree = f"{found}:{prefix}" if prefix else found
+    tree = f"{commit}:{prefix}" if prefix else commit
     wanted: list[tuple[str, str, int]] = []
     for line in git.run(repository, "ls-tree", "-r", "-l", "-z", tree).split("\0")[:MOST]:
         facts, tab, path = line.partition("\t")

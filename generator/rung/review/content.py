@@ -66,7 +66,7 @@ class Content:
         return python_source.shortened(lines, self.files.limits.line)
 
     def line_in_notebook(self, path: str, line: int) -> int:
-        """Return where a line of a notebook's code stands in its file."""
+        """Return where a line of a notebook's code is in its file."""
         raw = (self.files.read(path, self.files.limits.notebook) or b"").decode("utf-8", "replace")
         source = self.python(path)
         position = 0
@@ -108,8 +108,8 @@ class Content:
     @cached_property
     def manifests(self) -> dict[str, None]:
         """The YAML files of what runs, in their order: keys are looked for in them, then commands."""
-        found = self.files.find(*self.files.reading.roots)
-        yaml = (path for path in found if path.endswith((".yml", ".yaml")))
+        paths = self.files.find(*self.files.reading.roots)
+        yaml = (path for path in paths if path.endswith((".yml", ".yaml")))
         return dict.fromkeys(path for path in yaml if not path.endswith("dvc.yaml"))
 
 

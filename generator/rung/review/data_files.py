@@ -43,14 +43,14 @@ class Node:
     last: int = 0
 
     def get(self, *names: str) -> "Node | None":
-        """Return what stands below these keys."""
-        found = self
+        """Return what is below these keys."""
+        current = self
         for name in names:
-            below = next((node for key, node in found.entries if key == name), None)
+            below = next((node for key, node in current.entries if key == name), None)
             if below is None:
                 return None
-            found = below
-        return found
+            current = below
+        return current
 
     @property
     def is_mapping(self) -> bool:
@@ -158,13 +158,13 @@ class LineLocator:
         bare = re.split(r"[\n\"'\\]", sought.strip(), maxsplit=1)[0][:80]
         if not bare or self.missed > MISSED:
             return 0
-        found = self._find(bare, self.position)
-        if found < 0:
+        position = self._find(bare, self.position)
+        if position < 0:
             self.missed += 1
-            found = self._find(bare, 0)
-            return bisect_right(self.starts, found) if found >= 0 else 0
-        self.position = found + len(bare)
-        return bisect_right(self.starts, found)
+            position = self._find(bare, 0)
+            return bisect_right(self.starts, position) if position >= 0 else 0
+        self.position = position + len(bare)
+        return bisect_right(self.starts, position)
 
     def _find(self, bare: str, position: int) -> int:
         for _ in range(50):

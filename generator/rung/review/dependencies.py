@@ -30,7 +30,7 @@ def read(content: Content) -> dict[str, tuple[str, int, str]]:
 
     What only tests depend on is left out; a file of the documentation is named where no other is.
     """
-    found: dict[str, tuple[str, int, str]] = {}
+    packages: dict[str, tuple[str, int, str]] = {}
     paths = content.files.find(*content.files.reading.dependencies)[:2_000]
     for path in sorted((path for path in paths if not is_test(path)), key=is_documentation):
         for text, line in _of_file(content, path):
@@ -38,11 +38,11 @@ def read(content: Content) -> dict[str, tuple[str, int, str]]:
             if match:
                 where = (path, line, text.strip()[:120])
                 name = normalised(match[1])
-                found.setdefault(name, where)
+                packages.setdefault(name, where)
                 for extra in (match[2] or "").split(","):
                     if extra.strip():
-                        found.setdefault(f"{name}[{normalised(extra.strip())}]", where)
-    return found
+                        packages.setdefault(f"{name}[{normalised(extra.strip())}]", where)
+    return packages
 
 
 def _of_file(content: Content, path: str) -> Iterator[tuple[str, int]]:
@@ -52,8 +52,8 @@ def _of_file(content: Content, path: str) -> Iterator[tuple[str, int]]:
             yield from _of_toml(document)
     elif name.endswith((".yml", ".yaml")):
         for document in content.data(path):
-            found = document.get("dependencies")
-            for _, node in walk(found) if found else []:
+            dependencies = document.get("dependencies")
+            for _, node in walk(dependencies) if dependencies else []:
                 if node.value:
                     yield re.sub(r"^[\w.-]+::", "", node.value), node.line
     elif name == "setup.py":

@@ -49,9 +49,9 @@ def sections(text: str) -> list[tuple[str, int, str]]:
 
     The text of a heading reaches to the next one of its rank or above.
     """
-    lines = HTML_COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text).split("\n")
+    lines = HTML_COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text).split("\n")
     headings = list(islice(_headings(lines), MOST))
-    found = []
+    sections = []
     for index, (line, rank, title) in enumerate(headings):
         body: list[str] = []
         end = len(lines)
@@ -61,8 +61,8 @@ def sections(text: str) -> list[tuple[str, int, str]]:
                 break
         inside = {number for number, _, _ in headings[index + 1 :] if number < end}
         body = [lines[number] for number in range(line + 1, end) if number not in inside]
-        found.append((title, line + 1, "\n".join(body[:400])))
-    return found
+        sections.append((title, line + 1, "\n".join(body[:400])))
+    return sections
 
 
 def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:
@@ -117,5 +117,5 @@ def without_comments(path: str, text: str) -> str:
     return text
 
 
-def _blank(found: re.Match[str]) -> str:
-    return "\n" * found[0].count("\n")
+def _blank(match: re.Match[str]) -> str:
+    return "\n" * match[0].count("\n")

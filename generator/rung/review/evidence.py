@@ -51,26 +51,26 @@ class Evidence:
 
     def all_hits(self, predicate: Predicate) -> list[Hit]:
         """Return all that supports a predicate, notebooks included."""
-        return self._found(predicate, lambda hit: True, None)
+        return self._supporting(predicate, lambda hit: True, None)
 
     def _shown(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Hit]:
-        found = self._found(predicate, accept, used)
+        hits = self._supporting(predicate, accept, used)
         if predicate == "reached" or not {"all", "any"} & set(predicate):
-            return found[:SHOWN]
-        return found[: 2 * SHOWN]
+            return hits[:SHOWN]
+        return hits[: 2 * SHOWN]
 
-    def _found(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Hit]:
+    def _supporting(self, predicate: Predicate, accept: Accept, used: Predicate) -> list[Hit]:
         """Return all that supports a predicate."""
         if predicate == "reached":
-            return self._found(used, self._within(self.reachability.reached), None)
+            return self._supporting(used, self._within(self.reachability.reached), None)
         kind, value = next(iter(predicate.items()))
         if kind in TOGETHER:
-            parts = [self._found(part, accept, used) for part in value]
+            parts = [self._supporting(part, accept, used) for part in value]
             return list(dict.fromkeys(self._together(kind, parts)))
         if kind == "reached":
-            return self._found(value, self._within(self.reachability.reached), None)
+            return self._supporting(value, self._within(self.reachability.reached), None)
         if kind == "scheduled":
-            return self._found(value, self._starts_on_a_schedule, None)
+            return self._supporting(value, self._starts_on_a_schedule, None)
         if kind in ("ci_runs", "ci_says"):
             return list(self._in_ci(predicate))
         if kind == "runs":
@@ -78,8 +78,8 @@ class Evidence:
         if kind == "depends":
             return list(self._depends(value))
         options = {name: each for name, each in predicate.items() if name != kind}
-        found = self.hits.get(_name(Leaf(kind, value, options)), [])
-        return [hit for hit in found if accept(hit)]
+        hits = self.hits.get(_name(Leaf(kind, value, options)), [])
+        return [hit for hit in hits if accept(hit)]
 
     def _together(self, kind: str, parts: list[list[Hit]]) -> Iterable[Hit]:
         """Return what is left of the hits of each part."""
@@ -98,7 +98,7 @@ class Evidence:
 
     def _leads_to(self, parts: list[list[Hit]]) -> list[Hit]:
         first, *others = parts
-        found: list[Hit] = []
+        leading: list[Hit] = []
         files = self.content.files
         wanted = {hit.path for hits in others for hit in hits if not hit.only_declared}
         for number, start in enumerate(dict.fromkeys(hit.path for hit in first)):
@@ -109,8 +109,8 @@ class Evidence:
             within = self._within(self.reachability.reachable_from(start, wanted))
             ends = [list(filter(within, hits)) for hits in others]
             if all(ends):
-                found += _in_turn([[hit for hit in first if hit.path == start], *ends])
-        return found
+                leading += _in_turn([[hit for hit in first if hit.path == start], *ends])
+        return leading
 
     def _within(self, paths: AbstractSet[str]) -> Accept:
         return lambda hit: not hit.only_declared and hit.path in paths
@@ -129,11 +129,11 @@ class Evidence:
                 yield Hit(command.path, command.line, command.text)
 
     def _acts(self, regex: re.Pattern[str], command: str) -> bool:
-        found = self.matched.get((regex.pattern, command))
-        if found is None:
-            found = bool(regex.search(command) and regex.search(executed(command)))
-            self.matched[regex.pattern, command] = found
-        return found
+        acts = self.matched.get((regex.pattern, command))
+        if acts is None:
+            acts = bool(regex.search(command) and regex.search(executed(command)))
+            self.matched[regex.pattern, command] = acts
+        return acts
 
     def _in_ci(self, predicate: Mapping[str, str]) -> Iterator[Hit]:
         says = re.compile(predicate["ci_says"], FLAGS) if "ci_says" in predicate else None
@@ -146,10 +146,12 @@ class Evidence:
                     continue
                 hits.append(Hit(workflow.path, *matched))
             if runs:
-                found = next((one for one in workflow.commands if self._acts(runs, one.text)), None)
-                if not found:
+                command = next(
+                    (one for one in workflow.commands if self._acts(runs, one.text)), None
+                )
+                if not command:
                     continue
-                hits.append(Hit(found.path, found.line, found.text))
+                hits.append(Hit(command.path, command.line, command.text))
             yield from hits
 
     def _depends(self, wanted: Iterable[str]) -> Iterator[Hit]:

@@ -39,18 +39,18 @@ def read(source: Source) -> dict[str, Function]:
     """Return the functions of a file by their names, and what stands outside of them as ""."""
     code = source.code.split("\n")
     inside: set[int] = set()
-    found: dict[str, Function] = {}
+    functions: dict[str, Function] = {}
     for match in DEF.finditer(source.code):
-        if len(found) >= MOST:
+        if len(functions) >= MOST:
             break
         line = source.line(match.start())
         first = source.line(_signature_ends(source.code, match.end()))
         last = _ends(code[: first + LONGEST], first, len(match[1].expandtabs()))
-        found[match[2]] = _function(match[2], frozenset(range(line, last + 1)), code)
+        functions[match[2]] = _function(match[2], frozenset(range(line, last + 1)), code)
         inside.update(range(line, last + 1))
     outside = frozenset(range(1, len(code) + 1)) - inside
-    found[""] = _function("", outside, code)
-    return found
+    functions[""] = _function("", outside, code)
+    return functions
 
 
 def text(source: Source) -> str:

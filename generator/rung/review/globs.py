@@ -45,16 +45,16 @@ def pattern(glob: str) -> re.Pattern[str]:
 
 def _chunk(text: str, position: int) -> str:
     """Return what follows a star, up to the next star or the end of the folder's name."""
-    found = re.compile(r"[^*/]*").match(text, position)
-    return found[0] if found else ""
+    match = re.compile(r"[^*/]*").match(text, position)
+    return match[0] if match else ""
 
 
 def _literally(text: str) -> str:
     return PART.sub(_part, text)
 
 
-def _part(found: re.Match[str]) -> str:
-    part = found[0]
+def _part(match: re.Match[str]) -> str:
+    part = match[0]
     if part == "?":
         return "[^/]"
     if len(part) > 1:
@@ -97,11 +97,11 @@ class Group:
         if not literal:
             yield from range(len(self.paths))
             return
-        found = self.text.find(literal)
-        while found >= 0:
-            index = bisect_right(self.starts, found) - 1
+        position = self.text.find(literal)
+        while position >= 0:
+            index = bisect_right(self.starts, position) - 1
             yield index
-            found = self.text.find(literal, self.starts[index + 1])
+            position = self.text.find(literal, self.starts[index + 1])
 
 
 class Names:
@@ -116,13 +116,13 @@ class Names:
             name = lower.rpartition("/")[2]
             self.all.add(path, lower)
             self.by_ending[name.rpartition(".")[2] if "." in name else ""].add(path, lower)
-        self.found: dict[str, list[str]] = {}
+        self.by_glob: dict[str, list[str]] = {}
 
     def find(self, glob: str) -> list[str]:
         """Return the paths with such a name."""
-        if glob not in self.found:
-            self.found[glob] = self._find(glob.lower())
-        return self.found[glob]
+        if glob not in self.by_glob:
+            self.by_glob[glob] = self._find(glob.lower())
+        return self.by_glob[glob]
 
     def _find(self, glob: str) -> list[str]:
         ending = glob.rpartition("/")[2].rpartition(".")[2]

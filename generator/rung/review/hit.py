@@ -26,7 +26,7 @@ class Hit:
 
     @property
     def in_notebook(self) -> bool:
-        """Say whether it stands in a notebook."""
+        """Say whether it is in a notebook."""
         return self.path.endswith(".ipynb")
 
     @property
@@ -44,5 +44,5 @@ def printable(text: str) -> str:
     return CI_COMMAND.sub(_escaped_command, line)
 
 
-def _escaped_command(found: re.Match[str]) -> str:
-    return r"\x23#" if found[0] == "##" else rf"{found[1]}\x3a"
+def _escaped_command(match: re.Match[str]) -> str:
+    return r"\x23#" if match[0] == "##" else rf"{match[1]}\x3a"

@@ -18,14 +18,14 @@ class Lines:
 
     def numbers_containing(self, literals: Iterable[bytes]) -> list[int]:
         """Return the numbers, from 1, of the lines that hold one of these lower-case literals."""
-        found: set[int] = set()
+        numbers: set[int] = set()
         for literal in literals:
             line, position = 1, 0
             for begin, _ in lines_containing(self._lower, literal):
                 line += self._lower.count(b"\n", position, begin)
                 position = begin
-                found.add(line)
-        return sorted(found)
+                numbers.add(line)
+        return sorted(numbers)
 
 
 def lines_containing(text: bytes, literal: bytes) -> Iterator[tuple[int, int]]:

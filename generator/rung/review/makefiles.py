@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rung.review.content import Content
 
-LocatedCommand = tuple[str, str, int]  # a command, the file it stands in, and the line
+LocatedCommand = tuple[str, str, int]  # a command, the file it is in, and the line
 # By target: what it needs, what it runs.
 Rules = dict[str, list[tuple[list[str], list[LocatedCommand]]]]
 
@@ -14,7 +14,7 @@ RULE = re.compile(r"^([A-Za-z0-9_./%-]+(?:[ \t]+[A-Za-z0-9_./%-]+)*)[ \t]*::?(?!
 
 def rules(content: Content) -> Rules:
     """Return the targets of all Makefiles, in their order."""
-    found: Rules = {}
+    rules: Rules = {}
     for file in content.files.find("**/Makefile", "**/GNUmakefile", "**/*.mk")[:50]:
         recipe: list[LocatedCommand] = []
         goes_on = False
@@ -31,8 +31,8 @@ def rules(content: Content) -> Rules:
                 recipe = []
                 for target in match[1].split():
                     if target != ".PHONY":
-                        found.setdefault(target, []).append((match[2].split(), recipe))
-    return found
+                        rules.setdefault(target, []).append((match[2].split(), recipe))
+    return rules
 
 
 def commands(rules: Rules, arguments: str) -> Iterator[LocatedCommand]:

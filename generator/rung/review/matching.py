@@ -45,8 +45,8 @@ def match(
         view = View(content, path)
         for name, leaf in prefilters[bits].possible(view):
             if len(hits[name]) < KEPT:
-                found = PREDICATES[leaf.kind](view, leaf)
-                hits[name].extend(_located(content, hit) for hit in found)
+                matches = PREDICATES[leaf.kind](view, leaf)
+                hits[name].extend(_located(content, hit) for hit in matches)
     _mark_what_nothing_calls(content, leaves, hits, tests)
     return hits
 
@@ -88,8 +88,8 @@ def _mark_what_nothing_calls(
             asked[hit.path].add(hit.line)
     lines = unnamed.lines(content, asked)
     views = {path: View.without(content, path, lines[path]) for path in lines}
-    for name, found in hits.items():
-        for at, hit in enumerate(found):
+    for name, matches in hits.items():
+        for at, hit in enumerate(matches):
             if hit.line in lines.get(hit.path, ()):
                 again = PREDICATES[leaves[name].kind](views[hit.path], leaves[name])
-                found[at] = next(again, None) or replace(hit, runs=False)
+                matches[at] = next(again, None) or replace(hit, runs=False)

@@ -28,21 +28,21 @@ class Modules:
 
     def named(self, text: str, folder: str = "") -> list[str]:
         """Return the files that a command or a configuration names."""
-        found: list[str] = []
+        paths: list[str] = []
         tokens = [token for token in dict.fromkeys(TOKEN.findall(text)) if "." in token]
         files = (match[0] for token in tokens if (match := FILE.match(token)))
         for file in dict.fromkeys(files):
             bare = file.lstrip("./")
             candidates = self.by_name.get(bare.rpartition("/")[2], ())
             near = [path for path in candidates if path in (bare, f"{folder}/{bare}")]
-            found += near or [path for path in candidates if f"/{path}".endswith(f"/{bare}")][:5]
+            paths += near or [path for path in candidates if f"/{path}".endswith(f"/{bare}")][:5]
         for name in dict.fromkeys(RUN_MODULE.findall(text)):
-            found += self._longest(name)
+            paths += self._longest(name)
         modules = {name: self._longest(name) for name in filter(MODULE.fullmatch, tokens)}
         if any(modules.values()):  # in most texts none is, and nothing is called
             for name in dict.fromkeys(STANDS_ALONE.findall(text)):
-                found += modules[name]
-        return found
+                paths += modules[name]
+        return paths
 
     def _longest(self, name: str) -> list[str]:
         """Return the files of the longest part of a dotted name that is a module here."""
@@ -65,11 +65,11 @@ class Modules:
         beside = f"{folder}/{name.replace('.', '/')}.py".lstrip("/")
         if beside in self.paths:
             return [beside]
-        found: list[str] = []
+        paths: list[str] = []
         parts = name.split(".")
         for end in range(1, len(parts) + 1):
-            found += self.by_module.get(".".join(parts[:end]), [])[:3]
-        return found
+            paths += self.by_module.get(".".join(parts[:end]), [])[:3]
+        return paths
 
 
 def _module_names(path: str, packages: set[str]) -> list[str]:

@@ -8,14 +8,14 @@ from rung.review.makefiles import LocatedCommand
 
 
 def tasks(content: Content) -> dict[str, list[tuple[str, Node]]]:
-    """Return each task of poe by its name, with the file it stands in."""
-    found: dict[str, list[tuple[str, Node]]] = {}
+    """Return each task of poe by its name, with the file it is in."""
+    tasks: dict[str, list[tuple[str, Node]]] = {}
     for file in content.files.find("**/pyproject.toml", "**/*tasks*.toml", "**/poe*.toml"):
         for document in content.data(file):
             table = document.get("tool", "poe", "tasks")
             for name, node in table.entries if table else []:
-                found.setdefault(str(name), []).append((file, node))
-    return found
+                tasks.setdefault(str(name), []).append((file, node))
+    return tasks
 
 
 def commands(node: Node, file: str) -> Iterator[LocatedCommand]:

@@ -26,8 +26,8 @@ class Leaf:
 
     Attributes:
         kind: its name.
-        value: what stands at its name.
-        options: what stands beside it.
+        value: what is at its name.
+        options: what is beside it.
     """
 
     kind: str
@@ -67,17 +67,17 @@ class Leaf:
     @cached_property
     def cheapest_first(self) -> list[tuple[re.Pattern[str], tuple[bytes, ...]]]:
         """The expressions of a body with the bytes that each needs, the most telling first."""
-        found = [(re.compile(each, FLAGS), _best(each)) for each in self.options["body"]]
-        return sorted(found, key=lambda one: -_shortest(one[1]))
+        expressions = [(re.compile(each, FLAGS), _best(each)) for each in self.options["body"]]
+        return sorted(expressions, key=lambda one: -_shortest(one[1]))
 
     @cached_property
     def required_tokens(self) -> Mapping[bytes, Sequence[frozenset[bytes]]]:
         """Tokens, one of which a file must have to match, and all that it then needs beside it."""
-        found: dict[bytes, list[frozenset[bytes]]] = defaultdict(list)
+        required: dict[bytes, list[frozenset[bytes]]] = defaultdict(list)
         for name in self.value:
             parts = name.encode().split(b".")
-            found[parts[-1]].append(frozenset(parts))
-        return found
+            required[parts[-1]].append(frozenset(parts))
+        return required
 
     @cached_property
     def wanted(self) -> frozenset[str]:
@@ -176,15 +176,15 @@ def _matching_lines(
 
 def headings(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A document that has text below a heading for each of the expressions."""
-    found = []
+    hits = []
     for regex in leaf.regexes:
         for title, line, below in view.sections:
             if regex.search(title[:300]) and documents.has_content(below):
-                found.append(Hit(view.path, line, title))
+                hits.append(Hit(view.path, line, title))
                 break
         else:
             return
-    yield from found
+    yield from hits
 
 
 def key(view: View, leaf: Leaf) -> Iterator[Hit]:
@@ -210,16 +210,16 @@ def keys(view: View, leaf: Leaf) -> Iterator[Hit]:
     """A data file that has all the keys, or as many as stated, with values that say something."""
     least = leaf.options.get("at_least", len(leaf.value))
     wanted = {name.lower() for name in leaf.value}
-    found: dict[str, int] = {}
+    present: dict[str, int] = {}
     for document in view.nodes:
         for name, node in data_files.walk(document):
             plain = re.sub(r"[\s-]+", "_", name or "").lower()
             filled = node.entries or (node.value and not documents.is_placeholder(node.value))
             if plain in wanted and filled:
-                found.setdefault(plain, node.line)
-    if len(found) >= least:
-        line = min(filter(None, found.values()), default=0)
-        yield Hit(view.path, line, ", ".join(sorted(found)))
+                present.setdefault(plain, node.line)
+    if len(present) >= least:
+        line = min(filter(None, present.values()), default=0)
+        yield Hit(view.path, line, ", ".join(sorted(present)))
 
 
 def _is_off(node: Node) -> bool:

@@ -42,11 +42,11 @@ class Prefilter:
             return  # and do not read the file
         if len(self.by_literal) < FEW:
             held: bytes | AbstractSet[bytes] = view.lower
-            found = {literal for literal in self.by_literal if literal in view.lower}
+            literals = {literal for literal in self.by_literal if literal in view.lower}
         else:
             held = view.candidates = self.vocabulary.candidates(view.tokens)
-            found = self.by_literal.keys() & held
-        for index in {index for literal in found for index in self.by_literal[literal]}:
+            literals = self.by_literal.keys() & held
+        for index in {index for literal in literals for index in self.by_literal[literal]}:
             if all(required.met_by(held) for required in self.leaves[index][1].required_literals):
                 yield index
 

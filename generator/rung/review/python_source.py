@@ -86,31 +86,31 @@ class Source:
     @cached_property
     def imports(self) -> dict[str, int]:
         """Dotted names that are imported, relative ones with their dots, and the line of each."""
-        found: dict[str, int] = {}
+        imports: dict[str, int] = {}
         line, position = 1, 0
         for match in IMPORT.finditer(f"\n{self.code}"):
             line += self.code.count("\n", position, match.start())
             position = match.start()
             for name, alias in _imported(match.groupdict()):
-                found.setdefault(name, line)
+                imports.setdefault(name, line)
                 if alias:
                     self.aliases[alias] = name
-        return found
+        return imports
 
     @cached_property
     def calls(self) -> dict[str, int]:
         """Dotted names that are called, that decorate or are derived from, and the first line."""
         assert self.imports is not None  # it fills the aliases
-        found: dict[str, int] = {}
+        calls: dict[str, int] = {}
         for name, position in self._called():
-            if len(found) > MOST_CALLS:
+            if len(calls) > MOST_CALLS:
                 break
             first, dot, rest = name.partition(".")
             if first not in KEYWORDS:
                 full = self.aliases.get(first, first) + dot + rest
-                if full not in found:
-                    found[full] = self.line(position)
-        return found
+                if full not in calls:
+                    calls[full] = self.line(position)
+        return calls
 
     def _called(self) -> Iterator[tuple[str, int]]:
         end = len(self.code)
@@ -150,7 +150,7 @@ def may_import(text: str) -> dict[str, int]:
 
     Each with the position after its last mention.
     """
-    found: dict[str, int] = {}
+    imports: dict[str, int] = {}
     text = f"\n{text}"
     at = text.find("import")
     while at >= 0:
@@ -162,9 +162,9 @@ def may_import(text: str) -> dict[str, int]:
                     name: part and COMMENT.sub("", part) for name, part in match.groupdict().items()
                 }
                 last = max(match.end("names"), match.end("modules")) - 1
-                found.update((name, last) for name, _ in _imported(parts))
+                imports.update((name, last) for name, _ in _imported(parts))
         at = text.find("import", end) if end >= 0 else -1
-    return found
+    return imports
 
 
 def read(text: str) -> Source:

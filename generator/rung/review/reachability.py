@@ -171,9 +171,9 @@ class Reachability:
         return _visit(walk, self.references.of(path))
 
 
-def _visit(walk: Walk, found: Iterable[str]) -> list[str]:
+def _visit(walk: Walk, paths: Iterable[str]) -> list[str]:
     """Add files to a walk; return those that are new to it."""
-    new = [path for path in found if path not in walk.visited]
+    new = [path for path in paths if path not in walk.visited]
     walk.visited.update(new)
     walk.waiting += new
     return new

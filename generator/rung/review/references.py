@@ -33,18 +33,18 @@ class References:
         self.modules = modules
         self.tests = tests
         self.workflow_paths = workflow_paths
-        self.found: dict[str, list[str]] = {}
+        self.named_files: dict[str, list[str]] = {}
         self.mentioned: dict[str, tuple[list[str], int]] = {}
 
     def of(self, path: str) -> list[str]:
         """Return the files that a file names, besides tests."""
-        if path not in self.found:
-            self.found[path] = self.besides_tests(self._named_in(path))
-        return self.found[path]
+        if path not in self.named_files:
+            self.named_files[path] = self.besides_tests(self._named_in(path))
+        return self.named_files[path]
 
     def possible(self, path: str) -> list[str]:
         """Return the same, of Python with what docstrings and comments mention, which costs less."""
-        if path in self.found or not path.endswith(".py"):
+        if path in self.named_files or not path.endswith(".py"):
             return self.of(path)
         return self._mentioned(path)[0]
 
@@ -52,7 +52,7 @@ class References:
         """Return what a file of Python may name, and the position after the last mention of it."""
         if path not in self.mentioned:
             text = self.content.text(path) or ""
-            found: dict[str, None] = {}
+            paths: dict[str, None] = {}
             last = 0
             quoted = {match[1]: match.end(1) for match in MAY_QUOTE.finditer(text)}
             imported = python_source.may_import(text)
@@ -60,9 +60,9 @@ class References:
             mentions += [(end, self._named(path, (), [name])) for name, end in quoted.items()]
             for end, named in mentions:
                 if new := self.besides_tests(named):
-                    found.update(dict.fromkeys(new))
+                    paths.update(dict.fromkeys(new))
                     last = max(last, end)
-            self.mentioned[path] = (list(found), last)
+            self.mentioned[path] = (list(paths), last)
         return self.mentioned[path]
 
     def _named_in(self, path: str) -> Iterable[str]:
@@ -109,6 +109,6 @@ class References:
             yield from islice((each for each in named if not each.endswith("__init__.py")), 5)
             yield from self.modules.by_module.get(bare, [])
 
-    def besides_tests(self, found: Iterable[str]) -> list[str]:
+    def besides_tests(self, paths: Iterable[str]) -> list[str]:
         """Return files, each once, without those of the tests."""
-        return [path for path in dict.fromkeys(found) if path not in self.tests]
+        return [path for path in dict.fromkeys(paths) if path not in self.tests]

@@ -9,12 +9,11 @@ from pathlib import Path
 from rung import levels, template
 from rung.levels import Level
 from rung.review import config, examples, notes, reading, standing
-from rung.review import findings as found
 from rung.review.content import Content
 from rung.review.dependencies import normalised
 from rung.review.evidence import Evidence
 from rung.review.files import Files
-from rung.review.findings import Finding, Trial
+from rung.review.findings import Finding, Trial, find
 from rung.review.hit import Hit
 from rung.review.limits import LeftOut, Limits
 from rung.review.reachability import is_documentation
@@ -81,7 +80,7 @@ def review(
     by_import = {"imports": list(files.reading.modules)}  # shows that it is about machine learning
     asked = [each for one in capabilities.values() for each in one.evidence.values()]
     evidence = Evidence(content, [*asked, by_import])
-    results = {name: found.find(one, evidence) for name, one in capabilities.items()}
+    results = {name: find(one, evidence) for name, one in capabilities.items()}
     if stated.answers is not None:
         results = {name: one.of_project(stated.answers) for name, one in results.items()}
     for name, statement in stated.statements.items():
@@ -122,6 +121,6 @@ def _machine_learning(evidence: Evidence, by_import: Mapping[str, Sequence[str]]
     if hits:
         return hits[:3]
     imported = {hit.path: hit for hit in evidence.all_hits(by_import)}
-    found = evidence.content.files.find("**/*.py", "**/*.ipynb")
-    first = next((path for path in found if path in imported and not is_documentation(path)), None)
+    paths = evidence.content.files.find("**/*.py", "**/*.ipynb")
+    first = next((path for path in paths if path in imported and not is_documentation(path)), None)
     return [imported[first]] if first else []

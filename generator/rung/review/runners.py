@@ -61,24 +61,24 @@ class Runners:
 
         Args:
             command: what is executed of a line.
-            path: the file it stands in.
+            path: the file it is in.
             started: tasks that were given before, and are not given again; it grows.
         """
-        found: list[LocatedCommand] = []
+        commands: list[LocatedCommand] = []
         if not ANY.search(command):
-            return found
+            return commands
         for pattern, follow in self.table:
             for match in pattern.finditer(command):
                 task = (pattern.pattern, match[1] or "")
                 if task not in started:
                     started.add(task)
-                    found += islice(follow(match[1] or "", path), 500)
-        return found
+                    commands += islice(follow(match[1] or "", path), 500)
+        return commands
 
     def tasks(self) -> Iterator[LocatedCommand]:
         """Give each command of poe's tasks, DVC's stages and make's targets."""
-        for found in self.poe_tasks.values():
-            for file, node in found:
+        for tasks in self.poe_tasks.values():
+            for file, node in tasks:
                 yield from poe.commands(node, file)
         yield from task_files.dvc(self.content, "", "")
         for rules in self._make_rules.values():
@@ -94,7 +94,7 @@ class Runners:
 
     @cached_property
     def poe_tasks(self) -> dict[str, list[tuple[str, Node]]]:
-        """Each task of poe by its name, with the file it stands in."""
+        """Each task of poe by its name, with the file it is in."""
         return poe.tasks(self.content)
 
     def _poe(self, task: str, path: str) -> Iterator[LocatedCommand]:

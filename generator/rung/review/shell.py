@@ -69,8 +69,8 @@ def executed(command: str) -> str:
     return " ; ".join(_executed(EXPRESSION.sub(_expression, command[:LONGEST]), 0))
 
 
-def _expression(found: re.Match[str]) -> str:
-    return "${" + re.sub(r"[^\w.]+", "_", found[1].strip()) + "}"
+def _expression(match: re.Match[str]) -> str:
+    return "${" + re.sub(r"[^\w.]+", "_", match[1].strip()) + "}"
 
 
 def _executed(text: str, depth: int) -> Iterator[str]:
@@ -141,13 +141,13 @@ def _closing(text: str, position: int, opened: str) -> int:
 
 
 def _substituted(text: str) -> list[str]:
-    found = []
+    substituted = []
     position = 0
     while match := SUBSTITUTED.search(text, position):
         position = _closing(text, match.end(), match[0])
-        found.append(text[match.end() : position])
+        substituted.append(text[match.end() : position])
         position += 1
-    return found
+    return substituted
 
 
 def _argv(tokens: list[str]) -> list[str]:

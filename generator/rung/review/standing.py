@@ -136,22 +136,22 @@ def _met(group: Sequence[str], findings: Mapping[str, Finding]) -> bool:
 def _blockers(
     rung: Level, findings: Mapping[str, Finding], game: str, averages: Sequence[float]
 ) -> list[Blocker]:
-    found: dict[str, Blocker] = {}
+    blockers: dict[str, Blocker] = {}
     for group in _groups(rung, game):
         if not _met(group, findings):
             for name in group:
                 others = [f"`{other}`" for other in group if other != name]
                 reason = f"rung {rung.level} stands on it"
                 reason += f", or on {' or '.join(others)}" if others else ""
-                found[name] = Blocker(findings[name], reason)
+                blockers[name] = Blocker(findings[name], reason)
     average = averages[rung.level]
     if average < STANDING:
         reason = f"rung {rung.level} scores {average:.2f} on average and needs {STANDING:.2f}"
         weak = sorted(_asked(findings, game, rung.level), key=lambda one: one.points)
         for finding in weak:
             if finding.points < 0.5 and not finding.waived:
-                found.setdefault(finding.capability.id, Blocker(finding, reason))
-    return list(found.values())
+                blockers.setdefault(finding.capability.id, Blocker(finding, reason))
+    return list(blockers.values())
 
 
 def _profile(findings: Mapping[str, Finding], game: str) -> dict[str, tuple[float, int]]:

@@ -59,10 +59,12 @@ def hatch(content: Content, script: str, _path: str) -> Iterator[LocatedCommand]
         envs = document.get("tool", "hatch", "envs")
         tables += [node.get("scripts") for _, node in envs.entries] if envs else []
         for table in filter(None, tables):
-            found = table.get(name)
-            if found and not found.is_mapping:
-                yield from ((text, "pyproject.toml", found.line) for text in found.texts())
-            command = found.get("cmd") if found else None
+            script_node = table.get(name)
+            if script_node and not script_node.is_mapping:
+                yield from (
+                    (text, "pyproject.toml", script_node.line) for text in script_node.texts()
+                )
+            command = script_node.get("cmd") if script_node else None
             if command and command.value:
                 yield command.value, "pyproject.toml", command.line
 
@@ -71,11 +73,11 @@ def mise(content: Content, task: str, _path: str) -> Iterator[LocatedCommand]:
     """Give the commands of a task of mise, and those that run what it depends on."""
     for file in content.files.find("mise.toml", ".mise.toml", ".config/mise.toml"):
         for document in content.data(file):
-            found = document.get("tasks", task)
-            if found and not found.is_mapping:
-                yield from ((text, file, found.line) for text in found.texts())
+            task_node = document.get("tasks", task)
+            if task_node and not task_node.is_mapping:
+                yield from ((text, file, task_node.line) for text in task_node.texts())
             for key in ("run", "depends"):
-                node = found.get(key) if found else None
+                node = task_node.get(key) if task_node else None
                 for text in node.texts() if node else []:
                     command = text if key == "run" else f"mise run {text}"
                     yield command, file, node.line if node else 1

@@ -40,14 +40,14 @@ def lines(content: Content, asked: Mapping[str, Collection[int]]) -> dict[str, f
         if len(unnamed) > FEW or any(name in raw for name in unnamed):
             named = unnamed & tokens(raw)
             unnamed -= {name for name in named if suspects[name] != [path]}
-    found: dict[str, frozenset[int]] = {}
+    by_file: dict[str, frozenset[int]] = {}
     for name in unnamed:
         (path,) = suspects[name]
         source = content.python(path)
         known = functions.read(source) if source else {}
         if function := known.get(name.decode()):
-            found[path] = found.get(path, frozenset()) | function.lines
-    return found
+            by_file[path] = by_file.get(path, frozenset()) | function.lines
+    return by_file
 
 
 def _named_once(raw: bytes, numbers: Iterable[int]) -> Iterator[bytes]:

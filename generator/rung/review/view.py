@@ -162,7 +162,7 @@ class View:
         return bool(FILLER.sub("", text))
 
     def line(self, number: int) -> str:
-        """Return a line as it stands in the file."""
+        """Return a line as it is in the file."""
         if self.path.endswith(".ipynb"):
             return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
         lines = self.raw.split(b"\n", number)

@@ -55,23 +55,8 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
     commit = bench.commit(tree, [before], message)
     with locks.acquired(bench.top) as descriptor:
         nothing_interrupted(bench.top)
-        if head(bench.top) != before:
-            raise RungError(
-                f"{bench.top} has another last commit than when this was planned.\n"
-                "Nothing was touched. Run the command again."
-            )
-        _refuse_what_changed(bench.top)
-        try:
-            bench.keep(before, commit)
-            files = undo.changes(bench.top, before, commit)
-            journal.write(bench.top, before, commit)
-        except (RungError, OSError) as error:
-            with contextlib.suppress(RungError, OSError):
-                journal.clear(bench.top)
-            raise RungError(
-                f"The climb could not be prepared in {bench.top}: {error}\n"
-                "Nothing was touched. Make room or get the right to write there, then try again."
-            ) from error
+        _refuse_what_changed(bench.top, before)
+        files = _prepared(bench, before, commit)
         marks = undo.marks(bench.top, files)
         try:
             failed = _forward(bench.top, commit, descriptor)
@@ -88,12 +73,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
                 "or mend what git says, then run the command again."
             )
         if failed:
-            ended = _back(bench.top, failed)
-            if ended is None or ended.stands_on == "before":
-                details = ended.details() if ended else ""
-                raise RungError(f"{failed}\nThe project is as it was.{details}\n{MEND}")
-            if ended.stands_on != "pending":
-                raise RungError(f"{failed}\n{ended.message()}\n{MEND}")
+            _undo(bench.top, failed)
         journal.clear(bench.top)
     return commit
 
@@ -110,14 +90,35 @@ def nothing_interrupted(top: Path) -> None:
         )
 
 
-def _refuse_what_changed(top: Path) -> None:
+def _refuse_what_changed(top: Path, before: str) -> None:
     """Raise a RungError if the person has gone on working, for which the checks give minutes."""
+    if head(top) != before:
+        raise RungError(
+            f"{top} has another last commit than when this was planned.\n"
+            "Nothing was touched. Run the command again."
+        )
     if changed := preconditions.uncommitted(top, only_look=True):
         raise RungError(
             f"{top} was changed meanwhile, `{changed[0].strip()}` for one.\n"
             "Nothing was touched. Commit or stash your changes, then run the command again."
         )
     locks.refuse_git(top)
+
+
+def _prepared(bench: Workbench, before: str, commit: str) -> list[undo.Change]:
+    """Keep both commits, write the journal, and return the files that change."""
+    try:
+        bench.keep(before, commit)
+        files = undo.changes(bench.top, before, commit)
+        journal.write(bench.top, before, commit)
+    except (RungError, OSError) as error:
+        with contextlib.suppress(RungError, OSError):
+            journal.clear(bench.top)
+        raise RungError(
+            f"The climb could not be prepared in {bench.top}: {error}\n"
+            "Nothing was touched. Make room or get the right to write there, then try again."
+        ) from error
+    return files
 
 
 def head(top: Path) -> str | None:
@@ -181,6 +182,16 @@ def _unfinished(top: Path, before: str, commit: str, files: list[undo.Change]) -
         "A filter or an attribute may change it: `git check-attr --all -- "
         f"{shlex.quote(changed[0])}`."
     )
+
+
+def _undo(top: Path, failed: str) -> None:
+    """Undo a fast-forward that failed half-way; raise unless it turns out to be complete."""
+    ended = _back(top, failed)
+    if ended is None or ended.stands_on == "before":
+        details = ended.details() if ended else ""
+        raise RungError(f"{failed}\nThe project is as it was.{details}\n{MEND}")
+    if ended.stands_on != "pending":
+        raise RungError(f"{failed}\n{ended.message()}\n{MEND}")
 
 
 def _back(top: Path, why: str) -> Recovered | None:

@@ -41,7 +41,7 @@ class Written:
     Args:
         remove: The files that hold something of the climb's.
         restore: The files that are to be there again.
-        staged: The files whose new state stands in git's index.
+        staged: The files whose new state is in git's index.
         yours: The files that the person has changed since.
     """
 
@@ -133,7 +133,7 @@ def _state(top: Path, change: Change, texts: dict[str, bytes], before: str, pend
     file = top / change.path
     old, new = texts[change.before[1]], texts[change.after[1]]
     if _is_elsewhere(top, change.path) or (file.is_dir() and not file.is_symlink()):
-        return "old" if change.is_new else "missing"  # what stands there may go, or else stays
+        return "old" if change.is_new else "missing"  # what is there may go, or else stays
     try:
         mode = file.lstat().st_mode
     except OSError:

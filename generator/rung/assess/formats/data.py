@@ -53,7 +53,7 @@ def _data(made: Assessment) -> dict[str, Any]:
             {"run": command, "brings": brings} for command, brings in messages.commands(made)
         ],
         "beside": [
-            {"rung": found.rung, "any_of": list(found.any_of)} for found in made.roadmap.beside
+            {"rung": other.rung, "any_of": list(other.any_of)} for other in made.roadmap.beside
         ],
         "not_yet": [
             {"what": entry.what, "because": entry.because} for entry in made.roadmap.not_yet

@@ -105,7 +105,7 @@ PAGE = """\
 def render(made: Assessment, *, explain: bool) -> str:
     """Return the assessment as a page that loads nothing and prints on two sheets."""
     strategy, steps = made.strategy, made.roadmap.steps
-    beside = _list(escape(messages.beside(found)) for found in made.roadmap.beside)
+    beside = _list(escape(messages.beside(other)) for other in made.roadmap.beside)
     against = _list(map(escape, made.contradictions))
     return PAGE.format(
         style=STYLE,
@@ -181,7 +181,7 @@ def _reasons(step: Step) -> str:
     )
     return "\n".join(
         [
-            f"<details><summary>{escape(messages.step(step))}</summary>",
+            f"<details><summary>{escape(messages.step_title(step))}</summary>",
             f"<p>Priority {escape(messages.priority(block))}</p>" if block else "",
             _terms(f"{step.name}, term by term", block.worth) if block else "",
             _list(map(escape, messages.reasons(step))),

@@ -34,11 +34,11 @@ def _lines(made: Assessment) -> Iterator[str]:
     yield from (f"- {messages.term(term)}" for term in game.score.terms)
     yield from ("", f"The pace of adoption, {strategy.adoption.total:.2f} of 1:", "")
     yield from (f"- {messages.term(term)}" for term in strategy.adoption.terms)
-    for number, found in enumerate(made.roadmap.steps, start=1):
-        yield from _step(number, found)
+    for number, each in enumerate(made.roadmap.steps, start=1):
+        yield from _step(number, each)
     if made.roadmap.beside:
         yield from ("", "## To stand on the target all the same", "")
-        yield from (f"- {messages.beside(found)}" for found in made.roadmap.beside)
+        yield from (f"- {messages.beside(each)}" for each in made.roadmap.beside)
     yield from ("", "## Not yet", "")
     yield from (f"- **{entry.what}**: {entry.because}" for entry in made.roadmap.not_yet)
     yield from ("", "## The answers", "")
@@ -46,13 +46,13 @@ def _lines(made: Assessment) -> Iterator[str]:
     yield from ("", made.weights.source)
 
 
-def _step(number: int, found: Step) -> Iterator[str]:
-    yield from ("", f"## {number}. {messages.step(found)}", "")
-    if found.block:
-        yield from (f"Priority {messages.priority(found.block)}.", "")
-        yield from (f"- {messages.term(term)}" for term in found.block.worth.terms)
-    yield from (f"- {reason}" for reason in (*messages.reasons(found), *found.tasks))
-    if found.items:
+def _step(number: int, step: Step) -> Iterator[str]:
+    yield from ("", f"## {number}. {messages.step_title(step)}", "")
+    if step.block:
+        yield from (f"Priority {messages.priority(step.block)}.", "")
+        yield from (f"- {messages.term(term)}" for term in step.block.worth.terms)
+    yield from (f"- {reason}" for reason in (*messages.reasons(step), *step.tasks))
+    if step.items:
         yield ""
         yield from _table(
             ("Capability", "Rung", "State", "Why", "To do", "By hand", "With Rung", "Source"),
@@ -67,11 +67,11 @@ def _step(number: int, found: Step) -> Iterator[str]:
                     item.with_rung,
                     item.capability.source,
                 )
-                for item in found.items
+                for item in step.items
             ],
         )
-    if found.later:
-        yield from ("", f"Later, with its rung: {messages.later(found)}.")
+    if step.later:
+        yield from ("", f"Later, with its rung: {messages.later(step)}.")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -35,9 +35,9 @@ def title(made: Assessment, level: int) -> str:
     return f"rung {level} {made.levels[level].title}"
 
 
-def step(found: Step) -> str:
+def step_title(step: Step) -> str:
     """Return what a step is called."""
-    return TITLES.get(found.name, found.name.capitalize())
+    return TITLES.get(step.name, step.name.capitalize())
 
 
 def by_hand(days: float) -> str:
@@ -49,13 +49,13 @@ def by_hand(days: float) -> str:
     return f"a {unit}" if count == 1 else f"{count} {unit}s"
 
 
-def with_rung(found: Step) -> str:
+def with_rung(step: Step) -> str:
     """Return what is left of a step where the project is one of Rung."""
-    if not found.items:
+    if not step.items:
         return "the same"
-    climbs = [item.rung for item in found.to_do if item.brought and item.state == TO_BUILD]
-    records = {path for item in found.to_do if item.brought for path in item.records}
-    rest = sum(DAYS[item.capability.effort] for item in found.to_do if not item.brought)
+    climbs = [item.rung for item in step.to_do if item.brought and item.state == TO_BUILD]
+    records = {path for item in step.to_do if item.brought for path in item.records}
+    rest = sum(DAYS[item.capability.effort] for item in step.to_do if not item.brought)
     parts = [
         f"climb to rung {max(climbs)}" if climbs else "",
         f"fill in {len(records)} record{'s' if len(records) > 1 else ''}" if records else "",
@@ -71,21 +71,23 @@ def step_rows(made: Assessment) -> list[tuple[str, ...]]:
     """Return the steps as rows of a table with STEP_COLUMNS."""
     return [
         (
-            f"{number} {step(found)}",
-            f"Q{found.quarter}",
-            found.owner,
-            by_hand(found.days),
-            with_rung(found),
-            found.unlocks,
+            f"{number} {step_title(step)}",
+            f"Q{step.quarter}",
+            step.owner,
+            by_hand(step.days),
+            with_rung(step),
+            step.unlocks,
         )
-        for number, found in enumerate(made.roadmap.steps, start=1)
+        for number, step in enumerate(made.roadmap.steps, start=1)
     ]
 
 
-def promised(number: int, found: Step) -> tuple[str, str]:
+def promised(number: int, step: Step) -> tuple[str, str]:
     """Return a step in two lines: what, until when, by whom and how long; what it makes possible."""
-    head = f"{number} {step(found)}: Q{found.quarter}, {found.owner}, {by_hand(found.days)} by hand"
-    return head, f"with Rung: {with_rung(found)}; unlocks {found.unlocks}"
+    head = (
+        f"{number} {step_title(step)}: Q{step.quarter}, {step.owner}, {by_hand(step.days)} by hand"
+    )
+    return head, f"with Rung: {with_rung(step)}; unlocks {step.unlocks}"
 
 
 def term(counted: Counted) -> str:
@@ -101,34 +103,34 @@ def priority(block: Block) -> str:
     return f"{block.priority:.2f} = worth {block.worth.total:.2f} x gap {block.gap:.2f}"
 
 
-def reasons(found: Step) -> list[str]:
+def reasons(step: Step) -> list[str]:
     """Return why a step is done and why now, without the terms of its worth."""
-    block = found.block
+    block = step.block
     if block is None:
-        return list(found.because)
+        return list(step.because)
     after = [f"after {' and '.join(rule.needs)}: {rule.because}" for rule in block.after]
     return [f"gap {block.gap:.2f}: {block.gap_because}", *after]
 
 
-def later(found: Step) -> str:
+def later(step: Step) -> str:
     """Name what of a block can wait, with its rung."""
-    return ", ".join(f"{item.capability.id} ({item.rung})" for item in found.later)
+    return ", ".join(f"{item.capability.id} ({item.rung})" for item in step.later)
 
 
-def beside(found: Beside) -> str:
+def beside(other: Beside) -> str:
     """Say which capability a rung needs although the roadmap brings none."""
-    return f"rung {found.rung} also needs {' or '.join(found.any_of)}"
+    return f"rung {other.rung} also needs {' or '.join(other.any_of)}"
 
 
 def answered(made: Assessment) -> list[tuple[str, str, str]]:
     """Return each question with what was answered, for a person, and why if it was assumed."""
     rows = []
     for name, question in made.weights.questions.items():
-        found = [question.answer(each) for each in made.answers[name]]
+        answers = [question.answer(each) for each in made.answers[name]]
         shown = (
             ", ".join(made.answers[name])
             if question.several
-            else "; ".join(answer.says for answer in found if answer)
+            else "; ".join(answer.says for answer in answers if answer)
         )
         assumed = made.assumed.get(name)
         note = f"assumed: {assumed}" if assumed else ""
@@ -166,8 +168,8 @@ def _begin(made: Assessment, start: int) -> str:
 
 def _brings(made: Assessment, level: int) -> str:
     names = [
-        step(found)
-        for found in made.roadmap.steps
-        if any(item.brought and item.rung == level for item in found.items)
+        step_title(step)
+        for step in made.roadmap.steps
+        if any(item.brought and item.rung == level for item in step.items)
     ]
     return f"{title(made, level)}{': ' if names else ''}{', '.join(names).lower()}"

@@ -21,14 +21,14 @@ def _summary(made: Assessment) -> Iterator[str]:
     yield f"Game       {game.name}: {messages.GAMES[game.name]}"
     for name, rung, promise in messages.rungs(made):
         yield f"{SHORT.get(name, name):<10} {messages.title(made, rung.level)[5:]}: {promise}"
-    for number, found in enumerate(steps[: messages.FIRST], start=1):
-        head, unlocks = messages.promised(number, found)
+    for number, step in enumerate(steps[: messages.FIRST], start=1):
+        head, unlocks = messages.promised(number, step)
         yield head
         yield from _fold(unlocks, 2)
     yield ""
     if steps[messages.FIRST :]:
         rest = ", ".join(
-            f"{messages.step(each)} (Q{each.quarter})" for each in steps[messages.FIRST :]
+            f"{messages.step_title(each)} (Q{each.quarter})" for each in steps[messages.FIRST :]
         )
         yield from _fold(f"Then: {rest}")
     for reason in made.contradictions:
@@ -54,12 +54,12 @@ def _details(made: Assessment) -> Iterator[str]:
     for name, rung, _ in messages.rungs(made):
         yield f"{name}: {messages.title(made, rung.level)}"
         yield from (line for reason in rung.because for line in _fold(reason, 4))
-    for number, found in enumerate(made.roadmap.steps, start=1):
-        yield from _step(number, found)
+    for number, each in enumerate(made.roadmap.steps, start=1):
+        yield from _step(number, each)
     if made.roadmap.beside:
         yield "\nTo stand on the target all the same"
         yield from (
-            line for found in made.roadmap.beside for line in _fold(messages.beside(found), 2)
+            line for each in made.roadmap.beside for line in _fold(messages.beside(each), 2)
         )
     yield "\nNot yet"
     for entry in made.roadmap.not_yet:
@@ -71,23 +71,23 @@ def _details(made: Assessment) -> Iterator[str]:
     yield from _fold(messages.EFFORT)
 
 
-def _step(number: int, found: Step) -> Iterator[str]:
-    yield f"\n{number} {messages.step(found)}"
-    if found.block:
-        yield f"  priority {messages.priority(found.block)}"
-        for counted in found.block.worth.terms:
+def _step(number: int, step: Step) -> Iterator[str]:
+    yield f"\n{number} {messages.step_title(step)}"
+    if step.block:
+        yield f"  priority {messages.priority(step.block)}"
+        for counted in step.block.worth.terms:
             yield from _fold(messages.term(counted), 4)
-    for reason in (*messages.reasons(found), *found.tasks):
+    for reason in (*messages.reasons(step), *step.tasks):
         yield from _fold(reason, 4)
-    for item in found.items:
+    for item in step.items:
         yield from _fold(f"- {item.capability.id} (rung {item.rung}, {item.state})", 2)
         yield from _fold(f"{item.capability.why} Because {'; '.join(item.because)}.", 4)
-        if item in found.to_do:
+        if item in step.to_do:
             yield from _fold(f"To do: {item.capability.fix}", 4)
             yield from _fold(f"By hand {item.capability.effort}; with Rung: {item.with_rung}.", 4)
             yield from _fold(f"Source: {item.capability.source}", 4)
-    if found.later:
-        yield from _fold(f"later, with its rung: {messages.later(found)}", 2)
+    if step.later:
+        yield from _fold(f"later, with its rung: {messages.later(step)}", 2)
 
 
 def _fold(text: str, indent: int = 0) -> list[str]:
