@@ -32,7 +32,7 @@ def main() -> int:
     outdated = []
     for page in PAGES:
         text = page.read_text("utf-8")
-        framed = FRAME.sub(lambda found: found[1] + frames[found[2]] + found[3], text)
+        framed = FRAME.sub(lambda match: match[1] + frames[match[2]] + match[3], text)
         if framed != text:
             outdated.append(page.relative_to(ROOT))
             if not check:
@@ -67,12 +67,12 @@ def _frame(verb: str, output: str) -> str:
     """Cut the output down to what is shown; a line of dots stands for what was left out."""
     lines, gap = [f"$ rung {verb}"], False
     for paragraph in output.rstrip().split("\n\n"):
-        told = [line.rstrip() for line in paragraph.splitlines()]
-        count = next((n for start, n in SHOWN[verb].items() if told[0].startswith(start)), 0)
+        shown = [line.rstrip() for line in paragraph.splitlines()]
+        count = next((n for start, n in SHOWN[verb].items() if shown[0].startswith(start)), 0)
         if count:
             lines += ["..."] if gap else [""] if len(lines) > 1 else []
-            lines += told[:count]
-        gap = len(told) > count
+            lines += shown[:count]
+        gap = len(shown) > count
     lines += ["..."] if gap else []
     return "\n".join(["", "```console", *lines, "```", "", ""])
 

@@ -100,11 +100,11 @@ def climbed(game: str, upto: int, folder: Path, before: str | None) -> Iterator[
             else:
                 _run(project, RUNG, "climb", "--to", rung)
             came = "" if rung == 0 else _git(project, "show", "--format=%s", "HEAD")
-            said = _use(project, rung, game)
+            printed = _use(project, rung, game)
             stand = _stand(project, game, rung)
             _collect(project, folder / f"{game}-{rung}", stand)
-            if "gate" in said:
-                stand.pages |= _text(folder, stand, "gate", "poe gate", said["gate"])
+            if "gate" in printed:
+                stand.pages |= _text(folder, stand, "gate", "poe gate", printed["gate"])
             if came:
                 title = f"What came since rung {rung - 1}"
                 stand.pages |= _text(folder, stand, "climb", title, came, patch=True)
@@ -118,15 +118,15 @@ def climbed(game: str, upto: int, folder: Path, before: str | None) -> Iterator[
 
 def _use(project: Path, rung: int, game: str) -> dict[str, str]:
     """Run what the rung offers, and commit what it wrote; return what each task printed."""
-    said = {}
+    printed = {}
     extra = GOVERNANCE_TASKS.get(rung, []) if game == "governance" else []
     _run(project, "uv", "sync", "--quiet")
     _commit(project, f"Lock the packages of rung {rung}")
     for task in [*TASKS[rung], *extra]:
         command = ("uv", "run", "--quiet", "poe", "--quiet", *task.split())
-        said[task] = _run(project, *command, allowed=int(task in UNANSWERED))
+        printed[task] = _run(project, *command, allowed=int(task in UNANSWERED))
         _commit(project, f"{task.split()[0].capitalize()} on rung {rung}")
-    return said
+    return printed
 
 
 def _stand(project: Path, game: str, rung: int) -> Stand:
@@ -248,8 +248,8 @@ def _run(folder: Path, *command: object, allowed: int = 0) -> str:
     if done.returncode == allowed != 0:
         return done.stdout + done.stderr
     if done.returncode:
-        said = f"{done.stdout}{done.stderr}"
-        raise SystemExit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{said}")
+        output = f"{done.stdout}{done.stderr}"
+        raise SystemExit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{output}")
     return done.stdout
 
 

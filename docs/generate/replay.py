@@ -21,7 +21,7 @@ LAYOUTS = (
     (Path(chart.__file__).with_name("page.html"), "{% block style %}", "{% endblock %}"),
 )
 HEAD = 34  # height of the legend above the chart
-# The rules of the page that are about the chart, in the order they stand in there.
+# The rules of the page that are about the chart, in the order they have there.
 RULES = (
     *(":root", "@media (prefers-color-scheme: dark)", ".chart", ".line", ".with", ".point"),
     *(".release", ".r0", ".r3", ".mark"),
