@@ -153,10 +153,10 @@ def install(room: Path) -> tuple[Path, str]:
     subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *named], check=True)
     ask = "import importlib.metadata as m, sys; print(*(f'{n} {m.version(n)}' for n in sys.argv[1:]), sep=', ')"
     names = ["ml-project-doctor", "sp-repo-review"]
-    said = subprocess.run(
+    version = subprocess.run(
         [python, "-c", ask, *names], check=True, stdout=subprocess.PIPE, text=True
     )
-    return room / "bin", said.stdout.strip()
+    return room / "bin", version.stdout.strip()
 
 
 def one_size(folder: Path, size: int, peers: Path, rounds: int) -> list[str]:

@@ -74,12 +74,12 @@ class Process:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        for name, found in json.loads(self._process.stdout.readline()).items():
-            self.figures.setdefault(name, []).append(found)
+        for name, milliseconds in json.loads(self._process.stdout.readline()).items():
+            self.figures.setdefault(name, []).append(milliseconds)
 
     def median(self, name: str, at: int) -> float:
         """Give the median of the CPU (0) or wall (1) milliseconds."""
-        return statistics.median(found[at] for found in self.figures[name])
+        return statistics.median(times[at] for times in self.figures[name])
 
     def end(self) -> None:
         """End it."""
@@ -128,8 +128,8 @@ def measured(rounds: int) -> str:
     for title, each in processes.items():
         for name in ("values", "columns"):
             if f"{name} 1" in each.figures:
-                found = [each.median(f"{name} {size}", at) for at in (0, 1) for size in SIZES]
-                lines.append(f"|{title}: {name}|" + "|".join(f"{f:.3f}" for f in found) + "|")
+                times = [each.median(f"{name} {size}", at) for at in (0, 1) for size in SIZES]
+                lines.append(f"|{title}: {name}|" + "|".join(f"{f:.3f}" for f in times) + "|")
 
     def cpu(title: str, size: int, what: str = "columns") -> float:
         return processes[title].median(f"{what} {size}", 0)
@@ -159,8 +159,8 @@ def measured(rounds: int) -> str:
         feast=FEAST,
         lines="\n".join(lines),
         targets="\n".join(
-            f"|{what}|at most {most} ms|{found:.3f} ms|{'yes' if found <= most else '**no**'}|"
-            for what, most, found in asked
+            f"|{what}|at most {most} ms|{taken:.3f} ms|{'yes' if taken <= most else '**no**'}|"
+            for what, most, taken in asked
         ),
     )
 

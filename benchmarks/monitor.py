@@ -53,17 +53,17 @@ class Contender:
             env=os.environ | {"PYTHONPATH": f"{ROOT / 'templates/project'}", "DO_NOT_TRACK": "1"},
         )
         assert process.stdout is not None
-        said = process.stdout.read()
+        output = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             sys.exit(f"{self.title} ended with exit code {process.returncode}")
-        found: dict[str, Any] = json.loads(said.splitlines()[-1])
-        self.drifted = found["drifted"]
+        result: dict[str, Any] = json.loads(output.splitlines()[-1])
+        self.drifted = result["drifted"]
         if timed:
             cpu = used.ru_utime + used.ru_stime
-            measured = (wall, cpu, found["check"], used.ru_maxrss / 1000)
+            measured = (wall, cpu, result["check"], used.ru_maxrss / 1000)
             for name, value in zip(TIMED, measured, strict=True):
                 self.figures[name].append(value)
 

@@ -164,15 +164,15 @@ def measured() -> str:
     times = []
     for name, each in (("logistic regression", logistic), ("LightGBM, 200 trees", trees)):
         assert isinstance(each.reasons, Reasons)
-        found, inputs = each.reasons, each.score(test)[0]
+        reasons, inputs = each.reasons, each.score(test)[0]
         figures = [
             milliseconds(lambda: each.score(test[:1])),  # noqa: B023
-            milliseconds(lambda: found.strongest(inputs[:1], COUNT)),  # noqa: B023
-            milliseconds(lambda: found.strongest(inputs[:100], COUNT)),  # noqa: B023
+            milliseconds(lambda: reasons.strongest(inputs[:1], COUNT)),  # noqa: B023
+            milliseconds(lambda: reasons.strongest(inputs[:100], COUNT)),  # noqa: B023
         ]
         kind = each.manifest["format"]
         times.append(
-            f"|{name}, in {kind}|{found.method}|" + "|".join(f"{f:.2f}" for f in figures) + "|"
+            f"|{name}, in {kind}|{reasons.method}|" + "|".join(f"{f:.2f}" for f in figures) + "|"
         )
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return PAGE.format(

@@ -64,9 +64,9 @@ def measure(
     total = 0
     for names, each in changed(answers, weights, count):
         after = facts(from_answers(each, weights))
-        found = [what for what in WHAT if after[what] != before[what]]
-        differ.update(found)
-        by_question[names] += bool(found)
+        differing = [what for what in WHAT if after[what] != before[what]]
+        differ.update(differing)
+        by_question[names] += bool(differing)
         total += 1
     return differ, by_question, total
 

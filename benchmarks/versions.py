@@ -110,8 +110,8 @@ class Version:
             self.figures["cold start, CPU s"].append(server.cpu())
             client.load(url, bodies, kind, (), CONNECTIONS, 1.0, client_core)
             before = server.cpu()
-            seen = client.load(url, bodies, kind, (), CONNECTIONS, SECONDS, client_core)
-            used = (server.cpu() - before) / seen.answered * 1e6
+            load = client.load(url, bodies, kind, (), CONNECTIONS, SECONDS, client_core)
+            used = (server.cpu() - before) / load.answered * 1e6
             self.figures["CPU per request, microseconds"].append(used)
             self.figures["memory, MB"].append(server.memory()[0])
         finally:

@@ -26,11 +26,11 @@ preset = (
     if sys.argv[2] == "preset"
     else DataDriftPreset(num_method="ks", num_threshold=level)
 )
-seen = Report([preset]).run(
+report = Report([preset]).run(
     pd.read_parquet(folder / "current.parquet"), pd.read_parquet(folder / "reference.parquet")
 )
 drifted = []
-for metric in seen.dict()["metrics"]:
+for metric in report.dict()["metrics"]:
     settings = metric["config"]
     if "column" in settings:
         far, value = settings["threshold"], metric["value"]

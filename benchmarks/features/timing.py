@@ -20,8 +20,8 @@ def serve(reads: Mapping[str, Callable[[int], Callable[[], object]]]) -> None:
     prepared = {f"{name} {size}": make(size) for name, make in reads.items() for size in SIZES}
     print("ready", flush=True)
     for _ in sys.stdin:
-        found = {name: _milliseconds(read) for name, read in prepared.items()}
-        print(json.dumps(found), flush=True)
+        times = {name: _milliseconds(read) for name, read in prepared.items()}
+        print(json.dumps(times), flush=True)
 
 
 def _milliseconds(read: Callable[[], object]) -> tuple[float, float]:

@@ -119,18 +119,18 @@ def load(
 
 def _read(line: str, url: str, seconds: float) -> Load:
     try:
-        said = json.loads(line)
+        result = json.loads(line)
     except json.JSONDecodeError as error:
         raise UnansweredError(f"{url}: wrk said {line!r}") from error
-    if said["refused"] or said["broken"] or said["answered"] != said["sent"]:
-        raise UnansweredError(f"{url}: not every request was answered with a 200: {said}")
+    if result["refused"] or result["broken"] or result["answered"] != result["sent"]:
+        raise UnansweredError(f"{url}: not every request was answered with a 200: {result}")
     return Load(
-        said["answered"],
-        said["rows"],
-        said["total"],
-        said["in_time"] / seconds,
-        said["p50"],
-        said["p99"],
+        result["answered"],
+        result["rows"],
+        result["total"],
+        result["in_time"] / seconds,
+        result["p50"],
+        result["p99"],
     )
 
 

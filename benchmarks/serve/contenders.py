@@ -94,8 +94,8 @@ def _arrow_predictions(answer: bytes) -> list[float]:
 
 
 def _prediction(answer: bytes) -> list[float]:
-    found = json.loads(answer)["prediction"]
-    return found if isinstance(found, list) else [found]
+    prediction = json.loads(answer)["prediction"]
+    return prediction if isinstance(prediction, list) else [prediction]
 
 
 def _predictions(answer: bytes) -> list[float]:

@@ -46,20 +46,20 @@ class Server:
 
     def tree(self) -> dict[int, list[str]]:
         """Return the /proc/PID/stat of the root and of all that descends from it."""
-        found = {
+        processes = {
             int(path.name): stat
             for path in Path("/proc").iterdir()
             if path.name.isdigit() and (stat := _stat(int(path.name)))
         }
-        mine, more = set[int](), {self.root.pid} & found.keys()
+        mine, more = set[int](), {self.root.pid} & processes.keys()
         while more:
             mine |= more
             more = {
                 process
-                for process, stat in found.items()
+                for process, stat in processes.items()
                 if int(stat[PARENT]) in mine and process not in mine
             }
-        return {process: found[process] for process in mine}
+        return {process: processes[process] for process in mine}
 
     def cpu(self) -> float:
         """Return the seconds of user and system time used so far, by those that ended too."""

@@ -139,12 +139,14 @@ def compare(one: Contender, rows: Sequence[Row], expected: Sequence[float]) -> f
         return list(pool.map(lambda at: difference(request, at, count), starts))
 
     with ThreadPoolExecutor(16) as pool:
-        found = all_of(service.one, 1)
+        differences = all_of(service.one, 1)
         for request in service.many.values():
-            found += all_of(request, 100) + all_of(request, 1000)
-    if not max(found) <= TOLERANCE:
-        sys.exit(f"{service.title}: an answer differs by {max(found):.2g} from scikit-learn's.")
-    return max(found)
+            differences += all_of(request, 100) + all_of(request, 1000)
+    if not max(differences) <= TOLERANCE:
+        sys.exit(
+            f"{service.title}: an answer differs by {max(differences):.2g} from scikit-learn's."
+        )
+    return max(differences)
 
 
 WORKLOADS = [Workload("one", 1, connections) for connections in (1, 16, 64)] + [
@@ -170,7 +172,7 @@ def apply(
     time.sleep(SETTLE_SECONDS)
     before = one.server.cpu()
     try:
-        seen = client.load(
+        load = client.load(
             one.url(request),
             bodies,
             request.kind,
@@ -181,27 +183,27 @@ def apply(
         )
         used = one.server.cpu() - before
         if request.numbers:
-            _hold(seen, work, [sum(expected[at : at + work.rows]) for at in starts])
+            _hold(load, work, [sum(expected[at : at + work.rows]) for at in starts])
     except client.UnansweredError as error:
         sys.exit(f"{one.service.title}, {work}: {error}\n{one.server.log.read_text()[-3000:]}")
-    one.figures.setdefault(work, []).append(Figures(used / seen.answered * 1e6, seen))
+    one.figures.setdefault(work, []).append(Figures(used / load.answered * 1e6, load))
 
 
-def _hold(seen: Load, work: Workload, sums: Sequence[float]) -> None:
+def _hold(load: Load, work: Workload, sums: Sequence[float]) -> None:
     """Hold the sum of all predictions that were answered against scikit-learn's.
 
     Args:
-        seen: all that was answered.
+        load: all that was answered.
         work: how it was asked.
         sums: of the predictions of each body; bodies are sent in turn, from the second on.
     """
-    wanted_rows = seen.answered * work.rows
-    whole, rest = divmod(seen.answered, len(sums))
+    wanted_rows = load.answered * work.rows
+    whole, rest = divmod(load.answered, len(sums))
     wanted = whole * sum(sums) + sum((sums * 2)[1 : 1 + rest])
-    if seen.rows != wanted_rows or abs(seen.total - wanted) > wanted_rows * TOLERANCE:
+    if load.rows != wanted_rows or abs(load.total - wanted) > wanted_rows * TOLERANCE:
         raise client.UnansweredError(
             f"{wanted_rows:,} predictions with the sum {wanted:.6f} were to come, "
-            f"{seen.rows:,} with the sum {seen.total:.6f} came"
+            f"{load.rows:,} with the sum {load.total:.6f} came"
         )
 
 

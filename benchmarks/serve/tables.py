@@ -61,11 +61,11 @@ class Results:
 
 def targets(results: Results) -> list[Target]:
     """Hold the run against what was to be reached; what was not measured is left out."""
-    found: list[Target | None] = []
+    all_targets: list[Target | None] = []
 
     def times(key: str, work: Workload, base_work: Workload, asked: float, text: str) -> None:
         ratio = results.ratio(key, work, "rung", base_work)
-        found.append(Target(text, asked, ratio, " x") if ratio else None)
+        all_targets.append(Target(text, asked, ratio, " x") if ratio else None)
 
     for work in ALONE:
         where = f"one row, {work.connections} connection{'s' * (work.connections > 1)}"
@@ -86,8 +86,10 @@ def targets(results: Results) -> list[Target]:
             ratio = results.ratio(key, work, base, work)
             text_here = f"{text}: one row, {work.connections} connections"
             if ratio:
-                found.append(Target(text_here, asked, (ratio - 1) * 100, " %", at_least=False))
-    return [one for one in found if one] + _start_targets(results)
+                all_targets.append(
+                    Target(text_here, asked, (ratio - 1) * 100, " %", at_least=False)
+                )
+    return [one for one in all_targets if one] + _start_targets(results)
 
 
 def _start_targets(results: Results) -> list[Target]:
@@ -95,14 +97,14 @@ def _start_targets(results: Results) -> list[Target]:
     if not ours:
         return []
     seconds = median(start.seconds for start in ours.starts)
-    found = [
+    start_targets = [
         Target("cold start to the first answer", 1.5, seconds, " s", at_least=False),
         Target("resident memory after the load", 150, ours.memory, " MB", at_least=False),
     ]
     if mlflow:
         ratio = median(start.seconds for start in mlflow.starts) / seconds
-        found.append(Target("`mlflow models serve`: cold start", 10, ratio, " x"))
-    return found
+        start_targets.append(Target("`mlflow models serve`: cold start", 10, ratio, " x"))
+    return start_targets
 
 
 def _table(lines: Sequence[Sequence[str]], text_columns: int = 1) -> str:
@@ -124,11 +126,11 @@ def alone(results: Results) -> str:
         ]
     ]
     for key, one in results.all.items():
-        cpu = [results.of(key, work, lambda seen: seen.cpu) for work in ALONE]
+        cpu = [results.of(key, work, lambda figures: figures.cpu) for work in ALONE]
         ratios = [results.ratio(key, work, "rung", work) for work in ALONE]
-        speed = [results.of(key, work, lambda seen: seen.load.per_second) for work in ALONE]
-        p50 = results.of(key, ALONE[1], lambda seen: seen.load.p50)
-        p99 = results.of(key, ALONE[1], lambda seen: seen.load.p99)
+        speed = [results.of(key, work, lambda figures: figures.load.per_second) for work in ALONE]
+        p50 = results.of(key, ALONE[1], lambda figures: figures.load.p50)
+        p99 = results.of(key, ALONE[1], lambda figures: figures.load.p99)
         lines.append(
             [one.service.title]
             + [_shown(value) for value in cpu]
@@ -150,12 +152,14 @@ def together(results: Results) -> str:
     for key, one in results.all.items():
         for form in one.service.many:
             sizes = [Workload(form, rows, 4) for rows in (100, 1000)]
-            cpu = [results.of(key, work, lambda seen: seen.cpu / 1000) for work in sizes]
+            cpu = [results.of(key, work, lambda figures: figures.cpu / 1000) for work in sizes]
             ratios = [
                 results.ratio(key, work, "rung", Workload("JSON", work.rows, 4)) for work in sizes
             ]
             speed = [
-                results.of(key, work, lambda seen, rows=work.rows: seen.load.per_second * rows)
+                results.of(
+                    key, work, lambda figures, rows=work.rows: figures.load.per_second * rows
+                )
                 for work in sizes
             ]
             lines.append(
