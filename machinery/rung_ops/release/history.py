@@ -5,20 +5,16 @@ reveals a line that was changed, removed or inserted; only a signature over the 
 that lines were cut off at the end.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rung_ops.release import history_line
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import read_regular, stamp
 
-START = "0" * 64  # previous_hash of the first line
-KEYS = {"at", "event", "by", "detail", "previous_hash", "hash"}
 REPAIRED = "repaired"
 MAX_BYTES = 256 * 1024**2  # some 600,000 lines; all of it is read at once
 # Hashes of the lines that were appended in this context, where somebody collects them.
@@ -57,7 +53,7 @@ class Checked:
 
     lines: int = 0
     size: int = 0
-    last_hash: str = START
+    last_hash: str = history_line.START
     last_change: str = ""
     fault: Fault | None = None
     stamp: tuple[int, int, int] = (0, 0, 0)
@@ -65,23 +61,6 @@ class Checked:
     def holds(self, entry: dict[str, Any]) -> bool:
         """Return whether an entry is the last change, or the next one that is not appended yet."""
         return entry["hash"] == self.last_change or entry["previous_hash"] == self.last_hash
-
-
-def now() -> str:
-    """Return the current time in UTC, as history and state write it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def entry(previous_hash: str, event: str, by: str, detail: dict[str, Any]) -> dict[str, Any]:
-    """Create the event that follows the line with `previous_hash`."""
-    made = {
-        "at": now(),
-        "event": event,
-        "by": by,
-        "detail": detail,
-        "previous_hash": previous_hash,
-    }
-    return made | {"hash": _hash(made)}
 
 
 def append(path: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
@@ -95,14 +74,14 @@ def append(path: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
     """
     with locks.locked(path.parent):
         repair(path)
-        made = entry(last_hash(path), event, by, detail)
+        made = history_line.entry(last_hash(path), event, by, detail)
         write(path, made)
     return made
 
 
 def write(path: Path, made: dict[str, Any]) -> None:
-    """Append an event that entry() created; the caller holds the lock."""
-    atomic.append(path, _line(made))
+    """Append an event that history_line.entry() created; the caller holds the lock."""
+    atomic.append(path, history_line.serialized(made))
     if (written := WRITTEN.get()) is not None:
         written.append(made["hash"])
 
@@ -118,18 +97,20 @@ def repair(path: Path, pending: dict[str, Any] | None = None) -> None:
         pending: an event that took effect; it is appended unless the file has it.
     """
     kept, torn = _split(content(path))
-    finished = _parsed(torn + b"\n") is not None
+    finished = history_line.parsed(torn + b"\n") is not None
     if finished:
         kept += torn + b"\n"
-    missing = _line(pending) if pending and _line(pending) not in kept else b""
+    missing = history_line.serialized(pending) if pending else b""
+    if missing in kept:
+        missing = b""
     if not torn:
         if missing:
             atomic.append(path, missing)
         return
     kept += missing
     detail = {"bytes": len(torn), "kept": finished, "text": torn[:500].decode(errors="replace")}
-    repaired = entry(_last_hash(kept), REPAIRED, "rung_ops.release.history", detail)
-    atomic.write(path, kept + _line(repaired))
+    repaired = history_line.entry(_last_hash(kept), REPAIRED, "rung_ops.release.history", detail)
+    atomic.write(path, kept + history_line.serialized(repaired))
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -148,8 +129,8 @@ def verify(path: Path) -> Fault | None:
     Returns:
         The first invalid line, or None.
     """
-    whole, torn = _split(content(path))
-    checked = _follow(Checked(), whole)
+    complete, torn = _split(content(path))
+    checked = _follow(Checked(), complete)
     if checked.fault is None and torn:
         return Fault(checked.lines + 1, "is incomplete")
     return checked.fault
@@ -177,8 +158,8 @@ def follow(path: Path, before: Checked, take: Take | None = None) -> Checked:
         return before
     has_grown = before.stamp[0] == current[0] and before.stamp[2] < current[2]
     known = before if has_grown and before.fault is None else Checked()
-    whole, _ = _split(content(path, known.size))
-    return replace(_follow(known, whole, take), stamp=current)
+    complete, _ = _split(content(path, known.size))
+    return replace(_follow(known, complete, take), stamp=current)
 
 
 def _follow(known: Checked, text: bytes, take: Take | None = None) -> Checked:
@@ -186,7 +167,7 @@ def _follow(known: Checked, text: bytes, take: Take | None = None) -> Checked:
     lines, last, change = known.lines, known.last_hash, known.last_change
     fault = None
     for line in text.splitlines(keepends=True):
-        event = _parsed(line)
+        event = history_line.parsed(line)
         reason = _unfit(event, last)
         if event is None or reason:
             fault = Fault(lines + 1, reason)
@@ -202,29 +183,15 @@ def _follow(known: Checked, text: bytes, take: Take | None = None) -> Checked:
 def _unfit(event: dict[str, Any] | None, previous_hash: str) -> str:
     if event is None:
         return "is not an event"
-    if not is_unchanged(event):
+    if not history_line.is_unchanged(event):
         return f"({event['event']}) was changed: its hash differs"
     if event["previous_hash"] != previous_hash:
         return f"({event['event']}) does not follow the previous line"
     return ""
 
 
-def is_event(value: dict[str, Any]) -> bool:
-    """Return whether an object has the keys of a history line."""
-    return (
-        value.keys() == KEYS
-        and isinstance(value["detail"], dict)
-        and all(isinstance(value[name], str) for name in KEYS - {"detail"})
-    )
-
-
-def is_unchanged(event: dict[str, Any]) -> bool:
-    """Return whether the hash of a line matches its content."""
-    return bool(event["hash"] == _hash(event))
-
-
 def content(path: Path, start: int = 0) -> bytes:
-    """Read a history as it lies on the disk, from a byte on; empty where there is none.
+    """Read a history as it is on the disk, from a byte on; empty where there is none.
 
     Raises:
         OSError: it cannot be read, or is no regular file of at most MAX_BYTES.
@@ -237,39 +204,15 @@ def content(path: Path, start: int = 0) -> bytes:
 
 def _split(text: bytes) -> tuple[bytes, bytes]:
     """Divide a history into its whole lines, and what was not written to its end."""
-    whole = text.rfind(b"\n") + 1
-    return text[:whole], text[whole:]
+    end = text.rfind(b"\n") + 1
+    return text[:end], text[end:]
 
 
 def _events(text: bytes) -> list[dict[str, Any]]:
-    parsed = (_parsed(line) for line in text.splitlines(keepends=True))
+    parsed = (history_line.parsed(line) for line in text.splitlines(keepends=True))
     return [each for each in parsed if each is not None]
 
 
 def _last_hash(text: bytes) -> str:
     events = _events(text)
-    return str(events[-1]["hash"]) if events else START
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) and is_event(event) else None
-
-
-def _line(made: dict[str, Any]) -> bytes:
-    return _canonical(made) + b"\n"
-
-
-def _hash(event: dict[str, Any]) -> str:
-    rest = {name: value for name, value in event.items() if name != "hash"}
-    return hashlib.sha256(_canonical(rest)).hexdigest()
-
-
-def _canonical(value: dict[str, Any]) -> bytes:
-    """Serialize a value so that equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return str(events[-1]["hash"]) if events else history_line.START

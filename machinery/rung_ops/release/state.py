@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rung_ops.release.history import now
+from rung_ops.release.history_line import now
 from rung_ops.release.state_file import (
     HISTORY,
     STATE,

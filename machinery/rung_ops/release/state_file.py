@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rung_ops.release import history
+from rung_ops.release import history, history_line
 from rung_ops.release.state_format import InvalidStateError, State, parse, state_of
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import UnusableFileError, read_regular
@@ -101,7 +101,7 @@ def change(folder: Path, event: str, by: str, expected: int | None, move: Move) 
         served = {"generation": new.generation, "serving": new.serving}
         # With the whole state, so that state.json cannot say anything else.
         detail = served | detail | {"state": asdict(new)}
-        made = history.entry(history.last_hash(path), event, by, detail)
+        made = history_line.entry(history.last_hash(path), event, by, detail)
         atomic.write(folder / STATE, _content_of(new, made))
         history.write(path, made)
     return new
@@ -126,7 +126,7 @@ def note(folder: Path, event: str, by: str, **detail: Any) -> dict[str, Any]:
     path = folder / HISTORY
     with locks.locked(folder):
         history.repair(path, read_with_entry(folder)[1])
-        made = history.entry(history.last_hash(path), event, by, detail)
+        made = history_line.entry(history.last_hash(path), event, by, detail)
         history.write(path, made)
     return made
 

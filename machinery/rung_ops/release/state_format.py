@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rung_ops.release import history
+from rung_ops.release import history_line
 
 Value = TypeVar("Value")
 
@@ -182,9 +182,9 @@ def _stopped(value: object) -> Stopped:
 
 def _entry(value: object, state: State) -> dict[str, Any]:
     entry = _table(value)
-    if not history.is_event(entry):
+    if not history_line.is_event(entry):
         raise InvalidStateError("it is not a line of the history")
-    if not history.is_unchanged(entry):
+    if not history_line.is_unchanged(entry):
         raise InvalidStateError("it was changed: its hash differs")
     detail = entry["detail"]
     if (detail.get("generation"), detail.get("serving")) != (state.generation, state.serving):
