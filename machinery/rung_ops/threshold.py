@@ -14,7 +14,7 @@ class Threshold:
 
     Attributes:
         amount: in the unit of the figure, 0 or more.
-        share: as it stands in the policy file.
+        share: as it is in the policy file.
         figure: size of the figure that it is a share of; 1 where it is in points.
     """
 

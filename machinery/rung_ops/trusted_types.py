@@ -1,4 +1,4 @@
-"""The types that a saved model may hold: what skops knows, what stands here, what TRUSTED lists."""
+"""The types that a saved model may hold: what skops knows, what is here, what TRUSTED lists."""
 
 from collections.abc import Iterable
 from pathlib import Path

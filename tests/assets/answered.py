@@ -64,8 +64,8 @@ prediction_log.write_predictions(log, prediction_log.folder(paths.PRODUCTION))
 key = list(contract.Row.to_schema().unique or [])
 outcomes = Path("data/outcomes")
 outcomes.mkdir(parents=True, exist_ok=True)
-told = rows.select(*key, contract.TARGET) if key else rows.select(
+outcome_rows = rows.select(*key, contract.TARGET) if key else rows.select(
     pl.Series("id", names), contract.TARGET
 )
-told.write_parquet(outcomes / f"{options.first:%Y-%m-%d}.parquet")
+outcome_rows.write_parquet(outcomes / f"{options.first:%Y-%m-%d}.parquet")
 print(f"{serving} answered {rows.height} rows")

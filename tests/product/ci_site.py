@@ -138,7 +138,7 @@ class Site:
 
     @property
     def home(self) -> Project:
-        """Stand where the model lies."""
+        """Stand where the model is."""
         return Project(self.project.folder / self.model)
 
     @property
@@ -186,7 +186,7 @@ class Site:
         return sorted(path.name for path in (folder / "bundles").iterdir() if path.is_dir())
 
     def events(self) -> list[str]:
-        """Name what stands in the audit log of production, oldest first."""
+        """Name what is in the audit log of production, oldest first."""
         lines = (self.releases / "production/history.jsonl").read_text().splitlines()
         return [json.loads(line)["event"] for line in lines]
 

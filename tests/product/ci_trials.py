@@ -48,7 +48,7 @@ def trains(job: Job, folder: Path, kept: str) -> Path:
 
     Args:
         job: runs it.
-        folder: below which it lies then.
+        folder: below which it is then.
         kept: in which folder, as a pattern.
 
     Returns:
@@ -68,7 +68,7 @@ def brings_a_first_release(site: Site, job: Job, folder: Path, kept: str) -> Non
     Args:
         site: where nothing has answered yet.
         job: runs one.
-        folder: below which lies what `train` keeps.
+        folder: below which is what `train` keeps.
         kept: in which folder, as a pattern.
     """
     # A validator takes what the train run made, and makes the rows that it was judged on.

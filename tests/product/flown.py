@@ -145,7 +145,7 @@ class Flown:
 
 
 def override(folder: Path, *changes: tuple[str, str, str]) -> None:
-    """Change lines of files of the user's: the file, what stands there, what is to stand there."""
+    """Change lines of files of the user's: the file, what is there, what is to be there."""
     for file, before, after in changes:
         text = (folder / file).read_text()
         assert before in text, f"{file} has no {before!r}"

@@ -20,7 +20,7 @@ class Server:
     """A PostgreSQL server with a database of its owner's.
 
     Attributes:
-        folder: where everything of it lies.
+        folder: where everything of it is.
         port: on 127.0.0.1.
     """
 

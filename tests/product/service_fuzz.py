@@ -22,13 +22,13 @@ KINDS = (
     ),
     *("text/plain", "", "application/json; charset=utf-16", "multipart/form-data"),
 )
-# What stands in a request in place of a value.
+# What is in a request in place of a value.
 ODD_VALUES: list[Any] = [
     *(None, True, "", " ", "\u0000", "\ud83d\ude00", "NaN", "x" * 100_000, [], {}, [[]], -1, 0),
     *(2**63, -(2**63) - 1, 2**200, 1e308, 1.5, "2013-13-45T99:99:99", "0001-01-01T00:00:00"),
     *("9999-12-31T23:59:59.999999", "2013-01-01T00:00:00+99:00", {"scheduled": {}}),
 ]
-# What stands there as text that json.dumps would not write.
+# What is there as text that json.dumps would not write.
 ODD_TEXTS = [
     b"NaN",
     b"Infinity",

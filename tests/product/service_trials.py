@@ -100,7 +100,7 @@ def overload(service: Service, seconds: float, times: float = 10.0) -> Overload:
 
 
 def many_rows(service: Service, count: int) -> list[bytes]:
-    """Write requests of several rows: a JSON array, and columns; each row stands in one of each."""
+    """Write requests of several rows: a JSON array, and columns; each row is in one of each."""
     rows = service.served.rows
     written = []
     for first in range(0, len(rows) - count + 1, count):

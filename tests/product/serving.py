@@ -127,7 +127,7 @@ class Served:
         return self.folder / "releases/production/bundles" / self.names[name]
 
     def set(self, file: str, table: str, **values: Any) -> None:
-        """Set values of a table of a settings file, which stand there already or not."""
+        """Set values of a table of a settings file, which are there already or not."""
         path = self.folder / file
         lines = path.read_text().splitlines()
         start = lines.index(f"[{table}]")

@@ -54,7 +54,7 @@ class Webhook:
         self._server.shutdown()
         self._server.server_close()
 
-    def told(self, name: str, status: str = "firing", **labels: str) -> dict[str, Any] | None:
+    def alert(self, name: str, status: str = "firing", **labels: str) -> dict[str, Any] | None:
         """Find an alert that was told of, by its name and labels."""
         for alert in list(self.heard):
             wanted = {"alertname": name, **labels}
@@ -171,22 +171,22 @@ def test_a_drifted_feature_and_a_dead_service_reach_whoever_is_on_call(
                 "-c", "import sys; from rung_ops.monitoring.run import main; sys.exit(main() != 1)"
             )
             assert eventually(
-                lambda: webhook.told("FeatureDrifted", feature="distance"), PATIENCE
+                lambda: webhook.alert("FeatureDrifted", feature="distance"), PATIENCE
             ), asked(prometheus, "ALERTS")
-            output = webhook.told("FeatureDrifted", feature="distance") or {}
+            output = webhook.alert("FeatureDrifted", feature="distance") or {}
             assert output["labels"]["environment"] == "production"
             assert output["labels"]["severity"] == "warning"
             assert output["annotations"]["summary"] == "distance has drifted in production"
             assert (
                 "Distance between the two airports (mile)" in output["annotations"]["description"]
             )
-            assert webhook.told("ServiceDown") is None
+            assert webhook.alert("ServiceDown") is None
 
             service.process.kill()
-            assert eventually(lambda: webhook.told("ServiceDown"), PATIENCE), asked(
+            assert eventually(lambda: webhook.alert("ServiceDown"), PATIENCE), asked(
                 prometheus, "ALERTS"
             )
-            down = webhook.told("ServiceDown") or {}
+            down = webhook.alert("ServiceDown") or {}
             assert down["annotations"]["runbook"] == "docs/runbook.md#servicedown"
     webhook.close()
 

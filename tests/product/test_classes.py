@@ -74,9 +74,9 @@ def test_three_classes_from_the_check_to_a_served_prediction(
     assert project.is_clean()
 
     own_data.climb(project, copier_template, 4)
-    told = project.run("uv run poe replay --months 1")
+    output = project.run("uv run poe replay --months 1")
     replayed = json.loads((project.folder / "reports/replay/timeline.json").read_text())
     (period,) = replayed["periods"]
-    assert "Traceback" not in told
+    assert "Traceback" not in output
     assert period["with"]["low"] < period["with"]["figure"] < period["with"]["high"]
     assert project.is_clean()

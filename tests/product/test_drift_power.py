@@ -19,7 +19,7 @@ SIMULATION = ROOT / "tests/assets/drift_power.py"
 
 
 @pytest.fixture(scope="module")
-def found(released: Served) -> dict[str, Any]:
+def detections(released: Served) -> dict[str, Any]:
     """A thousand checks of stable features for each size, and a hundred with one that moved."""
     python = released.folder / ".venv/bin/python"
     printed = run(python, SIMULATION, "1000", "7", cwd=released.folder).stdout
@@ -30,16 +30,16 @@ def found(released: Served) -> dict[str, Any]:
 
 @pytest.mark.parametrize("rows", ["200", "250", "2000"])
 def test_at_most_one_check_in_a_hundred_finds_what_is_not_there(
-    found: dict[str, Any], rows: str
+    detections: dict[str, Any], rows: str
 ) -> None:
-    assert found["false_alarms"][rows] <= 0.01
+    assert detections["false_alarms"][rows] <= 0.01
 
 
 @pytest.mark.parametrize(
     "case", ["250 normal", "250 uniform", "250 skewed", "250 counts", "200 normal"]
 )
 def test_half_a_standard_deviation_is_found_in_19_of_20_checks(
-    found: dict[str, Any], case: str
+    detections: dict[str, Any], case: str
 ) -> None:
     """From 250 rows on, where judging begins: with 200, counts are found in 9 of 10."""
-    assert found["power"][case] >= 0.95
+    assert detections["power"][case] >= 0.95

@@ -35,7 +35,7 @@ class Ejected:
         )
         run("uv", "lock", "--quiet", cwd=self.folder)
         commit(self.folder, "Lock")
-        self.told = self.rung("eject")
+        self.output = self.rung("eject")
         self.edit(SERVICE, LINE, OURS)
         commit(self.folder, "Name the log of the service")
 
@@ -70,7 +70,7 @@ def ejected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def test_the_source_is_there_and_the_wheel_is_not(ejected: Ejected) -> None:
-    assert "Machinery from wheel to source:" in ejected.told
+    assert "Machinery from wheel to source:" in ejected.output
     assert not list(ejected.folder.glob("vendor/*"))
     where = ejected.run("uv", "run", "python", "-c", "import rung_ops; print(rung_ops.__file__)")
     assert where.strip().endswith(str(ejected.folder / "machinery/rung_ops/__init__.py"))

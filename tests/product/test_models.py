@@ -71,7 +71,7 @@ def test_two_models_are_trained_released_and_served_side_by_side(
     names = [json.loads((bundle / "manifest.json").read_text())["model"] for bundle in bundles]
     assert [bundle.name for bundle in bundles] == [answer["release"] for answer in answers]
     assert names[1] == f"{names[0]}-{second.folder.name}"
-    # Each was made from its own rows, and nothing of one lies with the other.
+    # Each was made from its own rows, and nothing of one is with the other.
     assert (first.folder / "reports/metrics.json").read_text() != (
         second.folder / "reports/metrics.json"
     ).read_text()

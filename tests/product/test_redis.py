@@ -35,8 +35,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def answer(address: str) -> tuple[float, list[str]]:
     """Ask for one flight; return the prediction, and what got its default."""
-    found = ask(f"{address}/predict", FLIGHT)
-    return found["prediction"], found["defaults_used"]
+    response = ask(f"{address}/predict", FLIGHT)
+    return response["prediction"], response["defaults_used"]
 
 
 def metric(address: str, name: str) -> float:
@@ -58,9 +58,9 @@ def test_a_service_looks_its_features_up_on_a_server_and_answers_without_it(
     assert "password" in project.fail(MATERIALIZE)
     (project.folder / ".env").write_text(f"REDIS_URL={server.address()}\n")
     assert "it is empty" in project.fail("uv run poe release")
-    said = project.run(MATERIALIZE)
-    assert ENTITIES in said
-    assert "materialized: Redis" in said
+    output = project.run(MATERIALIZE)
+    assert ENTITIES in output
+    assert "materialized: Redis" in output
     project.run("uv run poe gate")
     project.run("uv run poe release")
     project.run("uv run poe deploy production --at-once")

@@ -27,17 +27,17 @@ class Elements(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
 
     def of(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
         """Give the attributes of the elements that have these."""
         return [
             result
-            for name, result in self.found
+            for name, result in self.elements
             if name == tag and all(result.get(key) == value for key, value in attributes.items())
         ]
 
@@ -55,7 +55,7 @@ def replayed(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
         (folder / name).write_text(text)
     made.commit("Be eager")
     files = outside_the_copy(folder)
-    made.said = made.run("uv run poe replay --months 3")  # type: ignore[attr-defined]
+    made.printed = made.run("uv run poe replay --months 3")  # type: ignore[attr-defined]
     assert files == outside_the_copy(folder)
     assert made.is_clean()
     return made
@@ -111,7 +111,7 @@ def test_a_version_was_trained_and_took_over_and_that_is_reported(
 def test_the_terminal_tells_the_same_as_the_page(
     replayed: Project, timeline: dict[str, Any]
 ) -> None:
-    reported = replayed.said  # type: ignore[attr-defined]
+    reported = replayed.printed  # type: ignore[attr-defined]
 
     for each in timeline["periods"]:
         figures = (f"{each[side]['figure']:.3f}" for side in ("with", "without"))

@@ -109,7 +109,7 @@ def large(tmp_path: Path) -> Path:
 
 
 def settings(project: Project, **values: str) -> None:
-    """Write settings into ops/store.toml, as they stand there."""
+    """Write settings into ops/store.toml, as they are there."""
     path = project.folder / "ops/store.toml"
     text = path.read_text()
     for name, value in values.items():
@@ -534,7 +534,7 @@ def test_from_rung_2_on_dvc_keeps_the_versions_in_the_bucket(
     )
     for path in raw.iterdir():
         real.put(f"team/flights/raw/2014/{path.name}", path)
-    # The keys stand in .env, as they do for a person.
+    # The keys are in .env, as they are for a person.
     secrets = "".join(f"{name}={value}\n" for name, value in KEYS.items())
     (project.folder / ".env").write_text(secrets)
 

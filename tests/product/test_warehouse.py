@@ -257,7 +257,7 @@ def test_a_server_that_is_down_is_reported(trial: Trial) -> None:
     finally:
         trial.server.start()
 
-    assert "Nobody answers there" in output
+    assert "Nothing answers there" in output
 
 
 def test_no_driver_is_reported(trial: Trial) -> None:

@@ -131,7 +131,7 @@ class Server:
         variables["PATH"] = f"{beside}{os.pathsep}{variables['PATH']}"
         command = [*before, str(beside / program), *arguments]
         self.process = start_process(command, self.folder, self.folder / "mlflow.log", variables)
-        assert eventually(self._healthy, PATIENCE), self.said()
+        assert eventually(self._healthy, PATIENCE), self.log()
         _, check, *rest, code = service["healthcheck"]["test"]
         request = [str(beside / check), *rest, code.replace("5000", str(self.port))]
         # It allows itself few seconds, and is asked again and again.
@@ -148,7 +148,7 @@ class Server:
         }
 
     def _healthy(self) -> bool:
-        assert self.process and self.process.poll() is None, self.said()
+        assert self.process and self.process.poll() is None, self.log()
         try:
             with urllib.request.urlopen(f"{self.uri}/health", timeout=10) as answer:
                 return bool(answer.status == 200)
@@ -166,7 +166,7 @@ class Server:
             self.database.stop("immediate")
         self.database.start()
 
-    def said(self) -> str:
+    def log(self) -> str:
         """Repeat the last words of MLflow."""
         return (self.folder / "mlflow.log").read_text(errors="replace")[-3000:]
 

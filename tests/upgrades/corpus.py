@@ -26,7 +26,7 @@ VERSIONS = {
 }  # the last commit of each; 0.2 is not released yet
 TODAY = "v1000.0"  # sorts behind every release
 TEMPLATE = ["copier.yml", "levels", "templates", "machinery"]
-TOKEN = "EDIT"  # stands in every line of a user's that a test looks for
+TOKEN = "EDIT"  # is in every line of a user's that a test looks for
 
 
 def history(version: str) -> str:

@@ -102,8 +102,12 @@ def _cast(
         except pl.exceptions.PolarsError:
             after = pl.Series(name, [None] * frame.height, dtype=dtype)
         # 1.5 becomes 1 and 2 becomes True without a word: a number must survive the way back.
-        whole = dtype.is_integer() or dtype == pl.Boolean
-        lossy = after.cast(before.dtype) != before if before.dtype.is_numeric() and whole else False
+        takes_integers = dtype.is_integer() or dtype == pl.Boolean
+        lossy = (
+            after.cast(before.dtype) != before
+            if before.dtype.is_numeric() and takes_integers
+            else False
+        )
         bad = pl.select(
             before.is_not_null() & (after.is_null() | lossy).fill_null(True)
         ).to_series()

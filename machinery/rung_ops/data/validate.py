@@ -49,7 +49,7 @@ def _keys_in_two_files(
         Problem(
             str(source),
             ", ".join(key),
-            f"must be unique over all files, and these rows stand in {others} too",
+            f"must be unique over all files, and these rows are in {others} too",
             tuple(group["row"].to_list()),
         )
         for (source,), group in twice.group_by("source", maintain_order=True)

@@ -111,8 +111,8 @@ def approved(
     for name in ("model", "version", *bound_facts.MADE_OF):
         of, released = approval.get(name), made_of.get(name)
         if not of:
-            told = f"its approval names no {name}, as one of an earlier library"
-            raise NotApproved(f"{told}: {_typed(APPROVE, manifest)}")
+            reason = f"its approval names no {name}, as one of an earlier library"
+            raise NotApproved(f"{reason}: {_typed(APPROVE, manifest)}")
         if of != released:
             raise NotApproved(f"its approval is of {name} {of}, and it is {released}")
     _refuse_another_release(line, manifest)

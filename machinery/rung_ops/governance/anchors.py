@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rung_ops.release import history, state
+from rung_ops.release import history, history_line, state
 from rung_ops.system import atomic, locks
 from rung_ops.system.files import read_regular
 
@@ -98,7 +98,7 @@ def sign(
         if torn is not None:
             path = folder / ANCHORS
             atomic.write(path, history.content(path)[:torn])
-        statement = Anchor(history.now(), folder.name, len(lines), lines[-1], "")
+        statement = Anchor(history_line.now(), folder.name, len(lines), lines[-1], "")
         proof = base64.b64encode(key.sign(statement.payload(), ALGORITHM)).decode()
         content = json.dumps(
             {name: getattr(statement, name) for name in SIGNED} | {"signature": proof}
@@ -116,9 +116,9 @@ def hashes_of(folder: Path) -> list[str]:
 def read(folder: Path) -> tuple[list[Anchor], int | None]:
     """Read the anchors; and where a torn last line begins, if there is one."""
     content = history.content(folder / ANCHORS)
-    whole = content.rfind(b"\n") + 1
-    made = [_anchor(line) for line in content[:whole].splitlines()]
-    return made, whole if whole < len(content) else None
+    end = content.rfind(b"\n") + 1
+    made = [_anchor(line) for line in content[:end].splitlines()]
+    return made, end if end < len(content) else None
 
 
 def last(folder: Path) -> Anchor | None:
@@ -129,20 +129,20 @@ def last(folder: Path) -> Anchor | None:
     except FileNotFoundError:
         return None
     content = read_regular(path, history.MAX_BYTES, start=start)
-    whole = content[: content.rfind(b"\n") + 1].splitlines()
-    return _anchor(whole[-1]) if whole else None
+    lines = content[: content.rfind(b"\n") + 1].splitlines()
+    return _anchor(lines[-1]) if lines else None
 
 
 def _anchor(line: bytes) -> Anchor:
     """Read an anchor; one that cannot be read becomes one without a signature."""
     try:
-        found: dict[str, Any] = json.loads(line)
+        fields: dict[str, Any] = json.loads(line)
         return Anchor(
-            at=str(found["at"]),
-            environment=str(found["environment"]),
-            lines=int(found["lines"]),
-            head=str(found["head"]),
-            signature=str(found["signature"]),
+            at=str(fields["at"]),
+            environment=str(fields["environment"]),
+            lines=int(fields["lines"]),
+            head=str(fields["head"]),
+            signature=str(fields["signature"]),
         )
     except (ValueError, KeyError, TypeError):
         return Anchor("", "", 0, "", "")

@@ -60,18 +60,18 @@ def objections(
         answered: whether it has come to answer already. Then only what it is made of is compared:
             a plan or rules that changed since bind what comes after it.
     """
-    found = record_objections(version)
+    reasons = record_objections(version)
     if is_signed():
-        return found or list(_signed_objections(version, verdict, answered))
+        return reasons or list(_signed_objections(version, verdict, answered))
     if signed_approval.in_history(signatures.signers_file(ROOT)):
-        found.append(
+        reasons.append(
             f"{signatures.SIGNERS} was deleted, and approvals were signed here: restore it"
         )
-    return found
+    return reasons
 
 
 def withdrawal_objections(version: Version) -> list[str]:
-    """Say that the approval of a version was withdrawn, and has not been signed anew since."""
+    """Say that the approval of a version was withdrawn, and has not been signed again since."""
     return list(signed_approval.withdrawn(approval_path(version)))
 
 
@@ -193,7 +193,7 @@ def person_objections(version: Version, validator: str, answered: bool = False) 
 
 def _approved_commits(version: Version) -> list[str]:
     """List the commits of the model's other versions that somebody has signed an approval of."""
-    found = []
+    commits = []
     for path in sorted((ROOT / RECORDS).glob(f"{version.name}-*.approval.json")):
         if path == approval_path(version):
             continue
@@ -202,8 +202,8 @@ def _approved_commits(version: Version) -> list[str]:
         except signatures.NotSigned:
             continue
         if not list(signed_approval.withdrawn(path)):
-            found.append(str(signed.get("git_commit")))
-    return found
+            commits.append(str(signed.get("git_commit")))
+    return commits
 
 
 def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -211,18 +211,18 @@ def approval_of(manifest: Mapping[str, Any]) -> dict[str, str]:
     version = released_version(manifest)
     (path,) = record_paths(version)
     record = documents.record(path)
-    told = {
+    facts = {
         "record": shown(path),
         "record_hash": hashlib.sha256(path.read_bytes()).hexdigest(),
         "validator": f"{record['validator']['name']} <{record['validator']['email']}>",
         "validated": str(record["date"]),
     }
     if not is_signed():
-        return told | {"signed_by": "nobody: in a team of one there is no second key"}
+        return facts | {"signed_by": "nobody: in a team of one there is no second key"}
     signed = approval_path(version)
     content, signer = signed_approval.read(signed, ROOT)
     text = signed.read_bytes()
-    return told | {
+    return facts | {
         "signed_by": signer,
         "expires": str(content["expires"]),
         "approval_hash": hashlib.sha256(text).hexdigest(),

@@ -85,9 +85,9 @@ def withdraw(version: approval.Version, reason: str, key: str) -> Path:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     withdrawal = signed_approval.withdrawal_of(path, digest)
     by, day = paths.person(), date.today().isoformat()
-    told = {"model": version.name, "version": str(version.version), "approval": digest}
+    facts = {"model": version.name, "version": str(version.version), "approval": digest}
     with _restored(withdrawal):
-        _sign(withdrawal, told | {"by": by, "withdrawn": day, "reason": reason}, key, by)
+        _sign(withdrawal, facts | {"by": by, "withdrawn": day, "reason": reason}, key, by)
     folder = paths.environment(paths.PRODUCTION)
     if (folder / state.HISTORY).exists():
         for problem in audit.record(folder, WITHDRAWN, by, approval=digest, reason=reason):
@@ -129,8 +129,8 @@ def _refuse(reasons: list[str]) -> None:
 
 
 def _key(given: str | None) -> str:
-    told = git.run(Path.cwd(), "config", "user.signingKey")
-    if not (key := given or told.stdout.strip()):
+    configured = git.run(Path.cwd(), "config", "user.signingKey")
+    if not (key := given or configured.stdout.strip()):
         raise signatures.NotSigned(
             "there is no key: name one with --key, or `git config user.signingKey PATH`"
         )

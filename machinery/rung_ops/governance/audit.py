@@ -31,7 +31,7 @@ class Unsigned(state.Refused):
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[None]:
+def signed_with_warnings(folder: Path) -> Iterator[None]:
     """Sign as signed() does, and print why something could not be signed."""
     with signed(folder) as problems:
         yield

@@ -40,10 +40,10 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
         raise PredictionError(f"Nothing was scored. {error}") from error
     if not (reasons := objections()):
         return predict_logged.log_predictions(scored)
-    told = f"The model is not approved: {'; '.join(reasons)}"
+    message = f"The model is not approved: {'; '.join(reasons)}"
     if plan.approval_terms().refuses_batch:
-        raise PredictionError(f"Nothing was scored. {told}")
-    print(told, file=sys.stderr)
+        raise PredictionError(f"Nothing was scored. {message}")
+    print(message, file=sys.stderr)
     marked = scored.with_columns(pl.lit("; ".join(reasons)).alias(NOT_APPROVED))
     return predict_logged.log_predictions(marked)
 
@@ -77,8 +77,8 @@ def objections() -> list[str]:
     try:
         from rung_ops.tracking import registry
 
-        found = registry.version(version)
-        return [*approval.objections(found, answered=True), *_not_at_hand(found)]
+        registered = registry.version(version)
+        return [*approval.objections(registered, answered=True), *_not_at_hand(registered)]
     except (ImportError, StageError) as error:
         return [f"{UNKNOWN}: {error}"]
     except Exception as error:  # MLflow's own; the image for scoring does not have it

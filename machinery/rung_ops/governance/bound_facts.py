@@ -48,10 +48,10 @@ def changed(
             was, is_ = (str(each)[:12] for each in (signed.get(name), now[name]))
             yield f"{what} changed since it was approved ({was}, now {is_}), so the approval is void"
     if verdict is not None and not same_verdict(signed.get("verdict") or {}, verdict):
-        told = (_told(each) for each in (signed.get("verdict") or {}, verdict))
+        outlines = (_outline(each) for each in (signed.get("verdict") or {}, verdict))
         yield (
             "the gate's verdict changed since it was approved "
-            f"({', now '.join(told)}), so the approval is void"
+            f"({', now '.join(outlines)}), so the approval is void"
         )
 
 
@@ -75,9 +75,9 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _told(verdict: Mapping[str, Any]) -> str:
+def _outline(verdict: Mapping[str, Any]) -> str:
     against = verdict.get("champion_version")
     figure = verdict.get("challenger")
     shown_figure = f"{figure:.4g}" if isinstance(figure, float) else figure
-    told = f"{verdict.get('metric')} {shown_figure} against {against or 'no champion'}"
-    return "; ".join([told, *verdict.get("reasons", [])])
+    figures = f"{verdict.get('metric')} {shown_figure} against {against or 'no champion'}"
+    return "; ".join([figures, *verdict.get("reasons", [])])

@@ -49,10 +49,10 @@ def _of_the_champion() -> list[str]:
 
 def _connection_error(uri: str) -> str:
     """Say why a server cannot be reached at an address; empty where it can."""
-    place = urlsplit(uri)
-    port = place.port or (443 if place.scheme == "https" else 80)
+    address = urlsplit(uri)
+    port = address.port or (443 if address.scheme == "https" else 80)
     try:
-        socket.create_connection((place.hostname or "", port), timeout=PATIENCE).close()
+        socket.create_connection((address.hostname or "", port), timeout=PATIENCE).close()
     except OSError as error:
         return str(error.strerror or error).lower()
     return ""

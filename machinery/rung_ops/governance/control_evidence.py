@@ -20,20 +20,20 @@ RUN, STATEMENT, MISSING, OUTSIDE = "run", "statement", "missing", "organisation"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found of a control.
+    """The evidence of a control.
 
     Attributes:
         status: RUN, STATEMENT, MISSING, or OUTSIDE of any repository.
-        found: what shows it, or what is missing.
+        shown_by: what shows it, or what is missing.
     """
 
     status: str
-    found: str
+    shown_by: str
 
 
 @dataclass(frozen=True)
 class Examined:
-    """A version that is examined, and what was found once for all of its controls.
+    """A version that is examined, and the facts that all of its controls share.
 
     Attributes:
         version: of the model.
@@ -67,8 +67,8 @@ def _document(artefact: str, examined: Examined) -> Evidence:
         return Evidence(MISSING, f"{places} places are still the text of the example")
     if faults := [each for each in examined.problems if each.file == artefact]:
         return Evidence(MISSING, str(faults[0]))
-    told = git.run(path.parent, "log", "-1", "--format=%an, %as", "--", path.name)
-    who = told.stdout.strip() or "not committed"
+    last_commit = git.run(path.parent, "log", "-1", "--format=%an, %as", "--", path.name)
+    who = last_commit.stdout.strip() or "not committed"
     return Evidence(STATEMENT, f"{who}; SHA-256 {_sha256(path)}")
 
 
@@ -92,15 +92,15 @@ def _approval(artefact: str, examined: Examined) -> Evidence:
 
     version = examined.version
     try:
-        found = registry.version(version)
+        registered = registry.version(version)
     except registry.MlflowException as error:
         return Evidence(MISSING, str(error).splitlines()[0])
-    if objections := [*approval.objections(found), *readiness.objections(found)]:
+    if objections := [*approval.objections(registered), *readiness.objections(registered)]:
         return Evidence(MISSING, objections[0])
-    told = approval.approval_of({"model": found.name, "version": version, **found.tags})
+    facts = approval.approval_of({"model": registered.name, "version": version, **registered.tags})
     # What a person judged is a statement; a signature proves who said it.
     return Evidence(
-        STATEMENT, f"{told['validator']}, {told['validated']}; key: {told['signed_by']}"
+        STATEMENT, f"{facts['validator']}, {facts['validated']}; key: {facts['signed_by']}"
     )
 
 
@@ -134,8 +134,8 @@ def _monitor(artefact: str, examined: Examined) -> Evidence:
     path = ROOT / artefact
     if not path.is_file():
         return Evidence(MISSING, "production was not checked from here")
-    told = _json(path)
-    return Evidence(RUN, f"{len(told.get('problems', []))} problems; SHA-256 {_sha256(path)}")
+    result = _json(path)
+    return Evidence(RUN, f"{len(result.get('problems', []))} problems; SHA-256 {_sha256(path)}")
 
 
 def _organisation(artefact: str, examined: Examined) -> Evidence:
@@ -144,10 +144,10 @@ def _organisation(artefact: str, examined: Examined) -> Evidence:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def _sha256(path: Path) -> str:

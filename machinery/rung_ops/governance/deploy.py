@@ -55,13 +55,13 @@ def to_the_shadow(folder: Path, release: str, by: str) -> str:
     refuse_another_model(paths.bundle(folder, release))
     answers = f"`uv run poe promote {manifest['version']}` lets it answer, when it is approved."
     now = before
-    with audit.told(folder):
+    with audit.signed_with_warnings(folder):
         gate_record.note(folder, manifest, by, gate_check.GATE)
         if before.serving and not status.role_of(before, release):
             now = release_deploy.begin(folder, release, by, expected=before.generation)
             install.forget(folder, now.releases())
-    if place := status.role_of(now, release):
-        return f"{release} {place}: {answers}"
+    if role := status.role_of(now, release):
+        return f"{release} {role}: {answers}"
     return f"{release} waits, and answers no requests: {answers}"
 
 
@@ -99,8 +99,8 @@ def refuse_another_model(release: Path) -> None:
 
 def _refuse_withdrawn(folder: Path, manifest: Mapping[str, Any]) -> None:
     version = approval.released_version(manifest)
-    if found := list(gate_record.withdrawals(folder, version)):
-        raise state.Refused(f"{manifest['id']} does not come back: {found[0]}.")
+    if withdrawals := list(gate_record.withdrawals(folder, version)):
+        raise state.Refused(f"{manifest['id']} does not come back: {withdrawals[0]}.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BadBundle:
         pass  # rung_ops.release.deploy says what is wrong with it
-    with audit.told(folder):
+    with audit.signed_with_warnings(folder):
         code = release_deploy.main([options.environment, *filter(None, [options.release])])
     return code
 

@@ -76,14 +76,14 @@ def commits(commit: str, approved: Iterable[str] = (), root: Path = ROOT) -> lis
 def _listed(root: Path, commit: str, before: list[str]) -> Iterator[Commit]:
     shared = os.path.relpath(REPOSITORY, root)
     paths = [*OWN, *(f"{shared}/{each}" for each in SHARED)] if root == ROOT else [*OWN, *SHARED]
-    told = _git(
+    log = _git(
         root,
         *("-c", f"gpg.ssh.allowedSignersFile={signatures.signers_file(root)}"),
         *("log", "--full-history", f"--format={FIELDS}%x1f%G?%x1f%GS%x1d", commit),
         *(f"^{each}" for each in before),
         *("--", *paths),
     )
-    for text in filter(None, (each.strip("\n") for each in told.split("\x1d"))):
+    for text in filter(None, (each.strip("\n") for each in log.split("\x1d"))):
         identity, author, *persons, others, state, signer = text.split("\x1f")
         named = [author, *persons, *others.split("\x1e"), *([signer] if state == GOOD else [])]
         machine = bool(people.marks(author) & AUTOPILOT)
@@ -121,6 +121,6 @@ def _git(root: Path, *arguments: str) -> str:
             check=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        said = str(getattr(error, "stderr", "") or error).strip().splitlines()[-1:]
-        raise Unknown(f"git does not tell who developed it: {' '.join(said)}") from error
+        message = str(getattr(error, "stderr", "") or error).strip().splitlines()[-1:]
+        raise Unknown(f"git does not tell who developed it: {' '.join(message)}") from error
     return done.stdout

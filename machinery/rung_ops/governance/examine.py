@@ -45,16 +45,21 @@ def examine(version: str, today: date) -> dict[str, Any]:
         check, owner, status, found) and sources (each with requirements: ref, asks, controls,
         status). The status of a requirement is the weakest of its controls'.
     """
-    told = tomllib.loads(REQUIREMENTS.read_text(encoding="utf-8"))
+    requirements = tomllib.loads(REQUIREMENTS.read_text(encoding="utf-8"))
     people = _people()
-    looked_at = Examined(version)
+    examined = Examined(version)
     controls: dict[str, dict[str, str]] = {}
-    for name, control in told["controls"].items():
-        found = evidence_of(control, looked_at)
+    for name, control in requirements["controls"].items():
+        evidence = evidence_of(control, examined)
         owner = control["owner"]
         who = f"{owner}: {people[owner]}" if people.get(owner) else owner
-        controls[name] = {**control, "owner": who, "status": found.status, "found": found.found}
-    for source in told["sources"]:
+        controls[name] = {
+            **control,
+            "owner": who,
+            "status": evidence.status,
+            "found": evidence.shown_by,
+        }
+    for source in requirements["sources"]:
         for requirement in source["requirements"]:
             statuses = {controls[name]["status"] for name in requirement["controls"]}
             weakest = (each for each in (MISSING, OUTSIDE, STATEMENT, RUN) if each in statuses)
@@ -66,7 +71,7 @@ def examine(version: str, today: date) -> dict[str, Any]:
         "statuses": WORDS,
         "facts": inventory_facts.facts(),
         "controls": controls,
-        "sources": told["sources"],
+        "sources": requirements["sources"],
     }
 
 

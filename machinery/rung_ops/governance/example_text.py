@@ -1,6 +1,6 @@
 """Find what the documents still say of the example that a project was generated with.
 
-A sentence is known by the hash of its words. A part (a field of a record, or what stands below one
+A sentence is known by the hash of its words. A part (a field of a record, or what is below one
 heading) is the example's where more than half of its words are in such sentences.
 """
 
@@ -116,9 +116,9 @@ def _is_of_example(part: Part, root: Path, known: frozenset[str]) -> bool:
 
 
 def _share(text: str, known: frozenset[str]) -> float:
-    found = hashes_of(text)
-    of_example = sum(words for each, words in found.items() if each in known)
-    return of_example / max(sum(found.values()), 1)
+    counts = hashes_of(text)
+    of_example = sum(words for each, words in counts.items() if each in known)
+    return of_example / max(sum(counts.values()), 1)
 
 
 @cache
@@ -129,37 +129,37 @@ def _hashes() -> frozenset[str]:
 def _sections(name: str, text: str) -> Iterator[Part]:
     body = documents.prose(text)
     # Blanked lines are shorter, so places are counted in the lines of the whole text.
-    starts = [0, *(found.end() for found in re.finditer("\n", text)), len(text)]
+    starts = [0, *(match.end() for match in re.finditer("\n", text)), len(text)]
     titled = [(at, documents.HEADING.match(line)) for at, line in enumerate(body.splitlines())]
-    headings = [(at, found[2]) for at, found in titled if found]
+    headings = [(at, match[2]) for at, match in titled if match]
     ends = [at for at, _ in headings[1:]] + [len(body.splitlines())]
     for (at, title), below in zip(headings, ends, strict=True):
-        whole = text[starts[at + 1] : starts[below]]
-        if prose := whole.strip():
-            start = starts[at + 1] + whole.index(prose)
+        section = text[starts[at + 1] : starts[below]]
+        if prose := section.strip():
+            start = starts[at + 1] + section.index(prose)
             line = text.count("\n", 0, start) + 1
             yield Part(name, line, f'"{title}"', start, start + len(prose), prose)
 
 
 def _fields(name: str, text: str, offset: int) -> Iterator[Part]:
     before = 1 if offset else 0  # the line that opens front matter
-    for place, node in _leaves(yaml.compose(text, Loader=yaml.SafeLoader), ""):
+    for field, node in _leaves(yaml.compose(text, Loader=yaml.SafeLoader), ""):
         start, end = node.start_mark, node.end_mark
         yield Part(
-            *(name, start.line + 1 + before, f"`{place}`"),
+            *(name, start.line + 1 + before, f"`{field}`"),
             *(start.index + offset, end.index + offset, str(node.value)),
         )
 
 
-def _leaves(node: Any, place: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
+def _leaves(node: Any, field: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield from _leaves(value, f"{place}.{key.value}".strip("."))
+            yield from _leaves(value, f"{field}.{key.value}".strip("."))
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
-            yield from _leaves(value, f"{place}[{number}]")
+            yield from _leaves(value, f"{field}[{number}]")
     elif isinstance(node, yaml.ScalarNode):
-        yield place, node
+        yield field, node
 
 
 def _asked(part: Part, root: Path) -> str:

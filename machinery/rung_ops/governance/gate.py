@@ -40,19 +40,19 @@ def verdict(asked: str = registry.CHALLENGER) -> Verdict:
     Raises:
         gate_rules.BadRules: ops/gate.toml cannot be applied.
     """
-    found = gate.verdict(asked)
-    if not found.challenger:
-        return found
-    version = registry.version(found.challenger["version"])
-    if "scores" in found.figures:  # else it was refused before anything could be computed
-        found = _compared_with_plan(found, version)
-    facts = signed_approval.verdict_facts(dataclasses.asdict(found))
+    result = gate.verdict(asked)
+    if not result.challenger:
+        return result
+    version = registry.version(result.challenger["version"])
+    if "scores" in result.figures:  # else it was refused before anything could be computed
+        result = _compared_with_plan(result, version)
+    facts = signed_approval.verdict_facts(dataclasses.asdict(result))
     # What is champion already was approved against the one before it.
     now_answers = facts["champion_version"] == facts["version"]
-    return found.awaiting(approval.objections(version, None if now_answers else facts))
+    return result.awaiting(approval.objections(version, None if now_answers else facts))
 
 
-def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:
+def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
     try:
         limits, settings = plan.bounds(), params()
         # Of the gate's rows, whichever run the reports here are of.
@@ -62,30 +62,32 @@ def _compared_with_plan(found: Verdict, version: ModelVersion) -> Verdict:
         outside = bounds.violations(
             limits,
             version_facts.of_version(version),
-            _champion(found),
-            _figures(found.figures["scores"]),
+            _champion(result),
+            _figures(result.figures["scores"]),
             groups,
         )
         outside += group_check.threshold_problems(limits, settings, groups)
     except (plan.BadPlan, version_facts.Unknown, UnknownGroupError, versions.ScoringError) as error:
-        return found.with_reasons([str(error)])
-    notes = found.notes + group_check.unjudged(groups)
-    judged = dataclasses.replace(found, figures=found.figures | {PLAN: plan.digest()}, notes=notes)
+        return result.with_reasons([str(error)])
+    notes = result.notes + group_check.unjudged(groups)
+    judged = dataclasses.replace(
+        result, figures=result.figures | {PLAN: plan.digest()}, notes=notes
+    )
     bounded = [each["figure"] for each in limits.performance]
     false = [
         *standard_figures.differences(contract.score, estimator.truth(rows), predicted),
-        *standard_figures.unbounded(found.figures.get("metric", ""), bounded),
+        *standard_figures.unbounded(result.figures.get("metric", ""), bounded),
     ]
     return judged.with_reasons(
         [*false, *(f"outside of the change control plan: {each}" for each in outside)]
     )
 
 
-def _champion(found: Verdict) -> bounds.Facts | None:
+def _champion(result: Verdict) -> bounds.Facts | None:
     """Return the champion's parameters; the plan bounds features, whatever the champion's are."""
-    if found.champion is None:
+    if result.champion is None:
         return None
-    parameters = version_facts.parameters_of(found.champion.get("run_id", ""))
+    parameters = version_facts.parameters_of(result.champion.get("run_id", ""))
     return bounds.Facts(parameters, frozenset(), frozenset())
 
 

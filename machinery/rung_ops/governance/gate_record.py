@@ -32,8 +32,8 @@ def note(folder: Path, manifest: Mapping[str, Any], by: str, verdict: Path) -> N
         OSError, locks.LockTimeoutError, state.BadState: the line could not be written.
     """
     content = verdict.read_bytes()
-    said = json.loads(content)
-    figures = said["figures"]
+    data = json.loads(content)
+    figures = data["figures"]
     if "plan" not in figures:
         raise state.Refused("the gate did not compare it with the plan: run `uv run poe gate`.")
     state.note(
@@ -42,34 +42,34 @@ def note(folder: Path, manifest: Mapping[str, Any], by: str, verdict: Path) -> N
         by,
         release=manifest["id"],
         release_hash=bound_facts.release_hash(manifest),
-        against=(said["champion"] or {}).get("release"),
-        at=said["at"],
+        against=(data["champion"] or {}).get("release"),
+        at=data["at"],
         metric=figures["metric"],
         challenger=figures["challenger"],
         champion=(figures.get("champion") or {}).get("figure"),
         plan=figures["plan"],
         verdict=hashlib.sha256(content).hexdigest(),
         # Themselves, as whoever looks later may not have the files of today.
-        said=said,
+        said=data,
         rules_text=rules.RULES.read_text(encoding="utf-8"),
         plan_text=plan.path().read_text(encoding="utf-8"),
-        facts=signed_approval.verdict_facts(said),
+        facts=signed_approval.verdict_facts(data),
     )
 
 
 def objections(folder: Path, release: str, now: State) -> Iterator[str]:
     """Say why the last verdict in the audit log does not let a release answer now."""
-    said = last(folder, release)
+    recorded = last(folder, release)
     again = f"`uv run poe gate`, then `uv run poe deploy {folder.name} {release}`"
-    if said is None:
+    if recorded is None:
         yield f"the audit log holds no verdict of the gate on it: {again}"
         return
-    if said["against"] != now.serving:
-        against = said["against"] or "no release"
+    if recorded["against"] != now.serving:
+        against = recorded["against"] or "no release"
         yield f"the gate compared it with {against}, and {now.serving} answers now: {again}"
     try:
         plan.bounds()
-        if said["plan"] != plan.digest():
+        if recorded["plan"] != plan.digest():
             yield f"the change control plan has changed since the gate judged it: {again}"
     except plan.BadPlan as error:
         yield str(error)

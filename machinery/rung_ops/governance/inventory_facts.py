@@ -66,13 +66,16 @@ def contradictions(root: Path) -> Iterator[Problem]:
 def _of_entry(entry: dict[str, Any], place: str) -> Iterator[Problem]:
     answers = serving()
     if answers:
-        told = f"version {answers[0]} answers in production since {answers[1]}"
+        in_production = f"version {answers[0]} answers in production since {answers[1]}"
         if entry.get("status", "in use") != "in use":
             yield Problem(
-                INVENTORY, f"{place}.status", f"is {entry['status']}, and {told}", GENERATED
+                INVENTORY,
+                f"{place}.status",
+                f"is {entry['status']}, and {in_production}",
+                GENERATED,
             )
         if NOT_IN_USE.search(str(entry.get("actual_use", ""))):
-            wrong = f"says that it is not in use, and {told}"
+            wrong = f"says that it is not in use, and {in_production}"
             yield Problem(INVENTORY, f"{place}.actual_use", wrong, "Say how it is used today.")
     stated = entry.get("validation")
     done = stated.get("done") if isinstance(stated, dict) else None
@@ -83,15 +86,15 @@ def _of_entry(entry: dict[str, Any], place: str) -> Iterator[Problem]:
 
 
 def _status() -> str:
-    found = serving()
-    if found:
-        return f"in use: version {found[0]} answers in production since {found[1]}"
+    in_use = serving()
+    if in_use:
+        return f"in use: version {in_use[0]} answers in production since {in_use[1]}"
     return "in development: nothing answers in production from here"
 
 
 def _validations() -> list[str]:
     """List the validations of this model: version, day, validator, decision."""
-    found = []
+    validations = []
     for path in sorted((ROOT / RECORDS).glob("*")):
         if path.suffix not in {".yaml", ".yml", ".md"} or path.name == "README.md":
             continue
@@ -102,9 +105,9 @@ def _validations() -> list[str]:
         validator = record.get("validator")
         name = validator.get("name") if isinstance(validator, dict) else "unknown"
         if record.get("decision"):
-            told = f"version {record.get('version')}, {record.get('date')}"
-            found.append(f"{told}: {record['decision']} by {name}")
-    return found
+            validated = f"version {record.get('version')}, {record.get('date')}"
+            validations.append(f"{validated}: {record['decision']} by {name}")
+    return validations
 
 
 def _rows() -> str:
@@ -128,5 +131,5 @@ def _features() -> str:
 
 
 def _changed(path: Path) -> str:
-    told = git.run(path.parent, "log", "-1", "--format=%as, by %an", "--", path.name)
-    return told.stdout.strip()
+    last_commit = git.run(path.parent, "log", "-1", "--format=%as, by %an", "--", path.name)
+    return last_commit.stdout.strip()

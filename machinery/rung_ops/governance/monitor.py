@@ -52,12 +52,12 @@ def overruled(
         return
     count = _overruled(folder, result)
     share = count / result.rows
-    told = f"{count:,} of {result.rows:,} predictions were overruled"
+    counted = f"{count:,} of {result.rows:,} predictions were overruled"
     most, least = thresholds.get("most_share"), thresholds.get("least_share")
     if most is not None and share > most:
-        yield f"{told}, more than {most:.0%}. {_duty('most_share')}"
+        yield f"{counted}, more than {most:.0%}. {_duty('most_share')}"
     if least is not None and result.rows >= LEAST_ROWS and share < least:
-        yield f"{told}, fewer than {least:.0%}. {_duty('least_share')}"
+        yield f"{counted}, fewer than {least:.0%}. {_duty('least_share')}"
 
 
 def past_their_day(folder: Path, release: str) -> list[str]:
@@ -72,14 +72,14 @@ def past_their_day(folder: Path, release: str) -> list[str]:
 def _overruled(folder: Path, result: MonitorResult) -> int:
     """Count the checked predictions that were overruled in the same time."""
     since, until = result.since.isoformat(), result.until.isoformat()
-    found = [name for name, at in Overrides(folder).count(since).items() if at < until]
+    overruled_ids = [name for name, at in Overrides(folder).count(since).items() if at < until]
     log = prediction_log.read(prediction_log.folder(folder.name), result.since, result.until)
     theirs = log.filter(
-        pl.col("id").is_in(found)
+        pl.col("id").is_in(overruled_ids)
         & (pl.col("release") == result.release.id)
         & (pl.col("arm") != "shadow")
     )
-    return int(theirs.select(pl.col("id").n_unique()).collect().item()) if found else 0
+    return int(theirs.select(pl.col("id").n_unique()).collect().item()) if overruled_ids else 0
 
 
 def note(folder: Path, release: str, problems: list[str], by: str) -> list[str]:
@@ -89,12 +89,12 @@ def note(folder: Path, release: str, problems: list[str], by: str) -> list[str]:
         Why they could not be written, each a sentence. Without the key nothing is written: an
         unsigned line would leave all that follow unsigned too.
     """
-    said: list[str] = []
+    noted: list[str] = []
     for event in state.events(folder):
         if event["event"] == MONITORED:
-            said = event["detail"]["kinds"]
+            noted = event["detail"]["kinds"]
     kinds = sorted({_kind(problem) for problem in problems})
-    if kinds == said:
+    if kinds == noted:
         return []
     try:
         keys.private_key()
@@ -126,8 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
     for problem in serving_check.relay_withdrawals(folder, paths.person()):
         print(problem, file=sys.stderr)
     if not options.now and not options.json:  # another moment is looked at, not lived in
-        for said in retention.apply(paths.person(), datetime.now(UTC)):
-            print(said, file=sys.stderr)
+        for line in retention.apply(paths.person(), datetime.now(UTC)):
+            print(line, file=sys.stderr)
     # Here, as the other process has no right at the remote.
     unfitting = audit.against_notes(folder)
     kept = key_names.OF_LOG

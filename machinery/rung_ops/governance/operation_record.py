@@ -32,11 +32,11 @@ def served(version: str) -> str:
     ]
     if not rows:
         return "Nothing has been deployed to production from here."
-    told = (
+    overrides = (
         f"Predictions that were overruled: {len(overruled)}, in {entries} entries of the audit log."
     )
     unlogged = override_counts.unlogged(folder, overruled)
-    return f"{markdown.table(rows)}\n\n{told} {unlogged}".rstrip()
+    return f"{markdown.table(rows)}\n\n{overrides} {unlogged}".rstrip()
 
 
 def monitored(version: str) -> str:

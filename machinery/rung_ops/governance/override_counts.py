@@ -25,8 +25,8 @@ def unlogged(folder: Path, ids: Iterable[str]) -> str:
     if not missing:
         return ""
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-    told = "1 override names" if len(missing) == 1 else f"{len(missing):,} overrides name"
-    return printable(f"{told} no prediction of the log: {', '.join(missing[:NAMED])}{more}")
+    start = "1 override names" if len(missing) == 1 else f"{len(missing):,} overrides name"
+    return printable(f"{start} no prediction of the log: {', '.join(missing[:NAMED])}{more}")
 
 
 def not_logged(folder: Path, ids: Iterable[str]) -> list[str] | None:
@@ -35,6 +35,6 @@ def not_logged(folder: Path, ids: Iterable[str]) -> list[str] | None:
     log = prediction_log.folder(folder.name)
     if not any(log.glob("date=*")):
         return None
-    found = prediction_log.read(log).select("id").filter(pl.col("id").is_in(wanted)).collect()
-    known = set(found["id"])
+    logged = prediction_log.read(log).select("id").filter(pl.col("id").is_in(wanted)).collect()
+    known = set(logged["id"])
     return [each for each in wanted if each not in known]

@@ -105,9 +105,9 @@ class Overrides:
         except FileNotFoundError:
             return
         new = history.content(self._path, self._read)
-        whole = new.rfind(b"\n") + 1
-        self._read += whole
-        for line in new[:whole].splitlines():
+        end = new.rfind(b"\n") + 1
+        self._read += end
+        for line in new[:end].splitlines():
             self._take(line)
 
     def _take(self, line: bytes) -> None:

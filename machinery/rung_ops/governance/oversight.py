@@ -22,7 +22,7 @@ from starlette.routing import Route
 from rung_ops.governance import audit, kill_switch, operators, override_counts, overrides
 from rung_ops.governance.overrides import Incomplete, Overrides, complete, override_decision
 from rung_ops.governance.signed_state import SignedStateReader
-from rung_ops.release import history, paths, state
+from rung_ops.release import history_line, paths, state
 from rung_ops.serving import tokens
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.service import Service
@@ -106,17 +106,17 @@ class Oversight:
     async def overridden(self, request: Request) -> dict[str, Any]:
         """Tell what people decided about a prediction; the last one counts."""
         prediction = request.path_params["id"]
-        found = await run_in_threadpool(self._overrides.of, prediction)
-        if not found:
+        overrides = await run_in_threadpool(self._overrides.of, prediction)
+        if not overrides:
             raise Refusal(404, f"There is no override of a prediction {prediction!r}.")
-        return {"id": prediction, **found[-1], "earlier": found[:-1]}
+        return {"id": prediction, **overrides[-1], "earlier": overrides[:-1]}
 
     async def stop(self, request: Request) -> dict[str, Any]:
         """Refuse every prediction: of this process at once, of all when it is written down."""
         fields = complete(await _sent(request), kill_switch.FIELDS)
         by, reason = fields["by"], fields["reason"]
         # At once, and without the disk.
-        stopped = state.Stopped(by, history.now(), reason)
+        stopped = state.Stopped(by, history_line.now(), reason)
         self._service.halt(stopped)
         LOG.warning("Stopped by %r: %r", by, reason)
         try:

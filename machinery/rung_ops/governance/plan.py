@@ -133,15 +133,15 @@ def thresholds(root: Path = ROOT) -> dict[str, dict[str, float]]:
     Raises:
         BadPlan: it is missing or incomplete, or sets a threshold twice.
     """
-    found: dict[str, dict[str, float]] = {}
+    by_table: dict[str, dict[str, float]] = {}
     for metric in _read(MONITORING, root)["metrics"]:
         if "setting" not in metric:
             continue
         table, name = metric["setting"].split(".")
-        if name in found.setdefault(table, {}):
+        if name in by_table.setdefault(table, {}):
             raise BadPlan(f"governance/{MONITORING}.yaml sets {table}.{name} twice: keep one")
-        found[table][name] = metric["threshold"]
-    return found
+        by_table[table][name] = metric["threshold"]
+    return by_table
 
 
 def owners(root: Path = ROOT) -> dict[str, dict[str, str]]:

@@ -58,7 +58,7 @@ def promote(folder: Path, asked: str, by: str) -> tuple[str, str]:
     ]
     _refuse(folder, f"{release} may not answer.", reasons)
     approved = _approved(manifest, judged)
-    with audit.told(folder):
+    with audit.signed_with_warnings(folder):
         state.note(folder, APPROVED, by, release=release, **approved)
         then = state.serve(folder, release, by, now.generation)
         install.forget(folder, then.releases())
@@ -95,7 +95,7 @@ def renew(folder: Path, release: str, by: str) -> bool:
         refuse_another_model(paths.bundle(folder, release))
         judged = {bound_facts.RELEASE: bound_facts.release_hash(manifest)}
     approved = _approved(manifest, judged)
-    with audit.told(folder):
+    with audit.signed_with_warnings(folder):
         state.note(folder, APPROVED, by, release=release, **approved)
     return True
 
@@ -120,14 +120,14 @@ def _approved(manifest: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[st
     again = f"`uv run poe deploy {paths.PRODUCTION} {manifest['id']}` compares them"
     if judged.get(bound_facts.RELEASE) != bound_facts.release_hash(manifest):
         raise state.Refused(f"{manifest['id']} has other files than were deployed: {again}.")
-    told = approval.approval_of(manifest) | {bound_facts.RELEASE: judged[bound_facts.RELEASE]}
+    facts = approval.approval_of(manifest) | {bound_facts.RELEASE: judged[bound_facts.RELEASE]}
     signers = signatures.signers_file(approval.root())
     allowed = signers.read_text(encoding="utf-8") if signers.is_file() else None
     try:
-        admission.approved(told, manifest, allowed)
+        admission.approved(facts, manifest, allowed)
     except admission.NotApproved as error:
         raise state.Refused(f"the service would refuse {manifest['id']}: {error}") from error
-    return told
+    return facts
 
 
 def reject(folder: Path, asked: str, by: str, reason: str) -> str:
@@ -141,7 +141,7 @@ def reject(folder: Path, asked: str, by: str, reason: str) -> str:
     if shadow is None or asked not in (shadow, _version(folder, shadow)):
         raise state.Refused(f"{shadow or 'nothing'} is in the shadow of {folder.name}.")
     audit.require_signature(folder)
-    with audit.told(folder):
+    with audit.signed_with_warnings(folder):
         state.abort(folder, reason, by, now.generation, release=shadow)
     return shadow
 
@@ -156,12 +156,12 @@ def find(folder: Path, asked: str, now: State) -> str:
     there = [now.shadow.release] if now.shadow else []
     if not now.serving:
         there = sorted(path.name for path in paths.bundle(folder, "x").parent.glob("[!.]*"))
-    found = [release for release in there if asked in (release, _version(folder, release))]
-    if len(found) > 1:
-        raise state.Refused(f"{asked} is {' and '.join(found)}: name one of them.")
-    if not found:
+    matching = [release for release in there if asked in (release, _version(folder, release))]
+    if len(matching) > 1:
+        raise state.Refused(f"{asked} is {' and '.join(matching)}: name one of them.")
+    if not matching:
         raise state.Refused("\n- ".join([_not_there(folder, asked, there), *_unapproved(asked)]))
-    return found[0]
+    return matching[0]
 
 
 def answering(folder: Path, asked: str) -> str | None:

@@ -21,10 +21,10 @@ def validation(version: str) -> str:
     """Take the dated record of the independent validation, with its validator's name."""
     stem = f"{approval.RECORDS}/{project_name()}-{version}"
     paths = [ROOT / f"{stem}{ending}" for ending in (".yaml", ".yml", ".md")]
-    found = [path for path in paths if path.is_file()]
-    if not found:
+    records = [path for path in paths if path.is_file()]
+    if not records:
         raise Missing(f"{stem}.yaml is missing: there is no validation of version {version}")
-    return markdown.written(documents.record(found[0]))
+    return markdown.written(documents.record(records[0]))
 
 
 def lineage(version: str) -> str:
@@ -74,7 +74,9 @@ def inputs(version: str) -> str:
     dataset = importlib.import_module(contract.Row.__module__)
     rows = pl.read_parquet(TEST)
     declared = contract.ENTITY_FEATURES
-    told = contract_file.contract(dataset, rows.select(contract.FEATURES), rows, "", None, declared)
+    described = contract_file.contract(
+        dataset, rows.select(contract.FEATURES), rows, "", None, declared
+    )
     personal = {
         name
         for name, column in contract.Row.to_schema().columns.items()
@@ -89,7 +91,7 @@ def inputs(version: str) -> str:
             "personal": "yes" if column["name"] in personal else "",
             "meaning": column["description"],
         }
-        for column in told["columns"]
+        for column in described["columns"]
     ]
     return markdown.table(listed)
 

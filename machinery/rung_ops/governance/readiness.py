@@ -19,10 +19,10 @@ def objections(version: approval.Version) -> list[str]:
 
 def warnings(version: approval.Version) -> list[str]:
     """List what is past its day while a version answers: reviews of records, findings of it."""
-    found = overdue_reviews(approval.root())
+    overdue = overdue_reviews(approval.root())
     for path in approval.record_paths(version):
         try:
-            found += record_quality.overdue(documents.record(path), date.today())
+            overdue += record_quality.overdue(documents.record(path), date.today())
         except documents.UnreadableDocumentError:
             continue  # which approval.objections() says
-    return found
+    return overdue

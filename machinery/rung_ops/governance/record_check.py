@@ -35,16 +35,16 @@ REVIEW = "review_by"  # the field of a record that says until when it can be rel
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem in one place of one file, and its remedy."""
+    """A problem in one field of one file, and its remedy."""
 
     file: str
-    place: str
+    field: str
     wrong: str
     remedy: str
 
     def __str__(self) -> str:
-        place = f", {self.place}" if self.place else ""
-        return f"{self.file}{place}: {self.wrong}. {self.remedy}"
+        field = f", {self.field}" if self.field else ""
+        return f"{self.file}{field}: {self.wrong}. {self.remedy}"
 
 
 def check_record(
@@ -66,11 +66,11 @@ def check_record(
         return
     for fault in sorted(Draft202012Validator(schema).iter_errors(fields), key=_json_path):
         yield from _problems_of(file, fault)
-    for place, text in _texts(fields):
+    for field, text in _texts(fields):
         if not re.search(r"\w", text):
-            yield Problem(file, place, "is empty", ANSWER)
+            yield Problem(file, field, "is empty", ANSWER)
         elif guess := PLACEHOLDER.search(text):
-            yield Problem(file, place, f"`{guess[0].strip()}` is a placeholder", ANSWER)
+            yield Problem(file, field, f"`{guess[0].strip()}` is a placeholder", ANSWER)
     yield from _overdue(file, fields) if review else ()
     for number, named in enumerate(fields.get("documents") or []):
         if not (root / str(named)).is_file():
@@ -80,15 +80,15 @@ def check_record(
 
 def overdue_reviews(root: Path) -> list[str]:
     """Say which records are past the day by which they are reviewed."""
-    found = []
+    overdue = []
     for path in sorted((root / "governance").rglob("*")):
         if path.suffix in {".yaml", ".md"} and path.is_file():
             try:
                 fields = documents.record(path)
             except documents.UnreadableDocumentError:
                 continue  # which `poe records` says
-            found += [str(each) for each in _overdue(path.relative_to(root).as_posix(), fields)]
-    return found
+            overdue += [str(each) for each in _overdue(path.relative_to(root).as_posix(), fields)]
+    return overdue
 
 
 def _overdue(file: str, fields: dict[str, Any]) -> Iterator[Problem]:
@@ -116,31 +116,31 @@ def read_schema(name: str, root: Path) -> dict[str, Any]:
 
 
 def _problems_of(file: str, error: ValidationError) -> Iterator[Problem]:
-    place = error.json_path.removeprefix("$").removeprefix(".")
+    field = error.json_path.removeprefix("$").removeprefix(".")
     schema = cast(dict[str, Any], error.schema)
     if error.instance is None:
-        yield Problem(file, place, "is empty", schema.get("description", ANSWER))
+        yield Problem(file, field, "is empty", schema.get("description", ANSWER))
         return
     if error.validator != "required":
         remedy = schema.get("description", "See its schema: `uv run poe records --schema NAME`.")
-        yield Problem(file, place, error.message[:200], remedy)
+        yield Problem(file, field, error.message[:200], remedy)
         return
     for name in schema["required"]:
         if name not in cast(dict[str, Any], error.instance):
             about = schema.get("properties", {}).get(name, {})
-            whole = f"{place}.{name}" if place else name
-            yield Problem(file, whole, "is missing", about.get("description", "Add it."))
+            path = f"{field}.{name}" if field else name
+            yield Problem(file, path, "is missing", about.get("description", "Add it."))
 
 
-def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
-        yield place, value
+        yield field, value
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _texts(inner, f"{place}.{key}" if place else str(key))
+            yield from _texts(inner, f"{field}.{key}" if field else str(key))
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _texts(inner, f"{place}[{number}]")
+            yield from _texts(inner, f"{field}[{number}]")
 
 
 def _json_path(error: ValidationError) -> str:

@@ -26,13 +26,13 @@ def objections(version: approval.Version) -> list[str]:
     if len(paths) != 1 or approval.record_objections(version):
         return []  # which approval.objections() says
     record = documents.record(paths[0])
-    found = (
+    faults = (
         *_dates(record, _trained(version)),
         *_judgements(record),
         *_findings(record),
         *_figures(record, version),
     )
-    return [f"{approval.RECORDS}/{paths[0].name}, {each}" for each in found]
+    return [f"{approval.RECORDS}/{paths[0].name}, {each}" for each in faults]
 
 
 def says_something(text: str) -> bool:
@@ -105,5 +105,5 @@ def _trained(version: approval.Version) -> datetime | None:
     if made := getattr(version, "creation_timestamp", None):
         return datetime.fromtimestamp(made / 1000, UTC)
     commit = str(version.tags.get("git_commit"))
-    told = git.run(approval.root(), "show", "-s", "--format=%ct", commit, "--")
-    return datetime.fromtimestamp(int(told.stdout), UTC) if told.stdout.strip() else None
+    committed = git.run(approval.root(), "show", "-s", "--format=%ct", commit, "--")
+    return datetime.fromtimestamp(int(committed.stdout), UTC) if committed.stdout.strip() else None

@@ -64,8 +64,8 @@ def write(version: ModelVersion) -> Path:
 def _evidence(version: str) -> Iterator[str]:
     """Name the reports of this version, if they are here, with their SHA-256."""
     run = REPORTS / "run.json"
-    told: dict[str, Any] = json.loads(run.read_text("utf-8")) if run.is_file() else {}
-    if str(told.get("version")) != version:
+    result: dict[str, Any] = json.loads(run.read_text("utf-8")) if run.is_file() else {}
+    if str(result.get("version")) != version:
         return
     for path in (REPORTS / f"{name}.json" for name in EXAMINED):
         if path.is_file():

@@ -38,9 +38,9 @@ def rollback(reason: str) -> tuple[str, str]:
         version = registry.version(before[-1])
     except MlflowException as error:
         raise Refused(f"Version {before[-1]}, the {CHAMPION} before, is gone: {error}") from error
-    found = approval.objections(version, answered=True)
-    if found:
-        listed = "".join(f"\n- {objection}" for objection in found)
+    objections = approval.objections(version, answered=True)
+    if objections:
+        listed = "".join(f"\n- {objection}" for objection in objections)
         raise Refused(
             f"Version {version.version} was {CHAMPION} before, and may not be again:{listed}\n"
             "Another version that is approved: `uv run poe promote VERSION`."

@@ -34,11 +34,11 @@ def verdict(version: str, signing: bool = False) -> Verdict:
     """
     raises = (gate_rules.BadRules, registry.ServerDownError)
     with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
-        found = Verdict(**keyless.call("governance.rejudge:judged", version, raises=raises))
-        number = str(found.challenger.get("version", version))
+        again = Verdict(**keyless.call("governance.rejudge:judged", version, raises=raises))
+        number = str(again.challenger.get("version", version))
         about = approval.ReleasedVersion(registry.model_name(), number, {})
         records = () if signing else approval.record_paths(about)
-        return found.with_reasons(list(committed.uncommitted(*records)))
+        return again.with_reasons(list(committed.uncommitted(*records)))
 
 
 def judged(version: str) -> dict[str, Any]:
@@ -64,9 +64,9 @@ def faults(version: str, released: Mapping[str, Any] | None = None) -> list[str]
     Raises:
         as verdict().
     """
-    found = registry.version(version)
+    registered = registry.version(version)
     again = verdict(version)
-    differs = [*_origin(found, released), *_edited(again, report.VERDICT)]
+    differs = [*_origin(registered, released), *_edited(again, report.VERDICT)]
     return [*differs, *again.reasons]
 
 
@@ -90,11 +90,11 @@ def _origin(version: ModelVersion, released: Mapping[str, Any] | None) -> Iterat
 def _edited(again: Verdict, path: Path) -> Iterator[str]:
     """Compare a verdict with the one that was written, where that is about the same version."""
     try:
-        said = signed_approval.verdict_facts(json.loads(path.read_bytes()))
+        written = signed_approval.verdict_facts(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
     now = signed_approval.verdict_facts(dataclasses.asdict(again))
-    if said["version"] == now["version"] and not bound_facts.same_verdict(said, now):
+    if written["version"] == now["version"] and not bound_facts.same_verdict(written, now):
         yield (
             f"{shown(path)} does not say what the gate says: it was edited, or what the version is "
             "compared with has changed. `uv run poe gate` writes it again"

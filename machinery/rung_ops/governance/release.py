@@ -56,12 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = make.options_of(arguments)
     try:
         version = registry_artifacts.version(options.version)
-        found = approval.withdrawal_objections(version)[:1] or rejudge.faults(str(version.version))
-        if not found:
+        objections = approval.withdrawal_objections(version)[:1] or rejudge.faults(
+            str(version.version)
+        )
+        if not objections:
             return write(version, options)
     except FAULTS as error:
         print(f"Nothing was released. {error}", file=sys.stderr)
         return 1
-    listed = "\n- ".join(found)
+    listed = "\n- ".join(objections)
     print(f"Nothing was released of version {version.version}:\n- {listed}", file=sys.stderr)
     return 1

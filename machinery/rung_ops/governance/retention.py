@@ -42,22 +42,22 @@ def overdue(today: date) -> list[Overdue]:
     Raises:
         BadRetention: the record cannot be used.
     """
-    found: list[Overdue] = []
+    past_due: list[Overdue] = []
     for kind, days in _kept():
         last = today - timedelta(days=days)
         dated = _predictions() if kind == "predictions" else _outcomes()
-        found += [Overdue(path, days) for path, day in dated if day < last]
-    return sorted(found, key=lambda each: each.path)
+        past_due += [Overdue(path, days) for path, day in dated if day < last]
+    return sorted(past_due, key=lambda each: each.path)
 
 
-def delete(found: list[Overdue], by: str) -> list[str]:
+def delete(past_due: list[Overdue], by: str) -> list[str]:
     """Delete what is overdue, and write into the audit log of production what it was.
 
     Returns:
         What could not be deleted or recorded, in sentences.
     """
     problems, gone = [], []
-    for each in found:
+    for each in past_due:
         try:
             shutil.rmtree(each.path) if each.path.is_dir() else each.path.unlink()
             gone.append(each)
@@ -88,16 +88,16 @@ def apply(by: str, now: datetime) -> list[str]:
         now: the time, with a time zone.
     """
     try:
-        found = overdue(now.astimezone(UTC).date())
-        if not found:
+        past_due = overdue(now.astimezone(UTC).date())
+        if not past_due:
             return []
         keys.private_key()
     except BadRetention as error:
         return [str(error)]
     except keys.NoKey as error:
-        return [f"{len(found)} day(s) or file(s) are past their date, and stay: {error}"]
-    done = f"{len(found)} day(s) or file(s) were past their date ({RECORD}), and are deleted."
-    return [done, *delete(found, by)]
+        return [f"{len(past_due)} day(s) or file(s) are past their date, and stay: {error}"]
+    done = f"{len(past_due)} day(s) or file(s) were past their date ({RECORD}), and are deleted."
+    return [done, *delete(past_due, by)]
 
 
 def _kept() -> Iterator[tuple[str, int]]:
@@ -140,19 +140,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="show it only")
     options = parser.parse_args(arguments)
     try:
-        found = overdue(datetime.now(UTC).date())
-        if found and not options.dry_run:
+        past_due = overdue(datetime.now(UTC).date())
+        if past_due and not options.dry_run:
             keys.private_key()
     except (BadRetention, keys.NoKey) as error:
         print(f"Nothing was deleted: {error}", file=sys.stderr)
         return 1
-    for each in found:
+    for each in past_due:
         print(f"{shown(each.path)}: kept {each.days} days")
-    if options.dry_run or not found:
-        print("Nothing was deleted." if found else "Nothing is past its date.")
+    if options.dry_run or not past_due:
+        print("Nothing was deleted." if past_due else "Nothing is past its date.")
         return 0
-    problems = delete(found, paths.person())
+    problems = delete(past_due, paths.person())
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"Deleted, and written into the audit log: {len(found)}.")
+    print(f"Deleted, and written into the audit log: {len(past_due)}.")
     return 1 if problems else 0

@@ -22,7 +22,7 @@ def roll_back(folder: Path, by: str, reason: str) -> str:
     # Ending a trial brings nothing back, so it needs no approval.
     if folder.name == paths.PRODUCTION and before.previous and not before.on_trial:
         _refuse_unapproved(folder, before.previous[0])
-    with audit.told(folder):
+    with audit.signed_with_warnings(folder):
         happened = rollback.roll_back(folder, by, reason, before)
     return happened
 
@@ -33,8 +33,8 @@ def _refuse_unapproved(folder: Path, release: str) -> None:
     except bundle.BadBundle:
         return  # rung_ops.release.rollback says what is wrong with it
     version = approval.released_version(manifest)
-    found = approval.objections(version, answered=True)
-    if reasons := dict.fromkeys([*found, *gate_record.withdrawals(folder, version)]):
+    objections = approval.objections(version, answered=True)
+    if reasons := dict.fromkeys([*objections, *gate_record.withdrawals(folder, version)]):
         raise state.Refused(
             "\n- ".join([f"{release} answered before, and may not any more.", *reasons])
             + "\n`uv run poe stop --by NAME --reason WHY` stops the model at once."

@@ -33,8 +33,8 @@ def path(environment: str) -> Path:
 def read(environment: str) -> Seen | None:
     """Read how far the log of an environment was seen; None where nobody has noted it."""
     try:
-        found = json.loads(read_regular(path(environment), MAX_BYTES))
-        return Seen(int(found["lines"]), str(found["head"]))
+        data = json.loads(read_regular(path(environment), MAX_BYTES))
+        return Seen(int(data["lines"]), str(data["head"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

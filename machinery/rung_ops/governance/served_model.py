@@ -61,13 +61,13 @@ def compare(
     # Not the tolerance of the manifest: it was written by what is checked here.
     scale = float(np.std(expected)) or 1.0 if manifest["task"] == "regression" else 1.0
     try:
-        found = predictor_of(files, dict(manifest))(features)
+        predicted = predictor_of(files, dict(manifest))(features)
     except BadBundle as error:
         yield str(error)
         return
     if (
-        found.shape != expected.shape
-        or not (np.abs(found - expected) <= scale * export.TOLERANCE).all()
+        predicted.shape != expected.shape
+        or not (np.abs(predicted - expected) <= scale * export.TOLERANCE).all()
     ):
         yield f"its predictions are not those of the version's model: {AGAIN}"
 

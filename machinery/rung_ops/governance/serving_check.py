@@ -48,8 +48,8 @@ def _objections(folder: Path, release: str) -> Iterator[str]:
         yield str(error)
         return
     version = approval.released_version(manifest)
-    found = [*approval.objections(version, answered=True)]
-    yield from dict.fromkeys([*found, *gate_record.withdrawals(folder, version)])
+    objections = [*approval.objections(version, answered=True)]
+    yield from dict.fromkeys([*objections, *gate_record.withdrawals(folder, version)])
 
 
 def relay_withdrawals(folder: Path, by: str) -> list[str]:

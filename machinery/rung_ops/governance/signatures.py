@@ -61,10 +61,10 @@ def signer(content: bytes, signature: str, root: Path = ROOT) -> str:
         proof.write_text(signature, encoding="utf-8")
         try:
             about = ("-s", str(proof), "-f", str(allowed))
-            found = _ssh_keygen("-Y", "find-principals", *about).decode().splitlines()
+            principals = _ssh_keygen("-Y", "find-principals", *about).decode().splitlines()
         except NotSigned:
-            found = []
-        for principal in [each for line in found for each in line.split(",")]:
+            principals = []
+        for principal in [each for line in principals for each in line.split(",")]:
             try:
                 named = ("-I", principal, "-n", NAMESPACE)
                 _ssh_keygen("-Y", "verify", *named, *about, content=content)

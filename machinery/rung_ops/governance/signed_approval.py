@@ -1,7 +1,7 @@
 """The signed approval of a version: what it binds, until when it holds, and how it is withdrawn.
 
-`<model>-<version>.approval.json` lies beside the validation record, with its signature in a file of
-that name and `.sig`, as `ssh-keygen -Y sign` names it. A withdrawal lies there in the same way.
+`<model>-<version>.approval.json` is beside the validation record, with its signature in a file of
+that name and `.sig`, as `ssh-keygen -Y sign` names it. A withdrawal is there in the same way.
 """
 
 import hashlib
@@ -106,8 +106,8 @@ def withdrawn(approval: Path) -> Iterator[str]:
         files = [each for each in files if each == withdrawal]
     for file in files:
         try:
-            told = json.loads(file.read_bytes())
-            by = f"by {told['by']} on {told['withdrawn']}: {told['reason']}"
+            facts = json.loads(file.read_bytes())
+            by = f"by {facts['by']} on {facts['withdrawn']}: {facts['reason']}"
         except (OSError, ValueError, KeyError, TypeError):
             by = f"in {file.name}"
         yield f"the approval was withdrawn {by}"
@@ -126,5 +126,5 @@ def proof_of(path: Path) -> Path:
 
 def in_history(path: Path) -> bool:
     """Return whether git remembers a file, whether or not it is there now."""
-    told = git.run(path.parent, "log", "-1", "--all", "--format=%H", "--", path.name)
-    return bool(told.stdout.strip())
+    last_commit = git.run(path.parent, "log", "-1", "--all", "--format=%H", "--", path.name)
+    return bool(last_commit.stdout.strip())

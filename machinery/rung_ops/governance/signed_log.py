@@ -12,7 +12,7 @@ from typing import Any
 from rung_ops.governance import anchors, keys, seen_log
 from rung_ops.governance.anchors import ANCHORS, Anchor
 from rung_ops.project.paths import shown
-from rung_ops.release import history, state
+from rung_ops.release import history, history_line, state
 from rung_ops.system.files import stamp
 
 APPROVED = "approved"  # event that `poe promote` writes
@@ -50,7 +50,7 @@ class Signed:
     """
 
     lines: int = 0
-    head: str = history.START
+    head: str = history_line.START
     approvals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     change: Event | None = None
 
@@ -124,14 +124,14 @@ class SignedLog:
     def _last_anchor(self) -> Anchor | None:
         """Read the last anchor, if it is another one, and verify it."""
         try:
-            found = stamp(self._folder / ANCHORS)
+            current = stamp(self._folder / ANCHORS)
         except FileNotFoundError:
             return None
-        if found != self._anchors:
+        if current != self._anchors:
             anchor = anchors.last(self._folder)
             if anchor is not None:
                 self._check(anchor)
-            self._anchor, self._anchors = anchor, found
+            self._anchor, self._anchors = anchor, current
         return self._anchor
 
     def _check(self, anchor: Anchor) -> None:

@@ -80,13 +80,13 @@ def verify(content: bytes, signature: str, allowed: str, namespace: str, now: da
 def signers(allowed: str, namespace: str, now: datetime) -> Iterator[Signer]:
     """List the signers that an allowed-signers file admits for a namespace now."""
     for line in allowed.splitlines():
-        found = None if line.lstrip().startswith("#") else KEY.search(line)
-        if found is None:
+        match = None if line.lstrip().startswith("#") else KEY.search(line)
+        if match is None:
             continue
-        principals, _, options = line[: found.start()].strip().partition(" ")
+        principals, _, options = line[: match.start()].strip().partition(" ")
         try:
             if principals and _admits(options.strip(), namespace, now):
-                yield Signer(principals.strip('"'), base64.b64decode(found[2]))
+                yield Signer(principals.strip('"'), base64.b64decode(match[2]))
         except ValueError:  # a time or a key that is not one
             continue
 
@@ -172,18 +172,18 @@ def _parsed(content: bytes, signature: str, namespace: bytes) -> tuple[bytes, by
 def _verify(key: bytes, proof: bytes, signed: bytes) -> None:
     """Raise InvalidSignature or ValueError unless the key has signed."""
     kind = _Reader(key).string()
-    told = _Reader(proof)
-    algorithm, value = told.string(), told.string()
+    reader = _Reader(proof)
+    algorithm, value = reader.string(), reader.string()
     public: object
     if kind.startswith(b"sk-"):
         public, application = _security_key(key)
         # The flags and the counter of the security key are signed, too.
         signed = (
-            hashlib.sha256(application).digest() + told.take(5) + hashlib.sha256(signed).digest()
+            hashlib.sha256(application).digest() + reader.take(5) + hashlib.sha256(signed).digest()
         )
     else:
         public = serialization.load_ssh_public_key(kind + b" " + base64.b64encode(key))
-    told.end()
+    reader.end()
     if isinstance(public, rsa.RSAPublicKey) and algorithm in RSA:
         if public.key_size < LEAST_RSA_BITS:
             raise ValueError("the key is too short")
@@ -202,13 +202,13 @@ def _verify(key: bytes, proof: bytes, signed: bytes) -> None:
 
 def _security_key(key: bytes) -> tuple[ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey, bytes]:
     """Return the public key of a security key, and the application that it was made for."""
-    told = _Reader(key)
-    kind = told.string()
+    reader = _Reader(key)
+    kind = reader.string()
     if kind == b"sk-ssh-ed25519@openssh.com":
-        return ed25519.Ed25519PublicKey.from_public_bytes(told.string()), told.string()
-    if kind == b"sk-ecdsa-sha2-nistp256@openssh.com" and told.string() == b"nistp256":
-        point = told.string()
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point), told.string()
+        return ed25519.Ed25519PublicKey.from_public_bytes(reader.string()), reader.string()
+    if kind == b"sk-ecdsa-sha2-nistp256@openssh.com" and reader.string() == b"nistp256":
+        point = reader.string()
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point), reader.string()
     raise ValueError("security keys of this kind do not count")
 
 

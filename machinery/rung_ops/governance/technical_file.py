@@ -93,7 +93,7 @@ def _taken(part: Part, version: str) -> tuple[str, str]:
 
 
 def _sources(part: Part) -> list[str]:
-    # What models share lies at the top: the packages and their lock.
+    # What models share is at the top: the packages and their lock.
     there = [
         (name, next(path for path in (ROOT / name, REPOSITORY / name) if path.is_file()))
         for name in part.files

@@ -26,10 +26,10 @@ def of_version(version: ModelVersion) -> Facts:
         Unknown: the registry, git or the source do not tell it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+        artifacts = Path(folder)
         try:
-            source = registry_artifacts.source(version, place)
-            judged = place / f"version {version.version}"
+            source = registry_artifacts.source(version, artifacts)
+            judged = artifacts / f"version {version.version}"
             shutil.copytree(source, judged / bundle.SOURCE / registry_artifacts.PACKAGE)
             expressions = source_import.features_of(judged, registry_artifacts.PACKAGE)
             rows = pl.read_parquet(TEST).head(TRIED_ROWS)

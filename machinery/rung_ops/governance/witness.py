@@ -1,6 +1,6 @@
 """A witness of the audit log: a branch of the git remote, on which each signed end of it is noted.
 
-Who holds the key and the disk of a log can write it anew, so that it fits itself. They cannot take
+Who holds the key and the disk of a log can rewrite it, so that it fits itself. They cannot take
 back what a remote has, where its branch `audit-log/ENVIRONMENT` forbids force pushes and deletion. A
 note is a commit without files; its message names a line's number and hash.
 """
@@ -99,12 +99,12 @@ def note(folder: Path, by: str) -> str:
 
 def notes(kept: str) -> list[Note]:
     """Read the notes of a branch, the newest first."""
-    found = []
+    notes = []
     for line in _git("log", "--format=%s%x09%cI%x09%cn", kept).splitlines():
         subject, at, by = line.split("\t", 2)
         if made := NOTE.fullmatch(subject):
-            found.append(Note(int(made[1]), made[2], at, by))
-    return found
+            notes.append(Note(int(made[1]), made[2], at, by))
+    return notes
 
 
 def _unfitting(folder: Path, name: str, kept: str) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _unfitting(folder: Path, name: str, kept: str) -> Iterator[str]:
         if each.lines > len(lines):
             yield f"{noted} of {each.lines} lines, and {len(lines)} are there: the end was cut off"
         elif each.lines < 1 or lines[each.lines - 1] != each.head:
-            yield f"{noted} with another line {each.lines}: the log was written anew"
+            yield f"{noted} with another line {each.lines}: the log was rewritten"
 
 
 def _push(folder: Path, name: str, message: str, by: str) -> None:
@@ -136,11 +136,11 @@ def _push(folder: Path, name: str, message: str, by: str) -> None:
 
 def _fetched(name: str, branch: str) -> str:
     """Fetch the branch, whatever it holds now; return its last commit, empty where there is none."""
-    found = _git("ls-remote", name, f"refs/heads/{branch}").partition("\t")[0]
-    if found:
+    head = _git("ls-remote", name, f"refs/heads/{branch}").partition("\t")[0]
+    if head:
         # CI's jobs have something of their own in FETCH_HEAD.
         _git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", name, f"refs/heads/{branch}")
-    return found
+    return head
 
 
 def _names(folder: Path) -> tuple[str, str]:
@@ -179,8 +179,8 @@ def _git(*arguments: str, **variables: str) -> str:
             timeout=SECONDS,
         )
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines()
-        raise NoWitness(said[-1] if said else f"git {arguments[0]} failed") from error
+        lines = error.stderr.strip().splitlines()
+        raise NoWitness(lines[-1] if lines else f"git {arguments[0]} failed") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoWitness(str(error)) from error
     return done.stdout.strip()

@@ -1,6 +1,6 @@
 """Check a window of predictions and say what is wrong: the whole monitor, as a function."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,17 +54,9 @@ def look(
     Raises:
         BadBundle: score() is needed, and the release's source cannot be imported.
     """
-    compared = drift.compare(release.reference, features_of(log))
     views = release.contract.get("entity_features", [])
-    absent = defaults.defaulted(
-        log,
-        release.contract["columns"],
-        release.reference,
-        feature_quality.trained_shares(views),
-    )
-    p_values = [compared["p_value"], compared["missing_p_value"], absent["p_value"]]
-    error = limits.drift.false_alarms / max(1, sum(each.count() for each in p_values))
     judged = log.height >= limits.drift.min_rows
+    features, columns, error = _compared(release, log, views, limits)
     result = MonitorResult(
         release,
         now,
@@ -73,18 +65,10 @@ def look(
         log.height,
         error,
         judged,
-        compared.with_columns(*_drifted(error, judged, limits)),
-        absent.with_columns(_rose(error, judged, limits)),
+        features.with_columns(*_drifted(error, judged, limits)),
+        columns.with_columns(_rose(error, judged, limits)),
         ranges.violations(_unnested(log, "row"), release.contract["columns"]),
-        freshness.check_freshness(
-            now,
-            limits.freshness,
-            release.manifest,
-            newest.prediction,
-            newest.row,
-            release.contract["time"] is not None,
-        )
-        | feature_quality.ages(views, stored or {}, now),
+        _ages(release, newest, now, limits) | feature_quality.ages(views, stored or {}, now),
         feature_quality.measure(log, views),
         _quality_of(outcomes.join(earlier, known), release, limits, settings),
         settings["score"]["metric"],
@@ -93,6 +77,40 @@ def look(
     )
     result.problems.extend(problems(result))
     return result
+
+
+def _compared(
+    release: Released, log: pl.DataFrame, views: Sequence[Mapping[str, Any]], limits: Limits
+) -> tuple[pl.DataFrame, pl.DataFrame, float]:
+    """Compare features and defaulted columns with training.
+
+    Returns:
+        A row for each feature, a row for each column, and the chance of error of one of their
+        tests, as all of them share the false alarms of the limits.
+    """
+    features = drift.compare(release.reference, features_of(log))
+    columns = defaults.defaulted(
+        log,
+        release.contract["columns"],
+        release.reference,
+        feature_quality.trained_shares(views),
+    )
+    p_values = [features["p_value"], features["missing_p_value"], columns["p_value"]]
+    tests = sum(each.count() for each in p_values)
+    return features, columns, limits.drift.false_alarms / max(1, tests)
+
+
+def _ages(
+    release: Released, newest: Newest, now: datetime, limits: Limits
+) -> dict[str, freshness.Age]:
+    return freshness.check_freshness(
+        now,
+        limits.freshness,
+        release.manifest,
+        newest.prediction,
+        newest.row,
+        release.contract["time"] is not None,
+    )
 
 
 def features_of(log: pl.DataFrame) -> pl.DataFrame:

@@ -85,33 +85,25 @@ class _Figures:
         yield _one("monitor_rows", "Predictions that it checked.", result.rows)
         yield _one("monitor_problems", "Things that are wrong.", len(result.problems))
         yield _one("monitor_drift_judged", "1 where there were enough of them.", result.judged)
-        release = GaugeMetricFamily(
-            "monitor_release_info", "The release that it checked.", labels=["release"]
+        yield _labelled(
+            "monitor_release_info",
+            "The release that it checked.",
+            "release",
+            {result.release.id: 1.0},
         )
-        release.add_metric([result.release.id], 1)
-        yield release
-        newest = GaugeMetricFamily(
+        yield _labelled(
             "monitor_newest_timestamp_seconds",
             "The newest prediction, row, and row that the model learned from.",
-            labels=["of"],
+            "of",
+            {name: age.newest.timestamp() for name, age in result.ages.items() if age.newest},
         )
-        for name, age in result.ages.items():
-            if age.newest is not None:
-                newest.add_metric([name], age.newest.timestamp())
-        yield newest
-        stale = GaugeMetricFamily(
-            "monitor_stale", "1 where the newest of it is older than it may be.", labels=["of"]
+        yield _labelled(
+            "monitor_stale",
+            "1 where the newest of it is older than it may be.",
+            "of",
+            {name: float(age.stale) for name, age in result.ages.items()},
         )
-        for name, age in result.ages.items():
-            stale.add_metric([name], float(age.stale))
-        yield stale
-        limit = GaugeMetricFamily(
-            "monitor_limit", "What counts as wrong, by table and name.", labels=["setting"]
-        )
-        for table, values in asdict(result.limits).items():
-            for name, value in asdict(values).items():
-                limit.add_metric([f"{table}.{name}"], float(value))
-        yield limit
+        yield _limits(result)
         yield _descriptions(result)
         yield from _families(OF_FEATURES, result.drift, {"feature": "feature"})
         yield from _families(OF_DEFAULTS, result.defaults, {"column": "column"})
@@ -133,6 +125,23 @@ class _Figures:
 
 def _one(name: str, help_text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, help_text, value=float(value))
+
+
+def _labelled(name: str, help_text: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _limits(result: MonitorResult) -> GaugeMetricFamily:
+    values = {
+        f"{table}.{name}": float(value)
+        for table, limits in asdict(result.limits).items()
+        for name, value in asdict(limits).items()
+    }
+    help_text = "What counts as wrong, by table and name."
+    return _labelled("monitor_limit", help_text, "setting", values)
 
 
 def _descriptions(result: MonitorResult) -> GaugeMetricFamily:

@@ -13,7 +13,7 @@ def largest_gap(first: np.ndarray, second: np.ndarray) -> float:
     """Find the largest vertical distance between two empirical distribution functions.
 
     Between two values of the smaller sample its function stays where it is and the other one
-    rises, so the largest difference lies at one of those values or just before it: the larger
+    rises, so the largest difference is at one of those values or just before it: the larger
     sample is only looked up. Ties need no care: inside a run of equal values the largest
     difference is at the last of them, or just before the first.
 
@@ -36,7 +36,7 @@ def p_value(gap: float, n_first: int, n_second: int) -> float:
 
     Kolmogorov's limit distribution at sqrt(n m / (n + m)) times the gap (Smirnov 1939, Bull. Math.
     Univ. Moscou 2(2); Hodges 1958, Arkiv for Matematik 3(43)). The exact two-sample probability
-    lies below it for all sizes from 20 to 10,000 where it is below 0.1, by 30 % at most from 100
+    is below it for all sizes from 20 to 10,000 where it is below 0.1, by 30 % at most from 100
     rows on, and so do samples with ties: numbers that repeat make false alarms rarer, not more
     frequent.
 

@@ -32,6 +32,7 @@ from rung_ops.monitoring import (
 )
 from rung_ops.monitoring.freshness import moment
 from rung_ops.monitoring.limits import BadLimits, Limits
+from rung_ops.monitoring.release_info import Released
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.status import status
 from rung_ops.project.hooks import HookError, notify
@@ -72,16 +73,7 @@ def observe(
         BadBundle: the release must not be used.
         HookError: the project's monitor_check cannot be used.
     """
-    environment_folder = paths.environment(environment)
-    serving = state.read(environment_folder).serving
-    if serving is None:
-        raise CannotLook(
-            f"{environment} serves nothing: `uv run poe deploy {environment}` brings a release."
-        )
-    key = paths.public_key()
-    if not key.is_file():
-        raise CannotLook(f"{shown(key)} is missing: releases are verified with it. Bring it back.")
-    release = release_info.load(paths.bundle(environment_folder, serving), key.read_bytes())
+    release = _serving(environment)
     log = prediction_log.folder(environment)
     if not any(log.glob("date=*/*.parquet")):
         raise CannotLook(
@@ -106,6 +98,20 @@ def observe(
     )
     result.problems.extend(hooks.problems(predictions))
     return result
+
+
+def _serving(environment: str) -> Released:
+    """Load the release that an environment serves, with its signature verified."""
+    folder = paths.environment(environment)
+    serving = state.read(folder).serving
+    if serving is None:
+        raise CannotLook(
+            f"{environment} serves nothing: `uv run poe deploy {environment}` brings a release."
+        )
+    key = paths.public_key()
+    if not key.is_file():
+        raise CannotLook(f"{shown(key)} is missing: releases are verified with it. Bring it back.")
+    return release_info.load(paths.bundle(folder, serving), key.read_bytes())
 
 
 def write(result: MonitorResult, environment: str, folder: Path | None = None) -> None:

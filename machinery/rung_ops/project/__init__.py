@@ -1,1 +1,1 @@
-"""Where a project lies, its settings, hooks and models."""
+"""Where a project is, its settings, hooks and models."""

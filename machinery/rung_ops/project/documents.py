@@ -20,7 +20,7 @@ class UnreadableDocumentError(StageError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Loads dates as the text that stands there: JSON Schema knows no dates."""
+    """Loads dates as the text that is there: JSON Schema knows no dates."""
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -53,7 +53,7 @@ HOOKS = {
             "predicted: numpy.ndarray, shape (n_rows,)",
         ),
         "dict of figures by name",
-        "by write_report(); the figures stand in the report and in reports/metrics.json",
+        "by write_report(); the figures are in the report and in reports/metrics.json",
     ),
     "monitor_check": Hook(
         (

@@ -51,8 +51,8 @@ def load(name: str) -> Callable[..., Any] | None:
 
 def named() -> dict[str, Any]:
     """Return the hooks that the model of this process names; load() checks them."""
-    found = _table()[1]
-    return dict(found) if isinstance(found, dict) else {}
+    hooks = _table()[1]
+    return dict(hooks) if isinstance(hooks, dict) else {}
 
 
 def _table() -> tuple[str, Any]:

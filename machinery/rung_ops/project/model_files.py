@@ -57,7 +57,7 @@ def kept(home: Path) -> dict[Path, str]:
     for name in ("dvc.yaml", "governance/dvc.yaml"):
         if (REPOSITORY / name).is_file():
             text = (REPOSITORY / name).read_text(encoding="utf-8")
-            # The stages are the same; only what they share lies two folders up.
+            # The stages are the same; only what they share is two folders up.
             text = re.sub(r"(?m)^( +- )(vendor|machinery|pipeline/)", r"\1../../\2", text)
             texts[home / name] = text.replace("python pipeline/", "python ../../pipeline/")
     return texts

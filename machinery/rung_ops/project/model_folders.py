@@ -1,7 +1,7 @@
 """The models of this repository beside its first one: each in a folder of models/.
 
 They share ops/, the packages and the CI; code, data, parameters, reports and releases are their
-own. Whoever stands in such a folder means its model: `cd models/NAME && uv run poe train`.
+own. Commands typed in such a folder mean its model: `cd models/NAME && uv run poe train`.
 """
 
 import importlib

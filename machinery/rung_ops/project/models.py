@@ -64,7 +64,7 @@ def listed(only: str = "") -> list[dict[str, str]]:
 
 
 def matrix() -> dict[str, dict[str, str]]:
-    """Give the variables of each model's job at Azure, by a name that may stand in a job's."""
+    """Give the variables of each model's job at Azure, by a name that may be in a job's."""
     return {
         re.sub(r"\W", "_", one["model"]): {"MODEL": one["model"], "POE_PROJECT_DIR": one["folder"]}
         for one in listed()
@@ -95,7 +95,7 @@ def check() -> int:
         print(f"{shown(path)} is not of this rung: `uv run poe models` writes it.", file=sys.stderr)
     failed = [home for home in model_folders.all_of_them() if not _holds(home)]
     for home in failed:
-        print(f"{shown(home)} does not hold; what is wrong stands above.", file=sys.stderr)
+        print(f"{shown(home)} does not hold; what is wrong is above.", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -14,11 +14,11 @@ from rung_ops.system.printable import printable
 
 
 class NoProjectError(Exception):
-    """The working directory lies in no project; the message says what to do."""
+    """The working directory is in no project; the message says what to do."""
 
 
 def find_project(start: Path) -> Path:
-    """Return the project that a folder lies in.
+    """Return the project that a folder is in.
 
     Raises:
         NoProjectError: no pyproject.toml from there upwards has a `[tool.rung]` table.
@@ -28,7 +28,7 @@ def find_project(start: Path) -> Path:
         if file.is_file() and "rung" in _tool(file):
             return folder
     raise NoProjectError(
-        f"{start} lies in no project: no pyproject.toml from there upwards has a `[tool.rung]` "
+        f"{start} is in no project: no pyproject.toml from there upwards has a `[tool.rung]` "
         "table. Change to the folder of your project."
     )
 
@@ -63,7 +63,7 @@ def package_name() -> str:
 
 
 def home(here: Path) -> Path:
-    """Find where the model lies that is meant by somebody who stands in a folder.
+    """Find where the model is that is meant by somebody who works in a folder.
 
     One of several models in a repository is a folder of models/ with a src/ of its own.
 
@@ -95,7 +95,7 @@ VALIDATION = REPORTS / "validation.json"
 
 # Where DVC keeps a file's content; with `cache.type = symlink` it puts links to there.
 DVC_OBJECT = re.compile(r".*/files/md5/[0-9a-f]{2}/[0-9a-f]{30}")
-# Files that stand beside the data and are none.
+# Files that are beside the data and are none.
 BESIDE = {".md", ".py", ".dvc", ".txt"}
 
 
@@ -174,7 +174,7 @@ def project_name(model: Path = ROOT) -> str:
 
 
 def shown(path: Path) -> str:
-    """Name a path the way a person would type it who stands where the model lies.
+    """Name a path the way a person would type it who is in the model's folder.
 
     It is safe to print: a file name may hold line breaks and other control characters.
     """

@@ -26,7 +26,7 @@ from rung_ops.release import (
     source_import,
     synthetic,
 )
-from rung_ops.target import QUANTILE, kind_in
+from rung_ops.target import QUANTILE, Kind, kind_in
 from rung_ops.training import estimator
 
 # Keys of a version's origin, as the manifest records them.
@@ -59,13 +59,8 @@ def fill(
         NoFormat: the model cannot be written in any format.
         UnservableRow: Row has a column that a request cannot hold.
     """
-    used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
     package = contract.package()
-    shutil.copytree(
-        source or used,
-        staged / bundle.SOURCE / package,
-        ignore=lambda _, names: source_hash.left_out(names),
-    )
+    _copy_source(staged / bundle.SOURCE / package, source)
     # From here on, use the copied source only: src/ of the project may have changed.
     dataset = source_import.module_of(staged, package, "dataset")
     expressions = source_import.features_of(staged, package)
@@ -84,12 +79,7 @@ def fill(
     tested, unanswered = export_trial.rows(
         model, held_out, train, some, expressions, described["columns"], seed
     )
-    expected = estimator.predict_features(model, tested)
-    if not np.isfinite(expected).all():
-        bad = int((~finite_rows(expected)).sum())
-        raise export.NoFormat(
-            f"The model has no finite prediction for {bad:,} of {len(expected):,} rows."
-        )
+    expected = _expected(model, tested)
     scale = float(np.std(expected)) or 1.0 if task in ("regression", QUANTILE) else 1.0
     tolerance = export.TOLERANCE * scale
     chosen, formats = export.export(staged, package, model, tested, expected, tolerance, task)
@@ -102,28 +92,17 @@ def fill(
 
     parity = estimator.predict_features(model, some.select(expressions))
     _write_predictions(staged / bundle.PARITY, some, parity)
-    trained = export_trial.sample(train.select(expressions), export_trial.REFERENCE_ROWS, seed)
-    # The monitor compares each column for itself, so none of them need stay beside another.
-    answers = columns(estimator.predict_features(model, trained), kind_in(described))[0]
-    synthetic.shuffled(trained.with_columns(answers), seed).write_parquet(staged / bundle.REFERENCE)
+    reference = _reference(model, train.select(expressions), kind_in(described), seed)
+    reference.write_parquet(staged / bundle.REFERENCE)
     predicted = estimator.predict_features(model, test.select(expressions))
     write_json(staged / bundle.METRICS, contract.score(estimator.truth(test), predicted))
     for name, text in documents.items():
         (staged / name).write_text(text, encoding="utf-8")
 
-    last = train[dataset.TIME].max() if dataset.TIME else None
-    manifest = {
-        "schema": bundle.SCHEMA,
-        "id": staged.name,
-        **{name: facts[name] for name in FACTS},
-        **{name: facts[name] for name in LATER_FACTS if facts.get(name)},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    manifest = _origin(staged.name, facts, train, dataset.TIME) | {
         "package": package,
         "format": chosen.format,
         "task": task,
-        "trained_until": last.isoformat() if last is not None else None,  # type: ignore[union-attr]
-        "training_rows": train.height,
-        "packages": dict(_versions()),
         "parity": {
             "rows": tested.height,
             "max_difference": chosen.max_difference,
@@ -134,6 +113,47 @@ def fill(
         "files": bundle.files_of(staged),
     }
     write_json(staged / bundle.MANIFEST, manifest)
+
+
+def _copy_source(target: Path, source: Path | None) -> None:
+    used = Path(importlib.import_module(contract.Row.__module__).__file__ or "").parent
+    shutil.copytree(source or used, target, ignore=lambda _, names: source_hash.left_out(names))
+
+
+def _expected(model: Any, tested: pl.DataFrame) -> np.ndarray:
+    """Predict the rows by which formats are compared; each prediction has to be finite."""
+    expected = estimator.predict_features(model, tested)
+    if not np.isfinite(expected).all():
+        bad = int((~finite_rows(expected)).sum())
+        raise export.NoFormat(
+            f"The model has no finite prediction for {bad:,} of {len(expected):,} rows."
+        )
+    return expected
+
+
+def _reference(model: Any, features: pl.DataFrame, kind: Kind, seed: int) -> pl.DataFrame:
+    """Sample features and predictions of training for the monitor, each column shuffled."""
+    sampled = export_trial.sample(features, export_trial.REFERENCE_ROWS, seed)
+    # The monitor compares each column for itself, so none of them need stay beside another.
+    answers = columns(estimator.predict_features(model, sampled), kind)[0]
+    return synthetic.shuffled(sampled.with_columns(answers), seed)
+
+
+def _origin(
+    release: str, facts: Mapping[str, Any], train: pl.DataFrame, time: str | None
+) -> dict[str, Any]:
+    """Return what the manifest says of a release's origin."""
+    last = train[time].max() if time else None
+    return {
+        "schema": bundle.SCHEMA,
+        "id": release,
+        **{name: facts[name] for name in FACTS},
+        **{name: facts[name] for name in LATER_FACTS if facts.get(name)},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "trained_until": last.isoformat() if last is not None else None,  # type: ignore[union-attr]
+        "training_rows": train.height,
+        "packages": dict(_versions()),
+    }
 
 
 def _carried(

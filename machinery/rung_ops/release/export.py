@@ -89,19 +89,9 @@ def export(
     """
     module = source_import.module_of(staged, package, "model")
     described = {"package": package, "task": task}
-    if custom_model.is_custom(module):
-        custom_model.refuse_unless_planned(REPOSITORY)
-        attempts: list[tuple[str, Callable[[Path], None]]] = [
-            ("custom", lambda folder: _write_custom(folder, module, estimator))
-        ]
-    else:
-        attempts = [
-            ("onnx", lambda folder: _write_onnx(folder, estimator, features)),
-            ("lightgbm", lambda folder: _write_lightgbm(folder, estimator, features)),
-        ]
     tried = [
         _try(kind, attempt, staged, described, features, expected, tolerance)
-        for kind, attempt in attempts
+        for kind, attempt in _attempts(module, estimator, features)
     ]
     first = tried[0]
     if first.format == "onnx" and not first.ok:
@@ -120,6 +110,19 @@ def export(
             _move_model(_trial_folder(staged, each.format), staged)
         shutil.rmtree(_trial_folder(staged, each.format), ignore_errors=True)
     return selected, tried
+
+
+def _attempts(
+    module: ModuleType, estimator: Any, features: pl.DataFrame
+) -> list[tuple[str, Callable[[Path], None]]]:
+    """Return the formats to try first, each with what writes it into a folder."""
+    if custom_model.is_custom(module):
+        custom_model.refuse_unless_planned(REPOSITORY)
+        return [("custom", lambda folder: _write_custom(folder, module, estimator))]
+    return [
+        ("onnx", lambda folder: _write_onnx(folder, estimator, features)),
+        ("lightgbm", lambda folder: _write_lightgbm(folder, estimator, features)),
+    ]
 
 
 def _try(

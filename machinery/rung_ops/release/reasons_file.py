@@ -48,44 +48,48 @@ def describe(
     Raises:
         BadBundle: a setting means nothing.
     """
-    if contract["task"] == MULTICLASS:
-        return _none("it tells several classes apart, and reasons are of one number")
-    if contract["task"] == QUANTILE:
-        return _none("it predicts an interval, and reasons are of one number")
-    adverse = settings.get("adverse")
-    if adverse is None:
-        return _none(
-            "params.toml does not say which predictions are unfavourable: set `adverse` under "
-            '[reasons] to "high" or "low", train, and release again'
-        )
-    if adverse not in DIRECTIONS:
-        raise BadBundle(f'params.toml, [reasons]: adverse is {adverse!r}; expected "high" or "low"')
-    common = {"adverse": adverse, "columns": columns_by_feature(expressions, contract, train)}
+    task = contract["task"]
+    if why := _unexplainable(task, settings.get("adverse")):
+        return _none(why)
+    common = {
+        "adverse": settings["adverse"],
+        "columns": columns_by_feature(expressions, contract, train),
+    }
     if tried.height > TRIED_ROWS:  # the last rows are those at the edges of the contract
         tried = pl.concat([tried.head(TRIED_ROWS // 2), tried.tail(TRIED_ROWS // 2)])
-    task = contract["task"]
     if isinstance(trees, EncodedBooster):
         off = _difference(trees.effects, tried, predict, task)
         if off <= TOLERANCE:
             return {"method": "trees", **common, "max_difference": off}
         return _none(f"the trees' scores are not its {_margin(task)} (difference: {off:.2g})")
     try:
-        base = effects.typical(contract, expressions)
+        additive = AdditiveEffects(predict, task, effects.typical(contract, expressions))
     except Refusal as refusal:
         return _none(f"the contract's example is not a row of it: {refusal}")
-    plain = AdditiveEffects(predict, task, base)
-    off = _difference(plain, tried, predict, task)
+    off = _difference(additive, tried, predict, task)
     if off > TOLERANCE:
         return _none(
             "its model is neither LightGBM nor additive: the effects of single features differ by "
             f"{off:.2g} from its predictions"
         )
-    background = sample(train, BACKGROUND_ROWS, 0).select(expressions)
-    means = {name: _mean(plain, background[name]) for name in background.columns}
-    return {
-        **{"method": "additive", **common, "max_difference": off},
-        **{"background_rows": background.height, "means": means},
-    }
+    means = _means(additive, sample(train, BACKGROUND_ROWS, 0).select(expressions))
+    return {"method": "additive", **common, "max_difference": off, **means}
+
+
+def _unexplainable(task: str, adverse: Any) -> str:
+    """Say why predictions have no reasons, whatever the model; empty where they may have."""
+    if task == MULTICLASS:
+        return "it tells several classes apart, and reasons are of one number"
+    if task == QUANTILE:
+        return "it predicts an interval, and reasons are of one number"
+    if adverse is None:
+        return (
+            "params.toml does not say which predictions are unfavourable: set `adverse` under "
+            '[reasons] to "high" or "low", train, and release again'
+        )
+    if adverse not in DIRECTIONS:
+        raise BadBundle(f'params.toml, [reasons]: adverse is {adverse!r}; expected "high" or "low"')
+    return ""
 
 
 def columns_by_feature(
@@ -115,6 +119,11 @@ def _margin(task: str) -> str:
 def _difference(effects_of: Effects, rows: pl.DataFrame, predict: Predictor, task: str) -> float:
     difference = effects.difference(effects_of(rows), predict(rows), task)
     return float(np.nan_to_num(difference, nan=np.inf).max())
+
+
+def _means(additive: AdditiveEffects, background: pl.DataFrame) -> dict[str, Any]:
+    means = {name: _mean(additive, background[name]) for name in background.columns}
+    return {"background_rows": background.height, "means": means}
 
 
 def _mean(additive: AdditiveEffects, values: pl.Series) -> float:

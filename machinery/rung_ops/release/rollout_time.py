@@ -141,7 +141,7 @@ def suggestion(policy: Policy, traffic: Traffic) -> Iterator[str]:
         f"At most {shadow + canary} days in all, and {requests} requests for the canary. Of releases "
         f"that fail {failing:.0%} of them 19 in 20 are sent back, of those as good as the one that "
         f"answers {policy.false_abort:.0%}. Keep `patience_days` in ops/autopilot.toml above these "
-        "days, and the service running: a step begins anew when it restarts."
+        "days, and the service running: a step starts again when it restarts."
     )
 
 

@@ -28,7 +28,7 @@ def of_files(files: Mapping[str, str]) -> str:
 
 
 def of_folder(root: Path, package: str) -> str:
-    """Hash a package as it lies in src/ of a model's folder."""
+    """Hash a package as it is in src/ of a model's folder."""
     folder = root / bundle.SOURCE / package
     return of_files(
         {

@@ -123,7 +123,7 @@ class _Package:
     def __init__(self, root: Path, contents: Mapping[str, bytes], is_verified: bool) -> None:
         self.texts = {name: text for name, text in contents.items() if name.endswith(".py")}
         self.root = root
-        # What lies in the release's own folder is not verified when a module reads it later, or
+        # What is in the release's own folder is not verified when a module reads it later, or
         # when Python looks there for a module that the release does not have.
         self.is_searched = not is_verified
         if is_verified and len(self.texts) < len(contents):

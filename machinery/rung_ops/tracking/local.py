@@ -43,22 +43,7 @@ def start(uri: str) -> str:
         return f"A tracking server runs at {uri} already."
     FOLDER.mkdir(exist_ok=True)
     log = FOLDER / "server.log"
-    command = [
-        *(sys.executable, "-m", "mlflow", "server"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{FOLDER / 'mlflow.db'}"),
-        *("--artifacts-destination", str(FOLDER / "artifacts")),
-    ]
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=FOLDER,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = _launched(port, log)
     _state().write_text(json.dumps({"pid": process.pid, "uri": uri}) + "\n", encoding="utf-8")
     until = time.monotonic() + WAIT
     while time.monotonic() < until:
@@ -76,6 +61,25 @@ def start(uri: str) -> str:
         time.sleep(0.5)
     stop()
     raise ServerStartError(f"The server did not respond within {WAIT:.0f} s; see {shown(log)}.")
+
+
+def _launched(port: int, log: Path) -> subprocess.Popen[bytes]:
+    command = [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{FOLDER / 'mlflow.db'}"),
+        *("--artifacts-destination", str(FOLDER / "artifacts")),
+    ]
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=FOLDER,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def _environment() -> dict[str, str]:

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from rung_ops.release import bundle
 
-# Tags of a run and of its version: of the model in the registry, which MLflow writes anew, and of
+# Tags of a run and of its version: of the model in the registry, which MLflow rewrites, and of
 # the file in model/ that it was read from.
 HASH = "model_hash"
 FILE = "model_file"

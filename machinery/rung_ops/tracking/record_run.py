@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import polars as pl
 from mlflow.data.polars_dataset import from_polars
 from mlflow.entities import Metric, Param
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.models.model import ModelInfo
 
 from rung_ops import contract, custom_model
 from rung_ops.data.incoming import versioned
@@ -83,13 +85,10 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     # Each column in an order of its own: the store keeps no row of a person.
     shuffled = synthetic.shuffled(estimator.features(rows.head(SHUFFLED_ROWS)), seed=0)
     features = shuffled.head(EXAMPLE_ROWS)
-    some = features.to_pandas()
     model = estimator.load(MODEL)
+    some = features.to_pandas()
     warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column")
-    is_custom = custom_model.is_custom(contract.model)
-    predicted = (
-        estimator.predict_features(model, features) if is_custom else model.predict(features)
-    )
+    signature = infer_signature(some, _predicted(model, features))
     with mlflow.start_run(tags=tags) as run:
         data = from_polars(rows, targets=contract.TARGET, name=shown(ROWS), digest=digest)
         mlflow.log_input(data, "training")
@@ -99,26 +98,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
             metrics=[Metric(*each, timestamp=0, step=0) for each in _figures().items()],
             params=[Param(name, str(value)[:6000]) for name, value in flat(params()).items()],
         )
-        signature = infer_signature(some, predicted)
-        if is_custom:
-            # Logs the file; MLflow loads it with `_load_pyfunc` of loader_module.
-            logged = mlflow.pyfunc.log_model(
-                name="model",
-                loader_module="rung_ops.tracking.custom_flavor",
-                data_path=str(MODEL),
-                pip_requirements=requirements(),
-                signature=signature,
-            )
-        else:
-            logged = mlflow.sklearn.log_model(
-                model,
-                name="model",
-                serialization_format="skops",
-                skops_trusted_types=trusted(contract.TRUSTED),
-                pip_requirements=requirements(),
-                signature=signature,
-                input_example=some,
-            )
+        logged = _log_model(model, signature, some)
         for folder, paths in _artifacts().items():
             for path in filter(Path.exists, paths):
                 mlflow.log_artifact(str(path), folder)
@@ -132,6 +112,34 @@ def record(tags: dict[str, str]) -> dict[str, str]:
         "model": version.name,
         "version": str(version.version),
     }
+
+
+def _predicted(model: Any, features: pl.DataFrame) -> Any:
+    if custom_model.is_custom(contract.model):
+        return estimator.predict_features(model, features)
+    return model.predict(features)
+
+
+def _log_model(model: Any, signature: ModelSignature, some: pd.DataFrame) -> ModelInfo:
+    """Log the model; `some` are rows of its features, as an example."""
+    if custom_model.is_custom(contract.model):
+        # Logs the file; MLflow loads it with `_load_pyfunc` of loader_module.
+        return mlflow.pyfunc.log_model(
+            name="model",
+            loader_module="rung_ops.tracking.custom_flavor",
+            data_path=str(MODEL),
+            pip_requirements=requirements(),
+            signature=signature,
+        )
+    return mlflow.sklearn.log_model(
+        model,
+        name="model",
+        serialization_format="skops",
+        skops_trusted_types=trusted(contract.TRUSTED),
+        pip_requirements=requirements(),
+        signature=signature,
+        input_example=some,
+    )
 
 
 def _artifacts() -> dict[str, list[Path]]:

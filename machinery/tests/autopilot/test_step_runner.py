@@ -71,7 +71,7 @@ def killed(work: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def told(record: Record) -> list[tuple[str, bool, dict[str, str]]]:
+def outline(record: Record) -> list[tuple[str, bool, dict[str, str]]]:
     """What a record says, but for times and tries."""
     return [(each["step"], bool(each["ended"]), each["detail"]) for each in record["steps"]]
 
@@ -91,7 +91,7 @@ def test_a_pass_that_is_killed_is_taken_up_where_it_was(
     assert not journal.step(open_, name)["ended"]  # type: ignore[index]
     record = run(steps(kept))
 
-    assert told(record) == told(undisturbed)
+    assert outline(record) == outline(undisturbed)
     assert record["outcome"] == "deployed"
     assert record["pass"] == open_["pass"]
     assert (kept / "done").read_text().split() == list(ALL)

@@ -66,11 +66,11 @@ def same_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         function: str, *arguments: Any, raises: object = (), kept: Collection[str] = ()
     ) -> Any:
         module, _, name = function.partition(":")
-        found = getattr(importlib.import_module(f"rung_ops.{module}"), name)
+        callee = getattr(importlib.import_module(f"rung_ops.{module}"), name)
         with pytest.MonkeyPatch.context() as patch:
             for withheld in os.environ.keys() - keyless.environment(kept).keys():
                 patch.delenv(withheld)
-            return json.loads(json.dumps(found(*json.loads(json.dumps(arguments)))))
+            return json.loads(json.dumps(callee(*json.loads(json.dumps(arguments)))))
 
     monkeypatch.setattr(keyless, "call", call)
 

@@ -20,10 +20,10 @@ def probe(file: Path) -> str:
     return PROBE.format(file=str(file), names=sorted(key_names.ALL))
 
 
-def seen(file: Path) -> list[tuple[int, list[str]]]:
+def observations(file: Path) -> list[tuple[int, list[str]]]:
     """Read what it wrote: number of the process, names of keys."""
     lines = file.read_text().splitlines() if file.exists() else []
-    return [(process, found) for process, found in map(json.loads, lines)]
+    return [(process, data) for process, data in map(json.loads, lines)]
 
 
 def make_curious(release: Path, file: Path, private_key: bytes) -> None:

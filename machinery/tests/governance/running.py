@@ -105,7 +105,7 @@ def trusting(place: Path, key: ec.EllipticCurvePrivateKey) -> str:
     """Copy the project for services of the releases there; return the path of a validator's key.
 
     Args:
-        place: holds the folder of the releases; the copy stands beside it.
+        place: holds the folder of the releases; the copy is beside it.
         key: that signs the audit log.
     """
     validator = new_key(place / "vera.key")
@@ -143,8 +143,8 @@ def deployed(
         with audit.signed(folder) as problems:
             if validator is not None:
                 of, source = bundle.read_manifest(release), source_of(release)
-                told = approved_line(release.name, validator, of, source_hash=source)
-                state.note(folder, APPROVED, "Vera", **told)
+                line = approved_line(release.name, validator, of, source_hash=source)
+                state.note(folder, APPROVED, "Vera", **line)
             state.serve(folder, release.name, "Ada")
         assert problems == []
     return folder

@@ -76,7 +76,7 @@ def approved_line(
 
 
 def swap_model(release: Path, private_key: bytes) -> None:
-    """Put other bytes that predict the same in place of a release's model, and sign it anew."""
+    """Put other bytes that predict the same in place of a release's model, and sign it again."""
     manifest = bundle.read_manifest(release)
     names = {"onnx": bundle.ONNX, "lightgbm": bundle.LIGHTGBM}
     path = release / names[manifest["format"]]

@@ -29,9 +29,9 @@ class Door:
         self.admission = Admission(self.log, self.signers)
 
     def approve(self, **changes: Any) -> dict[str, str]:
-        told = approved_line(RELEASE, self.key, **changes)
-        assert audit.record(self.folder, APPROVED, "Vera", **told) == []
-        return told
+        line = approved_line(RELEASE, self.key, **changes)
+        assert audit.record(self.folder, APPROVED, "Vera", **line) == []
+        return line
 
     def objection(self, **manifest: Any) -> Objection | None:
         self.log.follow()
@@ -87,7 +87,7 @@ def test_an_approval_of_something_else_does_not_count(door: Door, name: str, sid
 
 @pytest.mark.tried(
     "Let other source into the release of an approved commit: `git replace`, filters, attributes, an "
-    "edited copy of the run, or a bundle signed anew",
+    "edited copy of the run, or a bundle signed again",
     "the service answers 503: the approval names the source as the commit has it",
 )
 def test_a_release_with_other_source_than_the_approved_does_not_count(door: Door) -> None:
@@ -99,12 +99,12 @@ def test_a_release_with_other_source_than_the_approved_does_not_count(door: Door
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, mend its manifest, and sign it anew",
+    "Put another `model.onnx` into an approved release, mend its manifest, and sign it again",
 )
 def test_a_release_with_another_exported_model_does_not_count(door: Door) -> None:
     files = {"model.onnx": "0" * 64}
-    told = approved_line(RELEASE, door.key, MANIFEST | {"files": files})
-    audit.record(door.folder, APPROVED, "Vera", **told)
+    line = approved_line(RELEASE, door.key, MANIFEST | {"files": files})
+    audit.record(door.folder, APPROVED, "Vera", **line)
 
     assert door.objection(files=files) is None
     for changes in ({"files": {"model.onnx": "1" * 64}}, {"files": files, "format": "lightgbm"}):
@@ -112,9 +112,9 @@ def test_a_release_with_another_exported_model_does_not_count(door: Door) -> Non
 
 
 def test_a_line_of_an_earlier_library_has_to_be_written_again(door: Door) -> None:
-    told = approved_line(RELEASE, door.key)
-    del told["release_hash"]
-    audit.record(door.folder, APPROVED, "Vera", **told)
+    line = approved_line(RELEASE, door.key)
+    del line["release_hash"]
+    audit.record(door.folder, APPROVED, "Vera", **line)
 
     assert "does not name the hash of its files: `uv run poe promote 1` writes it" in (
         door.reason()
@@ -138,9 +138,9 @@ def test_an_approval_of_somebody_else_or_edited_does_not_count(door: Door, tmp_p
     audit.record(door.folder, APPROVED, "Eve", **approved_line(RELEASE, eve))
     assert "its approval does not count: the key is not one that may sign" in door.reason()
 
-    told = approved_line(RELEASE, door.key, expires="2020-01-01")
-    told["approval"] = told["approval"].replace("2020", "2098")
-    audit.record(door.folder, APPROVED, "Eve", **told)
+    line = approved_line(RELEASE, door.key, expires="2020-01-01")
+    line["approval"] = line["approval"].replace("2020", "2098")
+    audit.record(door.folder, APPROVED, "Eve", **line)
     assert "the signature does not belong to the content" in door.reason()
 
 
@@ -214,8 +214,8 @@ def test_a_withdrawal_counts_whoever_wrote_it_and_a_new_approval_ends_it(
 
 
 def test_an_approval_that_cannot_be_read_does_not_count(door: Door) -> None:
-    told = approved_line(RELEASE, door.key)
+    line = approved_line(RELEASE, door.key)
     for wrong in ("[]", "{", '"text"'):
-        told |= {"approval": wrong, "approval_signature": signatures.sign(wrong.encode(), door.key)}
+        line |= {"approval": wrong, "approval_signature": signatures.sign(wrong.encode(), door.key)}
         with pytest.raises(admission.NotApproved):
-            admission.approved(told, MANIFEST, door.signers.read_text())
+            admission.approved(line, MANIFEST, door.signers.read_text())

@@ -85,8 +85,8 @@ def test_a_key_that_may_not_approve_is_told_the_line_to_add(desk: Desk, capsys: 
 
     assert desk.approve(version, OTTO) == 1
 
-    said = capsys.readouterr().err
-    assert 'otto@example.org namespaces="rung-approval" ssh-ed25519 AAAA' in said
+    output = capsys.readouterr().err
+    assert 'otto@example.org namespaces="rung-approval" ssh-ed25519 AAAA' in output
     assert not approval.approval_path(version).exists()
 
 
@@ -155,9 +155,12 @@ def test_an_approval_is_void_when_what_it_binds_changes(
 ) -> None:
     edit(desk, approved)
 
-    (said,) = approval.objections(registry.version(str(approved.version)))
+    (objection,) = approval.objections(registry.version(str(approved.version)))
 
-    assert said.startswith(f"{reason} since it was approved") and "the approval is void" in said
+    assert (
+        objection.startswith(f"{reason} since it was approved")
+        and "the approval is void" in objection
+    )
 
 
 @pytest.mark.parametrize("name", ["git_commit", "data_hash"])
@@ -176,8 +179,8 @@ def test_another_verdict_makes_it_void(desk: Desk, approved: Any) -> None:
     facts = signed_approval.verdict_facts(asdict(PASSED))
 
     assert approval.objections(approved, facts | {"challenger": 0.7900001}) == []
-    (said,) = approval.objections(approved, facts | {"champion_version": "7"})
-    assert "(auc 0.79 against no champion, now auc 0.79 against 7)" in said
+    (objection,) = approval.objections(approved, facts | {"champion_version": "7"})
+    assert "(auc 0.79 against no champion, now auc 0.79 against 7)" in objection
     assert len(approval.objections(approved, facts | {"challenger": 0.8})) == 1
 
 
@@ -194,8 +197,8 @@ def test_an_edited_approval_does_not_count(desk: Desk, approved: Any, file: str)
     path = path.with_name(path.name.replace("approval.json", file))
     path.write_text(path.read_text().replace("2", "3").replace("A", "B"))
 
-    (said,) = approval.objections(approved)
-    assert "is not of a key that" in said
+    (objection,) = approval.objections(approved)
+    assert "is not of a key that" in objection
 
 
 @pytest.mark.tried("Take another version's approval", "it does not count: it is about other bytes")
@@ -206,9 +209,9 @@ def test_the_approval_of_another_version_does_not_serve(desk: Desk, approved: An
     for one, another in ((ours, theirs), *[(map_sig(ours), map_sig(theirs))]):
         another.write_bytes(one.read_bytes())
 
-    said = approval.objections(other)
+    objections = approval.objections(other)
 
-    assert f"approves of {approved.name} {approved.version}" in said[0]
+    assert f"approves of {approved.name} {approved.version}" in objections[0]
 
 
 def map_sig(path: Path) -> Path:
@@ -224,8 +227,8 @@ def test_it_expires_after_the_days_of_the_plan(desk: Desk, approved: Any) -> Non
 
     desk.resign(approved, expires=(today - timedelta(days=1)).isoformat())
 
-    (said,) = approval.objections(approved, answered=True)
-    assert said.startswith(f"the approval expired on {today - timedelta(days=1)}")
+    (objection,) = approval.objections(approved, answered=True)
+    assert objection.startswith(f"the approval expired on {today - timedelta(days=1)}")
 
 
 def withdraw(desk: Desk, version: Any) -> int:
@@ -242,8 +245,10 @@ def test_a_withdrawn_version_is_not_approved_nor_released(
 
     assert withdraw(desk, approved) == 0
 
-    (said,) = approval.objections(approved, answered=True)
-    assert said.startswith("the approval was withdrawn by") and said.endswith("it leans on age")
+    (objection,) = approval.objections(approved, answered=True)
+    assert objection.startswith("the approval was withdrawn by") and objection.endswith(
+        "it leans on age"
+    )
     assert release.main([str(approved.version)]) == 1
     assert "it leans on age" in capsys.readouterr().err
 
@@ -259,8 +264,8 @@ def test_a_withdrawal_whose_file_is_deleted_still_counts(desk: Desk, approved: A
     file.unlink()
     desk.commit(ADA, message="Clean up")
 
-    (said,) = approval.objections(approved)
-    assert f"withdrawn, and {file.name} was deleted since" in said
+    (objection,) = approval.objections(approved)
+    assert f"withdrawn, and {file.name} was deleted since" in objection
 
 
 def test_a_withdrawal_counts_whose_approval_is_deleted(desk: Desk, approved: Any) -> None:
@@ -300,8 +305,8 @@ def test_without_allowed_signers_the_record_alone_counts_unless_they_were_delete
     version = desk.version()
     desk.record(version)
 
-    (said,) = approval.objections(version)
-    assert "allowed_signers was deleted" in said
+    (objection,) = approval.objections(version)
+    assert "allowed_signers was deleted" in objection
 
     desk.patch.setattr(signed_approval, "in_history", lambda path: False)
     assert approval.objections(version) == []

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rung_ops.governance import anchors, audit, keys
 from rung_ops.project.paths import ROOT
-from rung_ops.release import history, state
+from rung_ops.release import history, history_line, state
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def write(folder: Path, content: list[bytes]) -> None:
 
 
 def chained(events: list[bytes]) -> list[bytes]:
-    """Write a chain anew that fits itself, as anybody can who reads ops/release/history.py."""
+    """Rewrite a chain that fits itself, as anybody can who reads ops/release/history.py."""
     made: list[bytes] = []
-    previous = history.START
+    previous = history_line.START
     for event in map(json.loads, events):
         entry = {n: v for n, v in event.items() if n != "hash"} | {"previous_hash": previous}
         previous = hashlib.sha256(canonical(entry)).hexdigest()
@@ -75,28 +75,28 @@ def test_a_log_as_it_was_written_is_verified(log: Path, capsys: pytest.CaptureFi
 
 TAMPERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "a line is changed": lambda log: [log[0], log[1].replace(b"grant", b"deny"), *log[2:]],
-    "a line is changed and the chain written anew": lambda log: chained(
+    "a line is changed and the chain rewritten": lambda log: chained(
         [log[0], forged(log[1], by="Eve"), *log[2:]]
     ),
     "the last line is changed and its hash made to fit": lambda log: chained(
         [*log[:4], forged(log[4], by="Eve")]
     ),
     "a line is taken out": lambda log: [*log[:2], *log[3:]],
-    "a line is taken out and the chain written anew": lambda log: chained([*log[:2], *log[3:]]),
+    "a line is taken out and the chain rewritten": lambda log: chained([*log[:2], *log[3:]]),
     "the end is cut off": lambda log: log[:3],
     "the last line is cut off": lambda log: log[:4],
     "everything is cut off": lambda log: [],
     "two lines change places": lambda log: [log[0], log[2], log[1], *log[3:]],
-    "two lines change places and the chain is written anew": lambda log: chained(
+    "two lines change places and the chain is rewritten": lambda log: chained(
         [log[0], log[2], log[1], *log[3:]]
     ),
     "a line is put in": lambda log: [*log[:2], log[1], *log[2:]],
-    "a line is put in and the chain written anew": lambda log: chained(
+    "a line is put in and the chain rewritten": lambda log: chained(
         [*log[:2], forged(log[1], by="Eve"), *log[2:]]
     ),
     "a line is added": lambda log: chained([*log, forged(log[1], by="Eve")]),
     "the beginning is cut off": lambda log: log[1:],
-    "the beginning is cut off and the chain written anew": lambda log: chained(log[1:]),
+    "the beginning is cut off and the chain rewritten": lambda log: chained(log[1:]),
     "half of the last line is cut off": lambda log: [*log[:4], log[4][:40]],
     "a byte is no text": lambda log: [*log[:4], b"\xff" + log[4][1:]],
 }
@@ -144,10 +144,10 @@ def test_anchors_of_another_key_count_for_nothing(log: Path) -> None:
     (log / anchors.ANCHORS).unlink()
     anchors.sign(log, ec.generate_private_key(ec.SECP256R1()))
 
-    found = audit.report(log)
+    problems = audit.report(log)
 
-    assert "was not signed with the key of governance/audit.pub" in found[0]
-    assert "lines 1 to 5 are not signed" in found[1]
+    assert "was not signed with the key of governance/audit.pub" in problems[0]
+    assert "lines 1 to 5 are not signed" in problems[1]
 
 
 def test_an_anchor_cannot_be_moved_to_another_line_or_environment(log: Path) -> None:
@@ -281,11 +281,11 @@ def test_a_writer_that_is_killed_leaves_a_log_that_tells_so_and_goes_on(producti
     for attempt in range(8):
         writer = start(production, str(attempt), 10_000)
         assert writer.stdout is not None
-        said = [writer.stdout.readline().strip() for _ in range(1 + attempt)]
+        lines = [writer.stdout.readline().strip() for _ in range(1 + attempt)]
         writer.send_signal(signal.SIGKILL)
-        said += writer.stdout.read().split()
+        lines += writer.stdout.read().split()
         writer.wait(timeout=10)
-        whole = [name for name in said if name.count("-") == 1]
+        whole = [name for name in lines if name.count("-") == 1]
 
         assert set(whole) <= set(ids(production))
         left = audit.report(production)

@@ -66,9 +66,9 @@ def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: pytest.CaptureFixt
     number = approved(desk)
     assert approve.main([number, "--key", desk.key(VERA), "--withdraw", "it leans on age"]) == 0
 
-    (said,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
+    (mark,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
 
-    assert "withdrawn" in said and "it leans on age" in said
+    assert "withdrawn" in mark and "it leans on age" in mark
     assert "The model is not approved" in capsys.readouterr().err
 
 
@@ -106,9 +106,9 @@ def test_the_plan_says_whether_files_are_refused_or_marked(desk: Desk) -> None:
 def test_a_registry_that_cannot_be_asked_is_no_approval(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (said,) = batch.objections()  # it knows no version 1
+    (objection,) = batch.objections()  # it knows no version 1
 
-    assert said.startswith("whether it is approved is not known here: ")
+    assert objection.startswith("whether it is approved is not known here: ")
 
 
 @pytest.mark.tried("Score a file with `uv run poe predict` while stopped", "refused")
@@ -158,17 +158,17 @@ def test_without_a_registry_the_approval_that_an_image_carries_counts(
     monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(batch.carried_approval, "objections", lambda: iter(["it has expired"]))
 
-    (said,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
+    (mark,) = batch.log_predictions(SCORED)[batch.NOT_APPROVED].unique()
 
-    assert said == "it has expired"
+    assert mark == "it has expired"
 
 
 def test_where_nobody_validates_yet_files_are_only_scored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    told: list[object] = []
+    printed: list[object] = []
     monkeypatch.setattr(batch, "ROOT", tmp_path)
-    monkeypatch.setattr(batch.predict, "main", lambda **given: told.append(given) or 0)
+    monkeypatch.setattr(batch.predict, "main", lambda **given: printed.append(given) or 0)
 
     assert batch.main() == 0
-    assert told == [{}]
+    assert printed == [{}]

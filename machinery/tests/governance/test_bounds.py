@@ -31,7 +31,7 @@ FIGURES: dict[str, tuple[Any, Any]] = {"auc": (0.75, 0.76), "brier": (0.17, 0.16
 FAIRNESS = {"groups": {"age": {"differences": {"selection_rate": 0.1}}}}
 
 
-def found(
+def violations_of(
     challenger: Facts = FACTS,
     champion: Facts | None = FACTS,
     figures: dict[str, tuple[Any, Any]] = FIGURES,
@@ -41,7 +41,7 @@ def found(
 
 
 def test_a_version_within_every_bound_has_nothing_against_it() -> None:
-    assert found() == []
+    assert violations_of() == []
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,15 @@ def test_a_version_within_every_bound_has_nothing_against_it() -> None:
 def test_a_parameter_may_change_as_the_plan_says(changed: dict[str, str], reason: str) -> None:
     challenger = replace(FACTS, parameters={**FACTS.parameters, **changed})
 
-    assert reason in "".join(found(challenger))
-    assert bool(reason) == bool(found(challenger))
+    assert reason in "".join(violations_of(challenger))
+    assert bool(reason) == bool(violations_of(challenger))
 
 
 @pytest.mark.parametrize("name", ["model.C", "seed"])
 def test_a_parameter_that_is_not_told_is_not_taken_for_unchanged(name: str) -> None:
     left = {key: value for key, value in FACTS.parameters.items() if key != name}
 
-    assert name in found(replace(FACTS, parameters=left))[0]
+    assert name in violations_of(replace(FACTS, parameters=left))[0]
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_a_parameter_that_is_not_told_is_not_taken_for_unchanged(name: str) -> N
 def test_features_come_and_go_as_the_plan_says(features: set[str], reason: str) -> None:
     challenger = replace(FACTS, features=frozenset(features))
 
-    assert reason in "".join(found(challenger))
-    assert bool(reason) == bool(found(challenger))
+    assert reason in "".join(violations_of(challenger))
+    assert bool(reason) == bool(violations_of(challenger))
 
 
 def test_a_feature_of_another_name_may_not_read_what_is_forbidden() -> None:
     challenger = replace(FACTS, columns=FACTS.columns | {"sex"})
 
-    assert found(challenger) == ["a feature reads sex, which the plan forbids"]
+    assert violations_of(challenger) == ["a feature reads sex, which the plan forbids"]
 
 
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf, "0.9", True])
@@ -103,8 +103,8 @@ def test_a_figure_that_is_missing_or_no_number_refuses(name: str, whose: int, mi
     pair = [*FIGURES[name]]
     pair[whose] = missing
 
-    assert name in found(figures=FIGURES | {name: (pair[0], pair[1])})[0]
-    assert name in found(figures={key: FIGURES[key] for key in FIGURES if key != name})[0]
+    assert name in violations_of(figures=FIGURES | {name: (pair[0], pair[1])})[0]
+    assert name in violations_of(figures={key: FIGURES[key] for key in FIGURES if key != name})[0]
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_a_figure_that_is_missing_or_no_number_refuses(name: str, whose: int, mi
 def test_figures_have_bounds_of_their_own_and_against_the_champion(
     figures: dict[str, tuple[Any, Any]], reason: str
 ) -> None:
-    assert reason in "".join(found(figures=FIGURES | figures))
-    assert bool(reason) == bool(found(figures=FIGURES | figures))
+    assert reason in "".join(violations_of(figures=FIGURES | figures))
+    assert bool(reason) == bool(violations_of(figures=FIGURES | figures))
 
 
 @pytest.mark.parametrize("scale", [0.001, 1, 43.7, 1e6])
@@ -134,16 +134,16 @@ def test_a_change_may_be_a_share_of_the_champions_figure(
     bounded = replace(BOUNDS, performance=({"figure": "mae", "most": 1e9, change: "2 %"},))
     figures = {"mae": (sign * worse * scale, sign * scale)}
 
-    found = bounds.violations(bounded, FACTS, FACTS, figures, FAIRNESS)
+    violations = bounds.violations(bounded, FACTS, FACTS, figures, FAIRNESS)
 
-    assert bool(found) is refused
-    assert not found or f"to {change.removeprefix('greatest_')} by 2 %" in found[0]
+    assert bool(violations) is refused
+    assert not violations or f"to {change.removeprefix('greatest_')} by 2 %" in violations[0]
 
 
 def test_the_first_version_is_held_against_no_champion() -> None:
     first: dict[str, tuple[Any, Any]] = {"auc": (0.75, None), "brier": (0.17, None)}
 
-    assert found(champion=None, figures=first) == []
+    assert violations_of(champion=None, figures=first) == []
 
 
 @pytest.mark.parametrize(
@@ -158,12 +158,12 @@ def test_the_first_version_is_held_against_no_champion() -> None:
     ],
 )
 def test_a_difference_that_is_not_known_refuses(report: dict[str, Any]) -> None:
-    assert "nothing is known of selection_rate by age" in found(fairness=report)[0]
+    assert "nothing is known of selection_rate by age" in violations_of(fairness=report)[0]
 
 
 def test_a_difference_between_groups_has_its_bound() -> None:
     report = {"groups": {"age": {"differences": {"selection_rate": 0.21}}}}
 
-    assert found(fairness=report) == [
+    assert violations_of(fairness=report) == [
         "fairness: selection_rate differs by 0.210 by age; 0.2 is allowed"
     ]

@@ -52,7 +52,7 @@ def sign(image: Path) -> Callable[..., Path]:
     return write
 
 
-def said() -> str:
+def refusal() -> str:
     (reason,) = carried_approval.objections()
     return reason
 
@@ -72,7 +72,7 @@ def test_a_model_with_a_signed_approval_is_approved(sign: Callable[..., Path]) -
     "as `poe predict`: refused, or marked in each row; so is an image that cannot see the log",
 )
 def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., Path]) -> None:
-    assert said().startswith("no approval that a validator has signed names this model (")
+    assert refusal().startswith("no approval that a validator has signed names this model (")
 
     new_key(image / "eve.key")
     sign(1, "eve.key")
@@ -81,7 +81,7 @@ def test_a_model_that_no_approval_names_is_not(image: Path, sign: Callable[..., 
     wrong = json.loads(edited.read_text()) | {"model_file": hashlib.sha256(MODEL).hexdigest()}
     edited.write_text(json.dumps(wrong))
 
-    assert said().startswith("no approval that a validator has signed names this model (")
+    assert refusal().startswith("no approval that a validator has signed names this model (")
 
 
 @pytest.mark.tried(
@@ -92,16 +92,16 @@ def test_what_has_expired_or_was_withdrawn_is_not(
     image: Path, production: Path, sign: Callable[..., Path]
 ) -> None:
     path = sign(expires="2026-02-01")
-    assert "expired on 2026-02-01" in said()
+    assert "expired on 2026-02-01" in refusal()
 
     path = sign()
     signed_approval.withdrawal_of(path, digest(path)).write_text("{}")
-    assert said() == "its approval was withdrawn"
+    assert refusal() == "its approval was withdrawn"
 
     path = sign(expires="2099-02-01")
     assert list(carried_approval.objections()) == []
     audit.record(production, WITHDRAWN, "Vera", approval=digest(path))
-    assert said() == "its approval was withdrawn"
+    assert refusal() == "its approval was withdrawn"
 
 
 @pytest.mark.tried(
@@ -114,7 +114,7 @@ def test_with_other_source_it_is_not_the_approved_one(
     sign()
     (image / "src/credit/features.py").write_text("FEATURES = [1]\n")
 
-    assert said() == "src/ is not the source that was approved"
+    assert refusal() == "src/ is not the source that was approved"
 
 
 def test_where_the_releases_are_not_mounted_a_later_withdrawal_is_not_known(
@@ -123,7 +123,7 @@ def test_where_the_releases_are_not_mounted_a_later_withdrawal_is_not_known(
     sign()
     (production / state.HISTORY).rename(production / "elsewhere")
 
-    assert "mount the folder of the releases at /app/releases" in said()
+    assert "mount the folder of the releases at /app/releases" in refusal()
     plan.path(image).unlink()  # as at rung 2, where nothing is served
     assert list(carried_approval.objections()) == []
 
@@ -131,4 +131,4 @@ def test_where_the_releases_are_not_mounted_a_later_withdrawal_is_not_known(
 def test_a_team_of_one_has_no_signature_that_names_the_model(image: Path) -> None:
     (image / signatures.SIGNERS).unlink()
 
-    assert "no signature says here which model was validated" in said()
+    assert "no signature says here which model was validated" in refusal()

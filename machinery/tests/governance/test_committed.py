@@ -35,8 +35,8 @@ def test_a_file_that_judges_and_is_not_as_committed_is_named(
 
     (desk.folder / name).write_text("# another\n")
 
-    (said,) = committed.uncommitted(record, root=desk.folder)
-    assert f"{Path(name).name} is not as it is committed" in said
+    (reason,) = committed.uncommitted(record, root=desk.folder)
+    assert f"{Path(name).name} is not as it is committed" in reason
 
 
 def test_what_a_job_of_ci_takes_from_the_main_branch_is_committed(
@@ -67,9 +67,9 @@ def test_the_gate_refuses_what_is_judged_by_uncommitted_files(
         monkeypatch.setattr(plan, "path", lambda root=None: tmp_path / "none.yaml")
     monkeypatch.setattr(committed, "uncommitted", lambda *further: ["params.toml is not"])
 
-    found = rejudge.verdict("1")
+    verdict = rejudge.verdict("1")
 
-    assert (found.promote, found.reasons) == (False, ["params.toml is not"])
+    assert (verdict.promote, verdict.reasons) == (False, ["params.toml is not"])
 
 
 def test_a_record_is_signed_before_it_is_committed_and_released_after(

@@ -112,8 +112,10 @@ def test_what_serves_another_model_does_not_come_to_production(
 
     assert deploy.main(["production", candidates[0]]) == 1
 
-    said = capsys.readouterr().err
-    assert "does not serve the model of its version" in said and f"{candidates[0]} differs" in said
+    output = capsys.readouterr().err
+    assert (
+        "does not serve the model of its version" in output and f"{candidates[0]} differs" in output
+    )
     assert events(production) == []
 
 

@@ -157,8 +157,8 @@ def test_a_shallow_clone_does_not_tell_who_developed_it(desk: Desk, tmp_path: Pa
     )
     desk.patch.setattr(approval, "ROOT", clone)
 
-    (said,) = approval.objections(version)
-    assert "`git fetch --unshallow`" in said
+    (objection,) = approval.objections(version)
+    assert "`git fetch --unshallow`" in objection
     assert approval.objections(version, answered=True) == []
 
 

@@ -134,7 +134,7 @@ def stored(project: Project) -> list[Path]:
 def test_a_person_is_erased_by_the_id_of_a_prediction(project: Project, rows: pl.DataFrame) -> None:
     (before,) = stored(project)
 
-    said = project.erase(PERSON, "--yes", "--reason", "Request 12", "--by", "Olga Officer")
+    output = project.erase(PERSON, "--yes", "--reason", "Request 12", "--by", "Olga Officer")
 
     log = prediction_log.read(project.log).collect()
     assert log.height == COUNT - 1 and PERSON not in log["id"].to_list()
@@ -147,8 +147,8 @@ def test_a_person_is_erased_by_the_id_of_a_prediction(project: Project, rows: pl
     assert not before.exists() and len(stored(project)) == 1, "the old version left the cache"
     assert project.git("log", "-1", "--format=%s").strip() == "Erase rows of a person"
     assert project.git("status", "--porcelain", "data") == ""
-    assert "gc --workspace --cloud --remote local" in said
-    assert "Models that learned" in said
+    assert "gc --workspace --cloud --remote local" in output
+    assert "Models that learned" in output
 
 
 def test_rows_are_taken_out_of_an_encrypted_log_which_stays_encrypted(
@@ -183,21 +183,21 @@ def test_a_remote_is_named_whatever_the_length_of_its_address(project: Project) 
     address = "https://data.example.org/" + "a-long-folder/" * 10 + "with a space"
     project.run("dvc", "remote", "add", "far", address.replace("//", "//ada:secret@"))
 
-    said = project.erase(PERSON)
+    output = project.erase(PERSON)
 
-    assert f"The remote far ({address}) keeps old versions." in said
-    assert "The remote local (" in said
-    assert "secret" not in said
+    assert f"The remote far ({address}) keeps old versions." in output
+    assert "The remote local (" in output
+    assert "secret" not in output
 
 
 def test_without_yes_it_is_only_shown(project: Project) -> None:
     before = {path: path.read_bytes() for path in tables.files(project.folder)}
 
-    said = project.erase(PERSON)
+    output = project.erase(PERSON)
 
-    assert "Nothing was changed" in said
+    assert "Nothing was changed" in output
     for name in ("known.csv", "applications.parquet: 1 row(s)", "rows.parquet", "local cache"):
-        assert name in said
+        assert name in output
     assert {path: path.read_bytes() for path in tables.files(project.folder)} == before
     assert len(stored(project)) == 1
     assert not (project.folder / "releases/production/history.jsonl").exists()
@@ -221,19 +221,19 @@ def test_what_cannot_be_rewritten_is_said(project: Project, rows: pl.DataFrame) 
     bundle.parent.mkdir(parents=True)
     rows.write_parquet(bundle)
 
-    said = project.erase(PERSON, "--yes", "--reason", "Request 14")
+    output = project.erase(PERSON, "--yes", "--reason", "Request 14")
 
-    assert "docs/some.csv, 1 row(s): git holds it" in said
-    assert "parity.parquet, 1 row(s): a signed release carries it" in said
+    assert "docs/some.csv, 1 row(s): git holds it" in output
+    assert "parity.parquet, 1 row(s): a signed release carries it" in output
     assert held(bundle) == COUNT and pl.read_csv(in_git).height == COUNT
 
 
 def test_without_the_key_nothing_is_erased(project: Project) -> None:
     project.environ["AUDIT_PRIVATE_KEY"] = ""
 
-    said = project.erase(PERSON, "--yes", "--reason", "Request 15", code=1)
+    output = project.erase(PERSON, "--yes", "--reason", "Request 15", code=1)
 
-    assert "Nothing was erased" in said
+    assert "Nothing was erased" in output
     assert held(project.raw) == COUNT
 
 
@@ -280,9 +280,9 @@ def test_who_is_not_named_clearly_is_not_erased(named: list[str]) -> None:
 def test_values_are_compared_as_what_they_are(
     values: pl.Series, text: str, expected: list[bool]
 ) -> None:
-    found = Subject({"x": text}).mask(values.alias("x").to_frame())
+    mask = Subject({"x": text}).mask(values.alias("x").to_frame())
 
-    assert found.to_list() == expected
+    assert mask.to_list() == expected
 
 
 def test_all_columns_have_to_hold() -> None:
@@ -317,8 +317,8 @@ def test_a_service_that_merges_meanwhile_brings_nothing_back(
     files = Files(tmp_path / "production/predictions")
     for first in (0, 10):
         files.write(prediction_log.assemble([batch(asked[first : first + 10], first)]))
-    found = search.Places(search.widened(Subject(ids=frozenset([PERSON]))))
-    eraser = threading.Thread(target=person_rows._log, args=(found,))
+    places = search.Places(search.widened(Subject(ids=frozenset([PERSON]))))
+    eraser = threading.Thread(target=person_rows._log, args=(places,))
     write = prediction_log.write
 
     def slowly(*given: object) -> object:

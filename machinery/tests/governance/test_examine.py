@@ -29,7 +29,7 @@ from rung_ops.project.paths import ROOT
 
 TODAY = date(2026, 11, 30)
 OWN = "Officers of our branch in Trento see the figure beside the file and decide."
-TOLD = tomllib.loads(examine.REQUIREMENTS.read_text(encoding="utf-8"))
+REQUIREMENTS = tomllib.loads(examine.REQUIREMENTS.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -52,21 +52,28 @@ def project(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def look(name: str, version: str = "1") -> control_evidence.Evidence:
-    return evidence_of(TOLD["controls"][name], Examined(version))
+    return evidence_of(REQUIREMENTS["controls"][name], Examined(version))
 
 
 def test_each_requirement_names_a_control_and_each_control_can_be_looked_for() -> None:
-    named = {name for s in TOLD["sources"] for r in s["requirements"] for name in r["controls"]}
+    named = {
+        name for s in REQUIREMENTS["sources"] for r in s["requirements"] for name in r["controls"]
+    }
 
-    assert named == set(TOLD["controls"])
-    assert {each["kind"] for each in TOLD["controls"].values()} == set(control_evidence.LOOK)
-    for source in TOLD["sources"]:
+    assert named == set(REQUIREMENTS["controls"])
+    assert {each["kind"] for each in REQUIREMENTS["controls"].values()} == set(
+        control_evidence.LOOK
+    )
+    for source in REQUIREMENTS["sources"]:
         assert source["seen"].startswith(("copy: ", "secondary: ", "not opened"))
         assert date.fromisoformat(source["as_of"]) <= date.today()
 
 
 def test_what_is_asked_for_is_there() -> None:
-    refs = {source["id"]: [r["ref"] for r in source["requirements"]] for source in TOLD["sources"]}
+    refs = {
+        source["id"]: [r["ref"] for r in source["requirements"]]
+        for source in REQUIREMENTS["sources"]
+    }
 
     articles = [f"Art. {number}" for number in (9, 10, 12, 13, 14, 15, 26, 27, 72, 86)]
     annex = [f"Annex IV, {number}" for number in range(1, 10)]
@@ -76,10 +83,10 @@ def test_what_is_asked_for_is_there() -> None:
 
 
 def test_a_document_is_a_statement_of_who_wrote_it(project: Path) -> None:
-    found = look("use-case")
+    evidence = look("use-case")
 
-    assert found.status == STATEMENT
-    assert found.found.startswith("Ada Lovelace, ")
+    assert evidence.status == STATEMENT
+    assert evidence.shown_by.startswith("Ada Lovelace, ")
 
 
 def test_the_example_an_incomplete_record_and_a_missing_one_are_missing(project: Path) -> None:
@@ -87,9 +94,9 @@ def test_the_example_an_incomplete_record_and_a_missing_one_are_missing(project:
     (project / "governance/risk_register.yaml").write_text("risks: []\n")
     (project / "docs/privacy.md").unlink()
 
-    assert "still the text of the example" in look("use-case").found
-    assert "risk_register.yaml, risks" in look("risks").found
-    assert look("privacy").found == "docs/privacy.md is missing"
+    assert "still the text of the example" in look("use-case").shown_by
+    assert "risk_register.yaml, risks" in look("risks").shown_by
+    assert look("privacy").shown_by == "docs/privacy.md is missing"
     assert {look(name).status for name in ("use-case", "risks", "privacy")} == {MISSING}
 
 
@@ -107,16 +114,19 @@ def test_a_report_proves_something_of_its_own_version_only(project: Path) -> Non
 def test_an_approval_is_a_statement_and_its_absence_is_missing(project: Path, desk: Desk) -> None:
     version = desk.version()
     number = str(version.version)
-    assert "no validation" in look("validation", number).found
+    assert "no validation" in look("validation", number).shown_by
     entry = yaml.safe_load((project / approval.INVENTORY).read_text())
     entry["models"][0]["name"] = version.name
     (project / approval.INVENTORY).write_text(yaml.safe_dump(entry))
     assert desk.approve(version) == 0
 
-    found = look("validation", number)
+    evidence = look("validation", number)
 
-    assert found.status == STATEMENT
-    assert "Vera Valid <vera@example.org>" in found.found and "key: vera@example.org" in found.found
+    assert evidence.status == STATEMENT
+    assert (
+        "Vera Valid <vera@example.org>" in evidence.shown_by
+        and "key: vera@example.org" in evidence.shown_by
+    )
     assert look("lineage", number).status == RUN
     assert look("validation", "99").status == look("lineage", "99").status == MISSING
 
@@ -133,11 +143,11 @@ def test_both_files_are_written_and_what_is_missing_is_printed(
 
     assert examine.main([version]) == 1
 
-    said = capsys.readouterr()
-    assert "missing: governance/validation: " in said.err and "wrote " in said.out
-    told = json.loads((project / "reports/examination.json").read_text())
-    assert told["controls"]["oversight"]["status"] == STATEMENT
-    (act,) = [source for source in told["sources"] if source["id"] == "EU AI Act"]
+    output = capsys.readouterr()
+    assert "missing: governance/validation: " in output.err and "wrote " in output.out
+    data = json.loads((project / "reports/examination.json").read_text())
+    assert data["controls"]["oversight"]["status"] == STATEMENT
+    (act,) = [source for source in data["sources"] if source["id"] == "EU AI Act"]
     statuses = {each["ref"]: each["status"] for each in act["requirements"]}
     # The weakest of its controls decides.
     assert (statuses["Art. 13"], statuses["Art. 72"]) == (STATEMENT, MISSING)

@@ -52,9 +52,9 @@ def test_each_document_of_the_example_is_known(project: Path) -> None:
 def test_a_place_is_named_with_its_line_and_what_to_write(project: Path) -> None:
     lines = (project / INVENTORY).read_text(encoding="utf-8").splitlines()
     line = 1 + next(at for at, text in enumerate(lines) if "functioning_properly:" in text)
-    found = next(each for each in objections(project) if "functioning_properly" in each)
+    objection = next(each for each in objections(project) if "functioning_properly" in each)
 
-    assert found == (
+    assert objection == (
         f"{INVENTORY}:{line}, `models[0].functioning_properly`: still the text of the example. "
         "Say whether it works as intended, and how that is known."
     )
@@ -94,11 +94,11 @@ def test_a_reference_is_looked_at_where_it_leads(project: Path) -> None:
 
     edit(project, "docs/use_case.md", "## Intended use", "## Who uses it")
 
-    found = [str(each) for each in records._reference_problems(project)]
+    problems = [str(each) for each in records._reference_problems(project)]
     assert {"docs/model_card.md", "docs/privacy.md", INVENTORY} == {
-        each.partition(",")[0] for each in found
+        each.partition(",")[0] for each in problems
     }
-    assert "`See docs/use_case.md, Intended use.` names a section that is not there" in found[0]
+    assert "`See docs/use_case.md, Intended use.` names a section that is not there" in problems[0]
 
 
 @pytest.mark.parametrize("page", [None, "# Our rows\n\nFrom the warehouse.\n"])
@@ -132,8 +132,8 @@ def test_every_place_can_be_written_and_the_records_stay_whole(project: Path) ->
     assert untouched(project) == []
     for name in ("model_inventory", "risk_register", "change_control_plan", "technical_file"):
         file = next(each for each in example_text.FILES if name in each)
-        found = records.check_record(project / file, records.read_schema(name, project), project)
-        assert [str(each) for each in found if "does not exist" not in str(each)] == []
+        problems = records.check_record(project / file, records.read_schema(name, project), project)
+        assert [str(each) for each in problems if "does not exist" not in str(each)] == []
 
 
 def test_a_document_that_is_not_there_or_not_yaml_is_left_to_poe_records(project: Path) -> None:
@@ -151,8 +151,8 @@ def test_poe_records_lists_the_places_and_does_not_fail(
     monkeypatch.setattr(records, "champion_problems", lambda: ([], ""))
 
     assert records.main([]) == 0
-    said = capsys.readouterr().out
-    assert "`poe promote` refuses" in said and f"{INVENTORY}:" in said
+    output = capsys.readouterr().out
+    assert "`poe promote` refuses" in output and f"{INVENTORY}:" in output
 
 
 @pytest.mark.tried(

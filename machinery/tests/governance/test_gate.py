@@ -59,19 +59,19 @@ def judged(
     def judge(
         bounds: plan.Bounds = limits,
         champion: float | None = None,
-        found: Verdict = PASSED,
+        standard: Verdict = PASSED,
     ) -> Verdict:
         scores = {"challenger": {"figure": 0.75}}
         if champion is not None:
             scores["champion"] = {"figure": champion}
         known = {"release": "v0", "run_id": run} if champion is not None else None
-        found = replace(
-            found,
-            figures={"scores": scores} | found.figures,
+        standard = replace(
+            standard,
+            figures={"scores": scores} | standard.figures,
             challenger=VERSION | {"run_id": run},
             champion=known,
         )
-        monkeypatch.setattr(release_gate, "verdict", lambda asked: found)
+        monkeypatch.setattr(release_gate, "verdict", lambda asked: standard)
         monkeypatch.setattr(plan, "bounds", lambda: bounds)
         return gate.verdict("1")
 
@@ -123,9 +123,9 @@ def test_a_standard_figure_is_computed_by_the_library(
 
     monkeypatch.setattr(contract, "score", score, raising=False)
 
-    (said,) = judged(champion=0.76).reasons
+    (reason,) = judged(champion=0.76).reasons
 
-    assert said.startswith("score() in model.py says auc 0.99, and it is 0.")
+    assert reason.startswith("score() in model.py says auc 0.99, and it is 0.")
     monkeypatch.setattr(contract, "score", real, raising=False)
     assert judged(champion=0.76).promote
 
@@ -136,10 +136,10 @@ def test_a_figure_of_ones_own_decides_only_where_the_plan_bounds_it(
     approve(tmp_path)
 
     def decided_by(metric: str) -> Verdict:
-        return judged(champion=0.76, found=replace(PASSED, figures={"metric": metric}))
+        return judged(champion=0.76, standard=replace(PASSED, figures={"metric": metric}))
 
-    (said,) = decided_by("profit").reasons
-    assert said.startswith("profit, which decides, is computed by score() in model.py alone")
+    (reason,) = decided_by("profit").reasons
+    assert reason.startswith("profit, which decides, is computed by score() in model.py alone")
     assert decided_by("figure").promote  # which the plan bounds
     assert decided_by("auc").promote
 
@@ -228,10 +228,10 @@ def test_a_difference_between_groups_is_taken_of_the_rows_of_the_gate(
     trained: Trained,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[pl.DataFrame] = []
+    calls: list[pl.DataFrame] = []
 
     def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
-        seen.append(rows)
+        calls.append(rows)
         compared = {"age": {"differences": {"selection_rate": 0.3}}}
         return {"task": "classification", "threshold": 0.5, "groups": compared, "too_small": {}}
 
@@ -242,7 +242,7 @@ def test_a_difference_between_groups_is_taken_of_the_rows_of_the_gate(
 
     assert "selection_rate differs by 0.300 by age; 0.2 is allowed" in made.reasons[0]
     expected = estimator.predict(trained.estimator, trained.test)
-    assert seen[0]["predicted"].to_list() == pytest.approx(expected)
+    assert calls[0]["predicted"].to_list() == pytest.approx(expected)
 
 
 def groups(monkeypatch: pytest.MonkeyPatch, trained: Trained, **settings: Any) -> None:
@@ -277,10 +277,10 @@ def test_groups_are_compared_at_the_threshold_of_the_plan(
     trained: Trained,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
 
     def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
-        seen.append(settings)
+        calls.append(settings)
         at = settings["fairness"]["threshold"]
         return {"task": "classification", "threshold": at, "groups": {}, "too_small": {}}
 
@@ -289,7 +289,7 @@ def test_groups_are_compared_at_the_threshold_of_the_plan(
 
     made = judged(replace(limits, decision_threshold=0.3))
 
-    assert seen[0]["fairness"]["threshold"] == 0.3
+    assert calls[0]["fairness"]["threshold"] == 0.3
     assert made.reasons == [
         "outside of the change control plan: params.toml decides at 0.5 (threshold under "
         "[fairness]), and the plan at 0.3 (decision_threshold)"

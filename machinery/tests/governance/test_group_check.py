@@ -24,13 +24,13 @@ REPORT: dict[str, Any] = {
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Checks a report against the plan above."""
-    found = tmp_path / "fairness.json"
-    monkeypatch.setattr(group_check, "FAIRNESS", found)
+    file = tmp_path / "fairness.json"
+    monkeypatch.setattr(group_check, "FAIRNESS", file)
     monkeypatch.setattr(plan, "bounds", lambda: BOUNDS)
     monkeypatch.setattr(group_check, "params", lambda: {"fairness": {"threshold": 0.4}})
 
     def run(**changes: Any) -> int:
-        found.write_text(json.dumps(REPORT | changes))
+        file.write_text(json.dumps(REPORT | changes))
         return group_check.main()
 
     return run
@@ -40,9 +40,9 @@ def test_differences_within_the_plan_pass_and_small_groups_are_said(
     check: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check() == 0
-    said = capsys.readouterr().out
-    assert "note: fairness: age above 80 (3 rows) is not judged: fewer than 30 rows" in said
-    assert "within the change control plan" in said
+    output = capsys.readouterr().out
+    assert "note: fairness: age above 80 (3 rows) is not judged: fewer than 30 rows" in output
+    assert "within the change control plan" in output
 
 
 def test_a_difference_that_the_plan_forbids_fails(

@@ -25,9 +25,9 @@ def files() -> dict[str, str]:
 
 def reason(monkeypatch: pytest.MonkeyPatch, hooks: dict[str, Any], **changed: str) -> str:
     monkeypatch.setattr(hook_source.hooks, "named", lambda: hooks)
-    found = HookSource().objection({"id": RELEASE, "files": files() | changed})
-    assert found is None or not found.refuses
-    return "" if found is None else found.reason
+    objection = HookSource().objection({"id": RELEASE, "files": files() | changed})
+    assert objection is None or not objection.refuses
+    return "" if objection is None else objection.reason
 
 
 @pytest.mark.tried(

@@ -31,11 +31,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(root: Path, **changes: Any) -> None:
-    told = {"models": [TEAM | changes]}
-    (root / inventory_facts.INVENTORY).write_text(yaml.safe_dump(told), encoding="utf-8")
+    inventory = {"models": [TEAM | changes]}
+    (root / inventory_facts.INVENTORY).write_text(yaml.safe_dump(inventory), encoding="utf-8")
 
 
-def said(root: Path) -> str:
+def problems(root: Path) -> str:
     return "\n".join(map(str, inventory_facts.contradictions(root)))
 
 
@@ -51,12 +51,12 @@ def test_nothing_is_asked_that_is_known(project: Path) -> None:
     (project / "governance/validation/m-3.yaml").write_text(yaml.safe_dump(record))
     (project / "governance/validation/README.md").write_text("# How\n")
 
-    told = inventory_facts.facts()
+    data = inventory_facts.facts()
 
-    assert told["status"] == "in development: nothing answers in production from here"
-    assert told["validations"] == "version 3, 2026-11-19: approved by Vera Valid"
-    assert told["rows"] == "1,000 of a.csv"
-    assert told["features"].startswith("19: checking, ")
+    assert data["status"] == "in development: nothing answers in production from here"
+    assert data["validations"] == "version 3, 2026-11-19: approved by Vera Valid"
+    assert data["rows"] == "1,000 of a.csv"
+    assert data["features"].startswith("19: checking, ")
 
 
 @pytest.mark.parametrize("report", ["{", "[]", '{"rows": 3}'])
@@ -89,14 +89,14 @@ def test_what_contradicts_the_facts_is_named(
     answer(monkeypatch)
     write(project, **changes)
 
-    assert named in said(project)
-    assert bool(named) == bool(said(project))
+    assert named in problems(project)
+    assert bool(named) == bool(problems(project))
 
 
 def test_before_anything_answers_it_may_be_in_development(project: Path) -> None:
     write(project, status="development", actual_use="Not in use yet.")
 
-    assert said(project) == ""
+    assert problems(project) == ""
 
 
 def test_what_answers_is_read_from_production(

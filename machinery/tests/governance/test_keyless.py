@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import rung_ops
-from machinery.tests.governance.probing import make_curious, probe, seen
+from machinery.tests.governance.probing import make_curious, observations, probe
 from rung_ops import contract
 from rung_ops.autopilot import hooks, observation, policy
 from rung_ops.autopilot.tools import Tools
@@ -77,13 +77,13 @@ def test_a_candidate_is_deployed_and_promoted_and_sees_no_key(
     monkeypatch.setattr(deploy, "refuse_another_model", lambda release: None)
 
     assert deploy.main(["production", curious]) == 0
-    deployed = seen(tmp_path / "seen")
+    deployed = observations(tmp_path / "seen")
     assert promote.main(["1"]) == 0
 
     assert state.read(production).serving == curious
-    assert 2 <= len(deployed) < len(seen(tmp_path / "seen"))
-    assert {tuple(found) for _, found in seen(tmp_path / "seen")} == {()}
-    assert os.getpid() not in {process for process, _ in seen(tmp_path / "seen")}
+    assert 2 <= len(deployed) < len(observations(tmp_path / "seen"))
+    assert {tuple(taken) for _, taken in observations(tmp_path / "seen")} == {()}
+    assert os.getpid() not in {process for process, _ in observations(tmp_path / "seen")}
 
 
 def test_the_gate_is_run_again_without_keys(
@@ -96,10 +96,10 @@ def test_the_gate_is_run_again_without_keys(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_store)
     keys.private_key()  # is there, for who signs
 
-    found = rejudge.verdict("1")
+    verdict = rejudge.verdict("1")
 
-    assert not found.promote and found.challenger["version"] == "1"
-    assert [keys for _, keys in seen(tmp_path / "seen")] == [[]]
+    assert not verdict.promote and verdict.challenger["version"] == "1"
+    assert [keys for _, keys in observations(tmp_path / "seen")] == [[]]
 
 
 @pytest.mark.tried(
@@ -143,7 +143,7 @@ def test_code_of_the_project_runs_where_only_the_logs_key_is(
         MODEL.unlink()
 
     assert done.returncode == (words[0] == "predict"), done.stderr
-    assert {tuple(found) for _, found in seen(file)} == {(key_names.LOG,)}
+    assert {tuple(taken) for _, taken in observations(file)} == {(key_names.LOG,)}
 
 
 def test_the_autopilot_asks_code_of_the_project_where_no_key_is(
@@ -155,16 +155,16 @@ def test_the_autopilot_asks_code_of_the_project_where_no_key_is(
     hooks.notify("v2 was promoted", "it answers")
 
     assert done.outcome == "nothing"
-    assert [keys for _, keys in seen(tmp_path / "seen")] == [[], []]
-    assert os.getpid() not in {process for process, _ in seen(tmp_path / "seen")}
+    assert [keys for _, keys in observations(tmp_path / "seen")] == [[], []]
+    assert os.getpid() not in {process for process, _ in observations(tmp_path / "seen")}
 
 
 def test_the_stages_of_the_pipeline_are_run_without_keys(probed: None) -> None:
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", "rung_ops", "keyless", "env"], capture_output=True, text=True
     ).stdout
 
-    assert "PATH=" in said and "secret of" not in said
+    assert "PATH=" in output and "secret of" not in output
     tasks = (ROOT / "ops/tasks.toml").read_text(encoding="utf-8")
     assert tasks.count("dvc repro") == tasks.count("rung-ops keyless dvc repro") == 4
 
@@ -174,10 +174,10 @@ SIGNING = "approve deploy kill_switch monitor promote registry_promotion rejudge
 
 def test_what_signs_imports_no_code_of_the_project() -> None:
     imports = ", ".join(f"rung_ops.governance.{name}" for name in SIGNING.split())
-    told = f"import sys, {imports}; print([n for n in sys.modules if n.startswith({contract.package()!r})])"
+    code = f"import sys, {imports}; print([n for n in sys.modules if n.startswith({contract.package()!r})])"
 
     done = subprocess.run(
-        [sys.executable, "-c", told], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
 
     assert done.stdout == "[]\n"
@@ -205,13 +205,13 @@ def test_an_error_of_the_other_process_is_said_here() -> None:
 def look_around(process: int) -> list[str]:
     """What the code of a candidate could read: a file of a key, the environment of a process."""
     subprocess.run(["umount", str(KEY.parent)], stderr=subprocess.DEVNULL)
-    found = []
+    keys = []
     for path in (KEY, Path(f"/proc/{process}/environ")):
         try:
-            found += [path.name] if b"very secret" in path.read_bytes() else []
+            keys += [path.name] if b"very secret" in path.read_bytes() else []
         except OSError:
             continue
-    return found
+    return keys
 
 
 KEY = ROOT / ".keys/audit.pem"

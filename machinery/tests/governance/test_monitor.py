@@ -80,9 +80,9 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Sets the thresholds of the plan; those of overrides as given."""
 
     def use(**of_overrides: float) -> None:
-        found = LENIENT | {"overrides": of_overrides}
+        tables = LENIENT | {"overrides": of_overrides}
         duty = {"owner": "Head of operations", "action": "Read the reasons."}
-        monkeypatch.setattr(plan, "thresholds", lambda: dict(found))
+        monkeypatch.setattr(plan, "thresholds", lambda: dict(tables))
         monkeypatch.setattr(
             plan, "owners", lambda: {f"overrides.{name}": duty for name in of_overrides}
         )
@@ -101,7 +101,7 @@ def noted(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "overruled", "said"),
+    ("rows", "overruled", "message"),
     [
         (20, 7, "7 of 20 predictions were overruled, more than 30%. Head of operations: Read"),
         (20, 6, ""),
@@ -116,16 +116,16 @@ def test_overrides_have_their_limits_both_ways(
     production: Path,
     rows: int,
     overruled: int,
-    said: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     predicted(rows)
     planned(most_share=0.3, least_share=0.01)
     overrule(production, overruled)
 
-    assert monitor.main([]) == (1 if said else 0)
+    assert monitor.main([]) == (1 if message else 0)
 
-    assert said in capsys.readouterr().out
+    assert message in capsys.readouterr().out
     assert audit.report(production) == []
 
 
@@ -142,9 +142,9 @@ def test_a_log_that_does_not_fit_its_notes_is_a_finding(
 
     assert monitor.main([]) == 1
 
-    said = "the audit log cannot be relied on: origin has a note of 9 lines"
-    assert said in capsys.readouterr().out
-    assert noted(production)[-1]["problems"] == [said]
+    message = "the audit log cannot be relied on: origin has a note of 9 lines"
+    assert message in capsys.readouterr().out
+    assert noted(production)[-1]["problems"] == [message]
 
 
 def test_overrides_of_what_was_not_looked_at_do_not_count(
@@ -185,9 +185,9 @@ def test_the_technical_file_counts_as_the_monitor_does(
     overrule(production, 7)
     overrule(production, 8)
 
-    told = operation_record.served("1")
+    section = operation_record.served("1")
 
-    assert "Predictions that were overruled: 8, in 15 entries of the audit log." in told
+    assert "Predictions that were overruled: 8, in 15 entries of the audit log." in section
 
     overrule(production, 21)
 
@@ -296,8 +296,8 @@ def test_a_line_that_nobody_signed_is_named(
     state.note(production, "resuming", "Eve", reason="because")
 
     assert monitor.main([]) == 1
-    said = capsys.readouterr().out
-    assert "the audit log cannot be relied on: line 2 is not signed" in said
+    output = capsys.readouterr().out
+    assert "the audit log cannot be relied on: line 2 is not signed" in output
 
 
 def test_a_plan_that_cannot_be_read_lets_nobody_look(

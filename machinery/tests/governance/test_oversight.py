@@ -107,9 +107,9 @@ def test_an_officer_overrides_a_prediction_and_the_last_word_counts(
     assert service.ask("/override", first) == (200, {"id": name, "recorded": True})
     assert service.ask("/override", first | {"decision": "refuse", "by": "Otto"})[0] == 200
 
-    status, told = service.ask(f"/override/{name}")
-    assert (status, told["decision"], told["by"]) == (200, "refuse", "Otto")
-    assert [each["by"] for each in told["earlier"]] == ["Olga"]
+    status, answer = service.ask(f"/override/{name}")
+    assert (status, answer["decision"], answer["by"]) == (200, "refuse", "Otto")
+    assert [each["by"] for each in answer["earlier"]] == ["Olga"]
     assert [event["by"] for event in log()[-2:]] == ["Olga", "Otto"]
 
 

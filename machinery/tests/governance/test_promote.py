@@ -55,9 +55,9 @@ def test_an_approved_version_comes_to_answer(
     judged = events(production)[0]["detail"]
     assert judged["rules_text"].startswith("# What a new version must show")
     assert judged["plan_text"] == plan.path().read_text() and judged["said"]["promote"] is True
-    told = events(production)[1]["detail"]
-    assert told["validator"] == "Vera Valid <vera@example.org>"
-    assert len(told["record_hash"]) == 64
+    detail = events(production)[1]["detail"]
+    assert detail["validator"] == "Vera Valid <vera@example.org>"
+    assert len(detail["record_hash"]) == 64
     assert audit.report(production) == []
     assert str(registry.version(registry.CHAMPION).version) == "1"
 
@@ -290,7 +290,7 @@ def test_a_bundle_that_was_changed_on_the_disk_does_not_answer(
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, mend its manifest, and sign it anew",
+    "Put another `model.onnx` into an approved release, mend its manifest, and sign it again",
     "`poe deploy production` exports the version's model again, and refuses",
 )
 def test_a_bundle_that_was_signed_anew_since_its_deployment_does_not_answer(
@@ -396,7 +396,7 @@ def test_what_the_service_would_refuse_is_not_promoted(
 
     assert promote.main(["1"]) == 1
 
-    said = capsys.readouterr().err
-    assert f"{waiting} may not answer" in said
-    assert 'says that by `namespaces="rung-approval"`' in said
+    output = capsys.readouterr().err
+    assert f"{waiting} may not answer" in output
+    assert 'says that by `namespaces="rung-approval"`' in output
     assert state.read(production).serving is None

@@ -25,7 +25,7 @@ def day(days: int) -> str:
     return (NOW + timedelta(days=days)).date().isoformat()
 
 
-def said(desk: Desk, **changes: Any) -> str:
+def objections(desk: Desk, **changes: Any) -> str:
     version = desk.version()
     desk.record(version, **changes)
     return "\n".join(record_quality.objections(version))
@@ -55,10 +55,10 @@ def said(desk: Desk, **changes: Any) -> str:
     "refused, with the field; `poe approve` writes the record's skeleton from the registry",
 )
 def test_what_is_implausible_is_named(desk: Desk, changes: dict[str, Any], named: str) -> None:
-    found = said(desk, **changes)
+    faults = objections(desk, **changes)
 
-    assert named in found
-    assert bool(named) == bool(found)
+    assert named in faults
+    assert bool(named) == bool(faults)
 
 
 def test_a_record_without_findings_is_not_signed(desk: Desk, capsys: Capture) -> None:

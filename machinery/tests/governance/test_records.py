@@ -36,12 +36,12 @@ def write(root: Path, file: str, text: str) -> None:
     (root / file).write_text(text, encoding="utf-8")
 
 
-def said(root: Path) -> str:
+def problem_lines(root: Path) -> str:
     return "\n".join(str(problem) for problem in problems(root))
 
 
 def test_complete_records_have_no_problems(project: Path) -> None:
-    assert said(project) == ""
+    assert problem_lines(project) == ""
 
 
 @pytest.mark.parametrize(
@@ -63,26 +63,26 @@ def test_complete_records_have_no_problems(project: Path) -> None:
 def test_a_problem_is_named_with_its_place(project: Path, file: str, text: str, named: str) -> None:
     write(project, file, text)
 
-    assert named in said(project)
-    assert bool(named) == bool(said(project))
+    assert named in problem_lines(project)
+    assert bool(named) == bool(problem_lines(project))
 
 
 def test_a_section_without_text_is_empty(project: Path) -> None:
     write(project, "docs/model_card.md", CARD.replace("# Use\n\nWhat is the case.", "# Use"))
 
-    assert "section Use: is empty" in said(project)
+    assert "section Use: is empty" in problem_lines(project)
 
 
 def test_text_in_a_subsection_fills_a_section(project: Path) -> None:
     write(project, "docs/model_card.md", CARD.replace("# Use\n\n", "# Use\n\n## Whose\n\n"))
 
-    assert said(project) == ""
+    assert problem_lines(project) == ""
 
 
 def test_a_deleted_record_is_missed(project: Path) -> None:
     (project / "governance/register.yaml").unlink()
 
-    assert "governance/register.yaml: is missing. Write it." in said(project)
+    assert "governance/register.yaml: is missing. Write it." in problem_lines(project)
 
 
 def test_front_matter_and_sections_are_the_fields_of_a_record(project: Path) -> None:
@@ -91,45 +91,45 @@ def test_front_matter_and_sections_are_the_fields_of_a_record(project: Path) -> 
     write(project, "governance/notes/one.md", "---\nreviewed: yesterday\n---\n# Owner\n\nAda\n")
     write(project, "governance/notes/two.md", "---\nreviewed: yesterday\n---\n# Owner\n")
 
-    assert said(project) == "governance/notes/two.md, owner: is missing. Name the owner."
+    assert problem_lines(project) == "governance/notes/two.md, owner: is missing. Name the owner."
 
 
 def test_a_record_may_be_a_document_whose_sections_are_its_fields(project: Path) -> None:
     write(project, "governance/schemas/notes.json", json.dumps(SCHEMA))
     write(project, "governance/notes.md", "# Notes\n\n## Owner\n\nAda\n")
 
-    assert said(project) == ""
+    assert problem_lines(project) == ""
 
     write(project, "governance/notes.md", "# Notes\n\n## Owner\n")
 
-    assert said(project) == "governance/notes.md, owner: is missing. Name the owner."
+    assert problem_lines(project) == "governance/notes.md, owner: is missing. Name the owner."
 
 
 def test_a_project_is_asked_for_the_records_of_what_it_does(tmp_path: Path) -> None:
     write(tmp_path, "ops/tasks.toml", "")
 
-    assert "model_inventory.yaml: is missing" in said(tmp_path)
-    assert "retention" not in said(tmp_path)
+    assert "model_inventory.yaml: is missing" in problem_lines(tmp_path)
+    assert "retention" not in problem_lines(tmp_path)
 
     write(tmp_path, "dvc.yaml", "")
 
-    assert "retention.yaml: is missing" in said(tmp_path)
-    assert "oversight" not in said(tmp_path)
+    assert "retention.yaml: is missing" in problem_lines(tmp_path)
+    assert "oversight" not in problem_lines(tmp_path)
 
     write(tmp_path, "ops/service.toml", "")
 
-    assert "oversight.yaml: is missing" in said(tmp_path)
+    assert "oversight.yaml: is missing" in problem_lines(tmp_path)
 
 
 def test_a_schema_of_the_teams_own_takes_the_place_of_the_librarys(tmp_path: Path) -> None:
     write(tmp_path, "ops/tasks.toml", "")
     write(tmp_path, "governance/risk_register.yaml", "owner: Ada\n")
 
-    assert "risk_register.yaml, risks: is missing" in said(tmp_path)
+    assert "risk_register.yaml, risks: is missing" in problem_lines(tmp_path)
 
     write(tmp_path, "governance/schemas/risk_register.json", json.dumps(SCHEMA))
 
-    assert "risk_register" not in said(tmp_path)
+    assert "risk_register" not in problem_lines(tmp_path)
 
 
 def test_a_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

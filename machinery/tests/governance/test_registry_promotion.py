@@ -198,9 +198,9 @@ def test_a_version_that_does_not_exist_is_refused(version: str) -> None:
 def test_an_alias_set_past_the_gate_is_found(version: str) -> None:
     registry.client().set_registered_model_alias(registry.model_name(), "champion", version)
 
-    found, unseen = records.champion_problems()
+    problem, unseen = records.champion_problems()
 
-    assert "alias champion: " in str(found[0]) and "there is no validation" in str(found[0])
+    assert "alias champion: " in str(problem[0]) and "there is no validation" in str(problem[0])
     assert unseen == ""
 
 
@@ -212,9 +212,9 @@ def test_a_registry_that_cannot_be_asked_is_told_of_and_is_no_problem(
 
     assert records.main([]) == 0
 
-    told = capsys.readouterr()
-    assert "was not checked" in told.err and "connection refused" in told.err
-    assert "records: complete" in told.out
+    output = capsys.readouterr()
+    assert "was not checked" in output.err and "connection refused" in output.err
+    assert "records: complete" in output.out
 
 
 def test_a_store_that_is_not_there_is_not_made_to_look_at_it(

@@ -30,8 +30,8 @@ def version(desk: Desk) -> Any:
 
 def write(version: Any, **changes: Any) -> None:
     """Write reports/gate.json as the gate does; what is given replaces a part."""
-    said = asdict(replace(PASSED, challenger={"version": str(version.version)}))
-    report.VERDICT.write_text(json.dumps(said | changes))
+    verdict = asdict(replace(PASSED, challenger={"version": str(version.version)}))
+    report.VERDICT.write_text(json.dumps(verdict | changes))
 
 
 def test_what_nobody_has_touched_is_released(version: Any) -> None:
@@ -133,8 +133,8 @@ def test_what_another_process_wrote_is_signed_here(
 def test_a_release_of_another_model_than_the_recorded_one_is_found(version: Any) -> None:
     assert deploy.rejudged(manifest(version)) == []
 
-    (said,) = deploy.rejudged(manifest(version, model_hash="0" * 64))
-    assert said.startswith("the release says model_hash 0000")
+    (fault,) = deploy.rejudged(manifest(version, model_hash="0" * 64))
+    assert fault.startswith("the release says model_hash 0000")
 
 
 def manifest(version: Any, **changes: str) -> dict[str, str]:

@@ -62,9 +62,9 @@ def test_a_day_goes_when_it_is_past_its_date(record: Write, days: dict[int, Path
 def test_what_goes_is_in_the_audit_log(
     record: Write, days: dict[int, Path], production: Path
 ) -> None:
-    (said,) = retention.apply("Ada", NOW)
+    (deleted,) = retention.apply("Ada", NOW)
 
-    assert said.startswith("1 day(s)")
+    assert deleted.startswith("1 day(s)")
     assert [past for past, day in days.items() if day.exists()] == [0, DAYS]
     (line,) = history.read(production / state.HISTORY)
     assert (line["event"], line["by"]) == ("retention", "Ada")
@@ -100,9 +100,9 @@ def test_without_the_key_nothing_goes(
 ) -> None:
     monkeypatch.delenv(keys.VARIABLE)
 
-    (said,) = retention.apply("Ada", NOW)
+    (line,) = retention.apply("Ada", NOW)
 
-    assert "past their date, and stay" in said
+    assert "past their date, and stay" in line
     assert days[DAYS + 1].exists()
 
 

@@ -43,9 +43,9 @@ def test_a_release_that_is_no_longer_approved_does_not_come_back(
 
     assert rollback.main([]) == 1
 
-    said = capsys.readouterr().err
-    assert "has rejected this version" in said
-    assert "`uv run poe stop" in said
+    output = capsys.readouterr().err
+    assert "has rejected this version" in output
+    assert "`uv run poe stop" in output
     assert state.read(production).serving == twice[1]
 
 
@@ -74,8 +74,8 @@ def test_without_the_audit_key_nothing_comes_back_as_no_service_would_follow(
     assert rollback.main([]) == 1
 
     assert state.read(production).serving == twice[1]
-    said = capsys.readouterr().err
-    assert "could not be signed" in said and "`uv run poe stop` works all the same" in said
+    output = capsys.readouterr().err
+    assert "could not be signed" in output and "`uv run poe stop` works all the same" in output
 
 
 def test_staging_goes_back_without_an_approval(candidates: Candidates, production: Path) -> None:

@@ -42,15 +42,15 @@ def test_what_poe_release_wrote_is_the_export_of_its_version(
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, mend its manifest, and sign it anew",
+    "Put another `model.onnx` into an approved release, mend its manifest, and sign it again",
 )
 def test_another_file_that_predicts_the_same_is_found(
     release: Path, differences: Any, release_private_key: bytes
 ) -> None:
     swap_model(release, release_private_key)
 
-    (said,) = differences(release)
-    assert "is not what the version's model is exported to here" in said
+    (difference,) = differences(release)
+    assert "is not what the version's model is exported to here" in difference
 
 
 def test_another_model_is_found_whatever_tolerance_the_manifest_names(

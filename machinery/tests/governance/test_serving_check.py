@@ -41,9 +41,9 @@ def test_a_release_that_was_served_past_promote_is_found(
     deploy.install.install(production, candidates[1])
     state.serve(production, candidates[1], "Eve")
 
-    (said,) = serving_check.problems(production, candidates[1])
+    (problem,) = serving_check.problems(production, candidates[1])
 
-    assert said == (
+    assert problem == (
         f"{candidates[1]} answers unapproved: no signed line of the audit log approves of it"
     )
 
@@ -66,8 +66,8 @@ def test_an_edited_state_that_names_another_release_is_found(
     path = production / state.STATE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"serving": candidates[1]}))
 
-    (said,) = serving_check.problems(production, candidates[1])
-    assert "it belongs to another state" in said
+    (problem,) = serving_check.problems(production, candidates[1])
+    assert "it belongs to another state" in problem
 
 
 def test_a_withdrawal_and_a_rejection_are_found(
@@ -119,9 +119,9 @@ def test_without_the_key_it_writes_nothing_and_says_so(
 ) -> None:
     monkeypatch.delenv(keys.VARIABLE)
 
-    (said,) = serving_check.relay_withdrawals(production, "monitor")
+    (problem,) = serving_check.relay_withdrawals(production, "monitor")
 
-    assert said.startswith(f"The service does not know that {answers} was withdrawn: ")
+    assert problem.startswith(f"The service does not know that {answers} was withdrawn: ")
     assert of_withdrawals(production) == []
 
 

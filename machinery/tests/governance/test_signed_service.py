@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
-from machinery.tests.governance.probing import make_curious, seen
+from machinery.tests.governance.probing import make_curious, observations
 from machinery.tests.governance.running import (
     TOKEN,
     Running,
@@ -79,10 +79,10 @@ def test_a_release_that_was_withdrawn_stops_answering_until_it_is_approved_anew(
     audit.record(folder, WITHDRAWN, "Vera", approval=line["approval_hash"])
     wait_until(lambda: answers(service, folder) == 503)
 
-    status, told = service.ask("/health/ready")
+    status, answer = service.ask("/health/ready")
     assert status == 503
-    assert told["serving"] is None
-    assert f"{serving} may not answer any more: its approval was withdrawn" in told["problems"][0]
+    assert answer["serving"] is None
+    assert f"{serving} may not answer any more: its approval was withdrawn" in answer["problems"][0]
     assert "its approval was withdrawn" in service.ask("/predict", row_of(folder))[1]["error"]
 
     source = source_of(folder / "bundles" / serving)
@@ -157,9 +157,9 @@ def test_a_shadow_that_nobody_approved_runs_in_a_process_without_keys(
         wait_until(lambda: rows(shadowed) > 0)
         assert rows(shadowed, pl.col("release") == release.name) == 1 == rows(~shadowed)
 
-        assert seen(file)
-        for process, found in seen(file):
-            assert process != running.process.pid and found == []
+        assert observations(file)
+        for process, keys in observations(file):
+            assert process != running.process.pid and keys == []
 
 
 @pytest.mark.tried(
@@ -180,7 +180,7 @@ def test_code_of_a_release_that_may_not_answer_is_not_imported(
         wait_until(running.lives)
         wait_until(lambda: "may not answer" in str(running.ask("/health/ready")[1]["problems"]))
 
-    assert seen(file) == []
+    assert observations(file) == []
 
 
 @pytest.mark.parametrize("name", ["production", "PRODUCTION", "prod", "staging2"])
@@ -194,7 +194,7 @@ def test_every_environment_but_staging_is_guarded(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, mend its manifest, and sign it anew",
+    "Put another `model.onnx` into an approved release, mend its manifest, and sign it again",
     "the service answers 503: the log names the hash of the files that were approved",
 )
 def test_a_release_with_another_exported_model_is_refused(
@@ -260,8 +260,8 @@ def test_no_edit_ends_a_stop_not_even_for_a_service_that_starts_then(
         wait_until(another.lives)
         unready_because(another, state_says_so)
         for each in (service, another):
-            status, told = each.ask("/predict", row_of(folder))
-            assert (status, "Stopped by Olga" in told["error"]) == (503, True)
+            status, answer = each.ask("/predict", row_of(folder))
+            assert (status, "Stopped by Olga" in answer["error"]) == (503, True)
 
 
 @pytest.mark.tried(
@@ -295,8 +295,8 @@ def test_where_others_reach_it_nobody_is_answered_until_it_is_said_who_may(folde
         wait_until(running.lives)
         wait_until(lambda: running.ask("/health/ready")[1]["serving"] is not None)
 
-        status, said = running.ask("/health/ready")
-        assert (status, "PREDICT_TOKENS" in said["problems"][0]) == (503, True)
+        status, answer = running.ask("/health/ready")
+        assert (status, "PREDICT_TOKENS" in answer["problems"][0]) == (503, True)
         assert running.ask("/predict", row_of(folder))[0] == 503
 
 

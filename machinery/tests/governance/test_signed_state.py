@@ -54,9 +54,9 @@ def signed(production: Path, monkeypatch: pytest.MonkeyPatch) -> Signed:
 
 def faults(signed: Signed) -> str:
     """Return what `poe audit-log` says, which has to find everything that the service refuses."""
-    found = audit.report(signed.folder)
-    assert found
-    return " ".join(found)
+    problems = audit.report(signed.folder)
+    assert problems
+    return " ".join(problems)
 
 
 def test_what_the_commands_write_is_followed(signed: Signed) -> None:
@@ -273,8 +273,8 @@ def test_what_was_seen_is_in_the_log_as_it_grows(signed: Signed) -> None:
     service = SignedStateReader(signed.folder, remembers=True)
     for number in range(2, 5):
         assert service.read().is_valid
-        seen = seen_log.read("production")
-        assert seen is not None and seen.lines == number
+        recorded = seen_log.read("production")
+        assert recorded is not None and recorded.lines == number
         assert SignedStateReader(signed.folder, remembers=True).read().is_valid
         assert audit.record(signed.folder, "reviewed", "Ada") == []
 

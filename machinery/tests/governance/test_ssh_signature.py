@@ -21,8 +21,8 @@ NOW = datetime.now(UTC)
 
 
 def keygen(*words: str, content: bytes | None = None) -> bool:
-    told = subprocess.run(["ssh-keygen", *words], input=content, capture_output=True, check=False)
-    return told.returncode == 0
+    done = subprocess.run(["ssh-keygen", *words], input=content, capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def new_key(folder: Path, *kind: str) -> tuple[str, str]:
@@ -73,7 +73,9 @@ def sk_ed25519() -> tuple[bytes, Callable[[bytes], bytes]]:
     key = ed25519.Ed25519PrivateKey.generate()
     kind = b"sk-ssh-ed25519@openssh.com"
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return text(kind) + text(public) + text(b"ssh:"), lambda told: text(kind) + text(key.sign(told))
+    return text(kind) + text(public) + text(
+        b"ssh:"
+    ), lambda content: text(kind) + text(key.sign(content))
 
 
 def sk_ecdsa() -> tuple[bytes, Callable[[bytes], bytes]]:
@@ -81,8 +83,8 @@ def sk_ecdsa() -> tuple[bytes, Callable[[bytes], bytes]]:
     kind = b"sk-ecdsa-sha2-nistp256@openssh.com"
     public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
-    def sign(told: bytes) -> bytes:
-        r, s = utils.decode_dss_signature(key.sign(told, ec.ECDSA(hashes.SHA256())))
+    def sign(content: bytes) -> bytes:
+        r, s = utils.decode_dss_signature(key.sign(content, ec.ECDSA(hashes.SHA256())))
         return text(kind) + text(number(r) + number(s))
 
     return text(kind) + text(b"nistp256") + text(public) + text(b"ssh:"), sign
@@ -96,8 +98,8 @@ def test_a_signature_of_a_security_key_counts_as_openssh_has_it(
     digest = hashlib.sha512(CONTENT).digest()
     signed = b"SSHSIG" + b"".join(map(text, (NAMESPACE.encode(), b"", b"sha512", digest)))
     touched = b"\x01" + (7).to_bytes(4)
-    told = hashlib.sha256(b"ssh:").digest() + touched + hashlib.sha256(signed).digest()
-    parts = (public, NAMESPACE.encode(), b"", b"sha512", sign(told) + touched)
+    content = hashlib.sha256(b"ssh:").digest() + touched + hashlib.sha256(signed).digest()
+    parts = (public, NAMESPACE.encode(), b"", b"sha512", sign(content) + touched)
     blob = b"SSHSIG" + (1).to_bytes(4) + b"".join(map(text, parts))
     armored = base64.encodebytes(blob).decode()
     signature = f"-----BEGIN SSH SIGNATURE-----\n{armored}-----END SSH SIGNATURE-----\n"

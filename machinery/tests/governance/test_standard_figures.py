@@ -28,5 +28,5 @@ def test_a_figure_that_is_false_on_a_half_alone_is_named() -> None:
     def score(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         return _auc(truth, predicted) if len(truth) == whole else {"auc": 0.99}
 
-    (said,) = standard_figures.differences(score, truth, predicted)
-    assert said.startswith("score() in model.py says auc 0.99, and it is ")
+    (difference,) = standard_figures.differences(score, truth, predicted)
+    assert difference.startswith("score() in model.py says auc 0.99, and it is ")

@@ -75,8 +75,8 @@ def test_a_complete_file_has_nine_sections_that_rest_on_something(project: Path)
     assert made.missing == []
     headings = [line for line in made.text.splitlines() if line.startswith("## ")]
     assert [heading[3:5] for heading in headings] == [f"{number}." for number in range(1, 10)]
-    for said in ("0.7531", "0.7412", "0.0316", "Vera Valid", COMMIT, "`params.toml` (SHA-256"):
-        assert said in made.text
+    for part in ("0.7531", "0.7412", "0.0316", "Vera Valid", COMMIT, "`params.toml` (SHA-256"):
+        assert part in made.text
     assert "Nothing that this file has to rest on is missing." in made.text
 
 

@@ -28,9 +28,9 @@ def withdraw(production: Path, version: str, where: str) -> None:
     if where == "log":
         audit.record(production, WITHDRAWN, "Vera", approval=digest)
         return
-    told = {"by": "Vera", "withdrawn": "2026-01-31", "reason": "it leans on age"}
+    facts = {"by": "Vera", "withdrawn": "2026-01-31", "reason": "it leans on age"}
     name = f"{FACTS['model']}-{version}.withdrawal-{digest[:12]}.json"
-    path.with_name(name).write_text(json.dumps(told))
+    path.with_name(name).write_text(json.dumps(facts))
 
 
 @WHERE

@@ -78,7 +78,7 @@ def test_each_signed_end_of_the_log_is_a_commit_of_the_branch(log: Path, origin:
 
 
 @pytest.mark.tried(
-    "Cut log, anchors and state together, or write the log anew with its key",
+    "Cut log, anchors and state together, or rewrite the log with its key",
     "`poe audit-log` finds it by the notes on the remote's branch `audit-log/production`,"
     " if that branch is protected; `poe deploy`, `poe promote` and `poe monitor` note "
     "each signed end, and refuse to note another log",
@@ -110,14 +110,14 @@ def test_a_stop_that_was_undone_with_old_files_is_found(
     put_back(before, log)
     assert SignedStateReader(log).read().state.stopped is None  # a service that starts now
 
-    (said,) = audit.against_notes(log)
+    (problem,) = audit.against_notes(log)
 
-    assert "4 lines, and 3 are there: the end was cut off" in said
+    assert "4 lines, and 3 are there: the end was cut off" in problem
     git(clone, "remote", "remove", "origin")
     assert audit.against_notes(log) == []
 
 
-@pytest.mark.tried("Cut log, anchors and state together, or write the log anew with its key")
+@pytest.mark.tried("Cut log, anchors and state together, or rewrite the log with its key")
 def test_a_log_that_was_written_anew_is_found_and_not_noted(
     log: Path, clone: Path, origin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,9 +127,9 @@ def test_a_log_that_was_written_anew_is_found_and_not_noted(
 
     assert audit.main([]) == 1
 
-    said = capsys.readouterr().err
-    assert "by Ada with another line 3: the log was written anew" in said
-    assert "written anew" in witness.note(log, "Eve")
+    output = capsys.readouterr().err
+    assert "by Ada with another line 3: the log was rewritten" in output
+    assert "rewritten" in witness.note(log, "Eve")
     assert git(origin, "rev-parse", BRANCH) == noted
 
 

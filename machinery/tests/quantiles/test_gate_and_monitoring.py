@@ -63,7 +63,7 @@ def test_a_champion_of_one_number_is_not_compared(trained: Trained) -> None:
 
 
 def happened(trained: Trained, share: float) -> pl.DataFrame:
-    """Draw rows of which a share lies inside the interval that the model predicts."""
+    """Draw rows of which a share is inside the interval that the model predicts."""
     rows = deliveries(2_000, seed=2)
     low, _, high = estimator.predict(trained.estimator, rows).T
     inside = np.random.default_rng(3).random(rows.height) < share

@@ -37,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rows(model: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
-    """300 rows, the first of which stand at the end again, and some broken ones among them."""
+    """300 rows, the first of which are at the end again, and some broken ones among them."""
     for module in (predict, on_ray, scorer):
         monkeypatch.setattr(module, "MODEL", model)
     complete = sample_rows().sample(300, seed=2).drop(contract.TARGET)

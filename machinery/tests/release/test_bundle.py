@@ -423,7 +423,7 @@ def test_poe_release_writes_the_registrys_version_once(
     folder, made = project
     if not keys.PRIVATE.exists():
         keys.make(keys.PRIVATE, folder / "release.pub")
-    # What lies in model/ by now is of no concern.
+    # What is in model/ by now is of no concern.
     record_run.MODEL.unlink(missing_ok=True)
 
     code, output = released(capsys)

@@ -99,9 +99,9 @@ def described(predict: Predictor, trees: Predictor | None = None, **settings: st
     )
 
 
-def additive(predict: Predictor, found: dict[str, Any]) -> AdditiveEffects:
+def additive(predict: Predictor, facts: dict[str, Any]) -> AdditiveEffects:
     base = typical(CONTRACT, EXPRESSIONS)
-    means = np.array([found["means"][name] for name in base.columns])
+    means = np.array([facts["means"][name] for name in base.columns])
     return AdditiveEffects(predict, "classification", base, means)
 
 

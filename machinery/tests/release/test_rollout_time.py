@@ -27,7 +27,7 @@ TEAM = Policy(
 )
 
 
-def told(policy: Policy, observed: Traffic | None) -> str:
+def advice(policy: Policy, observed: Traffic | None) -> str:
     return "\n".join(rollout_time.lines(policy, observed))
 
 
@@ -45,7 +45,7 @@ def as_suggested(policy: Policy, observed: Traffic) -> Policy:
 
 
 def test_little_traffic_is_told_that_no_release_gets_through() -> None:
-    result = told(TEAM, SMALL)
+    result = advice(TEAM, SMALL)
 
     assert "At your 24 requests (24 rows) a day" in result
     assert (
@@ -62,7 +62,7 @@ def test_what_is_proposed_lets_a_good_release_through(requests: float) -> None:
     observed = Traffic(requests, requests)
     policy = as_suggested(TEAM, observed)
 
-    result = told(policy, observed)
+    result = advice(policy, observed)
 
     assert "So no release" not in result
     assert "In all " in result
@@ -83,11 +83,11 @@ def test_what_is_proposed_lets_a_good_release_through(requests: float) -> None:
     ],
 )
 def test_what_is_proposed_says_what_it_would_notice(requests: float, message: str) -> None:
-    assert message in told(TEAM, Traffic(requests, requests))
+    assert message in advice(TEAM, Traffic(requests, requests))
 
 
 def test_busy_traffic_takes_as_long_as_the_policy_asks() -> None:
-    result = told(TEAM, Traffic(10_000_000.0, 20_000_000.0))
+    result = advice(TEAM, Traffic(10_000_000.0, 20_000_000.0))
 
     assert "At your 10,000,000 requests (20,000,000 rows) a day" in result
     assert result.endswith("In all 11 minutes.")
@@ -95,7 +95,7 @@ def test_busy_traffic_takes_as_long_as_the_policy_asks() -> None:
 
 
 def test_what_no_one_asked_is_not_known() -> None:
-    assert told(TEAM, None) == (
+    assert advice(TEAM, None) == (
         "No request is logged yet, so nobody knows how long the rollout takes."
     )
 

@@ -1,4 +1,4 @@
-"""The source of a model has one hash, wherever it lies, and no trick of a clone changes it."""
+"""The source of a model has one hash, wherever it is, and no trick of a clone changes it."""
 
 import os
 import subprocess
@@ -75,7 +75,7 @@ def test_another_file_or_name_has_another_one(project: Path) -> None:
 
 @pytest.mark.tried(
     "Let other source into the release of an approved commit: `git replace`, filters, attributes, an "
-    "edited copy of the run, or a bundle signed anew",
+    "edited copy of the run, or a bundle signed again",
 )
 def test_replacements_filters_and_attributes_of_a_clone_change_nothing(project: Path) -> None:
     before = of_commit(project)

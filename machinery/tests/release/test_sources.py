@@ -34,7 +34,7 @@ def evaluated(folder: Path) -> list[int]:
 
 
 def times(factor: int) -> dict[str, str]:
-    """A feature whose factor stands in another module of the package."""
+    """A feature whose factor is in another module of the package."""
     return {
         "features": (
             "import polars as pl\n"

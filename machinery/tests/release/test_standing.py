@@ -16,7 +16,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return paths.environment(paths.PRODUCTION)
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+def status_output(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     code = status.main([])
     output = capsys.readouterr()
     return code, output.out + output.err
@@ -25,7 +25,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
 def test_a_project_without_releases_is_told_how_to_begin(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, output = told(capsys)
+    code, output = status_output(capsys)
 
     assert code == 0
     assert output.count("nothing yet") == 2
@@ -44,7 +44,7 @@ def test_everything_that_is_under_way_is_reported(
     state.shadow(folder, "v4", 0.25, BY)
     state.stop(folder, BY, "it harms people")
 
-    code, output = told(capsys)
+    code, output = status_output(capsys)
 
     assert code == 0
     lines = [line.strip() for line in output.splitlines()]
@@ -101,7 +101,7 @@ def test_a_damaged_state_does_not_hide_the_other_environment(
     state.serve(folder, "v1", BY)
     (folder / state.STATE).write_text("{")
 
-    code, output = told(capsys)
+    code, output = status_output(capsys)
 
     assert code == 1
     assert "serving    v1" in output

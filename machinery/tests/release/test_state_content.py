@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rung_ops.release import history, install, state
+from rung_ops.release import history_line, install, state
 from rung_ops.release.bundle import BadBundle
 
 BY = "Ada"
@@ -37,7 +37,7 @@ def change(folder: Path, how: Callable[[Content], object]) -> None:
 def signed_again(content: Content) -> None:
     """Make the hash of the entry fit its content, as an attacker would."""
     entry = content["entry"]
-    content["entry"] = history.entry(
+    content["entry"] = history_line.entry(
         entry["previous_hash"], entry["event"], entry["by"], entry["detail"]
     )
 

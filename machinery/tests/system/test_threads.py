@@ -14,10 +14,10 @@ def spins(**own: str) -> int:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
     environment = kept | {"OMP_DISPLAY_ENV": "verbose"} | own
     run = [sys.executable, "-c", LOAD]
-    told = subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stderr
-    if "GOMP_SPINCOUNT" not in told:
+    output = subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stderr
+    if "GOMP_SPINCOUNT" not in output:
         pytest.skip("the OpenMP of this machine is not GNU's")
-    return int(told.split("GOMP_SPINCOUNT = '")[1].split("'")[0])
+    return int(output.split("GOMP_SPINCOUNT = '")[1].split("'")[0])
 
 
 def test_waiting_threads_do_not_spin() -> None:

@@ -9,7 +9,7 @@ from rung_ops.system.disk import is_full
 CREDENTIALS = "the environment, or .env (.env.example lists them)"
 
 # What the store says, by its code, in words; and what to do.
-SAID: dict[str, tuple[str, str]] = {
+KNOWN_ERRORS: dict[str, tuple[str, str]] = {
     "InvalidAccessKeyId": (
         "the store does not know this access key",
         f"Look at AWS_ACCESS_KEY_ID in {CREDENTIALS}.",
@@ -20,7 +20,7 @@ SAID: dict[str, tuple[str, str]] = {
     ),
     "AccessDenied": (
         "this key may not do that",
-        "Whoever keeps the bucket can allow it to list the bucket and to read its objects "
+        "The administrator of the bucket can allow it to list the bucket and to read its objects "
         "(s3:ListBucket, s3:GetObject).",
     ),
     "ExpiredToken": (
@@ -40,7 +40,7 @@ SAID: dict[str, tuple[str, str]] = {
         "there is no such bucket",
         "Look at `bucket` and `endpoint` in ops/store.toml, or make the bucket.",
     ),
-    "NoSuchKey": ("the object is gone", "Type it again: the store is listed anew."),
+    "NoSuchKey": ("the object is gone", "Type it again: the store is listed again."),
     "PreconditionFailed": (
         "the object changed while it was fetched",
         "Type it again: it is fetched from its beginning.",
@@ -105,10 +105,10 @@ def _what(error: Exception) -> tuple[str, str]:
     if isinstance(error, raised.ClientError):
         answer = error.response.get("Error", {})
         code = str(answer.get("Code", ""))
-        known = SAID.get(SAME.get(code, code))
+        known = KNOWN_ERRORS.get(SAME.get(code, code))
         return known or (
             f"the store answers {code} ({answer.get('Message') or 'and says no more'})",
-            "Look at ops/store.toml, or ask whoever keeps the store.",
+            "Check ops/store.toml, or ask the administrator of the store.",
         )
     if isinstance(error, raised.NoCredentialsError | raised.PartialCredentialsError):
         return (

@@ -39,17 +39,17 @@ def fetch(client: Any, settings: Settings, stored: StoredObject, draft: Path) ->
         with draft.open("ab") as written:
             digest_holds = _receive(client, settings, stored, written)
             atomic.sync(draft)
-        whole = draft.stat().st_size == stored.size
-        whole = whole and (not digest_holds or md5_of(draft) == stored.etag)
+        complete = draft.stat().st_size == stored.size
+        complete = complete and (not digest_holds or md5_of(draft) == stored.etag)
     except (*BROKEN_OFF, *RAISED, OSError) as error:
         if not _may_go_on(error):
             draft.unlink(missing_ok=True)
         raise named(error, where) from error
-    if not whole:
+    if not complete:
         draft.unlink()
         raise StoreError(
             f"{where}: what arrived is not what the store lists ({stored.size:,} bytes, "
-            f"{stored.etag}). Type it again; if it stays so, the object is damaged: upload it anew."
+            f"{stored.etag}). Type it again; if it stays so, the object is damaged: upload it again."
         )
 
 

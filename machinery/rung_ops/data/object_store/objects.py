@@ -121,7 +121,7 @@ def listed(client: Any, settings: Settings) -> tuple[list[StoredObject], list[st
 def fits(name: str) -> bool:
     """Tell whether a key below the prefix can be a raw file's path below data/incoming.
 
-    A key may be any text: it must not lead out of the folder, nor pass for what stands beside data.
+    A key may be any text: it must not lead out of the folder, nor pass for what is beside data.
     """
     parts = name.split("/")
     plain = name.isprintable() and "\\" not in name and ":" not in name

@@ -1,4 +1,4 @@
-"""What ops/store.toml says: where the raw data lies, and which part of it the project takes."""
+"""What ops/store.toml says: where the raw data is, and which part of it the project takes."""
 
 import tomllib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ FILE = ROOT / "ops/store.toml"
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the raw data lies, and what of it is taken.
+    """Where the raw data is, and what of it is taken.
 
     Attributes:
         endpoint: address of what speaks like S3; empty for AWS.

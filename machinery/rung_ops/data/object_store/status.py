@@ -1,4 +1,4 @@
-"""How what lies in data/incoming stands to what lies in the store."""
+"""How data/incoming compares with the store."""
 
 import hashlib
 import re

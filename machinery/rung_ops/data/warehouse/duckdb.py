@@ -89,7 +89,7 @@ def warehouse_error(error: Exception, address: Address, query: Query) -> Warehou
     if isinstance(error, duckdb.CatalogException) and address.is_sample:
         todo = (
             "It has one table for each file of data/sample, of the file's name. Mend the query, "
-            f"or delete {address.shown}: the next pull fills it anew."
+            f"or delete {address.shown}: the next pull fills it again."
         )
     if isinstance(error, duckdb.OutOfMemoryException):
         todo = "Make `window_days` smaller in ops/warehouse.toml."

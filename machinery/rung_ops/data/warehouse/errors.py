@@ -21,22 +21,22 @@ class WarehouseError(Exception):
 
 
 # What PostgreSQL's client says where it gives no code, and what it means.
-SAID = (
+KNOWN_ERRORS = (
     (
         "password authentication failed",
         "The warehouse refused the user or the password. A password that has expired (VALID UNTIL) "
-        "is refused in the same words: ask whoever keeps the warehouse, then set WAREHOUSE_URL.",
+        "is refused in the same words: ask the administrator, then set WAREHOUSE_URL.",
     ),
     ("no password supplied", "The warehouse asks for a password: put one into WAREHOUSE_URL."),
     (
         "is not permitted to log in",
-        "The user is blocked: ask whoever keeps the warehouse to let it in again.",
+        "The user is blocked: ask the administrator of the warehouse to unblock it.",
     ),
     ("does not exist", "WAREHOUSE_URL names a user or a database that is not there: mend it."),
     (
         "no pg_hba.conf entry",
-        "The warehouse does not let this machine in with this user: ask whoever keeps it. Some "
-        "want `?sslmode=require` at the end of WAREHOUSE_URL.",
+        "The warehouse does not let this machine in with this user: ask its administrator. Some "
+        "warehouses want `?sslmode=require` at the end of WAREHOUSE_URL.",
     ),
     ("translate host name", "There is no such host: mend WAREHOUSE_URL, or look at the network."),
     (
@@ -45,7 +45,7 @@ SAID = (
     ),
     (
         "Connection refused",
-        "Nobody answers there: look whether the warehouse is up, and whether host and port in "
+        "Nothing answers there: look whether the warehouse is up, and whether host and port in "
         "WAREHOUSE_URL are right.",
     ),
     ("server closed the connection", f"It went away in the middle. {AGAIN}"),
@@ -63,8 +63,8 @@ CODES = {
     "42P01": "The query names a table that is not there, or that the user may not see: mend it.",
     "42883": "The query calls what is not there, or compares types that do not match: mend it.",
     "42P18": "Say of which type a parameter is, such as `$since::timestamp`.",
-    "42501": "Ask whoever keeps the warehouse for the right to read this (GRANT SELECT).",
-    "53100": f"The disk of the warehouse is full: tell whoever keeps it. {AGAIN}",
+    "42501": "Ask the administrator of the warehouse for the right to read this (GRANT SELECT).",
+    "53100": f"The disk of the warehouse is full: tell its administrator. {AGAIN}",
     "53200": "The warehouse has no memory left: make `window_days` smaller in ops/warehouse.toml.",
     "53300": "It has no connection free: try again later.",
     "57014": "The warehouse stopped the query, which took too long: make `window_days` smaller in "
@@ -85,7 +85,7 @@ def advice(message: str, code: str | None = None) -> str:
     """
     if code in CODES:
         return CODES[code]
-    return next((words for part, words in SAID if part in message), OTHERWISE)
+    return next((words for part, words in KNOWN_ERRORS if part in message), OTHERWISE)
 
 
 def first_lines(message: str) -> str:

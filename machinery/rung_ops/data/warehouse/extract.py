@@ -54,7 +54,7 @@ def write(target: Path, rows: Rows, note: dict[str, Any], watermark: str | None,
         The number of rows written: 0 where there are none, or the file has the same ones.
 
     Raises:
-        WarehouseError: the disk is full, a row lies outside the window, or there are no rows at
+        WarehouseError: the disk is full, a row is outside the window, or there are no rows at
             all where all were asked for.
     """
     schema = columns.plain(rows.schema)

@@ -120,15 +120,15 @@ def refuse_to_mix(settings: Settings, address: Address, folder: Path) -> None:
         WarehouseError: it is.
     """
     done = windows.taken(folder)
-    whole = [path for path in (folder / SNAPSHOT, folder / f"{SNAPSHOT}.dvc") if path.exists()]
-    if (settings.watermark and whole) or (not settings.watermark and done):
-        other = SNAPSHOT if whole else done[0].file_name
+    snapshots = [path for path in (folder / SNAPSHOT, folder / f"{SNAPSHOT}.dvc") if path.exists()]
+    if (settings.watermark and snapshots) or (not settings.watermark and done):
+        other = SNAPSHOT if snapshots else done[0].file_name
         raise WarehouseError(
-            f"{shown(folder / other)} was taken {'without' if whole else 'with'} a watermark, and "
+            f"{shown(folder / other)} was taken {'without' if snapshots else 'with'} a watermark, and "
             f"warehouse.toml now says otherwise. {_begin_anew(folder)}"
         )
     last = last_here(folder)
-    if (done or whole) and last is None:
+    if (done or snapshots) and last is None:
         raise WarehouseError(
             f"What was taken before is versioned, but not in {shown(folder)}, so that nothing can "
             "be held against it: `uv run poe pull` fetches it."
@@ -154,4 +154,4 @@ def row_types() -> dict[str, Any]:
 
 
 def _begin_anew(folder: Path) -> str:
-    return f"To begin anew, delete the folder {shown(folder)}, and pull."
+    return f"To start again, delete the folder {shown(folder)}, and pull."

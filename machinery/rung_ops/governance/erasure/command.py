@@ -51,8 +51,8 @@ def _commit(raw: list[Path]) -> list[str]:
     message = "Erase rows of a person"
     committed = git.run(ROOT, "commit", "--quiet", "-m", message, "--", *records)
     if committed.returncode != 0:
-        said = (committed.stderr or committed.stdout).strip()
-        return [f"Commit {', '.join(records)} yourself, git did not: {said}"]
+        output = (committed.stderr or committed.stdout).strip()
+        return [f"Commit {', '.join(records)} yourself, git did not: {output}"]
     return []
 
 
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     erases = options.yes and bool(options.reason)
     try:
         who = pseudonym(options.who)
-        found = keyless.call(
+        result = keyless.call(
             *("governance.erasure.rows:handle", options.who, erases),
             raises=(NothingErased,),
             kept=key_names.OF_LOG,
@@ -76,8 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.reason:
         print("\nNothing was erased: say why, with --reason.", file=sys.stderr)
         return 1
-    written = [Path(path) for path in found["written"]]
-    failed = found["failed"] + _commit([path for path in written if _is_versioned(path)])
+    written = [Path(path) for path in result["written"]]
+    failed = result["failed"] + _commit([path for path in written if _is_versioned(path)])
     try:
         problems = audit.record(
             paths.environment(paths.PRODUCTION),
@@ -86,13 +86,13 @@ def main(arguments: list[str] | None = None) -> int:
             person=who,
             reason=options.reason,
             files=len(written),
-            rows=found["rows"],
-            versions=found["versions"],
-            unreached=[*found["unreached"], *failed],
+            rows=result["rows"],
+            versions=result["versions"],
+            unreached=[*result["unreached"], *failed],
         )
     except (OSError, locks.LockTimeoutError, state.BadState) as error:
         problems = [f"The record could not be written: {error}"]
-    print(f"\nErased: {len(written)} file(s) written anew. The audit log has it as {who[:16]}.")
+    print(f"\nErased: {len(written)} file(s) rewritten. The audit log has it as {who[:16]}.")
     for each in [*failed, *problems]:
         print(each, file=sys.stderr)
     return 1 if failed or problems else 0

@@ -35,15 +35,15 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
     """
     try:
         subject = subject_of(named)
-        found = search.search(subject)
+        places = search.search(subject)
     except (ValueError, OSError, tables.UnreadableTable) as error:
         raise NothingErased(str(error)) from error
-    unreached = [*found.unreached, *_overrides(found.subject)]
-    _show(found, unreached)
-    written, failed = erase(found) if erases else ([], [])
+    unreached = [*places.unreached, *_overrides(places.subject)]
+    _show(places, unreached)
+    written, failed = erase(places) if erases else ([], [])
     return {
-        "rows": sum(each.rows for each in found.files),
-        "versions": [version.md5 for version, _ in found.old.holding],
+        "rows": sum(each.rows for each in places.files),
+        "versions": [version.md5 for version, _ in places.old.holding],
         "unreached": unreached,
         "written": [str(path) for path in written],
         "failed": failed,
@@ -72,23 +72,23 @@ def subject_of(named: Sequence[str]) -> Subject:
     return Subject(columns=columns, ids=frozenset(named))
 
 
-def erase(found: Places) -> tuple[list[Path], list[str]]:
+def erase(places: Places) -> tuple[list[Path], list[str]]:
     """Take the rows out of what can be reached.
 
     Returns:
-        The files that were written anew, and what failed, in sentences.
+        The files that were rewritten, and what failed, in sentences.
     """
-    written, failed = _log(found)
-    for each in found.files:
+    written, failed = _log(places)
+    for each in places.files:
         if each.path in written or _is_log(each.path):
             continue
         try:
-            tables.take_out(each.path, found.subject)
+            tables.take_out(each.path, places.subject)
             written.append(each.path)
         except (OSError, tables.UnreadableTable) as error:
             failed.append(f"{shown(each.path)}: {error}")
     folder = versions.cache()
-    for version, _ in found.old.holding:
+    for version, _ in places.old.holding:
         try:
             versions.forget(version, folder)
         except OSError as error:
@@ -100,7 +100,7 @@ def _is_log(path: Path) -> bool:
     return path.is_relative_to(search.logs()) and path.parent.name.startswith("date=")
 
 
-def _log(found: Places) -> tuple[list[Path], list[str]]:
+def _log(places: Places) -> tuple[list[Path], list[str]]:
     """Take the rows out of the log, which a service may be writing and merging meanwhile.
 
     A merge and this hold the lock of the log in turn; what was merged before is found by listing
@@ -114,7 +114,7 @@ def _log(found: Places) -> tuple[list[Path], list[str]]:
             seen.add(path)
             try:
                 with locks.locked(path.parents[1]):
-                    if path.exists() and tables.take_out(path, found.subject):
+                    if path.exists() and tables.take_out(path, places.subject):
                         written.append(path)
             except (OSError, tables.UnreadableTable, locks.LockTimeoutError) as error:
                 failed.append(f"{shown(path)}: {error}")
@@ -132,15 +132,15 @@ def _overrides(subject: Subject) -> list[str]:
     ]
 
 
-def _show(found: Places, unreached: list[str]) -> None:
-    many = len(found.subject.ids)
-    print(f"{found.looked_at} tables were searched; {many} id(s) of predictions are known.")
-    for each in found.files:
+def _show(places: Places, unreached: list[str]) -> None:
+    many = len(places.subject.ids)
+    print(f"{places.looked_at} tables were searched; {many} id(s) of predictions are known.")
+    for each in places.files:
         print(f"  {shown(each.path)}: {each.rows} row(s)")
-    for version, rows in found.old.holding:
+    for version, rows in places.old.holding:
         print(f"  {version.path}, version {version.stored} in the local cache: {rows} row(s)")
-    if not found.files and not found.old.holding:
+    if not places.files and not places.old.holding:
         print("  No row was found.")
     print("Not reached:")
-    for said in unreached:
-        print(f"  {said}")
+    for reason in unreached:
+        print(f"  {reason}")

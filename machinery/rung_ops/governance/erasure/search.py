@@ -10,7 +10,7 @@ from rung_ops.batch import prediction_log
 from rung_ops.data import raw_file
 from rung_ops.governance.erasure import tables, versions
 from rung_ops.governance.erasure.subject import Subject
-from rung_ops.governance.erasure.tables import Found, UnreadableTable
+from rung_ops.governance.erasure.tables import FileRows, UnreadableTable
 from rung_ops.monitoring import outcomes
 from rung_ops.project.paths import ROOT, others, placed, raw_files, shown
 from rung_ops.system import git
@@ -25,15 +25,15 @@ class Places:
 
     Attributes:
         subject: the person, with the ids and rows of its predictions.
-        files: that can be written anew.
+        files: that can be rewritten.
         old: versions of the data.
         looked_at: number of tables that were read.
         unreached: where rows are, or may be, that this cannot take out; sentences.
     """
 
     subject: Subject
-    files: list[Found] = field(default_factory=list)
-    old: versions.Looked = field(default_factory=versions.Looked)
+    files: list[FileRows] = field(default_factory=list)
+    old: versions.SearchedVersions = field(default_factory=versions.SearchedVersions)
     looked_at: int = 0
     unreached: list[str] = field(default_factory=list)
 
@@ -68,25 +68,25 @@ def widened(subject: Subject) -> Subject:
 
 def search(subject: Subject) -> Places:
     """Look for the rows of a person in log, outcomes, data, reports, releases, runs and versions."""
-    found = Places(widened(subject))
+    places = Places(widened(subject))
     tracked = _in_git()
     for path in _tables():
         try:
-            rows = tables.count(path, found.subject)
+            rows = tables.count(path, places.subject)
         except UnreadableTable as error:
-            found.unreached.append(f"{shown(path)} cannot be read as a table: {error}.")
+            places.unreached.append(f"{shown(path)} cannot be read as a table: {error}.")
             continue
-        found.looked_at += 1
+        places.looked_at += 1
         if not rows:
             continue
         if reason := _out_of_reach(path, tracked):
-            found.unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
+            places.unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
         else:
-            found.files.append(Found(path, rows))
-    found.unreached += _raw(found, tracked) + _alike(found.subject)
-    found.old = versions.look(found.subject, versions.cache())
-    found.unreached += _of_versions(found.old) + _beyond()
-    return found
+            places.files.append(FileRows(path, rows))
+    places.unreached += _raw(places, tracked) + _alike(places.subject)
+    places.old = versions.look(places.subject, versions.cache())
+    places.unreached += _of_versions(places.old) + _beyond()
+    return places
 
 
 def _tables() -> Iterator[Path]:
@@ -113,30 +113,30 @@ def _out_of_reach(path: Path, tracked: set[Path]) -> str:
     if path in tracked:
         return (
             "git holds it, and its history keeps it. Take it out with `git filter-repo`, and have "
-            "everybody clone anew."
+            "everybody clone again."
         )
     return ""
 
 
-def _raw(found: Places, tracked: set[Path]) -> list[str]:
+def _raw(places: Places, tracked: set[Path]) -> list[str]:
     """Look through load() into raw files that are no tables with the contract's columns."""
-    known = {each.path for each in found.files}
-    said = []
+    known = {each.path for each in places.files}
+    unreached = []
     for path in (path for path in raw_files() if path not in known):
         if path in tracked and path.suffix in tables.SUFFIXES:
             continue  # which was said
         try:
-            rows = int(found.subject.mask(raw_file.read(path)).sum())
+            rows = int(places.subject.mask(raw_file.read(path)).sum())
         except (raw_file.UnreadableFileError, pl.exceptions.PolarsError) as error:
-            said.append(f"{shown(path)} cannot be read: {error}.")
+            unreached.append(f"{shown(path)} cannot be read: {error}.")
             continue
         if rows:
             reason = _out_of_reach(path, tracked) or (
                 "it is no .parquet or .csv with the contract's columns. Take them out by hand, `uv run "
                 "poe incoming`, and commit."
             )
-            said.append(f"{shown(path)}, {rows} row(s): {reason}")
-    return said
+            unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
+    return unreached
 
 
 def _alike(subject: Subject) -> list[str]:
@@ -155,40 +155,40 @@ def _alike(subject: Subject) -> list[str]:
     ]
 
 
-def _of_versions(looked: versions.Looked) -> list[str]:
-    said = [
+def _of_versions(searched: versions.SearchedVersions) -> list[str]:
+    unreached = [
         f"{each.path}, version {each.stored}: it cannot be read as a table."
-        for each in looked.unreadable
+        for each in searched.unreadable
     ]
-    if looked.elsewhere:
-        said.append(
-            f"{len(looked.elsewhere)} version(s) of the data are not in the local cache, so nobody "
+    if searched.elsewhere:
+        unreached.append(
+            f"{len(searched.elsewhere)} version(s) of the data are not in the local cache, so nobody "
             "looked: `uv run dvc fetch --all-commits`, then this again."
         )
-    if looked.holding or looked.elsewhere:
-        said += [
+    if searched.holding or searched.elsewhere:
+        unreached += [
             f"The remote {name} ({address}) keeps old versions. `uv run dvc gc --workspace --cloud "
             f"--remote {name}` deletes all of them that the files at hand do not use, and with them "
             "the way to train old versions of the model again."
             for name, address in versions.remotes().items()
         ]
-    return said
+    return unreached
 
 
 def _beyond() -> list[str]:
     """Name what no search here reaches."""
-    said = [
+    unreached = [
         "Models that learned from the rows are as they were: `uv run poe pipeline`, and promote.",
         "Backups, files that `poe predict` wrote elsewhere, other machines, and what other systems "
         "received.",
     ]
     for name, what in (("store", "object store"), ("warehouse", "warehouse")):
         if (ROOT / f"ops/{name}.toml").is_file():
-            said.append(
-                f"The {what} of ops/{name}.toml: the next `poe data pull` brings rows anew."
+            unreached.append(
+                f"The {what} of ops/{name}.toml: the next `poe data pull` brings the rows again."
             )
-    said += [f"The model in {folder}: run this there." for folder in others()]
-    return said
+    unreached += [f"The model in {folder}: run this there." for folder in others()]
+    return unreached
 
 
 def _in_git() -> set[Path]:

@@ -49,10 +49,10 @@ class Subject:
         Returns:
             True for its rows, shape (n_rows,).
         """
-        found = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+        matches = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
         for name in ID_COLUMNS:
             if self.ids and name in frame.columns:
-                found |= (
+                matches |= (
                     frame[name].cast(pl.String, strict=False).is_in(list(self.ids)).fill_null(False)
                 )
         inner = frame["row"].struct.unnest() if _is_log(frame) else frame
@@ -60,10 +60,10 @@ class Subject:
             held = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
             for name, text in self.columns.items():
                 held &= _equal(inner[name], text)
-            found |= held
+            matches |= held
         if not _is_log(frame) and "prediction_id" not in frame.columns:
-            found |= self.equal(frame)
-        return found
+            matches |= self.equal(frame)
+        return matches
 
     def equal(self, frame: pl.DataFrame) -> pl.Series:
         """Tell which rows of a table are equal to one of its rows, shape (n_rows,)."""

@@ -18,7 +18,7 @@ PASSED_OVER = {".git", ".venv", ".dvc", ".cache", "vendor", "node_modules", "__p
 
 
 @dataclass(frozen=True)
-class Found:
+class FileRows:
     """A file with rows of the person.
 
     Attributes:
@@ -69,7 +69,7 @@ def count(path: Path, subject: Subject, kind: str = "") -> int:
 
 
 def take_out(path: Path, subject: Subject) -> int:
-    """Write a table anew without the rows of a person; return how many there were.
+    """Rewrite a table without the rows of a person; return how many there were.
 
     The file keeps its name, its columns and its mode. A reader finds the old one or the new one.
 

@@ -34,8 +34,8 @@ class Version:
 
 
 @dataclass
-class Looked:
-    """What a search of the versions found.
+class SearchedVersions:
+    """The result of a search of the versions.
 
     Attributes:
         holding: versions with rows of the person, in the local cache, with their number.
@@ -66,14 +66,14 @@ def remotes() -> dict[str, str]:
     }
 
 
-def look(subject: Subject, folder: Path) -> Looked:
+def look(subject: Subject, folder: Path) -> SearchedVersions:
     """Search the versions of all commits, and of the files at hand.
 
     Args:
         subject: whose rows.
         folder: DVC's local cache.
     """
-    found = Looked()
+    searched = SearchedVersions()
     # Once each, though a run of MLflow keeps a copy of the records that it was made by.
     once = {
         each.md5: each for each in sorted(_all(folder), key=lambda each: each.path, reverse=True)
@@ -81,7 +81,7 @@ def look(subject: Subject, folder: Path) -> Looked:
     for version in sorted(once.values(), key=lambda each: (each.path, each.md5)):
         path = folder / version.stored
         if version.md5.endswith(".dir") or not path.is_file():
-            found.elsewhere.append(version)
+            searched.elsewhere.append(version)
             continue
         kind = Path(version.path).suffix
         try:
@@ -89,10 +89,10 @@ def look(subject: Subject, folder: Path) -> Looked:
         except tables.UnreadableTable:
             rows = None
         if rows is None:
-            found.unreadable.append(version)
+            searched.unreadable.append(version)
         if rows:
-            found.holding.append((version, rows))
-    return found
+            searched.holding.append((version, rows))
+    return searched
 
 
 def forget(version: Version, folder: Path) -> None:
@@ -106,14 +106,14 @@ def forget(version: Version, folder: Path) -> None:
 
 def _all(folder: Path) -> set[Version]:
     """List versions of tables, of raw files of any kind, and of folders whose list is not here."""
-    found = set()
+    versions = set()
     for record, text in _records():
         for version in _outputs(record, text):
             if version.md5.endswith(".dir"):
-                found |= set(_members(version, folder)) or {version}
+                versions |= set(_members(version, folder)) or {version}
             elif record.endswith(".dvc") or version.path.endswith(tables.SUFFIXES):
-                found.add(version)
-    return found
+                versions.add(version)
+    return versions
 
 
 def _members(version: Version, folder: Path) -> Iterator[Version]:

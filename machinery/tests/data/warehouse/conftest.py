@@ -27,7 +27,7 @@ class Shop:
 
     Attributes:
         now: what the warehouse's clock says.
-        said: what pulls have printed.
+        printed: what pulls have printed.
     """
 
     place: Path
@@ -36,7 +36,7 @@ class Shop:
     window: int = 1
     lag: int = 0
     is_sample: bool = False
-    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -63,7 +63,7 @@ class Shop:
         settings = Settings(query, self.watermark, date(2024, 1, 1), days, hours)
         file = self.place / "shop.duckdb"
         address = Address("the shop", file=file, is_sample=self.is_sample)
-        return pull.pull(settings, address, self.folder, self.said.append)
+        return pull.pull(settings, address, self.folder, self.printed.append)
 
     def files(self) -> dict[str, bytes]:
         """Read everything that was written."""

@@ -12,13 +12,13 @@ URL = f"postgresql://ada:{PASSWORD}@db.example.org:5433/sales?sslmode=require"
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.delenv("PGPASSWORD", raising=False)
     return monkeypatch
 
 
-def test_an_address_is_shown_without_its_password(said: pytest.MonkeyPatch) -> None:
-    said.setenv("WAREHOUSE_URL", URL)
+def test_an_address_is_shown_without_its_password(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("WAREHOUSE_URL", URL)
     result = address.read()
 
     assert result.shown == "postgresql://ada@db.example.org:5433/sales"
@@ -27,9 +27,9 @@ def test_an_address_is_shown_without_its_password(said: pytest.MonkeyPatch) -> N
     assert "connect_timeout=10" in result.url
 
 
-def test_what_the_driver_says_is_shown_without_the_password(said: pytest.MonkeyPatch) -> None:
-    said.setenv("WAREHOUSE_URL", URL.replace(PASSWORD, f"%40{PASSWORD}"))
-    said.setenv("PGPASSWORD", "another")  # pragma: allowlist secret
+def test_what_the_driver_says_is_shown_without_the_password(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("WAREHOUSE_URL", URL.replace(PASSWORD, f"%40{PASSWORD}"))
+    variables.setenv("PGPASSWORD", "another")  # pragma: allowlist secret
     scrubbed = address.read().scrub(f"cannot use @{PASSWORD}, %40{PASSWORD} or another here")
 
     assert scrubbed == "cannot use ***, *** or *** here"
@@ -47,9 +47,9 @@ def test_what_the_driver_says_is_shown_without_the_password(said: pytest.MonkeyP
     ],
 )
 def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(
-    said: pytest.MonkeyPatch, url: str
+    variables: pytest.MonkeyPatch, url: str
 ) -> None:
-    said.setenv("WAREHOUSE_URL", url)
+    variables.setenv("WAREHOUSE_URL", url)
 
     with pytest.raises(WarehouseError) as refused:
         address.read()
@@ -60,15 +60,17 @@ def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(
 
 @pytest.mark.parametrize("nothing", ["", "  ", "$(WAREHOUSE_URL)"])
 def test_no_address_means_the_warehouse_of_the_sample(
-    said: pytest.MonkeyPatch, nothing: str
+    variables: pytest.MonkeyPatch, nothing: str
 ) -> None:
-    said.setenv("WAREHOUSE_URL", nothing)
+    variables.setenv("WAREHOUSE_URL", nothing)
 
     assert address.read().is_sample
 
 
-def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(said: pytest.MonkeyPatch) -> None:
-    said.setenv("WAREHOUSE_URL", "duckdb:data/own.duckdb")
+def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(
+    variables: pytest.MonkeyPatch,
+) -> None:
+    variables.setenv("WAREHOUSE_URL", "duckdb:data/own.duckdb")
     result = address.read()
 
     assert result.file == ROOT / "data/own.duckdb"
@@ -78,10 +80,10 @@ def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(said: pytest.Mon
             pass
 
 
-def test_nobody_there_is_reported_with_what_to_do(said: pytest.MonkeyPatch) -> None:
-    said.setenv("WAREHOUSE_URL", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/sales")
+def test_nobody_there_is_reported_with_what_to_do(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("WAREHOUSE_URL", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/sales")
 
-    with pytest.raises(WarehouseError, match="Nobody answers there") as refused:
+    with pytest.raises(WarehouseError, match="Nothing answers there") as refused:
         with connect.connected(address.read()):
             pass
 

@@ -195,11 +195,11 @@ def test_rows_come_in_batches(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> No
     sizes: list[int] = []
     write = pq.ParquetWriter.write_batch
 
-    def seen(self: pq.ParquetWriter, batch: object) -> None:
+    def counted(self: pq.ParquetWriter, batch: object) -> None:
         sizes.append(batch.num_rows)  # type: ignore[attr-defined]
         write(self, batch)
 
-    monkeypatch.setattr(pq.ParquetWriter, "write_batch", seen)
+    monkeypatch.setattr(pq.ParquetWriter, "write_batch", counted)
 
     assert shop.pull() == 80_000
     assert max(sizes) <= duckdb.BATCH
