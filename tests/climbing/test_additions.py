@@ -150,10 +150,10 @@ def test_src_is_named_where_packaging_does_not_know_it() -> None:
     [
         (b"[project", "cannot be read as TOML"),
         (b"\xff", "cannot be read as TOML"),
-        (b"tool = 1\n", "`tool` cannot stand"),
-        (b"[tool]\nuv = 1\n", "`tool.uv.default-groups` cannot stand"),
-        (b"[tool]\npoe = 'x'\n", "`tool.poe.include` cannot stand"),
-        (b"[[project]]\n", "`project` cannot stand"),
+        (b"tool = 1\n", "`tool` conflicts"),
+        (b"[tool]\nuv = 1\n", "`tool.uv.default-groups` conflicts"),
+        (b"[tool]\npoe = 'x'\n", "`tool.poe.include` conflicts"),
+        (b"[[project]]\n", "`project` conflicts"),
     ],
 )
 def test_what_is_not_such_a_file_stays_as_it_is_and_it_is_reported_why(

@@ -65,8 +65,9 @@ def toml(
         rung["tool"]["poe"]["env"] = {"PYTHONPATH": "src"}
     got: list[str] = []
     try:
+        free = _has_no_packaging(present)
         at = "project"
-        if not packaged and _has_no_packaging(present):
+        if free and not packaged:
             present["project"] = _multiline({key: rung["project"][key] for key in IDENTITY})
             got.append("`project`")
         project, wanted = present.get("project"), rung["project"]["dependencies"]
@@ -85,7 +86,7 @@ def toml(
             by_hand += _python(project, rung["project"]["requires-python"])
         return tomlkit.dumps(present).encode(), got, by_hand
     except (TOMLKitError, TypeError, AttributeError):  # a key is there and is something else
-        return ours, [], [f"nothing was added, since `{at}` cannot be beside what is there"]
+        return ours, [], [f"nothing was added, since `{at}` conflicts with what is there"]
 
 
 def _has_no_packaging(present: Any) -> bool:
