@@ -76,7 +76,7 @@ def test_a_service_looks_its_features_up_on_a_server_and_answers_without_it(
         finally:
             server.hold(False)
         assert metric(address, "service_feature_store_readable") == 0
-        # A second later the server is asked again.
+        # The service asks once a second whether the server answers again.
         assert eventually(lambda: answer(address) == stored)
         server.kill()
         killed = answer(address)

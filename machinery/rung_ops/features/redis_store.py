@@ -6,9 +6,10 @@ hashes are whole, and those before are deleted.
 
 import json
 import secrets
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from rung_ops.features.store import Found, StoredView, StoreError, UnreachableEr
 AT_ONCE = 1_000  # entities in a command
 WRITING = 30.0  # seconds that a command which fills the store may take
 DRAFT = 3_600  # seconds that a filling lasts which was never finished, or has been replaced
-PAUSE = 1.0  # seconds for which a server that failed is left alone
+PAUSE = 1.0  # seconds after which a server that failed is asked whether it answers again
 TRIES = 3  # of a look-up, while fillings take the place of each other
 
 
@@ -63,7 +64,7 @@ class RedisStore:
         self._prefix = f"rung:{package}:features"
         self._client = self._connected(limit)
         self._filling = NOTHING
-        self._failed: tuple[float, str] = (float("-inf"), "")
+        self._failed = ""  # why, until the server answers again
 
     def write(self, views: Sequence[StoredView]) -> None:
         """Fill hashes with these views, and let them take the place of those before."""
@@ -98,19 +99,30 @@ class RedisStore:
         return StoredView.unpacked(view, now.as_of[view], now.names[view], packed)
 
     def look_up(self, keys: Mapping[str, Sequence[bytes]]) -> Found:
-        """Read entities of several views, in one round trip."""
-        since, why = self._failed
-        if time.monotonic() - since < PAUSE:
-            raise StoreError(why)
+        """Read entities of several views, in one round trip.
+
+        Only one look-up waits for a server that fails; those that follow have no values at once.
+        """
+        if self._failed:
+            raise StoreError(self._failed)
         try:
             with self._named("it cannot be read"):
                 for _ in range(TRIES):
                     if found := self._asked(keys):
                         return found
         except StoreError as error:
-            self._failed = time.monotonic(), str(error)
+            self._failed = str(error)
+            threading.Thread(target=self._reconnect, name="feature-store", daemon=True).start()
             raise
         raise StoreError("it is replaced faster than it can be read")
+
+    def _reconnect(self) -> None:
+        """Open a connection as soon as the server answers: no request has to wait for that."""
+        while self._failed:
+            time.sleep(PAUSE)
+            with suppress(RedisError, OSError):
+                self._client.ping()
+                self._failed = ""
 
     def _asked(self, keys: Mapping[str, Sequence[bytes]]) -> Found | None:
         """Look up in the filling that counted last; None where another one has taken its place."""
