@@ -222,6 +222,6 @@ def spread(probabilities: np.ndarray, codes: Sequence[int], number: int) -> np.n
     Returns:
         Shape (n_rows, number).
     """
-    found = np.zeros((len(probabilities), number))
-    found[:, np.asarray(codes, dtype=int)] = probabilities
-    return found
+    of_all = np.zeros((len(probabilities), number))
+    of_all[:, np.asarray(codes, dtype=int)] = probabilities
+    return of_all

@@ -48,10 +48,10 @@ def values(view: View, schema: Schema, now: datetime, events: Events) -> StoredV
     named = [pl.col(name).cast(schema[name], strict=False) for name in view.entity]
     entities = pl.concat([frame.select(named) for frame in frames]).drop_nulls().unique()
     moments = entities.sort(view.entity).with_columns(pl.lit(moment, pl.Int64).alias(AS_OF))
-    found = point_in_time.computed(moments, view.features, events, is_zoned)
-    found = found.filter(pl.any_horizontal(pl.col(view.names).is_not_null()))
-    numbers = found.select(pl.col(view.names).fill_null(float("nan"))).to_numpy()
-    keys = store.keys_of(found[name].to_list() for name in view.entity)
+    features = point_in_time.computed(moments, view.features, events, is_zoned)
+    features = features.filter(pl.any_horizontal(pl.col(view.names).is_not_null()))
+    numbers = features.select(pl.col(view.names).fill_null(float("nan"))).to_numpy()
+    keys = store.keys_of(features[name].to_list() for name in view.entity)
     return StoredView(view.id, as_of, view.names, keys, numbers)
 
 
@@ -140,8 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
         kept = stores.project_store()
         for name, view, schema in served:
             if view.id not in filled:
-                found = _of_release(name, view, schema, now, kept)
-                filled |= {view.id: found} if found is not None else {}
+                values = _of_release(name, view, schema, now, kept)
+                filled |= {view.id: values} if values is not None else {}
         kept.write(list(filled.values()))
     except StoreError as error:
         print(f"The feature store: {error}.", file=sys.stderr)

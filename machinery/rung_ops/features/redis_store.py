@@ -19,7 +19,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from rung_ops.features.store import Found, StoredView, StoreError, UnreachableError
+from rung_ops.features.store import LookupResult, StoredView, StoreError, UnreachableError
 
 AT_ONCE = 1_000  # entities in a command
 WRITING = 30.0  # seconds that a command which fills the store may take
@@ -98,7 +98,7 @@ class RedisStore:
             packed = list(client.hscan_iter(self._key(now.version, view), count=AT_ONCE))
         return StoredView.unpacked(view, now.as_of[view], now.names[view], packed)
 
-    def look_up(self, keys: Mapping[str, Sequence[bytes]]) -> Found:
+    def look_up(self, keys: Mapping[str, Sequence[bytes]]) -> LookupResult:
         """Read entities of several views, in one round trip.
 
         Only one look-up waits for a server that fails; those that follow have no values at once.
@@ -108,8 +108,8 @@ class RedisStore:
         try:
             with self._named("it cannot be read"):
                 for _ in range(TRIES):
-                    if found := self._asked(keys):
-                        return found
+                    if features := self._asked(keys):
+                        return features
         except StoreError as error:
             self._failed = str(error)
             threading.Thread(target=self._reconnect, name="feature-store", daemon=True).start()
@@ -124,7 +124,7 @@ class RedisStore:
                 self._client.ping()
                 self._failed = ""
 
-    def _asked(self, keys: Mapping[str, Sequence[bytes]]) -> Found | None:
+    def _asked(self, keys: Mapping[str, Sequence[bytes]]) -> LookupResult | None:
         """Look up in the filling that counted last; None where another one has taken its place."""
         before = self._filling
         asked = [view for view in keys if view in before.as_of]
@@ -133,9 +133,9 @@ class RedisStore:
             pipe.hmget(self._key(before.version, view), keys[view])
         # Last: a filling that is still the one that counts was there when it was asked.
         pipe.get(self._prefix)
-        *found, text = pipe.execute()
+        *packed, text = pipe.execute()
         if text == before.text and text is not None:
-            return Found(before.as_of, dict(zip(asked, found, strict=True)))
+            return LookupResult(before.as_of, dict(zip(asked, packed, strict=True)))
         self._follow(text)
         return None
 
@@ -147,10 +147,12 @@ class RedisStore:
 
     def _parsed(self, text: bytes) -> _Filling:
         try:
-            told = json.loads(text)
-            views = told["views"].items()
+            content = json.loads(text)
+            views = content["views"].items()
             as_of = {view: int(each["as_of"]) for view, each in views}
-            return _Filling(text, told["version"], as_of, {v: each["names"] for v, each in views})
+            return _Filling(
+                text, content["version"], as_of, {v: each["names"] for v, each in views}
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"the key {self._prefix} is not of a feature store") from error
 

@@ -41,18 +41,18 @@ def features() -> list[dict[str, Any]]:
     Raises:
         StageError: a model's source cannot be imported.
     """
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    entries: dict[tuple[str, str], dict[str, Any]] = {}
     for home in model_folders.folders().values():
         name = project_name(home)
         importance, drift = _importance(home), _drift(home)
         for entry in _of_model(home):
-            known = found.setdefault((entry["feature"], entry["definition"]), entry)
+            known = entries.setdefault((entry["feature"], entry["definition"]), entry)
             known["models"].append(name)
             if entry["feature"] in importance:
                 known["importance"][name] = importance[entry["feature"]]
             if entry["feature"] in drift:
                 known["drift"][name] = drift[entry["feature"]]
-    return sorted(found.values(), key=lambda entry: (-len(entry["models"]), entry["feature"]))
+    return sorted(entries.values(), key=lambda entry: (-len(entry["models"]), entry["feature"]))
 
 
 def _of_model(home: Path) -> Iterator[dict[str, Any]]:

@@ -53,10 +53,10 @@ class Events:
 
     def _events(self, feature: EntityFeature) -> pl.DataFrame:
         if isinstance(feature.source, str):
-            found: pl.DataFrame | pl.LazyFrame = _scan(str(self._root / feature.source))
+            events: pl.DataFrame | pl.LazyFrame = _scan(str(self._root / feature.source))
         else:
-            found = feature.source()
-        frame = found.collect() if isinstance(found, pl.LazyFrame) else found
+            events = feature.source()
+        frame = events.collect() if isinstance(events, pl.LazyFrame) else events
         if not isinstance(frame, pl.DataFrame):
             raise TypeError(f"got a {type(frame).__name__}; expected a Polars frame")
         missing = list(_missing([*feature.entity, feature.time], frame))

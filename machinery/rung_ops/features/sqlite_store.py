@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from rung_ops.features.store import Found, StoredView, StoreError
+from rung_ops.features.store import LookupResult, StoredView, StoreError
 from rung_ops.project.paths import shown
 from rung_ops.release import paths
 from rung_ops.system import atomic
@@ -63,20 +63,20 @@ class SqliteStore:
         """Read all values of a view."""
         database = self._open()
         try:
-            found = database.execute("SELECT as_of, names FROM views WHERE id = ?", (view,))
-            described = found.fetchone()
-            asked = "SELECT entity, packed FROM numbers WHERE view = ?"
-            rows = database.execute(asked, (view,)).fetchall()
+            query = "SELECT as_of, names FROM views WHERE id = ?"
+            described = database.execute(query, (view,)).fetchone()
+            query = "SELECT entity, packed FROM numbers WHERE view = ?"
+            rows = database.execute(query, (view,)).fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"it is not a feature store: {error}") from error
         if described is None:
             raise StoreError(f"it has no view {view}")
         return StoredView.unpacked(view, described[0], json.loads(described[1]), rows)
 
-    def look_up(self, keys: Mapping[str, Sequence[bytes]]) -> Found:
+    def look_up(self, keys: Mapping[str, Sequence[bytes]]) -> LookupResult:
         """Read entities of several views."""
         database = self._open()
-        found: dict[str, list[bytes | None]] = {}
+        packed: dict[str, list[bytes | None]] = {}
         try:
             for view, asked in keys.items():
                 if view in self._as_of:
@@ -84,10 +84,10 @@ class SqliteStore:
                     for start in range(0, len(asked), MAX_KEYS):
                         some = asked[start : start + MAX_KEYS]
                         rows.update(database.execute(_select(len(some)), (view, *some)).fetchall())
-                    found[view] = list(map(rows.get, asked))
+                    packed[view] = list(map(rows.get, asked))
         except sqlite3.Error as error:
             raise StoreError(f"it cannot be read: {error}") from error
-        return Found(self._as_of, found)
+        return LookupResult(self._as_of, packed)
 
     def _open(self) -> sqlite3.Connection:
         try:

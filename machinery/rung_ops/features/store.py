@@ -53,8 +53,8 @@ class StoredView(NamedTuple):
         return cls(identity, as_of, names, list(entities), numbers)
 
 
-class Found(NamedTuple):
-    """What was looked up.
+class LookupResult(NamedTuple):
+    """The features that a store holds of some entities.
 
     Attributes:
         as_of: what the values are of, by the id of each view that the store has.
@@ -86,7 +86,7 @@ class FeatureStore(Protocol):
     def read(self, view: str) -> StoredView:
         """Read all values of a view; the store must have it."""
 
-    def look_up(self, keys: Mapping[str, Sequence[bytes]]) -> Found:
+    def look_up(self, keys: Mapping[str, Sequence[bytes]]) -> LookupResult:
         """Read entities of several views, by their ids; a view that the store lacks is left out."""
 
 

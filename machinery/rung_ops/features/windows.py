@@ -103,7 +103,7 @@ def _before(
     firsts = events.group_by(entity).agg(pl.col(ORDER).min().cast(pl.Int64).alias("first"))
     left = moments.select(KEY, *entity, (pl.col(AS_OF) - back).alias(AS_OF)).sort(AS_OF)
     right = events.select(*entity, TIME, ORDER).sort(TIME, ORDER)
-    found = left.join_asof(
+    last = left.join_asof(
         right,
         left_on=AS_OF,
         right_on=TIME,
@@ -114,4 +114,4 @@ def _before(
     ).join(firsts, on=entity, how="left", maintain_order="left")
     after = pl.col(ORDER).cast(pl.Int64) + 1
     number = pl.coalesce(after, pl.col("first"), pl.lit(0)).alias(ORDER)
-    return found.sort(KEY).select(number)[ORDER].to_numpy()
+    return last.sort(KEY).select(number)[ORDER].to_numpy()

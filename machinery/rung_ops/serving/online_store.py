@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from rung_ops.features import store, stores
-from rung_ops.features.store import FeatureStore, Found, StoreError, UnreachableError
+from rung_ops.features.store import FeatureStore, LookupResult, StoreError, UnreachableError
 
 LOG = logging.getLogger("service")
 
@@ -86,17 +86,17 @@ class OnlineStore:
         with self._lock:
             error = None
             try:
-                found = self._store.look_up(distinct)
-                self._as_of = found.as_of
+                features = self._store.look_up(distinct)
+                self._as_of = features.as_of
             except StoreError as raised:
-                found, error = Found({}, {}), raised
+                features, error = LookupResult({}, {}), raised
             numbers = []
             for view, keys in asked:
                 self._labels[view.id] = view.label
                 try:
                     if error is not None:
                         raise error
-                    numbers.append(self._numbers(view, keys, distinct[view.id], found))
+                    numbers.append(self._numbers(view, keys, distinct[view.id], features))
                 except StoreError as raised:
                     error = raised
                     self._counts[view.label, "failed"] += len(distinct[view.id])
@@ -134,18 +134,22 @@ class OnlineStore:
         yield ages
 
     def _numbers(
-        self, view: LookedUpView, keys: Sequence[bytes], distinct: list[bytes], found: Found
+        self,
+        view: LookedUpView,
+        keys: Sequence[bytes],
+        distinct: list[bytes],
+        features: LookupResult,
     ) -> np.ndarray:
         """Unpack the values of a view in the order of the keys, and count them."""
-        if view.id not in found.packed:
+        if view.id not in features.packed:
             raise StoreError(f"the store has no values of {', '.join(view.names)}")
-        packed = found.packed[view.id]
+        packed = features.packed[view.id]
         size = len(view.names) * store.NUMBERS.itemsize
         none = _nothing(len(view.names))
         filled = [none if each is None else each for each in packed]
         if any(len(each) != size for each in filled):
             raise StoreError("a value in the store has another length than its view")
-        age = time.time() - found.as_of[view.id] / 1e6
+        age = time.time() - features.as_of[view.id] / 1e6
         stale = [limit is not None and age > limit for limit in view.max_ages]
         self._count(view.label, packed, all(stale))
         if len(distinct) != len(keys):

@@ -183,5 +183,5 @@ def load(path: Path) -> Any:
 
 
 def _refuse_untrusted(path: Path) -> None:
-    if said := refusal(path, contract.TRUSTED, shown(path)):
-        raise UntrustedModelError(said)
+    if reason := refusal(path, contract.TRUSTED, shown(path)):
+        raise UntrustedModelError(reason)

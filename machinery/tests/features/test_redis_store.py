@@ -40,15 +40,15 @@ def test_what_was_written_is_read_back_by_entity_and_as_a_whole(store: RedisStor
     store.write([view("a"), view("b", 0.5, entities=3)])
 
     asked = [key_of([2]), key_of(["nobody"]), key_of([1])]
-    found = store.look_up({"a": asked, "b": asked[:1], "unknown": asked})
+    features = store.look_up({"a": asked, "b": asked[:1], "unknown": asked})
 
-    assert found.as_of == {"a": 5, "b": 5}
-    assert found.packed.keys() == {"a", "b"}
-    two, none, one = found.packed["a"]
+    assert features.as_of == {"a": 5, "b": 5}
+    assert features.packed.keys() == {"a", "b"}
+    two, none, one = features.packed["a"]
     assert none is None
     assert np.frombuffer(two or b"").tolist() == [4.0, 5.0]
     assert np.frombuffer(one or b"").tolist() == [2.0, 3.0]
-    assert np.frombuffer(found.packed["b"][0] or b"").tolist() == [4.5, 5.5]
+    assert np.frombuffer(features.packed["b"][0] or b"").tolist() == [4.5, 5.5]
     read, wrote = store.read("a"), view("a")
     assert read[:3] == wrote[:3]
     numbers = dict(zip(read.entities, read.numbers.tolist(), strict=True))
@@ -83,8 +83,8 @@ def test_a_filling_that_was_never_finished_counts_for_nothing_and_expires(
     with pytest.raises(KeyboardInterrupt):
         store.write([view("a", 100.0)])
 
-    found = store.look_up({"a": [key_of([1])]})
-    assert np.frombuffer(found.packed["a"][0] or b"").tolist() == [2.0, 3.0]
+    features = store.look_up({"a": [key_of([1])]})
+    assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [2.0, 3.0]
     left = [store._client.ttl(key) for key in store._client.scan_iter(f"{store._prefix}:*")]
     assert sorted(left)[0] == -1
     assert 0 < sorted(left)[1] <= DRAFT
@@ -140,9 +140,9 @@ def test_a_filling_that_is_replaced_while_it_is_read_is_read_again(
 
     monkeypatch.setattr(store._client, "pipeline", one_by_one)
 
-    found = store.look_up(asked)
+    features = store.look_up(asked)
 
-    assert np.frombuffer(found.packed["a"][0] or b"").tolist() == [102.0, 103.0]
+    assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [102.0, 103.0]
 
 
 def test_an_empty_server_and_a_foreign_key_are_no_store(store: RedisStore) -> None:
@@ -157,15 +157,15 @@ def test_wrong_credentials_are_reported_without_them(server: RedisServer) -> Non
     store = RedisStore(server.address("wrong secret"), "p", LIMIT)
 
     for use in (store.as_of, lambda: store.look_up({}), lambda: store.write([view()])):
-        with pytest.raises(StoreError, match="(?i)password|authentication") as said:
+        with pytest.raises(StoreError, match="(?i)password|authentication") as refused:
             use()
-        assert "secret" not in str(said.value)
+        assert "secret" not in str(refused.value)
 
 
 def test_an_address_that_is_none_is_reported_without_it() -> None:
-    with pytest.raises(StoreError, match="REDIS_URL") as said:
+    with pytest.raises(StoreError, match="REDIS_URL") as refused:
         RedisStore("redis://:pass/word@host:1/0", "p", LIMIT)
-    assert "pass" not in str(said.value)
+    assert "pass" not in str(refused.value)
 
 
 def test_a_full_server_refuses_a_filling_and_keeps_the_one_before(tmp_path: Path) -> None:
@@ -177,8 +177,8 @@ def test_a_full_server_refuses_a_filling_and_keeps_the_one_before(tmp_path: Path
         with pytest.raises(StoreError, match="cannot be written.*memory"):
             store.write([view("a", 100.0, entities=100_000)])
 
-        found = store.look_up({"a": [key_of([1])]})
-        assert np.frombuffer(found.packed["a"][0] or b"").tolist() == [2.0, 3.0]
+        features = store.look_up({"a": [key_of([1])]})
+        assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [2.0, 3.0]
         assert len(list(store._client.scan_iter("*"))) == 2
 
 
@@ -222,9 +222,9 @@ def test_a_server_that_started_again_is_asked_again_at_once(tmp_path: Path) -> N
         server.start()
         RedisStore(server.address(), "p", LIMIT).write([view("a", 50.0)])
 
-        found = store.look_up({"a": [key_of([1])]})
+        features = store.look_up({"a": [key_of([1])]})
 
-        assert np.frombuffer(found.packed["a"][0] or b"").tolist() == [52.0, 53.0]
+        assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [52.0, 53.0]
 
 
 def test_a_server_that_is_held_still_costs_a_look_up_its_limit_once(

@@ -109,22 +109,22 @@ def test_a_service_of_one_number_imports_none_of_it() -> None:
         "'class_answers', 'rung_ops.quantiles', 'interval_plots'))])"
     )
 
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert told.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_shadow_is_compared_by_the_mean_distance_of_the_quantiles() -> None:
     kind = Kind((), QUANTILES)
-    found = Comparison(kind)
+    comparison = Comparison(kind)
     serving = np.sort(np.random.default_rng(1).normal(size=(300, 3)), axis=1)
     moved = serving.copy()
     moved[:100] += [0.0, 3.0, 6.0]
 
-    found.observe(serving, moved)
+    comparison.observe(serving, moved)
 
-    assert found.difference == pytest.approx(100 * 3.0)
-    assert found.changed(0.0) == (100, 300)
+    assert comparison.difference == pytest.approx(100 * 3.0)
+    assert comparison.changed(0.0) == (100, 300)
 
 
 def test_a_canary_is_compared_by_the_median() -> None:

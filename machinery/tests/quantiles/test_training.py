@@ -21,9 +21,9 @@ from rung_ops.training import baseline, estimator, evaluate, model_card, slices
 
 
 def test_every_promise_holds(checked: Path) -> None:
-    told = {promise.__name__: promises.broken(promise) for promise in promises.PROMISES}
+    by_promise = {promise.__name__: promises.broken(promise) for promise in promises.PROMISES}
 
-    assert {name: said for name, said in told.items() if said} == {}
+    assert {name: broken for name, broken in by_promise.items() if broken} == {}
 
 
 def test_a_project_with_governance_refuses_quantiles(
@@ -88,16 +88,16 @@ def test_crossed_quantiles_are_sorted_and_lose_nothing() -> None:
     draw = np.random.default_rng(1)
     raw, truth = draw.normal(size=(500, 3)), draw.normal(size=500)
 
-    found = of_regressor(raw, "quantile")
+    sorted_ = of_regressor(raw, "quantile")
 
     def losses(predicted: np.ndarray) -> np.ndarray:
         below = truth[:, None] - predicted
         each = np.maximum(np.array(QUANTILES) * below, (np.array(QUANTILES) - 1) * below)
         return np.asarray(each.sum(axis=1))
 
-    assert (np.diff(found, axis=1) >= 0).all()
-    assert (losses(found) <= losses(raw) + 1e-12).all()
-    assert losses(found).sum() < losses(raw).sum()
+    assert (np.diff(sorted_, axis=1) >= 0).all()
+    assert (losses(sorted_) <= losses(raw) + 1e-12).all()
+    assert losses(sorted_).sum() < losses(raw).sum()
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -107,9 +107,9 @@ def test_quantiles_of_a_model_with_its_own_file_are_sorted(named: bool) -> None:
     if named:
         module.predict = lambda fitted, features: fitted.predict(features)
 
-    found = custom_model.predict(module, crossing, deliveries(2), "quantile")
+    predicted = custom_model.predict(module, crossing, deliveries(2), "quantile")
 
-    assert found.tolist() == [[1.0, 2.0, 3.0]] * 2
+    assert predicted.tolist() == [[1.0, 2.0, 3.0]] * 2
 
 
 def test_the_baseline_is_the_quantiles_of_the_training_rows(trained: Trained) -> None:

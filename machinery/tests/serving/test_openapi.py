@@ -146,8 +146,8 @@ def test_the_number_of_rows_is_published(rows: int) -> None:
     assert _published(schemas(reader, MOST), "Body", body) == taken == (0 < rows <= MOST)
 
 
-def _published(found: dict[str, Any], name: str, body: Any) -> bool:
-    complete = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": found}}
+def _published(schemas: dict[str, Any], name: str, body: Any) -> bool:
+    complete = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
     return bool(Validator(complete).is_valid(body))
 
 

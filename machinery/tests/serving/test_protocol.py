@@ -35,10 +35,10 @@ async def sizes(scope: Any, receive: Any, send: Any) -> None:
             return
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    told = b"x" * 50_000_000 if scope["path"] == "/large" else b"%d" % len(body)
-    headers = [(b"content-length", b"%d" % len(told))]
+    content = b"x" * 50_000_000 if scope["path"] == "/large" else b"%d" % len(body)
+    headers = [(b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": told})
+    await send({"type": "http.response.body", "body": content})
 
 
 class Bounded:

@@ -45,7 +45,7 @@ def team(tmp_path: Path) -> Policy:
     return read
 
 
-def told(
+def answered(
     trial: Trial,
     arm: str,
     requests: int,
@@ -69,8 +69,8 @@ def judged(team: Policy, seed: int = 0, **canary: float) -> tuple[Verdict, int]:
     draws, trial = np.random.default_rng(seed), Trial(team.slow)
     result = Verdict("wait", "")
     while result.action == "wait" and trial.canary.requests <= 500:
-        told(trial, "serving", 15, draws, failed=0.002)
-        told(trial, "canary", 5, draws, **{"failed": 0.002} | canary)  # type: ignore[arg-type]
+        answered(trial, "serving", 15, draws, failed=0.002)
+        answered(trial, "canary", 5, draws, **{"failed": 0.002} | canary)  # type: ignore[arg-type]
         result = verdict(trial.serving, trial.canary, team, ENOUGH)
     return result, trial.canary.requests
 
@@ -109,8 +109,8 @@ def test_what_takes_twice_as_long_and_is_quick_all_the_same_is_not_slow(team: Po
 
 def test_a_single_caller_does_not_decide_on_drift(team: Policy) -> None:
     draws, trial = np.random.default_rng(0), Trial(team.slow)
-    told(trial, "serving", 2000, draws)
-    told(trial, "canary", 100, draws)
+    answered(trial, "serving", 2000, draws)
+    answered(trial, "canary", 100, draws)
     trial.observe("canary", [0.002] * 900, ["the same"] * 900, np.full(900, 0.99))
 
     assert verdict(trial.serving, trial.canary, team, ENOUGH).action == "advance"
@@ -119,10 +119,10 @@ def test_a_single_caller_does_not_decide_on_drift(team: Policy) -> None:
 def test_little_traffic_waits_and_says_for_what(team: Policy) -> None:
     draws, trial = np.random.default_rng(0), Trial(team.slow)
     nothing = verdict(trial.serving, trial.canary, team, 3600)
-    told(trial, "canary", 20, draws)
+    answered(trial, "canary", 20, draws)
     little = verdict(trial.serving, trial.canary, team, 3600)
-    told(trial, "serving", 1500, draws)
-    told(trial, "canary", 480, draws)
+    answered(trial, "serving", 1500, draws)
+    answered(trial, "canary", 480, draws)
     soon = verdict(trial.serving, trial.canary, team, 20)
 
     assert nothing == Verdict("wait", "500 more of 500 requests")
@@ -180,7 +180,7 @@ def days(small: Policy, draws: np.random.Generator, failed: float = 0.0) -> Verd
     while result.action == "wait":
         at += float(draws.exponential(DAY / 24))
         canary = draws.random() < 0.5
-        told(trial, "canary" if canary else "serving", 1, draws, failed * canary, batch=1)
+        answered(trial, "canary" if canary else "serving", 1, draws, failed * canary, batch=1)
         result = verdict(trial.serving, trial.canary, small, at)
     return result
 
@@ -189,10 +189,10 @@ def test_with_little_traffic_time_is_enough_where_the_team_says_so(
     small: Policy, team: Policy
 ) -> None:
     draws, trial = np.random.default_rng(0), Trial(small.slow)
-    told(trial, "serving", 90, draws)
-    told(trial, "canary", 19, draws, batch=1)
+    answered(trial, "serving", 90, draws)
+    answered(trial, "canary", 19, draws, batch=1)
     few = verdict(trial.serving, trial.canary, small, 8 * DAY)
-    told(trial, "canary", 1, draws, batch=1)
+    answered(trial, "canary", 1, draws, batch=1)
     early = verdict(trial.serving, trial.canary, small, 6 * DAY)
 
     assert few == Verdict("wait", "1 more of 20 requests, about 10 hours at this rate")
@@ -377,8 +377,8 @@ def rollout(folder: Path, team: Policy, clock: Clock) -> Rollout:
 def answer(rollout: Rollout, requests: int = 500, **canary: float) -> None:
     draws = np.random.default_rng(3)
     assert rollout._trial is not None
-    told(rollout._trial, "serving", 3 * requests, draws)
-    told(rollout._trial, "canary", requests, draws, **canary)  # type: ignore[arg-type]
+    answered(rollout._trial, "serving", 3 * requests, draws)
+    answered(rollout._trial, "canary", requests, draws, **canary)  # type: ignore[arg-type]
 
 
 def events(folder: Path) -> list[str]:
@@ -462,8 +462,8 @@ def test_a_busy_hour_is_not_taken_for_a_slow_release(team: Policy) -> None:
     # At a share of one in two hundred; quiet at first, and busy for both later.
     for hour, seconds in ((0, 0.003), (1, 0.03), (2, 0.03)):
         for _ in range(100):
-            told(trial, "serving", 1000, draws, seconds=seconds)
-            told(trial, "canary", 5, draws, seconds=seconds)
+            answered(trial, "serving", 1000, draws, seconds=seconds)
+            answered(trial, "canary", 5, draws, seconds=seconds)
         result = verdict(trial.serving, trial.canary, team, ENOUGH)
         assert result.action != "abort", (hour, result.reason)
 

@@ -16,7 +16,9 @@ def scored_by_share(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"score": {"metric": "hits", "higher_is_better": True}, "seed": 3}
     monkeypatch.setattr(baseline, "params", lambda: settings)
     monkeypatch.setattr(
-        contract, "score", lambda truth, told: {"hits": float(np.mean((told > 0.5) == truth))}
+        contract,
+        "score",
+        lambda truth, predicted: {"hits": float(np.mean((predicted > 0.5) == truth))},
     )
 
 
@@ -27,25 +29,25 @@ def outcomes(rows: int) -> np.ndarray:
 def test_the_interval_is_that_of_the_binomial_distribution() -> None:
     actual = outcomes(8_000)
 
-    found = baseline.compare(actual, actual.astype(float), np.zeros(len(actual)))
+    comparison = baseline.compare(actual, actual.astype(float), np.zeros(len(actual)))
 
     share = actual.mean()
-    assert found["gain"] == pytest.approx(share)
+    assert comparison["gain"] == pytest.approx(share)
     half = 1.96 * np.sqrt(share * (1 - share) / len(actual))
     # Twenty groups tell the standard error to within a sixth; one in a hundred is off by half.
-    assert found["gain_low"] == pytest.approx(share - half, abs=half / 2)
-    assert found["gain_high"] == pytest.approx(share + half, abs=half / 2)
-    assert found["better"] is True
+    assert comparison["gain_low"] == pytest.approx(share - half, abs=half / 2)
+    assert comparison["gain_high"] == pytest.approx(share + half, abs=half / 2)
+    assert comparison["better"] is True
 
 
 def test_a_gain_that_may_be_chance_is_not_better() -> None:
     actual = outcomes(400)
     guessed = (np.arange(400) == np.flatnonzero(actual)[0]).astype(float)
 
-    found = baseline.compare(actual, guessed, np.zeros(400))
+    comparison = baseline.compare(actual, guessed, np.zeros(400))
 
-    assert found["gain"] > 0 > found["gain_low"]
-    assert found["better"] is False
+    assert comparison["gain"] > 0 > comparison["gain_low"]
+    assert comparison["better"] is False
 
 
 def test_too_few_rows_give_no_interval_and_a_sentence(

@@ -29,11 +29,11 @@ def test_a_section_that_is_said_elsewhere_stands_in_the_card(
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/use_case.md").write_text("# Use\n\n## Intended use\nTo try.\n\n## Empty\n")
     monkeypatch.setattr(model_card, "ROOT", tmp_path)
-    said = "See docs/use_case.md, {}.\n"
+    reference = "See docs/use_case.md, {}.\n"
 
-    assert model_card.card(said.format("Intended use"), tmp_path).startswith("To try.\n")
+    assert model_card.card(reference.format("Intended use"), tmp_path).startswith("To try.\n")
     for other in ("Empty", "Nothing"):
-        text = said.format(other)
+        text = reference.format(other)
         assert model_card.card(text, tmp_path).startswith(text)
     outside = "See ../use_case.md, Intended use.\n"
     assert model_card.card(outside, tmp_path / "docs").startswith(outside)

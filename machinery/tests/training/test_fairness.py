@@ -14,12 +14,12 @@ def test_rates_are_those_counted_by_hand() -> None:
     chosen = np.array([1, 0, 1, 0, 1, 0, 0, 0])
     group = np.array(["a"] * 4 + ["b"] * 4)
 
-    found, notes = compare(truth, chosen, group, 1, CLASSIFICATION)
+    comparison, notes = compare(truth, chosen, group, 1, CLASSIFICATION)
 
-    assert found["values"]["a"]["selection_rate"] == 0.5
-    assert found["values"]["a"]["true_positive_rate"] == 0.5
-    assert found["values"]["a"]["false_positive_rate"] == 0.5
-    assert found["differences"] == {
+    assert comparison["values"]["a"]["selection_rate"] == 0.5
+    assert comparison["values"]["a"]["true_positive_rate"] == 0.5
+    assert comparison["values"]["a"]["false_positive_rate"] == 0.5
+    assert comparison["differences"] == {
         "selection_rate": 0.25,
         "true_positive_rate": 0.5,
         "false_positive_rate": 0.5,
@@ -30,10 +30,12 @@ def test_rates_are_those_counted_by_hand() -> None:
 def test_a_rate_of_no_rows_is_undefined_and_named() -> None:
     group = np.array(["a", "a", "b", "b"])
 
-    found, notes = compare(np.array([0, 0, 1, 0]), np.array([1, 0, 1, 0]), group, 1, CLASSIFICATION)
+    comparison, notes = compare(
+        np.array([0, 0, 1, 0]), np.array([1, 0, 1, 0]), group, 1, CLASSIFICATION
+    )
 
-    assert found["values"]["a"]["true_positive_rate"] is None
-    assert found["differences"]["true_positive_rate"] is None
+    assert comparison["values"]["a"]["true_positive_rate"] is None
+    assert comparison["differences"]["true_positive_rate"] is None
     assert "a: true_positive_rate is undefined, because no row counts for it" in notes
 
 
@@ -41,10 +43,10 @@ def test_a_small_group_is_shown_and_left_out_of_the_differences() -> None:
     truth, group = np.array([1, 0] * 5), np.array(["a"] * 4 + ["b"] * 4 + ["few"] * 2)
     chosen = np.array([1, 0, 1, 0, 1, 0, 1, 0, 1, 1])
 
-    found, notes = compare(truth, chosen, group, 3, CLASSIFICATION)
+    comparison, notes = compare(truth, chosen, group, 3, CLASSIFICATION)
 
-    assert found["values"]["few"]["selection_rate"] == 1
-    assert found["differences"]["selection_rate"] == 0
+    assert comparison["values"]["few"]["selection_rate"] == 1
+    assert comparison["differences"]["selection_rate"] == 0
     assert "few: 2 rows, fewer than 3: left out of the differences" in notes
 
 
@@ -61,16 +63,16 @@ def test_numbers_are_cut_into_groups() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "cuts", "said"),
+    ("column", "cuts", "message"),
     [
         (pl.Series("age", range(50)), [], "has 50 values"),
         (pl.Series("sex", ["f", "m"]), [3], "is not numeric"),
     ],
 )
 def test_a_column_that_makes_no_groups_is_refused(
-    column: pl.Series, cuts: list[float], said: str
+    column: pl.Series, cuts: list[float], message: str
 ) -> None:
-    with pytest.raises(UnknownGroupError, match=said):
+    with pytest.raises(UnknownGroupError, match=message):
         groups(column, cuts)
 
 

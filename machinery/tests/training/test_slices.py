@@ -23,8 +23,8 @@ def test_slices_are_optional_and_may_be_features(
     monkeypatch.setattr(slices, "features", lambda rows: pl.concat([size] * rows.height))
     monkeypatch.setattr(contract, "TIME", time, raising=False)
 
-    found = slices.slice_columns(ROWS).to_dict(as_series=False)
+    columns = slices.slice_columns(ROWS).to_dict(as_series=False)
 
     known = {"kind": ["a", "missing"], "size": ["1", "1"], slices.MONTH: ["2026-01", "missing"]}
     wanted = [*(names or []), *([slices.MONTH] if time else [])]
-    assert found == {name: known[name] for name in wanted}
+    assert columns == {name: known[name] for name in wanted}
