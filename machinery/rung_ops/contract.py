@@ -7,6 +7,7 @@ does without model.py, which brings scikit-learn or PyTorch.
 
 import importlib
 import traceback
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,9 @@ Row: Any
 TARGET: str
 TIME: str | None
 QUANTILES: Any
+HORIZON: timedelta | None
+ORIGIN: str | None
+SEASON: timedelta | None
 FEATURES: Any
 ENTITY_FEATURES: Any
 TRUSTED: list[str]
@@ -38,6 +42,9 @@ NAMES = {
     "TARGET": ("dataset", "the name of the column to predict"),
     "TIME": ("dataset", "the name of the column with the time of a row, or None"),
     "QUANTILES": ("dataset", "the quantiles to predict, such as (0.1, 0.5, 0.9)"),
+    "HORIZON": ("dataset", "how long before TIME a row is predicted, a datetime.timedelta"),
+    "ORIGIN": ("dataset", "the name of the column with the time at which a row is predicted"),
+    "SEASON": ("dataset", "after it values resemble each other, a datetime.timedelta"),
     "load": ("dataset", "the function that reads a raw file"),
     "FEATURES": ("features", "a list of Polars expressions"),
     "ENTITY_FEATURES": ("features", "a list of rung_ops.features.EntityFeature"),
@@ -51,6 +58,9 @@ OPTIONAL: dict[str, Any] = {
     "TRUSTED": [],
     "ENTITY_FEATURES": [],
     "QUANTILES": (),
+    "HORIZON": None,
+    "ORIGIN": None,
+    "SEASON": None,
 }
 
 

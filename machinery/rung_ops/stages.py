@@ -20,6 +20,7 @@ from rung_ops.data.raw_file import UnreadableFileError
 from rung_ops.data.raw_file import write as _write
 from rung_ops.data.validate import check_rows as _check_rows
 from rung_ops.features import point_in_time as entity_features
+from rung_ops.forecast import known_at, made_at
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import (
     INGESTED,
@@ -52,7 +53,9 @@ __all__ = [
     "contract",
     "features",
     "ingest_files",
+    "known_at",
     "load_model",
+    "made_at",
     "params",
     "predict",
     "read_rows",

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, time_blocks
 from rung_ops.autopilot import request_errors
 from rung_ops.autopilot.collect import TIME
 from rung_ops.autopilot.facts import Verdict
 from rung_ops.autopilot.labelled import ARM, PREDICTION, RELEASE
 from rung_ops.autopilot.policy import Rollback
-from rung_ops.jackknife import standard_error, student_t_quantile
+from rung_ops.jackknife import GROUPS, standard_error, student_t_quantile
 from rung_ops.predictions import unpacked
 from rung_ops.project.paths import params
 from rung_ops.release import paths, source_import
@@ -112,11 +112,15 @@ def _of_quality(before: str, now: str, own: pl.DataFrame, policy: Rollback) -> V
         figure = contract.score(actual[chosen], served[chosen])[metric]
         return float(sign * (figure - contract.score(actual[chosen], earlier[chosen])[metric]))
 
-    deviation = standard_error(gain, len(actual), settings["seed"])
+    try:
+        group = time_blocks.groups(own, settings["seed"], GROUPS)
+    except time_blocks.TooFewBlocksError as error:
+        return Verdict(False, f"{now} is not compared: {error}")
+    deviation = standard_error(gain, group)
     if not np.isfinite(deviation):
         return Verdict(False, f"{metric} of {now} is not defined on its {len(actual):,} outcomes")
     estimate = gain(np.arange(len(actual)))
-    half = student_t_quantile(1 - policy.level) * deviation
+    half = student_t_quantile(1 - policy.level, group.max() + 1) * deviation
     worse = estimate + half < 0
     return Verdict(
         worse,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rung_ops.checks import data, entity_features, features, model, promises, times
+from rung_ops.checks import data, entity_features, features, forecasts, model, promises, times
 from rung_ops.data import incoming_git
 from rung_ops.project.paths import REPOSITORY
 
@@ -28,6 +28,11 @@ def test_src_can_be_imported() -> None:
 def test_names_of_src_are_of_the_right_kind() -> None:
     """Row, TARGET, TIME, FEATURES and TRUSTED fit each other."""
     _check(promises.well_typed)
+
+
+def test_a_forecast_is_well_declared() -> None:
+    """HORIZON, ORIGIN and SEASON fit Row, where there are some."""
+    _check(forecasts.forecast_is_well_declared)
 
 
 def test_features_read_columns_of_row() -> None:
@@ -70,6 +75,11 @@ def test_load_does_not_move_times() -> None:
 def test_entity_features_can_be_computed() -> None:
     """The events of ENTITY_FEATURES can be read and aggregated."""
     _check(features.entity_features_can_be_computed)
+
+
+def test_entity_features_know_no_more_than_the_forecast() -> None:
+    """No entity feature sees what was not known when the forecast is made."""
+    _check(forecasts.entity_features_know_no_more_than_the_forecast)
 
 
 def test_features_can_be_evaluated() -> None:

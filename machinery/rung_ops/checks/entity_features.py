@@ -8,7 +8,7 @@ from rung_ops import contract
 from rung_ops.contract import ContractError
 from rung_ops.features import EntityFeature
 from rung_ops.features.errors import EntityFeatureError
-from rung_ops.features.point_in_time import join
+from rung_ops.features.point_in_time import join, of_forecast
 
 KEYS = (pl.String, pl.Boolean, pl.Date)  # and whole numbers; a float has no exact text
 
@@ -40,7 +40,7 @@ def well_declared() -> None:
                     f"{what} is of type {columns[key]}; name an entity by text, whole numbers, "
                     "booleans or dates."
                 )
-        time = feature.at or contract.TIME
+        time = of_forecast(feature).at
         if time is None or not isinstance(columns.get(time), pl.Date | pl.Datetime):
             raise ContractError(
                 f"features.py: the entity feature `{feature.name}` needs the time of a row: set TIME "

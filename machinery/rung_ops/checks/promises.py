@@ -20,6 +20,10 @@ from rung_ops.checks.features import (
     features_read_the_row,
     features_read_their_own_row_only,
 )
+from rung_ops.checks.forecasts import (
+    entity_features_know_no_more_than_the_forecast,
+    forecast_is_well_declared,
+)
 from rung_ops.checks.model import a_saved_model_answers_the_same, score_gives_the_metric
 from rung_ops.checks.times import times_are_not_moved
 from rung_ops.contract import ContractError
@@ -115,13 +119,15 @@ def hooks_can_be_called() -> None:
 PROMISES: dict[Callable[[], None], tuple[Callable[[], None], ...]] = {
     importable: (),
     well_typed: (importable,),
-    well_declared: (well_typed,),
+    forecast_is_well_declared: (well_typed,),
+    well_declared: (forecast_is_well_declared,),
     features_read_the_row: (well_declared,),
     parameters_fit: (well_typed,),
-    raw_files_keep_row: (well_typed,),
+    raw_files_keep_row: (forecast_is_well_declared,),
     target_may_be_missing: (raw_files_keep_row,),
     times_are_not_moved: (raw_files_keep_row,),
     entity_features_can_be_computed: (well_declared, raw_files_keep_row),
+    entity_features_know_no_more_than_the_forecast: (well_declared, raw_files_keep_row),
     features_can_be_evaluated: (features_read_the_row, entity_features_can_be_computed),
     features_read_their_own_row_only: (features_can_be_evaluated,),
     a_saved_model_answers_the_same: (features_can_be_evaluated, parameters_fit),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandera.polars as pa
 import polars as pl
 
+from rung_ops import contract, forecast
 from rung_ops.release.dtypes import time_zone
 from rung_ops.system.printable import printable
 
@@ -65,7 +66,8 @@ def inspect(
         return pl.DataFrame(schema=wanted), offsets
     typed, problems = _cast(frame.select(*wanted), wanted, source)
     counted = {(problem.column, row) for problem in problems for row in problem.rows}
-    return typed, problems + _broken_rules(typed, schema, source, counted)
+    problems += _broken_rules(typed, schema, source, counted)
+    return typed, problems + _late_origins(typed, source)
 
 
 def _unwanted_offsets(
@@ -142,6 +144,15 @@ def _broken_rules(
             what, example = _in_words(str(check), group["failure_case"][0])
             problems.append(Problem(source, name, what, rows, example))
     return problems
+
+
+def _late_origins(typed: pl.DataFrame, source: str) -> list[Problem]:
+    """Find rows of a forecast whose ORIGIN is after their TIME."""
+    if contract.ORIGIN is None:
+        return []
+    late = (forecast.made_at(typed) > forecast.known_at(typed)).arg_true().to_list()
+    what = f"is after `{contract.TIME}`, the time that is predicted"
+    return [Problem(source, contract.ORIGIN, what, tuple(row + 1 for row in late))] if late else []
 
 
 def _in_words(check: str, value: str | None) -> tuple[str, str]:

@@ -33,8 +33,9 @@ class EntityFeature:
         cadence: how often the store is filled.
         default: value without events; None for a missing value.
         max_age: a value in the store that is older is not used; None for no limit.
-        lead: how long before the time of a row its prediction is made.
-        at: column of Row with that time; TIME by default.
+        lead: how long before the time of a row its prediction is made; by default HORIZON of
+            dataset.py before TIME, and at other times no time before.
+        at: column of Row with that time; ORIGIN of dataset.py by default, or else TIME.
         zone: of times without a zone, such as `America/New_York`.
         unit, owner, description: for people.
     """
@@ -49,7 +50,7 @@ class EntityFeature:
     known: str | pl.Expr | None = None
     default: float | None = None
     max_age: timedelta | None = None
-    lead: timedelta = timedelta()
+    lead: timedelta | None = None
     at: str | None = None
     zone: str = "UTC"
     unit: str | None = None
@@ -72,7 +73,7 @@ class EntityFeature:
         for what in ("window", "cadence"):
             if getattr(self, what) < MICROSECOND:
                 raise ValueError(f"EntityFeature `{self.name}`: {what} is not a positive time.")
-        if self.lead < timedelta() or (self.max_age is not None and self.max_age < timedelta()):
+        if min(self.lead or timedelta(), self.max_age or timedelta()) < timedelta():
             raise ValueError(f"EntityFeature `{self.name}`: lead and max_age are not negative.")
         if not (isinstance(self.source, str) or callable(self.source)):
             raise ValueError(f"EntityFeature `{self.name}`: source is neither function nor path.")

@@ -7,6 +7,8 @@ holds no newer values, and events in [time - window, time) count that were known
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -37,7 +39,18 @@ def join(rows: pl.DataFrame, declared: Sequence[EntityFeature] | None = None) ->
     declared = contract.ENTITY_FEATURES if declared is None else declared
     if not declared:
         return rows
-    return joined(rows, declared, contract.TIME, ROOT)
+    return joined(rows, [of_forecast(each) for each in declared], contract.TIME, ROOT)
+
+
+def of_forecast(feature: EntityFeature) -> EntityFeature:
+    """Give a feature the moment of a forecast, where it declares no other: ORIGIN, or HORIZON before TIME."""
+    from rung_ops import contract
+
+    at = feature.at or contract.ORIGIN or contract.TIME
+    lead = feature.lead
+    if lead is None and at == contract.TIME:
+        lead = contract.HORIZON
+    return replace(feature, at=at, lead=lead)
 
 
 def joined(
@@ -167,6 +180,17 @@ def _as_of(rows: pl.DataFrame, feature: EntityFeature, time: str | None) -> pl.D
             f"features.py: the entity feature `{feature.name}` reads `{missing[0]}`, which is not a "
             "column of the rows."
         )
-    predicted = clock(pl.col(time), rows.schema[time]) - ticks(feature.lead)
     cadence = ticks(feature.cadence)
-    return rows.select(*feature.entity, (predicted // cadence * cadence).alias(AS_OF))
+    floored = predicted_at(feature, time, rows.schema[time]) // cadence * cadence
+    return rows.select(*feature.entity, floored.alias(AS_OF))
+
+
+def predicted_at(feature: EntityFeature, time: str, kind: pl.DataType) -> pl.Expr:
+    """Return when a row is predicted as far as a feature knows, in microseconds since 1970.
+
+    Args:
+        feature: declared with its lead.
+        time: the column that the lead counts from.
+        kind: of that column.
+    """
+    return clock(pl.col(time), kind) - ticks(feature.lead or timedelta())

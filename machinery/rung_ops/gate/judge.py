@@ -1,7 +1,7 @@
 """Decide whether a version may replace the champion: `uv run poe gate [VERSION]`.
 
 Both are scored on the same test rows. With or without a champion, the version must beat the
-baseline that ignores every feature. The verdict and its figures are written to reports/gate.json.
+best baseline, such as a constant. The verdict and its figures are written to reports/gate.json.
 """
 
 import argparse
@@ -13,14 +13,14 @@ import polars as pl
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from rung_ops import contract
+from rung_ops import contract, forecast
 from rung_ops.gate import rules as gate_rules
 from rung_ops.gate.report import publish
 from rung_ops.gate.verdict import Champion, Verdict, judge
-from rung_ops.project.paths import TEST, TRAIN, params, shown
+from rung_ops.project.paths import ROWS, TEST, TRAIN, params, shown
 from rung_ops.tracking import registry, server_check, source_state, store_address, versions
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
-from rung_ops.training.baseline import baseline
+from rung_ops.training.baseline import best
 
 # Error codes of the registry for an unknown version, alias or model.
 NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -69,7 +69,7 @@ def compare(
             rows,
             versions.predictions(version, TEST),
             champion,
-            baseline(pl.read_parquet(TRAIN), rows),
+            best(pl.read_parquet(TRAIN), rows),
             rules,
         )
     except versions.ScoringError as error:
@@ -80,7 +80,7 @@ def compare(
 
 def mismatches(version: ModelVersion) -> Iterator[str]:
     """Yield the reasons why the test rows in data/ cannot judge a version."""
-    for path in (TRAIN, TEST):
+    for path in (TRAIN, TEST, *([] if forecast.declared() is None else [ROWS])):
         if not path.is_file():
             yield f"{shown(path)} is missing; {REMEDY}"
             return

@@ -68,7 +68,7 @@ def compare(
     others: Mapping[str, np.ndarray],
     figure: Figure,
     alpha: float,
-    seed: int,
+    group: np.ndarray,
 ) -> dict[str, Comparison]:
     """Compare the challenger's predictions with others of the same rows.
 
@@ -78,7 +78,7 @@ def compare(
         others: predictions by name, each of the same shape.
         figure: computes a figure of target values and predictions; greater is better.
         alpha: error rate of each of the two bounds, in (0, 0.5).
-        seed: of the parts.
+        group: the number of each row's part, from 0, shape (n_rows,): see time_blocks.groups().
 
     Returns:
         One comparison for each of the others.
@@ -95,15 +95,14 @@ def compare(
             [figure_or_nan(figure, truth[rows], it[rows]) for it in others.values()]
         )
 
-    groups = min(GROUPS, len(truth) // 2)
-    errors = jackknife.standard_errors(gains, len(truth), seed, groups)
-    half = np.random.default_rng(seed).permutation(len(truth)) % 2 == 0
+    errors = jackknife.standard_errors(gains, group)
+    half = group % 2 == 0
     # Two rows of a class are enough for a figure without either, and for no judgement.
     if not np.isfinite([*errors, *gains(half), *gains(~half)]).all():
         raise NotComparable(
             f"a part of the {len(truth):,} rows has no figure: too few rows of one class"
         )
-    deviations = jackknife.student_t_quantile(2 * alpha, groups)
+    deviations = jackknife.student_t_quantile(2 * alpha, int(group.max()) + 1)
     return {
         name: Comparison(own, other, own - other, float(error), deviations)
         for (name, other), error in zip(figures.items(), errors, strict=True)

@@ -12,6 +12,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.project.paths import REPORTS, shown
 from rung_ops.system import atomic
 from rung_ops.system.printable import printable
+from rung_ops.training.baseline import in_words
 
 VERDICT = REPORTS / "gate.json"
 
@@ -68,8 +69,9 @@ def table(verdict: Verdict) -> Iterator[str]:
         yield _line("all", figures["rows"], challenger, champion["figure"], champion["gain"])
         yield _line("", "", "", f"at least ({1 - figures['alpha']:.1%})", champion["gain_low"])
         yield _line("", "", "", "needed", -champion["margin"])
-    constant = figures["constant"]
-    yield _line("a constant", figures["rows"], challenger, constant["figure"], constant["gain"])
+    simplest = figures["baseline"]
+    label = in_words(simplest["name"])
+    yield _line(label, figures["rows"], challenger, simplest["figure"], simplest["gain"])
     if held := figures.get("interval"):
         label = f"in the {held['promised']:.0%} interval"
         yield _line(label, figures["rows"], held["challenger"], held.get("champion"), None)

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops import contract, threshold
+from rung_ops import contract, threshold, time_blocks
 from rung_ops.gate import paired_test
 from rung_ops.gate import slices as gate_slices
-from rung_ops.gate.paired_test import Comparison
+from rung_ops.gate.paired_test import GROUPS, Comparison
 from rung_ops.gate.rules import Rules
 from rung_ops.gate.slices import Slice
 from rung_ops.predictions import finite_rows, inside, shape
 from rung_ops.project.paths import params
 from rung_ops.threshold import Threshold
 from rung_ops.training import estimator
+from rung_ops.training.baseline import Baseline, in_words
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def judge(
     rows: pl.DataFrame,
     challenger: np.ndarray,
     champion: Champion | None,
-    constant: np.ndarray,
+    baseline: Baseline,
     rules: Rules,
 ) -> Verdict:
     """Judge predictions of the test rows.
@@ -105,10 +106,10 @@ def judge(
         rows: test rows with their target, shape (n_rows, n_columns).
         challenger: its predictions, as estimator.predict() returns them.
         champion: with its predictions of the same rows, if there is one.
-        constant: predictions of the baseline that ignores every feature.
+        baseline: the best one, with its predictions of the same rows.
         rules: of the gate.
     """
-    predictions = {"challenger": challenger, "constant": constant}
+    predictions = {"challenger": challenger, "baseline": baseline.predictions}
     if champion:
         predictions["champion"] = champion.predictions
     reasons = list(_incomplete(rows, predictions, rules))
@@ -121,10 +122,14 @@ def judge(
     }
     if not reasons:
         try:
-            reasons = _compared(rows, predictions, champion, rules, score, figures)
+            reasons = _compared(rows, predictions, champion, baseline.name, rules, score, figures)
         except KeyError as error:
             reasons = [f"score() in model.py, or the test rows, have no {error}"]
-        except (paired_test.NotComparable, pl.exceptions.PolarsError) as error:
+        except (
+            paired_test.NotComparable,
+            time_blocks.TooFewBlocksError,
+            pl.exceptions.PolarsError,
+        ) as error:
             reasons = [str(error)]
     return Verdict(not reasons, reasons, figures, champion=champion.facts if champion else None)
 
@@ -154,6 +159,7 @@ def _compared(
     rows: pl.DataFrame,
     predictions: dict[str, np.ndarray],
     champion: Champion | None,
+    simplest: str,
     rules: Rules,
     score: Score,
     figures: dict[str, Any],
@@ -161,15 +167,17 @@ def _compared(
     """Add the figures, and return the reasons against the challenger."""
     truth, challenger = estimator.truth(rows), predictions["challenger"]
     others = {name: each for name, each in predictions.items() if name != "challenger"}
-    compared = paired_test.compare(truth, challenger, others, score, rules.alpha, score.seed)
-    figures |= {"challenger": score.plain(compared["constant"].challenger)}
+    group = time_blocks.groups(rows, score.seed, min(GROUPS, rows.height // 2))
+    compared = paired_test.compare(truth, challenger, others, score, rules.alpha, group)
+    figures |= {"challenger": score.plain(compared["baseline"].challenger)}
     figures |= {name: _figures(each, score) for name, each in compared.items()}
+    figures["baseline"]["name"] = simplest
     kind = estimator.kind()
     if kind.quantiles:
         held = {name: float(inside(truth, each).mean()) for name, each in predictions.items()}
         figures["interval"] = {"promised": kind.level} | held
     figures["scores"] = {name: _scores(truth, each) for name, each in predictions.items()}
-    reasons = list(_not_better(compared["constant"], score))
+    reasons = list(_not_better(compared["baseline"], simplest, score))
     max_drop = None
     if "champion" in compared:
         margin = score.allowed(rules.margin, compared["champion"].other)
@@ -184,9 +192,9 @@ def _compared(
     return reasons + list(gate_slices.objections(slices, named, known, rules, max_drop, score.sign))
 
 
-def _not_better(compared: Comparison, score: Score) -> Iterator[str]:
+def _not_better(compared: Comparison, simplest: str, score: Score) -> Iterator[str]:
     if not compared.low > 0:
-        yield f"not shown to be better than a constant: {_both(compared, score)}"
+        yield f"not shown to be better than {in_words(simplest)}: {_both(compared, score)}"
 
 
 def _worse(compared: Comparison, margin: Threshold, score: Score, rows: int) -> Iterator[str]:

@@ -34,7 +34,8 @@ def measure(
         Columns of SCHEMA, but for `missed`; none where there are too few rows.
     """
     held = inside(truth, predicted)
-    error = jackknife.standard_error(lambda rows: float(held[rows].mean()), len(held), seed)
+    group = jackknife.dealt(len(held), seed)
+    error = jackknife.standard_error(lambda rows: float(held[rows].mean()), group)
     if not np.isfinite(error):
         return {}
     share, half = float(held.mean()), jackknife.student_t_quantile(shown_error) * error

@@ -130,7 +130,8 @@ def _row(
             )
 
     groups = DAY_GROUPS if column == DAY else jackknife.GROUPS
-    error = jackknife.standard_error(figure, known.height, quality_metric.seed, groups)
+    dealt = jackknife.dealt(known.height, quality_metric.seed, groups)
+    error = jackknife.standard_error(figure, dealt)
     if math.isfinite(error):
         whole = figure(np.arange(known.height))
         quantile = jackknife.student_t_quantile(SHOWN_ERROR, groups)

@@ -9,6 +9,7 @@ import pandera.polars as pa
 import polars as pl
 
 from rung_ops.features.declaration import EntityFeature, View, views_of
+from rung_ops.forecast import declared as declared_forecast
 from rung_ops.release.dtypes import UnknownType, family_of, text_of
 from rung_ops.target import kind_of
 
@@ -56,6 +57,7 @@ def contract(
         **{name: list(values) for name, values in kind._asdict().items() if values},
         "columns": columns + looked_up,
         "features": [{"name": name, "dtype": str(kind)} for name, kind in features.schema.items()],
+        **({"forecast": str(made)} if (made := declared_forecast(dataset)) else {}),
         "example": {column["name"]: _typical(rows[column["name"]]) for column in columns},
     }
     return described | ({"entity_features": [_view(view, rows) for view in views]} if views else {})

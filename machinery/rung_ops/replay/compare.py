@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rung_ops import contract
-from rung_ops.jackknife import standard_error, student_t_quantile
+from rung_ops.jackknife import dealt, standard_error, student_t_quantile
 from rung_ops.project.paths import params
 
 LEVEL = 0.95  # confidence level of the intervals
@@ -36,7 +36,7 @@ def compare(actual: np.ndarray, served: np.ndarray, frozen: np.ndarray) -> dict[
             return float(contract.score(actual[chosen], predicted[chosen])[metric])
 
     def figure(of: Any) -> Figure | None:
-        error = standard_error(of, len(actual), seed)
+        error = standard_error(of, dealt(len(actual), seed))
         if not math.isfinite(error):
             return None
         value, half = of(np.arange(len(actual))), student_t_quantile(1 - LEVEL) * error

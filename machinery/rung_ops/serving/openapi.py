@@ -43,13 +43,15 @@ def document(service: Service) -> dict[str, Any]:
     example = serving.release.contract["example"] if serving is not None else None
     kind = serving.release.kind if serving is not None else ONE_NUMBER
     version = serving.release.id if serving is not None else "none"
+    made = serving.release.contract.get("forecast") if serving is not None else None
+    described = {"description": f"Each prediction is a forecast, {made}."} if made else {}
     most = service.limits.max_rows
     schemes = _schemes(service.access)
     known = _known(schemes) if service.access.is_asked_for else {}
     figures = _known(schemes) if service.access.metrics else {}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Predictions", "version": version},
+        "info": {"title": "Predictions", "version": version} | described,
         "paths": {
             "/predict": {"post": _guarded(_predict(example, most, service.reasons), known)},
             "/predict/batch": {"post": _guarded(_batch(example), known)},

@@ -1,22 +1,74 @@
-"""Stage: compare the model with a baseline that ignores every feature."""
+"""Stage: compare the model with the best baseline: a constant, or of forecasts a naive one."""
 
 import json
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from rung_ops import contract, jackknife, target
-from rung_ops.project.paths import PREDICTIONS, REPORTS, TRAIN, params
-from rung_ops.training import estimator
+from rung_ops import contract, forecast, jackknife, target, time_blocks
+from rung_ops.project.paths import PREDICTIONS, REPORTS, ROWS, TRAIN, params
+from rung_ops.training import estimator, naive
 
 COMPARISON = REPORTS / "comparison.json"
 LEVEL = 0.95  # confidence level of the interval
+CONSTANT = "constant"
+
+
+class Baseline(NamedTuple):
+    """A simple prediction to compare with.
+
+    Attributes:
+        name: CONSTANT, or one of rung_ops.training.naive.
+        predictions: as estimator.predict() returns them.
+        figures: of a forecast, the metric of each baseline on the same rows, by name.
+    """
+
+    name: str
+    predictions: np.ndarray
+    figures: dict[str, float]
+
+
+def in_words(name: str) -> str:
+    """Name a baseline in a sentence."""
+    if name == CONSTANT:
+        return "a constant"
+    return f"the {name.replace('_', ' ')}"
+
+
+def best(train: pl.DataFrame, rows: pl.DataFrame) -> Baseline:
+    """Predict rows with the baseline that scores best on them.
+
+    Args:
+        train: training rows.
+        rows: with their target.
+    """
+    simple = baseline(train, rows)
+    if forecast.declared() is None:
+        return Baseline(CONSTANT, simple, {})
+    each = {CONSTANT: simple}
+    for name, found in naive.forecasts(train, rows, pl.read_parquet(ROWS)).items():
+        each[name] = np.where(np.isfinite(found), found, simple)
+    actual = estimator.truth(rows)
+    figures = {name: _figure(actual, predicted) for name, predicted in each.items()}
+    sign = 1 if params()["score"]["higher_is_better"] else -1
+    name = max(figures, key=lambda name: np.nan_to_num(sign * figures[name], nan=-math.inf))
+    return Baseline(name, each[name], figures)
+
+
+def _figure(actual: np.ndarray, predicted: np.ndarray) -> float:
+    """Compute the metric; NaN where score() has none, which the gate says."""
+    try:
+        return float(contract.score(actual, predicted)[params()["score"]["metric"]])
+    except (KeyError, ValueError):
+        return math.nan
 
 
 def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
-    """Predict rows with a baseline: the mean, the quantiles, the share of positives or of classes.
+    """Predict rows with a constant: the mean, the quantiles, the share of positives or of classes.
+
+    Tests of projects call it, so its name stays.
 
     Of constants it has the lowest log loss, Brier score, squared error and pinball loss; its most
     probable class is that of the majority, which has the highest accuracy.
@@ -26,6 +78,8 @@ def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
     """
     if levels := estimator.kind().quantiles:
         return np.tile(np.quantile(estimator.truth(train), levels), (rows.height, 1))
+    from sklearn.dummy import DummyClassifier, DummyRegressor  # the gate's report does without
+
     settings = params()
     model = contract.build(settings["model"] | {"seed": settings["seed"]})
     dummy = (
@@ -42,13 +96,16 @@ def baseline(train: pl.DataFrame, rows: pl.DataFrame) -> np.ndarray:
     return np.asarray(dummy.predict(inputs))
 
 
-def compare(actual: np.ndarray, model: np.ndarray, simple: np.ndarray) -> dict[str, float | bool]:
+def compare(
+    actual: np.ndarray, model: np.ndarray, simple: np.ndarray, group: np.ndarray | None = None
+) -> dict[str, Any]:
     """Compare two sets of predictions of the same rows by the metric of params.toml.
 
     Args:
         actual: target values, shape (n_rows,).
         model: predictions of the model, shape (n_rows,).
         simple: predictions of the baseline, shape (n_rows,).
+        group: the number of each row's group, from 0, shape (n_rows,); dealt at random by default.
 
     Returns:
         The figures of both, the gain of the model (positive is better), its confidence interval
@@ -57,41 +114,64 @@ def compare(actual: np.ndarray, model: np.ndarray, simple: np.ndarray) -> dict[s
     settings = params()
     metric = settings["score"]["metric"]
     sign = 1 if settings["score"]["higher_is_better"] else -1
+    group = jackknife.dealt(len(actual), settings["seed"]) if group is None else group
 
     def gain(chosen: np.ndarray) -> float:
         ours = contract.score(actual[chosen], model[chosen])[metric]
         return float(sign * (ours - contract.score(actual[chosen], simple[chosen])[metric]))
 
-    result: dict[str, float | bool] = {
+    result: dict[str, Any] = {
         "model": float(contract.score(actual, model)[metric]),
         "baseline": float(contract.score(actual, simple)[metric]),
         "gain": gain(np.arange(len(actual))),
         "better": False,
     }
-    error = jackknife.standard_error(gain, len(actual), settings["seed"])
+    error = jackknife.standard_error(gain, group)
     if math.isnan(error):
         return result
-    half = jackknife.student_t_quantile(1 - LEVEL) * error
+    half = jackknife.student_t_quantile(1 - LEVEL, int(group.max()) + 1) * error
     low, high = result["gain"] - half, result["gain"] + half
     return result | {"gain_low": low, "gain_high": high, "better": low > 0}
 
 
 def main() -> int:
-    """Compare the model with the baseline; return the exit code."""
-    rows = pl.read_parquet(PREDICTIONS)
-    simple = baseline(pl.read_parquet(TRAIN), rows)
-    result = compare(estimator.truth(rows), rows["predicted"].to_numpy(), simple)
+    """Compare the model with the best baseline; return the exit code."""
+    rows, train = pl.read_parquet(PREDICTIONS), pl.read_parquet(TRAIN)
+    simple = best(train, rows)
+    try:
+        group = time_blocks.groups(rows, params()["seed"], jackknife.GROUPS)
+        unclear = f"{rows.height} rows are too few for an interval"
+    except time_blocks.TooFewBlocksError as error:
+        group, unclear = np.zeros(rows.height, dtype=int), f"no interval: {error}"
+    result = compare(estimator.truth(rows), rows["predicted"].to_numpy(), simple.predictions, group)
+    if simple.figures:
+        result |= {"best_baseline": simple.name, "baselines": simple.figures}
+        result |= {"forecast": str(forecast.declared())}
     COMPARISON.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     metric = params()["score"]["metric"]
     bounds = (
         f"{LEVEL:.0%} interval {result['gain_low']:+.4f} to {result['gain_high']:+.4f}"
         if "gain_low" in result
-        else f"{rows.height} rows are too few for an interval"
+        else unclear
     )
-    print(
-        f"{metric}: {result['model']:.4f}, a constant {result['baseline']:.4f}; "
-        f"gain {result['gain']:+.4f}, {bounds}"
-    )
+    each = simple.figures or {simple.name: result["baseline"]}
+    figures = ", ".join(f"{in_words(name)} {figure:.4f}" for name, figure in each.items())
+    print(f"{metric}: {result['model']:.4f}, {figures}; gain {result['gain']:+.4f}, {bounds}")
     if not result["better"]:
-        print("The model is not clearly better than a constant: do not release it.")
+        print(f"The model is not clearly better than {in_words(simple.name)}: do not release it.")
+    if late := known_too_late(train, rows):
+        print(late)
     return 0
+
+
+def known_too_late(train: pl.DataFrame, rows: pl.DataFrame) -> str | None:
+    """Say how many training rows of a forecast a split has that it should have left out."""
+    if forecast.declared() is None:
+        return None
+    late = int((forecast.known_at(train) >= forecast.made_at(rows).min()).sum())
+    if not late:
+        return None
+    return (
+        f"{late:,} training rows have an outcome that was not known when the first test row was "
+        "predicted, which favours the model: leave them out in split() of pipeline/split.py."
+    )

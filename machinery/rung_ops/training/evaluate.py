@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from rung_ops import contract
+from rung_ops import contract, forecast
 from rung_ops.predictions import inside, numbers
 from rung_ops.project import hooks
 from rung_ops.project.paths import (
@@ -17,11 +17,14 @@ from rung_ops.project.paths import (
     PLOTS,
     PREDICTIONS,
     REPORT,
+    ROWS,
+    TRAIN,
     params,
     project_name,
     shown,
 )
 from rung_ops.training import (
+    baseline,
     class_plots,
     estimator,
     interval_plots,
@@ -100,7 +103,8 @@ def write_report(
     """Write figures, plots and reports/report.html, and print the figures.
 
     Includes the plots of the hook `report_plots` and the figures of the hook `report_metrics`. Of
-    quantiles: how many rows the interval holds, how wide it is, and in how many rows they crossed.
+    quantiles: how many rows the interval holds, how wide it is, and in how many rows they crossed. Of
+    a forecast: the figures of its baselines.
 
     Args:
         model: from load_model().
@@ -111,7 +115,8 @@ def write_report(
     Raises:
         HookError: a hook cannot be loaded, or returns a wrong type.
     """
-    metrics = metrics | _interval_metrics(model, rows, predicted) | _hook_metrics(rows, predicted)
+    metrics = metrics | _interval_metrics(model, rows, predicted) | _baseline_metrics(rows)
+    metrics |= _hook_metrics(rows, predicted)
     slices = score_by_slice(rows, predicted)
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
@@ -139,6 +144,15 @@ def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> 
         "interval_width": float((predicted[:, 2] - predicted[:, 0]).mean()),
         "quantiles_crossed": estimator.crossed(model, rows),
     }
+
+
+def _baseline_metrics(rows: pl.DataFrame) -> dict[str, float]:
+    """Score the baselines of a forecast; none where the stages before did not write their rows."""
+    if forecast.declared() is None or not (TRAIN.is_file() and ROWS.is_file()):
+        return {}
+    metric = params()["score"]["metric"]
+    figures = baseline.best(pl.read_parquet(TRAIN), rows).figures
+    return {f"{metric}_of_{name}": figure for name, figure in figures.items()}
 
 
 def _hook_metrics(rows: pl.DataFrame, predicted: np.ndarray) -> dict[str, float]:
@@ -171,4 +185,5 @@ def _lead(model: Any, rows: pl.DataFrame) -> str:
     if contract.TIME is None:
         return f"{sentence} that were held out."
     days = rows[contract.TIME].dt.strftime("%Y-%m-%d")
-    return f"{sentence} from {days.min()!s} to {days.max()!s}, after the training rows."
+    sentence += f" from {days.min()!s} to {days.max()!s}, after the training rows."
+    return f"{sentence} A forecast, {made}." if (made := forecast.declared()) else sentence

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from rung_ops.predictions import inside
 from rung_ops.system.printable import printable
 from rung_ops.training.plots import BLUE, GREY
-from rung_ops.training.slices import MIN_ROWS, slice_columns
+from rung_ops.training.slices import MIN_ROWS, slice_columns, sort_key
 
 SHOWN = 20  # slices that a plot has room for; of more the largest ones are drawn
 
@@ -46,8 +46,11 @@ def coverage(truth: np.ndarray, predicted: np.ndarray, rows: pl.DataFrame) -> pl
     )
     parts = [table.select(pl.lit("all rows").alias("slice"), *figures)]
     for name in table.columns[:-2]:
+        shares = table.group_by(name).agg(figures)
+        values = shares[name].to_list()
+        order = sorted(range(len(values)), key=lambda row: sort_key(values[row]))
         named = pl.format("{} {}", pl.lit(name), name).alias("slice")
-        parts.append(table.group_by(named).agg(figures).sort("slice"))
+        parts.append(shares[order].select(named, pl.exclude(name)))
     return pl.concat(parts).filter(pl.col("rows") >= MIN_ROWS)
 
 

@@ -104,7 +104,7 @@ def by_slice(metric: str) -> Callable[[Axes, pl.DataFrame], None]:
 
 
 def _ordered(table: pl.DataFrame) -> bool:
-    return bool(table["column"][0] == "month")
+    return table["column"][0] in ("month", "horizon")
 
 
 def svg(draw: Callable[[Axes, pl.DataFrame], None], table: pl.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Stage: score every slice of the test rows: by month, and by columns that params.toml names."""
+"""Stage: score every slice of the test rows: by month, by horizon, by columns that params.toml names."""
 
 import json
 import math
@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import contract, forecast
 from rung_ops.predictions import inside, numbers
 from rung_ops.project.paths import PREDICTIONS, REPORTS, params
 from rung_ops.system.printable import printable
@@ -27,6 +27,8 @@ def slice_columns(rows: pl.DataFrame) -> pl.DataFrame:
     columns = {name: known[name].cast(pl.String) for name in names}
     if contract.TIME is not None:
         columns[MONTH] = rows[contract.TIME].dt.strftime("%Y-%m")
+    if contract.ORIGIN is not None:
+        columns.setdefault(forecast.SLICE, forecast.slices(rows))
     return pl.DataFrame({name: values.fill_null("missing") for name, values in columns.items()})
 
 
@@ -47,7 +49,7 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
     columns = slice_columns(rows)
     for column in columns.columns:
         values = columns[column]
-        for value in sorted(values.unique(), key=_sort_key):
+        for value in sorted(values.unique(), key=sort_key):
             inside = (values == value).to_numpy()
             slices.append(
                 {
@@ -62,8 +64,10 @@ def score_by_slice(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
     return pl.DataFrame(slices or None, schema=schema, infer_schema_length=None)
 
 
-def _sort_key(value: str) -> tuple[float, str]:
-    """Sort numbers by size, then text alphabetically."""
+def sort_key(value: str) -> tuple[float, str]:
+    """Sort horizons and numbers by size, then text alphabetically."""
+    if value in forecast.LABELS:
+        return forecast.LABELS.index(value), value
     try:
         return float(value), value
     except ValueError:

@@ -14,7 +14,7 @@ import polars as pl
 from mlflow.entities import Metric, Param, RunTag
 from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 
-from rung_ops import contract
+from rung_ops import contract, forecast
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import REPORTS, TRAIN, params, shown
 from rung_ops.tracking import registry, server_check, store_address
@@ -43,7 +43,8 @@ def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: in
     """
     model = contract.build(settings | {"seed": seed})
     if contract.TIME is not None:
-        rows, folds = rows.sort(contract.TIME, maintain_order=True), TimeSeriesSplit(FOLDS)
+        rows = rows.sort(pl.lit(forecast.made_at(rows)), maintain_order=True)
+        folds = TimeSeriesSplit(FOLDS)
     elif estimator.is_classification(model):
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     else:
@@ -51,11 +52,20 @@ def score_of(settings: dict[str, Any], rows: pl.DataFrame, metric: str, seed: in
     actual = estimator.truth(rows)
     figures = []
     for learn, judge in folds.split(np.zeros((len(actual), 1)), actual):
+        learn = _known(rows, learn, judge)
         unfitted = contract.build(settings | {"seed": seed})
         fitted = unfitted.fit(estimator.features(rows[learn]), actual[learn])
         predicted = estimator.predict(fitted, rows[judge])
         figures.append(contract.score(actual[judge], predicted)[metric])
     return float(np.mean(figures))
+
+
+def _known(rows: pl.DataFrame, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
+    """Of a forecast, leave out the rows whose outcome was not known when the first is predicted."""
+    if forecast.declared() is None:
+        return learn
+    is_known = forecast.known_at(rows[learn]) < forecast.made_at(rows[judge]).min()
+    return learn[is_known.to_numpy()]
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def made(number: int, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
 def brute_force(row: dict[str, Any], events: pl.DataFrame, declared: EntityFeature) -> float | None:
     """Compute a feature of a row by its definition."""
     since = datetime(1970, 1, 1)
-    predicted = row["scheduled"] - declared.lead - since
+    predicted = row["scheduled"] - (declared.lead or timedelta()) - since
     as_of = since + predicted // declared.cadence * declared.cadence
     result = [
         event["late"]

@@ -23,6 +23,7 @@ from rung_ops.gate.rules import BadRules, Bound, Rules
 from rung_ops.gate.verdict import Champion, Verdict, judge
 from rung_ops.tracking import registry
 from rung_ops.training import slices
+from rung_ops.training.baseline import Baseline
 
 ROWS = 8_000
 GROUPS = {"a": 4_000, "b": 2_000, "c": 1_980, "rare": 20}
@@ -101,10 +102,10 @@ def judged(
     challenger: np.ndarray,
     champion: Champion | None = CHAMPION,
     rows: pl.DataFrame = ROW,
-    constant: np.ndarray = CONSTANT,
+    baseline: np.ndarray = CONSTANT,
     rules: Rules = RULES,
 ) -> Verdict:
-    return judge(rows, challenger, champion, constant, rules)
+    return judge(rows, challenger, champion, Baseline("constant", baseline, {}), rules)
 
 
 def reasons(*arguments: Any, **named: Any) -> str:
@@ -148,7 +149,7 @@ def test_one_that_cannot_be_told_apart_is_told_how_many_rows_would_do() -> None:
 
 
 @pytest.mark.parametrize("lost", [math.nan, math.inf])
-@pytest.mark.parametrize("who", ["challenger", "champion", "constant"])
+@pytest.mark.parametrize("who", ["challenger", "champion", "baseline"])
 def test_one_prediction_that_is_no_number_is_enough(who: str, lost: float) -> None:
     holed = better(100)
     holed[7] = lost

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from rung_ops.gate import paired_test
 from rung_ops.gate.paired_test import Comparison, NotComparable
 from rung_ops.gate.rules import Rules
+from rung_ops.jackknife import dealt
 
 ROWS = 2_000
 TRIES = 250
@@ -28,7 +29,8 @@ def answers(gain: float, draws: np.random.Generator) -> tuple[np.ndarray, np.nda
 
 def compared(ours: np.ndarray, theirs: np.ndarray, seed: int) -> Comparison:
     truth = np.ones(len(ours), dtype=int)
-    return paired_test.compare(truth, ours, {"one": theirs}, accuracy, RULES.alpha, seed)["one"]
+    group = dealt(len(ours), seed, min(paired_test.GROUPS, len(ours) // 2))
+    return paired_test.compare(truth, ours, {"one": theirs}, accuracy, RULES.alpha, group)["one"]
 
 
 def passed(gain: float, tries: int) -> int:
@@ -89,7 +91,7 @@ def test_two_rows_of_a_class_are_too_few_to_compare_on() -> None:
 
     for seed in range(20):
         try:
-            paired_test.compare(truth, ours, {"one": ours}, area, RULES.alpha, seed)
+            paired_test.compare(truth, ours, {"one": ours}, area, RULES.alpha, dealt(ROWS, seed))
         except NotComparable:
             refused += 1
 
@@ -131,4 +133,4 @@ def test_what_has_no_figure_is_not_compared(figure: paired_test.Figure, reason: 
     truth[0] = 7
 
     with pytest.raises(NotComparable, match=reason):
-        paired_test.compare(truth, truth, {"one": truth}, figure, RULES.alpha, seed=1)
+        paired_test.compare(truth, truth, {"one": truth}, figure, RULES.alpha, dealt(ROWS, 1))

@@ -20,6 +20,7 @@ from rung_ops.monitoring.limits import Limits
 from rung_ops.monitoring.outcomes import TRUTH
 from rung_ops.monitoring.quality_metric import QualityMetric
 from rung_ops.training import slices
+from rung_ops.training.baseline import Baseline
 
 SCALES = [0.001, 1.0, 43.7, 1e6]  # of the target: tonnes or grams, bikes or millions of them
 ROWS = 4_000
@@ -74,7 +75,11 @@ def test_the_gate_decides_the_same_in_every_unit(
     champion = Champion({"version": "1"}, truth + error, [])
 
     found = verdict.judge(
-        rows, truth + (1 + worse) * error, champion, np.zeros(ROWS), Rules(margin=0.01)
+        rows,
+        truth + (1 + worse) * error,
+        champion,
+        Baseline("constant", np.zeros(ROWS), {}),
+        Rules(margin=0.01),
     )
 
     assert found.promote is passes

@@ -111,7 +111,9 @@ def test_the_standard_error_of_a_mean_is_that_of_the_textbook() -> None:
     values = np.random.default_rng(6).normal(size=4_000)
 
     errors = [
-        jackknife.standard_error(lambda rows: float(values[rows].mean()), len(values), seed)
+        jackknife.standard_error(
+            lambda rows: float(values[rows].mean()), jackknife.dealt(len(values), seed)
+        )
         for seed in range(20)
     ]
 
@@ -123,5 +125,5 @@ def test_a_figure_that_is_not_defined_has_no_standard_error() -> None:
     def undefined(rows: np.ndarray) -> float:
         raise ValueError("one class only")
 
-    assert np.isnan(jackknife.standard_error(undefined, 500, 0))
-    assert np.isnan(jackknife.standard_error(lambda rows: 1.0, 10, 0))
+    assert np.isnan(jackknife.standard_error(undefined, jackknife.dealt(500, 0)))
+    assert np.isnan(jackknife.standard_error(lambda rows: 1.0, jackknife.dealt(10, 0)))

@@ -26,8 +26,8 @@ from rung_ops.training import baseline, estimator
 
 
 def judged(trained: Trained, challenger: np.ndarray, champion: np.ndarray) -> verdict.Verdict:
-    constant = baseline.baseline(trained.train, trained.test)
-    return judge(trained.test, challenger, Champion({}, champion, []), constant, Rules())
+    best = baseline.best(trained.train, trained.test)
+    return judge(trained.test, challenger, Champion({}, champion, []), best, Rules())
 
 
 def test_a_version_that_is_as_good_passes_and_says_what_its_interval_holds(
