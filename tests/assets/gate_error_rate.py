@@ -11,15 +11,19 @@ passed. A case is METRIC:GAIN, as `auc:-0.01`: the challenger is truly one point
 - log_loss: probabilities with noise, on rows whose true probability is known;
 - mae: normal errors, correlated to 0.9 between the two versions;
 - brier: probabilities of three classes with noise, on rows whose true probabilities are known;
-- pinball: quantiles 0.1, 0.5 and 0.9 of normal errors, correlated to 0.9 between the two versions.
+- pinball: quantiles 0.1, 0.5 and 0.9 of normal errors, correlated to 0.9 between the two versions;
+- forecast: errors of hourly forecasts a day ahead, as those of mae, that are alike for a day;
+- forecast_dealt: the same errors, judged as if they were of rows without order.
 
 The gain of an error is in shares of the champion's figure, as in ops/gate.toml.
 """
 
 import json
+import math
 import multiprocessing
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from statistics import NormalDist
@@ -27,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.signal import lfilter
 
 sys.path.insert(0, str(Path.cwd()))
 
@@ -36,6 +41,7 @@ from rung_ops.gate import verdict as gate_verdict
 from rung_ops.training import slices
 from rung_ops.gate.verdict import Champion
 from rung_ops.target import Kind
+from rung_ops.training.baseline import Baseline
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # truth, ours, theirs, a constant
 NOT_AS_GOOD = ("worse than the champion", "not shown to be as good as the champion")
@@ -45,6 +51,10 @@ POPULATION = 400_000  # rows that stand for all there are
 OF_CLASSES = (1.0, 0.0, -1.0)  # mean logits of three classes: common, less common, rare
 BOTH_RIGHT, ALONE = 0.78, 0.08
 ACROSS = 0.9  # correlation of the two versions
+DAY = 24  # hours: the horizon of forecasts, and how long their errors are alike
+HOURS = pl.datetime_range(
+    datetime(2026, 1, 1), datetime(2036, 1, 1), timedelta(hours=1), eager=True
+)
 QUANTILES = np.array([0.1, 0.5, 0.9])
 OF_NORMAL = np.array([NormalDist().inv_cdf(each) for each in QUANTILES])
 
@@ -220,6 +230,19 @@ def draw_quantiles(gain: float, rows: int, draws: np.random.Generator) -> Drawn:
     return truth, ours, theirs, np.tile(3 * OF_NORMAL, (rows, 1))
 
 
+def draw_forecast(gain: float, rows: int, draws: np.random.Generator) -> Drawn:
+    """Draw errors as draw_error() does, each an autoregression that keeps 1/e of itself after a day."""
+    truth = draws.normal(0, 3, rows)
+    keep = math.exp(-1 / DAY)
+    noise = draws.normal(0, math.sqrt(1 - keep**2), (3, 10 * DAY + rows))
+    common, *own = lfilter([1], [1, -keep], noise)[:, 10 * DAY :]
+    ours, theirs = (
+        truth + scale * (math.sqrt(ACROSS) * common + math.sqrt(1 - ACROSS) * each)
+        for scale, each in zip((1 - gain, 1.0), own, strict=True)
+    )
+    return truth, ours, theirs, np.zeros(rows)
+
+
 Draw = Callable[[float, int, np.random.Generator], Drawn]
 Figure = Callable[[np.ndarray, np.ndarray], float]
 CASES: dict[str, tuple[Draw, Figure, bool]] = {
@@ -231,6 +254,8 @@ CASES: dict[str, tuple[Draw, Figure, bool]] = {
     "mae": (draw_error, absolute_error, False),
     "brier": (draw_brier, brier, False),
     "pinball": (draw_quantiles, pinball, False),
+    "forecast": (draw_forecast, absolute_error, False),
+    "forecast_dealt": (draw_forecast, absolute_error, False),
 }
 
 
@@ -246,7 +271,9 @@ def passes(case: str, rows: int, seed: int) -> bool:
     for module in (gate_verdict, slices):
         module.params = lambda: settings
     slices.features = lambda frame: frame
-    contract.TIME = None
+    contract.TIME, contract.HORIZON = None, None
+    if metric == "forecast":
+        contract.TIME, contract.HORIZON = "hour", timedelta(hours=DAY)
     gate_verdict.estimator.truth = lambda frame: frame[contract.TARGET].to_numpy()
     contract.score = lambda truth, predicted: {"figure": figure(truth, predicted)}
     truth, ours, theirs, constant = draw(float(gain), rows, np.random.default_rng([seed, rows]))
@@ -254,10 +281,10 @@ def passes(case: str, rows: int, seed: int) -> bool:
     quantiles = tuple(QUANTILES) if metric == "pinball" else ()
     gate_verdict.estimator.kind = lambda: Kind(names, quantiles)
     verdict = gate_verdict.judge(
-        pl.DataFrame({contract.TARGET: truth}),
+        pl.DataFrame({contract.TARGET: truth, "hour": HOURS[:rows]}),
         ours,
         Champion({}, theirs, []),
-        constant,
+        Baseline("constant", constant, {}),
         rules.read(),
     )
     # Refused for anything else, it would say nothing of the test.

@@ -21,7 +21,7 @@ SEED, ROWS = int(os.environ.get("SEED", "1")), 2_000
 TRIES = int(os.environ.get("TRIES", "2000"))
 FIGURES = (
     *("accuracy", "accuracy_twins", "auc", "auc_rare", "log_loss", "mae"),
-    *("brier", "pinball"),
+    *("brier", "pinball", "forecast"),
 )
 PROMISED = 0.005
 

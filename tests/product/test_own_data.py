@@ -137,7 +137,7 @@ def start(template: Path, folder: Path, level: int = 0) -> Project:
     return project
 
 
-def goes_up(project: Project, copier_template: Path) -> None:
+def goes_up(project: Project, copier_template: Path, before_release: str = "") -> None:
     """Take a project with its own data from rung 0 to an answer of the service on rung 4."""
     project.run("uv sync")
     for verb in ("check", "train", "evaluate", "notebook"):
@@ -155,6 +155,7 @@ def goes_up(project: Project, copier_template: Path) -> None:
     project.run("uv run poe keys")
     promise_less(project)
     project.commit("Publish the keys, agree on limits")
+    project.run(f"uv run {before_release or 'true'}")
     for verb in ("gate", "release", "deploy staging", "deploy production"):
         project.run(f"uv run poe {verb}")
 
