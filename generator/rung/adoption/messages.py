@@ -12,52 +12,58 @@ from rung.adoption.complete import Lacking
 SHOWN = 12  # paths of a list; the others are counted
 
 
-def text(made: Adoption) -> str:
+def text(adoption: Adoption) -> str:
     """Return all of it, the reasons first and the next commands last."""
-    parts = [_taken_for(made), _changes(made), _left_alone(made), _left_to_you(made), _next(made)]
+    parts = [
+        _taken_for(adoption),
+        _changes(adoption),
+        _left_alone(adoption),
+        _left_to_you(adoption),
+        _next(adoption),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _taken_for(made: Adoption) -> str:
-    facts = {fact.about: (fact.value, fact.because) for fact in made.inferred.facts}
+def _taken_for(adoption: Adoption) -> str:
+    facts = {fact.about: (fact.value, fact.because) for fact in adoption.inferred.facts}
     for question, why in (("use_case", "the template's default"), ("level", "the lowest")):
-        facts.setdefault(question, (str(made.answers.get(question, "velocity")), why))
-    for question in made.answered:
-        facts[question] = (str(made.answers[question]), "you said so")
+        facts.setdefault(question, (str(adoption.answers.get(question, "velocity")), why))
+    for question in adoption.answered:
+        facts[question] = (str(adoption.answers[question]), "you said so")
     width = max(map(len, facts))
     lines = [f"  {about:{width}}  {value}  ({why})" for about, (value, why) in facts.items()]
-    return "\n".join([f"{made.folder} looks like this:", *lines])
+    return "\n".join([f"{adoption.folder} looks like this:", *lines])
 
 
-def _changes(made: Adoption) -> str:
-    lines = [f"Added, {len(made.added)} files:" if made.commit else "To be added:"]
-    lines += _some("+", made.added)
-    if made.merged:
+def _changes(adoption: Adoption) -> str:
+    lines = [f"Added, {len(adoption.added)} files:" if adoption.commit else "To be added:"]
+    lines += _some("+", adoption.added)
+    if adoption.merged:
         lines += [
             "Completed, with nothing of yours changed:",
-            *(f"  ~ {entry}" for entry in made.completed),
+            *(f"  ~ {entry}" for entry in adoption.completed),
         ]
     return "\n".join(lines)
 
 
-def _left_alone(made: Adoption) -> str:
+def _left_alone(adoption: Adoption) -> str:
     lines = []
-    if made.kept:
+    if adoption.kept:
         lines += ["Yours, and left alone, where Rung has files of the same names:"]
-        lines += _some("=", made.kept)
-    if made.hidden:
+        lines += _some("=", adoption.kept)
+    if adoption.hidden:
         lines += ["Left alone too, and git ignores yours, so it cannot bring them back:"]
-        lines += _some("=", made.hidden)
-    if made.blocked:
+        lines += _some("=", adoption.hidden)
+    if adoption.blocked:
         lines += ["Left out, since a file or a link of yours stands where the folder would:"]
-        lines += _some("!", made.blocked)
+        lines += _some("!", adoption.blocked)
     return "\n".join(lines)
 
 
-def _left_to_you(made: Adoption) -> str:
-    package, own = f"src/{made.answers['package']}", made.inferred.own_package
+def _left_to_you(adoption: Adoption) -> str:
+    package, own = f"src/{adoption.answers['package']}", adoption.inferred.own_package
     lines = []
-    if made.example:
+    if adoption.example:
         lines.append(
             f"{package}/ holds an example, with its data: put your own data, features and model "
             "in its place."
@@ -69,25 +75,25 @@ def _left_to_you(made: Adoption) -> str:
         )
     if own and own != package:
         lines.append(f"Your code stays in {own}/; what is in {package}/ may import it.")
-    if made.wanting:
+    if adoption.wanting:
         lines.append(
             "Rung's commands do not run yet: your own files lack these entries."
-            if made.commit
+            if adoption.commit
             else "Rung's commands need entries that your own files lack. `--merge` adds them:"
         )
-        lines += [f"  {entry}" for entry in made.wanting]
-    lines += _by_hand(made.by_hand)
+        lines += [f"  {entry}" for entry in adoption.wanting]
+    lines += _by_hand(adoption.by_hand)
     return "\n".join(lines)
 
 
-def _next(made: Adoption) -> str:
-    if not made.commit:
+def _next(adoption: Adoption) -> str:
+    if not adoption.commit:
         return "Nothing was written."
     completing = "  rung adopt --merge   # adds these entries in a commit of its own"
     lines = [
-        f"It is one commit, {made.commit[:10]}. To take it back: `git reset --keep HEAD~1`.",
+        f"It is one commit, {adoption.commit[:10]}. To take it back: `git reset --keep HEAD~1`.",
         "",
-        *_commands(made.folder, *([completing] if made.wanting else [])),
+        *_commands(adoption.folder, *([completing] if adoption.wanting else [])),
     ]
     return "\n".join(lines)
 

@@ -44,6 +44,6 @@ def adopt(
     answered = gather_answers(None, pairs or [], {"level": level})
     print(f"Template: {chosen.address} at {chosen.ref}. {chosen.note}".rstrip(), file=sys.stderr)
     with stopped_like_ctrl_c():
-        made = adopt.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
-    print(messages.text(made))
+        adoption = adopt.adopt(path, chosen, answered, merge=merge, dry_run=dry_run)
+    print(messages.text(adoption))
     return 0

@@ -114,11 +114,11 @@ def assess(
         from rung.assess.measure import scan as scan_repository  # to load it takes a moment
 
         measure = partial(scan_repository, scan)
-    made = assess(responses, weights, levels.load(folder), measure)
-    for note in made.scan.notes if made.scan else ():
+    assessment = assess(responses, weights, levels.load(folder), measure)
+    for note in assessment.scan.notes if assessment.scan else ():
         print(note, file=sys.stderr)
-    print(write_form(made, explain=explain), end="")
+    print(write_form(assessment, explain=explain), end="")
     if write is not None:
-        written = page.write(write, formats.writer("assess", "markdown")(made, explain=True))
+        written = page.write(write, formats.writer("assess", "markdown")(assessment, explain=True))
         print(f"Wrote {written}.", file=sys.stderr)
     return 0

@@ -89,14 +89,16 @@ def new(
     return 0
 
 
-def _outcome(made: "CreatedProject", *, wants_git: bool) -> str:
+def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
     """Say where a new project stands and what to do with it."""
-    lines = [f"{made.folder}: rung {made.level}, {len(made.files)} files."]
-    if made.repository and not made.committed and wants_git:
-        lines.append(f"It stands inside the repository {made.repository}: add and commit it there.")
-    if not made.signed:
+    lines = [f"{project.folder}: rung {project.level}, {len(project.files)} files."]
+    if project.repository and not project.committed and wants_git:
+        lines.append(
+            f"It stands inside the repository {project.repository}: add and commit it there."
+        )
+    if not project.signed:
         lines.append(NAMELESS)
-    if made.asks:
-        lines += ["\nThe team brings:", *(f"  * {ask}" for ask in made.asks)]
-    steps = [f"cd {shlex.quote(str(made.folder))}", "uv sync", "uv run poe train"]
+    if project.asks:
+        lines += ["\nThe team brings:", *(f"  * {ask}" for ask in project.asks)]
+    steps = [f"cd {shlex.quote(str(project.folder))}", "uv sync", "uv run poe train"]
     return "\n".join([*lines, "\nNext:", *(f"  {step}" for step in steps)])

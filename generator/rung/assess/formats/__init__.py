@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from rung.assess.assessment import Assessment
 
 
-def render(form: str, made: "Assessment", *, explain: bool = True) -> str:
+def render(form: str, assessment: "Assessment", *, explain: bool = True) -> str:
     """Return the assessment in a format of `rung assess`.
 
     Args:
         form: The format's name.
-        made: The assessment.
+        assessment: The assessment.
         explain: Whether text has the reasons, too; the other forms always have them.
     """
-    return formats.writer("assess", form)(made, explain=explain)
+    return formats.writer("assess", form)(assessment, explain=explain)

@@ -9,21 +9,21 @@ from rung.assess.steps import Item, Step
 from rung.assess.strategy import Block, Reckoned, Rung
 
 
-def render(made: Assessment, *, explain: bool) -> str:
+def render(assessment: Assessment, *, explain: bool) -> str:
     """Return the assessment as JSON; `rung new --from-assessment` and `--answers` read it."""
-    return json.dumps(_data(made), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_data(assessment), indent=2, ensure_ascii=False) + "\n"
 
 
-def _data(made: Assessment) -> dict[str, Any]:
-    strategy, choice = made.strategy, made.choice
-    questions = made.weights.questions
+def _data(assessment: Assessment) -> dict[str, Any]:
+    strategy, choice = assessment.strategy, assessment.choice
+    questions = assessment.weights.questions
     return {
         "answers": {
             name: list(given) if questions[name].several else given[0]
-            for name, given in made.answers.items()
-            if not (made.measured and name in measured(made.weights))
+            for name, given in assessment.answers.items()
+            if not (assessment.measured and name in measured(assessment.weights))
         },
-        "assumed": dict(made.assumed),
+        "assumed": dict(assessment.assumed),
         "choice": {
             name: value
             for name, value in (
@@ -33,34 +33,35 @@ def _data(made: Assessment) -> dict[str, Any]:
             )
             if value is not None
         },
-        "scan": {"level": made.scan.level, "coverage": dict(made.scan.coverage)}
-        if made.scan
+        "scan": {"level": assessment.scan.level, "coverage": dict(assessment.scan.coverage)}
+        if assessment.scan
         else None,
-        "project": dict(made.project),
+        "project": dict(assessment.project),
         "game": {
             "name": strategy.game.name,
             "played": strategy.game.played,
             "because": strategy.game.because,
             **_reckoned(strategy.game.score),
         },
-        "contradictions": list(made.contradictions),
+        "contradictions": list(assessment.contradictions),
         "adoption": _reckoned(strategy.adoption),
         "start": _rung(strategy.start),
         "target": _rung(strategy.target),
         "north_star": _rung(strategy.north),
-        "steps": [_step(step) for step in made.roadmap.steps],
+        "steps": [_step(step) for step in assessment.roadmap.steps],
         "commands": [
-            {"run": command, "brings": brings} for command, brings in messages.commands(made)
+            {"run": command, "brings": brings} for command, brings in messages.commands(assessment)
         ],
         "beside": [
-            {"rung": other.rung, "any_of": list(other.any_of)} for other in made.roadmap.beside
+            {"rung": other.rung, "any_of": list(other.any_of)}
+            for other in assessment.roadmap.beside
         ],
         "not_yet": [
-            {"what": entry.what, "because": entry.because} for entry in made.roadmap.not_yet
+            {"what": entry.what, "because": entry.because} for entry in assessment.roadmap.not_yet
         ],
         "left": [_block(block) for block in strategy.left],
-        "source": made.weights.source,
-        "warning": made.weights.warning,
+        "source": assessment.weights.source,
+        "warning": assessment.weights.warning,
     }
 
 

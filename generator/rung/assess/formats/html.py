@@ -102,30 +102,34 @@ PAGE = """\
 """
 
 
-def render(made: Assessment, *, explain: bool) -> str:
+def render(assessment: Assessment, *, explain: bool) -> str:
     """Return the assessment as a page that loads nothing and prints on two sheets."""
-    strategy, steps = made.strategy, made.roadmap.steps
-    beside = _list(escape(messages.beside(other)) for other in made.roadmap.beside)
-    against = _list(map(escape, made.contradictions))
+    strategy, steps = assessment.strategy, assessment.roadmap.steps
+    beside = _list(escape(messages.beside(other)) for other in assessment.roadmap.beside)
+    against = _list(map(escape, assessment.contradictions))
     return PAGE.format(
         style=STYLE,
         game=escape(strategy.game.name),
         plays=escape(messages.GAMES[strategy.game.name]),
         game_because=escape(strategy.game.because),
-        warning=escape(made.weights.warning),
+        warning=escape(assessment.weights.warning),
         contradictions=f"<p>These answers do not go together:</p>\n{against}" if against else "",
-        ladder="\n".join(_rung(made, level) for level in range(len(made.levels))),
-        steps=_table("Steps", messages.STEP_COLUMNS, messages.step_rows(made)),
+        ladder="\n".join(_rung(assessment, level) for level in range(len(assessment.levels))),
+        steps=_table("Steps", messages.STEP_COLUMNS, messages.step_rows(assessment)),
         effort=escape(messages.EFFORT),
         commands=escape(
-            "\n".join(f"# {brings}\n{command}" for command, brings in messages.commands(made))
+            "\n".join(f"# {brings}\n{command}" for command, brings in messages.commands(assessment))
         ),
         rungs=_table(
             "The rungs",
             ("For you", "Rung", "Because"),
             (
-                (name, f"{rung.level} {made.levels[rung.level].title}", "; ".join(rung.because))
-                for name, rung, _ in messages.rungs(made)
+                (
+                    name,
+                    f"{rung.level} {assessment.levels[rung.level].title}",
+                    "; ".join(rung.because),
+                )
+                for name, rung, _ in messages.rungs(assessment)
             ),
         ),
         score=strategy.game.score.total,
@@ -137,21 +141,23 @@ def render(made: Assessment, *, explain: bool) -> str:
         beside=f"<h2>To stand on the target all the same</h2>\n{beside}" if beside else "",
         not_yet=_list(
             f"<strong>{escape(entry.what)}</strong>: {escape(entry.because)}"
-            for entry in made.roadmap.not_yet
+            for entry in assessment.roadmap.not_yet
         ),
-        answers=_table("The answers", ("Question", "Answer", "Note"), messages.answered(made)),
-        source=escape(made.weights.source),
+        answers=_table(
+            "The answers", ("Question", "Answer", "Note"), messages.answered(assessment)
+        ),
+        source=escape(assessment.weights.source),
     )
 
 
-def _rung(made: Assessment, level: int) -> str:
-    strategy = made.strategy
-    marks = [name for name, rung, _ in messages.rungs(made) if rung.level == level]
+def _rung(assessment: Assessment, level: int) -> str:
+    strategy = assessment.strategy
+    marks = [name for name, rung, _ in messages.rungs(assessment) if rung.level == level]
     way = strategy.start.level <= level <= strategy.target.level
     mark = f' <span class="mark">{escape(", ".join(marks))}</span>' if marks else ""
     return (
-        f"<li{' class=way' if way else ''}><strong>{level} {escape(made.levels[level].title)}"
-        f'</strong>{mark} <br><span class="soft">{escape(made.levels[level].promise)}</span></li>'
+        f"<li{' class=way' if way else ''}><strong>{level} {escape(assessment.levels[level].title)}"
+        f'</strong>{mark} <br><span class="soft">{escape(assessment.levels[level].promise)}</span></li>'
     )
 
 

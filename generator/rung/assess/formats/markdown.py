@@ -7,43 +7,43 @@ from rung.assess.formats import messages
 from rung.assess.steps import Step
 
 
-def render(made: Assessment, *, explain: bool) -> str:
+def render(assessment: Assessment, *, explain: bool) -> str:
     """Return the assessment as a page of Markdown."""
-    return "\n".join(_lines(made)) + "\n"
+    return "\n".join(_lines(assessment)) + "\n"
 
 
-def _lines(made: Assessment) -> Iterator[str]:
-    strategy, game = made.strategy, made.strategy.game
+def _lines(assessment: Assessment) -> Iterator[str]:
+    strategy, game = assessment.strategy, assessment.strategy.game
     yield from ("# MLOps strategy", "")
     answers = [
-        (name, f"**{messages.title(made, rung.level)}**: {promise}", "; ".join(rung.because))
-        for name, rung, promise in messages.rungs(made)
+        (name, f"**{messages.title(assessment, rung.level)}**: {promise}", "; ".join(rung.because))
+        for name, rung, promise in messages.rungs(assessment)
     ]
     played = f"**{game.name}**: {messages.GAMES[game.name]}"
     yield from _table(("For you", "Answer", "Because"), [("Game", played, game.because), *answers])
     yield from ("", "## Steps", "")
-    yield from _table(messages.STEP_COLUMNS, messages.step_rows(made))
-    yield from ("", messages.EFFORT, "", f"> {made.weights.warning}")
-    if made.contradictions:
+    yield from _table(messages.STEP_COLUMNS, messages.step_rows(assessment))
+    yield from ("", messages.EFFORT, "", f"> {assessment.weights.warning}")
+    if assessment.contradictions:
         yield from ("", "These answers do not go together:", "")
-        yield from (f"- {reason}" for reason in made.contradictions)
+        yield from (f"- {reason}" for reason in assessment.contradictions)
     yield from ("", "```sh")
-    for command, brings in messages.commands(made):
+    for command, brings in messages.commands(assessment):
         yield from (f"# {brings}", command)
     yield from ("```", "", "How far this is the governance game:", "")
     yield from (f"- {messages.term(term)}" for term in game.score.terms)
     yield from ("", f"The pace of adoption, {strategy.adoption.total:.2f} of 1:", "")
     yield from (f"- {messages.term(term)}" for term in strategy.adoption.terms)
-    for number, each in enumerate(made.roadmap.steps, start=1):
+    for number, each in enumerate(assessment.roadmap.steps, start=1):
         yield from _step(number, each)
-    if made.roadmap.beside:
+    if assessment.roadmap.beside:
         yield from ("", "## To stand on the target all the same", "")
-        yield from (f"- {messages.beside(each)}" for each in made.roadmap.beside)
+        yield from (f"- {messages.beside(each)}" for each in assessment.roadmap.beside)
     yield from ("", "## Not yet", "")
-    yield from (f"- **{entry.what}**: {entry.because}" for entry in made.roadmap.not_yet)
+    yield from (f"- **{entry.what}**: {entry.because}" for entry in assessment.roadmap.not_yet)
     yield from ("", "## The answers", "")
-    yield from _table(("Question", "Answer", "Note"), messages.answered(made))
-    yield from ("", made.weights.source)
+    yield from _table(("Question", "Answer", "Note"), messages.answered(assessment))
+    yield from ("", assessment.weights.source)
 
 
 def _step(number: int, step: Step) -> Iterator[str]:

@@ -19,20 +19,20 @@ EFFORT = (
 )
 
 
-def rungs(made: Assessment) -> tuple[tuple[str, Rung, str], ...]:
+def rungs(assessment: Assessment) -> tuple[tuple[str, Rung, str], ...]:
     """Return start, target and north star, each with its rung and the rung's promise."""
-    strategy = made.strategy
+    strategy = assessment.strategy
     named = (
         ("Start", strategy.start),
         ("Target for 12 months", strategy.target),
         ("North star", strategy.north),
     )
-    return tuple((name, rung, made.levels[rung.level].promise) for name, rung in named)
+    return tuple((name, rung, assessment.levels[rung.level].promise) for name, rung in named)
 
 
-def title(made: Assessment, level: int) -> str:
+def title(assessment: Assessment, level: int) -> str:
     """Return a rung's number and title."""
-    return f"rung {level} {made.levels[level].title}"
+    return f"rung {level} {assessment.levels[level].title}"
 
 
 def step_title(step: Step) -> str:
@@ -67,7 +67,7 @@ def with_rung(step: Step) -> str:
 STEP_COLUMNS = ("Step", "Until", "Owner", "By hand", "With Rung", "Unlocks")
 
 
-def step_rows(made: Assessment) -> list[tuple[str, ...]]:
+def step_rows(assessment: Assessment) -> list[tuple[str, ...]]:
     """Return the steps as rows of a table with STEP_COLUMNS."""
     return [
         (
@@ -78,7 +78,7 @@ def step_rows(made: Assessment) -> list[tuple[str, ...]]:
             with_rung(step),
             step.unlocks,
         )
-        for number, step in enumerate(made.roadmap.steps, start=1)
+        for number, step in enumerate(assessment.roadmap.steps, start=1)
     ]
 
 
@@ -122,41 +122,41 @@ def beside(other: Beside) -> str:
     return f"rung {other.rung} also needs {' or '.join(other.any_of)}"
 
 
-def answered(made: Assessment) -> list[tuple[str, str, str]]:
+def answered(assessment: Assessment) -> list[tuple[str, str, str]]:
     """Return each question with what was answered, for a person, and why if it was assumed."""
     rows = []
-    for name, question in made.weights.questions.items():
-        answers = [question.answer(each) for each in made.answers[name]]
+    for name, question in assessment.weights.questions.items():
+        answers = [question.answer(each) for each in assessment.answers[name]]
         shown = (
-            ", ".join(made.answers[name])
+            ", ".join(assessment.answers[name])
             if question.several
             else "; ".join(answer.says for answer in answers if answer)
         )
-        assumed = made.assumed.get(name)
+        assumed = assessment.assumed.get(name)
         note = f"assumed: {assumed}" if assumed else ""
-        if made.measured and name in measured(made.weights):
+        if assessment.measured and name in measured(assessment.weights):
             shown, note = "measured in the repository", ""
         rows.append((question.ask, shown, note))
     return rows
 
 
-def commands(made: Assessment) -> list[tuple[str, str]]:
+def commands(assessment: Assessment) -> list[tuple[str, str]]:
     """Return the commands that walk the roadmap, each with what it brings."""
-    start, target = made.strategy.start.level, made.strategy.target.level
-    walk = [(_begin(made, start), _brings(made, start))]
-    if made.scan and made.scan.rung:
+    start, target = assessment.strategy.start.level, assessment.strategy.target.level
+    walk = [(_begin(assessment, start), _brings(assessment, start))]
+    if assessment.scan and assessment.scan.rung:
         walk = []
-    folder = "." if made.scan else "my-project"
+    folder = "." if assessment.scan else "my-project"
     walk += [
-        (f"rung climb {folder} --to {level}", _brings(made, level))
+        (f"rung climb {folder} --to {level}", _brings(assessment, level))
         for level in range(start + 1, target + 1)
     ]
     return walk or [(f"rung check . --min-level {start}", "this rung is kept")]
 
 
-def _begin(made: Assessment, start: int) -> str:
-    options = dict(made.project)
-    if made.scan:
+def _begin(assessment: Assessment, start: int) -> str:
+    options = dict(assessment.project)
+    if assessment.scan:
         return f"rung adopt . --level {start} -d use_case={options['use_case']}"
     arguments = [
         f"--{name.replace('_', '-')} {options.pop(name)}" for name in ("use_case", "team_size")
@@ -166,10 +166,10 @@ def _begin(made: Assessment, start: int) -> str:
     return " ".join(["rung new my-project", *arguments, f"--level {start}", *data])
 
 
-def _brings(made: Assessment, level: int) -> str:
+def _brings(assessment: Assessment, level: int) -> str:
     names = [
         step_title(step)
-        for step in made.roadmap.steps
+        for step in assessment.roadmap.steps
         if any(item.brought and item.rung == level for item in step.items)
     ]
-    return f"{title(made, level)}{': ' if names else ''}{', '.join(names).lower()}"
+    return f"{title(assessment, level)}{': ' if names else ''}{', '.join(names).lower()}"

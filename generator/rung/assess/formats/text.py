@@ -11,16 +11,16 @@ WIDTH = 96
 SHORT = {"Target for 12 months": "Target"}
 
 
-def render(made: Assessment, *, explain: bool) -> str:
+def render(assessment: Assessment, *, explain: bool) -> str:
     """Return the assessment as text; only commands may be longer than WIDTH."""
-    return "\n".join([*_summary(made), *(_details(made) if explain else ())]) + "\n"
+    return "\n".join([*_summary(assessment), *(_details(assessment) if explain else ())]) + "\n"
 
 
-def _summary(made: Assessment) -> Iterator[str]:
-    game, steps = made.strategy.game, made.roadmap.steps
+def _summary(assessment: Assessment) -> Iterator[str]:
+    game, steps = assessment.strategy.game, assessment.roadmap.steps
     yield f"Game       {game.name}: {messages.GAMES[game.name]}"
-    for name, rung, promise in messages.rungs(made):
-        yield f"{SHORT.get(name, name):<10} {messages.title(made, rung.level)[5:]}: {promise}"
+    for name, rung, promise in messages.rungs(assessment):
+        yield f"{SHORT.get(name, name):<10} {messages.title(assessment, rung.level)[5:]}: {promise}"
     for number, step in enumerate(steps[: messages.FIRST], start=1):
         head, unlocks = messages.promised(number, step)
         yield head
@@ -31,19 +31,19 @@ def _summary(made: Assessment) -> Iterator[str]:
             f"{messages.step_title(each)} (Q{each.quarter})" for each in steps[messages.FIRST :]
         )
         yield from _fold(f"Then: {rest}")
-    for reason in made.contradictions:
+    for reason in assessment.contradictions:
         yield from _fold(f"Does not go together: {reason}.")
-    if made.assumed:
-        yield from _fold(f"Assumed, as not answered: {', '.join(made.assumed)}.")
+    if assessment.assumed:
+        yield from _fold(f"Assumed, as not answered: {', '.join(assessment.assumed)}.")
     yield "To walk it:"
-    for command, brings in messages.commands(made):
+    for command, brings in messages.commands(assessment):
         yield f"  {command}"
         yield from _fold(f"# {brings}", 6)
-    yield from _fold(made.weights.warning)
+    yield from _fold(assessment.weights.warning)
 
 
-def _details(made: Assessment) -> Iterator[str]:
-    strategy = made.strategy
+def _details(assessment: Assessment) -> Iterator[str]:
+    strategy = assessment.strategy
     yield f"\nGame: {strategy.game.name}"
     yield from _fold(f"because {strategy.game.because}", 2)
     yield from (
@@ -51,21 +51,21 @@ def _details(made: Assessment) -> Iterator[str]:
     )
     yield f"Pace of adoption: {strategy.adoption.total:.2f} of 1"
     yield from (line for term in strategy.adoption.terms for line in _fold(messages.term(term), 4))
-    for name, rung, _ in messages.rungs(made):
-        yield f"{name}: {messages.title(made, rung.level)}"
+    for name, rung, _ in messages.rungs(assessment):
+        yield f"{name}: {messages.title(assessment, rung.level)}"
         yield from (line for reason in rung.because for line in _fold(reason, 4))
-    for number, each in enumerate(made.roadmap.steps, start=1):
+    for number, each in enumerate(assessment.roadmap.steps, start=1):
         yield from _step(number, each)
-    if made.roadmap.beside:
+    if assessment.roadmap.beside:
         yield "\nTo stand on the target all the same"
         yield from (
-            line for each in made.roadmap.beside for line in _fold(messages.beside(each), 2)
+            line for each in assessment.roadmap.beside for line in _fold(messages.beside(each), 2)
         )
     yield "\nNot yet"
-    for entry in made.roadmap.not_yet:
+    for entry in assessment.roadmap.not_yet:
         yield from _fold(f"{entry.what}: {entry.because}", 2)
     yield "\nAnswers"
-    for ask, answer, because in messages.answered(made):
+    for ask, answer, because in messages.answered(assessment):
         yield from _fold(f"{ask} {answer}{f' ({because})' if because else ''}", 2)
     yield ""
     yield from _fold(messages.EFFORT)
