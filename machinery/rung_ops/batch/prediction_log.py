@@ -31,6 +31,7 @@ import polars as pl
 from rung_ops.batch import sealed
 from rung_ops.predictions import columns
 from rung_ops.project.paths import placed
+from rung_ops.row_values import Rows, frame_of
 from rung_ops.system import atomic
 from rung_ops.target import ONE_NUMBER, Kind
 
@@ -80,8 +81,8 @@ class Batch(NamedTuple):
     ids: Sequence[str]
     release: str
     arm: str
-    rows: pl.DataFrame
-    features: pl.DataFrame
+    rows: Rows
+    features: Rows
     predictions: np.ndarray
     defaults: Sequence[Sequence[str]] | None = None
     reasons: Sequence[Sequence[Any]] | None = None
@@ -115,8 +116,8 @@ def assemble(batches: Sequence[Batch]) -> pl.DataFrame:
             "arm": [batch.arm for batch in batches],
         }
     )[np.repeat(np.arange(len(batches)), lengths)]
-    rows = pl.concat([batch.rows for batch in batches])
-    features = pl.concat([batch.features for batch in batches])
+    rows = frame_of([batch.rows for batch in batches])
+    features = frame_of([batch.features for batch in batches])
     predictions = np.concatenate([batch.predictions for batch in batches])
     ids = [identity for batch in batches for identity in batch.ids]
     if not len(ids) == rows.height == features.height == len(predictions):

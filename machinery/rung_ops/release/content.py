@@ -26,6 +26,10 @@ from rung_ops.release import (
     source_import,
     synthetic,
 )
+from rung_ops.release.dtypes import dtype_of
+from rung_ops.serving import row_features
+from rung_ops.serving.predictors import row_predictor
+from rung_ops.serving.row_code import UntranslatedError
 from rung_ops.target import QUANTILE, Kind, kind_in
 from rung_ops.training import estimator
 
@@ -73,9 +77,8 @@ def fill(
     )
     write_json(staged / bundle.CONTRACT, described)
 
-    some = _carried(
-        model, pl.concat([held_out, train.select(held_out.columns)]), expressions, described, seed
-    )
+    known = pl.concat([held_out, train.select(held_out.columns)])
+    some = _carried(model, known, expressions, described, seed)
     tested, unanswered = export_trial.rows(
         model, held_out, train, some, expressions, described["columns"], seed
     )
@@ -90,6 +93,12 @@ def fill(
     )
     write_json(staged / bundle.REASONS, reasons)
 
+    by_row = _row_features(
+        expressions,
+        described,
+        chosen,
+        export_trial.sample(known, export_trial.REFERENCE_ROWS, seed),
+    )
     parity = estimator.predict_features(model, some.select(expressions))
     _write_predictions(staged / bundle.PARITY, some, parity)
     reference = _reference(model, train.select(expressions), kind_in(described), seed)
@@ -102,6 +111,7 @@ def fill(
     manifest = _origin(staged.name, facts, train, dataset.TIME) | {
         "package": package,
         "format": chosen.format,
+        "row_features": by_row,
         "task": task,
         "parity": {
             "rows": tested.height,
@@ -178,6 +188,23 @@ def _carried(
             "and a release carries such rows to be checked by."
         )
     return answers
+
+
+def _row_features(
+    expressions: list[pl.Expr],
+    described: Mapping[str, Any],
+    chosen: export.FormatResult,
+    rows: pl.DataFrame,
+) -> dict[str, Any]:
+    """Say whether the service may compute features of few rows without polars; else why not."""
+    schema = {each["name"]: dtype_of(each["polars"]) for each in described["columns"]}
+    try:
+        features = row_features.of_contract(expressions, described, schema, rows)
+    except UntranslatedError as error:
+        return {"used": False, "reason": str(error)}
+    if row_predictor(chosen.predict, features.schema) is None:
+        return {"used": False, "reason": f"a model in {chosen.format} takes frames"}
+    return {"used": True, "reason": None}
 
 
 def _positive(dataset: ModuleType, task: str) -> str | None:

@@ -173,6 +173,9 @@ def summary(folder: Path) -> list[str]:
     ]
     if manifest["git_dirty"] == "true":
         lines.append("note: the version was made from uncommitted changes")
+    by_row = manifest["row_features"]
+    if not by_row["used"]:
+        lines.append(f"note: polars computes the features of each request: {by_row['reason']}")
     return [
         *lines,
         f"{manifest['format']}, {size / 1e6:.1f} MB; on {parity['rows']:,} rows it differs from "

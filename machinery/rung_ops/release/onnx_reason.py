@@ -10,7 +10,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from rung_ops.release.to_onnx import to_onnx
-from rung_ops.serving.predictors import onnx_output
+from rung_ops.serving.onnx_model import OnnxOutput
 
 CLOSE = 1e-4  # of a step's numbers, relative; rounding to 32 bits stays far below
 
@@ -108,7 +108,7 @@ def _becomes_onnx(until: Any, features: pl.DataFrame) -> bool:
     expected = transform(features)
     expected = np.asarray(expected.todense() if sparse.issparse(expected) else expected)
     try:
-        answer = onnx_output(to_onnx(until, features))(features)
+        answer = OnnxOutput(to_onnx(until, features))(features)
     except Exception:  # converters and runtimes may raise anything
         return False
     if answer.shape != expected.shape:

@@ -231,7 +231,7 @@ class Batcher:
 
 def _deliver(scored: Scored) -> None:
     values = scored.predictions.tolist()
-    defaults = scored.table.by_row()
+    defaults = scored.defaults()
     begin = 0
     for job, start, stop in scored.parts:
         end = begin + stop - start

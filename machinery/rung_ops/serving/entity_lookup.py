@@ -10,9 +10,7 @@ from rung_ops.features import store
 from rung_ops.release.bundle import BadBundle
 from rung_ops.serving.online_store import LookedUpView, OnlineStore, online_store
 from rung_ops.serving.requests import Reader
-from rung_ops.serving.tables import Table
-
-Missing = dict[str, list[int]]  # rows, counted from 0, by column
+from rung_ops.serving.tables import Missing, Table
 
 
 class EntityLookup:

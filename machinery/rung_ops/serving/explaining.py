@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs
 
+import polars as pl
+
 from rung_ops.serving.jobs import Job, Scored, ScoringError
 from rung_ops.serving.reasons import CannotExplainError, Reason, Reasons
 from rung_ops.serving.refusal import Refusal
@@ -64,6 +66,7 @@ class Explainer:
         """Explain a batch that holds rows of one job."""
         ((job, start, stop),) = scored.parts
         self._waiting += stop - start
+        assert isinstance(scored.features, pl.DataFrame), "it was scored as one"
         running = asyncio.get_running_loop().run_in_executor(
             self._thread, reasons.strongest, scored.features, self._settings.count
         )

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 
 from rung_ops.release import source_import
+from rung_ops.row_values import Rows
 from rung_ops.serving.hooks import Score, score_release
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.reasons import Reason
-from rung_ops.serving.tables import Table
+from rung_ops.serving.tables import Missing, Table, by_row
 
 
 class ScoringError(Exception):
@@ -95,12 +95,29 @@ class Part(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A batch that was scored: the rows of its parts, one after the other."""
+    """A batch that was scored: the rows of its parts, one after the other.
+
+    Attributes:
+        parts: of jobs of one release.
+        rows, features: of them, shapes (n_rows, n_columns) and (n_rows, n_features).
+        predictions: of the rows.
+        missing, sent: as a Table has them.
+    """
 
     parts: list[Part]
-    table: Table
-    features: pl.DataFrame
+    rows: Rows
+    features: Rows
     predictions: np.ndarray
+    missing: Missing
+    sent: Missing | None = None
+
+    def defaults(self) -> list[list[str]] | None:
+        """Name the defaulted columns of each row; None where nothing was missing."""
+        return by_row(self.missing, len(self.predictions))
+
+    def sent_by_row(self) -> list[list[str]] | None:
+        """Name the columns of each row that the caller sent though they are looked up."""
+        return by_row(self.sent, len(self.predictions))
 
 
 def score_parts(
@@ -120,19 +137,29 @@ def score_parts(
 
 def _score(parts: list[Part], score: Score) -> Scored:
     first = parts[0].job
-    lookup = first.served.lookup
+    served, lookup = first.served, first.served.lookup
     if first.table is not None:
         if lookup is not None and parts[0].start == 0:  # once for all parts, as for its answer
             first.table = lookup.fill(first.table)
         table = _cut(first.table, parts[0].start, parts[0].stop)
     else:
         given = [row for job, start, stop in parts for row in (job.rows or ())[start:stop]]
-        table = first.served.reader.table(given, lookup)
-    release = first.served.release
-    rows, features, predictions = score(release, table.frame)
-    if not np.isfinite(predictions).all() or len(predictions) != table.frame.height:
-        raise ScoringError(f"{release.id} gave no number for a row")
-    return Scored(parts, table._replace(frame=rows), features, predictions)
+        # A hook and the reasons take frames.
+        if score is score_release and first.explained is None and served.takes_values(len(given)):
+            values, missing = served.reader.values(given)
+            scored = served.release.score_values(values)
+            if scored is not None:
+                _hold(served, scored[1], values.height)
+                return Scored(parts, values, *scored, missing)
+        table = served.reader.table(given, lookup)
+    rows, features, predictions = score(served.release, table.frame)
+    _hold(served, predictions, table.frame.height)
+    return Scored(parts, rows, features, predictions, table.missing, table.sent)
+
+
+def _hold(served: LoadedRelease, predictions: np.ndarray, height: int) -> None:
+    if not np.isfinite(predictions).all() or len(predictions) != height:
+        raise ScoringError(f"{served.release.id} gave no number for a row")
 
 
 def _cut(table: Table, start: int, stop: int) -> Table:

@@ -13,6 +13,7 @@ from rung_ops.serving.columns import columns_of
 from rung_ops.serving.latency_model import LatencyModel
 from rung_ops.serving.release import Release
 from rung_ops.serving.requests import Reader
+from rung_ops.serving.row_features import MAX_ROWS
 from rung_ops.serving.settings import Limits
 from rung_ops.serving.traffic_split import Arm
 
@@ -53,6 +54,10 @@ class LoadedRelease:
         except BadBundle as error:
             raise BadBundle(f"{release.id}: {error}") from error
         self.wait, self.work = LatencyModel(*release.seconds), LatencyModel(*release.seconds)
+
+    def takes_values(self, height: int) -> bool:
+        """Whether so many rows are scored faster without a frame of them."""
+        return height <= MAX_ROWS and self.lookup is None and self.release.row_scorer is not None
 
     def on(self, arm: Arm) -> "LoadedRelease":
         """Give the same release for an arm: itself, or with a pace of its own."""

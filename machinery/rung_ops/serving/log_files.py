@@ -9,6 +9,7 @@ import polars as pl
 
 from rung_ops.batch import prediction_log, sealed
 from rung_ops.batch.prediction_log import Batch, Part
+from rung_ops.row_values import schema_text
 from rung_ops.system import locks
 
 FULL_ROWS = 20_000  # a file of this size is not merged again
@@ -103,7 +104,7 @@ def frames(batches: Sequence[Batch]) -> list[tuple[list[Batch], pl.DataFrame | B
     """
     groups: dict[tuple[int, str], list[Batch]] = defaultdict(list)
     for batch in batches:
-        kind = f"{batch.rows.schema}{batch.features.schema}{batch.reasons is not None}"
+        kind = f"{schema_text(batch.rows)}{schema_text(batch.features)}{batch.reasons is not None}"
         kind += f"{batch.kind}{batch.sent is not None}"
         groups[batch.time // DAY, kind].append(batch)
     assembled: list[tuple[list[Batch], pl.DataFrame | BaseException]] = []

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from rung_ops.batch.prediction_log import Batch, now
+from rung_ops.row_values import Rows
 from rung_ops.serving.log_files import Files, frames
 from rung_ops.serving.reasons import Reason
 from rung_ops.target import ONE_NUMBER, Kind
@@ -62,8 +62,8 @@ class PredictionLog:
         ids: Sequence[str],
         release: str,
         arm: str,
-        rows: pl.DataFrame,
-        features: pl.DataFrame,
+        rows: Rows,
+        features: Rows,
         predictions: np.ndarray,
         defaults: Sequence[Sequence[str]] | None = None,
         reasons: Sequence[Sequence[Reason]] | None = None,

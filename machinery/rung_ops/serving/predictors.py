@@ -6,8 +6,7 @@ for the task of several classes (n_rows, n_classes), their probabilities, and fo
 (n_rows, 3).
 """
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,12 @@ from rung_ops.release import bundle, source_import
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving.boosters import Booster
-from rung_ops.target import MULTICLASS, QUANTILE, of_classifier, of_regressor
+from rung_ops.serving.onnx_model import OnnxModel
+from rung_ops.target import of_classifier, of_regressor
 
 Predictor = Callable[[pl.DataFrame], np.ndarray]
+# The same for features as values, n_rows times n_features.
+RowPredictor = Callable[[Sequence[Sequence[Any]]], np.ndarray]
 
 
 def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
@@ -52,67 +54,19 @@ def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Pred
         ) from error
 
 
-def onnx_output(content: bytes) -> Predictor:
-    """Load a model in ONNX; return a function that gives its first output for a frame."""
-    # Its wheels tell Microsoft how they are used, and keep an id on the disk, unless this is set
-    # before the import: https://github.com/microsoft/onnxruntime/pull/27379
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
+def row_predictor(predictor: Predictor, features: Mapping[str, pl.DataType]) -> RowPredictor | None:
+    """Return what predicts for values instead of a frame; None where a frame is needed.
 
-    options = onnxruntime.SessionOptions()
-    # One thread: a second one doubles the CPU of a small batch, and replicas use the other cores.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    feeds = {each.name: _FEEDS[each.type] for each in session.get_inputs()}
-    answer = [session.get_outputs()[0].name]
-
-    def output(features: pl.DataFrame) -> np.ndarray:
-        given = {column.name: feeds[column.name](column) for column in features.get_columns()}
-        return np.asarray(session.run(answer, given)[0])
-
-    return output
+    Args:
+        predictor: from predictor_of().
+        features: their names and types: booleans, numbers or texts.
+    """
+    of_rows = getattr(predictor, "of_rows", None)
+    return of_rows(features) if of_rows is not None else None
 
 
 def _onnx(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
-    output, task = onnx_output(files.read(bundle.ONNX)), manifest.get("task")
-
-    def predict(features: pl.DataFrame) -> np.ndarray:
-        # One column of values, quantiles, or the probabilities of the classes.
-        numbers = output(features).astype(np.float64)
-        if numbers.shape[1] == 1:
-            return numbers[:, 0]
-        if task == QUANTILE:
-            return of_regressor(numbers, task)
-        if task == MULTICLASS:  # rounded to 32 bits, they miss 1 by more than score() may allow
-            numbers /= numbers.sum(axis=1, keepdims=True)
-        return of_classifier(numbers, task)
-
-    return predict
-
-
-def _texts(column: pl.Series) -> np.ndarray:
-    values = column.cast(pl.String) if column.dtype != pl.String else column
-    if values.null_count():
-        values = values.fill_null(bundle.MISSING_TEXT)
-    return np.array(values.to_list(), dtype=object).reshape(-1, 1)
-
-
-def _numbers(dtype: type[np.floating]) -> Callable[[pl.Series], np.ndarray]:
-    kind = pl.Float32() if dtype is np.float32 else pl.Float64()
-
-    def feed(column: pl.Series) -> np.ndarray:
-        # A missing number is NaN in ONNX, and polars writes it so for floating-point columns only.
-        return column.cast(kind).to_numpy().reshape(-1, 1)
-
-    return feed
-
-
-_FEEDS: dict[str, Callable[[pl.Series], np.ndarray]] = {
-    "tensor(string)": _texts,
-    "tensor(float)": _numbers(np.float32),
-    "tensor(double)": _numbers(np.float64),
-}
+    return OnnxModel(files.read(bundle.ONNX), manifest.get("task"))
 
 
 class EncodedBooster:
@@ -123,10 +77,27 @@ class EncodedBooster:
         columns = files.json(bundle.ENCODER)["columns"]
         self._booster = Booster(files.read(bundle.LIGHTGBM).decode(), len(columns))
         self._feeds = [(column["feature"], _coder(column)) for column in columns]
+        self._codes = [(column["feature"], _codes(column)) for column in columns]
 
     def __call__(self, features: pl.DataFrame) -> np.ndarray:
         """Predict; shape (n_rows,)."""
         return self._booster.predict(self._matrix(features))
+
+    def of_rows(self, features: Mapping[str, pl.DataType]) -> RowPredictor | None:
+        """Return what predicts for values; None where these features need a frame."""
+        if any(features[name] == pl.String for name, code in self._codes if code is None):
+            return None
+        order = [list(features).index(name) for name, _ in self._codes]
+        codes = [(at, code) for at, (_, code) in enumerate(self._codes) if code is not None]
+
+        def predict(rows: Sequence[Sequence[Any]]) -> np.ndarray:
+            matrix = [[row[at] for at in order] for row in rows]
+            for row in matrix:
+                for at, code in codes:
+                    row[at] = code(row[at])
+            return self._booster.predict(np.array(matrix, np.float64))  # None becomes NaN
+
+        return predict
 
     def effects(self, features: pl.DataFrame) -> np.ndarray:
         """Compute what each feature adds to the raw score; shape (n_rows, n_features + 1).
@@ -152,12 +123,20 @@ def _lightgbm(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
 
 
 def _coder(column: dict[str, Any]) -> Callable[[pl.Series], np.ndarray | list[float]]:
-    if column["values"] is None:
+    code = _codes(column)
+    if code is None:
         return lambda values: values.cast(pl.Float64).to_numpy()
+    return lambda values: list(map(code, values.to_list()))
+
+
+def _codes(column: dict[str, Any]) -> Callable[[Any], float] | None:
+    """Return what encodes a value; None for a number, which is its own code."""
+    if column["values"] is None:
+        return None
     codes = dict(zip(column["values"], map(_code, column["codes"]), strict=True))
     codes[None] = _code(column["missing"])
     unknown = _code(column["unknown"])
-    return lambda values: [codes.get(value, unknown) for value in values.to_list()]
+    return lambda value: codes.get(value, unknown)
 
 
 def _code(value: float | None) -> float:

@@ -4,11 +4,12 @@ Used by the service, and by whatever else has to score with a release: gate, mon
 """
 
 import io
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,12 +21,24 @@ from rung_ops.release.bundle import BadBundle
 from rung_ops.release.dtypes import UnknownType, dtype_of
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.release.verify import open_verified
-from rung_ops.serving.predictors import Predictor, predictor_of
+from rung_ops.row_values import RowValues
+from rung_ops.serving.predictors import Predictor, RowPredictor, predictor_of, row_predictor
 from rung_ops.serving.reasons import CannotExplainError, Reasons, of_release
+from rung_ops.serving.row_code import UntranslatedError
+from rung_ops.serving.row_features import RowFeatures, of_contract
 from rung_ops.serving.settings import Limits
 from rung_ops.target import ONE_NUMBER, Kind, kind_in
 
+LOG = logging.getLogger("service")
+
 TRIES = 5  # of one row, of which the fastest counts: the machine may be busy
+
+
+class RowScorer(NamedTuple):
+    """What scores few rows without frames: their features, and the model on values."""
+
+    features: RowFeatures
+    predict: RowPredictor
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,7 @@ class Release:
         kind: what it predicts: one number, classes or quantiles.
         seconds: what one row took in the self-check, and what each further row took.
         reasons: finds the reasons of its predictions; a text where it cannot, saying why.
+        row_scorer: scores few rows without frames; None where features or model need them.
     """
 
     id: str
@@ -59,6 +73,7 @@ class Release:
     kind: Kind = ONE_NUMBER
     seconds: tuple[float, float] = (0.0, 0.0)
     reasons: Reasons | str = "it has none"
+    row_scorer: RowScorer | None = None
 
     def score(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
         """Evaluate features and model.
@@ -75,6 +90,13 @@ class Release:
         # In sequence: handing one row to a pool of threads costs more than evaluating it.
         features = rows.select_seq(self.features)
         return features, self.predictor(features)
+
+    def score_values(self, rows: RowValues) -> tuple[RowValues, np.ndarray] | None:
+        """Do the same for few rows as values; None where it has to be done with a frame."""
+        if self.row_scorer is None:
+            return None
+        features = self.row_scorer.features.of(rows)
+        return features and (features, self.row_scorer.predict(features.rows))
 
 
 def load(
@@ -115,8 +137,25 @@ def load(
         *(name, files, manifest, contract, schema, features, predictor, documents, declared),
         kind=kind_in(contract),
     )
-    seconds = _check(scoring, promised, limits or Limits())
-    return replace(scoring, seconds=seconds, reasons=_reasons(scoring))
+    seconds, rows = _check(scoring, promised, limits or Limits())
+    scorer = _row_scorer(scoring, rows)
+    return replace(scoring, seconds=seconds, reasons=_reasons(scoring), row_scorer=scorer)
+
+
+def _row_scorer(release: Release, rows: pl.DataFrame) -> RowScorer | None:
+    """Prepare scoring without frames, where that was found right when the release was made.
+
+    It is compared again, as polars may be of another version here.
+    """
+    if not release.manifest.get("row_features", {}).get("used"):
+        return None
+    try:
+        features = of_contract(release.features, release.contract, release.schema, rows)
+    except UntranslatedError as error:
+        LOG.warning("%s: polars computes the features of each request: %s", release.id, error)
+        return None
+    predict = row_predictor(release.predictor, features.schema)
+    return None if predict is None else RowScorer(features, predict)
 
 
 def _reasons(release: Release) -> Reasons | str:
@@ -134,8 +173,10 @@ def _documents(files: ReleaseFiles) -> dict[str, Any]:
     return documents | {"card": card.decode(errors="replace") if card is not None else None}
 
 
-def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[float, float]:
-    """Hold a release against the rows that it carries; return what they took."""
+def _check(
+    release: Release, promised: dict[str, str], limits: Limits
+) -> tuple[tuple[float, float], pl.DataFrame]:
+    """Hold a release against the rows that it carries; return what they took, and the rows."""
     name = release.id
     try:
         rows = pl.read_parquet(io.BytesIO(release.files.read(bundle.PARITY)))
@@ -179,7 +220,7 @@ def _check(release: Release, promised: dict[str, str], limits: Limits) -> tuple[
             f"{name} takes {one * 1000:.1f} ms for one row, and max_row_ms under [service] in "
             f"service.toml is {limits.max_row_ms:g}"
         )
-    return one, max(all_rows - one, 0.0) / max(rows.height - 1, 1)
+    return (one, max(all_rows - one, 0.0) / max(rows.height - 1, 1)), rows
 
 
 def _seconds(release: Release, rows: pl.DataFrame) -> float:

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from rung_ops.row_values import RowValues
 from rung_ops.serving.columns import Column
 from rung_ops.serving.refusal import wrong_column
-from rung_ops.serving.tables import Table, TableBuilder
+from rung_ops.serving.tables import Missing, Table, TableBuilder
 from rung_ops.serving.validation_errors import (
     BY_COLUMN,
     BY_ROW,
@@ -141,6 +142,10 @@ class Reader:
         given, nothing = self._given, self._nothing
         is_empty = all(given(row) == nothing for row in rows)
         return lookup.fill((self._of_own if is_empty else self._all).of_rows(rows))
+
+    def values(self, rows: Sequence[Any]) -> tuple[RowValues, Missing]:
+        """Take the values of decoded rows, and which rows have the default, by column."""
+        return self._all.values(rows)
 
     def key(self, rows: Sequence[Any] | Table) -> str:
         """Write what tells the first row from others; empty where the contract has no such rule."""

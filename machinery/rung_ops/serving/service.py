@@ -204,8 +204,7 @@ class Service:
         # A request in parts counts once, with its last part.
         seconds = [now - job.arrived for job, _, stop in scored.parts if stop == job.height]
         ids = _ids(scored)
-        defaults, sent = scored.table.by_row(), _sent(scored, ids)
-        rows = scored.table.frame
+        defaults, sent = scored.defaults(), _sent(scored, ids)
         predictions = scored.predictions
         self.metrics.observe_batch(served.arm, seconds, len(ids), defaults)
         if job.explained is not None and isinstance(served.release.reasons, Reasons):
@@ -216,11 +215,11 @@ class Service:
             one = numbers(predictions, served.release.kind)
             self.rollout.observe(served.arm, seconds, _keys(scored, ids), one)
         if self.held.shadow is not None and served is self.held.serving:
-            self.held.shadow.offer(ids, rows, predictions, defaults, sent)
+            self.held.shadow.offer(ids, scored.rows, predictions, defaults, sent)
 
     def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
         ids = _ids(scored)
-        self._log(scored, ids, scored.table.by_row(), _sent(scored, ids), reasons)
+        self._log(scored, ids, scored.defaults(), _sent(scored, ids), reasons)
 
     def _log(
         self,
@@ -231,9 +230,9 @@ class Service:
         reasons: list[list[Reason]] | None = None,
     ) -> None:
         if self.log is not None:
-            served, rows = scored.parts[0].job.served, scored.table.frame
+            served = scored.parts[0].job.served
             self.log.add(
-                *(ids, served.release.id, served.arm, rows, scored.features),
+                *(ids, served.release.id, served.arm, scored.rows, scored.features),
                 *(scored.predictions, defaults, reasons, served.release.kind, sent),
             )
 
@@ -244,7 +243,7 @@ def _ids(scored: Scored) -> list[str]:
 
 def _sent(scored: Scored, ids: list[str]) -> list[list[str]] | None:
     """Name the columns of each row that the caller sent though they are looked up."""
-    sent = scored.table.sent_by_row()
+    sent = scored.sent_by_row()
     if sent is None and scored.parts[0].job.served.lookup is not None:
         return [[] for _ in ids]  # all files of a release have the same columns
     return sent

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.release import source_import
+from rung_ops.row_values import Rows, frame_of
 from rung_ops.serving.hooks import NO_HOOKS
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.trial_figures import Comparison
@@ -50,7 +51,7 @@ class Offer(NamedTuple):
     """Rows that the serving release has answered; all of equal length."""
 
     ids: Sequence[str]
-    rows: pl.DataFrame
+    rows: Rows
     predictions: np.ndarray
     defaults: Sequence[Sequence[str]] | None
     sent: Sequence[Sequence[str]] | None
@@ -105,7 +106,7 @@ class Shadow:
     def offer(
         self,
         ids: Sequence[str],
-        rows: pl.DataFrame,
+        rows: Rows,
         predictions: np.ndarray,
         defaults: Sequence[Sequence[str]] | None = None,
         sent: Sequence[Sequence[str]] | None = None,
@@ -153,7 +154,7 @@ class Shadow:
     def _compare(self, offers: list[Offer]) -> None:
         if not offers:
             return
-        rows = self._complete(pl.concat([offer.rows for offer in offers]))
+        rows = self._complete(frame_of([offer.rows for offer in offers]))
         features, predictions = self.release.score(rows)
         predictions = self._adjust(rows, predictions)
         self.comparison.observe(

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from rung_ops.row_values import Layout, RowValues, Values, schema_text
 from rung_ops.serving.columns import Column, series_of
 
 FEW = 128  # rows
 
-Values = tuple[Any, ...]  # of a row, in the order of the columns
+Missing = dict[str, list[int]]  # rows, counted from 0, by column
 
 
 class Table(NamedTuple):
@@ -23,25 +24,19 @@ class Table(NamedTuple):
     """
 
     frame: pl.DataFrame
-    missing: dict[str, list[int]]
-    sent: dict[str, list[int]] | None = None
+    missing: Missing
+    sent: Missing | None = None
 
-    def by_row(self) -> list[list[str]] | None:
-        """Name the defaulted columns of each row; None where nothing was missing."""
-        return self._by_row(self.missing)
 
-    def sent_by_row(self) -> list[list[str]] | None:
-        """Name the columns of each row that the caller sent though they are looked up."""
-        return self._by_row(self.sent)
-
-    def _by_row(self, by_column: dict[str, list[int]] | None) -> list[list[str]] | None:
-        if not by_column:
-            return None
-        names: list[list[str]] = [[] for _ in range(self.frame.height)]
-        for column, rows in by_column.items():
-            for row in rows:
-                names[row].append(column)
-        return names
+def by_row(by_column: Missing | None, height: int) -> list[list[str]] | None:
+    """Name the columns of each of `height` rows; None where no row has any."""
+    if not by_column:
+        return None
+    names: list[list[str]] = [[] for _ in range(height)]
+    for column, rows in by_column.items():
+        for row in rows:
+            names[row].append(column)
+    return names
 
 
 class TableBuilder:
@@ -60,16 +55,27 @@ class TableBuilder:
         self._series = [series_of(column) for column in columns]
         self._getters = [attrgetter(field) for field in fields]
         self._values = attrgetter(*fields)
+        text = schema_text(pl.Schema(self._schema))
+        self._layout = Layout(lambda lists: self.of_lists(list(map(list, lists))).frame, text)
 
     def of_rows(self, rows: Sequence[Any]) -> Table:
         """Make a table of decoded rows."""
         if len(rows) > FEW:
             return self.of_lists([list(map(getter, rows)) for getter in self._getters])
         # Of few rows polars makes a frame in half the time that single columns take.
+        values, missing = self._filled(rows)
+        return Table(pl.DataFrame(values, self._schema, orient="row"), missing)
+
+    def values(self, rows: Sequence[Any]) -> tuple[RowValues, Missing]:
+        """Take the values of decoded rows, and which of them are the default."""
+        values, missing = self._filled(rows)
+        return RowValues(values, self._layout), missing
+
+    def _filled(self, rows: Sequence[Any]) -> tuple[list[Values], Missing]:
         values: list[Values] = list(map(self._values, rows))
         if len(self._getters) == 1:
             values = [(value,) for value in values]
-        missing: dict[str, list[int]] = {}
+        missing: Missing = {}
         for at, column in self._optional:
             empty = [number for number, row in enumerate(values) if row[at] is None]
             if empty:
@@ -77,11 +83,11 @@ class TableBuilder:
             for number in empty if column.default is not None else ():
                 row = values[number]
                 values[number] = (*row[:at], column.default, *row[at + 1 :])
-        return Table(pl.DataFrame(values, self._schema, orient="row"), missing)
+        return values, missing
 
     def of_lists(self, lists: Sequence[list[Any]]) -> Table:
         """Make a table of the values of each column."""
-        missing: dict[str, list[int]] = {}
+        missing: Missing = {}
         series = []
         for values, column, build in zip(lists, self._columns, self._series, strict=True):
             if not column.required and None in values:

@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 from machinery.tests.release.test_export import FEATURES, TRUTH, ordinal, trees
 from rung_ops.release import onnx_reason
 from rung_ops.release.to_onnx import to_onnx
-from rung_ops.serving.predictors import onnx_output
+from rung_ops.serving.onnx_model import OnnxOutput
 from rung_ops.training import estimator
 
 NUMBERS, TEXTS = ["number", "number_or_none", "count"], ["letter", "letter_or_none"]
@@ -54,7 +54,7 @@ def fitted(chosen: Any, rows: pl.DataFrame = ROWS) -> Any:
 def differs(chosen: Any, rows: pl.DataFrame = ROWS) -> bool:
     """Tell whether ONNX gives other predictions, or none."""
     try:
-        numbers = onnx_output(to_onnx(chosen, rows))(rows)
+        numbers = OnnxOutput(to_onnx(chosen, rows))(rows)
     except Exception:
         return True
     return not np.allclose(numbers[:, -1], estimator.predict_features(chosen, rows), atol=1e-4)
