@@ -237,4 +237,4 @@ def test_what_was_scored_is_reported() -> None:
     asyncio.run(three())
 
     assert [scored.predictions.tolist() for scored in reported] == [[2.0, 4.0, 6.0]]
-    assert reported[0].table.missing == {"weight": [0, 1, 2], "note": [0, 1, 2]}
+    assert reported[0].missing == {"weight": [0, 1, 2], "note": [0, 1, 2]}

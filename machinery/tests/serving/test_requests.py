@@ -11,7 +11,7 @@ from machinery.tests.serving.calls import CONTRACT, MOMENT, PLAIN, ROW
 from rung_ops.serving.columns import columns_of
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.requests import Reader
-from rung_ops.serving.tables import FEW
+from rung_ops.serving.tables import FEW, by_row
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_defaults_are_filled_in_and_named_by_row(reader: Reader) -> None:
 
     assert table.frame["weight"].to_list() == [2.0, 1.0, 2.0]
     assert table.frame["note"].to_list() == [None, "x", "y"]
-    assert table.by_row() == [["weight", "note"], [], ["weight"]]
+    assert by_row(table.missing, 3) == [["weight", "note"], [], ["weight"]]
 
 
 UTC_MOMENT = MOMENT.replace("None", "'UTC'")

@@ -1,6 +1,7 @@
 """Features of one row computed in Python equal those of polars, bit for bit, or are polars' to compute."""
 
 from datetime import UTC, date, datetime
+from operator import add, eq, floordiv, ge, lt, mod, mul, ne, sub, truediv
 from typing import Any
 
 import polars as pl
@@ -137,41 +138,35 @@ def _of(make: Any, *parts: st.SearchStrategy[Any]) -> st.SearchStrategy[pl.Expr]
 
 whole_numbers = st.integers(-300, 300) | st.sampled_from([2**31, 2**53 + 1])
 real_numbers = st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1e300, 0.1])
+literals = (whole_numbers | real_numbers).map(pl.lit)
 numbers: st.SearchStrategy[pl.Expr] = st.deferred(
     lambda: (
         _each("small", "whole", "unsigned", "number")
-        | (whole_numbers | real_numbers).map(pl.lit)
-        | _of(lambda a, b: a + b, numbers, numbers)
-        | _of(lambda a, b: a - b, numbers, numbers)
-        | _of(lambda a, b: a * b, numbers, numbers)
-        | _of(lambda a, b: a / b, numbers, numbers)
-        | _of(lambda a, b: a // b, numbers, numbers)
-        | _of(lambda a, b: a % b, numbers, numbers)
+        | _of(lambda sign, a, b: sign(a, b), signs, numbers, numbers | literals)
+        | _of(lambda sign, a, b: sign(a, b), signs, literals, numbers)
         | numbers.map(lambda a: a.abs())
         | numbers.map(lambda a: -a)
         | numbers.map(lambda a: a.round(2))
-        | numbers.map(lambda a: a.cast(pl.Float64).sqrt())
+        | numbers.map(lambda a: a.sqrt())
         | numbers.map(lambda a: a.log())
         | numbers.map(lambda a: a.sin())
         | numbers.map(lambda a: a.clip(-7, 90))
         | _of(lambda a, dtype: a.cast(dtype), numbers | truths, types)
-        | _of(lambda a, b: a.fill_null(b), numbers, numbers)
-        | _of(lambda a, b: pl.coalesce(a, b), numbers, numbers)
-        | _of(lambda t, a, b: pl.when(t).then(a).otherwise(b), truths, numbers, numbers)
-        | _of(lambda t, a: pl.when(t).then(a), truths, numbers)
+        | _of(lambda a, b: a.fill_null(b), numbers, numbers | literals)
+        | _of(lambda a, b: pl.coalesce(a, b), numbers, numbers | literals)
+        | _of(lambda t, a, b: pl.when(t).then(a).otherwise(b), truths, numbers, literals)
+        | _of(lambda t, a: pl.when(t).then(a), truths, numbers | literals)
         | texts.map(lambda a: a.str.len_chars())
         | texts.map(lambda a: a.replace_strict({"JFK": 1, "a": 3}, default=-1))
         | st.sampled_from(sorted(row_nodes.PARTS)).map(moments)
     )
 )
+signs = st.sampled_from([add, sub, mul, truediv, floordiv, mod])
 types = st.sampled_from([pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt64, pl.Float64])
 truths: st.SearchStrategy[pl.Expr] = st.deferred(
     lambda: (
         _each("flag")
-        | st.booleans().map(pl.lit)
-        | _of(lambda a, b: a < b, numbers, numbers)
-        | _of(lambda a, b: a >= b, numbers, numbers)
-        | _of(lambda a, b: a == b, numbers, numbers)
+        | _of(lambda sign, a, b: sign(a, b), tests, numbers, numbers | literals)
         | _of(lambda a, b: a != b, texts, texts)
         | _of(lambda a, b: a <= b, texts, texts)
         | _of(lambda a, b: a & b, truths, truths)
@@ -180,14 +175,15 @@ truths: st.SearchStrategy[pl.Expr] = st.deferred(
         | (numbers | texts).map(lambda a: a.is_null())
         | texts.map(lambda a: a.is_in(["JFK", "", "Ä"]))
         | numbers.map(lambda a: a.is_in([1, 5, 7]))
-        | _of(lambda a, b, c: a.is_between(b, c), numbers, numbers, numbers)
+        | _of(lambda a, b, c: a.is_between(b, c), numbers, literals, numbers)
     )
 )
+tests = st.sampled_from([lt, ge, eq, ne])
 texts: st.SearchStrategy[pl.Expr] = st.deferred(
     lambda: (
         _each("text")
-        | st.sampled_from(["", "JFK", "Ä"]).map(pl.lit)
         | _of(lambda a, b: a + b, texts, texts)
+        | _of(lambda a, b: a + pl.lit(b), texts, st.sampled_from(["", "JFK", "Ä"]))
         | texts.map(lambda a: a.str.to_lowercase())
         | _of(lambda a, b: a.fill_null(b), texts, texts)
         | _of(lambda t, a, b: pl.when(t).then(a).otherwise(b), truths, texts, texts)
