@@ -62,11 +62,10 @@ def schema_text(rows: Rows | pl.Schema) -> str:
 def frame_of(parts: Sequence[Rows]) -> pl.DataFrame:
     """Put rows of one schema together."""
     frames: list[pl.DataFrame] = []
-    for _, same in groupby(parts, lambda part: getattr(part, "layout", None)):
-        some = list(same)
-        if isinstance(some[0], RowValues):
-            rows = [row for part in some for row in part.rows]
-            frames.append(some[0].layout.frame(list(zip(*rows, strict=True))))
+    for layout, same in groupby(parts, lambda part: getattr(part, "layout", None)):
+        if layout is None:
+            frames += (part for part in same if isinstance(part, pl.DataFrame))
         else:
-            frames += some
+            rows = [row for part in same if isinstance(part, RowValues) for row in part.rows]
+            frames.append(layout.frame(list(zip(*rows, strict=True))))
     return pl.concat(frames)

@@ -126,3 +126,12 @@ def release_folder(
     }
     folder = tmp_path_factory.mktemp("candidates")
     return make.write(folder, trained.estimator, train, test, FACTS, release_private_key, documents)
+
+
+@pytest.fixture
+def row(trained: Trained) -> bytes:
+    """A row of this project as a caller sends it."""
+    from rung_ops import contract
+
+    rows = trained.test.drop(contract.TARGET).head(1)
+    return json.dumps(rows.to_dicts()[0], default=lambda value: value.isoformat()).encode()

@@ -1,8 +1,8 @@
 """Translate expressions of polars into Python code that computes one row.
 
 Only what gives the same bits is translated: of any other node or type UntranslatedError says which. What
-values decide is decided when the code runs: it raises one of UNSURE where it meets an overflow, a
-division by zero, NaN in a comparison or a text beyond ASCII, and the row is polars' to compute.
+values decide is decided when the code runs: it raises an error where it meets an overflow, a division
+by zero, NaN in a comparison or a text beyond ASCII, and the row is polars' to compute.
 """
 
 import io
@@ -14,10 +14,8 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from rung_ops.release.source_import import FAULTS
 from rung_ops.serving.value_types import INTEGERS
-
-# What the code may raise for a row that is polars' to compute.
-UNSURE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 Node = Any  # of an expression, as polars writes it in JSON
 Function = Callable[..., tuple[Any, ...]]
@@ -51,15 +49,21 @@ class Term(NamedTuple):
 class RowCode:
     """Statements that compute the terms of expressions, each of them once."""
 
-    def __init__(self, schema: Mapping[str, pl.DataType], nullable: Sequence[str]) -> None:
+    def __init__(
+        self,
+        schema: Mapping[str, pl.DataType],
+        nullable: Sequence[str],
+        nodes: Mapping[str, Callable[["RowCode", Node, Any], Term]],
+    ) -> None:
         """Begin with none.
 
         Args:
             schema: names and types of the columns of a row.
             nullable: names of those that may be null.
+            nodes: what translates a node, by its name in polars' JSON.
         """
+        self._nodes = nodes
         self._empty = pl.DataFrame(schema=dict(schema))
-        self._nullable = nullable
         self._terms: dict[str, Term] = {}
         self._lines: list[str] = []
         self.names: dict[str, Any] = {"math": math, "unsure": unsure}
@@ -92,7 +96,7 @@ class RowCode:
                 raise UntranslatedError("it reads no column")
             if family(term.dtype) not in ("bool", "int", "float", "str"):
                 raise UntranslatedError(f"its type is {term.dtype}")
-        except UntranslatedError as error:
+        except (UntranslatedError, *FAULTS) as error:
             name = expression.meta.output_name(raise_if_undetermined=False)
             raise UntranslatedError(f"`{name}`: {error}") from None
         if term.dtype in (pl.Int64, pl.UInt64):  # models take floating-point numbers
@@ -110,9 +114,15 @@ class RowCode:
             self._terms[key] = self._translated(node)
         return self._terms[key]
 
+    def column(self, name: str) -> Term:
+        """Return the term of a column as the row has it."""
+        if name not in self._columns:
+            raise UntranslatedError(f"`{name}` is not a column of the contract")
+        return self._columns[name]
+
     def dtype(self, node: Node) -> pl.DataType:
         """Return the type that polars gives to a node."""
-        return self._empty.select(_expression(node)).dtypes[0]
+        return self._empty.select(expression_of(node)).dtypes[0]
 
     def assign(self, code: str, dtype: pl.DataType, *operands: Term) -> Term:
         """Assign code to a new variable; null where an operand is.
@@ -186,31 +196,14 @@ class RowCode:
         self.unsure_if(known + condition)
 
     def _translated(self, node: Node) -> Term:
-        # Imported here, as both need each other.
-        from rung_ops.serving import row_nodes
-
         kind, content = variant(node)
-        if kind == "Column" and content in self._columns:
-            return row_nodes.column(self, self._columns[content])
         if kind == "Alias":
             return self.term(content[0])
-        if kind == "Literal":
-            return self._literal(node)
-        if not _has_column(node):
-            raise UntranslatedError("a part of it is the same for all rows")
-        if kind not in row_nodes.NODES:
+        if kind not in self._nodes:
             raise UntranslatedError(f"{kind} is not translated")
-        return row_nodes.NODES[kind](self, node, content)
-
-    def _literal(self, node: Node) -> Term:
-        values = pl.select(_expression(node)).to_series()
-        dtype = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
-        if len(values) != 1 or family(dtype) in ("", "date", "datetime"):
-            raise UntranslatedError(f"a constant of type {values.dtype}")
-        value = values[0]
-        while isinstance(value, float) and isinstance(node, dict):
-            ((_, node),) = node.items()  # polars reads a number of its JSON with an error
-        return self.constant(node if isinstance(value, float) else value, values.dtype)
+        if kind != "Literal" and not _has_column(node):
+            raise UntranslatedError("a part of it is the same for all rows")
+        return self._nodes[kind](self, node, content)
 
 
 def unsure() -> None:
@@ -236,7 +229,8 @@ def family(dtype: pl.DataType) -> str:
     return "datetime" if isinstance(dtype, pl.Datetime) else ""
 
 
-def _expression(node: Node) -> pl.Expr:
+def expression_of(node: Node) -> pl.Expr:
+    """Read a node back."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pl.Expr.deserialize(io.StringIO(json.dumps(node)), format="json")

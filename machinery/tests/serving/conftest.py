@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from machinery.tests.conftest import Trained
 from rung_ops.release import bundle
 
 Change = Callable[[Path], object]
@@ -66,12 +65,3 @@ def production(
     made = Environment(tmp_path / "releases/production", release_folder, release_private_key)
     made.add("v1")
     return made
-
-
-@pytest.fixture
-def row(trained: Trained) -> bytes:
-    """A row of this project as a caller sends it."""
-    from rung_ops import contract
-
-    rows = trained.test.drop(contract.TARGET).head(1)
-    return json.dumps(rows.to_dicts()[0], default=lambda value: value.isoformat()).encode()

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rung_ops.row_values import RowValues, frame_of
-from rung_ops.serving import row_nodes
+from rung_ops.serving import row_functions
 from rung_ops.serving.row_code import UntranslatedError
 from rung_ops.serving.row_features import RowFeatures, row_features
 
@@ -128,6 +128,39 @@ def test_what_is_not_known_to_be_equal_is_refused(expression: pl.Expr) -> None:
         made(expression)
 
 
+def test_a_time_without_an_offset_is_in_utc() -> None:
+    features = made(pl.col("utc").dt.hour())
+
+    for moment in ("2013-03-01T08:00:00", "2013-03-01T10:00:00+02:00"):
+        row = [*ROWS.rows()[0][:-1], datetime.fromisoformat(moment)]
+        assert features.compute(*row) == (8,)
+
+
+@pytest.mark.parametrize("value", [128, None])
+def test_what_a_row_decides_is_left_to_polars(value: int | None) -> None:
+    features = made(pl.col("whole").cast(pl.Int8), pl.col("number").fill_null(1.0) / 2)
+    rows = [(*row[:1], value, *row[2:]) for row in ROWS.rows()]
+
+    assert features.of(RowValues(rows, features.layout)) is None
+
+
+def test_a_difference_refuses_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(row_functions.PARTS, "Hour", "{}.minute")
+
+    with pytest.raises(UntranslatedError, match="`f0` differs"):
+        made(hour)
+
+
+def test_division_gives_what_training_saw() -> None:
+    minutes = pl.DataFrame({"small": range(60)}, {"small": pl.Int8()})
+    rows = pl.concat([ROWS.head(1)] * 60).with_columns(minutes["small"])
+    features = made(pl.col("small") / 60)
+
+    computed = [features.compute(*row)[0] for row in rows.rows()]
+
+    assert computed == rows.select(pl.col("small") / 60).to_series().to_list()
+
+
 def _each(*names: str) -> st.SearchStrategy[pl.Expr]:
     return st.sampled_from(names).map(pl.col)
 
@@ -158,7 +191,7 @@ numbers: st.SearchStrategy[pl.Expr] = st.deferred(
         | _of(lambda t, a: pl.when(t).then(a), truths, numbers | literals)
         | texts.map(lambda a: a.str.len_chars())
         | texts.map(lambda a: a.replace_strict({"JFK": 1, "a": 3}, default=-1))
-        | st.sampled_from(sorted(row_nodes.PARTS)).map(moments)
+        | st.sampled_from(sorted(row_functions.PARTS)).map(moments)
     )
 )
 signs = st.sampled_from([add, sub, mul, truediv, floordiv, mod])

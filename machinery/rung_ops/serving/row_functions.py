@@ -1,18 +1,14 @@
-"""How single nodes of an expression become Python code: each function takes and gives terms."""
+"""How functions of an expression become Python code."""
 
 import math
 from collections.abc import Callable
-from datetime import UTC
-from struct import pack, unpack
 from typing import Any
 
 import polars as pl
 
 from rung_ops.serving.row_code import Node, RowCode, Term, UntranslatedError, family, variant
+from rung_ops.serving.row_operators import compared, logical
 
-ARITHMETIC = {"Plus": "{} + {}", "Minus": "{} - {}", "Multiply": "{} * {}"}
-OF_INTEGERS = {"FloorDivide": "{} // {}", "Modulus": "{} % {}"}
-COMPARISONS = {"Eq": "==", "NotEq": "!=", "Lt": "<", "LtEq": "<=", "Gt": ">", "GtEq": ">="}
 PARTS = {
     "Year": "{}.year",
     "Quarter": "({}.month + 2) // 3",
@@ -28,117 +24,6 @@ PARTS = {
 # Of numbers as floats. What is outside of their domain raises an error in Python: polars' to compute.
 FLOAT_FUNCTIONS = {"Exp": "math.exp({})", "Log1p": "math.log1p({})"}
 TRIGONOMETRY = {"Sin": "math.sin({})", "Cos": "math.cos({})"}
-
-
-def column(code: RowCode, term: Term) -> Term:
-    """Read a column as polars holds it: floats of 32 bits rounded, times in UTC."""
-    dtype = term.dtype
-    if family(dtype) == "datetime":
-        if dtype.time_unit == "ms" or dtype.time_zone not in (None, "UTC"):
-            raise UntranslatedError(f"a column of type {dtype}")
-        if dtype.time_zone is None:
-            return term
-        code.names["UTC"] = UTC
-        return code.assign("{}.astimezone(UTC)", dtype, term)
-    if dtype == pl.Float32:
-        code.names["rounded_to_32"] = rounded_to_32
-        return code.assign("rounded_to_32({})", dtype, term)
-    if not family(dtype):
-        raise UntranslatedError(f"a column of type {dtype}")
-    return term
-
-
-def rounded_to_32(value: float) -> float:
-    """Round to the nearest floating-point number of 32 bits."""
-    return unpack("f", pack("f", value))[0]
-
-
-def cast(code: RowCode, node: Node, content: Any) -> Term:
-    """Translate a cast that keeps the value, or leaves it to polars where it cannot."""
-    term, dtype = code.term(content["expr"]), code.dtype(node)
-    kinds = family(term.dtype), family(dtype)
-    if term.dtype == dtype:
-        return term
-    if kinds in (("int", "int"), ("bool", "int")):
-        return code.ranged("int({})", dtype, term)
-    if kinds == ("float", "int"):
-        return code.ranged("int({})", dtype, term)
-    if dtype == pl.Float64 and kinds[0] in ("int", "bool", "float"):
-        return code.assign("float({})", dtype, term)
-    if dtype == pl.String and kinds[0] == "int":
-        return code.assign("str({})", dtype, term)
-    raise UntranslatedError(f"a cast of {term.dtype} to {dtype}")
-
-
-def binary(code: RowCode, node: Node, content: Any) -> Term:
-    """Translate an operator."""
-    operator, _ = variant(content["op"])
-    left, right = code.term(content["left"]), code.term(content["right"])
-    if operator in COMPARISONS:
-        return _compared(code, COMPARISONS[operator], left, right)
-    dtype = code.dtype(node)
-    kind = family(dtype)
-    if kind == "bool" and operator in ("And", "LogicalAnd", "Or", "LogicalOr"):
-        return _logical(code, operator.removeprefix("Logical"), left, right)
-    if kind == "str" and operator == "Plus":
-        return code.assign("{} + {}", dtype, code.cast(left, dtype), code.cast(right, dtype))
-    if kind == "int" and operator in ARITHMETIC | OF_INTEGERS:
-        operands = code.cast(left, dtype), code.cast(right, dtype)
-        return code.ranged((ARITHMETIC | OF_INTEGERS)[operator], dtype, *operands)
-    if dtype == pl.Float64 and operator in ARITHMETIC:
-        operands = code.cast(left, dtype), code.cast(right, dtype)
-        return code.assign(ARITHMETIC[operator], dtype, *operands)
-    if dtype == pl.Float64 and operator in ("TrueDivide", "Divide"):
-        left, right = code.cast(left, dtype), code.cast(right, dtype)
-        if right.is_constant and right.value:  # polars multiplies by its inverse
-            return code.assign("{} * {}", dtype, left, code.constant(1.0 / right.value, dtype))
-        return code.assign("{} / {}", dtype, left, right)
-    raise UntranslatedError(f"{operator} of {left.dtype} and {right.dtype}")
-
-
-def _compared(code: RowCode, sign: str, left: Term, right: Term) -> Term:
-    left, right = _alike(code, left, right)
-    code.comparable(left, right)
-    return code.assign("{} " + sign + " {}", pl.Boolean(), left, right)
-
-
-def _alike(code: RowCode, left: Term, right: Term) -> tuple[Term, Term]:
-    """Bring two terms to a type in which Python compares them as polars does."""
-    kinds = {family(left.dtype), family(right.dtype)}
-    if kinds <= {"int", "float"} and len(kinds) == 2:
-        return code.cast(left, pl.Float64()), code.cast(right, pl.Float64())
-    unsigned = (left.dtype == pl.UInt64) + (right.dtype == pl.UInt64)
-    mixed = unsigned == 1 and not (left.is_constant or right.is_constant)
-    alike = (
-        len(kinds) == 1
-        and "" not in kinds
-        and not mixed
-        and pl.Float32 not in (left.dtype, right.dtype)
-    )
-    if alike and (left.dtype == right.dtype or kinds == {"int"}):
-        return left, right
-    raise UntranslatedError(f"a comparison of {left.dtype} and {right.dtype}")
-
-
-def _logical(code: RowCode, operator: str, left: Term, right: Term) -> Term:
-    """Translate `and` and `or` with nulls: false and null is false, true or null is true."""
-    if (left.dtype, right.dtype) != (pl.Boolean, pl.Boolean):
-        raise UntranslatedError(f"{operator} of {left.dtype} and {right.dtype}")
-    names, word = (left.name, right.name), operator.lower()
-    if not (left.nullable or right.nullable):
-        return code.assign(f"{{}} {word} {{}}", pl.Boolean(), left, right)
-    decides = operator == "Or"
-    text = "{2} if {0} is {2} or {1} is {2} else None if {0} is None or {1} is None else {3}"
-    return code.variable(text.format(*names, decides, not decides), pl.Boolean(), nullable=True)
-
-
-def ternary(code: RowCode, node: Node, content: Any) -> Term:
-    """Translate when/then/otherwise: null is not true."""
-    dtype = code.dtype(node)
-    test = code.term(content["predicate"])
-    yes, no = (code.cast(code.term(content[name]), dtype) for name in ("truthy", "falsy"))
-    text = f"{yes.name} if {test.name} else {no.name}"
-    return code.variable(text, dtype, yes.nullable or no.nullable)
 
 
 def function(code: RowCode, node: Node, content: Any) -> Term:
@@ -159,10 +44,15 @@ Translate = Callable[[RowCode, Node, list[Term], str, Any], Term]
 
 def _of_float(texts: dict[str, str]) -> Translate:
     def translate(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
-        term = code.cast(terms[0], pl.Float64())
-        return code.assign(texts[name], pl.Float64(), term)
+        return _float(code, texts[name], terms[0])
 
     return translate
+
+
+def _float(code: RowCode, text: str, term: Term) -> Term:
+    if term.dtype == pl.Float32:
+        raise UntranslatedError(f"a function of {term.dtype}")
+    return code.assign(text, pl.Float64(), code.cast(term, pl.Float64()))
 
 
 def _part_of_time(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
@@ -175,7 +65,7 @@ def _log(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) 
     base = terms[1].value if len(terms) > 1 else (options or {}).get("base")
     if base != math.e:
         raise UntranslatedError("log to another base than e")
-    return code.assign("math.log({})", pl.Float64(), code.cast(terms[0], pl.Float64()))
+    return _float(code, "math.log({})", terms[0])
 
 
 def _round(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
@@ -210,7 +100,7 @@ def _sign(text: str) -> Translate:
 def _sqrt(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
     if options != "Sqrt":
         raise UntranslatedError("a power other than the square root")
-    return code.assign("math.sqrt({})", pl.Float64(), code.cast(terms[0], pl.Float64()))
+    return _float(code, "math.sqrt({})", terms[0])
 
 
 def _clip(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
@@ -251,7 +141,7 @@ def _not(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) 
 def _is_in(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
     term, values = terms
     listed = _listed(values)
-    if listed is None or (options or {}).get("nulls_equal") or not _hashable(term, listed.dtype):
+    if listed is None or listed.null_count() or not _hashable(term, listed.dtype):
         raise UntranslatedError(f"is_in of {term.dtype} among {values.dtype}")
     allowed = code.constant(frozenset(listed.to_list()), values.dtype)
     return code.assign(f"{{}} in {allowed.name}", pl.Boolean(), term)
@@ -259,9 +149,9 @@ def _is_in(code: RowCode, node: Node, terms: list[Term], name: str, options: Any
 
 def _is_between(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
     closed = options["closed"]
-    low = _compared(code, ">=" if closed in ("Both", "Left") else ">", terms[0], terms[1])
-    high = _compared(code, "<=" if closed in ("Both", "Right") else "<", terms[0], terms[2])
-    return _logical(code, "And", low, high)
+    low = compared(code, ">=" if closed in ("Both", "Left") else ">", terms[0], terms[1])
+    high = compared(code, "<=" if closed in ("Both", "Right") else "<", terms[0], terms[2])
+    return logical(code, "And", low, high)
 
 
 def _replace(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
@@ -311,12 +201,6 @@ def ascii_only(text: str) -> str:
     return text
 
 
-NODES: dict[str, Callable[[RowCode, Node, Any], Term]] = {
-    "BinaryExpr": binary,
-    "Cast": cast,
-    "Function": function,
-    "Ternary": ternary,
-}
 FUNCTIONS: dict[str, Translate] = {
     **dict.fromkeys(FLOAT_FUNCTIONS, _of_float(FLOAT_FUNCTIONS)),
     "Abs": _sign("abs({})"),
