@@ -45,13 +45,17 @@ GOVERNANCE_TASKS = {3: ["examine"], 4: ["examine"]}
 # has written what the examination asks people for.
 UNANSWERED = {"gate", "examine"}
 
-# The pages of a project, where it has made them: path and what it is called here.
-PAGES = {
-    "reports/report.html": "Model report",
-    ".replay/reports/monitor/report.html": "Monitor, after the replay",
-    "reports/replay/timeline.html": "Replay",
-    "reports/examination.html": "Examination: requirements and what meets them",
-}
+# The pages of a project, where it has made them: path, name here, title.
+PAGES = (
+    ("reports/report.html", "report.html", "Model report"),
+    (".replay/reports/monitor/report.html", "monitor.html", "Monitor, after the replay"),
+    ("reports/replay/timeline.html", "timeline.html", "Replay"),
+    (
+        "reports/examination.html",
+        "examination.html",
+        "Examination: requirements and what meets them",
+    ),
+)
 WIDE = '<div class="wide" tabindex="0" role="group" aria-label="Table">'  # scrolls by itself
 TEXTS = {"docs/model_card.md": "Model card", "RUNG.md": "RUNG.md"}
 
@@ -141,10 +145,7 @@ def _stand(project: Path, game: str, rung: int) -> Stand:
 def _collect(project: Path, folder: Path, stand: Stand) -> None:
     """Copy the pages of a project, and make those of `rung check` and `rung plan`."""
     folder.mkdir()
-    for name, title in PAGES.items():
-        if (project / name).is_file():
-            shutil.copy(project / name, folder / Path(name).name)
-            stand.pages[f"{folder.name}/{Path(name).name}"] = title
+    stand.pages |= copied(project, folder)
     for name, title in TEXTS.items():
         if (project / name).is_file():
             text = (project / name).read_text("utf-8")
@@ -156,6 +157,16 @@ def _collect(project: Path, folder: Path, stand: Stand) -> None:
     if stand.rung < max(TASKS):
         plan = _run(project, RUNG, "plan", "--to", stand.rung + 1)
         stand.pages |= _text(folder.parent, stand, "plan", f"rung plan --to {stand.rung + 1}", plan)
+
+
+def copied(project: Path, folder: Path) -> dict[str, str]:
+    """Copy the pages that a project has made; return their paths here, with titles."""
+    pages = {}
+    for path, name, title in PAGES:
+        if (project / path).is_file():
+            shutil.copy(project / path, folder / name)
+            pages[f"{folder.name}/{name}"] = title
+    return pages
 
 
 def _text(

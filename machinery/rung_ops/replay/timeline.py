@@ -51,15 +51,24 @@ def build(about: dict[str, Any], periods: list[Period]) -> dict[str, Any]:
         "lead": _lead(about, periods),
         "figures": figures,
         "counts": counts,
-        "outcome": (
-            f"By {metric}, the predictions were better than those of the frozen first release in "
-            f"{counts[BETTER]} of {len(judged)} {unit}s and worse in {counts[WORSE]}. In "
-            f"{counts[EVEN]} the difference may be chance: its {about['level']:.0%} interval "
-            f"includes 0. In {counts[ITSELF]} only the first release served."
-        ),
+        "outcome": " ".join(_outcome(about, counts)),
         "honest": list(_shortcomings(about, periods, marks)) or ["There was no such case."],
         "periods": periods,
     }
+
+
+def _outcome(about: dict[str, Any], counts: dict[str, int]) -> Iterator[str]:
+    yield (
+        f"By {about['metric']}, the predictions were better than those of the frozen first release "
+        f"in {counts[BETTER]} of {sum(counts.values())} {about['unit']}s and worse in {counts[WORSE]}."
+    )
+    if counts[EVEN]:
+        yield (
+            f"In {counts[EVEN]} the difference may be chance: its {about['level']:.0%} interval "
+            "includes 0."
+        )
+    if counts[ITSELF]:
+        yield f"In {counts[ITSELF]} only the first release served."
 
 
 def _lead(about: dict[str, Any], periods: list[Period]) -> str:

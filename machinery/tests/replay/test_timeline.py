@@ -122,6 +122,17 @@ def test_what_a_person_has_to_do_is_marked() -> None:
     ]
 
 
+def test_the_outcome_names_only_what_happened(timeline: dict[str, Any]) -> None:
+    """A sentence about "In 0 the difference may be chance" reads like a mistake."""
+    first = {"release": "v1-a-b", "rows": 8}
+    about = {name: timeline[name] for name in ("project", "metric", "unit", "level", "notes")}
+    about |= {"first": first | timeline["first"], "stand_in": False, "seconds": 1.0}
+
+    assert " In 0 " not in timeline["outcome"]
+    assert "may be chance" not in build(about, [period("1", 0.02)])["outcome"]
+    assert "may be chance: its" in build(about, [period("1", 0.001)])["outcome"]
+
+
 def test_the_page_needs_nothing_else_and_says_what_the_data_say(timeline: dict[str, Any]) -> None:
     text = page.page(timeline)
     held = re.search(r'<script type="application/json" id="timeline">(.*?)</script>', text)
