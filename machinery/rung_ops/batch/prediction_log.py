@@ -8,19 +8,15 @@ probable), `interval` (where there are QUANTILES; `prediction` is then the media
 answered; null, or no column, where nobody asked for them), and `sent` (entity features that the
 caller sent, so that they were not looked up; no column for a release without such features).
 
-A folder holds `date=2026-01-31/WRITER.COLUMNS.FIRST-LAST.parquet`. A writer numbers its files.
-Merging them gives one file with the range of their numbers; the small files are kept for a while for
-processes that are reading them. So `read` skips a file whose numbers another one covers. Files and
-folders are for the user alone that writes them, as they hold rows of people; with LOG_KEYS they are
-encrypted (rung_ops.batch.sealed).
+Files and folders are for the user alone that writes them, as they hold rows of people; with LOG_KEYS
+they are encrypted (rung_ops.batch.sealed). rung_ops.batch.log_parts says how they are named and merged.
 """
 
 import hashlib
-import re
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +25,7 @@ import numpy as np
 import polars as pl
 
 from rung_ops.batch import sealed
+from rung_ops.batch.log_parts import Part, parts
 from rung_ops.predictions import columns
 from rung_ops.project.paths import placed
 from rung_ops.row_values import Rows, frame_of
@@ -47,17 +44,6 @@ SCHEMA: dict[str, pl.DataType] = {
     "defaults_used": pl.List(pl.String()),
 }
 REASON = {"columns": pl.List(pl.String()), "text": pl.String(), "effect": pl.Float64()}
-NAME = re.compile(r"(?P<writer>\w+)\.(?P<columns>\w+)\.(?P<first>\d+)-(?P<last>\d+)\.parquet")
-
-
-class Part(NamedTuple):
-    """A file of the log: numbers `first` to `last` of a writer, all with the same columns."""
-
-    path: Path
-    writer: str
-    columns: str
-    first: int
-    last: int
 
 
 class Batch(NamedTuple):
@@ -202,39 +188,6 @@ def write_predictions(frame: pl.DataFrame, folder: Path) -> list[Path]:
     writer = writer_name()
     days = frame.group_by(pl.col("time").dt.date(), maintain_order=True)
     return [write(day, folder, writer, n, n).path for n, (_, day) in enumerate(days, 1)]
-
-
-def parts(day: Path) -> list[Part]:
-    """List the files of a day's folder, without those that another one covers."""
-    return uncovered(all_parts(day))
-
-
-def all_parts(day: Path) -> list[Part]:
-    """List all files of a day's folder; a file with another kind of name counts as a writer."""
-    listed = []
-    for path in sorted(day.glob("*.parquet")):
-        name = NAME.fullmatch(path.name)
-        if name is None:
-            listed.append(Part(path, path.name, path.name, 0, 0))
-        else:
-            numbers = int(name["first"]), int(name["last"])
-            listed.append(Part(path, name["writer"], name["columns"], *numbers))
-    return listed
-
-
-def uncovered(listed: Iterable[Part]) -> list[Part]:
-    """Remove each file whose numbers another one of the same writer and columns covers."""
-    by_writer: dict[tuple[str, str], list[Part]] = defaultdict(list)
-    for part in listed:
-        by_writer[part.writer, part.columns].append(part)
-    kept = []
-    for of_one in by_writer.values():
-        last = -1
-        for part in sorted(of_one, key=lambda each: (each.first, -each.last)):
-            if part.last > last:
-                kept.append(part)
-                last = part.last
-    return kept
 
 
 def read(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops.batch import prediction_log, sealed
-from rung_ops.batch.prediction_log import Batch, Part
+from rung_ops.batch import log_parts, prediction_log, sealed
+from rung_ops.batch.log_parts import Part
+from rung_ops.batch.prediction_log import Batch
 from rung_ops.row_values import schema_text
 from rung_ops.system import locks
 
@@ -86,8 +87,8 @@ class Files:
 def delete_merged(day: Path) -> None:
     """Delete files that were merged a while ago, and unfinished files of killed writers."""
     now = time.time()
-    listed = prediction_log.all_parts(day)
-    kept = {part.path for part in prediction_log.uncovered(listed)}
+    listed = log_parts.all_parts(day)
+    kept = {part.path for part in log_parts.uncovered(listed)}
     for part in listed:
         if part.path not in kept and now - part.path.stat().st_mtime > KEEP_SECONDS:
             part.path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops.batch import prediction_log, sealed
+from rung_ops.batch import log_parts, prediction_log, sealed
 from rung_ops.serving import log_files, serve, slo
 from rung_ops.serving.settings import BadSettings
 from rung_ops.system import key_names
@@ -111,7 +111,7 @@ def test_files_are_merged_and_stay_encrypted(
     files.merge(everything=True)
 
     (day,) = tmp_path.glob("date=*")
-    (merged,) = prediction_log.parts(day)
+    (merged,) = log_parts.parts(day)
     assert ids(tmp_path) == {"a", "b", "c"} and sealed.is_sealed(merged.path)
 
 

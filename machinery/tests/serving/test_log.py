@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rung_ops.batch import prediction_log
+from rung_ops.batch import log_parts, prediction_log
 from rung_ops.serving import log_files, log_queue
 from rung_ops.serving.log_files import Files, delete_merged
 from rung_ops.serving.log_queue import PredictionLog
@@ -278,9 +278,9 @@ def test_many_small_files_become_one(folder: Path, monkeypatch: pytest.MonkeyPat
         assert logged(folder) == names
 
     day = next(folder.glob("date=*"))
-    assert len(prediction_log.parts(day)) <= 5
+    assert len(log_parts.parts(day)) <= 5
     files.merge(everything=True)
-    assert len(prediction_log.parts(day)) == 1
+    assert len(log_parts.parts(day)) == 1
     assert logged(folder) == names
 
 
@@ -293,9 +293,7 @@ def test_full_files_are_not_written_again(folder: Path, monkeypatch: pytest.Monk
     files.write(frame("large", 10))
     files.merge(everything=True)
 
-    heights = [
-        pl.read_parquet(p.path).height for p in prediction_log.parts(next(folder.glob("date=*")))
-    ]
+    heights = [pl.read_parquet(p.path).height for p in log_parts.parts(next(folder.glob("date=*")))]
     assert sorted(heights) == [4, 10, 12]
 
 
