@@ -1,0 +1,65 @@
+"""A release says that it forecasts, and one that was promoted is judged by blocks of time."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from machinery.tests.conftest import Trained
+from machinery.tests.forecasts.conftest import demand
+from machinery.tests.serving.calls import Caller
+from machinery.tests.small_project import DAY, NOW, RELEASE
+from rung_ops.autopilot import labelled, post_promotion_check
+from rung_ops.autopilot.policy import Rollback
+from rung_ops.batch import prediction_log
+from rung_ops.monitoring import release_info
+from rung_ops.release import paths
+from rung_ops.serving import openapi
+from rung_ops.target import Kind
+from rung_ops.training import estimator
+
+
+def test_the_service_describes_when_the_forecast_is_made(caller: Caller) -> None:
+    described = openapi.document(caller.service)["info"]["description"]
+
+    assert described == "Each prediction is a forecast, made 1 day before `hour`."
+
+
+@pytest.mark.parametrize(("hours", "is_judged"), [(480, True), (200, False)])
+def test_a_promoted_forecast_is_compared_by_blocks_of_time(
+    trained: Trained,
+    release_folder: Path,
+    release_key: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    hours: int,
+    is_judged: bool,
+) -> None:
+    rows = demand(2 * hours, seed=2).filter(pl.col("station") == "north")
+    monkeypatch.delenv("LOGS", raising=False)
+    batch = prediction_log.Batch(
+        time=int((NOW - DAY).timestamp() * 1e6),
+        ids=[f"{number}" for number in range(rows.height)],
+        release=RELEASE,
+        arm="serving",
+        rows=rows.drop("bikes"),
+        features=estimator.features(rows),
+        predictions=estimator.predict(trained.estimator, rows),
+        kind=Kind(),
+    )
+    folder = prediction_log.folder(paths.PRODUCTION)
+    prediction_log.write_predictions(prediction_log.assemble([batch]), folder)
+    rows.select("bikes").with_row_index("id").write_csv(tmp_path / "outcomes.csv")
+    described = release_info.load(release_folder, release_key).contract
+    monkeypatch.setattr(labelled, "_contract", lambda environment: described)
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setattr(paths, "public_key", lambda: tmp_path / "release.pub")
+    monkeypatch.setattr(paths, "bundle", lambda folder, name: release_folder)
+    policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
+    answers = labelled.answers(paths.PRODUCTION, NOW, tmp_path)
+    worse = answers.with_columns(pl.col(labelled.PREDICTION) + 30)
+
+    found = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
+
+    assert found is not None and found.worse is is_judged
+    assert is_judged or "8 blocks of time as long as the horizon" in str(found)
