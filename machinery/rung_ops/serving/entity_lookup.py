@@ -52,9 +52,9 @@ class EntityLookup:
         }
         asked = [view for view in self.views if rows[view.id] != []]
         keys = [self._keys(view, frame, rows[view.id]) for view in asked]
-        found = self.online.look_up(list(zip(asked, keys, strict=True))) if asked else []
+        stored = self.online.look_up(list(zip(asked, keys, strict=True))) if asked else []
         series: list[pl.Series] = []
-        for view, numbers in zip(asked, found, strict=True):
+        for view, numbers in zip(asked, stored, strict=True):
             if (some := rows[view.id]) is None:
                 series += self._columns(view, numbers, missing)
             else:
@@ -72,8 +72,8 @@ class EntityLookup:
         asked = [view for view in self.views if view.id not in known]
         if not asked:
             return rows
-        found = self.online.look_up([(view, self._keys(view, rows, None)) for view in asked])
-        looked_up = zip(asked, found, strict=True)
+        stored = self.online.look_up([(view, self._keys(view, rows, None)) for view in asked])
+        looked_up = zip(asked, stored, strict=True)
         return rows.with_columns(
             [each for view, numbers in looked_up for each in self._columns(view, numbers, {})]
         )
