@@ -10,8 +10,7 @@ from machinery.tests.conftest import Trained
 from machinery.tests.multiclass.conftest import CLASSES, SMALL, parcels
 from machinery.tests.small_project import NOW, RELEASE, looked
 from rung_ops import contract
-from rung_ops.autopilot import labelled, post_promotion_check
-from rung_ops.autopilot.collect import new_rows
+from rung_ops.autopilot import collect, labelled, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.batch import prediction_log
 from rung_ops.monitoring import outcomes, release_info
@@ -99,8 +98,12 @@ def answers(
     return labelled.answers(paths.PRODUCTION, NOW, tmp_path)
 
 
-def test_answers_with_outcomes_become_rows_to_learn_from(answers: pl.DataFrame) -> None:
-    rows = new_rows(answers)
+def test_answers_with_outcomes_become_rows_to_learn_from(
+    answers: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(collect, "ROWS", tmp_path / "rows.parquet")
+
+    rows = collect.new_rows(answers)
 
     assert rows.height == 400
     assert (

@@ -11,8 +11,7 @@ from machinery.tests.conftest import Trained
 from machinery.tests.quantiles.conftest import SMALL, deliveries
 from machinery.tests.small_project import NOW, RELEASE, looked
 from rung_ops import contract
-from rung_ops.autopilot import labelled, post_promotion_check
-from rung_ops.autopilot.collect import new_rows
+from rung_ops.autopilot import collect, labelled, post_promotion_check
 from rung_ops.autopilot.policy import Rollback
 from rung_ops.batch import prediction_log
 from rung_ops.gate import report as gate_report
@@ -117,10 +116,11 @@ def test_rows_of_the_release_before_quantiles_are_learned_from(
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     described = json.loads((release_folder / "contract.json").read_text())
     monkeypatch.setattr(labelled, "_contract", lambda environment: described)
+    monkeypatch.setattr(collect, "ROWS", tmp_path / "rows.parquet")
 
     answers = labelled.answers(paths.PRODUCTION, NOW, tmp_path)
 
-    assert new_rows(answers).height == 400
+    assert collect.new_rows(answers).height == 400
     assert answers[labelled.PREDICTION].null_count() == 400
 
 
