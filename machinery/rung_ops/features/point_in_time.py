@@ -75,12 +75,12 @@ def joined(
         wanted = _as_of(rows, first, first.at or time)
         moments = wanted.unique(maintain_order=True)
         values = computed(moments, features, events, _zoned(rows, first.at or time))
-        found = wanted.join(
+        matched = wanted.join(
             values, on=wanted.columns, how="left", nulls_equal=True, maintain_order="left"
         )
-        assert found.height == rows.height, "each moment is there once"
+        assert matched.height == rows.height, "each moment is there once"
         filled = (pl.col(each.name).fill_null(_default(each)) for each in features)
-        rows = rows.hstack(found.select(filled))
+        rows = rows.hstack(matched.select(filled))
     return rows.select([*(n for n in rows.columns if n not in _names(declared)), *_names(declared)])
 
 
@@ -108,21 +108,23 @@ def computed(
     passes: dict[tuple[object, ...], list[EntityFeature]] = defaultdict(list)
     for feature in features:
         passes[feature.source, feature.time, str(feature.known_at), feature.window].append(feature)
-    found = moments.with_row_index(KEY)
+    computed_rows = moments.with_row_index(KEY)
     for of_pass in passes.values():
         frame = read(events, of_pass[0])
         with _named(of_pass):
             prepared = ordered(frame, of_pass[0], moments, is_zoned)
-            parts = list(aggregated(found.select(KEY, *moments.columns), prepared, of_pass))
+            parts = list(aggregated(computed_rows.select(KEY, *moments.columns), prepared, of_pass))
         if parts:
-            found = found.join(pl.concat(parts), on=KEY, how="left", maintain_order="left")
+            computed_rows = computed_rows.join(
+                pl.concat(parts), on=KEY, how="left", maintain_order="left"
+            )
         else:
-            found = found.with_columns(
+            computed_rows = computed_rows.with_columns(
                 pl.lit(None, pl.Float64).alias(each.name) for each in of_pass
             )
     # What is not finite is missing here and in the store, so both give the default.
     finite = (pl.when(pl.col(name).is_finite()).then(name) for name in _names(features))
-    return found.sort(KEY).select(*moments.columns, *finite)
+    return computed_rows.sort(KEY).select(*moments.columns, *finite)
 
 
 def read(events: Events, feature: EntityFeature) -> pl.DataFrame:

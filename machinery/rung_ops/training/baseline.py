@@ -48,8 +48,8 @@ def best(train: pl.DataFrame, rows: pl.DataFrame) -> Baseline:
     if forecast.declared() is None:
         return Baseline(CONSTANT, simple, {})
     each = {CONSTANT: simple}
-    for name, found in naive.forecasts(train, rows, pl.read_parquet(ROWS)).items():
-        each[name] = np.where(np.isfinite(found), found, simple)
+    for name, naively in naive.forecasts(train, rows, pl.read_parquet(ROWS)).items():
+        each[name] = np.where(np.isfinite(naively), naively, simple)
     actual = estimator.truth(rows)
     figures = {name: _figure(actual, predicted) for name, predicted in each.items()}
     sign = 1 if params()["score"]["higher_is_better"] else -1

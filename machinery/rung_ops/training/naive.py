@@ -72,10 +72,10 @@ def _values(
     )
     wanted = rows.select(*series, moments.alias(AT)).with_row_index(ROW)
     if exact:
-        found = wanted.join(known, on=[*series, AT], how="left")
+        matched = wanted.join(known, on=[*series, AT], how="left")
     else:
-        found = wanted.sort(AT).join_asof(known, on=AT, by=series or None, check_sortedness=False)
-    return found.sort(ROW)[VALUE].fill_null(float("nan")).to_numpy()
+        matched = wanted.sort(AT).join_asof(known, on=AT, by=series or None, check_sortedness=False)
+    return matched.sort(ROW)[VALUE].fill_null(float("nan")).to_numpy()
 
 
 def _with_interval(median: np.ndarray, before: np.ndarray, truth: np.ndarray) -> np.ndarray:

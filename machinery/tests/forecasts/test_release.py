@@ -59,7 +59,7 @@ def test_a_promoted_forecast_is_compared_by_blocks_of_time(
     answers = labelled.answers(paths.PRODUCTION, NOW, tmp_path)
     worse = answers.with_columns(pl.col(labelled.PREDICTION) + 30)
 
-    found = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
+    compared = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
 
-    assert found is not None and found.worse is is_judged
-    assert is_judged or "8 blocks of time as long as the horizon" in str(found)
+    assert compared is not None and compared.worse is is_judged
+    assert is_judged or "8 blocks of time as long as the horizon" in str(compared)

@@ -112,10 +112,10 @@ def test_quantiles_around_a_naive_forecast_hold_what_they_say(declare: Declare) 
     rows = demand(2_880).sort("hour")
     train, test = rows[:1_920], rows[1_968:]
 
-    found = naive.forecasts(train, test, rows)["seasonal_naive"]
+    predicted = naive.forecasts(train, test, rows)["seasonal_naive"]
 
-    assert np.array_equal(found[:, 1], naive.seasonal(test, rows))
-    assert 0.7 < inside(test["bikes"].to_numpy(), found).mean() < 0.9
+    assert np.array_equal(predicted[:, 1], naive.seasonal(test, rows))
+    assert 0.7 < inside(test["bikes"].to_numpy(), predicted).mean() < 0.9
 
 
 @pytest.fixture

@@ -109,17 +109,17 @@ def judged(
 
 
 def reasons(*arguments: Any, **named: Any) -> str:
-    found = judged(*arguments, **named)
-    assert found.promote == (not found.reasons)
-    return "\n".join(found.reasons)
+    verdict = judged(*arguments, **named)
+    assert verdict.promote == (not verdict.reasons)
+    return "\n".join(verdict.reasons)
 
 
 def test_one_that_is_better_passes() -> None:
-    found = judged(better(100))
+    verdict = judged(better(100))
 
-    assert (found.promote, found.reasons) == (True, [])
-    assert found.figures["champion"]["gain"] == pytest.approx(100 / ROWS)
-    assert found.champion == {"version": "1"}
+    assert (verdict.promote, verdict.reasons) == (True, [])
+    assert verdict.figures["champion"]["gain"] == pytest.approx(100 / ROWS)
+    assert verdict.champion == {"version": "1"}
 
 
 def test_one_that_is_as_good_passes() -> None:
@@ -142,10 +142,10 @@ def test_one_that_ignores_every_feature_is_refused_beside_a_poor_champion() -> N
 
 
 def test_one_that_cannot_be_told_apart_is_told_how_many_rows_would_do() -> None:
-    told = reasons(right(0.8, seed=5))
+    reason = reasons(right(0.8, seed=5))
 
-    assert "not shown to be as good as the champion" in told
-    assert "test rows to pass" in told
+    assert "not shown to be as good as the champion" in reason
+    assert "test rows to pass" in reason
 
 
 @pytest.mark.parametrize("lost", [math.nan, math.inf])
@@ -189,9 +189,9 @@ def test_missing_data_refuse(rows: pl.DataFrame, reason: str) -> None:
 def test_too_few_rows_refuse() -> None:
     few = replace(CHAMPION, predictions=CHAMPION.predictions[:199])
 
-    told = reasons(better(100)[:199], few, ROW[:199], CONSTANT[:199])
+    reason = reasons(better(100)[:199], few, ROW[:199], CONSTANT[:199])
 
-    assert "got 199 test rows; expected at least 200" in told
+    assert "got 199 test rows; expected at least 200" in reason
 
 
 @pytest.mark.parametrize(
@@ -214,11 +214,11 @@ def test_a_margin_of_an_error_is_a_share_of_the_champions(set_up: Callable[..., 
     set_up(error, higher=False)
     wrong = int((CHAMPION.predictions != TRUTH).sum())
 
-    found = judged(better(100))
+    verdict = judged(better(100))
 
-    assert found.promote
-    assert found.figures["champion"]["margin"] == pytest.approx(0.0075 * wrong / ROWS)
-    assert found.figures["champion"]["figure"] == pytest.approx(wrong / ROWS)
+    assert verdict.promote
+    assert verdict.figures["champion"]["margin"] == pytest.approx(0.0075 * wrong / ROWS)
+    assert verdict.figures["champion"]["figure"] == pytest.approx(wrong / ROWS)
     assert "worse than the champion" in reasons(worse(wrong // 50))
 
 
@@ -226,10 +226,10 @@ def test_a_slice_that_falls_below_the_champions_refuses_whatever_the_others_gain
     made = better(1_000)
     made[GROUP == "c"] = worse(120, GROUP == "c")[GROUP == "c"]
 
-    found = judged(made)
+    verdict = judged(made)
 
-    assert found.figures["champion"]["gain"] > 0.08
-    (reason,) = found.reasons
+    assert verdict.figures["champion"]["gain"] > 0.08
+    (reason,) = verdict.reasons
     assert reason == "group c: changes from 0.7889 to 0.7283 on 1,980 rows; 0.05 is allowed"
     assert reasons(made, rules=replace(RULES, ignore=("group=c",))) == ""
 
@@ -238,10 +238,10 @@ def test_a_slice_with_too_few_rows_is_not_judged() -> None:
     made = better(100)
     made[GROUP == "rare"] = 1 - TRUTH[GROUP == "rare"]
 
-    found = judged(made)
+    verdict = judged(made)
 
-    assert found.promote
-    assert [each["value"] for each in found.figures["slices"] if not each["judged"]] == ["rare"]
+    assert verdict.promote
+    assert [each["value"] for each in verdict.figures["slices"] if not each["judged"]] == ["rare"]
 
 
 @pytest.mark.parametrize("there", [0, 20])
@@ -252,18 +252,19 @@ def test_a_slice_that_is_missing_refuses(there: int) -> None:
     named[:there] = "gone"
     rows = ROW.with_columns(pl.Series("group", named, dtype=pl.String))
 
-    told = reasons(better(100), champion, rows)
+    reason = reasons(better(100), champion, rows)
 
     assert (
-        f"group gone: has {there} rows, too few to judge; the champion was evaluated on 100" in told
+        f"group gone: has {there} rows, too few to judge; the champion was evaluated on 100"
+        in reason
     )
     assert reasons(better(100), champion, rows, rules=replace(RULES, ignore=("group=gone",))) == ""
 
 
 def test_a_column_none_of_whose_slices_can_be_judged_refuses() -> None:
-    told = reasons(better(100), rules=replace(RULES, min_slice_rows=5_000))
+    reason = reasons(better(100), rules=replace(RULES, min_slice_rows=5_000))
 
-    assert "no slice of `group` can be judged: the largest has 4,000 rows" in told
+    assert "no slice of `group` can be judged: the largest has 4,000 rows" in reason
 
 
 @pytest.mark.parametrize(
@@ -276,20 +277,20 @@ def test_a_column_none_of_whose_slices_can_be_judged_refuses() -> None:
     ],
 )
 def test_a_bound_of_a_slice_has_to_be_reached(value: str, bound: float, reason: str) -> None:
-    told = reasons(better(100), rules=replace(RULES, bounds=(Bound("group", value, bound),)))
+    message = reasons(better(100), rules=replace(RULES, bounds=(Bound("group", value, bound),)))
 
-    assert reason in told
-    assert bool(told) == bool(reason)
+    assert reason in message
+    assert bool(message) == bool(reason)
 
 
 def test_a_bound_of_an_error_is_a_most(set_up: Callable[..., None]) -> None:
     set_up(error, higher=False)
 
-    def told(bound: float) -> str:
+    def reasons_of(bound: float) -> str:
         return reasons(better(100), rules=replace(RULES, bounds=(Bound("group", "a", bound),)))
 
-    assert told(0.3) == ""
-    assert "misses its bound of 0.1" in told(0.1)
+    assert reasons_of(0.3) == ""
+    assert "misses its bound of 0.1" in reasons_of(0.1)
 
 
 def test_a_verdict_is_told_and_written(
@@ -335,9 +336,9 @@ def test_rules_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
         "[[gate.slices.bounds]]\ncolumn = 'group'\nvalue = 'a'\nbound = 1\n"
     )
 
-    found = gate_rules.read(tmp_path / "gate.toml")
+    rules = gate_rules.read(tmp_path / "gate.toml")
 
-    assert found == replace(RULES, bounds=(Bound("group", "a", 1.0),))
+    assert rules == replace(RULES, bounds=(Bound("group", "a", 1.0),))
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,11 @@ def compared(ours: np.ndarray, theirs: np.ndarray, seed: int) -> Comparison:
 
 def passed(gain: float, tries: int) -> int:
     """Count how often the test lets versions pass that truly differ by the gain."""
-    found = 0
+    count = 0
     for seed in range(tries):
         ours, theirs = answers(gain, np.random.default_rng([1, seed]))
-        found += compared(ours, theirs, seed).not_worse(RULES.margin)
-    return found
+        count += compared(ours, theirs, seed).not_worse(RULES.margin)
+    return count
 
 
 def test_a_challenger_one_point_worse_hardly_ever_passes() -> None:
@@ -54,22 +54,22 @@ def test_a_challenger_that_is_clearly_better_passes() -> None:
 def test_the_error_is_that_of_the_difference_and_not_of_each_figure() -> None:
     ours, theirs = answers(0.0, np.random.default_rng(3))
 
-    found = compared(ours, theirs, seed=3)
+    comparison = compared(ours, theirs, seed=3)
 
     alone = (ours != theirs).mean()
-    expected = math.sqrt((alone - found.gain**2) / ROWS)
-    assert found.error == pytest.approx(expected, rel=0.2)
-    assert found.error < 0.6 * math.sqrt(2 * 0.82 * 0.18 / ROWS)
-    assert found.low < found.gain < found.high
+    expected = math.sqrt((alone - comparison.gain**2) / ROWS)
+    assert comparison.error == pytest.approx(expected, rel=0.2)
+    assert comparison.error < 0.6 * math.sqrt(2 * 0.82 * 0.18 / ROWS)
+    assert comparison.low < comparison.gain < comparison.high
 
 
 def test_a_version_is_as_good_as_itself() -> None:
     ours, _ = answers(0.0, np.random.default_rng(4))
 
-    found = compared(ours, ours, seed=4)
+    comparison = compared(ours, ours, seed=4)
 
-    assert (found.gain, found.error) == (0.0, 0.0)
-    assert found.not_worse(RULES.margin)
+    assert (comparison.gain, comparison.error) == (0.0, 0.0)
+    assert comparison.not_worse(RULES.margin)
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
@@ -101,10 +101,12 @@ def test_two_rows_of_a_class_are_too_few_to_compare_on() -> None:
 def test_a_small_test_is_dealt_into_fewer_parts() -> None:
     ours, theirs = (each[:60] for each in answers(0.0, np.random.default_rng(6)))
 
-    found = compared(ours, theirs, seed=6)
+    comparison = compared(ours, theirs, seed=6)
 
-    assert found.error > 0
-    assert found.deviations > compared(*answers(0.0, np.random.default_rng(6)), seed=6).deviations
+    assert comparison.error > 0
+    assert (
+        comparison.deviations > compared(*answers(0.0, np.random.default_rng(6)), seed=6).deviations
+    )
 
 
 def undefined(truth: np.ndarray, predicted: np.ndarray) -> float:

@@ -74,7 +74,7 @@ def test_the_gate_decides_the_same_in_every_unit(
     rows = pl.DataFrame({contract.TARGET: truth})
     champion = Champion({"version": "1"}, truth + error, [])
 
-    found = verdict.judge(
+    judgement = verdict.judge(
         rows,
         truth + (1 + worse) * error,
         champion,
@@ -82,7 +82,7 @@ def test_the_gate_decides_the_same_in_every_unit(
         Rules(margin=0.01),
     )
 
-    assert found.promote is passes
+    assert judgement.promote is passes
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -118,7 +118,7 @@ def test_the_autopilot_decides_the_same_in_every_unit(
     known = Quality("mae", False, low, low, high, at_release=figure, rows=4_000)
 
     rules = replace(RULES, retrain=Retrain(0, False, 0.02, 0, 0))
-    (found,) = decide.reasons_to_train(replace(CALM, quality=known), rules)
+    (reason,) = decide.reasons_to_train(replace(CALM, quality=known), rules)
 
-    assert found.applies is trains
-    assert f"by more than {threshold.of(0.02, figure, False)}" in found.says
+    assert reason.applies is trains
+    assert f"by more than {threshold.of(0.02, figure, False)}" in reason.says

@@ -34,12 +34,12 @@ def test_a_version_that_is_as_good_passes_and_says_what_its_interval_holds(
 ) -> None:
     good = estimator.predict(trained.estimator, trained.test)
 
-    found = judged(trained, good, good)
+    verdict = judged(trained, good, good)
 
-    assert found.reasons == []
-    assert found.figures["interval"]["promised"] == 0.8
-    assert 0.6 < found.figures["interval"]["challenger"] < 0.9
-    lines = list(gate_report.table(found))
+    assert verdict.reasons == []
+    assert verdict.figures["interval"]["promised"] == 0.8
+    assert 0.6 < verdict.figures["interval"]["challenger"] < 0.9
+    lines = list(gate_report.table(verdict))
     assert any(line.startswith("in the 80% interval") for line in lines)
 
 
@@ -81,9 +81,9 @@ def test_an_interval_that_holds_fewer_outcomes_than_promised_is_a_problem(
     interval = status(result)["quality"]["interval"]
     assert interval["held"] == pytest.approx(share, abs=0.03)
     assert (interval["promised"], interval["missed"]) == (0.8, missed)
-    said = [problem for problem in result.problems if problem.startswith("the interval holds")]
-    assert len(said) == missed
-    assert all("QUANTILES promise 80%: off by more than 5%" in each for each in said)
+    problems = [problem for problem in result.problems if problem.startswith("the interval holds")]
+    assert len(problems) == missed
+    assert all("QUANTILES promise 80%: off by more than 5%" in each for each in problems)
     gauges = exposition.text(result)
     assert b"monitor_interval_held_ratio" in gauges
     assert b'monitor_interval_missed{metric="' in gauges
@@ -152,7 +152,7 @@ def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
     )
 
     same = post_promotion_check._of_quality(RELEASE, "v2", answers, policy)
-    found = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
+    compared = post_promotion_check._of_quality(RELEASE, "v2", worse, policy)
 
     assert same is not None and not same.worse
-    assert found is not None and found.worse
+    assert compared is not None and compared.worse
