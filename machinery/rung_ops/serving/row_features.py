@@ -79,12 +79,16 @@ def row_features(
     compute = RowCode(schema, nullable, NODES).function(expressions)
     required = [name for name in schema if name not in nullable]
     rows = rows.select(list(schema)).drop_nulls(required)
-    some = pl.concat([rows, *edges(rows.head(EDGE_ROWS), nullable)])
-    features = _schema_of(expressions, rows)
+    some = rows.head(EDGE_ROWS)
+    try:
+        features = dict(some.select(expressions).schema)
+    except FAULTS:  # its message may name values of a person
+        raise UntranslatedError("polars fails on rows of the data") from None
     made = RowFeatures(compute, features, layout_of(features))
-    unsure = _unsure(made, some, expressions)
-    if unsure > MAX_UNSURE * some.height:
-        raise UntranslatedError(f"{unsure:,} rows of {some.height:,} are polars' to compute")
+    _unsure(made, pl.concat([some, *edges(some, nullable)]), expressions, some)
+    unsure = _unsure(made, rows, expressions, some)
+    if unsure > MAX_UNSURE * rows.height:
+        raise UntranslatedError(f"{unsure:,} rows of {rows.height:,} are polars' to compute")
     return made
 
 
@@ -98,10 +102,6 @@ def of_contract(
     columns = contract["columns"]
     nullable = [c["name"] for c in columns if not c["required"] and c["default"] is None]
     return row_features(expressions, schema, nullable, rows)
-
-
-def _schema_of(expressions: Sequence[pl.Expr], rows: pl.DataFrame) -> dict[str, pl.DataType]:
-    return dict(rows.clear().select(expressions).schema)
 
 
 def edges(rows: pl.DataFrame, nullable: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -129,20 +129,29 @@ def _edges_of(dtype: pl.DataType) -> Iterator[Any]:
         yield from (time.replace(tzinfo=zone) for time in TIMES)
 
 
-def _unsure(made: RowFeatures, rows: pl.DataFrame, expressions: Sequence[pl.Expr]) -> int:
+def _unsure(
+    made: RowFeatures, rows: pl.DataFrame, expressions: Sequence[pl.Expr], beside: pl.DataFrame
+) -> int:
     """Compare with polars; return how many rows are left to it.
+
+    Args:
+        made: the features.
+        rows: to compare on.
+        expressions: FEATURES.
+        beside: rows that polars computes together with them, in one piece: it divides a single row,
+            and a piece with one value, in another way than many, such as those of training.
 
     Raises:
         UntranslatedError: a value differs.
     """
     expected: list[Values | None]
     try:
-        # Twice, as polars divides one row in another way than many, such as those of training.
-        expected = list(pl.concat([rows, rows]).select(expressions).head(rows.height).rows())
+        several = pl.concat([beside, rows], rechunk=True)
+        expected = list(several.select(expressions).tail(rows.height).rows())
     except FAULTS:
         if rows.height > 1:
             half = rows.height // 2
-            return sum(_unsure(made, part, expressions) for part in (rows[:half], rows[half:]))
+            return sum(_unsure(made, p, expressions, beside) for p in (rows[:half], rows[half:]))
         expected = [None]
     unsure = 0
     for row, wanted in zip(rows.rows(), expected, strict=True):

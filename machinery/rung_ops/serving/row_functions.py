@@ -88,7 +88,7 @@ def rounded(value: float, power: float) -> float:
 def _sign(text: str) -> Translate:
     def translate(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
         (term,) = terms
-        if family(term.dtype) == "int":
+        if term.dtype.is_signed_integer():
             return code.ranged(text, term.dtype, term)
         if term.dtype != pl.Float64:
             raise UntranslatedError(f"{name} of {term.dtype}")
@@ -149,6 +149,8 @@ def _is_in(code: RowCode, node: Node, terms: list[Term], name: str, options: Any
 
 def _is_between(code: RowCode, node: Node, terms: list[Term], name: str, options: Any) -> Term:
     closed = options["closed"]
+    if "float" in {family(term.dtype) for term in terms}:
+        terms = [code.cast(term, pl.Float64()) for term in terms]
     low = compared(code, ">=" if closed in ("Both", "Left") else ">", terms[0], terms[1])
     high = compared(code, "<=" if closed in ("Both", "Right") else "<", terms[0], terms[2])
     return logical(code, "And", low, high)

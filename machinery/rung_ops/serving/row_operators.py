@@ -94,6 +94,8 @@ def binary(code: RowCode, node: Node, content: Any) -> Term:
         return code.ranged((ARITHMETIC | OF_INTEGERS)[operator], dtype, *operands)
     if dtype == pl.Float64 and operator in ARITHMETIC:
         operands = code.cast(left, dtype), code.cast(right, dtype)
+        if 0.0 in (left.value, right.value):  # polars leaves it out, and with it the sign of a zero
+            raise UntranslatedError(f"{operator} with 0")
         return code.assign(ARITHMETIC[operator], dtype, *operands)
     if dtype == pl.Float64 and operator in ("TrueDivide", "Divide"):
         left, right = code.cast(left, dtype), code.cast(right, dtype)

@@ -30,7 +30,7 @@ from rung_ops.release import bundle, export, speed
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
-from rung_ops.serving.predictors import predictor_of
+from rung_ops.serving.predictors import predictor_of, row_predictor
 from rung_ops.training import estimator
 
 PACKAGE = "sample_package"
@@ -97,6 +97,9 @@ def exported(
 
     written = predictor_of(staged, {"format": chosen.format, "package": PACKAGE})
     np.testing.assert_allclose(written(inputs), expected, atol=tolerance, rtol=0)
+    for each in tried:
+        if each.ok and (by_row := row_predictor(each.predict, inputs.schema)) is not None:
+            np.testing.assert_array_equal(by_row(inputs.rows()), each.predict(inputs))
     assert not list(staged.parent.glob("v1-*"))
     return chosen.format, tried
 
