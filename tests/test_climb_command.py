@@ -292,6 +292,23 @@ def test_a_climb_that_fails_midway_leaves_the_project_as_it_was(
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_the_repository_of_a_project_is_found_by_where_it_is_not_by_how_its_path_is_written(
+    new_project: Path,
+) -> None:
+    """The folder that the command is typed in may be a repository of its own, as a clone of Rung is."""
+    shutil.rmtree(new_project / ".git")
+    clone = new_project.parent / "clone"
+    clone.mkdir()
+    git(clone, "init", "-q")
+    (clone / "link").symlink_to(new_project)
+
+    for path in ("../new", "link"):
+        done = rung("plan", path, cwd=clone)
+
+        assert 2 == done.returncode
+        assert "not in a git repository" in done.stderr
+
+
 def test_a_folder_that_is_not_a_project_is_refused(tmp_path: Path) -> None:
     done = rung("climb", tmp_path, "--to", "1")
 

@@ -82,8 +82,8 @@ def show(repository: Path, version: str, path: str) -> str | None:
 
 def repository_above(folder: Path) -> Path | None:
     """Return the nearest folder, from this one up, that is a git work tree."""
-    absolute = folder.absolute()
-    return next((up for up in (absolute, *absolute.parents) if os.path.lexists(up / ".git")), None)
+    real = folder.resolve()  # of `../project` the parents as written are other folders
+    return next((up for up in (real, *real.parents) if os.path.lexists(up / ".git")), None)
 
 
 def knows_me(folder: Path) -> bool:
