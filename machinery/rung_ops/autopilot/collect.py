@@ -12,11 +12,12 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.autopilot import commits
 from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.data import row_file
 from rung_ops.data.row_checks import inspect
 from rung_ops.project.paths import INCOMING, ROWS, shown
 from rung_ops.system import atomic
 
-# Further columns beside those of Row; load() may return more columns than Row has.
+# Further columns beside those of Row; a raw file may have more columns than Row has.
 ID = "prediction_id"
 TIME = "prediction_time"
 
@@ -73,7 +74,7 @@ def write(rows: pl.DataFrame) -> Path:
         path = INCOMING / f"{stem}.{number}.parquet"
     INCOMING.mkdir(parents=True, exist_ok=True)
     with atomic.writing(path, private=True) as draft:
-        rows.drop(TIME).write_parquet(draft)
+        row_file.write(rows.drop(TIME), draft)
     return path
 
 
@@ -86,16 +87,6 @@ def remove_uncommitted() -> None:
         if not commits.is_committed(record):
             record.unlink(missing_ok=True)
             path.unlink()
-
-
-def readable(path: Path) -> bool:
-    """Return whether load() in dataset.py can read a file of served rows."""
-    try:
-        frame = contract.load(path)
-    except Exception:  # the user's load() may raise anything
-        return False
-    frame = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
-    return set(contract.Row.to_schema().columns) <= set(frame.columns)
 
 
 def _collected_ids() -> pl.DataFrame:

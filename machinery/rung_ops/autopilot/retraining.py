@@ -7,7 +7,7 @@ from rung_ops.autopilot import collect as served
 from rung_ops.autopilot import commits, journal
 from rung_ops.autopilot.journal import Record
 from rung_ops.autopilot.labelled import answers
-from rung_ops.autopilot.step_runner import Done, StepFailed
+from rung_ops.autopilot.step_runner import Done
 from rung_ops.autopilot.tools import Tools, tries
 from rung_ops.project.paths import ROWS, shown
 from rung_ops.release import paths
@@ -21,7 +21,7 @@ def collect(tools: Tools, record: Record) -> Done:
     served.remove_uncommitted()
     if not ROWS.exists():  # a fresh clone; new_rows() needs them
         tools.tasks.must("validate")
-    # With the project's Row and load().
+    # With the project's Row.
     detail = keyless.guarded("autopilot.retraining:collected", record["at"], kept=key_names.OF_LOG)
     if detail["rows"]:
         tools.say(f"collected {detail['rows']:,} labelled rows: {detail['file']}")
@@ -38,12 +38,6 @@ def collected(until: str) -> dict[str, Any]:
     if rows.is_empty():
         return {"rows": 0}
     path = served.write(rows)
-    if not served.readable(path):
-        path.unlink()
-        raise StepFailed(
-            f"load() in dataset.py cannot read {shown(path)}, a Parquet file with the columns of "
-            "Row. Extend load() to read such files, and commit."
-        )
     return {"rows": rows.height, "file": shown(path)}
 
 

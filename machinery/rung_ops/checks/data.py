@@ -11,6 +11,7 @@ from rung_ops import contract
 from rung_ops.checks.entity_features import with_entity_features
 from rung_ops.checks.user_code import calling
 from rung_ops.contract import ContractError, explain
+from rung_ops.data import row_file
 from rung_ops.data.parquet_size import refuse_large_frame, refuse_too_large
 from rung_ops.data.raw_file import read
 from rung_ops.data.row_checks import inspect
@@ -36,7 +37,7 @@ def raw_files_keep_row() -> None:
 def _loaded(path: Path) -> pl.DataFrame:
     refuse_too_large(path)
     with calling(f"load() of {shown(path)}"):
-        frame = contract.load(path)
+        frame = row_file.load(path)
         if isinstance(frame, pl.LazyFrame):
             refuse_large_frame(frame, path)
             frame = frame.collect()

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.data import row_file
 from rung_ops.data.parquet_footer import MAGIC, unpacked_bytes
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
@@ -39,7 +40,7 @@ def refuse_too_large(path: Path) -> None:
         return  # load() will say what is wrong with it
     # Texts count with what they take in the file; equal ones of a dictionary are kept once.
     size = rows, max(least, unpacked_bytes(path) or 0)
-    if _fits(size) or _is_read_lazily(path, frame.collect_schema()):
+    if _fits(size) or row_file.is_row_file(path) or _is_read_lazily(path, frame.collect_schema()):
         return
     raise TooLargeError(_message(path, size))
 

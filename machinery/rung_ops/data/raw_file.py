@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rung_ops import contract
+from rung_ops.data import row_file
 from rung_ops.data.parquet_size import TooLargeError, refuse_large_frame, refuse_too_large
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import INGESTED, shown
@@ -31,7 +31,7 @@ def read(path: Path) -> pl.DataFrame:
     """
     with _named(path):
         refuse_too_large(path)
-        frame = contract.load(path)
+        frame = row_file.load(path)
         if not isinstance(frame, pl.LazyFrame):
             return frame
         refuse_large_frame(frame, path)
@@ -58,7 +58,7 @@ def write(path: Path, target: Path, row_group_size: int | None = None) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic.writing(target) as draft, _named(path):
         refuse_too_large(path)
-        frame = contract.load(path)
+        frame = row_file.load(path)
         if isinstance(frame, pl.LazyFrame):
             frame.sink_parquet(draft, row_group_size=row_group_size)
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from rung_ops.data import row_file
 from rung_ops.project.paths import REPOSITORY, ROOT
 from rung_ops.replay.overrides import override
 from rung_ops.system import key_names
@@ -95,7 +96,7 @@ def make(first: pl.DataFrame, url: str) -> Path:
             (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, FOLDER / name)
     (FOLDER / FIRST).parent.mkdir(parents=True, exist_ok=True)
-    first.write_parquet(FOLDER / FIRST)
+    row_file.write(first, FOLDER / FIRST)
     (FOLDER / ".dvc").mkdir(exist_ok=True)
     (FOLDER / ".dvc/config.local").write_text(DVC, encoding="utf-8")
     for name, tables in replaced().items():

@@ -10,6 +10,7 @@ from rung_ops import contract
 from rung_ops.autopilot import collect
 from rung_ops.autopilot.collect import ID, TIME
 from rung_ops.autopilot.step_runner import StepFailed
+from rung_ops.data import raw_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.system import atomic
 
@@ -47,9 +48,20 @@ def test_served_rows_are_rows_of_the_contract(labelled: pl.DataFrame) -> None:
     path = collect.write(collect.new_rows(labelled))
 
     assert path.name == "served-2026-01-31-2026-02-01.parquet"
-    assert collect.readable(path)
     assert pl.read_parquet(path, columns=COLUMNS).equals(labelled.select(COLUMNS))
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_load_needs_not_read_what_rung_wrote(
+    labelled: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads raw files, as a CSV with dates as text, and its output is never given to it."""
+    path = collect.write(collect.new_rows(labelled))
+    monkeypatch.setattr(contract, "load", lambda path: pl.read_csv(path).select("as text"))
+
+    rows = raw_file.read(path)
+
+    assert rows.select(COLUMNS).equals(labelled.select(COLUMNS))
 
 
 def test_no_answer_is_taken_twice(labelled: pl.DataFrame) -> None:

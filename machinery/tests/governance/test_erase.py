@@ -19,6 +19,7 @@ from machinery.tests.governance.conftest import pem
 from rung_ops import contract
 from rung_ops.batch import prediction_log, sealed
 from rung_ops.batch.prediction_log import Batch
+from rung_ops.data import row_file
 from rung_ops.data.ingest import sample_rows
 from rung_ops.governance.erasure import command, search, tables
 from rung_ops.governance.erasure import rows as person_rows
@@ -354,6 +355,15 @@ def test_a_service_goes_on_writing_after_its_files_lost_rows(
     log = prediction_log.read(files.folder).collect()
 
     assert sorted(log["id"].to_list()) == ["request-8", "request-9"]
+
+
+def test_a_raw_file_that_rung_wrote_is_still_read_without_load(tmp_path: Path) -> None:
+    path = tmp_path / "served.parquet"
+    row_file.write(pl.DataFrame({"id": [PERSON, "request-8"]}), path)
+
+    assert tables.take_out(path, Subject(ids=frozenset([PERSON]))) == 1
+
+    assert row_file.is_row_file(path)
 
 
 def test_a_file_keeps_its_mode_and_its_text(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from rung_ops.batch import sealed
+from rung_ops.data import row_file
 from rung_ops.governance.erasure.subject import Subject
 from rung_ops.system import atomic
 
@@ -82,12 +83,15 @@ def take_out(path: Path, subject: Subject) -> int:
     if not mask.any():
         return 0
     mode, was_sealed = stat.S_IMODE(path.stat().st_mode), sealed.is_sealed(path)
+    of_rung = row_file.is_row_file(path)
     kept = frame.filter(~mask)
     with atomic.writing(path, writer="erase", private=True) as draft:
         if path.suffix == ".csv":
             kept.write_csv(draft)
         elif was_sealed:
             sealed.write(kept, draft)
+        elif of_rung:
+            row_file.write(kept, draft)
         else:
             kept.write_parquet(draft)
         draft.chmod(mode)
