@@ -1,14 +1,14 @@
 """The promises of load() and of the raw files, and the sample that other promises are checked with."""
 
-import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.checks import raw_table
 from rung_ops.checks.entity_features import with_entity_features
+from rung_ops.checks.raw_table import RawTable
 from rung_ops.checks.user_code import calling
 from rung_ops.contract import ContractError, explain
 from rung_ops.data import row_file
@@ -52,21 +52,45 @@ def _loaded(path: Path) -> pl.DataFrame:
 def target_may_be_missing() -> None:
     """load() reads a file without the target, as `poe predict` reads rows to predict with it."""
     for path in raw_files():
-        readers: dict[str, Any] = {".parquet": pl.read_parquet, ".csv": pl.read_csv}
-        table = readers.get(path.suffix)
-        if table is None or contract.TARGET not in (frame := table(path, n_rows=50)).columns:
-            continue  # another format, or load() makes the target from other columns
-        with tempfile.TemporaryDirectory() as folder:
-            without = Path(folder) / path.name
-            rest = frame.drop(contract.TARGET)
-            rest.write_parquet(without) if path.suffix == ".parquet" else rest.write_csv(without)
+        table = raw_table.read(path)
+        names = _of_target(table) if table else []
+        if not table or not names:
+            continue  # another format, or columns of the inputs make the target
+        with table.written(table.frame.drop(names)) as without:
             try:
                 read(without)
             except StageError as error:
-                cause = error.__cause__ or error
-                sentence = explain(f"load() of a file without `{contract.TARGET}`", cause)
+                shown_names = " and ".join(f"`{name}`" for name in names)
+                sentence = explain(
+                    f"load() of a file without {shown_names}", error.__cause__ or error
+                )
                 raise ContractError(f"{sentence} Rows to predict have no target yet.") from error
         return
+
+
+def _of_target(table: RawTable) -> list[str]:
+    """List the columns of a raw file that only make the target: reordered, they change it alone."""
+    if contract.TARGET in table.frame.columns:
+        return [contract.TARGET]
+    rows = _rows(table, table.frame)
+    if rows is None:
+        return []
+    return [
+        name
+        for name in table.frame.columns
+        if (other := _rows(table, table.frame.with_columns(pl.col(name).reverse()))) is not None
+        and [each for each in rows.columns if not rows[each].equals(other[each])]
+        == [contract.TARGET]
+    ]
+
+
+def _rows(table: RawTable, frame: pl.DataFrame) -> pl.DataFrame | None:
+    """Read a changed file with load(); None where it is refused or lacks columns of Row."""
+    with table.written(frame) as path:
+        try:
+            return read(path).select(list(contract.Row.to_schema().columns))
+        except (StageError, pl.exceptions.PolarsError):
+            return None
 
 
 @cache

@@ -1,12 +1,10 @@
 """The promise of load() about times: an offset that Row does not have moves nothing."""
 
-import tempfile
-from pathlib import Path
-from typing import Any
-
 import polars as pl
 
 from rung_ops import contract
+from rung_ops.checks import raw_table
+from rung_ops.checks.raw_table import RawTable
 from rung_ops.contract import ContractError
 from rung_ops.data.raw_file import read
 from rung_ops.data.row_checks import inspect
@@ -16,10 +14,6 @@ from rung_ops.release.dtypes import time_zone
 
 OFFSET, ZONE = "+05:00", "Etc/GMT-5"  # the same; the sign of such a name is the other way round
 CLOCK = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?$"
-READERS: dict[str, Any] = {
-    ".parquet": pl.read_parquet,
-    ".csv": lambda path, n_rows: pl.read_csv(path, n_rows=n_rows, infer_schema=False),
-}
 
 
 def times_are_not_moved() -> None:
@@ -34,17 +28,17 @@ def times_are_not_moved() -> None:
         if isinstance(column.dtype.type, pl.Datetime) and not time_zone(column.dtype.type)
     ]
     for path in raw_files() if names else []:
-        if path.suffix in READERS:
-            return _try(path, READERS[path.suffix](path, n_rows=50), names)
+        if table := raw_table.read(path):
+            return _try(table, names)
 
 
-def _try(path: Path, plain: pl.DataFrame, names: list[str]) -> None:
-    expected = _rows(path, plain)
+def _try(table: RawTable, names: list[str]) -> None:
+    plain, expected = table.frame, _rows(table, table.frame)
     if expected is None:
         return
     for name in names:
         with_offset = [_with_offset(plain[name])] if name in plain.columns else []
-        moved = _rows(path, plain.with_columns(with_offset)) if with_offset else None
+        moved = _rows(table, plain.with_columns(with_offset)) if with_offset else None
         if moved is None or moved.height != expected.height:
             continue
         differs = moved[name].ne_missing(expected[name]).arg_true()
@@ -69,13 +63,11 @@ def _with_offset(values: pl.Series) -> pl.Series:
     return values.to_frame().select(clock.alias(values.name)).to_series()
 
 
-def _rows(path: Path, raw: pl.DataFrame) -> pl.DataFrame | None:
+def _rows(table: RawTable, raw: pl.DataFrame) -> pl.DataFrame | None:
     """Read raw rows with load(); None where they are refused."""
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / path.name
-        raw.write_parquet(written) if path.suffix == ".parquet" else raw.write_csv(written)
+    with table.written(raw) as path:
         try:
-            rows, problems = inspect(read(written), contract.Row.to_schema(), shown(path))
+            rows, problems = inspect(read(path), contract.Row.to_schema(), shown(table.path))
         except StageError:
             return None
     return None if problems else rows
