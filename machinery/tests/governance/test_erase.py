@@ -229,6 +229,20 @@ def test_what_cannot_be_rewritten_is_said(project: Project, rows: pl.DataFrame) 
     assert held(bundle) == COUNT and pl.read_csv(in_git).height == COUNT
 
 
+def test_a_raw_file_in_git_that_load_makes_the_rows_of_is_said(project: Project) -> None:
+    """Its own columns do not name the person: those of German credit have codes and no header."""
+    sample = next((project.folder / "data/sample").glob("*.data"))
+    dataset = next((project.folder / "src").glob("*/dataset.py"))
+    text = dataset.read_text()
+    dataset.write_text(text.replace('if path.suffix == ".csv":', "if False:"))
+    sample.rename(sample.with_suffix(".csv"))
+    project.git("add", "-A")
+
+    output = project.erase("age=67", "amount=1169")
+
+    assert "data/sample/german.csv, 1 row(s): git holds it" in output
+
+
 def test_without_the_key_nothing_is_erased(project: Project) -> None:
     project.environ["AUDIT_PRIVATE_KEY"] = ""
 

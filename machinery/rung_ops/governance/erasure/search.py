@@ -69,7 +69,7 @@ def widened(subject: Subject) -> Subject:
 def search(subject: Subject) -> Places:
     """Look for the rows of a person in log, outcomes, data, reports, releases, runs and versions."""
     places = Places(widened(subject))
-    tracked = _in_git()
+    tracked, named = _in_git(), set[Path]()
     for path in _tables():
         try:
             rows = tables.count(path, places.subject)
@@ -79,11 +79,12 @@ def search(subject: Subject) -> Places:
         places.looked_at += 1
         if not rows:
             continue
+        named.add(path)
         if reason := _out_of_reach(path, tracked):
             places.unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
         else:
             places.files.append(FileRows(path, rows))
-    places.unreached += _raw(places, tracked) + _alike(places.subject)
+    places.unreached += _raw(places, tracked, named) + _alike(places.subject)
     places.old = versions.look(places.subject, versions.cache())
     places.unreached += _of_versions(places.old) + _beyond()
     return places
@@ -118,13 +119,10 @@ def _out_of_reach(path: Path, tracked: set[Path]) -> str:
     return ""
 
 
-def _raw(places: Places, tracked: set[Path]) -> list[str]:
+def _raw(places: Places, tracked: set[Path], named: set[Path]) -> list[str]:
     """Look through load() into raw files that are no tables with the contract's columns."""
-    known = {each.path for each in places.files}
     unreached = []
-    for path in (path for path in raw_files() if path not in known):
-        if path in tracked and path.suffix in tables.SUFFIXES:
-            continue  # which was said
+    for path in (path for path in raw_files() if path not in named):
         try:
             rows = int(places.subject.mask(raw_file.read(path)).sum())
         except (raw_file.UnreadableFileError, pl.exceptions.PolarsError) as error:
