@@ -10,6 +10,7 @@ import polars as pl
 
 from rung_ops.features.declaration import EntityFeature, View, views_of
 from rung_ops.forecast import declared as declared_forecast
+from rung_ops.release import synthetic
 from rung_ops.release.dtypes import UnknownType, family_of, text_of
 from rung_ops.target import kind_of
 
@@ -58,7 +59,7 @@ def contract(
         "columns": columns + looked_up,
         "features": [{"name": name, "dtype": str(kind)} for name, kind in features.schema.items()],
         **({"forecast": str(made)} if (made := declared_forecast(dataset)) else {}),
-        "example": {column["name"]: _typical(rows[column["name"]]) for column in columns},
+        "example": {column["name"]: _typical(rows[column["name"]], column) for column in columns},
     }
     return described | ({"entity_features": [_view(view, rows) for view in views]} if views else {})
 
@@ -175,16 +176,17 @@ def _rules(check: pa.Check) -> Iterator[tuple[str, Any]]:
                 yield "max_length", known["max_value"]
 
 
-def _typical(column: pl.Series) -> Any:
+def _typical(values: pl.Series, column: dict[str, Any]) -> Any:
     """Return the most frequent value, or the median of numbers and times.
 
-    Values are chosen column by column, so that the public example is not a real row.
+    Values are chosen column by column, so that the public example is not a real row. A text that
+    few rows share, such as the number of a case, is none of the data's.
     """
-    values = column.drop_nulls().sort()
+    values = values.drop_nulls().sort()
     if values.is_empty():
         return None
-    if column.dtype in (pl.String, pl.Boolean):
-        return _json(values.mode(maintain_order=True)[0])
+    if values.dtype in (pl.String, pl.Boolean):
+        return _json(synthetic.most_frequent(values, column))
     return _json(values[len(values) // 2])
 
 

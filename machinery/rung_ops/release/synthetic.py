@@ -47,6 +47,17 @@ def shuffled(known: pl.DataFrame, seed: int) -> pl.DataFrame:
     return known.select(known[name][generator.permutation(known.height)] for name in known.columns)
 
 
+def most_frequent(values: pl.Series, column: dict[str, Any]) -> Any:
+    """Return the most frequent of some texts or booleans, or a text like them where few rows share it.
+
+    Args:
+        values: without nulls, not empty.
+        column: of contract.json.
+    """
+    counted = _counted(values, column)
+    return counted.sort("rows", descending=True, maintain_order=True)["level"][0]
+
+
 def _apart(drawn: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Leave out what the data holds, unless that is everything, as where few rows are possible."""
     others = drawn.join(
@@ -84,13 +95,18 @@ def _drawn(
 def _levels(
     there: pl.Series, column: dict[str, Any], number: int, generator: np.random.Generator
 ) -> pl.Series:
-    counted = there.rename("level").value_counts(sort=True, name="rows").sort("level")
-    if not column["isin"] and there.dtype == pl.String:
-        shared = counted.filter(pl.col("rows") >= MANY)
-        # Where no text is shared, such as a name or a number of a case, none of them is taken.
-        counted = shared if shared.height else _invented(counted, column)
+    counted = _counted(there, column)
     shares = counted["rows"].to_numpy() / counted["rows"].sum()
     return counted["level"][generator.choice(counted.height, number, p=shares)]
+
+
+def _counted(there: pl.Series, column: dict[str, Any]) -> pl.DataFrame:
+    counted = there.rename("level").value_counts(sort=True, name="rows").sort("level")
+    if column["isin"] or there.dtype != pl.String:
+        return counted
+    shared = counted.filter(pl.col("rows") >= MANY)
+    # Where no text is shared, such as a name or a number of a case, none of them is taken.
+    return shared if shared.height else _invented(counted, column)
 
 
 def _invented(counted: pl.DataFrame, column: dict[str, Any]) -> pl.DataFrame:

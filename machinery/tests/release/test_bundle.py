@@ -167,6 +167,29 @@ class Everything(pa.DataFrameModel):
     target: bool = pa.Field()
 
 
+class Case(pa.DataFrameModel):
+    """A case, with a number of its own."""
+
+    number: str = pa.Field()
+    branch: str = pa.Field()
+    target: bool = pa.Field()
+
+
+def test_the_example_holds_no_text_that_names_one_case() -> None:
+    """/model, /docs and the bundle show it to others than the data is shown to."""
+    dataset = ModuleType("dataset")
+    vars(dataset).update(Row=Case, TARGET="target", TIME=None)
+    numbers = [f"S-{number:03}" for number in range(40)]
+    rows = pl.DataFrame(
+        {"number": numbers, "branch": ["north", "south"] * 20, "target": [True] * 40}
+    )
+
+    result = contract_file.contract(dataset, rows.select("branch"), rows, "classification", "yes")
+
+    assert result["example"]["branch"] == "north"
+    assert result["example"]["number"] not in numbers
+
+
 def contract_of(row: type[pa.DataFrameModel]) -> dict[str, dict[str, Any]]:
     dataset = ModuleType("dataset")
     vars(dataset).update(Row=row, TARGET="target", TIME=None)
