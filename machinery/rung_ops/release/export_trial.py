@@ -1,9 +1,11 @@
 """Collect the rows that an exported model is compared with the estimator on."""
 
+import random
 import re
+import string
 from collections.abc import Iterator
 from datetime import date, datetime
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ PARITY_ROWS = 1_000  # drawn rows whose predictions the service checks when it l
 
 MAX_ROWS = 50_000
 ROWS_PER_EDGE = 3
+TRIES = 3  # of each text, as a pattern may refuse what is made of it
 
 
 def rows(
@@ -135,17 +138,22 @@ def _edges_of(column: dict[str, Any], values: pl.Series) -> Iterator[Any]:
 
 
 def unknown_texts(column: dict[str, Any], values: pl.Series) -> Iterator[str]:
-    """Return texts that the data lacks and the contract allows: known ones, letters shifted."""
+    """Return texts that the data lacks and the contract allows: known ones with other letters.
+
+    The letters are drawn, so that nobody finds the known ones by undoing it.
+    """
     known = set(values.unique().drop_nulls().to_list())
-    for text in sorted(known):
-        shifted = re.sub("[A-Za-z0-9]", lambda match: _next(match[0]), text)
-        if shifted not in known and re.search(column["pattern"] or "", shifted):
-            yield shifted
+    draw = random.Random(0)  # the same texts each time
+    for _, text in product(range(TRIES), sorted(known)):
+        made = re.sub(r"[^\W_]", lambda match: draw.choice(_alphabet(match[0])), text)
+        if made not in known and re.search(column["pattern"] or "", made):
+            yield made
 
 
-def _next(character: str) -> str:
-    wrapped = {"Z": "A", "z": "a", "9": "0"}
-    return wrapped.get(character) or chr(ord(character) + 1)
+def _alphabet(character: str) -> str:
+    if character.isdigit():
+        return string.digits
+    return string.ascii_uppercase if character.isupper() else string.ascii_lowercase
 
 
 def _value(column: dict[str, Any], written: Any) -> Any:

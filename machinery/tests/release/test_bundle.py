@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -268,7 +269,8 @@ def test_an_export_is_tried_at_the_edges_of_the_contract() -> None:
     cases = {case for case, _ in export_trial.edges(rows, columns)}
 
     assert {"`bounded` 1", "`bounded` 9", "`chosen` 'b'", "`blank` empty"} <= cases
-    assert {"`matched` 'ba'", "`yes` True", "`yes` False", "`filled` 7"} <= cases
+    assert any(re.fullmatch("`matched` '[a-z]{2}'", case) for case in cases)
+    assert {"`yes` True", "`yes` False", "`filled` 7"} <= cases
     assert "`filled` empty" not in cases
     assert not [case for case in cases if case.startswith("`held`")]  # no such text was found
 

@@ -71,6 +71,18 @@ def test_what_names_one_person_is_not_taken(known: pl.DataFrame) -> None:
     assert drawn.join(known, on=["age", "amount", "at"]).is_empty()
 
 
+def test_a_text_that_is_made_up_does_not_lead_back_to_one_of_the_data() -> None:
+    known = pl.DataFrame({"town": [f"{10_000 + 37 * number:05} Nowhere" for number in range(SOME)]})
+
+    drawn = synthetic.rows(known, [COLUMNS[4]], SOME, seed=3)["town"].unique()
+
+    shifted_back = {
+        "".join(chr(ord(sign) - 1) if sign.isalnum() else sign for sign in text) for text in drawn
+    }
+    assert shifted_back.isdisjoint(known["town"])
+    assert drawn.str.contains("^[0-9]{5} [A-Z][a-z]{6}$").all()
+
+
 def test_the_same_seed_gives_the_same_rows(known: pl.DataFrame) -> None:
     one, two, other = (synthetic.rows(known, COLUMNS, SOME, seed=seed) for seed in (3, 3, 4))
 
