@@ -45,7 +45,7 @@ def changed(
     """
     for name, what in BOUND.items():
         if name in now and signed.get(name) != now[name]:
-            was, is_ = (str(each)[:12] for each in (signed.get(name), now[name]))
+            was, is_ = (str(each or "none")[:12] for each in (signed.get(name), now[name]))
             yield f"{what} changed since it was approved ({was}, now {is_}), so the approval is void"
     if verdict is not None and not same_verdict(signed.get("verdict") or {}, verdict):
         outlines = (_outline(each) for each in (signed.get("verdict") or {}, verdict))

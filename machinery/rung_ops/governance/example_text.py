@@ -112,6 +112,8 @@ def _is_of_example(part: Part, root: Path, known: frozenset[str]) -> bool:
         return True
     if documents.REFERENCE.fullmatch(part.text.strip()):
         return False  # what it names is looked at where it stands
+    if f"`{part.text.strip()}`" in _asked(part, root):
+        return False  # an answer that the schema proposes, though the example begins with it, too
     return _share(part.text, known) > HALF
 
 

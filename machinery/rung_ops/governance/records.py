@@ -139,9 +139,8 @@ def main(arguments: list[str] | None = None) -> int:
     if unchecked:
         print(unchecked, file=sys.stderr)
     if examples := example_text.objections(ROOT):
-        print(
-            f"`poe promote` refuses until {len(examples)} places are written:", *examples, sep="\n"
-        )
+        places = "1 place is" if len(examples) == 1 else f"{len(examples)} places are"
+        print(f"`poe promote` refuses until {places} written:", *examples, sep="\n")
     if not all_problems:
         print("records: complete")
     return 1 if all_problems else 0

@@ -86,6 +86,12 @@ def test_text_of_ones_own_is_not_the_examples(project: Path) -> None:
     assert "`models[0].functioning_properly`" not in places(project, INVENTORY)
 
 
+def test_an_answer_that_the_schema_proposes_is_an_answer(project: Path) -> None:
+    edit(project, INVENTORY, " It is trained and judged on public data to set up the process.", "")
+
+    assert "`models[0].actual_use`" not in places(project, INVENTORY)
+
+
 def test_a_reference_is_looked_at_where_it_leads(project: Path) -> None:
     assert "`models[0].expected_use`" not in places(project, INVENTORY)
     assert '"Intended use"' not in places(project, "docs/model_card.md")
@@ -153,6 +159,10 @@ def test_poe_records_lists_the_places_and_does_not_fail(
     assert records.main([]) == 0
     output = capsys.readouterr().out
     assert "`poe promote` refuses" in output and f"{INVENTORY}:" in output
+
+    monkeypatch.setattr(example_text, "objections", lambda root: ["docs/some.md:1"])
+    records.main([])
+    assert "refuses until 1 place is written:" in capsys.readouterr().out
 
 
 @pytest.mark.tried(
