@@ -78,6 +78,32 @@ def test_the_lock_file_comes_with_the_climb_where_git_keeps_one(
     assert "" == git(project, "status", "--porcelain")
 
 
+def test_a_wheel_of_the_library_that_keeps_its_name_is_locked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv takes the hash in uv.lock for that of the file, and refuses what has another."""
+    program, calls = tmp_path / "uv", tmp_path / "calls"
+    program.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("UV", str(program))
+    wheel = "vendor/rung_ops-0.2.0-py3-none-any.whl"
+    template = tiny.template(tmp_path / "template", files={f"files/{wheel}": "old\n"})
+    project = tiny.new_project(template, tmp_path / "p", level=0)
+    tiny.write(project, {"uv.lock": "old\n"})
+    commit(project)
+    verified(project, template, 1)
+    assert calls.read_text().splitlines() == ["run --quiet poe check"]
+
+    tiny.release(template, "v0.1.1", {f"files/{wheel}": "new\n"})
+    with planner.prepare(project, ChangeRequest({}, newest=True), str(template)) as prepared:
+        climbing.climb(prepared, messages.message(prepared.plan), verify=True)
+
+    assert calls.read_text().splitlines()[1:] == [
+        "lock --quiet --upgrade-package rung-ops",
+        "run --quiet poe check",
+    ]
+
+
 def test_without_uv_it_says_how_to_go_on(
     new_project: NewProject, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Verify the new state before the project is moved to it: it parses, and its checks pass."""
 
+import re
 import shutil
 import sys
 import tomllib
@@ -15,6 +16,8 @@ from rung.merging.conflict import OURS
 from rung.rendering.workbench import NOBODYS, Entry, Workbench
 
 LOCK = "uv.lock"
+# Where another one has the same name, uv takes the hash in the lock file for its own, and refuses it.
+LIBRARY = re.compile(r"vendor/rung_ops-[^/]*\.whl")
 # They look at each file for itself and name it. Tests do not: what fails there, a climb may break.
 OF_FILES = ("lint", "format-check", "types")
 FOUND = 1  # exit code of ruff and mypy where they found something, and did not fail themselves
@@ -63,11 +66,16 @@ def checked(bench: Workbench, repository_tree: str, head: str, prefix: str, tree
     checkout = bench.folder / "staged"
     _stage(bench, checkout, bench.commit(repository_tree, [head], "Staged"))
     folder = checkout / prefix
+    before = bench.files(bench.inside(head, prefix))
+    changed = [path for path, file in bench.files(tree).items() if before.get(path) != file]
+    if (folder / LOCK).is_file() and any(
+        LIBRARY.fullmatch(path) for path in before.keys() & changed
+    ):
+        lock = [uv, "lock", "--quiet", "--upgrade-package", "rung-ops"]
+        process.run("lock the new library", lock, folder)
     try:
         process.run("check the new state", [uv, "run", "--quiet", "poe", "check"], folder)
     except NotDoneError as error:
-        before = bench.files(bench.inside(head, prefix))
-        changed = [path for path, file in bench.files(tree).items() if before.get(path) != file]
         if failing := _failing_for_own_files(uv, folder, changed):
             print(
                 f"{', '.join(failing)}: the problems above are in files that the climb does not "
