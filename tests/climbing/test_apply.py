@@ -400,7 +400,7 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
     monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
     child = running("climb", project, "--to", "1", "--no-verify", "--template", small)
     deadline = time.monotonic() + 60
-    while not list((tmp_path / "tmp").glob("rung-*/project")) and time.monotonic() < deadline:
+    while not list((tmp_path / "tmp").glob("rung-*/**/project")) and time.monotonic() < deadline:
         time.sleep(0.002)
     child.send_signal(sent)
     _, output = child.communicate(timeout=60)

@@ -208,6 +208,7 @@ def opened(top: Path) -> Iterator[Workbench]:
     with (
         render_cache.lent(kind) as rendered,
         tempfile.TemporaryDirectory(prefix="rung-", ignore_cleanup_errors=True) as folder,
+        _temporary_files_in(folder),
     ):
         directory = Path(folder)
         options = ("--quiet", "--bare", "--template=", f"--object-format={kind}")
@@ -218,3 +219,13 @@ def opened(top: Path) -> Iterator[Workbench]:
         bench.read_also((top / objects).resolve())
         bench.read_also(rendered / "objects")
         yield bench
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: str) -> Iterator[None]:
+    """Let Copier's checkouts lie in a folder: a climb that is stopped just then leaves none behind."""
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
