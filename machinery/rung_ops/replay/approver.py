@@ -42,22 +42,23 @@ def approve(release: str) -> None:
     # JSON is YAML, and quotes what has to be quoted.
     path.write_text(json.dumps(_record(manifest), indent=2) + "\n", encoding="utf-8")
     if (signers := project_copy.FOLDER / SIGNERS).is_file():
-        key = _key(signers)
+        key = signing_key(signers)
         project_copy.commit(f"Validate version {manifest['version']}, by {NAME}")
         copy_commands.run("approve", str(manifest["version"]), "--key", key)
     project_copy.commit(f"Approve of version {manifest['version']}, by {NAME}")
     copy_commands.run("promote", str(manifest["version"]))
 
 
-def _key(signers: Path) -> str:
+def signing_key(signers: Path) -> str:
     """Make the stand-in's key, if it is not there, and let it alone approve; return its path."""
     key = signers.parents[1] / ".keys/approver"
     if not key.exists():
         key.parent.mkdir(exist_ok=True)
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)]
         subprocess.run(words, check=True)
-    public = key.with_suffix(".pub").read_text(encoding="utf-8")
-    signers.write_text(f"{EMAIL} {public}", encoding="utf-8")
+    from rung_ops.governance import signatures  # its packages come with governance
+
+    signers.write_text(f"{signatures.line_for(str(key), EMAIL)}\n", encoding="utf-8")
     return str(key)
 
 
