@@ -58,7 +58,8 @@ def _git_settings() -> Path:
 
 if SHARED not in os.environ:
     os.environ["GIT_CONFIG_GLOBAL"] = str(_git_settings())
-ROOT = _found() or _rendered()
+# A process of pytest-xdist starts in the project of the one that started it, which others start in too.
+ROOT = _rendered() if SHARED in os.environ else _found() or _rendered()
 os.chdir(ROOT)
 sys.path.insert(0, str(ROOT / "src"))
 os.environ["PYTHONPATH"] = str(ROOT / "src")  # for the processes that the library starts
