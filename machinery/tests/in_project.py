@@ -43,21 +43,13 @@ def _rendered() -> Path:
         copier.run_copy(
             str(TEMPLATE), folder, data=ANSWERS, defaults=True, quiet=True, vcs_ref="HEAD"
         )
+    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")  # a fresh machine has none
     for command in (["init", "--quiet", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Start"]):
-        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+        subprocess.run(["git", *identity, *command], cwd=folder, check=True, capture_output=True)
     os.environ[SHARED] = str(folder)
     return folder
 
 
-def _git_settings() -> Path:
-    """Write settings of git with a name: a fresh machine has none, and git commits for nobody."""
-    settings = Path(tempfile.mkdtemp(prefix="rung-git-")) / "gitconfig"
-    settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n", encoding="utf-8")
-    return settings
-
-
-if SHARED not in os.environ:
-    os.environ["GIT_CONFIG_GLOBAL"] = str(_git_settings())
 # A process of pytest-xdist starts in the project of the one that started it, which others start in too.
 ROOT = _rendered() if SHARED in os.environ else _found() or _rendered()
 os.chdir(ROOT)
