@@ -43,7 +43,12 @@ def _rendered() -> Path:
         copier.run_copy(
             str(TEMPLATE), folder, data=ANSWERS, defaults=True, quiet=True, vcs_ref="HEAD"
         )
-    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")  # a fresh machine has none
+    identity = (
+        "-c",
+        "user.name=Ada",
+        "-c",
+        "user.email=ada@example.org",
+    )  # a fresh machine has none
     for command in (["init", "--quiet", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Start"]):
         subprocess.run(["git", *identity, *command], cwd=folder, check=True, capture_output=True)
     os.environ[SHARED] = str(folder)

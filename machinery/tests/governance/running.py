@@ -110,7 +110,9 @@ def trusting(place: Path, key: ec.EllipticCurvePrivateKey) -> str:
     """
     validator = new_key(place / "vera.key")
     project = place / "project"
-    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".git", "data", "__pycache__"))
+    shutil.copytree(
+        ROOT, project, ignore=shutil.ignore_patterns(".git", "data", "__pycache__", ".venv")
+    )
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

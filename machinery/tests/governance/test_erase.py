@@ -96,7 +96,9 @@ def rows() -> pl.DataFrame:
 @pytest.fixture
 def project(tmp_path: Path, rows: pl.DataFrame, signing_key: ec.EllipticCurvePrivateKey) -> Project:
     folder = tmp_path / "project"
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", "__pycache__", "models"))
+    shutil.copytree(
+        ROOT, folder, ignore=shutil.ignore_patterns(".git", "__pycache__", ".venv", "models")
+    )
     made = Project(
         folder,
         {
