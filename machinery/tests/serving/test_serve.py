@@ -20,7 +20,7 @@ from machinery.tests.serving.conftest import Environment
 from rung_ops.batch import prediction_log
 from rung_ops.project.paths import ROOT
 from rung_ops.release import state
-from rung_ops.serving import serve, server
+from rung_ops.serving import local_token, serve, server
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.settings import Limits
 from rung_ops.system.ports import free_port
@@ -44,9 +44,11 @@ class Process:
             )
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
-        """Make one request; return status and answer."""
+        """Make one request, with this machine's token under governance; return status and answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request(method, path, body)
+        token = local_token.for_url(f"http://127.0.0.1:{self.port}")
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
         text = answer.read()
         connection.close()

@@ -63,16 +63,17 @@ class Row(pa.DataFrameModel):
 def load(path: Path) -> pl.DataFrame:
     """Read the raw CSV, or a Parquet or CSV file with the columns of Row.
 
-    Two penguins of the raw file were never measured and are left out.
+    Two penguins of the raw file were never measured and are left out. Rows to
+    predict may lack the mass.
     """
     if path.suffix == ".parquet":
         return pl.read_parquet(path)
     frame = pl.read_csv(path, null_values="NA", try_parse_dates=True, infer_schema_length=None)
     if "studyName" not in frame.columns:
         return frame
+    named = frame.rename(COLUMNS, strict=False)
     return (
-        frame.rename(COLUMNS)
-        .select(COLUMNS.values())
+        named.select(name for name in COLUMNS.values() if name in named.columns)
         .filter(pl.col("bill_length").is_not_null())
         .with_columns(
             pl.col("species").str.split(" ").list.first(),
