@@ -84,6 +84,11 @@ def known_at(rows: pl.DataFrame) -> pl.Series:
     return time if declared() is None else _moments(time)
 
 
+def known_in_time(rows: pl.DataFrame, judged: pl.DataFrame) -> pl.Series:
+    """Tell which rows were known before the first of `judged` is predicted, shape (n_rows,)."""
+    return known_at(rows) < made_at(judged).min()
+
+
 def _moments(times: pl.Series) -> pl.Series:
     """Make a day its first moment, and count in microseconds; a zone stays."""
     if times.dtype == pl.Date:

@@ -31,6 +31,7 @@ from rung_ops.monitoring.limits import Limits as MonitorLimits
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.monitoring.window import Newest
 from rung_ops.project import paths
+from rung_ops.release import paths as release_paths
 from rung_ops.release.state import State
 from rung_ops.serving import release as serving_release
 from rung_ops.serving.loaded_release import LoadedRelease
@@ -40,7 +41,16 @@ from rung_ops.target import Kind
 from rung_ops.training import baseline, estimator, evaluate, slices
 
 __all__ = [
-    *("caller", "checked", "expected", "project", "release_folder", "released", "reports"),
+    *(
+        "caller",
+        "checked",
+        "deployed",
+        "expected",
+        "project",
+        "release_folder",
+        "released",
+        "reports",
+    ),
     *("sent", "served", "trained"),
 ]  # fixtures
 
@@ -151,6 +161,16 @@ def release_folder(trained: Trained, tmp_path: Path, release_private_key: bytes)
 def released(release_folder: Path, release_key: bytes) -> release_info.Released:
     """That release as the monitor reads it."""
     return release_info.load(release_folder, release_key)
+
+
+@pytest.fixture
+def deployed(
+    release_folder: Path, release_key: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """That release and its key, where the autopilot looks for those of production."""
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setattr(release_paths, "public_key", lambda: tmp_path / "release.pub")
+    monkeypatch.setattr(release_paths, "bundle", lambda folder, name: release_folder)
 
 
 @pytest.fixture

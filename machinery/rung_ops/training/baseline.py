@@ -168,7 +168,7 @@ def known_too_late(train: pl.DataFrame, rows: pl.DataFrame) -> str | None:
     """Say how many training rows of a forecast a split has that it should have left out."""
     if forecast.declared() is None:
         return None
-    late = int((forecast.known_at(train) >= forecast.made_at(rows).min()).sum())
+    late = int((~forecast.known_in_time(train, rows)).sum())
     if not late:
         return None
     return (

@@ -64,8 +64,7 @@ def _known(rows: pl.DataFrame, learn: np.ndarray, judge: np.ndarray) -> np.ndarr
     """Of a forecast, leave out the rows whose outcome was not known when the first is predicted."""
     if forecast.declared() is None:
         return learn
-    is_known = forecast.known_at(rows[learn]) < forecast.made_at(rows[judge]).min()
-    return learn[is_known.to_numpy()]
+    return learn[forecast.known_in_time(rows[learn], rows[judge]).to_numpy()]
 
 
 @dataclass(frozen=True)

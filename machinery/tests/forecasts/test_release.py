@@ -25,6 +25,7 @@ def test_the_service_describes_when_the_forecast_is_made(caller: Caller) -> None
     assert described == "Each prediction is a forecast, made 1 day before `hour`."
 
 
+@pytest.mark.usefixtures("deployed")
 @pytest.mark.parametrize(("hours", "is_judged"), [(480, True), (200, False)])
 def test_a_promoted_forecast_is_compared_by_blocks_of_time(
     trained: Trained,
@@ -52,9 +53,6 @@ def test_a_promoted_forecast_is_compared_by_blocks_of_time(
     rows.select("bikes").with_row_index("id").write_csv(tmp_path / "outcomes.csv")
     described = release_info.load(release_folder, release_key).contract
     monkeypatch.setattr(labelled, "_contract", lambda environment: described)
-    (tmp_path / "release.pub").write_bytes(release_key)
-    monkeypatch.setattr(paths, "public_key", lambda: tmp_path / "release.pub")
-    monkeypatch.setattr(paths, "bundle", lambda folder, name: release_folder)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
     answers = labelled.answers(paths.PRODUCTION, NOW, tmp_path)
     worse = answers.with_columns(pl.col(labelled.PREDICTION) + 30)

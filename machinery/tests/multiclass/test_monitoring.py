@@ -113,16 +113,10 @@ def test_answers_with_outcomes_become_rows_to_learn_from(
     )
 
 
+@pytest.mark.usefixtures("deployed")
 def test_a_promoted_release_is_compared_with_the_one_before_by_its_probabilities(
     answers: pl.DataFrame,
-    release_folder: Path,
-    release_key: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
-    (tmp_path / "release.pub").write_bytes(release_key)
-    monkeypatch.setattr(paths, "public_key", lambda: tmp_path / "release.pub")
-    monkeypatch.setattr(paths, "bundle", lambda folder, name: release_folder)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
     guessed = np.random.default_rng(1).dirichlet([1, 1, 1], answers.height)
     guesses = pl.DataFrame(guessed, schema=CLASSES).to_struct(labelled.PREDICTION)

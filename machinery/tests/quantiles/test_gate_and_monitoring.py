@@ -124,6 +124,7 @@ def test_rows_of_the_release_before_quantiles_are_learned_from(
     assert answers[labelled.PREDICTION].null_count() == 400
 
 
+@pytest.mark.usefixtures("deployed")
 def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
     trained: Trained,
     release_folder: Path,
@@ -139,9 +140,6 @@ def test_a_promoted_release_is_compared_with_the_one_before_by_its_quantiles(
     rows.select("delivery", "minutes").write_csv(tmp_path / "outcomes.csv")
     described = release_info.load(release_folder, release_key).contract
     monkeypatch.setattr(labelled, "_contract", lambda environment: described)
-    (tmp_path / "release.pub").write_bytes(release_key)
-    monkeypatch.setattr(paths, "public_key", lambda: tmp_path / "release.pub")
-    monkeypatch.setattr(paths, "bundle", lambda folder, name: release_folder)
     policy = Rollback(least_rows=100, watch_days=90, level=0.99, error_rate=0.01)
     answers = labelled.answers(paths.PRODUCTION, NOW, tmp_path)
     field = pl.col(labelled.PREDICTION).struct
