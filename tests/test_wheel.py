@@ -173,9 +173,7 @@ def test_many_at_once_and_a_wary_git_do_no_harm(alone: Alone) -> None:
     ended = [(child.communicate()[1], child.returncode) for child in started]
 
     assert [0] * 4 == [code for _, code in ended], ended
-    assert {"copier", "template.git"} == {
-        path.name for path in (alone.place / "cache/rung").iterdir()
-    }
+    assert ["template.git"] == [path.name for path in (alone.place / "cache/rung").iterdir()]
 
 
 def test_earlier_versions_are_kept(alone: Alone) -> None:
