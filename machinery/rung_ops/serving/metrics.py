@@ -61,6 +61,16 @@ class Metrics:
         self._releases: dict[str, str] = {}
         self._seconds = {arm: Histogram(SECONDS) for arm in ARMS}
         self._batches = {arm: Histogram(BATCH_ROWS) for arm in ARMS}
+        self._count_requests()
+        self._count_swaps_and_ends()
+        self._gauge_status()
+        if slo is not None:
+            self._gauge_objectives(slo)
+        self.registry.register(self)
+        for collector in (PlatformCollector, ProcessCollector):
+            collector(registry=self.registry)
+
+    def _count_requests(self) -> None:
         requests = Counter(
             "service_requests",
             "Requests by the arm that answered (none: before one was chosen) and the outcome.",
@@ -79,6 +89,8 @@ class Metrics:
             ["column"],
             registry=self.registry,
         )
+
+    def _count_swaps_and_ends(self) -> None:
         self._swaps = Counter(
             "service_swaps",
             "Changes of the loaded release: loaded, or refused with the last good one kept.",
@@ -95,24 +107,24 @@ class Metrics:
         )
         for reason in ENDED:
             self._ended.labels(reason)
+
+    def _gauge_status(self) -> None:
         self._ready = Gauge(
             "service_ready", "1 while the service answers predictions.", registry=self.registry
         )
         self._stopped = Gauge(
             "service_stopped", "1 while a person has stopped the model.", registry=self.registry
         )
-        if slo is not None:
-            objectives = Gauge(
-                "service_slo",
-                "What [slo] in ops/service.toml promises, by setting.",
-                ["setting"],
-                registry=self.registry,
-            )
-            for setting, value in asdict(slo).items():
-                objectives.labels(setting).set(value)
-        self.registry.register(self)
-        for collector in (PlatformCollector, ProcessCollector):
-            collector(registry=self.registry)
+
+    def _gauge_objectives(self, slo: SLO) -> None:
+        objectives = Gauge(
+            "service_slo",
+            "What [slo] in ops/service.toml promises, by setting.",
+            ["setting"],
+            registry=self.registry,
+        )
+        for setting, value in asdict(slo).items():
+            objectives.labels(setting).set(value)
 
     def observe_batch(
         self,

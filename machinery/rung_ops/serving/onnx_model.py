@@ -78,9 +78,8 @@ class OnnxModel:
             return numbers[:, 0]
         if self._task == QUANTILE:
             return of_regressor(numbers, self._task)
-        if (
-            self._task == MULTICLASS
-        ):  # rounded to 32 bits, they miss 1 by more than score() may allow
+        if self._task == MULTICLASS:
+            # Rounded to 32 bits, they miss 1 by more than score() may allow.
             numbers /= numbers.sum(axis=1, keepdims=True)
         return of_classifier(numbers, self._task)
 

@@ -154,28 +154,10 @@ def main(
         run_trials: scores all trials of the search. Raises TuningError if it cannot continue.
         together: default of --together.
     """
-    parser = argparse.ArgumentParser(prog="poe tune", description=__doc__.splitlines()[0])
-    default = params().get("tune", {}).get("trials", 20)
-    parser.add_argument(
-        "--trials", type=int, default=default, help="number of trials (%(default)s)"
-    )
-    parser.add_argument(
-        "--together",
-        type=int,
-        default=together,
-        help="trials in a round: suggested before the results of the round are known (%(default)s)",
-    )
-    options = parser.parse_args(arguments)
+    options = _options(arguments, together)
     trials, together = options.trials, options.together
-    if contract.space is None:
-        print("model.py has no space(trial): add it to define the search space.", file=sys.stderr)
-        return 1
-    for option, number in (("--trials", trials), ("--together", together)):
-        if number < 1:
-            print(f"{option}: got {number}; expected 1 or more.", file=sys.stderr)
-            return 1
-    if not TRAIN.exists():
-        print("There are no training rows yet: `uv run poe train` creates them.", file=sys.stderr)
+    if refused := _refusal(trials, together):
+        print(refused, file=sys.stderr)
         return 1
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rows, settings = pl.read_parquet(TRAIN), params()
@@ -188,6 +170,39 @@ def main(
     except TuningError as error:
         print(error, file=sys.stderr)
         return 1
+    _report(study, trials, current, settings["score"]["higher_is_better"])
+    return 0
+
+
+def _options(arguments: list[str] | None, together: int) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="poe tune", description=__doc__.splitlines()[0])
+    default = params().get("tune", {}).get("trials", 20)
+    parser.add_argument(
+        "--trials", type=int, default=default, help="number of trials (%(default)s)"
+    )
+    parser.add_argument(
+        "--together",
+        type=int,
+        default=together,
+        help="trials in a round: suggested before the results of the round are known (%(default)s)",
+    )
+    return parser.parse_args(arguments)
+
+
+def _refusal(trials: int, together: int) -> str:
+    """Say why there is nothing to search, or no way to; empty where there is."""
+    if contract.space is None:
+        return "model.py has no space(trial): add it to define the search space."
+    for option, number in (("--trials", trials), ("--together", together)):
+        if number < 1:
+            return f"{option}: got {number}; expected 1 or more."
+    if not TRAIN.exists():
+        return "There are no training rows yet: `uv run poe train` creates them."
+    return ""
+
+
+def _report(study: optuna.Study, trials: int, current: float, higher_is_better: bool) -> None:
+    """Write what was found to a file, and print it as the [model] table."""
     best = study.best_trial.user_attrs[SETTINGS]
     result = {"trials": trials, "today": current, "best": study.best_value, "model": best}
     TUNING.parent.mkdir(parents=True, exist_ok=True)
@@ -197,6 +212,5 @@ def main(
     for name, value in best.items():
         if value is not None:  # TOML has no null: omit the line
             print(f"{name} = {json.dumps(value)}")
-    if (study.best_value - current) * (1 if settings["score"]["higher_is_better"] else -1) <= 0:
+    if (study.best_value - current) * (1 if higher_is_better else -1) <= 0:
         print("\nIt is not better than the current parameters.")
-    return 0
