@@ -241,6 +241,10 @@ ROW = {"data-validation", "io-contract"}
 
 # Where one piece of evidence serves two: the other goes with it.
 TOGETHER: dict[str, set[str]] = {
+    # a heading of the brief says who decides
+    "use-case-brief": {"ownership-roles"},
+    # the imports of tests say what they test: features and a model
+    "unit-tests": {"ml-unit-tests"},
     **dict.fromkeys(TRACK, TRACK),
     **dict.fromkeys(SERVE, SERVE | {"automated-promotion-policy"}),
     **dict.fromkeys(MONITOR, MONITOR),
