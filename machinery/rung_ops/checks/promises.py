@@ -11,7 +11,7 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
-from rung_ops import contract
+from rung_ops import adverse, contract
 from rung_ops.checks.data import raw_files_keep_row, target_may_be_missing
 from rung_ops.checks.entity_features import well_declared
 from rung_ops.checks.features import (
@@ -52,7 +52,7 @@ def well_typed() -> None:
         )
     estimator.kind()
     if (REPOSITORY / "governance").is_dir():
-        estimator.refuse_unless_one_number("under governance fairness and explanations are of")
+        estimator.refuse_quantiles("under governance fairness and explanations are of")
     if time is not None and time not in columns:
         raise ContractError(
             f"dataset.py: TIME is {time!r}, which is not a column of Row. "
@@ -94,6 +94,7 @@ def parameters_fit() -> None:
         raise ContractError("params.toml: the table [model] is missing; build() gets its values.")
     _parameter(settings, "score", "metric")
     _parameter(settings, "score", "higher_is_better")
+    adverse.of(settings, estimator.classes())
     known = {*contract.Row.to_schema().dtypes, *(e.meta.output_name() for e in contract.FEATURES)}
     for column in settings.get("report", {}).get("slices", []):
         if column not in known:

@@ -140,11 +140,28 @@ def of_fairness(bounds: Bounds, fairness: Mapping[str, Any]) -> Iterator[str]:
     for bound in bounds.fairness:
         group, figure, most = bound["group"], bound["figure"], bound["greatest_difference"]
         differences = (groups.get(group) or {}).get("differences") or {}
-        difference = _number(differences.get(figure))
-        if difference is None:
-            yield f"fairness: nothing is known of {figure} by {group}, which the plan bounds"
-        elif difference > most:
-            yield f"fairness: {figure} differs by {difference:.3f} by {group}; {most:g} is allowed"
+        for what, value in _judged(figure, differences, bound.get("class")):
+            difference = _number(value)
+            if difference is None:
+                yield f"fairness: nothing is known of {what} by {group}, which the plan bounds"
+            elif difference > most:
+                yield f"fairness: {what} differs by {difference:.3f} by {group}; {most:g} is allowed"
+
+
+def _judged(figure: str, differences: Mapping[str, Any], only: str | None) -> list[tuple[str, Any]]:
+    """Name what a bound is compared with: of several classes each, so that the worst decides.
+
+    Args:
+        figure: that is bounded.
+        differences: by figure, or those by class.
+        only: the class that is bounded; None for all of them.
+    """
+    by_class = {name: each for name, each in differences.items() if isinstance(each, Mapping)}
+    if only is not None:
+        by_class = {only: by_class.get(only, {})}
+    if not by_class:
+        return [(figure, differences.get(figure))]
+    return [(f"{figure} of {name}", each.get(figure)) for name, each in by_class.items()]
 
 
 def _number(value: Any) -> float | None:

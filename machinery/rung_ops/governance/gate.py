@@ -73,10 +73,10 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
     judged = dataclasses.replace(
         result, figures=result.figures | {PLAN: plan.digest()}, notes=notes
     )
-    bounded = [each["figure"] for each in limits.performance]
+    bounded, kind = [each["figure"] for each in limits.performance], estimator.kind()
     false = [
-        *standard_figures.differences(contract.score, estimator.truth(rows), predicted),
-        *standard_figures.unbounded(result.figures.get("metric", ""), bounded),
+        *standard_figures.differences(contract.score, estimator.truth(rows), predicted, kind),
+        *standard_figures.unbounded(result.figures.get("metric", ""), bounded, kind),
     ]
     return judged.with_reasons(
         [*false, *(f"outside of the change control plan: {each}" for each in outside)]

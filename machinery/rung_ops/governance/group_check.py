@@ -13,6 +13,7 @@ from rung_ops.governance import bounds, plan
 from rung_ops.governance.plan import Bounds
 from rung_ops.project.paths import params, shown
 from rung_ops.system.printable import printable
+from rung_ops.target import MULTICLASS
 from rung_ops.training.fairness import FAIRNESS, THRESHOLD
 
 
@@ -34,6 +35,8 @@ def threshold_problems(
         settings: content of params.toml.
         report: as reports/fairness.json.
     """
+    if report.get("task") == MULTICLASS:
+        yield from _thresholds_of_classes(limits, settings)
     if report.get("task") != "classification":
         return
     if limits.decision_threshold is None:
@@ -54,6 +57,14 @@ def threshold_problems(
             f"{shown(FAIRNESS)} compares groups at {report['threshold']:g}, and the plan decides at "
             f"{limits.decision_threshold:g}: train again"
         )
+
+
+def _thresholds_of_classes(limits: Bounds, settings: Mapping[str, Any]) -> Iterator[str]:
+    answered = "and of several classes the most probable one is predicted, without a threshold"
+    if limits.decision_threshold is not None:
+        yield f"it names a `decision_threshold` under `protocol`, {answered}: remove it"
+    if "threshold" in settings.get("fairness", {}):
+        yield f"params.toml has a threshold under [fairness], {answered}: remove it"
 
 
 def unjudged(report: Mapping[str, Any]) -> list[str]:

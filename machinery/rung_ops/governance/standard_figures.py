@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
+from rung_ops.target import ONE_NUMBER, Kind
+
 REL, ABS = 1e-6, 1e-9  # by which the same figure may differ, computed in another way
 
 Figure = Callable[[np.ndarray, np.ndarray], Any]
@@ -36,25 +38,44 @@ FIGURES: dict[str, Figure] = {
 }
 
 
+def _of_classes(figure: Figure) -> Figure:
+    """Tell a figure of probabilities, shape (n_rows, n_classes), which classes there are."""
+
+    def computed(truth: np.ndarray, predicted: np.ndarray) -> Any:
+        return figure(truth, predicted, labels=list(range(predicted.shape[1])))  # type: ignore[call-arg]
+
+    return computed
+
+
+FIGURES_OF_CLASSES: dict[str, Figure] = {
+    "accuracy": lambda truth, predicted: np.mean(truth == predicted.argmax(axis=1)),
+    "brier": _of_classes(metrics.brier_score_loss),
+    "log_loss": _of_classes(metrics.log_loss),
+}
+
+
 def differences(
     score: Callable[[np.ndarray, np.ndarray], Mapping[str, Any]],
     truth: np.ndarray,
     predicted: np.ndarray,
+    kind: Kind = ONE_NUMBER,
 ) -> Iterator[str]:
     """Say which figures of score() are not what their names say.
 
     Args:
         score: of model.py; it is asked for all rows and for each half of them.
         truth: of the gate's rows, shape (n_rows,).
-        predicted: by the version, shape (n_rows,).
+        predicted: by the version, shape (n_rows,) or (n_rows, n_classes).
+        kind: of the target.
     """
+    standard = FIGURES_OF_CLASSES if kind.classes else FIGURES
     wrong: dict[str, str] = {}
     for part in (slice(None), slice(None, None, 2), slice(1, None, 2)):
         if len(np.unique(truth[part])) < 2:
             continue  # most figures mean nothing there, and score() may refuse
         given = score(truth[part], predicted[part])
-        for name in FIGURES.keys() & given.keys() - wrong.keys():
-            is_ = float(FIGURES[name](truth[part], predicted[part]))
+        for name in standard.keys() & given.keys() - wrong.keys():
+            is_ = float(standard[name](truth[part], predicted[part]))
             if not math.isclose(float(given[name]), is_, rel_tol=REL, abs_tol=ABS):
                 wrong[name] = (
                     f"score() in model.py says {name} {float(given[name]):.6g}, and it is {is_:.6g}: "
@@ -63,14 +84,16 @@ def differences(
     yield from (wrong[name] for name in sorted(wrong))
 
 
-def unbounded(deciding: str, bounds: Collection[str]) -> Iterator[str]:
+def unbounded(deciding: str, bounds: Collection[str], kind: Kind = ONE_NUMBER) -> Iterator[str]:
     """Say that a figure of one's own decides without a bound of the plan.
 
     Args:
         deciding: the metric that decides; empty where none was computed.
         bounds: names of the figures that the plan bounds.
+        kind: of the target.
     """
-    if deciding and deciding not in FIGURES and deciding not in bounds:
+    standard = FIGURES_OF_CLASSES if kind.classes else FIGURES
+    if deciding and deciding not in standard and deciding not in bounds:
         yield (
             f"{deciding}, which decides, is computed by score() in model.py alone, and "
             "`performance` of the change control plan does not name it"

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rung_ops import adverse
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.export_trial import sample
 from rung_ops.serving import effects
@@ -16,7 +17,6 @@ from rung_ops.target import MULTICLASS, QUANTILE
 
 BACKGROUND_ROWS = 200_000  # training rows of which the means are taken; all, where there are fewer
 TRIED_ROWS = 2_000
-DIRECTIONS = ("high", "low")
 
 
 def describe(
@@ -41,18 +41,19 @@ def describe(
 
     Returns:
         `method`: trees or additive, or none with `why`; `adverse`: which predictions are
-        unfavourable, high or low; `columns` of the contract by feature; `max_difference` of the
-        effects' sum to the predictions; for additive, the `means` of the features' terms over
-        `background_rows` training rows.
+        unfavourable, high or low, or a list of classes; `columns` of the contract by feature;
+        `max_difference` of the effects' sum to the predictions; for additive, the `means` of the
+        features' terms over `background_rows` training rows.
 
     Raises:
         BadBundle: a setting means nothing.
     """
     task = contract["task"]
-    if why := _unexplainable(task, settings.get("adverse")):
+    unfavourable = _adverse(contract, settings)
+    if why := _unexplainable(task, unfavourable):
         return _none(why)
     common = {
-        "adverse": settings["adverse"],
+        "adverse": unfavourable,
         "columns": columns_by_feature(expressions, contract, train),
     }
     if tried.height > TRIED_ROWS:  # the last rows are those at the edges of the contract
@@ -68,27 +69,34 @@ def describe(
         return _none(f"the contract's example is not a row of it: {refusal}")
     off = _difference(additive, tried, predict, task)
     if off > TOLERANCE:
+        other = "not" if task == MULTICLASS else "neither LightGBM nor"
         return _none(
-            "its model is neither LightGBM nor additive: the effects of single features differ by "
-            f"{off:.2g} from its predictions"
+            f"its model is {other} additive: the effects of single features differ by {off:.2g} from "
+            "its predictions"
         )
     means = _means(additive, sample(train, BACKGROUND_ROWS, 0).select(expressions))
     return {"method": "additive", **common, "max_difference": off, **means}
 
 
-def _unexplainable(task: str, adverse: Any) -> str:
+def _adverse(contract: dict[str, Any], settings: dict[str, Any]) -> str | list[str] | None:
+    try:
+        return adverse.of({"reasons": settings}, contract.get("classes") or ())
+    except adverse.BadAdverseError as error:
+        raise BadBundle(str(error)) from error
+
+
+def _unexplainable(task: str, unfavourable: object) -> str:
     """Say why predictions have no reasons, whatever the model; empty where they may have."""
-    if task == MULTICLASS:
-        return "it tells several classes apart, and reasons are of one number"
     if task == QUANTILE:
         return "it predicts an interval, and reasons are of one number"
-    if adverse is None:
+    if unfavourable is None:
+        what, values = "predictions", '"high" or "low"'
+        if task == MULTICLASS:
+            what, values = "classes", "a list of them"
         return (
-            "params.toml does not say which predictions are unfavourable: set `adverse` under "
-            '[reasons] to "high" or "low", train, and release again'
+            f"params.toml does not say which {what} are unfavourable: set `adverse` under [reasons] "
+            f"to {values}, train, and release again"
         )
-    if adverse not in DIRECTIONS:
-        raise BadBundle(f'params.toml, [reasons]: adverse is {adverse!r}; expected "high" or "low"')
     return ""
 
 
@@ -126,7 +134,8 @@ def _means(additive: AdditiveEffects, background: pl.DataFrame) -> dict[str, Any
     return {"background_rows": background.height, "means": means}
 
 
-def _mean(additive: AdditiveEffects, values: pl.Series) -> float:
+def _mean(additive: AdditiveEffects, values: pl.Series) -> float | list[float]:
     counted = values.alias("value").value_counts().sort("value")
     terms = additive.terms(values.name, counted["value"])
-    return float(np.average(terms, weights=counted["count"].to_numpy()))
+    average = np.average(terms, axis=0, weights=counted["count"].to_numpy())
+    return average.tolist()  # type: ignore[no-any-return]  # of several classes a number each

@@ -5,9 +5,11 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from rung_ops.predictions import labels
 from rung_ops.serving.jobs import Job
+from rung_ops.serving.reasons import Reason
 
 
 class Types(NamedTuple):
@@ -32,8 +34,9 @@ def types_of(classes: tuple[str, ...]) -> Types:
     of_rows = _by_class("ProbabilitiesByColumn", classes, list[float])
     name: Any = Literal[classes]
     one = _answer(
-        "The most probable class of one row, and the probability of each.",
+        "The most probable class of one row, and the probability of each; `reasons` where asked for.",
         "Answer",
+        list[Reason],
         id=str,
         prediction=name,
         probabilities=of_row,
@@ -41,8 +44,9 @@ def types_of(classes: tuple[str, ...]) -> Types:
         defaults_used=list[str],
     )
     many = _answer(
-        "The most probable class of each row of an array, in their order.",
+        "The most probable class of each row of an array, in their order; `reasons` where asked for.",
         "Answers",
+        list[list[Reason]],
         release=str,
         predictions=_list_of(name),
         probabilities=_list_of(of_row),
@@ -52,6 +56,7 @@ def types_of(classes: tuple[str, ...]) -> Types:
     by_column = _answer(
         "The most probable class of each row of a table. `defaults_used` counts rows from 1.",
         "AnswersByColumn",
+        None,
         release=str,
         predictions=_list_of(name),
         probabilities=of_rows,
@@ -68,7 +73,10 @@ def of_one(job: Job, defaults: list[str]) -> Any:
     types = types_of(classes)
     (probabilities,) = job.predictions
     name = labels(np.array([probabilities]), classes)[0]
-    return types.one(job.identity, name, types.of_row(*probabilities), release.id, defaults)
+    reasons = UNSET if job.reasons is None else job.reasons[0]
+    return types.one(
+        job.identity, name, types.of_row(*probabilities), release.id, defaults, reasons
+    )
 
 
 def of_many(job: Job, ids: list[str], defaults: list[list[str]]) -> Any:
@@ -78,7 +86,8 @@ def of_many(job: Job, ids: list[str], defaults: list[list[str]]) -> Any:
     types = types_of(classes)
     names = labels(np.array(job.predictions), classes)
     probabilities = [types.of_row(*row) for row in job.predictions]
-    return types.many(release.id, names, probabilities, ids, defaults)
+    reasons = UNSET if job.reasons is None else job.reasons
+    return types.many(release.id, names, probabilities, ids, defaults, reasons)
 
 
 def by_columns(job: Job, ids: list[str], used: dict[str, list[int]]) -> Any:
@@ -91,8 +100,11 @@ def by_columns(job: Job, ids: list[str], used: dict[str, list[int]]) -> Any:
     return types.by_column(release.id, labels(matrix, classes), probabilities, ids, used)
 
 
-def _answer(meaning: str, name: str, **fields: Any) -> Any:
-    return msgspec.defstruct(name, list(fields.items()), namespace={"__doc__": meaning})
+def _answer(meaning: str, name: str, reasons: Any, **fields: Any) -> Any:
+    listed: list[Any] = list(fields.items())
+    if reasons is not None:
+        listed.append(("reasons", reasons | UnsetType, UNSET))
+    return msgspec.defstruct(name, listed, namespace={"__doc__": meaning})
 
 
 def _by_class(name: str, classes: tuple[str, ...], kind: Any) -> Any:

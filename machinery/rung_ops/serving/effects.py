@@ -1,7 +1,9 @@
 """Split a prediction into what each feature adds to it: exact Shapley values.
 
 A probability is split in log-odds, where the parts of a logistic regression and of boosted trees
-add up; a value in its own unit.
+add up; a value in its own unit. Of several classes the logarithm of each probability is split, less
+the mean of them all, where the parts of a regression of several classes add up: the difference of
+two classes is then the log-odds between them.
 """
 
 import json
@@ -14,17 +16,27 @@ import polars as pl
 from rung_ops.serving.columns import columns_of
 from rung_ops.serving.predictors import Predictor
 from rung_ops.serving.requests import Reader
+from rung_ops.target import MULTICLASS
 
-# From features, shape (n_rows, n_features), to shape (n_rows, n_features + 1): each row adds up to
-# its margin, and the last column, that of no feature, is the same for all rows.
+# From features, shape (n_rows, n_features), to shape (n_rows, n_features + 1), or (n_rows,
+# n_features + 1, n_classes): each row adds up to its margin, and the last column, that of no feature,
+# is the same for all rows.
 Effects = Callable[[pl.DataFrame], np.ndarray]
 
 # Log-odds of probabilities beyond this say nothing: 32 bits hold none closer to 1.
 SMALLEST = 1e-7
+# Logarithms alone go further: 32 bits hold small numbers as exactly as others.
+SMALLEST_OF_CLASS = 1e-30
 
 
 def margins(predictions: np.ndarray, task: str) -> np.ndarray:
-    """Return log-odds of probabilities, or values as they are; shape (n_rows,)."""
+    """Return log-odds of probabilities, or values as they are; shape (n_rows,).
+
+    Of several classes: the logarithms of their probabilities less their mean, (n_rows, n_classes).
+    """
+    if task == MULTICLASS:
+        logarithms = np.log(np.maximum(predictions, SMALLEST_OF_CLASS))
+        return logarithms - logarithms.mean(axis=1, keepdims=True)
     if task != "classification":
         return predictions
     clipped = np.clip(predictions, SMALLEST, 1 - SMALLEST)
@@ -57,15 +69,16 @@ class AdditiveEffects:
 
         Args:
             predict: the model.
-            task: classification or regression.
+            task: of the release.
             base: features of any row, shape (1, n_features).
-            means: mean of terms() over the background, shape (n_features,); zeros by default.
+            means: mean of terms() over the background, shape (n_features,) or (n_features,
+                n_classes); zeros by default.
         """
         self._predict = predict
         self._task = task
         self._base = base
-        self._start = float(margins(predict(base), task)[0])
-        self._means = np.zeros(base.width) if means is None else means
+        self._start = margins(predict(base), task)[0]
+        self._means = np.zeros((base.width, *self._start.shape)) if means is None else means
 
     def __call__(self, features: pl.DataFrame) -> np.ndarray:
         """Return the effects of features."""
@@ -81,13 +94,18 @@ class AdditiveEffects:
             for index, same in enumerate(self._base.get_columns())
         ]
         contributions = margins(self._predict(pl.DataFrame(blocks)), self._task) - self._start
-        effects = np.empty((height, features.width + 1))
-        effects[:, :-1] = contributions.reshape(features.width, height).T - self._means
-        effects[:, -1] = self._start + self._means.sum()
+        each = contributions.reshape(features.width, height, *self._start.shape)
+        effects = np.empty((height, features.width + 1, *self._start.shape))
+        effects[:, :-1] = each.swapaxes(0, 1) - self._means
+        effects[:, -1] = self._start + self._means.sum(axis=0)
         return effects
 
     def terms(self, name: str, values: pl.Series) -> np.ndarray:
-        """Return the terms of one feature, less that of the base row; shape (n_values,)."""
+        """Return the terms of one feature, less that of the base row.
+
+        Returns:
+            Shape (n_values,) or (n_values, n_classes).
+        """
         frame = pl.DataFrame(
             [
                 values.rename(name) if each.name == name else each.new_from_index(0, len(values))
@@ -101,17 +119,21 @@ def difference(parts: np.ndarray, predictions: np.ndarray, task: str) -> np.ndar
     """Compare effects with predictions.
 
     Args:
-        parts: effects of the rows, shape (n_rows, n_features + 1).
-        predictions: of the same rows, shape (n_rows,).
-        task: classification or regression.
+        parts: effects of the rows, as Effects gives them.
+        predictions: of the same rows, shape (n_rows,) or (n_rows, n_classes).
+        task: of the release.
 
     Returns:
         Shape (n_rows,): how far the sum of the parts is from the margin, in log-odds, or relative
         to the largest part.
     """
     total = parts.sum(axis=1)
-    if task != "classification":
+    if task not in ("classification", MULTICLASS):
         return np.abs(total - predictions) / np.maximum(np.abs(parts).max(axis=1), SMALLEST)
     # A difference of probabilities, in log-odds. Nearer to 0 and 1 it would be all rounding.
     slope = np.maximum(predictions * (1 - predictions), 1e-3)
+    if task == MULTICLASS:  # that of the class for which it is largest
+        odds = np.exp(total - total.max(axis=1, keepdims=True))
+        apart = np.abs(odds / odds.sum(axis=1, keepdims=True) - predictions) / slope
+        return np.asarray(apart.max(axis=1))
     return np.abs(1 / (1 + np.exp(-np.clip(total, -30, 30))) - predictions) / slope

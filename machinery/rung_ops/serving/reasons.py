@@ -6,11 +6,13 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from rung_ops.adverse import HIGH
 from rung_ops.release import bundle
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving import effects
 from rung_ops.serving.effects import AdditiveEffects, Effects
 from rung_ops.serving.predictors import EncodedBooster, Predictor
+from rung_ops.target import MULTICLASS
 
 # A smaller effect is rounding: of 32 bits in a model, of four decimals in an answer.
 NONE = 5e-5
@@ -30,7 +32,8 @@ class Reason(msgspec.Struct, frozen=True):
         columns: of the contract. Several where a feature is made of several, such as a ratio.
         text: their descriptions.
         effect: what they add in the unfavourable direction, compared with the mean of the training
-            rows: in log-odds, or in units of the value. Positive.
+            rows: in log-odds, or in units of the value. Of several classes, in log-odds of the
+            class that is answered against the favourable ones. Positive.
     """
 
     columns: list[str]
@@ -62,7 +65,9 @@ class Reasons:
         """
         self.method: str = described["method"]
         self._task: str = contract["task"]
-        self._sign = 1.0 if described["adverse"] == "high" else -1.0
+        self._sign = 1.0 if described["adverse"] == HIGH else -1.0
+        classes = contract.get("classes") or ()
+        self._unfavourable = np.array([name in described["adverse"] for name in classes], bool)
         self._effects, self._predict = effects_of, predict
         texts = {each["name"]: each["description"] or each["name"] for each in contract["columns"]}
         names = [each["name"] for each in contract["features"]]
@@ -81,14 +86,15 @@ class Reasons:
 
         Args:
             features: shape (n_rows, n_features).
-            count: the most of a row; there are fewer where fewer speak against the person.
+            count: the most of a row; there are fewer where fewer speak against the person, and none
+                where the class that is answered is a favourable one.
 
         Raises:
             CannotExplainError: the effects of a row do not add up to its prediction.
         """
-        parts = self._effects(features)
-        self._add_up(parts, self._predict(features))
-        against = self._sign * (parts[:, :-1] @ self._members)
+        parts, predictions = self._effects(features), self._predict(features)
+        self._add_up(parts, predictions)
+        against = self._against(parts[:, :-1], predictions) @ self._members
         order = np.argsort(-against, axis=1, kind="stable")[:, :count]
         return [
             [
@@ -99,6 +105,15 @@ class Reasons:
             ]
             for row, chosen in zip(against, order, strict=True)
         ]
+
+    def _against(self, parts: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """Return what each feature adds in the unfavourable direction; (n_rows, n_features)."""
+        if self._task != MULTICLASS:
+            return self._sign * parts
+        answered = predictions.argmax(axis=1)
+        of_answer = parts[np.arange(len(parts)), :, answered]
+        against = of_answer - parts[:, :, ~self._unfavourable].mean(axis=2)
+        return np.where(self._unfavourable[answered][:, None], against, 0.0)
 
     def _add_up(self, parts: np.ndarray, predictions: np.ndarray) -> None:
         difference = effects.difference(parts, predictions, self._task)

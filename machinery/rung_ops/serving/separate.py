@@ -5,6 +5,7 @@ the process that answers. Requests and answers are frames: a length of eight byt
 """
 
 import io
+import json
 import os
 import struct
 import subprocess
@@ -17,12 +18,12 @@ import numpy as np
 import polars as pl
 
 from rung_ops.release import source_import, verify
-from rung_ops.release.bundle import BadBundle
+from rung_ops.release.bundle import CONTRACT, BadBundle
 from rung_ops.serving import loaded_release
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.settings import limits
 from rung_ops.system import keyless
-from rung_ops.target import ONE_NUMBER
+from rung_ops.target import ONE_NUMBER, Kind, kind_in
 
 LENGTH = struct.Struct(">Q")
 # Of an answer: the shadow scores a few thousand rows at a time, and what it sends is not trusted.
@@ -39,14 +40,13 @@ class SeparateRelease:
 
     Attributes:
         id: its name.
-        kind: of its predictions; a release under governance predicts one number.
+        kind: of its predictions, as its contract says.
     """
-
-    kind = ONE_NUMBER
 
     def __init__(self, folder: Path) -> None:
         """Set the bundle; it is verified by the process that imports it."""
         self.id = folder.name
+        self.kind = _kind(folder)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()  # of starting and closing
@@ -95,6 +95,14 @@ class SeparateRelease:
                     stdout=subprocess.PIPE,
                 )
             return self._process
+
+
+def _kind(folder: Path) -> Kind:
+    """Read what a release predicts: names alone, as nothing has verified them yet."""
+    try:
+        return kind_in(json.loads((folder / CONTRACT).read_bytes()))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return ONE_NUMBER  # its process says what is wrong
 
 
 def _table(rows: pl.DataFrame) -> bytes:

@@ -42,26 +42,20 @@ def classes() -> list[str]:
     return list(kind().classes)
 
 
-def refuse_unless_one_number(what: str) -> None:
-    """Refuse several classes and quantiles where only one number can be dealt with.
+def refuse_quantiles(what: str) -> None:
+    """Refuse quantiles where only a number or probabilities can be dealt with.
 
     Args:
         what: cannot be done, as the end of a sentence.
 
     Raises:
-        UnsupportedTargetError: the target is one of several classes, or has QUANTILES.
+        UnsupportedTargetError: the target has QUANTILES.
     """
-    predicted = kind()
-    if not predicted.width:
-        return
-    has, remedy = "QUANTILES", "remove QUANTILES from dataset.py"
-    if predicted.classes:
-        has = f"{len(predicted.classes)} classes"
-        remedy = "make it true or false, such as one class against the others"
-    raise target.UnsupportedTargetError(
-        f"The target `{contract.TARGET}` has {has}, and {what} one probability or one number: "
-        f"{remedy}."
-    )
+    if kind().quantiles:
+        raise target.UnsupportedTargetError(
+            f"The target `{contract.TARGET}` has QUANTILES, and {what} one number, or "
+            "probabilities: remove QUANTILES from dataset.py."
+        )
 
 
 def truth(rows: pl.DataFrame) -> np.ndarray:

@@ -9,8 +9,10 @@ import polars as pl
 import shap
 from matplotlib.axes import Axes
 
+from rung_ops import adverse
 from rung_ops.project.paths import MODEL, REPORTS, TEST, TRAIN, params, shown
 from rung_ops.training import estimator, plots
+from rung_ops.training.explained import Explained, of_classes, of_numbers
 
 EXPLANATIONS = REPORTS / "explanations.json"
 PLOT = REPORTS / "explanations.svg"
@@ -18,11 +20,12 @@ TABLE = REPORTS / "explanations.csv"
 # Defaults of [explain] in params.toml: rows to explain, background rows, time limit in seconds.
 ROWS, BACKGROUND, SECONDS = 100, 50, 120
 EXAMPLES, REASONS = 5, 6
+OF_CLASSES = "probabilities of classes; the examples: of the class that is answered"
 
 
 def explain(
     model: Any, rows: pl.DataFrame, background: pl.DataFrame, seed: int, seconds: float
-) -> tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute the SHAP values of predictions.
 
     Args:
@@ -34,7 +37,8 @@ def explain(
 
     Returns:
         SHAP values, shape (n_explained, n_features), each row adding up to its prediction minus
-        the base value; and the base value, the mean prediction of the background.
+        the base value; and the base value, the mean prediction of the background. Of several
+        classes both have a further axis: the probability of each.
     """
     encoder = FeatureEncoder(pl.concat([background, rows]))
 
@@ -52,7 +56,7 @@ def explain(
             break
         explanation = explainer(row[np.newaxis, :], max_evals=evaluations, silent=True)
         values.append(explanation.values[0])
-    return np.array(values), float(predict(numbers).mean())
+    return np.array(values), predict(numbers).mean(axis=0)
 
 
 class FeatureEncoder:
@@ -97,7 +101,7 @@ class FeatureEncoder:
 
 
 def reasons(
-    features: pl.DataFrame, values: np.ndarray, row: int, adverse: str | None = None
+    features: pl.DataFrame, values: np.ndarray, row: int, against: str | None = None
 ) -> list[dict[str, Any]]:
     """Return the features with the largest effects on the prediction of one row.
 
@@ -105,10 +109,10 @@ def reasons(
         features: of the rows, shape (n_rows, n_features).
         values: from explain().
         row: its number.
-        adverse: `high` or `low`, as [reasons] of params.toml says: only what made the prediction
-            worse for the person is a reason then, as the service has it.
+        against: `high` or `low` where that is unfavourable: only what made the prediction worse
+            for the person is a reason then, as the service has it.
     """
-    sign = {None: 0, "high": 1, "low": -1}[adverse]
+    sign = {None: 0, adverse.HIGH: 1, adverse.LOW: -1}[against]
     largest = np.argsort(-np.abs(values[row]), kind="stable")
     order = [index for index in largest if not sign or sign * values[row, index] > 0][:REASONS]
     return [
@@ -141,31 +145,62 @@ def report(
             f"Stopped after {seconds} s: {len(values)} of {sample.height} rows are explained. "
             "Set seconds, rows or background under [explain] in params.toml."
         )
-    weights = dict(zip(features.columns, np.abs(values).mean(axis=0), strict=True))
-    ranked = np.argsort(predicted, kind="stable")
-    adverse = settings.get("reasons", {}).get("adverse")
+    names = estimator.classes()
+    unfavourable = adverse.of(settings, names)
+    if names:
+        explained = of_classes(predicted, values, names, unfavourable or ())
+    else:
+        direction = unfavourable if isinstance(unfavourable, str) else None
+        explained = of_numbers(predicted, values, direction)
+    ranked = explained.ranked
     chosen = sorted(
         {int(ranked[rank]) for rank in np.linspace(0, len(ranked) - 1, EXAMPLES, dtype=int)}
     )
     return {
         "method": "permutation SHAP: mean absolute SHAP value of each feature",
+        **({"of": OF_CLASSES} if names else {}),
         "rows": len(values),
         "background": background.height,
-        "base": round(base, 4),
-        "reasons_are": f"what makes a prediction {adverse}er" if adverse else "effects of any sign",
-        "importance": {
-            name: round(float(weight), 5)
-            for name, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0]))
-        },
+        "base": dict(zip(names, base.round(4).tolist(), strict=True)) or round(float(base), 4),
+        "reasons_are": _reasons_are(unfavourable),
+        "importance": _importance(features.columns, explained),
+        **_by_class(features.columns, names, explained),
         "examples": [
             {
                 "test_row": int(sample["row"][row]),
-                "predicted": round(float(predicted[row]), 4),
-                "reasons": reasons(features, values, row, adverse),
+                **explained.answers[row],
+                "reasons": reasons(features, explained.effects, row, explained.adverse[row]),
             }
-            for row in sorted(chosen, key=lambda row: -predicted[row])
+            for row in sorted(chosen, key=lambda row: -explained.number[row])
         ],
         "notes": notes,
+    }
+
+
+def _reasons_are(unfavourable: str | list[str] | None) -> str:
+    if unfavourable is None:
+        return "effects of any sign"
+    if isinstance(unfavourable, str):
+        return f"what makes a prediction {unfavourable}er"
+    named = ", ".join(unfavourable)
+    return f"what makes the answer likelier where it is {named}; else effects of any sign on it"
+
+
+def _importance(features: list[str], explained: Explained) -> dict[str, float]:
+    weights = zip(features, map(float, explained.importance), strict=True)
+    ordered = sorted(weights, key=lambda item: (-item[1], item[0]))
+    return {name: round(weight, 5) for name, weight in ordered}
+
+
+def _by_class(features: list[str], names: list[str], explained: Explained) -> dict[str, Any]:
+    if explained.by_class is None:
+        return {}
+    weights = dict(zip(features, explained.by_class.round(5).tolist(), strict=True))
+    ordered = _importance(features, explained)
+    return {
+        "importance_by_class": {
+            feature: dict(zip(names, weights[feature], strict=True)) for feature in ordered
+        }
     }
 
 
@@ -184,7 +219,7 @@ def _json_value(value: Any) -> Any:
 
 def main() -> int:
     """Write the explanations, their table and their plot; return the exit code."""
-    estimator.refuse_unless_one_number("SHAP values are computed of")
+    estimator.refuse_quantiles("SHAP values are computed of")
     model = estimator.load(MODEL)
     result = report(model, pl.read_parquet(TEST), pl.read_parquet(TRAIN), params())
     EXPLANATIONS.write_text(

@@ -167,3 +167,33 @@ def test_a_difference_between_groups_has_its_bound() -> None:
     assert violations_of(fairness=report) == [
         "fairness: selection_rate differs by 0.210 by age; 0.2 is allowed"
     ]
+
+
+def test_of_several_classes_each_is_judged_so_that_the_worst_decides() -> None:
+    def of(manager: float | None) -> list[str]:
+        differences = {
+            "skilled": {"selection_rate": 0.1},
+            "manager": {"selection_rate": manager},
+        }
+        return violations_of(fairness={"groups": {"age": {"differences": differences}}})
+
+    assert of(0.2) == []
+    assert of(0.21) == [
+        "fairness: selection_rate of manager differs by 0.210 by age; 0.2 is allowed"
+    ]
+    assert of(None) == [
+        "fairness: nothing is known of selection_rate of manager by age, which the plan bounds"
+    ]
+
+
+def test_a_bound_may_be_of_one_class_alone() -> None:
+    differences = {"skilled": {"selection_rate": 0.1}, "manager": {"selection_rate": 0.3}}
+    report = {"groups": {"age": {"differences": differences}}}
+
+    def of(name: str) -> list[str]:
+        bound = BOUNDS.fairness[0] | {"class": name}
+        return list(bounds.of_fairness(replace(BOUNDS, fairness=(bound,)), report))
+
+    assert of("skilled") == []
+    assert "selection_rate of manager differs by 0.300 by age" in of("manager")[0]
+    assert "nothing is known of selection_rate of director by age" in of("director")[0]

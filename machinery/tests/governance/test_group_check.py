@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,25 @@ def test_a_report_at_another_threshold_fails(
 
 def test_a_value_has_no_threshold(check: Callable[..., int]) -> None:
     assert check(task="regression", threshold=None) == 0
+
+
+def test_classes_have_no_threshold_and_one_that_is_named_fails(
+    check: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    differences = {"a": {"selection_rate": 0.1}, "b": {"selection_rate": 0.1}}
+    groups = {"age": {"differences": differences}}
+    kind = {"task": "multiclass", "classes": ["a", "b"], "groups": groups}
+
+    assert check(**kind) == 1
+    named = capsys.readouterr().err
+    assert "it names a `decision_threshold` under `protocol`, and of several classes" in named
+    assert "params.toml has a threshold under [fairness], and of several classes" in named
+
+    monkeypatch.setattr(plan, "bounds", lambda: replace(BOUNDS, decision_threshold=None))
+    monkeypatch.setattr(group_check, "params", dict)
+    assert check(**kind) == 0
 
 
 def test_without_a_plan_nothing_is_bounded(

@@ -20,6 +20,7 @@ from rung_ops.release.state import State
 from rung_ops.serving import class_answers
 from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.separate import SeparateRelease
 from rung_ops.serving.service import HeldReleases
 from rung_ops.serving.settings import Limits
 from rung_ops.serving.shadow import Shadow
@@ -75,14 +76,16 @@ def test_the_schema_names_the_classes_and_describes_what_is_answered(
     assert sorted(schemas["Answer"]["properties"]["prediction"]["enum"]) == sorted(CLASSES)
     assert schemas["Probabilities"]["required"] == CLASSES
     assert msgspec.json.decode(answer, type=types.one).release == served.release.id
-    assert "reasons" not in schemas["Answer"]["properties"]
+    assert "reasons" not in schemas["Answer"]["required"]
 
 
-def test_reasons_are_refused_in_a_sentence(caller: Caller, sent: list[dict[str, Any]]) -> None:
+def test_where_no_class_is_unfavourable_reasons_are_refused_in_a_sentence(
+    caller: Caller, sent: list[dict[str, Any]]
+) -> None:
     answer = caller.post("/predict?explain=true", sent[0])
 
     assert answer.status == 400
-    assert "it tells several classes apart, and reasons are of one number" in answer.body.decode()
+    assert "does not say which classes are unfavourable" in answer.body.decode()
 
 
 def test_the_log_holds_the_class_and_the_probabilities(
@@ -144,6 +147,13 @@ def test_a_shadow_of_other_classes_fails_and_never_answers(
     shadow.close()
 
     assert shadow.comparison.compared == 0
+
+
+def test_a_shadow_in_a_process_of_its_own_knows_its_classes(
+    release_folder: Path, tmp_path: Path
+) -> None:
+    assert SeparateRelease(release_folder).kind == Kind(tuple(CLASSES))
+    assert not SeparateRelease(tmp_path / "none").kind.width
 
 
 def test_a_canary_is_compared_by_the_share_of_each_class() -> None:

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
-from rung_ops.training.fairness import CLASSIFICATION, assess, compare, table
+from rung_ops.training.fairness import assess, table
+from rung_ops.training.group_rates import CLASSIFICATION, compare
 from rung_ops.training.groups import UnknownGroupError, groups
 
 

@@ -1,0 +1,149 @@
+"""Of several classes, reasons say what spoke for an unfavourable answer against the favourable ones."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from machinery.tests import small_project
+from machinery.tests.conftest import FACTS, Trained
+from machinery.tests.multiclass.conftest import CLASSES
+from machinery.tests.serving.calls import Caller
+from rung_ops import adverse
+from rung_ops.batch import prediction_log
+from rung_ops.checks import promises
+from rung_ops.project.errors import StageError
+from rung_ops.project.paths import params
+from rung_ops.release import bundle, make
+from rung_ops.serving.reasons import Reasons
+from rung_ops.serving.release import Release
+from rung_ops.training import estimator
+
+UNFAVOURABLE = ["late", "lost & found"]
+
+
+@pytest.fixture(autouse=True)
+def said(project: Path) -> Path:
+    """Say in params.toml which classes are unfavourable."""
+    path = project / "params.toml"
+    path.write_text(path.read_text() + f"\n[reasons]\nadverse = {json.dumps(UNFAVOURABLE)}\n")
+    return path
+
+
+def log_odds(trained: Trained, features: pl.DataFrame, against: int) -> np.ndarray:
+    """Return the log-odds of a class against the only favourable one; shape (n_rows,)."""
+    predicted = np.log(estimator.predict_features(trained.estimator, features))
+    return predicted[:, against] - predicted[:, 0]
+
+
+def effects_by_hand(trained: Trained, row: pl.DataFrame, against: int) -> dict[str, float]:
+    """Take each feature from all training rows in turn: exact Shapley values of what adds up."""
+    background = estimator.features(trained.train)
+    whole = float(log_odds(trained, row, against)[0])
+    without = {}
+    for name in row.columns:
+        others = row.drop(name).join(background.select(name), how="cross").select(row.columns)
+        without[name] = float(log_odds(trained, others, against).mean())
+    return {name: whole - mean for name, mean in without.items()}
+
+
+def test_reasons_are_the_exact_effects_on_the_log_odds_against_the_favourable_classes(
+    trained: Trained, served: Any
+) -> None:
+    release: Release = served.release
+    assert isinstance(release.reasons, Reasons)
+    features = estimator.features(trained.test)
+    answered = estimator.predict_features(trained.estimator, features).argmax(axis=1)
+
+    given = release.reasons.strongest(features, 9)
+
+    for row in np.flatnonzero(answered == 1)[:5]:
+        by_hand = effects_by_hand(trained, features[int(row)], 1)
+        against = {name: effect for name, effect in by_hand.items() if effect > 1e-3}
+        mine = {each.columns[0]: each.effect for each in given[row] if each.effect > 1e-3}
+        names = {"hour": "handed_in"}
+        assert list(mine) == [
+            names.get(name, name) for name in sorted(against, key=lambda name: -against[name])
+        ]
+        assert sorted(mine.values()) == pytest.approx(sorted(against.values()), abs=2e-3)
+
+
+def test_a_favourable_answer_has_no_reasons(trained: Trained, served: Any) -> None:
+    features = estimator.features(trained.test)
+    answered = estimator.predict_features(trained.estimator, features).argmax(axis=1)
+
+    given = served.release.reasons.strongest(features, 4)
+
+    assert {bool(given[row]) for row in np.flatnonzero(answered == 0)} == {False}
+    assert {bool(given[row]) for row in np.flatnonzero(answered == 1)} == {True}
+
+
+def test_the_service_answers_and_logs_them(
+    caller: Caller, trained: Trained, sent: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    far = [row | {"distance": 1_490.0, "service": "standard"} for row in sent]
+    near = sent[0] | {"distance": 5.0, "service": "express"}
+
+    one = caller.post("/predict?explain=true", far[0]).json
+    many = caller.post("/predict?explain=true", [*far, near]).json
+    plain = caller.post("/predict", far[0]).json
+    schema = caller.get("/openapi.json").json["components"]["schemas"]["Answer"]
+    until = time.monotonic() + 30
+    while (log := prediction_log.read(tmp_path / "log").collect()).height < 6:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+    assert one["prediction"] == "late"
+    assert one["reasons"][0]["columns"] == ["distance"]
+    assert "reasons" not in plain
+    assert many["predictions"][-1] == "on time"
+    assert many["reasons"][0] == one["reasons"]
+    assert many["reasons"][-1] == []
+    assert "reasons" in schema["properties"]
+    assert "reasons" not in schema["required"]
+    with_reasons = log.filter(pl.col("reasons").is_not_null())
+    assert with_reasons.height == 5
+    assert with_reasons["reasons"].list.len().max() > 0
+
+
+def test_a_model_that_does_not_add_up_gives_none(
+    trained: Trained, tmp_path: Path, release_private_key: bytes
+) -> None:
+    trees = HistGradientBoostingClassifier(max_iter=20, random_state=1)
+    numbers = ["distance", "weight", "hour"]
+    model = small_project.fitted(trained, "service", numbers, "passthrough", trees)
+
+    folder = make.write(
+        tmp_path, model, trained.train, trained.test, FACTS, release_private_key, {}
+    )
+
+    described = json.loads((folder / bundle.REASONS).read_text())
+    assert described["method"] == "none"
+    assert described["why"].startswith("its model is not additive: the effects of single features")
+
+
+@pytest.mark.parametrize(
+    "value", ['"high"', "[]", '["on tme"]', json.dumps(CLASSES), '["late", 1]']
+)
+def test_what_names_no_unfavourable_classes_is_refused_by_the_check(said: Path, value: str) -> None:
+    text = said.read_text()
+    said.write_text(f"{text[: text.index('adverse')]}adverse = {value}\n")
+
+    with pytest.raises(StageError, match=r"\[reasons\]: adverse is .*; expected a list with some"):
+        adverse.of(params(), CLASSES)
+    with pytest.raises(
+        StageError, match="expected a list with some of on time, late, lost & found"
+    ):
+        promises.parameters_fit()
+
+
+def test_a_number_has_a_direction_and_no_classes() -> None:
+    assert adverse.of({"reasons": {"adverse": "low"}}) == "low"
+    assert adverse.of({}) is None
+    with pytest.raises(adverse.BadAdverseError, match='expected "high" or "low"'):
+        adverse.of({"reasons": {"adverse": ["late"]}})
