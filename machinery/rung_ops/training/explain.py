@@ -161,7 +161,7 @@ def report(
         **({"of": OF_CLASSES} if names else {}),
         "rows": len(values),
         "background": background.height,
-        "base": dict(zip(names, base.round(4).tolist(), strict=True)) or round(float(base), 4),
+        "base": _rounded(base, names),
         "reasons_are": _reasons_are(unfavourable),
         "importance": _importance(features.columns, explained),
         **_by_class(features.columns, names, explained),
@@ -184,6 +184,12 @@ def _reasons_are(unfavourable: str | list[str] | None) -> str:
         return f"what makes a prediction {unfavourable}er"
     named = ", ".join(unfavourable)
     return f"what makes the answer likelier where it is {named}; else effects of any sign on it"
+
+
+def _rounded(base: np.ndarray, names: list[str]) -> float | dict[str, float]:
+    if not names:
+        return round(float(base), 4)
+    return dict(zip(names, base.round(4).tolist(), strict=True))
 
 
 def _importance(features: list[str], explained: Explained) -> dict[str, float]:

@@ -8,7 +8,10 @@ import pytest
 from polars.testing import assert_frame_equal
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from rung_ops.training.explain import FeatureEncoder, explain, reasons
+from machinery.tests.conftest import Trained
+from rung_ops.project.paths import params
+from rung_ops.training import estimator
+from rung_ops.training.explain import FeatureEncoder, explain, reasons, report
 
 FEATURES = pl.DataFrame(
     {
@@ -86,3 +89,24 @@ def test_what_speaks_for_a_person_is_no_reason_against_them(adverse: str, named:
 
     assert [each["feature"] for each in reasons(FEATURES, shares, 0, adverse)] == named
     assert len(reasons(FEATURES, shares, 0)) == 4
+
+
+def test_the_report_has_one_base_and_examples_from_the_highest_prediction(trained: Trained) -> None:
+    settings = params() | {"explain": {"rows": 6, "background": 5}, "reasons": {"adverse": "high"}}
+
+    result = report(trained.estimator, trained.test, trained.train, settings)
+
+    features = estimator.features(trained.test.head(1)).columns
+    assert isinstance(result["base"], float)
+    assert "importance_by_class" not in result
+    assert sorted(result["importance"]) == sorted(features)
+    assert result["reasons_are"] == "what makes a prediction higher"
+    predicted = [each["predicted"] for each in result["examples"]]
+    assert len(predicted) == 5
+    assert predicted == sorted(predicted, reverse=True)
+    for each in result["examples"]:
+        row = trained.test[each["test_row"]]
+        assert each["predicted"] == pytest.approx(
+            estimator.predict(trained.estimator, row)[0], abs=1e-4
+        )
+        assert all(reason["effect"] > 0 for reason in each["reasons"])
