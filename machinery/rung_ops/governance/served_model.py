@@ -16,6 +16,7 @@ from rung_ops.release import export, export_trial, registry_artifacts, source_im
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving.predictors import predictor_of
+from rung_ops.target import QUANTILE
 from rung_ops.training import estimator
 
 AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
@@ -59,7 +60,8 @@ def compare(
     yield from _other_bytes(manifest["format"], files, model, features)
     expected = estimator.predict_features(model, features)
     # Not the tolerance of the manifest: it was written by what is checked here.
-    scale = float(np.std(expected)) or 1.0 if manifest["task"] == "regression" else 1.0
+    in_units = manifest["task"] in ("regression", QUANTILE)
+    scale = float(np.std(expected)) or 1.0 if in_units else 1.0
     try:
         predicted = predictor_of(files, dict(manifest))(features)
     except BadBundle as error:

@@ -54,6 +54,13 @@ FIGURES_OF_CLASSES: dict[str, Figure] = {
 }
 
 
+def _of(kind: Kind) -> dict[str, Figure]:
+    """Return the figures of a kind of target; of quantiles none has one meaning."""
+    if kind.quantiles:
+        return {}
+    return FIGURES_OF_CLASSES if kind.classes else FIGURES
+
+
 def differences(
     score: Callable[[np.ndarray, np.ndarray], Mapping[str, Any]],
     truth: np.ndarray,
@@ -65,10 +72,10 @@ def differences(
     Args:
         score: of model.py; it is asked for all rows and for each half of them.
         truth: of the gate's rows, shape (n_rows,).
-        predicted: by the version, shape (n_rows,) or (n_rows, n_classes).
+        predicted: by the version, shape (n_rows,), (n_rows, n_classes) or (n_rows, 3).
         kind: of the target.
     """
-    standard = FIGURES_OF_CLASSES if kind.classes else FIGURES
+    standard = _of(kind)
     wrong: dict[str, str] = {}
     for part in (slice(None), slice(None, None, 2), slice(1, None, 2)):
         if len(np.unique(truth[part])) < 2:
@@ -92,7 +99,7 @@ def unbounded(deciding: str, bounds: Collection[str], kind: Kind = ONE_NUMBER) -
         bounds: names of the figures that the plan bounds.
         kind: of the target.
     """
-    standard = FIGURES_OF_CLASSES if kind.classes else FIGURES
+    standard = _of(kind)
     if deciding and deciding not in standard and deciding not in bounds:
         yield (
             f"{deciding}, which decides, is computed by score() in model.py alone, and "

@@ -42,22 +42,6 @@ def classes() -> list[str]:
     return list(kind().classes)
 
 
-def refuse_quantiles(what: str) -> None:
-    """Refuse quantiles where only a number or probabilities can be dealt with.
-
-    Args:
-        what: cannot be done, as the end of a sentence.
-
-    Raises:
-        UnsupportedTargetError: the target has QUANTILES.
-    """
-    if kind().quantiles:
-        raise target.UnsupportedTargetError(
-            f"The target `{contract.TARGET}` has QUANTILES, and {what} one number, or "
-            "probabilities: remove QUANTILES from dataset.py."
-        )
-
-
 def truth(rows: pl.DataFrame) -> np.ndarray:
     """Return the target of rows, shape (n_rows,).
 

@@ -10,7 +10,9 @@ import shap
 from matplotlib.axes import Axes
 
 from rung_ops import adverse
+from rung_ops.predictions import numbers
 from rung_ops.project.paths import MODEL, REPORTS, TEST, TRAIN, params, shown
+from rung_ops.target import MULTICLASS, QUANTILE
 from rung_ops.training import estimator, plots
 from rung_ops.training.explained import Explained, of_classes, of_numbers
 
@@ -20,7 +22,10 @@ TABLE = REPORTS / "explanations.csv"
 # Defaults of [explain] in params.toml: rows to explain, background rows, time limit in seconds.
 ROWS, BACKGROUND, SECONDS = 100, 50, 120
 EXAMPLES, REASONS = 5, 6
-OF_CLASSES = "probabilities of classes; the examples: of the class that is answered"
+OF = {  # what is explained, where there is more than one number
+    MULTICLASS: "probabilities of classes; the examples: of the class that is answered",
+    QUANTILE: "the median",
+}
 
 
 def explain(
@@ -42,11 +47,11 @@ def explain(
     """
     encoder = FeatureEncoder(pl.concat([background, rows]))
 
-    def predict(numbers: np.ndarray) -> np.ndarray:
-        return estimator.predict_features(model, encoder.decode(numbers))
+    def predict(codes: np.ndarray) -> np.ndarray:
+        return _predicted(model, encoder.decode(codes))
 
-    numbers = encoder.encode(background)
-    masker = shap.maskers.Independent(numbers, max_samples=len(numbers))
+    codes = encoder.encode(background)
+    masker = shap.maskers.Independent(codes, max_samples=len(codes))
     explainer = shap.explainers.Permutation(predict, masker, seed=seed)
     evaluations = 2 * rows.width + 1  # the minimum: one permutation, forwards and backwards
     start = time.monotonic()
@@ -56,7 +61,13 @@ def explain(
             break
         explanation = explainer(row[np.newaxis, :], max_evals=evaluations, silent=True)
         values.append(explanation.values[0])
-    return np.array(values), predict(numbers).mean(axis=0)
+    return np.array(values), predict(codes).mean(axis=0)
+
+
+def _predicted(model: Any, features: pl.DataFrame) -> np.ndarray:
+    """Predict what is explained: of quantiles the median."""
+    predicted, kind = estimator.predict_features(model, features), estimator.kind()
+    return numbers(predicted, kind) if kind.quantiles else predicted
 
 
 class FeatureEncoder:
@@ -138,7 +149,7 @@ def report(
     seconds = bounds.get("seconds", SECONDS)
     values, base = explain(model, features, estimator.features(background), seed, seconds)
     features = features.head(len(values))
-    predicted = estimator.predict_features(model, features)
+    predicted = _predicted(model, features)
     notes = []
     if len(values) < sample.height:
         notes.append(
@@ -158,7 +169,7 @@ def report(
     )
     return {
         "method": "permutation SHAP: mean absolute SHAP value of each feature",
-        **({"of": OF_CLASSES} if names else {}),
+        **({"of": OF[task]} if (task := estimator.task(model)) in OF else {}),
         "rows": len(values),
         "background": background.height,
         "base": _rounded(base, names),
@@ -225,7 +236,6 @@ def _json_value(value: Any) -> Any:
 
 def main() -> int:
     """Write the explanations, their table and their plot; return the exit code."""
-    estimator.refuse_quantiles("SHAP values are computed of")
     model = estimator.load(MODEL)
     result = report(model, pl.read_parquet(TEST), pl.read_parquet(TRAIN), params())
     EXPLANATIONS.write_text(

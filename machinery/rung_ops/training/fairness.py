@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import polars as pl
 from rung_ops import contract
 from rung_ops.project.paths import PREDICTIONS, REPORTS, params, shown
 from rung_ops.system.printable import printable
-from rung_ops.target import MULTICLASS
+from rung_ops.target import MULTICLASS, QUANTILE
 from rung_ops.training import estimator
 from rung_ops.training.group_rates import (
     CLASSIFICATION,
@@ -21,6 +21,7 @@ from rung_ops.training.group_rates import (
     REGRESSION,
     compare,
     compare_classes,
+    compare_intervals,
     few_rows,
 )
 from rung_ops.training.groups import UnknownGroupError, groups
@@ -52,11 +53,15 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
     chosen = settings.get("fairness", {})
     smallest = chosen.get("smallest_group", SMALLEST_GROUP)
     report: dict[str, Any] = {"task": "regression", "target": contract.TARGET}
-    compared_by = partial(compare, metrics=REGRESSION)
-    if names := estimator.classes():
+    compared_by: Callable[..., Any] = partial(compare, metrics=REGRESSION)
+    kind = estimator.kind()
+    if names := list(kind.classes):
         predicted = predicted.argmax(axis=1)
         compared_by = partial(compare_classes, names=names)
         report |= {"task": MULTICLASS, "classes": names}
+    elif kind.quantiles:
+        compared_by = compare_intervals
+        report |= {"task": QUANTILE, "level": kind.level}
     elif set(np.unique(truth)) <= {0, 1}:
         threshold = chosen.get("threshold", THRESHOLD)
         predicted = (predicted >= threshold).astype(int)
@@ -101,7 +106,6 @@ def _named(figures: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 
 def main() -> int:
     """Write reports/fairness.json and its table; return the exit code."""
-    estimator.refuse_quantiles("groups are compared by")
     try:
         report = assess(pl.read_parquet(PREDICTIONS), params())
     except UnknownGroupError as error:

@@ -1,13 +1,14 @@
 """Figures of the groups of one column, and how far the groups lie apart."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import fairlearn.metrics
 import numpy as np
 from sklearn.metrics import mean_absolute_error
 
+from rung_ops.predictions import inside
 from rung_ops.statistics import wilson_interval
 
 COUNTS = ("rows", "positives")
@@ -101,6 +102,42 @@ def _notes(name: str, row: dict[str, Any], smallest: int) -> Iterator[str]:
     elif 0 < row["rows"] - row.get("positives", 0) < smallest:
         negatives = row["rows"] - row["positives"]
         yield f"{name}: false_positive_rate is computed from {negatives} rows"
+
+
+def compare_intervals(
+    truth: np.ndarray, predicted: np.ndarray, group: np.ndarray, smallest: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Compare the groups of one column where an interval around a number is predicted.
+
+    Args:
+        truth: target values, shape (n_rows,).
+        predicted: low, median and high, shape (n_rows, 3).
+        group, smallest: as compare() takes them.
+
+    Returns:
+        As compare(): the errors of the median, the share of rows that the interval holds, and its
+        mean width.
+    """
+    held, width = inside(truth, predicted), predicted[:, 2] - predicted[:, 0]
+    figures = {
+        name: _of_rows(predicted[:, 1], figure)
+        for name, figure in REGRESSION.items()
+        if name not in COUNTS
+    }
+    metrics = {
+        "rows": fairlearn.metrics.count,
+        **figures,
+        "interval_coverage": lambda _, rows: float(held[np.asarray(rows)].mean()),
+        "interval_width": lambda _, rows: float(width[np.asarray(rows)].mean()),
+    }
+    return compare(truth, np.arange(len(truth)), group, smallest, metrics)
+
+
+def _of_rows(
+    predicted: np.ndarray, figure: Callable[[np.ndarray, np.ndarray], float]
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Make a figure of truth and the numbers of rows, as fairlearn takes one number a row."""
+    return lambda truth, rows: float(figure(np.asarray(truth), predicted[np.asarray(rows)]))
 
 
 def compare_classes(

@@ -68,3 +68,11 @@ def test_of_several_classes_another_figure_decides_only_within_a_bound() -> None
     assert list(standard_figures.unbounded("brier", [], KIND)) == []
     assert list(standard_figures.unbounded("auc", ["auc"], KIND)) == []
     assert len(list(standard_figures.unbounded("auc", [], KIND))) == 1
+
+
+def test_no_figure_of_quantiles_has_one_meaning() -> None:
+    kind = Kind((), (0.1, 0.5, 0.9))
+    three = np.sort(DRAWN.random((60, 3)), axis=1)
+
+    assert list(standard_figures.differences(lambda *_: {"mae": 0.1}, TRUTH, three, kind)) == []
+    assert len(list(standard_figures.unbounded("mae", [], kind))) == 1

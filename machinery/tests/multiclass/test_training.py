@@ -24,15 +24,6 @@ def test_every_promise_holds(checked: Path) -> None:
     assert {name: message for name, message in reported.items() if message} == {}
 
 
-def test_a_project_with_governance_takes_classes(
-    checked: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "governance").mkdir()
-    monkeypatch.setattr(promises, "REPOSITORY", tmp_path)
-
-    promises.well_typed()
-
-
 class Loose:
     """Predicts three numbers that are no probabilities."""
 

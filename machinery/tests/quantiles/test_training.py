@@ -26,16 +26,6 @@ def test_every_promise_holds(checked: Path) -> None:
     assert {name: broken for name, broken in by_promise.items() if broken} == {}
 
 
-def test_a_project_with_governance_refuses_quantiles(
-    checked: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "governance").mkdir()
-    monkeypatch.setattr(promises, "REPOSITORY", tmp_path)
-
-    with pytest.raises(UnsupportedTargetError, match="`minutes` has QUANTILES, and under gov"):
-        promises.well_typed()
-
-
 @pytest.mark.parametrize(
     "quantiles",
     [
