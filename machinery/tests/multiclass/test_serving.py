@@ -20,6 +20,7 @@ from rung_ops.release.state import State
 from rung_ops.serving import class_answers
 from rung_ops.serving.hooks import ServiceHooks
 from rung_ops.serving.loaded_release import LoadedRelease
+from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.separate import SeparateRelease
 from rung_ops.serving.service import HeldReleases
 from rung_ops.serving.settings import Limits
@@ -149,11 +150,37 @@ def test_a_shadow_of_other_classes_fails_and_never_answers(
     assert shadow.comparison.compared == 0
 
 
-def test_a_shadow_in_a_process_of_its_own_knows_its_classes(
-    release_folder: Path, tmp_path: Path
+def test_a_shadow_in_a_process_of_its_own_is_compared_and_logged_by_class(
+    served: LoadedRelease,
+    release_folder: Path,
+    release_key: bytes,
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert SeparateRelease(release_folder).kind == Kind(tuple(CLASSES))
-    assert not SeparateRelease(tmp_path / "none").kind.width
+    (tmp_path / "release.pub").write_bytes(release_key)
+    monkeypatch.setenv("RELEASE_KEY", str(tmp_path / "release.pub"))
+    rows = trained.test.select(list(served.release.schema)).head(4)
+    _, predictions = served.release.score(rows)
+    log = PredictionLog(tmp_path / "shadow")
+    release = SeparateRelease(release_folder)
+    shadow = Shadow(release, 1.0, log, ended=release.close)
+
+    shadow.offer(list("abcd"), rows, predictions)
+    until = time.monotonic() + 60
+    while shadow.comparison.compared < 4 and shadow.comparison.failed < 4:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    shadow.close()
+    log.close()
+
+    assert (shadow.comparison.failed, shadow.comparison.difference) == (0, pytest.approx(0))
+    logged = prediction_log.read(tmp_path / "shadow").collect()
+    assert logged["prediction"].to_list() == [CLASSES[code] for code in predictions.argmax(axis=1)]
+
+
+def test_a_release_that_cannot_be_read_has_no_classes(tmp_path: Path) -> None:
+    assert not SeparateRelease(tmp_path).kind.width
 
 
 def test_a_canary_is_compared_by_the_share_of_each_class() -> None:
