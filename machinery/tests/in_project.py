@@ -62,6 +62,21 @@ sys.path.insert(0, str(ROOT / "src"))
 os.environ["PYTHONPATH"] = str(ROOT / "src")  # for the processes that the library starts
 
 
+def copied(folder: Path) -> Path:
+    """Copy what git holds of the project, as if nothing had been run in it; return the folder.
+
+    An ejected one may have run its pipeline: rows, runs, a cache of DVC and gigabytes of packages are
+    beside it. What runs have committed stays behind, too: DVC's records, and the public keys.
+    """
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        source, target = ROOT / name, folder / name
+        if source.is_file() and target.name != "dvc.lock" and target.suffix not in (".dvc", ".pub"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    return folder
+
+
 def stage(name: str) -> ModuleType:
     """Import a stage of the project's pipeline/."""
     spec = importlib.util.spec_from_file_location(f"stage_{name}", ROOT / f"pipeline/{name}.py")

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
 from machinery.tests.governance.signing import approved_line, new_key, source_of
+from machinery.tests.in_project import copied
 from rung_ops.governance import audit, signatures
 from rung_ops.governance.signed_log import APPROVED
-from rung_ops.project.paths import ROOT
 from rung_ops.release import bundle, state
 from rung_ops.system.ports import free_port
 
@@ -109,10 +109,7 @@ def trusting(place: Path, key: ec.EllipticCurvePrivateKey) -> str:
         key: that signs the audit log.
     """
     validator = new_key(place / "vera.key")
-    project = place / "project"
-    shutil.copytree(
-        ROOT, project, ignore=shutil.ignore_patterns(".git", "data", "__pycache__", ".venv")
-    )
+    project = copied(place / "project")
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -22,6 +22,7 @@ from rung_ops.governance import (
     approve,
     bound_facts,
     plan,
+    record_skeleton,
     rejudge,
     signatures,
     signed_approval,
@@ -220,6 +221,7 @@ def new_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(approval, "ROOT", folder)
     monkeypatch.setattr(rules, "RULES", folder / "ops/gate.toml")
     monkeypatch.setattr(approve.report, "VERDICT", tmp_path / "gate.json")
+    monkeypatch.setattr(record_skeleton, "REPORTS", folder / "reports")
     made.judge(PASSED)
     inventory = {"models": [{"name": registry.model_name(), "developer": "Credit modelling"}]}
     (folder / approval.INVENTORY).write_text(yaml.safe_dump(inventory))

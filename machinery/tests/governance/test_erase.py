@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machinery.tests.governance.conftest import pem
+from machinery.tests.in_project import copied
 from rung_ops import contract
 from rung_ops.batch import prediction_log, sealed
 from rung_ops.batch.prediction_log import Batch
@@ -24,7 +25,6 @@ from rung_ops.data.ingest import sample_rows
 from rung_ops.governance.erasure import command, search, tables
 from rung_ops.governance.erasure import rows as person_rows
 from rung_ops.governance.erasure.subject import Subject
-from rung_ops.project.paths import ROOT
 from rung_ops.serving import log_files
 from rung_ops.serving.log_files import Files
 
@@ -95,10 +95,8 @@ def rows() -> pl.DataFrame:
 
 @pytest.fixture
 def project(tmp_path: Path, rows: pl.DataFrame, signing_key: ec.EllipticCurvePrivateKey) -> Project:
-    folder = tmp_path / "project"
-    shutil.copytree(
-        ROOT, folder, ignore=shutil.ignore_patterns(".git", "__pycache__", ".venv", "models")
-    )
+    folder = copied(tmp_path / "project")
+    shutil.rmtree(folder / "models", ignore_errors=True)  # their data is not counted here
     made = Project(
         folder,
         {

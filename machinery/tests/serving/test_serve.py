@@ -44,15 +44,18 @@ class Process:
             )
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
-        """Make one request, with this machine's token under governance; return status and answer."""
+        """Make one request; return status and answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        token = local_token.for_url(f"http://127.0.0.1:{self.port}")
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, self.headers())
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
         return answer.status, json.loads(text)
+
+    def headers(self) -> dict[str, str]:
+        """Say who asks, with this machine's token, which a service under governance wants."""
+        token = local_token.for_url(f"http://127.0.0.1:{self.port}")
+        return {"authorization": f"Bearer {token}"} if token else {}
 
     def ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -97,8 +100,9 @@ def test_from_start_to_end(
 
     # Half of a request is on its way when it is told to stop.
     opened = socket.create_connection(("127.0.0.1", process.port), timeout=30)
-    head = f"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: {len(row)}\r\n\r\n".encode()
-    opened.sendall(head + row[:5])
+    headers = {"host": "a", "content-length": len(row)} | process.headers()
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    opened.sendall(f"POST /predict HTTP/1.1\r\n{head}\r\n".encode() + row[:5])
     process.process.send_signal(signal.SIGTERM)
     soon(lambda: process.ask("GET", "/health/ready")[0] == 503)
     status, answer = process.ask("POST", "/predict", row)
