@@ -21,6 +21,8 @@ from rung_ops.governance import (
     retention,
     serving_check,
 )
+from rung_ops.governance.erasure import rows, search
+from rung_ops.governance.erasure.subject import Subject
 from rung_ops.monitoring import outcomes, run
 from rung_ops.release import bundle, history, source_import, state
 
@@ -175,6 +177,23 @@ def test_an_override_of_a_prediction_that_is_not_logged_is_named(
 
     assert monitor.main([]) == 1
 
+    assert "1 override names no prediction of the log: 20" in capsys.readouterr().out
+
+
+def test_an_override_whose_prediction_was_erased_is_not_called_unknown(
+    predicted: Callable[[int], None],
+    planned: Callable[..., None],
+    production: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predicted(20)
+    planned(most_share=1.0)
+    overrule(production, 21)  # the last one of a prediction that was never made
+    for number in ("1", "7", "20"):
+        places = search.Places(search.widened(Subject(ids=frozenset([number]))))
+        assert rows.erase(places)[1] == []
+
+    assert monitor.main([]) == 1
     assert "1 override names no prediction of the log: 20" in capsys.readouterr().out
 
 

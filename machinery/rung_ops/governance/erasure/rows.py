@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_ops import contract
+from rung_ops.governance import override_counts
 from rung_ops.governance.erasure import search, tables, versions
 from rung_ops.governance.erasure.search import Places
 from rung_ops.governance.erasure.subject import Subject
@@ -78,7 +79,9 @@ def erase(places: Places) -> tuple[list[Path], list[str]]:
     Returns:
         The files that were rewritten, and what failed, in sentences.
     """
-    written, failed = _log(places)
+    failed = _note_overrides(places.subject)
+    written, unread = _log(places)
+    failed += unread
     for each in places.files:
         if each.path in written or _is_log(each.path):
             continue
@@ -121,9 +124,21 @@ def _log(places: Places) -> tuple[list[Path], list[str]]:
     return written, failed
 
 
+def _note_overrides(subject: Subject) -> list[str]:
+    """Note before the rows go which overrides lose their prediction; return what failed."""
+    try:
+        override_counts.note_erased(paths.environment(paths.PRODUCTION), _overruled(subject))
+    except OSError as error:
+        return [f"`poe monitor` will call overrides of its predictions unknown: {error}"]
+    return []
+
+
+def _overruled(subject: Subject) -> frozenset[str]:
+    return subject.ids & set(Overrides(paths.environment(paths.PRODUCTION)).count())
+
+
 def _overrides(subject: Subject) -> list[str]:
-    folder = paths.environment(paths.PRODUCTION)
-    number = len(subject.ids & set(Overrides(folder).count()))
+    number = len(_overruled(subject))
     if not number:
         return []
     return [
