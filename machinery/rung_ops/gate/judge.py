@@ -57,7 +57,7 @@ def compare(
     except registry.ServerDownError:
         raise
     except MlflowException as error:
-        return Verdict(False, [_no_version(wanted, error)], {})
+        return Verdict(False, [no_version(wanted, error)], {})
     challenger = versions.origin_of(version)
     reasons = list(mismatches(version))
     if reasons:
@@ -135,7 +135,8 @@ def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[st
         yield "the champion may have been trained on some of these rows, which favours it"
 
 
-def _no_version(wanted: str, error: MlflowException) -> str:
+def no_version(wanted: str, error: MlflowException) -> str:
+    """Say why the registry gave no version, and which ones it has."""
     if error.error_code not in NOT_FOUND:
         return f"the registry failed: {_first_line(error)}"
     if existing := registry.versions():

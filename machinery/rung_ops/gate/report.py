@@ -29,7 +29,9 @@ def publish(verdict: Verdict) -> int:
         print(f"Passed: {name(verdict.challenger)} may {action}.")
         return 0
     sys.stdout.flush()
-    if verdict.reasons:
+    if not verdict.challenger:
+        print("Refused: no version was judged.", file=sys.stderr)
+    elif verdict.reasons:
         print(f"Refused: {name(verdict.challenger)} does not pass.", file=sys.stderr)
     else:
         print(
@@ -38,7 +40,8 @@ def publish(verdict: Verdict) -> int:
         )
     for reason in [*verdict.reasons, *verdict.awaits]:
         print(f"- {printable(reason)}", file=sys.stderr)
-    print(f"All figures: {shown(VERDICT)}; rules: ops/gate.toml", file=sys.stderr)
+    if verdict.challenger:
+        print(f"All figures: {shown(VERDICT)}; rules: ops/gate.toml", file=sys.stderr)
     return 1
 
 

@@ -1,6 +1,7 @@
 """Approve of a version with your own SSH key, or withdraw that: `uv run poe approve VERSION`.
 
-Where there is no validation record, its skeleton is written. The gate is run again. What is signed
+The gate is run first, as nobody need validate what it refuses. Then the skeleton of the validation
+record is written, or, where the validator has answered it, the approval is signed. What is signed
 names the model's bytes, commit, data, parameters, plan, rules and verdict; where one of them
 changes, it is void.
 """
@@ -15,8 +16,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities.model_registry import ModelVersion
+
 from rung_ops.gate import judge, report
 from rung_ops.gate import rules as gate_rules
+from rung_ops.gate.verdict import Verdict
 from rung_ops.governance import (
     approval,
     audit,
@@ -52,11 +56,7 @@ def approve(version: approval.Version, key: str) -> Path:
             f"{signatures.SIGNERS} is missing, so no signature could count. In a team of one the "
             "record alone approves; with a second person, write the file"
         )
-    _refuse([*approval.record_objections(version), *readiness.objections(version)])
-    verdict = rejudge.verdict(str(version.version), signing=True)
-    if verdict.reasons:
-        report.publish(verdict)
-        _refuse(verdict.reasons)
+    verdict = _passed(version, approval.record_objections(version))
     (record,) = approval.record_paths(version)
     facts = signed_approval.verdict_facts(dataclasses.asdict(verdict))
     about = {"model": version.name, "version": str(version.version)} | approval.made_of(version)
@@ -70,6 +70,25 @@ def approve(version: approval.Version, key: str) -> Path:
         _refuse(approval.objections(version, facts))
     report.publish(dataclasses.replace(verdict, promote=True, awaits=[]))
     return path
+
+
+def begin(version: ModelVersion) -> Path:
+    """Run the gate and write the skeleton of the record; return its file.
+
+    Raises:
+        Refused: the gate or a document speaks against the version.
+    """
+    _passed(version, [])
+    return record_skeleton.write(version)
+
+
+def _passed(version: approval.Version, objections: list[str]) -> Verdict:
+    _refuse([*objections, *readiness.objections(version)])
+    verdict = rejudge.verdict(str(version.version), signing=True)
+    if verdict.reasons:
+        report.publish(verdict)
+        _refuse(verdict.reasons)
+    return verdict
 
 
 def withdraw(version: approval.Version, reason: str, key: str) -> Path:
@@ -128,6 +147,16 @@ def _refuse(reasons: list[str]) -> None:
         raise Refused("\n- ".join(["", *reasons]))
 
 
+def _version(wanted: str) -> ModelVersion:
+    try:
+        with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
+            return registry.version(wanted)
+    except registry.ServerDownError:
+        raise
+    except registry.MlflowException as error:
+        raise Refused(judge.no_version(wanted, error)) from error
+
+
 def _key(given: str | None) -> str:
     configured = git.run(Path.cwd(), "config", "user.signingKey")
     if not (key := given or configured.stdout.strip()):
@@ -145,12 +174,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--withdraw", metavar="REASON", help="withdraw the approval instead")
     options = parser.parse_args(arguments)
     try:
-        with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
-            version = registry.version(options.version)
+        version = _version(options.version)
         if options.withdraw:
             path = withdraw(version, options.withdraw, _key(options.key))
         elif not approval.record_paths(version):
-            made = record_skeleton.write(version)
+            made = begin(version)
             raise Refused(f"wrote {shown(made)}. Answer what is empty in it, and type this again")
         else:
             path = approve(version, _key(options.key))

@@ -312,6 +312,16 @@ def test_a_verdict_is_told_and_written(
     ] is None
 
 
+def test_a_version_that_is_not_there_is_not_called_one_that_does_not_pass(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "VERDICT", tmp_path / "gate.json")
+    reason = "the registry has no version 9; it has 1"
+
+    assert report.publish(Verdict(False, [reason], {})) == 1
+    assert capsys.readouterr().err == f"Refused: no version was judged.\n- {reason}\n"
+
+
 def test_a_registry_that_does_not_answer_refuses_no_version(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

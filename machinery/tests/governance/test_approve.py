@@ -86,6 +86,32 @@ def test_what_the_gate_refuses_is_not_signed(desk: Desk, capsys: Capture) -> Non
     assert not approval.approval_path(version).exists()
 
 
+def test_a_number_that_no_version_has_is_answered_with_those_there_are(
+    desk: Desk, capsys: Capture
+) -> None:
+    desk.version()
+
+    assert approve.main(["9", "--key", desk.key(VERA)]) == 1
+    assert "Nothing was signed: the registry has no version 9; it has 1" in capsys.readouterr().err
+
+
+def test_no_record_is_begun_of_what_would_be_refused(desk: Desk, capsys: Capture) -> None:
+    version = desk.version()
+    desk.judge(replace(PASSED, promote=False, reasons=["worse than the champion"]))
+    words = [str(version.version), "--key", desk.key(VERA)]
+
+    assert approve.main(words) == 1
+    assert "worse than the champion" in capsys.readouterr().err
+    assert approval.record_paths(version) == []
+
+    desk.judge(PASSED)
+    (desk.folder / "governance/oversight.yaml").write_text("review_by: 2020-01-31\n")
+
+    assert approve.main(words) == 1
+    assert "2020-01-31 has passed" in capsys.readouterr().err
+    assert approval.record_paths(version) == []
+
+
 @pytest.mark.tried(
     "Sign with a key that may not approve",
     "refused, with the line for the owners of `allowed_signers`",
