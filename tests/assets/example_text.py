@@ -33,7 +33,14 @@ SOURCES = {
     "governance/model_inventory.yaml": {"project/governance/model_inventory.yaml.jinja": EVERYTHING},
     "governance/risk_register.yaml": {"project/governance/risk_register.yaml": r"risks\[[0-3]\]"},
     "governance/change_control_plan.yaml": {
-        "project/governance/change_control_plan.yaml": r"scope|approved_by"
+        "project/governance/change_control_plan.yaml": (
+            r"scope|approved_by|modifications\[[0-2]\]|impact\[[0-2]\]\.risk|impact\[1\]"
+        )
+    },
+    "governance/monitoring_plan.yaml": {
+        "project/governance/monitoring_plan.yaml": (
+            r"metrics\[[013678]\]\.action|metrics\[8\]\.cadence|incidents"
+        )
     },
     "governance/oversight.md": {"project/governance/oversight.md": "Who|What the person sees"},
     "governance/technical_file/annex_iv.md": {

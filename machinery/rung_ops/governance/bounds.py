@@ -45,7 +45,7 @@ def violations(
     """
     return [
         *_of_parameters(bounds, challenger, champion),
-        *_of_features(bounds, challenger),
+        *of_features(bounds, challenger),
         *_of_figures(bounds, figures, champion is not None),
         *of_fairness(bounds, fairness),
     ]
@@ -91,7 +91,8 @@ def _beyond(number: float, least: float | None, most: float | None) -> str:
     return ""
 
 
-def _of_features(bounds: Bounds, challenger: Facts) -> Iterator[str]:
+def of_features(bounds: Bounds, challenger: Facts) -> Iterator[str]:
+    """Say which features of a version, and which columns that they read, the plan does not allow."""
     for name in sorted(challenger.features - bounds.approved - bounds.may_be_added):
         yield f"feature {name} was not approved: {NEEDS_A_PLAN}"
     for name in sorted(bounds.approved - challenger.features - bounds.may_be_left_out):

@@ -23,7 +23,8 @@ SAMPLE = "data/sample/README.md"
 FILES = (
     *(f"docs/{name}.md" for name in ("use_case", "model_card", "datasheet", "privacy")),
     *(f"governance/{name}.yaml" for name in ("model_inventory", "risk_register")),
-    *("governance/change_control_plan.yaml", "governance/oversight.md"),
+    *(f"governance/{name}_plan.yaml" for name in ("change_control", "monitoring")),
+    "governance/oversight.md",
     "governance/technical_file/annex_iv.md",
     SAMPLE,
 )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rung_ops.governance import champion_check, example_text, inventory_facts
+from rung_ops.governance import bounds, champion_check, example_text, inventory_facts, plan
 from rung_ops.governance.record_check import (
     ANSWER,
     PLACEHOLDER,
@@ -17,7 +17,7 @@ from rung_ops.governance.record_check import (
     read_schema,
 )
 from rung_ops.project import documents
-from rung_ops.project.paths import REPOSITORY, ROOT
+from rung_ops.project.paths import REPOSITORY, ROOT, params
 
 # Each document that exists must have a heading with each of these words, and text below it.
 HEADINGS = {
@@ -103,6 +103,28 @@ def _privacy_problems(root: Path) -> Iterator[Problem]:
             yield Problem("docs/privacy.md", "", wrong, f"Say why `{name}` is needed.")
 
 
+def plan_mismatches() -> list[str]:
+    """Say where the change control plan is about other features or groups than this project's.
+
+    The gate refuses these; before it, nobody need find out that the plan is still the example's.
+    """
+    try:
+        limits = plan.bounds()
+    except plan.BadPlan:
+        return []  # which problems() says
+    from rung_ops import contract
+
+    features = frozenset(each.meta.output_name() for each in contract.FEATURES)
+    groups = {each["group"] for each in limits.fairness}
+    return [
+        *bounds.of_features(limits, bounds.Facts({}, features, frozenset())),
+        *(
+            f"fairness is bounded by {group}, which [fairness.groups] in params.toml does not have"
+            for group in sorted(groups - params().get("fairness", {}).get("groups", {}).keys())
+        ),
+    ]
+
+
 def champion_problems() -> tuple[list[Problem], str]:
     """Check the registry's champion.
 
@@ -141,6 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
     if examples := example_text.objections(ROOT):
         places = "1 place is" if len(examples) == 1 else f"{len(examples)} places are"
         print(f"`poe promote` refuses until {places} written:", *examples, sep="\n")
+    if mismatches := plan_mismatches():
+        print("`poe gate` refuses by governance/change_control_plan.yaml:", *mismatches, sep="\n")
     if not all_problems:
         print("records: complete")
     return 1 if all_problems else 0

@@ -136,7 +136,10 @@ def test_every_place_can_be_written_and_the_records_stay_whole(project: Path) ->
     rewrite(project, OWN)
 
     assert untouched(project) == []
-    for name in ("model_inventory", "risk_register", "change_control_plan", "technical_file"):
+    for name in (
+        *("model_inventory", "risk_register", "technical_file"),
+        *("change_control_plan", "monitoring_plan"),
+    ):
         file = next(each for each in example_text.FILES if name in each)
         problems = records.check_record(project / file, records.read_schema(name, project), project)
         assert [str(each) for each in problems if "does not exist" not in str(each)] == []

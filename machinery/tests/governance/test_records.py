@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from rung_ops.governance.records import main, problems
+from rung_ops import contract
+from rung_ops.governance import records
+from rung_ops.governance.records import main, plan_mismatches, problems
 
 SCHEMA = {
     "description": "Write it.",
@@ -135,3 +138,18 @@ def test_a_schema_of_the_teams_own_takes_the_place_of_the_librarys(tmp_path: Pat
 def test_a_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--schema", "risk_register"]) == 0
     assert "risks" in json.loads(capsys.readouterr().out)["required"]
+
+
+def test_a_plan_that_is_about_another_project_is_named_before_the_gate_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert plan_mismatches() == []
+
+    monkeypatch.setitem(vars(contract), "FEATURES", [pl.col("claims").alias("past_claims")])
+    monkeypatch.setattr(records, "params", lambda: {"fairness": {"groups": {"age": []}}})
+
+    mismatches = "\n".join(plan_mismatches())
+    assert "feature past_claims was not approved" in mismatches
+    assert "feature housing is missing, and may not be left out" in mismatches
+    assert "fairness is bounded by sex, which [fairness.groups]" in mismatches
+    assert "fairness is bounded by age" not in mismatches
