@@ -374,3 +374,25 @@ def test_format_lays_the_code_out_also_where_lint_finds_a_long_line(
         assert 0 == run(step["cmd"]).returncode  # the next one would not run
     assert "def one():\n    return 1\n" in (project / "pipeline/own.py").read_text()
     assert "E501" in run(tasks["lint"]["cmd"]).stdout
+
+
+@pytest.mark.parametrize(("game", "level"), [("velocity", 0), ("governance", 1)])
+def test_the_checks_run_to_their_end_and_name_all_that_fail(
+    render: Render, tmp_path: Path, game: str, level: int
+) -> None:
+    tasks = tomllib.loads((render(use_case=game, level=level) / "ops/tasks.toml").read_text())
+    check = tasks["tool"]["poe"]["tasks"]["check"]
+    parts = [part["ref"].partition(" ")[0] if "ref" in part else part for part in check["sequence"]]
+    program = f"{Path(sys.executable).as_posix()} -c"
+    own = {name: {"cmd": f'{program} "print({name!r})"'} for name in parts}
+    own["lint"] = own["test"] = {"cmd": f'{program} "raise SystemExit(1)"'}
+    settings = {"executor": "simple", "tasks": {**own, "check": check}}
+    (tmp_path / "poe_tasks.json").write_text(json.dumps(settings))
+
+    poe = [sys.executable, "-m", "poethepoet", "-C", tmp_path, "check"]
+    done = subprocess.run(poe, capture_output=True, text=True, check=False)
+
+    assert 1 == done.returncode
+    assert "Subtasks 'lint', 'test' returned non-zero" in done.stderr
+    for name in {*parts} - {"lint", "test"}:
+        assert name in done.stdout

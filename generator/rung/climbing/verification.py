@@ -133,7 +133,7 @@ def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> l
         if code == 0:
             continue
         if task not in OF_FILES or code != FOUND or any(path in output for path in changed):
-            if failed:  # what `poe check` printed ends with the first task that failed
+            if failed:  # a `poe check` of their own may have ended with the first task that failed
                 print(output, file=sys.stderr)
             return []
         failed.append(task)
