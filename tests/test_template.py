@@ -389,7 +389,7 @@ def test_the_checks_run_to_their_end_and_name_all_that_fail(
     settings = {"executor": "simple", "tasks": {**own, "check": check}}
     (tmp_path / "poe_tasks.json").write_text(json.dumps(settings))
 
-    poe = [sys.executable, "-m", "poethepoet", "-C", tmp_path, "check"]
+    poe = [sys.executable, "-m", "poethepoet", "-C", str(tmp_path), "check"]
     done = subprocess.run(poe, capture_output=True, text=True, check=False)
 
     assert 1 == done.returncode
