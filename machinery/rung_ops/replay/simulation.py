@@ -53,6 +53,7 @@ def replay(
     port = free_port()
     project_copy.make(first, f"http://127.0.0.1:{port}")
     _say(f"{shown(project_copy.FOLDER)}: a copy of this project; nothing outside it is changed")
+    _say(wording.scope(unit, begin, [period.name for period in later], most))
     frozen = _first_release(first.height)
     service = Service(
         copy_commands.command("serve"), project_copy.FOLDER, project_copy.environment(), port

@@ -44,6 +44,21 @@ def seconds_between(started: str, ended: str | None) -> float:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
+def scope(unit: str, before: int, names: list[str], asked: int | None) -> str:
+    """Say which periods are replayed, and which the first release is trained on.
+
+    Args:
+        unit: name of a period: month or tenth.
+        before: number of periods that the first release is trained on.
+        names: of the periods that are replayed, in order.
+        asked: how many were asked for; None for all.
+    """
+    replayed = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    few = asked is not None and asked > len(names)
+    more = f" ({asked} were asked for)" if few else ""
+    return f"Replays {replayed}{more}; the first release is trained on the {before} {unit}s before."
+
+
 def table(timeline: dict[str, Any]) -> str:
     """Format a table for the terminal, with one row for each period."""
     heads = (timeline["unit"], "requests", "with", "frozen", "difference", "drifted", "autopilot")

@@ -172,6 +172,20 @@ def test_an_axis_has_round_ends_around_its_values(
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "asked", "replayed"),
+    [
+        (["tenth 9", "tenth 10"], 5, "tenth 9 to tenth 10 (5 were asked for)"),
+        (["tenth 9", "tenth 10"], None, "tenth 9 to tenth 10"),
+        (["tenth 9"], 1, "tenth 9"),
+    ],
+)
+def test_what_is_replayed_is_said_first(names: list[str], asked: int | None, replayed: str) -> None:
+    said = wording.scope("tenth", 8, names, asked)
+
+    assert said == f"Replays {replayed}; the first release is trained on the 8 tenths before."
+
+
 def test_the_terminal_shows_a_row_for_each_period(timeline: dict[str, Any]) -> None:
     lines = wording.table(timeline).splitlines()
 
