@@ -2,9 +2,11 @@
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +23,8 @@ RELEASE_JOBS = ("build", "sign", "staging", "deploy")
 KEY_JOBS = ("sign", "autopilot")  # those with the key that signs releases
 Done = subprocess.CompletedProcess[str]
 BROKEN = "\n\ndef test_that_is_broken_on_purpose():\n    assert [] == [1]\n"
+# What builds a project, beside the packages of its lock.
+BUILDS = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers")
 
 
 def github(
@@ -44,7 +48,12 @@ def github(
 
 def gitlab(project: Path, job: str, venv: Path, **variables: str) -> Done:
     """Run one job on this machine; its `pip` is that of a fresh virtual environment."""
-    given = variables | {"UV_CACHE_DIR": str(cache_to_prune(venv.parent / "uv-cache"))}
+    cache = cache_to_prune(project, venv.parent / "uv-cache")
+    given = variables | {
+        "UV_CACHE_DIR": str(cache),
+        "UV_LINK_MODE": "hardlink",
+        "MYPY_CACHE_DIR": os.environ["MYPY_CACHE_DIR"],
+    }
     return run(
         *(tool("gitlab-ci-local"), "--force-shell-executor", "--shell-isolation"),
         *(part for pair in given.items() for part in ("--variable", "=".join(pair))),
@@ -55,14 +64,31 @@ def gitlab(project: Path, job: str, venv: Path, **variables: str) -> Done:
     )
 
 
-def cache_to_prune(folder: Path) -> Path:
-    """Give a job what this machine has of packages, by links, as it prunes its cache before it ends."""
-    cache = run("uv", "cache", "dir", cwd=folder.parent).stdout.strip()
+def cache_to_prune(project: Path, folder: Path) -> Path:
+    """Give a job what this machine has of its packages, by links, as it prunes its cache.
+
+    The packages of the lock alone: to link and to prune all that a machine has takes a minute.
+    """
+    cache = Path(run("uv", "cache", "dir", cwd=project).stdout.strip())
+    locked = {(name, "") for name in BUILDS}
+    if (lock := project / "uv.lock").exists():
+        packages = tomllib.loads(lock.read_text())["package"]
+        locked |= {(package["name"], f"{package['version']}-") for package in packages}
+    wheels = [
+        wheel
+        for name, version in locked
+        for wheel in cache.glob(f"wheels-v*/pypi/{name}/{version}*")
+    ]
+    archives = [wheel.resolve() for wheel in wheels if wheel.is_symlink()]
+    found = [*cache.glob("simple-v*"), *cache.glob("interpreter-v*"), *wheels, *archives]
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     # What another process puts in or takes out meanwhile is missing, and fetched again.
-    run("cp", "--archive", "--link", cache, folder, cwd=folder.parent, expect=None)
+    names = [path.relative_to(cache) for path in found]
+    run("cp", "--archive", "--link", "--parents", *names, folder, cwd=cache, expect=None)
     # A lock that is the same file would wait for those who use the other cache.
-    run("find", folder, "-name", ".lock", "-delete", cwd=folder.parent)
+    archived = ("-path", "*/archive-v*")
+    run("find", folder, *archived, "-o", "-name", "*.lock", "-delete", cwd=folder)
     return folder
 
 

@@ -63,7 +63,7 @@ def trains(job: Job, folder: Path, kept: str) -> Path:
 
 
 def brings_a_first_release(site: Site, job: Job, folder: Path, kept: str) -> None:
-    """Train, validate, release and approve.
+    """Train, validate, release and approve, which is refused before.
 
     Args:
         site: where nothing has answered yet.
@@ -73,6 +73,10 @@ def brings_a_first_release(site: Site, job: Job, folder: Path, kept: str) -> Non
     """
     # A validator takes what the train run made, and makes the rows that it was judged on.
     shutil.copytree(trains(job, folder, kept), site.home.folder, dirs_exist_ok=True)
+    done = job("approve", version="1")
+    assert "there is no validation of version 1" in done.stdout, done.stdout
+    # GitLab tells of a job that a person starts by hand and that fails as a warning.
+    assert done.returncode == 1 or re.search("approve.* finished .* WARN 1", done.stdout)
     if validators_key(site.home):
         site.home.run("uv run dvc repro split && git checkout --quiet -- .")
     validate(site.home)

@@ -1,7 +1,6 @@
 """GitHub's workflows of a project, run with act."""
 
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from tests.product.ci_trials import (
     brings_a_first_release,
     ran_the_project_without_the_key,
     take_few,
-    trains,
     waits_for_a_person,
     watch_imports,
     went_through_a_pass,
@@ -64,26 +62,6 @@ def test_github_audit_fails_for_a_package_that_something_is_known_about(
         return github(project, name, "workflow_dispatch", tmp_path, *given)
 
     audits(job)
-
-
-def test_github_train_uploads_what_it_made_and_approve_needs_a_validation_record(
-    start: Started, tmp_path: Path
-) -> None:
-    project = start(ci="github", level=2, use_case="governance")
-
-    def workflow(name: str, event: str, *more: str) -> Done:
-        return github(project, name, event, tmp_path, *more)
-
-    job = job_of_github(workflow)
-    trains(job, tmp_path, "trained")
-
-    done = job("approve", version="1")
-
-    assert done.returncode == 1, done.stdout
-    assert "there is no validation of version 1" in done.stdout
-    with sqlite3.connect(tmp_path / "trained" / "mlflow.db") as registry:
-        aliases = registry.execute("SELECT alias FROM registered_model_aliases").fetchall()
-    assert ("champion",) not in aliases
 
 
 @pytest.fixture(scope="module")
