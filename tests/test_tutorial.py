@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.product.conftest import environment, search_path
+from tests.product.conftest import environment, search_path, types_remembered
 from tests.product.serving import free_port
 
+__all__ = ["types_remembered"]  # a fixture
 PAGE = ROOT / "docs/tutorial.md"
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(PAGE.read_text("utf-8"))

@@ -1,5 +1,8 @@
 """What the product suites share: projects with a lock and a commit, an environment, tools."""
 
+import contextlib
+import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -10,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Render
+from tests.conftest import ROOT, Render
 
 Started = Callable[..., Path]
+TYPES = ROOT / ".cache/product/types"
 
 
 def tool(name: str) -> str:
@@ -77,10 +81,19 @@ def commit(folder: Path, message: str) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def types_remembered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let mypy remember the packages of one project for the next one: it goes by what files say."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.mktemp("types")))
+def types_remembered() -> Iterator[None]:
+    """Let mypy remember the packages of one project for the next one: it goes by what files say.
+
+    Also of another run; but of no two at a time, as the memory is a database.
+    """
+    TYPES.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held, pytest.MonkeyPatch.context() as patch:
+        for number in itertools.count():
+            lock = held.enter_context((TYPES / f"{number}.lock").open("w"))
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+        patch.setenv("MYPY_CACHE_DIR", str(TYPES / str(number)))
         yield
 
 
