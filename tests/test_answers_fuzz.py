@@ -127,7 +127,7 @@ def test_answers_are_refused_or_give_a_project_that_parses(
 
 @pytest.mark.slow
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(ANSWERS)
 def test_many_answers_are_refused_or_give_a_project_that_parses(
