@@ -27,15 +27,12 @@ SECOND = {"velocity": "cancellations", "governance": "household_credits"}
 
 def release(model: Project, *, governed: bool) -> None:
     """Bring a model from its raw rows to production, as its team would."""
-    model.run("uv run poe check")
     model.run("uv run poe pipeline")
     model.commit("Train")
     if governed:
         validate(model)
     model.run("uv run poe gate")
     model.run("uv run poe release")
-    if governed:
-        model.run("uv run poe deploy staging")
     model.run("uv run poe deploy production")
     if governed:
         model.run("uv run poe promote 1")
@@ -61,6 +58,7 @@ def test_two_models_are_trained_released_and_served_side_by_side(
     if governed:
         its_own_plan(second)
 
+    first.run("uv run poe check")  # of both
     release(second, governed=governed)
     release(first, governed=governed)
 
@@ -113,14 +111,17 @@ def test_a_verb_runs_for_each_model_and_otherwise_for_the_one_it_is_typed_in(
     third = Project(project.folder / "models/returns")
     project.commit("Add a model")
 
-    alone = project.run("uv run poe pipeline")
-    output = project.run("uv run poe models --each pipeline")
+    alone = third.run("uv run poe pipeline")
+    output = project.run("uv run poe models --each validate")
 
-    made = "version 1 is challenger"
-    assert f"late-flights {made}" in alone
-    for model in ("late-flights-cancellations", "late-flights-returns"):
-        assert f"{model} {made}" in output
-        assert f"{model} {made}" not in alone
+    assert "late-flights-returns version 1 is challenger" in alone
+    for model in ("", "-cancellations", "-returns"):
+        assert f"late-flights{model}:\n" in output
+    for folder in (".", "models/cancellations", "models/returns"):
+        assert (project.folder / folder / "reports/validation.json").is_file()
+        assert (folder == "models/returns") == (
+            project.folder / folder / "reports/report.html"
+        ).is_file()
     assert (third.folder / "reports/report.html").stat().st_size > 50_000
     project.run("uv run poe check")
     features = third.folder / "src/returns/features.py"
