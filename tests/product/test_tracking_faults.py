@@ -38,6 +38,12 @@ RECORD = ("-m", "rung_ops", "track")
 LARGE = 65536  # megabytes, of which nothing is taken before it is written: never full by itself
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask a server that fails once more, and not three times, for which a client waits 15 s."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+
+
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
     """A disk of its own for all that the server keeps, where one may be mounted."""
