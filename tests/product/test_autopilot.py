@@ -152,17 +152,21 @@ def test_a_pass_that_is_killed_around_each_step_comes_to_the_same_end(
 ) -> None:
     """Each step is killed once before its work, and once when only the word of it is missing."""
     flown = moved.copy(tmp_path / "project")
-    for step in STEPS:
-        for number, when in ((1, "after"), (2, "before")):
-            process = flown.begin(KILLED_PASS, str(number), when, "--now", MOMENT)
-            code, output = wait_for(process)
-            assert code == -signal.SIGKILL, output
-            last = flown.passes()[-1]["steps"][-1]
-            assert (last["step"], last["ended"]) == (step, None), output
-        # The next run begins with this step again, and is killed when it has begun the next one.
-        code, output = wait_for(flown.begin(KILLED_PASS, "2", "after", "--now", MOMENT))
+
+    def killed(number: int, when: str) -> tuple[str, bool]:
+        code, output = wait_for(flown.begin(KILLED_PASS, str(number), when, "--now", MOMENT))
         assert code == -signal.SIGKILL, output
-        assert flown.passes()[-1]["steps"][-1]["ended"], output
+        last = flown.passes()[-1]["steps"][-1]
+        return last["step"], bool(last["ended"])
+
+    assert killed(1, "after") == (STEPS[0], False)
+    for step, following in itertools.pairwise([*STEPS, None]):
+        assert killed(2, "before") == (step, False)
+        # The next run begins with this step again, and is killed when it has begun the one after.
+        if following:
+            assert killed(3, "after") == (following, False)
+        else:
+            assert killed(2, "after") == (step, True)
 
     flown.autopilot()
 
