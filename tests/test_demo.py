@@ -1,6 +1,5 @@
 """`rung demo` shows what really ran."""
 
-import re
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from rung import process
 from rung.commands import demo
 from rung.errors import NotDoneError
-from tests.command import git, rung
+from tests.command import rung
 
 
 def test_the_table_has_a_row_for_each_rung() -> None:
@@ -96,33 +95,3 @@ def test_a_rung_that_the_demo_does_not_reach_is_refused(tmp_path: Path, upto: st
 
     assert done.returncode == 2
     assert [] == list(tmp_path.iterdir())
-
-
-def row(line: str) -> tuple[str, list[str]]:
-    """Give what a row of the replay's table says last: features that drifted, what happened."""
-    *_, drifted, autopilot = re.split(r" {2,}", line.strip())
-    return drifted, autopilot.split(", ")
-
-
-@pytest.mark.slow
-def test_the_demo_climbs_to_the_top_commits_each_rung_and_ends_with_the_replay(
-    tmp_path: Path,
-) -> None:
-    done = rung("demo", "--keep", tmp_path / "made", cwd=tmp_path)
-    text = done.stdout
-
-    assert done.returncode == 0, text + done.stderr
-    for shown in ("reports/report.html", "RUNG.md", "reports/replay/timeline.html"):
-        assert str(tmp_path / "made" / shown) in text
-        assert (tmp_path / "made" / shown).is_file()
-    assert "4 months, replayed on rung 4:" in text
-    replayed = text[text.index("4 months, replayed") : text.index("Where to look:")]
-    drifted, happened = zip(*(row(line) for line in replayed.splitlines()[2:6]), strict=True)
-    assert any(int(features) for features in drifted)
-    assert {"trained", "refused", "promoted"} <= {kind for kinds in happened for kind in kinds}
-    assert git(tmp_path / "made", "status", "--porcelain") == ""
-    assert ["1: Tested", "2: Trained", "3: Deployed", "4: Autonomous"] == [
-        line.removeprefix("Climb to rung ")
-        for line in git(tmp_path / "made", "log", "--reverse", "--format=%s").splitlines()
-        if line.startswith("Climb to rung ")
-    ]

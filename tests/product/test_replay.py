@@ -1,4 +1,6 @@
-"""`poe replay`: three months through the real service and the real autopilot, and a page of it."""
+"""`rung demo` shows what really ran; its last part is `poe replay`: months through the real service and
+the real autopilot, and a page of them.
+"""
 
 import json
 import re
@@ -8,18 +10,14 @@ from typing import Any
 
 import pytest
 
+from tests.command import git, rung
 from tests.product.browser import opened
 from tests.product.flown import tree
-from tests.product.variants import Project, start
+from tests.product.variants import Project
 
 pytestmark = pytest.mark.slow
 
-MONTHS = ["2013-03", "2013-04", "2013-05"]
-# So that there is something to see within three months, whatever the year brings.
-EAGER = {
-    "ops/autopilot.toml": [("\nnew_rows = 0\n", "\nnew_rows = 1000\n")],
-    "ops/gate.toml": [("margin = 0.0075", "margin = 0.2"), ("max_drop = 0.05", "max_drop = 0.5")],
-}
+MONTHS = ["2013-08", "2013-09", "2013-10", "2013-11"]
 
 
 class Elements(HTMLParser):
@@ -43,20 +41,13 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def replayed(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project after a replay of three months, in which the autopilot had a reason to train."""
-    folder = tmp_path_factory.mktemp("replayed") / "project"
-    made = start(copier_template, folder, use_case="velocity", level=4)
-    for name, changes in EAGER.items():
-        text = (folder / name).read_text()
-        for before, after in changes:
-            assert before in text
-            text = text.replace(before, after, 1)
-        (folder / name).write_text(text)
-    made.commit("Be eager")
-    files = outside_the_copy(folder)
-    made.printed = made.run("uv run poe replay --months 3")  # type: ignore[attr-defined]
-    assert files == outside_the_copy(folder)
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project of a demo, which ends with a replay."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = rung("demo", "--keep", folder / "made", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = Project(folder / "made")
+    made.printed = done.stdout  # type: ignore[attr-defined]
     assert made.is_clean()
     return made
 
@@ -78,6 +69,32 @@ def outside_the_copy(folder: Path) -> set[str]:
     }
 
 
+def row(line: str) -> tuple[str, list[str]]:
+    """Give what a row of the replay's table says last: features that drifted, what happened."""
+    *_, drifted, autopilot = re.split(r" {2,}", line.strip())
+    return drifted, autopilot.split(", ")
+
+
+def test_the_demo_climbs_to_the_top_commits_each_rung_and_ends_with_the_replay(
+    replayed: Project,
+) -> None:
+    text, made = replayed.printed, replayed.folder  # type: ignore[attr-defined]
+
+    for shown in ("reports/report.html", "RUNG.md", "reports/replay/timeline.html"):
+        assert str(made / shown) in text
+        assert (made / shown).is_file()
+    assert "4 months, replayed on rung 4:" in text
+    months = text[text.index("4 months, replayed") : text.index("Where to look:")]
+    drifted, happened = zip(*(row(line) for line in months.splitlines()[2:6]), strict=True)
+    assert any(int(features) for features in drifted)
+    assert {"trained", "refused", "promoted"} <= {kind for kinds in happened for kind in kinds}
+    assert ["1: Tested", "2: Trained", "3: Deployed", "4: Autonomous"] == [
+        line.removeprefix("Climb to rung ")
+        for line in git(made, "log", "--reverse", "--format=%s").splitlines()
+        if line.startswith("Climb to rung ")
+    ]
+
+
 def test_every_month_was_answered_by_the_service_row_by_row(
     replayed: Project, timeline: dict[str, Any]
 ) -> None:
@@ -93,17 +110,16 @@ def test_every_month_was_answered_by_the_service_row_by_row(
 def test_a_version_was_trained_and_took_over_and_that_is_reported(
     replayed: Project, timeline: dict[str, Any]
 ) -> None:
-    first, second, third = timeline["periods"]
+    first, *_, tried, last = timeline["periods"]
     journal = sorted((replayed.folder / ".replay/releases/autopilot/passes").glob("*.json"))
 
-    assert len(journal) == 2  # none after the last month, of which nothing would be seen
-    assert first["pass"]["outcome"] == "on trial"
-    assert {"kind": "trained", "when": "after", "says": "version 2 was trained"} in first["events"]
-    assert next(event["kind"] for event in second["events"]) == "promoted"
-    assert {share["release"].split("-")[0] for share in second["answered"]} == {"v1", "v2"}
-    assert third["answered"][0]["release"].startswith("v2-")
+    assert len(journal) == 3  # none after the last month, of which nothing would be seen
+    assert tried["pass"]["outcome"] == "on trial"
+    assert {"kind": "trained", "when": "after", "says": "version 3 was trained"} in tried["events"]
+    assert next(event["kind"] for event in last["events"]) == "promoted"
+    assert {share["release"].split("-")[0] for share in last["answered"]} == {"v1", "v3"}
     assert first["difference"]["figure"] == 0  # the same release answered
-    assert third["difference"]["figure"] != 0
+    assert last["difference"]["figure"] != 0
     happened = [event["kind"] for each in timeline["periods"] for event in each["events"]]
     assert timeline["figures"]["promoted"] == str(happened.count("promoted"))
 
@@ -124,7 +140,7 @@ def test_the_page_opens_in_a_browser_and_asks_for_nothing(
     replayed: Project, timeline: dict[str, Any], tmp_path: Path
 ) -> None:
     page = replayed.folder / "reports/replay/timeline.html"
-    chosen = timeline["periods"][1]["id"]
+    chosen = timeline["periods"][-1]["id"]
 
     document, console = opened(page, tmp_path, f"#{chosen}")
     elements = Elements(document)
@@ -140,6 +156,16 @@ def test_the_page_opens_in_a_browser_and_asks_for_nothing(
         assert elements.of("h2", id=name)
     assert elements.of("path", **{"class": "mark promoted"})
     assert "Where it did not help" in document
+
+
+def test_a_replay_leaves_the_project_alone(replayed: Project) -> None:
+    """The last of them: it writes the page anew."""
+    files = outside_the_copy(replayed.folder)
+
+    replayed.run("uv run poe replay --months 1")
+
+    assert files == outside_the_copy(replayed.folder)
+    assert replayed.is_clean()
 
 
 def test_a_page_that_asks_for_something_would_be_noticed(tmp_path: Path) -> None:
