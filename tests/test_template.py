@@ -376,12 +376,19 @@ def test_format_lays_the_code_out_also_where_lint_finds_a_long_line(
     assert "E501" in run(tasks["lint"]["cmd"]).stdout
 
 
-@pytest.mark.parametrize(("game", "level"), [("velocity", 0), ("governance", 1)])
+@pytest.mark.parametrize(
+    ("file", "answers"),
+    [
+        ("ops/tasks.toml", {"use_case": "velocity", "level": 0}),
+        ("ops/tasks.toml", {"use_case": "governance", "level": 1}),
+        ("models/household_credits/poe_tasks.toml", {"use_case": "governance", "level": 4}),
+    ],
+)
 def test_the_checks_run_to_their_end_and_name_all_that_fail(
-    render: Render, tmp_path: Path, game: str, level: int
+    render: Render, tmp_path: Path, file: str, answers: dict[str, Any]
 ) -> None:
-    tasks = tomllib.loads((render(use_case=game, level=level) / "ops/tasks.toml").read_text())
-    check = tasks["tool"]["poe"]["tasks"]["check"]
+    tables = tomllib.loads((render(team_size="teams", **answers) / file).read_text())
+    check = tables.get("tool", {}).get("poe", tables)["tasks"]["check"]
     parts = [part["ref"].partition(" ")[0] if "ref" in part else part for part in check["sequence"]]
     program = f"{Path(sys.executable).as_posix()} -c"
     own = {name: {"cmd": f'{program} "print({name!r})"'} for name in parts}
