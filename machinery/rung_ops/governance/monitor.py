@@ -7,6 +7,7 @@ that are past their day are named. Problems go into the audit log when they begi
 what looks runs code of the release, in a process without the key that signs them.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -104,8 +105,8 @@ def note(folder: Path, release: str, problems: list[str], by: str) -> list[str]:
 
 
 def _kind(problem: str) -> str:
-    """Take the figures off a problem, which differ at each check."""
-    return "".join(sign for sign in problem.partition(":")[0] if not sign.isdigit())
+    """Write N for each figure of a problem, as they differ at each check."""
+    return re.sub(r"\d+([.,]\d+)*", "N", problem.partition(":")[0])
 
 
 def _duty(setting: str) -> str:

@@ -239,6 +239,7 @@ def test_what_is_wrong_is_written_down_when_it_begins_and_ends_and_not_in_betwee
     assert monitor.main([]) == 1
     assert len(noted(production)) == 1
     assert "more than 30%" in noted(production)[0]["problems"][0]
+    assert "N of N predictions were overruled, more than N%" in noted(production)[0]["kinds"][0]
 
     planned(most_share=0.9)
     assert monitor.main([]) == monitor.main([]) == 0
