@@ -82,6 +82,7 @@ def replay(
 def _first_release(rows: int) -> Release:
     """Train on the first periods and deploy the release to production."""
     start = time.monotonic()
+    _say(f"first release: the pipeline runs on {rows:,} rows")
     copy_commands.run("keys")
     project_copy.commit("Keys of the replay")
     copy_commands.run("pipeline")
