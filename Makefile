@@ -27,8 +27,9 @@ test-generator:
 
 test-library:
 	@mkdir -p .cache
-	@{ $(PYTEST) $(LIBRARY_TESTS) && RUNG_GAME=governance $(PYTEST) $(LIBRARY_TESTS)/governance; } \
-	  > .cache/library_tests.log 2>&1
+	@{ $(PYTEST) $(LIBRARY_TESTS); code=$$?; \
+	  RUNG_GAME=governance $(PYTEST) $(LIBRARY_TESTS)/governance && exit $$code; \
+	  } > .cache/library_tests.log 2>&1
 
 check: $(UV)
 	@$(UV) run --quiet ruff check .

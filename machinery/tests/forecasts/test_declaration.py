@@ -64,16 +64,6 @@ def test_rows_that_name_no_series_are_refused(dataset: ModuleType, declare: Decl
         forecasts.forecast_is_well_declared()
 
 
-def test_a_project_with_governance_may_forecast_a_number(
-    checked: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "governance").mkdir()
-    monkeypatch.setattr(promises, "REPOSITORY", tmp_path)
-
-    promises.well_typed()
-    forecasts.forecast_is_well_declared()
-
-
 @BOTH
 def test_training_rows_are_known_before_the_first_test_row_is_predicted(
     small: SmallProject,
