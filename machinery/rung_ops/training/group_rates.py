@@ -203,7 +203,7 @@ def few_rows(values: Mapping[str, Any], smallest: int) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for group, figures in values.items():
-        by_class = {} if "rows" in figures else figures
+        by_class = {name: each for name, each in figures.items() if isinstance(each, Mapping)}
         rows = next(iter(by_class.values()))["rows"] if by_class else figures["rows"]
         if rows < smallest:
             found[group] = rows

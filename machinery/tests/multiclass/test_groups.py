@@ -72,6 +72,12 @@ def test_a_small_group_is_named_once() -> None:
     assert compared["differences"]["late"]["selection_rate"] is None
 
 
+def test_a_class_may_be_called_rows() -> None:
+    compared, _ = compare_classes(TRUTH, ANSWERED, GROUP, 5, ["early", "rows", "lost"])
+
+    assert few_rows(compared["values"], 5)["b"] == 4
+
+
 def test_the_report_compares_the_answered_classes_without_a_threshold(trained: Trained) -> None:
     predicted = estimator.predict(trained.estimator, trained.test)
     rows = trained.test.with_columns(pl.Series("predicted", predicted))
