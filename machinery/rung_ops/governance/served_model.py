@@ -16,7 +16,6 @@ from rung_ops.release import export, export_trial, registry_artifacts, source_im
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving.predictors import predictor_of
-from rung_ops.target import QUANTILE
 from rung_ops.training import estimator
 
 AGAIN = "delete it in releases/candidates, and `uv run poe release` writes it again"
@@ -60,17 +59,13 @@ def compare(
     yield from _other_bytes(manifest["format"], files, model, features)
     expected = estimator.predict_features(model, features)
     # Not the tolerance of the manifest: it was written by what is checked here.
-    in_units = manifest["task"] in ("regression", QUANTILE)
-    scale = float(np.std(expected)) or 1.0 if in_units else 1.0
+    tolerance = export.tolerance_of(expected, manifest["task"])
     try:
         predicted = predictor_of(files, dict(manifest))(features)
     except BadBundle as error:
         yield str(error)
         return
-    if (
-        predicted.shape != expected.shape
-        or not (np.abs(predicted - expected) <= scale * export.TOLERANCE).all()
-    ):
+    if predicted.shape != expected.shape or not (np.abs(predicted - expected) <= tolerance).all():
         yield f"its predictions are not those of the version's model: {AGAIN}"
 
 

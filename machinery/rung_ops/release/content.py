@@ -30,7 +30,7 @@ from rung_ops.release.dtypes import dtype_of
 from rung_ops.serving import row_features
 from rung_ops.serving.predictors import row_predictor
 from rung_ops.serving.row_code import UntranslatedError
-from rung_ops.target import QUANTILE, Kind, kind_in
+from rung_ops.target import Kind, kind_in
 from rung_ops.training import estimator
 
 # Keys of a version's origin, as the manifest records them.
@@ -83,8 +83,7 @@ def fill(
         model, held_out, train, some, expressions, described["columns"], seed
     )
     expected = _expected(model, tested)
-    scale = float(np.std(expected)) or 1.0 if task in ("regression", QUANTILE) else 1.0
-    tolerance = export.TOLERANCE * scale
+    tolerance = export.tolerance_of(expected, task)
     chosen, formats = export.export(staged, package, model, tested, expected, tolerance, task)
 
     trees = next((each.predict for each in formats if each.ok and each.format == "lightgbm"), None)

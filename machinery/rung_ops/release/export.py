@@ -19,6 +19,7 @@ from rung_ops.release.bundle import BadBundle
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
 from rung_ops.serving.predictors import Predictor, predictor_of
+from rung_ops.target import QUANTILE
 
 # Largest difference of a probability; for regression, in standard deviations of the predictions.
 # Rounding to 32 bits alone stays below 3e-7; taking another branch of a tree does not.
@@ -28,6 +29,17 @@ _EXPLAINED = (BadBundle, NoLightGBM)  # their messages need no type name
 
 class NoFormat(Exception):
     """No format gives the predictions of the estimator; the message says why, for each format."""
+
+
+def tolerance_of(expected: np.ndarray, task: str | None) -> float:
+    """Return how far a format's predictions may be from the estimator's, in units of `expected`.
+
+    Args:
+        expected: the estimator's predictions; where they have a unit, their spread is the scale.
+        task: of the release.
+    """
+    in_units = task in ("regression", QUANTILE)
+    return TOLERANCE * (float(np.std(expected)) or 1.0 if in_units else 1.0)
 
 
 def _nothing(features: pl.DataFrame) -> np.ndarray:
