@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,8 +96,8 @@ def feast() -> Iterator[Path]:
         yield Path(room) / "bin/python"
 
 
-def measured(rounds: int) -> str:
-    """Measure everything; return the section of the page."""
+def take_turns(rounds: int) -> dict[str, Process]:
+    """Let all readers read in turn, so that other load on the machine meets each of them."""
     from machinery.tests.redis_server import PASSWORD, running
 
     with (
@@ -107,7 +107,6 @@ def measured(rounds: int) -> str:
     ):
         address = server.address()
         plain = f"{address.partition('@')[2].partition('/')[0]},password={PASSWORD}"
-        load = os.getloadavg()[0]
         processes = {
             "Rung, SQLite": Process(sys.executable, "with_rung.py", "sqlite"),
             "Rung, Redis": Process(sys.executable, "with_rung.py", address),
@@ -124,12 +123,20 @@ def measured(rounds: int) -> str:
         finally:
             for each in processes.values():
                 each.end()
-    lines = []
+    return processes
+
+
+def lines_of(processes: Mapping[str, Process]) -> Iterator[str]:
+    """Write what each reader took, a line for values and one for columns."""
     for title, each in processes.items():
         for name in ("values", "columns"):
             if f"{name} 1" in each.figures:
                 times = [each.median(f"{name} {size}", at) for at in (0, 1) for size in SIZES]
-                lines.append(f"|{title}: {name}|" + "|".join(f"{f:.3f}" for f in times) + "|")
+                yield f"|{title}: {name}|" + "|".join(f"{time:.3f}" for time in times) + "|"
+
+
+def targets_of(processes: Mapping[str, Process]) -> Iterator[str]:
+    """Write what was asked for beside what was reached."""
 
     def cpu(title: str, size: int, what: str = "columns") -> float:
         return processes[title].median(f"{what} {size}", 0)
@@ -146,22 +153,32 @@ def measured(rounds: int) -> str:
         )
         for size in SIZES
     ]
-    version = subprocess.run(
+    for what, most, taken in asked:
+        yield f"|{what}|at most {most} ms|{taken:.3f} ms|{'yes' if taken <= most else '**no**'}|"
+
+
+def redis_version() -> str:
+    """Ask the server for its version."""
+    printed = subprocess.run(
         ["redis-server", "--version"], capture_output=True, check=True, text=True
     )
+    return printed.stdout.partition("v=")[2].split()[0]
+
+
+def measured(rounds: int) -> str:
+    """Measure everything; return the section of the page."""
+    load = os.getloadavg()[0]
+    processes = take_turns(rounds)
     return PAGE.format(
-        redis=version.stdout.partition("v=")[2].split()[0],
+        redis=redis_version(),
         rounds=rounds,
         date=f"{datetime.date.today():%-d %B %Y}",
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         load=load,
         python=platform.python_version(),
         feast=FEAST,
-        lines="\n".join(lines),
-        targets="\n".join(
-            f"|{what}|at most {most} ms|{taken:.3f} ms|{'yes' if taken <= most else '**no**'}|"
-            for what, most, taken in asked
-        ),
+        lines="\n".join(lines_of(processes)),
+        targets="\n".join(targets_of(processes)),
     )
 
 

@@ -7,7 +7,9 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,75 +111,114 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measured() -> str:
-    """Measure everything; return the section of the page."""
-    rows = sample_rows()
-    train, test = in_project.split(rows, 0.25, params()["seed"])  # type: ignore[attr-defined]
-    model = in_project.fit(train)  # type: ignore[attr-defined]
-    logistic, trees = released(model, train, test), released(boosted(train), train, test)
-    assert isinstance(logistic.reasons, Reasons) and isinstance(trees.reasons, Reasons)
-    features, predictions = logistic.score(test)
-    refused = features.filter(pl.Series(predictions >= THRESHOLD))
+@dataclass(frozen=True)
+class Example:
+    """The credit example: its rows, its model, and releases of that and of boosted trees.
 
-    # The stage `explain`, with its defaults, and as applicants would see it: signs are mixed.
+    Attributes:
+        model: the fitted logistic regression.
+        logistic, trees: the releases.
+        refused: features of the held-out applicants that the model refuses.
+    """
+
+    train: pl.DataFrame
+    test: pl.DataFrame
+    model: Any
+    logistic: release.Release
+    trees: release.Release
+    refused: pl.DataFrame
+
+    @classmethod
+    def make(cls) -> "Example":
+        """Train and release."""
+        train, test = in_project.split(sample_rows(), 0.25, params()["seed"])  # type: ignore[attr-defined]
+        model = in_project.fit(train)  # type: ignore[attr-defined]
+        logistic, trees = released(model, train, test), released(boosted(train), train, test)
+        features, predictions = logistic.score(test)
+        refused = features.filter(pl.Series(predictions >= THRESHOLD))
+        return cls(train, test, model, logistic, trees, refused)
+
+
+def of_the_stage(example: Example) -> str:
+    """Measure the stage `explain` with its defaults, as applicants would see it: signs are mixed."""
+
     def report(seed: int) -> np.ndarray:
-        background = train.sample(explain.BACKGROUND, seed=seed).select(logistic.features)
-        return explain.explain(model, refused, background, seed, 1e9)[0]
+        background = example.train.sample(explain.BACKGROUND, seed=seed)
+        features = background.select(example.logistic.features)
+        return explain.explain(example.model, example.refused, features, seed, 1e9)[0]
 
     mixed = report(0)
     largest = np.argsort(-np.abs(mixed), axis=1)[:, : explain.REASONS]
     favourable = float(np.mean((np.take_along_axis(mixed, largest, 1) < 0).any(axis=1)))
     share = agreement(lambda seed: top(np.abs(report(seed))), FEW_DRAWS)
-    before = f"`rung-ops explain`, {explain.BACKGROUND} rows drawn, largest of either sign"
-    lines = [f"|{before}|{share:.0%}|{favourable:.0%}|"]
+    what = f"`rung-ops explain`, {explain.BACKGROUND} rows drawn, largest of either sign"
+    return f"|{what}|{share:.0%}|{favourable:.0%}|"
 
+
+def of_drawn_rows(example: Example) -> Iterator[str]:
+    """Measure exact effects against backgrounds of some drawn rows."""
+    logistic = example.logistic
     base = effects.typical(logistic.contract, logistic.features)
     additive = effects.AdditiveEffects(logistic.predictor, "classification", base)
-    terms, background = additive(refused)[:, :-1], additive(train.select(logistic.features))[:, :-1]
+    terms = additive(example.refused)[:, :-1]
+    background = additive(example.train.select(logistic.features))[:, :-1]
 
-    def drawn(size: int) -> Callable[[int], list[frozenset[int]]]:
-        def draw(seed: int) -> list[frozenset[int]]:
-            some = np.random.default_rng(seed).choice(len(background), size, replace=False)
-            return top(terms - background[some].mean(axis=0))
-
-        return draw
+    def draw(size: int, seed: int) -> list[frozenset[int]]:
+        some = np.random.default_rng(seed).choice(len(background), size, replace=False)
+        return top(terms - background[some].mean(axis=0))
 
     for size in DRAWN:
-        lines.append(
-            f"|exact, adverse only, {size} rows drawn|{agreement(drawn(size), DRAWS):.0%}|none|"
-        )
+        share = agreement(partial(draw, size), DRAWS)
+        yield f"|exact, adverse only, {size} rows drawn|{share:.0%}|none|"
+
+
+def of_the_service(example: Example) -> str:
+    """Measure what is served, with the training rows in another order each time."""
 
     def served(seed: int) -> list[frozenset[str]]:
-        shuffled = train.sample(fraction=1, shuffle=True, seed=seed)
-        again = released(model, shuffled, test).reasons
-        assert isinstance(again, Reasons)
-        return [frozenset(each.text for each in row) for row in again.strongest(refused, COUNT)]
+        shuffled = example.train.sample(fraction=1, shuffle=True, seed=seed)
+        reasons = reasons_of(released(example.model, shuffled, example.test))
+        strongest = reasons.strongest(example.refused, COUNT)
+        return [frozenset(each.text for each in row) for row in strongest]
 
     known = served(0)
     share = float(
         np.mean([a == b for seed in range(1, 4) for a, b in zip(known, served(seed), strict=True)])
     )
-    lines.append(
-        f"|**served**: exact, adverse only, all {train.height} training rows|{share:.0%}|none|"
-    )
+    rows = example.train.height
+    return f"|**served**: exact, adverse only, all {rows} training rows|{share:.0%}|none|"
 
-    times = []
-    for name, each in (("logistic regression", logistic), ("LightGBM, 200 trees", trees)):
-        assert isinstance(each.reasons, Reasons)
-        reasons, inputs = each.reasons, each.score(test)[0]
-        figures = [
-            milliseconds(lambda: each.score(test[:1])),  # noqa: B023
-            milliseconds(lambda: reasons.strongest(inputs[:1], COUNT)),  # noqa: B023
-            milliseconds(lambda: reasons.strongest(inputs[:100], COUNT)),  # noqa: B023
-        ]
-        kind = each.manifest["format"]
-        times.append(
-            f"|{name}, in {kind}|{reasons.method}|" + "|".join(f"{f:.2f}" for f in figures) + "|"
-        )
+
+def timed(name: str, each: release.Release, test: pl.DataFrame) -> str:
+    """Time a release: a prediction, its reasons, and those of 100 rows."""
+    reasons, inputs = reasons_of(each), each.score(test)[0]
+    figures = [
+        milliseconds(lambda: each.score(test[:1])),
+        milliseconds(lambda: reasons.strongest(inputs[:1], COUNT)),
+        milliseconds(lambda: reasons.strongest(inputs[:100], COUNT)),
+    ]
+    shown = "|".join(f"{figure:.2f}" for figure in figures)
+    return f"|{name}, in {each.manifest['format']}|{reasons.method}|{shown}|"
+
+
+def reasons_of(each: release.Release) -> Reasons:
+    """Return the reasons of a release that has them."""
+    assert isinstance(each.reasons, Reasons)
+    return each.reasons
+
+
+def measured() -> str:
+    """Measure everything; return the section of the page."""
+    example = Example.make()
+    lines = [of_the_stage(example), *of_drawn_rows(example), of_the_service(example)]
+    times = [
+        timed("logistic regression", example.logistic, example.test),
+        timed("LightGBM, 200 trees", example.trees, example.test),
+    ]
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return PAGE.format(
-        refused=refused.height,
-        held_out=test.height,
+        refused=example.refused.height,
+        held_out=example.test.height,
         threshold=THRESHOLD,
         count=COUNT,
         draws=DRAWS,
@@ -185,7 +226,7 @@ def measured() -> str:
         machine=f"{machine}, load {os.getloadavg()[0]:.1f}",
         lines="\n".join(lines),
         times="\n".join(times),
-        size=len(logistic.files.read(bundle.REASONS)) / 1000,
+        size=len(example.logistic.files.read(bundle.REASONS)) / 1000,
     )
 
 

@@ -177,7 +177,7 @@ def test_whatever_is_answered_blocks_come_after_their_prerequisites(answers: Ans
     assert sorted(names + [block.name for block in made.left]) == sorted(BLOCKS)
     assert F not in names or names[0] == F
     for place, block in enumerate(made.order):
-        assert block.priority >= WEIGHTS.keep_from
+        assert block.priority >= WEIGHTS.keep.priority
         for rule in block.after:
             assert rule.needs and set(rule.needs) <= set(names[:place])
     # Among blocks that wait for nothing, the one that counts more comes first.
@@ -272,7 +272,7 @@ def test_one_and_a_half_goes_to_the_even_rung_in_spite_of_binary_fractions() -> 
 
 
 def test_one_person_starts_on_rung_1_at_most() -> None:
-    ripe = {name: (WEIGHTS.questions[name].answers[3].name,) for name in WEIGHTS.start_of}
+    ripe = {name: (WEIGHTS.questions[name].answers[3].name,) for name in WEIGHTS.start.of}
     alone = from_answers(persona("doordash", size=("one",), **ripe), WEIGHTS)
     team = from_answers(persona("doordash", **ripe), WEIGHTS)
 
@@ -344,8 +344,8 @@ def test_no_star_of_a_dangerous_case_lies_below_what_is_owed() -> None:
     }
     owed = [known[name].rung("governance") for duty in WEIGHTS.duties for name in duty.ask]
 
-    assert max(rung for rung in owed if rung is not None) == WEIGHTS.north_duties_at_least
-    assert WEIGHTS.north_duties_at_least <= made.north.level
+    assert max(rung for rung in owed if rung is not None) == WEIGHTS.north.duties_at_least
+    assert WEIGHTS.north.duties_at_least <= made.north.level
 
 
 @pytest.mark.parametrize(

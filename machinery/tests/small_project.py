@@ -103,7 +103,8 @@ def looked(released: release_info.Released, log: pl.DataFrame, folder: Path) -> 
     known = outcomes.read(released.contract, folder)
     newest, limits = Newest(NOW - DAY, NOW - DAY), MonitorLimits()
     since = NOW - 7 * DAY
-    return check.look(*(released, log, log, known, newest, since, NOW, limits, paths.params()))
+    given = check.MonitorInput(log, log, known, newest, since, NOW)
+    return check.look(released, given, limits, paths.params())
 
 
 def fitted(trained: Trained, text: str, numbers: list[str], imputer: Any, last: Any) -> Pipeline:

@@ -113,17 +113,9 @@ def logged(observed: pl.DataFrame) -> pl.DataFrame:
 def problems(released: Released, window: pl.DataFrame, limits: Limits) -> list[str]:
     """Make a check, as `poe monitor` does once it has read its files."""
     log = logged(window)
-    observed = check.look(
-        released,
-        log,
-        log,
-        NOTHING,
-        Newest(NOW, None),
-        NOW - timedelta(days=7),
-        NOW,
-        limits,
-        SETTINGS,
-    )
+    since = NOW - timedelta(days=7)
+    given = check.MonitorInput(log, log, NOTHING, Newest(NOW, None), since, NOW)
+    observed = check.look(released, given, limits, SETTINGS)
     assert observed.judged
     return observed.problems
 

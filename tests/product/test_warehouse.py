@@ -382,10 +382,7 @@ def test_the_whole_way_from_warehouse_to_a_version_and_on(
     load_sample(trial, "scheduled < '2013-05-01'")
 
     trial.pull("uv run poe data pull")
-    project.run("uv run poe incoming")
-    project.commit("Take the rows up to May")
-    project.run("uv run poe pipeline")
-    project.commit("Train")
+    train_on(project, "the rows up to May")
     first = trial.files()
 
     assert len([name for name in first if name.endswith(".parquet")]) == 4
@@ -400,23 +397,10 @@ def test_the_whole_way_from_warehouse_to_a_version_and_on(
     assert {name: trial.files()[name] for name in first} == first
     assert output.count(".parquet") == 1
 
-    project.run("uv run poe incoming")
-    project.commit("Take the rows of May")
-    project.run("uv run poe pipeline")
-    project.commit("Train again")
+    train_on(project, "the rows of May")
 
     assert validated(project) == trial.there()
-
-    git(tmp_path, "clone", "--quiet", str(project.folder), "clone")
-    clone = Trial(Project(tmp_path / "clone"), server)
-    clone.project.run("uv sync")
-    assert "not here: `uv run poe pull`" in clone.project.run("uv run poe data")
-    assert "`uv run poe pull` fetches it" in clone.project.fail("uv run poe pipeline")
-    clone.project.run("uv run poe pull")
-    clone.pull("uv run poe data pull")
-
-    taken = {name: content for name, content in trial.files().items() if name[0] == "2"}
-    assert {name: clone.files()[name] for name in taken} == taken
+    assert in_a_clone(trial, tmp_path) == windows(trial)
 
     trial.insert("2013-06-01", days=30)
     server.sql("ALTER TABLE flights ALTER distance TYPE double precision")
@@ -425,12 +409,7 @@ def test_the_whole_way_from_warehouse_to_a_version_and_on(
     assert "column `distance` has another type: it is Float64" in output
     assert "2013-05-01--2013-05-31.parquet has Int16" in output
     assert project.is_clean()
-    assert READER not in "".join(
-        path.read_text(errors="replace")
-        for folder, _, names in os.walk(project.folder)
-        if not {".venv", ".git"} & set(Path(folder).relative_to(project.folder).parts)
-        for path in (Path(folder) / name for name in names)
-    )
+    assert READER not in texts(project)
 
 
 def test_without_a_watermark_dvc_keeps_every_state_of_the_table(
@@ -459,6 +438,41 @@ def test_without_a_watermark_dvc_keeps_every_state_of_the_table(
     project.run(f"git checkout --quiet HEAD~1 -- {record} && uv run dvc checkout {record}")
 
     assert (trial.folder / "all-rows.parquet").read_bytes() == first
+
+
+def train_on(project: Project, rows: str) -> None:
+    """Keep what was pulled in DVC, train, and commit both."""
+    project.run("uv run poe incoming")
+    project.commit(f"Take {rows}")
+    project.run("uv run poe pipeline")
+    project.commit(f"Train on {rows}")
+
+
+def windows(trial: Trial) -> dict[str, bytes]:
+    """Read what was taken, without what stands beside it."""
+    return {name: content for name, content in trial.files().items() if name[0] == "2"}
+
+
+def in_a_clone(trial: Trial, folder: Path) -> dict[str, bytes]:
+    """Pull in a clone, from DVC and then from the warehouse; return the windows it has."""
+    git(folder, "clone", "--quiet", str(trial.project.folder), "clone")
+    clone = Trial(Project(folder / "clone"), trial.server)
+    clone.project.run("uv sync")
+    assert "not here: `uv run poe pull`" in clone.project.run("uv run poe data")
+    assert "`uv run poe pull` fetches it" in clone.project.fail("uv run poe pipeline")
+    clone.project.run("uv run poe pull")
+    clone.pull("uv run poe data pull")
+    return windows(clone)
+
+
+def texts(project: Project) -> str:
+    """Read every file of a project, but for those of its environment and of git."""
+    return "".join(
+        path.read_text(errors="replace")
+        for folder, _, names in os.walk(project.folder)
+        if not {".venv", ".git"} & set(Path(folder).relative_to(project.folder).parts)
+        for path in (Path(folder) / name for name in names)
+    )
 
 
 def load_sample(trial: Trial, where: str) -> None:

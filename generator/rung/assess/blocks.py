@@ -47,12 +47,12 @@ def _block(name: str, shares: Shares, scan: Scan | None) -> Block:
     worth = shares.sum(weights.worth[name])
     gap, gap_because = _gap(name, shares, scan)
     priority = round(worth.total * gap, DIGITS)
-    if name == FIRST and gap < weights.keep_foundation_gap:
+    if name == FIRST and gap < weights.keep.foundation_gap:
         kept = False
-        because = f"its gap of {gap:.2f} is below {weights.keep_foundation_gap:.2f}"
+        because = f"its gap of {gap:.2f} is below {weights.keep.foundation_gap:.2f}"
     else:
-        kept = priority >= weights.keep_from
-        because = f"{priority:.2f} {'reaches' if kept else 'is below'} {weights.keep_from:.2f}"
+        kept = priority >= weights.keep.priority
+        because = f"{priority:.2f} {'reaches' if kept else 'is below'} {weights.keep.priority:.2f}"
     return Block(name, worth, gap, gap_because, priority, kept, because)
 
 
@@ -105,7 +105,7 @@ def _with_prerequisites(
         "always": True,
         "online": shares.online,
         "governance": game.played == "governance",
-        "weak_ci": foundation.gap >= shares.weights.keep_foundation_gap,
+        "weak_ci": foundation.gap >= shares.weights.keep.foundation_gap,
     }
     kept = {each.name for each in all_blocks if each.kept}
     rules = (

@@ -23,8 +23,8 @@ class Game:
 
 def game(shares: Shares, chosen: str | None) -> Game:
     """Return the game that the answers say, or the one that was chosen."""
-    weights, score = shares.weights, shares.governance
-    low, high = weights.velocity_up_to, weights.governance_from
+    games, score = shares.weights.games, shares.governance
+    low, high = games.velocity_up_to, games.governance_from
     if score.total >= high:
         name, because = "governance", f"{score.total:.2f} is at least {high:.2f}"
     elif score.total <= low:
@@ -33,7 +33,7 @@ def game(shares: Shares, chosen: str | None) -> Game:
         name, because = "hybrid", f"{score.total:.2f} is between {low:.2f} and {high:.2f}"
     played = name
     if name == "hybrid":
-        played = "governance" if score.total >= weights.hybrid_from else "velocity"
+        played = "governance" if score.total >= games.hybrid_from else "velocity"
         because += f"; a project is made for one game, here {played}"
     if chosen and chosen != name:
         return Game(chosen, chosen, score, f"you chose it; the answers say {name}: {because}")

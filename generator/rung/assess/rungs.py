@@ -20,51 +20,48 @@ def start(shares: Shares, scan: Scan | None, chosen: int | None) -> Rung:
     """Return the rung to start on: where a scanned repository stands, else what technology bears."""
     if scan is not None:
         return _chosen(Rung(scan.level, (f"the repository stands on rung {scan.level}",)), chosen)
-    weights = shares.weights
-    mean = sum(shares[name] for name in weights.start_of) / len(weights.start_of)
-    level = round(round(weights.start_times * mean, DIGITS))
-    of = ", ".join(weights.start_of)
-    because = [
-        f"{weights.start_times:g} x {mean:.2f}, the mean of {of}, is nearest to rung {level}"
-    ]
+    rule = shares.weights.start
+    mean = sum(shares[name] for name in rule.of) / len(rule.of)
+    level = round(round(rule.times * mean, DIGITS))
+    of = ", ".join(rule.of)
+    because = [f"{rule.times:g} x {mean:.2f}, the mean of {of}, is nearest to rung {level}"]
     alone = shares["size"] == 0
-    most = weights.start_at_most_alone if alone else weights.start_at_most
+    most = rule.at_most_alone if alone else rule.at_most
     if level > most:
         level = most
         because.append(f"at most rung {most} {'for one person' if alone else 'to start on'}")
     if shares["delivery"] == 0:
         level = 0
         because.append("without CI the start is the bottom rung")
-    elif level < weights.start_with_ci:
-        level = weights.start_with_ci
+    elif level < rule.with_ci:
+        level = rule.with_ci
         because.append(f"at least rung {level}, for there is CI")
     return _chosen(Rung(level, tuple(because)), chosen)
 
 
 def north(shares: Shares, game: Game) -> Rung:
     """Return the rung beyond which the answers give no reason to climb."""
-    weights = shares.weights
-    level = weights.north_from
-    more, because = _steps(shares, weights.north_steps)
-    level += more
-    because.insert(0, f"rung {weights.north_from} for every team")
-    most = weights.north_governance_at_most
+    rule = shares.weights.north
+    more, because = _steps(shares, rule.steps)
+    level = rule.lowest + more
+    because.insert(0, f"rung {rule.lowest} for every team")
+    most = rule.governance_at_most
     if game.played == "governance" and level > most:
         level = most
-        because.append(f"at most rung {most}: {weights.north_governance_because}")
-    least = weights.north_duties_at_least
-    if level < least and weights.owed(shares.answers):
+        because.append(f"at most rung {most}: {rule.governance_because}")
+    least = rule.duties_at_least
+    if level < least and shares.weights.owed(shares.answers):
         level = least
-        because.append(f"at least rung {least}: {weights.north_duties_because}")
+        because.append(f"at least rung {least}: {rule.duties_because}")
     return Rung(level, tuple(because))
 
 
 def target(shares: Shares, begun: Rung, star: Rung, chosen: int | None) -> Rung:
     """Return the rung for the next twelve months: above the start, up to the north star."""
-    weights = shares.weights
-    more, because = _steps(shares, weights.target_steps)
-    level = begun.level + weights.target_above_start + more
-    because.insert(0, f"{weights.target_above_start} above the start, rung {begun.level}")
+    rule = shares.weights.target
+    more, because = _steps(shares, rule.steps)
+    level = begun.level + rule.above_start + more
+    because.insert(0, f"{rule.above_start} above the start, rung {begun.level}")
     if level > star.level:
         level = star.level
         because.append(f"not above the north star, rung {star.level}")

@@ -114,6 +114,54 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Games:
+    """The shares of governance that part the games."""
+
+    velocity_up_to: float
+    governance_from: float
+    hybrid_from: float
+
+
+@dataclass(frozen=True)
+class Keep:
+    """From which priority a block is worked on, and from which gap the foundation is."""
+
+    priority: float
+    foundation_gap: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """The rung to start on: `times` the mean of the answers `of`, within bounds."""
+
+    of: tuple[str, ...]
+    times: float
+    at_most: int
+    at_most_alone: int
+    with_ci: int
+
+
+@dataclass(frozen=True)
+class North:
+    """The north star: the rung of every team, one more for each step that holds, within bounds."""
+
+    lowest: int
+    steps: tuple[Step, ...]
+    governance_at_most: int
+    governance_because: str
+    duties_at_least: int
+    duties_because: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """The rung for twelve months: above the start, and one more for each step that holds."""
+
+    above_start: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class Weights:
     """Everything of levels/strategy.yml; each field is explained there."""
 
@@ -133,28 +181,15 @@ class Weights:
     by_hand: tuple[str, ...]
     governance: tuple[Term, ...]
     adoption: tuple[Term, ...]
-    velocity_up_to: float
-    governance_from: float
-    hybrid_from: float
+    games: Games
     worth: Mapping[str, tuple[Term, ...]]
     there: Mapping[str, tuple[Term, ...]]
-    keep_from: float
-    keep_foundation_gap: float
+    keep: Keep
     online_from: float
     after: tuple[After, ...]
-    start_of: tuple[str, ...]
-    start_times: float
-    start_at_most: int
-    start_at_most_alone: int
-    start_with_ci: int
-    north_from: int
-    north_steps: tuple[Step, ...]
-    north_governance_at_most: int
-    north_governance_because: str
-    north_duties_at_least: int
-    north_duties_because: str
-    target_above_start: int
-    target_steps: tuple[Step, ...]
+    start: Start
+    north: North
+    target: Target
 
     def holds(self, where: Answers, answers: Answers) -> bool:
         """Return whether each question named has one of the answers named, or a domain of it."""

@@ -17,8 +17,13 @@ from rung.assess.weights import (
     Assumption,
     Contradiction,
     Duty,
+    Games,
+    Keep,
+    North,
     Question,
+    Start,
     Step,
+    Target,
     Tasks,
     Term,
     Weights,
@@ -53,30 +58,20 @@ def load(folder: Path) -> Weights:
 
 def _weights(document: Mapping[str, Any]) -> Weights:
     questions = {name: _question(name, data) for name, data in document["questions"].items()}
-    weighed = (*questions, *DERIVED)
-    start, north, target = document["start"], document["north"], document["target"]
-    adoption = document["adoption"]
+    asked, weighed = tuple(questions), (*questions, *DERIVED)
     return Weights(
         source=document["source"],
         warning=document["warning"],
         questions=questions,
         project={
-            name: (_one_of(entry["of"], tuple(questions), "project"), dict(entry["take"]))
+            name: (_one_of(entry["of"], asked, "project"), dict(entry["take"]))
             for name, entry in document["project"].items()
         },
         assumed=tuple(_assumption(entry, questions) for entry in document["assumed"]),
         contradictions=tuple(
-            Contradiction(
-                _given(entry["where"], questions),
-                entry["says"],
-                _given(entry.get("take", {}), questions),
-            )
-            for entry in document["contradictions"]
+            _contradiction(entry, questions) for entry in document["contradictions"]
         ),
-        duties=tuple(
-            Duty(_any(entry, questions), entry["because"], tuple(entry["ask"]))
-            for entry in document["duties"]
-        ),
+        duties=tuple(_duty(entry, questions) for entry in document["duties"]),
         alignment=_tasks(document["alignment"], questions),
         stay=_tasks(document["stay"], questions),
         owners={name: entry["owner"] for name, entry in document["steps"].items()},
@@ -84,43 +79,17 @@ def _weights(document: Mapping[str, Any]) -> Weights:
         alone=document["alone"],
         early={name: int(rung) for name, rung in document["early"].items()},
         by_hand=tuple(document["by_hand"]),
-        governance=tuple(
-            _term({"of": name, "weight": weight}, tuple(questions))
-            for name, weight in document["governance"].items()
-        ),
-        adoption=tuple(
-            _term({"of": name, "weight": 1 / len(adoption)}, tuple(questions)) for name in adoption
-        ),
-        velocity_up_to=float(document["games"]["velocity_up_to"]),
-        governance_from=float(document["games"]["governance_from"]),
-        hybrid_from=float(document["games"]["hybrid_from"]),
-        worth={
-            _one_of(block, BLOCKS, "worth"): tuple(_term(entry, weighed) for entry in terms)
-            for block, terms in document["worth"].items()
-        },
-        there={
-            _one_of(block, BLOCKS, "there"): tuple(
-                _term(entry, tuple(questions)) for entry in terms
-            )
-            for block, terms in document["there"].items()
-        },
-        keep_from=float(document["keep"]["from"]),
-        keep_foundation_gap=float(document["keep"]["foundation_gap"]),
+        governance=_terms(document["governance"], asked),
+        adoption=_terms(dict.fromkeys(document["adoption"], 1 / len(document["adoption"])), asked),
+        games=_games(document["games"]),
+        worth=_by_block(document["worth"], weighed, "worth"),
+        there=_by_block(document["there"], asked, "there"),
+        keep=_keep(document["keep"]),
         online_from=float(document["online_from"]),
         after=tuple(_after(entry) for entry in document["after"]),
-        start_of=tuple(_one_of(name, tuple(questions), "start.of") for name in start["of"]),
-        start_times=float(start["times"]),
-        start_at_most=int(start["at_most"]),
-        start_at_most_alone=int(start["at_most_alone"]),
-        start_with_ci=int(start["with_ci"]),
-        north_from=int(north["from"]),
-        north_steps=tuple(_step(entry, weighed) for entry in north["steps"]),
-        north_governance_at_most=int(north["governance_at_most"]),
-        north_governance_because=north["governance_because"],
-        north_duties_at_least=int(north["duties_at_least"]),
-        north_duties_because=north["duties_because"],
-        target_above_start=int(target["above_start"]),
-        target_steps=tuple(_step(entry, weighed) for entry in target["steps"]),
+        start=_start(document["start"], asked),
+        north=_north(document["north"], weighed),
+        target=_target(document["target"], weighed),
     )
 
 
@@ -161,6 +130,18 @@ def _assumption(entry: Mapping[str, Any], questions: Mapping[str, Question]) -> 
     )
 
 
+def _contradiction(entry: Mapping[str, Any], questions: Mapping[str, Question]) -> Contradiction:
+    return Contradiction(
+        _given(entry["where"], questions),
+        entry["says"],
+        _given(entry.get("take", {}), questions),
+    )
+
+
+def _duty(entry: Mapping[str, Any], questions: Mapping[str, Question]) -> Duty:
+    return Duty(_any(entry, questions), entry["because"], tuple(entry["ask"]))
+
+
 def _any(entry: Mapping[str, Any], questions: Mapping[str, Question]) -> tuple[Answers, ...]:
     return tuple(_given(answers, questions) for answers in entry.get("any", ()))
 
@@ -182,6 +163,19 @@ def _given(answers: Mapping[str, Any], questions: Mapping[str, Question]) -> Ans
     return given
 
 
+def _terms(weights: Mapping[str, Any], asked: tuple[str, ...]) -> tuple[Term, ...]:
+    return tuple(_term({"of": name, "weight": weight}, asked) for name, weight in weights.items())
+
+
+def _by_block(
+    entries: Mapping[str, Any], weighed: tuple[str, ...], where: str
+) -> dict[str, tuple[Term, ...]]:
+    return {
+        _one_of(block, BLOCKS, where): tuple(_term(entry, weighed) for entry in terms)
+        for block, terms in entries.items()
+    }
+
+
 def _term(entry: Mapping[str, Any], weighed: tuple[str, ...]) -> Term:
     return Term(
         _one_of(entry["of"], weighed, "a weight"),
@@ -196,6 +190,46 @@ def _after(entry: Mapping[str, Any]) -> After:
         tuple(_one_of(block, BLOCKS, "after.needs") for block in entry["needs"]),
         _one_of(entry["where"], CIRCUMSTANCES, "after.where"),
         entry["because"],
+    )
+
+
+def _games(entry: Mapping[str, Any]) -> Games:
+    return Games(
+        velocity_up_to=float(entry["velocity_up_to"]),
+        governance_from=float(entry["governance_from"]),
+        hybrid_from=float(entry["hybrid_from"]),
+    )
+
+
+def _keep(entry: Mapping[str, Any]) -> Keep:
+    return Keep(priority=float(entry["from"]), foundation_gap=float(entry["foundation_gap"]))
+
+
+def _start(entry: Mapping[str, Any], asked: tuple[str, ...]) -> Start:
+    return Start(
+        of=tuple(_one_of(name, asked, "start.of") for name in entry["of"]),
+        times=float(entry["times"]),
+        at_most=int(entry["at_most"]),
+        at_most_alone=int(entry["at_most_alone"]),
+        with_ci=int(entry["with_ci"]),
+    )
+
+
+def _north(entry: Mapping[str, Any], weighed: tuple[str, ...]) -> North:
+    return North(
+        lowest=int(entry["from"]),
+        steps=tuple(_step(each, weighed) for each in entry["steps"]),
+        governance_at_most=int(entry["governance_at_most"]),
+        governance_because=entry["governance_because"],
+        duties_at_least=int(entry["duties_at_least"]),
+        duties_because=entry["duties_because"],
+    )
+
+
+def _target(entry: Mapping[str, Any], weighed: tuple[str, ...]) -> Target:
+    return Target(
+        above_start=int(entry["above_start"]),
+        steps=tuple(_step(each, weighed) for each in entry["steps"]),
     )
 
 

@@ -3,11 +3,17 @@
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rung import formats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rung.assess.assessment import Assessment
+    from rung.assess.strategy import Scan
 
 Answer = str | None
 
@@ -17,6 +23,7 @@ def _question(help_: str) -> Any:
 
 
 def assess(
+    context: typer.Context,
     answers: Annotated[
         Path | None,
         typer.Option(metavar="FILE", parser=Path, help="A YAML or JSON file of answers."),
@@ -74,51 +81,43 @@ def assess(
     docs/assess.md.
     """
     from rung import levels, template
-    from rung.assess import answers as answers_of
-    from rung.assess import page
-    from rung.assess.assessment import assess, measured
+    from rung.assess import assessment as assessments
+    from rung.assess.answers import decide
     from rung.assess.interview import form as blank_form
     from rung.assess.interview import gather
     from rung.assess.weights_file import load
 
-    write_form = formats.writer("assess", form)
+    render = formats.writer("assess", form)
     folder = template.folder() / "levels"
     weights = load(folder)
     if questions:
         print(blank_form(weights), end="")
         return 0
-    options = {
-        "domain": domain,
-        "harm": harm,
-        "timing": timing,
-        "models": models,
-        "risk": risk,
-        "pace": pace,
-        "decisions": decisions,
-        "collaboration": collaboration,
-        "data": data,
-        "experiments": experiments,
-        "delivery": delivery,
-        "compute": compute,
-        "customers": customers,
-        "business": business,
-        "experience": experience,
-        "size": size,
-    }
-    choice = answers_of.decide({"game": game, "start": start, "target": target})
-    skipped = measured(weights) if scan else ()
+    options = {name: context.params[name] for name in weights.questions}  # of the same names
+    choice = decide({"game": game, "start": start, "target": target})
+    skipped = assessments.measured(weights) if scan else ()
     ask = () if defaults else tuple(name for name in weights.questions if name not in skipped)
     responses = gather(answers, options, choice, weights, ask=ask)
-    measure = None
-    if scan is not None:
-        from rung.assess.measure import scan as scan_repository  # to load it takes a moment
-
-        measure = partial(scan_repository, scan)
-    assessment = assess(responses, weights, levels.load(folder), measure)
+    assessment = assessments.assess(responses, weights, levels.load(folder), _scanner(scan))
     for note in assessment.scan.notes if assessment.scan else ():
         print(note, file=sys.stderr)
-    print(write_form(assessment, explain=explain), end="")
+    print(render(assessment, explain=explain), end="")
     if write is not None:
-        written = page.write(write, formats.writer("assess", "markdown")(assessment, explain=True))
-        print(f"Wrote {written}.", file=sys.stderr)
+        _write_page(write, assessment)
     return 0
+
+
+def _scanner(repository: Path | None) -> "Callable[[str], Scan] | None":
+    """Return what measures a repository by a game's demands, where one is to be scanned."""
+    if repository is None:
+        return None
+    from rung.assess.measure import scan  # to load it takes a moment
+
+    return partial(scan, repository)
+
+
+def _write_page(project: Path, assessment: "Assessment") -> None:
+    from rung.assess import page
+
+    render = formats.writer("assess", "markdown")
+    print(f"Wrote {page.write(project, render(assessment, explain=True))}.", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Check a window of predictions and say what is wrong: the whole monitor, as a function."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,42 +26,52 @@ from rung_ops.monitoring.window import Newest
 from rung_ops.target import kind_in
 
 
-def look(
-    release: Released,
-    log: pl.DataFrame,
-    earlier: pl.DataFrame,
-    known: Outcomes,
-    newest: Newest,
-    since: datetime,
-    now: datetime,
-    limits: Limits,
-    settings: Mapping[str, Any],
-    stored: Mapping[str, int] | None = None,
-) -> MonitorResult:
-    """Check what a release predicted.
+@dataclass(frozen=True)
+class MonitorInput:
+    """What is known of a release's predictions at the moment of a check.
 
-    Args:
-        release: that answered, with its reference.
+    Attributes:
         log: rows of the prediction log in the window: of this release, without the shadow's.
         earlier: the same, as far back as outcomes are followed; may be the same rows.
         known: outcomes, from outcomes.read().
         newest: the newest moments in the log.
         since: where the window begins; it ends at `now`.
         now: the moment of the check, with a time zone.
+        stored: what the feature store holds, from feature_quality.filled(); None where the release
+            has no entity features.
+    """
+
+    log: pl.DataFrame
+    earlier: pl.DataFrame
+    known: Outcomes
+    newest: Newest
+    since: datetime
+    now: datetime
+    stored: Mapping[str, int] | None = None
+
+
+def look(
+    release: Released, given: MonitorInput, limits: Limits, settings: Mapping[str, Any]
+) -> MonitorResult:
+    """Check what a release predicted.
+
+    Args:
+        release: that answered, with its reference.
+        given: its predictions.
         limits: of ops/monitor.toml.
         settings: params.toml: the deciding figure, the slices, the seed.
-        stored: what the feature store holds, from feature_quality.filled().
 
     Raises:
         BadBundle: score() is needed, and the release's source cannot be imported.
     """
+    log, now = given.log, given.now
     views = release.contract.get("entity_features", [])
     judged = log.height >= limits.drift.min_rows
     features, columns, error = _compared(release, log, views, limits)
     result = MonitorResult(
         release,
         now,
-        since,
+        given.since,
         now,
         log.height,
         error,
@@ -68,12 +79,13 @@ def look(
         features.with_columns(*_drifted(error, judged, limits)),
         columns.with_columns(_rose(error, judged, limits)),
         ranges.violations(_unnested(log, "row"), release.contract["columns"]),
-        _ages(release, newest, now, limits) | feature_quality.ages(views, stored or {}, now),
+        _ages(release, given.newest, now, limits)
+        | feature_quality.ages(views, given.stored or {}, now),
         feature_quality.measure(log, views),
-        _quality_of(outcomes.join(earlier, known), release, limits, settings),
+        _quality_of(outcomes.join(given.earlier, given.known), release, limits, settings),
         settings["score"]["metric"],
         limits,
-        list(known.problems),
+        list(given.known.problems),
     )
     result.problems.extend(problems(result))
     return result

@@ -84,18 +84,16 @@ def observe(
     follow = min(begin, now - timedelta(days=limits.outcomes.days))
     earlier = window.rows(log, release.id, follow, now)
     predictions = earlier.filter(pl.col("time") >= begin)
-    result = check.look(
-        release,
+    given = check.MonitorInput(
         predictions,
         earlier,
         outcomes.read(release.contract, folder or outcomes.OUTCOMES),
         window.newest(prediction_log.read(log, until=now), release.contract["time"]),
         begin,
         now,
-        limits,
-        params(),
         feature_quality.filled() if release.contract.get("entity_features") else None,
     )
+    result = check.look(release, given, limits, params())
     result.problems.extend(hooks.problems(predictions))
     return result
 

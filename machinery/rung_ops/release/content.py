@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +31,7 @@ from rung_ops.release.dtypes import dtype_of
 from rung_ops.serving import row_features
 from rung_ops.serving.predictors import row_predictor
 from rung_ops.serving.row_code import UntranslatedError
-from rung_ops.target import Kind, kind_in
+from rung_ops.target import kind_in
 from rung_ops.training import estimator
 
 # Keys of a version's origin, as the manifest records them.
@@ -45,6 +46,37 @@ PACKAGES = (
     *("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "polars", "scikit-learn"),
     *("skl2onnx", "skops"),
 )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An estimator with the rows and the code that it was made with.
+
+    Attributes:
+        model: the fitted estimator.
+        train, test: rows of Row that it was trained on, and held-out rows.
+        expressions: FEATURES of the copied source.
+        contract: content of contract.json.
+        seed: of params.toml.
+    """
+
+    model: Any
+    train: pl.DataFrame
+    test: pl.DataFrame
+    expressions: list[pl.Expr]
+    contract: dict[str, Any]
+    seed: int
+
+    @property
+    def held_out(self) -> pl.DataFrame:
+        """The held-out rows without the target."""
+        return self.test.drop(self.contract["target"])
+
+    @property
+    def known(self) -> pl.DataFrame:
+        """All rows without the target, the held-out ones first."""
+        held_out = self.held_out
+        return pl.concat([held_out, self.train.select(held_out.columns)])
 
 
 def fill(
@@ -66,59 +98,29 @@ def fill(
     package = contract.package()
     _copy_source(staged / bundle.SOURCE / package, source)
     # From here on, use the copied source only: src/ of the project may have changed.
-    dataset = source_import.module_of(staged, package, "dataset")
-    expressions = source_import.features_of(staged, package)
-    seed = params()["seed"]
-    task = estimator.task(model)
-    held_out = test.drop(dataset.TARGET)
-    described = contract_file.contract(
-        *(dataset, train.head(1).select(expressions), train, task, _positive(dataset, task)),
-        source_import.entity_features_of(staged, package),
-    )
-    write_json(staged / bundle.CONTRACT, described)
-
-    known = pl.concat([held_out, train.select(held_out.columns)])
-    some = _carried(model, known, expressions, described, seed)
+    trained = _trained(staged, package, model, train, test)
+    task = trained.contract["task"]
+    write_json(staged / bundle.CONTRACT, trained.contract)
+    carried = _carried(trained)
     tested, unanswered = export_trial.rows(
-        model, held_out, train, some, expressions, described["columns"], seed
+        *(model, trained.held_out, train, carried, trained.expressions),
+        *(trained.contract["columns"], trained.seed),
     )
-    expected = _expected(model, tested)
-    tolerance = export.tolerance_of(expected, task)
-    chosen, formats = export.export(staged, package, model, tested, expected, tolerance, task)
-
-    trees = next((each.predict for each in formats if each.ok and each.format == "lightgbm"), None)
-    reasons = reasons_file.describe(
-        described, expressions, train, tested, chosen.predict, trees, params().get("reasons", {})
-    )
-    write_json(staged / bundle.REASONS, reasons)
-
-    by_row = _row_features(
-        expressions,
-        described,
-        chosen,
-        export_trial.sample(known, export_trial.REFERENCE_ROWS, seed),
-    )
-    parity = estimator.predict_features(model, some.select(expressions))
-    _write_predictions(staged / bundle.PARITY, some, parity)
-    reference = _reference(model, train.select(expressions), kind_in(described), seed)
-    reference.write_parquet(staged / bundle.REFERENCE)
-    predicted = estimator.predict_features(model, test.select(expressions))
-    write_json(staged / bundle.METRICS, contract.score(estimator.truth(test), predicted))
+    check = _parity_check(model, tested, task)
+    chosen, formats = export.export(staged, package, model, check, task)
+    write_json(staged / bundle.REASONS, _reasons(trained, tested, chosen, formats))
+    by_row = _row_features(trained, chosen)
+    _write_predictions(staged / bundle.PARITY, carried, trained)
+    _reference(trained).write_parquet(staged / bundle.REFERENCE)
+    write_json(staged / bundle.METRICS, _metrics(trained))
     for name, text in documents.items():
         (staged / name).write_text(text, encoding="utf-8")
-
-    manifest = _origin(staged.name, facts, train, dataset.TIME) | {
+    manifest = _origin(staged.name, facts, train, trained.contract["time"]) | {
         "package": package,
         "format": chosen.format,
         "row_features": by_row,
         "task": task,
-        "parity": {
-            "rows": tested.height,
-            "max_difference": chosen.max_difference,
-            "tolerance": tolerance,
-            "formats": [each.to_manifest() for each in formats],
-            "unanswered": unanswered,
-        },
+        "parity": check.to_manifest(chosen, formats) | {"unanswered": unanswered},
         "files": bundle.files_of(staged),
     }
     write_json(staged / bundle.MANIFEST, manifest)
@@ -129,7 +131,20 @@ def _copy_source(target: Path, source: Path | None) -> None:
     shutil.copytree(source or used, target, ignore=lambda _, names: source_hash.left_out(names))
 
 
-def _expected(model: Any, tested: pl.DataFrame) -> np.ndarray:
+def _trained(
+    staged: Path, package: str, model: Any, train: pl.DataFrame, test: pl.DataFrame
+) -> Trained:
+    dataset = source_import.module_of(staged, package, "dataset")
+    expressions = source_import.features_of(staged, package)
+    task = estimator.task(model)
+    described = contract_file.contract(
+        *(dataset, train.head(1).select(expressions), train, task, _positive(dataset, task)),
+        source_import.entity_features_of(staged, package),
+    )
+    return Trained(model, train, test, expressions, described, params()["seed"])
+
+
+def _parity_check(model: Any, tested: pl.DataFrame, task: str) -> export.ParityCheck:
     """Predict the rows by which formats are compared; each prediction has to be finite."""
     expected = estimator.predict_features(model, tested)
     if not np.isfinite(expected).all():
@@ -137,15 +152,35 @@ def _expected(model: Any, tested: pl.DataFrame) -> np.ndarray:
         raise export.NoFormat(
             f"The model has no finite prediction for {bad:,} of {len(expected):,} rows."
         )
-    return expected
+    return export.ParityCheck(tested, expected, export.tolerance_of(expected, task))
 
 
-def _reference(model: Any, features: pl.DataFrame, kind: Kind, seed: int) -> pl.DataFrame:
+def _reasons(
+    trained: Trained,
+    tested: pl.DataFrame,
+    chosen: export.FormatResult,
+    formats: list[export.FormatResult],
+) -> dict[str, Any]:
+    trees = next((each.predict for each in formats if each.ok and each.format == "lightgbm"), None)
+    return reasons_file.describe(
+        *(trained.contract, trained.expressions, trained.train, tested),
+        *(chosen.predict, trees, params().get("reasons", {})),
+    )
+
+
+def _reference(trained: Trained) -> pl.DataFrame:
     """Sample features and predictions of training for the monitor, each column shuffled."""
-    sampled = export_trial.sample(features, export_trial.REFERENCE_ROWS, seed)
+    features = trained.train.select(trained.expressions)
+    sampled = export_trial.sample(features, export_trial.REFERENCE_ROWS, trained.seed)
     # The monitor compares each column for itself, so none of them need stay beside another.
-    answers = columns(estimator.predict_features(model, sampled), kind)[0]
-    return synthetic.shuffled(sampled.with_columns(answers), seed)
+    predicted = estimator.predict_features(trained.model, sampled)
+    answers = columns(predicted, kind_in(trained.contract))[0]
+    return synthetic.shuffled(sampled.with_columns(answers), trained.seed)
+
+
+def _metrics(trained: Trained) -> Any:
+    predicted = estimator.predict_features(trained.model, trained.test.select(trained.expressions))
+    return contract.score(estimator.truth(trained.test), predicted)
 
 
 def _origin(
@@ -165,22 +200,16 @@ def _origin(
     }
 
 
-def _carried(
-    model: Any,
-    known: pl.DataFrame,
-    expressions: list[pl.Expr],
-    described: Mapping[str, Any],
-    seed: int,
-) -> pl.DataFrame:
+def _carried(trained: Trained) -> pl.DataFrame:
     """Draw the rows that the bundle carries: no person's, and the model predicts them.
 
     Raises:
         NoFormat: it predicts none of them.
     """
-    columns = described["columns"]
-    names = [column["name"] for column in columns]
-    drawn = synthetic.rows(known.select(names), columns, export_trial.PARITY_ROWS, seed)
-    answers = export_trial.answered(model, drawn, expressions, columns)
+    columns = trained.contract["columns"]
+    known = trained.known.select([column["name"] for column in columns])
+    drawn = synthetic.rows(known, columns, export_trial.PARITY_ROWS, trained.seed)
+    answers = export_trial.answered(trained.model, drawn, trained.expressions, columns)
     if not answers.height:
         raise export.NoFormat(
             "The model has no finite prediction for any row whose columns are drawn each for itself, "
@@ -189,16 +218,13 @@ def _carried(
     return answers
 
 
-def _row_features(
-    expressions: list[pl.Expr],
-    described: Mapping[str, Any],
-    chosen: export.FormatResult,
-    rows: pl.DataFrame,
-) -> dict[str, Any]:
+def _row_features(trained: Trained, chosen: export.FormatResult) -> dict[str, Any]:
     """Say whether the service may compute features of few rows without polars; else why not."""
-    schema = {each["name"]: dtype_of(each["polars"]) for each in described["columns"]}
+    columns = trained.contract["columns"]
+    schema = {each["name"]: dtype_of(each["polars"]) for each in columns}
+    rows = export_trial.sample(trained.known, export_trial.REFERENCE_ROWS, trained.seed)
     try:
-        features = row_features.of_contract(expressions, described, schema, rows)
+        features = row_features.of_contract(trained.expressions, trained.contract, schema, rows)
     except UntranslatedError as error:
         return {"used": False, "reason": str(error)}
     if row_predictor(chosen.predict, features.schema) is None:
@@ -212,7 +238,8 @@ def _positive(dataset: ModuleType, task: str) -> str | None:
     return str(params().get("report", {}).get("positive", dataset.TARGET))
 
 
-def _write_predictions(path: Path, rows: pl.DataFrame, predictions: np.ndarray) -> None:
+def _write_predictions(path: Path, rows: pl.DataFrame, trained: Trained) -> None:
+    predictions = estimator.predict_features(trained.model, rows.select(trained.expressions))
     # Where there are several numbers, the column holds arrays: in the order of the contract.
     rows.with_columns(prediction=predictions.astype(np.float64)).write_parquet(path)
 

@@ -71,14 +71,51 @@ class FormatResult:
         return {name: value for name, value in vars(self).items() if name != "predict"}
 
 
+@dataclass(frozen=True)
+class ParityCheck:
+    """Rows on which a format has to predict what the estimator predicts.
+
+    Attributes:
+        features: of the rows, shape (n_rows, n_features).
+        expected: the estimator's predictions, shape (n_rows,) or (n_rows, n_classes).
+        tolerance: the largest accepted difference, in units of `expected`.
+    """
+
+    features: pl.DataFrame
+    expected: np.ndarray
+    tolerance: float
+
+    def compare(self, predictions: np.ndarray, result: FormatResult) -> None:
+        """Set the difference of a format's predictions, and whether it is ok or why not."""
+        if predictions.shape != self.expected.shape:
+            result.reason = (
+                f"got predictions of shape {predictions.shape}; expected {self.expected.shape}"
+            )
+            return
+        difference = np.abs(predictions - self.expected)
+        if np.isfinite(difference).any():
+            result.max_difference = float(np.nanmax(difference[np.isfinite(difference)]))
+        same = difference <= self.tolerance  # NaN is different
+        off = int((~same.reshape(len(same), -1).all(axis=1)).sum())
+        result.ok = off == 0
+        if off:
+            result.reason = (
+                f"{off:,} of {len(self.expected):,} rows differ by more than {self.tolerance:.3g}, "
+                f"at most by {result.max_difference}"
+            )
+
+    def to_manifest(self, selected: FormatResult, tried: list[FormatResult]) -> dict[str, Any]:
+        """Return what the manifest says of the comparison."""
+        return {
+            "rows": self.features.height,
+            "max_difference": selected.max_difference,
+            "tolerance": self.tolerance,
+            "formats": [each.to_manifest() for each in tried],
+        }
+
+
 def export(
-    staged: Path,
-    package: str,
-    estimator: Any,
-    features: pl.DataFrame,
-    expected: np.ndarray,
-    tolerance: float,
-    task: str | None = None,
+    staged: Path, package: str, estimator: Any, check: ParityCheck, task: str | None = None
 ) -> tuple[FormatResult, list[FormatResult]]:
     """Write the model of a release.
 
@@ -86,9 +123,7 @@ def export(
         staged: the release's folder, with its source.
         package: the name of the user's package.
         estimator: the fitted estimator.
-        features: rows to compare the predictions on, shape (n_rows, n_features).
-        expected: the estimator's predictions, shape (n_rows,) or (n_rows, n_classes).
-        tolerance: the largest accepted difference, in units of `expected`.
+        check: what a format is compared with.
         task: of the release.
 
     Returns:
@@ -102,26 +137,35 @@ def export(
     module = source_import.module_of(staged, package, "model")
     described = {"package": package, "task": task}
     tried = [
-        _try(kind, attempt, staged, described, features, expected, tolerance)
-        for kind, attempt in _attempts(module, estimator, features)
+        _try(kind, attempt, staged, described, check)
+        for kind, attempt in _attempts(module, estimator, check.features)
     ]
     first = tried[0]
     if first.format == "onnx" and not first.ok:
-        first.reason = f"{first.reason}. {_blame(estimator, features)}"
+        first.reason = f"{first.reason}. {_blame(estimator, check.features)}"
     if not any(each.ok for each in tried) and not custom_model.is_custom(module):
         attempt = ("skops", lambda folder: _write_skops(folder, package, estimator))
-        tried.append(_try(*attempt, staged, described, features, expected, tolerance))
+        tried.append(_try(*attempt, staged, described, check))
+    selected = _fastest(_usable(tried), check.features)
+    _keep(staged, selected, tried)
+    return selected, tried
+
+
+def _usable(tried: list[FormatResult]) -> list[FormatResult]:
     usable = [each for each in tried if each.ok]
     if not usable:
         reasons = "; ".join(f"{each.format}: {each.reason}" for each in tried)
         raise NoFormat(f"The model cannot be released in any format. {reasons}")
-    selected = _fastest(usable, features)
+    return usable
+
+
+def _keep(staged: Path, selected: FormatResult, tried: list[FormatResult]) -> None:
+    """Move the selected model into the release, and remove the others."""
     for each in tried:
         # Trees stay where another format answers: they say what each feature adds.
         if each is selected or (each.ok and each.format == "lightgbm"):
             _move_model(_trial_folder(staged, each.format), staged)
         shutil.rmtree(_trial_folder(staged, each.format), ignore_errors=True)
-    return selected, tried
 
 
 def _attempts(
@@ -142,9 +186,7 @@ def _try(
     write: Callable[[Path], None],
     staged: Path,
     described: dict[str, Any],
-    features: pl.DataFrame,
-    expected: np.ndarray,
-    tolerance: float,
+    check: ParityCheck,
 ) -> FormatResult:
     """Write one format beside the release and compare its predictions with the estimator's."""
     folder = _trial_folder(staged, kind)
@@ -155,26 +197,13 @@ def _try(
     try:
         write(folder)
         result.predict = predictor_of(folder, described | {"format": kind})
-        predictions = result.predict(features)
+        predictions = result.predict(check.features)
     except Exception as error:  # converters and runtimes may raise anything
         text = str(error).strip().splitlines()
         raised = "" if isinstance(error, _EXPLAINED) else f"{type(error).__name__}: "
         result.reason = f"{raised}{text[0] if text else ''}"[:300]
         return result
-    if predictions.shape != expected.shape:
-        result.reason = f"got predictions of shape {predictions.shape}; expected {expected.shape}"
-        return result
-    difference = np.abs(predictions - expected)
-    if np.isfinite(difference).any():
-        result.max_difference = float(np.nanmax(difference[np.isfinite(difference)]))
-    same = difference <= tolerance  # NaN is different
-    off = int((~same.reshape(len(same), -1).all(axis=1)).sum())
-    result.ok = off == 0
-    if off:
-        result.reason = (
-            f"{off:,} of {len(expected):,} rows differ by more than {tolerance:.3g}, "
-            f"at most by {result.max_difference}"
-        )
+    check.compare(predictions, result)
     return result
 
 

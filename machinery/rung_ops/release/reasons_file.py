@@ -19,6 +19,10 @@ BACKGROUND_ROWS = 200_000  # training rows of which the means are taken; all, wh
 TRIED_ROWS = 2_000
 
 
+class UnexplainableError(Exception):
+    """Predictions have no reasons; the message says why."""
+
+
 def describe(
     contract: dict[str, Any],
     expressions: list[pl.Expr],
@@ -50,32 +54,54 @@ def describe(
     """
     task = contract["task"]
     unfavourable = _adverse(contract, settings)
-    if why := _unexplainable(task, unfavourable):
-        return _none(why)
-    common = {
-        "adverse": unfavourable,
-        "columns": columns_by_feature(expressions, contract, train),
-    }
     if tried.height > TRIED_ROWS:  # the last rows are those at the edges of the contract
         tried = pl.concat([tried.head(TRIED_ROWS // 2), tried.tail(TRIED_ROWS // 2)])
-    if isinstance(trees, EncodedBooster):
-        off = _difference(trees.effects, tried, predict, task)
-        if off <= TOLERANCE:
-            return {"method": "trees", **common, "max_difference": off}
-        return _none(f"the trees' scores are not its {_margin(task)} (difference: {off:.2g})")
+    try:
+        _refuse_unexplainable(task, unfavourable)
+        if isinstance(trees, EncodedBooster):
+            method, found = "trees", _of_trees(trees, tried, predict, task)
+        else:
+            method, found = "additive", _of_additive(predict, tried, contract, expressions, train)
+    except UnexplainableError as error:
+        return {"method": "none", "why": str(error)}
+    columns = columns_by_feature(expressions, contract, train)
+    return {"method": method, "adverse": unfavourable, "columns": columns, **found}
+
+
+def _of_trees(
+    trees: EncodedBooster, tried: pl.DataFrame, predict: Predictor, task: str
+) -> dict[str, Any]:
+    off = _difference(trees.effects, tried, predict, task)
+    if off > TOLERANCE:
+        raise UnexplainableError(
+            f"the trees' scores are not its {_margin(task)} (difference: {off:.2g})"
+        )
+    return {"max_difference": off}
+
+
+def _of_additive(
+    predict: Predictor,
+    tried: pl.DataFrame,
+    contract: dict[str, Any],
+    expressions: list[pl.Expr],
+    train: pl.DataFrame,
+) -> dict[str, Any]:
+    task = contract["task"]
     try:
         additive = AdditiveEffects(predict, task, effects.typical(contract, expressions))
     except Refusal as refusal:
-        return _none(f"the contract's example is not a row of it: {refusal}")
+        raise UnexplainableError(
+            f"the contract's example is not a row of it: {refusal}"
+        ) from refusal
     off = _difference(additive, tried, predict, task)
     if off > TOLERANCE:
         other = "not" if task == MULTICLASS else "neither LightGBM nor"
-        return _none(
+        raise UnexplainableError(
             f"its model is {other} additive: the effects of single features differ by {off:.2g} from "
             "its predictions"
         )
-    means = _means(additive, sample(train, BACKGROUND_ROWS, 0).select(expressions))
-    return {"method": "additive", **common, "max_difference": off, **means}
+    background = sample(train, BACKGROUND_ROWS, 0).select(expressions)
+    return {"max_difference": off, **_means(additive, background)}
 
 
 def _adverse(contract: dict[str, Any], settings: dict[str, Any]) -> str | list[str] | None:
@@ -85,19 +111,18 @@ def _adverse(contract: dict[str, Any], settings: dict[str, Any]) -> str | list[s
         raise BadBundle(str(error)) from error
 
 
-def _unexplainable(task: str, unfavourable: object) -> str:
-    """Say why predictions have no reasons, whatever the model; empty where they may have."""
+def _refuse_unexplainable(task: str, unfavourable: object) -> None:
+    """Raise UnexplainableError where predictions have no reasons, whatever the model."""
     if task == QUANTILE:
-        return "it predicts an interval, and reasons are of one number"
+        raise UnexplainableError("it predicts an interval, and reasons are of one number")
     if unfavourable is None:
         what, values = "predictions", '"high" or "low"'
         if task == MULTICLASS:
             what, values = "classes", "a list of them"
-        return (
+        raise UnexplainableError(
             f"params.toml does not say which {what} are unfavourable: set `adverse` under [reasons] "
             f"to {values}, train, and release again"
         )
-    return ""
 
 
 def columns_by_feature(
@@ -114,10 +139,6 @@ def columns_by_feature(
             else:
                 columns_of_features[feature] = [name for name in names if name in roots] or names
     return columns_of_features
-
-
-def _none(why: str) -> dict[str, Any]:
-    return {"method": "none", "why": why}
 
 
 def _margin(task: str) -> str:

@@ -171,17 +171,8 @@ def exported(folder: Path) -> str:
     ids = pl.Series("id", range(400), dtype=pl.Int64).cast(pl.String)
     known = Outcomes(pl.DataFrame([ids, truth]), pl.DataFrame(schema={TRUTH: pl.Float64}))
     beyond = log(well.with_columns(size=pl.lit(200.0)))
-    result = check.look(
-        released(folder),
-        beyond,
-        beyond,
-        known,
-        Newest(NOW, NOW),
-        NOW - DAY,
-        NOW,
-        Limits(),
-        SETTINGS,
-    )
+    given = check.MonitorInput(beyond, beyond, known, Newest(NOW, NOW), NOW - DAY, NOW)
+    result = check.look(released(folder), given, Limits(), SETTINGS)
     passed_on = folder / "monitor.prom"
     passed_on.write_bytes(exposition.text(result))
     metrics = Metrics(passed_on, SLO(p99_ms=70))

@@ -40,10 +40,8 @@ def look(
     **manifest: Any,
 ) -> MonitorResult:
     """Look with the limits that a new project has."""
-    made = released(folder, **manifest)
-    return check.look(
-        made, logged, logged, outcomes, newest, NOW - 7 * DAY, NOW, Limits(), SETTINGS
-    )
+    given = check.MonitorInput(logged, logged, outcomes, newest, NOW - 7 * DAY, NOW)
+    return check.look(released(folder, **manifest), given, Limits(), SETTINGS)
 
 
 def test_a_quiet_week_has_no_problem(tmp_path: Path) -> None:
@@ -171,17 +169,9 @@ def test_rows_without_a_time_have_no_age(tmp_path: Path) -> None:
     made = released(tmp_path)
     made.contract["time"] = None
 
-    result = check.look(
-        made,
-        log(WELL),
-        log(WELL),
-        NO_OUTCOMES,
-        Newest(NOW, None),
-        NOW - DAY,
-        NOW,
-        Limits(),
-        SETTINGS,
-    )
+    logged = log(WELL)
+    given = check.MonitorInput(logged, logged, NO_OUTCOMES, Newest(NOW, None), NOW - DAY, NOW)
+    result = check.look(made, given, Limits(), SETTINGS)
 
     assert list(result.ages) == ["prediction", "model"]
     assert result.problems == []

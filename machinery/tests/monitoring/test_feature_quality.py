@@ -58,9 +58,9 @@ def look(
     """Look at a release with an entity feature."""
     made = released(folder)
     made = replace(made, contract=made.contract | {"entity_features": [view]})
-    return check.look(
-        *(made, logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW, Limits(), SETTINGS, filled)
-    )
+    since = NOW - 7 * DAY
+    given = check.MonitorInput(logged, logged, NO_OUTCOMES, FRESH, since, NOW, filled)
+    return check.look(made, given, Limits(), SETTINGS)
 
 
 def test_a_fresh_store_with_as_many_defaults_as_training_is_not_a_problem(tmp_path: Path) -> None:
@@ -125,10 +125,11 @@ def test_a_default_that_is_a_number_is_expected_as_often_as_in_training(tmp_path
         pl.col(location).struct.with_fields(pl.field("weight").fill_null(0.0))
         for location in ("row", "features")
     )
-    reported = (logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW, Limits(), SETTINGS)
+    given = check.MonitorInput(logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW)
+    with_store = replace(given, stored=stored(HOUR))
 
-    assert check.look(known, *reported, stored(HOUR)).problems == []
-    (without,) = check.look(replace(made, reference=full), *reported).problems
+    assert check.look(known, with_store, Limits(), SETTINGS).problems == []
+    (without,) = check.look(replace(made, reference=full), given, Limits(), SETTINGS).problems
     assert without.startswith("a default stood in for `weight`")
 
 

@@ -93,7 +93,8 @@ def exported(
     regression = isinstance(model[-1] if isinstance(model, Pipeline) else model, Ridge)
     model.fit(inputs[:400], FEATURES["number"].to_numpy()[:400] if regression else TRUTH[:400])
     expected = estimator.predict_features(model, inputs)
-    chosen, tried = export.export(staged, PACKAGE, model, inputs, expected, tolerance)
+    check = export.ParityCheck(inputs, expected, tolerance)
+    chosen, tried = export.export(staged, PACKAGE, model, check)
 
     written = predictor_of(staged, {"format": chosen.format, "package": PACKAGE})
     np.testing.assert_allclose(written(inputs), expected, atol=tolerance, rtol=0)

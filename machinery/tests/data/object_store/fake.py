@@ -29,58 +29,7 @@ class FakeStore:
         self.parts = True
         self.says: tuple[int, str] | None = None
         self.asked: list[int] = []
-        store = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                if store.says:
-                    status, code = store.says
-                    self._send(status, f"<Error><Code>{code}</Code></Error>".encode())
-                elif "list-type=2" in self.path:
-                    self._send(200, store.page())
-                else:
-                    self._object(self.path.split("?")[0].split("/", 2)[2])
-
-            def _object(self, key: str) -> None:
-                content, etag = store.objects[key], store.etag(key)
-                if self.headers.get("If-Match", etag).strip('"') != etag.strip('"'):
-                    self._send(412, b"<Error><Code>PreconditionFailed</Code></Error>")
-                    return
-                first = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-                store.asked.append(first)
-                if store.torn and not store.cuts:
-                    store.torn -= 1
-                    self.wfile.write(b"HTTP/1.1 206 Partial Content\r\nETag: ")
-                    self.close_connection = True
-                    return
-                first, complete = first if store.parts else 0, len(content)
-                self.send_response(206 if store.parts else 200)
-                self.send_header("ETag", etag)
-                if store.parts:
-                    self.send_header("Content-Range", f"bytes {first}-{complete - 1}/{complete}")
-                self.send_header("Content-Length", str(complete - first))
-                self.end_headers()
-                if store.cuts:
-                    cut = store.cuts.pop(0)
-                    self.wfile.write(content[first : first + cut])
-                    self.close_connection = True
-                else:
-                    self.wfile.write(content[first:])
-
-            def _send(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/xml")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *arguments: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(self)
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -103,3 +52,62 @@ class FakeStore:
         )
         complete = f"<IsTruncated>false</IsTruncated>{entries}"
         return f"<ListBucketResult>{complete}</ListBucketResult>".encode()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: "_Server"
+
+    def do_GET(self) -> None:
+        store = self.server.store
+        if store.says:
+            status, code = store.says
+            self._send(status, f"<Error><Code>{code}</Code></Error>".encode())
+        elif "list-type=2" in self.path:
+            self._send(200, store.page())
+        else:
+            self._object(store, self.path.split("?")[0].split("/", 2)[2])
+
+    def _object(self, store: FakeStore, key: str) -> None:
+        content, etag = store.objects[key], store.etag(key)
+        if self.headers.get("If-Match", etag).strip('"') != etag.strip('"'):
+            self._send(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            return
+        first = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        store.asked.append(first)
+        if store.torn and not store.cuts:
+            store.torn -= 1
+            self.wfile.write(b"HTTP/1.1 206 Partial Content\r\nETag: ")
+            self.close_connection = True
+            return
+        first, complete = first if store.parts else 0, len(content)
+        self.send_response(206 if store.parts else 200)
+        self.send_header("ETag", etag)
+        if store.parts:
+            self.send_header("Content-Range", f"bytes {first}-{complete - 1}/{complete}")
+        self.send_header("Content-Length", str(complete - first))
+        self.end_headers()
+        if store.cuts:
+            cut = store.cuts.pop(0)
+            self.wfile.write(content[first : first + cut])
+            self.close_connection = True
+        else:
+            self.wfile.write(content[first:])
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, store: FakeStore) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.store = store
