@@ -67,7 +67,7 @@ def features_{number}(rows: pd.DataFrame) -> pd.DataFrame:
     """Make the features of part {number}."""
     # A comment that says why, as comments do.
     scaled = (rows - rows.mean()) / rows.std()
-    return scaled.assign(part={number}, word="text that stands in a string")
+    return scaled.assign(part={number}, word="text in a string")
 
 
 class Part{number}:

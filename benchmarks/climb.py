@@ -44,7 +44,7 @@ class Contender:
         """Climb once, in a copy of the project."""
         with tempfile.TemporaryDirectory(dir=project.parent) as scratch:
             copy = shutil.copytree(project, Path(scratch) / "project", symlinks=True)
-            # A copied index names other inodes, and git would read every file anew.
+            # A copied index names other inodes, and git would read every file again.
             _do("git", "-C", copy, "status", "--porcelain", environment=environment)
             if self.cold:
                 shutil.rmtree(Path(environment["RUNG_CACHE_DIR"]), ignore_errors=True)

@@ -126,8 +126,8 @@ Render = Callable[..., Path]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer to write down the expected trees anew."""
-    parser.addoption("--write-trees", action="store_true", help="write tests/trees/ anew")
+    """Add the option that rewrites the expected trees."""
+    parser.addoption("--write-trees", action="store_true", help="rewrite tests/trees/")
 
 
 def name_of(answers: dict[str, Any]) -> str:
@@ -166,7 +166,7 @@ def render(tmp_path_factory: pytest.TempPathFactory, copier_template: Path) -> R
     """Render a project with Copier, without trust, once for each set of answers.
 
     As `rung` does it, which takes half of the time and gives the same bytes (test_new.py).
-    Processes that test side by side share what was rendered: nobody may change it.
+    Processes that test side by side share what was rendered: do not change it.
     """
     mine = tmp_path_factory.mktemp("rendering")
     together = mine.parent.parent if os.environ.get("PYTEST_XDIST_WORKER") else mine.parent

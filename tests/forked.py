@@ -1,4 +1,4 @@
-"""Run `rung` in another process without loading it anew: a fork of one that did nothing but load it.
+"""Run `rung` in a fork of a process that has loaded it, so that it is not loaded again.
 
 Loading takes half of what a short command costs. This is for Linux: Windows has no fork, and macOS
 no sockets that keep messages apart. The process that is forked never ran a test; each fork has the

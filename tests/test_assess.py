@@ -82,7 +82,7 @@ def test_an_answer_may_be_a_name_or_a_number(
         ("harm: [", "is not YAML text"),
         ("3: 1", "holds no answers: it must be a mapping"),
         ("choice: {pace: 1}", "`choice` has no `pace`. It has game, start and target"),
-        ("choice: {start: 5}", "`start`: 5 is no rung. Give a number, 0 to 4"),
+        ("choice: {start: 5}", "`start`: 5 is not a rung. Give a number, 0 to 4"),
         ("choice: {start: 2, target: 1}", "the target, rung 1, is below the start, rung 2"),
         ("choice: {game: chess}", "`game`: 'chess' is not one of governance, velocity"),
         ("choice: 3", "`choice` must be a mapping of names to values"),

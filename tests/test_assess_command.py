@@ -71,11 +71,11 @@ def test_without_a_terminal_what_is_missing_is_named() -> None:
     [
         (["--format", "pdf"], "There is no format `pdf`. Give one of text, json, markdown, html."),
         (["--harm", "5"], "`harm`: '5' is not an answer"),
-        (["--start", "7"], "`start`: 7 is no rung"),
+        (["--start", "7"], "`start`: 7 is not a rung"),
         (["--game", "chess"], "`game`: 'chess' is not one of"),
         (["--start", "high"], "`high` is not a valid int"),
         (["--answers", "none.yml"], "The answers file none.yml cannot be read"),
-        (["--write", "nowhere"], "nowhere is no folder"),
+        (["--write", "nowhere"], "nowhere is not a folder"),
     ],
 )
 def test_what_cannot_be_read_is_refused(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_a_scan_of_nothing_is_refused(tmp_path: Path) -> None:
     done = rung("assess", "--defaults", "--scan", tmp_path / "none")
 
     assert 2 == done.returncode
-    assert "is no folder. Give `--scan` the folder of a repository." in done.stderr
+    assert "is not a folder. Give `--scan` the folder of a repository." in done.stderr
 
 
 def test_what_is_waived_is_not_to_be_built(repository: Path) -> None:

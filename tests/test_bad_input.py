@@ -251,7 +251,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, copier_template: Path) -> No
         subprocess.run(["umount", room], check=True)
 
 
-def test_nobody_is_asked_by_git_for_a_password(tmp_path: Path) -> None:
+def test_git_never_asks_for_a_password(tmp_path: Path) -> None:
     address = "https://rung.invalid/none.git"
     done = subprocess.run(
         [RUNG, "new", str(tmp_path / "made"), "--defaults", "--template", address],

@@ -156,7 +156,7 @@ FOUND = {
         ci("databricks bundle deploy --target prod") | {"overlays/production/kustomization.yaml": "resources: [a]\n"},
         tier="automated",
     ),
-    "a receiver that nobody reads": Claim(
+    "a receiver that is never read": Claim(
         "alert-routing",
         {"alertmanager.yml": "receivers:\n- name: 'null'\n"},
         {"alertmanager.yml": "receivers:\n- name: on-call\n  pagerduty_configs: [{routing_key: a}]\n"},

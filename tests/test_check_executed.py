@@ -176,7 +176,7 @@ def test_a_job_with_a_condition_counts(path: str, text: str, tmp_path: Path) -> 
 
 
 def test_a_repository_that_only_says_what_it_would_do_stands_on_rung_0(tmp_path: Path) -> None:
-    """The repository of 47 lines that stood on rung 3."""
+    """The repository of 47 lines that was once on rung 3."""
     files = ML | {
         "README.md": "# A model\n\nIt predicts what we want.\n",
         ".gitignore": "*.pyc\n",

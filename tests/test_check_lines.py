@@ -1,4 +1,4 @@
-"""Evidence stands on the line that says it, and the clock leaves nothing out silently."""
+"""Evidence names the right line, and what the time limit leaves out is reported."""
 
 import json
 import re

@@ -103,7 +103,7 @@ def test_next_is_sorted_by_effort_and_says_what_each_brings(tmp_path: Path) -> N
     )
     lacks = f"Rung 2 lacks 3 keystones and {result.standing.missing[1]:.2f} points."
     assert f"\nNext: {lacks}\n" in text.make(result)
-    assert "  experiment-tracking (a day, +0.75): rung 2 stands on it" in text.make(result)
+    assert "  experiment-tracking (a day, +0.75): keystone of rung 2" in text.make(result)
     assert lacks in markdown.make(result)
     assert lacks in page.make(result)
     assert "`" not in page.make(result).split('<h2 id="evidence">')[0]

@@ -1,4 +1,4 @@
-"""A project that Rung made stands on its rung, and lacks exactly what is taken out of it."""
+"""A project that Rung made is on its rung, and lacks exactly what is removed from it."""
 
 import shutil
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def project(render: Render, folder: Path, **answers: Any) -> Path:
 
 
 def write_documents(folder: Path) -> None:
-    """Put text of one's own below each heading of the example's documents."""
+    """Write text below each heading of the example's documents."""
     for path in OF_THE_EXAMPLE.values():
         file = folder / path
         if file.exists():

@@ -141,7 +141,7 @@ def test_the_unexpected_ends_with_code_3_and_one_hint(
     assert "Traceback" not in text
 
 
-def test_the_home_of_nobody_is_refused() -> None:
+def test_the_home_of_an_unknown_user_is_refused() -> None:
     done = rung("new", "~nosuchuser/x", "--defaults")
 
     assert 2 == done.returncode

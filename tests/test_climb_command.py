@@ -101,7 +101,7 @@ def test_the_rung_it_stands_on_is_not_a_climb(new_project: Path, climb: Climb) -
     done = climb("--to", "0")
 
     assert (0, before) == (done.returncode, git(new_project, "rev-parse", "HEAD"))
-    assert "already stands on rung 0" in done.stdout
+    assert "is already on rung 0" in done.stdout
 
 
 def test_a_changed_answer_goes_the_same_way(new_project: Path, climb: Climb) -> None:
@@ -154,7 +154,7 @@ def test_conflicts_go_to_a_branch_and_are_finished_as_it_says(
     prepare(in_conflict, "git add --all && git commit --quiet --no-verify --amend --no-edit")
     prepare(in_conflict, "git switch -q - && git merge -q --ff-only up && git branch -q -d up")
 
-    assert "already stands on rung 2" in climb("--to", "2").stdout
+    assert "is already on rung 2" in climb("--to", "2").stdout
     text = (in_conflict / "ops/tasks.toml").read_text("utf-8")
     assert OURS in text and LATER not in text
 

@@ -12,13 +12,16 @@ from tests.command import rung
 
 
 def test_the_table_has_a_row_for_each_rung() -> None:
-    stood = [demo.Stood(0, 40, 9, "auc 0.701", 31.4), demo.Stood(1, 55, 120, "auc 0.701", 48.0)]
+    climbed = [
+        demo.RungResult(0, 40, 9, "auc 0.701", 31.4),
+        demo.RungResult(1, 55, 120, "auc 0.701", 48.0),
+    ]
 
     assert [
         "rung  files  tests passed      score  seconds",
         "   0     40             9  auc 0.701       31",
         "   1     55           120  auc 0.701       48",
-    ] == demo.table(stood).splitlines()
+    ] == demo.table(climbed).splitlines()
 
 
 def test_a_demo_never_takes_a_place_that_is_taken(tmp_path: Path) -> None:

@@ -327,7 +327,7 @@ def test_the_index_is_the_projects_and_one_without_days_is_told_of(
 def private_index(
     index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """Serve the index with a certificate of one's own, as a company's proxy does; return its file."""
+    """Serve the index with a self-signed certificate, as a company's proxy does; return its file."""
     pytest.importorskip("cryptography")
     file = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -342,7 +342,7 @@ def private_index(
 
 
 def certificate(folder: Path) -> Path:
-    """Write a certificate for 127.0.0.1 that nobody vouches for, and its key, into one file."""
+    """Write a self-signed certificate for 127.0.0.1 and its key into one file."""
     from ipaddress import ip_address
 
     from cryptography import x509

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 
 FOLDERS = ("generator/rung", "machinery/rung_ops", "templates")
-# Where the encoding stands among the positional arguments; None: nowhere.
+# The position of the encoding among the arguments; None: it is not positional.
 POSITION = {"read_text": 0, "write_text": 1}
 BY_NAME = {"run", "Popen", "check_output"}
 

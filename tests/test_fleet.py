@@ -24,7 +24,7 @@ ANSWERS = {".copier-answers.yml": "_commit: v0.3.1\n_src_path: https://example.o
 
 
 def fleet(folder: Path) -> Path:
-    """Write a fleet out: two that stand on rungs, one that is broken, one without a model."""
+    """Write a fleet out: two that reach rungs, one that is broken, one without a model."""
     plant(folder / "late", TESTED | ANSWERS)
     plant(
         folder / "team/early", ML | {"train.py": "from sklearn import svm\nsvm.SVC().fit(x, y)\n"}

@@ -33,7 +33,7 @@ from tests.conftest import (
 from tests.conftest import name_of as name
 from tests.parsing import PARSERS
 
-# These say where the project stands, so they alone may differ between rungs.
+# These name the project's rung, so only they may differ between rungs.
 DIFFER_BY_RUNG = {
     *("pyproject.toml", "RUNG.md", "ops/tasks.toml", ".copier-answers.yml"),
     *(f"models/{name}/poe_tasks.toml" for name in ("cancellations", "household_credits")),

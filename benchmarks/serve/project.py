@@ -16,7 +16,7 @@ SERVICE = {"max_waiting_rows": "10_000", "max_wait_ms": "10_000.0"}
 IDENTITY = ("-c", "user.name=Benchmark", "-c", "user.email=benchmark@localhost")
 
 
-# Nobody is served by what is measured here, so nobody has to judge it.
+# What is measured here serves no users, so no approval is needed.
 TO_PRODUCTION = ("deploy", "production", "--without-gate", "measured, not used")
 
 

@@ -11,12 +11,12 @@ ROOT = HERE.parents[1]
 CACHE = ROOT / ".cache/benchmarks/serve"
 PEER_CODE = HERE / "peers"
 PEERS = ("bentoml", "export", "fastapi", "litserve", "mlflow", "mlserver")
-# With it every start compiles anew; VIRTUAL_ENV would name the wrong environment.
+# With it every start compiles again; VIRTUAL_ENV would name the wrong environment.
 UNWANTED = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 def surroundings(**more: str) -> dict[str, str]:
-    """Return an environment in which nothing reports usage and nobody's settings count."""
+    """Return an environment without usage reports and without the user's settings."""
     kept = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     silent = {"DO_NOT_TRACK": "1", "BENTOML_DO_NOT_TRACK": "True", "NO_COLOR": "1"}
     return kept | silent | {"MLFLOW_DISABLE_TELEMETRY": "true"} | more

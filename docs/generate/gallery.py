@@ -41,7 +41,7 @@ TASKS = {
     4: ["pipeline", "replay --months 4"],
 }
 GOVERNANCE_TASKS = {3: ["examine"], 4: ["examine"]}
-# Tasks that end with 1 in a project made here: the gate waits for a person's approval, and nobody
+# Tasks that end with 1 in a project made here: the gate waits for a person's approval, and no one
 # has written what the examination asks people for.
 UNANSWERED = {"gate", "examine"}
 
@@ -81,15 +81,18 @@ def main() -> int:
     options = parser.parse_args()
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
-    stands: list[Stand] = []
+    projects: list[Stand] = []
     for game in [options.game] if options.game else NAMES:
-        stands += climbed(game, options.upto, options.folder, options.before)
-    advice = {game: _assessed(game, options.folder) for game in {each.game for each in stands}}
+        projects += climbed(game, options.upto, options.folder, options.before)
+    advice = {game: _assessed(game, options.folder) for game in {each.game for each in projects}}
     page = LAYOUTS.get_template("gallery.html").render(
-        stands=stands, advice=advice, before=options.before, commit=_git(ROOT, "rev-parse", "HEAD")
+        projects=projects,
+        advice=advice,
+        before=options.before,
+        commit=_git(ROOT, "rev-parse", "HEAD"),
     )
     (options.folder / "index.html").write_text(page, "utf-8")
-    print(f"Wrote {options.folder / 'index.html'}: {len(stands)} projects.")
+    print(f"Wrote {options.folder / 'index.html'}: {len(projects)} projects.")
     return 0
 
 
@@ -135,7 +138,7 @@ def _use(project: Path, rung: int, game: str) -> dict[str, str]:
 
 def _stand(project: Path, game: str, rung: int) -> Stand:
     if f"\nlevel: {rung}\n" not in (project / ".copier-answers.yml").read_text("utf-8"):
-        raise SystemExit(f"The project of {game} does not stand on rung {rung}.")
+        raise SystemExit(f"The project of {game} is not on rung {rung}.")
     paths = [project / name for name in _git(project, "ls-files").splitlines()]
     kept = [path for path in paths if path.suffix not in (".parquet", ".whl", ".lock")]
     lines = sum(len(path.read_bytes().splitlines()) for path in kept)

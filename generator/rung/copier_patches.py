@@ -75,7 +75,7 @@ def _compiled_once() -> Iterator[None]:
 
 # What Jinja's compiler made of files, for this process: a climb renders the same ones twice.
 _COMPILED: dict[Any, Any] = {}
-# What it goes by, besides the text.
+# What it depends on, besides the text.
 SYNTAX = (
     *("block_start_string", "block_end_string", "variable_start_string", "variable_end_string"),
     *("comment_start_string", "comment_end_string", "line_statement_prefix"),

@@ -20,7 +20,7 @@ class CreatedProject:
     """A project that was just made.
 
     Args:
-        folder: Where it stands.
+        folder: Its path.
         files: Its files, relative to the folder.
         level: The rung it starts on.
         repository: The repository around it that it was left to, or None when it has its own.
@@ -49,7 +49,7 @@ def create(
     """Make a project: its folder, its files and its first commit, or nothing at all.
 
     Args:
-        destination: A path where nothing stands yet, or an empty folder.
+        destination: A path that does not exist yet, or an empty folder.
         source: The template.
         answers: Answers by question.
         defaults: Take the default where no answer is given; ask a person otherwise.

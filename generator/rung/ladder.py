@@ -167,14 +167,14 @@ def _models(models: Mapping[str, Any]) -> str:
 
 def _requirements(rung: Level) -> str:
     if not rung.keystones:
-        return "Every machine-learning repository stands here at least."
+        return "Every machine-learning repository is at least here."
     needs = {
         game: ", and ".join(" or ".join(f"`{name}`" for name in group) for group in groups)
         for game, groups in rung.keystones.items()
     }
     more = f"; in the governance game also {needs['governance']}" if "governance" in needs else ""
     return (
-        f"A repository stands here when it uses {needs['both']}{more}; "
+        f"A repository is here when it uses {needs['both']}{more}; "
         f"when the rung's capabilities score {STANDING:.2f} on average; and when the rungs below hold."
     )
 

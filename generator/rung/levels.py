@@ -28,7 +28,7 @@ BLOCKS = (
 )
 # After the ML Test Score, which has 0.5 (run by hand, results documented) and 1 (automatic); 0.25 is ours.
 TIERS = {"declared": 0.25, "used": 0.5, "automated": 1.0}
-STANDING = 0.40  # points a rung needs on average, over its capabilities, to be stood on
+STANDING = 0.40  # points that a rung needs on average over its capabilities
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def load(text: str) -> Any:
 
 
 def twice(node: Any, besides: str | None = None, visited: set[int] | None = None) -> str | None:
-    """Return the first key that stands twice in one mapping of what yaml.compose() returned, or None.
+    """Return the first duplicate key in one mapping of what yaml.compose() returned, or None.
 
     YAML's readers let such a key pass. Aliases are followed once, so that none leads in a circle.
 

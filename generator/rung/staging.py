@@ -135,7 +135,7 @@ def _place(room: Path, destination: Path) -> None:
     if not destination.is_dir():
         filled.rename(destination)
         return
-    # An empty folder stays itself: it may be where the person's shell stands, or a mount.
+    # An empty folder is kept: it may be the shell's current folder, or a mount.
     moved: list[Path] = []
     names = sorted(path.name for path in filled.iterdir())
     (room / PLACING).write_text("".join(f"{name}\n" for name in names), "utf-8")

@@ -19,7 +19,7 @@ def folder() -> Path:
 
 
 def url() -> str:
-    """Return the template's address, which stands once: `Repository` in pyproject.toml."""
+    """Return the template's address: `Repository` in pyproject.toml."""
     from importlib.metadata import metadata  # it takes as long as a third of a command's start
 
     for entry in metadata("rung").get_all("Project-URL") or []:

@@ -80,7 +80,7 @@ def __getattr__(name: str) -> Any:
 def stage(function: Callable[[], None]) -> Callable[[], None]:
     """Make a function a stage: a StageError ends the process with its message and exit code 1.
 
-    It ends quietly where nobody reads its output any more, as in `poe evaluate | head`.
+    It ends quietly if its output is closed, as in `poe evaluate | head`.
     """
 
     @wraps(function)

@@ -1,4 +1,4 @@
-"""A Redis of one's own: started, stopped, held still, filled up."""
+"""A Redis for tests: started, stopped, paused, filled up."""
 
 import shutil
 import signal

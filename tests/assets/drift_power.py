@@ -93,7 +93,7 @@ def release(reference: pl.DataFrame) -> Released:
 
 
 def logged(observed: pl.DataFrame) -> pl.DataFrame:
-    """Make rows of the prediction log; where a hole is, the default stood in."""
+    """Make rows of the prediction log; missing values hold the default."""
     inputs = observed.drop("prediction")
     holes = [pl.when(pl.col(f"holes {n}").is_null()).then(pl.lit(f"holes {n}")) for n in range(2)]
     return pl.DataFrame(

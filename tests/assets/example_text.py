@@ -75,7 +75,7 @@ def parts() -> Iterator[example_text.Part]:
 
 
 def _is_wanted(part: example_text.Part, locations: str) -> bool:
-    """Leave out what stands below the title: how the document is used, in every project."""
+    """Leave out the text below the title: how the document is used, in every project."""
     below_title = part.file.endswith(".md") and part.line <= 3 and part.place[0] == '"'
     refers = documents.REFERENCE.fullmatch(part.text.strip())
     return not below_title and not refers and bool(re.search(locations, part.place))

@@ -3,7 +3,7 @@
     killed_pass.py NUMBER before|after OPTIONS...
 
 The process kills itself before or after it writes its journal for the NUMBERth time. So with
-`before`, a step has done its work and nobody knows; with `after`, a step has begun and done nothing.
+`before`, a step has done its work unrecorded; with `after`, a step has begun and done nothing.
 """
 
 import os

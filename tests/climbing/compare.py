@@ -1,6 +1,6 @@
 """Live the same histories with each engine, and print what was lost: `python -m tests.climbing.compare`.
 
-Each history is drawn from its seed, so a line of the output can be lived again.
+Each history is drawn from its seed, so a line of the output can be reproduced.
 """
 
 import argparse

@@ -31,5 +31,5 @@ def originals(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Callable
 
 @pytest.fixture
 def new_project(tmp_path: Path, originals: Callable[[int], Path]) -> NewProject:
-    """Return a project of one's own on a rung."""
+    """Return a separate project on a rung."""
     return lambda level: tiny.copy(originals(level), tmp_path / f"project-{level}")

@@ -53,7 +53,7 @@ def _within(path: Path, chance: Random, line: str) -> None:
 
 
 def code(project: Path, chance: Random, token: str) -> bool:
-    """Write a function into a module of one's own."""
+    """Write a function into a new module."""
     path = _some(project, chance, r"^src/\w+/\w+\.py$")
     if path is None:
         return False
@@ -82,13 +82,13 @@ def dependency(project: Path, chance: Random, token: str) -> bool:
 
 
 def version(project: Path, chance: Random, token: str) -> bool:
-    """Ask for another version of a package, of one's own part or of Rung's."""
+    """Require another version of a package, of the user's or of Rung's."""
     name = chance.choice(["polars", "numpy", "scikit-learn", "pytest", "ruff", "mypy", "dvc"])
     return _replace(project / "pyproject.toml", rf'^    "{name}>=[\d.]+', rf"\g<0>,!=0.{token}")
 
 
 def group(project: Path, chance: Random, token: str) -> bool:
-    """Add a group of packages where one's own go."""
+    """Add a group of packages in the user's place."""
     line = "^# Yours: groups of your own go below this line.\n"
     added = f'\\g<0>\nmine-{token} = [\n    "seaborn>=0.13",\n]\n'
     return _replace(project / "pyproject.toml", line, added)
@@ -101,7 +101,7 @@ def table(project: Path, chance: Random, token: str) -> bool:
 
 
 def task(project: Path, chance: Random, token: str) -> bool:
-    """Add a task of one's own."""
+    """Add a task."""
     _append(project / "pyproject.toml", f'\n[tool.poe.tasks.mine-{token}]\ncmd = "echo {token}"\n')
     return True
 
@@ -115,7 +115,7 @@ def setting(project: Path, chance: Random, token: str) -> bool:
 
 
 def pattern(project: Path, chance: Random, token: str) -> bool:
-    """Ignore more, where one's own patterns go or among Rung's."""
+    """Ignore more, in the user's place or among Rung's patterns."""
     path = project / ".gitignore"
     if chance.random() < 0.7:
         _append(path, f"/mine-{token}/\n")

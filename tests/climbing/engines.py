@@ -1,4 +1,4 @@
-"""The ways to climb that histories are lived with: Rung's, and plain `copier update`."""
+"""The ways to climb that run the histories: Rung's, and plain `copier update`."""
 
 import io
 import tarfile

@@ -1,6 +1,6 @@
 """A project's months: edits and climbs, and what must hold after each climb.
 
-The same history can be lived with any engine that takes a project to other answers.
+The same history can run with any engine that takes a project to other answers.
 """
 
 import ast
@@ -32,7 +32,7 @@ class Climbed:
     """What an engine said: whether it changed the project, and the paths it had something to say of.
 
     Args:
-        done: Whether the project now stands where it was to climb.
+        done: Whether the project is now where it was to climb.
         conflicts: The files in which both sides met.
         reported: Every path that was named besides, such as those kept; a line in it is not lost.
         decide: What a person does about the conflicts, who keeps each such file as it was, and
@@ -203,7 +203,7 @@ def _parse(path: str, content: bytes) -> None:
 
 
 def _stale(old: Tree, before: Tree, after: Tree, new: Tree) -> list[str]:
-    """Hold what nobody edited against a fresh project, save what is planted once."""
+    """Compare unedited files with a fresh project, except those planted once."""
     yours = yaml.safe_load((ROOT / "levels/yours.yml").read_text("utf-8"))["yours"]["default"]
     globs = [path.replace("*", r"[^/]+") for paths in yours.values() for path in paths]
     planted = re.compile("|".join(f"(?:{glob})" for glob in globs))

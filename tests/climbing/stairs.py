@@ -1,4 +1,4 @@
-"""Climbs of a project that nobody has edited, from any answers to any others."""
+"""Climbs of an unedited project, from any answers to any others."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -80,7 +80,7 @@ def test_another_build_of_the_library_stays() -> None:
 
 
 def _lines(text: str) -> set[str]:
-    """Return the lines; a list that gets an entry may be laid out anew, so its brackets do not count."""
+    """Return the lines without brackets, as a list that gets an entry may be reformatted."""
     return {line.strip(" ,") for line in text.splitlines()} - {"", "]", *_lists(text)}
 
 

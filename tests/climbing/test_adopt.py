@@ -119,7 +119,7 @@ def test_the_example_comes_whole_or_not_at_all(tmp_path: Path, template: source.
     assert (everything / "data/sample/flights.parquet").exists()
     assert not (none / "src/churn/dataset.py").exists()
     assert not (none / "data/sample").exists()
-    # The stages and the check of the contract are no part of it.
+    # The stages and the check of the contract are not part of it.
     for path in ("pipeline/train.py", "tests/test_contract.py"):
         assert (everything / path).is_file() and (none / path).is_file()
     assert not (none / "tests/test_model.py").exists()

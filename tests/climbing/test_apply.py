@@ -1,4 +1,4 @@
-"""However a climb ends, the project stands on the old commit or on the new one."""
+"""However a climb ends, the project is on the old commit or the new one."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def in_a_child(what: Callable[[], None]) -> bool:
     return not os.WIFSIGNALED(status)
 
 
-def stands(project: Path) -> tuple[str, dict[str, bytes]]:
+def state_of(project: Path) -> tuple[str, dict[str, bytes]]:
     """Return commit and files, once nothing is half-done."""
     assert "" == git(project, "status", "--porcelain")
     assert "" == git(project, "for-each-ref", "refs/rung/before", "refs/rung/pending")
@@ -104,10 +104,10 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
 ) -> None:
     project = new_project(0)
     start = git(project, "rev-parse", "HEAD")
-    old = stands(project)
+    old = state_of(project)
     with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
         carry_out(prepared)
-        new = stands(project)
+        new = state_of(project)
         git(project, "reset", "--quiet", "--hard", start)
         result, number = [], 0
         while True:
@@ -119,7 +119,7 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
 
             complete = in_a_child(climb)
             ended(project)
-            now = stands(project)
+            now = state_of(project)
             assert now[0] in (old[0], new[0])
             assert now == (old if now[0] == old[0] else new), number
             result.append(now == new)
@@ -134,7 +134,7 @@ def test_a_climb_killed_at_any_mutation_ends_old_or_new(
 @pytest.mark.slow
 def test_recovery_itself_may_be_killed(new_project: NewProject, small: Path) -> None:
     project = new_project(0)
-    old = stands(project)
+    old = state_of(project)
     with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
         complete = prepared.bench.commit(
             prepared.repository_tree(prepared.plan.result), [prepared.plan.head], "New"
@@ -161,7 +161,7 @@ def test_recovery_itself_may_be_killed(new_project: NewProject, small: Path) -> 
             assert mine == {path: (project / path).read_bytes() for path in mine}
             (project / "new-of-mine").unlink()
             git(project, "checkout", "--quiet", "README.md")
-            assert old == stands(project), number
+            assert old == state_of(project), number
             for path, content in mine.items():
                 assert content in list(_snapshots(project, path))
 
@@ -336,7 +336,7 @@ def test_every_kind_of_change_is_rolled_back(tmp_path: Path, up: bool, index: st
         (project / "link").unlink()
     before, pending = commits
     git(project, "reset", "--quiet", "--hard", before)
-    old = stands(project)
+    old = state_of(project)
     journal.write(project, before, pending)
     git(project, "read-tree", "-u", "-m", "HEAD", pending)
     if index == "old":
@@ -345,7 +345,7 @@ def test_every_kind_of_change_is_rolled_back(tmp_path: Path, up: bool, index: st
     result = ended(project)
 
     assert result == recover.Recovered(str(project), "before", True)
-    assert old == stands(project)
+    assert old == state_of(project)
     assert Path("here") == (project / "link").readlink()
     assert not (project / "run.sh").stat().st_mode & 0o100
 
@@ -394,7 +394,7 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
     sent: signal.Signals,
 ) -> None:
     project = new_project(0)
-    old = stands(project)
+    old = state_of(project)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setenv("RUNG_CACHE_DIR", str(tmp_path / "cache"))
@@ -406,7 +406,7 @@ def test_a_climb_that_is_stopped_leaves_the_project_as_it_was(
     _, output = child.communicate(timeout=60)
 
     assert 130 == child.returncode, output
-    assert old == stands(project)
+    assert old == state_of(project)
     assert [] == list((tmp_path / "tmp").iterdir())
 
 
@@ -534,7 +534,7 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
     new_project: NewProject, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = new_project(0)
-    old = stands(project)
+    old = state_of(project)
     configuration = tmp_path / "gitconfig"  # the person's; a filter of the repository's is off
     configuration.write_text('[filter "deadly"]\nsmudge = "kill -9 $PPID; cat"\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
@@ -546,7 +546,7 @@ def test_a_git_that_is_killed_alone_leaves_nothing(
         carry_out(prepared)
 
     (project / ".git/info/attributes").unlink()
-    assert old == stands(project)
+    assert old == state_of(project)
 
 
 @pytest.mark.parametrize("many", [2, 8])
@@ -572,7 +572,7 @@ def test_of_many_climbs_at_once_one_wins(new_project: NewProject, small: Path, m
     assert all(
         "Another climb" in message or "another last commit" in message for message in refused
     )
-    subject, files = stands(project)
+    subject, files = state_of(project)
     level = 1 if "rung 1" in subject else 2
     assert f"# Rung {level}\n".encode() in files["RUNG.md"]
 
@@ -600,11 +600,11 @@ def test_a_full_disk_loses_nothing(
     """Leave less and less room, to the last byte; the climb ends old or new at each."""
     project = tiny.copy(originals(0), disk / "p")
     start = git(project, "rev-parse", "HEAD")
-    old = stands(project)
+    old = state_of(project)
     outcomes = set()
     with planner.prepare(project, ChangeRequest({"level": 2}), str(small)) as prepared:
         carry_out(prepared)
-        new = stands(project)
+        new = state_of(project)
         git(project, "reset", "--quiet", "--hard", start)
         git(project, "reflog", "expire", "--expire=now", "--all")
         git(project, "gc", "--quiet", "--prune=now")
@@ -620,7 +620,7 @@ def test_a_full_disk_loses_nothing(
                 assert any(text in str(error) for text in ("Nothing was", "as it was", "Make room"))
             filler.unlink()
             ended(project)
-            now = stands(project)
+            now = state_of(project)
             assert now == (old if now[0] == old[0] else new), room
             git(project, "reset", "--quiet", "--hard", start)
             git(project, "reflog", "expire", "--expire=now", "--all")
@@ -645,7 +645,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
     """200 kills (RUNG_KILLS) of Rung and its git, mostly in the fast-forward."""
     project = tiny.new_project(large, tmp_path / "p", level=0)
     start = git(project, "rev-parse", "HEAD")
-    old = stands(project)
+    old = state_of(project)
     seed = int(os.environ.get("RUNG_SEED", "1"))
     chance = random.Random(seed)
     kills = int(os.environ.get("RUNG_KILLS", "200"))
@@ -653,7 +653,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
         began = time.monotonic()
         os.waitpid(_climbing(prepared), 0)
         took = time.monotonic() - began  # in a child as well: it starts slower than one thinks
-        new = stands(project)
+        new = state_of(project)
         assert len(new[1]) > 3000
         ends = []
         for number in range(kills):
@@ -665,7 +665,7 @@ def test_a_climb_killed_at_a_random_time_ends_old_or_new(large: Path, tmp_path: 
                 os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
             ended(project)
-            now = stands(project)
+            now = state_of(project)
             assert now == (old if now[0] == old[0] else new), f"seed {seed}, kill {number}"
             ends.append(now == new)
 

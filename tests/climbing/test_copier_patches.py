@@ -1,4 +1,4 @@
-"""What Copier is spared changes nothing in what it renders."""
+"""The shortcuts in Copier change nothing in what it renders."""
 
 from collections import Counter
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_what_comes_out_is_what_plain_copier_gives(tmp_path: Path) -> None:
     )
     plain = tiny.files_of(tmp_path / "plain")
 
-    assert plain == tiny.files_of(tiny.fresh(made_from, tmp_path / "spared", level=1))
+    assert plain == tiny.files_of(tiny.fresh(made_from, tmp_path / "shortcut", level=1))
     assert {"a/a.txt", "b/b.txt", "a/plain/plain.txt", "plain/plain.txt"} <= plain.keys()
 
 
@@ -47,7 +47,7 @@ def test_git_is_not_asked_about_each_file(
     assert requests
 
     requests.clear()
-    tiny.fresh(small, tmp_path / "spared")
+    tiny.fresh(small, tmp_path / "shortcut")
 
     assert [] == requests
 
@@ -64,7 +64,7 @@ def test_a_text_is_compiled_once(
         return real(self, source, name, *others)
 
     monkeypatch.setattr(Environment, "compile", counted)
-    tiny.fresh(small, tmp_path / "spared")
+    tiny.fresh(small, tmp_path / "shortcut")
 
     assert {1} == set(compiled.values())
     assert all("{" in text for _, text in compiled)
@@ -137,4 +137,4 @@ def test_yaml_is_read_by_libyaml(
     assert plain_yaml.Loader is not yaml.SafeLoader, "PyYAML is built without libyaml here"
     monkeypatch.delattr(yaml.parser.Parser, "check_event")
 
-    tiny.fresh(small, tmp_path / "spared", level=1)
+    tiny.fresh(small, tmp_path / "shortcut", level=1)

@@ -92,7 +92,7 @@ def test_toml_of_both_sides_goes_together(
         (("dependencies = [\n", "dependencies = [\n# a\n"), ("[project]\n", "[project\n")),
     ],
 )
-def test_one_value_changed_by_both_is_nobodys_to_decide(
+def test_one_value_changed_by_both_is_a_conflict(
     mine: tuple[str, str], rungs: tuple[str, str]
 ) -> None:
     with pytest.raises(UnmergeableError):
@@ -208,7 +208,7 @@ def test_what_rung_adds_stands_at_the_column_of_what_is_beside_it(mine: str, run
             "a: |\n 1\nb:\n    c: 1\n",
             "a: 1\n  # Why.\nb:\n    c: 2\n",
         ),
-        # The user's key stands under Rung's new indentation.
+        # The user's key has Rung's new indentation.
         (
             "a:\n  b: 1\n  c: 1\n",
             "a:\n  b: 1\n  c: 2\n",

@@ -76,7 +76,7 @@ def test_it_is_refused_once_the_template_has_moved(
 @pytest.mark.parametrize(
     "directory", ["p/plan.json", "p/ops/plan.json", "p/README.md", "mine", "."]
 )
-def test_a_plan_is_written_only_where_it_is_in_nobodys_way(
+def test_a_plan_file_never_overwrites_a_file(
     new_project: NewProject,
     small: Path,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""The cache of renders stays small, and nobody loses what they are reading."""
+"""The cache of renders stays small, and never deletes what is being read."""
 
 import errno
 import fcntl

@@ -21,7 +21,7 @@ test "$*" = "run --quiet poe check" || exit 9
 git status --porcelain
 git rev-parse HEAD^ HEAD^{tree}
 cat RUNG.md
-echo "locked anew" > uv.lock
+echo "locked again" > uv.lock
 test ! -e fails
 """
 
@@ -74,7 +74,7 @@ def test_the_lock_file_comes_with_the_climb_where_git_keeps_one(
     verified(project, small, 1)
 
     assert kept == (project / "uv.lock").exists()
-    assert not kept or "locked anew\n" == (project / "uv.lock").read_text()
+    assert not kept or "locked again\n" == (project / "uv.lock").read_text()
     assert "" == git(project, "status", "--porcelain")
 
 

@@ -142,7 +142,7 @@ def break_a_test(project: Path) -> None:
 
 @dataclass
 class Site:
-    """A project whose jobs share folders with the service, as on a runner of one's own.
+    """A project whose jobs share folders with the service, as on a self-hosted runner.
 
     Attributes:
         project: what is checked out.

@@ -82,7 +82,7 @@ def commit(folder: Path, message: str) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def types_remembered() -> Iterator[None]:
-    """Let mypy remember the packages of one project for the next one: it goes by what files say.
+    """Let mypy reuse its cache of packages for the next project: it compares file contents.
 
     Also of another run; but of no two at a time, as the memory is a database.
     """

@@ -53,7 +53,7 @@ class Flown:
     variables: dict[str, str]
 
     def copy(self, directory: Path) -> "Flown":
-        """Give a project of one's own that has gone the same way; the environment is shared."""
+        """Give a separate project with the same history; the environment is shared."""
         shutil.copytree(
             self.folder, directory, symlinks=True, ignore=shutil.ignore_patterns(".venv")
         )

@@ -56,7 +56,7 @@ class Served:
     expected: dict[str, list[float]]
 
     def copy(self, directory: Path) -> "Served":
-        """Give a project of one's own, with the same environment, in which nothing is deployed."""
+        """Give a separate project with the same environment, in which nothing is deployed."""
         shutil.copytree(
             self.folder,
             directory,
@@ -213,7 +213,7 @@ def eventually(holds: Any, seconds: float = 20.0) -> bool:
 
 
 def free_port() -> int:
-    """Find a port that nobody uses."""
+    """Find a free port."""
     with contextlib.closing(socket.socket()) as opened:
         opened.bind(("127.0.0.1", 0))
         return int(opened.getsockname()[1])

@@ -135,10 +135,10 @@ def test_airflow_looks_at_production_and_makes_a_pass(
 
 def test_a_task_that_fails_fails_the_run(room: Path, copier_template: Path, tmp_path: Path) -> None:
     project = few(copier_template, tmp_path)
-    (project.folder / "params.toml").write_text("this is no TOML")
+    (project.folder / "params.toml").write_text("this is not TOML")
     dags = project.folder / "dags/rung_pipeline.py"
     soon = dags.read_text().replace("retry_delay=timedelta(minutes=5)", "retry_delay=timedelta()")
-    dags.write_text(soon)  # it is tried again as often, and nobody waits for it
+    dags.write_text(soon)  # it is tried again as often, without waiting
     airflow = Airflow(room, tmp_path / "home", project.folder)
 
     airflow.run("airflow", "dags", "reserialize")

@@ -70,7 +70,7 @@ def moved(calm: Flown, tmp_path_factory: pytest.TempPathFactory) -> Flown:
 
 @pytest.fixture(scope="module")
 def undisturbed(moved: Flown, tmp_path_factory: pytest.TempPathFactory) -> Flown:
-    """The same project after a pass that nobody disturbed."""
+    """The same project after an undisturbed pass."""
     made = moved.copy(tmp_path_factory.mktemp("undisturbed") / "project")
     made.autopilot()
     return made
@@ -150,7 +150,7 @@ def test_looking_changes_nothing(moved: Flown, tmp_path: Path) -> None:
 def test_a_pass_that_is_killed_around_each_step_comes_to_the_same_end(
     moved: Flown, undisturbed: Flown, tmp_path: Path
 ) -> None:
-    """Each step is killed once before its work, and once when only the word of it is missing."""
+    """Each step is killed once before its work, and once when only its record is missing."""
     flown = moved.copy(tmp_path / "project")
 
     def killed(number: int, when: str) -> tuple[str, bool]:
@@ -315,7 +315,7 @@ def test_the_projects_hooks_stop_a_training_and_hear_of_a_failure(
     assert flown.git("status", "--porcelain") == ""
 
 
-def test_a_version_that_the_gate_refuses_reaches_nobody(moved: Flown, tmp_path: Path) -> None:
+def test_a_version_that_the_gate_refuses_answers_no_request(moved: Flown, tmp_path: Path) -> None:
     flown = moved.copy(tmp_path / "project")
     flown.override("ops/gate.toml", "min_rows = 200", "min_rows = 1000000")
 

@@ -20,7 +20,7 @@ BAD = {
     "a duplicate key": (HEADER + GOOD + GOOD, ["scheduled, carrier, flight", "rows 1, 2"]),
     "an empty file": ("", ["cannot be read"]),
     "a file without rows": (HEADER, ["holds no rows"]),
-    "bytes that are no UTF-8": (HEADER + GOOD.replace("UA", "\xff\xfe"), ["cannot be read"]),
+    "bytes that are not UTF-8": (HEADER + GOOD.replace("UA", "\xff\xfe"), ["cannot be read"]),
 }
 
 

@@ -81,7 +81,7 @@ def test_gitlab_autopilot_makes_a_pass_and_pushes_its_branch(on_gitlab: Site, ve
 def test_gitlab_under_governance_a_person_decides(
     start: Started, tmp_path: Path, venv: Path
 ) -> None:
-    """What the autopilot does then is no matter of the vendor: test_ci_github.py goes on with it."""
+    """What the autopilot does next does not depend on the vendor; test_ci_github.py covers it."""
     here = site(start, tmp_path, ci="gitlab", level=3, use_case="governance")
     job = job_of_gitlab(here.gitlab, venv)
     brings_a_first_release(here, job, here.project.folder, TRAINED)

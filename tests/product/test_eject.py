@@ -1,4 +1,4 @@
-"""An ejected project stands on its own source: checks, the library's tests, pipeline, updates."""
+"""An ejected project works from its own source: checks, the library's tests, pipeline, updates."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Ejected:
         return run(*command, cwd=self.folder, expect=expect).stdout
 
     def edit(self, path: str, old: str, new: str) -> None:
-        """Replace a text that stands once in a file."""
+        """Replace a text that occurs once in a file."""
         file = self.folder / path
         assert 1 == file.read_text().count(old), path
         file.write_text(file.read_text().replace(old, new))

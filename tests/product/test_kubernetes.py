@@ -88,7 +88,7 @@ def images(project: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 (project.folder / claim).symlink_to(directory)
             yield made
     except (docker.NoDaemonError, NoPodsError) as reason:
-        pytest.skip(f"{reason}; the manifests were held against schemas only")
+        pytest.skip(f"{reason}; the manifests were only checked against schemas")
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def logs(pods: Podman, name: str) -> str:
 
 
 def page(service: Service, path: str) -> int:
-    """Ask for a page; 0 where nobody listens."""
+    """Ask for a page; 0 if nothing listens."""
     try:
         return service.get(path)[0]
     except OSError:

@@ -86,7 +86,7 @@ def is_taken_back_alone(second: Project, first: Project) -> None:
     second.run("uv run poe pipeline")
     second.commit("Train again")
     second.run("uv run poe release")
-    second.run("uv run poe deploy production --at-once --without-gate 'to be taken back'")
+    second.run("uv run poe deploy production --at-once --without-gate 'to be rolled back'")
     assert in_production(second.folder / "releases").name.startswith("v2-")
 
     second.run("uv run poe rollback")

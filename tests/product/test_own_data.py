@@ -1,4 +1,4 @@
-"""Data of one's own goes up all rungs: without a time, with a text, with 300 columns."""
+"""Other data than the example's goes up all rungs: without a time, with a text, with 300 columns."""
 
 import csv
 import json

@@ -1,6 +1,6 @@
 """The Ray jobs for Kubernetes are what kustomize builds and what Kubernetes takes as pods.
 
-RayJob is the operator's own kind, whose schema is no package: here the pods in it are checked against
+RayJob is the operator's own kind, without a packaged schema: here its pods are checked against
 Kubernetes' schemas, and so is what the operator needs of the rest.
 """
 

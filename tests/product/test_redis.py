@@ -50,7 +50,7 @@ def test_a_service_looks_its_features_up_on_a_server_and_answers_without_it(
     copier_template: Path, tmp_path: Path, server: Any
 ) -> None:
     project: Project = trained(copier_template, tmp_path / "project", features="redis")
-    # A machine that does much else is no slow server.
+    # Long enough for a busy machine.
     (project.folder / "ops/features.toml").write_text("[redis]\ntimeout_ms = 200\n")
     project.commit("Wait longer")
     assert "REDIS_URL is not set" in project.fail(MATERIALIZE)

@@ -159,7 +159,7 @@ def test_the_page_opens_in_a_browser_and_asks_for_nothing(
 
 
 def test_a_replay_leaves_the_project_alone(replayed: Project) -> None:
-    """The last of them: it writes the page anew."""
+    """The last of them: it rewrites the page."""
     files = outside_the_copy(replayed.folder)
 
     replayed.run("uv run poe replay --months 1")

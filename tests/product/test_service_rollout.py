@@ -1,4 +1,4 @@
-"""A release takes over step by step by itself, or is sent back by itself; nobody's arm changes."""
+"""A release takes over step by step by itself, or is rolled back; no caller changes arms."""
 
 import asyncio
 import json

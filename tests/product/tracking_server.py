@@ -44,7 +44,7 @@ class Server:
         project: whose server it is; MLflow is that of its environment.
         folder: what they keep, and what they say.
         uri: where MLflow answers.
-        database, store: the two that it stands on.
+        database, store: the two that it needs.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Server:
         assert service["entrypoint"] == ["weed"]
         here = {"-dir=/data": f"-dir={folder}", "-s3.port=8333": f"-s3.port={port}"}
         command = [here.get(part, part) for part in service["command"]]
-        # Ports that nobody else sees in a container.
+        # Ports that only the container sees.
         for inner in ("s3.port.grpc", "master.port", "master.port.grpc", "volume.port"):
             command.append(f"-{inner}={free_port()}")
         for inner in ("volume.port.grpc", "filer.port", "filer.port.grpc"):
@@ -156,12 +156,12 @@ class Server:
             return False
 
     def store_again(self) -> None:
-        """Start the store anew, whatever state it is in."""
+        """Restart the store, whatever state it is in."""
         self.store.kill()
         self.store.start()
 
     def database_again(self) -> None:
-        """Start the database anew, whatever state it is in."""
+        """Restart the database, whatever state it is in."""
         with contextlib.suppress(AssertionError):
             self.database.stop("immediate")
         self.database.start()

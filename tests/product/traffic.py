@@ -92,7 +92,7 @@ class _Pool:
     idle: list[_Connection] = field(default_factory=list)
 
     async def ask(self, reply: Reply, sent: bytes) -> Reply:
-        """Send on a connection that nobody uses, and note the answer."""
+        """Send on an idle connection, and note the answer."""
         connection = await self._connection()
         if connection:
             reply.status, reply.head, reply.body = await connection.ask(sent)

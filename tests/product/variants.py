@@ -147,7 +147,7 @@ WRITE += "example_text.rewrite(of.ROOT, sys.argv[1])"
 
 
 def write_documents(project: Project) -> None:
-    """Put text of one's own into the place of the example's, and commit it."""
+    """Replace the example's text, and commit it."""
     run("uv", "run", "python", "-c", WRITE, WRITTEN, cwd=project.folder)
     if not project.is_clean():
         project.commit("Write the documents for our model")
@@ -196,7 +196,7 @@ def serving(project: Project, port: int, **more: str) -> Iterator[str]:
 
     Args:
         project: whose service.
-        port: that nobody uses.
+        port: a free one.
         more: variables of its environment.
     """
     log = project.folder / "logs/serve.txt"

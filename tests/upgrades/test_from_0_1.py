@@ -30,7 +30,7 @@ NEW_TOGETHER = {*STAGES, "tests/test_contract.py"}  # the user's, and not there 
 
 @pytest.fixture(scope="module")
 def new_project(versions: Path, tmp_path_factory: pytest.TempPathFactory) -> NewProject:
-    """Return a project of 0.1 for a game and a level, made once; nobody may change it."""
+    """Return a project of 0.1 for a game and a level, made once; do not change it."""
     made: dict[tuple[str, int], Path] = {}
 
     def original(game: str, level: int) -> Path:

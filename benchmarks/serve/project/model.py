@@ -24,7 +24,7 @@ def build(params: Mapping[str, Any]) -> Pipeline:
     """Make an untrained model, fed with a frame of FEATURES.
 
     Args:
-        params: `seed`, and what stands under [model] in params.toml.
+        params: `seed`, and the settings under [model] in params.toml.
     """
     settings = dict(params)
     seed = settings.pop("seed")

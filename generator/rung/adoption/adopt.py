@@ -34,7 +34,7 @@ class Adoption:
         added: Files that are written.
         merged: Files of the person's that got further entries, as was asked for.
         kept: Files of the person's that stand where Rung has one, with what Rung's would say.
-        blocked: Files left out because a file, link or submodule stands where their folder goes.
+        blocked: Files left out because a file, link or submodule has the name of their folder.
         hidden: Files left out because git ignores the person's own of that name.
         example: Whether the example was planted, since nothing of the contract was there.
         wanting: Entries that the person's pyproject.toml and .gitignore lack.

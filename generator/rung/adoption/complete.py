@@ -112,7 +112,7 @@ def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str
 
     def tracked(pattern: str) -> str:
         arguments = ("ls-files", "--cached", "--ignored", "-z", f"--exclude={pattern}")
-        # Git wants a work tree for it, and looks at none.
+        # Git requires a work tree for it, but reads none.
         return bench.git(*arguments, extra={"GIT_WORK_TREE": str(bench.folder)}).partition("\0")[0]
 
     return tracked

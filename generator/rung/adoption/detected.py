@@ -25,7 +25,7 @@ DEPENDENCIES = (
 
 @dataclass(frozen=True)
 class Fact:
-    """Something a repository says: what it is about, what it says, where that stands."""
+    """A fact detected in a repository: its subject, its value, where it was found."""
 
     about: str
     value: str

@@ -55,7 +55,7 @@ def _left_alone(adoption: Adoption) -> str:
         lines += ["Left alone too, and git ignores yours, so it cannot bring them back:"]
         lines += _some("=", adoption.hidden)
     if adoption.blocked:
-        lines += ["Left out, since a file or a link of yours stands where the folder would:"]
+        lines += ["Left out, since a file or a link of yours has the folder's name:"]
         lines += _some("!", adoption.blocked)
     return "\n".join(lines)
 

@@ -117,7 +117,7 @@ def decide(given: Mapping[str, Any], where: str = "") -> Choice:
     """Return what the person decided against the arithmetic.
 
     Raises:
-        RungError: It is no game or no rung, or the target is below the start.
+        RungError: The game or rung does not exist, or the target is below the start.
     """
     for name in given:
         if name not in ("game", "start", "target"):
@@ -128,7 +128,7 @@ def decide(given: Mapping[str, Any], where: str = "") -> Choice:
     for name, rung in (("start", start), ("target", target)):
         if rung is not None and (type(rung) is not int or not 0 <= rung <= TOP):
             raise RungError(
-                f"{where}`{name}`: {_shown(rung)} is no rung. Give a number, 0 to {TOP}."
+                f"{where}`{name}`: {_shown(rung)} is not a rung. Give a number, 0 to {TOP}."
             )
     if start is not None and target is not None and target < start:
         raise RungError(

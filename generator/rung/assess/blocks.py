@@ -10,7 +10,7 @@ from rung.assess.weights import After
 from rung.errors import RungError
 from rung.levels import BLOCKS
 
-FIRST = "foundation"  # the other blocks stand on it
+FIRST = "foundation"  # the other blocks depend on it
 
 
 @dataclass(frozen=True)

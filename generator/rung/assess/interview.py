@@ -44,7 +44,7 @@ def gather(
     open_questions = [name for name in ask if name not in answers]
     if open_questions:
         if not sys.stdin.isatty():
-            raise _nobody_to_ask(open_questions)
+            raise _no_terminal(open_questions)
         answers = dict(ask_person(open_questions, answers, weights, sys.stdin, sys.stderr))
     return Responses(
         answers,
@@ -56,7 +56,7 @@ def gather(
     )
 
 
-def _nobody_to_ask(names: Sequence[str]) -> RungError:
+def _no_terminal(names: Sequence[str]) -> RungError:
     return RungError(
         f"There is no terminal to ask on, and these questions have no answer: {', '.join(names)}.\n"
         f"Answer them with `--answers FILE` or with options such as `--{names[0]} 1`, "

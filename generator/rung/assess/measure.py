@@ -19,7 +19,7 @@ def scan(path: Path, game: str) -> Scan:
         RungError: There is no such folder, or its rung.toml cannot be read.
     """
     if not path.is_dir():
-        raise RungError(f"{path} is no folder. Give `--scan` the folder of a repository.")
+        raise RungError(f"{path} is not a folder. Give `--scan` the folder of a repository.")
     read = review(path, game)
     return Scan(
         level=read.level,

@@ -9,7 +9,7 @@ from pathlib import Path
 from rung.errors import RungError
 
 PAGE = Path("docs", "strategy.md")
-HEAD = "<!-- Written by `rung assess --write`, which replaces it while nobody edits it. {mark} -->"
+HEAD = "<!-- Written by `rung assess --write`, which replaces it unless it was edited. {mark} -->"
 HEAD_RE = re.compile(r"\A<!-- Written by `rung assess --write`[^\n]* ([0-9a-f]{16}) -->\n")
 
 
@@ -20,7 +20,7 @@ def write(project: Path, markdown: str) -> Path:
         RungError: There is no such project, the page is somebody's, or it cannot be written.
     """
     if not project.is_dir():
-        raise RungError(f"{project} is no folder. Give `--write` the folder of a project.")
+        raise RungError(f"{project} is not a folder. Give `--write` the folder of a project.")
     page = project / PAGE
     if not page.resolve().is_relative_to(project.resolve()):
         raise RungError(f"{page} is a link that leaves {project}. Remove it, then try again.")

@@ -9,7 +9,7 @@ class Scan:
     """What was measured in a repository.
 
     Args:
-        level: The rung it stands on.
+        level: Its rung.
         coverage: Of each block, the mean points of its capabilities, in [0, 1].
         points: Of each capability, its tier's points: 0, 0.25, 0.5 or 1.
         waived: Capabilities that the team waived, with a reason, in rung.toml.

@@ -11,7 +11,7 @@ DERIVED_LABELS = {
     "governance": "how far this is the governance game",
     "adoption": "how fast new practice is adopted",
     "lightness": "being far from the governance game",
-    "always": "everything else stands on it",
+    "always": "everything else depends on it",
 }
 
 

@@ -1,4 +1,4 @@
-"""Read levels/strategy.yml, and say exactly what is wrong where it is no strategy."""
+"""Read levels/strategy.yml, and say exactly what is wrong with it."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -108,7 +108,7 @@ def title(planned: Plan) -> str:
 
 def nothing(planned: Plan) -> str:
     """Say that there is nothing to do."""
-    return f"The project already stands on rung {planned.after.level}. Nothing would change."
+    return f"The project is already on rung {planned.after.level}. Nothing would change."
 
 
 def left_alone(planned: Plan) -> list[str]:
@@ -195,7 +195,7 @@ def done(planned: Plan, commit: str, *, verified: bool) -> str:
 
 
 def branched(planned: Plan, name: str) -> str:
-    """Say how to finish a climb that stands on a branch of its own, and how to give it up."""
+    """Say how to finish a climb on its own branch, and how to discard it."""
     lines = [
         title(planned)
         + f", on the branch `{name}`; your own branch and your files are as they were.",

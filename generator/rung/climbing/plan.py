@@ -54,7 +54,7 @@ class Plan:
 
     Args:
         head: The commit it starts from.
-        before, after: Where the project stands, and would stand.
+        before, after: Its rung now, and after the change.
         result: The tree that the project's folder would have; with conflicts, a draft.
         added, changed, retired: Paths relative to the project.
         renamed: The user's names of Rung's files, by Rung's names.
@@ -156,7 +156,7 @@ def jobs(source: Source, added: Iterable[str]) -> list[str]:
 
 
 def on_the_way(source: Source, before: ProjectState, after: ProjectState) -> dict[str, Any]:
-    """Return rises, commands and asks of the rungs above the one the project stands on."""
+    """Return rises, commands and asks of the rungs above the project's."""
     rises: list[Rise] = []
     commands: dict[str, str] = {}
     game = after.answers.get("use_case")

@@ -29,7 +29,7 @@ class Saved:
     Args:
         file: Which.
         folder: The project it was made for.
-        wish: What was to change.
+        request: What was to change.
         trusted: The template that the person trusts.
         plan: The plan as data.
     """
@@ -49,7 +49,7 @@ def has_room(file: Path, folder: Path) -> None:
     if os.path.lexists(file):
         try:
             if not file.is_file():
-                raise RungError(f"{file} is no file.")
+                raise RungError(f"{file} is not a file.")
             load(file)
         except RungError as error:
             raise RungError(
@@ -80,7 +80,7 @@ def save(file: Path, folder: Path, request: ChangeRequest, trusted: str | None, 
     content = {
         "form": FORM,
         "folder": str(folder.absolute()),
-        "wish": asdict(request),
+        "request": asdict(request),
         "template": trusted,
         "plan": plan.as_data(),
     }
@@ -102,8 +102,8 @@ def load(file: Path) -> Saved:
         content: Any = json.loads(text.decode("utf-8")) if len(text) <= LARGEST else {}
         if content["form"] != FORM:
             raise KeyError
-        answers, version = dict(content["wish"]["answers"]), content["wish"]["version"]
-        request = ChangeRequest(answers, version, bool(content["wish"]["newest"]))
+        answers, version = dict(content["request"]["answers"]), content["request"]["version"]
+        request = ChangeRequest(answers, version, bool(content["request"]["newest"]))
         trusted, plan = content["template"], dict(content["plan"])
         folder = Path(str(content["folder"]))
         if not isinstance(trusted, str | None) or not isinstance(version, str | None):
@@ -118,7 +118,7 @@ def load(file: Path) -> Saved:
 
 
 def bound(plan_file: Saved, now: Plan) -> None:
-    """Raise a RungError if anything that the plan stands on has moved since it was made."""
+    """Raise a RungError if anything that the plan depends on has changed since it was made."""
     today = json.loads(json.dumps(now.as_data(), default=str))
     moved = [what for name, what in BOUND.items() if plan_file.plan.get(name) != today[name]]
     if moved:

@@ -55,7 +55,7 @@ def requested(
         here = answers_file.recorded(path.absolute())["level"]
         if here >= RUNGS[-1]:
             raise RungError(
-                f"The project stands on rung {here}, the highest one.\n"
+                f"The project is on rung {here}, the highest one.\n"
                 "Say where to go with `--to N`, or what to change with `-d QUESTION=ANSWER`."
             )
         answers = {"level": here + 1}

@@ -43,7 +43,7 @@ def check(
         float, typer.Option(metavar="S", min=0.1, help="Time for each such run, at most.")
     ] = 900,
 ) -> int:
-    """Say where a repository stands, by evidence. Nothing of it is run without --prove."""
+    """Report a repository's rung, with evidence. Nothing of it is run without --prove."""
     from rung.review.limits import Limits
     from rung.review.review import review
 

@@ -35,7 +35,7 @@ TASKS = {
 
 
 @dataclass(frozen=True)
-class Stood:
+class RungResult:
     """What a rung came to: its number, tracked files, tests passed, score, and seconds."""
 
     rung: int
@@ -72,7 +72,7 @@ def run(folder: Path | None, upto: int) -> int:
     project = (folder or _free(Path("rung-demo"))).absolute()
     chosen = source.choose(None, None)
     print(f"The project: {project}", f"The template: {chosen.address} at {chosen.ref}", sep="\n")
-    stood, replayed = [], ""
+    climbed, replayed = [], ""
     for rung in range(upto + 1):
         started = time.monotonic()
         if rung == 0:
@@ -88,8 +88,8 @@ def run(folder: Path | None, upto: int) -> int:
             )
         seconds = time.monotonic() - started
         files = len(git.run(project, "ls-files").splitlines())
-        stood.append(Stood(rung, files, tests, _score(project), seconds))
-    print("\n" + table(stood))
+        climbed.append(RungResult(rung, files, tests, _score(project), seconds))
+    print("\n" + table(climbed))
     if replayed:
         print(f"\n{MONTHS} months, replayed on rung {LAST}:\n{replayed}")
     print("\nWhere to look:")
@@ -117,22 +117,22 @@ def views_of(project: Path, rung: int) -> dict[str, str]:
     return views
 
 
-def table(stood: list[Stood]) -> str:
+def table(climbed: list[RungResult]) -> str:
     """Return one row for each rung, for a terminal."""
     rows = [("rung", "files", "tests passed", "score", "seconds")] + [
         (str(one.rung), str(one.files), str(one.tests), one.score, f"{one.seconds:.0f}")
-        for one in stood
+        for one in climbed
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
 
 
-def _free(wished: Path) -> Path:
-    """Return a path where nothing stands: the wished one, or it with a number."""
-    number, path = 1, wished
+def _free(wanted: Path) -> Path:
+    """Return a free path: the wanted one, or it with a number."""
+    number, path = 1, wanted
     while os.path.lexists(path):
         number += 1
-        path = wished.with_name(f"{wished.name}-{number}")
+        path = wanted.with_name(f"{wanted.name}-{number}")
     return path
 
 
@@ -198,7 +198,7 @@ def _replay(command: list[str], project: Path) -> str:
         errors="replace",
     ) as child:
         for line in child.stdout or ():
-            if lines or not line.strip():  # an empty line stands before what it says at its end
+            if lines or not line.strip():  # an empty line precedes its last words
                 lines.append(line)
             else:
                 print(f"    {line}", end="", flush=True)

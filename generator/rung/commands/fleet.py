@@ -37,6 +37,6 @@ def fleet(
     write = formats.writer("fleet", form)
     rows = reviews.review_all(repositories.listed(where), game, seconds, jobs)
     sys.stdout.write(write(rows, printable(where.resolve().name)))
-    # What could not be read is not known to stand on any rung.
+    # The rung of what could not be read is unknown.
     low = min_level and not all(row.holds(min_level) for row in rows)
     return BELOW if low else 0

@@ -90,12 +90,10 @@ def new(
 
 
 def _outcome(project: "CreatedProject", *, wants_git: bool) -> str:
-    """Say where a new project stands and what to do with it."""
+    """Say where a new project is and what to do with it."""
     lines = [f"{project.folder}: rung {project.level}, {len(project.files)} files."]
     if project.repository and not project.committed and wants_git:
-        lines.append(
-            f"It stands inside the repository {project.repository}: add and commit it there."
-        )
+        lines.append(f"It is inside the repository {project.repository}: add and commit it there.")
     if not project.signed:
         lines.append(NAMELESS)
     if project.asks:

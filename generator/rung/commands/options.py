@@ -10,7 +10,7 @@ from rung.errors import RungError
 Place = Annotated[
     Path, typer.Argument(metavar="PATH", parser=Path, show_default=False, help="The project.")
 ]
-To = Annotated[int | None, typer.Option(metavar="N", help="The rung to stand on (the next one).")]
+To = Annotated[int | None, typer.Option(metavar="N", help="The rung to climb to (the next one).")]
 Answers = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,1 +1,1 @@
-"""Review many repositories at once, and say in one table where each stands."""
+"""Review many repositories at once, and show the rung of each in one table."""

@@ -1,4 +1,4 @@
-"""One repository of a fleet: where it stands, or why that cannot be said."""
+"""One repository of a fleet: its rung, or why that is unknown."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ class Row:
     Attributes:
         repository: as it is called in the table.
         path: its folder, absolute.
-        level: the rung it stands on; None where it could not be read.
+        level: its rung; None if it could not be read.
         title: of that rung.
         game: that it was judged by.
         template_version: the tag or commit that its answers to Copier name, if it has any.
@@ -46,7 +46,7 @@ class Row:
         return self.blockers[0] if self.blockers else ""
 
     def holds(self, least: int) -> bool:
-        """Say whether it is known to stand on a rung or above it."""
+        """Say whether it is known to be on a rung or above it."""
         return self.level is not None and self.level >= least
 
 

@@ -35,7 +35,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def rung(row: Row) -> str:
-    """Return where a repository stands, briefly."""
+    """Return a repository's rung, briefly."""
     if row.level is None:
         return "-"
     return f"{row.level} {row.title}{' (partial)' if row.partial else ''}"
@@ -51,7 +51,7 @@ def reason(row: Row) -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Return how many stand on each rung, in a sentence."""
+    """Return how many are on each rung, in a sentence."""
     number = f"{len(rows):,} repositor{'y' if len(rows) == 1 else 'ies'}"
     parts = [f"{many:,} on rung {level}" for level, many in counts_by_rung(rows).items()]
     unread = sum(row.level is None for row in rows)
@@ -60,7 +60,7 @@ def summary(rows: Sequence[Row]) -> str:
 
 
 def counts_by_rung(rows: Sequence[Row]) -> dict[int, int]:
-    """Return how many stand on each rung that has any."""
+    """Return how many are on each rung that has any."""
     counted = Counter(row.level for row in rows if row.level is not None)
     return dict(sorted(counted.items()))
 

@@ -28,7 +28,7 @@ class Block:
         kind: mapping, table, list or leaf.
         children: The blocks within.
         tail: What closes it.
-        inline: Whether the children of a list stand on one line, joined by commas.
+        inline: Whether the children of a list are on one line, joined by commas.
         yields: Whether the user's version wins where both changed it (a requirement).
         value: What a leaf means, as data; it can be compared and nothing else.
     """
@@ -104,7 +104,7 @@ def merged(base: Block | None, ours: Block, theirs: Block) -> Block:
 def _children(
     base: tuple[Block, ...], ours: tuple[Block, ...], theirs: tuple[Block, ...]
 ) -> tuple[Block, ...]:
-    """Merge what stands within: the user's order, with what is new put where it belongs."""
+    """Merge the contents: the user's order, with new keys put where they belong."""
     base_blocks, our_blocks, their_blocks = _by_key(base), _by_key(ours), _by_key(theirs)
     result: list[Block] = []
     owed = ""  # comments of the user's above something that goes
@@ -137,8 +137,8 @@ def _insert(result: list[Block], block: Block, earlier: list[str]) -> None:
     known = [positions[key] for key in earlier if key in positions]
     index = known[-1] + 1 if known else 0
     first = next((at for at, one in enumerate(result) if one.kind == TABLE), len(result))
-    if result and not block.inline:  # it stands where the user has put those beside it
-        dash = not block.body().lstrip(" ").startswith("- ")  # the first key stands behind one
+    if result and not block.inline:  # it goes where the user has put those beside it
+        dash = not block.body().lstrip(" ").startswith("- ")  # the first key follows one
         block = block.moved(_column(result[0], dash=dash) - _column(block, dash=dash))
     result.insert(max(index, first) if block.kind == TABLE else min(index, first), block)
 
@@ -169,7 +169,7 @@ def _by_key(blocks: Iterable[Block]) -> dict[str, Block]:
     blocks_by_key: dict[str, Block] = {}
     for block in blocks:
         if blocks_by_key.setdefault(block.key, block) is not block:
-            raise UnmergeableError(f"{block.key} stands twice")
+            raise UnmergeableError(f"{block.key} occurs twice")
     return blocks_by_key
 
 

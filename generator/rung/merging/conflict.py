@@ -46,7 +46,7 @@ class Resolved:
     """What the merge came to.
 
     Args:
-        tree: All files; conflicts of lines stand between markers, of the others yours stands.
+        tree: All files; conflicts of lines are between markers, in other conflicts yours is kept.
         conflicts: What is left for a person.
         kept: Files that Rung retires and the user has edited; they stay.
         gone: Files that the user deleted and Rung has changed since; they stay away.

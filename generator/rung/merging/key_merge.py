@@ -58,7 +58,7 @@ def parses(path: str, text: str) -> bool:
             tomllib.loads(text)
         elif suffix in (".yml", ".yaml"):
             for document in yaml.compose_all(text, plain_yaml.Loader):
-                # CI vendors refuse a key that stands twice.
+                # CI vendors refuse a duplicate key.
                 if plain_yaml.twice(document, besides="<<") is not None:
                     return False
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError, ValueError):

@@ -21,7 +21,7 @@ def merge(base: bytes, ours: bytes, theirs: bytes, *, favor: str = "") -> tuple[
 
     Args:
         base, ours, theirs: The texts.
-        favor: What stands where both changed the same lines: `union` (both) or `theirs`, without
+        favor: What is kept where both changed the same lines: `union` (both) or `theirs`, without
             markers.
 
     Raises:

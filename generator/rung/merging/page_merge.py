@@ -1,7 +1,7 @@
 """Merge RUNG.md: Rung writes its page, and what people add to it is kept below a line of its own.
 
 The page changes with every rung and every newer template, so a merge by lines would leave a conflict
-wherever somebody has written into it.
+where somebody has edited it.
 """
 
 from rung.merging import line_merge

@@ -75,7 +75,7 @@ def _in_a_work_tree(bench: Workbench, sides: list[str]) -> Merged:
     bench.git("add", "--all", "--force", ".", extra=extra)
     tree = bench.git("write-tree", extra=extra).strip()
     shutil.rmtree(folder, ignore_errors=True)
-    # A file that stands where a folder goes is put aside; it is called so here, as by merge-tree.
+    # A file in the place of a folder is renamed, to the same name as by merge-tree.
     there = bench.files(tree).keys()
     made_up = there - bench.files(sides[0]).keys() - bench.files(sides[1]).keys()
     aside = {name.rpartition("~")[0]: name for name in made_up}

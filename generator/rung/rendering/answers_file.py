@@ -59,7 +59,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def recorded(folder: Path) -> dict[str, Any]:
-    """Return what the project's answers file says, once a climb can stand on it."""
+    """Return the project's answers, checked for a climb."""
     file, content = folder / project.ANSWERS, read(folder)
     for entry, kind in (("_src_path", str), ("_commit", str), ("level", int), ("package", str)):
         if type(content.get(entry)) is not kind:

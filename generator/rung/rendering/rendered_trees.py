@@ -27,7 +27,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
     Args:
         bench: Where the tree can be read afterwards.
         source: The template and its version.
-        answers: Answers by question; the default stands where one is missing.
+        answers: Answers by question; a missing one takes the default.
 
     Raises:
         RungError: It cannot be rendered, or a path of it leads where no file may be written.

@@ -31,7 +31,7 @@ def recorded(answers: Mapping[str, Any], trusted: str | None = None) -> Source:
         trusted: A template that the person trusts: a path or a URL.
 
     Raises:
-        RungError: Nobody trusts it, or it is missing.
+        RungError: It is not trusted, or it is missing.
     """
     address, ref = answers["_src_path"], answers["_commit"]
     allowed = {template.url(), *remembered()}

@@ -22,7 +22,7 @@ SETTINGS = git.QUIET | {
     "core.protectNTFS": "true",
     "core.quotePath": "false",
     "gc.auto": "0",
-    "merge.directoryRenames": "false",  # a new file stands where the template puts it
+    "merge.directoryRenames": "false",  # a new file stays where the template puts it
     "merge.renames": "true",
     "diff.renames": "true",
 }

@@ -1,4 +1,4 @@
-"""A badge: the rung a repository stands on, as a picture for its README."""
+"""A badge: a repository's rung, as a picture for its README."""
 
 from rung.review.review import Review
 

@@ -1,4 +1,4 @@
-"""The ladder as a picture: how full each rung is, and which one the repository stands on."""
+"""The ladder as a picture: how full each rung is, and which one is the repository's."""
 
 from html import escape
 
@@ -34,7 +34,7 @@ def ladder(review: Review) -> str:
             + (f'<text x="{beside}" y="{top + 20}" class="{inside}">{mark}</text>' if mark else "")
         )
         labels.append(
-            f"rung {rung.level} {rung.title} {points:.2f}{', where it stands' if here else ''}"
+            f"rung {rung.level} {rung.title} {points:.2f}{', the current rung' if here else ''}"
         )
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" '

@@ -40,7 +40,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     for note in review.notes:
         yield from textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="  ")
     if before is not None:
-        yield f"  The base stands on rung {before.level}."
+        yield f"  The base is on rung {before.level}."
         for change in changes(review, before):
             yield f"    {change['capability']}: {change['before'] or 'none'} -> {change['after'] or 'none'}"
     for level in review.levels:

@@ -1,1 +1,1 @@
-"""Read a repository, without running anything of it, and say on which rung it stands."""
+"""Read a repository, without running any of it, and determine its rung."""

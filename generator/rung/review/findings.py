@@ -84,7 +84,7 @@ class Finding:
 
     @property
     def proof(self) -> str:
-        """Say what stands behind it: `static`, files alone; or runs, `proven` or `disproven`."""
+        """Say what it rests on: `static`, files alone; or runs, `proven` or `disproven`."""
         if not self.trials:
             return "static"
         failed = any(trial.result == "failed" for trial in self.trials)

@@ -36,7 +36,7 @@ class Function:
 
 
 def read(source: Source) -> dict[str, Function]:
-    """Return the functions of a file by their names, and what stands outside of them as ""."""
+    """Return the functions of a file by their names, and the code outside of them as ""."""
     code = source.code.split("\n")
     inside: set[int] = set()
     functions: dict[str, Function] = {}

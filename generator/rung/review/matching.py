@@ -24,7 +24,7 @@ def match(
     Args:
         content: of the repository.
         leaves: the predicates.
-        tests: files that only a predicate that asks for tests looks at.
+        tests: files that only predicates about tests read.
     """
     hits: dict[str, list[Hit]] = defaultdict(list)
     listed = list(leaves.items())
@@ -54,7 +54,7 @@ def match(
 def _concerned(
     content: Content, leaves: Collection[Leaf], tests: Collection[str]
 ) -> dict[str, int]:
-    """Return the files that some predicate looks at, with a bit for each of these."""
+    """Return the files that some predicate reads, with a bit for each predicate."""
     asked: dict[tuple[str, bool], int] = defaultdict(int)  # by glob and whether tests count
     for number, leaf in enumerate(leaves):
         states = "in" in leaf.options or leaf.kind == "exists"

@@ -22,7 +22,7 @@ NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Leaf:
-    """A predicate that looks at files.
+    """A predicate that reads files.
 
     Attributes:
         kind: its name.
@@ -36,7 +36,7 @@ class Leaf:
 
     @cached_property
     def globs(self) -> tuple[str, ...]:
-        """The names of the files it looks at."""
+        """The names of the files that it reads."""
         if self.kind == "exists":
             return tuple(self.value)
         return tuple(self.options.get("in", CODE))

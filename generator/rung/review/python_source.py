@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import accumulate
 
 # Each string runs to its end or, where it has none, to the end of the line or file, so that nothing
-# is looked at twice. Three quotes begin one where no word stands before them but a prefix.
+# is checked twice. Three quotes begin one unless a word other than a prefix precedes them.
 TOKEN = re.compile(
     r"(#[^\n]*+"
     r'|"""(?:(?<!\w""")|(?<=\b[rbuRBUfF]""")|(?<=\b[rbuRBUfF]{2}"""))'
@@ -196,7 +196,7 @@ def read(text: str) -> Source:
                 pieces[at - 1] = between
                 pieces[at] = code[at] = lines
                 continue
-        # A mark that no name has, so that what stands around a string is not joined.
+        # A mark that no name has, so that the code around a string is not joined.
         code[at] = f"''{lines}"
         line_start = False
     return Source("".join(pieces), "".join(code), text)

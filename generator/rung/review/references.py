@@ -14,7 +14,7 @@ PROSE = (".md", ".lock", ".ipynb", ".csv")
 DESCRIBES = re.compile(r"^[ \t]*(?:help|description|desc)[ \t]*=.*", re.MULTILINE)
 INSTRUCTION = re.compile(r"^\s*RUN\b(?:\s+--\S+)*", re.IGNORECASE)
 QUOTED = re.compile(r"""["']([\w/-]*+\.[\w./-]*+(?::\w+)?)["']""")  # a name with a dot
-# The same wherever a quote stands, for what is quoted in text may end where a string begins.
+# The same for any quote, as quoted text may end where a string begins.
 MAY_QUOTE = re.compile(r"""["'](?=([\w/-]*+\.[\w./-]*+(?::\w+)?)["'])""")
 
 
@@ -74,7 +74,7 @@ class References:
         return ()
 
     def _executable_text(self, path: str) -> str:
-        """Return what a file that is no Python names, without what it only prints or describes."""
+        """Return the names in a non-Python file, without what it only prints or describes."""
         text = self.content.text(path)
         if not text or path in self.workflow_paths or path.endswith(PROSE):
             return ""

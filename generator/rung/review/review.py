@@ -1,4 +1,4 @@
-"""Review a repository: read it, look for evidence, and say where it stands."""
+"""Review a repository: read it, look for evidence, and determine its rung."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Review:
         game_from: why that one.
         machine_learning: what shows that it is about machine learning.
         findings: of every capability, by name.
-        standing: where it stands.
+        standing: its rung, and what the next one needs.
         looked_at: how many files.
         left_out: what was not looked at.
         notes: what a reader should know besides.
@@ -57,7 +57,7 @@ class Review:
 
     @property
     def level(self) -> int:
-        """The rung it stands on."""
+        """Its rung."""
         return self.standing.level
 
 

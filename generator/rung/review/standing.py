@@ -1,4 +1,4 @@
-"""On which rung a repository stands, by what was found, and what keeps it from the next."""
+"""The rung of a repository by the findings, and what the next rung needs."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class Blocker:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a repository stands in a game.
+    """The rung of a repository in a game.
 
     Attributes:
         level: the rung.
@@ -86,7 +86,7 @@ def stand(
     for rung in levels:
         groups = _groups(rung, game)
         if not groups:
-            continue  # every machine-learning repository stands there at least
+            continue  # every machine-learning repository is at least there
         missing = [group for group in groups if not _met(group, findings)]
         if missing or averages[rung.level] < STANDING or not ml:
             break
@@ -141,7 +141,7 @@ def _blockers(
         if not _met(group, findings):
             for name in group:
                 others = [f"`{other}`" for other in group if other != name]
-                reason = f"rung {rung.level} stands on it"
+                reason = f"keystone of rung {rung.level}"
                 reason += f", or on {' or '.join(others)}" if others else ""
                 blockers[name] = Blocker(findings[name], reason)
     average = averages[rung.level]

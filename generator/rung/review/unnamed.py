@@ -60,7 +60,7 @@ def _named_once(raw: bytes, numbers: Iterable[int]) -> Iterator[bytes]:
 
 
 def _function(written: Sequence[bytes], number: int) -> bytes:
-    """Return the name of the function of the module in which a line stands; else nothing."""
+    """Return the name of the function of the module that contains a line; else nothing."""
     at = min(number, len(written)) - 1
     while at >= 0 and (not written[at].strip() or written[at][:1] in CONTINUES):
         at -= 1

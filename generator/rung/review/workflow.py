@@ -20,7 +20,7 @@ ELSEWHERE = re.compile(
 
 @dataclass(frozen=True)
 class Command:
-    """A line that CI runs, and where it stands."""
+    """A line that CI runs, and its place."""
 
     text: str
     path: str

@@ -1,4 +1,4 @@
-"""Bring a project from one commit to the next, so that it stands on the old or on the new one."""
+"""Move a project from one commit to the next; a failure leaves it on the old or the new one."""
 
 import contextlib
 import shlex
@@ -40,7 +40,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
     """Commit a tree on top of HEAD, and bring branch, index and work tree there at once.
 
     Args:
-        bench: Where the tree stands.
+        bench: The repository that holds the tree.
         before: The commit that HEAD is known to be at.
         tree: The whole repository's new tree.
         message: The commit's message.

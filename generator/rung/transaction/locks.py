@@ -63,14 +63,14 @@ def acquired(top: Path, wait: float = WAIT) -> Iterator[int]:
 def refuse_git(top: Path) -> None:
     """Raise a RungError if another git holds what a fast-forward needs, and does not let go.
 
-    So a lock that stands once a climb has begun is the climb's own.
+    So a lock that exists once a climb has begun is the climb's own.
     """
     for file in _files(top, _locked(top)):
         deadline = time.monotonic() + PATIENCE
         while file.exists():
             if time.monotonic() > deadline:
                 raise RungError(
-                    f"Another git is at work in {top}, or was stopped there: {file} stands.\n"
+                    f"Another git is at work in {top}, or was stopped there: {file} exists.\n"
                     "Nothing was touched. Wait for its end; if none runs, delete that file. "
                     "Then run the command again."
                 )

@@ -21,7 +21,7 @@ HALF_DONE = {
 
 
 def has_package(folder: Path, package: str) -> None:
-    """Raise a RungError unless the person's code stands where the answers say."""
+    """Raise a RungError unless the user's code is where the answers say."""
     if not package.isidentifier() or not (folder / "src" / package).is_dir():
         raise RungError(
             f"The package is `{package}` by the answers, and {folder / 'src' / package} is not there.\n"
@@ -150,7 +150,7 @@ def obstructing(folder: Path, new: Iterable[str]) -> list[str]:
     """Return those of the new files whose path is taken by something that git does not track.
 
     Raises:
-        RungError: A folder stands where a file goes, or a file where a folder goes.
+        RungError: A folder is in the place of a file, or a file in the place of a folder.
     """
     paths = []
     for path in sorted(new):

@@ -34,7 +34,7 @@ class Recovered:
         """Say how the interrupted climb ended."""
         where = {
             "before": f"{self.top} is as it was before.",
-            "pending": f"{self.top} stands on its new commit.",
+            "pending": f"{self.top} is on its new commit.",
             "elsewhere": f"{self.top} has moved on since, and was left alone.",
         }[self.stands_on]
         return f"An interrupted climb was ended: {where}{self.details()}"

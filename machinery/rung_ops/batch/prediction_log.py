@@ -5,7 +5,7 @@ shadow or batch), `row` (the input columns), `features` (inputs of the model), `
 `probabilities` (by class, where the target is one of several; `prediction` then names the most
 probable), `interval` (where there are QUANTILES; `prediction` is then the median), `defaults_used`
 (columns that were filled with the contract's default), `reasons` (as they were
-answered; null, or no column, where nobody asked for them), and `sent` (entity features that the
+answered; null, or no column, if not asked for), and `sent` (entity features that the
 caller sent, so that they were not looked up; no column for a release without such features).
 
 Files and folders are for the user alone that writes them, as they hold rows of people; with LOG_KEYS
@@ -58,7 +58,7 @@ class Batch(NamedTuple):
         features: shape (n_rows, n_features).
         predictions: shape (n_rows,), (n_rows, n_classes) or (n_rows, 3), as `kind` has it.
         defaults: names of the defaulted columns of each row; None if no row has any.
-        reasons: of each row, as rung_ops.serving.reasons.Reason; None if nobody asked for them.
+        reasons: of each row, as rung_ops.serving.reasons.Reason; None if not asked for.
         kind: what the release predicts.
         sent: names of the entity features of each row that the caller sent; None where the release has none.
     """

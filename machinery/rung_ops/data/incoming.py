@@ -30,7 +30,7 @@ def _edited(files: list[Path]) -> list[Path]:
         record = Path(f"{path}.dvc")
         known = yaml.safe_load(record.read_text(encoding="utf-8"))["outs"][0]
         if path.stat().st_size == known["size"] and path.stat().st_mtime < record.stat().st_mtime:
-            continue  # older than its record: nobody has touched it since
+            continue  # older than its record: unchanged since
         with path.open("rb") as content:
             if hashlib.file_digest(content, "md5").hexdigest() != known["md5"]:
                 edited.append(path)
@@ -125,7 +125,7 @@ def pull() -> int:
 
 
 def _push() -> str:
-    # What poe reads by itself, DVC is told to.
+    # poe reads it by itself; DVC has to be configured.
     return "uv run --env-file .env dvc push" if (ROOT / ".env").exists() else "uv run dvc push"
 
 

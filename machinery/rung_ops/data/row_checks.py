@@ -1,4 +1,4 @@
-"""What is wrong with rows: every value held against the contract's Row."""
+"""What is wrong with rows: every value compared with the contract's Row."""
 
 from dataclasses import dataclass
 

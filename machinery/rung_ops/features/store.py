@@ -128,7 +128,7 @@ def refuse_unless_filled(
     try:
         as_of = filled.as_of()
     except StoreError as error:
-        # Of the same kind: the service waits for a server, and not for a file that nobody wrote.
+        # Of the same kind: the service waits for a server, but not for a missing file.
         raise type(error)(f"its entity features have no store: {error}. {advice}") from error
     for view in views:
         if view["id"] not in as_of:

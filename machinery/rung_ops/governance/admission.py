@@ -19,7 +19,7 @@ from rung_ops.serving.state_reader import Objection
 from rung_ops.system.files import read_regular
 
 MAX_BYTES = 1_000_000  # of allowed_signers
-# What to type where nobody approved of this version, and where an earlier library let it answer.
+# What to type if this version lacks approval, and if an earlier library let it answer.
 ADD = "`uv run poe promote {version}` writes it"
 APPROVE = "`uv run poe approve {version}`, then `uv run poe promote {version}`"
 

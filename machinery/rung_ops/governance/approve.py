@@ -1,6 +1,6 @@
 """Approve of a version with your own SSH key, or withdraw that: `uv run poe approve VERSION`.
 
-The gate is run first, as nobody need validate what it refuses. Then the skeleton of the validation
+The gate is run first, so no refused version is validated. Then the skeleton of the validation
 record is written, or, where the validator has answered it, the approval is signed. What is signed
 names the model's bytes, commit, data, parameters, plan, rules and verdict; where one of them
 changes, it is void.

@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def against_notes(folder: Path) -> list[str]:
-    """Hold the log against its notes at the remote, where there are any; say where it cannot be."""
+    """Compare the log with its notes at the remote, if there are any; say if that fails."""
     from rung_ops.governance import witness  # reads the plan: more than a service has to import
 
     name = witness.remote()
@@ -205,7 +205,7 @@ def against_notes(folder: Path) -> list[str]:
     try:
         return witness.problems(folder, name)
     except witness.NoWitness as error:
-        print(f"Not held against the notes at {name}: {error}.", file=sys.stderr)
+        print(f"Not compared with the notes at {name}: {error}.", file=sys.stderr)
         return []
 
 

@@ -2,7 +2,7 @@
 
 While production is stopped nothing is scored. Of a model that is not approved, the change control
 plan says whether nothing is scored (`batch: refuse`) or each row says so (`batch: mark`). The image
-for scoring runs this too; where nobody validates yet, at rung 1, files are only scored.
+for scoring runs this too; at rung 1, without validation, files are only scored.
 """
 
 import functools
@@ -49,7 +49,7 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
 
 
 def _refuse_while_stopped(folder: Path) -> None:
-    """Raise PredictionError while a stop holds, or where nobody can tell whether one does."""
+    """Raise PredictionError while a stop holds, or if that cannot be determined."""
     try:
         stopped = state.read(folder).stopped
     except state.BadState:

@@ -25,7 +25,7 @@ AUTOPILOT = people.marks(f"{IDENTITY['GIT_AUTHOR_NAME']} <{IDENTITY['GIT_AUTHOR_
 # What the autopilot commits: rows that were served, and what its pipeline has made of them.
 AUTOPILOTS_FILES = ("data/incoming/", "dvc.lock")
 GOOD = "G"  # git's word for a signature of an allowed signer
-# As .mailmap has them, and as they were written: a map of one's own hides nobody.
+# As .mailmap maps them, and as committed: editing .mailmap cannot hide a developer.
 PERSONS = "%aN <%aE>%x1f%cN <%cE>%x1f%an <%ae>%x1f%cn <%ce>"
 FIELDS = f"%H%x1f{PERSONS}%x1f%(trailers:key=Co-authored-by,valueonly,separator=%x1e)"
 

@@ -68,7 +68,7 @@ def names_lost_sample(part: Part, root: Path) -> bool:
 
 
 def objections(root: Path) -> list[str]:
-    """Say of each of these parts where it stands and what to write."""
+    """Say of each of these parts where it is and what to write."""
     return [
         f"{part.file}:{part.line}, {part.place}: still the text of the example. {_asked(part, root)}"
         for part in untouched(root)
@@ -112,7 +112,7 @@ def _is_of_example(part: Part, root: Path, known: frozenset[str]) -> bool:
     if names_lost_sample(part, root):
         return True
     if documents.REFERENCE.fullmatch(part.text.strip()):
-        return False  # what it names is looked at where it stands
+        return False  # what it names is checked in its own place
     if f"`{part.text.strip()}`" in _asked(part, root):
         return False  # an answer that the schema proposes, though the example begins with it, too
     return _share(part.text, known) > HALF

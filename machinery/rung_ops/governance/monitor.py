@@ -126,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for problem in serving_check.relay_withdrawals(folder, paths.person()):
         print(problem, file=sys.stderr)
-    if not options.now and not options.json:  # another moment is looked at, not lived in
+    if not options.now and not options.json:  # another moment is only examined
         for line in retention.apply(paths.person(), datetime.now(UTC)):
             print(line, file=sys.stderr)
     # Here, as the other process has no right at the remote.

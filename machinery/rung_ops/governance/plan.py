@@ -161,7 +161,7 @@ def _read(name: str, root: Path) -> dict[str, Any]:
     file = root / "governance" / f"{name}.yaml"
     if not file.is_file():
         raise BadPlan(f"governance/{name}.yaml is missing: nothing is allowed without it")
-    # What the monitor goes by is better out of date than not looked at; readiness.warnings() tells.
+    # An outdated plan is better than no monitoring; readiness.warnings() reports it.
     review = name != MONITORING
     faults = [str(each) for each in check_record(file, read_schema(name, root), root, review)]
     if faults:

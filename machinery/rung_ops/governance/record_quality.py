@@ -55,7 +55,7 @@ def _dates(record: Mapping[str, Any], trained: datetime | None) -> Iterator[str]
     try:
         day = date.fromisoformat(str(record["date"]))
     except ValueError:
-        yield f"date: {record['date']} is no day of the calendar"
+        yield f"date: {record['date']} is not a date"
         return
     if day > (datetime.now(UTC) + LATEST).date():
         yield f"date: {day} is to come. Give the day of the decision"

@@ -106,7 +106,7 @@ def _privacy_problems(root: Path) -> Iterator[Problem]:
 def plan_mismatches() -> list[str]:
     """Say where the change control plan is about other features or groups than this project's.
 
-    The gate refuses these; before it, nobody need find out that the plan is still the example's.
+    The gate refuses these; before it, the plan may still be the example's.
     """
     try:
         limits = plan.bounds()

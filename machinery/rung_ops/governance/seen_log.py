@@ -31,7 +31,7 @@ def path(environment: str) -> Path:
 
 
 def read(environment: str) -> Seen | None:
-    """Read how far the log of an environment was seen; None where nobody has noted it."""
+    """Read how far the log of an environment was seen; None if not noted yet."""
     try:
         data = json.loads(read_regular(path(environment), MAX_BYTES))
         return Seen(int(data["lines"]), str(data["head"]))

@@ -1,6 +1,6 @@
 """Standard figures, computed by the library: a candidate's score() cannot give others under their names.
 
-It is the candidate that computes its figures: score() is in its own model.py. A figure of one's own is
+It is the candidate that computes its figures: score() is in its own model.py. A custom figure is
 believed, and the plan names it; read its code.
 """
 
@@ -92,7 +92,7 @@ def differences(
 
 
 def unbounded(deciding: str, bounds: Collection[str], kind: Kind = ONE_NUMBER) -> Iterator[str]:
-    """Say that a figure of one's own decides without a bound of the plan.
+    """Say that a custom figure decides without a bound of the plan.
 
     Args:
         deciding: the metric that decides; empty where none was computed.

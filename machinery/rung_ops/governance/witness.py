@@ -92,7 +92,7 @@ def note(folder: Path, by: str) -> str:
         except NoWitness as error:
             why = str(error)
     return (
-        f"The audit log of {folder.name} is not noted at {name}: {why}. Until it is, nobody can tell "
+        f"The audit log of {folder.name} is not noted at {name}: {why}. Until it is, no one knows "
         "whether lines at its end were taken out together with their signatures."
     )
 

@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._done(BROKEN, f"the answer is no HTTP: {error}".encode())
+            self._done(BROKEN, f"the answer is not HTTP: {error}".encode())
             self.close()
 
     def on_body(self, body: bytes) -> None:

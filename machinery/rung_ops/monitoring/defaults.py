@@ -1,4 +1,4 @@
-"""How often a value was missing and the contract's default stood in for it."""
+"""How often a missing value was replaced by the contract's default."""
 
 from collections import Counter
 from collections.abc import Mapping

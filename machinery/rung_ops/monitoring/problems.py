@@ -35,7 +35,7 @@ def problems(result: MonitorResult) -> Iterator[str]:
                 f"({counts['entity']})"
             )
         else:
-            yield f"a default stood in for `{row['column']}` {share}"
+            yield f"a default replaced missing `{row['column']}` {share}"
     for row in result.ranges.filter(pl.col("share") > result.limits.ranges.most).iter_rows(
         named=True
     ):

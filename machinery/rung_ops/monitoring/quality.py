@@ -19,7 +19,7 @@ MISSING = "missing"
 # Of a day, whose interval is only drawn: half as many evaluations of score() for most of the rows.
 DAY_GROUPS = 10
 SHOWN_ERROR = 0.05  # of the intervals in the table: they hold the true figure 19 times in 20
-MAX_ROWS = 100_000  # a figure of more is no surer than anyone needs, and costs seconds
+MAX_ROWS = 100_000  # more rows cost seconds and add no useful certainty
 
 SCHEMA: dict[str, Any] = {
     "column": pl.String,

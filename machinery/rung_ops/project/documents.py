@@ -16,7 +16,7 @@ FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
 
 
 class UnreadableDocumentError(StageError):
-    """A document is no UTF-8, no YAML, or no mapping; the message says which and where."""
+    """A document is not UTF-8, YAML or a mapping; the message says which and where."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,7 +33,7 @@ def text_of(path: Path) -> str:
     """Read a document.
 
     Raises:
-        UnreadableDocumentError: it is no UTF-8.
+        UnreadableDocumentError: it is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ IGNORED = """\
 """
 TASKS = """\
 # The verbs of ops/tasks.toml, for the model in this folder: `uv run poe train`, typed here.
-# Rung keeps this file; `uv run poe models`, typed at the top, writes it anew.
+# Rung keeps this file; `uv run poe models`, typed at the top, rewrites it.
 include = ["../../ops/tasks.toml"]
 envfile = { optional = "../../.env" }
 

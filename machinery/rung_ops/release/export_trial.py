@@ -140,7 +140,7 @@ def _edges_of(column: dict[str, Any], values: pl.Series) -> Iterator[Any]:
 def unknown_texts(column: dict[str, Any], values: pl.Series) -> Iterator[str]:
     """Return texts that the data lacks and the contract allows: known ones with other letters.
 
-    The letters are drawn, so that nobody finds the known ones by undoing it.
+    The letters are random, so that the known ones cannot be recovered.
     """
     known = set(values.unique().drop_nulls().to_list())
     draw = random.Random(0)  # the same texts each time

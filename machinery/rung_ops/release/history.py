@@ -148,7 +148,7 @@ def follow(path: Path, before: Checked, take: Take | None = None) -> Checked:
         take: gets each line that is checked; line 1 again where the file was replaced.
 
     Raises:
-        OSError: the history cannot be read, or is no regular file of at most MAX_BYTES.
+        OSError: the history cannot be read, or is not a regular file of at most MAX_BYTES.
     """
     try:
         current = stamp(path)
@@ -194,7 +194,7 @@ def content(path: Path, start: int = 0) -> bytes:
     """Read a history as it is on the disk, from a byte on; empty where there is none.
 
     Raises:
-        OSError: it cannot be read, or is no regular file of at most MAX_BYTES.
+        OSError: it cannot be read, or is not a regular file of at most MAX_BYTES.
     """
     try:
         return read_regular(path, MAX_BYTES, start=start)

@@ -54,7 +54,7 @@ def write(
         signing.BadKey: the key cannot sign.
         locks.LockTimeoutError: another process holds the lock of the folder.
     """
-    # The load test needs a signature, so one of a key that nobody trusts stands in for it.
+    # The load test needs a signature, so it is signed with a throw-away key.
     key = private_key or signing.new_key()
     public_key = signing.public_key_of(key)
     name = bundle.release_id(facts["version"], facts["git_commit"], facts["data_hash"])

@@ -112,7 +112,7 @@ def stages(policy: Policy, traffic: Traffic) -> list[Stage]:
 def lines(policy: Policy, traffic: Traffic | None) -> Iterator[str]:
     """Say how long each stage takes; where it takes too long, what to set instead."""
     if traffic is None:
-        yield "No request is logged yet, so nobody knows how long the rollout takes."
+        yield "No request is logged yet, so the duration of the rollout is unknown."
         return
     planned = stages(policy, traffic)
     yield (
@@ -162,7 +162,7 @@ def noticed(doubt: float, requests: int, others: int, increase: float) -> float:
 
     most = next(
         (bad - 1 for bad in range(requests + 1) if exceeds(bad, requests, limit, doubt)), requests
-    )  # failing requests that nobody notices
+    )  # failing requests that go unnoticed
     return next((share for share in FAILING if bdtrc(most, requests, share) > NOTICED), 1.0)
 
 

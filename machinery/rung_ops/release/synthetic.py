@@ -1,7 +1,7 @@
 """Rows that are like those of the data, column by column, and of which none is a person's.
 
 A bundle travels further than the data, and cannot forget anybody. So what it carries is drawn: each
-column for itself, so that what stands together in a row says nothing of anyone.
+column for itself, so that the combination of values in a row describes no one.
 """
 
 from itertools import islice

@@ -16,7 +16,7 @@ from rung_ops.system import key_names
 FOLDER = ROOT / ".replay"
 FIRST = "data/sample/first.parquet"
 PUBLIC_KEYS = ("release.pub", "governance/audit.pub")
-NOT_DATA = {".md", ".py", ".txt"}  # suffixes of files in data/ that are no data
+NOT_DATA = {".md", ".py", ".txt"}  # suffixes of files in data/ that are not data
 
 
 class NoCopy(Exception):
@@ -106,7 +106,7 @@ def make(first: pl.DataFrame, url: str) -> Path:
     if (FOLDER / "governance").is_dir():
         from rung_ops.governance import example_text  # its packages come with governance
 
-        # Nobody promotes with the text of the example; a replay asks what the rules would do.
+        # Promotion refuses the example's text; a replay asks what the rules would do.
         example_text.rewrite(FOLDER, NOT_WRITTEN)
     _git(FOLDER, "init", "--quiet", "--initial-branch", "replay")
     for key, value in IDENTITY.items():

@@ -4,7 +4,7 @@
 - METRICS_TOKENS: for /metrics and /model. Without it /metrics is open, as scrapers expect.
 - [access] in ops/service.toml: a header in which a proxy at a trusted address names the caller.
 
-Under governance nobody is answered until one of the first and the last is set up; elsewhere
+Under governance no request is answered until one of the first and the last is set up; elsewhere
 everybody is. What describes the service, and its health, is open. Routes of a module that is given
 by `--with` ask for themselves.
 """
@@ -39,7 +39,7 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[access] of ops/service.toml.
 
     Attributes:
-        required: answer callers that are authenticated, and nobody else; by default under
+        required: answer only authenticated callers; by default under
             governance.
         identity_header: in which a proxy in front names the caller that it has authenticated.
         trusted_addresses: of that proxy, as addresses or networks; from others the header means
@@ -60,7 +60,7 @@ class Access:
         metrics: holder by token, for figures.
         header: in lower case; empty where no proxy names callers.
         trusted: networks of the proxy.
-        problem: why nobody can be answered; empty where somebody can.
+        problem: why no caller can be answered; empty otherwise.
     """
 
     predict: dict[bytes, str] = field(default_factory=dict, repr=False)
@@ -216,7 +216,7 @@ def read_settings(file: Path = settings.FILE) -> AccessSettings:
     except ValueError as error:
         raise BadSettings(f"{where} trusted_addresses: {error}") from error
     if any(network.prefixlen == 0 for network in networks):
-        raise BadSettings(f"{where} trusted_addresses: a network of all addresses is no proxy")
+        raise BadSettings(f"{where} trusted_addresses: a network of all addresses is not a proxy")
     return wanted
 
 

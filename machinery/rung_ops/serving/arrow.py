@@ -41,7 +41,7 @@ class ArrowReader:
         """Read a body of at most so many rows.
 
         Raises:
-            Refusal: it is no Arrow, or breaks the contract.
+            Refusal: it is not Arrow, or violates the contract.
         """
         given = _opened(body, form)
         check_row_count(given.height, most)
@@ -86,7 +86,7 @@ def _opened(body: bytes, form: Form) -> pl.DataFrame:
     try:
         arrow_guard.check(body, form)
         return read(io.BytesIO(body))
-    # Polars raises errors of all kinds on bytes that are no Arrow, and panics on some.
+    # On bytes that are not Arrow, Polars raises various errors, and sometimes panics.
     except (Exception, pl.exceptions.PanicException) as error:
         message = (str(error).strip().splitlines() or [repr(error)])[0]
         raise Refusal(400, f"The body cannot be read as an Arrow IPC {form}: {message}") from None

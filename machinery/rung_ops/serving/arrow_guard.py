@@ -95,7 +95,7 @@ def _compressed(body: bytes, message: int) -> bool:
 
 
 def _there(body: bytes, position: int) -> int:
-    """Follow the distance that stands at a place."""
+    """Follow the offset stored at a position."""
     return position + _number(body, position)
 
 

@@ -33,7 +33,7 @@ class Booster:
 
         Raises:
             NoLightGBMError: LightGBM is missing.
-            ValueError: this is no such model.
+            ValueError: this is not such a model.
         """
         self._library = _library()
         self._handle = ctypes.c_void_p()

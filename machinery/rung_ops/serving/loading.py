@@ -19,7 +19,7 @@ from rung_ops.system.files import stamp
 
 LOG = logging.getLogger("service")
 
-AGAIN = 30.0  # seconds after which a bundle that is as it was is tried again: the disk may heal
+AGAIN = 30.0  # seconds after which an unchanged bad bundle is tried again
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -49,7 +49,7 @@ class Loader:
         Args:
             folder: the environment's.
             limits: how slow a release may be.
-            loaded: called when a release can be had, or is found to be bad.
+            loaded: called when a release is loaded, or is found to be bad.
             refused: called when a release is found to be bad, unless that was known.
             admit: asked before the code of a release is imported; may raise BadBundle.
         """
@@ -143,7 +143,7 @@ class Loader:
 
 
 def _stamp(path: Path) -> Stamp:
-    """Tell a bundle and the key from what stood there before, without reading them."""
+    """Return a state of the bundle and the key that shows changes without reading them."""
     files = (path / bundle.MANIFEST, path / bundle.SIGNATURE, paths.public_key())
     return tuple(map(_of_file, files))
 

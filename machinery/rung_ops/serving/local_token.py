@@ -1,4 +1,4 @@
-"""The token of a service on one's own machine, made at its first start, in a file git ignores."""
+"""The token of a local service, made at its first start, in a file that git ignores."""
 
 import ipaddress
 import os

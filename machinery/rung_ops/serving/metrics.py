@@ -39,7 +39,7 @@ SECONDS = (
 )
 BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
-disable_created_metrics()  # the time of each counter's start: as many lines again, asked by nobody
+disable_created_metrics()  # the time of each counter's start: as many lines again, never used
 
 
 class Metrics:
@@ -85,7 +85,7 @@ class Metrics:
         }
         self._defaults = Counter(
             "service_defaults_used",
-            "Rows in which the contract's default stood in for a missing value, by column.",
+            "Rows in which the contract's default replaced a missing value, by column.",
             ["column"],
             registry=self.registry,
         )

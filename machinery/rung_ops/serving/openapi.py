@@ -26,11 +26,11 @@ EXPLAIN = (
     "the contract. At most {most} rows then."
 )
 PROBLEMS = {
-    "400": "The body is no JSON or no Arrow, a header is none that can be logged, or the release "
+    "400": "The body is not JSON or Arrow, a header cannot be logged, or the release "
     "gives no reasons.",
     "413": "The body or its number of rows is too large.",
     "415": "The body is of a media type that is not read here.",
-    "422": "A row breaks the contract: which, where and why.",
+    "422": "A row violates the contract: which, where and why.",
     "500": "The release could not score a row.",
     "503": "Nothing answers now, or too many requests wait.",
 }
@@ -72,7 +72,7 @@ def document(service: Service) -> dict[str, Any]:
 
 
 def _schemes(access: Access) -> dict[str, Any]:
-    """Describe how callers say who they are; empty where nobody is asked."""
+    """Describe how callers authenticate; empty if they need not."""
     if not access.asks:
         return {}
     schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}

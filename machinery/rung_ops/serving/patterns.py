@@ -43,7 +43,7 @@ def python_pattern(pattern: str) -> str | None:
             if pattern[position + 2 : position + 3] != ":":
                 return None
         elif sign == "$":
-            # Python's $ also stands before a last line break.
+            # Python's $ also matches before a last line break.
             sign = r"\Z"
         elif repeat := REPEATED.match(pattern, position):
             # A repeated group, or two repetitions without bound, can take for ever.

@@ -65,14 +65,14 @@ def policy(path: Path = ROLLOUT, service: Path = FILE) -> Policy | None:
     """Read ops/rollout.toml; None where there is none, and so nothing takes over by itself.
 
     Raises:
-        BadSettings: it is no TOML, or holds a name or a value that means nothing.
+        BadSettings: it is not valid TOML, or has an unknown name or a wrong value.
     """
     if not path.exists():
         return None
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path.name} is no TOML: {error}") from error
+        raise BadSettings(f"{path.name} is not valid TOML: {error}") from error
     slow = read_slo(service).p99_ms / 1000
     read = converted(data | {"slow": slow}, Policy, f"{path.name}:")
     steps = read.canary.steps

@@ -102,7 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header in, unless there are too many or it follows the body."""
         if self._is_in_body:
-            return  # a trailer: nobody reads it
+            return  # a trailer: ignored
         if len(self.headers) >= MAX_HEADERS:
             self._has_too_many_headers = True
         else:

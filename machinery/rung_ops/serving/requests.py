@@ -84,7 +84,7 @@ class Reader:
         """Decode a JSON object into a row.
 
         Raises:
-            Refusal: it is no JSON, or breaks the contract.
+            Refusal: it is not JSON, or violates the contract.
         """
         try:
             row = self._one(body)

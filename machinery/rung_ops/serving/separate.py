@@ -1,6 +1,6 @@
 """Score with a release in a process of its own, which is given no key and no token.
 
-Under governance the shadow is a release that nobody need have approved, so its code stays out of
+Under governance the shadow may be an unapproved release, so its code stays out of
 the process that answers. Requests and answers are frames: a length of eight bytes, then the content.
 """
 
@@ -154,7 +154,7 @@ def _answer(content: bytes, loaded: LoadedRelease | str) -> list[bytes]:
 def main(folder: str) -> None:
     """Answer until the other side closes."""
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what the code of the release prints is no answer
+    os.dup2(2, 1)  # what the release's code prints must not reach the answer
     loaded: LoadedRelease | str
     try:
         loaded = loaded_release.load(Path(folder), verify.public_key(), limits(), "serving")

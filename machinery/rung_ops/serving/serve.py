@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def access_of(names: list[str], host: str) -> Access:
-    """Read who may ask, and say how that stands where nothing but the token of this machine counts.
+    """Read who may ask, and say so if only this machine's token counts.
 
     Raises:
         BadSettings: settings or tokens cannot be used, or what guards a governed project is left out.

@@ -90,7 +90,7 @@ def limits(path: Path = FILE) -> Limits:
     """Read [service] of ops/service.toml; what it leaves out has its default.
 
     Raises:
-        BadSettings: it is no TOML, or holds a name or a value that means nothing.
+        BadSettings: it is not valid TOML, or has an unknown name or a wrong value.
     """
     return converted(table(path, "service"), Limits, f"{path.name}: [service]")
 
@@ -99,7 +99,7 @@ def reason_settings(path: Path = FILE) -> ReasonSettings:
     """Read [reasons] of ops/service.toml; what it leaves out has its default.
 
     Raises:
-        BadSettings: it is no TOML, or holds a name or a value that means nothing.
+        BadSettings: it is not valid TOML, or has an unknown name or a wrong value.
     """
     return converted(table(path, "reasons"), ReasonSettings, f"{path.name}: [reasons]")
 
@@ -115,7 +115,7 @@ def table(path: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path.name} is no TOML: {error}") from error
+        raise BadSettings(f"{path.name} is not valid TOML: {error}") from error
     if not isinstance(table, dict):
         raise BadSettings(f"{path.name}: `{name}` is not a table")
     return table

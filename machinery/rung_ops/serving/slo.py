@@ -48,7 +48,7 @@ def read_slo(path: Path = FILE) -> SLO:
     """Read [slo]; what it leaves out has its default.
 
     Raises:
-        BadSettings: ops/service.toml is no TOML, or holds a name or a value that means nothing.
+        BadSettings: ops/service.toml is not valid TOML, or has an unknown name or a wrong value.
     """
     return converted(table(path, "slo"), SLO, f"{path.name}: [slo]")
 
@@ -57,6 +57,6 @@ def log_settings(path: Path = FILE) -> Logging:
     """Read [log]; what it leaves out has its default.
 
     Raises:
-        BadSettings: ops/service.toml is no TOML, or holds a name or a value that means nothing.
+        BadSettings: ops/service.toml is not valid TOML, or has an unknown name or a wrong value.
     """
     return converted(table(path, "log"), Logging, f"{path.name}: [log]")

@@ -43,7 +43,7 @@ def named(variable: str) -> dict[bytes, str]:
 
 
 def holder(given: bytes, tokens: Mapping[bytes, str]) -> str | None:
-    """Name the holder of a token; None where nobody holds it."""
+    """Name the holder of a token; None if it is unknown."""
     matched = None
     for token, name in tokens.items():
         # Each is compared, in a time that does not depend on how much of it is right.

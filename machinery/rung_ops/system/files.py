@@ -67,7 +67,7 @@ def read_regular(path: Path, limit: int, follow: bool = False, start: int = 0) -
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
-    """Tell a file from what stood there before, without reading it: its number, time and size.
+    """Return what identifies a version of a file without reading it: number, time and size.
 
     Raises:
         OSError: it is missing, or cannot be reached.

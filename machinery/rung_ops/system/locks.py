@@ -22,7 +22,7 @@ PATIENCE = 10.0  # seconds; a change takes milliseconds, so a longer wait means 
 PAUSE = 0.01  # seconds between two tries
 INSTANCE_PATIENCE = 3600.0  # seconds that a program of a killed instance may go on
 INSTANCE_PAUSE = 0.2  # seconds between two tries
-WINDOWS_BYTE = 1 << 30  # Windows locks bytes, and nobody reads this one: far behind the content
+WINDOWS_BYTE = 1 << 30  # Windows locks bytes; this one is unused, far behind the content
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows only
 
 
@@ -65,7 +65,7 @@ def single_instance(
 
     Args:
         folder: where the file `lock` lies.
-        holder: `by` and `started`, which others are told while this process holds the lock.
+        holder: `by` and `started`, shown to others while this process holds the lock.
         say: prints a line.
         program: its name, for messages.
 

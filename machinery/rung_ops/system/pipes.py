@@ -1,4 +1,4 @@
-"""End quietly where nobody reads the output any more, as in `poe lineage | head`."""
+"""End quietly if the output is closed, as in `poe lineage | head`."""
 
 import os
 import select
@@ -23,7 +23,7 @@ def quietly(run: Callable[[], int]) -> int:
 
 
 def _stdout_is_closed() -> bool:
-    """Tell whether nobody reads stdout any more; another pipe may have broken."""
+    """Tell whether the reader of stdout is gone; another pipe may have broken."""
     waiting = select.poll()
     waiting.register(sys.stdout.fileno(), 0)
     return any(event & select.POLLERR for _, event in waiting.poll(0))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-PAUSE = 0.1  # seconds between two looks at whether a group has ended
+PAUSE = 0.1  # seconds between two checks whether a group has ended
 
 
 def is_running(process: int) -> bool:

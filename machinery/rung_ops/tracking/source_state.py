@@ -47,7 +47,7 @@ def origin() -> dict[str, str]:
 
 
 def _trainer() -> dict[str, str]:
-    """Tell who trains, as git knows them; in CI it may know nobody."""
+    """Tell who trains, according to git; in CI it may not know."""
     try:
         known = _git("var", "GIT_COMMITTER_IDENT")
     except subprocess.CalledProcessError:

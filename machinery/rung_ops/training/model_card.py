@@ -35,7 +35,7 @@ def card(prose: str, reports: Path, origin: str | None = None) -> str:
 
     Args:
         prose: text of docs/model_card.md; a section that it refers to (`See docs/use_case.md,
-            Intended use.`) stands in its place.
+            Intended use.`) is used instead.
         reports: folder with the figures of the run, as .json files.
         origin: a sentence that identifies the model; by default the one in model/.
     """

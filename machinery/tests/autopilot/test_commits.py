@@ -1,4 +1,4 @@
-"""The autopilot commits its own files under its own name, and nobody else's."""
+"""The autopilot commits only its own files, under its own name."""
 
 import subprocess
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_a_persons_changes_are_named_and_left_alone(project: Path, change: str) 
     assert (project / change).read_text() == "seed = 3\n"
 
 
-def test_the_passs_own_files_are_in_nobodys_way_once_it_has_begun(project: Path) -> None:
+def test_files_of_the_pass_itself_do_not_block_it(project: Path) -> None:
     write_own(project)
 
     commits.refuse_foreign_changes(resumed=True)

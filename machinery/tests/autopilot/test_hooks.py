@@ -20,7 +20,7 @@ NOW = run._time(AT)
 
 @pytest.fixture(autouse=True)
 def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A journal and releases of one's own."""
+    """A separate journal with releases."""
     monkeypatch.setenv("RELEASES", str(tmp_path))
     return tmp_path
 

@@ -146,10 +146,10 @@ def test_a_release_that_fails_more_often_is_worse_without_outcomes(production: P
         {"release": release, "process": 1.0, "answered": answered, "failed": failed}
         for release, answered, failed in counted
     ]
-    nobody = pl.DataFrame(schema={ID: pl.String})
+    nothing = pl.DataFrame(schema={ID: pl.String})
 
-    result = post_promotion_check.verdict(state.read(production), nobody, readings, NOW, POLICY)
-    fewer = post_promotion_check.verdict(state.read(production), nobody, readings[:3], NOW, POLICY)
+    result = post_promotion_check.verdict(state.read(production), nothing, readings, NOW, POLICY)
+    fewer = post_promotion_check.verdict(state.read(production), nothing, readings[:3], NOW, POLICY)
 
     assert result is not None
     assert result.worse

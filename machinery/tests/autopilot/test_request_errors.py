@@ -16,9 +16,9 @@ def test_only_what_lies_between_readings_of_one_release_and_process_counts() -> 
     readings = [
         read("v1", 100, 1),
         read("v1", 300, 2),  # 200 answered, 1 failed: v1's
-        read("v2", 900, 40),  # whose they are nobody knows
+        read("v2", 900, 40),  # of an unknown release
         read("v2", 1000, 42),  # 100 answered, 2 failed: v2's
-        read("v2", 50, 50, process=2.0),  # started anew
+        read("v2", 50, 50, process=2.0),  # restarted
         read("v2", 150, 53, process=2.0),  # 100 answered, 3 failed: v2's
     ]
 

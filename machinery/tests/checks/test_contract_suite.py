@@ -1,4 +1,4 @@
-"""A project whose code breaks a promise is told which one, in a sentence without a traceback."""
+"""A project that breaks a promise sees which one, in a sentence without a traceback."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a project's file of settings leaves out stands on docs/settings.md, with its default."""
+"""What a project's settings file leaves out is on docs/settings.md, with its default."""
 
 import tomllib
 from pathlib import Path

@@ -28,7 +28,7 @@ BAD: dict[str, tuple[Callable[[pl.DataFrame], bytes], str]] = {
     ),
     "no rows": (lambda rows: rows.clear().write_csv().encode(), "no rows"),
     "an empty file": (lambda rows: b"", "cannot be read"),
-    "bytes that are no text": (lambda rows: b"\xff\xfe\x00\x9d,\xff\n\xff,\xff\n", ""),
+    "bytes that are not text": (lambda rows: b"\xff\xfe\x00\x9d,\xff\n\xff,\xff\n", ""),
 }
 
 

@@ -13,7 +13,7 @@ from rung_ops.features import redis_store, stores
 from rung_ops.features.redis_store import DRAFT, PAUSE, RedisStore
 from rung_ops.features.store import StoredView, StoreError, key_of, keys_of
 
-LIMIT = 0.2  # seconds; a machine that does much else is no slow server
+LIMIT = 0.2  # seconds; long enough for a busy machine
 NAMES = ["height", "weight"]
 
 

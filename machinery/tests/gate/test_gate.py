@@ -180,7 +180,7 @@ def test_predictions_of_other_rows_are_refused(shape: Any) -> None:
         ),
         (ROW.drop("group"), "group"),
     ],
-    ids=["no target", "a missing target", "targets that are no number", "no column to slice by"],
+    ids=["no target", "a missing target", "targets that are not numbers", "no column to slice by"],
 )
 def test_missing_data_refuse(rows: pl.DataFrame, reason: str) -> None:
     assert reason in reasons(better(100), rows=rows)

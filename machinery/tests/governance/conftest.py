@@ -149,7 +149,7 @@ def candidates(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[str, str]:
-    """Two candidates, in a project in which nobody has judged or approved of anything; their ids.
+    """Two candidates, in a project without verdicts or approvals; their ids.
 
     The registry is out of reach.
     """

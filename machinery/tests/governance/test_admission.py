@@ -144,10 +144,10 @@ def test_an_approval_of_somebody_else_or_edited_does_not_count(door: Door, tmp_p
     assert "the signature does not belong to the content" in door.reason()
 
 
-def test_a_record_alone_counts_only_where_nobody_signs(door: Door) -> None:
+def test_a_record_alone_counts_only_without_signers(door: Door) -> None:
     of = bound_facts.release_hash(MANIFEST)
-    nobody = {"release": RELEASE, "release_hash": of, "signed_by": "nobody"}
-    audit.record(door.folder, APPROVED, "Vera", **nobody)
+    unsigned = {"release": RELEASE, "release_hash": of, "signed_by": "nobody"}
+    audit.record(door.folder, APPROVED, "Vera", **unsigned)
 
     assert "holds no signed approval of it" in door.reason()
     door.signers.unlink()

@@ -311,14 +311,14 @@ def test_a_withdrawal_counts_whose_approval_is_deleted(desk: Desk, approved: Any
     assert "the approval was withdrawn" in approval.withdrawal_objections(approved)[0]
 
 
-def test_what_is_approved_anew_after_a_withdrawal_counts(desk: Desk, approved: Any) -> None:
+def test_a_new_approval_after_a_withdrawal_counts(desk: Desk, approved: Any) -> None:
     withdraw(desk, approved)
     desk.resign(approved, approved=datetime.now(UTC).isoformat())
 
     assert approval.objections(approved) == []
 
 
-def test_nobody_withdraws_with_a_key_that_may_not_approve(
+def test_a_key_that_may_not_approve_cannot_withdraw(
     desk: Desk,
     approved: Any,
     capsys: Capture,

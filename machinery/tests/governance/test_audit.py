@@ -98,7 +98,7 @@ TAMPERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "the beginning is cut off": lambda log: log[1:],
     "the beginning is cut off and the chain rewritten": lambda log: chained(log[1:]),
     "half of the last line is cut off": lambda log: [*log[:4], log[4][:40]],
-    "a byte is no text": lambda log: [*log[:4], b"\xff" + log[4][1:]],
+    "a byte is not text": lambda log: [*log[:4], b"\xff" + log[4][1:]],
 }
 
 
@@ -131,7 +131,7 @@ def test_what_is_written_afterwards_makes_no_tampered_log_good(
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
-def test_anchors_that_are_gone_leave_lines_that_nobody_vouches_for(log: Path, kept: int) -> None:
+def test_missing_anchors_leave_lines_unsigned(log: Path, kept: int) -> None:
     path = log / anchors.ANCHORS
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
 
@@ -202,7 +202,7 @@ def test_without_a_key_a_line_is_written_and_reported_as_not_signed_for(
     assert json.loads(lines(log)[-1])["event"] == "reviewed"
 
 
-def test_no_review_makes_a_log_good_that_was_written_anew(
+def test_a_review_does_not_repair_a_rewritten_log(
     log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(log, chained([log_line for log_line in lines(log)[:4]]))

@@ -140,9 +140,7 @@ def test_a_stop_that_was_edited_away_holds_for_files_too(
         batch.log_predictions(SCORED)
 
 
-def test_while_nobody_can_tell_whether_it_is_stopped_nothing_is_scored(
-    desk: Desk, production: Path
-) -> None:
+def test_if_a_stop_cannot_be_determined_nothing_is_scored(desk: Desk, production: Path) -> None:
     approved(desk)
     with audit.signed(production):
         state.serve(production, "v1-abcdef01-abcdef", "Ada")
@@ -163,7 +161,7 @@ def test_without_a_registry_the_approval_that_an_image_carries_counts(
     assert mark == "it has expired"
 
 
-def test_where_nobody_validates_yet_files_are_only_scored(
+def test_without_validation_files_are_only_scored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     printed: list[object] = []

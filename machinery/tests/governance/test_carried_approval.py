@@ -18,7 +18,7 @@ MODEL = b"the bytes of the model"
 
 @pytest.fixture
 def image(tmp_path: Path, production: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model, as an image carries it; nobody has approved of it."""
+    """A folder with a model, as an image carries it, without approval."""
     (tmp_path / "model.skops").write_bytes(MODEL)
     (tmp_path / approval.RECORDS).mkdir(parents=True)
     (tmp_path / "src/credit").mkdir(parents=True)

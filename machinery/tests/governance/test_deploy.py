@@ -1,4 +1,4 @@
-"""A release comes to production's shadow when the gate has judged it, and answers nobody there."""
+"""A release enters production's shadow after the gate's verdict, and answers no request there."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from rung_ops.release import history, state
 
 Candidates = tuple[str, str]
 Write = Callable[..., None]
-UNAPPROVED = {"promote": False, "awaits": ["nobody has validated it"]}
+UNAPPROVED = {"promote": False, "awaits": ["it is not validated"]}
 
 
 def events(folder: Path) -> list[str]:
@@ -28,7 +28,7 @@ def test_staging_answers_at_once_and_the_audit_log_is_signed(
     assert audit.report(staging) == []
 
 
-def test_the_first_release_waits_in_production_and_answers_nobody(
+def test_the_first_release_waits_in_production_and_answers_no_request(
     candidates: Candidates, production: Path, judge: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     judge("1", None)

@@ -33,7 +33,7 @@ def refused(desk: Desk, validator: str = VERA) -> str:
     ],
 )
 @pytest.mark.parametrize("role", ["author", "committer", "co-author"])
-@pytest.mark.tried("Validate one's own model", "refused: one person")
+@pytest.mark.tried("Validate your own model", "refused: one person")
 def test_who_developed_it_does_not_validate_it(desk: Desk, spelling: str, role: str) -> None:
     if role == "author":
         desk.commit(spelling, SOURCE, committer=ADA)
@@ -59,7 +59,7 @@ def test_an_empty_commit_of_another_does_not_make_a_second_person(desk: Desk) ->
 
 
 @pytest.mark.tried(
-    "Validate one's own model by another spelling, a second address or `.mailmap`",
+    "Validate your own model by another spelling, a second address or `.mailmap`",
     "refused: one person",
 )
 def test_a_name_of_the_mailmap_is_the_same_person(desk: Desk) -> None:
@@ -71,7 +71,7 @@ def test_a_name_of_the_mailmap_is_the_same_person(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("way", ["a line", "a key"])
-@pytest.mark.tried("Validate one's own model by another spelling, a second address or `.mailmap`")
+@pytest.mark.tried("Validate your own model by another spelling, a second address or `.mailmap`")
 def test_addresses_of_one_line_or_one_key_are_one_person(desk: Desk, way: str) -> None:
     desk.commit("nightowl <owl@night.example>", SOURCE, committer=ADA)
     if way == "a line":
@@ -87,7 +87,7 @@ def test_addresses_of_one_line_or_one_key_are_one_person(desk: Desk, way: str) -
 
 
 @pytest.mark.tried("Commit code in the autopilot's name", "refused: it changes rows only")
-def test_the_autopilot_is_nobody_and_only_brings_rows(desk: Desk) -> None:
+def test_the_autopilot_only_brings_rows(desk: Desk) -> None:
     robot = "autopilot <autopilot@localhost>"
     desk.commit(robot, {"data/incoming/served-1.parquet.dvc": "outs: []\n", "dvc.lock": "{}\n"})
     assert refused(desk) == ""

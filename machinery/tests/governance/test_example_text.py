@@ -21,7 +21,7 @@ OWN = "Officers of our branch in Trento see the figure beside the file and decid
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The documents of a project that nobody has touched."""
+    """The documents of an unedited project."""
     for name in example_text.FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

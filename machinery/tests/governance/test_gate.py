@@ -102,7 +102,7 @@ def test_a_version_within_the_plan_and_approved_passes(
 @pytest.mark.tried(
     "Let `score()` of a candidate give better figures than its predictions have",
     "the gate computes standard figures itself, on all rows and on halves, and refuses; a figure of "
-    "one's own decides only where the plan bounds it. Code that is written to change the library, "
+    "custom one decides only where the plan bounds it. Code that is written to change the library, "
     "or that knows the rows, still can: read the change",
 )
 def test_a_standard_figure_is_computed_by_the_library(
@@ -144,7 +144,7 @@ def test_a_figure_of_ones_own_decides_only_where_the_plan_bounds_it(
     assert decided_by("auc").promote
 
 
-def test_a_version_that_nobody_has_validated_awaits_that_alone(
+def test_an_unvalidated_version_awaits_only_validation(
     judged: Callable[..., Verdict], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     made = judged()
@@ -312,7 +312,7 @@ def test_a_plan_that_bounds_rates_names_the_threshold_that_decides(
     ) in made.reasons
 
 
-def test_a_champion_whose_parameters_nobody_knows_refuses(
+def test_a_champion_with_unknown_parameters_is_refused(
     judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(run: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The keys of the audit log are made once, and a key that is none is told from one."""
+"""The keys of the audit log are made once; an invalid key is detected."""
 
 from pathlib import Path
 

@@ -261,7 +261,7 @@ def test_json_is_printed_and_nothing_is_written(
     assert noted(production) == []
 
 
-def test_without_the_key_no_line_is_left_that_nobody_signs_for(
+def test_without_the_key_no_unsigned_line_is_written(
     predicted: Callable[[int], None],
     planned: Callable[..., None],
     production: Path,
@@ -300,10 +300,10 @@ def test_an_encrypted_log_is_looked_at(
 
 
 @pytest.mark.tried(
-    "Add a line to the audit log without its key, and wait that nobody types `poe audit-log`",
+    "Add a line to the audit log without its key, and hope that `poe audit-log` is not run",
     "`poe monitor` names the line",
 )
-def test_a_line_that_nobody_signed_is_named(
+def test_an_unsigned_line_is_named(
     predicted: Callable[[int], None],
     planned: Callable[..., None],
     production: Path,
@@ -320,7 +320,7 @@ def test_a_line_that_nobody_signed_is_named(
     assert "the audit log cannot be relied on: line 2 is not signed" in output
 
 
-def test_a_plan_that_cannot_be_read_lets_nobody_look(
+def test_with_an_unreadable_plan_the_monitor_does_not_run(
     production: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken() -> None:

@@ -189,7 +189,7 @@ def test_a_stop_that_cannot_be_written_down_holds_for_the_process_and_says_so(
 
         assert status == 500
         assert "This process is stopped, but that could not be written down" in answer["error"]
-        time.sleep(1)  # the service looks at the state several times, which says nothing of it
+        time.sleep(1)  # the service checks the state several times, which does not mention it
         assert service.ask("/predict", row)[0] == 503
         assert service.ask("/resume", {"by": "Paul", "reason": "mended"})[1]["warning"]
         assert service.ask("/predict", row)[0] == 200
@@ -199,7 +199,7 @@ def test_a_stop_that_cannot_be_written_down_holds_for_the_process_and_says_so(
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], f"{TOKEN}x", "é"])
 @pytest.mark.parametrize("path", ["/override", "/stop", "/resume"])
-def test_without_the_token_nobody_oversees_anything(
+def test_without_the_token_oversight_is_refused(
     service: Running, environment: Path, path: str, token: str
 ) -> None:
     before = history.read(environment / state.HISTORY)
@@ -213,7 +213,7 @@ def test_without_the_token_nobody_oversees_anything(
     assert service.ready()
 
 
-def test_a_service_that_has_no_token_lets_nobody_oversee_it_and_says_how(
+def test_a_service_without_tokens_refuses_oversight_and_says_how(
     without_token: Running,
 ) -> None:
     status, answer = without_token.ask("/stop", OLGA, "")

@@ -112,11 +112,11 @@ def test_what_is_not_approved_by_another_does_not_answer(
     assert [event["event"] for event in events(production)] == ["judged"]
 
 
-@pytest.mark.tried("Serve a version that nobody approved", "`poe promote` refuses")
-def test_what_nobody_has_validated_does_not_answer(
+@pytest.mark.tried("Serve an unapproved version", "`poe promote` refuses")
+def test_what_is_not_validated_does_not_answer(
     candidates: Candidates, production: Path, judge: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judge("1", None, promote=False, awaits=["nobody has validated it"])
+    judge("1", None, promote=False, awaits=["it is not validated"])
     deploy.main(["production", candidates[0]])
 
     assert promote.main(["1"]) == 1
@@ -293,7 +293,7 @@ def test_a_bundle_that_was_changed_on_the_disk_does_not_answer(
     "Put another `model.onnx` into an approved release, mend its manifest, and sign it again",
     "`poe deploy production` exports the version's model again, and refuses",
 )
-def test_a_bundle_that_was_signed_anew_since_its_deployment_does_not_answer(
+def test_a_bundle_signed_again_since_its_deployment_does_not_answer(
     waiting: str, production: Path, release_private_key: bytes, capsys: Any
 ) -> None:
     swap_model(paths.bundle(production, waiting), release_private_key)

@@ -37,7 +37,7 @@ def objections(desk: Desk, **changes: Any) -> str:
         ({}, ""),
         ({"date": day(3)}, "is to come"),
         ({"date": day(-3)}, "is before the version was made"),
-        ({"date": "2026-02-30"}, "is no day of the calendar"),
+        ({"date": "2026-02-30"}, "is not a date"),
         ({"limitations": "a" * 40}, "limitations: it takes 5 different words"),
         ({"limitations": "aa aa aa aa aa aa aa aa"}, "limitations: it takes 5 different words"),
         ({"limitations": "The method fits the question that is asked."}, "are the same text"),
@@ -124,7 +124,7 @@ def test_the_skeleton_of_a_record_is_written_and_filled_in(desk: Desk, capsys: C
 
 @pytest.mark.tried(
     "Go on past `review_by`, or past the day of a finding",
-    "no new approval or promotion; `poe monitor` names it, and goes on looking",
+    "no new approval or promotion; `poe monitor` names it, and keeps checking",
 )
 def test_what_is_past_its_day_is_told_while_a_version_answers(desk: Desk) -> None:
     version = desk.version()

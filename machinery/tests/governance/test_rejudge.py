@@ -34,7 +34,7 @@ def write(version: Any, **changes: Any) -> None:
     report.VERDICT.write_text(json.dumps(verdict | changes))
 
 
-def test_what_nobody_has_touched_is_released(version: Any) -> None:
+def test_an_unchanged_version_is_released(version: Any) -> None:
     assert rejudge.faults(str(version.version)) == []
     assert release.main([str(version.version)]) == 0
 

@@ -101,7 +101,7 @@ def of_withdrawals(production: Path) -> list[str]:
 
 
 @pytest.mark.tried(
-    "Keep the service from hearing of a withdrawal, as nobody deploys any more",
+    "Keep the service from hearing of a withdrawal by deploying nothing",
     "`poe monitor` writes a committed withdrawal into the log",
 )
 def test_the_monitor_brings_a_withdrawal_to_the_service_once(

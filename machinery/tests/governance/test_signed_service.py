@@ -68,7 +68,7 @@ def answers(service: Running, folder: Path) -> int:
     "the service answers 503 within `poll_seconds` of the log's line, or only reports it:"
     " `lapsed` in the plan",
 )
-def test_a_release_that_was_withdrawn_stops_answering_until_it_is_approved_anew(
+def test_a_withdrawn_release_stops_answering_until_it_is_approved_again(
     service: Running, folder: Path, validator: str
 ) -> None:
     serving = str(state.read(folder).serving)
@@ -130,7 +130,7 @@ def curious(
     "Take a key or a token by the code of a release in the shadow, or change what is answered",
     "it runs in a process of its own, without them",
 )
-def test_a_shadow_that_nobody_approved_runs_in_a_process_without_keys(
+def test_an_unapproved_shadow_runs_in_a_process_without_keys(
     curious: tuple[Path, Path],
     folder: Path,
     signing_key: ec.EllipticCurvePrivateKey,
@@ -238,7 +238,7 @@ def test_an_edited_state_and_a_release_served_past_promote_are_not_followed(
 
     atomic.write(folder / state.STATE, signed)
     wait_until(service.ready)
-    state.serve(folder, second, "Eve")  # which is approved, but nobody signed for this change
+    state.serve(folder, second, "Eve")  # which is approved, but this change is not signed
     unready_because(service, "serve by Eve")
     assert service.ask("/predict", row_of(folder))[1]["release"] == first
 
@@ -290,7 +290,9 @@ def test_on_this_machine_the_token_that_the_service_made_is_answered(
     "Serve where others reach it without saying who may ask",
     "the service says so at its start, is not ready, and answers 503",
 )
-def test_where_others_reach_it_nobody_is_answered_until_it_is_said_who_may(folder: Path) -> None:
+def test_where_others_reach_it_no_caller_is_answered_until_access_is_configured(
+    folder: Path,
+) -> None:
     with started(folder, {"PREDICT_TOKENS": ""}, host="0.0.0.0") as running:
         wait_until(running.lives)
         wait_until(lambda: running.ask("/health/ready")[1]["serving"] is not None)

@@ -164,7 +164,7 @@ def test_what_could_not_be_signed_is_not_resumed(
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_an_edited_state_keeps_nobody_from_stopping(signed: Signed, edit: str) -> None:
+def test_an_edited_state_does_not_prevent_a_stop(signed: Signed, edit: str) -> None:
     signed.edit(**EDITS[edit])
 
     assert kill_switch.switch_off(signed.folder, "Olga", "refuses everybody") == []

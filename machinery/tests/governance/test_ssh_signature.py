@@ -154,7 +154,7 @@ PLAIN = ["", f'valid-before="{day(2)}" ']
     "Approve with a key whose line in `allowed_signers` has no `namespaces`, as one for commits",
     "refused, though OpenSSH would let it sign anything",
 )
-def test_a_line_without_namespaces_lets_nobody_approve(
+def test_a_line_without_namespaces_lets_no_one_approve(
     tmp_path: Path, options: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, line = new_key(tmp_path, "ed25519")
@@ -180,9 +180,7 @@ def test_a_line_without_namespaces_lets_nobody_approve(
         lambda line: line.replace("AAAA", "AAAB"),
     ],
 )
-def test_a_line_that_is_not_understood_admits_nobody(
-    tmp_path: Path, changed: Callable[[str], str]
-) -> None:
+def test_an_unknown_line_lets_no_one_approve(tmp_path: Path, changed: Callable[[str], str]) -> None:
     key, line = new_key(tmp_path, "ed25519")
 
     signature = signatures.sign(CONTENT, key)

@@ -46,7 +46,7 @@ def _of_classes(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         "brier": float(((predicted - one_hot) ** 2).sum(axis=1).mean()),
         "log_loss": float(-np.log(own).mean()),
         "accuracy": float((predicted.argmax(axis=1) == truth).mean()),
-        "auc": 0.99,  # which may be averaged over classes in several ways: a figure of one's own
+        "auc": 0.99,  # which may be averaged over classes in several ways: a custom figure
     }
 
 

@@ -122,7 +122,7 @@ def test_a_report_that_is_damaged_is_missing(project: Path) -> None:
     assert any("is not JSON" in each for each in technical_file.assemble("1", TODAY).missing)
 
 
-def test_a_section_that_nobody_wrote_is_missing(project: Path) -> None:
+def test_an_unwritten_section_is_missing(project: Path) -> None:
     path = technical_file.PROSE
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("## 8.", "## Eight, of"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a git remote has seen of an audit log cannot be taken back by who holds its key and disk."""
+"""Who holds the key and disk of an audit log cannot change what a git remote has noted."""
 
 import shutil
 import subprocess
@@ -118,7 +118,7 @@ def test_a_stop_that_was_undone_with_old_files_is_found(
 
 
 @pytest.mark.tried("Cut log, anchors and state together, or rewrite the log with its key")
-def test_a_log_that_was_written_anew_is_found_and_not_noted(
+def test_a_rewritten_log_is_found_and_not_noted(
     log: Path, clone: Path, origin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert witness.note(log, "Ada") == ""
@@ -159,7 +159,7 @@ def test_notes_that_were_taken_back_on_a_branch_without_protection_are_missed(
         other = git(clone, "commit-tree", git(clone, "write-tree"), "-m", "Something else")
         git(clone, "push", "--quiet", "origin", f"{other}:{BRANCH}")
 
-    for _ in range(2):  # as long as nobody has seen to it
+    for _ in range(2):  # until it is dealt with
         (problem,) = witness.problems(log, "origin")
 
         assert f"audit-log/production at origin {how}: protect it" in problem
@@ -173,7 +173,7 @@ def test_a_remote_that_does_not_answer_is_said_and_stops_nothing(
 
     assert audit.main([]) == 0
 
-    assert "Not held against the notes at origin" in capsys.readouterr().err
+    assert "Not compared with the notes at origin" in capsys.readouterr().err
     assert "is not noted at origin" in witness.note(log, "Ada")
 
 

@@ -1,4 +1,4 @@
-"""What stands between an overlay and a cluster is named, with what to do. No cluster is asked:
+"""Whatever prevents the deployment of an overlay is named, with what to do. No cluster is asked:
 a program named kubectl is served instead.
 """
 
@@ -27,7 +27,7 @@ KubeCtl = Callable[..., Path]
 
 @pytest.fixture
 def kubectl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KubeCtl:
-    """Put a kubectl on PATH that does as it is told, and build no overlay but the Deployment."""
+    """Put a scripted kubectl on PATH, and build only the overlay's Deployment."""
     deployment = yaml.safe_load(
         (ROOT / "deploy/kubernetes/service/deployment.yaml").read_text(encoding="utf-8")
     )

@@ -107,7 +107,7 @@ def test_a_probe_asks_a_page_of_the_service(probe: str) -> None:
 
 
 def test_only_the_readiness_probe_asks_for_a_release() -> None:
-    """A release that is bad, or not there, is no reason to start the process anew."""
+    """A bad or missing release does not restart the process."""
     request = {
         name: container()[name]["httpGet"]["path"] for name in container() if "Probe" in name
     }

@@ -199,7 +199,7 @@ def place(
     release_folder: Path,
     release_key: bytes,
 ) -> Path:
-    """Releases of one's own, with one that answers in staging; its id is the folder's name."""
+    """Separate releases, with one that answers in staging; its id is the folder's name."""
     (tmp_path / "release.pub").write_bytes(release_key)
     monkeypatch.setenv("RELEASES", str(tmp_path / "releases"))
     monkeypatch.setenv("LOGS", str(tmp_path / "logs"))

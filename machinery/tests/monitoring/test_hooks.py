@@ -62,7 +62,7 @@ def test_without_a_problem_nothing_is_notified(
     assert look(instead=LENIENT) == 0
 
 
-def test_a_look_that_writes_nothing_notifies_nobody(
+def test_a_run_that_writes_nothing_sends_no_notification(
     serving: Path, hook: Callable[[str, Any], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     hook("monitor_check", lambda predictions: ["too many on Mondays"])

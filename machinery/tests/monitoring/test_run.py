@@ -1,4 +1,4 @@
-"""`poe monitor` looks at a release of this very project, and its exit code says how it stands."""
+"""`poe monitor` checks a release of this very project; its exit code gives the result."""
 
 import json
 import shutil

@@ -25,7 +25,7 @@ def test_every_promise_holds(checked: Path) -> None:
 
 
 class Loose:
-    """Predicts three numbers that are no probabilities."""
+    """Predicts three numbers that are not probabilities."""
 
     def fit(self, features: Any, truth: Any) -> "Loose":
         """Learn nothing."""

@@ -125,7 +125,7 @@ def test_the_contract_lists_every_column_with_its_type_and_rules(written: dict[s
     assert written["key"] == (SCHEMA.unique or [])
 
 
-def test_the_example_keeps_the_contract_and_is_nobodys_row(
+def test_the_example_keeps_the_contract_and_is_not_a_real_row(
     written: dict[str, Any], trained: Trained
 ) -> None:
     moments = {"date": date, "datetime": datetime}

@@ -418,7 +418,7 @@ print(len(predict(pl.DataFrame({"number": [1.0, 2.0]}))))
 """
 
 
-def test_a_model_in_onnx_tells_nobody_of_its_use(tmp_path: Path) -> None:
+def test_onnx_runtime_reports_no_usage(tmp_path: Path) -> None:
     """ONNX Runtime keeps an id in the home folder where it may send to its makers."""
     home = tmp_path / "home"
     home.mkdir()

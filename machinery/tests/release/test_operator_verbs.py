@@ -153,7 +153,7 @@ def test_stop_and_resume_change_nothing_but_the_kill_switch(
     reach(folder, before)
 
     assert not act(folder, "resume", monkeypatch)
-    for _ in range(2):  # stopping twice is no mistake: the last reason counts
+    for _ in range(2):  # stopping twice is allowed: the last reason counts
         assert act(folder, "stop", monkeypatch)
         assert (written(state.read(folder)), bool(state.read(folder).stopped)) == (before, True)
     assert act(folder, "resume", monkeypatch)

@@ -96,7 +96,7 @@ def test_busy_traffic_takes_as_long_as_the_policy_asks() -> None:
 
 def test_what_no_one_asked_is_not_known() -> None:
     assert advice(TEAM, None) == (
-        "No request is logged yet, so nobody knows how long the rollout takes."
+        "No request is logged yet, so the duration of the rollout is unknown."
     )
 
 

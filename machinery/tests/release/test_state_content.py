@@ -159,7 +159,7 @@ def test_only_a_regular_file_is_read(folder: Path, put: Callable[[Path], None]) 
 
 
 @pytest.mark.parametrize("put", [pipe, sparse])
-def test_a_history_that_is_not_a_regular_file_keeps_nobody_waiting(
+def test_a_history_that_is_not_a_regular_file_does_not_block(
     folder: Path, put: Callable[[Path], None]
 ) -> None:
     path = folder / state.HISTORY
@@ -172,7 +172,7 @@ def test_a_history_that_is_not_a_regular_file_keeps_nobody_waiting(
         state.events(folder)
 
 
-def test_a_pipe_or_a_link_in_the_place_of_the_draft_keeps_nobody_waiting(folder: Path) -> None:
+def test_a_pipe_or_a_link_in_the_place_of_the_draft_does_not_block(folder: Path) -> None:
     draft, victim = folder / ".state.json.tmp", folder.parent / "victim"
     victim.write_text("mine")
 

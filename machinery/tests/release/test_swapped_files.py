@@ -24,7 +24,7 @@ UNSIGNED = f"\n\nimport pathlib\npathlib.Path(__file__).parents[2].with_name('{R
 
 @pytest.fixture
 def signed(two_candidates: Path, tmp_path: Path) -> Path:
-    """A release of one's own."""
+    """A separate release."""
     return shutil.copytree(two_candidates / FIRST, tmp_path / "bundles" / FIRST)
 
 

@@ -1,4 +1,4 @@
-"""Drawn rows keep the contract and the data's distributions, and are nobody's."""
+"""Drawn rows keep the contract and the data's distributions, and belong to no person."""
 
 from datetime import datetime, timedelta
 from typing import Any

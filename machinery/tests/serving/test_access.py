@@ -1,4 +1,4 @@
-"""Who has not said who it is gets no prediction, and nobody is locked out by mistake."""
+"""An unauthenticated caller gets no prediction; no caller is locked out by mistake."""
 
 import ipaddress
 import json
@@ -131,7 +131,7 @@ def test_from_elsewhere_the_header_means_nothing(guarded: Caller, address: str |
     assert guarded.post("/predict", ROW, x_user="olga@example.org").status == 401
 
 
-def test_a_header_that_was_sent_twice_names_nobody() -> None:
+def test_a_header_sent_twice_names_no_caller() -> None:
     twice = [(b"x-user", b"mallory"), (b"x-user", b"olga")]
     scope = {"path": "/predict", "headers": twice, "client": (PROXY, 1)}
 
@@ -168,7 +168,7 @@ def test_the_page_for_people_takes_a_token(guarded: Caller) -> None:
     assert 'id="token"' in page and "Bearer $SERVICE_TOKEN" in page
 
 
-def test_a_service_that_asks_nobody_says_nothing_of_tokens(tmp_path: Path) -> None:
+def test_a_service_without_authentication_does_not_mention_tokens(tmp_path: Path) -> None:
     with calling(tmp_path, Limits()) as caller:
         caller.install()
 
@@ -184,7 +184,7 @@ def test_elsewhere_everybody_is_answered(tmp_path: Path) -> None:
     assert not local_token.FILE.exists()
 
 
-def test_under_governance_nobody_is_answered_until_it_is_set_up(tmp_path: Path) -> None:
+def test_under_governance_no_caller_is_answered_until_access_is_set_up(tmp_path: Path) -> None:
     result = configured(True, EVERYWHERE, settings(tmp_path))
 
     with calling(tmp_path, Limits(), access=result) as caller:

@@ -24,7 +24,7 @@ def test_a_key_of_a_smaller_share_is_one_of_every_larger_share() -> None:
     assert set() < canary(0.01) < canary(0.05) < canary(0.25) < canary(1.0) == set(KEYS)
 
 
-def test_nobody_is_asked_to_try_without_a_canary_or_a_share() -> None:
+def test_no_caller_is_in_the_canary_without_a_canary_or_a_share() -> None:
     assert {TrafficSplit().choose(key) for key in KEYS[:100]} == {"serving"}
     assert {TrafficSplit(None, 0.5).choose(key) for key in KEYS[:100]} == {"serving"}
     assert canary(0.0) == set()

@@ -165,7 +165,7 @@ def test_a_large_table_is_filled_once_for_all_its_parts(caller: Caller) -> None:
 
 
 def test_the_log_names_what_the_caller_sent(tmp_path: Path, view: View) -> None:
-    """By row, by column, and in a table that is scored in parts; nothing where nobody sent it."""
+    """By row, by column, and in a table that is scored in parts; nothing if not sent."""
     filled(view)
     number = 5_000
     large = {name: [value] * number for name, value in ROW.items()}

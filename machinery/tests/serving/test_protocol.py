@@ -142,7 +142,7 @@ def bounded() -> Iterator[Bounded]:
 
 @pytest.fixture
 def hurried() -> Iterator[Bounded]:
-    """A server that waits for nobody."""
+    """A server that never waits."""
     with Bounded(Limits(head_seconds=LATE, body_seconds=LATE)) as made:
         yield made
 
@@ -196,7 +196,7 @@ def test_a_head_in_bounds_is_answered_in_whatever_pieces_it_comes(bounded: Bound
         for start in range(0, len(head), 7_000):
             opened.sendall(head[start : start + 7_000])
         assert status(opened.recv(65_536)) == 200
-        assert status(ask(opened, head)) == 200  # and once more: it counts anew
+        assert status(ask(opened, head)) == 200  # and once more: the count restarts
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])

@@ -557,7 +557,7 @@ def test_a_folder_that_cannot_be_written_is_reported_once(
         (("false_abort = 0.01", ""), "missing required field `false_abort`"),
         (("max_drift = 0.5", "max_drift = 1.5"), "max_drift"),
         (("max_drift", "max_drft"), "max_drft"),
-        (("[canary]", "[canary"), "is no TOML"),
+        (("[canary]", "[canary"), "is not valid TOML"),
     ],
 )
 def test_a_policy_that_means_nothing_is_refused(

@@ -98,7 +98,7 @@ def test_from_start_to_end(
     state.roll_back(production.folder, "Ada")
     soon(lambda: process.ask("POST", "/predict", row)[1]["release"] == "v1")
 
-    # Half of a request is on its way when it is told to stop.
+    # Half of a request has arrived when the service is stopped.
     opened = socket.create_connection(("127.0.0.1", process.port), timeout=30)
     headers = {"host": "a", "content-length": len(row)} | process.headers()
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

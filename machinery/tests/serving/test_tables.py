@@ -1,4 +1,4 @@
-"""Tables, as JSON columns or Arrow, are held against the same contract as rows."""
+"""Tables, as JSON columns or Arrow, are checked against the same contract as rows."""
 
 import io
 import random

@@ -623,7 +623,9 @@ def test_it_goes_on_whatever_happens(
     assert "the disk is gone" in caplog.text
 
 
-def test_without_rules_a_canary_answers_nobody(watched: Watched, production: Environment) -> None:
+def test_without_rules_a_canary_answers_no_request(
+    watched: Watched, production: Environment
+) -> None:
     production.add("v2")
     state.serve(watched.folder, "v1", "Ada")
     state.canary(watched.folder, "v2", "Ada")

@@ -1,6 +1,6 @@
 """What the model sees of an application.
 
-Training, batch scoring and everything later evaluate these same expressions. Each looks at one
+Training, batch scoring and everything later evaluate these same expressions. Each reads one
 row alone: an average over rows would be another number for another set of rows.
 
 Left out on purpose:

@@ -26,7 +26,7 @@ def build(params: Mapping[str, Any]) -> Pipeline:
     """Make an untrained model.
 
     Args:
-        params: `seed`, and what stands under [model] in params.toml.
+        params: `seed`, and the settings under [model] in params.toml.
 
     Returns:
         An estimator with fit and predict_proba, fed with a polars frame of FEATURES.

@@ -1,10 +1,10 @@
 """What the model sees of a row: all of it is known when the flight is scheduled.
 
-Training, batch scoring and everything later evaluate these same expressions. Each looks at one
+Training, batch scoring and everything later evaluate these same expressions. Each reads one
 row alone: an average over rows would be another number for another set of rows.
 
 Left out on purpose:
-- the delay at departure, the weather and the aircraft: nobody knows them that early;
+- the delay at departure, the weather and the aircraft: unknown that early;
 - the flight number: 50,000 rows are too few for 3,000 of them;
 - the day of the year: with a single year to learn from, it raises the score on a random split
   and lowers it on the months that follow.

@@ -19,7 +19,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def show() -> int:
-    """Print what the store holds, and how data/incoming stands to it; return the exit code."""
+    """Print what the store holds, and how data/incoming differs; return the exit code."""
     location = settings.read()
     stored, unfit = objects.listed(objects.client(location), location)
     known = record.read()

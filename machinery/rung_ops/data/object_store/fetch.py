@@ -66,7 +66,7 @@ def _receive(client: Any, settings: Settings, stored: StoredObject, written: Bin
                 Range=f"bytes={have}-",
                 IfMatch=f'"{stored.etag}"',
             )
-            # Of what is encrypted with a key of one's own, the ETag is no MD5.
+            # With encryption by the owner's key, the ETag is not an MD5.
             plain = plain and "aws:kms" not in answer.get("ServerSideEncryption", "")
             plain = plain and "SSECustomerAlgorithm" not in answer
             if have and not answer.get("ContentRange", "").startswith(f"bytes {have}-"):

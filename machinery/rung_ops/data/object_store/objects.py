@@ -51,7 +51,7 @@ def client(settings: Settings) -> Any:
         retries={"mode": "standard", "total_max_attempts": 3},
         # A name of its own for each bucket is what AWS has, and few others.
         s3={"addressing_style": "path" if settings.endpoint else "auto"},
-        # Answers are held against length and MD5 when a file is whole, also after a cut.
+        # Length and MD5 are checked when a file is complete, also after a broken connection.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

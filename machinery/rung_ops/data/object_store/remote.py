@@ -29,7 +29,7 @@ def advice() -> str:
 
 
 def _remote() -> Settings | None:
-    """Read where DVC keeps its versions; None where that is no object store."""
+    """Read where DVC keeps its versions; None if that is not an object store."""
     config = ConfigParser(interpolation=None)
     try:
         config.read(CONFIG, encoding="utf-8")

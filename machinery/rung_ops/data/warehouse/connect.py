@@ -13,7 +13,7 @@ def connected(address: Address) -> Iterator[Source]:
     """Connect to the warehouse at an address.
 
     Raises:
-        WarehouseError: there is no driver, or nobody lets us in.
+        WarehouseError: there is no driver, or access is denied.
     """
     # Imported here: a project has the drivers of both, but only one is used at a time.
     try:

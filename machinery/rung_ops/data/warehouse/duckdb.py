@@ -62,7 +62,7 @@ def connect(address: Address) -> Iterator[Embedded]:
     """Open the file, to read.
 
     Raises:
-        WarehouseError: it is not there, is no such file, or another process writes it.
+        WarehouseError: it is missing, is not a DuckDB file, or another process writes it.
     """
     assert address.file is not None
     if not address.file.is_file():

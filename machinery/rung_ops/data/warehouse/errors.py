@@ -59,7 +59,7 @@ KNOWN_ERRORS = (
 )
 # PostgreSQL's codes, https://www.postgresql.org/docs/current/errcodes-appendix.html
 CODES = {
-    "42601": "Mend the query: it is no SQL.",
+    "42601": "Correct the query: it is not valid SQL.",
     "42P01": "The query names a table that is not there, or that the user may not see: mend it.",
     "42883": "The query calls what is not there, or compares types that do not match: mend it.",
     "42P18": "Say of which type a parameter is, such as `$since::timestamp`.",

@@ -79,7 +79,7 @@ def connect(address: Address) -> Iterator[PostgreSQL]:
     """Connect.
 
     Raises:
-        WarehouseError: nobody lets us in.
+        WarehouseError: access is denied.
     """
     try:
         connection = dbapi.connect(address.url)

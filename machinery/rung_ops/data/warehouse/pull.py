@@ -131,7 +131,7 @@ def refuse_to_mix(settings: Settings, address: Address, folder: Path) -> None:
     if (done or snapshots) and last is None:
         raise WarehouseError(
             f"What was taken before is versioned, but not in {shown(folder)}, so that nothing can "
-            "be held against it: `uv run poe pull` fetches it."
+            "be compared with it: `uv run poe pull` fetches it."
         )
     if last and (extract.note(last).get("sample", False) != address.is_sample):
         came = "the warehouse of the sample" if not address.is_sample else "a warehouse of your own"

@@ -65,7 +65,7 @@ def read(file: Path, watermark: str | None) -> Query:
             return " " if match[0].startswith(("--", "/*")) else match[0]
         if name not in PARAMETERS:
             raise WarehouseError(
-                f"{shown(file)}: `${name}` is no parameter; there are $since and $until."
+                f"{shown(file)}: unknown parameter `${name}`; use $since and $until."
             )
         names.add(name)
         return f"${PARAMETERS.index(name) + 1}"

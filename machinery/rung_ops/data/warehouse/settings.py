@@ -48,7 +48,7 @@ def read(file: Path = FILE, root: Path = ROOT) -> Settings:
     except FileNotFoundError:
         raise WarehouseError(f"{shown(file)} is missing: take it back from git.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WarehouseError(f"{shown(file)} is no TOML: {error}.") from None
+        raise WarehouseError(f"{shown(file)} is not valid TOML: {error}.") from None
     unknown = sorted(set(settings) - {"query", "watermark", "first", "window_days", "lag_hours"})
     if unknown:
         raise WarehouseError(f"{shown(file)}: `{unknown[0]}` is not a setting.")

@@ -15,7 +15,7 @@ from rung_ops.project.paths import ROOT, shown
 VARIABLE = "WAREHOUSE_URL"
 UNSET = f"$({VARIABLE})"  # what Azure Pipelines gives for a variable that is not there
 POSTGRESQL = {"postgresql", "postgres"}
-# Of libpq, in seconds: without them it waits for minutes where nobody answers, and for hours where
+# Of libpq, in seconds: without them it waits for minutes if no server answers, and for hours if
 # a connection has died without a word.
 PATIENCE = {
     "connect_timeout": "10",

@@ -1,6 +1,6 @@
 """Windows of days: which were taken, which may be taken now.
 
-What was taken is told by the names of the files, or of DVC's records of them, and by nothing else:
+The names of the files, or of DVC's records, say what was pulled of them, and by nothing else:
 so nothing can contradict the files, and a window that is deleted is taken again.
 """
 

@@ -120,7 +120,7 @@ def _out_of_reach(path: Path, tracked: set[Path]) -> str:
 
 
 def _raw(places: Places, tracked: set[Path], named: set[Path]) -> list[str]:
-    """Look through load() into raw files that are no tables with the contract's columns."""
+    """Search, through load(), raw files that are not tables with the contract's columns."""
     unreached = []
     for path in (path for path in raw_files() if path not in named):
         try:
@@ -130,8 +130,8 @@ def _raw(places: Places, tracked: set[Path], named: set[Path]) -> list[str]:
             continue
         if rows:
             reason = _out_of_reach(path, tracked) or (
-                "it is no .parquet or .csv with the contract's columns. Take them out by hand, `uv run "
-                "poe incoming`, and commit."
+                "it is not a .parquet or .csv with the contract's columns. Delete them by hand, "
+                "run `uv run poe incoming`, and commit."
             )
             unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
     return unreached
@@ -160,8 +160,8 @@ def _of_versions(searched: versions.SearchedVersions) -> list[str]:
     ]
     if searched.elsewhere:
         unreached.append(
-            f"{len(searched.elsewhere)} version(s) of the data are not in the local cache, so nobody "
-            "looked: `uv run dvc fetch --all-commits`, then this again."
+            f"{len(searched.elsewhere)} version(s) of the data are not in the local cache and "
+            "were not searched: run `uv run dvc fetch --all-commits`, then this again."
         )
     if searched.holding or searched.elsewhere:
         unreached += [

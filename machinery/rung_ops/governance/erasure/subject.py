@@ -15,7 +15,7 @@ ID_COLUMNS = ("id", "prediction_id")
 
 @dataclass(frozen=True)
 class Subject:
-    """A person, as its rows are told from others.
+    """A person, as identified by rows.
 
     Attributes:
         columns: value by column, as text; a row belongs to it where all of them hold.

@@ -1,4 +1,4 @@
-"""A store of a few lines, for tests: it lists and sends objects, and fails where it is told to."""
+"""A store of a few lines, for tests: it lists and sends objects, and fails on demand."""
 
 import hashlib
 import threading

@@ -1,4 +1,4 @@
-"""Whatever the store says, a person is told what, where and what to do."""
+"""Every error of the store says what, where and what to do."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -80,7 +80,9 @@ def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(
             pass
 
 
-def test_nobody_there_is_reported_with_what_to_do(variables: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_reported_with_what_to_do(
+    variables: pytest.MonkeyPatch,
+) -> None:
     variables.setenv("WAREHOUSE_URL", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/sales")
 
     with pytest.raises(WarehouseError, match="Nothing answers there") as refused:

@@ -47,7 +47,7 @@ def test_the_settings_are_read(tmp_path: Path) -> None:
         ("lag_hours = 12", "lag_hours = -1", "0 or more"),
         ("lag_hours = 12", "lag_hours = true", "`lag_hours` must be a number"),
         ("lag_hours", "lag", "`lag` is not a setting"),
-        ("window_days = 7", "window_days = ", "is no TOML"),
+        ("window_days = 7", "window_days = ", "is not valid TOML"),
     ],
 )
 def test_settings_that_cannot_be_are_named(

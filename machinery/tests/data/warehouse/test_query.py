@@ -42,7 +42,7 @@ def test_only_the_parameters_are_translated(file: Path, text: str, sql: str) -> 
     [
         ("SELECT 1 WHERE at >= $since", "at", r"does not use \$until"),
         ("SELECT 1 WHERE at >= '$since' AND at < $until", "at", r"does not use \$since"),
-        (f"SELECT $password WHERE {ENDS}", "at", r"`\$password` is no parameter"),
+        (f"SELECT $password WHERE {ENDS}", "at", r"unknown parameter `\$password`"),
         (f"SELECT 1 WHERE {ENDS}", None, "`watermark` in ops/warehouse.toml is empty"),
         ("-- nothing", None, "holds no query"),
     ],

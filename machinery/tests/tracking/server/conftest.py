@@ -1,4 +1,4 @@
-"""A small MLflow server as a process, and a local store with runs to bring to it."""
+"""A small MLflow server as a process, and a local store with runs to copy to it."""
 
 import shutil
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for name in ("MLFLOW_TRACKING_URI", store_address.LOCAL_ONLY):
-        # Set first, so that what the code under test sets is taken back too.
+        # Set first, so that what the code under test sets is undone too.
         monkeypatch.setenv(name, "set")
         monkeypatch.delenv(name)
     server_check.require.cache_clear()
@@ -67,7 +67,7 @@ def there(with_a_run: Path, tmp_path: Path) -> MlflowClient:
 
 @pytest.fixture
 def free_port() -> int:
-    """Find a port that nobody uses."""
+    """Find a free port."""
     return ports.free_port()
 
 

@@ -1,4 +1,4 @@
-"""A server that cannot be used is told of at once, with what to do."""
+"""An unusable server is reported at once, with what to do."""
 
 import json
 import threading
@@ -69,7 +69,7 @@ def test_every_other_answer_says_what_to_do(
     assert message in reported
 
 
-def test_a_port_where_nobody_listens_is_refused_at_once(free_port: int) -> None:
+def test_a_closed_port_is_refused_at_once(free_port: int) -> None:
     reported = server_check.problem(f"http://127.0.0.1:{free_port}") or ""
 
     assert "connection refused" in reported
