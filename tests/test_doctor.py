@@ -327,7 +327,7 @@ def test_the_index_is_the_projects_and_one_without_days_is_told_of(
 def private_index(
     index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """Serve the index with a self-signed certificate, as a company's proxy does; return its file."""
+    """Serve the index with a self-signed certificate, as a proxy would; return its file."""
     pytest.importorskip("cryptography")
     file = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

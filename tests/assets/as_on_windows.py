@@ -1,7 +1,7 @@
 """Let Rung's own modules see what Windows has: `install()` before the first of them is imported.
 
 Modules that Windows lacks cannot be imported, and of `os` and `signal` is missing what it lacks there;
-`os.name` and `sys.platform` say Windows. Only modules of Rung see this: Python's and those of others
+`os.name` and `sys.platform` say Windows. Only Rung's modules see this: Python's and those of others
 do their work as on any system, since they have to do it here.
 """
 

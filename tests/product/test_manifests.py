@@ -1,7 +1,7 @@
 """The manifests are what kustomize builds, and hold against the schemas of all who read them.
 
 There is no API server here, so what only a cluster does (scaling, disruption, network policies,
-readiness, routes, schedules) is checked against schemas and by the project's own tests, and not run.
+readiness, routes, schedules) is checked against schemas and by the project's tests, and not run.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""Other data than the example's goes up all rungs: without a time, with a text, with 300 columns."""
+"""Other data climbs all rungs: without a time, with a text, with 300 columns."""
 
 import csv
 import json
