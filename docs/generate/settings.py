@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPS = ROOT / "templates/project/ops"
 # What a project's file leaves out, so that it can be read: settings that seldom change.
 MORE = Path(__file__).parent / "more"
-FROM = {  # the files in the order of their rungs, and what brings each
+FROM = {  # the files in the order of their rungs, and when each is added
     "gate.toml": "rung 3",
     "service.toml": "rung 3; without the part `[access]` in the velocity game",
     "rollout.toml": "rung 3, in the velocity game",
@@ -47,7 +47,7 @@ def page() -> str:
     """
     names = {path.name.removesuffix(".jinja") for path in OPS.glob("*.toml*")}
     if left_out := names - {*FROM, *NOT_SETTINGS}:
-        raise LookupError(f"docs/generate/settings.py does not say what brings {left_out}")
+        raise LookupError(f"docs/generate/settings.py does not say when {left_out} is added")
     return "\n".join([*_head(), *(line for name in FROM for line in _of(name))])
 
 
@@ -57,7 +57,7 @@ def _head() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield "The files in `ops/` say how a model is operated. They are yours to change; `rung update` merges"
-    yield "your values with new ones. Here they stand with their defaults. `uv run poe policies` checks them."
+    yield "your values with new ones. This page shows their defaults. `uv run poe policies` checks them."
     yield ""
 
 
