@@ -1,4 +1,4 @@
-"""docs/questions.md, made of levels/questions.yml, where the questions are asked from.
+"""Make docs/questions.md from levels/questions.yml.
 
 uv run python docs/generate/questions.py
 """
@@ -29,9 +29,9 @@ def _head() -> Iterator[str]:
     yield ""
     yield "# Questions"
     yield ""
-    yield "What `rung new` asks, in its order. `-d QUESTION=ANSWER` answers one on the command line, also of"
-    yield "`rung plan` and `rung climb`. Conditions and defaults that depend on other answers are shown as the"
-    yield "template states them; [start a project](new.md) says it in words."
+    yield "What `rung new` asks, in order. `-d QUESTION=ANSWER` answers a question on the command line of"
+    yield "`rung new`, `rung plan` and `rung climb`. Conditions and defaults that depend on other answers are"
+    yield "shown as in the template; [start a project](new.md) explains them."
     yield ""
 
 

@@ -1,4 +1,4 @@
-"""docs/settings.md, made of the settings in ops/ as the template has them, comments and all.
+"""Make docs/settings.md from the template's settings in ops/, with their comments.
 
 uv run python docs/generate/settings.py
 """
@@ -11,7 +11,7 @@ import jinja2
 
 ROOT = Path(__file__).resolve().parents[2]
 OPS = ROOT / "templates/project/ops"
-# What a project's file leaves out, so that it can be read: settings that seldom change.
+# Rarely changed settings, which a project's file leaves out to stay short.
 MORE = Path(__file__).parent / "more"
 FROM = {  # the files in the order of their rungs, and when each is added
     "gate.toml": "rung 3",
@@ -36,14 +36,14 @@ EXAMPLE = {
     "tracking_uri": "http://127.0.0.1:5000",
 }
 
-GAME = {"service.toml": {"use_case": "governance"}}  # which has all that the other has
+GAME = {"service.toml": {"use_case": "governance"}}  # it includes the other game's settings
 
 
 def page() -> str:
     """Write the page, as Markdown.
 
     Raises:
-        LookupError: a file of settings is not on the page.
+        LookupError: a settings file is not on the page.
     """
     names = {path.name.removesuffix(".jinja") for path in OPS.glob("*.toml*")}
     if left_out := names - {*FROM, *NOT_SETTINGS}:
@@ -57,7 +57,7 @@ def _head() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield "The files in `ops/` say how a model is operated. They are yours to change; `rung update` merges"
-    yield "your values with new ones. This page shows their defaults. `uv run poe policies` checks them."
+    yield "your values with new ones. These are their defaults. `uv run poe policies` checks them."
     yield ""
 
 
@@ -80,7 +80,7 @@ def _of(name: str) -> Iterator[str]:
     if more.is_file():
         yield f"### More of ops/{name}"
         yield ""
-        yield "The file leaves these out, with their defaults; put into it what you change."
+        yield "The file leaves these out. Add those that you change; these are the defaults."
         yield ""
         yield from _toml(more.read_text("utf-8"))
 

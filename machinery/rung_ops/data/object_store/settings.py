@@ -16,7 +16,7 @@ class Settings:
     """Where the raw data is, and what of it is taken.
 
     Attributes:
-        endpoint: address of what speaks like S3; empty for AWS.
+        endpoint: address of an S3-compatible store; empty for AWS.
         bucket: its name.
         prefix: what all keys of raw files begin with, without slashes at its ends.
         files: patterns of keys below the prefix; `*` stands for folders, too.
