@@ -558,4 +558,3 @@ def test_from_rung_2_on_dvc_keeps_the_versions_in_the_bucket(
     assert {f"2014/{name}": digest for name, digest in contents(raw).items()} == fetched(clone)
     # What came by way of DVC is what the store has.
     assert "nothing to fetch" in clone.run("uv run poe data")
-

@@ -116,7 +116,9 @@ def test_no_record_is_begun_of_what_would_be_refused(desk: Desk, capsys: Capture
     "Sign with a key that may not approve",
     "refused, with the line for the owners of `allowed_signers`",
 )
-def test_a_key_that_may_not_approve_is_told_the_line_to_add(desk: Desk, capsys: Capture) -> None:
+def test_a_key_that_may_not_approve_is_refused_with_the_line_to_add(
+    desk: Desk, capsys: Capture
+) -> None:
     version = desk.version()
 
     assert desk.approve(version, OTTO) == 1

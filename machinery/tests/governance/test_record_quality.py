@@ -126,7 +126,7 @@ def test_the_skeleton_of_a_record_is_written_and_filled_in(desk: Desk, capsys: C
     "Go on past `review_by`, or past the day of a finding",
     "no new approval or promotion; `poe monitor` names it, and keeps checking",
 )
-def test_what_is_past_its_day_is_told_while_a_version_answers(desk: Desk) -> None:
+def test_what_is_overdue_is_reported_while_a_version_answers(desk: Desk) -> None:
     version = desk.version()
     desk.record(version, findings=[FINDING | {"due": "2020-01-31"}])
     (desk.folder / "governance/oversight.yaml").write_text("review_by: 2020-01-31\n")

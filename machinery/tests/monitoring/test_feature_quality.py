@@ -127,4 +127,3 @@ def test_a_default_that_is_a_number_is_expected_as_often_as_in_training(tmp_path
     )
     given = check.MonitorInput(logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW)
     with_store = replace(given, stored=stored(HOUR))
-
