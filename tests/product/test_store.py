@@ -558,3 +558,39 @@ def test_from_rung_2_on_dvc_keeps_the_versions_in_the_bucket(
     assert {f"2014/{name}": digest for name, digest in contents(raw).items()} == fetched(clone)
     # What came by way of DVC is what the store has.
     assert "nothing to fetch" in clone.run("uv run poe data")
+
+    (raw / "march.csv").write_text("".join((raw / "march.csv").open().readlines()[:100]))
+    real.put("team/flights/raw/2014/april.csv", raw / "march.csv")
+    push_april_with_a_wrong_key_first(clone)
+    assert len(real.keys("team/flights/dvc/")) == 4
+
+
+WRONG_KEYS = KEYS | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+
+
+def write_keys(project: Project) -> None:
+    """Put the keys into .env, as a person does."""
+    lines = "".join(f"{name}={value}\n" for name, value in KEYS.items())
+    (project.folder / ".env").write_text(lines)
+
+
+def fetch_by_way_of_dvc(clone: Project) -> None:
+    """Pull what DVC keeps; with a wrong key it is said what does not do."""
+    clone.run("uv sync")
+    output = typed(clone, "uv run poe pull", expect=None, keys=WRONG_KEYS)
+    assert "Not all files could be fetched." in output
+    assert "does not belong to the access key" in output and "team/flights/dvc" in output
+    write_keys(clone)
+    clone.run("uv run poe pull")
+
+
+def push_april_with_a_wrong_key_first(clone: Project) -> None:
+    """Take April alone; a push that cannot be made is told of, and made later."""
+    (clone.folder / "data/incoming/2014/march.csv").unlink()
+    (clone.folder / "data/incoming/2014/march.csv.dvc").unlink()
+    settings(clone, files='["*april*"]')
+    clone.run(PULL)
+    (clone.folder / ".env").unlink()
+    output = typed(clone, "uv run poe incoming", keys=WRONG_KEYS)
+    assert "did not reach the remote" in output and "does not belong to the access key" in output
+    typed(clone, "uv run dvc push")

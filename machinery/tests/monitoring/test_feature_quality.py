@@ -127,3 +127,44 @@ def test_a_default_that_is_a_number_is_expected_as_often_as_in_training(tmp_path
     )
     given = check.MonitorInput(logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW)
     with_store = replace(given, stored=stored(HOUR))
+
+    assert check.look(known, with_store, Limits(), SETTINGS).problems == []
+    (without,) = check.look(replace(made, reference=full), given, Limits(), SETTINGS).problems
+    assert without.startswith("a default replaced missing `weight`")
+
+
+def test_the_entity_with_one_value_is_not_missing() -> None:
+    view = VIEW | {"features": [*VIEW["features"], {"name": "other", "max_age_seconds": None}]}
+    wide = rows(2, seed=2).with_columns(other=pl.Series([1.0, None]))
+    used = pl.Series([["weight"], ["weight", "other"]])
+
+    result = feature_quality.measure(log(wide, defaults=used), [view])
+
+    assert result["default"].to_list() == [1.0, 0.5]
+    assert result["missing"].to_list() == [0.5, 0.5]
+
+
+def test_values_come_from_the_request_the_store_or_the_default() -> None:
+    made = rows(4, seed=2).with_columns(weight=pl.Series([1.0, 2.0, 3.0, None]))
+    logged = log(made, defaults=pl.Series([[], [], [], ["weight"]], dtype=pl.List(pl.String)))
+    sent = pl.Series("sent", [["weight"], None, [], None], dtype=pl.List(pl.String))
+
+    result = feature_quality.measure(logged.with_columns(sent), [VIEW]).row(0, named=True)
+
+    assert (result["request"], result["store"], result["default"]) == (0.25, 0.5, 0.25)
+
+
+def test_scored_batches_are_not_counted() -> None:
+    scored = asked().with_columns(arm=pl.lit("batch"))
+
+    assert feature_quality.measure(scored, [VIEW])["rows"].to_list() == [0]
+
+
+def test_the_age_is_read_from_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELEASES", str(tmp_path))
+    assert feature_quality.filled() == {}
+
+    kept = SqliteStore(sqlite_store.path())
+    kept.write([StoredView("view", 5, ["weight"], [b"4:blue"], np.ones((1, 1)))])
+
+    assert feature_quality.filled() == {"view": 5}
