@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.in_project import stage
@@ -107,11 +107,22 @@ def looked(released: release_info.Released, log: pl.DataFrame, folder: Path) -> 
     return check.look(released, given, limits, paths.params())
 
 
-def fitted(trained: Trained, text: str, numbers: list[str], imputer: Any, last: Any) -> Pipeline:
+ONE_HOT = OneHotEncoder(handle_unknown="ignore")
+CODES = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)  # as LightGBM takes
+
+
+def fitted(
+    trained: Trained,
+    text: str,
+    numbers: list[str],
+    imputer: Any,
+    last: Any,
+    encoder: Any = ONE_HOT,
+) -> Pipeline:
     """Fit a pipeline of other steps: a column of text is encoded, numbers are imputed."""
     columns = ColumnTransformer(
         [
-            (text, OneHotEncoder(handle_unknown="ignore"), [text]),
+            (text, encoder, [text]),
             ("numbers", imputer, numbers),
         ]
     )

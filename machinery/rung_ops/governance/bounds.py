@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rung_ops.governance import group_bounds
 from rung_ops.governance.plan import Bounds
+from rung_ops.statistics import finite
 
 NEEDS_A_PLAN = "that needs another plan, approved, before the version"
 
@@ -47,7 +49,7 @@ def violations(
         *_of_parameters(bounds, challenger, champion),
         *of_features(bounds, challenger),
         *_of_figures(bounds, figures, champion is not None),
-        *of_fairness(bounds, fairness),
+        *group_bounds.violations(bounds.fairness, fairness),
     ]
 
 
@@ -108,7 +110,7 @@ def _of_figures(
 ) -> Iterator[str]:
     for bound in bounds.performance:
         name = bound["figure"]
-        challenger, champion = map(_number, figures.get(name, (None, None)))
+        challenger, champion = map(finite, figures.get(name, (None, None)))
         if challenger is None:
             yield f"{name} is missing or not a number, and the plan bounds it"
             continue
@@ -133,40 +135,3 @@ def _most(change: float | str, champion: float) -> float:
     if isinstance(change, str):
         return float(change.removesuffix("%")) / 100 * abs(champion)
     return change
-
-
-def of_fairness(bounds: Bounds, fairness: Mapping[str, Any]) -> Iterator[str]:
-    """List the differences between groups, as in reports/fairness.json, that a plan forbids."""
-    groups = fairness.get("groups") or {}
-    for bound in bounds.fairness:
-        group, figure, most = bound["group"], bound["figure"], bound["greatest_difference"]
-        differences = (groups.get(group) or {}).get("differences") or {}
-        for what, value in _judged(figure, differences, bound.get("class")):
-            difference = _number(value)
-            if difference is None:
-                yield f"fairness: nothing is known of {what} by {group}, which the plan bounds"
-            elif difference > most:
-                yield f"fairness: {what} differs by {difference:.3f} by {group}; {most:g} is allowed"
-
-
-def _judged(figure: str, differences: Mapping[str, Any], only: str | None) -> list[tuple[str, Any]]:
-    """Name what a bound is compared with: of several classes each, so that the worst decides.
-
-    Args:
-        figure: that is bounded.
-        differences: by figure, or those by class.
-        only: the class that is bounded; None for all of them.
-    """
-    by_class = {name: each for name, each in differences.items() if isinstance(each, Mapping)}
-    if only is not None:
-        by_class = {only: by_class.get(only, {})}
-    if not by_class:
-        return [(figure, differences.get(figure))]
-    return [(f"{figure} of {name}", each.get(figure)) for name, each in by_class.items()]
-
-
-def _number(value: Any) -> float | None:
-    """Return a finite number; anything else counts as missing."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)

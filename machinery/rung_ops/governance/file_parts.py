@@ -62,15 +62,22 @@ def record(name: str, *keys: str) -> Callable[[str], str]:
     return take
 
 
-def report(name: str) -> Callable[[str], str]:
-    """Take a report of the last run, provided that it was the run of this version."""
+def report(
+    name: str, write: Callable[[Any], str] = model_card.figures
+) -> Callable[[str], str]:
+    """Take a report of the last run, provided that it was the run of this version.
+
+    Args:
+        name: of its file.
+        write: makes text of its content.
+    """
 
     def take(version: str) -> str:
         _of_this_version(version)
         path = REPORTS / name
         if not path.is_file():
             raise Missing(f"{shown(path)} is missing: {PIPELINE}")
-        return model_card.figures(read_json(path))
+        return write(read_json(path))
 
     return take
 

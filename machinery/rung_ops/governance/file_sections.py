@@ -1,7 +1,38 @@
 """What each section of the technical file rests on, beside what people wrote."""
 
+from typing import Any
+
 from rung_ops.governance import operation_record, provenance
 from rung_ops.governance.file_parts import Part, document, record, report
+from rung_ops.target import MULTICLASS, QUANTILE
+
+
+def groups_compared(fairness: dict[str, Any]) -> str:
+    """Say by what groups are compared, which the kind of problem decides.
+
+    Args:
+        fairness: content of reports/fairness.json.
+    """
+    task = fairness.get("task")
+    if task == "classification":
+        by = (
+            f"By rates at the threshold {fairness['threshold']:g} of the change control plan: a "
+            f"probability from there on counts as {fairness['positive']}."
+        )
+    elif task == MULTICLASS:
+        by = (
+            "By rates of each class against all others. A row is answered with its most probable "
+            f"class, so there is no threshold. The classes: {', '.join(fairness['classes'])}."
+        )
+    elif task == QUANTILE:
+        by = (
+            "By the errors of the median, and by the share of rows that the interval holds, which is "
+            f"to be {fairness['level']:g}, and its width. There is no threshold."
+        )
+    else:
+        by = "By the errors of the predicted number. There is no threshold."
+    return f"{by} A group of fewer than {fairness['smallest_group']} rows is in no difference."
+
 
 SECTIONS: dict[int, tuple[Part, ...]] = {
     1: (
@@ -47,6 +78,11 @@ SECTIONS: dict[int, tuple[Part, ...]] = {
     ),
     4: (
         Part("Against the simplest model", report("comparison.json"), ("reports/comparison.json",)),
+        Part(
+            "How groups are compared",
+            report("fairness.json", groups_compared),
+            ("reports/fairness.json",),
+        ),
         Part(
             "Bounds",
             record("change_control_plan", "protocol"),

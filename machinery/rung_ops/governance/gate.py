@@ -16,6 +16,7 @@ from rung_ops.gate.verdict import Verdict
 from rung_ops.governance import (
     approval,
     bounds,
+    group_bounds,
     group_check,
     plan,
     signed_approval,
@@ -69,10 +70,11 @@ def _compared_with_plan(result: Verdict, version: ModelVersion) -> Verdict:
         outside += group_check.threshold_problems(limits, settings, groups)
     except (plan.BadPlan, version_facts.Unknown, UnknownGroupError, versions.ScoringError) as error:
         return result.with_reasons([str(error)])
-    notes = result.notes + group_check.unjudged(groups)
-    judged = dataclasses.replace(
-        result, figures=result.figures | {PLAN: plan.digest()}, notes=notes
-    )
+    notes = group_check.unjudged(groups, limits)
+    figures = result.figures | {PLAN: plan.digest()}
+    if allowed := group_bounds.unmeasured(limits.fairness, groups)[0]:
+        figures[signed_approval.UNMEASURED] = allowed
+    judged = dataclasses.replace(result, figures=figures, notes=result.notes + notes)
     bounded, kind = [each["figure"] for each in limits.performance], estimator.kind()
     false = [
         *standard_figures.differences(contract.score, estimator.truth(rows), predicted, kind),

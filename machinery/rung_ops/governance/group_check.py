@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rung_ops.governance import bounds, plan
+from rung_ops.governance import group_bounds, plan
 from rung_ops.governance.plan import Bounds
 from rung_ops.project.paths import params, shown
 from rung_ops.system.printable import printable
@@ -67,15 +67,23 @@ def _thresholds_of_classes(limits: Bounds, settings: Mapping[str, Any]) -> Itera
         yield f"params.toml has a threshold under [fairness], {answered}: remove it"
 
 
-def unjudged(report: Mapping[str, Any]) -> list[str]:
-    """Name the groups that are too small to judge, a sentence each."""
-    least = report.get("smallest_group")
-    return [
+def unjudged(report: Mapping[str, Any], limits: Bounds | None = None) -> list[str]:
+    """Name the groups that are too small to judge, and the figures without a difference.
+
+    Args:
+        report: as reports/fairness.json.
+        limits: of the plan; None where there is none.
+    """
+    least, unknown = report.get("smallest_group"), report.get("not_measured") or {}
+    small = [
         f"fairness: {column} {name} ({rows} row{'' if rows == 1 else 's'}) is not judged: fewer "
         f"than {least} rows, smallest_group under [fairness]"
         for column, few in report.get("too_small", {}).items()
         for name, rows in few.items()
+        if not any(name.endswith(f", {figure}") for figure in unknown.get(column, ()))
     ]
+    allowed, unbounded = group_bounds.unmeasured(limits.fairness if limits else (), report)
+    return [*small, *allowed, *unbounded]
 
 
 def main() -> int:
@@ -84,9 +92,8 @@ def main() -> int:
         print(f"{shown(FAIRNESS)} is missing: `uv run poe pipeline` makes it.", file=sys.stderr)
         return 1
     report = json.loads(FAIRNESS.read_text(encoding="utf-8"))
-    for note in unjudged(report):
-        print(f"note: {printable(note)}")
     if not plan.path().is_file():
+        _print_notes(unjudged(report))
         print(f"{shown(plan.path())} comes with rung 3: nothing bounds the differences yet.")
         return 0
     try:
@@ -94,12 +101,18 @@ def main() -> int:
     except plan.BadPlan as error:
         print(error, file=sys.stderr)
         return 1
+    _print_notes(unjudged(report, limits))
     problems = [
         *threshold_problems(limits, params(), report),
-        *bounds.of_fairness(limits, report),
+        *group_bounds.violations(limits.fairness, report),
     ]
     for problem in problems:
         print(f"outside of the change control plan: {printable(problem)}", file=sys.stderr)
     if not problems:
         print("The differences between groups are within the change control plan.")
     return 1 if problems else 0
+
+
+def _print_notes(notes: list[str]) -> None:
+    for note in notes:
+        print(f"note: {printable(note)}")

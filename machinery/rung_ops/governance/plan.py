@@ -32,7 +32,8 @@ class Bounds:
         may_be_added: further features that may be there.
         never_read: columns that no feature may read.
         performance: bounds of figures: figure, least, most, greatest_fall, greatest_rise.
-        fairness: bounds of differences: group, figure, greatest_difference; `class` where one is meant.
+        fairness: bounds of differences: group, figure, greatest_difference; `class` where one is
+            meant, `may_be_unmeasured` where some may have too few rows.
         decision_threshold: probability from which on the positive class counts as predicted; None
             where the plan names none.
     """

@@ -17,6 +17,9 @@ from rung_ops.project.paths import ROOT, shown
 from rung_ops.system import git
 
 
+UNMEASURED = "not_measured"  # of a verdict's figures: which bounds the plan let go unmeasured
+
+
 def statement(
     version: Mapping[str, str], record: Path, verdict: Mapping[str, Any], root: Path = ROOT
 ) -> dict[str, Any]:
@@ -49,9 +52,10 @@ def decided_by(record: Path, root: Path = ROOT) -> dict[str, str]:
 
 
 def verdict_facts(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the part of a gate's verdict that an approval binds: versions, figures and reasons."""
+    """Take the part of a gate's verdict that an approval binds: versions, figures, reasons."""
     figures, champion = verdict["figures"], verdict["champion"] or {}
-    return {
+    unmeasured = {UNMEASURED: figures[UNMEASURED]} if UNMEASURED in figures else {}
+    return unmeasured | {
         "version": str((verdict["challenger"] or {}).get("version", "")),
         "champion_version": champion.get("version"),
         "metric": figures.get("metric"),

@@ -13,7 +13,7 @@ from rung_ops.serving.effects import AdditiveEffects, Effects
 from rung_ops.serving.predictors import EncodedBooster, Predictor
 from rung_ops.serving.reasons import TOLERANCE
 from rung_ops.serving.refusal import Refusal
-from rung_ops.target import MULTICLASS, QUANTILE
+from rung_ops.target import MULTICLASS
 
 BACKGROUND_ROWS = 200_000  # training rows of which the means are taken; all, where there are fewer
 TRIED_ROWS = 2_000
@@ -95,10 +95,9 @@ def _of_additive(
         ) from refusal
     off = _difference(additive, tried, predict, task)
     if off > TOLERANCE:
-        other = "not" if task == MULTICLASS else "neither LightGBM nor"
         raise UnexplainableError(
-            f"its model is {other} additive: the effects of single features differ by {off:.2g} from "
-            "its predictions"
+            "its model is neither LightGBM nor additive: the effects of single features differ by "
+            f"{off:.2g} from its predictions"
         )
     background = sample(train, BACKGROUND_ROWS, 0).select(expressions)
     return {"max_difference": off, **_means(additive, background)}
@@ -113,8 +112,6 @@ def _adverse(contract: dict[str, Any], settings: dict[str, Any]) -> str | list[s
 
 def _refuse_unexplainable(task: str, unfavourable: object) -> None:
     """Raise UnexplainableError where predictions have no reasons, whatever the model."""
-    if task == QUANTILE:
-        raise UnexplainableError("it predicts an interval, and reasons are of one number")
     if unfavourable is None:
         what, values = "predictions", '"high" or "low"'
         if task == MULTICLASS:
@@ -142,7 +139,7 @@ def columns_by_feature(
 
 
 def _margin(task: str) -> str:
-    return "log-odds" if task == "classification" else "predictions"
+    return "log-odds" if task in ("classification", MULTICLASS) else "predictions"
 
 
 def _difference(effects_of: Effects, rows: pl.DataFrame, predict: Predictor, task: str) -> float:

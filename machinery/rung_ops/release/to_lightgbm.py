@@ -1,13 +1,19 @@
 """Convert a LightGBM estimator to LightGBM's own format, with a table that encodes features."""
 
 import math
+import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import polars as pl
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
+
+from rung_ops.quantiles import PerQuantile
+
+END = "end of trees\n"  # in LightGBM's text; what follows is not read
 
 
 class NoLightGBM(Exception):
@@ -32,13 +38,11 @@ def to_lightgbm(estimator: Any, features: pl.DataFrame) -> tuple[str, dict[str, 
     """
     named = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
     steps = [step for _, step in named]
-    booster = getattr(steps[-1], "booster_", None)
-    if booster is None or type(steps[-1]).__module__.split(".")[0] != "lightgbm":
-        raise NoLightGBM(f"the model is {type(steps[-1]).__name__}, not a LightGBM estimator")
-    if booster.num_model_per_iteration() > 1:
-        raise NoLightGBM(
-            "it is used for a single number, and the model tells several classes apart"
-        )
+    last = steps[-1]
+    models = last.estimators_ if isinstance(last, PerQuantile) else [last]
+    for model in models:
+        if type(model).__module__.split(".")[0] != "lightgbm" or not hasattr(model, "booster_"):
+            raise NoLightGBM(f"the model is {type(model).__name__}, not a LightGBM estimator")
     before = [step for step in steps[:-1] if step not in (None, "passthrough")]
     if not before:
         columns = [_unchanged(name, features) for name in features.columns]
@@ -47,7 +51,31 @@ def to_lightgbm(estimator: Any, features: pl.DataFrame) -> tuple[str, dict[str, 
     else:
         names = ", ".join(type(step).__name__ for step in before)
         raise NoLightGBM(f"the steps before the model are {names}; expected one ColumnTransformer")
-    return booster.model_to_string(), {"columns": columns}
+    return _joined([model.booster_.model_to_string() for model in models]), {"columns": columns}
+
+
+def _joined(texts: list[str]) -> str:
+    """Make one model of as many numbers: its trees take turns, as those of classes do.
+
+    Args:
+        texts: models of one number each, of the same columns.
+    """
+    if len(texts) == 1:
+        return texts[0]
+    heads, trees = zip(*(_cut(text) for text in texts), strict=True)
+    if len({len(of_one) for of_one in trees}) > 1:
+        raise NoLightGBM("its quantiles have different numbers of trees")
+    number = len(texts)
+    head = re.sub(r"^(num_class|num_tree_per_iteration)=1$", rf"\1={number}", heads[0], flags=re.M)
+    head = re.sub(r"^(objective|tree_sizes)=.*\n", "", head, flags=re.M)
+    in_turn = chain.from_iterable(zip(*trees, strict=True))
+    numbered = (f"Tree={at}\n{tree}" for at, tree in enumerate(in_turn))
+    return "".join([head, *numbered, END])
+
+
+def _cut(text: str) -> tuple[str, list[str]]:
+    head, *trees = re.split(r"^Tree=\d+\n", text.partition(END)[0], flags=re.M)
+    return head, trees
 
 
 def _encoded(transformer: ColumnTransformer, features: pl.DataFrame) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ class NoLightGBMError(Exception):
 
 
 class Booster:
-    """A model in LightGBM's text format, with one number as its answer."""
+    """A model in LightGBM's text format: of one number, or of several."""
 
     def __init__(self, text: str, columns: int) -> None:
         """Load a model.
@@ -47,17 +47,17 @@ class Booster:
         )
         self._call("LGBM_BoosterGetNumClasses", self._handle, ctypes.byref(classes))
         self._call("LGBM_BoosterGetNumFeature", self._handle, ctypes.byref(expected))
-        if (classes.value, expected.value) != (1, columns):
+        if expected.value != columns:
             raise ValueError(
-                f"the model expects {expected.value} columns and gives {classes.value} numbers a "
-                f"row; the encoder gives {columns} columns, and one number is wanted"
+                f"the model expects {expected.value} columns; the encoder gives {columns}"
             )
+        self._numbers = classes.value  # of a row
         self._prepare_for_one_row()
 
     def _prepare_for_one_row(self) -> None:
         """Keep what a call for one row needs: it would cost more than the trees."""
         self._row = np.empty(self._columns)
-        self._answer = np.empty(1)
+        self._answer = np.empty(self._numbers)
         self._lock = threading.Lock()
         self._count = ctypes.c_int64()
         fast = ctypes.c_void_p()
@@ -81,14 +81,16 @@ class Booster:
             matrix: float64, in C order, shape (n_rows, n_columns); NaN is missing.
 
         Returns:
-            Shape (n_rows,).
+            Shape (n_rows,), or (n_rows, n_numbers): probabilities of classes, or values.
         """
         if len(matrix) == 1:
             with self._lock:
                 self._row[:] = matrix[0]
                 self._call("LGBM_BoosterPredictForMatSingleRowFast", *self._one)
-                return self._answer.copy()
-        return self._predict(matrix, NORMAL, np.empty(len(matrix)))
+                answer = self._answer.copy()
+        else:
+            answer = self._predict(matrix, NORMAL, self._numbers)
+        return answer if self._numbers == 1 else answer.reshape(-1, self._numbers)
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
         """Compute what each column adds to the raw score: SHAP values of the trees, exact.
@@ -99,13 +101,17 @@ class Booster:
             matrix: as predict() takes it.
 
         Returns:
-            Shape (n_rows, n_columns + 1); the last column is the mean score of the training rows.
-            Each row adds up to the raw score, which for a classifier is in log-odds.
+            Shape (n_rows, n_columns + 1), of several numbers with a last axis for them; the last
+            column is the mean score of the training rows. Each row adds up to the raw score, which
+            for a classifier is in log-odds, of several classes before the softmax.
         """
-        return self._predict(matrix, CONTRIBUTIONS, np.empty((len(matrix), self._columns + 1)))
+        parts = self._predict(matrix, CONTRIBUTIONS, self._numbers * (self._columns + 1))
+        if self._numbers == 1:
+            return parts.reshape(len(matrix), -1)
+        return parts.reshape(len(matrix), self._numbers, -1).swapaxes(1, 2)
 
-    def _predict(self, matrix: np.ndarray, kind: int, answer: np.ndarray) -> np.ndarray:
-        count = ctypes.c_int64()
+    def _predict(self, matrix: np.ndarray, kind: int, width: int) -> np.ndarray:
+        answer, count = np.empty(len(matrix) * width), ctypes.c_int64()
         self._call(
             "LGBM_BoosterPredictForMat",
             *(self._handle, matrix.ctypes.data_as(ctypes.c_void_p), FLOAT64),

@@ -1,7 +1,7 @@
 """Split a prediction into what each feature adds to it: exact Shapley values.
 
 A probability is split in log-odds, where the parts of a logistic regression and of boosted trees
-add up; a value in its own unit. Of several classes the logarithm of each probability is split, less
+add up; a value, of quantiles the median, in its own unit. Of several classes the logarithm of each probability is split, less
 the mean of them all, where the parts of a regression of several classes add up: the difference of
 two classes is then the log-odds between them.
 """
@@ -16,7 +16,7 @@ import polars as pl
 from rung_ops.serving.columns import columns_of
 from rung_ops.serving.predictors import Predictor
 from rung_ops.serving.requests import Reader
-from rung_ops.target import MULTICLASS
+from rung_ops.target import MULTICLASS, QUANTILE
 
 # From features, shape (n_rows, n_features), to shape (n_rows, n_features + 1), or (n_rows,
 # n_features + 1, n_classes): each row adds up to its margin, and the last column, that of no feature,
@@ -30,13 +30,15 @@ SMALLEST_OF_CLASS = 1e-30
 
 
 def margins(predictions: np.ndarray, task: str) -> np.ndarray:
-    """Return log-odds of probabilities, or values as they are; shape (n_rows,).
+    """Return log-odds of probabilities, or values, of quantiles the median; shape (n_rows,).
 
     Of several classes: the logarithms of their probabilities less their mean, (n_rows, n_classes).
     """
     if task == MULTICLASS:
         logarithms = np.log(np.maximum(predictions, SMALLEST_OF_CLASS))
         return logarithms - logarithms.mean(axis=1, keepdims=True)
+    if task == QUANTILE:
+        return predictions[:, 1]
     if task != "classification":
         return predictions
     clipped = np.clip(predictions, SMALLEST, 1 - SMALLEST)
@@ -120,7 +122,7 @@ def difference(parts: np.ndarray, predictions: np.ndarray, task: str) -> np.ndar
 
     Args:
         parts: effects of the rows, as Effects gives them.
-        predictions: of the same rows, shape (n_rows,) or (n_rows, n_classes).
+        predictions: of the same rows, as a release gives them.
         task: of the release.
 
     Returns:
@@ -129,7 +131,8 @@ def difference(parts: np.ndarray, predictions: np.ndarray, task: str) -> np.ndar
     """
     total = parts.sum(axis=1)
     if task not in ("classification", MULTICLASS):
-        return np.abs(total - predictions) / np.maximum(np.abs(parts).max(axis=1), SMALLEST)
+        values = margins(predictions, task)
+        return np.abs(total - values) / np.maximum(np.abs(parts).max(axis=1), SMALLEST)
     # A difference of probabilities, in log-odds. Nearer to 0 and 1 it would be all rounding.
     slope = np.maximum(predictions * (1 - predictions), 1e-3)
     if task == MULTICLASS:  # that of the class for which it is largest

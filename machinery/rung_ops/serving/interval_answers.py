@@ -1,8 +1,10 @@
 """The answers of a release that predicts quantiles: the median, and the interval around it."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from rung_ops.serving.jobs import Job
+from rung_ops.serving.reasons import Reason
 
 
 class Interval(msgspec.Struct):
@@ -22,23 +24,25 @@ class IntervalByColumn(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """The median of one row, and the interval around it."""
+    """The median of one row, and the interval around it; `reasons` of the median where asked for."""
 
     id: str
     prediction: float
     interval: Interval
     release: str
     defaults_used: list[str]
+    reasons: list[Reason] | UnsetType = UNSET
 
 
 class Answers(msgspec.Struct):
-    """The median of each row of an array, in their order, and the interval around it."""
+    """The median of each row of an array, the interval around it, `reasons` where asked for."""
 
     release: str
     predictions: list[float]
     intervals: list[Interval]
     ids: list[str]
     defaults_used: list[list[str]]
+    reasons: list[list[Reason]] | UnsetType = UNSET
 
 
 class AnswersByColumn(msgspec.Struct):
@@ -56,7 +60,8 @@ def of_one(job: Job, defaults: list[str]) -> Answer:
     release = job.served.release
     ((low, median, high),) = job.predictions
     interval = Interval(low, high, release.kind.level)
-    return Answer(job.identity, median, interval, release.id, defaults)
+    reasons = UNSET if job.reasons is None else job.reasons[0]
+    return Answer(job.identity, median, interval, release.id, defaults, reasons)
 
 
 def of_many(job: Job, ids: list[str], defaults: list[list[str]]) -> Answers:
@@ -65,7 +70,8 @@ def of_many(job: Job, ids: list[str], defaults: list[list[str]]) -> Answers:
     level = release.kind.level
     intervals = [Interval(low, high, level) for low, _, high in job.predictions]
     medians = [median for _, median, _ in job.predictions]
-    return Answers(release.id, medians, intervals, ids, defaults)
+    reasons = UNSET if job.reasons is None else job.reasons
+    return Answers(release.id, medians, intervals, ids, defaults, reasons)
 
 
 def by_columns(job: Job, ids: list[str], used: dict[str, list[int]]) -> AnswersByColumn:

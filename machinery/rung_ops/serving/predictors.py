@@ -19,7 +19,7 @@ from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
 from rung_ops.serving.boosters import Booster
 from rung_ops.serving.onnx_model import OnnxModel
-from rung_ops.target import of_classifier, of_regressor
+from rung_ops.target import MULTICLASS, QUANTILE, of_classifier, of_regressor
 
 Predictor = Callable[[pl.DataFrame], np.ndarray]
 # The same for features as values, n_rows times n_features.
@@ -72,16 +72,17 @@ def _onnx(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
 class EncodedBooster:
     """A LightGBM model, and the encoder of its features: a predictor."""
 
-    def __init__(self, files: ReleaseFiles) -> None:
-        """Load both from the files of a release."""
+    def __init__(self, files: ReleaseFiles, task: str | None) -> None:
+        """Load both from the files of a release of a task."""
+        self._task = task
         columns = files.json(bundle.ENCODER)["columns"]
         self._booster = Booster(files.read(bundle.LIGHTGBM).decode(), len(columns))
         self._feeds = [(column["feature"], _coder(column)) for column in columns]
         self._codes = [(column["feature"], _codes(column)) for column in columns]
 
     def __call__(self, features: pl.DataFrame) -> np.ndarray:
-        """Predict; shape (n_rows,)."""
-        return self._booster.predict(self._matrix(features))
+        """Predict; shape (n_rows,), (n_rows, n_classes), or of quantiles (n_rows, 3)."""
+        return self._predict(self._matrix(features))
 
     def of_rows(self, features: Mapping[str, pl.DataType]) -> RowPredictor | None:
         """Return what predicts for values; None where these features need a frame."""
@@ -95,21 +96,36 @@ class EncodedBooster:
             for row in matrix:
                 for at, code in codes:
                     row[at] = code(row[at])
-            return self._booster.predict(np.array(matrix, np.float64))  # None becomes NaN
+            return self._predict(np.array(matrix, np.float64))  # None becomes NaN
 
         return predict
 
     def effects(self, features: pl.DataFrame) -> np.ndarray:
-        """Compute what each feature adds to the raw score; shape (n_rows, n_features + 1).
+        """Compute what each feature adds to the margin: shape (n_rows, n_features + 1).
 
-        The last column is the mean score. See Booster.contributions().
+        The last column is the mean. Of several classes there is a last axis for them, and each part
+        is less the mean of its classes. Of quantiles it is what makes the one that is the middle.
+        See Booster.contributions() and effects.margins().
         """
         parts = self._booster.contributions(self._matrix(features))
-        scores = np.zeros((features.height, features.width + 1))
+        if self._task == QUANTILE:
+            middle = parts.sum(axis=1).argsort(axis=1)[:, 1]
+            parts = parts[np.arange(len(parts)), :, middle]
+        elif self._task == MULTICLASS and parts.ndim == 2:
+            parts = np.stack([-parts, parts], axis=2) / 2
+        elif self._task == MULTICLASS:
+            parts -= parts.mean(axis=2, keepdims=True)
+        scores = np.zeros((features.height, features.width + 1, *parts.shape[2:]))
         for index, (name, _) in enumerate(self._feeds):
             scores[:, features.get_column_index(name)] += parts[:, index]
         scores[:, -1] = parts[:, -1]
         return scores
+
+    def _predict(self, matrix: np.ndarray) -> np.ndarray:
+        predicted = self._booster.predict(matrix)
+        if self._task == MULTICLASS and predicted.ndim == 1:  # two classes are one number to it
+            return np.column_stack([1 - predicted, predicted])
+        return of_regressor(predicted, self._task)
 
     def _matrix(self, features: pl.DataFrame) -> np.ndarray:
         matrix = np.empty((features.height, len(self._feeds)))
@@ -119,7 +135,7 @@ class EncodedBooster:
 
 
 def _lightgbm(files: ReleaseFiles, manifest: dict[str, Any]) -> Predictor:
-    return EncodedBooster(files)
+    return EncodedBooster(files, manifest.get("task"))
 
 
 def _coder(column: dict[str, Any]) -> Callable[[pl.Series], np.ndarray | list[float]]:

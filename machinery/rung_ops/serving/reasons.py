@@ -32,7 +32,7 @@ class Reason(msgspec.Struct, frozen=True):
         columns: of the contract. Several where a feature is made of several, such as a ratio.
         text: their descriptions.
         effect: what they add in the unfavourable direction, compared with the mean of the training
-            rows: in log-odds, or in units of the value. Of several classes, in log-odds of the
+            rows: in log-odds, or in units of the value (of quantiles the median). Of several classes, in log-odds of the
             class that is answered against the favourable ones. Positive.
     """
 
@@ -144,7 +144,8 @@ def of_release(
         if described["method"] == "none":
             raise CannotExplainError(described["why"])
         if described["method"] == "trees":
-            trees = predict if isinstance(predict, EncodedBooster) else EncodedBooster(files)
+            answers = isinstance(predict, EncodedBooster)
+            trees = predict if answers else EncodedBooster(files, contract["task"])
             return Reasons(described, contract, trees.effects, predict)
         base = effects.typical(contract, expressions)
         means = np.array([described["means"][name] for name in base.columns])

@@ -23,6 +23,7 @@ from rung_ops.training.group_rates import (
     compare_classes,
     compare_intervals,
     few_rows,
+    not_measured,
 )
 from rung_ops.training.groups import UnknownGroupError, groups
 
@@ -42,7 +43,8 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         The content of reports/fairness.json. `too_small` has the rows of each group that is left
-        out of the differences, by column. Of several classes figures and differences are by class,
+        out of the differences, by column; `not_measured` the figures without a difference, with the
+        rows behind them in each group. Of several classes figures and differences are by class,
         and single rates may be too small: a row is answered with its most probable class, so there
         is no threshold.
 
@@ -68,7 +70,8 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
         compared_by = partial(compare, metrics=CLASSIFICATION)
         positive = settings.get("report", {}).get("positive", "positive")
         report |= {"task": "classification", "positive": positive, "threshold": threshold}
-    report |= {"smallest_group": smallest, "groups": {}, "too_small": {}, "notes": []}
+    report |= {"smallest_group": smallest, "groups": {}, "too_small": {}, "not_measured": {}}
+    report["notes"] = []
     named = chosen.get("groups", {})
     for column, cuts in named.items():
         if column not in rows.columns:
@@ -78,6 +81,8 @@ def assess(rows: pl.DataFrame, settings: dict[str, Any]) -> dict[str, Any]:
         report["notes"] += [f"{column}, {note}" for note in notes]
         if few := few_rows(report["groups"][column]["values"], smallest):
             report["too_small"][column] = few
+        if unknown := not_measured(report["groups"][column]):
+            report["not_measured"][column] = unknown
     if not named:
         report["notes"] = ["No groups are named under [fairness.groups] in params.toml."]
     return report

@@ -209,11 +209,40 @@ def few_rows(values: Mapping[str, Any], smallest: int) -> dict[str, int]:
             found[group] = rows
             continue
         for name, of_class in by_class.items():
-            positives = of_class["positives"]
-            for figure, behind in zip(RATES, (rows, positives, rows - positives), strict=True):
-                if behind < smallest:
+            for figure in RATES:
+                if (behind := _rows_behind(of_class, figure)) < smallest:
                     found[_rate(group, figure, name)] = behind
     return found
+
+
+def not_measured(compared: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Name the figures of which no difference is known, as too few rows are behind them.
+
+    Args:
+        compared: values and differences of the groups of one column.
+
+    Returns:
+        By figure, of a class as `selection_rate of NAME`: the rows behind it in each group.
+    """
+    found = {}
+    for name, difference in compared["differences"].items():
+        of_class = isinstance(difference, Mapping)
+        for figure, known in difference.items() if of_class else [(name, difference)]:
+            if known is None:
+                found[f"{figure} of {name}" if of_class else figure] = {
+                    group: _rows_behind(figures[name] if of_class else figures, figure)
+                    for group, figures in compared["values"].items()
+                }
+    return found
+
+
+def _rows_behind(figures: Mapping[str, Any], figure: str) -> int:
+    """Return how many rows of a group a figure is computed from."""
+    rows: int = figures["rows"]
+    positives: int = figures.get("positives", rows)
+    return {"true_positive_rate": positives, "false_positive_rate": rows - positives}.get(
+        figure, rows
+    )
 
 
 def _rate(group: str, figure: str, name: str) -> str:

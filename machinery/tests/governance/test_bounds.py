@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
-from rung_ops.governance import bounds, plan
+from rung_ops.governance import bounds, group_bounds, plan
 from rung_ops.governance.bounds import Facts
 
 BOUNDS = plan.Bounds(
@@ -192,8 +193,108 @@ def test_a_bound_may_be_of_one_class_alone() -> None:
 
     def of(name: str) -> list[str]:
         bound = BOUNDS.fairness[0] | {"class": name}
-        return list(bounds.of_fairness(replace(BOUNDS, fairness=(bound,)), report))
+        return list(group_bounds.violations([bound], report))
 
     assert of("skilled") == []
     assert "selection_rate of manager differs by 0.300 by age" in of("manager")[0]
     assert "nothing is known of selection_rate of director by age" in of("director")[0]
+
+
+# Ten women and a hundred men; two of each are managers.
+RARE: dict[str, Any] = {
+    "classes": ["skilled", "manager"],
+    "smallest_group": 5,
+    "groups": {
+        "sex": {
+            "values": {"female": {}, "male": {}},
+            "differences": {
+                "skilled": {"true_positive_rate": 0.1},
+                "manager": {"true_positive_rate": None},
+            },
+        }
+    },
+    "too_small": {"sex": {"female, true_positive_rate of manager": 2}},
+    "not_measured": {"sex": {"true_positive_rate of manager": {"female": 1, "male": 2}}},
+}
+OF_SEX = {"group": "sex", "figure": "true_positive_rate", "greatest_difference": 0.3}
+MANAGERS = (
+    "fairness: true_positive_rate of manager by sex is not measured: 1 row of female, 2 rows of male"
+)
+
+
+def test_a_class_of_too_few_rows_is_refused_with_the_line_that_would_allow_it() -> None:
+    assert list(group_bounds.violations([OF_SEX], RARE)) == [
+        f"{MANAGERS}. Two groups need 5 rows (smallest_group under [fairness]): bring more test rows, "
+        "or say in governance/change_control_plan.yaml that it may be so, by this line for the bound: "
+        "`- {group: sex, figure: true_positive_rate, greatest_difference: 0.3, "
+        "may_be_unmeasured: [manager]}`"
+    ]
+    assert group_bounds.unmeasured([OF_SEX], RARE) == ([], [])
+
+
+def test_the_line_of_a_refusal_lets_the_class_pass_and_it_is_named() -> None:
+    (refusal,) = group_bounds.violations([OF_SEX], RARE)
+    (bound,) = yaml.safe_load(refusal.split("`")[1])
+
+    assert list(group_bounds.violations([bound], RARE)) == []
+    assert group_bounds.unmeasured([bound], RARE) == ([f"{MANAGERS}, as the plan allows"], [])
+
+
+def test_a_class_that_may_be_unmeasured_is_bounded_as_soon_as_it_is_not() -> None:
+    bound = OF_SEX | {"may_be_unmeasured": ["manager"]}
+    differences = {"skilled": {"true_positive_rate": 0.1}, "manager": {"true_positive_rate": 0.4}}
+    measured = {**RARE, "groups": {"sex": {"differences": differences}}, "not_measured": {}}
+
+    assert "true_positive_rate of manager differs by 0.400" in "".join(
+        group_bounds.violations([bound], measured)
+    )
+
+
+def test_what_no_bound_is_of_is_named_too() -> None:
+    bound = OF_SEX | {"class": "skilled"}
+
+    assert list(group_bounds.violations([bound], RARE)) == []
+    assert group_bounds.unmeasured([bound], RARE) == ([], [f"{MANAGERS}, and no plan bounds it"])
+
+
+def test_of_groups_that_are_too_small_the_plan_cannot_allow_it() -> None:
+    bound = OF_SEX | {"may_be_unmeasured": ["manager", "skilled"]}
+    small = RARE | {"too_small": {"sex": {"female": 4}}}
+
+    (refusal,) = group_bounds.violations([bound], small)
+
+    assert refusal.startswith(MANAGERS)
+    assert "cut sex into fewer groups under [fairness.groups] in params.toml" in refusal
+    assert "remove this bound from governance/change_control_plan.yaml: `- {group: sex," in refusal
+
+
+@pytest.mark.parametrize(
+    ("report", "is_"),
+    [
+        (RARE, "and the classes are skilled, manager"),
+        (FAIRNESS, "and there are no classes"),
+    ],
+)
+def test_a_class_that_does_not_exist_is_not_allowed_to_be_unmeasured(
+    report: dict[str, Any], is_: str
+) -> None:
+    bound = BOUNDS.fairness[0] | {"may_be_unmeasured": ["manger"]}
+
+    refusals = "".join(group_bounds.violations([bound], report))
+
+    assert f"fairness: may_be_unmeasured of the plan names manger, {is_}" in refusals
+
+
+def test_of_one_number_the_refusal_names_the_rows_and_the_bound() -> None:
+    report = {
+        "smallest_group": 30,
+        "groups": {"age": {"values": {"a": {}, "b": {}}, "differences": {"mean_error": None}}},
+        "too_small": {"age": {"b": 12}},
+        "not_measured": {"age": {"mean_error": {"a": 88, "b": 12}}},
+    }
+    bound = {"group": "age", "figure": "mean_error", "greatest_difference": 2}
+
+    (refusal,) = group_bounds.violations([bound], report)
+
+    assert "mean_error by age is not measured: 88 rows of a, 12 rows of b. Two groups" in refusal
+    assert refusal.endswith("`- {group: age, figure: mean_error, greatest_difference: 2}`")

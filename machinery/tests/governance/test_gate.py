@@ -1,7 +1,7 @@
 """A version passes when figures, plan and a person let it; what speaks against it is all named."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from machinery.tests.governance.conftest import APPROVED, COMMIT
 from rung_ops import contract
 from rung_ops.gate import report
 from rung_ops.gate.verdict import Verdict
-from rung_ops.governance import approval, gate, plan, version_facts
+from rung_ops.governance import approval, gate, plan, signed_approval, version_facts
 from rung_ops.release import gate as release_gate
 from rung_ops.tracking import registry
 from rung_ops.training import estimator, fairness
@@ -265,6 +265,33 @@ def test_a_group_that_is_too_small_to_judge_is_a_note_of_the_verdict(
         "fairness: who one (1 row) is not judged: fewer than 30 rows, smallest_group under [fairness]"
         in made.notes
     )
+
+
+def test_a_class_that_the_plan_lets_go_unmeasured_is_in_the_verdict_that_is_signed(
+    judged: Callable[..., Verdict], limits: plan.Bounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = {"fine": {"selection_rate": 0.1}, "rare": {"selection_rate": None}}
+    report = {
+        **{"task": "multiclass", "classes": ["fine", "rare"], "smallest_group": 30},
+        "groups": {"age": {"values": {"young": {}, "old": {}}, "differences": rare}},
+        "too_small": {},
+        "not_measured": {"age": {"selection_rate of rare": {"young": 2, "old": 9}}},
+    }
+    monkeypatch.setattr(fairness, "assess", lambda rows, settings: report)
+    bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 0.2}
+
+    def judge(**more: Any) -> Verdict:
+        return judged(replace(limits, fairness=(bound | more,), decision_threshold=None))
+
+    refused, allowed = judge(), judge(may_be_unmeasured=["rare"])
+
+    named = "fairness: selection_rate of rare by age is not measured: 2 rows of young, 9 rows of old"
+    assert refused.reasons[0].startswith(f"outside of the change control plan: {named}. Two groups")
+    assert allowed.reasons == []
+    assert f"{named}, as the plan allows" in allowed.notes
+    signed = signed_approval.verdict_facts(asdict(allowed))
+    assert signed["not_measured"] == [f"{named}, as the plan allows"]
+    assert "not_measured" not in signed_approval.verdict_facts(asdict(refused))
 
 
 @pytest.mark.tried(

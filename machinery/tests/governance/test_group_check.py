@@ -127,3 +127,33 @@ def test_without_a_report_or_a_plan_that_holds_it_fails(
     monkeypatch.setattr(plan, "bounds", overdue)
     assert check() == 1
     assert "the plan is out of date" in capsys.readouterr().err
+
+
+def test_what_the_plan_lets_go_unmeasured_is_said(
+    check: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_check, "params", dict)
+    bound = {"group": "age", "figure": "selection_rate", "greatest_difference": 0.2}
+    rare = {"a": {"selection_rate": 0.1}, "b": {"selection_rate": None}}
+    report: dict[str, Any] = {
+        **{"task": "multiclass", "classes": ["a", "b"], "threshold": None},
+        "groups": {"age": {"values": {"young": {}, "old": {}}, "differences": rare}},
+        "too_small": {"age": {"young, selection_rate of b": 3, "old, selection_rate of a": 4}},
+        "not_measured": {"age": {"selection_rate of b": {"young": 3, "old": 90}}},
+    }
+
+    def of(**more: Any) -> int:
+        limits = replace(BOUNDS, decision_threshold=None, fairness=(bound | more,))
+        monkeypatch.setattr(plan, "bounds", lambda: limits)
+        return check(**report)
+
+    assert of() == 1
+    assert "selection_rate of b by age is not measured: 3 rows" in capsys.readouterr().err
+    assert of(may_be_unmeasured=["b"]) == 0
+    output = capsys.readouterr().out
+    assert "selection_rate of b by age is not measured: 3 rows of young" in output
+    assert "as the plan allows" in output
+    assert "old, selection_rate of a (4 rows) is not judged" in output
+    assert "young, selection_rate of b" not in output

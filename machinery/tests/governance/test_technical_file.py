@@ -28,7 +28,10 @@ REPORTS: dict[str, Any] = {
     "validation.json": {"rows": {"data/sample/a.csv": 50}, "problems": []},
     "metrics.json": {"auc": 0.7531},
     "slices.json": [{"column": "sex", "value": "female", "rows": 50, "auc": 0.7412}],
-    "fairness.json": {"groups": {"sex": {"differences": {"selection_rate": 0.0316}}}},
+    "fairness.json": {
+        **{"task": "classification", "threshold": 0.4, "positive": "bad", "smallest_group": 30},
+        "groups": {"sex": {"differences": {"selection_rate": 0.0316}}},
+    },
     "explanations.json": {"importance": {"age": 0.1}, "examples": [{"age": 4711}]},
     "comparison.json": {"model": 0.7531, "baseline": 0.5},
 }
@@ -78,6 +81,36 @@ def test_a_complete_file_has_nine_sections_that_rest_on_something(project: Path)
     for part in ("0.7531", "0.7412", "0.0316", "Vera Valid", COMMIT, "`params.toml` (SHA-256"):
         assert part in made.text
     assert "Nothing that this file has to rest on is missing." in made.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (
+            {"task": "classification", "threshold": 0.4, "positive": "bad"},
+            "By rates at the threshold 0.4 of the change control plan: a probability from there on "
+            "counts as bad.",
+        ),
+        (
+            {"task": "multiclass", "classes": ["on time", "late"]},
+            "so there is no threshold. The classes: on time, late.",
+        ),
+        ({"task": "regression"}, "By the errors of the predicted number. There is no threshold."),
+        ({"task": "quantile", "level": 0.8}, "rows that the interval holds, which is to be 0.8"),
+    ],
+)
+def test_how_groups_are_compared_follows_the_kind_of_problem(
+    project: Path, kind: dict[str, Any], said: str
+) -> None:
+    report = {**kind, "smallest_group": 30, "groups": {}}
+    (project / "reports/fairness.json").write_text(json.dumps(report), encoding="utf-8")
+
+    text = technical_file.assemble("1", TODAY).text
+
+    section = text.partition("### How groups are compared")[2].partition("\n## ")[0]
+    assert said in section
+    assert ("at the threshold" in text) is (kind["task"] == "classification")
+    assert "fewer than 30 rows" in section
 
 
 def test_single_rows_are_left_out(project: Path) -> None:

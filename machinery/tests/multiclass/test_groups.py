@@ -11,7 +11,7 @@ from machinery.tests.multiclass.conftest import CLASSES
 from rung_ops.project.paths import params
 from rung_ops.statistics import wilson_interval
 from rung_ops.training import estimator, explain, fairness
-from rung_ops.training.group_rates import compare_classes, few_rows
+from rung_ops.training.group_rates import compare_classes, few_rows, not_measured
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2, 0, 0, 1, 1])
 ANSWERED = np.array([0, 1, 1, 1, 0, 2, 0, 0, 0, 1])
@@ -55,6 +55,7 @@ def test_a_rate_of_few_rows_is_shown_named_and_left_out_of_the_differences() -> 
     assert compared["values"]["a"]["lost & found"]["true_positive_rate"] == 0.5
     assert compared["differences"]["lost & found"]["true_positive_rate"] is None
     assert compared["differences"]["late"]["true_positive_rate"] == 0.5
+    assert not_measured(compared) == {"true_positive_rate of lost & found": {"a": 2, "b": 0}}
     assert notes == [
         "b, true_positive_rate of lost & found: 0 rows, fewer than 2: left out of the differences",
         "true_positive_rate of lost & found: fewer than two groups can be compared",
@@ -93,6 +94,8 @@ def test_the_report_compares_the_answered_classes_without_a_threshold(trained: T
     assert of_express["selection_rate"] == pytest.approx(late, abs=1e-4)
     lost = report["too_small"]["service"]["express, true_positive_rate of lost & found"]
     assert lost == (trained.test.filter(express)["outcome"] == "lost & found").sum() < 30
+    (unknown,) = report["not_measured"]["service"]
+    assert unknown == "true_positive_rate of lost & found"
     labels = fairness.table(report)["label"].to_list()
     assert len(labels) == 3 * 3 * 2
     assert "selection_rate of late, service express" in labels

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import polars as pl
 import pytest
@@ -20,8 +21,10 @@ from rung_ops.checks import promises
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params
 from rung_ops.release import bundle, make
+from rung_ops.serving import release as serving_release
 from rung_ops.serving.reasons import Reasons
 from rung_ops.serving.release import Release
+from rung_ops.serving.settings import ANY_SPEED
 from rung_ops.training import estimator
 
 UNFAVOURABLE = ["late", "lost & found"]
@@ -124,7 +127,38 @@ def test_a_model_that_does_not_add_up_gives_none(
 
     described = json.loads((folder / bundle.REASONS).read_text())
     assert described["method"] == "none"
-    assert described["why"].startswith("its model is not additive: the effects of single features")
+    assert described["why"].startswith("its model is neither LightGBM nor additive: the effects")
+
+
+def test_trees_of_lightgbm_say_what_makes_the_class_that_is_answered(
+    trained: Trained, tmp_path: Path, release_private_key: bytes, release_key: bytes
+) -> None:
+    trees = lightgbm.LGBMClassifier(n_estimators=30, num_leaves=7, verbose=-1)
+    numbers = ["distance", "weight", "hour"]
+    model = small_project.fitted(
+        trained, "service", numbers, "passthrough", trees, small_project.CODES
+    )
+
+    folder = make.write(
+        tmp_path, model, trained.train, trained.test, FACTS, release_private_key, {}
+    )
+    loaded = serving_release.load(folder, release_key, ANY_SPEED)
+
+    rows = trained.test.select(list(loaded.schema))
+    features, predicted = loaded.score(rows)
+    assert isinstance(loaded.reasons, Reasons)
+    assert loaded.reasons.method == "trees"
+    np.testing.assert_allclose(predicted, estimator.predict(model, trained.test), atol=1e-5)
+    raw = model[1].booster_.predict(model[0].transform(features), raw_score=True, pred_contrib=True)
+    parts = raw.reshape(len(raw), 3, -1)[:, :, :-1]  # the columns are those of the features
+    names = ["service", *numbers]
+    given = loaded.reasons.strongest(features, 1)
+    for row in np.flatnonzero(predicted.argmax(axis=1) == 1):
+        against = parts[row, 1] - parts[row, 0]
+        (reason,) = given[row]
+        assert reason.effect == pytest.approx(against.max(), abs=1e-4)
+        named = names[against.argmax()]
+        assert reason.columns == [{"hour": "handed_in"}.get(named, named)]
 
 
 @pytest.mark.parametrize(

@@ -77,14 +77,29 @@ def test_the_schema_describes_what_is_answered(
     assert schemas["Answer"]["properties"]["interval"]["$ref"].endswith("/Interval")
     decoded = msgspec.json.decode(answer, type=interval_answers.Answer)
     assert decoded.release == served.release.id
-    assert "reasons" not in schemas["Answer"]["properties"]
+    assert "reasons" in schemas["Answer"]["properties"]
+    assert "reasons" not in schemas["Answer"]["required"]
 
 
-def test_reasons_are_refused_in_a_sentence(caller: Caller, sent: list[dict[str, Any]]) -> None:
-    answer = caller.post("/predict?explain=true", sent[0])
+@pytest.fixture
+def said(project: Path) -> None:
+    """Say in params.toml which predictions are unfavourable, before the release is made."""
+    path = project / "params.toml"
+    path.write_text(path.read_text() + '\n[reasons]\nadverse = "high"\n')
 
-    assert answer.status == 400
-    assert "it predicts an interval, and reasons are of one number" in answer.body.decode()
+
+@pytest.mark.usefixtures("said")
+def test_the_reasons_of_the_median_are_answered(
+    trained: Trained, served: LoadedRelease, caller: Caller, sent: list[dict[str, Any]]
+) -> None:
+    far = [row | {"distance": 39.0} for row in sent]
+
+    one = caller.post("/predict?explain=true", far[0]).json
+    many = caller.post("/predict?explain=true", far).json
+
+    assert one["reasons"][0]["columns"] == ["distance"]
+    assert many["reasons"][0] == one["reasons"]
+    assert len(many["reasons"]) == len(far)
 
 
 def test_the_log_holds_the_median_and_the_interval(

@@ -1,8 +1,10 @@
 """The effects of columns are exact Shapley values, and reasons are the adverse ones among them."""
 
+import json
 from collections.abc import Callable, Sequence
 from itertools import chain, combinations
 from math import factorial
+from pathlib import Path
 from typing import Any
 
 import lightgbm
@@ -15,9 +17,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from rung_ops.quantiles import PerQuantile
 from rung_ops.release import bundle, export, reasons_file
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
+from rung_ops.release.to_lightgbm import NoLightGBM
 from rung_ops.serving.effects import AdditiveEffects, margins, typical
 from rung_ops.serving.predictors import EncodedBooster, Predictor
 from rung_ops.serving.reasons import CannotExplainError, Reasons, of_release
@@ -71,10 +75,10 @@ def logistic() -> Pipeline:
     return make_pipeline(columns, LogisticRegression()).fit(FEATURES, TRUTH)
 
 
-def boosted(model: Any) -> Pipeline:
+def boosted(model: Any, truth: np.ndarray = TRUTH) -> Pipeline:
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     columns = ColumnTransformer([("housing", codes, ["housing"])], remainder="passthrough")
-    return make_pipeline(columns, model).fit(FEATURES, TRUTH)
+    return make_pipeline(columns, model).fit(FEATURES, truth)
 
 
 def probabilities(model: Any) -> Predictor:
@@ -154,7 +158,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, EncodedBooste
     folder = tmp_path_factory.mktemp("release")
     model = boosted(lightgbm.LGBMClassifier(n_estimators=40, num_leaves=7, verbose=-1))
     export._write_lightgbm(folder, model, FEATURES)
-    return model, EncodedBooster(ReleaseFiles(folder))
+    return model, EncodedBooster(ReleaseFiles(folder), "classification")
 
 
 def test_effects_of_trees_are_those_of_lightgbm(staged: tuple[Any, EncodedBooster]) -> None:
@@ -175,6 +179,154 @@ def test_trees_are_explained_by_their_own_effects(staged: tuple[Any, EncodedBoos
 
     assert (result["method"], result["adverse"]) == ("trees", "high")
     assert result["max_difference"] < 1e-9
+
+
+def on_paths(node: dict[str, Any], row: np.ndarray, known: Sequence[int]) -> float:
+    """Predict by a tree that knows some columns: elsewhere both sides count by their rows."""
+    if "leaf_value" in node:
+        return float(node["leaf_value"])
+    sides = node["left_child"], node["right_child"]
+    if node["split_feature"] in known:
+        return on_paths(sides[int(row[node["split_feature"]] > node["threshold"])], row, known)
+    rows = [side.get("internal_count", side.get("leaf_count")) for side in sides]
+    return float(np.average([on_paths(side, row, known) for side in sides], weights=rows))
+
+
+def by_hand(booster: Any, row: np.ndarray, number: int = 0, numbers: int = 1) -> np.ndarray:
+    """Compute the Shapley values of a booster's trees by their definition."""
+    trees = [each["tree_structure"] for each in booster.dump_model()["tree_info"]]
+    own = trees[number::numbers]
+    return shapley(lambda known: sum(on_paths(tree, row, known) for tree in own), len(row))
+
+
+def booster_of(folder: Path, model: Any, task: str) -> EncodedBooster:
+    export._write_lightgbm(folder, model, FEATURES)
+    return EncodedBooster(ReleaseFiles(folder), task)
+
+
+SMALL_TREES = {"n_estimators": 8, "num_leaves": 6, "verbose": -1}
+CLASSES = ["fine", "poor", "bad"]
+OF_CLASSES = CONTRACT | {"task": "multiclass", "classes": CLASSES}
+
+
+def test_effects_of_trees_of_several_classes_are_their_exact_shapley_values(tmp_path: Path) -> None:
+    model = boosted(lightgbm.LGBMClassifier(**SMALL_TREES), np.digitize(RISK, [0, 1]))
+    booster = booster_of(tmp_path, model, "multiclass")
+    matrix = np.asarray(model[0].transform(FEATURES), float)
+
+    effects = booster.effects(FEATURES)
+
+    np.testing.assert_allclose(booster(FEATURES), model.predict_proba(FEATURES), atol=1e-12)
+    np.testing.assert_allclose(booster(FEATURES[:1]), model.predict_proba(FEATURES[:1]), atol=1e-12)
+    raw = model[1].booster_.predict(matrix, raw_score=True)
+    exact = raw - raw.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(effects.sum(axis=1), exact, atol=1e-9)
+    np.testing.assert_allclose(margins(booster(FEATURES), "multiclass"), exact, atol=1e-9)
+    for row in range(4):
+        parts = [by_hand(model[1].booster_, matrix[row], each, 3) for each in range(3)]
+        of_classes = np.column_stack(parts)
+        of_classes -= of_classes.mean(axis=1, keepdims=True)
+        np.testing.assert_allclose(effects[row, :-1], of_classes, atol=1e-9)
+
+
+def test_trees_of_two_named_classes_are_explained_like_those_of_more(tmp_path: Path) -> None:
+    model = boosted(lightgbm.LGBMClassifier(**SMALL_TREES))
+    booster = booster_of(tmp_path, model, "multiclass")
+
+    predicted, effects = booster(FEATURES), booster.effects(FEATURES)
+
+    np.testing.assert_allclose(predicted, model.predict_proba(FEATURES), atol=1e-12)
+    np.testing.assert_allclose(effects.sum(axis=1), margins(predicted, "multiclass"), atol=1e-9)
+
+
+def test_reasons_of_trees_are_of_the_answered_class_against_the_favourable_one(
+    tmp_path: Path,
+) -> None:
+    model = boosted(lightgbm.LGBMClassifier(**SMALL_TREES), np.digitize(RISK, [0, 1]))
+    booster = booster_of(tmp_path, model, "multiclass")
+    result = reasons_file.describe(
+        OF_CLASSES, EXPRESSIONS, ROWS, FEATURES, booster, booster, {"adverse": ["poor", "bad"]}
+    )
+    (tmp_path / bundle.REASONS).write_text(json.dumps(result))
+
+    given = of_release(ReleaseFiles(tmp_path), OF_CLASSES, EXPRESSIONS, booster)
+
+    assert (result["method"], given.method) == ("trees", "trees")
+    assert result["max_difference"] < 1e-9
+    answered = booster(FEATURES).argmax(axis=1)
+    effects = booster.effects(FEATURES)[:, :-1]
+    for row, reasons in enumerate(given.strongest(FEATURES, 9)):
+        against = effects[row, :, answered[row]] - effects[row, :, 0]
+        expected = sorted((each for each in against if each > 5e-5), reverse=True)
+        assert [each.effect for each in reasons] == pytest.approx(expected, abs=1e-4)
+    assert {*answered} == {0, 1, 2}
+
+
+def test_trees_whose_scores_are_not_the_log_odds_of_classes_give_none(tmp_path: Path) -> None:
+    one_by_one = lightgbm.LGBMClassifier(objective="multiclassova", **SMALL_TREES)
+    booster = booster_of(tmp_path, boosted(one_by_one, np.digitize(RISK, [0, 1])), "multiclass")
+
+    result = reasons_file.describe(
+        OF_CLASSES, EXPRESSIONS, ROWS, FEATURES, booster, booster, {"adverse": ["bad"]}
+    )
+
+    assert result["method"] == "none"
+    assert result["why"].startswith("the trees' scores are not its log-odds")
+
+
+def quantiles_of(rounds: int = 8) -> Pipeline:
+    each = lightgbm.LGBMRegressor(objective="quantile", **SMALL_TREES | {"n_estimators": rounds})
+    return boosted(PerQuantile(each, (0.1, 0.5, 0.9), "alpha"), ROWS["amount"].to_numpy())
+
+
+def test_the_median_of_trees_is_explained_exactly_also_where_quantiles_cross(
+    tmp_path: Path,
+) -> None:
+    model = quantiles_of()
+    last = model[1]
+    last.estimators_ = [last.estimators_[at] for at in (1, 0, 2)]  # so the first is the middle
+    booster = booster_of(tmp_path, model, "quantile")
+    matrix = np.asarray(model[0].transform(FEATURES), float)
+
+    effects, predicted = booster.effects(FEATURES), booster(FEATURES)
+
+    np.testing.assert_allclose(predicted, np.sort(model.predict(FEATURES), axis=1), rtol=1e-12)
+    np.testing.assert_allclose(booster(FEATURES[:1]), predicted[:1], rtol=1e-12)
+    np.testing.assert_allclose(effects.sum(axis=1), predicted[:, 1], rtol=1e-9)
+    medians = last.estimators_[0].booster_
+    for row in range(4):
+        exact = by_hand(medians, matrix[row])
+        np.testing.assert_allclose(effects[row, :-1], exact, rtol=1e-6, atol=1e-6)
+
+
+def test_the_median_of_what_adds_up_has_reasons() -> None:
+    contract = CONTRACT | {"task": "quantile", "quantiles": [0.1, 0.5, 0.9]}
+    numbers = ROWS.select("months", "age")
+    linear = LinearRegression().fit(numbers, ROWS["amount"].to_numpy())
+
+    def predict(features: pl.DataFrame) -> np.ndarray:
+        median = linear.predict(features.select("months", "age"))
+        return np.column_stack([median - 1, median, median + 1])
+
+    result = reasons_file.describe(contract, EXPRESSIONS, ROWS, FEATURES, predict, None, HIGH)
+    base = typical(CONTRACT, EXPRESSIONS)
+    means = np.array([result["means"][name] for name in base.columns])
+    effects = AdditiveEffects(predict, "quantile", base, means)
+    given = Reasons(result, contract, effects, predict).strongest(FEATURES, 2)
+
+    away = (numbers.to_numpy() - numbers.to_numpy().mean(axis=0)) * linear.coef_
+    assert result["method"] == "additive"
+    for reasons, exact in zip(given, away, strict=True):
+        expected = sorted((each for each in exact if each > 5e-5), reverse=True)
+        assert [each.effect for each in reasons] == pytest.approx(expected, abs=1e-3)
+
+
+def test_quantiles_of_different_numbers_of_trees_are_not_joined(tmp_path: Path) -> None:
+    model = quantiles_of()
+    model[1].estimators_[2] = quantiles_of(5)[1].estimators_[2]
+
+    with pytest.raises(NoLightGBM, match="different numbers of trees"):
+        export._write_lightgbm(tmp_path, model, FEATURES)
 
 
 def test_a_feature_of_two_columns_is_a_reason_of_its_own() -> None:

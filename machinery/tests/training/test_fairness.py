@@ -113,3 +113,24 @@ def test_groups_that_are_too_small_are_named_with_their_rows() -> None:
     report = assess(rows, {"fairness": {"smallest_group": 3, "groups": {"g": []}}})
 
     assert report["too_small"] == {"g": {"few": 2}}
+    assert report["not_measured"] == {}
+
+
+def test_a_figure_that_fewer_than_two_groups_are_left_for_is_named_with_its_rows() -> None:
+    rows = pl.DataFrame(
+        {
+            contract.TARGET: [True, False, False] * 3,
+            "predicted": [0.9, 0.1, 0.1] * 3,
+            "g": ["a"] * 6 + ["b"] * 3,
+        }
+    )
+
+    report = assess(rows, {"fairness": {"smallest_group": 4, "groups": {"g": []}}})
+
+    assert report["not_measured"] == {
+        "g": {
+            "selection_rate": {"a": 6, "b": 3},
+            "true_positive_rate": {"a": 2, "b": 1},
+            "false_positive_rate": {"a": 4, "b": 2},
+        }
+    }
