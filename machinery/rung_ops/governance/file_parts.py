@@ -62,9 +62,7 @@ def record(name: str, *keys: str) -> Callable[[str], str]:
     return take
 
 
-def report(
-    name: str, write: Callable[[Any], str] = model_card.figures
-) -> Callable[[str], str]:
+def report(name: str, write: Callable[[Any], str] = model_card.figures) -> Callable[[str], str]:
     """Take a report of the last run, provided that it was the run of this version.
 
     Args:

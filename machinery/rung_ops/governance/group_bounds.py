@@ -42,9 +42,7 @@ def violations(bounds: Sequence[Bound], report: Mapping[str, Any]) -> Iterator[s
             yield f"fairness: {named}. {_remedy(bound, list(lacking.values()), report)}"
 
 
-def unmeasured(
-    bounds: Sequence[Bound], report: Mapping[str, Any]
-) -> tuple[list[str], list[str]]:
+def unmeasured(bounds: Sequence[Bound], report: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Name each figure without a difference that violations() lets pass, a sentence each.
 
     Returns:

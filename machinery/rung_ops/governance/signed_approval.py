@@ -16,7 +16,6 @@ from rung_ops.governance import plan, signatures
 from rung_ops.project.paths import ROOT, shown
 from rung_ops.system import git
 
-
 UNMEASURED = "not_measured"  # of a verdict's figures: which bounds the plan let go unmeasured
 
 

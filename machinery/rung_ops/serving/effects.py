@@ -1,9 +1,9 @@
 """Split a prediction into what each feature adds to it: exact Shapley values.
 
 A probability is split in log-odds, where the parts of a logistic regression and of boosted trees
-add up; a value, of quantiles the median, in its own unit. Of several classes the logarithm of each probability is split, less
-the mean of them all, where the parts of a regression of several classes add up: the difference of
-two classes is then the log-odds between them.
+add up; a value, of quantiles the median, in its own unit. Of several classes the logarithm of each
+probability is split, less the mean of them all, where the parts of a regression of several classes
+and of boosted trees add up: the difference of two classes is then the log-odds between them.
 """
 
 import json

@@ -32,8 +32,8 @@ class Reason(msgspec.Struct, frozen=True):
         columns: of the contract. Several where a feature is made of several, such as a ratio.
         text: their descriptions.
         effect: what they add in the unfavourable direction, compared with the mean of the training
-            rows: in log-odds, or in units of the value (of quantiles the median). Of several classes, in log-odds of the
-            class that is answered against the favourable ones. Positive.
+            rows: in log-odds, or in units of the value (of quantiles the median). Of several
+            classes, in log-odds of the class that is answered against the favourable ones. Positive.
     """
 
     columns: list[str]
@@ -144,8 +144,9 @@ def of_release(
         if described["method"] == "none":
             raise CannotExplainError(described["why"])
         if described["method"] == "trees":
-            answers = isinstance(predict, EncodedBooster)
-            trees = predict if answers else EncodedBooster(files, contract["task"])
+            trees = predict
+            if not isinstance(trees, EncodedBooster):  # another format answers
+                trees = EncodedBooster(files, contract["task"])
             return Reasons(described, contract, trees.effects, predict)
         base = effects.typical(contract, expressions)
         means = np.array([described["means"][name] for name in base.columns])

@@ -217,9 +217,7 @@ RARE: dict[str, Any] = {
     "not_measured": {"sex": {"true_positive_rate of manager": {"female": 1, "male": 2}}},
 }
 OF_SEX = {"group": "sex", "figure": "true_positive_rate", "greatest_difference": 0.3}
-MANAGERS = (
-    "fairness: true_positive_rate of manager by sex is not measured: 1 row of female, 2 rows of male"
-)
+MANAGERS = "fairness: true_positive_rate of manager by sex is not measured: 1 row of female, 2 rows of male"
 
 
 def test_a_class_of_too_few_rows_is_refused_with_the_line_that_would_allow_it() -> None:

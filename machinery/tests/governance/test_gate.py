@@ -285,7 +285,9 @@ def test_a_class_that_the_plan_lets_go_unmeasured_is_in_the_verdict_that_is_sign
 
     refused, allowed = judge(), judge(may_be_unmeasured=["rare"])
 
-    named = "fairness: selection_rate of rare by age is not measured: 2 rows of young, 9 rows of old"
+    named = (
+        "fairness: selection_rate of rare by age is not measured: 2 rows of young, 9 rows of old"
+    )
     assert refused.reasons[0].startswith(f"outside of the change control plan: {named}. Two groups")
     assert allowed.reasons == []
     assert f"{named}, as the plan allows" in allowed.notes
