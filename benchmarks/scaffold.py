@@ -203,7 +203,7 @@ def main() -> None:
         peers = install(scratch / "peers")
         ccds = next(one for one in PROJECTS if one.title == "`ccds`")
         ccds.missing = ccds_template(options.ccds_template, f"v{peers[CCDS]}", scratch / "ccds")
-        # A clone holds commits only, so what lies about in the work tree is not measured.
+        # A clone has only commits, so uncommitted files are not measured.
         _do("git", "clone", "--quiet", ROOT, scratch / "template")
         environment = surroundings(scratch)
         measure(PROJECTS, options.rounds, scratch, environment)

@@ -22,9 +22,9 @@ def rung(
 
     Args:
         arguments: What follows `rung`.
-        cwd: Where it runs; here where there is none.
+        cwd: Where it runs; the current folder by default.
         environment: Variables to add.
-        program: The program to start; where there is none, `rung`: on Linux as a fork of a process
+        program: The program to start; by default `rung`: on Linux as a fork of a process
             that has loaded it.
     """
     complete = {**os.environ, **(environment or {})}

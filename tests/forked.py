@@ -50,7 +50,7 @@ def run(
     Args:
         program: What it takes itself for.
         arguments: What follows `rung`.
-        folder: Where it runs; here where there is none.
+        folder: Where it runs; the current folder by default.
         environment: All variables that it sees.
     """
     server = _server(json.dumps(of_python(environment), sort_keys=True))

@@ -123,7 +123,7 @@ def test_a_comment_raises_no_level_and_no_finding(tree: dict[str, str | bytes]) 
         for path, text in tree.items()
         if isinstance(text, str)
     }
-    # In an open string or bracket, a line that begins with # is none.
+    # In an open string or bracket, a line that begins with # is not a comment.
     commented |= {
         path: text for path, text in tree.items() if text in ("'''", "x = (\n", "{", "[[")
     }

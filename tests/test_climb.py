@@ -72,7 +72,7 @@ def yours(use_case: str) -> list[str]:
 
 
 def wherever(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Leave out where the template lies: processes that test side by side have one each."""
+    """Leave out the template's path: parallel test processes have one each."""
     answers = re.sub(rb"(?m)^_src_path: .*\n", b"", files[".copier-answers.yml"])
     return files | {".copier-answers.yml": answers}
 

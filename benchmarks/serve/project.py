@@ -48,7 +48,7 @@ def _commit(project: Path, message: str) -> None:
 
 def _project(scratch: Path) -> None:
     """Render, train and release; the second release is for the shadow."""
-    # A clone holds commits only, so what lies about in the work tree is not measured.
+    # A clone has only commits, so uncommitted files are not measured.
     do("git", "clone", "--quiet", ROOT, scratch / "template")
     copier, project = Path(sys.executable).with_name("copier"), scratch / "project"
     answers = ("-d", "level=3", "-d", "package=flights", "-d", "project_name=Flights")
@@ -108,5 +108,5 @@ def _python(project: Path) -> Path:
 def _replace(path: Path, pattern: str, by: str) -> None:
     text, count = re.subn(pattern, by, path.read_text(encoding="utf-8"), count=1)
     if not count:
-        sys.exit(f"{path}: `{pattern}` is not in it any more; mend benchmarks/serve/project.py.")
+        sys.exit(f"{path}: `{pattern}` is not in it any more; fix benchmarks/serve/project.py.")
     path.write_text(text, encoding="utf-8")

@@ -24,7 +24,7 @@ def home() -> Path:
 
 
 def prepared() -> Path:
-    """Return the folder of Rung's caches, made if there is none: the person's own, and closed.
+    """Return the folder of Rung's caches, created if missing, private to the user.
 
     What is in it is rendered and committed, so no other user may write there.
 
@@ -89,7 +89,7 @@ def _revision(name: str) -> str | None:
 
 
 def bare(name: str, kind: str = "sha1") -> Path:
-    """Return a bare repository of the cache, made if there is none.
+    """Return a bare repository of the cache, created if missing.
 
     It is made aside first, since others may be doing the same.
 

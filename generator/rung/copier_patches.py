@@ -53,7 +53,7 @@ class _Plain:
 def _compiled_once() -> Iterator[None]:
     """Keep what Jinja makes of a text, for each environment.
 
-    Extensions see each text all the same: Copier's own forgets its last `yield` when it does.
+    Extensions still see each text: Copier's own forgets its last `yield` when it does.
     """
     from jinja2 import Environment
 
@@ -98,7 +98,7 @@ def _files_compiled_once() -> Iterator[None]:
             return compile_file(self, source, name, filename, *others)
         alike = (type(self), *sorted(self.extensions), *(getattr(self, one) for one in SYNTAX))
         if (key := (source, name, alike)) in _COMPILED:
-            self.preprocess(source)  # extensions see each text all the same
+            self.preprocess(source)  # extensions still see each text
         else:
             _COMPILED[key] = compile_file(self, source, name, filename)
         return _COMPILED[key]

@@ -50,7 +50,7 @@ class Forecast(NamedTuple):
 
 
 def declared(dataset: Any = contract) -> Forecast | None:
-    """Read the names of a forecast from dataset.py; None where it is none."""
+    """Read the names of a forecast from dataset.py; None if it is not a forecast."""
     horizon, origin, season = (
         getattr(dataset, name, None) for name in ("HORIZON", "ORIGIN", "SEASON")
     )

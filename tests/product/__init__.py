@@ -1,4 +1,4 @@
-"""Generated projects, used as their owners use them: installed, run, broken and mended."""
+"""Generated projects, used as their owners use them: installed, run, broken and repaired."""
 
 import pytest
 

@@ -237,7 +237,7 @@ def site(
         for path in (project.folder / ".keys").iterdir()
     }
     shutil.rmtree(project.folder / ".keys")
-    # What gitlab-ci-local writes is none of the project.
+    # What gitlab-ci-local writes is not part of the project.
     with (project.folder / ".git/info/exclude").open("a") as exclude:
         exclude.write(".gitlab-ci-local/\n")
     project.run(f"uv run dvc remote modify local url {folder / 'data'}")

@@ -127,7 +127,7 @@ def as_the_status_says(done: Done, reports: Path, may_fail: bool = False) -> Non
     Args:
         done: the job.
         reports: what it kept.
-        may_fail: whether its failure is none of the pipeline, as of a job started by hand.
+        may_fail: whether the pipeline ignores its failure, as of a job started by hand.
     """
     problems = json.loads((reports / "status.json").read_text())["problems"]
     assert done.returncode == (1 if problems and not may_fail else 0), done.stdout

@@ -35,7 +35,7 @@ class Server:
         """Prepare.
 
         Args:
-            programs: where initdb lies.
+            programs: the folder of initdb.
             folder: where everything of it is to lie.
             owner: of the process, where it is not whoever runs this.
             user, password: who may do everything there.

@@ -25,7 +25,7 @@ def test_a_generated_project_is_proven(start: Started) -> None:
     assert "static" == proof["use-case-brief"]
     assert "" == git(folder, "status", "--porcelain", "--ignored")
 
-    # A pipeline that runs in a circle is none; the checks need not pass once more.
+    # A pipeline that runs in a circle does not count; the checks need not pass again.
     for path, old, new in (
         ("dvc.yaml", "- data/incoming\n", "- data/rows.parquet\n"),
         ("ops/tasks.toml", "tasks.check]", "tasks.all_checks]"),

@@ -247,7 +247,7 @@ def test_a_query_with_a_mistake_is_named(trial: Trial) -> None:
 
     assert "queries/rows.sql" in output
     assert "syntax error" in output
-    assert "Mend the query" in output
+    assert "Fix the query" in output
 
 
 def test_a_server_that_is_down_is_reported(trial: Trial) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# In place of a status: the connection broke before the answer was there, or there was none at all.
+# In place of a status: the connection broke before the answer, or there was no connection.
 RESET, UNREACHED = 0, -1
 
 
@@ -196,6 +196,6 @@ async def during(
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value below which a share of the values lies; 0 where there are none."""
+    """Return the value below which a share of the values is; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0

@@ -13,7 +13,7 @@ from rung.infrastructure import Vendor
 
 PACKAGE = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,79}\Z")
-# Folders beside a package that hold Python and are none.
+# Folders with Python beside a package that are not packages.
 BESIDE = {
     "app", "apps", "benchmark", "benchmarks", "bin", "ci", "conf", "config", "configs", "data",
     "deploy", "doc", "docs", "example", "examples", "governance", "images", "notebook",
@@ -29,7 +29,7 @@ class Inferred:
     Args:
         answers: The template's questions that could be answered.
         facts: All that was found, the answers among it.
-        own_package: Where the person's own package is, from the root; nothing where there is none.
+        own_package: The user's own package, relative to the root; empty if there is none.
     """
 
     answers: Mapping[str, Any]

@@ -108,7 +108,7 @@ class _Planner:
     def _item(self, capability: Capability, because: str) -> Item:
         played = self.strategy.game.played
         asked = capability.rung(played)
-        # What only the other game asks for can be owed all the same; no project of this game has it.
+        # A duty of only the other game can still apply; no project of this game has it.
         rung = capability.level if asked is None else asked
         paths = [claim.path for claim in capability.owns if not claim.needs] + list(capability.uses)
         records = tuple(

@@ -1,4 +1,4 @@
-"""Do what was planned: one commit on the branch at hand, or on a branch of its own."""
+"""Apply a plan: one commit on the current branch, or on a new one."""
 
 import os
 from pathlib import PurePosixPath

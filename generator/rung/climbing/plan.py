@@ -22,7 +22,7 @@ class ProjectState:
     Args:
         template: The address.
         version: The version, as the answers file says it.
-        commit: The full id of the version's commit, where the template is at hand.
+        commit: The full id of the version's commit, if the template is available.
         answers: Answers by question.
     """
 

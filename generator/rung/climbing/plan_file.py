@@ -94,7 +94,7 @@ def load(file: Path) -> Saved:
     """Read a plan.
 
     Raises:
-        RungError: It is none.
+        RungError: It is not a Rung plan file.
     """
     try:
         with file.open("rb") as stream:

@@ -91,7 +91,7 @@ def _leave_planted(start: Start, inputs: MergeInputs, moved: Moves) -> set[str]:
 
 
 def _check(start: Start, inputs: MergeInputs) -> None:
-    """Raise a RungError where the answers or the files at hand do not allow a climb."""
+    """Raise a RungError if the answers or the files do not allow a climb."""
     base, ours = inputs.base_files, inputs.our_files
     answers_check.check(
         answers_check.Compared(

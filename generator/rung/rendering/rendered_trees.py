@@ -44,7 +44,7 @@ def rendered(bench: Workbench, source: Source, answers: Mapping[str, Any]) -> st
         tree = _stored(room, store, Path(scratch) / "index")
     if not _is_complete(bench, tree):  # git leaves a broken file alone that has the right name
         raise RungError(
-            f"The cache of renders {store} is damaged, and cannot be mended by itself.\n"
+            f"The cache of renders {store} is damaged, and cannot repair itself.\n"
             "Delete that folder (all in it can be made again), then run the same command again."
         )
     if key:

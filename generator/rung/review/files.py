@@ -24,7 +24,7 @@ class Files:
     """The files of a repository that count, by their paths from its root."""
 
     def __init__(self, root: Path, reading: Reading, limits: Limits) -> None:
-        """Walk the folder; raise a RungError where it is none."""
+        """Walk the folder; raise a RungError if it is not a folder."""
         self.root = str(root)
         self.reading = reading
         self.limits = limits

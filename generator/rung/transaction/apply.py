@@ -70,7 +70,7 @@ def apply(bench: Workbench, before: str, tree: str, message: str) -> str:
             journal.clear(bench.top)
             raise RungError(
                 f"{failed}\nNothing was touched. Commit or stash what you have changed meanwhile, "
-                "or mend what git says, then run the command again."
+                "or fix what git reports, then run the command again."
             )
         if failed:
             _undo(bench.top, failed)

@@ -66,7 +66,7 @@ def read(top: Path) -> Journal | None:
         if written.pending != pending:
             return at_hand
     except (OSError, ValueError, TypeError):
-        return at_hand  # the refs alone lead back, from the work tree at hand
+        return at_hand  # the refs suffice to go back, from the current work tree
     if _belongs(folder, top):
         return Journal(str(folder), before, pending, within)
     if within == at_hand.within:
@@ -89,7 +89,7 @@ def _within(top: Path) -> str:
 
 
 def _belongs(folder: Path, top: Path) -> bool:
-    """Say whether a folder is the root of a work tree of the repository at hand."""
+    """Say whether a folder is the root of a work tree of this repository."""
     try:
         if not folder.is_absolute() or not (folder / ".git").exists():
             return False

@@ -194,7 +194,7 @@ def _index(top: Path) -> dict[str, tuple[str, str]]:
 
 
 def _texts(top: Path, oids: set[str]) -> dict[str, bytes]:
-    """Return contents by id; that of no file is none."""
+    """Return contents by id; a missing file has none."""
     there = [oid for oid in sorted(oids) if oid.strip("0")]
     output = git.run(top, "cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in there))
     return dict.fromkeys(oids, b"") | git.blobs(output, there)

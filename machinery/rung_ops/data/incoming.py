@@ -66,7 +66,7 @@ def version() -> int:
     if not files:
         return 0
     if problems := problems_of(files):
-        advice = "Mend the rows in the file, or the rule in dataset.py."
+        advice = "Fix the rows in the file, or the rule in dataset.py."
         print(*problems, f"Nothing was versioned or trained. {advice}", sep="\n", file=sys.stderr)
         return 1
     code = _dvc("add", *(shown(path) for path in files))

@@ -81,5 +81,5 @@ def _named(path: Path) -> Iterator[None]:
         reason = printable(next(iter(str(error).strip().splitlines()), ""))
         raise UnreadableFileError(
             f"{shown(path)}: cannot be read ({type(error).__name__}: {reason}). "
-            "Mend the file, or load() in dataset.py, which reads it."
+            "Fix the file, or load() in dataset.py, which reads it."
         ) from error

@@ -1,6 +1,6 @@
 """The embedded feature store: one SQLite file, which is replaced as a whole.
 
-It lies in the folder of the releases, which every process of the service reads already.
+It is in the folder of the releases, which every process of the service already reads.
 """
 
 import json
@@ -26,7 +26,7 @@ CREATE TABLE numbers (view TEXT, entity BLOB, packed BLOB NOT NULL, PRIMARY KEY 
 
 
 def path() -> Path:
-    """Return where the store lies: `features.sqlite` in the folder of the releases."""
+    """Return the path of the store: `features.sqlite` in the folder of the releases."""
     return paths.releases() / "features.sqlite"
 
 

@@ -24,7 +24,7 @@ def timeout(file: Path = FILE) -> float:
     try:
         given = tomllib.loads(file.read_text(encoding="utf-8")).get("redis", {})
     except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{shown(file)}: cannot be read ({error}). Mend it.") from error
+        raise StoreError(f"{shown(file)}: cannot be read ({error}). Fix it.") from error
     if not isinstance(given, dict) or given.keys() - {"timeout_ms"}:
         raise StoreError(f"{shown(file)}: expected a table [redis] with `timeout_ms` and no more.")
     limit = given.get("timeout_ms", TIMEOUT)
@@ -40,7 +40,7 @@ def timeout(file: Path = FILE) -> float:
 
 
 def project_store() -> FeatureStore:
-    """Return the feature store of the model at hand.
+    """Return the feature store of this model.
 
     Raises:
         StoreError: it is a server, and its address or its settings cannot be used.

@@ -90,7 +90,7 @@ def require_signature(folder: Path) -> None:
     if before:
         raise Unsigned(
             f"the audit log of {folder.name} could not be signed: {before}. See `uv run poe audit-log`; "
-            "`uv run poe stop` works all the same."
+            "`uv run poe stop` still works."
         )
 
 

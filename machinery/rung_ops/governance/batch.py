@@ -67,7 +67,7 @@ def _refuse_while_stopped(folder: Path) -> None:
 
 @functools.cache
 def objections() -> list[str]:
-    """List why the model at hand is not approved; it is asked for once."""
+    """List why this model is not approved; computed once."""
     if importlib.util.find_spec("mlflow") is None:
         return list(carried_approval.objections())
     name = predict_logged.release()

@@ -1,4 +1,4 @@
-"""Whether the model at hand is approved, by what an image for scoring carries.
+"""Whether this model is approved, according to an image for scoring.
 
 It has no registry, no git and no OpenSSH: only the committed records of governance/, and the folder
 of the releases where that is mounted, for what happened since the image was built.
@@ -28,7 +28,7 @@ MOUNT = "mount the folder of the releases at /app/releases"
 
 
 def objections() -> Iterator[str]:
-    """Say why the model at hand is not approved, as far as that is known here."""
+    """Say why this model is not approved, as far as that is known here."""
     signers = signatures.signers_file()
     if not signers.is_file():
         yield f"no signature says here which model was validated: {IN_THE_PROJECT}"

@@ -62,7 +62,7 @@ def overruled(
 
 
 def past_their_day(folder: Path, release: str) -> list[str]:
-    """List reviews and findings that are overdue; the monitor looks all the same."""
+    """List reviews and findings that are overdue; the monitor still runs."""
     try:
         manifest = bundle.read_manifest(paths.bundle(folder, release))
     except bundle.BadBundle:

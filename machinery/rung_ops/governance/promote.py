@@ -222,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(f"{release} answers in {folder.name}; approved in {approval.RECORDS}.")
     if state.read(folder).stopped:
-        print(f"{folder.name} is stopped all the same, until `uv run poe resume`.")
+        print(f"{folder.name} stays stopped until `uv run poe resume`.")
     print(champion_alias.follow(version))
     if problem := witness.note(folder, paths.person()):
         print(problem, file=sys.stderr)

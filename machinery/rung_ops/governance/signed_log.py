@@ -153,7 +153,7 @@ class SignedLog:
         self._lines.append(Line(number, event["hash"], event if counts else None))
 
     def _covered(self, anchor: Anchor | None) -> int:
-        """Count the lines at hand that the last anchor covers."""
+        """Count the lines that the last anchor covers."""
         lines = anchor.lines if anchor is not None else 0
         count = lines - self._base.lines
         if anchor is None and not self._base.lines:

@@ -81,7 +81,7 @@ def measure(log: pl.DataFrame, views: Views) -> pl.DataFrame:
         One row a feature, of SCHEMA, shares null without rows:
         request, store, default: share of the rows whose value came from there; together 1;
         missing: share of the rows whose entity has no value of this and the features beside it;
-        null: share of the rows in which the model got no value, as the default is none;
+        null: share of the rows in which the model got no value, as there is no default;
         entities, missing_entities: different ones that were asked for, and those without values.
     """
     asked = log.filter(pl.col("arm") != BATCH)

@@ -104,7 +104,7 @@ def _mapping(text: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         what = getattr(error, "problem", error)
-        raise UnreadableDocumentError(f"is not YAML{where}: {what}. Mend it") from error
+        raise UnreadableDocumentError(f"is not YAML{where}: {what}. Fix it") from error
     if not isinstance(loaded, dict):
         raise UnreadableDocumentError("holds no fields. Write `field: value` lines")
     return loaded

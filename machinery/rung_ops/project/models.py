@@ -53,7 +53,7 @@ def listed(only: str = "") -> list[dict[str, str]]:
     """Give each model's name in the registry and its folder, for the CI; the first one is at `.`.
 
     Raises:
-        ModelFolderError: there is none of the name that is asked for.
+        ModelFolderError: there is no model of that name.
     """
     known = {project_name(home): folder for folder, home in model_folders.folders().items()}
     if only and only not in known:

@@ -75,7 +75,7 @@ def home(here: Path) -> Path:
     return models / inside[0] if inside and (models / inside[0] / "src").is_dir() else REPOSITORY
 
 
-# Of the model at hand: its code, data, reports, releases.
+# Of the current model: its code, data, reports, releases.
 ROOT = home(Path.cwd().resolve())
 
 SAMPLE = ROOT / "data/sample"
@@ -95,7 +95,7 @@ VALIDATION = REPORTS / "validation.json"
 
 # Where DVC keeps a file's content; with `cache.type = symlink` it puts links to there.
 DVC_OBJECT = re.compile(r".*/files/md5/[0-9a-f]{2}/[0-9a-f]{30}")
-# Files that are beside the data and are none.
+# Files beside the data that are not data.
 BESIDE = {".md", ".py", ".dvc", ".txt"}
 
 
@@ -160,7 +160,7 @@ def placed(variable: str, name: str) -> Path:
 
 
 def others() -> list[str]:
-    """Name the folders that belong to other models, as git names them from the model at hand."""
+    """Name the folders that belong to other models, as git names them from this model's folder."""
     if ROOT != REPOSITORY:
         return []  # they all lie elsewhere
     return [f"models/{path.parent.name}" for path in sorted(REPOSITORY.glob("models/*/src"))]

@@ -180,7 +180,7 @@ def _typical(values: pl.Series, column: dict[str, Any]) -> Any:
     """Return the most frequent value, or the median of numbers and times.
 
     Values are chosen column by column, so that the public example is not a real row. A text that
-    few rows share, such as the number of a case, is none of the data's.
+    few rows share, such as the number of a case, is not taken from the data.
     """
     values = values.drop_nulls().sort()
     if values.is_empty():

@@ -55,7 +55,7 @@ class Stage:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds until it goes on; None where it is sent back for want of traffic."""
+        """Seconds until the next stage; None if it is rolled back for lack of traffic."""
         settings = self.settings
         after = max(self.needs, settings.min_seconds)
         if settings.enough_seconds is not None and self.rate:
@@ -66,7 +66,7 @@ class Stage:
         line = f"{self.name}, {self.share:.0%} of the requests: {self.wanted:,} {self.unit} "
         line += f"take {span(self.needs)}" if self.rate else "never come"
         if self.seconds is None:
-            return f"{line}, and it is sent back after {span(self.settings.max_seconds)}"
+            return f"{line}, and it is rolled back after {span(self.settings.max_seconds)}"
         if self.seconds < self.needs:
             rows_by_then = self.rate * self.seconds / DAY
             return f"{line}, and it goes on after {span(self.seconds)} with some {rows_by_then:.0f}"
@@ -129,7 +129,7 @@ def lines(policy: Policy, traffic: Traffic | None) -> Iterator[str]:
 
 
 def suggestion(policy: Policy, traffic: Traffic) -> Iterator[str]:
-    """Propose stages that end by the time, and say how bad a release is sent back then."""
+    """Propose stages that end by the time, and say how bad a release is rolled back then."""
     shadow = max(SHADOW_DAYS, math.ceil(2 * FEW / traffic.rows))
     canary = max(CANARY_DAYS, math.ceil(2 * FEW / (traffic.requests * CANARY_SHARE)))
     yield f"[shadow]: share = 1.0, {_times(shadow)}"
@@ -139,7 +139,7 @@ def suggestion(policy: Policy, traffic: Traffic) -> Iterator[str]:
     failing = noticed(doubt, requests, requests, policy.canary.max_bad_increase)
     yield (
         f"At most {shadow + canary} days in all, and {requests} requests for the canary. Of releases "
-        f"that fail {failing:.0%} of them 19 in 20 are sent back, of those as good as the one that "
+        f"that fail {failing:.0%} of them 19 in 20 are rolled back, of those as good as the one that "
         f"answers {policy.false_abort:.0%}. Keep `patience_days` in ops/autopilot.toml above these "
         "days, and the service running: a step starts again when it restarts."
     )

@@ -42,7 +42,7 @@ def check(body: bytes, form: Form) -> None:
             if _compressed(body, position):
                 raise NotArrow("it is compressed; send it as it is")
     except struct_error as error:
-        raise NotArrow("a part of it lies beyond its end") from error
+        raise NotArrow("a part of it is beyond its end") from error
 
 
 def _of_stream(body: bytes) -> Iterator[int]:
@@ -58,7 +58,7 @@ def _of_stream(body: bytes) -> Iterator[int]:
         following = unpack_from("<q", body, offset)[0] if offset else 0
         position += size + following
         if not 0 <= following <= len(body):
-            raise NotArrow("a part of it lies beyond its end")
+            raise NotArrow("a part of it is beyond its end")
 
 
 def _of_file(body: bytes) -> Iterator[int]:

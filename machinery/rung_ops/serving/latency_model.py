@@ -1,6 +1,6 @@
 """How long a batch will take: so much to begin with, and so much for each row."""
 
-LEARN = 0.1  # how much of an error of the estimate is made good at once
+LEARN = 0.1  # the share of an error of the estimate that is corrected at once
 MOST = 10.0  # times the estimate: a batch that took longer met with something that will pass
 LEAST = 1e-9  # seconds: what is nothing at all could not grow by a share of itself
 

@@ -1,6 +1,6 @@
 """Match texts against the patterns of the contract, which polars checked in training.
 
-Python's engine is at hand where rows are decoded, and gives the same verdict on plain patterns in
+Python's engine is available where rows are decoded, and gives the same verdict on plain patterns in
 the same time. On others it differs, or takes for ever on a text made for that: those go to polars,
 whose engine takes linear time.
 """

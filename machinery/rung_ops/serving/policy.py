@@ -51,7 +51,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a release takes over.
 
     Attributes:
-        false_abort: chance that one which is as good as the other is sent back, in all.
+        false_abort: chance that an equally good one is rolled back, in total.
         slow: seconds from which an answer is a bad one.
     """
 

@@ -17,7 +17,7 @@ from rung_ops.target import MULTICLASS
 # A smaller effect is rounding: of 32 bits in a model, of four decimals in an answer.
 NONE = 5e-5
 # Largest difference between the sum of the effects and the prediction: in log-odds, or a share of
-# the largest effect. Rounding to 32 bits stays below 1e-4, save where a probability is almost 1.
+# the largest effect. Rounding to 32 bits stays below 1e-4, unless a probability is almost 1.
 TOLERANCE = 0.01
 
 

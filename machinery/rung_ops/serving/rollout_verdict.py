@@ -29,7 +29,7 @@ def verdict(serving: ArmFigures, canary: ArmFigures, policy: Policy, seconds: fl
     """Judge a canary at one of its steps.
 
     It may be asked at any time and as often as one likes: the chance that a release as good as
-    the serving one is ever sent back stays below the policy's `false_abort`.
+    the serving one is ever rolled back stays below the policy's `false_abort`.
 
     Args:
         serving: what the serving release answered since the step began.

@@ -146,7 +146,7 @@ class RowCode:
         return term
 
     def ranged(self, code: str, dtype: pl.DataType, *operands: Term) -> Term:
-        """Assign code that gives a whole number; unsure where it is none of the type."""
+        """Assign code that gives a whole number; unsure if it does not fit the type."""
         term = self.assign(code, dtype, *operands)
         least, most = INTEGERS[str(dtype)]
         self._stop_unless(f"{least} <= {{}} <= {most}", term)

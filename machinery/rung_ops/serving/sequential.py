@@ -1,4 +1,4 @@
-"""Tests that may be looked at as often as one likes: the false-alarm rate holds all the same.
+"""Tests that may be evaluated any number of times: the false-alarm rate still holds.
 
 A test with a fixed number of rows, looked at every second, raises a false alarm sooner or later.
 These bound the probability of ever being wrong, however often they are checked.

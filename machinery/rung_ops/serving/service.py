@@ -34,7 +34,7 @@ class HeldReleases:
 
     Attributes:
         state: of the environment, as it was read last.
-        serving: the release that answers; None while there is none that can.
+        serving: the release that answers; None while there is none.
         canary: the release that answers some requests.
         shadow: the release in shadow.
         problems: what is wrong, in words; empty where all is as the state asks for.

@@ -126,7 +126,7 @@ class Watch:
         return None
 
     def _may_load(self, name: str, problems: list[str]) -> bool:
-        """Ask by the manifest as it lies there, so that what is refused is not verified each time.
+        """Decide by the unverified manifest, so that a refused release is not verified each time.
 
         Where code is imported, _admit() decides by the verified one.
         """

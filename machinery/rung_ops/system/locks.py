@@ -64,7 +64,7 @@ def single_instance(
     """Be the only running instance of a program.
 
     Args:
-        folder: where the file `lock` lies.
+        folder: that contains the file `lock`.
         holder: `by` and `started`, shown to others while this process holds the lock.
         say: prints a line.
         program: its name, for messages.

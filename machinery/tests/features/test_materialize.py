@@ -278,7 +278,7 @@ def test_what_serves_keeps_its_values_when_the_declaration_changes(
         store.refuse_unless_filled([{"id": described.id, "features": []}], project_store())
     assert materialize.main(["--as-of", last]) == 0
 
-    assert capsys.readouterr().err == ""  # a lock lies beside the bundles
+    assert capsys.readouterr().err == ""  # a lock is beside the bundles
     filled = store.refuse_unless_filled(views, project_store())
     assert filled.keys() == {described.id, views[0]["id"]}
     # A release that cannot be computed any more keeps what the store has.

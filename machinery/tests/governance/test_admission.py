@@ -99,7 +99,7 @@ def test_a_release_with_other_source_than_the_approved_does_not_count(door: Door
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, mend its manifest, and sign it again",
+    "Put another `model.onnx` into an approved release, fix its manifest, and sign it again",
 )
 def test_a_release_with_another_exported_model_does_not_count(door: Door) -> None:
     files = {"model.onnx": "0" * 64}

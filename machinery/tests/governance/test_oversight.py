@@ -142,10 +142,10 @@ def test_the_kill_switch_stops_every_prediction_and_says_who_and_why(
     assert service.ask("/health/ready")[1]["stopped"]["by"] == "Olga Officer"
     assert not service.ready()
 
-    mended = {"by": "Paul", "reason": "mended, see the risk register"}
-    assert service.ask("/resume", mended) == (200, {"stopped": False, **mended})
+    reason = {"by": "Paul", "reason": "fixed, see the risk register"}
+    assert service.ask("/resume", reason) ==  (200, {"stopped": False, **reason})
     assert service.ask("/predict", row)[0] == 200
-    assert service.ask("/resume", mended)[0] == 409
+    assert service.ask("/resume", reason)[0] == 409
     events = [event["event"] for event in log()]
     assert events[-3:] == ["stop", "resuming", "resume"]
 
@@ -191,7 +191,7 @@ def test_a_stop_that_cannot_be_written_down_holds_for_the_process_and_says_so(
         assert "This process is stopped, but that could not be written down" in answer["error"]
         time.sleep(1)  # the service checks the state several times, which does not mention it
         assert service.ask("/predict", row)[0] == 503
-        assert service.ask("/resume", {"by": "Paul", "reason": "mended"})[1]["warning"]
+        assert service.ask("/resume", {"by": "Paul", "reason": "fixed"})[1]["warning"]
         assert service.ask("/predict", row)[0] == 200
     finally:
         blocked.rmdir()
@@ -233,7 +233,7 @@ def test_a_service_without_tokens_refuses_oversight_and_says_how(
         ("/override", [1], "Send a JSON object"),
         ("/stop", {"by": "Olga", "reason": " - "}, "`reason` is missing or empty"),
         ("/stop", {"reason": "it refuses everybody"}, "`by` is missing"),
-        ("/resume", {"by": 7, "reason": "mended"}, "`by` is missing"),
+        ("/resume", {"by": 7, "reason": "fixed"}, "`by` is missing"),
     ],
 )
 def test_what_lacks_a_name_or_a_reason_is_refused(

@@ -273,7 +273,7 @@ def test_a_stop_outlasts_a_promotion(
         state.stop(production, "Olga", "a drill")
 
     assert promote.main([waiting]) == 0
-    assert "stopped all the same" in capsys.readouterr().out
+    assert "stays stopped" in capsys.readouterr().out
     assert state.read(production).stopped
 
 
@@ -290,7 +290,7 @@ def test_a_bundle_that_was_changed_on_the_disk_does_not_answer(
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, mend its manifest, and sign it again",
+    "Put another `model.onnx` into an approved release, fix its manifest, and sign it again",
     "`poe deploy production` exports the version's model again, and refuses",
 )
 def test_a_bundle_signed_again_since_its_deployment_does_not_answer(

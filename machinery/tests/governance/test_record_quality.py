@@ -46,7 +46,7 @@ def objections(desk: Desk, **changes: Any) -> str:
         ({"findings": [FINDING | {"due": day(-30)}]}, "before the validation"),
         ({"findings": [FINDING | {"severity": "high"}]}, "conditions: is missing"),
         ({"findings": [FINDING | {"severity": "high", "closed": day(0)}]}, ""),
-        ({"findings": [FINDING | {"severity": "high"}], "conditions": "Mend it first."}, ""),
+        ({"findings": [FINDING | {"severity": "high"}], "conditions": "Fix it first."}, ""),
     ],
 )
 @pytest.mark.tried(

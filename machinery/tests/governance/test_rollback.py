@@ -75,7 +75,7 @@ def test_without_the_audit_key_nothing_comes_back_as_no_service_would_follow(
 
     assert state.read(production).serving == twice[1]
     output = capsys.readouterr().err
-    assert "could not be signed" in output and "`uv run poe stop` works all the same" in output
+    assert "could not be signed" in output and "`uv run poe stop` still works" in output
 
 
 def test_staging_goes_back_without_an_approval(candidates: Candidates, production: Path) -> None:

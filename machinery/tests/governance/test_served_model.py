@@ -42,7 +42,7 @@ def test_what_poe_release_wrote_is_the_export_of_its_version(
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, mend its manifest, and sign it again",
+    "Put another `model.onnx` into an approved release, fix its manifest, and sign it again",
 )
 def test_another_file_that_predicts_the_same_is_found(
     release: Path, differences: Any, release_private_key: bytes

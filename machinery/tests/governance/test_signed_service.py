@@ -194,7 +194,7 @@ def test_every_environment_but_staging_is_guarded(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.tried(
-    "Put another `model.onnx` into an approved release, mend its manifest, and sign it again",
+    "Put another `model.onnx` into an approved release, fix its manifest, and sign it again",
     "the service answers 503: the log names the hash of the files that were approved",
 )
 def test_a_release_with_another_exported_model_is_refused(

@@ -50,7 +50,7 @@ def override(folder: Path, number: int) -> list[str]:
     return audit.record(folder, "override", "Olga", id=str(number), decision="grant", reason="x")
 
 
-def begin_anew(folder: Path) -> None:
+def start_over(folder: Path) -> None:
     """Write another log with the same key, as who holds the disk and the key can."""
     shutil.rmtree(folder)
     for number in range(7, 11):
@@ -123,7 +123,7 @@ def test_a_rewritten_log_is_found_and_not_noted(
 ) -> None:
     assert witness.note(log, "Ada") == ""
     noted = git(origin, "rev-parse", BRANCH)
-    begin_anew(log)
+    start_over(log)
 
     assert audit.main([]) == 1
 

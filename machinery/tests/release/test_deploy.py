@@ -259,7 +259,7 @@ def test_how_long_it_takes_is_reported_without_deploying(
 
     assert code == 0
     assert "At your 24 requests (24 rows) a day, each stage of ops/rollout.toml takes:" in output
-    assert "1,000 rows take 5 months, and it is sent back after 3 days" in output
+    assert "1,000 rows take 5 months, and it is rolled back after 3 days" in output
     assert state.read(production) == State()
 
 

@@ -143,7 +143,7 @@ def test_what_is_proposed_becomes_onnx(name: str) -> None:
 
 
 class Odd:
-    """A model that is none of scikit-learn's."""
+    """A model that is not scikit-learn's."""
 
     def predict(self, rows: pl.DataFrame) -> np.ndarray:
         return np.zeros(rows.height)

@@ -101,7 +101,7 @@ def act(folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> bool:
         "rollback": lambda: rollback.roll_back(folder, BY, "it is worse"),
         "abort": lambda: state.abort(folder, "it is worse", BY),
         "stop": lambda: kill_switch.switch_off(folder, BY, "it harms people"),
-        "resume": lambda: kill_switch.switch_on(folder, BY, "it is mended"),
+        "resume": lambda: kill_switch.switch_on(folder, BY, "it is fixed"),
     }
     try:
         verbs[verb]()

@@ -49,7 +49,7 @@ def test_little_traffic_is_told_that_no_release_gets_through() -> None:
 
     assert "At your 24 requests (24 rows) a day" in result
     assert (
-        "- shadow, 25% of the requests: 1,000 rows take 5 months, and it is sent back after 3 days"
+        "- shadow, 25% of the requests: 1,000 rows take 5 months, and it is rolled back after 3 days"
     ) in result
     assert "- canary, 1% of the requests: 500 requests take 68 months, and it is sent" in result
     assert "So no release gets through" in result

@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[Callable[[Content], object], str]] = {
     ),
     "no serving": (lambda content: content.pop("serving"), "`serving` is missing"),
     "no entry": (lambda content: content.pop("entry"), "`entry` is missing"),
-    "an entry that is none": (lambda content: content.update(entry={"event": "x"}), "`entry`"),
+    "an invalid entry": (lambda content: content.update(entry={"event": "x"}), "`entry`"),
     "another release than the entry says": (
         lambda content: content.update(serving="v1"),
         "`entry`: it belongs to another state",

@@ -138,7 +138,7 @@ def render(assessment: Assessment, *, explain: bool) -> str:
         adoption_terms=_terms("The pace, term by term", strategy.adoption),
         to_do=_to_do(steps),
         reasons="\n".join(_reasons(step) for step in steps),
-        beside=f"<h2>To reach the target all the same</h2>\n{beside}" if beside else "",
+        beside=f"<h2>To reach the target anyway</h2>\n{beside}" if beside else "",
         not_yet=_list(
             f"<strong>{escape(entry.what)}</strong>: {escape(entry.because)}"
             for entry in assessment.roadmap.not_yet

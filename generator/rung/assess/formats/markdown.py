@@ -37,7 +37,7 @@ def _lines(assessment: Assessment) -> Iterator[str]:
     for number, each in enumerate(assessment.roadmap.steps, start=1):
         yield from _step(number, each)
     if assessment.roadmap.beside:
-        yield from ("", "## To reach the target all the same", "")
+        yield from ("", "## To reach the target anyway", "")
         yield from (f"- {messages.beside(each)}" for each in assessment.roadmap.beside)
     yield from ("", "## Not yet", "")
     yield from (f"- **{entry.what}**: {entry.because}" for entry in assessment.roadmap.not_yet)

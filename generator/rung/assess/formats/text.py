@@ -57,7 +57,7 @@ def _details(assessment: Assessment) -> Iterator[str]:
     for number, each in enumerate(assessment.roadmap.steps, start=1):
         yield from _step(number, each)
     if assessment.roadmap.beside:
-        yield "\nTo reach the target all the same"
+        yield "\nTo reach the target anyway"
         yield from (
             line for each in assessment.roadmap.beside for line in _fold(messages.beside(each), 2)
         )

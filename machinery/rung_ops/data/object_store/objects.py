@@ -43,7 +43,7 @@ def client(settings: Settings) -> Any:
     """Make a client; the credentials are those of the environment.
 
     Raises:
-        StoreError: the settings are none that it could be made with.
+        StoreError: the settings are invalid.
     """
     config = Config(
         connect_timeout=10,  # seconds
@@ -85,7 +85,7 @@ def region() -> str:
 
 
 def listed(client: Any, settings: Settings) -> tuple[list[StoredObject], list[str]]:
-    """List what the project takes, by key; and the keys whose names are none for a raw file here.
+    """List what the project takes, by key; and the keys that cannot name a raw file here.
 
     Raises:
         StoreError: the store cannot be asked, or says no.

@@ -90,7 +90,7 @@ def adopt(settings: Settings, stored: StoredObject, known: dict[str, Fetched]) -
 
 
 def can_be_adopted(settings: Settings, stored: StoredObject) -> bool:
-    """Tell whether a file that the record does not know is the object all the same."""
+    """Tell whether a file that is not in the record is still the object."""
     path = record.path_of(stored, settings)
     return not record.part_of(stored, settings) and status.is_the_object(path, stored)
 

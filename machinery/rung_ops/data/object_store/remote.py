@@ -36,7 +36,7 @@ def _remote() -> Settings | None:
         remote = config[f"'remote \"{config['core']['remote']}\"'"]
         url = remote["url"]
     except (Malformed, KeyError, UnicodeDecodeError) as error:
-        raise StoreError(f".dvc/config: names no remote ({error}). Mend it.") from error
+        raise StoreError(f".dvc/config: names no remote ({error}). Fix it.") from error
     if not url.startswith(S3):
         return None
     bucket, _, prefix = url.removeprefix(S3).partition("/")

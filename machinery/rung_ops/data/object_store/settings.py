@@ -62,7 +62,7 @@ def read(path: Path | None = None) -> Settings:
     try:
         text = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StoreError(f"{shown(path)}: cannot be read ({error}). Mend it.") from error
+        raise StoreError(f"{shown(path)}: cannot be read ({error}). Fix it.") from error
     store, take = text.get("store", {}), text.get("take", {})
     settings = Settings(
         endpoint=_words(path, store, "endpoint", ""),

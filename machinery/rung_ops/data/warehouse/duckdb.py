@@ -66,7 +66,7 @@ def connect(address: Address) -> Iterator[Embedded]:
     """
     assert address.file is not None
     if not address.file.is_file():
-        raise WarehouseError(f"{address.shown} is not there: mend WAREHOUSE_URL.")
+        raise WarehouseError(f"{address.shown} does not exist: fix WAREHOUSE_URL.")
     try:
         connection = duckdb.connect(address.file, read_only=True, config=CONFIG)
     except duckdb.Error as error:
@@ -85,10 +85,10 @@ def connect(address: Address) -> Iterator[Embedded]:
 
 def warehouse_error(error: Exception, address: Address, query: Query) -> WarehouseError:
     """Put an error of DuckDB into words."""
-    todo = "Mend the query."
+    todo = "Fix the query."
     if isinstance(error, duckdb.CatalogException) and address.is_sample:
         todo = (
-            "It has one table for each file of data/sample, of the file's name. Mend the query, "
+            "It has one table for each file of data/sample, of the file's name. Fix the query, "
             f"or delete {address.shown}: the next pull fills it again."
         )
     if isinstance(error, duckdb.OutOfMemoryException):

@@ -32,13 +32,13 @@ KNOWN_ERRORS = (
         "is not permitted to log in",
         "The user is blocked: ask the administrator of the warehouse to unblock it.",
     ),
-    ("does not exist", "WAREHOUSE_URL names a user or a database that is not there: mend it."),
+    ("does not exist", "WAREHOUSE_URL names a user or a database that does not exist: fix it."),
     (
         "no pg_hba.conf entry",
         "The warehouse does not let this machine in with this user: ask its administrator. Some "
         "warehouses want `?sslmode=require` at the end of WAREHOUSE_URL.",
     ),
-    ("translate host name", "There is no such host: mend WAREHOUSE_URL, or look at the network."),
+    ("translate host name", "There is no such host: fix WAREHOUSE_URL, or check the network."),
     (
         "timeout expired",
         "It did not answer in time: look whether this machine may reach it (VPN, firewall).",
@@ -59,9 +59,9 @@ KNOWN_ERRORS = (
 )
 # PostgreSQL's codes, https://www.postgresql.org/docs/current/errcodes-appendix.html
 CODES = {
-    "42601": "Correct the query: it is not valid SQL.",
-    "42P01": "The query names a table that is not there, or that the user may not see: mend it.",
-    "42883": "The query calls what is not there, or compares types that do not match: mend it.",
+    "42601": "Fix the query: it is not valid SQL.",
+    "42P01": "The query names a table that does not exist, or that the user may not see: fix it.",
+    "42883": "The query calls an unknown function, or compares types that do not match: fix it.",
     "42P18": "Say of which type a parameter is, such as `$since::timestamp`.",
     "42501": "Ask the administrator of the warehouse for the right to read this (GRANT SELECT).",
     "53100": f"The disk of the warehouse is full: tell its administrator. {AGAIN}",
@@ -73,7 +73,7 @@ CODES = {
     "57P02": f"It crashed in the middle. {AGAIN}",
     "57P03": "It is starting: try again in a minute.",
 }
-OTHERWISE = "Mend the query, or WAREHOUSE_URL."
+OTHERWISE = "Fix the query, or WAREHOUSE_URL."
 
 
 def advice(message: str, code: str | None = None) -> str:

@@ -125,7 +125,7 @@ def refuse_to_mix(settings: Settings, address: Address, folder: Path) -> None:
         other = SNAPSHOT if snapshots else done[0].file_name
         raise WarehouseError(
             f"{shown(folder / other)} was taken {'without' if snapshots else 'with'} a watermark, and "
-            f"warehouse.toml now says otherwise. {_begin_anew(folder)}"
+            f"warehouse.toml now says otherwise. {_start_over(folder)}"
         )
     last = last_here(folder)
     if (done or snapshots) and last is None:
@@ -138,7 +138,7 @@ def refuse_to_mix(settings: Settings, address: Address, folder: Path) -> None:
         now = "is not set" if address.is_sample else f"names {address.shown}"
         raise WarehouseError(
             f"{shown(last)} came out of {came}, and WAREHOUSE_URL {now}: rows of the two must not "
-            f"be mixed. Mend WAREHOUSE_URL. {_begin_anew(folder)}"
+            f"be mixed. Fix WAREHOUSE_URL. {_start_over(folder)}"
         )
 
 
@@ -153,5 +153,5 @@ def row_types() -> dict[str, Any]:
     return {name: column.dtype.type for name, column in contract.Row.to_schema().columns.items()}
 
 
-def _begin_anew(folder: Path) -> str:
+def _start_over(folder: Path) -> str:
     return f"To start again, delete the folder {shown(folder)}, and pull."

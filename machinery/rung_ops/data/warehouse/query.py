@@ -54,7 +54,7 @@ def read(file: Path, watermark: str | None) -> Query:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise WarehouseError(
-            f"{shown(file)}, which ops/warehouse.toml names, is not there: write it, or mend `query`."
+            f"{shown(file)}, which ops/warehouse.toml names, is missing: write it, or fix `query`."
         ) from None
     names: set[str] = set()
 

@@ -44,7 +44,7 @@ def _table(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     except UnreadableFileError as error:
         raise WarehouseError(str(error)) from error
     if problems:
-        raise WarehouseError(f"{problems[0]}. Mend data/sample, or set WAREHOUSE_URL.")
+        raise WarehouseError(f"{problems[0]}. Fix data/sample, or set WAREHOUSE_URL.")
     connection.register("rows", rows.to_arrow())
     name = path.stem.replace('"', '""')
     connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM rows')

@@ -166,7 +166,7 @@ def _of_versions(searched: versions.SearchedVersions) -> list[str]:
     if searched.holding or searched.elsewhere:
         unreached += [
             f"The remote {name} ({address}) keeps old versions. `uv run dvc gc --workspace --cloud "
-            f"--remote {name}` deletes all of them that the files at hand do not use, and with them "
+            f"--remote {name}` deletes all that the current files do not use, and with them "
             "the way to train old versions of the model again."
             for name, address in versions.remotes().items()
         ]

@@ -67,7 +67,7 @@ def remotes() -> dict[str, str]:
 
 
 def look(subject: Subject, folder: Path) -> SearchedVersions:
-    """Search the versions of all commits, and of the files at hand.
+    """Search the versions of all commits, and of the current files.
 
     Args:
         subject: whose rows.

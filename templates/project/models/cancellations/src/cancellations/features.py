@@ -1,6 +1,6 @@
 """What the model sees of a row: all of it is known when the flight is scheduled.
 
-Few flights are cancelled, so there are few features: each one more finds patterns that are none.
+Few flights are cancelled, so there are few features: each further one finds spurious patterns.
 """
 
 import polars as pl
