@@ -18,7 +18,7 @@ def keywords(call: ast.Call) -> dict[str, ast.expr]:
 
 
 def mode(call: ast.Call, position: int) -> str | None:
-    """Return the mode of a call of open, or None where it is not written out."""
+    """Return the mode of a call of open, or None if it is not written out."""
     given = keywords(call).get("mode")
     if given is None:
         given = call.args[position] if len(call.args) > position else ast.Constant("r")

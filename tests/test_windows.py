@@ -24,14 +24,14 @@ IMPORT_ALL = BEGIN + (
 )
 # What needs what Windows lacks, where it has no other way, and why.
 GUARDED = {
-    "generator/rung/cache.py": "who owns a folder is asked where there is a getuid",
+    "generator/rung/cache.py": "who owns a folder is asked if there is a getuid",
     "generator/rung/transaction/locks.py": "a climb is refused on Windows, with the reason",
     "generator/rung/rendering/render_cache.py": "without locks the cache of renders is never thrown away",
     "generator/rung/fleet/reviews.py": "all processors are taken where their share is not told",
     "generator/rung/fleet/workers.py": "Ctrl-C does not wait for the start of a process",
     "generator/rung/proof/run.py": "Windows ends a tree of processes with taskkill",
     "generator/rung/staging.py": "without locks two `rung new` into one folder are not kept apart",
-    "generator/rung/rendering/template_source.py": "who owns the file is asked where there is a getuid",
+    "generator/rung/rendering/template_source.py": "who owns the file is asked if there is a getuid",
     "machinery/rung_ops/load_test/run.py": "asyncio's own loop where there is no uvloop",
     "machinery/rung_ops/release/paths.py": "a person without a name has no number on Windows",
     "machinery/rung_ops/serving/connections.py": "Windows has no limit of open files to raise",

@@ -26,7 +26,7 @@ class Load:
 
     Attributes:
         answered: requests.
-        rows, total: predictions in the answers, and their sum; 0 where they were not read.
+        rows, total: predictions in the answers, and their sum; 0 if they were not read.
         per_second: requests answered in a second.
         p50, p99: milliseconds.
     """

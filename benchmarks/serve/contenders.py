@@ -23,7 +23,7 @@ class Request:
     """One way to ask: a path, a body made of rows, and the probabilities read from the answer.
 
     Attributes:
-        numbers: for wrk.lua: where it finds the probabilities; empty where it cannot.
+        numbers: for wrk.lua: where it finds the probabilities; empty if it cannot.
     """
 
     path: str

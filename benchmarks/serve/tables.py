@@ -46,7 +46,7 @@ class Results:
         self.all = {one.service.key: one for one in contenders}
 
     def of(self, key: str, work: Workload, what: Callable[[Figures], float]) -> float | None:
-        """Return the median over the rounds, or None where it was not measured."""
+        """Return the median over the rounds, or None if it was not measured."""
         one = self.all.get(key)
         return median(map(what, one.figures[work])) if one and work in one.figures else None
 

@@ -224,7 +224,7 @@ def _since(place: Path, project: Path, stand: Stand, before: str) -> str:
         ["git", "diff", "--no-index", "--stat", "--patch", old, new],
         capture_output=True,
         text=True,
-        check=False,  # 1 where they differ
+        check=False,  # 1 if they differ
     )
     return done.stdout.replace(str(old), "").replace(str(new), "")
 

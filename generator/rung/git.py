@@ -143,7 +143,7 @@ def lacks(oid: str) -> RungError:
 
 
 def root(folder: Path) -> Path | None:
-    """Return the root of the work tree that a folder is in, or None where it is in none.
+    """Return the root of the work tree that a folder is in, or None if it is in none.
 
     Raises:
         RungError: Git refuses the repository, it has no work tree or one elsewhere, or some of its
@@ -165,7 +165,7 @@ def root(folder: Path) -> Path | None:
 
 
 def refuse_unreadable(top: Path) -> None:
-    """Raise a RungError where git refuses a repository altogether."""
+    """Raise a RungError if git refuses a repository altogether."""
     done = completed(top, "rev-parse", "--git-dir")
     if not done.returncode:
         return
@@ -179,7 +179,7 @@ def refuse_unreadable(top: Path) -> None:
 
 
 def _refuse_elsewhere(top: Path) -> None:
-    """Raise a RungError where git would read and write the files of another folder."""
+    """Raise a RungError if git would read and write the files of another folder."""
     if answers(top, "rev-parse", "--is-bare-repository") == "true":
         raise RungError(
             f"{top} is set up as a bare repository (`core.bare`), so git has no files to work on.\n"

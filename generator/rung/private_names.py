@@ -17,7 +17,7 @@ COPIER = ">=9.18,<10"  # before 9.18 it renders the files of every rung, without
 
 @dataclass(frozen=True)
 class CopierNames:
-    """What Rung patches of Copier; None where this version has no such name.
+    """What Rung patches of Copier; None if this version has no such name.
 
     Attributes:
         main: The module that asks git about each file.
@@ -49,7 +49,7 @@ def copier() -> CopierNames:
 
 
 def _check_copier() -> None:
-    """Raise a RungError where the version of Copier is one that Rung does not know."""
+    """Raise a RungError if the version of Copier is one that Rung does not know."""
     from importlib.metadata import version
 
     from packaging.specifiers import SpecifierSet

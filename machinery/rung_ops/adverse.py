@@ -17,10 +17,10 @@ def of(settings: Mapping[str, Any], classes: Sequence[str] = ()) -> str | list[s
 
     Args:
         settings: content of params.toml.
-        classes: of the target; none where it is a number, or true or false.
+        classes: of the target; none if it is a number, or true or false.
 
     Returns:
-        HIGH or LOW, or the unfavourable classes in the order of all; None where nothing is said.
+        HIGH or LOW, or the unfavourable classes in the order of all; None if nothing is said.
 
     Raises:
         BadAdverseError: it is something else.

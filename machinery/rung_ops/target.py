@@ -52,7 +52,7 @@ class Kind(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Columns of a prediction; 0 where it is one number."""
+        """Columns of a prediction; 0 if it is one number."""
         return len(self.classes) or len(self.quantiles)
 
     @property
@@ -71,7 +71,7 @@ def kind_of(name: str, column: Any, quantiles: Any = ()) -> Kind:
     Args:
         name: of the target.
         column: of the schema of Row.
-        quantiles: QUANTILES of dataset.py; empty where it has none.
+        quantiles: QUANTILES of dataset.py; empty if it has none.
 
     Raises:
         UnsupportedTargetError: no model of a project can predict it.
@@ -101,7 +101,7 @@ def kind_in(contract: Mapping[str, Any]) -> Kind:
 
 
 def class_names(name: str, column: Any) -> list[str]:
-    """Name the classes of a target in the order of Row; none where it is a number or Boolean.
+    """Name the classes of a target in the order of Row; none if it is a number or Boolean.
 
     Args:
         name: of the target.

@@ -15,7 +15,7 @@ class Threshold:
     Attributes:
         amount: in the unit of the figure, 0 or more.
         share: as it is in the policy file.
-        figure: size of the figure that it is a share of; 1 where it is in points.
+        figure: size of the figure that it is a share of; 1 if it is in points.
     """
 
     amount: float

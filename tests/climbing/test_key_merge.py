@@ -303,7 +303,7 @@ def test_a_merge_holds_each_sides_changes_or_gives_up(
 
 
 def flat(document: dict[str, object]) -> list[object]:
-    """Return the value at each key there can be, None where there is none."""
+    """Return the value at each key there can be, None if there is none."""
     results: list[object] = []
     for table in ("", "t", "u", "project"):
         inner = document.get(table, {}) if table else document

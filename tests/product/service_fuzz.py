@@ -161,7 +161,7 @@ def send(service: Service, path: str, kind: str, body: bytes) -> int:
 
 
 def send_raw(service: Service, sent: bytes) -> int:
-    """Send bytes that need not be a request; return the status, 0 where there is no answer."""
+    """Send bytes that need not be a request; return the status, 0 if there is no answer."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=3) as opened:
         try:
             opened.sendall(sent)

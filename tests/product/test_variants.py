@@ -97,7 +97,7 @@ def test_rungs_3_and_4_take_over_what_is_typed_on_rung_2(render: Render, use_cas
 def test_a_newcomer_can_type_every_command(
     request: pytest.FixtureRequest, copier_template: Path, tmp_path: Path, answers: dict[str, Any]
 ) -> None:
-    address = {"tracking_uri": f"http://127.0.0.1:{free_port()}"}  # asked where a server is chosen
+    address = {"tracking_uri": f"http://127.0.0.1:{free_port()}"}  # asked if a server is chosen
     project = start(copier_template, tmp_path / "project", **address | answers)
     if "tracking-server" in verbs(commands_of_the_rung(project)):
         request.addfinalizer(lambda: project.run("uv run poe tracking-server --local --stop"))

@@ -38,8 +38,8 @@ def test_without_edits_it_becomes_a_project_of_today(
     tiny.climb(project, versions, TODAY)
 
     (package,) = (project / "src").iterdir()
-    planted = PLANTED | {f"src/{package.name}/dataset.py"}
-    assert corpus.unlike_fresh(project, versions, tmp_path / "new") <= planted
+    code = {f"src/{package.name}/{name}.py" for name in ("dataset", "features", "model")}
+    assert corpus.unlike_fresh(project, versions, tmp_path / "new") <= PLANTED | code
 
 
 def test_no_edit_is_lost_and_nothing_conflicts(versions: Path, project: Path) -> None:

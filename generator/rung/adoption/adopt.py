@@ -126,7 +126,7 @@ def _repository(folder: Path) -> tuple[Path, str]:
 
 
 def _refuse(files: Mapping[str, Entry], folder: Path) -> None:
-    """Raise a RungError where Rung's parts would be mixed with something else's."""
+    """Raise a RungError if Rung's parts would be mixed with something else's."""
     if project.ANSWERS in files or os.path.lexists(folder / project.ANSWERS):
         raise RungError(_already(folder))
     taken = next((path for path in files if path.split("/")[0].casefold() == SETTINGS), None)

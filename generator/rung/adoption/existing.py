@@ -23,7 +23,7 @@ class Existing:
     Args:
         name: Its folder's name.
         paths: The tracked files, relative to it.
-        read: Gives the text of a path, or nothing where it is not a short text.
+        read: Gives the text of a path, or nothing if it is not a short text.
         remote: The address of `origin`, or nothing.
         authors: How many people made the latest commits.
     """
@@ -85,7 +85,7 @@ def _people(lines: Iterable[str]) -> list[set[str]]:
 
 
 def pyproject(existing: Existing) -> dict[str, Any]:
-    """Return pyproject.toml as data, empty where it is missing or no TOML."""
+    """Return pyproject.toml as data, empty if it is missing or no TOML."""
     try:
         return tomllib.loads(existing.read("pyproject.toml"))
     except (ValueError, RecursionError):

@@ -119,7 +119,7 @@ def _contradictions(answers: Answers, weights: Weights) -> tuple[list[str], Answ
 
 
 def measured(weights: Weights) -> tuple[str, ...]:
-    """Return the questions whose answers count for nothing where a repository was scanned."""
+    """Return the questions whose answers count for nothing if a repository was scanned."""
     return tuple(name for name, asked in weights.questions.items() if asked.part == "technology")
 
 

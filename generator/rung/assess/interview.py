@@ -33,7 +33,7 @@ def gather(
 
     Args:
         file: A file of answers.
-        options: Answers by question; None where an option was not given.
+        options: Answers by question; None if an option was not given.
         choice: What was decided by options; the rest may be in the file.
         weights: The questions.
         ask: The questions to ask where they have no answer yet.

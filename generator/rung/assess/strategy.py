@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Choice:
-    """What the person decided against the arithmetic; None where it is followed."""
+    """What the person decided against the arithmetic; None if it is followed."""
 
     game: str | None = None
     start: int | None = None

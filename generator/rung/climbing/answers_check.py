@@ -68,7 +68,7 @@ def check(here: Compared) -> None:
 
 
 def _check_earlier(here: Compared) -> None:
-    """Raise a RungError where the answers before these fit the files better."""
+    """Raise a RungError if the answers before these fit the files better."""
     states = history.states(here.bench, here.prefix, here.head)
     earlier, commit = next(
         ((one, at) for one, at in states if one != dict(here.recorded)), ({}, "")
@@ -97,7 +97,7 @@ def _check_earlier(here: Compared) -> None:
 
 
 def _check_choices(here: Compared) -> None:
-    """Raise a RungError where another choice fits the files better, which history does not tell.
+    """Raise a RungError if another choice fits the files better, which history does not tell.
 
     The answers may have been changed in the very commit that brought the files. Each other choice
     takes a render, so they are looked at only where the files give reason to.

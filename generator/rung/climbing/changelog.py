@@ -13,7 +13,7 @@ FILE = "CHANGELOG.md"
 
 
 def between(before: Source, after: Source) -> str:
-    """Return the entries that came between two versions, newest first; nothing where none did."""
+    """Return the entries that came between two versions, newest first; nothing if none did."""
     new, old = _text(after), _text(before) if before.repository else None
     if new is None:
         return ""

@@ -141,7 +141,7 @@ def _failing_for_own_files(uv: str, folder: Path, changed: Collection[str]) -> l
 
 
 def _tasks(folder: Path) -> list[str]:
-    """Name the tasks that `poe check` runs in sequence; empty where it is something else."""
+    """Name the tasks that `poe check` runs in sequence; empty if it is something else."""
     own = _poe(folder / "pyproject.toml")
     include = own.get("include", [])
     files = [include] if isinstance(include, str) else include

@@ -20,7 +20,7 @@ def fleet(
         str, typer.Option("--format", metavar="FORMAT", help=formats.names("fleet"))
     ] = "text",
     min_level: Annotated[
-        int, typer.Option(metavar="N", min=0, max=4, help="End with 1 where one is below this.")
+        int, typer.Option(metavar="N", min=0, max=4, help="End with 1 if one is below this.")
     ] = 0,
     seconds: Annotated[
         float, typer.Option(metavar="S", min=0.1, help="Processor time for each, at most.")

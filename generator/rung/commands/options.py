@@ -34,7 +34,7 @@ BELOW = 1  # exit code of check and fleet: a repository is on a lower rung than 
 
 
 def known_game(game: str | None) -> None:
-    """Raise a RungError where there is no such game."""
+    """Raise a RungError if there is no such game."""
     from rung.levels import GAMES
 
     if game is not None and game not in GAMES[1:]:

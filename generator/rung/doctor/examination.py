@@ -36,7 +36,7 @@ def examine(path: Path, to: int | None, pairs: Sequence[str]) -> report.Report:
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
-    """Return the answers of the project in a folder, or none where there is no project."""
+    """Return the answers of the project in a folder, or none if there is no project."""
     if not (folder / project.ANSWERS).is_file():
         return {}
     from rung.rendering import answers_file

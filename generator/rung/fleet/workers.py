@@ -55,7 +55,7 @@ def _uninterrupted() -> Iterator[None]:
 def each(
     work: Callable[[Job], Result], jobs: Sequence[Job], number: int
 ) -> Generator[tuple[int, Result | None]]:
-    """Give the index of a job and its result as each is done; None where its process died.
+    """Give the index of a job and its result as each is done; None if its process died.
 
     A pool of the standard library waits forever for a process that the system has killed, or gives
     up all of its jobs. When the iterator is closed, by an exception for one, all processes end.

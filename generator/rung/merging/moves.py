@@ -24,7 +24,7 @@ USES = re.compile(
 
 @dataclass(frozen=True)
 class Moves:
-    """What moved between two versions of a template; nothing where they have the same layout.
+    """What moved between two versions of a template; nothing if they have the same layout.
 
     Args:
         settings: New paths by old ones. The user's edits follow.

@@ -117,7 +117,7 @@ def trusted_file() -> Path:
 
 
 def remembered() -> list[str]:
-    """Return the addresses; none where the file is another user's, or cannot be read."""
+    """Return the addresses; none if the file is another user's, or cannot be read."""
     path = trusted_file()
     try:
         if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():

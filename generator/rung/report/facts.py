@@ -167,7 +167,7 @@ def changes(review: Review, before: Review) -> list[dict[str, str | None]]:
 
 
 def counts_as(review: Review) -> str:
-    """Return in one line why a repository counts as machine learning; empty where it does not."""
+    """Return in one line why a repository counts as machine learning; empty if it does not."""
     if not review.machine_learning:
         return ""
     hit = review.machine_learning[0]
@@ -175,7 +175,7 @@ def counts_as(review: Review) -> str:
 
 
 def lacks(review: Review) -> str:
-    """Return in one line how much the next rung lacks; empty where nothing does."""
+    """Return in one line how much the next rung lacks; empty if nothing does."""
     keystones, points = review.standing.missing
     parts = []
     if keystones:
@@ -197,7 +197,7 @@ def left_out(review: Review) -> list[str]:
 
 
 def proof(finding: Finding) -> str:
-    """Return what runs show of a finding; empty where none bears on it."""
+    """Return what runs show of a finding; empty if none bears on it."""
     if not finding.trials:
         return ""
     failed = [one.command for one in finding.trials if one.result == "failed"]

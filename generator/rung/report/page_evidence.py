@@ -11,7 +11,7 @@ TIER_LABELS = {"automated": "automated", "used": "used", "declared": "declared",
 
 
 def runs(review: Review) -> str:
-    """Return the section on what was run; nothing where nothing was to be run."""
+    """Return the section on what was run; nothing if nothing was to be run."""
     if not review.tried:
         return ""
     parts = []

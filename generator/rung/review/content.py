@@ -79,7 +79,7 @@ class Content:
         return raw.count("\n", 0, position) + 1
 
     def data(self, path: str) -> Sequence[Node]:
-        """Return the documents of a YAML, TOML or JSON file; none where it does not parse."""
+        """Return the documents of a YAML, TOML or JSON file; none if it does not parse."""
         text = self.text(path, self.files.limits.data)
         if text is None:
             return []

@@ -31,7 +31,7 @@ class Node:
     """A value of a data file: a scalar, or entries with keys, or entries without.
 
     Attributes:
-        line: where it begins, from 1; 0 where that is not known.
+        line: where it begins, from 1; 0 if that is not known.
         value: of a scalar.
         entries: of a mapping (name, node) or a list (None, node).
         last: where it ends, in YAML.
@@ -154,7 +154,7 @@ class LineLocator:
         self.missed = 0
 
     def line(self, sought: str) -> int:
-        """Return the line of the next match of a key or value; 0 where there is none."""
+        """Return the line of the next match of a key or value; 0 if there is none."""
         bare = re.split(r"[\n\"'\\]", sought.strip(), maxsplit=1)[0][:80]
         if not bare or self.missed > MISSED:
             return 0

@@ -49,7 +49,7 @@ class RequiredLiterals:
 
 @cache  # a fleet is read by the same expressions
 def required_by(regex: str) -> RequiredLiterals | None:
-    """Return what a text must have for an expression to match; None where that is unknown."""
+    """Return what a text must have for an expression to match; None if that is unknown."""
     return _of(_parser.parse(regex, re.IGNORECASE | re.MULTILINE))
 
 

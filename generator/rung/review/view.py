@@ -45,7 +45,7 @@ class View:
 
     @cached_property
     def raw(self) -> bytes:
-        """Its bytes; none where it is too large or not to be read."""
+        """Its bytes; none if it is too large or not to be read."""
         limits = self.content.files.limits
         most = limits.notebook if self.path.endswith(".ipynb") else limits.text
         return self.content.files.read(self.path, most) or b""

@@ -122,7 +122,7 @@ def _prepared(bench: Workbench, before: str, commit: str) -> list[undo.Change]:
 
 
 def head(top: Path) -> str | None:
-    """Return the id of the last commit, or None where there is none."""
+    """Return the id of the last commit, or None if there is none."""
     return git.answers(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 
 

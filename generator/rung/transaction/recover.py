@@ -40,7 +40,7 @@ class Recovered:
         return f"An interrupted climb was ended: {where}{self.details()}"
 
     def details(self) -> str:
-        """Say on further lines what is left of the climb; empty where nothing is."""
+        """Say on further lines what is left of the climb; empty if nothing is."""
         disk = (
             "\nWhat was on disk is kept: `git show --stat refs/rung/crash`."
             if self.snapshot

@@ -25,7 +25,7 @@ def veto(action: str, facts: dict[str, Any]) -> str | None:
         facts: what the decision rests on, as the journal keeps it; a copy, the hook may change it.
 
     Returns:
-        The reason against the action; None where there is none, or no hook.
+        The reason against the action; None if there is none, or no hook.
 
     Raises:
         StepFailed: the hook cannot be loaded, raised, or returned a wrong type. The action does

@@ -60,7 +60,7 @@ class Batch(NamedTuple):
         defaults: names of the defaulted columns of each row; None if no row has any.
         reasons: of each row, as rung_ops.serving.reasons.Reason; None if not asked for.
         kind: what the release predicts.
-        sent: names of the entity features of each row that the caller sent; None where the release has none.
+        sent: names of the entity features of each row that the caller sent; None if the release has none.
     """
 
     time: int
@@ -202,7 +202,7 @@ def read(
 
     Returns:
         The columns of SCHEMA. If releases differ in their columns, `row` and `features` have the
-        columns of all, null where a release lacks one. Collect it within minutes: files that were
+        columns of all, null if a release lacks one. Collect it within minutes: files that were
         merged into a larger one are removed then.
     """
     by_columns: dict[str, list[Path]] = defaultdict(list)

@@ -34,7 +34,7 @@ class SealedError(OSError, StageError):
 
 
 def keys() -> dict[str, bytes]:
-    """Read the keys by name, the one that encrypts first; empty where nothing is encrypted.
+    """Read the keys by name, the one that encrypts first; empty if nothing is encrypted.
 
     Raises:
         SealedError: the list cannot be read; the message holds no key.

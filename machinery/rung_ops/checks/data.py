@@ -85,7 +85,7 @@ def _of_target(table: RawTable) -> list[str]:
 
 
 def _rows(table: RawTable, frame: pl.DataFrame) -> pl.DataFrame | None:
-    """Read a changed file with load(); None where it is refused or lacks columns of Row."""
+    """Read a changed file with load(); None if it is refused or lacks columns of Row."""
     with table.written(frame) as path:
         try:
             return read(path).select(list(contract.Row.to_schema().columns))

@@ -64,7 +64,7 @@ def _with_offset(values: pl.Series) -> pl.Series:
 
 
 def _rows(table: RawTable, raw: pl.DataFrame) -> pl.DataFrame | None:
-    """Read raw rows with load(); None where they are refused."""
+    """Read raw rows with load(); None if they are refused."""
     with table.written(raw) as path:
         try:
             rows, problems = inspect(read(path), contract.Row.to_schema(), shown(table.path))

@@ -59,5 +59,5 @@ def _ignored(rule: str, path: Path) -> str:
 
 
 def _git(*arguments: str) -> str:
-    """Return what git prints; nothing where there is no repository, as DVC says so itself."""
+    """Return what git prints; nothing if there is no repository, as DVC says so itself."""
     return git.run(ROOT, *arguments).stdout

@@ -15,7 +15,7 @@ TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 
 
 def unpacked_bytes(path: Path) -> int | None:
-    """Return the sum over all row groups; None where the file has no footer that can be read."""
+    """Return the sum over all row groups; None if the file has no footer that can be read."""
     try:
         return sum(
             group.get(TOTAL_BYTE_SIZE, 0) for group in _Footer(_read(path)).struct()[ROW_GROUPS]

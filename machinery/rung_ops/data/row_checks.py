@@ -51,7 +51,7 @@ def inspect(
         source: the file's name, for the messages.
 
     Returns:
-        The typed frame (shape (n_rows, n_columns of the schema); null where a value could not be
+        The typed frame (shape (n_rows, n_columns of the schema); null if a value could not be
         cast) and the problems. The frame is empty when the file as a whole is refused.
     """
     wanted = {name: column.dtype.type for name, column in schema.columns.items()}

@@ -81,7 +81,7 @@ def released(folder: Path) -> Iterator[tuple[str, list[View], Schema]]:
     """Read the views of the releases that an environment holds.
 
     Yields:
-        The id of a release, its views, and the types of its columns; nothing where it has no views.
+        The id of a release, its views, and the types of its columns; nothing if it has no views.
     """
     for place in sorted(
         p for p in (folder / "bundles").glob("*") if (p / bundle.MANIFEST).exists()

@@ -28,7 +28,7 @@ def join(rows: pl.DataFrame, declared: Sequence[EntityFeature] | None = None) ->
         declared: the features; by default those of features.py. Without any, `rows` is returned.
 
     Returns:
-        Shape (n_rows, n_columns + n_features): float64, null where the default is None.
+        Shape (n_rows, n_columns + n_features): float64, null if the default is None.
 
     Raises:
         EntityFeatureError: one of them cannot be computed.
@@ -100,7 +100,7 @@ def computed(
 
     Returns:
         The moments with a column for each feature, shape (n_moments, n_keys + 1 + n_features);
-        null where there is no value.
+        null if there is no value.
 
     Raises:
         EntityFeatureError: one of them cannot be computed.

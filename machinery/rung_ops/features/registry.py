@@ -35,7 +35,7 @@ def features() -> list[dict[str, Any]]:
     each definition has its own.
 
     Returns:
-        For each: feature, definition, reads (columns), the COLUMNS above, None where nothing says it;
+        For each: feature, definition, reads (columns), the COLUMNS above, None if nothing says it;
         importance and drift by model.
 
     Raises:

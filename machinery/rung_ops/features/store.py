@@ -68,7 +68,7 @@ class LookupResult(NamedTuple):
 class FeatureStore(Protocol):
     """Where the values are kept. One thread at a time uses it.
 
-    Each method raises StoreError where the store cannot be used.
+    Each method raises StoreError if the store cannot be used.
 
     Attributes:
         name: for people.

@@ -92,7 +92,7 @@ def approved(
     Args:
         line: details of the audit log's line that approves of it.
         manifest: of the release, verified.
-        allowed: text of governance/allowed_signers; None where there is none.
+        allowed: text of governance/allowed_signers; None if there is none.
 
     Raises:
         NotApproved: it does not count, or is not about just this release.

@@ -75,7 +75,7 @@ def sign(
         only: hashes of the lines that may be signed which no anchor covers yet; None allows all.
 
     Returns:
-        The new anchor; None where the last one already covers everything.
+        The new anchor; None if the last one already covers everything.
 
     Raises:
         Broken: lines that were signed are missing or changed.
@@ -122,7 +122,7 @@ def read(folder: Path) -> tuple[list[Anchor], int | None]:
 
 
 def last(folder: Path) -> Anchor | None:
-    """Read the last whole anchor; None where there is none."""
+    """Read the last whole anchor; None if there is none."""
     path = folder / ANCHORS
     try:
         start = max(path.stat().st_size - TAIL, 0)

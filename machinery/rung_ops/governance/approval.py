@@ -51,11 +51,11 @@ def released_version(manifest: Mapping[str, Any]) -> ReleasedVersion:
 def objections(
     version: Version, verdict: Mapping[str, Any] | None = None, answered: bool = False
 ) -> list[str]:
-    """List why a version is not approved; empty where it is.
+    """List why a version is not approved; empty if it is.
 
     Args:
         version: of the registry, or of a release.
-        verdict: of the gate now, from signed_approval.verdict_facts(); None where the gate is not
+        verdict: of the gate now, from signed_approval.verdict_facts(); None if the gate is not
             asked.
         answered: whether it has come to answer already. Then only what it is made of is compared:
             a plan or rules that changed since bind what comes after it.

@@ -82,7 +82,7 @@ def signed(folder: Path, review: bool = False) -> Iterator[list[str]]:
 
 
 def require_signature(folder: Path) -> None:
-    """Raise Unsigned where there is no key to sign the log with, or lines before are not signed."""
+    """Raise Unsigned if there is no key to sign the log with, or lines before are not signed."""
     try:
         before = verification.unsigned(folder, keys.private_key().public_key())
     except (keys.NoKey, OSError) as error:

@@ -42,7 +42,7 @@ def violations(
         challenger: the version to compare.
         champion: the version that it would replace, if any.
         figures: by name, what challenger and champion reach on the same rows, higher or lower as
-            the figure has it; the champion's is None where there is no champion.
+            the figure has it; the champion's is None if there is no champion.
         fairness: as reports/fairness.json, of the challenger.
     """
     return [
@@ -72,7 +72,7 @@ def _of_parameters(bounds: Bounds, challenger: Facts, champion: Facts | None) ->
 
 
 def _outside(value: str, bound: Mapping[str, Any]) -> str:
-    """Say how a value breaks its bound; empty where it does not."""
+    """Say how a value breaks its bound; empty if it does not."""
     if "one_of" in bound:
         allowed = [str(each) for each in bound["one_of"]]
         return "" if value in allowed else f"and the plan allows {', '.join(allowed)}"

@@ -48,7 +48,7 @@ def _of_the_champion() -> list[str]:
 
 
 def _connection_error(uri: str) -> str:
-    """Say why a server cannot be reached at an address; empty where it can."""
+    """Say why a server cannot be reached at an address; empty if it can."""
     address = urlsplit(uri)
     port = address.port or (443 if address.scheme == "https" else 80)
     try:

@@ -93,7 +93,7 @@ def _people() -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write both files; return 1 where a requirement misses something that a project can hold."""
+    """Write both files; return 1 if a requirement misses something that a project can hold."""
     version = asked_version("poe examine", __doc__.splitlines()[0], arguments)
     if not version:
         return 1

@@ -81,7 +81,7 @@ def report(name: str, write: Callable[[Any], str] = model_card.figures) -> Calla
 
 
 def version_here() -> str:
-    """Name the version that the reports here are of; empty where nothing has run."""
+    """Name the version that the reports here are of; empty if nothing has run."""
     run = REPORTS / "run.json"
     return str(read_json(run)["version"]) if run.is_file() else ""
 
@@ -90,7 +90,7 @@ def asked_version(prog: str, about: str, arguments: list[str] | None) -> str:
     """Read from a command line which version it is about, by default that of the reports here.
 
     Returns:
-        Its number; empty where there is none yet, which is said.
+        Its number; empty if there is none yet, which is said.
     """
     parser = argparse.ArgumentParser(prog=prog, description=about)
     parser.add_argument("version", nargs="?", default="", help="that of the last run unless given")

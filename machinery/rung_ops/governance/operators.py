@@ -16,7 +16,7 @@ ANYBODY = ""  # the holder of the shared token
 
 
 def from_environment() -> dict[bytes, str]:
-    """Read the tokens: holder by token; empty where there is none that is long enough.
+    """Read the tokens: holder by token; empty if there is none that is long enough.
 
     Raises:
         tokens.BadTokens: OPERATOR_TOKENS is not a list of names with tokens.

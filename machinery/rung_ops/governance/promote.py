@@ -101,7 +101,7 @@ def renew(folder: Path, release: str, by: str) -> bool:
 
 
 def _refuse(folder: Path, what: str, reasons: list[str]) -> None:
-    """Raise state.Refused where there are reasons, or where the log cannot be relied on."""
+    """Raise state.Refused if there are reasons, or where the log cannot be relied on."""
     faults = [f"the audit log cannot be relied on: {fault}" for fault in audit.report(folder)]
     if unique := dict.fromkeys([*reasons, *faults]):
         raise state.Refused("\n- ".join([what, *unique]))

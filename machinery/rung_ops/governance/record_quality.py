@@ -21,7 +21,7 @@ CLOSE = 5e-4  # by which a figure may differ: it is written with four decimals
 
 
 def objections(version: approval.Version) -> list[str]:
-    """List what is implausible or missing in the record of a version; none where there is none."""
+    """List what is implausible or missing in the record of a version; none if there is none."""
     paths = approval.record_paths(version)
     if len(paths) != 1 or approval.record_objections(version):
         return []  # which approval.objections() says

@@ -129,7 +129,7 @@ def champion_problems() -> tuple[list[Problem], str]:
     """Check the registry's champion.
 
     Returns:
-        Its problems, and why it was not checked, empty where it was.
+        Its problems, and why it was not checked, empty if it was.
     """
     if not (REPOSITORY / "ops/gate.toml").is_file():  # the registry comes with a later rung
         return [], ""

@@ -79,7 +79,7 @@ def signer(content: bytes, signature: str, root: Path = ROOT) -> str:
 
 
 def _refuse_without_namespace(content: bytes, signature: str, allowed: Path) -> None:
-    """Raise NotSigned where OpenSSH counts a signature that the service would not."""
+    """Raise NotSigned if OpenSSH counts a signature that the service would not."""
     lines, now = allowed.read_text(encoding="utf-8"), datetime.now().astimezone()
     try:
         ssh_signature.verify(content, signature, lines, NAMESPACE, now)

@@ -95,7 +95,7 @@ def unbounded(deciding: str, bounds: Collection[str], kind: Kind = ONE_NUMBER) -
     """Say that a custom figure decides without a bound of the plan.
 
     Args:
-        deciding: the metric that decides; empty where none was computed.
+        deciding: the metric that decides; empty if none was computed.
         bounds: names of the figures that the plan bounds.
         kind: of the target.
     """

@@ -36,7 +36,7 @@ class Note:
 
 
 def remote() -> str | None:
-    """Name the remote that keeps the notes; None where there is none, or the plan wants none."""
+    """Name the remote that keeps the notes; None if there is none, or the plan wants none."""
     asked = plan.approval_terms().witness
     try:
         known = _git("remote").split()
@@ -135,7 +135,7 @@ def _push(folder: Path, name: str, message: str, by: str) -> None:
 
 
 def _fetched(name: str, branch: str) -> str:
-    """Fetch the branch, whatever it holds now; return its last commit, empty where there is none."""
+    """Fetch the branch, whatever it holds now; return its last commit, empty if there is none."""
     head = _git("ls-remote", name, f"refs/heads/{branch}").partition("\t")[0]
     if head:
         # CI's jobs have something of their own in FETCH_HEAD.

@@ -48,7 +48,7 @@ class Target:
         url: its address, without a trailing slash.
         release: id of the serving release.
         contract: of the release.
-        token: that requests carry; None where there is none.
+        token: that requests carry; None if there is none.
     """
 
     url: str

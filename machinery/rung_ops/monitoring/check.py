@@ -37,7 +37,7 @@ class MonitorInput:
         newest: the newest moments in the log.
         since: where the window begins; it ends at `now`.
         now: the moment of the check, with a time zone.
-        stored: what the feature store holds, from feature_quality.filled(); None where the release
+        stored: what the feature store holds, from feature_quality.filled(); None if the release
             has no entity features.
     """
 

@@ -45,7 +45,7 @@ def compare(reference: pl.DataFrame, window: pl.DataFrame) -> pl.DataFrame:
         window: the same of the rows to look at; further columns are passed over.
 
     Returns:
-        One row a column, of SCHEMA, null where there is nothing to compare:
+        One row a column, of SCHEMA, null if there is nothing to compare:
         kind: number, category, or why it cannot be compared;
         rows: of the window, with a value;
         change: the largest gap between the distribution functions, or the share of rows in other

@@ -16,7 +16,7 @@ from rung_ops.monitoring.result import MonitorResult
 
 # Name, help text, column of the table of features.
 OF_FEATURES = [
-    ("monitor_feature_drifted", "1 where a feature, or prediction, has drifted.", "drifted"),
+    ("monitor_feature_drifted", "1 if a feature, or prediction, has drifted.", "drifted"),
     (
         "monitor_feature_change",
         "Share of the rows that lie elsewhere than in training.",
@@ -34,7 +34,7 @@ OF_DEFAULTS = [
         "Share of rows in which a default replaced a missing value.",
         "share",
     ),
-    ("monitor_column_defaulted_rose", "1 where that share is higher than it may be.", "rose"),
+    ("monitor_column_defaulted_rose", "1 if that share is higher than it may be.", "rose"),
 ]
 OF_ENTITY_FEATURES = [
     ("monitor_entity_feature_request_ratio", "Share of rows whose caller sent it.", "request"),
@@ -56,10 +56,10 @@ OF_QUALITY = [
     ("monitor_quality_low", "Lower end of its 95 % interval.", "low"),
     ("monitor_quality_high", "Upper end of its 95 % interval.", "high"),
     ("monitor_quality_expected", "The figure on the release's test rows.", "expected"),
-    ("monitor_quality_worse", "1 where it is worse by more than it may be.", "worse"),
+    ("monitor_quality_worse", "1 if it is worse by more than it may be.", "worse"),
     ("monitor_interval_held_ratio", "Share of the outcomes inside their interval.", "held"),
     ("monitor_interval_promised_ratio", "The share that QUANTILES promise.", "promised"),
-    ("monitor_interval_missed", "1 where it is farther off than it may be.", "missed"),
+    ("monitor_interval_missed", "1 if it is farther off than it may be.", "missed"),
     ("monitor_outcomes_ratio", "Share of predictions whose outcome is known.", "coverage"),
 ]
 
@@ -84,7 +84,7 @@ class _Figures:
         )
         yield _one("monitor_rows", "Predictions that it checked.", result.rows)
         yield _one("monitor_problems", "Things that are wrong.", len(result.problems))
-        yield _one("monitor_drift_judged", "1 where there were enough of them.", result.judged)
+        yield _one("monitor_drift_judged", "1 if there were enough of them.", result.judged)
         yield _labelled(
             "monitor_release_info",
             "The release that it checked.",
@@ -99,7 +99,7 @@ class _Figures:
         )
         yield _labelled(
             "monitor_stale",
-            "1 where the newest of it is older than it may be.",
+            "1 if the newest of it is older than it may be.",
             "of",
             {name: float(age.stale) for name, age in result.ages.items()},
         )

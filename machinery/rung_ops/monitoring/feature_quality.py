@@ -31,7 +31,7 @@ Views = Sequence[Mapping[str, Any]]
 
 
 def filled() -> Mapping[str, int]:
-    """Read what the values in the store are of, by view; empty where it cannot be read."""
+    """Read what the values in the store are of, by view; empty if it cannot be read."""
     try:
         return stores.project_store().as_of()
     except StoreError:
@@ -117,7 +117,7 @@ def measure(log: pl.DataFrame, views: Views) -> pl.DataFrame:
 
 
 def _named(log: pl.DataFrame, column: str, names: Sequence[str]) -> pl.DataFrame:
-    """Tell of each row which names a column of lists holds; none where the log lacks the column."""
+    """Tell of each row which names a column of lists holds; none if the log lacks the column."""
     if column not in log.columns:
         return log.select(pl.repeat(False, pl.len()).alias(name) for name in names)
     listed = pl.col(column).list

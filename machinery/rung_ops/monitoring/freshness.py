@@ -16,7 +16,7 @@ class Age:
 
     Attributes:
         what: of what, as a phrase that a sentence can begin with.
-        newest: its moment in UTC; None where there is none.
+        newest: its moment in UTC; None if there is none.
         limit: how old it may be.
         now: the moment of the check.
     """

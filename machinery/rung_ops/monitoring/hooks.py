@@ -8,7 +8,7 @@ CHECK = "monitor_check"
 
 
 def problems(predictions: pl.DataFrame) -> list[str]:
-    """Return what the project's monitor_check finds; nothing where there is no such hook.
+    """Return what the project's monitor_check finds; nothing if there is no such hook.
 
     A check that raises, or returns something else than a list of sentences, is a problem as well:
     the rest of the report must not be lost with it.

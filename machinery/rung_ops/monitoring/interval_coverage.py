@@ -31,7 +31,7 @@ def measure(
         shown_error: of the interval of the share.
 
     Returns:
-        Columns of SCHEMA, but for `missed`; none where there are too few rows.
+        Columns of SCHEMA, but for `missed`; none if there are too few rows.
     """
     held = inside(truth, predicted)
     group = jackknife.dealt(len(held), seed)

@@ -141,7 +141,7 @@ def _read(
 
 
 def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Cast values; null where that cannot be."""
+    """Cast values; null if that cannot be."""
     try:
         if isinstance(dtype, pl.Enum):  # classes named 1, 2, 3 are read from CSV as numbers
             values = values.cast(pl.String)

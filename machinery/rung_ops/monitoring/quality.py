@@ -55,7 +55,7 @@ def judge(joined: pl.DataFrame, quality_metric: QualityMetric, limits: Limits) -
         coverage: share of predictions whose outcome is known; figure, low, high: the deciding
         figure and its 95 % interval, null where too few outcomes are known; expected: that of the
         test rows; allowed: how far it may be worse, in words; worse: whether it is, judged for `recent`
-        and its slices with an error that they share, null where it is not known. held to missed:
+        and its slices with an error that they share, null if it is not known. held to missed:
         where the release predicts intervals, see rung_ops.monitoring.interval_coverage.
     """
     rows = joined.select(

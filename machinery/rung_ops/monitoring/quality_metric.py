@@ -49,7 +49,7 @@ class QualityMetric:
         return threshold.of(share, expected, self.higher_is_better)
 
     def tested(self, column: str, value: str) -> int | None:
-        """Count the test rows of a slice; None where the release does not say."""
+        """Count the test rows of a slice; None if the release does not say."""
         return self._slice(column, value).get("rows")
 
     def _slice(self, column: str, value: str) -> dict[str, Any]:

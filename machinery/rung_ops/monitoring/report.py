@@ -143,7 +143,7 @@ def _state(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _outcomes(result: MonitorResult) -> dict[str, Any] | None:
-    """Return the metric by day and by slice; None where no outcome is known."""
+    """Return the metric by day and by slice; None if no outcome is known."""
     if result.quality.is_empty():
         return None
     is_day = pl.col("column") == quality_metric.DAY

@@ -25,8 +25,8 @@ class MonitorResult:
         defaults: table of defaults.defaulted(), with `rose`.
         ranges: table of ranges.violations().
         ages: from freshness.check_freshness() and feature_quality.ages().
-        entity_features: table of feature_quality.measure(); empty where the release has none.
-        quality: table of quality.judge(); empty where no outcomes are known.
+        entity_features: table of feature_quality.measure(); empty if the release has none.
+        quality: table of quality.judge(); empty if no outcomes are known.
         metric: the deciding figure.
         limits: by which it was judged.
         problems: what is wrong, each a sentence.

@@ -2,7 +2,7 @@
 
 Exit code 0: nothing is wrong. 1: something is wrong, and is printed. 2: nothing could be
 checked: no release is served, no prediction was logged, or a setting is broken. With `--if-deployed`,
-as schedules call it, 0 where nothing was ever deployed.
+as schedules call it, 0 if nothing was ever deployed.
 """
 
 import argparse
@@ -187,7 +187,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--if-deployed",
         action="store_true",
-        help="exit with 0 where nothing was ever deployed",
+        help="exit with 0 if nothing was ever deployed",
     )
     parser.add_argument("--since", help="begin of the window: a day, a moment, or 30d")
     parser.add_argument("--now", help="look as of this moment, in UTC; it is now if not given")

@@ -9,7 +9,7 @@ from rung_ops.monitoring.result import MonitorResult
 
 
 def status(result: MonitorResult) -> dict[str, Any]:
-    """Summarize what a check found; null where it is not known."""
+    """Summarize what a check found; null if it is not known."""
     drifted = result.drift.filter(pl.col("drifted"))["feature"].to_list()
     recent = result.quality.filter(pl.col("column") == quality_metric.RECENT)
     model = result.ages["model"].age

@@ -42,7 +42,7 @@ def newest(log: pl.LazyFrame, time: str | None) -> Newest:
 
     Args:
         log: the log, or a part of it.
-        time: the column that orders rows; None where they have none.
+        time: the column that orders rows; None if they have none.
     """
     answered = log.filter(pl.col("arm") != SHADOW)
     row = log.collect_schema()["row"]

@@ -62,7 +62,7 @@ HOOKS = {
             "and defaults_used; where the target is one of several classes also probabilities, with "
             "QUANTILES interval",
         ),
-        "list of str, a sentence for each problem; empty where there is none",
+        "list of str, a sentence for each problem; empty if there is none",
         "by each run of the monitor; its problems count like the monitor's own. One that raises, "
         "or returns something else, is itself reported as a problem",
     ),

@@ -30,7 +30,7 @@ class HookError(StageError):
 
 
 def load(name: str) -> Callable[..., Any] | None:
-    """Return the function of a hook, or None where the project names none.
+    """Return the function of a hook, or None if the project names none.
 
     Raises:
         HookError: the name is unknown, the function is missing, or its signature is another.

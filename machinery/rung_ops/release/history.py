@@ -46,7 +46,7 @@ class Checked:
     Attributes:
         lines, size: how many lines, and how many bytes they take.
         last_hash: of the last line.
-        last_change: hash of the last line that changed what is served; empty where none did.
+        last_change: hash of the last line that changed what is served; empty if none did.
         fault: the first line that does not fit.
         stamp: of the file, as it was then.
     """
@@ -191,7 +191,7 @@ def _unfit(event: dict[str, Any] | None, previous_hash: str) -> str:
 
 
 def content(path: Path, start: int = 0) -> bytes:
-    """Read a history as it is on the disk, from a byte on; empty where there is none.
+    """Read a history as it is on the disk, from a byte on; empty if there is none.
 
     Raises:
         OSError: it cannot be read, or is not a regular file of at most MAX_BYTES.

@@ -41,7 +41,7 @@ def is_unchanged(event: dict[str, Any]) -> bool:
 
 
 def parsed(line: bytes) -> dict[str, Any] | None:
-    """Return the event of a line; None where it is incomplete or no event."""
+    """Return the event of a line; None if it is incomplete or no event."""
     if not line.endswith(b"\n"):
         return None
     try:

@@ -74,7 +74,7 @@ class Stage:
 
 
 def traffic(environment: str, now: datetime) -> Traffic | None:
-    """Count what callers asked in the last days; None where nothing is logged.
+    """Count what callers asked in the last days; None if nothing is logged.
 
     Args:
         environment: such as production.

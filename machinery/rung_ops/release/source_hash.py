@@ -40,7 +40,7 @@ def of_folder(root: Path, package: str) -> str:
 
 
 def of_commit(root: Path, commit: str, package: str) -> str:
-    """Hash a package as a commit has it; empty where this clone lacks the commit."""
+    """Hash a package as a commit has it; empty if this clone lacks the commit."""
     try:
         return of_files(dict(_blobs(root, commit, f"{bundle.SOURCE}/{package}")))
     except (OSError, subprocess.CalledProcessError):

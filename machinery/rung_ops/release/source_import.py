@@ -53,7 +53,7 @@ def features_of(release: Release, package: str) -> list[pl.Expr]:
 
 
 def entity_features_of(release: Release, package: str) -> list[EntityFeature]:
-    """Import ENTITY_FEATURES as they were when the release was made; empty where it has none.
+    """Import ENTITY_FEATURES as they were when the release was made; empty if it has none.
 
     Raises:
         BadBundle: its source cannot be imported, or they are something else.

@@ -58,7 +58,7 @@ class Access:
     Attributes:
         predict: holder by token, for predictions.
         metrics: holder by token, for figures.
-        header: in lower case; empty where no proxy names callers.
+        header: in lower case; empty if no proxy names callers.
         trusted: networks of the proxy.
         problem: why no caller can be answered; empty otherwise.
     """
@@ -80,7 +80,7 @@ class Access:
         return self.is_asked_for or bool(self.metrics)
 
     def refusal(self, scope: dict[str, Any]) -> Refusal | None:
-        """Say why a request is not answered; None where it is.
+        """Say why a request is not answered; None if it is.
 
         Args:
             scope: of the request, in ASGI's form.

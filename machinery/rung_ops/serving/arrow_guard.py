@@ -100,13 +100,13 @@ def _there(body: bytes, position: int) -> int:
 
 
 def _table(body: bytes, table: int, number: int) -> int:
-    """Find what a field points to; 0 where there is none."""
+    """Find what a field points to; 0 if there is none."""
     offset = _field(body, table, number)
     return _there(body, offset) if offset else 0
 
 
 def _field(body: bytes, table: int, number: int) -> int:
-    """Find a field of a table; 0 where it is left out."""
+    """Find a field of a table; 0 if it is left out."""
     _number(body, table)
     fields = table - int(unpack_from("<i", body, table)[0])
     at = 4 + 2 * number

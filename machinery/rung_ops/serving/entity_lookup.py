@@ -149,7 +149,7 @@ def _scattered(
 
 
 def lookup_of(contract: Mapping[str, Any], reader: Reader) -> EntityLookup | None:
-    """Prepare the entity features of a release; None where it has none.
+    """Prepare the entity features of a release; None if it has none.
 
     Args:
         contract: of the release.

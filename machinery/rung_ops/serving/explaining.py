@@ -16,7 +16,7 @@ from rung_ops.serving.settings import ReasonSettings
 PARAMETER = "explain"
 MAX_WAITING = 20  # requests of the largest size that may wait to be explained
 
-# Logs a batch, with the reasons of its rows; None where they could not be found.
+# Logs a batch, with the reasons of its rows; None if they could not be found.
 Record = Callable[[Scored, list[list[Reason]] | None], None]
 
 

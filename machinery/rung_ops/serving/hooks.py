@@ -34,7 +34,7 @@ class HookRunError(Exception):
 
 
 class ServiceHooks(NamedTuple):
-    """The hooks of the service; None where the project names none."""
+    """The hooks of the service; None if the project names none."""
 
     asgi_middleware: Hook | None = None
     routes: Hook | None = None

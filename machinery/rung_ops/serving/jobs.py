@@ -34,8 +34,8 @@ class Job:
         future: done when they are scored; raises Failed.
         predictions: of the rows scored so far; of classes, a list of probabilities for each.
         defaults: names of their defaulted columns; None while there are none.
-        explained: done when `reasons` has those of all rows; None where none were asked for.
-        reasons: of the rows explained so far; None where none were asked for.
+        explained: done when `reasons` has those of all rows; None if none were asked for.
+        reasons: of the rows explained so far; None if none were asked for.
     """
 
     __slots__ = (
@@ -112,7 +112,7 @@ class Scored(NamedTuple):
     sent: Missing | None = None
 
     def defaults(self) -> list[list[str]] | None:
-        """Name the defaulted columns of each row; None where nothing was missing."""
+        """Name the defaulted columns of each row; None if nothing was missing."""
         return by_row(self.missing, len(self.predictions))
 
     def sent_by_row(self) -> list[list[str]] | None:

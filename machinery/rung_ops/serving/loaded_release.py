@@ -25,7 +25,7 @@ class LoadedRelease:
     """A release, the readers of its rows, and estimates of what a batch takes.
 
     Attributes:
-        lookup: fills in its entity features; None where it has none.
+        lookup: fills in its entity features; None if it has none.
         wait: seconds until it is scored, which are more on a busy machine.
         work: seconds of computing in it.
     """

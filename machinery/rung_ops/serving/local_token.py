@@ -24,7 +24,7 @@ def is_local(host: str) -> bool:
 
 
 def made() -> str | None:
-    """Return the token; make it where there is none. None where the file cannot be used."""
+    """Return the token; make it where there is none. None if the file cannot be used."""
     try:
         FILE.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

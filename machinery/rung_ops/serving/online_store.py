@@ -119,7 +119,7 @@ class OnlineStore:
         yield lookups
         yield GaugeMetricFamily(
             "service_feature_store_readable",
-            "1 where the last look-up could read the feature store, else 0.",
+            "1 if the last look-up could read the feature store, else 0.",
             value=float(not self._failing),
         )
         ages = GaugeMetricFamily(

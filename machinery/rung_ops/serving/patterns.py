@@ -16,7 +16,7 @@ REPEATED = re.compile(r"[*+?]|\{\d*(,\d*)?\}")
 
 
 def python_pattern(pattern: str) -> str | None:
-    """Write a pattern for Python's engine; None where it would not be the same or not be fast."""
+    """Write a pattern for Python's engine; None if it would not be the same or not be fast."""
     written: list[str] = []
     in_class = False
     unbounded = position = 0

@@ -62,7 +62,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def policy(path: Path = ROLLOUT, service: Path = FILE) -> Policy | None:
-    """Read ops/rollout.toml; None where there is none, and so nothing takes over by itself.
+    """Read ops/rollout.toml; None if there is none, and so nothing takes over by itself.
 
     Raises:
         BadSettings: it is not valid TOML, or has an unknown name or a wrong value.

@@ -55,7 +55,7 @@ def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Pred
 
 
 def row_predictor(predictor: Predictor, features: Mapping[str, pl.DataType]) -> RowPredictor | None:
-    """Return what predicts for values instead of a frame; None where a frame is needed.
+    """Return what predicts for values instead of a frame; None if a frame is needed.
 
     Args:
         predictor: from predictor_of().

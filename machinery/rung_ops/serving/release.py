@@ -92,7 +92,7 @@ class Release:
         return features, self.predictor(features)
 
     def score_values(self, rows: RowValues) -> tuple[RowValues, np.ndarray] | None:
-        """Do the same for few rows as values; None where it has to be done with a frame."""
+        """Do the same for few rows as values; None if it has to be done with a frame."""
         if self.row_scorer is None:
             return None
         features = self.row_scorer.features.of(rows)

@@ -148,7 +148,7 @@ class Reader:
         return self._all.values(rows)
 
     def key(self, rows: Sequence[Any] | Table) -> str:
-        """Write what tells the first row from others; empty where the contract has no such rule."""
+        """Write what tells the first row from others; empty if the contract has no such rule."""
         if isinstance(rows, Table):
             return "\x1f".join([str(rows.frame[name][0]) for name, _ in self._key])
         return "\x1f".join([str(getter(rows[0])) for _, getter in self._key])

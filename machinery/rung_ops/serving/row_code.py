@@ -125,7 +125,7 @@ class RowCode:
         return self._empty.select(expression_of(node)).dtypes[0]
 
     def assign(self, code: str, dtype: pl.DataType, *operands: Term) -> Term:
-        """Assign code to a new variable; null where an operand is.
+        """Assign code to a new variable; null if an operand is.
 
         Args:
             code: with `{}` for each operand.
@@ -153,7 +153,7 @@ class RowCode:
         return term
 
     def comparable(self, *terms: Term) -> None:
-        """Be unsure where one of the terms is NaN, which polars compares in its own way."""
+        """Be unsure if one of the terms is NaN, which polars compares in its own way."""
         for term in terms:
             if family(term.dtype) == "float" and not term.is_constant:
                 self._stop_unless("{0} == {0}", term)

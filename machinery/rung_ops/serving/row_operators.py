@@ -106,7 +106,7 @@ def binary(code: RowCode, node: Node, content: Any) -> Term:
 
 
 def compared(code: RowCode, sign: str, left: Term, right: Term) -> Term:
-    """Compare two terms; unsure where one is NaN, which polars compares in its own way."""
+    """Compare two terms; unsure if one is NaN, which polars compares in its own way."""
     left, right = _alike(code, left, right)
     code.comparable(left, right)
     return code.assign("{} " + sign + " {}", pl.Boolean(), left, right)

@@ -35,7 +35,7 @@ def exceeds(events: int, total: int, limit: float, false_alarm: float) -> bool:
 
 
 def wilson_upper_bound(events: int, total: int) -> float:
-    """Bound a share from above: Wilson's limit at three standard errors, 1 where nothing is known.
+    """Bound a share from above: Wilson's limit at three standard errors, 1 if nothing is known.
 
     It is one side of a comparison whose other side is exceeds(), for the share that a limit is
     counted from.
@@ -57,7 +57,7 @@ def ks_lower_bound(
 
     Returns:
         The largest distance between the two cumulative distributions as seen, in [0, 1], and the
-        least that it certainly is; 0 where a sample is too small to tell.
+        least that it certainly is; 0 if a sample is too small to tell.
     """
     if min(len(first), len(second)) < FEW:
         return 0.0, 0.0

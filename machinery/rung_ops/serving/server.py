@@ -67,7 +67,7 @@ class Server(uvicorn.Server):
         self._told: float | None = None
 
     def serve_until_told(self) -> int:
-        """Serve; return the exit code: 0 after a signal, 1 where it could not start."""
+        """Serve; return the exit code: 0 after a signal, 1 if it could not start."""
         try:
             self.run()
         except SystemExit:  # uvicorn has said why

@@ -105,7 +105,7 @@ class Service:
 
     @property
     def stopped(self) -> Stopped | None:
-        """Tell who wants that nothing is answered, and why; None where it is."""
+        """Tell who wants that nothing is answered, and why; None if it is."""
         return self._halted or self.held.state.stopped
 
     def future(self) -> asyncio.Future[None]:

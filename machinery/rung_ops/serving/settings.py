@@ -105,7 +105,7 @@ def reason_settings(path: Path = FILE) -> ReasonSettings:
 
 
 def table(path: Path, name: str) -> dict[str, Any]:
-    """Read one table of a TOML file; empty where the file or the table is missing.
+    """Read one table of a TOML file; empty if the file or the table is missing.
 
     Raises:
         BadSettings: the file is not valid TOML, or the name is not a table.

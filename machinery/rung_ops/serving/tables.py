@@ -29,7 +29,7 @@ class Table(NamedTuple):
 
 
 def by_row(by_column: Missing | None, height: int) -> list[list[str]] | None:
-    """Name the columns of each of `height` rows; None where no row has any."""
+    """Name the columns of each of `height` rows; None if no row has any."""
     if not by_column:
         return None
     names: list[list[str]] = [[] for _ in range(height)]

@@ -53,7 +53,7 @@ def holder(given: bytes, tokens: Mapping[bytes, str]) -> str | None:
 
 
 def bearer(authorization: bytes) -> bytes | None:
-    """Take the token out of the value of the header `Authorization`; None where there is none."""
+    """Take the token out of the value of the header `Authorization`; None if there is none."""
     scheme, _, given = authorization.partition(b" ")
     return given.strip() if scheme.lower() == b"bearer" else None
 

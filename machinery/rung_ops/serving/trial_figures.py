@@ -137,7 +137,7 @@ class Comparison:
         about the others.
 
         Returns:
-            How many did, and of how many; nothing where the rows are too few to know a deviation.
+            How many did, and of how many; nothing if the rows are too few to know a deviation.
         """
         known = len(self._shadow)  # another thread appends to it, last of all
         if not known:

@@ -142,7 +142,7 @@ class Watch:
         return True
 
     def _admit(self, manifest: dict[str, Any]) -> None:
-        """Raise NotAdmitted where the code of a release may not run in this process."""
+        """Raise NotAdmitted if the code of a release may not run in this process."""
         objection = self._reader.objection(manifest)
         if objection is not None and objection.refuses:
             raise NotAdmitted(objection.reason)

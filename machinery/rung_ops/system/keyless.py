@@ -58,7 +58,7 @@ def without_keys(module: str, arguments: Collection[str], kept: Collection[str])
         kept: names of keys that it needs.
 
     Returns:
-        The exit code; None where nothing was run, as there is no key to withhold.
+        The exit code; None if nothing was run, as there is no key to withhold.
     """
     given = environment(kept)
     if given.keys() == os.environ.keys():

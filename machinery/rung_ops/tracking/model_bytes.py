@@ -45,7 +45,7 @@ def fetch(version: ModelVersion, folder: Path) -> Path:
 
 
 def digest(version: ModelVersion, folder: Path | None = None) -> str:
-    """Hash a version's model: SHA-256, in hexadecimal; empty where the registry does not have it.
+    """Hash a version's model: SHA-256, in hexadecimal; empty if the registry does not have it.
 
     Args:
         version: of the registry.

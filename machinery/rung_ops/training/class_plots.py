@@ -37,8 +37,8 @@ def by_class(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pl.D
     """Compute precision and recall of each class, by the most probable one.
 
     Returns:
-        One row for each: class, rows, predicted_rows, precision (null where it is never
-        predicted), recall (null where it has no rows).
+        One row for each: class, rows, predicted_rows, precision (null if it is never
+        predicted), recall (null if it has no rows).
     """
     codes, chosen = list(range(len(names))), predicted.argmax(axis=1)
     precision, recall, _, rows = precision_recall_fscore_support(

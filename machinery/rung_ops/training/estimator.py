@@ -34,7 +34,7 @@ def kind() -> target.Kind:
 
 
 def classes() -> list[str]:
-    """Name the classes of the target in the order of Row; none where it is a number or Boolean.
+    """Name the classes of the target in the order of Row; none if it is a number or Boolean.
 
     Raises:
         UnsupportedTargetError: a model can predict no such target.

@@ -147,7 +147,7 @@ def _interval_metrics(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> 
 
 
 def _baseline_metrics(rows: pl.DataFrame) -> dict[str, float]:
-    """Score the baselines of a forecast; none where the stages before did not write their rows."""
+    """Score the baselines of a forecast; none if the stages before did not write their rows."""
     if forecast.declared() is None or not (TRAIN.is_file() and ROWS.is_file()):
         return {}
     metric = params()["score"]["metric"]

@@ -190,7 +190,7 @@ def _options(arguments: list[str] | None, together: int) -> argparse.Namespace:
 
 
 def _refusal(trials: int, together: int) -> str:
-    """Say why there is nothing to search, or no way to; empty where there is."""
+    """Say why there is nothing to search, or no way to; empty if there is."""
     if contract.space is None:
         return "model.py has no space(trial): add it to define the search space."
     for option, number in (("--trials", trials), ("--together", together)):

@@ -34,7 +34,7 @@ def column(dtype: pl.Datetime) -> Column:
 
 
 def by_service(text: str, dtype: pl.Datetime) -> datetime | None:
-    """Send it as JSON; None where it is refused."""
+    """Send it as JSON; None if it is refused."""
     reader = Reader([column(dtype)])
     try:
         rows = reader.many(json.dumps([{"at": text}]).encode(), 1)
@@ -45,7 +45,7 @@ def by_service(text: str, dtype: pl.Datetime) -> datetime | None:
 
 
 def by_table(read: pl.Series, dtype: pl.Datetime) -> datetime | None:
-    """Send it as a column of a table, such as Arrow; None where it is refused."""
+    """Send it as a column of a table, such as Arrow; None if it is refused."""
     try:
         return moment(ColumnRules(column(dtype)).held(read))
     except Refusal as refusal:
@@ -54,7 +54,7 @@ def by_table(read: pl.Series, dtype: pl.Datetime) -> datetime | None:
 
 
 def by_file(read: pl.Series, dtype: pl.Datetime) -> datetime | None:
-    """Ingest or predict it; None where the file is refused."""
+    """Ingest or predict it; None if the file is refused."""
     schema = pa.DataFrameSchema({"at": pa.Column(dtype)})
     typed, problems = inspect(read.to_frame(), schema, "new.csv")
     if problems:

@@ -14,7 +14,7 @@ SOURCE = {"src/credit/features.py": "AGE = 1\n"}
 
 
 def refused(desk: Desk, validator: str = VERA) -> str:
-    """Have a version of HEAD approved; return why it was refused, empty where it was not."""
+    """Have a version of HEAD approved; return why it was refused, empty if it was not."""
     version = desk.version()
     if desk.approve(version, validator) == 0:
         return ""

@@ -143,7 +143,7 @@ def test_the_kill_switch_stops_every_prediction_and_says_who_and_why(
     assert not service.ready()
 
     reason = {"by": "Paul", "reason": "fixed, see the risk register"}
-    assert service.ask("/resume", reason) ==  (200, {"stopped": False, **reason})
+    assert service.ask("/resume", reason) == (200, {"stopped": False, **reason})
     assert service.ask("/predict", row)[0] == 200
     assert service.ask("/resume", reason)[0] == 409
     events = [event["event"] for event in log()]

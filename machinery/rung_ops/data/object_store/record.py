@@ -23,7 +23,7 @@ class Fetched:
         source: the object it came from.
         etag: the object's, then.
         size: bytes of the file here.
-        part: which columns and rows were taken; empty where it is the object as it is.
+        part: which columns and rows were taken; empty if it is the object as it is.
     """
 
     source: str
@@ -63,7 +63,7 @@ def is_table(name: str) -> bool:
 
 
 def part_of(stored: StoredObject, settings: Settings) -> str:
-    """Say which part of an object is taken; empty where it is all."""
+    """Say which part of an object is taken; empty if it is all."""
     return settings.part if is_table(stored.name) else ""
 
 

@@ -38,7 +38,7 @@ class Settings:
 
     @property
     def part(self) -> str:
-        """Say which part of each table is taken; empty where it is all of it."""
+        """Say which part of each table is taken; empty if it is all of it."""
         parts = [f"columns {', '.join(self.columns)}"] if self.columns else []
         return "; ".join(parts + ([f"rows {self.rows}"] if self.rows else []))
 

@@ -46,7 +46,7 @@ def differences(
     Args:
         actual: what the warehouse gives.
         wanted: the columns of Row.
-        before: the columns of the window before; empty where there is none.
+        before: the columns of the window before; empty if there is none.
         before_in: its file.
         watermark: a column that Row need not have.
     """

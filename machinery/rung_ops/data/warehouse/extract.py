@@ -51,7 +51,7 @@ def write(target: Path, rows: Rows, note: dict[str, Any], watermark: str | None,
         ends: since and until.
 
     Returns:
-        The number of rows written: 0 where there are none, or the file has the same ones.
+        The number of rows written: 0 if there are none, or the file has the same ones.
 
     Raises:
         WarehouseError: the disk is full, a row is outside the window, or there are no rows at
@@ -91,7 +91,7 @@ def write(target: Path, rows: Rows, note: dict[str, Any], watermark: str | None,
 
 
 def note(path: Path) -> dict[str, Any]:
-    """Read what was noted with a file; empty where it is not one of ours."""
+    """Read what was noted with a file; empty if it is not one of ours."""
     note = (pq.read_schema(path).metadata or {}).get(NOTE, b"{}")
     return dict(json.loads(note))
 

@@ -20,7 +20,7 @@ class Settings:
 
     Attributes:
         query: the SQL file.
-        watermark: the column that says when a row came; None where each pull takes all rows.
+        watermark: the column that says when a row came; None if each pull takes all rows.
         first: the first day of the first window; unused without a watermark.
         window: length of a window, in whole days.
         lag: how long rows may still come or change.

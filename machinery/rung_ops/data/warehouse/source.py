@@ -29,7 +29,7 @@ class Rows:
 
 
 class Source(Protocol):
-    """An open connection. Every method raises WarehouseError where the warehouse says no."""
+    """An open connection. Every method raises WarehouseError if the warehouse says no."""
 
     def now(self) -> datetime:
         """Read the warehouse's clock: UTC, without a zone."""

@@ -57,7 +57,7 @@ def _commit(raw: list[Path]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Show or erase; return 0, or 1 where it could not be done or failed in places."""
+    """Show or erase; return 0, or 1 if it could not be done or failed in places."""
     options = _options(arguments)
     erases = options.yes and bool(options.reason)
     try:

@@ -74,7 +74,7 @@ class Subject:
 
 
 def typed(frame: pl.DataFrame) -> pl.DataFrame | None:
-    """Take the contract's columns of a table, with its types; None where one is missing."""
+    """Take the contract's columns of a table, with its types; None if one is missing."""
     schema = contract.Row.to_schema()
     kinds = {n: c.dtype.type for n, c in schema.columns.items() if n != contract.TARGET}
     if not set(kinds) <= set(frame.columns):

@@ -117,7 +117,7 @@ def _all(folder: Path) -> set[Version]:
 
 
 def _members(version: Version, folder: Path) -> Iterator[Version]:
-    """List the files of a folder that DVC keeps as one; nothing where its list is not here."""
+    """List the files of a folder that DVC keeps as one; nothing if its list is not here."""
     try:
         listed = json.loads((folder / version.stored).read_bytes())
     except (OSError, ValueError):
