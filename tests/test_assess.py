@@ -102,7 +102,7 @@ def test_a_bad_answers_file_is_named_with_what_is_wrong_and_what_there_is(
     assert len(str(failure.value)) < 600
 
 
-def test_an_answers_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_answers_file_is_refused(tmp_path: Path) -> None:
     large = answers_file(tmp_path, "#" * 1_000_001)
 
     with pytest.raises(RungError, match="larger than 1,000,000 bytes"):
@@ -127,7 +127,7 @@ def test_an_answers_file_that_is_none_is_refused(tmp_path: Path) -> None:
         max_leaves=8,
     )
 )
-def test_whatever_a_file_says_it_is_understood_or_refused(
+def test_any_file_is_understood_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: Any
 ) -> None:
     file = tmp_path_factory.mktemp("answers") / "answers.json"
@@ -208,7 +208,7 @@ def test_a_start_above_the_target_is_refused() -> None:
     start=st.none() | st.integers(0, 2),
     form=st.sampled_from(list(FORMATS["assess"])),
 )
-def test_whatever_is_answered_every_form_names_the_rungs_and_the_warning(
+def test_for_any_answers_every_form_names_the_rungs_and_the_warning(
     answers: Any, start: int | None, form: str
 ) -> None:
     choice = decide({"start": start, "target": None if start is None else 3})

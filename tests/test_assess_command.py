@@ -143,7 +143,7 @@ def test_a_page_that_somebody_wrote_is_left_alone(tmp_path: Path, content: bytes
     assert content == page.read_bytes()
 
 
-def test_line_endings_of_another_system_are_no_edit(tmp_path: Path) -> None:
+def test_line_endings_of_another_system_are_not_an_edit(tmp_path: Path) -> None:
     page = strategy_page.write(tmp_path, "# One\n\nTwo\n")
     page.write_bytes(page.read_bytes().replace(b"\n", b"\r\n"))
 

@@ -216,7 +216,7 @@ def test_without_a_terminal_the_questions_are_not_asked(
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_template_that_is_none_of_rungs_is_refused(tmp_path: Path) -> None:
+def test_a_template_that_is_not_rungs_is_refused(tmp_path: Path) -> None:
     subprocess.run(
         "git init -q other && cd other && git -c user.name=a -c user.email=a@b commit -q "
         "--allow-empty -m x",

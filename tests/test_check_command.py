@@ -140,7 +140,7 @@ def test_the_base_shows_what_changed(tmp_path: Path) -> None:
     assert "| unit-tests | used | automated |" in done.stdout
 
 
-def test_a_base_that_is_no_commit_is_named(tmp_path: Path) -> None:
+def test_a_base_that_is_not_a_commit_is_named(tmp_path: Path) -> None:
     folder = plant(tmp_path, TESTED)
     git(folder, "init", "--quiet")
     done = rung("check", folder, "--base", "nowhere")
@@ -193,7 +193,7 @@ class Tags(HTMLParser):
         assert tag == self.open.pop()
 
 
-def test_the_page_is_self_contained_and_lets_no_text_become_markup(tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_escapes_text(tmp_path: Path) -> None:
     files = TESTED | {"predict.py": "model.predict('<script>alert(1)</script>')\n"}
     page = report.write(look(plant(tmp_path, files)), "html")
     tags = Tags()

@@ -120,7 +120,7 @@ def test_a_long_line_takes_steps_in_proportion(part: str) -> None:
         ("{a: {wdir: b}}", True),  # what it runs is elsewhere
     ],
 )
-def test_a_pipeline_of_stages_that_only_print_is_none(
+def test_a_pipeline_of_stages_that_only_print_does_not_count(
     stages: str, holds: bool, tmp_path: Path
 ) -> None:
     wanted = {"key": "stages", "in": ["**/dvc.yaml"]}
@@ -175,7 +175,7 @@ def test_a_job_with_a_condition_counts(path: str, text: str, tmp_path: Path) -> 
     assert evidence(plant(tmp_path, {path: text})).holds({"ci_runs": r"\bpytest\b"})
 
 
-def test_a_repository_that_only_says_what_it_would_do_stands_on_rung_0(tmp_path: Path) -> None:
+def test_a_repository_that_only_describes_itself_is_on_rung_0(tmp_path: Path) -> None:
     """The repository of 47 lines that was once on rung 3."""
     files = ML | {
         "README.md": "# A model\n\nIt predicts what we want.\n",
@@ -264,7 +264,7 @@ LOGS = "import mlflow\ndef log_all():\n    mlflow.log_metric('rmse', 1)\n"
     ],
     ids=["by nothing", "with parameters", "by prose", "by a longer name"],
 )
-def test_a_function_that_nothing_calls_is_no_more_than_declared(
+def test_a_function_that_nothing_calls_is_only_declared(
     files: dict[str, str], tmp_path: Path
 ) -> None:
     result = look(plant(tmp_path, ML | files)).findings["experiment-tracking"]

@@ -151,7 +151,7 @@ def test_a_hostile_repository_takes_few_steps(case: str, tmp_path: Path) -> None
         ("ignore files", "lines of ignore files"),
     ],
 )
-def test_what_was_left_out_is_said(case: str, reason: str, tmp_path: Path) -> None:
+def test_what_was_left_out_is_reported(case: str, reason: str, tmp_path: Path) -> None:
     SHAPES[case](tmp_path)
 
     assert review(tmp_path).left_out.counts[reason] >= 1
@@ -171,7 +171,7 @@ def test_names_and_texts_reach_no_terminal_as_control_characters(tmp_path: Path)
         assert not [line for line in printed.splitlines() if line.lstrip().startswith("::")]
 
 
-def test_time_that_runs_out_is_said(tmp_path: Path) -> None:
+def test_a_time_limit_is_reported(tmp_path: Path) -> None:
     many_small(tmp_path)
     done = subprocess.run(
         [RUNG, "check", tmp_path, "--format", "json", "--seconds", "0.1"],

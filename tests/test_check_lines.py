@@ -41,7 +41,7 @@ LINES: list[tuple[Any, dict[str, str], str]] = [
 @pytest.mark.parametrize(
     ("predicate", "files", "place"), LINES, ids=[place for _, _, place in LINES]
 )
-def test_evidence_stands_on_its_line(
+def test_evidence_names_its_line(
     predicate: Any, files: dict[str, str], place: str, tmp_path: Path
 ) -> None:
     hits = evidence(plant(tmp_path, files), predicate).holds_anywhere(predicate)
@@ -49,7 +49,7 @@ def test_evidence_stands_on_its_line(
     assert place in [f"{hit.path}:{hit.line}" for hit in hits]
 
 
-def test_a_file_that_is_not_there_is_not_said_to_be_closed(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_reported_as_unreadable(tmp_path: Path) -> None:
     result = review(plant(tmp_path, ML | {CI: RUN.format("tox && hatch run unit")}))
 
     assert not result.left_out.counts["could not be opened"]

@@ -213,7 +213,7 @@ def test_what_was_missed_is_found(case: tuple[dict[str, str], str, str], tmp_pat
         {"a.yml": "workerType: ci\ncommand: pytest\n"},
     ],
 )  # fmt: skip
-def test_what_only_looks_like_a_command_of_ci_is_none(
+def test_what_only_looks_like_a_command_of_ci_does_not_count(
     files: dict[str, str], tmp_path: Path
 ) -> None:
     assert [] == evidence(plant(tmp_path, files)).holds({"ci_runs": r"\bpytest\b"})
@@ -244,7 +244,7 @@ def test_what_is_generated_is_left_out(files: dict[str, str], tmp_path: Path) ->
         ("Jenkinsfile", "@Library('ops') _\n", "`ops` (Jenkinsfile:1)"),
     ],
 )  # fmt: skip
-def test_ci_of_another_repository_is_said_not_to_be_read(
+def test_ci_of_another_repository_is_reported_as_unread(
     path: str, text: str, named: str, tmp_path: Path
 ) -> None:
     notes = review(plant(tmp_path, ML | {path: text}), limits=PLENTY).notes
@@ -261,5 +261,5 @@ def test_ci_of_another_repository_is_said_not_to_be_read(
         "on: push # uses: org/ops/.github/workflows/a.yml@v1\njobs: {}\n",
     ],
 )
-def test_ci_of_its_own_is_not_said_to_be_elsewhere(text: str, tmp_path: Path) -> None:
+def test_ci_of_its_own_is_not_reported_as_elsewhere(text: str, tmp_path: Path) -> None:
     assert [] == review(plant(tmp_path, ML | {CI: text}), limits=PLENTY).notes

@@ -179,7 +179,7 @@ def test_what_a_test_imports_is_not_reached_by_ci(tmp_path: Path) -> None:
     assert [] == looked.holds({"reached": CALLS_FIT})
 
 
-def test_what_leads_to_something_is_followed_from_so_many_files_and_the_rest_is_said(
+def test_following_stops_after_so_many_files_and_the_rest_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predicate = {"leads_to": [{"imports": ["flask"]}, CALLS_FIT]}

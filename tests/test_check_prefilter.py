@@ -95,7 +95,7 @@ CODE = [
 
 
 @pytest.mark.parametrize(("text", "code"), CODE)
-def test_code_is_told_from_strings_and_comments(text: str, code: str) -> None:
+def test_code_is_distinguished_from_strings_and_comments(text: str, code: str) -> None:
     assert code == python_source.read(text).code
 
 

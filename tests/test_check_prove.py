@@ -139,7 +139,7 @@ def test_a_run_that_does_not_end_is_ended_with_all_that_it_started(tmp_path: Pat
     assert not left or " Z " in left
 
 
-def test_what_cannot_be_run_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_run_is_reported(tmp_path: Path) -> None:
     folder = project(tmp_path / "late", PROJECT | {"dvc.yaml": "stages: {a: {cmd: python a.py}}\n"})
     environment = search_path(tmp_path / "bin")
     runs = {run["command"].split()[0]: run for run in prove(folder, environment)["runs"]}
@@ -163,7 +163,7 @@ def test_the_environment_that_uv_makes_comes_before_path(tmp_path: Path) -> None
     assert "proven" == finding(report, "unit-tests")["proof"]
 
 
-def test_an_environment_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_an_environment_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     environment = search_path(tmp_path / "bin", uv="echo no network; exit 2\n")
     report = prove(project(tmp_path / "late"), environment)
 
@@ -171,7 +171,7 @@ def test_an_environment_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     assert "static" == finding(report, "unit-tests")["proof"]
 
 
-def test_a_repository_with_nothing_to_run_is_said_to_have_nothing(tmp_path: Path) -> None:
+def test_a_repository_with_nothing_to_run_is_reported_as_such(tmp_path: Path) -> None:
     files = {path: text for path, text in TESTED.items() if "ci.yml" not in path}
     folder = project(tmp_path / "late", files)
 
@@ -215,7 +215,7 @@ def test_a_folder_without_git_is_copied_too(tmp_path: Path) -> None:
     assert "passed" == report["runs"][0]["result"], report["runs"]
 
 
-def test_a_folder_of_a_repository_is_run_where_it_lies(tmp_path: Path) -> None:
+def test_a_folder_of_a_repository_is_run_in_its_place(tmp_path: Path) -> None:
     top = project(tmp_path / "top", {f"models/late/{path}": text for path, text in PROJECT.items()})
     script = "test -f pyproject.toml && test -f ../../models/late/predict.py\n"
     report = prove(top / "models/late", search_path(tmp_path / "bin", poe=script))

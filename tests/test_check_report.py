@@ -63,7 +63,7 @@ def test_one_line_says_why_it_counts_as_machine_learning(
     assert place == f"{by['file']}:{by['line']} says {by['text']}"
 
 
-def test_the_strongest_evidence_stands_first(tmp_path: Path) -> None:
+def test_the_strongest_evidence_comes_first(tmp_path: Path) -> None:
     files = {
         CI: "on: push\njobs:\n  a:\n    steps:\n      - run: dvc repro\n",
         "dvc.yaml": "stages:\n  a:\n    cmd: python evaluate.py\n    metrics: [m.json]\n",
@@ -80,7 +80,7 @@ def test_the_strongest_evidence_stands_first(tmp_path: Path) -> None:
     assert [2, 0] == used
 
 
-def test_next_is_sorted_by_effort_and_says_what_each_brings(tmp_path: Path) -> None:
+def test_next_is_sorted_by_effort_and_shows_the_points_of_each(tmp_path: Path) -> None:
     files = ML | {
         CI: "on: push\njobs:\n  a:\n    steps:\n      - run: pytest\n      - run: ruff check\n",
         "tests/test_a.py": "def test_a():\n    assert score(1) == 1\n",
@@ -131,7 +131,7 @@ def test_the_text_of_the_example_earns_nothing_and_is_named(example: str, tmp_pa
     assert "earns nothing" in note
 
 
-def test_a_section_counts_from_when_it_is_ones_own(tmp_path: Path) -> None:
+def test_a_section_counts_once_its_text_is_the_users(tmp_path: Path) -> None:
     example = (EXAMPLES / "flights" / "datasheet.md").read_text()
     headings = [line for line in example.split("\n") if line.startswith("## ")]
     changed = example.replace(headings[0], f"{headings[0]}\n\nWe bought these rows from a broker.")

@@ -47,7 +47,7 @@ PLAIN_ONES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("answers", VARIANTS + PLAIN_ONES, ids=name_of)
-def test_a_generated_project_stands_on_its_rung(
+def test_a_generated_project_is_on_its_rung(
     render: Render, tmp_path: Path, answers: dict[str, Any]
 ) -> None:
     folder = project(render, tmp_path / "project", **answers)
@@ -110,7 +110,7 @@ OF_RUNG = "_commit: v1\nuse_case: velocity\nlevel: 3\n"
         ({".copier-answers.yml": OF_RUNG, "main.tf": 'resource "a" "b" {}\n'}, 3),
     ],
 )
-def test_infrastructure_as_code_is_asked_for_where_an_answer_names_infrastructure(
+def test_infrastructure_as_code_is_required_if_an_answer_names_infrastructure(
     files: dict[str, str], rung: int | None, tmp_path: Path
 ) -> None:
     result = review(plant(tmp_path, ML | files), limits=PLENTY)
@@ -169,7 +169,7 @@ def test_a_verb_of_the_library_is_evidence_where_it_runs(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("line", ["# rung-ops {}", "echo rung-ops {}", "pip install rung-ops {}"])
-def test_a_verb_that_is_only_said_is_not_evidence(tmp_path: Path, line: str) -> None:
+def test_a_verb_that_is_only_mentioned_is_not_evidence(tmp_path: Path, line: str) -> None:
     result = review(plant(tmp_path / "said", with_verbs(line)), limits=PLENTY)
     nothing = review(plant(tmp_path / "nothing", with_verbs("ls")), limits=PLENTY)
 
@@ -177,7 +177,7 @@ def test_a_verb_that_is_only_said_is_not_evidence(tmp_path: Path, line: str) -> 
     assert not held(result) & OF_THE_VERBS
 
 
-def test_a_repository_without_machine_learning_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_repository_without_machine_learning_is_reported_as_such(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": '[project]\nname = "a"\ndependencies = ["requests"]\n',
         ".github/workflows/a.yml": "jobs: {a: {steps: [{run: pytest}, {run: ruff check}]}}\n",

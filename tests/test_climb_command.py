@@ -96,7 +96,7 @@ def test_it_goes_down_again(new_project: Path, climb: Climb) -> None:
     assert "Come down to rung 0" == git(new_project, "log", "-1", "--format=%s")
 
 
-def test_the_rung_it_stands_on_is_not_a_climb(new_project: Path, climb: Climb) -> None:
+def test_a_climb_to_the_current_rung_is_refused(new_project: Path, climb: Climb) -> None:
     before = git(new_project, "rev-parse", "HEAD")
     done = climb("--to", "0")
 

@@ -218,7 +218,7 @@ def test_a_certificate_that_the_system_has_is_used_by_a_setting_of_uv(
     assert "SSL_CERT_FILE" not in output
 
 
-def test_a_certificate_that_no_one_knows_has_to_be_brought(
+def test_a_certificate_of_an_unknown_issuer_has_to_be_added(
     machine: Machine, doctor: Doctor
 ) -> None:
     machine.uv_that(DISTRUST)
@@ -308,7 +308,7 @@ def test_a_registry_that_does_not_answer_is_named(
     assert "UV_DEFAULT_INDEX" in of(output, "registry")
 
 
-def test_the_index_is_the_projects_and_one_without_days_is_told_of(
+def test_the_index_is_the_projects_and_one_without_days_is_reported(
     real_uv: None, machine: Machine, doctor: Doctor, index: str
 ) -> None:
     (machine.here / "pyproject.toml").write_text(
@@ -404,7 +404,7 @@ def test_a_task_that_meets_an_unknown_certificate_points_to_the_doctor(machine: 
     assert "doctor" not in str(raised.value)
 
 
-def test_git_that_refuses_a_certificate_is_told_of_the_setting() -> None:
+def test_if_git_refuses_a_certificate_the_setting_is_named() -> None:
     text = "fatal: unable to access 'https://x/': SSL certificate problem: unable to get issuer"
 
     assert "http.sslCAInfo" in shortage.remedy_in(text)

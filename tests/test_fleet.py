@@ -38,7 +38,7 @@ def names(where: Path) -> list[str]:
     return [one.name for one in repositories.listed(where)]
 
 
-def test_json_says_of_each_where_it_stands_or_why_not(tmp_path: Path) -> None:
+def test_json_gives_the_rung_of_each_or_why_not(tmp_path: Path) -> None:
     done = rung("fleet", fleet(tmp_path), "--format", "json", "--seconds", "60")
     data = json.loads(done.stdout)
     rows = {row["repository"]: row for row in data["repositories"]}
@@ -75,7 +75,7 @@ def test_the_table_has_a_line_for_each_and_the_sums(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("least", "code"), [("0", 0), ("1", 1)])
-def test_one_that_stands_too_low_or_is_not_read_makes_the_answer_no(
+def test_one_that_is_too_low_or_unreadable_makes_the_answer_no(
     tmp_path: Path, least: str, code: int
 ) -> None:
     plant(tmp_path / "late", TESTED)
@@ -123,7 +123,7 @@ def test_no_name_or_error_reaches_a_terminal_as_control_characters(
     assert b"red" in done.stdout
 
 
-def test_the_page_is_self_contained_and_lets_no_name_become_markup() -> None:
+def test_the_page_is_self_contained_and_escapes_names() -> None:
     rows = [
         Row("<script>a</script>", "/a", 1, "Tested", "velocity", "v1", ("unit-tests",), True),
         Row("b", "/b", error='<img src="x">'),
@@ -157,7 +157,7 @@ def test_a_folder_without_repositories_is_one_itself_or_is_refused(tmp_path: Pat
         names(tmp_path / "none")
 
 
-def test_a_list_names_each_once_from_where_it_stands(tmp_path: Path) -> None:
+def test_a_list_names_repositories_once_relative_to_its_folder(tmp_path: Path) -> None:
     fleet(tmp_path)
     listed = plant(tmp_path, {"all.txt": "# ours\nlate\n\n  team/early \nteam/../late\nnowhere\n"})
     done = rung("fleet", listed / "all.txt", "--format", "json")

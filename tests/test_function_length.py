@@ -30,7 +30,7 @@ def test_every_function_fits_a_screen(source: str) -> None:
     assert [each for each in found if each[2] > LONGEST] == []
 
 
-def test_a_long_function_is_found_wherever_it_stands(tmp_path: Path) -> None:
+def test_a_long_function_is_found_anywhere(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     path.write_text("class One:\n    async def long(\n        self,\n    ):\n" + "        1\n" * 58)
 

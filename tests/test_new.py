@@ -109,7 +109,7 @@ REGISTRY = "`mlflow.db` are on the machine of the person who trained them"
         ({"team_size": "one", "level": "2"}, set()),
     ],
 )
-def test_a_team_is_told_what_is_one_persons(
+def test_a_team_is_warned_about_answers_for_one_person(
     tmp_path: Path, copier_template: Path, answers: dict[str, str], message: set[str]
 ) -> None:
     options = [f"-d{question}={answer}" for question, answer in answers.items()]

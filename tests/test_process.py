@@ -23,7 +23,7 @@ default = true
 """
 
 
-def test_an_index_without_days_is_told_of(
+def test_an_index_without_days_is_reported(
     index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "project"

@@ -127,9 +127,7 @@ def test_another_answer_is_refused_in_words(
 
 
 @pytest.mark.parametrize("package", ["a", "late_flights", "a" * 40])
-def test_the_bucket_of_ones_own_package_is_a_name_for_a_bucket(
-    render: Render, package: str
-) -> None:
+def test_the_bucket_of_any_package_has_a_valid_name(render: Render, package: str) -> None:
     assert (render(data="store", package=package) / "ops/store.toml").exists()
 
 

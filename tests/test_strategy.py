@@ -150,7 +150,7 @@ def test_doordash_is_reckoned_as_on_paper() -> None:
 
 
 @given(answers=any_answers)
-def test_whatever_is_answered_the_rungs_are_in_order(answers: Answers) -> None:
+def test_for_any_answers_the_rungs_are_in_order(answers: Answers) -> None:
     made = from_answers(answers, WEIGHTS)
 
     assert 0 <= made.start.level <= made.target.level <= 4
@@ -160,7 +160,7 @@ def test_whatever_is_answered_the_rungs_are_in_order(answers: Answers) -> None:
 
 
 @given(answers=any_answers)
-def test_whatever_is_answered_every_sum_is_that_of_its_terms(answers: Answers) -> None:
+def test_for_any_answers_every_sum_is_that_of_its_terms(answers: Answers) -> None:
     made = from_answers(answers, WEIGHTS)
     sums = [made.game.score, made.adoption, *(block.worth for block in (*made.order, *made.left))]
 
@@ -170,7 +170,7 @@ def test_whatever_is_answered_every_sum_is_that_of_its_terms(answers: Answers) -
 
 
 @given(answers=any_answers)
-def test_whatever_is_answered_blocks_come_after_their_prerequisites(answers: Answers) -> None:
+def test_for_any_answers_blocks_come_after_their_prerequisites(answers: Answers) -> None:
     made = from_answers(answers, WEIGHTS)
     names = [block.name for block in made.order]
 
@@ -187,7 +187,7 @@ def test_whatever_is_answered_blocks_come_after_their_prerequisites(answers: Ans
 
 @settings(deadline=None)  # a loaded machine takes longer
 @given(answers=any_answers)
-def test_whatever_is_answered_the_roadmap_holds_to_game_and_target(answers: Answers) -> None:
+def test_for_any_answers_the_roadmap_fits_game_and_target(answers: Answers) -> None:
     made = assess(Responses(answers, Choice()), WEIGHTS, LEVELS)
     played, target = made.strategy.game.played, made.strategy.target.level
 
@@ -235,7 +235,7 @@ def test_weak_ci_puts_the_foundation_before_what_runs_in_it() -> None:
     assert {F} == {need for rule in made.order[1].after for need in rule.needs}
 
 
-def test_between_the_games_a_project_is_made_for_one_and_told_why() -> None:
+def test_between_the_games_one_is_chosen_with_its_reason() -> None:
     made = from_answers(
         persona("doordash", domain=("fraud", "banking"), harm=("revenue",)), WEIGHTS
     )
@@ -251,7 +251,7 @@ def test_fraud_with_customers_money_just_reaches_governance() -> None:
     assert ("governance", 0.6) == (made.game.name, made.game.score.total)
 
 
-def test_two_of_three_is_no_fast_pace() -> None:
+def test_two_of_three_is_not_a_fast_pace() -> None:
     culture = {"risk": ("balanced",), "decisions": ("team",), "collaboration": ("shared-goals",)}
     steady = from_answers(persona("doordash", **culture), WEIGHTS)
     fast = from_answers(persona("doordash", **culture | {"risk": ("bold",)}), WEIGHTS)
@@ -311,7 +311,7 @@ def test_a_scan_leaves_the_order_that_was_answered() -> None:
 
 
 @pytest.mark.parametrize("name", [row[0] for row in KNOWN])
-def test_what_is_owed_before_use_comes_first_and_the_north_star_brings_it(name: str) -> None:
+def test_duties_before_use_come_first_and_the_north_star_includes_them(name: str) -> None:
     answers = persona(name)
     made = assess(Responses(answers, Choice()), WEIGHTS, LEVELS)
     regulated = {"banking", "health", "insurance", "public-services"} & set(answers["domain"])
@@ -327,7 +327,7 @@ def test_what_is_owed_before_use_comes_first_and_the_north_star_brings_it(name: 
 
 
 @pytest.mark.parametrize("target", [0, 1, 2, 3, 4])
-def test_what_is_owed_is_said_whatever_the_rung_and_the_game(target: int) -> None:
+def test_duties_are_reported_for_any_rung_and_game(target: int) -> None:
     answers = persona("hospital-triage", models=("one",), timing=("batch",))
     choice = Choice("velocity", 0, target)
     first = assess(Responses(answers, choice), WEIGHTS, LEVELS).roadmap.steps[0]
@@ -337,7 +337,7 @@ def test_what_is_owed_is_said_whatever_the_rung_and_the_game(target: int) -> Non
     assert oversight.with_rung == oversight.capability.effort
 
 
-def test_no_star_of_a_dangerous_case_lies_below_what_is_owed() -> None:
+def test_no_target_of_a_dangerous_case_is_below_its_duties() -> None:
     made = from_answers(persona("hospital-triage", models=("one",), timing=("batch",)), WEIGHTS)
     known = {
         name: capability for level in LEVELS for name, capability in level.capabilities.items()
@@ -357,13 +357,13 @@ def test_no_star_of_a_dangerous_case_lies_below_what_is_owed() -> None:
         ({}, Choice(target=4), "the target, rung 4, is above the north star, rung 2"),
     ],
 )
-def test_what_does_not_go_together_is_said(answers: Answers, choice: Choice, message: str) -> None:
+def test_contradictions_are_reported(answers: Answers, choice: Choice, message: str) -> None:
     made = assess(Responses(answers, choice), WEIGHTS, LEVELS)
 
     assert any(message in each for each in made.contradictions)
 
 
-def test_a_self_driving_car_is_governed_whatever_harm_is_said() -> None:
+def test_a_self_driving_car_is_governed_for_any_answer_about_harm() -> None:
     made = assess(
         Responses({"domain": ("self-driving",), "harm": ("annoyance",)}, Choice()), WEIGHTS, LEVELS
     )
@@ -402,7 +402,7 @@ def test_answers_about_technology_close_gaps() -> None:
         assert "delivery: ml-cd" in blocks[name].gap_because
 
 
-def test_a_choice_overrules_and_the_answers_are_said_beside_it() -> None:
+def test_a_choice_overrules_and_the_answers_are_shown_beside_it() -> None:
     made = from_answers(persona("doordash"), WEIGHTS, choice=Choice("governance", 0, 1))
 
     assert ("governance", 0, 1) == (made.game.name, made.start.level, made.target.level)

@@ -229,7 +229,7 @@ OF_THE_EXAMPLE = ("src/", "data/sample/", "queries/", "docs/use_case.md", "param
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_what_is_written_for_the_example_says_so_at_its_head(render: Render, game: str) -> None:
+def test_a_document_of_the_example_says_so_at_its_head(render: Render, game: str) -> None:
     folder = render(level=4, use_case=game, project_name="Bike rentals")
     pages = {
         path: text.decode()

@@ -129,7 +129,7 @@ def test_it_makes_what_a_clone_makes(alone: Alone, copier_template: Path, game: 
     assert recorded == {key: value for key, value in expected.items() if key[0] != "_"}
 
 
-def test_the_network_is_cut_where_a_test_says_so(offline: list[str]) -> None:
+def test_the_network_is_cut_if_a_test_says_so(offline: list[str]) -> None:
     names = ["cat", "/proc/net/dev"]
     reached = subprocess.run([*offline, *names], capture_output=True, text=True, check=True).stdout
 

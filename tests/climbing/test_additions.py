@@ -105,7 +105,7 @@ def test_what_the_verbs_need_is_added_and_no_taste() -> None:
     assert "ruff" not in tool
 
 
-def test_a_package_that_is_there_is_not_asked_for_again() -> None:
+def test_an_installed_package_is_not_requested_again() -> None:
     project = added('[project]\nname = "x"\ndependencies = ["NumPy==1.26"]\n')["project"]
 
     assert ["NumPy==1.26", "pandera[polars]>=0.30"] == project["dependencies"]

@@ -249,7 +249,7 @@ def test_a_python_that_rung_does_not_run_on_is_reported(
         ({"mypy.ini": "[mypy]\nfiles = src\n"}, "", None),
     ],
 )
-def test_mypy_is_told_what_to_check_where_nothing_says_it(
+def test_mypy_gets_the_folders_to_check_unless_they_are_set(
     tmp_path: Path,
     template: source.Source,
     also: dict[str, str],

@@ -172,7 +172,7 @@ def _snapshots(project: Path, path: str) -> Iterator[bytes]:
         yield ((plain_git.show(project, one, path) or "") + "\n").encode()
 
 
-def test_what_was_on_disk_is_kept_and_the_command_says_so(
+def test_what_was_on_disk_is_kept_and_reported(
     new_project: NewProject, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = new_project(0)

@@ -76,7 +76,7 @@ def test_a_file_of_your_own_that_git_ignores_is_neither_overwritten_nor_deleted(
     assert "mine\n" == (project / "Dockerfile").read_text()
 
 
-def test_a_file_that_git_would_ignore_is_created_where_there_is_none(
+def test_a_missing_file_is_created_even_if_git_would_ignore_it(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)

@@ -81,7 +81,7 @@ def test_source_takes_the_place_of_the_wheel_and_back(
     assert before == files_of(project)
 
 
-def test_a_project_without_a_pipeline_is_told_nothing_of_stages(
+def test_a_project_without_a_pipeline_hears_nothing_of_stages(
     template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     eject(tiny.new_project(template, tmp_path / "small", level=0), template)

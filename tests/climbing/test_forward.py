@@ -37,7 +37,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_a_climb_is_one_commit_whatever_is_set(
+def test_a_climb_is_one_commit_with_any_setting(
     new_project: NewProject, small: Path, settings: dict[str, str]
 ) -> None:
     project = new_project(0)

@@ -189,7 +189,7 @@ jobs:
         ),
     ],
 )  # fmt: skip
-def test_what_rung_adds_stands_at_the_column_of_what_is_beside_it(mine: str, rungs: str) -> None:
+def test_what_rung_adds_is_indented_like_its_neighbours(mine: str, rungs: str) -> None:
     was, our, their = (yaml.safe_load(text)["jobs"] for text in (CI, mine, rungs))
     result = yaml.safe_load(key_merge.yaml_text(CI, mine, rungs))["jobs"]
 
@@ -232,7 +232,7 @@ def test_yaml_that_cannot_be_taken_apart_is_left_to_lines(text: str) -> None:
         yaml_blocks.blocks(text)
 
 
-def test_a_key_that_stands_twice_is_not_yaml_to_climb_with() -> None:
+def test_a_duplicate_key_is_refused_in_a_climb() -> None:
     assert key_merge.parses("a.yml", "a: 1\nb: 2\n")
     assert not key_merge.parses("a.yml", "a: 1\na: 2\n")
     assert not key_merge.parses("a.toml", "a = 1\na = 2\n")

@@ -154,7 +154,7 @@ def test_the_patch_of_a_plan_gives_what_the_climb_gives(
     assert tree == git(project, "rev-parse", "HEAD^{tree}")
 
 
-def test_an_update_says_what_comes_and_brings_it(
+def test_an_update_says_what_it_adds_and_adds_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made_from = tiny.template(

@@ -107,7 +107,7 @@ def test_what_a_cleaner_took_is_made_again(
     assert before == tiny.plan(project, small, level=1)
 
 
-def test_a_cache_that_cannot_be_mended_is_named(
+def test_a_cache_that_cannot_be_repaired_is_named(
     new_project: NewProject, small: Path, home: Path
 ) -> None:
     project = new_project(0)

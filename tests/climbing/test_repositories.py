@@ -243,7 +243,7 @@ def test_the_last_commits_signature_is_not_checked(new_project: NewProject, tmp_
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_programs_environment_leads_git_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_programs_environment_does_not_redirect_git(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
     monkeypatch.setenv("GIT_INDEX_FILE", "/elsewhere/index")
 

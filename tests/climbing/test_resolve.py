@@ -60,7 +60,7 @@ def test_a_file_that_both_added_alike_is_not_a_conflict(
     assert [] == plan(project, small, level=1).conflicts
 
 
-def test_a_file_of_your_own_where_rung_brings_another_stays_and_is_named(
+def test_a_file_of_the_user_with_a_name_that_rung_adds_stays_and_is_named(
     new_project: NewProject, small: Path
 ) -> None:
     project = new_project(0)

@@ -151,7 +151,7 @@ def asked(url: str, query: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_drifted_feature_and_a_dead_service_reach_whoever_is_on_call(
+def test_a_drifted_feature_and_a_dead_service_alert_the_person_on_call(
     own: Served, tmp_path: Path
 ) -> None:
     own.deploy("good")

@@ -70,7 +70,7 @@ def on_github(start: Started, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return site(start, folder, watch_imports, ci="github", level=4, use_case="velocity")
 
 
-def test_github_deploy_brings_a_merge_to_production(on_github: Site) -> None:
+def test_github_deploy_takes_a_merge_to_production(on_github: Site) -> None:
     """On rung 3 the workflow is the same file, as on every rung that has it (test_template.py)."""
     done = on_github.github("deploy", "push")
 

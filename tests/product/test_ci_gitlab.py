@@ -52,7 +52,7 @@ def on_gitlab(start: Started, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return site(start, folder, watch_imports, ci="gitlab", level=4, use_case="velocity")
 
 
-def test_gitlab_deploy_brings_a_merge_to_production(on_gitlab: Site, venv: Path) -> None:
+def test_gitlab_deploy_takes_a_merge_to_production(on_gitlab: Site, venv: Path) -> None:
     """On rung 3 the jobs are the same files, as on every rung that has them (test_template.py)."""
     for job in RELEASE_JOBS:
         done = on_gitlab.gitlab(job, venv, NOTES=str(on_gitlab.folder))

@@ -21,7 +21,7 @@ def hand_written() -> str:
     return match[1]
 
 
-def test_a_model_of_ones_own_format_is_trained_released_and_served(
+def test_a_model_in_a_custom_format_is_trained_released_and_served(
     copier_template: Path, tmp_path: Path
 ) -> None:
     project = start(copier_template, tmp_path / "project", use_case="velocity", level=3)

@@ -119,7 +119,7 @@ def test_the_action_answers_with_level_summary_and_sarif(runner: Runner) -> None
 
 
 @pytest.mark.slow
-def test_the_action_fails_below_the_rung_and_still_says_where_it_stands(runner: Runner) -> None:
+def test_the_action_fails_below_the_rung_and_still_names_it(runner: Runner) -> None:
     done = runner.step(1, min_level="2")
 
     assert 1 == done.returncode, done.stdout
@@ -227,7 +227,7 @@ def hook(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("files", "code"), [(TESTED, 0), (ML, 1)])
-def test_the_commit_hook_lets_in_what_stands_high_enough(
+def test_the_commit_hook_accepts_a_high_enough_rung(
     tmp_path: Path, origin: Path, files: dict[str, str], code: int
 ) -> None:
     head = run("git", "rev-parse", "HEAD", cwd=origin).stdout.strip()

@@ -120,9 +120,7 @@ def climb(project: Project, template: Path, level: int) -> None:
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_data_of_ones_own_goes_up_all_rungs(
-    copier_template: Path, tmp_path: Path, name: str
-) -> None:
+def test_other_data_climbs_all_rungs(copier_template: Path, tmp_path: Path, name: str) -> None:
     project = start(copier_template, tmp_path / name)
     bring(project, name)
     goes_up(project, copier_template, rung_by_rung=name == "yields")

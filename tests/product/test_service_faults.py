@@ -205,7 +205,7 @@ def test_a_rollback_while_the_registry_is_down_changes_the_answers_under_load(
     assert own.state()["serving"] == own.names["good"]
 
 
-def test_told_to_stop_it_answers_what_is_on_its_way(own: Served) -> None:
+def test_when_stopped_it_answers_requests_that_have_begun(own: Served) -> None:
     own.set("ops/service.toml", "service", drain_seconds=2 * DRAIN)
     own.deploy("slow")
     with serving(own, settings={"SLOW_ROUNDS": "12000"}) as service:

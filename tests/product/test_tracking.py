@@ -115,7 +115,7 @@ def loaded(project: Project, server: Server, alias: str) -> str:
     return run(project.folder / ".venv/bin/python", "-c", code, cwd=project.folder).stdout
 
 
-def test_what_was_recorded_without_it_is_brought_exactly_once(server: Server) -> None:
+def test_what_was_recorded_without_it_is_copied_exactly_once(server: Server) -> None:
     project = server.project
     versions, runs = len(server.versions()), len(server.runs())
     settings(project, when_down="continue")

@@ -108,7 +108,7 @@ def tells(message: str, *arguments: str) -> None:
     assert "Traceback" not in message, message
 
 
-def test_a_server_that_is_down_is_told_of_before_anything_is_trained(server: Server) -> None:
+def test_a_server_that_is_down_is_reported_before_anything_is_trained(server: Server) -> None:
     project, versions = server.project, len(server.versions())
     path = project.folder / "params.toml"
     before, trained = path.read_text(), (project.folder / "model/model.skops").stat().st_mtime_ns

@@ -52,7 +52,7 @@ def test_the_champion_on_the_server_is_what_production_serves(
     assert not (flown.folder / "mlflow.db").exists()
 
 
-def test_the_autopilot_trains_on_the_server_once_whatever_fails(
+def test_the_autopilot_trains_on_the_server_once_despite_any_failure(
     flying: tuple[Flown, Server], tmp_path: Path
 ) -> None:
     """First the server is down, then the machine is switched off when a version is registered."""

@@ -240,7 +240,7 @@ def changed(project: Project) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("use_case", GAMES)
-def test_with_data_of_ones_own_everything_goes_on_working(
+def test_with_other_data_everything_still_works(
     copier_template: Path, tmp_path: Path, use_case: str
 ) -> None:
     """A regression with other columns and missing values, in place of the example."""

@@ -224,7 +224,7 @@ def test_every_module_of_0_1_leads_to_one_that_exists() -> None:
     assert all((ROOT / "templates/project" / new).exists() for new in moves.stages.values())
 
 
-def test_further_models_are_told_what_rewrites_their_stages(versions: Path, tmp_path: Path) -> None:
+def test_further_models_see_what_rewrites_their_stages(versions: Path, tmp_path: Path) -> None:
     answers = {"use_case": "velocity", "level": 2, "team_size": "teams"}
     project = tiny.new_project(versions, tmp_path / "teams", OLD, **answers)
 

@@ -155,7 +155,7 @@ def test_a_release_that_is_worse_is_rolled_back_before_anything_else() -> None:
 
 
 @pytest.mark.parametrize("drifted", [False, True])
-def test_a_release_that_holds_is_told_after_what_decides(drifted: bool) -> None:
+def test_an_inconclusive_verdict_is_the_last_reason(drifted: bool) -> None:
     action, reasons = decided(
         verdict=Verdict(False, "v2 is not certainly worse"), prediction_drifted=drifted
     )

@@ -61,7 +61,7 @@ def test_a_veto_before_training_ends_the_pass_with_its_reason(
     assert [(action, facts["new_rows"]) for action, facts in requests] == [("train", 7)]
 
 
-def test_where_nothing_would_be_trained_no_veto_is_asked_for(
+def test_without_a_training_no_veto_is_requested(
     hook: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hook(hooks.VETO, lambda action, facts: pytest.fail("it was asked"))

@@ -129,7 +129,7 @@ def test_a_canary_that_was_sent_back_changes_nothing_for_the_release_that_answer
     assert judged(production, answered(rows, 1 - before)) is True
 
 
-def test_a_first_release_has_nothing_to_be_held_against(
+def test_a_first_release_has_nothing_to_be_compared_with(
     tmp_path: Path, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELEASES", str(tmp_path))
@@ -157,7 +157,7 @@ def test_a_release_that_fails_more_often_is_worse_without_outcomes(production: P
     assert fewer is None
 
 
-def test_a_release_that_is_gone_cannot_be_compared(
+def test_a_missing_release_cannot_be_compared(
     production: Path, rows: pl.DataFrame, before: np.ndarray
 ) -> None:
     shutil.rmtree(production / "bundles")

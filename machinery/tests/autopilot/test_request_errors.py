@@ -12,7 +12,7 @@ def read(release: str, answered: int, failed: int, process: float = 1.0) -> dict
     return {"release": release, "process": process, "answered": answered, "failed": failed}
 
 
-def test_only_what_lies_between_readings_of_one_release_and_process_counts() -> None:
+def test_only_differences_between_readings_of_one_release_and_process_count() -> None:
     readings = [
         read("v1", 100, 1),
         read("v1", 300, 2),  # 200 answered, 1 failed: v1's

@@ -60,7 +60,7 @@ def test_what_is_logged_can_be_read(tmp_path: Path) -> None:
     "Read the prediction log as another user of its host",
     "refused by the system: files are 0600, folders that the log makes 0700, whatever the umask",
 )
-def test_the_log_is_for_its_writer_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_only_its_writer_can_read_the_log_with_any_umask(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
         (path,) = write_predictions(assemble([batch()]), tmp_path / "production/predictions")

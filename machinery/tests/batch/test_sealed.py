@@ -116,7 +116,7 @@ def test_files_are_merged_and_stay_encrypted(
 
 
 @pytest.mark.parametrize("listed", ["2026:short", "2026:" + "A" * 44, "nothing", "a:" + "%" * 44])
-def test_a_list_that_is_none_stops_the_service_and_names_no_key(
+def test_an_invalid_list_stops_the_service_and_names_no_key(
     monkeypatch: pytest.MonkeyPatch, listed: str
 ) -> None:
     monkeypatch.setenv(key_names.LOG, listed)
@@ -126,7 +126,7 @@ def test_a_list_that_is_none_stops_the_service_and_names_no_key(
     assert listed.partition(":")[2] not in str(refused.value) or ":" not in listed
 
 
-def test_the_service_does_not_start_without_the_key_that_is_asked_for(
+def test_the_service_does_not_start_without_the_required_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(slo, "log_settings", lambda: slo.Logging(encrypted=True))

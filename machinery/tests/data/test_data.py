@@ -63,7 +63,7 @@ def test_an_empty_value_is_named_where_none_may_be() -> None:
 HOSTILE = "x\n##vso[task.setvariable]y\n::error::z\x1b[31m"
 
 
-def test_a_problem_is_one_line_whatever_the_columns_are_called() -> None:
+def test_a_problem_is_one_line_for_any_column_names() -> None:
     rows = some_rows().drop(contract.TARGET).with_columns(pl.lit(1).alias(HOSTILE))
 
     _, problems = inspect(rows, SCHEMA, HOSTILE)

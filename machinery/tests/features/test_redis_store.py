@@ -145,7 +145,7 @@ def test_a_filling_that_is_replaced_while_it_is_read_is_read_again(
     assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [102.0, 103.0]
 
 
-def test_an_empty_server_and_a_foreign_key_are_no_store(store: RedisStore) -> None:
+def test_an_empty_server_or_a_foreign_key_is_not_a_store(store: RedisStore) -> None:
     with pytest.raises(StoreError, match="it is empty"):
         store.as_of()
     store._client.set(store._prefix, "[1]")
@@ -162,7 +162,7 @@ def test_wrong_credentials_are_reported_without_them(server: RedisServer) -> Non
         assert "secret" not in str(refused.value)
 
 
-def test_an_address_that_is_none_is_reported_without_it() -> None:
+def test_an_invalid_address_is_reported_without_printing_it() -> None:
     with pytest.raises(StoreError, match="REDIS_URL") as refused:
         RedisStore("redis://:pass/word@host:1/0", "p", LIMIT)
     assert "pass" not in str(refused.value)
@@ -227,7 +227,7 @@ def test_a_server_that_started_again_is_asked_again_at_once(tmp_path: Path) -> N
         assert np.frombuffer(features.packed["a"][0] or b"").tolist() == [52.0, 53.0]
 
 
-def test_a_server_that_is_held_still_costs_a_look_up_its_limit_once(
+def test_a_stalled_server_costs_a_look_up_its_limit_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often it is asked whether it answers again, no request waits for that."""

@@ -141,7 +141,7 @@ def test_one_that_ignores_every_feature_is_refused_beside_a_poor_champion() -> N
     assert "not shown to be better than a constant" in reasons(CONSTANT, poor)
 
 
-def test_one_that_cannot_be_told_apart_is_told_how_many_rows_would_do() -> None:
+def test_if_the_versions_cannot_be_separated_the_needed_rows_are_named() -> None:
     reason = reasons(right(0.8, seed=5))
 
     assert "not shown to be as good as the champion" in reason
@@ -150,7 +150,7 @@ def test_one_that_cannot_be_told_apart_is_told_how_many_rows_would_do() -> None:
 
 @pytest.mark.parametrize("lost", [math.nan, math.inf])
 @pytest.mark.parametrize("who", ["challenger", "champion", "baseline"])
-def test_one_prediction_that_is_no_number_is_enough(who: str, lost: float) -> None:
+def test_one_prediction_that_is_not_a_number_is_enough(who: str, lost: float) -> None:
     holed = better(100)
     holed[7] = lost
     given: dict[str, Any] = {"challenger": better(100)}
@@ -222,7 +222,7 @@ def test_a_margin_of_an_error_is_a_share_of_the_champions(set_up: Callable[..., 
     assert "worse than the champion" in reasons(worse(wrong // 50))
 
 
-def test_a_slice_that_falls_below_the_champions_refuses_whatever_the_others_gain() -> None:
+def test_a_slice_below_the_champions_refuses_even_if_others_gain() -> None:
     made = better(1_000)
     made[GROUP == "c"] = worse(120, GROUP == "c")[GROUP == "c"]
 
@@ -293,7 +293,7 @@ def test_a_bound_of_an_error_is_a_most(set_up: Callable[..., None]) -> None:
     assert "misses its bound of 0.1" in reasons_of(0.1)
 
 
-def test_a_verdict_is_told_and_written(
+def test_a_verdict_is_printed_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(report, "VERDICT", tmp_path / "reports/gate.json")
@@ -374,6 +374,6 @@ def test_rules_that_make_no_sense_are_refused(tmp_path: Path, text: str, reason:
         gate_rules.read(tmp_path / "gate.toml")
 
 
-def test_no_rules_are_no_reason_to_pass(tmp_path: Path) -> None:
+def test_missing_rules_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadRules, match="cannot be read"):
         gate_rules.read(tmp_path / "gate.toml")

@@ -196,9 +196,7 @@ def test_what_expires_is_stopped_or_reported_as_the_plan_said(door: Door) -> Non
 
 
 @pytest.mark.parametrize("signed", [True, False])
-def test_a_withdrawal_counts_whoever_wrote_it_and_a_new_approval_ends_it(
-    door: Door, signed: bool
-) -> None:
+def test_a_withdrawal_by_anyone_counts_and_a_new_approval_ends_it(door: Door, signed: bool) -> None:
     digest = door.approve()["approval_hash"]
     assert door.objection() is None
     if signed:

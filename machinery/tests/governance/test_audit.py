@@ -296,7 +296,7 @@ def test_a_writer_that_is_killed_leaves_a_log_that_tells_so_and_goes_on(producti
 
 
 @pytest.mark.parametrize(("cut", "left"), [(1, 3), (40, 2), (200, 2)])
-def test_a_line_that_was_written_in_half_is_mended_and_that_is_recorded(
+def test_a_half_written_line_is_repaired_and_that_is_recorded(
     production: Path, cut: int, left: int
 ) -> None:
     for number in range(3):

@@ -74,7 +74,7 @@ def test_a_withdrawn_model_marks_each_row(desk: Desk, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("release", ["v1-9f86d081", "unregistered-9f86d081"])
 @pytest.mark.tried("Score a file with a model that is not approved")
-def test_where_the_plan_says_so_an_unapproved_model_scores_nothing(
+def test_if_the_plan_says_so_an_unapproved_model_scores_nothing(
     desk: Desk, release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.version()
@@ -85,7 +85,7 @@ def test_where_the_plan_says_so_an_unapproved_model_scores_nothing(
         batch.log_predictions(SCORED)
 
 
-def test_without_the_key_that_is_asked_for_nothing_is_scored(
+def test_without_the_required_key_nothing_is_scored(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "ops").mkdir()
@@ -103,7 +103,7 @@ def test_the_plan_says_whether_files_are_refused_or_marked(desk: Desk) -> None:
     assert plan.approval_terms(desk.folder).refuses_batch
 
 
-def test_a_registry_that_cannot_be_asked_is_no_approval(
+def test_an_unreachable_registry_is_not_an_approval(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (objection,) = batch.objections()  # it knows no version 1

@@ -68,7 +68,7 @@ def test_a_parameter_may_change_as_the_plan_says(changed: dict[str, str], reason
 
 
 @pytest.mark.parametrize("name", ["model.C", "seed"])
-def test_a_parameter_that_is_not_told_is_not_taken_for_unchanged(name: str) -> None:
+def test_an_unknown_parameter_does_not_count_as_unchanged(name: str) -> None:
     left = {key: value for key, value in FACTS.parameters.items() if key != name}
 
     assert name in violations_of(replace(FACTS, parameters=left))[0]
@@ -141,7 +141,7 @@ def test_a_change_may_be_a_share_of_the_champions_figure(
     assert not violations or f"to {change.removeprefix('greatest_')} by 2 %" in violations[0]
 
 
-def test_the_first_version_is_held_against_no_champion() -> None:
+def test_the_first_version_is_compared_with_no_champion() -> None:
     first: dict[str, tuple[Any, Any]] = {"auc": (0.75, None), "brier": (0.17, None)}
 
     assert violations_of(champion=None, figures=first) == []

@@ -142,7 +142,7 @@ def test_a_release_that_was_taken_back_has_to_be_named(
     assert deploy.main(["production", candidates[1]]) == 0
 
 
-def test_without_the_audit_key_nothing_comes_to_production_and_the_remedy_is_said(
+def test_without_the_audit_key_nothing_reaches_production_and_the_remedy_is_named(
     candidates: Candidates,
     production: Path,
     judge: Write,

@@ -125,7 +125,7 @@ def test_what_an_approved_version_held_is_not_counted_again(desk: Desk) -> None:
     assert "developed the model" in refused(desk)
 
 
-def test_where_commits_are_signed_a_text_is_no_author(desk: Desk) -> None:
+def test_if_commits_are_signed_a_text_is_not_an_author(desk: Desk) -> None:
     plan.path(desk.folder).write_text("approval: {signed_commits: true}\n")
     path = desk.folder / signatures.SIGNERS
     line = signatures.line_for(desk.key(ADA), "ada@example.org").replace("rung-approval", "git")

@@ -180,7 +180,7 @@ def test_the_audit_log_has_that_it_was_done_and_not_who_it_was(project: Project)
     assert "anchors.jsonl" in os.listdir(project.folder / "releases/production"), "it is signed"
 
 
-def test_a_remote_is_named_whatever_the_length_of_its_address(project: Project) -> None:
+def test_a_remote_is_named_with_an_address_of_any_length(project: Project) -> None:
     address = "https://data.example.org/" + "a-long-folder/" * 10 + "with a space"
     project.run("dvc", "remote", "add", "far", address.replace("//", "//ada:secret@"))
 
@@ -214,7 +214,7 @@ def test_a_person_is_erased_by_values_of_columns(project: Project, rows: pl.Data
     assert "request-3" not in prediction_log.read(project.log).collect()["id"].to_list()
 
 
-def test_what_cannot_be_rewritten_is_said(project: Project, rows: pl.DataFrame) -> None:
+def test_what_cannot_be_rewritten_is_reported(project: Project, rows: pl.DataFrame) -> None:
     in_git = project.folder / "docs/some.csv"
     rows.write_csv(in_git)
     project.git("add", "docs/some.csv")
@@ -229,7 +229,7 @@ def test_what_cannot_be_rewritten_is_said(project: Project, rows: pl.DataFrame) 
     assert held(bundle) == COUNT and pl.read_csv(in_git).height == COUNT
 
 
-def test_a_raw_file_in_git_that_load_makes_the_rows_of_is_said(project: Project) -> None:
+def test_a_raw_file_in_git_that_load_reads_is_reported(project: Project) -> None:
     """Its own columns do not name the person: those of German credit have codes and no header."""
     sample = next((project.folder / "data/sample").glob("*.data"))
     dataset = next((project.folder / "src").glob("*/dataset.py"))
@@ -252,12 +252,12 @@ def test_without_the_key_nothing_is_erased(project: Project) -> None:
     assert held(project.raw) == COUNT
 
 
-def test_a_reason_is_asked_for(project: Project) -> None:
+def test_a_reason_is_required(project: Project) -> None:
     assert "--reason" in project.erase(PERSON, "--yes", code=1)
     assert held(project.raw) == COUNT
 
 
-def test_equal_rows_of_the_log_are_named_and_are_anothers_until_said_otherwise(
+def test_equal_rows_of_the_log_are_named_but_count_as_anothers_by_default(
     project: Project, rows: pl.DataFrame
 ) -> None:
     again = batch(rows[7:8].drop(contract.TARGET), 99)
@@ -324,7 +324,7 @@ def test_only_the_holder_of_the_key_can_tell_whose_it_was(
     "merging and erasing take turns",
 )
 @pytest.mark.parametrize("while_", ["it merges", "it has merged"])
-def test_a_service_that_merges_meanwhile_brings_nothing_back(
+def test_a_service_that_merges_meanwhile_restores_nothing(
     rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, while_: str
 ) -> None:
     monkeypatch.setenv("LOGS", str(tmp_path))

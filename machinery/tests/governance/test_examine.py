@@ -69,7 +69,7 @@ def test_each_requirement_names_a_control_and_each_control_can_be_looked_for() -
         assert date.fromisoformat(source["as_of"]) <= date.today()
 
 
-def test_what_is_asked_for_is_there() -> None:
+def test_the_known_requirements_are_listed() -> None:
     refs = {
         source["id"]: [r["ref"] for r in source["requirements"]]
         for source in REQUIREMENTS["sources"]
@@ -131,7 +131,7 @@ def test_an_approval_is_a_statement_and_its_absence_is_missing(project: Path, de
     assert look("validation", "99").status == look("lineage", "99").status == MISSING
 
 
-def test_what_only_an_organisation_can_show_is_said_to_be(project: Path) -> None:
+def test_what_only_an_organisation_can_show_is_marked(project: Path) -> None:
     assert look("organisation").status == OUTSIDE
     assert look("audit-log").status == look("monitoring").status == MISSING
 

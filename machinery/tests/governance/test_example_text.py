@@ -75,7 +75,7 @@ def test_the_example_in_other_clothes_is_known(project: Path, before: str, after
     assert "`models[0].functioning_properly`" in places(project, INVENTORY)
 
 
-def test_text_of_ones_own_is_not_the_examples(project: Path) -> None:
+def test_changed_text_is_not_the_examples(project: Path) -> None:
     edit(
         project,
         INVENTORY,

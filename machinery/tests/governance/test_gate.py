@@ -130,7 +130,7 @@ def test_a_standard_figure_is_computed_by_the_library(
     assert judged(champion=0.76).promote
 
 
-def test_a_figure_of_ones_own_decides_only_where_the_plan_bounds_it(
+def test_a_custom_figure_decides_only_if_the_plan_bounds_it(
     judged: Callable[..., Verdict], tmp_path: Path
 ) -> None:
     approve(tmp_path)
@@ -215,7 +215,7 @@ def test_a_column_that_no_feature_may_read_is_found_in_the_source_as_it_was(
         pl.concat_str(pl.col(pl.String)).alias("other"),
     ],
 )
-def test_a_column_is_read_by_whatever_way_a_feature_reaches_it(feature: pl.Expr) -> None:
+def test_a_column_counts_as_read_however_a_feature_reaches_it(feature: pl.Expr) -> None:
     rows = pl.DataFrame({"age": [1, 2], "sex": ["f", "male"], "job": ["a", "b"]})
 
     assert "sex" in version_facts.columns_of([pl.col("age"), feature], rows)
@@ -374,7 +374,7 @@ def test_a_plan_that_cannot_be_read_refuses(
     assert gate.verdict("1").reasons == ["the plan is out of date"]
 
 
-def test_what_was_refused_before_anything_was_computed_says_so_and_no_more(
+def test_a_refusal_before_any_computation_says_only_that(
     judged: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged()

@@ -37,7 +37,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
     return run
 
 
-def test_differences_within_the_plan_pass_and_small_groups_are_said(
+def test_differences_within_the_plan_pass_and_small_groups_are_reported(
     check: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check() == 0

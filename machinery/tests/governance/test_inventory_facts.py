@@ -116,7 +116,7 @@ def test_what_answers_is_read_from_production(
     assert day == state.events(production)[-1]["at"][:10]
 
 
-def test_poe_records_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poe_records_reports_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch)
     write(project, status="development")
 

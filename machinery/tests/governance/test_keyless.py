@@ -195,7 +195,7 @@ def test_every_key_that_the_library_reads_is_withheld() -> None:
     assert {each for each in texts if kinds.fullmatch(each)} - NOT_OURS <= key_names.ALL
 
 
-def test_an_error_of_the_other_process_is_said_here() -> None:
+def test_an_error_of_the_other_process_is_reported() -> None:
     with pytest.raises(bundle.BadBundle, match="release.pub"):
         keyless.call("release.install:check", "nowhere", raises=(bundle.BadBundle,))
     with pytest.raises(keyless.CandidateError, match="check failed .BadBundle: .*release.pub"):

@@ -62,7 +62,7 @@ def test_without_keys_the_command_that_makes_them_is_named(folder: Path) -> None
     ["no key", pem(ec.generate_private_key(ec.SECP384R1())).decode()],
     ids=["no PEM text", "another curve"],
 )
-def test_what_is_no_key_of_the_kind_is_named_by_where_it_stands(
+def test_an_invalid_key_is_named_by_its_place(
     folder: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(keys.VARIABLE, text)

@@ -179,7 +179,7 @@ def test_a_stop_holds_for_a_service_that_starts_later(
     wait_until(service.ready)
 
 
-def test_a_stop_that_cannot_be_written_down_holds_for_the_process_and_says_so(
+def test_a_stop_that_cannot_be_written_holds_for_the_process_and_says_so(
     service: Running, environment: Path, log: Callable[[], list[dict[str, Any]]], row: Any
 ) -> None:
     blocked = atomic.draft_of(environment / state.STATE)  # no file can be written where a folder is
@@ -245,7 +245,7 @@ def test_what_lacks_a_name_or_a_reason_is_refused(
     assert service.ready()
 
 
-def test_oversight_brings_nothing_into_the_service_that_it_does_without() -> None:
+def test_oversight_imports_nothing_that_the_service_does_without() -> None:
     heavy = {"dvc", "jsonschema", "mlflow", "model_signing", "pandas", "pandera", "sklearn", "yaml"}
     code = f"import sys, rung_ops.governance.oversight\nprint({heavy} & sys.modules.keys())"
     done = subprocess.run(
@@ -273,7 +273,7 @@ def named(environment: Path, signing_key: ec.EllipticCurvePrivateKey) -> Iterato
     "refused where each person has a token (`OPERATOR_TOKENS`); with the shared one `by` "
     "is only a text",
 )
-def test_a_token_says_who_it_is_and_another_person_lets_the_model_go_on(
+def test_a_token_names_its_holder_and_another_person_resumes_the_model(
     named: Running, log: Callable[[], list[dict[str, Any]]], row: dict[str, Any]
 ) -> None:
     name = named.ask("/predict", row)[1]["id"]

@@ -143,7 +143,7 @@ def test_thresholds_come_by_table_and_name(project: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["threshold", "cadence", "owner", "action"])
-def test_a_metric_without_its_parts_is_none(project: Path, missing: str) -> None:
+def test_a_metric_with_a_missing_part_is_refused(project: Path, missing: str) -> None:
     left = {name: value for name, value in METRIC.items() if name != missing}
     write(project, plan.MONITORING, monitoring(left))
 

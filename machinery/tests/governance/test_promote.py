@@ -187,7 +187,7 @@ def test_a_verdict_against_what_answered_earlier_does_not_count(
     ("bounds", "reason"),
     [("changed", "the change control plan has changed"), (None, "is missing: nothing is allowed")],
 )
-def test_a_plan_that_is_another_by_now_or_gone_lets_nothing_answer(
+def test_a_changed_or_missing_plan_stops_all_answers(
     waiting: str,
     production: Path,
     bounds: str | None,

@@ -108,7 +108,7 @@ def test_a_record_may_be_a_document_whose_sections_are_its_fields(project: Path)
     assert problem_lines(project) == "governance/notes.md, owner: is missing. Name the owner."
 
 
-def test_a_project_is_asked_for_the_records_of_what_it_does(tmp_path: Path) -> None:
+def test_a_project_needs_the_records_of_what_it_does(tmp_path: Path) -> None:
     write(tmp_path, "ops/tasks.toml", "")
 
     assert "model_inventory.yaml: is missing" in problem_lines(tmp_path)

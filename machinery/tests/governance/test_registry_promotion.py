@@ -204,7 +204,7 @@ def test_an_alias_set_past_the_gate_is_found(version: str) -> None:
     assert unseen == ""
 
 
-def test_a_registry_that_cannot_be_asked_is_told_of_and_is_no_problem(
+def test_an_unreachable_registry_is_reported_and_is_not_a_problem(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")

@@ -73,7 +73,7 @@ def test_what_goes_is_in_the_audit_log(
     assert retention.apply("Ada", NOW) == []
 
 
-def test_a_file_of_outcomes_goes_by_the_day_it_was_changed(
+def test_a_file_of_outcomes_counts_by_the_day_it_was_changed(
     record: Write, production: Path, tmp_path: Path
 ) -> None:
     record(deletes="outcomes")
@@ -89,7 +89,9 @@ def test_a_file_of_outcomes_goes_by_the_day_it_was_changed(
     assert sorted(each.name for each in (tmp_path / "outcomes").iterdir()) == ["new.csv", "old.md"]
 
 
-def test_where_nothing_is_said_nothing_goes(record: Write, days: dict[int, Path]) -> None:
+def test_without_a_retention_period_nothing_is_deleted(
+    record: Write, days: dict[int, Path]
+) -> None:
     record(deletes=None)
 
     assert retention.overdue(TODAY) == []

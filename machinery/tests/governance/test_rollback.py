@@ -88,7 +88,7 @@ def test_staging_goes_back_without_an_approval(candidates: Candidates, productio
     assert state.read(staging).serving == candidates[0]
 
 
-def test_where_nothing_answered_before_there_is_no_way_back(
+def test_without_an_earlier_release_there_is_no_rollback(
     candidates: Candidates, production: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with audit.signed(production):

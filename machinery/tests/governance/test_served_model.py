@@ -53,7 +53,7 @@ def test_another_file_that_predicts_the_same_is_found(
     assert "is not what the version's model is exported to here" in difference
 
 
-def test_another_model_is_found_whatever_tolerance_the_manifest_names(
+def test_another_model_is_found_with_any_tolerance_in_the_manifest(
     release: Path, differences: Any, release_private_key: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A format whose bytes differ each time is compared by its predictions alone."""

@@ -104,7 +104,7 @@ def of_withdrawals(production: Path) -> list[str]:
     "Keep the service from hearing of a withdrawal by deploying nothing",
     "`poe monitor` writes a committed withdrawal into the log",
 )
-def test_the_monitor_brings_a_withdrawal_to_the_service_once(
+def test_the_monitor_passes_a_withdrawal_to_the_service_once(
     withdrawn: str, production: Path
 ) -> None:
     for _ in range(2):
@@ -125,7 +125,7 @@ def test_without_the_key_it_writes_nothing_and_says_so(
     assert of_withdrawals(production) == []
 
 
-def test_the_withdrawal_of_another_approval_is_not_brought(
+def test_the_withdrawal_of_another_approval_is_not_passed_on(
     withdrawn: str, answers: str, production: Path
 ) -> None:
     with audit.signed(production):

@@ -166,7 +166,7 @@ def test_an_unwritten_section_is_missing(project: Path) -> None:
     )
 
 
-def test_a_law_that_does_not_apply_yet_is_said_to(project: Path) -> None:
+def test_a_law_that_does_not_apply_yet_is_marked(project: Path) -> None:
     path = technical_file.PROSE
     text = path.read_text(encoding="utf-8")
     front = 'provider: A bank\nlaw: [{duty: "The Act", applies_from: "2026-12-01"}]\n'

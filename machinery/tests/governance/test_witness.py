@@ -166,7 +166,7 @@ def test_notes_that_were_taken_back_on_a_branch_without_protection_are_missed(
     assert how in witness.note(log, "Eve")
 
 
-def test_a_remote_that_does_not_answer_is_said_and_stops_nothing(
+def test_a_remote_that_does_not_answer_is_reported_and_stops_nothing(
     log: Path, origin: Path, clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     origin.rename(origin.with_name("gone.git"))

@@ -169,7 +169,7 @@ def test_a_node_can_be_emptied_and_somebody_still_answers() -> None:
     assert "replicas" not in one("Deployment")["spec"], "the autoscaler decides"
 
 
-def test_the_network_lets_in_callers_and_lets_out_names() -> None:
+def test_the_network_allows_callers_in_and_name_lookups_out() -> None:
     policy = one("NetworkPolicy", "prediction")["spec"]
     (inward,), (outward,) = policy["ingress"], policy["egress"]
 
@@ -222,7 +222,7 @@ def test_the_weights_of_a_canary_make_a_whole() -> None:
     assert not reached & {"/", "/metrics", "/stop", "/resume", "/override"}
 
 
-def test_no_secret_stands_in_a_file() -> None:
+def test_no_secret_is_in_a_file() -> None:
     assert [each for each in documents(FOLDER) if each["kind"] == "Secret"] == []
 
 
@@ -238,7 +238,7 @@ def test_a_field_that_kubernetes_does_not_know_is_a_fault() -> None:
     assert verdict.unknown == ["Other"]
 
 
-def test_who_has_no_kustomize_is_told_what_to_install(
+def test_without_kustomize_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -247,7 +247,7 @@ def test_who_has_no_kustomize_is_told_what_to_install(
     assert "needs `kustomize` or `kubectl` on PATH" in capsys.readouterr().err
 
 
-def test_an_overlay_that_is_none_is_named_with_those_there_are() -> None:
+def test_an_unknown_overlay_is_named_with_the_known_ones() -> None:
     with pytest.raises(CannotBuild, match="no overlay prod; there are production"):
         manifests.build("prod")
 

@@ -193,7 +193,7 @@ def series_of(expr: str) -> Iterator[str]:
     yield from (word for word in re.findall(r"[a-z_]{2,}", bare) if word not in WORDS)
 
 
-def test_panels_lie_beside_each_other() -> None:
+def test_panels_do_not_overlap() -> None:
     panels = DASHBOARD["panels"]
 
     taken = [

@@ -77,7 +77,7 @@ def test_a_certain_but_tiny_change_is_not_an_alarm(tmp_path: Path) -> None:
     assert not moved["drifted"]
 
 
-def test_too_few_rows_are_not_judged_and_the_report_says_so(tmp_path: Path) -> None:
+def test_too_few_rows_are_not_judged_and_the_report_says_it(tmp_path: Path) -> None:
     result = look(tmp_path, log(rows(100, seed=2, shift=2.0)))
 
     assert not result.judged

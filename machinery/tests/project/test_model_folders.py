@@ -26,7 +26,7 @@ def test_what_a_later_rung_adds_is_written(new: Path) -> None:
     assert model_files.outdated() == []
 
 
-def test_whoever_stands_in_a_model_means_it() -> None:
+def test_a_command_in_a_models_folder_is_about_that_model() -> None:
     for one in model_folders.all_of_them():
         assert home(one) == home(one / "src") == one
     assert home(REPOSITORY) == home(REPOSITORY / "models") == home(REPOSITORY / "ops") == ROOT

@@ -129,7 +129,7 @@ class Spread(BaseEstimator):  # type: ignore[misc]
         return np.tile([self.median_ + 1, self.median_, self.median_ - 1], (len(features), 1))
 
 
-def test_a_model_of_ones_own_class_is_released_with_skops(
+def test_a_model_of_a_custom_class_is_released_with_skops(
     trained: Trained,
     tmp_path: Path,
     release_private_key: bytes,

@@ -50,7 +50,7 @@ def test_quantiles_of_what_is_not_a_number_are_refused(column: pa.Column) -> Non
         kind_of("kind", column, QUANTILES)
 
 
-def test_the_kind_is_told_by_the_target_and_its_quantiles() -> None:
+def test_the_kind_follows_from_the_target_and_its_quantiles() -> None:
     plain = kind_of("minutes", pa.Column(float), ())
     quantiles = kind_of("minutes", pa.Column(float), [0.05, 0.5, 0.95])
 

@@ -237,7 +237,7 @@ def test_rules_are_taken_from_the_schema() -> None:
     assert columns["bounded"]["unit"] == "m"
 
 
-def test_a_column_that_cannot_be_asked_for_is_named() -> None:
+def test_a_column_that_cannot_be_queried_is_named() -> None:
     class Odd(pa.DataFrameModel):
         parts: pl.List(pl.Int64) = pa.Field()  # type: ignore[valid-type]
         target: bool = pa.Field()

@@ -284,7 +284,7 @@ def test_a_log_that_cannot_be_read_stops_no_deployment(
     assert state.read(production).shadow == Shadow(SECOND, 0.25)
 
 
-def test_who_does_not_want_to_wait_lets_what_is_tried_answer(
+def test_deploying_again_lets_the_release_on_trial_answer(
     releases: Path, production: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install.install(production, FIRST)
@@ -426,7 +426,7 @@ def test_bundles_that_nothing_refers_to_are_deleted(production: Path) -> None:
     assert [path.name for path in (production / "bundles").glob("[!.]*")] == [SECOND]
 
 
-def test_a_registry_that_is_down_is_told_and_delays_nothing(
+def test_a_registry_that_is_down_is_reported_and_delays_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.undo()

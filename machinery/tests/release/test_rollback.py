@@ -74,7 +74,7 @@ def test_a_shadow_ends_before_what_answers_is_rolled_back(
     assert state.read(folder).serving == "v1"
 
 
-def test_a_trial_ends_although_the_bundle_of_the_previous_release_is_gone(
+def test_a_trial_ends_even_if_the_bundle_of_the_previous_release_is_missing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state.shadow(folder, "v3", 1.0, BY)
@@ -98,7 +98,7 @@ def test_where_nothing_was_before_nothing_is_changed(
     assert state.read(folder).serving == "v1"
 
 
-def test_a_release_whose_bundle_is_gone_does_not_come_back(
+def test_a_release_without_its_bundle_does_not_come_back(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (paths.bundle(folder, "v1") / "manifest.json").unlink()

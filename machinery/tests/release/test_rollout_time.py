@@ -44,7 +44,7 @@ def as_suggested(policy: Policy, observed: Traffic) -> Policy:
     )
 
 
-def test_little_traffic_is_told_that_no_release_gets_through() -> None:
+def test_with_little_traffic_it_says_that_no_release_gets_through() -> None:
     result = advice(TEAM, SMALL)
 
     assert "At your 24 requests (24 rows) a day" in result
@@ -58,7 +58,7 @@ def test_little_traffic_is_told_that_no_release_gets_through() -> None:
 
 
 @pytest.mark.parametrize("requests", [0.5, 3.0, 24.0, 100.0])
-def test_what_is_proposed_lets_a_good_release_through(requests: float) -> None:
+def test_the_proposal_passes_a_good_release(requests: float) -> None:
     observed = Traffic(requests, requests)
     policy = as_suggested(TEAM, observed)
 

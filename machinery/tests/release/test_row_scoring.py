@@ -52,7 +52,7 @@ def test_values_are_scored_and_logged_as_frames_are(
     assert log.schema == assemble([of_frames]).schema
 
 
-def test_where_they_differ_the_release_says_so_and_polars_computes_them(
+def test_if_they_differ_the_release_says_so_and_polars_computes_them(
     trained: Trained,
     release_private_key: bytes,
     release_key: bytes,

@@ -196,9 +196,7 @@ def test_an_edited_signature_is_refused(
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"null", b"\xff", b"{" * 100_000, b'{"a": 1}'])
-def test_a_signature_that_is_none_is_refused(
-    release: Path, release_key: bytes, text: bytes
-) -> None:
+def test_an_invalid_signature_is_refused(release: Path, release_key: bytes, text: bytes) -> None:
     (release / bundle.SIGNATURE).write_bytes(text)
 
     refused(release, release_key)
@@ -218,7 +216,7 @@ def test_a_folder_that_holds_too_much_is_refused(
 
 
 @pytest.mark.parametrize("text", [b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n"])
-def test_a_public_key_that_is_none_is_named(release: Path, text: bytes) -> None:
+def test_an_invalid_public_key_is_named(release: Path, text: bytes) -> None:
     with pytest.raises(BadBundle, match="public key"):
         verify(release, text)
 
@@ -279,7 +277,7 @@ def test_a_key_may_be_given_in_one_line(
     assert keys.private_key() == pair[0].read_bytes().strip()
 
 
-def test_a_variable_that_the_vendor_did_not_fill_is_none(
+def test_a_variable_that_the_vendor_did_not_fill_counts_as_unset(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys.make(*pair)
@@ -292,6 +290,6 @@ BEGUN = b"-----BEGIN PRIVATE KEY-----\nAAAA\n"  # pragma: allowlist secret
 
 
 @pytest.mark.parametrize("text", [b"", b"no key", BEGUN])
-def test_a_private_key_that_is_none_is_named(text: bytes) -> None:
+def test_an_invalid_private_key_is_named(text: bytes) -> None:
     with pytest.raises(signing.BadKey, match="private key"):
         signing.public_key_of(text)

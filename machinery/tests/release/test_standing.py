@@ -22,7 +22,7 @@ def status_output(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     return code, output.out + output.err
 
 
-def test_a_project_without_releases_is_told_how_to_begin(
+def test_a_project_without_releases_shows_how_to_begin(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, output = status_output(capsys)

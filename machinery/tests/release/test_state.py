@@ -287,7 +287,7 @@ def test_of_two_on_trial_the_named_one_is_ended(folder: Path) -> None:
         state.abort(folder, "again", BY, release="v4")
 
 
-def test_going_back_ends_the_canary_first_and_then_brings_back_the_previous(folder: Path) -> None:
+def test_a_rollback_ends_the_canary_first_and_then_restores_the_previous(folder: Path) -> None:
     state.canary(folder, "v3", BY)
 
     first = state.roll_back(folder, BY)

@@ -186,7 +186,7 @@ def test_a_pipe_or_a_link_in_the_place_of_the_draft_does_not_block(folder: Path)
 
 
 @pytest.mark.parametrize("name", ["../../candidates/v9", "/tmp/v9", ".draft", "", "a b", "v1\n"])
-def test_no_command_writes_an_id_that_is_none(folder: Path, name: str) -> None:
+def test_no_command_writes_an_invalid_id(folder: Path, name: str) -> None:
     before = (folder / state.STATE).read_bytes()
 
     for change_to in (

@@ -83,7 +83,7 @@ def test_the_first_release_is_made_of_as_many_rows_as_the_gate_asks_for(
     assert begins == periods.beginning(periods.cut(timed)[1])
 
 
-def test_a_replay_begins_where_it_is_told_to(
+def test_a_replay_begins_at_the_given_period(
     monkeypatch: pytest.MonkeyPatch, timed: pl.DataFrame
 ) -> None:
     monkeypatch.setattr(rules, "read", lambda: rules.Rules(min_rows=60))

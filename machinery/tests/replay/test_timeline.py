@@ -180,7 +180,9 @@ def test_an_axis_has_round_ends_around_its_values(
         (["tenth 9"], 1, "tenth 9"),
     ],
 )
-def test_what_is_replayed_is_said_first(names: list[str], asked: int | None, replayed: str) -> None:
+def test_what_is_replayed_is_printed_first(
+    names: list[str], asked: int | None, replayed: str
+) -> None:
     said = wording.scope("tenth", 8, names, asked)
 
     assert said == f"Replays {replayed}; the first release is trained on the 8 tenths before."

@@ -35,7 +35,7 @@ def test_one_row_is_answered(caller: Caller) -> None:
     }
 
 
-def test_the_contracts_default_stands_in_for_what_is_missing_and_is_reported(
+def test_the_contracts_default_replaces_missing_values_and_is_reported(
     caller: Caller,
 ) -> None:
     left_out = caller.post("/predict", ROW).json
@@ -211,7 +211,7 @@ def test_a_stopped_model_answers_with_the_reason(caller: Caller) -> None:
     )
 
 
-def test_too_many_at_once_are_refused_and_told_when_to_come_back(tmp_path: Path) -> None:
+def test_too_many_at_once_are_refused_with_retry_after(tmp_path: Path) -> None:
     with calling(tmp_path, Limits(max_waiting_rows=5)) as made:
         made.install()
         answers = made.together("/predict", [ROW] * 40)

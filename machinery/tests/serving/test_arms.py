@@ -13,7 +13,7 @@ def canary(share: float, release: str = "v2") -> set[str]:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.25, 0.5])
-def test_the_share_is_the_one_asked_for(share: float) -> None:
+def test_the_share_is_the_requested_one(share: float) -> None:
     # Five standard errors of a binomial share.
     unsure = 5 * (share * (1 - share) / len(KEYS)) ** 0.5
 

@@ -174,7 +174,7 @@ def test_more_than_may_wait_is_refused() -> None:
     assert asyncio.run(many()).startswith("503 1 Too busy: 3 rows wait already.")
 
 
-def test_who_would_wait_too_long_is_refused_and_told_how_long() -> None:
+def test_a_request_that_would_wait_too_long_is_refused_with_a_time() -> None:
     batches = Batches(Limits(max_wait_ms=200, max_rows=100_000), pace=(1e-4, 1e-3))
 
     async def many() -> Any:

@@ -345,7 +345,7 @@ def test_a_service_that_starts_while_the_server_is_down_answers_with_defaults_un
     assert (stored["prediction"], stored["defaults_used"]) == (21.0, [])
 
 
-def test_views_are_looked_up_together_whatever_the_caller_sent_of_one(
+def test_views_are_looked_up_together_even_if_the_caller_sent_a_part(
     tmp_path: Path, view: View
 ) -> None:
     (other,) = views_of([declared(name="height", entity=["number"], source=lambda: NUMBERED)])

@@ -103,7 +103,7 @@ def test_what_others_count_is_passed_on(metrics: Metrics) -> None:
     assert result["service_swaps_total", "refused"] == 1
 
 
-def test_what_is_loaded_is_told_and_what_was_is_not(metrics: Metrics) -> None:
+def test_loaded_releases_are_shown_and_earlier_ones_are_not(metrics: Metrics) -> None:
     assert values(metrics)["service_release_info", "canary", "v2"] == 1
 
     metrics.set_status({"serving": "v2"}, ready=False, stopped=True)

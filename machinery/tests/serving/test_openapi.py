@@ -111,7 +111,7 @@ def test_the_published_schema_refuses_what_the_service_refuses(
         ),
     ],
 )
-def test_what_json_schema_cannot_say_stands_in_the_description(
+def test_what_json_schema_cannot_express_is_in_the_description(
     entry: dict[str, Any], values: list[str], arguments: str
 ) -> None:
     reader = Reader(columns_of({"columns": [entry]}))

@@ -190,7 +190,7 @@ def test_the_refusal_says_what_is_wrong(bounded: Bounded) -> None:
     assert reason(answer) == "The headers are larger than 64,000 bytes or more than 200."
 
 
-def test_a_head_in_bounds_is_answered_in_whatever_pieces_it_comes(bounded: Bounded) -> None:
+def test_a_head_within_bounds_is_answered_in_any_number_of_pieces(bounded: Bounded) -> None:
     head = b"GET /health HTTP/1.1\r\na: " + b"x" * 60_000 + b"\r\n\r\n"
     with bounded.connect() as opened:
         for start in range(0, len(head), 7_000):
@@ -282,7 +282,7 @@ def test_who_does_not_read_the_answer_is_ended(hurried: Bounded) -> None:
     eventually(lambda: len(hurried.bounds) == 0)
 
 
-def test_whoever_does_nothing_gives_way_to_whoever_asks() -> None:
+def test_idle_connections_give_way_to_new_ones() -> None:
     with Bounded(Limits(), most=20) as made:
         idle = [made.connect() for _ in range(100)]
         eventually(lambda: made.ended["connections"] == 80)

@@ -51,7 +51,7 @@ def logged(caller: Caller, folder: Path) -> pl.DataFrame:
     return prediction_log.read(folder / "log").sort("id").collect()
 
 
-def test_reasons_are_answered_where_they_are_asked_for(caller: Caller) -> None:
+def test_reasons_are_returned_on_request(caller: Caller) -> None:
     request = caller.post("/predict?explain=true", ROW).json
     not_asked = [caller.post(path, ROW).json for path in ("/predict", "/predict?explain=false")]
 
@@ -149,7 +149,7 @@ def test_explained_and_other_requests_come_together(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("fails", ["_log", "_note"])
-def test_a_request_is_answered_whatever_fails_beside_its_reasons(
+def test_a_request_is_answered_even_if_its_reasons_fail(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     def fail(*given: object) -> None:
@@ -168,7 +168,7 @@ async def bounded(caller: Caller) -> Answer:
     return await asyncio.wait_for(caller.ask("POST", "/predict?explain=true", ROW, sent), 20)
 
 
-def test_openapi_says_how_reasons_are_asked_for_and_look(caller: Caller) -> None:
+def test_openapi_describes_how_to_request_reasons_and_their_form(caller: Caller) -> None:
     described = document(caller.service)
     parameters = described["paths"]["/predict"]["post"]["parameters"]
     schemas = described["components"]["schemas"]

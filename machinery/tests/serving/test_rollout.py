@@ -185,7 +185,7 @@ def days(small: Policy, draws: np.random.Generator, failed: float = 0.0) -> Verd
     return result
 
 
-def test_with_little_traffic_time_is_enough_where_the_team_says_so(
+def test_with_little_traffic_time_is_enough_if_the_team_says_so(
     small: Policy, team: Policy
 ) -> None:
     draws, trial = np.random.default_rng(0), Trial(small.slow)
@@ -233,7 +233,7 @@ def test_a_shadow_of_little_traffic_may_answer_after_its_days(small: Policy) -> 
 @pytest.mark.parametrize(
     ("seconds", "message"), [(59, "less than min"), (1209601, "more than max")]
 )
-def test_a_time_that_is_enough_lies_between_the_others(
+def test_enough_seconds_is_between_the_other_times(
     tmp_path: Path, seconds: int, message: str
 ) -> None:
     path = tmp_path / "small.toml"
@@ -482,7 +482,7 @@ def test_of_two_replicas_one_moves_the_state(folder: Path, team: Policy, clock: 
     assert state.read(folder) == first
 
 
-def test_what_a_person_did_in_the_meantime_stands(
+def test_what_a_person_did_in_the_meantime_is_kept(
     folder: Path, rollout: Rollout, clock: Clock
 ) -> None:
     now = state.canary(folder, "v2", "Ada")
@@ -496,7 +496,7 @@ def test_what_a_person_did_in_the_meantime_stands(
     assert state.read(folder).serving == "v1"
 
 
-def test_evidence_of_one_release_is_none_of_the_next(
+def test_evidence_of_one_release_does_not_count_for_the_next(
     folder: Path, rollout: Rollout, clock: Clock
 ) -> None:
     now = state.canary(folder, "v2", "Ada")

@@ -108,7 +108,7 @@ def test_a_share_of_nothing_is_nothing(release: Doubling) -> None:
     assert release.batches == []
 
 
-def test_what_it_says_is_logged_and_told_apart(release: Doubling, tmp_path: Path) -> None:
+def test_its_answer_is_logged_and_distinguished(release: Doubling, tmp_path: Path) -> None:
     log = PredictionLog(tmp_path, seconds=0.02)
     logged = Shadow(release, 1.0, log)
     offer(logged, 2, "a")

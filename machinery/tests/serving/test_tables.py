@@ -109,7 +109,7 @@ def test_columns_that_break_the_contract_are_refused(
     assert message in answer.json["error"]
 
 
-def test_another_media_type_is_refused_and_told_which_are_read(caller: Caller) -> None:
+def test_another_media_type_is_refused_with_the_supported_ones(caller: Caller) -> None:
     answer = caller.post("/predict/batch", b"number\n1", "text/csv")
 
     assert answer.status == 415
@@ -171,7 +171,7 @@ def test_arrow_that_breaks_the_contract_is_refused_by_row_and_column(
     assert answer.json["error"].startswith(message)
 
 
-def test_a_number_that_is_none_is_empty() -> None:
+def test_nan_counts_as_missing() -> None:
     table = TABLE.with_columns(weight=pl.Series([1.0, float("nan"), 3.0]))
     read = ArrowReader(columns_of(CONTRACT)).read(arrow(table), "stream", MOST)
 

@@ -189,7 +189,7 @@ BAD: list[tuple[Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(("before", "after", "reason"), BAD, ids=[each[2] for each in BAD])
-def test_a_bad_release_is_kept_out_and_told_of(
+def test_a_bad_release_is_kept_out_and_reported(
     watched: Watched, production: Environment, before: Any, after: Any, reason: str
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
@@ -269,7 +269,7 @@ def test_what_takes_too_long_to_load_is_given_up(
     assert "v2 was not loaded within 0.7 s, which is max_load_seconds" in watched.problems
 
 
-def test_a_bad_release_that_was_mended_answers(watched: Watched, production: Environment) -> None:
+def test_a_repaired_release_answers(watched: Watched, production: Environment) -> None:
     state.serve(watched.folder, "v1", "Ada")
     production.add("v2", after=unsigned)
     state.serve(watched.folder, "v2", "Ada")
@@ -323,7 +323,7 @@ def test_with_a_damaged_state_the_same_release_answers_and_the_service_is_not_re
 
 
 @pytest.mark.parametrize("damaged", [b"{", None])
-def test_at_a_cold_start_the_history_stands_in_for_a_damaged_state(
+def test_at_a_cold_start_the_history_replaces_a_damaged_state(
     watched: Watched, production: Environment, damaged: bytes | None
 ) -> None:
     production.add("v2")
@@ -356,7 +356,7 @@ def test_an_id_that_leads_out_of_the_environment_is_not_loaded(
 
 
 @pytest.mark.parametrize("named", ["../v9", 7, ["v1"], None])
-def test_at_a_cold_start_an_id_of_the_history_that_is_none_is_passed_over(
+def test_at_a_cold_start_an_invalid_id_of_the_history_is_skipped(
     watched: Watched, named: object
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
@@ -528,7 +528,7 @@ def test_a_stop_during_a_look_is_not_undone(
     assert watched.service.stopped is not None and watched.service.stopped.reason == "second"
 
 
-def test_canary_and_shadow_are_held_beside_what_answers(
+def test_canary_and_shadow_are_loaded_beside_the_serving_release(
     watched: Watched, production: Environment
 ) -> None:
     for name in ("v2", "v3"):
@@ -593,7 +593,7 @@ def test_a_release_on_trial_that_cannot_be_loaded_is_sent_back(
     ]
 
 
-def test_it_goes_on_whatever_happens(
+def test_it_continues_after_any_failure(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")

@@ -30,7 +30,7 @@ def started(folder: Path, work: str) -> "subprocess.Popen[str]":
     return running
 
 
-def test_the_second_instance_is_told_which_one_runs(tmp_path: Path) -> None:
+def test_the_second_instance_names_the_running_one(tmp_path: Path) -> None:
     first = started(tmp_path, "time.sleep(60)")
     try:
         with (

@@ -29,7 +29,7 @@ c.fclose(file)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="heaps of glibc")
 @pytest.mark.parametrize(("arenas", "least", "most"), [("one", 1, 1), ("as it is", 2, 99)])
-def test_threads_share_a_heap_where_it_is_asked_for(
+def test_threads_share_a_heap_on_request(
     tmp_path: Path, arenas: str, least: int, most: int
 ) -> None:
     result = tmp_path / "heaps.xml"

@@ -79,7 +79,7 @@ def test_what_dvc_does_not_tell_is_an_error(
         trained_from.changes()
 
 
-def test_a_model_that_was_trained_without_dvc_is_not_asked_for(
+def test_without_dvc_lock_dvc_is_not_run(
     asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     answer(monkeypatch, asked, 0, json.dumps(STATUS))

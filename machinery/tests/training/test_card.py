@@ -23,7 +23,7 @@ def test_the_prose_comes_first_and_unchanged(tmp_path: Path) -> None:
     assert "|auc|0.75|" in text
 
 
-def test_a_section_that_is_said_elsewhere_stands_in_the_card(
+def test_a_section_written_elsewhere_is_in_the_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "docs").mkdir()

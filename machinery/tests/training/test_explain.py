@@ -84,7 +84,9 @@ def test_reasons_name_what_weighs_most_first() -> None:
 
 
 @pytest.mark.parametrize(("adverse", "named"), [("high", ["where"]), ("low", ["rooms"])])
-def test_what_speaks_for_a_person_is_no_reason_against_them(adverse: str, named: list[str]) -> None:
+def test_a_favourable_effect_is_not_a_reason_against_a_person(
+    adverse: str, named: list[str]
+) -> None:
     shares, _ = explained(FEATURES)
 
     assert [each["feature"] for each in reasons(FEATURES, shares, 0, adverse)] == named

@@ -95,7 +95,7 @@ def test_a_regression_is_compared_by_its_errors() -> None:
     assert table(report).height == 4
 
 
-def test_that_no_group_is_named_is_said() -> None:
+def test_a_missing_group_is_reported() -> None:
     report = assess(pl.DataFrame({contract.TARGET: [True, False], "predicted": [0.1, 0.9]}), {})
 
     assert report["notes"] == ["No groups are named under [fairness.groups] in params.toml."]

@@ -32,14 +32,14 @@ def report(
     return write
 
 
-def test_a_figure_of_the_hook_stands_in_report_and_metrics(report: Callable[..., Path]) -> None:
+def test_a_figure_of_the_hook_is_in_report_and_metrics(report: Callable[..., Path]) -> None:
     folder = report(report_metrics=lambda rows, predicted: {"euros saved": predicted.size})
 
     assert json.loads((folder / "metrics").read_text())["euros saved"] > 0
     assert "euros saved" in (folder / "report").read_text()
 
 
-def test_a_plot_of_the_hook_stands_in_the_report(report: Callable[..., Path]) -> None:
+def test_a_plot_of_the_hook_is_in_the_report(report: Callable[..., Path]) -> None:
     def one(model: Any, rows: pl.DataFrame, predicted: np.ndarray) -> list[evaluate.Plot]:
         table = pl.DataFrame({"x": [0, 1], "y": [1, 2]})
         drawn = evaluate.Plot(

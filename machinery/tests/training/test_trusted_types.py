@@ -87,7 +87,7 @@ def test_a_model_of_scikit_learn_needs_nothing_in_trusted(
     np.testing.assert_array_equal(estimator.predict_features(loaded, ROWS), expected)
 
 
-def test_trees_are_asked_for_in_the_same_sentence_when_saved_and_when_loaded(
+def test_saving_and_loading_name_untrusted_trees_in_the_same_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "model.skops"

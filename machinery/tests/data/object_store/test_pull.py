@@ -47,7 +47,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in result)
 
 
-def test_a_pull_brings_what_is_new_and_then_nothing(
+def test_a_pull_fetches_what_is_new_and_then_nothing(
     store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.objects = {"raw/2026/a.csv": CONTENT, "raw/b.csv": b"b"}
@@ -147,7 +147,7 @@ def test_an_object_of_several_parts_has_an_etag_of_its_own(
     assert (incoming / "a.csv").read_bytes() == CONTENT
 
 
-def test_a_file_of_ones_own_is_not_written_over(
+def test_a_file_of_the_user_is_not_overwritten(
     store: FakeStore, incoming: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.objects = {"raw/a.csv": b"theirs", "raw/same.csv": b"same"}

@@ -78,7 +78,7 @@ def test_what_happens_on_the_way_is_put_into_words(error: Exception, word: str) 
         ("[store]\nbucket = 'data'\n[take]\nfiles = '*'\n", "`files` is '*'"),
     ],
 )
-def test_settings_that_are_none_are_named(tmp_path: Path, text: str, word: str) -> None:
+def test_invalid_settings_are_named(tmp_path: Path, text: str, word: str) -> None:
     path = tmp_path / "store.toml"
     path.write_text(text)
 

@@ -51,7 +51,7 @@ def test_a_column_that_changed_is_named_with_both_types_and_nothing_is_written(
     assert open_shop.files() == before
 
 
-def test_a_column_that_the_query_names_and_is_gone_is_named(open_shop: Shop) -> None:
+def test_a_missing_column_of_the_query_is_named(open_shop: Shop) -> None:
     open_shop.ask("SELECT sold, item, price FROM sales WHERE sold >= $since AND sold < $until")
     open_shop.do("ALTER TABLE sales RENAME COLUMN price TO cost")
 

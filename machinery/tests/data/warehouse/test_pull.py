@@ -60,7 +60,7 @@ def test_a_row_that_comes_late_but_within_the_lag_is_taken(shop: Shop) -> None:
     assert "late" in shop.rows()["item"]
 
 
-def test_days_without_rows_make_no_file_and_are_asked_for_again(shop: Shop) -> None:
+def test_days_without_rows_make_no_file_and_are_queried_again(shop: Shop) -> None:
     shop.sell("2024-01-01 10:00:00")
     shop.sell("2024-01-09 10:00:00")
     shop.pull()

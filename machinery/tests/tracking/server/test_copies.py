@@ -141,7 +141,7 @@ def test_killed_at_any_write_it_goes_on_from_there(
     assert str(there.get_model_version_by_alias("tiny", "challenger").version) == "1"
 
 
-def test_only_what_waits_is_brought_and_becomes_the_challenger(
+def test_only_waiting_runs_are_copied_and_become_the_challenger(
     here: MlflowClient, there: MlflowClient
 ) -> None:
     waited = recorded(here, "meanwhile", waiting=True)
@@ -157,7 +157,7 @@ def test_only_what_waits_is_brought_and_becomes_the_challenger(
     assert here.get_run(waited).data.metrics == copy.data.metrics
 
 
-def test_killed_before_it_was_noted_it_is_not_brought_twice(
+def test_killed_before_it_was_noted_it_is_not_copied_twice(
     here: MlflowClient, there: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorded(here, "meanwhile", waiting=True)

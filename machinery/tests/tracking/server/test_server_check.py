@@ -139,7 +139,7 @@ def test_training_stops_before_it_starts(
     assert "Nothing was trained" in capsys.readouterr().err
 
 
-def test_training_goes_on_where_the_file_says_so(
+def test_training_continues_if_the_file_says_so(
     free_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy(store_address.POLICY, f"http://127.0.0.1:{free_port}", "continue")
