@@ -72,7 +72,7 @@ def unjudged(report: Mapping[str, Any], limits: Bounds | None = None) -> list[st
 
     Args:
         report: as reports/fairness.json.
-        limits: of the plan; None where there is none.
+        limits: of the plan; None if there is none.
     """
     least, unknown = report.get("smallest_group"), report.get("not_measured") or {}
     small = [

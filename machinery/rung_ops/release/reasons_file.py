@@ -111,7 +111,7 @@ def _adverse(contract: dict[str, Any], settings: dict[str, Any]) -> str | list[s
 
 
 def _refuse_unexplainable(task: str, unfavourable: object) -> None:
-    """Raise UnexplainableError where predictions have no reasons, whatever the model."""
+    """Raise UnexplainableError if predictions have no reasons, whatever the model."""
     if unfavourable is None:
         what, values = "predictions", '"high" or "low"'
         if task == MULTICLASS:
