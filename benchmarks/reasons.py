@@ -28,7 +28,7 @@ from rung_ops.project.paths import params
 from rung_ops.release import bundle, make, signing
 from rung_ops.serving import effects, release
 from rung_ops.serving.reasons import Reasons
-from rung_ops.training import explain
+from rung_ops.training import explain, shap_values
 
 PAGE = """<!-- reasons -->
 ## Reasons of a prediction
@@ -145,7 +145,7 @@ def of_the_stage(example: Example) -> str:
     def report(seed: int) -> np.ndarray:
         background = example.train.sample(explain.BACKGROUND, seed=seed)
         features = background.select(example.logistic.features)
-        return explain.explain(example.model, example.refused, features, seed, 1e9)[0]
+        return shap_values.compute(example.model, example.refused, features, seed, 1e9)[0]
 
     mixed = report(0)
     largest = np.argsort(-np.abs(mixed), axis=1)[:, : explain.REASONS]

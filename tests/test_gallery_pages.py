@@ -3,14 +3,18 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
+SCRIPT = ROOT / "docs/generate/gallery.py"
 
-def test_the_report_of_the_model_and_that_of_the_monitor_are_two_pages(tmp_path: Path) -> None:
-    folder, gallery = (
-        tmp_path / "velocity-4",
-        runpy.run_path(str(ROOT / "docs/generate/gallery.py")),
-    )
+
+def test_the_report_of_the_model_and_that_of_the_monitor_are_two_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)  # as where it is run
+    folder, gallery = tmp_path / "velocity-4", runpy.run_path(str(SCRIPT))
     folder.mkdir()
     for path in ("reports/report.html", ".replay/reports/monitor/report.html"):
         (tmp_path / path).parent.mkdir(parents=True)

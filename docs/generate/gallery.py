@@ -12,22 +12,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import jinja2
-from markdown_it import MarkdownIt
-from markupsafe import Markup
+from gallery_pages import ROOT, Stand, html_of, index, text_page
 
-ROOT = Path(__file__).resolve().parents[2]
-REPOSITORY = "https://github.com/rung-ml/rung"
 FOLDER = ROOT / ".cache/site/gallery"
-LAYOUTS = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 RUNG = Path(sys.executable).with_name("rung")
 NAMES = {"velocity": "late-flights", "governance": "credit-risk"}
 TEAMS = {"velocity": "churn-team.yml", "governance": "bank-credit.yml"}  # of docs/personas
@@ -56,19 +45,7 @@ PAGES = (
         "Examination: requirements and what meets them",
     ),
 )
-WIDE = '<div class="wide" tabindex="0" role="group" aria-label="Table">'  # scrolls by itself
 TEXTS = {"docs/model_card.md": "Model card", "RUNG.md": "RUNG.md"}
-
-
-@dataclass
-class Stand:
-    """A project on a rung: its numbers, and the pages it made: file name and title."""
-
-    game: str
-    rung: int
-    files: int
-    lines: int
-    pages: dict[str, str] = field(default_factory=dict)
 
 
 def main() -> int:
@@ -85,14 +62,9 @@ def main() -> int:
     for game in [options.game] if options.game else NAMES:
         projects += climbed(game, options.upto, options.folder, options.before)
     advice = {game: _assessed(game, options.folder) for game in {each.game for each in projects}}
-    page = LAYOUTS.get_template("gallery.html").render(
-        projects=projects,
-        advice=advice,
-        before=options.before,
-        commit=_git(ROOT, "rev-parse", "HEAD"),
-    )
-    (options.folder / "index.html").write_text(page, "utf-8")
-    print(f"Wrote {options.folder / 'index.html'}: {len(projects)} projects.")
+    commit = _git(ROOT, "rev-parse", "HEAD")
+    page = index(options.folder, projects, advice, options.before, commit)
+    print(f"Wrote {page}: {len(projects)} projects.")
     return 0
 
 
@@ -111,14 +83,14 @@ def climbed(game: str, upto: int, folder: Path, before: str | None) -> Iterator[
             stand = _stand(project, game, rung)
             _collect(project, folder / f"{game}-{rung}", stand)
             if "gate" in printed:
-                stand.pages |= _text(folder, stand, "gate", "poe gate", printed["gate"])
+                stand.pages |= text_page(folder, stand, "gate", "poe gate", printed["gate"])
             if came:
                 title = f"What came since rung {rung - 1}"
-                stand.pages |= _text(folder, stand, "climb", title, came, patch=True)
+                stand.pages |= text_page(folder, stand, "climb", title, came, patch=True)
             if before:
                 changed = _since(Path(place), project, stand, before)
                 title = f"What changed since {before}"
-                stand.pages |= _text(folder, stand, "since", title, changed, patch=True)
+                stand.pages |= text_page(folder, stand, "since", title, changed, patch=True)
             print(f"{game}, rung {rung}: {len(stand.pages)} pages", flush=True)
             yield stand
 
@@ -153,13 +125,15 @@ def _collect(project: Path, folder: Path, stand: Stand) -> None:
         if (project / name).is_file():
             text = (project / name).read_text("utf-8")
             file = Path(name).stem.lower()
-            stand.pages |= _text(folder.parent, stand, file, title, text, html=_html(text))
+            stand.pages |= text_page(folder.parent, stand, file, title, text, html=html_of(text))
     check = _run(project, RUNG, "check", "--game", stand.game, "--format", "html")
     (folder / "check.html").write_text(check, "utf-8")
     stand.pages[f"{folder.name}/check.html"] = "rung check"
     if stand.rung < max(TASKS):
         plan = _run(project, RUNG, "plan", "--to", stand.rung + 1)
-        stand.pages |= _text(folder.parent, stand, "plan", f"rung plan --to {stand.rung + 1}", plan)
+        stand.pages |= text_page(
+            folder.parent, stand, "plan", f"rung plan --to {stand.rung + 1}", plan
+        )
 
 
 def copied(project: Path, folder: Path) -> dict[str, str]:
@@ -170,47 +144,6 @@ def copied(project: Path, folder: Path) -> dict[str, str]:
             shutil.copy(project / path, folder / name)
             pages[f"{folder.name}/{name}"] = title
     return pages
-
-
-def _text(
-    folder: Path,
-    stand: Stand,
-    name: str,
-    title: str,
-    text: str,
-    *,
-    patch: bool = False,
-    html: Markup | None = None,
-) -> dict[str, str]:
-    """Write a text, or what was made of it, as a page; return its file name and title.
-
-    A project made here has this folder as its template's address, a reader's has the repository's.
-    """
-    text = text.replace(str(ROOT), REPOSITORY)
-    file = f"{stand.game}-{stand.rung}/{name}.html"
-    page = LAYOUTS.get_template("gallery_text.html").render(
-        stand=stand, title=title, text=text, patch=patch, html=html
-    )
-    (folder / file).write_text(page, "utf-8")
-    return {file: title}
-
-
-def _html(text: str) -> Markup:
-    """Return Markdown as HTML, without links to files of the project, which are not here."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = parser.parse(text)
-    for token in tokens:
-        is_kept, kept = True, []
-        for part in token.children or []:
-            if part.type == "link_open":
-                is_kept = str(part.attrs["href"]).startswith("https://")
-            if is_kept or part.type not in ("link_open", "link_close"):
-                kept.append(part)
-        token.children = kept if token.children is not None else None
-    html = parser.renderer.render(tokens, parser.options, {})
-    html = html.replace("<table>", f"{WIDE}<table>").replace("</table>", "</table></div>")
-    html = html.replace("<pre>", '<pre tabindex="0">')
-    return Markup(html)
 
 
 def _since(place: Path, project: Path, stand: Stand, before: str) -> str:

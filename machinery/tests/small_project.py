@@ -34,8 +34,8 @@ from rung_ops.project import paths
 from rung_ops.release import paths as release_paths
 from rung_ops.release.state import State
 from rung_ops.serving import release as serving_release
+from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
-from rung_ops.serving.service import HeldReleases
 from rung_ops.serving.settings import ANY_SPEED, Limits
 from rung_ops.target import Kind
 from rung_ops.training import baseline, estimator, evaluate, slices

@@ -9,8 +9,8 @@
 - Reasons of a prediction: `explaining` takes requests for them, `reasons` names the adverse ones,
   `effects` computes what each feature adds.
 - Releases: `watch` follows the environment's state (`loading`, `recovery`); `service` holds the loaded
-  releases.
-- Logs and metrics: `log_queue`, `log_files`, `metrics`, `histogram`.
+  ones (`held_releases`).
+- Logs and metrics: `batch_recorder` fills `log_queue`, `log_files`, `metrics`, `histogram`.
 - Pages: `routes`, `status`, `openapi`, `docs_page`.
 - Rollout: `rollout`, `traffic_split`, `shadow`, `trial_figures`, `sequential`, `rollout_verdict`;
   `policy` reads ops/rollout.toml.

@@ -6,47 +6,21 @@ All of it lives on the event loop; another thread hands over through install().
 import asyncio
 import itertools
 import secrets
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-from rung_ops.predictions import numbers
-from rung_ops.release.state import State, Stopped
+from rung_ops.release.state import Stopped
 from rung_ops.serving.access import EVERYBODY, Access
+from rung_ops.serving.batch_recorder import BatchRecorder
 from rung_ops.serving.batching import Batcher
-from rung_ops.serving.explaining import Explainer
+from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.jobs import Scored
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
-from rung_ops.serving.reasons import Reason, Reasons
 from rung_ops.serving.refusal import Refusal
 from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.settings import WHERE_ASKED, Limits, ReasonSettings
-from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.traffic_split import TrafficSplit
-
-
-@dataclass(frozen=True)
-class HeldReleases:
-    """The loaded releases of an environment's state.
-
-    Attributes:
-        state: of the environment, as it was read last.
-        serving: the release that answers; None while there is none.
-        canary: the release that answers some requests.
-        shadow: the release in shadow.
-        problems: what is wrong, in words; empty where all is as the state asks for.
-        is_state_valid: state and history of the environment are what the commands have written.
-    """
-
-    state: State = State()
-    serving: LoadedRelease | None = None
-    canary: LoadedRelease | None = None
-    shadow: Shadow | None = None
-    problems: tuple[str, ...] = ()
-    is_state_valid: bool = True
 
 
 class Service:
@@ -87,9 +61,10 @@ class Service:
         self.draining = False
         self._halted: Stopped | None = None
         self.hooks = hooks
-        self.batcher = Batcher(limits, self._report, hooks.scorer())
+        self.batcher = Batcher(limits, self._record, hooks.scorer())
         self.reasons = reasons
-        self.explainer = Explainer(reasons, self._log_explained)
+        self._recorder = BatchRecorder(metrics, rollout, log, reasons)
+        self.explainer = self._recorder.explainer
         self._arms = TrafficSplit()
         self._alike = True  # the canary asks for the same columns as the serving release
         self._identities = map((secrets.token_hex(6) + "-{:x}").format, itertools.count(1))
@@ -189,67 +164,5 @@ class Service:
             releases["shadow"] = held.shadow.release.id
         self.metrics.set_status(releases, self.ready, self.stopped is not None)
 
-    def _report(self, scored: Scored) -> None:
-        """Count, log and compare a batch, after its answers are on their way."""
-        try:
-            self._note(scored)
-        except Exception as error:
-            Explainer.fail(scored.parts[0].job, error)  # it would wait for its reasons for ever
-            raise
-
-    def _note(self, scored: Scored) -> None:
-        job = scored.parts[0].job
-        served = job.served
-        now = time.perf_counter()
-        # A request in parts counts once, with its last part.
-        seconds = [now - job.arrived for job, _, stop in scored.parts if stop == job.height]
-        ids = _ids(scored)
-        defaults, sent = scored.defaults(), _sent(scored, ids)
-        predictions = scored.predictions
-        self.metrics.observe_batch(served.arm, seconds, len(ids), defaults)
-        if job.explained is not None and isinstance(served.release.reasons, Reasons):
-            self.explainer.submit(scored, served.release.reasons)
-        else:
-            self._log(scored, ids, defaults, sent)
-        if self.held.canary is not None:
-            one = numbers(predictions, served.release.kind)
-            self.rollout.observe(served.arm, seconds, _keys(scored, ids), one)
-        if self.held.shadow is not None and served is self.held.serving:
-            self.held.shadow.offer(ids, scored.rows, predictions, defaults, sent)
-
-    def _log_explained(self, scored: Scored, reasons: list[list[Reason]] | None) -> None:
-        ids = _ids(scored)
-        self._log(scored, ids, scored.defaults(), _sent(scored, ids), reasons)
-
-    def _log(
-        self,
-        scored: Scored,
-        ids: list[str],
-        defaults: list[list[str]] | None,
-        sent: list[list[str]] | None,
-        reasons: list[list[Reason]] | None = None,
-    ) -> None:
-        if self.log is not None:
-            served = scored.parts[0].job.served
-            self.log.add(
-                *(ids, served.release.id, served.arm, scored.rows, scored.features),
-                *(scored.predictions, defaults, reasons, served.release.kind, sent),
-            )
-
-
-def _ids(scored: Scored) -> list[str]:
-    return [name for job, start, stop in scored.parts for name in job.ids(start, stop)]
-
-
-def _sent(scored: Scored, ids: list[str]) -> list[list[str]] | None:
-    """Name the columns of each row that the caller sent though they are looked up."""
-    sent = scored.sent_by_row()
-    if sent is None and scored.parts[0].job.served.lookup is not None:
-        return [[] for _ in ids]  # all files of a release have the same columns
-    return sent
-
-
-def _keys(scored: Scored, ids: Sequence[str]) -> list[str]:
-    """Return the routing key of each row: that of the caller, or else the key of the row."""
-    keys = [job.key for job, start, stop in scored.parts for _ in range(start, stop)]
-    return [key or identity for key, identity in zip(keys, ids, strict=True)]
+    def _record(self, scored: Scored) -> None:
+        self._recorder.record(scored, self.held)

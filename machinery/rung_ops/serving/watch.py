@@ -14,10 +14,11 @@ from rung_ops.release import bundle, paths
 from rung_ops.release import state as states
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import State
+from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.loading import Loader
 from rung_ops.serving.separate import SeparateRelease
-from rung_ops.serving.service import HeldReleases, Service
+from rung_ops.serving.service import Service
 from rung_ops.serving.shadow import Complete, Shadow, as_they_are
 from rung_ops.serving.state_reader import Reading, StateReader
 from rung_ops.serving.trial_figures import Comparison

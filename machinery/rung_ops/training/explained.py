@@ -1,7 +1,10 @@
-"""Which number of a prediction is explained: the only one, or the probability of the class answered."""
+"""Which number of a prediction is explained: the only one, or the probability of the class answered.
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+Whatever the report says in another way where there are classes is said here.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,8 @@ class Explained:
         ranked: rows in an order from which examples are taken evenly.
         adverse: of each row, `high` or `low` where only what made its number so is a reason.
         importance: mean absolute effect of each feature, shape (n_features,).
-        by_class: the same on each class, shape (n_features, n_classes); None of a single number.
+        by_class: the same on each class, by its name, each of shape (n_features,); empty of a
+            single number.
     """
 
     number: np.ndarray
@@ -30,7 +34,57 @@ class Explained:
     ranked: np.ndarray
     adverse: list[str | None]
     importance: np.ndarray
-    by_class: np.ndarray | None = None
+    by_class: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def importances(self, features: Sequence[str]) -> dict[str, Any]:
+        """Give each feature's importance, and that on each class, the most important one first."""
+        order = sorted(range(len(features)), key=lambda at: (-self.importance[at], features[at]))
+        named = {"importance": {features[at]: round(float(self.importance[at]), 5) for at in order}}
+        if not self.by_class:
+            return named
+        rounded = {name: weights.round(5).tolist() for name, weights in self.by_class.items()}
+        return named | {
+            "importance_by_class": {
+                features[at]: {name: weights[at] for name, weights in rounded.items()}
+                for at in order
+            }
+        }
+
+
+def of(
+    predicted: np.ndarray,
+    values: np.ndarray,
+    names: Sequence[str],
+    adverse: str | Collection[str] | None,
+) -> Explained:
+    """Explain predictions.
+
+    Args:
+        predicted: as from shap_values.predicted().
+        values: as from shap_values.compute().
+        names: of the classes; empty where a single number is predicted.
+        adverse: what is unfavourable, from adverse.of().
+    """
+    if names:
+        return of_classes(predicted, values, names, adverse or ())
+    return of_numbers(predicted, values, adverse if isinstance(adverse, str) else None)
+
+
+def reasons_are(adverse: str | Collection[str] | None) -> str:
+    """Say which effects are reasons."""
+    if adverse is None:
+        return "effects of any sign"
+    if isinstance(adverse, str):
+        return f"what makes a prediction {adverse}er"
+    named = ", ".join(adverse)
+    return f"what makes the answer likelier where it is {named}; else effects of any sign on it"
+
+
+def rounded(base: np.ndarray, names: Sequence[str]) -> float | dict[str, float]:
+    """Round the base value, or that of each class."""
+    if not names:
+        return round(float(base), 4)
+    return dict(zip(names, base.round(4).tolist(), strict=True))
 
 
 def of_numbers(predicted: np.ndarray, values: np.ndarray, adverse: str | None) -> Explained:
@@ -76,5 +130,5 @@ def of_classes(
         ranked=np.lexsort((probabilities, answered)),  # so that all classes are among them
         adverse=[HIGH if name in adverse else None for name in named],
         importance=by_class.mean(axis=1),
-        by_class=by_class,
+        by_class=dict(zip(names, by_class.T, strict=True)),
     )

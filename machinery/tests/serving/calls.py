@@ -17,13 +17,14 @@ from rung_ops.release.state import State
 from rung_ops.serving import routes
 from rung_ops.serving.access import EVERYBODY, Access, Guard
 from rung_ops.serving.app import App
+from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.hooks import NO_HOOKS, ServiceHooks
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.metrics import Metrics
 from rung_ops.serving.release import Release
 from rung_ops.serving.rollout import Rollout
-from rung_ops.serving.service import HeldReleases, Service
+from rung_ops.serving.service import Service
 from rung_ops.serving.settings import WHERE_ASKED, Limits, ReasonSettings
 
 JSON = "application/json"

@@ -22,10 +22,10 @@ from rung_ops.features.sources import Events
 from rung_ops.monitoring import feature_quality
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.state import State
+from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.log_queue import PredictionLog
 from rung_ops.serving.online_store import online_store
-from rung_ops.serving.service import HeldReleases
 from rung_ops.serving.settings import Limits
 from rung_ops.serving.shadow import Shadow
 from rung_ops.serving.watch import _completed

@@ -12,10 +12,11 @@ import pytest
 from machinery.tests.serving.calls import CONTRACT, ROW, Answer, Caller, calling, release
 from rung_ops.batch import prediction_log
 from rung_ops.release.state import State
+from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.openapi import document
 from rung_ops.serving.reasons import Reasons
-from rung_ops.serving.service import HeldReleases, Service
+from rung_ops.serving.service import Service
 from rung_ops.serving.settings import Limits, ReasonSettings
 
 MEAN = 10.0

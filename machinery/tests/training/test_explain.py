@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from machinery.tests.conftest import Trained
 from rung_ops.project.paths import params
-from rung_ops.training import estimator
-from rung_ops.training.explain import FeatureEncoder, explain, reasons, report
+from rung_ops.training import estimator, shap_values
+from rung_ops.training.explain import reasons, report
+from rung_ops.training.shap_values import FeatureEncoder
 
 FEATURES = pl.DataFrame(
     {
@@ -35,7 +36,7 @@ class Price(RegressorMixin, BaseEstimator):
 
 
 def explained(rows: pl.DataFrame, **changes: Any) -> tuple[np.ndarray, float]:
-    return explain(Price(), rows, FEATURES, **({"seed": 7, "seconds": 3_600} | changes))
+    return shap_values.compute(Price(), rows, FEATURES, **({"seed": 7, "seconds": 3_600} | changes))
 
 
 def test_what_is_coded_comes_back_as_it_was() -> None:
@@ -68,7 +69,7 @@ def test_one_feature_can_be_explained() -> None:
 
     rooms = FEATURES.select("rooms")
 
-    shares, base = explain(Rooms(), rooms, rooms, seed=7, seconds=3_600)
+    shares, base = shap_values.compute(Rooms(), rooms, rooms, seed=7, seconds=3_600)
 
     assert shares[:, 0] + base == pytest.approx([1, 2, 0, 4])
 
