@@ -22,8 +22,6 @@ from rung_ops.tracking import registry, server_check, source_state, store_addres
 from rung_ops.tracking.registry import CHALLENGER, CHAMPION
 from rung_ops.training.baseline import best
 
-# Error codes of the registry for an unknown version, alias or model.
-NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 RETRY = "No version was judged: run the command again when the server is back."
 REMEDY = "`uv run poe pipeline` makes a version from these rows"
 # Scores the test rows with the champion; None without a champion.
@@ -57,7 +55,7 @@ def compare(
     except registry.ServerDownError:
         raise
     except MlflowException as error:
-        return Verdict(False, [no_version(wanted, error)], {})
+        return Verdict(False, [registry.reason_of(error)], {})
     challenger = versions.origin_of(version)
     reasons = list(mismatches(version))
     if reasons:
@@ -108,12 +106,12 @@ def registered(rows: pl.DataFrame) -> Champion | None:
     """
     try:
         version = _version(CHAMPION)
+    except registry.NoVersionError:
+        return None
     except registry.ServerDownError:
         raise
     except MlflowException as error:
-        if error.error_code in NOT_FOUND:
-            return None
-        raise versions.ScoringError(f"the registry failed: {_first_line(error)}") from error
+        raise versions.ScoringError(registry.reason_of(error)) from error
     return Champion(
         versions.origin_of(version), versions.predictions(version, TEST), versions.slices(version)
     )
@@ -133,20 +131,6 @@ def _notes(challenger: dict[str, str], champion: Champion | None) -> Iterator[st
     # A random split of more rows moves training rows of the champion into the test rows.
     elif contract.TIME is None and champion.facts.get("data_hash") != challenger["data_hash"]:
         yield "the champion may have been trained on some of these rows, which favours it"
-
-
-def no_version(wanted: str, error: MlflowException) -> str:
-    """Say why the registry gave no version, and which ones it has."""
-    if error.error_code not in NOT_FOUND:
-        return f"the registry failed: {_first_line(error)}"
-    if existing := registry.versions():
-        numbers = ", ".join(str(each.version) for each in existing)
-        return f"the registry has no version {wanted}; it has {numbers}"
-    return "the registry has no version yet: `uv run poe pipeline` creates the first one"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def main(arguments: list[str] | None = None, judge: Callable[[str], Verdict] = verdict) -> int:

@@ -18,8 +18,12 @@ VERDICT = REPORTS / "gate.json"
 
 
 def publish(verdict: Verdict) -> int:
-    """Print a verdict and write it to reports/gate.json; return the exit code."""
-    write(verdict, VERDICT)
+    """Print a verdict and write it to reports/gate.json; return the exit code.
+
+    Where no version was judged, the file keeps the verdict on the last one that was.
+    """
+    if verdict.challenger:
+        write(verdict, VERDICT)
     for line in table(verdict):
         print(line)
     for note in verdict.notes:
@@ -42,7 +46,18 @@ def publish(verdict: Verdict) -> int:
         print(f"- {printable(reason)}", file=sys.stderr)
     if verdict.challenger:
         print(f"All figures: {shown(VERDICT)}; rules: ops/gate.toml", file=sys.stderr)
+    elif kept := _kept():
+        print(f"{shown(VERDICT)} still has the verdict on {kept}.", file=sys.stderr)
     return 1
+
+
+def _kept() -> str:
+    """Name the version of the verdict that is in the file; empty where there is none."""
+    try:
+        challenger = json.loads(VERDICT.read_bytes())["challenger"]
+        return printable(name(challenger)) if challenger else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
 
 
 def write(verdict: Verdict, path: Path) -> None:

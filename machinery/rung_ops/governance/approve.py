@@ -154,7 +154,7 @@ def _version(wanted: str) -> ModelVersion:
     except registry.ServerDownError:
         raise
     except registry.MlflowException as error:
-        raise Refused(judge.no_version(wanted, error)) from error
+        raise Refused(registry.reason_of(error)) from error
 
 
 def _key(given: str | None) -> str:

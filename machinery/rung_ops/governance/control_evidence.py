@@ -94,7 +94,7 @@ def _approval(artefact: str, examined: Examined) -> Evidence:
     try:
         registered = registry.version(version)
     except registry.MlflowException as error:
-        return Evidence(MISSING, str(error).splitlines()[0])
+        return Evidence(MISSING, registry.reason_of(error))
     if objections := [*approval.objections(registered), *readiness.objections(registered)]:
         return Evidence(MISSING, objections[0])
     facts = approval.approval_of({"model": registered.name, "version": version, **registered.tags})
@@ -111,7 +111,7 @@ def _lineage(artefact: str, examined: Examined) -> Evidence:
     try:
         tags = registry.version(version).tags
     except registry.MlflowException as error:
-        return Evidence(MISSING, str(error).splitlines()[0])
+        return Evidence(MISSING, registry.reason_of(error))
     if missing := [
         name for name in ("git_commit", "data_hash", "params_hash") if not tags.get(name)
     ]:

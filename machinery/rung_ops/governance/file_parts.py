@@ -91,13 +91,35 @@ def asked_version(prog: str, about: str, arguments: list[str] | None) -> str:
 
     Returns:
         Its number; empty if there is none yet, which is said.
+
+    Raises:
+        registry.NoVersionError: the registry has no such version.
     """
     parser = argparse.ArgumentParser(prog=prog, description=about)
-    parser.add_argument("version", nargs="?", default="", help="that of the last run unless given")
-    version = parser.parse_args(arguments).version or version_here()
+    parser.add_argument(
+        "version",
+        nargs="?",
+        default="",
+        help="number or alias of the version; that of the last run unless given",
+    )
+    here = version_here()
+    asked = parser.parse_args(arguments).version
+    version = _number(asked) if asked not in ("", here) else here
     if not version:
         print("There is no version yet: `uv run poe pipeline` makes the first.", file=sys.stderr)
-    return str(version)
+    return version
+
+
+def _number(asked: str) -> str:
+    """Return the number of a version of the registry; what was asked for, if that is down."""
+    from rung_ops.tracking import registry  # brings MLflow, which takes seconds
+
+    try:
+        return str(registry.version(asked).version)
+    except registry.NoVersionError:
+        raise
+    except registry.MlflowException:
+        return asked
 
 
 def read_json(path: Path) -> Any:

@@ -150,6 +150,7 @@ def find(folder: Path, asked: str, now: State) -> str:
     """Find the release that a version came to production as.
 
     Raises:
+        registry.NoVersionError: there is no version of that number at all.
         state.Refused: none is there that could answer.
     """
     # Before anything answers there is no shadow: a deployed release waits among the bundles.
@@ -187,11 +188,19 @@ def _not_there(folder: Path, asked: str, there: list[str]) -> str:
 
 
 def _unapproved(asked: str) -> list[str]:
-    """Say what else is missing, so that it can be seen to in the same round."""
-    try:
-        from rung_ops.tracking import registry
+    """Say what else is missing, so that it can be seen to in the same round.
 
+    Raises:
+        registry.NoVersionError: there is no version of that number.
+    """
+    from rung_ops.tracking import registry  # brings MLflow, which takes seconds
+
+    try:
         return approval.objections(registry.version(asked))
+    except registry.NoVersionError:
+        if asked.isdecimal():  # else it is the name of a release
+            raise
+        return []
     except Exception:  # whatever a registry that is down or new may raise; the other reasons hold
         return []
 

@@ -35,7 +35,7 @@ def lineage(version: str) -> str:
     try:
         described = tell.describe(tell.registry.version(version))
     except tell.registry.MlflowException as error:
-        raise Missing(f"the registry does not know version {version}: {error}") from error
+        raise Missing(tell.registry.reason_of(error)) from error
     return f"```\n{described}\n```"
 
 

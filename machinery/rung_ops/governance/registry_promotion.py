@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     except registry.ServerDownError:
         raise
     except registry.MlflowException as error:
-        print(f"There is no version {asked} of {registry.model_name()}: {error}", file=sys.stderr)
+        print(registry.reason_of(error), file=sys.stderr)
         return 1
     if reasons := _objections(version):
         refused = f"Refused: version {version.version} does not become {registry.CHAMPION}."

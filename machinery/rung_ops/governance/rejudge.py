@@ -35,8 +35,9 @@ def verdict(version: str, signing: bool = False) -> Verdict:
     raises = (gate_rules.BadRules, registry.ServerDownError)
     with server_check.server_errors(store_address.tracking_uri, judge.RETRY):
         again = Verdict(**keyless.call("governance.rejudge:judged", version, raises=raises))
-        number = str(again.challenger.get("version", version))
-        about = approval.ReleasedVersion(registry.model_name(), number, {})
+        if not again.challenger:
+            return again
+        about = approval.ReleasedVersion(registry.model_name(), again.challenger["version"], {})
         records = () if signing else approval.record_paths(about)
         return again.with_reasons(list(committed.uncommitted(*records)))
 

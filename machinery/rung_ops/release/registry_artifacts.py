@@ -37,11 +37,7 @@ def version(wanted: str) -> ModelVersion:
     try:
         return registry.version(wanted)
     except registry.MlflowException as error:
-        existing = ", ".join(str(each.version) for each in registry.versions())
-        raise NotReleasable(
-            f"There is no version {wanted} of {registry.model_name()}; "
-            + (f"there are {existing}." if existing else f"{PIPELINE} creates the first one.")
-        ) from error
+        raise NotReleasable(registry.reason_of(error)) from error
 
 
 def facts(version: ModelVersion) -> dict[str, Any]:

@@ -77,19 +77,16 @@ def _alias() -> str:
     return f"the alias `{registry.CHAMPION}` is at version {number}"
 
 
-def _missing(wanted: str) -> str:
-    """Say that there is no such version, which there are, or where the runs may be."""
+def _elsewhere() -> str:
+    """Say where a version may be that a registry in a file lacks; empty where it is a server."""
     uri = store_address.tracking_uri()
     file = uri.removeprefix(store_address.SQLITE)
-    there = ", ".join(str(each.version) for each in registry.versions())
-    remedy = "`uv run poe pipeline` creates the first one."
-    lacks = f"There is no version {wanted} of {registry.model_name()} in {file}; "
-    lacks += f"there are {there}." if there else remedy
     if file == uri:
-        return lacks
+        return ""
     return (
-        f"{lacks}\nRuns in a file are on the machine that recorded them. For a version of a colleague "
-        "or of CI, run this there, or set MLFLOW_TRACKING_URI to the registry that you share."
+        f"The registry is {file}, and runs in a file are on the machine that recorded them. For a "
+        "version of a colleague or of CI, run this there, or set MLFLOW_TRACKING_URI to the registry "
+        "that you share."
     )
 
 
@@ -105,8 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = parser.parse_args(arguments).version
     try:
         version = find(wanted)
-    except registry.MlflowException:
-        print(_missing(wanted), file=sys.stderr)
+    except registry.ServerDownError:
+        raise
+    except registry.MlflowException as error:
+        print(*filter(None, [registry.reason_of(error), _elsewhere()]), sep="\n", file=sys.stderr)
         return 1
     print(describe(version))
     return 0

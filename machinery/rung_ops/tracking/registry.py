@@ -8,9 +8,12 @@ from pathlib import Path
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.tracking import MlflowClient
 
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import ROOT, project_name
+from rung_ops.system.printable import printable
 from rung_ops.tracking import relocate, server_check, store_address
 from rung_ops.tracking.server_check import ServerDownError
 from rung_ops.tracking.store_address import LOCAL_ONLY, SQLITE, policy, tracking_uri
@@ -18,6 +21,17 @@ from rung_ops.tracking.store_address import LOCAL_ONLY, SQLITE, policy, tracking
 WAITING = "waiting_for_server"
 CHALLENGER = "challenger"
 CHAMPION = "champion"
+# Error codes of MLflow for an unknown version or model, and for an unknown alias.
+NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+MOST_LISTED = 10  # versions that a message names, the newest ones
+
+
+class NoVersionError(MlflowException, StageError):
+    """There is no such version of the model; the message says which there are, and what to do."""
+
+    def __init__(self, message: str) -> None:
+        """Set the message, and the code that MLflow has for it."""
+        super().__init__(message, error_code=RESOURCE_DOES_NOT_EXIST)
 
 
 def client() -> MlflowClient:
@@ -83,12 +97,35 @@ def version(wanted: str) -> ModelVersion:
     """Find a version of the model by its number or its alias.
 
     Raises:
-        mlflow.exceptions.MlflowException: there is no such version.
+        NoVersionError: there is no such version.
+        mlflow.exceptions.MlflowException: the registry failed.
     """
     store = client()
-    if wanted.isdecimal():
-        return store.get_model_version(model_name(), wanted)
-    return store.get_model_version_by_alias(model_name(), wanted)
+    try:
+        if wanted.isdecimal():
+            return store.get_model_version(model_name(), wanted)
+        return store.get_model_version_by_alias(model_name(), wanted)
+    except MlflowException as error:
+        if error.error_code not in NOT_FOUND:
+            raise
+        raise NoVersionError(_without(wanted)) from error
+
+
+def _without(wanted: str) -> str:
+    lacks = f"There is no version {printable(wanted)} of {model_name()}"
+    numbers = [str(each.version) for each in versions()]
+    if not numbers:
+        return f"{lacks}: the registry has none yet. `uv run poe pipeline` makes the first one."
+    older = len(numbers) - MOST_LISTED
+    listed = ", ".join(numbers[:MOST_LISTED]) + (f" and {older:,} older ones" if older > 0 else "")
+    return f"{lacks}: the registry has {listed}. Type the command again with one of these."
+
+
+def reason_of(error: MlflowException) -> str:
+    """Say in a sentence or two why version() gave none."""
+    if isinstance(error, NoVersionError):
+        return str(error)
+    return f"The registry failed: {str(error).strip().splitlines()[0]}"
 
 
 def versions() -> list[ModelVersion]:
@@ -110,9 +147,11 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "MlflowException",
+    "NoVersionError",
     "ServerDownError",
     "client",
     "model_name",
+    "reason_of",
     "recorder",
     "run_tags",
     "start_experiment",

@@ -298,7 +298,8 @@ def test_a_verdict_is_printed_and_written(
 ) -> None:
     monkeypatch.setattr(report, "VERDICT", tmp_path / "reports/gate.json")
 
-    codes = [report.publish(judged(better(100))), report.publish(judged(worse(80)))]
+    verdicts = (judged(better(100)), judged(worse(80)))
+    codes = [report.publish(replace(each, challenger={"version": "2"})) for each in verdicts]
 
     out, err = capsys.readouterr()
     assert codes == [0, 1]
@@ -316,10 +317,24 @@ def test_a_version_that_is_not_there_is_not_called_one_that_does_not_pass(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(report, "VERDICT", tmp_path / "gate.json")
-    reason = "the registry has no version 9; it has 1"
+    reason = "There is no version 9"
 
     assert report.publish(Verdict(False, [reason], {})) == 1
     assert capsys.readouterr().err == f"Refused: no version was judged.\n- {reason}\n"
+    assert not (tmp_path / "gate.json").exists()
+
+
+def test_where_no_version_is_judged_the_verdict_of_before_stays_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "gate.json"
+    monkeypatch.setattr(report, "VERDICT", path)
+    report.publish(replace(judged(better(100)), challenger={"version": "2"}))
+    before = path.read_bytes()
+
+    assert report.publish(Verdict(False, ["There is no version 9"], {})) == 1
+    assert "gate.json still has the verdict on version 2." in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
 def test_a_registry_that_does_not_answer_refuses_no_version(

@@ -25,6 +25,7 @@ from rung_ops.data.ingest import sample_rows
 from rung_ops.governance.erasure import command, search, tables
 from rung_ops.governance.erasure import rows as person_rows
 from rung_ops.governance.erasure.subject import Subject
+from rung_ops.governance.overrides import Overrides
 from rung_ops.serving import log_files
 from rung_ops.serving.log_files import Files
 
@@ -353,6 +354,24 @@ def test_a_service_that_merges_meanwhile_restores_nothing(
     for path in written:
         assert PERSON not in pl.read_parquet(path, hive_partitioning=False)["id"].to_list()
     assert prediction_log.read(files.folder).collect().height == COUNT - 1
+
+
+def test_the_audit_log_is_read_once_for_overrides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGS", str(tmp_path))
+    monkeypatch.setattr(search, "search", search.Places)
+    read: list[Path] = []
+
+    class Counted(Overrides):
+        def __init__(self, folder: Path) -> None:
+            read.append(folder)
+            super().__init__(folder)
+
+    monkeypatch.setattr(person_rows, "Overrides", Counted)
+    person_rows.handle([PERSON], erases=True)
+
+    assert len(read) == 1
 
 
 def test_a_service_goes_on_writing_after_its_files_lost_rows(

@@ -12,11 +12,11 @@ import pytest
 from machinery.tests.serving.calls import CONTRACT, ROW, Answer, Caller, calling, release
 from rung_ops.batch import prediction_log
 from rung_ops.release.state import State
+from rung_ops.serving.batch_recorder import BatchRecorder
 from rung_ops.serving.held_releases import HeldReleases
 from rung_ops.serving.loaded_release import LoadedRelease
 from rung_ops.serving.openapi import document
 from rung_ops.serving.reasons import Reasons
-from rung_ops.serving.service import Service
 from rung_ops.serving.settings import Limits, ReasonSettings
 
 MEAN = 10.0
@@ -149,14 +149,14 @@ def test_explained_and_other_requests_come_together(caller: Caller) -> None:
     assert caller.runner.run(both()) == [1, 0] * 10
 
 
-@pytest.mark.parametrize("fails", ["_log", "_note"])
+@pytest.mark.parametrize("fails", ["_write", "_note"])
 def test_a_request_is_answered_even_if_its_reasons_fail(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     def fail(*given: object) -> None:
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(Service, fails, fail)
+    monkeypatch.setattr(BatchRecorder, fails, fail)
 
     answer = caller.runner.run(bounded(caller))
 

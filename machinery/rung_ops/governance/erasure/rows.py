@@ -39,9 +39,11 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
         places = search.search(subject)
     except (ValueError, OSError, tables.UnreadableTable) as error:
         raise NothingErased(str(error)) from error
-    unreached = [*places.unreached, *_overrides(places.subject)]
+    folder = paths.environment(paths.PRODUCTION)
+    overruled = places.subject.ids & set(Overrides(folder).count())
+    unreached = [*places.unreached, *_overrides(len(overruled))]
     _show(places, unreached)
-    written, failed = erase(places) if erases else ([], [])
+    written, failed = erase(places, overruled) if erases else ([], [])
     return {
         "rows": sum(each.rows for each in places.files),
         "versions": [version.md5 for version, _ in places.old.holding],
@@ -73,13 +75,17 @@ def subject_of(named: Sequence[str]) -> Subject:
     return Subject(columns=columns, ids=frozenset(named))
 
 
-def erase(places: Places) -> tuple[list[Path], list[str]]:
+def erase(places: Places, overruled: frozenset[str]) -> tuple[list[Path], list[str]]:
     """Take the rows out of what can be reached.
+
+    Args:
+        places: where they are.
+        overruled: ids of predictions that the audit log has overrides of.
 
     Returns:
         The files that were rewritten, and what failed, in sentences.
     """
-    failed = _note_overrides(places.subject)
+    failed = _note_overrides(overruled)
     written, unread = _log(places)
     failed += unread
     for each in places.files:
@@ -124,21 +130,16 @@ def _log(places: Places) -> tuple[list[Path], list[str]]:
     return written, failed
 
 
-def _note_overrides(subject: Subject) -> list[str]:
+def _note_overrides(overruled: frozenset[str]) -> list[str]:
     """Note before the rows go which overrides lose their prediction; return what failed."""
     try:
-        override_counts.note_erased(paths.environment(paths.PRODUCTION), _overruled(subject))
+        override_counts.note_erased(paths.environment(paths.PRODUCTION), overruled)
     except OSError as error:
         return [f"`poe monitor` will call overrides of its predictions unknown: {error}"]
     return []
 
 
-def _overruled(subject: Subject) -> frozenset[str]:
-    return subject.ids & set(Overrides(paths.environment(paths.PRODUCTION)).count())
-
-
-def _overrides(subject: Subject) -> list[str]:
-    number = len(_overruled(subject))
+def _overrides(number: int) -> list[str]:
     if not number:
         return []
     return [
