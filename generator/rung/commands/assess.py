@@ -108,7 +108,7 @@ def assess(
 
 
 def _scanner(repository: Path | None) -> "Callable[[str], Scan] | None":
-    """Return what measures a repository by a game's demands, where one is to be scanned."""
+    """Return what measures a repository by a game's demands, if one is to be scanned."""
     if repository is None:
         return None
     from rung.assess.measure import scan  # to load it takes a moment

@@ -20,7 +20,7 @@ VERDICT = REPORTS / "gate.json"
 def publish(verdict: Verdict) -> int:
     """Print a verdict and write it to reports/gate.json; return the exit code.
 
-    Where no version was judged, the file keeps the verdict on the last one that was.
+    If no version was judged, the file keeps the verdict on the last one that was.
     """
     if verdict.challenger:
         write(verdict, VERDICT)
@@ -52,7 +52,7 @@ def publish(verdict: Verdict) -> int:
 
 
 def _kept() -> str:
-    """Name the version of the verdict that is in the file; empty where there is none."""
+    """Name the version of the verdict that is in the file; empty if there is none."""
     try:
         challenger = json.loads(VERDICT.read_bytes())["challenger"]
         return printable(name(challenger)) if challenger else ""

@@ -78,7 +78,7 @@ def _alias() -> str:
 
 
 def _elsewhere() -> str:
-    """Say where a version may be that a registry in a file lacks; empty where it is a server."""
+    """Say where a version may be that a registry in a file lacks; empty if it is a server."""
     uri = store_address.tracking_uri()
     file = uri.removeprefix(store_address.SQLITE)
     if file == uri:

@@ -1,6 +1,6 @@
 """Which number of a prediction is explained: the only one, or the probability of the class answered.
 
-Whatever the report says in another way where there are classes is said here.
+What the report says of several classes in another way than of one number is written here.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -62,7 +62,7 @@ def of(
     Args:
         predicted: as from shap_values.predicted().
         values: as from shap_values.compute().
-        names: of the classes; empty where a single number is predicted.
+        names: of the classes; empty if a single number is predicted.
         adverse: what is unfavourable, from adverse.of().
     """
     if names:
