@@ -18,7 +18,7 @@ from rung.review.lines import Lines
 from rung.review.modules import Modules
 from rung.review.predicates import FLAGS
 from rung.review.view import View
-from rung.review.vocabulary import Vocabulary, tokens
+from rung.review.vocabulary import Vocabulary, has_word
 from tests.repositories import LADDER, READING, evidence, plant
 from tests.test_check_properties import planted
 
@@ -40,6 +40,7 @@ LITERALS = {
     for required in leaf.required_literals
     for literal in required.literals()
 }
+VOCABULARY = Vocabulary(LITERALS)
 ASCII = st.characters(max_codepoint=126)
 
 
@@ -69,16 +70,22 @@ def test_an_expression_needs_all_of_a_sequence_and_one_of_a_choice() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.lists(st.sampled_from([*sorted(LITERALS), b"a", b"_", b" ", b"(", b"\xc3\xa9"]))),
-)
-def test_the_tokens_of_a_file_hide_no_literal(files: list[list[bytes]]) -> None:
-    vocabulary = Vocabulary(LITERALS)  # the same for all files, for it remembers tokens
-    for parts in files:
-        raw = b"".join(parts)
-        held = {literal for literal in LITERALS if literal in raw.lower()}
+@given(st.lists(st.sampled_from([*sorted(LITERALS), b"a", b"_", b" ", b"(", b"\xc3\xa9"])))
+def test_the_literals_of_a_file_are_found_in_one_pass(parts: list[bytes]) -> None:
+    text = b"".join(parts).lower()
+    held = VOCABULARY.held(text)
 
-        assert held <= vocabulary.candidates(tokens(raw))
+    assert {literal for literal in LITERALS if literal in text} == {
+        literal for literal in held if len(literal) > 2 or literal in text
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([b"fit", b"fi", b"f", b"_", b" ", b".", b"2", b"\xc3\xa9"])))
+def test_a_word_is_no_part_of_a_longer_one(parts: list[bytes]) -> None:
+    text = b"".join(parts)
+
+    assert (b"fit" in re.split(rb"[^A-Za-z0-9_]", text)) == has_word(text, b"fit")
 
 
 CODE = [

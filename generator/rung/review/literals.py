@@ -41,6 +41,11 @@ class RequiredLiterals:
             return max(options, key=lambda option: min(map(len, option)))
         return tuple(sorted({literal for option in options for literal in option}))
 
+    @property
+    def is_one(self) -> bool:
+        """Say whether a single literal is needed, and nothing else."""
+        return len(self.parts) == 1 and isinstance(self.parts[0], bytes)
+
     def literals(self) -> Iterator[bytes]:
         """Give all the bytes that it names."""
         for each in self.parts:

@@ -30,8 +30,7 @@ def match(
     listed = list(leaves.items())
     concerned = _concerned(content, list(leaves.values()), tests)
     prefilters: dict[int, Prefilter] = {}
-    required = [one for leaf in leaves.values() for one in leaf.required_literals]
-    vocabulary = Vocabulary({literal for one in required for literal in one.literals()})
+    vocabulary = Vocabulary({literal for leaf in leaves.values() for literal in leaf.literals})
     files = content.files
     for done, path in enumerate(sorted(concerned, key=lambda path: (path.count("/"), path))):
         if files.clock.is_up():

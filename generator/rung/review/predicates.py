@@ -17,6 +17,7 @@ from rung.review.view import View
 FLAGS = re.IGNORECASE | re.MULTILINE
 CODE = ("**/*.py", "**/*.ipynb")
 OFF = re.compile("|false|off|no|none|null|disabled", re.IGNORECASE)  # of a key's value
+BY_TOKENS = ("imports", "calls")
 NAMES_TESTS = re.compile(r"test|e2e|integration|conftest", re.IGNORECASE)
 
 
@@ -78,6 +79,13 @@ class Leaf:
             parts = name.encode().split(b".")
             required[parts[-1]].append(frozenset(parts))
         return required
+
+    @cached_property
+    def literals(self) -> set[bytes]:
+        """All that is looked for in a file to say whether it may match, in lower case."""
+        if self.kind in BY_TOKENS:
+            return {token.lower() for token in self.required_tokens}
+        return {literal for one in self.required_literals for literal in one.literals()}
 
     @cached_property
     def wanted(self) -> frozenset[str]:

@@ -2,14 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 
-from rung.review.predicates import Leaf
+from rung.review.literals import RequiredLiterals
+from rung.review.predicates import BY_TOKENS, Leaf
 from rung.review.view import View
 from rung.review.vocabulary import Vocabulary
-
-BY_TOKENS = ("imports", "calls")
-FEW = 40  # literals, up to which a file is not split into tokens
 
 
 class Prefilter:
@@ -20,15 +17,17 @@ class Prefilter:
         self.leaves = leaves
         self.vocabulary = vocabulary
         self.always: list[int] = []
+        self.further: dict[int, list[RequiredLiterals]] = {}
         self.by_literal: dict[bytes, list[int]] = defaultdict(list)
-        self.by_token: dict[bytes, list[int]] = defaultdict(list)
+        self.by_token: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
         for index, (_, leaf) in enumerate(leaves):
             if leaf.kind in BY_TOKENS:
                 for token in leaf.required_tokens:
-                    self.by_token[token].append(index)
+                    self.by_token[token.lower()].append((token, index))
             elif leaf.best_literals:
                 for literal in leaf.best_literals:
                     self.by_literal[literal].append(index)
+                self.further[index] = [one for one in leaf.required_literals if not one.is_one]
             else:
                 self.always.append(index)
 
@@ -40,18 +39,17 @@ class Prefilter:
     def _by_literals(self, view: View) -> Iterable[int]:
         if not self.by_literal:
             return  # and do not read the file
-        if len(self.by_literal) < FEW:
-            held: bytes | AbstractSet[bytes] = view.lower
-            literals = {literal for literal in self.by_literal if literal in view.lower}
-        else:
-            held = view.candidates = self.vocabulary.candidates(view.tokens)
-            literals = self.by_literal.keys() & held
+        held = view.held(self.vocabulary)
+        literals = self.by_literal.keys() & held
         for index in {index for literal in literals for index in self.by_literal[literal]}:
-            if all(required.met_by(held) for required in self.leaves[index][1].required_literals):
+            if all(required.met_by(held) for required in self.further[index]):
                 yield index
 
     def _by_tokens(self, view: View) -> Iterable[int]:
-        for token in self.by_token.keys() & view.tokens if self.by_token else ():
-            for index in self.by_token[token]:
-                if any(map(view.tokens.issuperset, self.leaves[index][1].required_tokens[token])):
+        if not self.by_token:
+            return
+        for literal in self.by_token.keys() & view.held(self.vocabulary):
+            for token, index in self.by_token[literal]:
+                options = self.leaves[index][1].required_tokens[token]
+                if any(all(map(view.has_word, option)) for option in options):
                     yield index

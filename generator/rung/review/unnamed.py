@@ -6,12 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from rung.review import functions
 from rung.review.content import Content
-from rung.review.vocabulary import TOKEN, tokens
+from rung.review.vocabulary import IN_WORDS
 
 # What can start a function: code and tests of it, settings, recipes. Prose only speaks of it.
 CAN_START = ("py", "ipynb", "yml", "yaml", "toml", "cfg", "ini", "json", "sh", "tf", "groovy", "")
 DEF = re.compile(rb"(?:async[ \t]+)?def[ \t]+(\w+)")
-FEW = 20  # names, up to which to look for each costs less than to split a file into tokens
+FEW = 20  # names, up to which to look for each costs less than to split a file into words
+# All bytes, with a blank for each that is in no word.
+WORDS = bytes(byte if bytes([byte]) in IN_WORDS else 32 for byte in range(256))
 CONTINUES = b" \t)#"  # how a line begins that ends no function
 
 
@@ -38,7 +40,7 @@ def lines(content: Content, asked: Mapping[str, Collection[int]]) -> dict[str, f
             return {}
         raw = files.read(path) or b""
         if len(unnamed) > FEW or any(name in raw for name in unnamed):
-            named = unnamed & tokens(raw)
+            named = unnamed & set(raw.translate(WORDS).split())
             unnamed -= {name for name in named if suspects[name] != [path]}
     by_file: dict[str, frozenset[int]] = {}
     for name in unnamed:
@@ -55,7 +57,7 @@ def _named_once(raw: bytes, numbers: Iterable[int]) -> Iterator[bytes]:
     written = raw.split(b"\n")
     names = {_function(written, number) for number in numbers} - {b""}
     if names:
-        everything = raw.translate(TOKEN).split()
+        everything = raw.translate(WORDS).split()
         yield from (name for name in names if everything.count(name) == 1)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Self
 
-from rung.review import disabled, documents, functions, python_source, vocabulary
+from rung.review import disabled, documents, functions, python_source
 from rung.review.content import Content
 from rung.review.data_files import Node
 from rung.review.functions import Function
@@ -14,6 +14,7 @@ from rung.review.lines import Lines, lines_containing
 from rung.review.literals import RequiredLiterals
 from rung.review.python_source import Source
 from rung.review.shell import executed
+from rung.review.vocabulary import Vocabulary, has_word
 
 DEFINED = re.compile(rb"def\s+(\w+)")
 SMALL = 4_000  # bytes: a larger file says something
@@ -28,7 +29,8 @@ class View:
         self.content = content
         self.path = path
         self.is_python = path.endswith((".py", ".ipynb"))
-        self.candidates: AbstractSet[bytes] | None = None  # literals that its tokens let it hold
+        self.literals: AbstractSet[bytes] | None = None  # of the vocabulary, those that it holds
+        self.words: dict[bytes, bool] = {}
         self.spans: dict[bytes, list[tuple[int, int]]] = {}
 
     @classmethod
@@ -55,10 +57,17 @@ class View:
         """Its bytes in lower case, to look for literals in."""
         return self.raw.lower()
 
-    @cached_property
-    def tokens(self) -> set[bytes]:
-        """Its tokens, each once."""
-        return vocabulary.tokens(self.raw)
+    def held(self, vocabulary: Vocabulary) -> AbstractSet[bytes]:
+        """Return the literals of a vocabulary that it holds, in upper or lower case."""
+        if self.literals is None:
+            self.literals = vocabulary.held(self.lower)
+        return self.literals
+
+    def has_word(self, word: bytes) -> bool:
+        """Say whether it has a word, which is no part of a longer one."""
+        if word not in self.words:
+            self.words[word] = has_word(self.raw, word)
+        return self.words[word]
 
     def may_match(self, required: RequiredLiterals) -> bool:
         """Say whether a line has what an expression needs; what has no lines of its own may."""
@@ -69,7 +78,7 @@ class View:
 
     def _lines_with(self, literal: bytes) -> list[tuple[int, int]]:
         """Return where each line that holds a literal begins and ends in its bytes."""
-        if self.candidates is not None and literal not in self.candidates:
+        if self.literals is not None and literal not in self.literals:
             return []
         if literal not in self.spans:
             self.spans[literal] = list(lines_containing(self.lower, literal))
