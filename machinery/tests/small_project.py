@@ -104,7 +104,7 @@ def looked(released: release_info.Released, log: pl.DataFrame, folder: Path) -> 
     newest, limits = Newest(NOW - DAY, NOW - DAY), MonitorLimits()
     since = NOW - 7 * DAY
     given = check.MonitorInput(log, log, known, newest, since, NOW)
-    return check.look(released, given, limits, paths.params())
+    return check.check_release(released, given, limits, paths.params())
 
 
 ONE_HOT = OneHotEncoder(handle_unknown="ignore")

@@ -1,6 +1,6 @@
 """Run in a project's environment: how often the monitor's check is wrong, where the truth is known.
 
-`python drift_power.py CHECKS SEED` simulates so many checks of each kind through check.look(), with
+`python drift_power.py CHECKS SEED` simulates so many checks of each kind through check.check_release(), with
 the limits that a new project has, and prints JSON:
 
 - `false_alarms`: by rows of the window, the share of checks that find anything where nothing
@@ -115,7 +115,7 @@ def problems(released: Released, window: pl.DataFrame, limits: Limits) -> list[s
     log = logged(window)
     since = NOW - timedelta(days=7)
     given = check.MonitorInput(log, log, NOTHING, Newest(NOW, None), since, NOW)
-    observed = check.look(released, given, limits, SETTINGS)
+    observed = check.check_release(released, given, limits, SETTINGS)
     assert observed.judged
     return observed.problems
 

@@ -74,7 +74,7 @@ def reviewed(repository: Repository, game: str | None, seconds: float) -> Row:
         blockers=tuple(one.finding.capability.id for one in result.standing.blockers),
         machine_learning=bool(result.machine_learning),
         partial=result.left_out.out_of_time,
-        files=result.looked_at,
+        files=result.file_count,
     )
 
 

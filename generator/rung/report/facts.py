@@ -29,7 +29,7 @@ def facts(review: Review, before: Review | None = None) -> dict[str, Any]:
         "findings": [_finding(review, finding) for finding in review.findings.values()],
         "blockers": [_blocker(blocker) for blocker in review.standing.blockers],
         "missing": {"keystones": keystones, "points": round(points, 2)},
-        "files": review.looked_at,
+        "files": review.file_count,
         "partial": left_out.out_of_time,
         "left_out": [
             {"reason": reason, "number": number, "example": printable(left_out.examples[reason])}

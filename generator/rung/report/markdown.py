@@ -66,7 +66,7 @@ def make(review: Review, before: Review | None = None) -> str:
     lines += ["", "</details>", ""]
     missing = left_out(review)
     if missing:
-        lines += ["Not looked at: " + "; ".join(map(_plain, missing)) + ".", ""]
+        lines += ["Not checked: " + "; ".join(map(_plain, missing)) + ".", ""]
     return "\n".join(lines)
 
 

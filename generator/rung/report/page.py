@@ -27,7 +27,7 @@ PAGE = """\
 <h1>Rung {level}: {title}</h1>
 <p>{promise}</p>
 <p class="quiet">Microsoft {microsoft}; Google {google}. Game: {game} ({game_from}).
-{files} files looked at. {how} {counts_as}</p>
+{files} files checked. {how} {counts_as}</p>
 {notes}
 </header>
 <main>
@@ -61,7 +61,7 @@ def make(review: Review, before: Review | None = None) -> str:
         google=safe(rung.google),
         game=safe(review.game),
         game_from=prose(review.game_from),
-        files=f"{review.looked_at:,}",
+        files=f"{review.file_count:,}",
         how=_how(review),
         counts_as=safe(facts.counts_as(review)),
         runs=runs(review),
@@ -82,7 +82,7 @@ def make(review: Review, before: Review | None = None) -> str:
         final=f"{review.standing.final_score:g}",
         band=safe(review.standing.band),
         score=table(
-            ("Section", "Points", "Tests looked for, of 7"),
+            ("Section", "Points", "Tests that files can show, of 7"),
             [
                 (name, f"{points:g}", str(tests))
                 for name, (points, tests) in review.standing.score.items()
@@ -117,4 +117,6 @@ def _left_out(lines: list[str]) -> str:
     if not lines:
         return ""
     items = "".join(f"<li>{safe(line)}</li>" for line in lines)
-    return f'<section aria-labelledby="left"><h2 id="left">Not looked at</h2><ul>{items}</ul></section>'
+    return (
+        f'<section aria-labelledby="left"><h2 id="left">Not checked</h2><ul>{items}</ul></section>'
+    )

@@ -33,7 +33,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     rung = review.levels[review.level]
     yield f"{printable(review.name)}: rung {rung.level}, {rung.title}"
     yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
-    yield f"  Game: {review.game} ({review.game_from}). {review.looked_at:,} files looked at."
+    yield f"  Game: {review.game} ({review.game_from}). {review.file_count:,} files checked."
     yield f"  {how(review)}"
     if review.machine_learning:
         yield f"  {counts_as(review)}"
@@ -53,14 +53,14 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     yield "\nProfile (points on average, 0 to 1)"
     for block, (points, number) in review.standing.profile.items():
         yield f"  {block:14}{'#' * round(points * 20):20}  {points:.2f}  of {number}"
-    yield "\nML Test Score, as far as files show (points; tests looked for, of 7)"
+    yield "\nML Test Score, as far as files show (points; tests that files can show, of 7)"
     sections = review.standing.score.items()
     yield "  " + ", ".join(f"{name} {points:g} ({number})" for name, (points, number) in sections)
     yield f"  Final {review.standing.final_score:g}: {review.standing.band}"
     yield from _next(review)
     missing = left_out(review)
     if missing:
-        yield "\nNot looked at"
+        yield "\nNot checked"
         yield from (f"  {line}" for line in missing)
     yield "\n++ automated, + used, ~ declared, - not found. `rung check --explain NAME` says why."
 

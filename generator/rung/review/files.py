@@ -32,7 +32,7 @@ class Files:
         self.left_out = LeftOut()
         self.kept: dict[str, bytes | None] = {}
         self.kept_bytes = 0
-        self.looked_at = 0
+        self.file_count = 0
         if not root.is_dir():
             raise RungError(f"{root} is not a folder. Name the folder of a repository.")
         self.names = Names(self._walk())
@@ -108,11 +108,11 @@ class Files:
                     return
                 for entry, path, rules in self._entries(folder, stack):
                     if self._is_file(entry, path):
-                        self.looked_at += 1
+                        self.file_count += 1
                         yield path
                     elif entry.is_dir(follow_symlinks=False):
                         below.append((f"{path}/", rules))
-                    if self.looked_at >= self.limits.files:
+                    if self.file_count >= self.limits.files:
                         self.left_out.note(f"all after the first {self.limits.files:,} files", path)
                         return
             level = below
@@ -126,7 +126,7 @@ class Files:
                 entries = []
                 for entry in scanned:
                     entries.append(entry)
-                    if len(entries) + self.looked_at > self.limits.files:
+                    if len(entries) + self.file_count > self.limits.files:
                         break
         except OSError:
             self.left_out.note("could not be opened", folder)

@@ -33,7 +33,7 @@ class Review:
         machine_learning: what shows that it is about machine learning.
         findings: of every capability, by name.
         standing: its rung, and what the next one needs.
-        looked_at: how many files.
+        file_count: how many files.
         left_out: what was not looked at.
         notes: what a reader should know besides.
         template_version: the tag or commit of the Copier template it was made from; else empty.
@@ -48,7 +48,7 @@ class Review:
     machine_learning: Sequence[Hit]
     findings: Mapping[str, Finding]
     standing: Standing
-    looked_at: int
+    file_count: int
     left_out: LeftOut
     notes: Sequence[str]
     template_version: str = ""
@@ -95,7 +95,7 @@ def review(
         machine_learning=ml,
         findings=results,
         standing=standing.stand(ladder, results, played, bool(ml)),
-        looked_at=files.looked_at,
+        file_count=files.file_count,
         left_out=files.left_out,
         notes=[*stated.notes, *notes.of(evidence, bool(ml))],
         template_version=stated.template_version,

@@ -132,16 +132,16 @@ def main(arguments: list[str] | None = None) -> int:
     # Here, as the other process has no right at the remote.
     unfitting = audit.against_notes(folder)
     kept = key_names.OF_LOG
-    code, looked = keyless.call("governance.monitor:look", arguments, unfitting, kept=kept)
-    if looked and code != run.COULD_NOT and not options.json:
-        for problem in note(folder, **looked, by=paths.person()):
+    code, checked = keyless.call("governance.monitor:check", arguments, unfitting, kept=kept)
+    if checked and code != run.COULD_NOT and not options.json:
+        for problem in note(folder, **checked, by=paths.person()):
             print(problem, file=sys.stderr)
     if problem := witness.note(folder, paths.person()):
         print(problem, file=sys.stderr)
     return int(code)
 
 
-def look(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, Any]]:
+def check(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, Any]]:
     """Check what was predicted, and the audit log.
 
     Args:
@@ -154,7 +154,7 @@ def look(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, Any
     folder = paths.environment(run.parsed(arguments).environment)
     thresholds = plan.thresholds()
     limits = thresholds.pop(OVERRIDES, {})
-    looked: dict[str, Any] = {}
+    checked: dict[str, Any] = {}
 
     def also(result: MonitorResult) -> list[str]:
         further = list(overruled(folder, result, limits))
@@ -164,7 +164,7 @@ def look(arguments: list[str], unfitting: list[str]) -> tuple[int, dict[str, Any
         doubts = [*audit.report(folder), *unfitting]
         further += [f"the audit log cannot be relied on: {each}" for each in doubts]
         further += filter(None, [override_counts.unlogged(folder, made)])
-        looked.update(release=result.release.id, problems=[*result.problems, *further])
+        checked.update(release=result.release.id, problems=[*result.problems, *further])
         return further
 
-    return run.main(arguments, thresholds, also), looked
+    return run.main(arguments, thresholds, also), checked

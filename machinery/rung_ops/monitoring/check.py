@@ -50,7 +50,7 @@ class MonitorInput:
     stored: Mapping[str, int] | None = None
 
 
-def look(
+def check_release(
     release: Released, given: MonitorInput, limits: Limits, settings: Mapping[str, Any]
 ) -> MonitorResult:
     """Check what a release predicted.

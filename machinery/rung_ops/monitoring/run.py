@@ -93,7 +93,7 @@ def observe(
         now,
         feature_quality.filled() if release.contract.get("entity_features") else None,
     )
-    result = check.look(release, given, limits, params())
+    result = check.check_release(release, given, limits, params())
     result.problems.extend(hooks.problems(predictions))
     return result
 

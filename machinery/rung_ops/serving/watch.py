@@ -66,13 +66,13 @@ class Watch:
         while True:
             self._wake.clear()
             try:
-                await self.look()
+                await self.poll()
             except Exception:  # must not end while the service runs
                 LOG.exception("Following %s failed; retrying.", self._name)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._service.limits.poll_seconds)
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Read the state once, and apply what is loaded; start loading the rest."""
         reading = await asyncio.to_thread(self._reader.read)
         before = self._service.held

@@ -333,7 +333,7 @@ def test_a_service_that_merges_meanwhile_restores_nothing(
     files = Files(tmp_path / "production/predictions")
     for first in (0, 10):
         files.write(prediction_log.assemble([batch(asked[first : first + 10], first)]))
-    places = search.Places(search.widened(Subject(ids=frozenset([PERSON]))))
+    places = search.FoundRows(search.widened(Subject(ids=frozenset([PERSON]))))
     eraser = threading.Thread(target=person_rows._log, args=(places,))
     write = prediction_log.write
 
@@ -381,7 +381,7 @@ def test_a_service_goes_on_writing_after_its_files_lost_rows(
     asked = rows.drop(contract.TARGET)
     files = Files(tmp_path / "production/predictions")
     files.write(prediction_log.assemble([batch(asked[:1], 7)]))  # a file of the person alone
-    person_rows._log(search.Places(search.widened(Subject(ids=frozenset([PERSON])))))
+    person_rows._log(search.FoundRows(search.widened(Subject(ids=frozenset([PERSON])))))
     files.write(prediction_log.assemble([batch(asked[1:3], 8)]))
     files.merge(everything=True)
 

@@ -190,7 +190,7 @@ def test_an_override_whose_prediction_was_erased_is_not_called_unknown(
     planned(most_share=1.0)
     overrule(production, 21)  # the last one of a prediction that was never made
     for number in ("1", "7", "20"):
-        places = search.Places(search.widened(Subject(ids=frozenset([number]))))
+        places = search.FoundRows(search.widened(Subject(ids=frozenset([number]))))
         assert rows.erase(places)[1] == []
 
     assert monitor.main([]) == 1

@@ -172,7 +172,7 @@ def exported(folder: Path) -> str:
     known = Outcomes(pl.DataFrame([ids, truth]), pl.DataFrame(schema={TRUTH: pl.Float64}))
     beyond = log(well.with_columns(size=pl.lit(200.0)))
     given = check.MonitorInput(beyond, beyond, known, Newest(NOW, NOW), NOW - DAY, NOW)
-    result = check.look(released(folder), given, Limits(), SETTINGS)
+    result = check.check_release(released(folder), given, Limits(), SETTINGS)
     passed_on = folder / "monitor.prom"
     passed_on.write_bytes(exposition.text(result))
     metrics = Metrics(passed_on, SLO(p99_ms=70))

@@ -41,7 +41,7 @@ def look(
 ) -> MonitorResult:
     """Look with the limits that a new project has."""
     given = check.MonitorInput(logged, logged, outcomes, newest, NOW - 7 * DAY, NOW)
-    return check.look(released(folder, **manifest), given, Limits(), SETTINGS)
+    return check.check_release(released(folder, **manifest), given, Limits(), SETTINGS)
 
 
 def test_a_quiet_week_has_no_problem(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_rows_without_a_time_have_no_age(tmp_path: Path) -> None:
 
     logged = log(WELL)
     given = check.MonitorInput(logged, logged, NO_OUTCOMES, Newest(NOW, None), NOW - DAY, NOW)
-    result = check.look(made, given, Limits(), SETTINGS)
+    result = check.check_release(made, given, Limits(), SETTINGS)
 
     assert list(result.ages) == ["prediction", "model"]
     assert result.problems == []

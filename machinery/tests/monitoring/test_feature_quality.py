@@ -60,7 +60,7 @@ def look(
     made = replace(made, contract=made.contract | {"entity_features": [view]})
     since = NOW - 7 * DAY
     given = check.MonitorInput(logged, logged, NO_OUTCOMES, FRESH, since, NOW, filled)
-    return check.look(made, given, Limits(), SETTINGS)
+    return check.check_release(made, given, Limits(), SETTINGS)
 
 
 def test_a_fresh_store_with_as_many_defaults_as_training_is_not_a_problem(tmp_path: Path) -> None:
@@ -128,8 +128,10 @@ def test_a_default_that_is_a_number_is_expected_as_often_as_in_training(tmp_path
     given = check.MonitorInput(logged, logged, NO_OUTCOMES, FRESH, NOW - 7 * DAY, NOW)
     with_store = replace(given, stored=stored(HOUR))
 
-    assert check.look(known, with_store, Limits(), SETTINGS).problems == []
-    (without,) = check.look(replace(made, reference=full), given, Limits(), SETTINGS).problems
+    assert check.check_release(known, with_store, Limits(), SETTINGS).problems == []
+    (without,) = check.check_release(
+        replace(made, reference=full), given, Limits(), SETTINGS
+    ).problems
     assert without.startswith("a default replaced missing `weight`")
 
 

@@ -35,15 +35,15 @@ class Watched:
         self.service = Service("production", limits, Metrics(), self.rollout)
         self.watch = Watch(self.service, StateReader(self.folder))
 
-    def look(self, times: int = 1) -> None:
+    def poll(self, times: int = 1) -> None:
         """Look; then wait until what began to load is loaded, and look again."""
 
         async def until_settled() -> None:
             for _ in range(times):
-                await self.watch.look()
+                await self.watch.poll()
                 while self.watch._loader._loading:
                     await asyncio.sleep(0.005)
-                    await self.watch.look()
+                    await self.watch.poll()
 
         self.runner.run(until_settled())
 
@@ -76,7 +76,7 @@ def watched(production: Environment) -> Iterator[Watched]:
 
 
 def test_where_nothing_was_deployed_nothing_answers(watched: Watched) -> None:
-    watched.look()
+    watched.poll()
 
     assert watched.serving is None
     assert not watched.service.ready
@@ -85,7 +85,7 @@ def test_where_nothing_was_deployed_nothing_answers(watched: Watched) -> None:
 
 def test_what_is_deployed_answers(watched: Watched) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
 
     assert (watched.serving, watched.problems) == ("v1", "")
     assert watched.service.ready
@@ -94,30 +94,30 @@ def test_what_is_deployed_answers(watched: Watched) -> None:
 
 def test_while_it_loads_the_one_before_answers(watched: Watched, production: Environment) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     production.add("v2")
     state.serve(watched.folder, "v2", "Ada")
 
     async def first_look() -> tuple[str | None, str]:
-        await watched.watch.look()
+        await watched.watch.poll()
         return watched.serving, watched.problems
 
     assert watched.runner.run(first_look()) == ("v1", "")
-    watched.look()
+    watched.poll()
     assert watched.serving == "v2"
 
 
 def test_the_way_back_needs_no_disk(watched: Watched, production: Environment) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     production.add("v2")
     state.serve(watched.folder, "v2", "Ada")
-    watched.look()
+    watched.poll()
     shutil.rmtree(watched.folder / "bundles/v1")
     state.roll_back(watched.folder, "Ada")
 
     async def one_look() -> None:
-        await watched.watch.look()
+        await watched.watch.poll()
 
     watched.runner.run(one_look())
     assert (watched.serving, watched.problems) == ("v1", "")
@@ -193,10 +193,10 @@ def test_a_bad_release_is_kept_out_and_reported(
     watched: Watched, production: Environment, before: Any, after: Any, reason: str
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     production.add("v2", before or (lambda path: None), after or (lambda path: None))
     state.serve(watched.folder, "v2", "Ada")
-    watched.look(3)
+    watched.poll(3)
 
     assert watched.serving == "v1"
     assert watched.service.ready
@@ -221,7 +221,7 @@ def test_a_release_that_answers_nothing_or_slowly_is_kept_out(
     reason: str,
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     load = releases.predictor_of
 
     def spoilt(folder: Path, manifest: dict[str, Any]) -> Any:
@@ -238,7 +238,7 @@ def test_a_release_that_answers_nothing_or_slowly_is_kept_out(
     monkeypatch.setattr(releases, "predictor_of", spoilt)
     production.add("v2")
     state.serve(watched.folder, "v2", "Ada")
-    watched.look()
+    watched.poll()
 
     assert watched.serving == "v1"
     assert reason in watched.problems
@@ -256,13 +256,13 @@ def test_what_takes_too_long_to_load_is_given_up(
     with asyncio.Runner() as runner:
         watched = Watched(production, runner, Limits(max_load_seconds=0.7))
         state.serve(watched.folder, "v1", "Ada")
-        watched.look()
+        watched.poll()
         monkeypatch.setattr(releases, "predictor_of", slowly)
         production.add("v2")
         state.serve(watched.folder, "v2", "Ada")
-        watched.look()
+        watched.poll()
         runner.run(asyncio.sleep(0.5))  # its thread has ended meanwhile
-        watched.look()
+        watched.poll()
         watched.service.close()
 
     assert watched.serving == "v1"
@@ -273,11 +273,11 @@ def test_a_repaired_release_answers(watched: Watched, production: Environment) -
     state.serve(watched.folder, "v1", "Ada")
     production.add("v2", after=unsigned)
     state.serve(watched.folder, "v2", "Ada")
-    watched.look()
+    watched.poll()
     assert watched.serving == "v1"
 
     production.add("v2")
-    watched.look()
+    watched.poll()
     assert (watched.serving, watched.problems) == ("v2", "")
 
 
@@ -288,7 +288,7 @@ def test_at_a_cold_start_the_last_good_release_answers(
     production.add("v3", after=unsigned)
     for name in ("v1", "v2", "v3"):
         state.serve(watched.folder, name, "Ada")
-    watched.look(3)
+    watched.poll(3)
 
     assert watched.serving == "v1"
     assert watched.service.ready
@@ -300,17 +300,17 @@ def test_with_a_damaged_state_the_same_release_answers_and_the_service_is_not_re
     watched: Watched, production: Environment
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     complete = (watched.folder / state.STATE).read_bytes()
     for damaged in (b"", complete[:40], b"[]", b"\xff"):
         (watched.folder / state.STATE).write_bytes(damaged)
-        watched.look()
+        watched.poll()
 
         assert watched.serving == "v1"
         assert not watched.service.ready
         assert "state.json is damaged" in watched.problems
     (watched.folder / state.STATE).unlink()
-    watched.look()
+    watched.poll()
     assert watched.serving == "v1"
     assert watched.service.ready  # the way out: it is taken away, then the release is deployed
     assert "state.json is missing" in watched.problems
@@ -318,7 +318,7 @@ def test_with_a_damaged_state_the_same_release_answers_and_the_service_is_not_re
     (watched.folder / state.STATE).write_bytes(complete)
     production.add("v2")
     state.serve(watched.folder, "v2", "Ada")
-    watched.look()
+    watched.poll()
     assert (watched.serving, watched.problems) == ("v2", "")
 
 
@@ -333,7 +333,7 @@ def test_at_a_cold_start_the_history_replaces_a_damaged_state(
     (watched.folder / state.STATE).unlink()
     if damaged is not None:
         (watched.folder / state.STATE).write_bytes(damaged)
-    watched.look()
+    watched.poll()
 
     assert watched.serving == "v1"
     assert watched.service.answering().release.id == "v1"
@@ -345,10 +345,10 @@ def test_an_id_that_leads_out_of_the_environment_is_not_loaded(
 ) -> None:
     production.add("v9").rename(watched.folder / "v9")
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     path = watched.folder / state.STATE
     path.write_text(path.read_text().replace('"v1"', '"../v9"'))
-    watched.look()
+    watched.poll()
 
     assert watched.serving == "v1"
     assert not watched.service.ready
@@ -362,7 +362,7 @@ def test_at_a_cold_start_an_invalid_id_of_the_history_is_skipped(
     state.serve(watched.folder, "v1", "Ada")
     state.note(watched.folder, "looked", "Eve", serving=named)
     (watched.folder / state.STATE).unlink()
-    watched.look()
+    watched.poll()
 
     assert watched.serving == "v1"
 
@@ -373,7 +373,7 @@ def test_what_is_not_a_regular_file_is_not_waited_for_and_makes_the_service_not_
     watched: Watched, name: str, kind: str
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     path = watched.folder / name
     complete = path.read_bytes()
     path.unlink()
@@ -386,7 +386,7 @@ def test_what_is_not_a_regular_file_is_not_waited_for_and_makes_the_service_not_
         path.symlink_to("/dev/zero")
     else:
         path.mkdir()
-    watched.look()
+    watched.poll()
 
     assert watched.serving == "v1"
     assert not watched.service.ready
@@ -394,7 +394,7 @@ def test_what_is_not_a_regular_file_is_not_waited_for_and_makes_the_service_not_
 
     path.rmdir() if kind == "folder" else path.unlink()
     path.write_bytes(complete)
-    watched.look()
+    watched.poll()
     assert (watched.service.ready, watched.problems) == (True, "")
 
 
@@ -432,15 +432,15 @@ def test_a_history_that_was_changed_makes_the_service_not_ready(
     watched: Watched, change: Callable[[list[bytes]], list[bytes]], reason: str
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     state.stop(watched.folder, "Ada", "a drill")
     state.resume(watched.folder, "Ada")
     state.note(watched.folder, "looked", "Ada")
-    watched.look()
+    watched.poll()
     assert watched.service.ready
     path = watched.folder / state.HISTORY
     path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
-    watched.look()
+    watched.poll()
 
     assert watched.serving == "v1"
     assert not watched.service.ready
@@ -450,7 +450,7 @@ def test_a_history_that_was_changed_makes_the_service_not_ready(
     for name in (state.STATE, state.HISTORY):
         (watched.folder / name).rename(watched.folder / f"{name}.kept")
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     assert (watched.service.ready, watched.problems) == (True, "")
 
 
@@ -458,9 +458,9 @@ def test_an_older_state_put_back_makes_the_service_not_ready(watched: Watched) -
     state.serve(watched.folder, "v1", "Ada")
     older = (watched.folder / state.STATE).read_bytes()
     state.stop(watched.folder, "Ada", "it refuses everybody")
-    watched.look()
+    watched.poll()
     (watched.folder / state.STATE).write_bytes(older)
-    watched.look()
+    watched.poll()
 
     assert not watched.service.ready
     assert "its last change differs from that of state.json" in watched.problems
@@ -472,11 +472,11 @@ def test_a_line_that_a_killed_process_did_not_finish_is_not_a_fault(watched: Wat
     state.resume(watched.folder, "Ada")
     path = watched.folder / state.HISTORY
     path.write_bytes(path.read_bytes()[:-40])
-    watched.look()
+    watched.poll()
     assert (watched.service.ready, watched.problems) == (True, "")
 
     state.note(watched.folder, "looked", "Ada")
-    watched.look()
+    watched.poll()
     assert (watched.service.ready, watched.problems) == (True, "")
 
 
@@ -484,7 +484,7 @@ def test_at_a_cold_start_with_a_damaged_state_a_stop_still_holds(watched: Watche
     state.serve(watched.folder, "v1", "Ada")
     state.stop(watched.folder, "Ada", "it refuses everybody")
     (watched.folder / state.STATE).write_bytes(b"{")
-    watched.look()
+    watched.poll()
 
     assert watched.service.stopped is not None
     assert watched.service.stopped.reason == "it refuses everybody"
@@ -493,12 +493,12 @@ def test_at_a_cold_start_with_a_damaged_state_a_stop_still_holds(watched: Watche
 
 def test_stop_and_resume_are_followed(watched: Watched) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     state.stop(watched.folder, "Ada", "it refuses everybody")
-    watched.look()
+    watched.poll()
     assert not watched.service.ready
     state.resume(watched.folder, "Ada")
-    watched.look()
+    watched.poll()
     assert watched.service.ready
 
 
@@ -506,9 +506,9 @@ def test_a_stop_during_a_look_is_not_undone(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
-    watched.look()
+    watched.poll()
     state.stop(watched.folder, "Ada", "first")
-    watched.look()
+    watched.poll()
     state.resume(watched.folder, "Ada")
     made = watched.watch._held_releases
 
@@ -520,11 +520,11 @@ def test_a_stop_during_a_look_is_not_undone(
     monkeypatch.setattr(watched.watch, "_held_releases", stopped_meanwhile)
 
     async def one_look() -> None:
-        await watched.watch.look()
+        await watched.watch.poll()
 
     watched.runner.run(one_look())
     assert not watched.service.ready
-    watched.look()
+    watched.poll()
     assert watched.service.stopped is not None and watched.service.stopped.reason == "second"
 
 
@@ -536,7 +536,7 @@ def test_canary_and_shadow_are_loaded_beside_the_serving_release(
     state.serve(watched.folder, "v1", "Ada")
     state.shadow(watched.folder, "v3", 0.5, "Ada")
     state.canary(watched.folder, "v2", "Ada")
-    watched.look()
+    watched.poll()
     held = watched.service.held
 
     assert watched.serving == "v1"
@@ -545,7 +545,7 @@ def test_canary_and_shadow_are_loaded_beside_the_serving_release(
     assert held.shadow is not None and held.shadow.release.id == "v3"
 
     state.promote(watched.folder, "Ada")
-    watched.look()
+    watched.poll()
     now = watched.service.held
     assert (watched.serving, now.canary) == ("v2", None)
     assert now.shadow is not None and now.shadow.release is held.shadow.release
@@ -560,7 +560,7 @@ def test_a_bad_canary_leaves_everything_to_what_answers(
     production.add("v2", after=corrupt)
     state.serve(watched.folder, "v1", "Ada")
     state.canary(watched.folder, "v2", "Ada")
-    watched.look()
+    watched.poll()
 
     assert watched.serving == "v1"
     assert watched.service.held.canary is None
@@ -576,7 +576,7 @@ def test_a_release_on_trial_that_cannot_be_loaded_is_sent_back(
     production.add("v2", after=unsigned)
     state.serve(watched.folder, "v1", "Ada")
     state.shadow(watched.folder, "v2", 0.5, "Ada")
-    watched.look()
+    watched.poll()
 
     def unloadable(result: state.State, name: str, reason: str) -> state.State:
         sent_back.append((name, reason))
@@ -598,15 +598,15 @@ def test_it_continues_after_any_failure(
 ) -> None:
     state.serve(watched.folder, "v1", "Ada")
     inspected: list[int] = []
-    look = watched.watch.look
+    poll = watched.watch.poll
 
     async def sometimes() -> None:
         inspected.append(1)
         if len(inspected) < 3:
             raise OSError("the disk is gone")
-        await look()
+        await poll()
 
-    monkeypatch.setattr(watched.watch, "look", sometimes)
+    monkeypatch.setattr(watched.watch, "poll", sometimes)
     monkeypatch.setattr(Limits, "poll_seconds", 0.01)
 
     async def run() -> None:
@@ -629,7 +629,7 @@ def test_without_rules_a_canary_answers_no_request(
     production.add("v2")
     state.serve(watched.folder, "v1", "Ada")
     state.canary(watched.folder, "v2", "Ada")
-    watched.look()
+    watched.poll()
 
     assert isinstance(watched.service._arms, TrafficSplit)
     assert {watched.service.arm(str(key)) for key in range(50)} == {None}

@@ -7,7 +7,7 @@ from typing import Any
 from rung_ops import contract
 from rung_ops.governance import override_counts
 from rung_ops.governance.erasure import search, tables, versions
-from rung_ops.governance.erasure.search import Places
+from rung_ops.governance.erasure.search import FoundRows
 from rung_ops.governance.erasure.subject import Subject
 from rung_ops.governance.overrides import Overrides
 from rung_ops.project.errors import StageError
@@ -36,17 +36,17 @@ def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
     """
     try:
         subject = subject_of(named)
-        places = search.search(subject)
+        result = search.search(subject)
     except (ValueError, OSError, tables.UnreadableTable) as error:
         raise NothingErased(str(error)) from error
     folder = paths.environment(paths.PRODUCTION)
-    overruled = places.subject.ids & set(Overrides(folder).count())
-    unreached = [*places.unreached, *_overrides(len(overruled))]
-    _show(places, unreached)
-    written, failed = erase(places, overruled) if erases else ([], [])
+    overruled = result.subject.ids & set(Overrides(folder).count())
+    unreached = [*result.unreached, *_overrides(len(overruled))]
+    _show(result, unreached)
+    written, failed = erase(result, overruled) if erases else ([], [])
     return {
-        "rows": sum(each.rows for each in places.files),
-        "versions": [version.md5 for version, _ in places.old.holding],
+        "rows": sum(each.rows for each in result.files),
+        "versions": [version.md5 for version, _ in result.old.holding],
         "unreached": unreached,
         "written": [str(path) for path in written],
         "failed": failed,
@@ -75,29 +75,29 @@ def subject_of(named: Sequence[str]) -> Subject:
     return Subject(columns=columns, ids=frozenset(named))
 
 
-def erase(places: Places, overruled: frozenset[str]) -> tuple[list[Path], list[str]]:
+def erase(result: FoundRows, overruled: frozenset[str]) -> tuple[list[Path], list[str]]:
     """Take the rows out of what can be reached.
 
     Args:
-        places: where they are.
+        result: where they are.
         overruled: ids of predictions that the audit log has overrides of.
 
     Returns:
         The files that were rewritten, and what failed, in sentences.
     """
     failed = _note_overrides(overruled)
-    written, unread = _log(places)
+    written, unread = _log(result)
     failed += unread
-    for each in places.files:
+    for each in result.files:
         if each.path in written or _is_log(each.path):
             continue
         try:
-            tables.take_out(each.path, places.subject)
+            tables.take_out(each.path, result.subject)
             written.append(each.path)
         except (OSError, tables.UnreadableTable) as error:
             failed.append(f"{shown(each.path)}: {error}")
     folder = versions.cache()
-    for version, _ in places.old.holding:
+    for version, _ in result.old.holding:
         try:
             versions.forget(version, folder)
         except OSError as error:
@@ -109,7 +109,7 @@ def _is_log(path: Path) -> bool:
     return path.is_relative_to(search.logs()) and path.parent.name.startswith("date=")
 
 
-def _log(places: Places) -> tuple[list[Path], list[str]]:
+def _log(result: FoundRows) -> tuple[list[Path], list[str]]:
     """Take the rows out of the log, which a service may be writing and merging meanwhile.
 
     A merge and this hold the lock of the log in turn; what was merged before is found by listing
@@ -123,7 +123,7 @@ def _log(places: Places) -> tuple[list[Path], list[str]]:
             seen.add(path)
             try:
                 with locks.locked(path.parents[1]):
-                    if path.exists() and tables.take_out(path, places.subject):
+                    if path.exists() and tables.take_out(path, result.subject):
                         written.append(path)
             except (OSError, tables.UnreadableTable, locks.LockTimeoutError) as error:
                 failed.append(f"{shown(path)}: {error}")
@@ -148,14 +148,14 @@ def _overrides(number: int) -> list[str]:
     ]
 
 
-def _show(places: Places, unreached: list[str]) -> None:
-    many = len(places.subject.ids)
-    print(f"{places.looked_at} tables were searched; {many} id(s) of predictions are known.")
-    for each in places.files:
+def _show(result: FoundRows, unreached: list[str]) -> None:
+    many = len(result.subject.ids)
+    print(f"{result.searched} tables were searched; {many} id(s) of predictions are known.")
+    for each in result.files:
         print(f"  {shown(each.path)}: {each.rows} row(s)")
-    for version, rows in places.old.holding:
+    for version, rows in result.old.holding:
         print(f"  {version.path}, version {version.stored} in the local cache: {rows} row(s)")
-    if not places.files and not places.old.holding:
+    if not result.files and not result.old.holding:
         print("  No row was found.")
     print("Not reached:")
     for reason in unreached:

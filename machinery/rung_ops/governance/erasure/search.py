@@ -20,21 +20,21 @@ RUNS = ("mlartifacts", "mlruns")
 
 
 @dataclass
-class Places:
+class FoundRows:
     """Where the rows of a person are.
 
     Attributes:
         subject: the person, with the ids and rows of its predictions.
         files: that can be rewritten.
         old: versions of the data.
-        looked_at: number of tables that were read.
+        searched: number of tables that were read.
         unreached: where rows are, or may be, that this cannot take out; sentences.
     """
 
     subject: Subject
     files: list[FileRows] = field(default_factory=list)
     old: versions.SearchedVersions = field(default_factory=versions.SearchedVersions)
-    looked_at: int = 0
+    searched: int = 0
     unreached: list[str] = field(default_factory=list)
 
 
@@ -66,28 +66,28 @@ def widened(subject: Subject) -> Subject:
     return subject
 
 
-def search(subject: Subject) -> Places:
+def search(subject: Subject) -> FoundRows:
     """Look for the rows of a person in log, outcomes, data, reports, releases, runs and versions."""
-    places = Places(widened(subject))
+    result = FoundRows(widened(subject))
     tracked, named = _in_git(), set[Path]()
     for path in _tables():
         try:
-            rows = tables.count(path, places.subject)
+            rows = tables.count(path, result.subject)
         except UnreadableTable as error:
-            places.unreached.append(f"{shown(path)} cannot be read as a table: {error}.")
+            result.unreached.append(f"{shown(path)} cannot be read as a table: {error}.")
             continue
-        places.looked_at += 1
+        result.searched += 1
         if not rows:
             continue
         named.add(path)
         if reason := _out_of_reach(path, tracked):
-            places.unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
+            result.unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
         else:
-            places.files.append(FileRows(path, rows))
-    places.unreached += _raw(places, tracked, named) + _alike(places.subject)
-    places.old = versions.look(places.subject, versions.cache())
-    places.unreached += _of_versions(places.old) + _beyond()
-    return places
+            result.files.append(FileRows(path, rows))
+    result.unreached += _raw(result, tracked, named) + _alike(result.subject)
+    result.old = versions.search(result.subject, versions.cache())
+    result.unreached += _of_versions(result.old) + _beyond()
+    return result
 
 
 def _tables() -> Iterator[Path]:
@@ -119,12 +119,12 @@ def _out_of_reach(path: Path, tracked: set[Path]) -> str:
     return ""
 
 
-def _raw(places: Places, tracked: set[Path], named: set[Path]) -> list[str]:
+def _raw(result: FoundRows, tracked: set[Path], named: set[Path]) -> list[str]:
     """Search, through load(), raw files that are not tables with the contract's columns."""
     unreached = []
     for path in (path for path in raw_files() if path not in named):
         try:
-            rows = int(places.subject.mask(raw_file.read(path)).sum())
+            rows = int(result.subject.mask(raw_file.read(path)).sum())
         except (raw_file.UnreadableFileError, pl.exceptions.PolarsError) as error:
             unreached.append(f"{shown(path)} cannot be read: {error}.")
             continue

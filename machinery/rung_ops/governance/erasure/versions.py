@@ -66,7 +66,7 @@ def remotes() -> dict[str, str]:
     }
 
 
-def look(subject: Subject, folder: Path) -> SearchedVersions:
+def search(subject: Subject, folder: Path) -> SearchedVersions:
     """Search the versions of all commits, and of the current files.
 
     Args:
