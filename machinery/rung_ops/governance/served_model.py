@@ -12,9 +12,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rung_ops.release import export, export_trial, registry_artifacts, source_import, verify
+from rung_ops.release import (
+    bundle,
+    export,
+    export_trial,
+    registry_artifacts,
+    source_import,
+    verify,
+)
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.release_files import ReleaseFiles
+from rung_ops.release.to_lightgbm import NoLightGBM
 from rung_ops.serving.predictors import predictor_of
 from rung_ops.training import estimator
 
@@ -56,7 +64,9 @@ def compare(
     """
     expressions = source_import.features_of(files, manifest["package"])
     features = export_trial.sample(rows, export_trial.MAX_ROWS, 0).select(expressions)
-    yield from _other_bytes(manifest["format"], files, model, features)
+    # Trees say what makes a prediction, also where another format answers.
+    for kind in {manifest["format"], *(("lightgbm",) if bundle.LIGHTGBM in files else ())}:
+        yield from _other_bytes(kind, files, model, features)
     expected = estimator.predict_features(model, features)
     # Not the tolerance of the manifest: it was written by what is checked here.
     tolerance = export.tolerance_of(expected, manifest["task"])
@@ -74,7 +84,12 @@ def _other_bytes(
 ) -> Iterator[str]:
     """Export the estimator again: its formats for numbers are the same bytes each time."""
     with tempfile.TemporaryDirectory() as temporary:
-        for name in export.write_again(kind, Path(temporary), model, features):
+        try:
+            names = export.write_again(kind, Path(temporary), model, features)
+        except NoLightGBM as error:
+            yield f"{bundle.LIGHTGBM} is not what the version's model is exported to: {error}"
+            return
+        for name in names:
             again = (Path(temporary) / name).read_bytes()
             if name not in files or files.read(name) != again:
                 yield (

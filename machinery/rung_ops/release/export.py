@@ -19,7 +19,7 @@ from rung_ops.release.bundle import BadBundle
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
 from rung_ops.serving.predictors import Predictor, predictor_of
-from rung_ops.target import QUANTILE
+from rung_ops.target import MULTICLASS, QUANTILE
 
 # Largest difference of a probability; for regression, in standard deviations of the predictions.
 # Rounding to 32 bits alone stays below 3e-7; taking another branch of a tree does not.
@@ -146,7 +146,7 @@ def export(
     if not any(each.ok for each in tried) and not custom_model.is_custom(module):
         attempt = ("skops", lambda folder: _write_skops(folder, package, estimator))
         tried.append(_try(*attempt, staged, described, check))
-    selected = _fastest(_usable(tried), check.features)
+    selected = _fastest(_usable(tried), check.features, task)
     _keep(staged, selected, tried)
     return selected, tried
 
@@ -214,12 +214,14 @@ def _blame(estimator: Any, features: pl.DataFrame) -> str:
         return f"Its steps could not be compared ({type(error).__name__})"
 
 
-def _fastest(usable: list[FormatResult], features: pl.DataFrame) -> FormatResult:
+def _fastest(usable: list[FormatResult], features: pl.DataFrame, task: str | None) -> FormatResult:
     """Measure the usable formats and select one; set the reason of the others."""
     measured = speed.measure({each.format: each.predict for each in usable}, features)
     for each in usable:
         each.microseconds_one_row, each.microseconds_64_rows = measured[each.format]
-    selected = speed.select({each.format: measured[each.format] for each in usable})
+    # Several numbers were first served by ONNX alone: an image without LightGBM goes on serving them.
+    rivals = usable[:1] if task in (MULTICLASS, QUANTILE) else usable
+    selected = speed.select({each.format: measured[each.format] for each in rivals})
     for each in usable:
         if each.format != selected:
             each.reason = f"same predictions, but {selected} is faster or simpler"

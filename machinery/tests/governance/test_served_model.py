@@ -4,13 +4,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import polars as pl
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
 
-from machinery.tests.conftest import Trained
+from machinery.tests.conftest import FACTS, Trained
 from machinery.tests.governance.signing import swap_model
 from rung_ops.governance import served_model
-from rung_ops.release import bundle, content, registry_artifacts, signing, verify
+from rung_ops.release import bundle, content, make, registry_artifacts, signing, speed, verify
+from rung_ops.release.to_lightgbm import to_lightgbm
+from rung_ops.training import estimator
 
 
 @pytest.fixture
@@ -51,6 +57,48 @@ def test_another_file_that_predicts_the_same_is_found(
 
     (difference,) = differences(release)
     assert "is not what the version's model is exported to here" in difference
+
+
+def boosted(trained: Trained, rounds: int) -> Any:
+    """Fit LightGBM to the features of the project."""
+    features = estimator.features(trained.train)
+    texts = [name for name, kind in features.schema.items() if kind == pl.String]
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    columns = ColumnTransformer([("texts", codes, texts)], remainder="passthrough")
+    model = make_pipeline(columns, lightgbm.LGBMClassifier(n_estimators=rounds, verbose=-1))
+    return model.fit(features, estimator.truth(trained.train))
+
+
+@pytest.mark.tried(
+    "Put other trees into a release for its reasons, beside the model that answers, and sign it again",
+    "`poe deploy production` exports the version's trees again, and refuses",
+)
+def test_other_trees_that_only_give_reasons_are_found(
+    trained: Trained, tmp_path: Path, release_private_key: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "select", lambda measured: "onnx")
+    model = boosted(trained, 5)
+    folder = make.write(
+        tmp_path, model, trained.train, trained.test, FACTS, release_private_key, {}
+    )
+
+    def found(of: Any = model) -> list[str]:
+        key = signing.public_key_of(release_private_key)
+        manifest, files = verify.open_verified(folder, key)
+        return list(served_model.compare(manifest, files, of, trained.test))
+
+    assert found() == []
+    other = to_lightgbm(boosted(trained, 6), estimator.features(trained.train))[0]
+    (folder / bundle.LIGHTGBM).write_text(other, encoding="utf-8")
+    manifest = bundle.read_manifest(folder) | {"files": bundle.files_of(folder)}
+    content.write_json(folder / bundle.MANIFEST, manifest)
+    signing.sign(folder, release_private_key)
+
+    (difference,) = found()
+    assert difference.startswith(
+        f"{bundle.LIGHTGBM} is not what the version's model is exported to"
+    )
+    assert any("LogisticRegression, not a LightGBM" in each for each in found(trained.estimator))
 
 
 def test_another_model_is_found_with_any_tolerance_in_the_manifest(

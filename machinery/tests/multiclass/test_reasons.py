@@ -147,7 +147,7 @@ def test_trees_of_lightgbm_say_what_makes_the_class_that_is_answered(
     rows = trained.test.select(list(loaded.schema))
     features, predicted = loaded.score(rows)
     assert isinstance(loaded.reasons, Reasons)
-    assert loaded.reasons.method == "trees"
+    assert (loaded.manifest["format"], loaded.reasons.method) == ("onnx", "trees")
     np.testing.assert_allclose(predicted, estimator.predict(model, trained.test), atol=1e-5)
     raw = model[1].booster_.predict(model[0].transform(features), raw_score=True, pred_contrib=True)
     parts = raw.reshape(len(raw), 3, -1)[:, :, :-1]  # the columns are those of the features

@@ -106,7 +106,7 @@ def test_trees_of_lightgbm_say_what_makes_the_median(
     rows = trained.test.select(list(loaded.schema))
     features, predicted = loaded.score(rows)
     assert isinstance(loaded.reasons, Reasons)
-    assert loaded.reasons.method == "trees"
+    assert (loaded.manifest["format"], loaded.reasons.method) == ("onnx", "trees")
     assert {each["format"] for each in loaded.manifest["parity"]["formats"] if each["ok"]} == {
         *("onnx", "lightgbm")
     }
