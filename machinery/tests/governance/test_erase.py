@@ -360,7 +360,7 @@ def test_the_audit_log_is_read_once_for_overrides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGS", str(tmp_path))
-    monkeypatch.setattr(search, "search", search.Places)
+    monkeypatch.setattr(search, "search", search.FoundRows)
     read: list[Path] = []
 
     class Counted(Overrides):

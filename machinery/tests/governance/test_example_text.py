@@ -92,7 +92,7 @@ def test_an_answer_that_the_schema_proposes_is_an_answer(project: Path) -> None:
     assert "`models[0].actual_use`" not in places(project, INVENTORY)
 
 
-def test_a_reference_is_looked_at_where_it_leads(project: Path) -> None:
+def test_a_reference_is_checked_at_its_target(project: Path) -> None:
     assert "`models[0].expected_use`" not in places(project, INVENTORY)
     assert '"Intended use"' not in places(project, "docs/model_card.md")
     assert '"Intended use"' in places(project, "docs/use_case.md")

@@ -149,7 +149,7 @@ def test_a_log_that_does_not_fit_its_notes_is_a_finding(
     assert noted(production)[-1]["problems"] == [message]
 
 
-def test_overrides_of_what_was_not_looked_at_do_not_count(
+def test_overrides_in_logs_that_were_not_checked_do_not_count(
     predicted: Callable[[int], None],
     planned: Callable[..., None],
     production: Path,
@@ -282,7 +282,7 @@ def test_without_the_key_no_unsigned_line_is_written(
     assert audit.report(production) == []
 
 
-def test_an_encrypted_log_is_looked_at(
+def test_an_encrypted_log_is_checked(
     predicted: Callable[[int], None],
     planned: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,

@@ -135,7 +135,7 @@ def test_without_the_rows_of_the_version_nothing_is_compared(
     assert differences(release) == ["the rows are missing"]
 
 
-def test_a_release_of_another_key_is_not_looked_at(
+def test_a_release_of_another_key_is_not_read(
     release: Path, differences: Any, tmp_path: Path
 ) -> None:
     (release / bundle.CONTRACT).write_text("{}")
