@@ -51,7 +51,7 @@ def test_with_little_traffic_it_says_that_no_release_gets_through() -> None:
     assert (
         "- shadow, 25% of the requests: 1,000 rows take 5 months, and it is rolled back after 3 days"
     ) in result
-    assert "- canary, 1% of the requests: 500 requests take 68 months, and it is sent" in result
+    assert "- canary, 1% of the requests: 500 requests take 68 months, and it is rolled" in result
     assert "So no release gets through" in result
     assert "[shadow]: share = 1.0, enough_seconds = 259200, max_seconds = 518400" in result
     assert "[canary]: steps = [0.5, 1.0], enough_seconds = 604800, max_seconds = 1209600" in result

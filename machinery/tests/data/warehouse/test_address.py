@@ -75,7 +75,7 @@ def test_a_file_of_duckdb_is_named_from_the_root_of_the_project(
 
     assert result.file == ROOT / "data/own.duckdb"
     assert not result.is_sample
-    with pytest.raises(WarehouseError, match="data/own.duckdb is not there"):
+    with pytest.raises(WarehouseError, match="data/own.duckdb does not exist"):
         with connect.connected(result):
             pass
 
