@@ -210,7 +210,7 @@ WRONG = {
     ),
     "a blocked user": ("ALTER ROLE reader NOLOGIN", "blocked"),
     "no right to read": ("REVOKE SELECT ON flights FROM reader", "GRANT SELECT"),
-    "no such table": ("ALTER TABLE flights RENAME TO departures", "table that is not there"),
+    "no such table": ("ALTER TABLE flights RENAME TO departures", "table that does not exist"),
     "too little time": (
         "ALTER ROLE reader SET statement_timeout = 1",
         "`window_days` smaller",
