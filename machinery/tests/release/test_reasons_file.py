@@ -204,6 +204,13 @@ def booster_of(folder: Path, model: Any, task: str) -> EncodedBooster:
     return EncodedBooster(ReleaseFiles(folder), task)
 
 
+def assert_rows_are_answered_alike(booster: EncodedBooster) -> None:
+    """Compare what is predicted of values with what is predicted of a frame."""
+    of_rows = booster.of_rows(FEATURES.schema)
+    assert of_rows is not None
+    np.testing.assert_array_equal(of_rows(FEATURES.rows()), booster(FEATURES))
+
+
 SMALL_TREES = {"n_estimators": 8, "num_leaves": 6, "verbose": -1}
 CLASSES = ["fine", "poor", "bad"]
 OF_CLASSES = CONTRACT | {"task": "multiclass", "classes": CLASSES}
@@ -218,6 +225,7 @@ def test_effects_of_trees_of_several_classes_are_their_exact_shapley_values(tmp_
 
     np.testing.assert_allclose(booster(FEATURES), model.predict_proba(FEATURES), atol=1e-12)
     np.testing.assert_allclose(booster(FEATURES[:1]), model.predict_proba(FEATURES[:1]), atol=1e-12)
+    assert_rows_are_answered_alike(booster)
     raw = model[1].booster_.predict(matrix, raw_score=True)
     exact = raw - raw.mean(axis=1, keepdims=True)
     np.testing.assert_allclose(effects.sum(axis=1), exact, atol=1e-9)
@@ -237,6 +245,7 @@ def test_trees_of_two_named_classes_are_explained_like_those_of_more(tmp_path: P
 
     np.testing.assert_allclose(predicted, model.predict_proba(FEATURES), atol=1e-12)
     np.testing.assert_allclose(effects.sum(axis=1), margins(predicted, "multiclass"), atol=1e-9)
+    assert_rows_are_answered_alike(booster)
 
 
 def test_reasons_of_trees_are_of_the_answered_class_against_the_favourable_one(
@@ -292,6 +301,7 @@ def test_the_median_of_trees_is_explained_exactly_also_where_quantiles_cross(
 
     np.testing.assert_allclose(predicted, np.sort(model.predict(FEATURES), axis=1), rtol=1e-12)
     np.testing.assert_allclose(booster(FEATURES[:1]), predicted[:1], rtol=1e-12)
+    assert_rows_are_answered_alike(booster)
     np.testing.assert_allclose(effects.sum(axis=1), predicted[:, 1], rtol=1e-9)
     medians = last.estimators_[0].booster_
     for row in range(4):
