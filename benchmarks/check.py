@@ -19,7 +19,7 @@ from page import publish
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (1_000, 10_000, 100_000, 200_000)
-LARGE = 100_000  # from which on the usual limit of time is looked at, too
+LARGE = 100_000  # from here on, the usual time limit is measured, too
 PEERS_READ = 10_000  # files; more would take the peers minutes
 RUNG = Path(sys.executable).with_name("rung")
 # In so many files of 20, roughly the mix of the repositories of docs/check.md.
@@ -28,7 +28,7 @@ PAGE = """<!-- check -->
 ## Checking a repository
 
 Generated repositories, nine files of twenty Python modules of 50 lines, the rest YAML, Markdown and
-binaries. Medians; rounds: {rounds}, all of a size in turn; one before them was not counted. The whole
+binaries. Medians; rounds: {rounds}, interleaved, after one warm-up round. The whole
 command, its start included. {day}, {machine}, load {load}
 at the start; {versions}.
 
@@ -36,10 +36,9 @@ at the start; {versions}.
 |-:|-|-:|-:|-:|
 {rows}
 
-Without an option `rung check` stops reading after 4.5 s of CPU, and says what it did not reach. The peers read up
-to {most} files here. They do not do the same work: ml-project-doctor judges
-data, training and documents by checks of its own; sp-repo-review looks at a few files by name, whatever
-the size, for the packaging of a Python library.
+Without an option `rung check` stops reading after 4.5 s of CPU, and says what it did not reach. The peers were run
+on up to {most} files. They do different work: ml-project-doctor has its own checks
+of data, training and documents; sp-repo-review checks a few files by name, for the packaging of a Python library.
 
 A fleet of generated projects of rung 2, half of each game:
 
@@ -47,8 +46,8 @@ A fleet of generated projects of rung 2, half of each game:
 |-:|-|-:|-:|-:|
 {many}
 
-The peak is that of one process. CPU seconds of one run and their ratios hold on a busy machine; wall
-times are what it left.
+The peak is that of one process. CPU seconds of one run and their ratios are comparable on a busy machine; wall
+times less so.
 
 Made by `{command}`.
 [How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).

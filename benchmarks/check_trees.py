@@ -19,13 +19,13 @@ PAGE = """<!-- check-trees -->
 ## Checking real files
 
 {day}, {machine}, load {load}
-at the start; Python {python}. Medians of {rounds} runs of each, in turn; one before them was not
-counted. The whole command, its start included. *Before* is commit `{before}`.
+at the start; Python {python}. Medians of {rounds} runs of each, interleaved,
+after one warm-up run. The whole command, its start included. *Before* is commit `{before}`.
 
 {rows}
 
 The last row of each is the least that any reader of all files does, compiled ones included, which
-`rung check` does not open. CPU seconds of one run and their ratios hold on a busy machine.
+`rung check` does not open. CPU seconds of one run and their ratios are comparable on a busy machine.
 
 Made by `uv run python benchmarks/check_trees.py --rounds {rounds} --before {before} --write docs/benchmarks.md FOLDER ...`.
 [What the folders hold](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
@@ -60,7 +60,7 @@ def one_tree(folder: Path, before: list[str], rounds: int) -> list[str]:
     contenders = [Contender("`rung check`", [RUNG, *options])]
     if before:
         contenders.append(Contender("the same, before", [*before, *options]))
-    read = Contender("its bytes read, nothing more", [sys.executable, "-c", READ, folder])
+    read = Contender("only reading its bytes", [sys.executable, "-c", READ, folder])
     in_turn([*contenders, read], rounds)
     if len({one.output for one in contenders}) > 1:
         print(f"{folder.name}: the report is another one than before", file=sys.stderr)

@@ -140,7 +140,7 @@ def section(options: argparse.Namespace, load: float, made: str) -> str:
 ## Climbing
 
 From rung {FROM} to rung {TO}, velocity game, no edits that conflict. Medians; rounds:
-{options.rounds}, interleaved; one before them was not counted. {datetime.date.today():%d %B %Y},
+{options.rounds}, interleaved, after one warm-up round. {datetime.date.today():%d %B %Y},
 {platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {load:.1f} at the start and
 {os.getloadavg()[0]:.1f} at the end; Python {platform.python_version()}, rung {version("rung")},
 copier {version("copier")}, git {git}.
@@ -148,7 +148,7 @@ copier {version("copier")}, git {git}.
 {made}
 
 *CPU* is user and system time of the command and all that it started. On a busy machine it, and the
-ratios of one run, say more than the wall's seconds. *Peak* is the largest of its processes.
+ratios of one run, are more reliable than wall time. *Peak* is the largest of its processes.
 
 Made by `{command}`.
 [How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).

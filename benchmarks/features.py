@@ -32,10 +32,10 @@ load {load:.1f} at the start; Python {python}, {feast}.
 |-|-:|-:|-:|-:|-:|-:|
 {lines}
 
-*Values* are an array of numbers, of Feast lists by `to_dict()`. *Columns* are those of a request's rows, as the
+*Values* are an array of numbers, with Feast lists by `to_dict()`. *Columns* are columns for a request's rows, as the
 features of a release read them.
 
-|Target, CPU|Asked|Reached||
+|Target, CPU|Required|Reached||
 |-|-:|-:|-:|
 {targets}
 
@@ -136,7 +136,7 @@ def lines_of(processes: Mapping[str, Process]) -> Iterator[str]:
 
 
 def targets_of(processes: Mapping[str, Process]) -> Iterator[str]:
-    """Write what was asked for beside what was reached."""
+    """Write each target beside what was reached."""
 
     def cpu(title: str, size: int, what: str = "columns") -> float:
         return processes[title].median(f"{what} {size}", 0)

@@ -104,7 +104,7 @@ def measure(folder: Path, rooms: Path, rounds: int) -> None:
 def table(changed: Sequence[str]) -> str:
     """Return medians as a Markdown table; ratios are to the first contender."""
     lines = [
-        "|What judges|Check, CPU s|relative|Process, CPU s|relative|Wall s|Peak MB|Found|",
+        "|Tool|Check, CPU s|relative|Process, CPU s|relative|Wall s|Peak MB|Found|",
         "|-|-:|-:|-:|-:|-:|-:|-|",
     ]
     ours = CONTENDERS[0]
@@ -134,7 +134,7 @@ def section(options: argparse.Namespace, load: float, versions: dict[str, str], 
 ## Judging drift
 
 {options.rows:,} rows against {options.rows:,}, 14 columns of numbers and 6 of texts, from Parquet to
-verdicts. Medians; rounds: {options.rounds}, interleaved; one before them was not counted.
+verdicts. Medians; rounds: {options.rounds}, interleaved, after one warm-up round.
 {datetime.date.today():%d %B %Y}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores,
 load {load:.1f} at the start;
 {", ".join(f"{name} {number}" for name, number in used.items())}.
@@ -143,9 +143,9 @@ load {load:.1f} at the start;
 
 {_judged()}
 
-*Check* is reading, judging and summing up, without the start of Python and its imports; *process*
-is all of it. The machine is shared: the CPU seconds of one run, and their ratios, say more than the
-wall's.
+*Check* is reading, testing and summarizing, without the start of Python and its imports; *process*
+is everything. The machine is shared: CPU seconds of one run, and their ratios, are more reliable
+than wall time.
 
 Made by `{command}`.
 [How it measures](https://github.com/rung-ml/rung/blob/main/benchmarks/README.md).
@@ -154,11 +154,11 @@ Made by `{command}`.
 
 
 def _judged() -> str:
-    """Hold the figures against what was asked for: a twentieth of the time of the preset."""
+    """Compare the figures with the target: a twentieth of the time of the preset."""
     ours, preset = CONTENDERS[:2]
     check, process = (preset.median(name) / ours.median(name) for name in ("check", "cpu"))
     start = ours.median("cpu") - ours.median("check")
-    return f"""Asked for was 20 times as fast as Evidently's preset. The check is {check:.0f} times as
+    return f"""The target was 20 times as fast as Evidently's preset. The check is {check:.0f} times as
 fast, the process {process:.0f} times: of its {ours.median("cpu"):.2f} s, {start:.2f} start Python and \
 import."""
 

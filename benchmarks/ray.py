@@ -91,7 +91,7 @@ def section(options: argparse.Namespace, load: tuple[float, float], ray: str, ma
     command += f" --trials {options.trials}" + (
         " --write docs/benchmarks.md" if options.write else ""
     )
-    warm = "none went before" if options.rounds == 1 else "one before them was not counted"
+    warm = "no warm-up" if options.rounds == 1 else "after one warm-up round"
     _, two, four = (CONTENDERS[1].median("many") / one.median("many") for one in CONTENDERS[1:])
     return f"""<!-- ray -->
 ## Tuning and scoring on Ray

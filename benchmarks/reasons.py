@@ -42,11 +42,11 @@ rows in another order). {date}, {machine}.
 |-|-:|-:|
 {lines}
 
-The fourth and the fifth reason often lie close, so a drawn background decides between them. None is
-drawn: a release carries the mean of each feature's term over all training rows (at most 200,000),
+The fourth and the fifth reason are often close, so a drawn background decides between them. Rung draws
+none: a release contains the mean of each feature's term over all training rows (at most 200,000),
 {size:.1f} kB without a row of a person. Trees of LightGBM need no background at all. Other training
-rows would still make another model, and other reasons. An adverse reason favours nobody by
-construction: only effects in the unfavourable direction are listed.
+rows would still give another model, and other reasons. By construction no adverse
+reason is favourable: only effects in the unfavourable direction are listed.
 
 Milliseconds, the fastest of 50:
 

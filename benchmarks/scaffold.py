@@ -109,9 +109,9 @@ def ccds_template(given: Path | None, tag: str, room: Path) -> str:
     if given:
         _do(*clone, given, room)
         return ""
-    asks_nobody = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+    no_prompt = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
     try:
-        subprocess.run([*clone, CCDS_TEMPLATE, room], check=True, env=asks_nobody, timeout=60)
+        subprocess.run([*clone, CCDS_TEMPLATE, room], check=True, env=no_prompt, timeout=60)
     except subprocess.SubprocessError:
         return "not run: its template is on GitHub, which could not be reached"
     return ""

@@ -13,7 +13,7 @@ TIMES = {"mlflow": 100, "scikit-learn": 100, "shipped": 50, "onnx": 3}
 
 @dataclass(frozen=True)
 class Target:
-    """What was asked for, and what came of it; `reached` and `asked` share a unit."""
+    """A target and what was reached; `reached` and `asked` share a unit."""
 
     text: str
     asked: float
@@ -189,5 +189,5 @@ def starts(results: Results) -> str:
 
 def judged(results: Results) -> str:
     """Return the table of targets."""
-    lines = [["Target", "Asked", "Reached", ""], *(one.row() for one in targets(results))]
+    lines = [["Target", "Required", "Reached", ""], *(one.row() for one in targets(results))]
     return _table(lines)

@@ -1,4 +1,4 @@
-"""The command `rung`: run it, and turn errors into messages and exit codes, here alone."""
+"""The command `rung`: run it, and turn errors into messages and exit codes, only here."""
 
 import io
 import os
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _output_fails() -> bool:
-    """Say whether the output is what cannot be written: another line fails, too."""
+    """Say whether the output itself cannot be written, so that another line would fail, too."""
     try:
         print(flush=True)
     except OSError:
@@ -82,7 +82,7 @@ def _drop_output() -> None:
 
 
 def _short(error: Exception) -> str:
-    """Say what the machine has run out of, and at which file, where that is known."""
+    """Say what the machine has run out of, and at which file, if that is known."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     return "Out of memory"
@@ -101,7 +101,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _unreadable(error: typer.TyperException) -> str:
-    """Say what could not be read, with what can be typed in backquotes, and where help is."""
+    """Say what could not be read, with commands in backquotes, and where help is."""
     context = getattr(error, "ctx", None)
     message = re.sub(r"'([^']*)'", r"`\1`", error.format_message()).rstrip(".")
     return f"{message}.\nSee `{context.command_path if context else 'rung'} --help`."

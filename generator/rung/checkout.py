@@ -1,4 +1,4 @@
-"""A version of a template checked out beside its repository, whose objects it borrows."""
+"""A version of a template, checked out beside its repository and sharing its objects."""
 
 import shutil
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SHA1 = 40  # letters of a commit's id; a repository of the other kind is left to
 
 
 def checked_out(repository: Path, ref: str, folder: Path, answers: Mapping[str, Any] = {}) -> bool:
-    """Check a version out into an empty folder, with the tags; return whether that is all it needs.
+    """Check a version out into an empty folder, with the tags; return whether that suffices.
 
     False where the template has submodules or filters, which a clone would run.
 
@@ -70,6 +70,6 @@ def _parts(text: str) -> list[tuple[str, str]]:
 
 
 def empty(folder: Path) -> None:
-    """Remove what is in a folder."""
+    """Remove the contents of a folder."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

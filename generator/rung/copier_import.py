@@ -19,7 +19,7 @@ class Choice:
     """A choice of a question that is not asked, with what Copier reads of it."""
 
     def __init__(self, title: str, value: Any = None, disabled: str | None = None) -> None:
-        """Take what Copier gives."""
+        """Accept Copier's arguments."""
         self.title, self.value, self.disabled = title, value, disabled
 
 

@@ -19,7 +19,7 @@ from rung.errors import RungError
 def rendering(
     repository: Path | None = None, ref: str = "", answers: Mapping[str, Any] = {}
 ) -> Iterator[None]:
-    """Let Copier do once what it does for each file, and ask git nothing of what it cannot know.
+    """Let Copier do some work once instead of for each file, and skip useless calls of git.
 
     Args:
         repository: A repository of this machine that has the template, if there is one.
@@ -51,7 +51,7 @@ class _Plain:
 
 @contextlib.contextmanager
 def _compiled_once() -> Iterator[None]:
-    """Keep what Jinja makes of a text, for each environment.
+    """Cache what Jinja makes of a text, for each environment.
 
     Extensions still see each text: Copier's own forgets its last `yield` when it does.
     """
@@ -86,7 +86,7 @@ SYNTAX = (
 
 @contextlib.contextmanager
 def _files_compiled_once() -> Iterator[None]:
-    """Keep what Jinja makes of a file of a template, for all environments that read it alike."""
+    """Cache what Jinja makes of a file of a template, for all environments that read it alike."""
     from jinja2 import Environment
 
     compile_file: Any = Environment.compile
@@ -142,7 +142,7 @@ def _without_context() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _read_by_libyaml() -> Iterator[None]:
-    """Read YAML by libyaml, where it is built in."""
+    """Read YAML with libyaml if available."""
     import yaml
 
     with replaced(yaml, "SafeLoader", plain_yaml.Loader):
@@ -209,7 +209,7 @@ def _or_default(function: Callable[[str], Any], default: str) -> Callable[[str],
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, by: Any) -> Iterator[None]:
-    """Replace an attribute of `owner`; where it has none of that name, nothing happens."""
+    """Replace an attribute of `owner`, if it exists."""
     before = getattr(owner, name, None)
     if before is None:
         yield

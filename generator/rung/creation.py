@@ -72,7 +72,7 @@ def create(
 def preview(
     destination: Path, source: Source, answers: Mapping[str, Any], *, defaults: bool
 ) -> CreatedProject:
-    """Return what `create` would make, without making it."""
+    """Return what `create` would create, without creating it."""
     folder = _normal(destination)
     _check(folder, source, answers, defaults=defaults)
     with tempfile.TemporaryDirectory(prefix="rung-") as scratch:

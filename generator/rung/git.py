@@ -117,7 +117,7 @@ def prefix(top: Path, folder: Path) -> str:
 
 
 def blobs(output: str, oids: Iterable[str]) -> dict[str, bytes]:
-    """Take apart what `cat-file --batch` printed of blobs, in this order.
+    """Split the output of `cat-file --batch` into blobs, in this order.
 
     Raises:
         RungError: One of them is missing.

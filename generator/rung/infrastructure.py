@@ -35,7 +35,7 @@ def vendors(source: Source) -> dict[str, Vendor]:
 
 
 def asks_of_rungs(rungs: Iterable[Mapping[str, Any]], game: str | None) -> list[str]:
-    """Return what rungs, as levels/*.yml describe them, ask of a team that plays `game`."""
+    """Return what rungs, as levels/*.yml describe them, require of a team that plays `game`."""
     asks = [
         {"ask": ask} if isinstance(ask, str) else ask
         for rung in rungs
@@ -45,7 +45,7 @@ def asks_of_rungs(rungs: Iterable[Mapping[str, Any]], game: str | None) -> list[
 
 
 def asks_of_answers(source: Source, answers: Mapping[str, Any]) -> list[str]:
-    """Return what the answers about infrastructure ask of a team, on the rung that they name."""
+    """Return what the answers about infrastructure require of a team, on their rung."""
     parts = _read(source, "brings")
     level = int(answers["level"])
     return [

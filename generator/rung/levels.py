@@ -41,7 +41,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Command:
-    """What a person can type on a rung, and what it does."""
+    """A command of a rung, and what it does."""
 
     run: str
     does: str
@@ -80,7 +80,7 @@ class Capability:
         return self.at.get(game, self.level) if self.game in ("both", game) else None
 
     def is_for(self, answers: Mapping[str, Any]) -> bool:
-        """Say whether it is asked of a project that was made with such answers."""
+        """Say whether it is required of a project with such answers."""
         return not self.where or any(
             answers.get(question) in wanted for question, wanted in self.where.items()
         )

@@ -1,4 +1,4 @@
-"""What Rung needs in files that are the person's: added where it is missing, changed nowhere."""
+"""Add what Rung needs to the user's files where it is missing; change nothing else."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -127,7 +127,7 @@ def _added(target: Any, key: str, value: Any, dotted: str, by_hand: list[str]) -
 
 
 def _checked_by_mypy(tool: Any, needed: dict[str, Any]) -> list[str]:
-    """Say what mypy checks, where nothing does: `poe types` names no files, and would fail."""
+    """Set the files that mypy checks if unset: `poe types` names none, and would fail."""
     if "mypy" not in tool:
         tool["mypy"] = _multiline(needed)
         return ["`tool.mypy`"]

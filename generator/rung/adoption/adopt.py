@@ -1,4 +1,4 @@
-"""Bring an existing repository onto the ladder: add what is missing, in one commit."""
+"""Adopt an existing repository: add what is missing, in one commit."""
 
 import os
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ def adopt(
     merge: bool = False,
     dry_run: bool = False,
 ) -> Adoption:
-    """Add to a repository what a project of its answers has and it lacks, in one commit.
+    """Add to a repository, in one commit, what it lacks of a project with its answers.
 
     Args:
         folder: The root of the repository, or a folder in it that is to be a project.

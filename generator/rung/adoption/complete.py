@@ -28,7 +28,7 @@ class Lacking:
 
 
 def is_adopted(folder: Path) -> bool:
-    """Say whether a folder is a project of Rung's, going by its answers file.
+    """Say whether a folder is a project of Rung's, by its answers file.
 
     Raises:
         RungError: The file is there, and cannot be read.
@@ -39,7 +39,7 @@ def is_adopted(folder: Path) -> bool:
 
 
 def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dict[str, Lacking]:
-    """Add to the shared files of a project what its answers ask for, in one commit.
+    """Add to the shared files of a project what its answers need, in one commit.
 
     Args:
         folder: A project that was adopted.
@@ -78,7 +78,7 @@ def complete(folder: Path, trusted: str | None, *, dry_run: bool = False) -> dic
 def lacking(
     bench: Workbench, ours: Mapping[str, Entry], theirs: Mapping[str, Entry], *, flat: bool
 ) -> dict[str, Lacking]:
-    """Return what the person's files lack of Rung's, by file.
+    """Return what the user's files lack of Rung's, by file.
 
     Args:
         bench: Where both stand.
@@ -107,19 +107,19 @@ def lacking(
 
 
 def _tracked(bench: Workbench, ours: Mapping[str, Entry]) -> Callable[[str], str]:
-    """Return what gives the first file of the project that an ignore pattern matches."""
+    """Return a function that gives the first file of the project that an ignore pattern matches."""
     bench.git("read-tree", bench.edited(bench.empty(), ours))
 
     def tracked(pattern: str) -> str:
         arguments = ("ls-files", "--cached", "--ignored", "-z", f"--exclude={pattern}")
-        # Git requires a work tree for it, but reads none.
+        # Git requires a work tree for it, but does not read it.
         return bench.git(*arguments, extra={"GIT_WORK_TREE": str(bench.folder)}).partition("\0")[0]
 
     return tracked
 
 
 def _knows_tasks(bench: Workbench, ours: Mapping[str, Entry]) -> bool:
-    """Say whether pyproject.toml was completed before; what it says of src/ is then wanted so."""
+    """Say whether pyproject.toml was completed before; then its entries about src/ are intended."""
     entry = ours.get("pyproject.toml")
     return entry is not None and TASKS in bench.contents([entry.oid]).get(entry.oid, b"")
 
@@ -130,5 +130,5 @@ def described(missing: Mapping[str, Lacking]) -> list[str]:
 
 
 def by_hand(missing: Mapping[str, Lacking]) -> list[str]:
-    """Return what the person has to add, one line each."""
+    """Return what the user has to add, one line each."""
     return [f"{path}: {reason}" for path, one in missing.items() for reason in one.by_hand]

@@ -33,7 +33,7 @@ class Fact:
 
 
 def all_of(existing: Existing) -> tuple[Fact, ...]:
-    """Return what is seen of tests, lock, data and tracking."""
+    """Return the facts about tests, lock, data and tracking."""
     return tests(existing), lock(existing), data(existing), tracking(existing)
 
 
@@ -48,7 +48,7 @@ def tests(existing: Existing) -> Fact:
 
 
 def lock(existing: Existing) -> Fact:
-    """Say what fixes the versions of the packages."""
+    """Say what pins the versions of the packages."""
     for path, tool in LOCKS.items():
         if path in existing.paths:
             return Fact("lock", tool, path)

@@ -1,4 +1,4 @@
-"""The answers that an existing repository gives by what it is, each with the reason."""
+"""The answers inferred from an existing repository, each with the reason."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -40,7 +40,7 @@ class Inferred:
 def infer(
     existing: Existing, reserved: Collection[str], vendors: Mapping[str, Vendor], default_ci: str
 ) -> Inferred:
-    """Answer the questions from what a repository holds.
+    """Infer the answers from a repository.
 
     Args:
         existing: The repository.

@@ -1,4 +1,4 @@
-"""What `rung adopt` says: what a repository was taken for, what is written, what is left to do."""
+"""The output of `rung adopt`: what was inferred, what is written, what is left to do."""
 
 import shlex
 from collections.abc import Iterable, Mapping
@@ -104,7 +104,7 @@ def _commands(folder: Path, *first: str) -> list[str]:
 
 
 def completion(folder: Path, missing: Mapping[str, Lacking], *, dry_run: bool) -> str:
-    """Say what the shared files of a project got, or would get."""
+    """Say what was added, or would be added, to the shared files of a project."""
     if not missing:
         return "Rung's commands have all they need. Nothing was written."
     lines, entries = _by_hand(complete.by_hand(missing)), complete.described(missing)

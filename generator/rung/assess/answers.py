@@ -20,7 +20,7 @@ LARGEST = 1_000_000  # bytes; all answers take some hundred
 
 @dataclass(frozen=True)
 class Responses:
-    """The answers of a person, by question, and what they chose themselves."""
+    """A user's answers by question, and their own choices."""
 
     answers: Answers
     choice: Choice
@@ -114,7 +114,7 @@ def _choices(question: Question) -> str:
 
 
 def decide(given: Mapping[str, Any], where: str = "") -> Choice:
-    """Return what the person decided against the arithmetic.
+    """Return the user's choices against the arithmetic.
 
     Raises:
         RungError: The game or rung does not exist, or the target is below the start.

@@ -51,7 +51,7 @@ def assess(
     levels: Sequence[Level],
     scan_by_game: Callable[[str], Scan] | None = None,
 ) -> Assessment:
-    """Return the strategy for the responses; what was not answered is assumed.
+    """Return the strategy for the responses; missing answers are assumed.
 
     Args:
         responses: Answers and decisions.
@@ -108,7 +108,7 @@ def _strategy(
 
 
 def _contradictions(answers: Answers, weights: Weights) -> tuple[list[str], Answers]:
-    """Return what does not go together, and the answers that count: there, the safe side."""
+    """Return contradictions, and the answers that count: in a contradiction, the safe side."""
     reasons, counted = [], dict(answers)
     for entry in weights.contradictions:
         if weights.holds(entry.where, answers):

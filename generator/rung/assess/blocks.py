@@ -15,7 +15,7 @@ FIRST = "foundation"  # the other blocks depend on it
 
 @dataclass(frozen=True)
 class Block:
-    """A block of capabilities and what it counts for this team.
+    """A block of capabilities and its value for this team.
 
     Args:
         name: The block.

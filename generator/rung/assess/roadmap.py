@@ -1,4 +1,4 @@
-"""From a strategy to steps: what to do, in which order, by whom, until when; and what not to do yet."""
+"""Turn a strategy into steps: what to do, in which order, by whom, until when; and what not yet."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

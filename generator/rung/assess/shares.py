@@ -80,13 +80,13 @@ class Shares:
         return all(self[name] >= bound for name, bound in least.items())
 
     def label(self, name: str) -> tuple[str, str]:
-        """Return what a share is of, and what was answered."""
+        """Return the name of a share, and the answer."""
         if name in self.weights.questions:
             return self.weights.questions[name].short, ", ".join(self.answers[name])
         return DERIVED_LABELS[name], ""
 
 
 def share(question: Question, names: tuple[str, ...]) -> float:
-    """Return what the answers of these names count, in [0, 1]: the mean of their shares."""
+    """Return the mean share of the answers to these questions, in [0, 1]."""
     answers = [question.answer(name) for name in names]
     return sum(answer.share for answer in answers if answer) / len(names)

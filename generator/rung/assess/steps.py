@@ -92,7 +92,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class NotYet:
-    """Something that is not advised now, and why."""
+    """What is not advised now, and why."""
 
     what: str
     because: str

@@ -37,7 +37,7 @@ NO_CHOICE = Choice()
 
 @dataclass(frozen=True)
 class Strategy:
-    """What to play, where to begin, how far to go, and in which order.
+    """The strategy: game, start, target and order of work.
 
     Args:
         game: The game, and how far it is governance.

@@ -59,7 +59,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Assumption:
-    """Answers that are taken where none was given; `where` names a game and answers."""
+    """Defaults for missing answers; `where` names a game and answers."""
 
     because: str
     take: Answers
@@ -69,7 +69,7 @@ class Assumption:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Answers that do not go together, and what counts instead."""
+    """Contradictory answers, and what counts instead."""
 
     where: Answers
     says: str
@@ -78,7 +78,7 @@ class Contradiction:
 
 @dataclass(frozen=True)
 class Duty:
-    """Capabilities that the law or the harm demands where one of `any` holds, whatever the rung."""
+    """Capabilities that law or harm requires on any rung if one of `any` holds."""
 
     any: tuple[Answers, ...]
     because: str
@@ -107,7 +107,7 @@ class After:
 
 @dataclass(frozen=True)
 class Step:
-    """One rung more, where every share of one of the mappings `any` is reached."""
+    """One rung more if every share of one of the mappings `any` is reached."""
 
     any: tuple[Mapping[str, float], ...]
     because: str

@@ -19,7 +19,7 @@ TELLING = "RUNG.md"  # Rung's page about the project, which says every answer th
 
 @dataclass(frozen=True)
 class Compared:
-    """A project beside what its answers say.
+    """A project compared with its answers.
 
     Args:
         bench: Where the trees stand.
@@ -113,7 +113,7 @@ def _check_choices(here: Compared) -> None:
 
 
 def _is_doubtful(here: Compared) -> bool:
-    """Say whether a file of Rung's never was there, or others came with the answers.
+    """Say whether a file of Rung's never existed, or others came with the answers.
 
     The others count only where Rung's page is not that of these answers either.
     """

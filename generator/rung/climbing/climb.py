@@ -13,7 +13,7 @@ from rung.transaction import apply, locks
 
 
 def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command: str) -> int:
-    """Do what was planned, and say what came of it; return 1 where conflicts are left.
+    """Apply the plan and print the result; return 1 if conflicts are left.
 
     Raises:
         NotDoneError: There are conflicts, and no branch was named; nothing was written.
@@ -35,7 +35,7 @@ def finish(prepared: PreparedPlan, branch: str | None, *, verify: bool, command:
 
 
 def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
-    """Do what was planned, as one commit, and return its id.
+    """Apply the plan as one commit, and return its id.
 
     Raises:
         RungError: Something moved since; nothing was touched.
@@ -57,7 +57,7 @@ def climb(prepared: PreparedPlan, message: str, *, verify: bool) -> str:
 
 
 def _beside(prepared: PreparedPlan) -> dict[str, Entry]:
-    """Return Rung's versions of what cannot stand between markers, under names of their own."""
+    """Return Rung's versions of files that cannot have conflict markers, under separate names."""
     entries = {}
     for conflict in prepared.plan.conflicts:
         if conflict.why == LINES:
@@ -80,7 +80,7 @@ def _free_name(prepared: PreparedPlan, path: str) -> str:
 
 
 def climb_on_branch(prepared: PreparedPlan, name: str, message: str) -> str:
-    """Put what was planned on a new branch, conflicts between markers; return the commit's id."""
+    """Apply the plan on a new branch, with conflict markers; return the commit's id."""
     tree = prepared.bench.edited(prepared.plan.result, _beside(prepared))
     commit = prepared.bench.commit(prepared.repository_tree(tree), [prepared.plan.head], message)
     top = prepared.bench.top

@@ -60,7 +60,7 @@ def _folded(paths: Sequence[str], names: Mapping[str, str] = {}) -> list[str]:
 
 
 def uses(planned: Plan) -> list[str]:
-    """Return what the user's files still call by an old name, with the new one."""
+    """Return old names that the user's files still use, with the new ones."""
     return [f"{path}: {', '.join(names)}" for path, names in planned.uses.items()]
 
 
@@ -112,7 +112,7 @@ def nothing(planned: Plan) -> str:
 
 
 def left_alone(planned: Plan) -> list[str]:
-    """Return what of the user's a climb meets and does not touch, with the reason."""
+    """Return files of the user that a climb leaves alone, with the reason."""
     entries = [f"{path} (you edited it; the new rung has no such file)" for path in planned.kept]
     entries += [f"{path} (you deleted it)" for path in planned.gone]
     entries += [f"{path} (your own; Rung's file of that name is left out)" for path in planned.own]
@@ -127,7 +127,7 @@ def left_alone(planned: Plan) -> list[str]:
 
 
 def conflict(conflict: Conflict) -> list[str]:
-    """Say where a file has to be decided, with both sides."""
+    """List the conflicts of a file, with both sides."""
     lines = [f"  ! {conflict.path}: {REASONS[conflict.why]}", *_wrap(conflict.note, "      ")]
     for hunk in conflict.hunks:
         lines.append(f"      line {hunk.line}")
@@ -146,7 +146,7 @@ def _sides(hunk: Hunk) -> list[str]:
 
 
 def message(planned: Plan) -> str:
-    """Return the message of the commit: what rose, and what it brought."""
+    """Return the message of the commit: the new rung or answers, and what they add."""
     before, after = planned.before, planned.after
     if before.level < after.level:
         names = [rise.title for rise in planned.rises if rise.level == after.level]
@@ -176,7 +176,7 @@ def message(planned: Plan) -> str:
 
 
 def done(planned: Plan, commit: str, *, verified: bool) -> str:
-    """Say what a climb did, and what to type next."""
+    """Say what a climb did, and the next commands."""
     lines = [title(planned) + ":"]
     signs = (("+", planned.added), ("~", planned.changed), ("-", planned.retired))
     lines += [f"  {sign} {path}" for sign, paths in signs for path in _folded(paths)]

@@ -101,11 +101,11 @@ class Plan:
 
     @property
     def changes_nothing(self) -> bool:
-        """Say whether the project already is there."""
+        """Say whether the project is already there."""
         return not (self.added or self.changed or self.retired or self.conflicts)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the plan as what JSON can hold."""
+        """Return the plan as data for JSON."""
         return asdict(self)
 
 

@@ -1,4 +1,4 @@
-"""A plan in a file: it is applied only while HEAD, template and answers are what they were."""
+"""A saved plan: it is applied only while HEAD, template and answers are unchanged."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Prepare a plan: what a person asks to change, the templates that this needs, and their merge."""
+"""Prepare a plan: the requested change, the templates that it needs, and their merge."""
 
 import contextlib
 import shlex

@@ -1,4 +1,4 @@
-"""The verb `rung check`: review a repository, print what was found, and answer by exit code."""
+"""The verb `rung check`: review a repository, print the report, and return the exit code."""
 
 import sys
 import tempfile

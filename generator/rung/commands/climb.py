@@ -1,4 +1,4 @@
-"""The verb `rung climb`: do what `rung plan` shows."""
+"""The verb `rung climb`: apply what `rung plan` shows."""
 
 from pathlib import Path
 from typing import Annotated

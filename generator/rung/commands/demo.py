@@ -137,7 +137,7 @@ def _free(wanted: Path) -> Path:
 
 
 def _show_climb(project: Path, rung: int) -> None:
-    """Climb, and say what came; the checks follow, with everything else that the rung offers."""
+    """Climb, and print what was added; the checks run afterwards."""
     from rung.climbing import climb, messages, planner
     from rung.climbing.planner import ChangeRequest
 
@@ -176,7 +176,7 @@ def _use(uv: str, project: Path, rung: int) -> int:
 
 
 def _replay(command: list[str], project: Path) -> str:
-    """Run the replay, pass on what it says while it runs, and return what it says at its end.
+    """Run the replay, pass on its output, and return its last lines.
 
     Raises:
         NotDoneError: It failed.

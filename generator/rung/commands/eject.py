@@ -63,7 +63,7 @@ def to_source(path: Path, trusted: str | None, *, verify: bool) -> int:
 
 
 def to_wheel(path: Path, trusted: str | None, *, verify: bool) -> int:
-    """Replace the source by the wheel again, where it was not edited.
+    """Replace the source by the wheel again, unless it was edited.
 
     Raises:
         RungError: The project has no source to give back.

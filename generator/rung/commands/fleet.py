@@ -29,7 +29,7 @@ def fleet(
         int | None, typer.Option(metavar="N", min=1, max=256, help="How many are read at once.")
     ] = None,
 ) -> int:
-    """Say where many repositories stand, in one table. Nothing of them is run."""
+    """Show the rungs of many repositories in one table. Nothing of them is run."""
     from rung.fleet import repositories, reviews
     from rung.review.hit import printable
 

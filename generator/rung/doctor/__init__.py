@@ -1,1 +1,1 @@
-"""What this machine has of what a project needs: `rung doctor`."""
+"""Check this machine for what a project needs: `rung doctor`."""

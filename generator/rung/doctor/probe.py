@@ -67,7 +67,7 @@ def _of_output(need: Program, code: int, output: str) -> Finding:
 
 
 def registry(needs: Needs, folder: Path) -> list[Finding]:
-    """Ask uv for a package as it is set up in a folder; where it is refused, look for the reason."""
+    """Ask uv for a package with the settings of a folder; if it fails, look for the reason."""
     uv = process.uv()
     if uv is None:
         return [Finding(needs.registry, "not checked", reason="uv, which asks it, is missing")]

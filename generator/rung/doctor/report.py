@@ -11,7 +11,7 @@ from rung.doctor.probe import Finding
 
 @dataclass(frozen=True)
 class Report:
-    """What was looked at, and what was found.
+    """What was checked, and what was found.
 
     Attributes:
         machine: Rung's version, the system and its Python.
@@ -95,7 +95,7 @@ def _data(finding: Finding) -> dict[str, Any]:
 
 
 def where(project: Path | None, level: int, answers: Mapping[str, Any]) -> str:
-    """Say in a line what is looked at: a project, or a rung and answers."""
+    """Say in a line what is checked: a project, or a rung and answers."""
     answered = "".join(f", {name}: {value}" for name, value in sorted(answers.items()))
     if project is None:
         return f"Rung {level}{answered}. No project is here: `--to N` and `-d QUESTION=ANSWER` ask for more."

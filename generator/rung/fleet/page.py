@@ -61,7 +61,7 @@ belongs to the lowest rung that a repository does not reach.</p>
 
 
 def make(rows: Sequence[Row], name: str) -> str:
-    """Return the page of a fleet; `name` is what was looked through."""
+    """Return the page of a fleet; `name` is the searched folder or file."""
     return PAGE.format(
         name=escape(name),
         number=f"{len(rows):,}",

@@ -44,7 +44,7 @@ class Block:
     value: Any = field(default=None, compare=False)
 
     def body(self) -> str:
-        """Return its text without what leads up to it."""
+        """Return its text without leading comments."""
         if self.inline:
             return self.text + ", ".join(child.body() for child in self.children) + self.tail
         return self.text + "".join(child.to_text() for child in self.children) + self.tail

@@ -36,7 +36,7 @@ def title(assessment: Assessment, level: int) -> str:
 
 
 def step_title(step: Step) -> str:
-    """Return what a step is called."""
+    """Return the title of a step."""
     return TITLES.get(step.name, step.name.capitalize())
 
 
@@ -50,7 +50,7 @@ def by_hand(days: float) -> str:
 
 
 def with_rung(step: Step) -> str:
-    """Return what is left of a step where the project is one of Rung."""
+    """Return what is left of a step in a project of Rung."""
     if not step.items:
         return "the same"
     climbs = [item.rung for item in step.to_do if item.brought and item.state == TO_BUILD]
@@ -141,7 +141,7 @@ def answered(assessment: Assessment) -> list[tuple[str, str, str]]:
 
 
 def commands(assessment: Assessment) -> list[tuple[str, str]]:
-    """Return the commands that walk the roadmap, each with what it brings."""
+    """Return the commands of the roadmap, each with what it adds."""
     start, target = assessment.strategy.start.level, assessment.strategy.target.level
     walk = [(_begin(assessment, start), _brings(assessment, start))]
     if assessment.scan and assessment.scan.rung:

@@ -1,4 +1,4 @@
-"""An assessment for a terminal: ten lines to present, and the reasons where they are wanted."""
+"""An assessment for a terminal: ten lines to present, and on request the reasons."""
 
 import textwrap
 from collections.abc import Iterator
