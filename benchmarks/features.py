@@ -45,7 +45,7 @@ Made by `uv run --group machinery python benchmarks/features.py --rounds {rounds
 
 
 class Process:
-    """A reader in a process of its own.
+    """A reader in a separate process.
 
     Attributes:
         figures: by name and number of entities, CPU and wall milliseconds of each round.

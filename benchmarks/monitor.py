@@ -27,7 +27,7 @@ TIMED = ("wall", "cpu", "check", "megabytes")
 
 @dataclass
 class Contender:
-    """One way to judge drift, in a process of its own, and its figures.
+    """One way to judge drift, in a separate process, and its figures.
 
     Attributes:
         title: for the table.

@@ -41,7 +41,7 @@ def commit(project: Path, message: str) -> None:
 
 
 def start(copier: CopierFixture, project: Path, **answers: Any) -> Path:
-    """Make a project in a repository of its own, with one commit."""
+    """Make a project in a separate repository, with one commit."""
     with copier_patches.rendering():
         copier_api.run_copy(str(copier.template), project, data=answers, defaults=True, quiet=True)
     git(project, "init", "--quiet", "--initial-branch=main")

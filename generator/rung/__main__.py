@@ -22,7 +22,7 @@ NOT_READ = 141  # as a program that SIGPIPE ends
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    if sys.stdout is None:  # closed by whoever started this; nothing may be opened instead
+    if sys.stdout is None:  # closed by the parent process; nothing may be opened instead
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

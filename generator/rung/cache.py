@@ -116,7 +116,7 @@ def bare(name: str, kind: str = "sha1") -> Path:
 
 
 def _tree(source: Path) -> str:
-    """Store the template's files as they are, whatever its own ignore and attribute files say."""
+    """Store the template's files unchanged, independent of its ignore and attribute files."""
     files = sorted(
         path
         for part in ("copier.yml", "levels", "templates")

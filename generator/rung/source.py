@@ -51,7 +51,7 @@ class Source:
 
 
 def choose(wanted: str | None, version: str | None) -> Source:
-    """Return the template to use: the one asked for, the clone Rung runs from, or its own copy."""
+    """Return the template to use: the requested one, the clone Rung runs from, or its own copy."""
     git.require()
     if wanted and not Path(wanted).exists():
         if "://" not in wanted and not wanted.startswith("git@"):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-GROUPS = 20  # where nothing else is asked for
+GROUPS = 20  # by default
 
 
 def dealt(n_rows: int, seed: int, groups: int = GROUPS) -> np.ndarray:

@@ -69,7 +69,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import write_report() when it is asked for: it brings matplotlib, which other stages spare."""
+    """Import write_report() on demand: it imports matplotlib, which other stages do not need."""
     if name != "write_report":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from rung_ops.training.evaluate import write_report
@@ -128,7 +128,7 @@ def check_rows() -> pl.DataFrame:
 
     Returns:
         The rows of all files, with the columns and types of Row, and the entity features of
-        features.py where there are some.
+        features.py if there are any.
 
     Raises:
         StageError: a row breaks a rule; the message names file, column, rule and rows.

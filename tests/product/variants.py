@@ -55,7 +55,7 @@ class Project:
 
 
 def start(template: Path, folder: Path, **answers: Any) -> Project:
-    """Make a project in a repository of its own, installed and committed."""
+    """Make a project in a separate repository, installed and committed."""
     copier_api.run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
     project = Project(folder)

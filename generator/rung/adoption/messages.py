@@ -89,7 +89,7 @@ def _left_to_you(adoption: Adoption) -> str:
 def _next(adoption: Adoption) -> str:
     if not adoption.commit:
         return "Nothing was written."
-    completing = "  rung adopt --merge   # adds these entries in a commit of its own"
+    completing = "  rung adopt --merge   # adds these entries in a separate commit"
     lines = [
         f"It is one commit, {adoption.commit[:10]}. To take it back: `git reset --keep HEAD~1`.",
         "",

@@ -9,7 +9,7 @@ from rung.review.review import review
 
 
 def scan(path: Path, game: str) -> Scan:
-    """Read the repository in a folder, nothing of it is run, and return what a strategy needs.
+    """Read the repository in a folder, without running it, and return what a strategy needs.
 
     Args:
         path: The repository's folder.

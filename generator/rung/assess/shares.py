@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rung.assess.weights import Answers, Question, Term, Weights
 
-DIGITS = 9  # sums of thirds and tenths are compared after rounding to so many
+DIGITS = 9  # sums of thirds and tenths are compared after rounding to this
 
 DERIVED_LABELS = {
     "governance": "how far this is the governance game",
@@ -63,7 +63,7 @@ class Shares:
 
     @property
     def online(self) -> bool:
-        """Whether predictions are asked for by somebody who waits for them."""
+        """Whether a caller waits for predictions."""
         return self["timing"] >= self.weights.online_from
 
     def sum(self, terms: tuple[Term, ...]) -> Reckoned:

@@ -102,7 +102,7 @@ def _with_lock(bench: Workbench, folder: Path, tree: str) -> str:
 
 
 def _stage(bench: Workbench, checkout: Path, commit: str) -> None:
-    """Check a commit out into a repository of its own, as a project's tools expect one."""
+    """Check a commit out into a separate repository, as a project's tools expect one."""
     shutil.rmtree(checkout, ignore_errors=True)
     form = f"--object-format={'sha256' if len(commit) == 64 else 'sha1'}"
     git.run(bench.folder, "init", "--quiet", "--template=", form, str(checkout), extra=NOBODYS)

@@ -27,7 +27,7 @@ def adopt(
         str | None, typer.Option(metavar="WHERE", help="Another template: a path or a URL.")
     ] = None,
 ) -> int:
-    """Bring an existing repository onto the ladder; nothing of it is overwritten."""
+    """Adopt an existing repository; nothing of it is overwritten."""
     from rung import source
     from rung.adoption import adopt, complete, messages
     from rung.answers import gather_answers

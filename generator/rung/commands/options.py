@@ -30,7 +30,7 @@ Branch = Annotated[
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the project's own checks.")]
 Game = Annotated[str | None, typer.Option(metavar="GAME", help="governance or velocity.")]
 
-BELOW = 1  # exit code of check and fleet: a repository is on a lower rung than the one asked for
+BELOW = 1  # exit code of check and fleet: a repository is below the required rung
 
 
 def known_game(game: str | None) -> None:

@@ -51,7 +51,7 @@ class Row:
 
 
 def reviewed(repository: Repository, game: str | None, seconds: float) -> Row:
-    """Review a repository; whatever goes wrong is said in its row.
+    """Review a repository; errors are shown in its row.
 
     Args:
         repository: its name and folder.

@@ -1,4 +1,4 @@
-"""Do the same work for many jobs in processes of their own, whatever happens to one of them."""
+"""Run many jobs in separate processes; one that dies does not affect the others."""
 
 import contextlib
 import multiprocessing
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-ALIVE = 1.0  # seconds between two looks whether whoever started a process is still there
+ALIVE = 1.0  # seconds between two checks whether the parent process is alive
 
 
 class _Worker:
@@ -31,9 +31,9 @@ class _Worker:
 
 
 def _serve(line: Connection, work: Callable[[Job], Result], parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; whoever started us decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     with contextlib.suppress(EOFError, BrokenPipeError):
-        # Other processes hold copies of the far end, so that it may outlive whoever started us.
+        # Other processes hold copies of the far end, so that it may outlive the parent.
         while os.getppid() == parent:
             if line.poll(ALIVE):
                 line.send(work(line.recv()))

@@ -54,7 +54,7 @@ class Block:
         return self.lead + self.body()
 
     def meaning(self) -> tuple[Any, ...]:
-        """Return what it means, whatever its text: kinds, keys and values, in their order.
+        """Return its meaning without its text: kinds, keys and values, in order.
 
         Elements of a list go by their values alone, and lists of tables by their index.
         """

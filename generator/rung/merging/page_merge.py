@@ -1,4 +1,4 @@
-"""Merge RUNG.md: Rung writes its page, and what people add to it is kept below a line of its own.
+"""Merge RUNG.md: Rung writes its page, and what people add to it is kept below a separate line.
 
 The page changes with every rung and every newer template, so a merge by lines would leave a conflict
 where somebody has edited it.

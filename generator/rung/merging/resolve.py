@@ -14,7 +14,7 @@ from rung.rendering.workbench import Entry, Workbench
 Changes = dict[str, Entry | None]  # by path; None: the file goes
 Versions = tuple[Entry | None, Entry, Entry]  # base, ours, theirs
 
-MACHINERY = ("ops/", "machinery/")  # do not work with a file of somebody else's in it
+MACHINERY = ("ops/", "machinery/")  # would not work with a foreign file in it
 SHARED = 0.2  # of Rung's lines, and of the user's; a file with fewer was rewritten
 FEWEST = 5  # lines of Rung's; of fewer an edit leaves too little to know a file by
 REQUIRED = {

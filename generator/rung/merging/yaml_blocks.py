@@ -85,7 +85,7 @@ def _entry(name: str, start: Node, value: Node, lines: Sequence[str], at: int) -
 
 
 def _value(node: Node) -> Any:
-    """Return what a node means, whatever its style."""
+    """Return the meaning of a node, independent of its style."""
     if isinstance(node, ScalarNode):
         return node.tag, node.value
     if isinstance(node, MappingNode):

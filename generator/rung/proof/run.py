@@ -52,7 +52,7 @@ def run(command: Sequence[str], folder: Path, seconds: float, extra: Mapping[str
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
-    """Kill a child and all that it started, whatever of it still runs."""
+    """Kill a child and everything that it started."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)

@@ -17,7 +17,7 @@ class Tools:
         self.folder = folder
         self.top = top
         self.seconds = seconds
-        self.trouble: str | None = None  # why uv made no environment; asked for at most once
+        self.trouble: str | None = None  # why uv made no environment; tried at most once
         self.synced = False
 
     def command(self, command: Sequence[str], project: bool) -> tuple[list[str], str]:

@@ -43,7 +43,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what the answers file of a folder says, whoever wrote it."""
+    """Return the content of a folder's answers file, from any template."""
     file = folder / project.ANSWERS
     try:
         with file.open("rb") as stream:

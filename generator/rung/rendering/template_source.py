@@ -128,7 +128,7 @@ def remembered() -> list[str]:
 
 
 def remember(address: str) -> None:
-    """Trust a template from now on, and say so; a file that cannot be written is said, too."""
+    """Trust a template from now on, and say so; report a file that cannot be written, too."""
     if address in remembered() or not address.isprintable():
         return
     path = trusted_file()

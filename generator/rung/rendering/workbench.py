@@ -58,7 +58,7 @@ class Workbench:
         """Take the repository `bench.git` in `folder`."""
         self.top, self.folder, self.renders = top, folder, renders
         self.repository = folder / "bench.git"
-        self._files: dict[str, dict[str, Entry]] = {}  # what was asked for; a tree never changes
+        self._files: dict[str, dict[str, Entry]] = {}  # cached, as a tree never changes
         self._environment = {
             "GIT_DIR": str(self.repository),
             "GIT_INDEX_FILE": str(folder / "index"),

@@ -102,7 +102,7 @@ def _game(document: Node, ours: tuple[Mapping[str, str], str] | None) -> tuple[s
 
 
 def _noted(content: Content) -> Iterator[tuple[dict[str, str], str]]:
-    """Give the answers that Copier notes, of whatever template, and the file of each."""
+    """Return the answers of any Copier template, and the file of each."""
     for path in content.files.find(ANSWERS):
         for document in content.data(path):
             yield {str(name): node.value or "" for name, node in document.entries}, path

@@ -1,4 +1,4 @@
-"""What the files of a repository hold, as text, Python source or data, each read when asked for."""
+"""What the files of a repository hold, as text, Python source or data, each read on demand."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ class Content:
         return nodes or []
 
     def _nodes(self, path: str, text: str) -> Sequence[Node] | None:
-        """Return the documents of a text, which are kept where they are asked for again."""
+        """Return the documents of a text, cached."""
         if path in self.read_before:
             return self.read_before[path]
         try:

@@ -85,7 +85,7 @@ def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def has_content(text: str, least: int = 3) -> bool:
-    """Say whether a text without its placeholders has at least so many words."""
+    """Say whether a text without its placeholders has at least a number of words."""
     return len(WORD.findall(PLACEHOLDER.sub(" ", text[:20_000]))) >= least
 
 

@@ -1,4 +1,4 @@
-"""The texts that a new project brings for its example: until they are changed they say nothing of it."""
+"""The example's texts of a new project, which are not evidence until they are changed."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -13,7 +13,7 @@ from rung.review.limits import Clock, LeftOut, Limits
 from rung.review.reading import Reading
 
 IGNORE_BYTES = 64_000
-KEPT = 24_000_000  # bytes of files that are kept, so that what is asked for twice is read once
+KEPT = 24_000_000  # bytes of cached files
 
 # How a file is opened: no link, without waiting, byte for byte. Windows has but the last of these.
 NAMES_OF_PLAIN = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")

@@ -36,7 +36,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Trial:
-    """Something that was run in a copy, because a person asked for it.
+    """Something that was run in a copy, on request.
 
     Attributes:
         command: what was run.
@@ -74,7 +74,7 @@ class Finding:
     asked: bool = True
 
     def rung(self, game: str) -> int | None:
-        """Return the rung at which it is asked for in a game, or None when it is not."""
+        """Return the rung that requires it in a game, or None."""
         return self.capability.rung(game) if self.asked else None
 
     def of_project(self, answers: Mapping[str, str]) -> "Finding":

@@ -31,7 +31,7 @@ class Hit:
 
     @property
     def only_declared(self) -> bool:
-        """Say whether it shows no more than that somebody meant it."""
+        """Say whether it only shows an intention."""
         return self.in_notebook or not self.runs
 
 

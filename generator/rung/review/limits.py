@@ -38,7 +38,7 @@ class LeftOut:
     unread: set[tuple[str, str]] = field(default_factory=set)
 
     def note_file(self, reason: str, path: str) -> None:
-        """Count a file that was left out, once, however often it is asked for."""
+        """Count a file that was left out only once."""
         if (reason, path) not in self.unread:
             self.unread.add((reason, path))
             self.note(reason, path)
@@ -53,7 +53,7 @@ class Clock:
     """Processor time that is left."""
 
     def __init__(self, seconds: float) -> None:
-        """Start, with so many seconds."""
+        """Start, with a number of seconds."""
         self.end = time.process_time() + seconds
         self.asked_again = 0.0  # on the clock on the wall, which costs a tenth to look at
 

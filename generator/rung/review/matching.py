@@ -80,7 +80,7 @@ def _mark_what_nothing_calls(
     hits: Mapping[str, list[Hit]],
     tests: Collection[str],
 ) -> None:
-    """Put the next match in the place of one in a function that nothing names; else mark it."""
+    """Replace a match in a function that nothing names by the next match, or mark it."""
     asked: dict[str, set[int]] = defaultdict(set)
     for hit in chain.from_iterable(hits.values()):
         if hit.line and hit.path.endswith(".py") and hit.path not in tests:

@@ -203,7 +203,7 @@ def read(text: str) -> Source:
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text whose lines have at most so many characters."""
+    """Return a text with its lines cut to a number of characters."""
     end = -1  # of the last line that is known to be short enough
     while len(text) - end - 1 > most:
         end = text.rfind("\n", end + 1, end + most + 2)

@@ -1,4 +1,4 @@
-"""What is started without anybody running a file by hand: CI, pipelines, images, jobs, entries."""
+"""What starts without a person running a file: CI, pipelines, images, jobs, entry points."""
 
 import posixpath
 import re

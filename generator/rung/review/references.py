@@ -19,7 +19,7 @@ MAY_QUOTE = re.compile(r"""["'](?=([\w/-]*+\.[\w./-]*+(?::\w+)?)["'])""")
 
 
 class References:
-    """The references of each file, which are read when they are asked for and kept."""
+    """The references of each file, read on demand and cached."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""One file while it is looked at: each of its readings is made once, and only when asked for."""
+"""One file during a review: each of its forms is computed once, on demand."""
 
 import re
 from collections.abc import Sequence

@@ -98,7 +98,7 @@ def written(top: Path, changed: Sequence[Change], before: str, pending: str) -> 
 
 
 def take_back(top: Path, written: Written, before: str) -> list[str]:
-    """Lead back to the old commit; return the files whose path somebody else has taken.
+    """Go back to the old commit; return the files whose path is occupied.
 
     First what is new goes, which makes room. Each old file is written aside and then moved, so
     that the beginning of one is always the person's.

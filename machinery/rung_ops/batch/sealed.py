@@ -64,7 +64,7 @@ def required() -> bool:
 
 
 def require(encrypted: bool) -> None:
-    """Refuse to log where encryption is asked for and there is no key.
+    """Refuse to log if encryption is required and there is no key.
 
     Raises:
         SealedError: there is none, or the list of keys cannot be read.

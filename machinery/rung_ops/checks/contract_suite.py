@@ -41,7 +41,7 @@ def test_features_read_columns_of_row() -> None:
 
 
 def test_entity_features_are_well_declared() -> None:
-    """ENTITY_FEATURES have names of their own, and keys that a caller sends."""
+    """ENTITY_FEATURES have unique names, and keys that a caller sends."""
     _check(entity_features.well_declared)
 
 

@@ -95,7 +95,7 @@ def _rows(table: RawTable, frame: pl.DataFrame) -> pl.DataFrame | None:
 
 @cache
 def sample() -> pl.DataFrame:
-    """Take up to MOST_ROWS rows of the first raw file, in an order of their own."""
+    """Take up to MOST_ROWS rows of the first raw file, in a random order."""
     path = (raw_files_in(SAMPLE) or raw_files())[0]
     rows = inspect(_loaded(path), contract.Row.to_schema(), shown(path))[0]
     return rows.sample(min(MOST_ROWS, rows.height), seed=1)

@@ -14,7 +14,7 @@ KEYS = (pl.String, pl.Boolean, pl.Date)  # and whole numbers; a float has no exa
 
 
 def well_declared() -> None:
-    """Entity features have names of their own, and are looked up by columns that a caller sends.
+    """Entity features have unique names, and are looked up by columns that a caller sends.
 
     Raises:
         ContractError: one of them is not.

@@ -12,7 +12,7 @@ from rung_ops.contract import ContractError
 
 
 def features_read_the_row() -> None:
-    """Each feature has a name of its own and reads columns of Row, but not the target."""
+    """Each feature has a unique name and reads columns of Row, but not the target."""
     columns = {*contract.Row.to_schema().dtypes, *(e.name for e in contract.ENTITY_FEATURES)}
     names = Counter(expression.meta.output_name() for expression in contract.FEATURES)
     for name, times in names.items():

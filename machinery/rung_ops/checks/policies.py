@@ -58,7 +58,7 @@ def _refused(reader: str) -> str | None:
     read = getattr(importlib.import_module(f"rung_ops.{module}"), function)
     try:
         read()
-    except Exception as error:  # each reader has an error of its own
+    except Exception as error:  # each reader raises different errors
         return str(error)
     return None
 

@@ -15,7 +15,7 @@ from rung_ops.release import paths
 from rung_ops.system import atomic
 from rung_ops.system.files import stamp
 
-# KiB. Not mapped into memory: whoever copies over a mapped file kills the process that reads it.
+# KiB. Not mapped into memory: copying over a mapped file kills the process that reads it.
 CACHE = 16_384
 MAX_KEYS = 500  # of one query
 SCHEMA = """

@@ -153,7 +153,7 @@ def _line(event: dict[str, Any]) -> str:
     kept = {name: value for name, value in event["detail"].items() if name not in WHOLE}
     detail = {name: value for name, value in kept.items() if value not in (None, "")}
     fields = " ".join(f"{name}={json.dumps(value)}" for name, value in detail.items())
-    # Quoted, so that a name that was sent cannot look like a line of its own.
+    # Quoted, so that a name that was sent cannot look like a separate line.
     by = event["by"] if event["by"].isprintable() else json.dumps(event["by"])
     return f"{event['at']}  {event['event']:<10} {by}  {fields}"
 

@@ -55,7 +55,7 @@ class Part:
 
 
 def untouched(root: Path) -> list[Part]:
-    """List the parts that say of the example what has to be said of the model."""
+    """List the parts that describe the example instead of the model."""
     known = _hashes()
     parts = (part for name in FILES if (root / name).is_file() for part in parts_of(root, name))
     return [part for part in parts if _is_of_example(part, root, known)]
@@ -76,7 +76,7 @@ def objections(root: Path) -> list[str]:
 
 
 def rewrite(root: Path, words: str) -> None:
-    """Put other words in the place of each of these parts, as a replay does in its copy."""
+    """Replace each of these parts by other words, as a replay does in its copy."""
     for part in reversed(untouched(root)):
         path = root / part.file
         text = documents.text_of(path)

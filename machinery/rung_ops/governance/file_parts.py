@@ -111,7 +111,7 @@ def asked_version(prog: str, about: str, arguments: list[str] | None) -> str:
 
 
 def _number(asked: str) -> str:
-    """Return the number of a version of the registry; what was asked for, if that is down."""
+    """Return the number of a version of the registry; the requested one, if that is down."""
     from rung_ops.tracking import registry  # brings MLflow, which takes seconds
 
     try:

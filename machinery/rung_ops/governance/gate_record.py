@@ -49,7 +49,7 @@ def note(folder: Path, manifest: Mapping[str, Any], by: str, verdict: Path) -> N
         champion=(figures.get("champion") or {}).get("figure"),
         plan=figures["plan"],
         verdict=hashlib.sha256(content).hexdigest(),
-        # Themselves, as whoever looks later may not have the files of today.
+        # Their content, as the files may have changed when someone reads this later.
         said=data,
         rules_text=rules.RULES.read_text(encoding="utf-8"),
         plan_text=plan.path().read_text(encoding="utf-8"),

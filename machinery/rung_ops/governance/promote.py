@@ -166,7 +166,7 @@ def find(folder: Path, asked: str, now: State) -> str:
 
 
 def answering(folder: Path, asked: str) -> str | None:
-    """Say which release answers, if it is the one that is asked for."""
+    """Say which release answers, if it is the requested one."""
     serving = state.read(folder).serving
     return serving if serving and asked in (serving, _version(folder, serving)) else None
 
@@ -188,7 +188,7 @@ def _not_there(folder: Path, asked: str, there: list[str]) -> str:
 
 
 def _unapproved(asked: str) -> list[str]:
-    """Say what else is missing, so that it can be seen to in the same round.
+    """Say what else is missing, so that all of it can be fixed at once.
 
     Raises:
         registry.NoVersionError: there is no version of that number.

@@ -66,7 +66,7 @@ def source(version: str) -> str:
 
 
 def inputs(version: str) -> str:
-    """List every column that is asked for, with type, range and unit."""
+    """List every input column, with type, range and unit."""
     if not TEST.is_file():
         raise Missing(f"{shown(TEST)} is missing: {PIPELINE}")
     from rung_ops.release import contract_file

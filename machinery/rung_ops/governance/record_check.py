@@ -19,7 +19,7 @@ PLACEHOLDER = re.compile(
 )
 ANSWER = "Write what is the case."
 SCHEMAS = Path(__file__).parent / "schemas"
-# Each record, and the file of a repository from which on it is asked for.
+# Each record, and the file whose presence makes it necessary.
 RECORDS = {
     "model_inventory": "ops/tasks.toml",
     "risk_register": "ops/tasks.toml",

@@ -36,7 +36,7 @@ evidence:{evidence}
 # One a line, or []: {{finding: ..., severity: high, owner: ..., due: 2027-01-31, evidence: ...}}
 findings:
 decision: # approved or rejected
-# conditions: what the approval depends on; asked for while a finding of high severity is open.
+# conditions: what the approval depends on; required while a finding of high severity is open.
 """
 
 

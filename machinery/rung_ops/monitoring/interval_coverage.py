@@ -21,7 +21,7 @@ SCHEMA: dict[str, Any] = {
 def measure(
     truth: np.ndarray, predicted: np.ndarray, promised: float, seed: int, shown_error: float
 ) -> dict[str, Any]:
-    """Measure the share of outcomes inside their interval, with an interval of its own.
+    """Measure the share of outcomes inside their interval, with a confidence interval.
 
     Args:
         truth: shape (n_rows,).

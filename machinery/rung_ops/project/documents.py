@@ -77,7 +77,7 @@ def sections(text: str) -> dict[str, str]:
 
 
 def resolved(text: str, root: Path) -> str:
-    """Put the sections that a text refers to in the place of the references; unknown ones stay."""
+    """Replace references in a text by the sections they name; unknown ones stay."""
     return REFERENCE.sub(lambda match: _section(match, root) or match[0], text)
 
 

@@ -20,7 +20,7 @@ HOOKS = {
     "routes": Hook(
         (),
         "list of starlette.routing.Route",
-        "once, when the service starts; further routes, which may not match a path of its own",
+        "once, when the service starts; further routes; they must not match the service's paths",
     ),
     "before_prediction": Hook(
         ("rows: polars.DataFrame, shape (n_rows, n_columns of Row without the target)",),
@@ -36,7 +36,7 @@ HOOKS = {
         ),
         "numpy.ndarray of the same shape",
         "for each batch of the service, before the answers are written and logged; also for what "
-        "a shadow predicts, in a thread of its own",
+        "a shadow predicts, in a separate thread",
     ),
     "report_plots": Hook(
         (
@@ -45,7 +45,7 @@ HOOKS = {
             "predicted: numpy.ndarray, shape (n_rows,)",
         ),
         "iterable of rung_ops.training.evaluate.Plot",
-        "by write_report(); the plots stand behind the others in reports/report.html",
+        "by write_report(); the plots follow the others in reports/report.html",
     ),
     "report_metrics": Hook(
         (

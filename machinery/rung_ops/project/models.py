@@ -72,7 +72,7 @@ def matrix() -> dict[str, dict[str, str]]:
 
 
 def each(verb: list[str]) -> int:
-    """Run a verb for every model, whatever became of it for the others; return the exit code."""
+    """Run a verb for every model, even if it fails for some; return the exit code."""
     failed = []
     for home in model_folders.folders().values():
         print(f"{project_name(home)}:", flush=True)

@@ -63,7 +63,7 @@ def package_name() -> str:
 
 
 def home(here: Path) -> Path:
-    """Find where the model is that is meant by somebody who works in a folder.
+    """Find the model that a command in a folder is about.
 
     One of several models in a repository is a folder of models/ with a src/ of its own.
 

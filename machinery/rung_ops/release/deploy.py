@@ -117,7 +117,7 @@ def _say_how_long(environment: str) -> None:
         return
     try:
         traffic = rollout_time.traffic(environment, datetime.now(UTC))
-    except (OSError, pl.exceptions.PolarsError) as error:  # it says nothing of the deployment
+    except (OSError, pl.exceptions.PolarsError) as error:  # it does not affect the deployment
         print(f"How long the rollout takes is not known, as the log cannot be read: {error}")
         return
     for line in rollout_time.lines(rules, traffic):

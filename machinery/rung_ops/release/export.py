@@ -210,7 +210,7 @@ def _try(
 def _blame(estimator: Any, features: pl.DataFrame) -> str:
     try:
         return onnx_reason.blame(estimator, features)
-    except Exception as error:  # steps may be anybody's, and it only explains
+    except Exception as error:  # steps may be custom code, and this only explains
         return f"Its steps could not be compared ({type(error).__name__})"
 
 

@@ -50,7 +50,7 @@ class Stage:
 
     @property
     def needs(self) -> float:
-        """Seconds until enough were seen, whatever the limits."""
+        """Seconds until there are enough, without limits."""
         return self.wanted / self.rate * DAY if self.rate else math.inf
 
     @property

@@ -42,7 +42,7 @@ def rows(
 
 
 def shuffled(known: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Put the values of each column in an order of their own: each keeps its distribution."""
+    """Put the values of each column in a separate random order: each keeps its distribution."""
     generator = np.random.default_rng(seed)
     return known.select(known[name][generator.permutation(known.height)] for name in known.columns)
 

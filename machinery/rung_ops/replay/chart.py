@@ -16,7 +16,7 @@ LANE = 26  # height of the lane of events
 COLOURS = 6  # of releases, used in turn
 HALF = 4  # half the size of a mark
 
-# A shape for each kind of event, as not everybody can tell colours apart.
+# A shape for each kind of event, as not everyone can distinguish colours.
 MARKS = {
     "trained": "M0,-4.5A4.5,4.5 0 1 0 0.01,-4.5Z",
     "promoted": "M0,-5.5L5.5,4.5H-5.5Z",

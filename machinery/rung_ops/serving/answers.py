@@ -18,7 +18,7 @@ from rung_ops.target import Kind
 
 
 class Answer(msgspec.Struct):
-    """The prediction for one row; `reasons` where they were asked for, the strongest first."""
+    """The prediction for one row; `reasons` if requested, the strongest first."""
 
     id: str
     prediction: float
@@ -28,7 +28,7 @@ class Answer(msgspec.Struct):
 
 
 class Answers(msgspec.Struct):
-    """The predictions for an array of rows, in their order; `reasons` where asked for."""
+    """The predictions for an array of rows, in their order; `reasons` if requested."""
 
     release: str
     predictions: list[float]

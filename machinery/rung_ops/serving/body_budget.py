@@ -23,7 +23,7 @@ class BodyBudget:
         self._unfinished: dict[UnfinishedBody, None] = {}
 
     def unfinished(self) -> "UnfinishedBody":
-        """Begin with a body that comes in parts, in a task of its own."""
+        """Begin with a body that comes in parts, in a separate task."""
         return UnfinishedBody(self)
 
     def add(self, body: "UnfinishedBody", size: int) -> None:

@@ -34,7 +34,7 @@ def types_of(classes: tuple[str, ...]) -> Types:
     of_rows = _by_class("ProbabilitiesByColumn", classes, list[float])
     name: Any = Literal[classes]
     one = _answer(
-        "The most probable class of one row, and the probability of each; `reasons` where asked for.",
+        "The most probable class of one row, and the probability of each; `reasons` if requested.",
         "Answer",
         list[Reason],
         id=str,
@@ -44,7 +44,7 @@ def types_of(classes: tuple[str, ...]) -> Types:
         defaults_used=list[str],
     )
     many = _answer(
-        "The most probable class of each row of an array, in their order; `reasons` where asked for.",
+        "The most probable class of each row of an array, in their order; `reasons` if requested.",
         "Answers",
         list[list[Reason]],
         release=str,

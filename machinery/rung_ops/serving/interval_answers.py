@@ -24,7 +24,7 @@ class IntervalByColumn(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """The median of one row, and the interval around it; `reasons` of the median where asked for."""
+    """The median of one row, and the interval around it; `reasons` of the median if requested."""
 
     id: str
     prediction: float
@@ -35,7 +35,7 @@ class Answer(msgspec.Struct):
 
 
 class Answers(msgspec.Struct):
-    """The median of each row of an array, the interval around it, `reasons` where asked for."""
+    """The median of each row of an array, the interval around it, `reasons` if requested."""
 
     release: str
     predictions: list[float]

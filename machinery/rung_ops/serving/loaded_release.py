@@ -44,7 +44,7 @@ class LoadedRelease:
             looked_up = _looked_up(release.contract)
             self.reader = Reader(columns, release.contract["key"], strict, looked_up)
             self.arrow = ArrowReader(columns, strict, looked_up)
-        except Exception as error:  # msgspec, re and polars each have errors of their own
+        except Exception as error:  # msgspec, re and polars each raise different errors
             raise BadBundle(
                 f"{release.id}/{bundle.CONTRACT}: no types can be made of it "
                 f"({type(error).__name__}: {error})"
@@ -56,11 +56,11 @@ class LoadedRelease:
         self.wait, self.work = LatencyModel(*release.seconds), LatencyModel(*release.seconds)
 
     def takes_values(self, height: int) -> bool:
-        """Whether so many rows are scored faster without a frame of them."""
+        """Whether this number of rows is scored faster without a frame."""
         return height <= MAX_ROWS and self.lookup is None and self.release.row_scorer is not None
 
     def on(self, arm: Arm) -> "LoadedRelease":
-        """Give the same release for an arm: itself, or with a pace of its own."""
+        """Return the release for an arm: itself, or with a separate latency model."""
         if arm == self.arm:
             return self
         other = copy(self)

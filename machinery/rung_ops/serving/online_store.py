@@ -53,7 +53,7 @@ class OnlineStore:
         self._store = kept
         self._as_of: Mapping[str, int] = {}
         self._failing = False
-        self._lock = threading.Lock()  # a shadow reads it in a thread of its own
+        self._lock = threading.Lock()  # a shadow reads it in a separate thread
         self._counts: Counter[tuple[str, str]] = Counter()
         self._labels: dict[str, str] = {}
 

@@ -47,7 +47,7 @@ def predictor_of(release: Path | ReleaseFiles, manifest: dict[str, Any]) -> Pred
         return load(files, manifest)
     except BadBundle:
         raise
-    except Exception as error:  # each runtime raises errors of its own
+    except Exception as error:  # each runtime raises different errors
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise BadBundle(
             f"{files.name}: the model cannot be loaded ({type(error).__name__}: {reason})"

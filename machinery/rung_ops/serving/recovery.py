@@ -35,7 +35,7 @@ def state_from_history(folder: Path) -> State:
 
 
 def _release(value: object, otherwise: str | None) -> str | None:
-    """Take an id out of the history, whose lines anybody may have written."""
+    """Read an id from the history, whose lines are not trusted."""
     try:
         return check_release_id(value)
     except InvalidStateError:

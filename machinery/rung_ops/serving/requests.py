@@ -88,7 +88,7 @@ class Reader:
         """
         try:
             row = self._one(body)
-        except Exception as error:  # whatever a strange body raises, it is the body's fault
+        except Exception as error:  # whatever an invalid body raises, the caller caused it
             raise validation_error(error, self.columns, BY_ROW, alone=True) from None
         if self._checks:
             self._hold([row])

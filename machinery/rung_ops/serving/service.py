@@ -105,7 +105,7 @@ class Service:
         self._tell()
 
     def halt(self, stopped: Stopped | None) -> None:
-        """Answer nothing whatever the state of the environment says, until called with None."""
+        """Refuse all requests, independent of the environment's state, until called with None."""
         self._halted = stopped
         self._tell()
 

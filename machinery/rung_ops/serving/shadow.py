@@ -58,7 +58,7 @@ class Offer(NamedTuple):
 
 
 class Shadow:
-    """Scores what is offered with another release, in a thread of its own.
+    """Scores what is offered with another release, in a separate thread.
 
     Attributes:
         release: that is on trial.

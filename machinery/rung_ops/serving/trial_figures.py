@@ -130,7 +130,7 @@ class Comparison:
         self.failed += rows
 
     def changed(self, deviations: float) -> tuple[int, int]:
-        """Count rows whose prediction moved by more than so many standard deviations.
+        """Count rows whose prediction changed by more than a number of standard deviations.
 
         The deviation, a root mean square of distances, is that of the serving release's
         predictions. Rows that are alike count once: one that is sent again and again says nothing

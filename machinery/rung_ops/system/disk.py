@@ -1,4 +1,4 @@
-"""What is the disk's fault, and not that of what was read or of whoever sent it."""
+"""Errors of the disk, as opposed to errors of the content or its sender."""
 
 import errno
 
@@ -6,7 +6,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_full(error: Exception) -> bool:
-    """Tell whether something could not be written for want of room."""
+    """Tell whether something could not be written because the disk is full."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     # Polars raises errors of its own, which end in the number.

@@ -1,4 +1,4 @@
-"""Run code of the project, or of a release, in a process of its own that is given no key.
+"""Run code of the project, or of a release, in a separate process that is given no key.
 
 What signs does so in its own process, which imports none of that code. The other one runs as the
 same user and can read what that user can, files of keys and other processes among it, unless
@@ -70,7 +70,7 @@ def without_keys(module: str, arguments: Collection[str], kept: Collection[str])
 
 
 def main() -> int:
-    """Run a command, such as `dvc repro`, in the place of this process and without its keys."""
+    """Replace this process by a command, such as `dvc repro`, without its keys."""
     words = sys.argv[1:]
     if not words:
         print("Name a command: `rung-ops keyless COMMAND ...`.", file=sys.stderr)

@@ -82,7 +82,7 @@ def record(tags: dict[str, str]) -> dict[str, str]:
     tags |= registry.run_tags() | {model_bytes.FILE: bundle.digest(MODEL)}
     rows = pl.read_parquet(ROWS)
     digest = tags["data_hash"][:8]  # MLflow shows a short one; the full hash is a tag
-    # Each column in an order of its own: the store keeps no row of a person.
+    # Each column in a separate random order: the store keeps no row of a person.
     shuffled = synthetic.shuffled(estimator.features(rows.head(SHUFFLED_ROWS)), seed=0)
     features = shuffled.head(EXAMPLE_ROWS)
     model = estimator.load(MODEL)

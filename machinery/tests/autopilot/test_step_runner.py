@@ -61,7 +61,7 @@ def run(work: dict[str, Step]) -> Record:
 
 
 def killed(work: Callable[[], object]) -> bool:
-    """Run work in a process of its own; tell whether it was killed."""
+    """Run work in a separate process; tell whether it was killed."""
     child = os.fork()
     if child == 0:
         try:

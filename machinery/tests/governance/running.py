@@ -1,4 +1,4 @@
-"""A service in a process of its own, in a production whose log is signed and which is approved."""
+"""A service in a separate process, in a production whose log is signed and which is approved."""
 
 import json
 import os
@@ -31,7 +31,7 @@ PATIENCE = 60.0  # seconds for what takes one; a busy machine takes longer
 
 
 class Running:
-    """A service in a process of its own."""
+    """A service in a separate process."""
 
     def __init__(
         self, folder: Path, key: Path, environ: dict[str, str], host: str = "127.0.0.1"

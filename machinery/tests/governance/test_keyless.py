@@ -60,7 +60,7 @@ def curious(
 @pytest.mark.tried(
     "Take a key or a token out of the environment by the code of a candidate that is deployed, "
     "promoted, released or judged",
-    "there is none: that code runs in a process of its own (`keyless`), and what signs does not "
+    "there is none: that code runs in a separate process (`keyless`), and what signs does not "
     "import it; files and processes of the same user stay in its reach",
 )
 def test_a_candidate_is_deployed_and_promoted_and_sees_no_key(

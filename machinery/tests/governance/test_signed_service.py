@@ -128,7 +128,7 @@ def curious(
 
 @pytest.mark.tried(
     "Take a key or a token by the code of a release in the shadow, or change what is answered",
-    "it runs in a process of its own, without them",
+    "it runs in a separate process, without them",
 )
 def test_an_unapproved_shadow_runs_in_a_process_without_keys(
     curious: tuple[Path, Path],

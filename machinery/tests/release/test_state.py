@@ -35,7 +35,7 @@ def fault(folder: Path) -> history.Fault | None:
 
 
 def in_a_process(work: Callable[[], Any]) -> int:
-    """Run work in a process of its own and return its id; it exits 1 when work raises Refused."""
+    """Run work in a separate process and return its id; it exits 1 when work raises Refused."""
     child = os.fork()
     if child:
         return child

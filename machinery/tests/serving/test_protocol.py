@@ -42,7 +42,7 @@ async def sizes(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Bounded:
-    """A server with bounds, in a thread of its own."""
+    """A server with bounds, in a separate thread."""
 
     def __init__(self, limits: Limits, most: int = 100, app: Any = sizes) -> None:
         self.ended: Counter[str] = Counter()

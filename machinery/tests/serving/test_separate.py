@@ -1,4 +1,4 @@
-"""A release scores in a process of its own as it does in this one, and harms nothing by ending."""
+"""A release scores in a separate process as it does in this one, and harms nothing by ending."""
 
 import io
 import os

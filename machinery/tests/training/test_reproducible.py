@@ -22,7 +22,7 @@ print(hashlib.sha256(estimator.predict(fit(train), test).tobytes()).hexdigest())
 
 
 def predictions() -> str:
-    """Train in a process of its own and hash what the model predicts."""
+    """Train in a separate process and hash what the model predicts."""
     return subprocess.run(
         [sys.executable, "-c", TRAIN_AND_PREDICT],
         cwd=ROOT,

@@ -49,7 +49,7 @@ def client(settings: Settings) -> Any:
         connect_timeout=10,  # seconds
         read_timeout=30,
         retries={"mode": "standard", "total_max_attempts": 3},
-        # A name of its own for each bucket is what AWS has, and few others.
+        # AWS has a host name for each bucket; few other stores do.
         s3={"addressing_style": "path" if settings.endpoint else "auto"},
         # Length and MD5 are checked when a file is complete, also after a broken connection.
         request_checksum_calculation="when_required",
@@ -100,7 +100,7 @@ def listed(client: Any, settings: Settings) -> tuple[list[StoredObject], list[st
             for entry in page.get("Contents", []):
                 name = entry["Key"].removeprefix(settings.root)
                 if not name or name.endswith("/") or not settings.takes(name):
-                    continue  # the mark of a folder, or not asked for
+                    continue  # the mark of a folder, or not selected
                 if not fits(name):
                     unfit.append(entry["Key"])
                     continue

@@ -48,7 +48,7 @@ class Settings:
         return f"{url} at {self.endpoint or 'AWS'}"
 
     def takes(self, name: str) -> bool:
-        """Tell whether an object is asked for, by its key below the prefix."""
+        """Tell whether an object is selected, by its key below the prefix."""
         return any(fnmatchcase(name, pattern) for pattern in self.files)
 
 

@@ -43,7 +43,7 @@ class Address:
     is_sample: bool = False
 
     def scrub(self, message: str) -> str:
-        """Take the password out of what somebody said."""
+        """Remove the password from a text."""
         parts = urlsplit(self.url)
         secrets = {parts.password, unquote(parts.password or ""), os.environ.get("PGPASSWORD")}
         secrets |= {value for name, value in parse_qsl(parts.query) if name in SECRET}

@@ -21,7 +21,7 @@ class NothingErased(StageError):
 
 
 def handle(named: Sequence[str], erases: bool) -> dict[str, Any]:
-    """Print where a person's rows are, and take them out where that is asked for.
+    """Print where a person's rows are, and delete them on request.
 
     Args:
         named: ids, or `COLUMN=VALUE` that all have to hold.
