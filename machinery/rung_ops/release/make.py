@@ -71,7 +71,7 @@ def write(
 
 
 def put(staged: Path, folder: Path) -> Path:
-    """Move a release out of a draft folder into the folder of releases, replacing one of the same name.
+    """Move a release from a draft folder to the folder of releases, replacing one of its name.
 
     Raises:
         locks.LockTimeoutError: another process holds the lock of the folder.
