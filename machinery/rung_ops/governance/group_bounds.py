@@ -20,12 +20,9 @@ def violations(bounds: Sequence[Bound], report: Mapping[str, Any]) -> Iterator[s
         bounds: `fairness` of the plan.
         report: as reports/fairness.json.
     """
-    classes = report.get("classes") or ()
     for bound in bounds:
         group, most = bound["group"], bound["greatest_difference"]
-        if unknown := [name for name in bound.get(UNMEASURED, ()) if name not in classes]:
-            is_ = f"the classes are {', '.join(classes)}" if classes else "there are no classes"
-            yield f"fairness: {UNMEASURED} of the plan names {', '.join(unknown)}, and {is_}"
+        yield from _unknown_classes(bound, report)
         lacking: dict[str, str | None] = {}
         for name, what, value in _judged(bound, report):
             difference = finite(value)
@@ -67,6 +64,14 @@ def unmeasured(bounds: Sequence[Bound], report: Mapping[str, Any]) -> tuple[list
         for column, what in figures
         if (column, what) not in bounded
     ]
+
+
+def _unknown_classes(bound: Bound, report: Mapping[str, Any]) -> Iterator[str]:
+    classes = report.get("classes") or ()
+    is_ = f"the classes are {', '.join(classes)}" if classes else "there are no classes"
+    for key, names in (("class", [bound.get("class")]), (UNMEASURED, bound.get(UNMEASURED, ()))):
+        if unknown := [name for name in names if name is not None and name not in classes]:
+            yield f"fairness: {key} of the plan names {', '.join(unknown)}, and {is_}"
 
 
 def _judged(bound: Bound, report: Mapping[str, Any]) -> Iterator[tuple[str | None, str, Any]]:
