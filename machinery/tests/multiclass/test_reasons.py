@@ -21,6 +21,7 @@ from rung_ops.checks import promises
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import params
 from rung_ops.release import bundle, make
+from rung_ops.serving import boosters
 from rung_ops.serving import release as serving_release
 from rung_ops.serving.reasons import Reasons
 from rung_ops.serving.release import Release
@@ -131,7 +132,11 @@ def test_a_model_that_does_not_add_up_gives_none(
 
 
 def test_trees_of_lightgbm_say_what_makes_the_class_that_is_answered(
-    trained: Trained, tmp_path: Path, release_private_key: bytes, release_key: bytes
+    trained: Trained,
+    tmp_path: Path,
+    release_private_key: bytes,
+    release_key: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trees = lightgbm.LGBMClassifier(n_estimators=30, num_leaves=7, verbose=-1)
     numbers = ["distance", "weight", "hour"]
@@ -159,6 +164,14 @@ def test_trees_of_lightgbm_say_what_makes_the_class_that_is_answered(
         assert reason.effect == pytest.approx(against.max(), abs=1e-4)
         named = names[against.argmax()]
         assert reason.columns == [{"hour": "handed_in"}.get(named, named)]
+
+    def missing() -> None:
+        raise boosters.NoLightGBMError("this release needs LightGBM")
+
+    monkeypatch.setattr(boosters, "_library", missing)
+    without = serving_release.load(folder, release_key, ANY_SPEED)
+    assert str(without.reasons).endswith("cannot be used: this release needs LightGBM")
+    np.testing.assert_array_equal(without.score(rows)[1], predicted)
 
 
 @pytest.mark.parametrize(
