@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from rung.report import facts, markdown, page, text
+from rung.review import examples
 from rung.review.review import Review, review
 from rung.review.standing import EFFORTS
+from tests.command import git
 from tests.conftest import ROOT
 from tests.repositories import LADDER, ML, PLENTY, plant
 
@@ -129,6 +131,18 @@ def test_the_text_of_the_example_earns_nothing_and_is_named(example: str, tmp_pa
     (note,) = result.notes
     assert all(f"`{path}`" in note for path in documents)
     assert "earns nothing" in note
+
+
+@pytest.mark.parametrize("name", ["use_case.md", "model_card.md", "datasheet.md"])
+def test_the_text_of_earlier_examples_is_known(name: str) -> None:
+    """Add the lines that you change to templates/examples/earlier; a shallow clone tests less."""
+    known = examples.load(EXAMPLES)[name]
+    patches = git(
+        ROOT, "log", "-p", "--no-renames", "--format=", "--", f"templates/examples/*/{name}"
+    )
+    removed = (line[1:].strip() for line in patches.split("\n") if line.startswith("-"))
+
+    assert set() == {line for line in removed if not line.startswith(("#", "--"))} - known
 
 
 def test_a_section_counts_once_its_text_is_the_users(tmp_path: Path) -> None:
