@@ -1,7 +1,7 @@
 """Windows of days: which were taken, which may be taken now.
 
-The names of the files, or of DVC's records, say what was pulled of them, and by nothing else:
-so nothing can contradict the files, and a window that is deleted is taken again.
+The names of the files, or of their DVC records, say what was pulled, and nothing else
+does: so nothing can contradict the files, and a window that is deleted is taken again.
 """
 
 import re
