@@ -23,6 +23,7 @@ from rung_ops.governance import (
 )
 from rung_ops.governance.erasure import rows, search
 from rung_ops.governance.erasure.subject import Subject
+from rung_ops.governance.overrides import Overrides
 from rung_ops.monitoring import outcomes, run
 from rung_ops.release import bundle, history, source_import, state
 
@@ -191,7 +192,8 @@ def test_an_override_whose_prediction_was_erased_is_not_called_unknown(
     overrule(production, 21)  # the last one of a prediction that was never made
     for number in ("1", "7", "20"):
         places = search.FoundRows(search.widened(Subject(ids=frozenset([number]))))
-        assert rows.erase(places)[1] == []
+        overruled = places.subject.ids & set(Overrides(production).count())
+        assert rows.erase(places, overruled)[1] == []
 
     assert monitor.main([]) == 1
     assert "1 override names no prediction of the log: 20" in capsys.readouterr().out
