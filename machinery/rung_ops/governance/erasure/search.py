@@ -130,8 +130,8 @@ def _raw(result: FoundRows, tracked: set[Path], named: set[Path]) -> list[str]:
             continue
         if rows:
             reason = _out_of_reach(path, tracked) or (
-                "it is not a .parquet or .csv with the contract's columns. Delete them by hand, "
-                "run `uv run poe incoming`, and commit."
+                "it is not a .parquet or .csv with the contract's columns. Delete these rows by "
+                "hand, run `uv run poe incoming`, and commit."
             )
             unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
     return unreached
