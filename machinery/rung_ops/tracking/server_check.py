@@ -137,9 +137,10 @@ def _diagnosis(error: Exception, uri: str) -> str:
 
 
 def _is_client_error(error: Exception) -> bool:
-    """Return whether the server refused an invalid request, rather than failed."""
+    """Return whether the server refused an invalid request, or lacks what was asked for."""
     if not isinstance(error, RestException):
-        return False
+        # What registry.version() raises once the server has answered.
+        return isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST"
     return bool(error.get_http_status_code() < 500) and not _refused(error)
 
 

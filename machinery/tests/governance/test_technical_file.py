@@ -109,7 +109,7 @@ def test_how_groups_are_compared_follows_the_kind_of_problem(
 
     section = text.partition("### How groups are compared")[2].partition("\n## ")[0]
     assert said in section
-    assert ("at the threshold" in text) is (kind["task"] == "classification")
+    assert ("at the threshold" in section) is (kind["task"] == "classification")
     assert "fewer than 30 rows" in section
 
 

@@ -79,7 +79,7 @@ def test_lineage_of_an_unknown_version_names_those_there_are(
 ) -> None:
     assert lineage.main(["99"]) == 1
     output = capsys.readouterr().err
-    assert "there are 2, 1" in output
+    assert "the registry has 2, 1" in output
     assert "on the machine that recorded them" in output
 
 

@@ -120,6 +120,14 @@ def test_what_a_person_may_not_do_is_a_matter_of_credentials(answering: Answerin
     assert "MLFLOW_TRACKING_USERNAME" in str(ended.value.code)
 
 
+def test_a_version_that_does_not_exist_is_no_failure_of_the_server() -> None:
+    with (
+        pytest.raises(registry.NoVersionError),
+        server_check.server_errors(lambda: "http://one.example.org", "Again."),
+    ):
+        raise registry.NoVersionError("There is no version champion.")
+
+
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store_address.tracking_uri() == store_address.local_uri()
 
