@@ -15,6 +15,8 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
+from rung_ops.project.errors import StageError
+
 ENDPOINT = "/api/2.0/mlflow/experiments/search"  # needs credentials and the database
 SECONDS = 5.0
 # About 15 s instead of minutes if the server fails during a command.
@@ -114,8 +116,8 @@ def server_errors(store_uri: Callable[[], str], remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except ServerDownError:
-        raise
+    except (ServerDownError, StageError):
+        raise  # its message already says what happened
     except (MlflowException, requests.RequestException) as error:
         uri = store_uri()
         if not is_server(uri) or _is_client_error(error):
@@ -137,10 +139,9 @@ def _diagnosis(error: Exception, uri: str) -> str:
 
 
 def _is_client_error(error: Exception) -> bool:
-    """Return whether the server refused an invalid request, or lacks what was asked for."""
+    """Return whether the server refused an invalid request, rather than failed."""
     if not isinstance(error, RestException):
-        # What registry.version() raises once the server has answered.
-        return isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST"
+        return False
     return bool(error.get_http_status_code() < 500) and not _refused(error)
 
 
