@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -67,16 +68,15 @@ class Trained:
     contract: dict[str, Any]
     seed: int
 
-    @property
+    @cached_property
     def held_out(self) -> pl.DataFrame:
         """The held-out rows without the target."""
         return self.test.drop(self.contract["target"])
 
-    @property
+    @cached_property
     def known(self) -> pl.DataFrame:
         """All rows without the target, the held-out ones first."""
-        held_out = self.held_out
-        return pl.concat([held_out, self.train.select(held_out.columns)])
+        return pl.concat([self.held_out, self.train.select(self.held_out.columns)])
 
 
 def fill(
