@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Render, files_of
+from tests.conftest import ROOT, Render, files_of
 
 DATA = {".parquet", ".data", ".whl"}  # not read by people
 # What may be Python of Rung's beside src/, pipeline/ and tests/.
@@ -59,6 +59,12 @@ def test_a_project_is_within_its_budget(render: Render, game: str, rung: int) ->
     result = size(render(use_case=game, level=rung, team_size="one"))
 
     assert within(result, BUDGETS[game, rung]), f"{result} files and lines"
+
+
+def test_the_readme_counts_files_as_rung_new_does(render: Render) -> None:
+    least, most = (len(files_of(render(level=rung))) for rung in (0, 4))
+
+    assert f"{least} files on rung 0, {most} on rung 4" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("ci", ["github", "gitlab", "azure"])

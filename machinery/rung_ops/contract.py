@@ -72,7 +72,7 @@ def __getattr__(name: str) -> Any:
     """Take a name of NAMES, or one of the three modules, from the package.
 
     Raises:
-        ContractError: its module cannot be imported, or lacks the name.
+        ContractError: its module cannot be imported or lacks the name, or Row makes no schema.
     """
     if name in ("dataset", "features", "model"):
         return _module(name)
@@ -81,10 +81,26 @@ def __getattr__(name: str) -> Any:
     module, meaning = NAMES[name]
     loaded = _module(module)
     if hasattr(loaded, name):
-        return getattr(loaded, name)
+        value = getattr(loaded, name)
+        if name == "Row":
+            _refuse_without_schema(value, loaded)
+        return value
     if name in OPTIONAL:
         return OPTIONAL[name]
     raise ContractError(f"{shown(Path(str(loaded.__file__)))}: `{name}` is missing: {meaning}.")
+
+
+def _refuse_without_schema(row: Any, dataset: ModuleType) -> None:
+    """Refuse a Row whose types or rules pandera does not accept; it says so only when asked."""
+    if not hasattr(row, "to_schema"):
+        return  # the check of the kinds says what it must be
+    try:
+        row.to_schema()
+    except Exception as error:
+        where = shown(Path(str(dataset.__file__)))
+        lines = str(error).strip().splitlines() or [""]
+        reason = f"{type(error).__name__}: {printable(lines[0])}"
+        raise ContractError(f"{where}: Row cannot be used as a schema ({reason}).") from error
 
 
 def _module(name: str) -> ModuleType:

@@ -8,6 +8,7 @@ from rung_ops import contract
 from rung_ops.data.raw_file import read
 from rung_ops.data.row_checks import inspect
 from rung_ops.features.point_in_time import join
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import INGESTED, ROOT, SAMPLE, raw_files, raw_files_in, shown
 
 
@@ -15,9 +16,17 @@ def sample_rows() -> pl.DataFrame:
     """Read the first file of the sample as rows of Row with the entity features, for tests.
 
     What breaks Row is null in it. Where there is no sample, it is the first raw file.
+
+    Raises:
+        StageError: there is no raw file, or it lacks rows or columns.
     """
-    path = (raw_files_in(SAMPLE) or raw_files())[0]
-    return join(inspect(read(path), contract.Row.to_schema(), shown(path))[0])
+    paths = raw_files_in(SAMPLE) or raw_files()
+    if not paths:
+        raise StageError("There is no data: put a file into data/sample.")
+    rows, problems = inspect(read(paths[0]), contract.Row.to_schema(), shown(paths[0]))
+    if not rows.height:
+        raise StageError(str(problems[0]))
+    return join(rows)
 
 
 def ingested_path(raw: Path) -> Path:

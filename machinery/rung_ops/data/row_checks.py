@@ -141,7 +141,11 @@ def _broken_rules(
             if (name, row + 1) not in counted
         )
         if rows or group["index"].is_null().all():
-            what, example = _in_words(str(check), group["failure_case"][0])
+            value = group["failure_case"][0]
+            if keyed and rows:  # pandera gives the whole row, which may hold personal data
+                repeated = typed.select(schema.unique or []).row(rows[0] - 1)
+                value = ", ".join(str(part) for part in repeated)
+            what, example = _in_words(str(check), value)
             problems.append(Problem(source, name, what, rows, example))
     return problems
 
@@ -159,7 +163,7 @@ def _in_words(check: str, value: str | None) -> tuple[str, str]:
     if check == "not_nullable":
         return "may not be empty", ""
     if check == "multiple_fields_uniqueness":
-        return "must be unique", f", and {value} is there more than once"
+        return "must be unique", f", and `{value}` is there more than once"
     return f"must satisfy {check}", f", which {value!r} does not"
 
 

@@ -38,6 +38,12 @@ BROKEN = {
         "test_src_can_be_imported",
         rf"{PACKAGE}/dataset.py: `TARGET` is missing: the name of the column to predict.",
     ),
+    "a Row with a type that pandera does not know": (
+        f"{PACKAGE}/dataset.py",
+        "class Row(Row):\n    when: Path\n",
+        "test_src_can_be_imported",
+        rf"{PACKAGE}/dataset.py: Row cannot be used as a schema \(TypeError: .*\)\.",
+    ),
     "an unknown TARGET": (
         f"{PACKAGE}/dataset.py",
         'TARGET = "nothing"\n',

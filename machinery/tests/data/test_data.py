@@ -60,6 +60,22 @@ def test_an_empty_value_is_named_where_none_may_be() -> None:
     assert (required, (6,)) in [(p.column, p.rows) for p in problems]
 
 
+def test_a_repeated_row_is_named_by_what_identifies_it() -> None:
+    """The other columns may differ, and may be personal data, which does not belong in logs."""
+    schema = pa.DataFrameSchema(
+        {"order": pa.Column(int), "line": pa.Column(int), "name": pa.Column(str)},
+        unique=["order", "line"],
+    )
+    rows = pl.DataFrame({"order": [7, 8, 8], "line": [1, 2, 2], "name": ["Ada", "Bob", "Cy"]})
+
+    _, problems = inspect(rows, schema, "new.csv")
+
+    assert [str(problem) for problem in problems] == [
+        "new.csv: column `order, line` must be unique, and `8, 2` is there more than once "
+        "(rows 2, 3)"
+    ]
+
+
 HOSTILE = "x\n##vso[task.setvariable]y\n::error::z\x1b[31m"
 
 
