@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 
 from rung_ops import contract
+from rung_ops.data import ingest
 from rung_ops.data.raw_file import UnreadableFileError, read
 from rung_ops.data.row_checks import inspect
+from rung_ops.project.errors import StageError
 from rung_ops.project.paths import raw_files
 
 SCHEMA = contract.Row.to_schema()
@@ -74,6 +76,23 @@ def test_a_repeated_row_is_named_by_what_identifies_it() -> None:
         "new.csv: column `order, line` must be unique, and `8, 2` is there more than once "
         "(rows 2, 3)"
     ]
+
+
+def test_tests_of_a_project_without_data_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "raw_files_in", lambda folder: [])
+    monkeypatch.setattr(ingest, "raw_files", list)
+
+    with pytest.raises(StageError, match="There is no data: put a file into data/sample"):
+        ingest.sample_rows()
+
+
+def test_tests_of_a_project_name_the_columns_that_its_file_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingest, "read", lambda path: some_rows().drop(contract.TARGET))
+
+    with pytest.raises(StageError, match=f"`{contract.TARGET}` is missing; the file has"):
+        ingest.sample_rows()
 
 
 HOSTILE = "x\n##vso[task.setvariable]y\n::error::z\x1b[31m"
