@@ -35,6 +35,7 @@ from rung_ops.project.paths import (
     shown,
 )
 from rung_ops.system.pipes import quietly
+from rung_ops.system.printable import counted
 from rung_ops.training.estimator import classes, features, predict, truth
 from rung_ops.training.estimator import load as _load
 from rung_ops.training.estimator import save as _save
@@ -118,7 +119,7 @@ def ingest_files() -> None:
         except UnreadableFileError as error:
             unreadable.append(str(error))
         else:
-            print(f"ingested {shown(path)}: {rows:,} rows")
+            print(f"ingested {shown(path)}: {counted(rows, 'row')}")
     if unreadable:
         raise StageError("\n".join(unreadable))
 
@@ -141,7 +142,7 @@ def check_rows() -> pl.DataFrame:
     if problems:
         advice = "Nothing was trained. Fix the rows in the file, or the rule in dataset.py."
         raise StageError("\n".join([*map(str, problems), advice]))
-    print(f"validated {rows.height:,} rows of {len(counts)} file(s)")
+    print(f"validated {counted(rows.height, 'row')} of {counted(len(counts), 'file')}")
     return entity_features.join(rows)
 
 

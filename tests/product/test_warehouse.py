@@ -136,12 +136,12 @@ def test_a_newcomer_pulls_offline_out_of_the_sample(trial: Trial) -> None:
     assert "Nothing was taken yet" in trial.project.run("uv run poe data")
     assert "50,004 rows taken" in trial.pull("uv run poe data pull")
     assert "There is nothing new" in trial.pull("uv run poe data pull")
-    assert "50,004 in 13 file(s)" in trial.project.run("uv run poe data")
+    assert "50,004 in 13 files" in trial.project.run("uv run poe data")
     assert trial.project.is_clean()
 
     output = trial.project.run("uv run poe train")
 
-    assert "validated 50,004 rows of 13 file(s)" in output  # and not those of data/sample once more
+    assert "validated 50,004 rows of 13 files" in output  # and not those of data/sample once more
 
 
 def test_env_gives_the_address_and_is_not_part_of_the_repository(trial: Trial) -> None:

@@ -123,7 +123,7 @@ def left_alone(planned: Plan) -> list[str]:
     entries += [f"{path} (yours before Rung had one like it)" for path in planned.had]
     entries += [f"{path} (you edited it)" for path in planned.edited]
     entries += [f"{new} (Rung's {old}, renamed by you)" for old, new in planned.renamed.items()]
-    return entries + ([f"{planned.yours} files of your own"] if planned.yours else [])
+    return entries + ([f"your own files: {planned.yours}"] if planned.yours else [])
 
 
 def conflict(conflict: Conflict) -> list[str]:
@@ -164,7 +164,7 @@ def message(planned: Plan) -> str:
             if before.answers.get(name) != value
         )
     counts = (len(planned.added), len(planned.changed), len(planned.retired))
-    body = f"{title(planned)}: {counts[0]} files added, {counts[1]} changed, {counts[2]} retired."
+    body = f"{title(planned)}. Files: {counts[0]} added, {counts[1]} changed, {counts[2]} retired."
     parts = [subject[:100], "\n".join(textwrap.wrap(body, 72))]
     if planned.commands:
         parts.append("New commands:\n" + "\n".join(f"- {run}" for run in planned.commands))

@@ -148,7 +148,7 @@ def _show_climb(project: Path, rung: int) -> None:
             raise NotDoneError(f"The climb to rung {rung} has conflicts in {paths}.")
         climb.climb(prepared, messages.message(plan), verify=False)
     print(
-        f"\nRung {rung}: {len(plan.added)} files added, {len(plan.changed)} changed, "
+        f"\nRung {rung}. Files: {len(plan.added)} added, {len(plan.changed)} changed, "
         f"{len(plan.retired)} retired"
     )
     signs = (("+", plan.added), ("~", plan.changed), ("-", plan.retired))

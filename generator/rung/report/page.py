@@ -27,7 +27,7 @@ PAGE = """\
 <h1>Rung {level}: {title}</h1>
 <p>{promise}</p>
 <p class="quiet">Microsoft {microsoft}; Google {google}. Game: {game} ({game_from}).
-{files} files checked. {how} {counts_as}</p>
+Files checked: {files}. {how} {counts_as}</p>
 {notes}
 </header>
 <main>

@@ -33,7 +33,7 @@ def _lines(review: Review, before: Review | None) -> Iterator[str]:
     rung = review.levels[review.level]
     yield f"{printable(review.name)}: rung {rung.level}, {rung.title}"
     yield f"  Microsoft {rung.microsoft}; Google {rung.google}"
-    yield f"  Game: {review.game} ({review.game_from}). {review.file_count:,} files checked."
+    yield f"  Game: {review.game} ({review.game_from}). Files checked: {review.file_count:,}."
     yield f"  {how(review)}"
     if review.machine_learning:
         yield f"  {counts_as(review)}"

@@ -18,7 +18,7 @@ from rung_ops.predictions import HIGH, INTERVAL, LOW, PREDICTION, columns, shape
 from rung_ops.project.errors import StageError
 from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.system import atomic
-from rung_ops.system.printable import printable
+from rung_ops.system.printable import counted, printable
 from rung_ops.target import Kind
 from rung_ops.training import estimator
 
@@ -201,9 +201,9 @@ def main(
         return 1
     for problem in problems:
         print(problem, file=sys.stderr)
-    bad = scored["problem"].is_not_null().sum()
+    bad = int(scored["problem"].is_not_null().sum())
     print(
-        f"{scored.height - bad:,} rows scored"
+        f"{counted(scored.height - bad, 'row')} scored"
         + (f", {bad:,} not (see the column `problem`)" if bad else "")
         + f": {shown(options.output)}"
     )

@@ -12,6 +12,7 @@ from rung_ops.batch import prediction_log
 from rung_ops.batch.predict import PredictionError, predictions_of
 from rung_ops.features.point_in_time import join
 from rung_ops.project.paths import MODEL, REPORTS, ROOT, shown
+from rung_ops.system.printable import counted
 from rung_ops.training import estimator
 
 ENVIRONMENT = "batch"
@@ -59,7 +60,7 @@ def log_predictions(scored: pl.DataFrame) -> pl.DataFrame:
             f"{shown(folder)} cannot be written ({error}). Predictions that are not logged may not "
             "be used, so nothing was written. Free disk space, or set LOGS to another folder."
         ) from error
-    print(f"{good.height:,} predictions of {model} logged: {shown(folder)}")
+    print(f"{counted(good.height, 'prediction')} of {model} logged: {shown(folder)}")
     return named
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from rung_ops.data import dvc, incoming_git
 from rung_ops.project.paths import INCOMING, REPOSITORY, ROOT, links_refused, raw_files, shown
-from rung_ops.system.printable import printable
+from rung_ops.system.printable import counted, printable
 
 
 def versioned() -> list[Path]:
@@ -71,7 +71,7 @@ def version() -> int:
         return 1
     code = _dvc("add", *(shown(path) for path in files))
     if code == 0:
-        print(f"versioned {len(files)} file(s); commit data/incoming")
+        print(f"versioned {counted(len(files), 'file')}; commit data/incoming")
         if _dvc("push", *(f"{shown(path)}.dvc" for path in files)) != 0:
             print(
                 "The files are versioned here, but did not reach the remote that .dvc/config "

@@ -10,6 +10,7 @@ import polars as pl
 
 from rung_ops.gate.paired_test import Figure, figure_or_nan
 from rung_ops.gate.rules import Rules
+from rung_ops.system.printable import counted
 from rung_ops.threshold import Threshold
 from rung_ops.training.slices import MONTH, slice_columns
 
@@ -92,11 +93,11 @@ def objections(
         if not each.judged:
             continue
         if not math.isfinite(each.challenger):
-            yield f"{each}: the challenger has no figure on its {each.rows:,} rows"
+            yield f"{each}: the challenger has no figure on its {counted(each.rows, 'row')}"
         if max_drop and each.champion - each.challenger > max_drop.amount:
             yield (
                 f"{each}: changes from {sign * each.champion:.4g} to {sign * each.challenger:.4g} "
-                f"on {each.rows:,} rows; {max_drop} is allowed"
+                f"on {counted(each.rows, 'row')}; {max_drop} is allowed"
             )
     by_name = {(each.column, each.value): each for each in slices}
     for bound in rules.bounds:
@@ -118,7 +119,7 @@ def _not_judged(
         if column not in rules.ignore and not any(each.judged for each in of_column):
             largest = max((each.rows for each in of_column), default=0)
             yield (
-                f"no slice of `{column}` can be judged: the largest has {largest:,} rows; "
+                f"no slice of `{column}` can be judged: the largest has {counted(largest, 'row')}; "
                 f"{rules.min_slice_rows} are needed"
             )
     by_name = {(each.column, each.value): each for each in slices}
@@ -130,6 +131,6 @@ def _not_judged(
         if rules.judges(column, value) and (current is None or not current.judged):
             rows = current.rows if current else 0
             yield (
-                f"{column} {value}: has {rows:,} rows, too few to judge; the champion was "
+                f"{column} {value}: has {counted(rows, 'row')}, too few to judge; the champion was "
                 f"evaluated on {before:,}"
             )

@@ -17,6 +17,7 @@ from rung_ops.governance import anchors, keys, seen_log, signed_log, verificatio
 from rung_ops.project.paths import shown
 from rung_ops.release import history, paths, state
 from rung_ops.system import locks
+from rung_ops.system.printable import counted
 
 # Of erasure, gate_record.note(), approval.approval_of() and changes of the state: pages, not printed.
 WHOLE = (
@@ -216,6 +217,6 @@ def _conclude(folder: Path, faults: list[str]) -> int:
         return 1
     checked = verification.verify(folder, keys.public_key())
     if checked.last:
-        print(f"Verified: {checked.lines} lines, the last signed at {checked.last.at}.")
+        print(f"Verified: {counted(checked.lines, 'line')}, the last signed at {checked.last.at}.")
         print(f"To verify later that none is gone, note: {checked.lines}:{checked.last.head}")
     return 0

@@ -14,6 +14,7 @@ from rung_ops.governance.record_check import Problem
 from rung_ops.project.paths import REPORTS, REPOSITORY, ROOT, project_name
 from rung_ops.release import paths, state
 from rung_ops.system import git
+from rung_ops.system.printable import counted
 
 RUN, STATEMENT, MISSING, OUTSIDE = "run", "statement", "missing", "organisation"
 
@@ -127,7 +128,7 @@ def _audit_log(artefact: str, examined: Examined) -> Evidence:
         return Evidence(MISSING, "nothing has been deployed to production from here")
     if faults := audit.report(folder):
         return Evidence(MISSING, faults[0])
-    return Evidence(RUN, f"{len(state.events(folder))} lines, signed and verified")
+    return Evidence(RUN, f"{counted(len(state.events(folder)), 'line')}, signed and verified")
 
 
 def _monitor(artefact: str, examined: Examined) -> Evidence:
@@ -135,7 +136,9 @@ def _monitor(artefact: str, examined: Examined) -> Evidence:
     if not path.is_file():
         return Evidence(MISSING, "production was not checked from here")
     result = _json(path)
-    return Evidence(RUN, f"{len(result.get('problems', []))} problems; SHA-256 {_sha256(path)}")
+    return Evidence(
+        RUN, f"{counted(len(result.get('problems', [])), 'problem')}; SHA-256 {_sha256(path)}"
+    )
 
 
 def _organisation(artefact: str, examined: Examined) -> Evidence:

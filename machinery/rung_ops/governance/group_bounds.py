@@ -8,6 +8,7 @@ import yaml
 
 from rung_ops.governance.plan import CHANGES
 from rung_ops.statistics import finite
+from rung_ops.system.printable import counted
 
 UNMEASURED = "may_be_unmeasured"  # of a bound: classes that may have too few rows
 Bound = Mapping[str, Any]  # group, figure, greatest_difference; also class and UNMEASURED
@@ -107,10 +108,8 @@ def _not_measured(report: Mapping[str, Any], group: str) -> Mapping[str, Mapping
 
 def _named(what: str, group: str, report: Mapping[str, Any]) -> str:
     rows = _not_measured(report, group)[what]
-    counted = ", ".join(
-        f"{number} row{'' if number == 1 else 's'} of {name}" for name, number in rows.items()
-    )
-    return f"{what} by {group} is not measured: {counted}"
+    few = ", ".join(f"{counted(number, 'row')} of {name}" for name, number in rows.items())
+    return f"{what} by {group} is not measured: {few}"
 
 
 def _remedy(bound: Bound, lacking: Sequence[str | None], report: Mapping[str, Any]) -> str:

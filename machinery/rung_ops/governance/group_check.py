@@ -12,7 +12,7 @@ from typing import Any
 from rung_ops.governance import group_bounds, plan
 from rung_ops.governance.plan import Bounds
 from rung_ops.project.paths import params, shown
-from rung_ops.system.printable import printable
+from rung_ops.system.printable import counted, printable
 from rung_ops.target import MULTICLASS
 from rung_ops.training.fairness import FAIRNESS, THRESHOLD
 
@@ -76,7 +76,7 @@ def unjudged(report: Mapping[str, Any], limits: Bounds | None = None) -> list[st
     """
     least, unknown = report.get("smallest_group"), report.get("not_measured") or {}
     small = [
-        f"fairness: {column} {name} ({rows} row{'' if rows == 1 else 's'}) is not judged: fewer "
+        f"fairness: {column} {name} ({counted(rows, 'row')}) is not judged: fewer "
         f"than {least} rows, smallest_group under [fairness]"
         for column, few in report.get("too_small", {}).items()
         for name, rows in few.items()

@@ -11,6 +11,7 @@ from rung_ops.governance import anchors
 from rung_ops.governance.anchors import ANCHORS, Anchor
 from rung_ops.release import history, state
 from rung_ops.system import locks
+from rung_ops.system.printable import counted
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def unsigned(folder: Path, key: ec.EllipticCurvePublicKey) -> str:
     if missing := _missing_line(folder, lines):
         return f"{state.STATE}: {missing}"
     if torn is not None or anchored != len(lines):
-        return f"it has {len(lines)} lines, and {anchored} of them were signed"
+        return f"it has {counted(len(lines), 'line')}, and {anchored} of them were signed"
     if made and (wrong := _wrong(made[-1], key, folder.name, lines, 0)):
         return f"{ANCHORS}: the last anchor {wrong}"
     return ""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from rung_ops.system.printable import counted
+
 WIDTH, HEIGHT = 320, 96
 DAY_WIDTH, DAY_HEIGHT, LEFT, BOTTOM = 720, 240, 52, 40
 MAX_TICKS = 8
@@ -86,7 +88,9 @@ def days(rows: list[dict[str, Any]], expected: float | None, metric: str) -> str
 def _day(row: dict[str, Any], middle: float, step: float, height: Any) -> str:
     floor = DAY_HEIGHT - BOTTOM
     tall = row["coverage"] * floor * 0.25
-    label = f"{row['value']}: {row['predictions']:,} predictions, {row['coverage']:.0%} known"
+    label = (
+        f"{row['value']}: {counted(row['predictions'], 'prediction')}, {row['coverage']:.0%} known"
+    )
     drawn = (
         f'<rect class="known" x="{middle - step * 0.4:.1f}" width="{step * 0.8:.1f}" '
         f'y="{floor - tall:.1f}" height="{tall:.1f}"/>'

@@ -13,6 +13,7 @@ from rung_ops.monitoring import drift, kolmogorov, plots, quality_metric
 from rung_ops.monitoring.freshness import Age
 from rung_ops.monitoring.result import MonitorResult
 from rung_ops.system import html as page
+from rung_ops.system.printable import counted
 
 LAYOUT = Path(__file__).with_suffix(".html")
 
@@ -46,7 +47,7 @@ def html(project: str, environment: str, result: MonitorResult) -> str:
 def summary(result: MonitorResult) -> str:
     """Return a line that says what was checked and what drifted."""
     checked = (
-        f"{result.rows:,} predictions of {result.release.id} since "
+        f"{counted(result.rows, 'prediction')} of {result.release.id} since "
         f"{result.since:%Y-%m-%d %H:%M} UTC"
     )
     if not result.judged:
@@ -57,7 +58,7 @@ def summary(result: MonitorResult) -> str:
     count = sum(map(bool, drifted.values()))
     has = "has" if count == 1 else "have"
     return (
-        f"{checked}: {count} of {len(drifted)} features {has} drifted, "
+        f"{checked}: {count} of {counted(len(drifted), 'feature')} {has} drifted, "
         f"and the predictions have{'' if predictions else ' not'}"
     )
 
@@ -65,8 +66,8 @@ def summary(result: MonitorResult) -> str:
 def _tiles(result: MonitorResult) -> list[tuple[str, str, bool]]:
     """List the figures that matter most: name, value, whether it is bad."""
     drifted = result.drift.filter(pl.col("drifted")).height
-    counted = f"{drifted} of {result.drift.height}" if result.judged else "not judged"
-    tiles = [("predictions", f"{result.rows:,}", False), ("drifted", counted, bool(drifted))]
+    share = f"{drifted} of {result.drift.height}" if result.judged else "not judged"
+    tiles = [("predictions", f"{result.rows:,}", False), ("drifted", share, bool(drifted))]
     for name, age in result.ages.items():
         newest = "newest " if name in ("prediction", "row") else ""
         what = f"age of the {newest}{name}"
@@ -85,7 +86,7 @@ def _method(result: MonitorResult) -> str:
     limits = result.limits.drift
     if not result.judged:
         return (
-            f"Not judged: {result.rows:,} predictions, and {limits.min_rows:,} are needed. "
+            f"Not judged: {counted(result.rows, 'prediction')}, and {limits.min_rows:,} are needed. "
             "The pictures show what there is. Filled: now. Outline: in training."
         )
     reference = result.release.reference.height

@@ -40,7 +40,7 @@ from rung_ops.project.paths import REPORTS, params, project_name, shown
 from rung_ops.release import paths, state, state_file
 from rung_ops.release.bundle import BadBundle
 from rung_ops.system import atomic, locks
-from rung_ops.system.printable import printable
+from rung_ops.system.printable import counted, printable
 
 FOLDER = REPORTS / "monitor"
 PROM = "monitor.prom"
@@ -165,7 +165,7 @@ def main(
     if result.problems:
         notify(
             f"{project_name()} in {options.environment}: the monitor found "
-            f"{len(result.problems)} problem{'' if len(result.problems) == 1 else 's'}",
+            f"{counted(len(result.problems), 'problem')}",
             "\n".join(result.problems),
         )
     return 1 if result.problems else 0

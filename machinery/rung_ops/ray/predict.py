@@ -23,6 +23,7 @@ from rung_ops.project.paths import MODEL, ROOT, shown
 from rung_ops.ray import blocks, connect, errors, keys, output
 from rung_ops.ray.blocks import Block
 from rung_ops.ray.settings import InvalidSettings, Settings, settings
+from rung_ops.system.printable import counted
 
 
 def run(
@@ -167,7 +168,7 @@ def main(
     for problem in problems:
         print(problem, file=sys.stderr)
     print(
-        f"{rows - bad:,} rows scored"
+        f"{counted(rows - bad, 'row')} scored"
         + (f", {bad:,} not (see the column `problem`)" if bad else "")
         + f": {shown(target)}"
     )

@@ -1,4 +1,4 @@
-"""Text that comes from data, files or their names, made safe to print."""
+"""Text for people: what comes from data, files or their names made safe to print, and numbers."""
 
 import re
 
@@ -14,6 +14,11 @@ def printable(text: str) -> str:
     """
     line = "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
     return CI_COMMAND.sub(_escaped_command, line)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 row", "2,300 rows"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def in_markdown(text: str) -> str:

@@ -10,6 +10,7 @@ from sklearn.metrics import mean_absolute_error
 
 from rung_ops.predictions import inside
 from rung_ops.statistics import wilson_interval
+from rung_ops.system.printable import counted
 
 COUNTS = ("rows", "positives")
 DEVIATIONS = 1.96  # of the intervals: they hold the true rate 19 times in 20
@@ -96,12 +97,12 @@ def _notes(name: str, row: dict[str, Any], smallest: int) -> Iterator[str]:
     for figure in [figure for figure, value in row.items() if value is None]:
         yield f"{name}: {figure} is undefined, because no row counts for it"
     if row["rows"] < smallest:
-        yield f"{name}: {row['rows']} rows, fewer than {smallest}: left out of the differences"
+        yield f"{name}: {counted(row['rows'], 'row')}, fewer than {smallest}: left out of the differences"
     elif 0 < row.get("positives", smallest) < smallest:
-        yield f"{name}: true_positive_rate is computed from {row['positives']} rows"
+        yield f"{name}: true_positive_rate is computed from {counted(row['positives'], 'row')}"
     elif 0 < row["rows"] - row.get("positives", 0) < smallest:
         negatives = row["rows"] - row["positives"]
-        yield f"{name}: false_positive_rate is computed from {negatives} rows"
+        yield f"{name}: false_positive_rate is computed from {counted(negatives, 'row')}"
 
 
 def compare_intervals(
@@ -172,7 +173,7 @@ def compare_classes(
             values.setdefault(each, {})[name] = {key: figures[key] for key in COUNTS} | dict(ends)
     few = few_rows(values, smallest)
     notes = [
-        f"{what}: {rows} rows, fewer than {smallest}: left out of the differences"
+        f"{what}: {counted(rows, 'row')}, fewer than {smallest}: left out of the differences"
         for what, rows in few.items()
     ]
     differences: dict[str, dict[str, float | None]] = {}
@@ -253,8 +254,8 @@ def _intervals(
     figures: Mapping[str, Any], actual: np.ndarray, chosen: np.ndarray
 ) -> Iterator[tuple[str, float | None]]:
     """Yield each rate and the ends of its interval, which is not known without rows."""
-    counted = zip(RATES, (chosen, chosen[actual], chosen[~actual]), strict=True)
-    for figure, events in counted:
+    of_rates = zip(RATES, (chosen, chosen[actual], chosen[~actual]), strict=True)
+    for figure, events in of_rates:
         low = high = math.nan
         if len(events):
             low, high = wilson_interval(int(events.sum()), len(events), DEVIATIONS)

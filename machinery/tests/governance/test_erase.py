@@ -198,7 +198,7 @@ def test_without_yes_it_is_only_shown(project: Project) -> None:
     output = project.erase(PERSON)
 
     assert "Nothing was changed" in output
-    for name in ("known.csv", "applications.parquet: 1 row(s)", "rows.parquet", "local cache"):
+    for name in ("known.csv", "applications.parquet: 1 row", "rows.parquet", "local cache"):
         assert name in output
     assert {path: path.read_bytes() for path in tables.files(project.folder)} == before
     assert len(stored(project)) == 1
@@ -225,8 +225,8 @@ def test_what_cannot_be_rewritten_is_reported(project: Project, rows: pl.DataFra
 
     output = project.erase(PERSON, "--yes", "--reason", "Request 14")
 
-    assert "docs/some.csv, 1 row(s): git holds it" in output
-    assert "parity.parquet, 1 row(s): a signed release carries it" in output
+    assert "docs/some.csv, 1 row: git holds it" in output
+    assert "parity.parquet, 1 row: a signed release carries it" in output
     assert held(bundle) == COUNT and pl.read_csv(in_git).height == COUNT
 
 
@@ -241,7 +241,7 @@ def test_a_raw_file_in_git_that_load_reads_is_reported(project: Project) -> None
 
     output = project.erase("age=67", "amount=1169")
 
-    assert "data/sample/german.csv, 1 row(s): git holds it" in output
+    assert "data/sample/german.csv, 1 row: git holds it" in output
 
 
 def test_without_the_key_nothing_is_erased(project: Project) -> None:
@@ -264,7 +264,7 @@ def test_equal_rows_of_the_log_are_named_but_count_as_anothers_by_default(
     again = batch(rows[7:8].drop(contract.TARGET), 99)
     prediction_log.write_predictions(prediction_log.assemble([again]), project.log)
 
-    assert "1 prediction(s) in the log are for equal rows: request-99" in project.erase(PERSON)
+    assert "The log has 1 prediction for equal rows: request-99" in project.erase(PERSON)
 
     project.erase(PERSON, "request-99", "--yes", "--reason", "Request 16")
     left = prediction_log.read(project.log).collect()["id"].to_list()

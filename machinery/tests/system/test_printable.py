@@ -2,7 +2,7 @@
 
 import pytest
 
-from rung_ops.system.printable import printable
+from rung_ops.system.printable import counted, printable
 
 UNSAFE = {
     "a line break": ("a\nb", r"a\nb"),
@@ -27,3 +27,7 @@ def test_unsafe_text_is_escaped(what: str) -> None:
 @pytest.mark.parametrize("text", ["data/incoming/März 2026.csv", "a::b", "C:\\x", "## heading", ""])
 def test_plain_text_stays(text: str) -> None:
     assert printable(text) == text
+
+
+def test_a_number_has_its_noun() -> None:
+    assert [counted(number, "row") for number in (0, 1, 2_300)] == ["0 rows", "1 row", "2,300 rows"]

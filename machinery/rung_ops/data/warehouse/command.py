@@ -12,6 +12,7 @@ from rung_ops.data.warehouse.pull import SNAPSHOT, pull
 from rung_ops.data.warehouse.settings import Settings
 from rung_ops.data.warehouse.url import Address
 from rung_ops.project.paths import shown
+from rung_ops.system.printable import counted
 
 USAGE = "usage: `uv run poe data` or `uv run poe data pull`"
 
@@ -36,13 +37,13 @@ def describe(says: Settings, where: Address, folder: Path) -> list[str]:
     if says.watermark:
         day = done[-1].until if done else says.first
         lines.append(f"watermark  {says.watermark} < {day}, in UTC")
-    lines.append(f"rows       {sum(counts.values()):,} in {len(here)} file(s)")
+    lines.append(f"rows       {sum(counts.values()):,} in {counted(len(here), 'file')}")
     if not here and not away:
         lines.append("Nothing was taken yet: `uv run poe data pull`.")
     others = Counter(extract.note(path).get("query") == asked.hash for path in here)[False]
     if others:
         lines.append(
-            f"{others} file(s) were taken by another text of {shown(says.query)}. Where that "
+            f"Taken by another text of {shown(says.query)}: {counted(others, 'file')}. Where that "
             "matters, delete them together with their .dvc files, and pull: they are taken again."
         )
     return lines
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
     except WarehouseError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{rows:,} rows taken" if rows else "There is nothing new.")
+    print(f"{counted(rows, 'row')} taken" if rows else "There is nothing new.")
     return 0
 
 

@@ -20,6 +20,7 @@ from rung_ops.governance.erasure.rows import NothingErased
 from rung_ops.project.paths import ROOT, shown
 from rung_ops.release import paths, state
 from rung_ops.system import git, key_names, keyless, locks
+from rung_ops.system.printable import counted
 
 ERASED = "erased"
 PURPOSE = b"rung: whose rows were erased"  # so that the signing key makes a hash of its own kind
@@ -92,7 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except (OSError, locks.LockTimeoutError, state.BadState) as error:
         problems = [f"The record could not be written: {error}"]
-    print(f"\nErased: {len(written)} file(s) rewritten. The audit log has it as {who[:16]}.")
+    print(
+        f"\nErased: {counted(len(written), 'file')} rewritten. The audit log has it as {who[:16]}."
+    )
     for each in [*failed, *problems]:
         print(each, file=sys.stderr)
     return 1 if failed or problems else 0

@@ -14,6 +14,7 @@ from rung_ops.project.errors import StageError
 from rung_ops.project.paths import shown
 from rung_ops.release import paths
 from rung_ops.system import locks
+from rung_ops.system.printable import counted
 
 
 class NothingErased(StageError):
@@ -143,18 +144,22 @@ def _overrides(number: int) -> list[str]:
     if not number:
         return []
     return [
-        f"The audit log keeps {number} override(s) of its predictions: id, decision, reason. It "
+        f"The audit log keeps {counted(number, 'override')} of its predictions: id, decision, reason. It "
         "cannot be changed, and holds no row."
     ]
 
 
 def _show(result: FoundRows, unreached: list[str]) -> None:
     many = len(result.subject.ids)
-    print(f"{result.searched} tables were searched; {many} id(s) of predictions are known.")
+    print(
+        f"{counted(result.searched, 'table')} searched; {counted(many, 'id')} of predictions known."
+    )
     for each in result.files:
-        print(f"  {shown(each.path)}: {each.rows} row(s)")
+        print(f"  {shown(each.path)}: {counted(each.rows, 'row')}")
     for version, rows in result.old.holding:
-        print(f"  {version.path}, version {version.stored} in the local cache: {rows} row(s)")
+        print(
+            f"  {version.path}, version {version.stored} in the local cache: {counted(rows, 'row')}"
+        )
     if not result.files and not result.old.holding:
         print("  No row was found.")
     print("Not reached:")

@@ -14,6 +14,7 @@ from rung_ops.governance.erasure.tables import FileRows, UnreadableTable
 from rung_ops.monitoring import outcomes
 from rung_ops.project.paths import ROOT, others, placed, raw_files, shown
 from rung_ops.system import git
+from rung_ops.system.printable import counted
 
 SHOWN = 5  # ids that are named
 RUNS = ("mlartifacts", "mlruns")
@@ -81,7 +82,7 @@ def search(subject: Subject) -> FoundRows:
             continue
         named.add(path)
         if reason := _out_of_reach(path, tracked):
-            result.unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
+            result.unreached.append(f"{shown(path)}, {counted(rows, 'row')}: {reason}")
         else:
             result.files.append(FileRows(path, rows))
     result.unreached += _raw(result, tracked, named) + _alike(result.subject)
@@ -133,7 +134,7 @@ def _raw(result: FoundRows, tracked: set[Path], named: set[Path]) -> list[str]:
                 "it is not a .parquet or .csv with the contract's columns. Delete these rows by "
                 "hand, run `uv run poe incoming`, and commit."
             )
-            unreached.append(f"{shown(path)}, {rows} row(s): {reason}")
+            unreached.append(f"{shown(path)}, {counted(rows, 'row')}: {reason}")
     return unreached
 
 
@@ -148,7 +149,7 @@ def _alike(subject: Subject) -> list[str]:
         return []
     named = ", ".join(sorted(ids)[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
     return [
-        f"{len(ids)} prediction(s) in the log are for equal rows: {named}. Name them too if they are "
+        f"The log has {counted(len(ids), 'prediction')} for equal rows: {named}. Name them too if they are "
         "the same person's."
     ]
 
@@ -160,8 +161,9 @@ def _of_versions(searched: versions.SearchedVersions) -> list[str]:
     ]
     if searched.elsewhere:
         unreached.append(
-            f"{len(searched.elsewhere)} version(s) of the data are not in the local cache and "
-            "were not searched: run `uv run dvc fetch --all-commits`, then this again."
+            "Not in the local cache, and not searched: "
+            f"{counted(len(searched.elsewhere), 'version')} of the data. Run `uv run dvc fetch "
+            "--all-commits`, then this again."
         )
     if searched.holding or searched.elsewhere:
         unreached += [
