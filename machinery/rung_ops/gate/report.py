@@ -110,7 +110,13 @@ def table(verdict: Verdict) -> Iterator[str]:
 
 def _line(label: str, rows: Any, challenger: Any, other: Any, gain: Any) -> str:
     count = f"{rows:,}" if isinstance(rows, int) else ""
-    figures = (challenger, other)
-    cells = [f"{each:.4f}" if isinstance(each, float) else each or "" for each in figures]
-    last = f"{gain:+.4f}" if isinstance(gain, float) else gain or ""
-    return f"{label[:26]:26}{count:>8}  {cells[0]:>10}{cells[1]:>16}{last:>10}".rstrip()
+    cells = [_cell(each) for each in (challenger, other)]
+    last = _cell(gain, "+")
+    return f"{label[:26]:26}{count:>8} {cells[0]:>11} {cells[1]:>15} {last:>9}".rstrip()
+
+
+def _cell(figure: Any, sign: str = "") -> str:
+    if not isinstance(figure, float):
+        return figure or ""
+    # Six digits in front of the point leave no room for four behind it.
+    return format(figure, f"{sign},.1f" if abs(figure) >= 1000 else f"{sign}.4f")
