@@ -16,6 +16,7 @@ from rung_ops.release import (
     bundle,
     export,
     export_trial,
+    parity,
     registry_artifacts,
     source_import,
     verify,
@@ -69,7 +70,7 @@ def compare(
         yield from _other_bytes(kind, files, model, features)
     expected = estimator.predict_features(model, features)
     # Not the tolerance of the manifest: it was written by what is checked here.
-    tolerance = export.tolerance_of(expected, manifest["task"])
+    tolerance = parity.tolerance_of(expected, manifest["task"])
     try:
         predicted = predictor_of(files, dict(manifest))(features)
     except BadBundle as error:

@@ -23,6 +23,7 @@ from rung_ops.release import (
     contract_file,
     export,
     export_trial,
+    parity,
     reasons_file,
     source_hash,
     source_import,
@@ -144,7 +145,7 @@ def _trained(
     return Trained(model, train, test, expressions, described, params()["seed"])
 
 
-def _parity_check(model: Any, tested: pl.DataFrame, task: str) -> export.ParityCheck:
+def _parity_check(model: Any, tested: pl.DataFrame, task: str) -> parity.ParityCheck:
     """Predict the rows by which formats are compared; each prediction has to be finite."""
     expected = estimator.predict_features(model, tested)
     if not np.isfinite(expected).all():
@@ -152,14 +153,14 @@ def _parity_check(model: Any, tested: pl.DataFrame, task: str) -> export.ParityC
         raise export.NoFormat(
             f"The model has no finite prediction for {bad:,} of {len(expected):,} rows."
         )
-    return export.ParityCheck(tested, expected, export.tolerance_of(expected, task))
+    return parity.ParityCheck(tested, expected, parity.tolerance_of(expected, task))
 
 
 def _reasons(
     trained: Trained,
     tested: pl.DataFrame,
-    chosen: export.FormatResult,
-    formats: list[export.FormatResult],
+    chosen: parity.FormatResult,
+    formats: list[parity.FormatResult],
 ) -> dict[str, Any]:
     trees = next((each.predict for each in formats if each.ok and each.format == "lightgbm"), None)
     return reasons_file.describe(
@@ -218,7 +219,7 @@ def _carried(trained: Trained) -> pl.DataFrame:
     return answers
 
 
-def _row_features(trained: Trained, chosen: export.FormatResult) -> dict[str, Any]:
+def _row_features(trained: Trained, chosen: parity.FormatResult) -> dict[str, Any]:
     """Say whether the service may compute features of few rows without polars; else why not."""
     columns = trained.contract["columns"]
     schema = {each["name"]: dtype_of(each["polars"]) for each in columns}

@@ -26,7 +26,7 @@ from sklearn.preprocessing import (
 )
 
 from rung_ops.project.paths import ROOT
-from rung_ops.release import bundle, export, speed
+from rung_ops.release import bundle, export, parity, speed
 from rung_ops.release.bundle import BadBundle
 from rung_ops.release.to_lightgbm import NoLightGBM, to_lightgbm
 from rung_ops.release.to_onnx import to_onnx
@@ -86,14 +86,14 @@ def release(folder: Path, model: str = "") -> Path:
 
 
 def exported(
-    staged: Path, model: Any, columns: list[str], tolerance: float = export.TOLERANCE
-) -> tuple[str, list[export.FormatResult]]:
+    staged: Path, model: Any, columns: list[str], tolerance: float = parity.TOLERANCE
+) -> tuple[str, list[parity.FormatResult]]:
     """Fit a model to some rows, export it, and hold what was written against it on all rows."""
     inputs = FEATURES.select(columns)
     regression = isinstance(model[-1] if isinstance(model, Pipeline) else model, Ridge)
     model.fit(inputs[:400], FEATURES["number"].to_numpy()[:400] if regression else TRUTH[:400])
     expected = estimator.predict_features(model, inputs)
-    check = export.ParityCheck(inputs, expected, tolerance)
+    check = parity.ParityCheck(inputs, expected, tolerance)
     chosen, tried = export.export(staged, PACKAGE, model, check)
 
     written = predictor_of(staged, {"format": chosen.format, "package": PACKAGE})
