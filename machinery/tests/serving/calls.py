@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ from rung_ops.serving.rollout import Rollout
 from rung_ops.serving.service import Service
 from rung_ops.serving.settings import WHERE_ASKED, Limits, ReasonSettings
 
+PATIENCE = (
+    60  # seconds for the prediction log, which drops on a busy machine what it has not written
+)
 JSON = "application/json"
 PLAIN: dict[str, Any] = {
     **dict.fromkeys(("ge", "gt", "le", "lt", "isin", "pattern", "min_length", "max_length")),
@@ -178,4 +182,7 @@ def calling(
         rollout = Rollout(folder, None)
         service = Service("production", limits, Metrics(), rollout, written, hooks, access, reasons)
         yield Caller(service, runner, further)
+        until = time.monotonic() + PATIENCE
+        while written is not None and written.waiting and time.monotonic() < until:
+            time.sleep(0.02)
         service.close()
