@@ -14,13 +14,13 @@ from rung_ops.project.paths import PREDICTIONS, REPORTS, params, shown
 from rung_ops.system.printable import printable
 from rung_ops.target import MULTICLASS, QUANTILE
 from rung_ops.training import estimator
+from rung_ops.training.class_rates import compare_classes
 from rung_ops.training.group_rates import (
     CLASSIFICATION,
     COUNTS,
     RATES,
     REGRESSION,
     compare,
-    compare_classes,
     compare_intervals,
     few_rows,
     not_measured,

@@ -9,11 +9,9 @@ import numpy as np
 from sklearn.metrics import mean_absolute_error
 
 from rung_ops.predictions import inside
-from rung_ops.statistics import wilson_interval
 from rung_ops.system.printable import counted
 
 COUNTS = ("rows", "positives")
-DEVIATIONS = 1.96  # of the intervals: they hold the true rate 19 times in 20
 
 
 def true_positive_rate(truth: np.ndarray, chosen: np.ndarray) -> float:
@@ -77,7 +75,7 @@ def compare(
     )
     values: dict[str, dict[str, Any]] = {
         str(name): {
-            figure: int(value) if figure in COUNTS else _number(value)
+            figure: int(value) if figure in COUNTS else rounded(value)
             for figure, value in row.items()
         }
         for name, row in frame.by_group.iterrows()
@@ -87,7 +85,7 @@ def compare(
     differences = {}
     for figure in [name for name in metrics if name not in COUNTS]:
         defined = [row[figure] for row in compared.values() if row[figure] is not None]
-        differences[figure] = _spread(defined)
+        differences[figure] = spread(defined)
         if len(defined) < 2:
             notes.append(f"{figure}: fewer than two groups can be compared")
     return {"values": values, "differences": differences}, notes
@@ -141,57 +139,6 @@ def _of_rows(
     return lambda truth, rows: float(figure(np.asarray(truth), predicted[np.asarray(rows)]))
 
 
-def compare_classes(
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    group: np.ndarray,
-    smallest: int,
-    names: Sequence[str],
-) -> tuple[dict[str, Any], list[str]]:
-    """Compare the groups of one column where each row is answered with one of several classes.
-
-    Args:
-        truth: place of the class in `names`, shape (n_rows,).
-        predicted: place of the class that is answered, shape (n_rows,).
-        group: name of each row's group, shape (n_rows,).
-        smallest: a rate of fewer rows is reported but left out of the differences.
-        names: of the classes.
-
-    Returns:
-        The figures of each group by class, each class against all others, with the ends of their
-        95 % intervals; the largest differences of each class; and notes on them.
-    """
-    values: dict[str, dict[str, Any]] = {}
-    for code, name in enumerate(names):
-        actual, chosen = truth == code, predicted == code
-        of_class, _ = compare(
-            actual.astype(int), chosen.astype(int), group, smallest, CLASSIFICATION
-        )
-        for each, figures in of_class["values"].items():
-            rows = group == each
-            ends = _intervals(figures, actual[rows], chosen[rows])
-            values.setdefault(each, {})[name] = {key: figures[key] for key in COUNTS} | dict(ends)
-    few = few_rows(values, smallest)
-    notes = [
-        f"{what}: {counted(rows, 'row')}, fewer than {smallest}: left out of the differences"
-        for what, rows in few.items()
-    ]
-    differences: dict[str, dict[str, float | None]] = {}
-    for name in names:
-        differences[name] = {}
-        for figure in RATES:
-            rates = {
-                each: of_group[name][figure]
-                for each, of_group in values.items()
-                if each not in few and _rate(each, figure, name) not in few
-            }
-            defined = [rate for rate in rates.values() if rate is not None]
-            differences[name][figure] = _spread(defined)
-            if len(defined) < 2:
-                notes.append(f"{figure} of {name}: fewer than two groups can be compared")
-    return {"values": values, "differences": differences}, notes
-
-
 def few_rows(values: Mapping[str, Any], smallest: int) -> dict[str, int]:
     """Name what is left out of the differences, with its rows.
 
@@ -212,7 +159,7 @@ def few_rows(values: Mapping[str, Any], smallest: int) -> dict[str, int]:
         for name, of_class in by_class.items():
             for figure in RATES:
                 if (behind := _rows_behind(of_class, figure)) < smallest:
-                    found[_rate(group, figure, name)] = behind
+                    found[rate_name(group, figure, name)] = behind
     return found
 
 
@@ -246,27 +193,16 @@ def _rows_behind(figures: Mapping[str, Any], figure: str) -> int:
     )
 
 
-def _rate(group: str, figure: str, name: str) -> str:
+def rate_name(group: str, figure: str, name: str) -> str:
+    """Name a rate of a class in a group."""
     return f"{group}, {figure} of {name}"
 
 
-def _intervals(
-    figures: Mapping[str, Any], actual: np.ndarray, chosen: np.ndarray
-) -> Iterator[tuple[str, float | None]]:
-    """Yield each rate and the ends of its interval, which is not known without rows."""
-    of_rates = zip(RATES, (chosen, chosen[actual], chosen[~actual]), strict=True)
-    for figure, events in of_rates:
-        low = high = math.nan
-        if len(events):
-            low, high = wilson_interval(int(events.sum()), len(events), DEVIATIONS)
-        yield figure, figures[figure]
-        yield f"{figure}_low", _number(low)
-        yield f"{figure}_high", _number(high)
+def spread(defined: Sequence[float]) -> float | None:
+    """Return the largest difference of rates; None of fewer than two."""
+    return rounded(max(defined) - min(defined)) if len(defined) > 1 else None
 
 
-def _spread(defined: Sequence[float]) -> float | None:
-    return _number(max(defined) - min(defined)) if len(defined) > 1 else None
-
-
-def _number(value: float) -> float | None:
+def rounded(value: float) -> float | None:
+    """Return a figure as a report has it; None for NaN."""
     return None if math.isnan(value) else round(float(value), 4)

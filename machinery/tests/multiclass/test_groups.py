@@ -11,7 +11,8 @@ from machinery.tests.multiclass.conftest import CLASSES
 from rung_ops.project.paths import params
 from rung_ops.statistics import wilson_interval
 from rung_ops.training import estimator, explain, fairness, shap_values
-from rung_ops.training.group_rates import compare_classes, few_rows, not_measured
+from rung_ops.training.class_rates import compare_classes
+from rung_ops.training.group_rates import few_rows, not_measured
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2, 0, 0, 1, 1])
 ANSWERED = np.array([0, 1, 1, 1, 0, 2, 0, 0, 0, 1])
