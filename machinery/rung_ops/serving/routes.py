@@ -86,7 +86,7 @@ class Pages:
 
     async def docs(self, request: Request) -> Response:
         """Describe the service for people."""
-        return HTMLResponse(docs_page.page(self._service))
+        return HTMLResponse(docs_page.page(self._service, str(request.base_url).rstrip("/")))
 
 
 async def _answered_before(request: Request) -> Response:

@@ -131,6 +131,24 @@ def test_openapi_is_there_without_a_release(empty: Caller) -> None:
     assert empty.get("/docs").status == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("localhost:9301", "http://localhost:9301"),
+        ("[::1]:80", "http://[::1]:80"),
+        ("a;id", "http://localhost:8000"),
+        ("a$(id)", "http://localhost:8000"),
+    ],
+)
+def test_commands_to_copy_have_the_address_of_the_page(
+    caller: Caller, host: str, shown: str
+) -> None:
+    text = caller.get("/docs", host=host).body.decode()
+
+    assert f"curl {shown}/predict -H" in text
+    assert f"curl {shown}/predict/batch -H" in text
+
+
 def test_the_page_for_people_loads_nothing_from_elsewhere(caller: Caller) -> None:
     page = caller.get("/docs")
     text = page.body.decode()
